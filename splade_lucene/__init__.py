@@ -1,0 +1,102 @@
+"""SPLADE retrieval on plain Lucene impact indexes.
+
+    corpus → encoder → quantizer → pseudo-documents → Lucene impact index → searcher → run → evaluation
+
+Importing this package loads neither torch nor a JVM; each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from splade_lucene.corpus import read_corpus
+    from splade_lucene.encoder import SparseWeights, SpladeEncoder, SpladeQueryEncoder, open_query_encoder
+    from splade_lucene.encoding import encode_corpus
+    from splade_lucene.errors import SpladeLuceneError
+    from splade_lucene.evaluation import evaluate, read_qrels
+    from splade_lucene.index_reader import LuceneImpactIndexReader, check_index
+    from splade_lucene.indexer import LuceneImpactIndexer, index_pseudo_documents
+    from splade_lucene.pseudo_documents import read_pseudo_documents, write_pseudo_documents
+    from splade_lucene.pyserini_engine import PyseriniSearcher
+    from splade_lucene.quantizer import Quantizer
+    from splade_lucene.records import Contribution, Document, PseudoDocument, Query
+    from splade_lucene.reference import exhaustive_search
+    from splade_lucene.run import Run
+    from splade_lucene.searcher import Hit, Hits, LuceneImpactSearcher
+    from splade_lucene.topics import read_topics, write_encoded_topics
+
+_HOMES = {
+    "Contribution": "records",
+    "Document": "records",
+    "Hit": "searcher",
+    "Hits": "searcher",
+    "LuceneImpactIndexReader": "index_reader",
+    "LuceneImpactIndexer": "indexer",
+    "LuceneImpactSearcher": "searcher",
+    "PseudoDocument": "records",
+    "PyseriniSearcher": "pyserini_engine",
+    "Quantizer": "quantizer",
+    "Query": "records",
+    "Run": "run",
+    "SparseWeights": "encoder",
+    "SpladeEncoder": "encoder",
+    "SpladeLuceneError": "errors",
+    "SpladeQueryEncoder": "encoder",
+    "check_index": "index_reader",
+    "encode_corpus": "encoding",
+    "evaluate": "evaluation",
+    "exhaustive_search": "reference",
+    "index_pseudo_documents": "indexer",
+    "open_query_encoder": "encoder",
+    "read_corpus": "corpus",
+    "read_pseudo_documents": "pseudo_documents",
+    "read_qrels": "evaluation",
+    "read_topics": "topics",
+    "write_encoded_topics": "topics",
+    "write_pseudo_documents": "pseudo_documents",
+}
+
+__all__ = [
+    "Contribution",
+    "Document",
+    "Hit",
+    "Hits",
+    "LuceneImpactIndexReader",
+    "LuceneImpactIndexer",
+    "LuceneImpactSearcher",
+    "PseudoDocument",
+    "PyseriniSearcher",
+    "Quantizer",
+    "Query",
+    "Run",
+    "SparseWeights",
+    "SpladeEncoder",
+    "SpladeLuceneError",
+    "SpladeQueryEncoder",
+    "check_index",
+    "encode_corpus",
+    "evaluate",
+    "exhaustive_search",
+    "index_pseudo_documents",
+    "open_query_encoder",
+    "read_corpus",
+    "read_pseudo_documents",
+    "read_qrels",
+    "read_topics",
+    "write_encoded_topics",
+    "write_pseudo_documents",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

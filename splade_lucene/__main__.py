@@ -1,0 +1,5 @@
+"""``python -m splade_lucene``."""
+
+from splade_lucene.cli import main
+
+main()

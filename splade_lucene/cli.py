@@ -1,0 +1,666 @@
+"""The command line: the only place that prints or sets an exit code.
+
+Exit codes: 0 done; 1 the work failed (one message on stderr; a trace with --debug); 2 wrong usage; 130 Ctrl-C.
+Results go to stdout, progress and notes to stderr. Heavy imports stand inside the commands, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import typer.core
+
+import splade_lucene
+from splade_lucene.errors import InputError, SpladeLuceneError
+from splade_lucene.quantizer import DEFAULT_RULE, RULES
+
+if TYPE_CHECKING:
+    from splade_lucene.encoder import SpladeEncoder
+    from splade_lucene.manifest import Manifest
+    from splade_lucene.records import Contribution, Query
+
+
+class _Commands(typer.core.TyperGroup):
+    """Turns what went wrong in a command into a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _note("interrupted: nothing is left half-written, and the same command can be run again")
+            raise typer.Exit(130) from None
+        except SpladeLuceneError as error:
+            if _debug:
+                raise
+            _note(f"splade-lucene: {error}")
+            raise typer.Exit(1) from None
+
+
+_debug = False
+
+app = typer.Typer(
+    name="splade-lucene",
+    cls=_Commands,
+    help="SPLADE retrieval on plain Lucene impact indexes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Pooling(str, Enum):
+    """SPLADE's two poolings."""
+
+    max = "max"
+    sum = "sum"
+
+
+class Dtype(str, Enum):
+    """Floating-point types of the network."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class Store(str, Enum):
+    """What an index keeps of a document."""
+
+    none = "none"
+    text = "text"
+    raw = "raw"
+
+
+class Engine(str, Enum):
+    """What answers the queries."""
+
+    lucene = "lucene"
+    pyserini = "pyserini"
+
+
+class RunFormat(str, Enum):
+    """Forms of a run file."""
+
+    trec = "trec"
+    msmarco = "msmarco"
+
+
+QuantizerName = Enum("QuantizerName", {name: name for name in RULES}, type=str)  # type: ignore[misc]
+
+CorpusOption = Annotated[
+    str,
+    typer.Option(
+        "--corpus", metavar="SRC",
+        help=".jsonl, .tsv or .parquet file, a folder of them, a BEIR folder, a folder of .txt/.md, irds:NAME, hf:NAME, "
+        "or python-docs.",
+    ),
+]  # fmt: skip
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="Folder or hub name of a checkpoint. Default: the embedded model.")
+]
+QueryModelOption = Annotated[
+    str | None, typer.Option("--model", help="Folder or hub name of a checkpoint. Default: what the index names.")
+]
+PoolingOption = Annotated[Pooling, typer.Option("--pooling", help="max: SPLADE v2 and later. sum: SPLADE v1.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
+DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="auto is float32.")]
+BatchTokensOption = Annotated[int, typer.Option("--batch-tokens", min=1, help="Tokens of a batch.")]
+MaxLengthOption = Annotated[int, typer.Option("--max-length", min=3, help="Tokens after which a document is cut.")]
+QueryMaxLengthOption = Annotated[
+    int, typer.Option("--query-max-length", min=3, help="Tokens after which a query is cut.")
+]
+QuantizerOption = Annotated[QuantizerName, typer.Option("--quantizer", help="Rule from weights to impacts.")]
+ScaleOption = Annotated[
+    float | None, typer.Option("--scale", help="Impacts per unit of weight, in place of the rule's.")
+]
+TopTermsOption = Annotated[int, typer.Option("--top-terms", min=0, help="Terms to keep of each document; 0: all.")]
+MinImpactOption = Annotated[int, typer.Option("--min-impact", min=1, help="Least impact to keep.")]
+GzipOption = Annotated[bool, typer.Option("--gzip", help="Compress the pseudo-documents.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="The Lucene index.")]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Threads. Default: all cores.")]
+StoreOption = Annotated[
+    Store, typer.Option("--store", help="Keep nothing, the text, or the whole input (Anserini's -storeRaw).")
+]
+SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out, count and name what cannot be indexed.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+MinIdfOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-idf", help="Drop query terms with an idf not above this; Pyserini's default is 0. Default: none."
+    ),
+]
+EncodedOption = Annotated[bool, typer.Option("--encoded", help="The topics are encoded: term tokens, or vectors.")]
+
+DEFAULT_MAX_LENGTH = 256
+DEFAULT_BATCH_TOKENS = 2048
+
+
+# ---- commands ----
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path | None, typer.Option("--dir", help="Where to work. Default: the user's cache.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Encode, index, search and evaluate Python's own documentation."""
+    from splade_lucene.demo import run_demo
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    result = run_demo(directory or cache / "splade-lucene" / "demo", _progress_bar)
+    if as_json:
+        print(json.dumps({"folder": str(result.folder), "questions": result.questions, "table": result.table}))
+        return
+    print(
+        f"{result.manifest.documents:,} documentation strings of Python {sys.version.split()[0]}, in {result.folder}\n"
+    )
+    for answer in result.answers:
+        print(f"{answer.question.text}?\n")
+        for rank, (hit, contributions) in enumerate(answer.hits, 1):
+            mark = "*" if hit.docid in answer.relevant else " "
+            print(f"  {rank}.{mark}{hit.docid}  {hit.score:,.0f}")
+            print(f"      {_contributions(contributions, 5)}")
+        if not any(hit.docid in answer.relevant for hit, _ in answer.hits):
+            print(f"  known answer: {_known_answer(answer.best_rank, answer.best)}")
+        print()
+    print("(* known answers; a term's share of the score = query impact x document impact)\n")
+    print(f"{result.questions} questions, all judged by hand; runs, topics and qrels in {result.folder}\n")
+    _print_table({system: dict(means) for system, means in result.table.items()})
+    print(
+        f'\nAsk your own:\n  splade-lucene search --index {result.folder / "index"} --query "parse command line arguments"'
+    )
+
+
+@app.command()
+def encode(
+    corpus: CorpusOption,
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder of pseudo-documents.")],
+    model: ModelOption = None,
+    pooling: PoolingOption = Pooling.max,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = Dtype.auto,
+    batch_tokens: BatchTokensOption = DEFAULT_BATCH_TOKENS,
+    max_length: MaxLengthOption = DEFAULT_MAX_LENGTH,
+    query_max_length: QueryMaxLengthOption = DEFAULT_MAX_LENGTH,
+    quantizer: QuantizerOption = QuantizerName[DEFAULT_RULE],
+    scale: ScaleOption = None,
+    top_terms: TopTermsOption = 0,
+    min_impact: MinImpactOption = 1,
+    shard: Annotated[
+        str, typer.Option("--shard", metavar="I/N", help="Encode one of N shares, counted from 1.")
+    ] = "1/1",
+    gzip: GzipOption = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Encode a corpus into pseudo-documents. Goes on where an interrupted run stopped."""
+    manifest = _encode(
+        corpus, output, _encoder(model, pooling, device, dtype, batch_tokens, max_length, query_max_length),
+        quantizer, scale, top_terms, min_impact, shard, gzip, overwrite,
+    )  # fmt: skip
+    _note_encoded(manifest, output)
+
+
+@app.command("encode-queries")
+def encode_queries(
+    topics: Annotated[Path, typer.Option("--topics", metavar="FILE", help="TSV, or BEIR queries.jsonl.")],
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help=".jsonl, else Anserini's topic format.")],
+    model: ModelOption = None,
+    pooling: PoolingOption = Pooling.max,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = Dtype.auto,
+    query_max_length: QueryMaxLengthOption = DEFAULT_MAX_LENGTH,
+    quantizer: QuantizerOption = QuantizerName[DEFAULT_RULE],
+    scale: ScaleOption = None,
+) -> None:
+    """Encode queries into a file that Anserini and 'search --encoded' read."""
+    from splade_lucene.encoder import SpladeQueryEncoder
+    from splade_lucene.quantizer import Quantizer
+    from splade_lucene.records import Query
+    from splade_lucene.topics import read_topics, write_encoded_topics
+
+    queries = read_topics(topics)
+    encoder = _encoder(model, pooling, device, dtype, DEFAULT_BATCH_TOKENS, DEFAULT_MAX_LENGTH, query_max_length)
+    query_encoder = SpladeQueryEncoder(encoder, Quantizer.named(quantizer.value, scale))
+    encoded = []
+    with _progress_bar("encoding", len(queries)) as advance:
+        for start in range(0, len(queries), 64):
+            part = queries[start : start + 64]
+            vectors = query_encoder.encode_batch([query.text for query in part])
+            encoded += [Query(each.qid, each.text, vector) for each, vector in zip(part, vectors, strict=True)]
+            advance(len(part))
+    empty = [query.qid for query in encoded if not query.vector]
+    if empty:
+        _note(f"{len(empty)} queries encode to no term: {_some(empty)}")
+    written = write_encoded_topics(output, encoded)
+    _note(f"{written:,} encoded queries in {output}")
+
+
+@app.command()
+def index(
+    source: Annotated[Path, typer.Option("--input", metavar="DIR", help="Pseudo-documents: a folder or a file.")],
+    index_dir: IndexOption,
+    threads: ThreadsOption = None,
+    store: StoreOption = Store.text,
+    append: Annotated[bool, typer.Option("--append", help="Add to an existing index.")] = False,
+    overwrite: OverwriteOption = False,
+    skip_bad: SkipBadOption = False,
+) -> None:
+    """Build a Lucene impact index from pseudo-documents."""
+    _index(source, index_dir, threads, store, append, overwrite, skip_bad)
+
+
+@app.command()
+def build(
+    corpus: CorpusOption,
+    index_dir: IndexOption,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="Keep the pseudo-documents here. Default: do not keep."),
+    ] = None,
+    model: ModelOption = None,
+    pooling: PoolingOption = Pooling.max,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = Dtype.auto,
+    batch_tokens: BatchTokensOption = DEFAULT_BATCH_TOKENS,
+    max_length: MaxLengthOption = DEFAULT_MAX_LENGTH,
+    query_max_length: QueryMaxLengthOption = DEFAULT_MAX_LENGTH,
+    quantizer: QuantizerOption = QuantizerName[DEFAULT_RULE],
+    scale: ScaleOption = None,
+    top_terms: TopTermsOption = 0,
+    min_impact: MinImpactOption = 1,
+    gzip: GzipOption = False,
+    threads: ThreadsOption = None,
+    store: StoreOption = Store.text,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Encode a corpus and index it: 'encode' and 'index' in one."""
+    import shutil
+
+    from splade_lucene.indexer import prepare_target
+
+    prepare_target(index_dir, append=False, overwrite=overwrite)
+    work = output or index_dir.with_name(index_dir.name + ".encoded")
+    encoder = _encoder(model, pooling, device, dtype, batch_tokens, max_length, query_max_length)
+    manifest = _encode(
+        corpus, work, encoder, quantizer, scale, top_terms, min_impact, "1/1", gzip, overwrite or not output
+    )
+    _note_encoded(manifest, work)
+    _index(work, index_dir, threads, store, False, overwrite, False)
+    if output is None:
+        shutil.rmtree(work)
+
+
+@app.command()
+def search(
+    index_dir: IndexOption,
+    query: Annotated[str | None, typer.Option("--query", help="One query; its hits are printed.")] = None,
+    topics: Annotated[Path | None, typer.Option("--topics", metavar="FILE", help="Many queries.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", metavar="RUN", help="The run file, for --topics.")] = None,
+    output_format: Annotated[RunFormat, typer.Option("--output-format")] = RunFormat.trec,
+    hits: Annotated[
+        int | None, typer.Option("--hits", min=1, help="Default: 10 for --query, 1000 for --topics.")
+    ] = None,
+    threads: ThreadsOption = None,
+    model: QueryModelOption = None,
+    device: DeviceOption = "auto",
+    encoded: EncodedOption = False,
+    min_idf: MinIdfOption = None,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="pyserini: through Pyserini's own searcher.")
+    ] = Engine.lucene,
+    tag: Annotated[str, typer.Option("--tag", help="Last column of a TREC run.")] = "splade-lucene",
+    as_json: JsonOption = False,
+) -> None:
+    """Search for one query, or write the run of many."""
+    if (query is None) == (topics is None):
+        raise typer.BadParameter("give either --query or --topics")
+    if (topics is None) != (output is None):
+        raise typer.BadParameter("--topics and --output go together")
+    searcher: Any
+    query_encoder = _query_encoder(index_dir, model, device) if not encoded else None
+    if engine is Engine.pyserini:
+        from splade_lucene.pyserini_engine import PyseriniSearcher
+
+        searcher = PyseriniSearcher(index_dir, query_encoder, min_idf)
+    else:
+        from splade_lucene.searcher import LuceneImpactSearcher
+
+        searcher = LuceneImpactSearcher(index_dir, query_encoder, min_idf)
+    with searcher:
+        if topics is not None and output is not None:
+            threads = threads or os.cpu_count() or 1
+            _search_topics(searcher, topics, output, output_format.value, hits or 1000, threads, encoded, tag)
+        elif query is not None:
+            _search_one(searcher, query, hits or 10, encoded, as_json)
+
+
+@app.command()
+def evaluate(
+    qrels: Annotated[Path, typer.Option("--qrels", metavar="FILE", help="Judgments, TREC or BEIR format.")],
+    run: Annotated[list[Path], typer.Option("--run", metavar="RUN", help="A TREC run; may be given several times.")],
+    measures: Annotated[
+        str, typer.Option("--measures", help="As ir_measures spells them.")
+    ] = "nDCG@10 RR@10 R@100 R@1000 AP",
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate runs against judgments."""
+    from splade_lucene.evaluation import evaluate as evaluate_run
+    from splade_lucene.evaluation import read_qrels
+    from splade_lucene.run import Run
+
+    judged = read_qrels(qrels)
+    table = {}
+    for path in run:
+        ranked = Run.read(path)
+        missing = len(set(judged) - set(ranked))
+        if missing:
+            _note(f"{path}: {missing} of {len(judged)} judged queries have no hits; each counts as 0")
+        table[str(path)] = evaluate_run(judged, ranked, measures.replace(",", " ").split())
+    if as_json:
+        print(json.dumps(table))
+    else:
+        _print_table(table)
+
+
+@app.command()
+def explain(
+    index_dir: IndexOption,
+    query: Annotated[str, typer.Option("--query", help="The query; with --encoded a JSON object of term: impact.")],
+    docid: Annotated[str, typer.Option("--docid", help="The document.")],
+    model: QueryModelOption = None,
+    device: DeviceOption = "auto",
+    encoded: EncodedOption = False,
+    min_idf: MinIdfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what each shared term adds to a document's score."""
+    from splade_lucene.searcher import LuceneImpactSearcher
+
+    query_encoder = _query_encoder(index_dir, model, device) if not encoded else None
+    with LuceneImpactSearcher(index_dir, query_encoder, min_idf) as searcher:
+        vector = searcher.encode(_json_query(query) if encoded else query)
+        contributions = searcher.explain(vector, docid)
+    score = sum(each.product for each in contributions)
+    if as_json:
+        rows = [
+            {"term": each.term, "query_impact": each.query_impact, "document_impact": each.document_impact,
+             "product": each.product}
+            for each in contributions
+        ]  # fmt: skip
+        print(json.dumps({"docid": docid, "score": score, "terms": rows}, ensure_ascii=False))
+        return
+    print(f"{'term':24} {'query':>8} {'document':>9} {'product':>10} {'share':>7}")
+    for each in contributions:
+        share = each.product / score
+        print(f"{each.term:24} {each.query_impact:>8,} {each.document_impact:>9,} {each.product:>10,} {share:>7.1%}")
+    print(f"{'score of ' + docid:24} {'':>8} {'':>9} {score:>10,}")
+    print(f"{len(contributions)} of the query's {len(vector)} terms are in the document")
+
+
+@app.command()
+def stats(index_dir: IndexOption, as_json: JsonOption = False) -> None:
+    """Show what is in an index, and what made it."""
+    from splade_lucene.index_reader import LuceneImpactIndexReader, read_index_manifest
+
+    with LuceneImpactIndexReader(index_dir) as reader:
+        counts = reader.statistics()
+    manifest = read_index_manifest(index_dir)
+    if as_json:
+        print(json.dumps({**counts, "manifest": manifest.to_json() if manifest else None}, ensure_ascii=False))
+        return
+    documents = max(1, counts["documents"])
+    for name in ("documents", "deleted_documents", "segments", "terms", "postings", "total_impact", "bytes"):
+        print(f"{name:22} {counts[name]:>16,}")
+    print(f"{'postings a document':22} {counts['postings'] / documents:>16.1f}")
+    print(f"{'impact a posting':22} {counts['total_impact'] / max(1, counts['postings']):>16.1f}")
+    print(f"{'bytes a document':22} {counts['bytes'] / documents:>16.1f}")
+    print(f"{'lucene':22} {counts['lucene']:>16}")
+    if manifest and manifest.model:
+        rule = manifest.quantizer
+        print(f"{'model':22} {manifest.model} ({manifest.pooling} pooling, at most {manifest.max_length} tokens)")
+        if rule:
+            print(f"{'quantizer':22} {rule.name}: documents x{rule.document.scale:g}, queries x{rule.query.scale:g}")
+        print(f"{'corpus':22} {manifest.corpus}")
+        if manifest.empty:
+            print(f"{'without a term':22} {len(manifest.empty)}: {_some(manifest.empty)}")
+
+
+@app.command()
+def models(
+    model: Annotated[
+        str | None, typer.Argument(help="A folder or hub name to look at; without it, known models.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List known models, or load one and say what it is."""
+    if model is None:
+        from splade_lucene.models import known_models
+
+        known = known_models()
+        if as_json:
+            print(json.dumps(known))
+            return
+        print(f"{'name':46} {'pooling':8} {'quantizer':10} {'licence':16} note")
+        for each in known:
+            print(f"{each['name']:46} {each['pooling']:8} {each['quantizer']:10} {each['licence']:16} {each['note']}")
+        return
+    from splade_lucene.encoder import SpladeEncoder
+
+    encoder = SpladeEncoder(model, device="cpu")
+    network = encoder.checkpoint.model
+    facts = {
+        "name": encoder.checkpoint.name,
+        "architecture": type(network).__name__,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "terms": len(encoder.terms),
+        "max_tokens": encoder.checkpoint.max_tokens,
+        "sha256": encoder.checkpoint.digest,
+    }
+    if as_json:
+        print(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        print(f"{name:14} {value:,}" if isinstance(value, int) else f"{name:14} {value}")
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error; stands anywhere.")] = False,  # noqa: ARG001
+) -> None:
+    """SPLADE retrieval on plain Lucene impact indexes."""
+    if version:
+        print(splade_lucene.__version__)
+        raise typer.Exit
+
+
+# ---- what the commands share ----
+
+
+def _encoder(
+    model: str | None, pooling: Pooling, device: str, dtype: Dtype, batch_tokens: int, max_length: int,
+    query_max_length: int,
+) -> SpladeEncoder:  # fmt: skip
+    from splade_lucene.encoder import SpladeEncoder
+
+    return SpladeEncoder(
+        model, pooling=pooling.value, device=device, dtype=dtype.value, batch_tokens=batch_tokens, max_length=max_length,
+        query_max_length=query_max_length,
+    )  # fmt: skip
+
+
+def _encode(
+    corpus: str, output: Path, encoder: SpladeEncoder, quantizer: Any, scale: float | None, top_terms: int,
+    min_impact: int, shard: str, gzip: bool, overwrite: bool,
+) -> Manifest:  # fmt: skip
+    from splade_lucene.encoding import Shard, encode_corpus
+    from splade_lucene.quantizer import Quantizer
+
+    with _progress_bar("encoding", 0) as advance:
+        return encode_corpus(
+            corpus, output, encoder, Quantizer.named(quantizer.value, scale), top_terms=top_terms, min_impact=min_impact,
+            shard=Shard.parse(shard), gzip=gzip, overwrite=overwrite, progress=advance,
+        )  # fmt: skip
+
+
+def _note_encoded(manifest: Manifest, output: Path) -> None:
+    _note(f"{manifest.documents:,} pseudo-documents in {output}")
+    if manifest.empty:
+        _note(f"{len(manifest.empty)} documents encode to no term and were left out: {_some(manifest.empty)}")
+
+
+def _index(
+    source: Path, index_dir: Path, threads: int | None, store: Store, append: bool, overwrite: bool, skip_bad: bool
+) -> None:
+    from splade_lucene.indexer import index_pseudo_documents
+
+    with _progress_bar("indexing", 0) as advance:
+        shown = 0
+
+        def progress(_stage: str, documents: int, _share: float) -> None:
+            nonlocal shown
+            advance(documents - shown)
+            shown = documents
+
+        summary = index_pseudo_documents(
+            source, index_dir, threads=threads, store=store.value, append=append, overwrite=overwrite, skip_bad=skip_bad,
+            progress=progress,
+        )  # fmt: skip
+        advance(summary.documents - shown)
+    for problem in summary.skipped[:100]:
+        _note(f"left out: {problem}")
+    if summary.skipped:
+        _note(f"{len(summary.skipped):,} documents were left out")
+    _note(f"{summary.documents:,} documents, {summary.postings:,} postings and {summary.terms:,} terms in {index_dir}")
+
+
+def _query_encoder(index_dir: Path, model: str | None, device: str) -> Any:
+    from splade_lucene.encoder import open_query_encoder
+
+    return open_query_encoder(index_dir, model, device=device)
+
+
+def _search_one(searcher: Any, query: str, hits: int, encoded: bool, as_json: bool) -> None:
+    found = list(searcher.search(_json_query(query) if encoded else query, hits))
+    rows = []
+    for rank, hit in enumerate(found, 1):
+        docid, score = (hit.docid, hit.score) if hasattr(hit, "docid") else hit
+        text = getattr(hit, "contents", None) or ""
+        rows.append({"rank": rank, "docid": docid, "score": int(score), "text": text})
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    for row in rows:
+        text = " ".join(str(row["text"]).split())
+        print(f"{row['rank']:>3} {row['score']:>8,}  {row['docid']}" + (f"  {text:.90}" if text else ""))
+    if not rows:
+        _note("no document shares a term with the query")
+
+
+def _search_topics(
+    searcher: Any, topics: Path, output: Path, output_format: Any, hits: int, threads: int, encoded: bool, tag: str
+) -> None:
+    from splade_lucene.run import open_run_writer
+    from splade_lucene.topics import read_topics
+
+    queries = read_topics(topics, encoded=encoded)
+    without = []
+    with (
+        open_run_writer(output, format=output_format, tag=tag) as writer,
+        _progress_bar("searching", len(queries)) as advance,
+    ):
+        for start in range(0, len(queries), 64):
+            part = queries[start : start + 64]
+            found = searcher.batch_search([_form(query) for query in part], [each.qid for each in part], hits, threads)
+            for qid, ranking in found.items():
+                writer.add(qid, ranking)
+                if not len(ranking):
+                    without.append(qid)
+            advance(len(part))
+    if without:
+        _note(f"{len(without)} queries have no hit and so no line in the run: {_some(without)}")
+    _note(f"{len(queries):,} queries in {output}")
+
+
+def _form(query: Query) -> Any:
+    return query.text if query.vector is None else query.vector
+
+
+def _json_query(text: str) -> Any:
+    try:
+        vector = json.loads(text)
+    except ValueError:
+        vector = None
+    if not isinstance(vector, dict):
+        raise InputError(f"{text!r} is no encoded query", remedy='With --encoded write {"term": impact, …}')
+    return vector
+
+
+# ---- printing ----
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def _contributions(contributions: Sequence[Contribution], count: int) -> str:
+    shown = " + ".join(f"{each.term} {each.query_impact}x{each.document_impact}" for each in contributions[:count])
+    rest = sum(each.product for each in contributions[count:])
+    return shown + (f" + {len(contributions) - count} more: {rest:,}" if rest else "")
+
+
+def _known_answer(rank: int | None, docid: str) -> str:
+    return f"{docid}, not among the hits" if rank is None else f"{docid}, rank {rank}"
+
+
+def _print_table(table: dict[str, dict[str, float]]) -> None:
+    width = max(len(name) for name in table)
+    measures = list(next(iter(table.values())))
+    print(" " * width + "".join(f"  {measure:>8}" for measure in measures))
+    for name, means in table.items():
+        print(f"{name:{width}}" + "".join(f"  {means[measure]:>8.4f}" for measure in measures))
+
+
+@contextmanager
+def _progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    from tqdm import tqdm
+
+    unit = " queries" if title == "searching" else " docs"
+    interval = 0.1 if sys.stderr.isatty() else 15  # a log file wants few lines
+    with tqdm(total=total or None, desc=title, unit=unit, mininterval=interval, maxinterval=30) as bar:
+
+        def advance(count: int) -> None:
+            bar.update(count)
+
+        yield advance
+
+
+def main() -> None:
+    """Runs the program."""
+    global _debug
+    _debug = "--debug" in sys.argv
+    logging.basicConfig(format="%(message)s", level=logging.DEBUG if _debug else logging.WARNING)
+    try:
+        app(args=[argument for argument in sys.argv[1:] if argument != "--debug"], prog_name="splade-lucene")
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""Documents in: every form of corpus that people have, as one stream of :class:`Document`.
+
+======================================  ==============================================================================
+source                                  what is read
+======================================  ==============================================================================
+``x.jsonl``, ``.jsonl.gz``              one object a line: id from ``id``, ``_id`` or ``docid``; text from ``contents``
+                                        or ``text``, after ``title`` where there is one
+``x.tsv``, ``.tsv.gz``                  id, tab, text
+``x.parquet``                           columns as the keys of JSON
+a folder                                all such files in it; ``corpus.jsonl`` alone if it is there (BEIR); else all
+                                        ``.txt`` and ``.md`` files, their paths as ids
+``irds:NAME``                           a corpus of ir_datasets
+``hf:NAME`` or ``hf:NAME:SPLIT``        a data set of Hugging Face
+``python-docs``                         the documentation strings of the running Python's standard library
+======================================  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from splade_lucene.errors import CorpusError, MissingDependencyError
+from splade_lucene.files import open_text
+from splade_lucene.pseudo_documents import has_space_or_control
+from splade_lucene.python_docs import read_python_docs
+from splade_lucene.records import Document
+
+ID_KEYS = ("id", "_id", "docid", "doc_id")
+TEXT_KEYS = ("contents", "text")
+JSON_SUFFIXES = (".jsonl", ".jsonl.gz")
+TSV_SUFFIXES = (".tsv", ".tsv.gz")
+PLAIN_SUFFIXES = (".txt", ".md")
+PYTHON_DOCS = "python-docs"
+
+
+def read_corpus(source: str | Path) -> Iterator[Document]:
+    """Reads a corpus.
+
+    Args:
+        source: One of the forms above.
+
+    Yields:
+        Documents, in the order of the source.
+
+    Raises:
+        CorpusError: The source or a document of it cannot be read, or an id stands twice; names file and line.
+        MissingDependencyError: The source needs an optional package.
+    """
+    seen: dict[str, str] = {}
+    for document, place in _read(str(source)):
+        if document.docid in seen:
+            raise CorpusError(
+                f"{place}: the id {document.docid!r} was used before ({seen[document.docid]})",
+                remedy="Make ids unique, for encoded documents cannot share one",
+            )
+        seen[document.docid] = place
+        yield document
+
+
+def describe_corpus(source: str | Path) -> str:
+    """What tells a corpus from another or from its later self: paths, sizes and times of files, or the name."""
+    path = Path(source)
+    if str(source) == PYTHON_DOCS:
+        return f"{PYTHON_DOCS} of {sys.version}"
+    if not path.exists():
+        return str(source)
+    files = _files_of(path) if path.is_dir() else [path]
+    return "\n".join(f"{file.absolute()} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
+
+
+def _read(source: str) -> Iterator[tuple[Document, str]]:
+    if source == PYTHON_DOCS:
+        yield from ((document, document.docid) for document in read_python_docs())
+        return
+    if source.startswith("irds:"):
+        yield from _read_ir_datasets(source.removeprefix("irds:"))
+        return
+    if source.startswith("hf:"):
+        yield from _read_hugging_face(source.removeprefix("hf:"))
+        return
+    path = Path(source)
+    if not path.exists():
+        raise CorpusError(
+            "no such file or folder", path=path, remedy="Check the path, or use irds:NAME, hf:NAME or python-docs"
+        )
+    for file in _files_of(path) if path.is_dir() else [path]:
+        yield from _read_file(file, path)
+
+
+def _files_of(folder: Path) -> list[Path]:
+    for beir in ("corpus.jsonl", "corpus.jsonl.gz"):
+        if (folder / beir).is_file():
+            return [folder / beir]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    structured = [path for path in files if path.name.endswith((*JSON_SUFFIXES, *TSV_SUFFIXES, ".parquet"))]
+    chosen = structured or [path for path in files if path.name.endswith(PLAIN_SUFFIXES)]
+    if not chosen:
+        raise CorpusError(
+            "no .jsonl, .tsv, .parquet, .txt or .md file in this folder", path=folder, remedy="Check the path"
+        )
+    return chosen
+
+
+def _read_file(path: Path, root: Path) -> Iterator[tuple[Document, str]]:
+    try:
+        if path.name.endswith(JSON_SUFFIXES):
+            yield from _read_jsonl(path)
+        elif path.name.endswith(TSV_SUFFIXES):
+            yield from _read_tsv(path)
+        elif path.suffix == ".parquet":
+            yield from _read_parquet(path)
+        elif path.name.endswith(PLAIN_SUFFIXES):
+            name = path.name if path == root else path.relative_to(root).as_posix()
+            yield Document(quote(name, safe="/-_.~"), path.read_text(encoding="utf-8")), str(path)
+        else:
+            raise CorpusError(
+                "the ending is not one of .jsonl, .jsonl.gz, .tsv, .tsv.gz, .parquet, .txt, .md", path=path,
+                remedy="Rename or convert the file",
+            )  # fmt: skip
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise CorpusError(f"the file cannot be read ({error})", path=path, remedy="Check or fetch it again") from error
+
+
+def _read_jsonl(path: Path) -> Iterator[tuple[Document, str]]:
+    with open_text(path) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise CorpusError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
+            if not isinstance(record, dict):
+                raise CorpusError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")
+            yield _document(record, path, number), f"{path}:{number}"
+
+
+def _read_tsv(path: Path) -> Iterator[tuple[Document, str]]:
+    with open_text(path) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            docid, tab, text = line.rstrip("\r\n").partition("\t")
+            if not tab:
+                raise CorpusError("no tab between id and text", path=path, line=number, remedy="Write id<TAB>text")
+            yield Document(_docid(docid, path, number), text), f"{path}:{number}"
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[Document, str]]:
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except pyarrow.ArrowInvalid as error:
+        raise CorpusError(f"no parquet file ({error})", path=path, remedy="Check or fetch it again") from None
+    number = 0
+    for batch in file.iter_batches(batch_size=4096):
+        for record in batch.to_pylist():
+            number += 1
+            yield _document(record, path, number), f"{path}:{number}"
+
+
+def _document(record: Mapping[str, Any], path: Path | str, number: int) -> Document:
+    docid = next((record[key] for key in ID_KEYS if record.get(key) is not None), None)
+    if docid is None:
+        raise CorpusError(
+            f"the document has none of the keys {', '.join(ID_KEYS)}", path=path, line=number,
+            remedy="Give each document an id",
+        )  # fmt: skip
+    text = next((record[key] for key in TEXT_KEYS if record.get(key) is not None), None)
+    title = record.get("title") or ""
+    if text is None and not title:
+        raise CorpusError(
+            f"document {docid!r} has none of the keys {', '.join(TEXT_KEYS)}", path=path, line=number,
+            remedy="Name the text's key contents or text",
+        )  # fmt: skip
+    for value in (title, text or ""):
+        if not isinstance(value, str):
+            raise CorpusError(
+                f"document {docid!r} has a text that is no string ({value!r:.60})", path=path, line=number,
+                remedy="Write texts as strings",
+            )  # fmt: skip
+    return Document(_docid(docid, path, number), f"{title} {text or ''}".strip())
+
+
+def _docid(value: object, path: Path | str, number: int) -> str:
+    docid = str(value)
+    if not isinstance(value, str | int) or isinstance(value, bool) or not docid or has_space_or_control(docid):
+        raise CorpusError(
+            f"the id {value!r} is empty, has white space, or is no string or integer", path=path, line=number,
+            remedy="Use ids without white space, for run files are split at it",
+        )  # fmt: skip
+    return docid
+
+
+def _read_ir_datasets(name: str) -> Iterator[tuple[Document, str]]:
+    try:
+        import ir_datasets
+    except ImportError:
+        raise MissingDependencyError("irds: needs ir_datasets: run 'pip install splade-lucene[irds]'.") from None
+    try:
+        dataset = ir_datasets.load(name)
+    except KeyError:
+        raise CorpusError(f"ir_datasets knows no data set {name!r}", remedy="See https://ir-datasets.com") from None
+    for number, each in enumerate(dataset.docs_iter(), 1):
+        yield Document(_docid(each.doc_id, f"irds:{name}", number), each.default_text()), f"irds:{name}:{number}"
+
+
+def _read_hugging_face(name: str) -> Iterator[tuple[Document, str]]:
+    import datasets
+
+    path, _, split = name.partition(":")
+    try:
+        rows = datasets.load_dataset(path, split=split or "train", streaming=True)
+        for number, record in enumerate(rows, 1):
+            yield _document(record, f"hf:{name}", number), f"hf:{name}:{number}"
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise CorpusError(f"hf:{name} cannot be read ({error})", remedy="Check name, split and network") from error

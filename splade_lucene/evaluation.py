@@ -1,0 +1,94 @@
+"""Runs against judgments, through ir_measures, whose figures are trec_eval's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from splade_lucene.errors import RunError
+from splade_lucene.run import Run, read_lines, strictly_falling
+
+Qrels = Mapping[str, Mapping[str, int]]
+"""qid → docid → relevance."""
+
+DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
+
+
+def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
+    """Reads judgments: TREC's four columns (qid, iteration, docid, relevance) or BEIR's three under a header.
+
+    Raises:
+        RunError: The file or a line cannot be read, or a pair is judged twice with different relevance.
+    """
+    path = Path(path)
+    qrels: dict[str, dict[str, int]] = {}
+    for number, line in read_lines(path):
+        columns = line.split()
+        if number == 1 and columns[0] in ("query-id", "query_id", "qid"):
+            continue
+        if len(columns) == 4:
+            qid, _, docid, relevance = columns
+        elif len(columns) == 3:
+            qid, docid, relevance = columns
+        else:
+            raise RunError(
+                f"expected qid, iteration, docid and relevance, found {len(columns)} columns", path=path, line=number,
+                remedy="Write judgments in TREC or BEIR format",
+            )  # fmt: skip
+        try:
+            value = int(relevance)
+        except ValueError:
+            raise RunError(
+                f"the relevance {relevance!r} is no integer", path=path, line=number, remedy="Write it as an integer"
+            ) from None
+        if qrels.setdefault(qid, {}).setdefault(docid, value) != value:
+            raise RunError(
+                f"document {docid!r} is judged twice for query {qid!r}", path=path, line=number, remedy="Keep one"
+            )
+    if not qrels:
+        raise RunError("no judgment in this file", path=path, remedy="Check that it is the right one")
+    return qrels
+
+
+def evaluate(
+    qrels: Qrels | str | Path, run: Run | str | Path, measures: Sequence[str] = DEFAULT_MEASURES
+) -> dict[str, float]:
+    """Means of measures over all judged queries; a judged query that the run lacks counts as 0 (trec_eval's ``-c``).
+
+    Args:
+        qrels: Judgments, or their file.
+        run: A run, or its file.
+        measures: Names as ir_measures spells them.
+
+    Returns:
+        measure → mean, in the order asked for.
+
+    Raises:
+        RunError: A file cannot be read, a measure is unknown, or run and judgments share no query.
+    """
+    import ir_measures
+
+    judged = qrels if isinstance(qrels, Mapping) else read_qrels(qrels)
+    ranked = run if isinstance(run, Run) else Run.read(run)
+    if not set(judged) & set(ranked):
+        raise RunError(
+            f"run and judgments share no query (the run has {next(iter(ranked), 'none')}…, the judgments "
+            f"{next(iter(judged), 'none')}…)", remedy="Check that they are of the same collection",
+        )  # fmt: skip
+    parsed = {}
+    for name in measures:
+        try:
+            parsed[name] = ir_measures.parse_measure(name)
+        except (NameError, ValueError, KeyError) as error:
+            raise RunError(
+                f"no measure is named {name!r} ({error})", remedy="Examples: nDCG@10 RR@10 R@1000 AP"
+            ) from None
+    scores = {qid: dict(zip(docs, falling, strict=True)) for qid, docs, falling in _columns(ranked)}
+    means = ir_measures.calc_aggregate(list(parsed.values()), {q: dict(d) for q, d in judged.items()}, scores)
+    return {name: float(means[measure]) for name, measure in parsed.items()}
+
+
+def _columns(run: Run) -> list[tuple[str, list[str], list[float]]]:
+    return [
+        (qid, [docid for docid, _ in hits], strictly_falling([score for _, score in hits])) for qid, hits in run.items()
+    ]

@@ -1,0 +1,160 @@
+"""What is in an impact index: statistics, terms, postings, stored fields, and whether it is sound."""
+
+from __future__ import annotations
+
+import json
+import logging
+import struct
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene import jvm
+from splade_lucene.errors import InputError, NotAnIndexError
+from splade_lucene.manifest import INDEX_FILE, Manifest, read_manifest
+
+_log = logging.getLogger(__name__)
+
+
+def is_index(folder: Path) -> bool:
+    """Whether a folder holds a committed Lucene index."""
+    return folder.is_dir() and any(folder.glob("segments_*"))
+
+
+def read_index_manifest(index_dir: Path) -> Manifest | None:
+    """The manifest of an index, or None if it has none or was changed by other software since it was written."""
+    manifest = read_manifest(index_dir / INDEX_FILE)
+    if manifest is None:
+        return None
+    with LuceneImpactIndexReader(index_dir) as reader:
+        if reader.commit() == manifest.commit:
+            return manifest
+    _log.warning("%s: the index was changed since its manifest was written; the manifest is ignored", index_dir)
+    return None
+
+
+class TermStatistics(NamedTuple):
+    """One term of an index: its documents, and the sum of its impacts."""
+
+    term: str
+    doc_freq: int
+    total_impact: int
+
+
+class LuceneImpactIndexReader:
+    """An open impact index: ours, Anserini's or Pyserini's. It shows the commit that was newest when it was opened.
+
+    Args:
+        index_dir: The index.
+
+    Raises:
+        NotAnIndexError: No impact index there.
+        IndexVersionError: A newer Lucene wrote it.
+    """
+
+    def __init__(self, index_dir: str | Path) -> None:
+        self.index_dir = Path(index_dir)
+        if not self.index_dir.is_dir():
+            what = "is a file, not the folder of an index" if self.index_dir.exists() else "does not exist"
+            raise NotAnIndexError(f"{index_dir} {what}. Name the folder that 'splade-lucene build' or 'index' wrote.")
+        with jvm.translated_exceptions(self.index_dir):
+            self.java: Any = jvm.bridge("ImpactIndexReader")(str(self.index_dir))
+        self.num_docs: int = int(self.java.numDocs())
+        self.max_doc: int = int(self.java.maxDoc())
+
+    def statistics(self) -> dict[str, Any]:
+        """Counts: documents, deleted_documents, segments, terms, postings, total_impact, lucene, bytes."""
+        with jvm.translated_exceptions(self.index_dir):
+            counts: dict[str, Any] = json.loads(self.java.statistics())
+        counts["bytes"] = sum(path.stat().st_size for path in self.index_dir.iterdir() if path.is_file())
+        return counts
+
+    def commit(self) -> str:
+        """What identifies the open commit."""
+        with jvm.translated_exceptions(self.index_dir):
+            return str(self.java.commit())
+
+    def terms(self) -> list[TermStatistics]:
+        """All terms, in byte order."""
+        with jvm.translated_exceptions(self.index_dir):
+            packed = jvm.to_bytes(self.java.terms())
+        terms = []
+        at = 8
+        while at < len(packed):
+            (length,) = struct.unpack_from("<i", packed, at)
+            term = packed[at + 4 : at + 4 + length].decode()
+            terms.append(TermStatistics(term, *struct.unpack_from("<iq", packed, at + 4 + length)))
+            at += 16 + length
+        return terms
+
+    def postings(self, term: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """A term's postings, live documents only.
+
+        Returns:
+            lucene_docids, ascending, and the impact in each; both of shape [postings].
+        """
+        with jvm.translated_exceptions(self.index_dir):
+            values = np.frombuffer(jvm.to_bytes(self.java.postings(term)), dtype="<i4")
+        return values[1 : 1 + values[0]], values[1 + values[0] :]
+
+    def docids(self) -> list[str]:
+        """The docids of all documents, deleted ones included, by lucene_docid."""
+        with jvm.translated_exceptions(self.index_dir):
+            return jvm.to_bytes(self.java.allDocids()).decode().split("\0")[:-1]
+
+    def lucene_docid(self, docid: str) -> int:
+        """The lucene_docid of a document.
+
+        Raises:
+            InputError: No document has this docid.
+        """
+        found = int(self.java.luceneDocid(docid))
+        if found < 0:
+            raise InputError(f"no document has the id {docid!r}", path=self.index_dir, remedy="Check its spelling")
+        return found
+
+    def impacts(self, docid: str, terms: Sequence[str]) -> list[int]:
+        """The impacts of terms in a document, 0 where it has none."""
+        with jvm.translated_exceptions(self.index_dir):
+            packed = self.java.impacts(self.lucene_docid(docid), jvm.pack_strings(terms))
+            return [int(impact) for impact in np.frombuffer(jvm.to_bytes(packed), dtype="<i4")]
+
+    def raw(self, lucene_docids: Iterable[int]) -> list[str | None]:
+        """The stored field ``raw`` of documents, None where one has none."""
+        wanted = list(lucene_docids)
+        with jvm.translated_exceptions(self.index_dir):
+            packed = jvm.to_bytes(self.java.raw(struct.pack(f"<{len(wanted) + 1}i", len(wanted), *wanted)))
+        found: list[str | None] = []
+        at = 0
+        for _ in wanted:
+            (length,) = struct.unpack_from("<i", packed, at)
+            found.append(None if length < 0 else packed[at + 4 : at + 4 + length].decode())
+            at += 4 + max(0, length)
+        return found
+
+    def close(self) -> None:
+        """Closes the index's files."""
+        self.java.close()
+
+    def __enter__(self) -> LuceneImpactIndexReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_index(index_dir: str | Path) -> tuple[bool, str]:
+    """Runs Lucene's own CheckIndex.
+
+    Returns:
+        Whether the index is sound, and Lucene's report.
+    """
+    with jvm.translated_exceptions(index_dir):
+        report = str(jvm.bridge("ImpactIndexReader").check(str(index_dir)))
+    return report.endswith("clean"), report

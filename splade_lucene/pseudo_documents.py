@@ -1,0 +1,295 @@
+"""Impacts ⇄ Anserini's JsonVectorCollection: one JSON object a line, ``{"id": …, "contents": …, "vector": {…}}``.
+
+Reading validates. Anserini itself truncates floats, turns strings into 0, drops documents with empty vectors and splits
+terms with white space, all silently; here each is an error that names file, line and remedy, or, with ``skip_bad``, is
+counted and named while everything else is kept. :data:`PROBLEMS` is the one table of what can be wrong; the Java side
+reports its keys.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from splade_lucene.errors import PseudoDocumentError
+from splade_lucene.files import written_whole
+from splade_lucene.records import PseudoDocument
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
+MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer cuts longer tokens in pieces
+MAX_IMPACT = 2**31 - 1
+
+SKIP = "or pass --skip-bad to leave the document out"
+
+PROBLEMS: dict[str, tuple[str, str]] = {
+    "broken-json": ("the line is not one JSON object ({detail})", f"Write one document a line, {SKIP}"),
+    "not-utf8": ("the text is not UTF-8 (near {detail!r})", f"Convert the file to UTF-8, {SKIP}"),
+    "repeated-key": ("the key {detail!r} stands twice in the object", f"Keep one, {SKIP}"),
+    "no-id": ('the document has no "id"', f"Give each document a unique id, {SKIP}"),
+    "bad-id": ("the id {detail!r} is not a string or integer without white space", f"Rename it, {SKIP}"),
+    "duplicate-id": ("the id {detail!r} was used before{first}", f"Make ids unique, {SKIP}"),
+    "no-vector": ('document {detail!r} has no "vector"', f"Encode it with 'splade-lucene encode', {SKIP}"),
+    "dense-vector": ('"vector" is {detail}, not an object of term: impact', f"Only sparse vectors go here, {SKIP}"),
+    "empty-vector": ("document {detail!r} has an empty vector, so no query can find it", f"Give it terms, {SKIP}"),
+    "float-impact": ("impact {detail} is not an integer", f"Quantize first, for example round(100 * weight), {SKIP}"),
+    "not-a-number": ("impact {detail} is not a number", f"Write integers of at least 1, {SKIP}"),
+    "not-positive": ("impact {detail} is below 1", f"Leave out terms without impact, {SKIP}"),
+    "huge-impact": ("impact {detail} is above 2147483647", f"Quantize with a smaller scale, {SKIP}"),
+    "white-space": ("the term {detail!r} contains white space, which Anserini splits at", f"Escape it, {SKIP}"),
+    "empty-term": ("a term is the empty string", f"Leave it out, {SKIP}"),
+    "long-term": ("the term {detail!r} has over 255 characters, where Anserini cuts", f"Shorten it, {SKIP}"),
+    "repeated-term": ("the term {detail!r} stands twice in the vector", f"Add up its impacts, {SKIP}"),
+}
+"""Kind of problem → message and remedy. ``{detail}`` is the offending value."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A document that cannot be indexed, and why.
+
+    Attributes:
+        kind: A key of :data:`PROBLEMS`.
+        detail: The offending value.
+        path: Its file.
+        line: Its line, from 1.
+        first: For a duplicate id, where the id was used first, as `` (path:line)``.
+    """
+
+    kind: str
+    detail: str
+    path: Path
+    line: int
+    first: str = ""
+
+    @property
+    def message(self) -> str:
+        """What is wrong, without place and remedy."""
+        return PROBLEMS[self.kind][0].format(detail=self.detail, first=self.first)
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.message}"
+
+    def error(self) -> PseudoDocumentError:
+        """The problem as an error to raise."""
+        return PseudoDocumentError(self.message, path=self.path, line=self.line, remedy=PROBLEMS[self.kind][1])
+
+
+class _BadDocumentError(Exception):
+    def __init__(self, kind: str, detail: object = "") -> None:
+        self.kind, self.detail = kind, str(detail)
+
+
+# ---- files ----
+
+
+def find_files(source: Path) -> list[Path]:
+    """The files of a collection: the one given, or all below a folder, in the order of their names.
+
+    Raises:
+        PseudoDocumentError: There is no such file or folder, or none in it.
+    """
+    if source.is_dir():
+        files = sorted(path for path in source.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
+        if not files:
+            expected = ", ".join(SUFFIXES)
+            raise PseudoDocumentError(
+                f"no file with one of the endings {expected} in this folder",
+                path=source,
+                remedy="Name the folder that 'splade-lucene encode' wrote",
+            )
+        return files
+    if not source.exists():
+        raise PseudoDocumentError("no such file or folder", path=source, remedy="Check the path")
+    return [source]
+
+
+# ---- writing ----
+
+
+def format_pseudo_document(document: PseudoDocument) -> str:
+    """One document as a line, without the line's end."""
+    record = {"id": document.docid, "contents": document.contents, "vector": dict(document.vector)}
+    return json.dumps(record, ensure_ascii=False, separators=(", ", ": "))
+
+
+def write_pseudo_documents(path: str | Path, documents: Iterable[PseudoDocument]) -> int:
+    """Writes one file, gzipped if its name ends in ``.gz``. It appears under its name only when it is whole.
+
+    Args:
+        path: The file; its folder is made if need be.
+        documents: What to write.
+
+    Returns:
+        The number of documents written.
+
+    Raises:
+        StorageError: The place cannot be written.
+    """
+    count = 0
+    with written_whole(Path(path)) as file:
+        for document in documents:
+            file.write(format_pseudo_document(document) + "\n")
+            count += 1
+    return count
+
+
+# ---- reading ----
+
+
+def read_pseudo_documents(
+    source: str | Path, *, skip_bad: bool = False, on_problem: Callable[[Problem], None] | None = None
+) -> Iterator[PseudoDocument]:
+    """Reads and validates a collection, file by file in the order of their names.
+
+    Args:
+        source: A file or a folder of ``.jsonl``, ``.jsonl.gz``, ``.json`` or ``.json.gz`` files.
+        skip_bad: Leave documents out that cannot be indexed, instead of raising at the first.
+        on_problem: Called with each document left out.
+
+    Yields:
+        The documents, in input order.
+
+    Raises:
+        PseudoDocumentError: A document cannot be indexed; names file, line and remedy.
+    """
+    seen: dict[str, tuple[Path, int]] = {}
+    for path in find_files(Path(source)):
+        for number, line in _lines(path):
+            try:
+                document = _parse(line)
+                first = seen.setdefault(document.docid, (path, number))
+                if first != (path, number):
+                    raise _DuplicateError(document.docid, f" ({first[0]}:{first[1]})")
+            except _BadDocumentError as bad:
+                problem = Problem(bad.kind, bad.detail, path, number, getattr(bad, "first", ""))
+                if not skip_bad:
+                    raise problem.error() from None
+                if on_problem:
+                    on_problem(problem)
+            else:
+                yield document
+
+
+class _DuplicateError(_BadDocumentError):
+    def __init__(self, docid: str, first: str) -> None:
+        super().__init__("duplicate-id", docid)
+        self.first = first
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line
+    except (OSError, EOFError, zlib.error) as error:
+        raise PseudoDocumentError(
+            f"the file cannot be read ({error})", path=path, remedy="Fetch or encode it again"
+        ) from error
+
+
+def _parse(line: bytes) -> PseudoDocument:
+    try:
+        record = json.loads(line.decode("utf-8"), object_pairs_hook=_Pairs)
+    except UnicodeDecodeError as error:
+        raise _BadDocumentError("not-utf8", line[error.start : error.start + 40]) from None
+    except ValueError as error:
+        raise _BadDocumentError("broken-json", error) from None
+    if not isinstance(record, _Pairs):
+        raise _BadDocumentError("broken-json", "it is not an object")
+    keys = [key for key, _ in record]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise _BadDocumentError("repeated-key", key)
+    values = dict(record)
+    docid = _check_id(values.get("id"))
+    if "vector" not in values:
+        raise _BadDocumentError("no-vector", docid)
+    vector = _check_vector(values["vector"], docid)
+    contents = values.get("contents")
+    return PseudoDocument(docid, contents if isinstance(contents, str) else "", vector)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object whose repeated keys are still there to be seen."""
+
+
+def _check_id(value: object) -> str:
+    if value is None or value == "":
+        raise _BadDocumentError("no-id")
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise _BadDocumentError("bad-id", value)
+    docid = str(value)
+    if has_space_or_control(docid):
+        raise _BadDocumentError("bad-id", docid)
+    return docid
+
+
+def check_document(document: PseudoDocument) -> None:
+    """Refuses a document made in memory that cannot be indexed.
+
+    Raises:
+        PseudoDocumentError: Names the document and what is wrong with it.
+    """
+    try:
+        _check_id(document.docid)
+        for term, impact in document.vector.items():
+            check_posting(term, impact)
+        if not document.vector:
+            raise _BadDocumentError("empty-vector", document.docid)
+    except _BadDocumentError as bad:
+        message, remedy = PROBLEMS[bad.kind]
+        raise PseudoDocumentError(
+            f"document {document.docid!r}: {message.format(detail=bad.detail, first='')}",
+            remedy=remedy.removesuffix(f", {SKIP}"),
+        ) from None
+
+
+def _check_vector(value: object, docid: str) -> dict[str, int]:
+    if not isinstance(value, _Pairs):
+        raise _BadDocumentError("dense-vector", "a list" if isinstance(value, list) else value)
+    vector: dict[str, int] = {}
+    for term, impact in value:
+        check_posting(term, impact)
+        if term in vector:
+            raise _BadDocumentError("repeated-term", term)
+        vector[term] = impact
+    if not vector:
+        raise _BadDocumentError("empty-vector", docid)
+    return vector
+
+
+def check_posting(term: str, impact: object) -> None:
+    """Refuses a term or an impact that an Anserini impact index cannot hold."""
+    if isinstance(impact, float):
+        raise _BadDocumentError("float-impact", f"{term}: {impact}")
+    if not isinstance(impact, int) or isinstance(impact, bool):
+        raise _BadDocumentError("not-a-number", f"{term}: {impact}")
+    if impact < 1:
+        raise _BadDocumentError("not-positive", f"{term}: {impact}")
+    if impact > MAX_IMPACT:
+        raise _BadDocumentError("huge-impact", f"{term}: {impact}")
+    if not term:
+        raise _BadDocumentError("empty-term")
+    if len(term) > MAX_TERM_CHARS:
+        raise _BadDocumentError("long-term", term[:40] + "…")
+    if has_white_space(term):
+        raise _BadDocumentError("white-space", term)
+
+
+_NOT_JAVA_SPACE = frozenset("\u00a0\u2007\u202f\u0085")  # str.isspace, but not java.lang.Character.isWhitespace
+
+
+def has_space_or_control(text: str) -> bool:
+    """Whether an id would break the columns of a run file: white space of any kind, or a control character."""
+    return any(character.isspace() or character < " " for character in text)
+
+
+def has_white_space(text: str) -> bool:
+    """Whether Java's Character.isWhitespace, and so Anserini's whitespace analyzer, finds a place to split."""
+    return any(character.isspace() and character not in _NOT_JAVA_SPACE for character in text)

@@ -1,0 +1,159 @@
+"""Float weights → integer impacts: every rule of the field, named, in one table.
+
+A rule says how documents and how queries are quantized. Which rule made an index travels with its pseudo-documents and
+its manifest, so a query is quantized to match without anybody having to remember.
+
+==============  =============  ============  ======================================================================
+rule            documents      queries       used by
+==============  =============  ============  ======================================================================
+``naver``       w x 100        w x 100       naver/splade; Anserini's DistilSPLADE-max corpora and topics
+                half to even   half to even
+``splade-pp``   w x 100        w x 1000      Anserini's published SPLADE++ ED/SD topics (queries); naver/splade
+                half to even   half to even  (documents)
+``pyserini``    w / 5 x 256    w / 5 x 256   Pyserini's encoders and on-the-fly queries; SPLADE-v3
+                half to even   half to even
+``anserini``    w / 5 x 256    w / 5 x 256   Anserini's ONNX encoders, in float32 as Java computes it
+                half up        half up
+``pyt-splade``  int(w x 100)   w x 1000      pyt_splade: truncated documents and float queries, for which the
+                truncated      half to even  thousandths stand here (no Lucene impact is a float)
+==============  =============  ============  ======================================================================
+
+A weight that rounds to 0 is no term of the vector.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.errors import InputError
+
+Rounding = Literal["half-even", "half-up", "truncate"]
+Side = Literal["document", "query"]
+
+MAX_IMPACT = 2**31 - 1
+"""The largest frequency that Lucene stores. The published rules set no lower ceiling."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """One side of a rule: ``round(w / divisor * multiplier)``.
+
+    The two factors stay apart because the order of the operations decides the last bit, and with it the rounding.
+
+    Attributes:
+        multiplier: The last factor.
+        divisor: What a weight is divided by first.
+        rounding: What happens to the fraction.
+        precision: The floating-point type of the arithmetic.
+    """
+
+    multiplier: float
+    divisor: float = 1.0
+    rounding: Rounding = "half-even"
+    precision: Literal["float32", "float64"] = "float64"
+
+    @property
+    def scale(self) -> float:
+        """Impacts per unit of weight."""
+        return self.multiplier / self.divisor
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """A named rule, for documents and for queries.
+
+    Attributes:
+        name: The rule's name.
+        document: How documents are scaled and rounded.
+        query: How queries are.
+        max_impact: Ceiling of an impact; larger ones are cut down to it.
+
+    Example:
+        >>> from splade_lucene import Quantizer
+        >>> Quantizer.named("naver").quantize(np.array([0.004, 0.015, 1.234]), "document").tolist()
+        [0, 2, 123]
+    """
+
+    name: str
+    document: Scaling
+    query: Scaling
+    max_impact: int = MAX_IMPACT
+
+    @classmethod
+    def named(cls, name: str, scale: float | None = None) -> Quantizer:
+        """Looks a rule up in the table.
+
+        Args:
+            name: A key of :data:`RULES`.
+            scale: Another number of impacts per unit of weight, for both sides, in place of the rule's.
+
+        Raises:
+            InputError: No such rule, or a scale that is not positive.
+        """
+        rule = RULES.get(name)
+        if rule is None:
+            raise InputError(f"no quantizer is named {name!r}", remedy=f"Choose one of: {', '.join(RULES)}")
+        if scale is None:
+            return rule
+        if not (np.isfinite(scale) and scale > 0):
+            raise InputError(f"a scale must be a positive number, got {scale}", remedy="Give --scale 100, for example")
+        return replace(
+            rule,
+            document=replace(rule.document, multiplier=float(scale), divisor=1.0),
+            query=replace(rule.query, multiplier=float(scale), divisor=1.0),
+        )
+
+    def quantize(self, weights: NDArray[Any], side: Side) -> NDArray[np.int32]:
+        """Quantizes weights.
+
+        Args:
+            weights: Any shape, each finite and at least 0.
+            side: Which half of the rule applies.
+
+        Returns:
+            Impacts of the same shape, 0 to ``max_impact``; 0 means that the term is left out.
+        """
+        scaling = self.document if side == "document" else self.query
+        values: NDArray[Any] = weights.astype(scaling.precision)
+        values = values / values.dtype.type(scaling.divisor) * values.dtype.type(scaling.multiplier)
+        if scaling.rounding == "half-even":
+            values = np.rint(values)
+        elif scaling.rounding == "half-up":
+            values = np.floor(values.astype(np.float64) + 0.5)  # java.lang.Math.round(float)
+        else:
+            values = np.trunc(values)
+        limited: NDArray[np.int32] = np.minimum(values.astype(np.float64), self.max_impact).astype(np.int32)
+        return limited
+
+    def to_json(self) -> dict[str, Any]:
+        """The rule as plain data, for manifests."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Quantizer:
+        """The rule that :meth:`to_json` wrote."""
+        return cls(data["name"], Scaling(**data["document"]), Scaling(**data["query"]), data["max_impact"])
+
+
+_HUNDREDTHS = Scaling(100.0)
+_THOUSANDTHS = Scaling(1000.0)
+_FIFTHS_OF_256 = Scaling(256.0, divisor=5.0)
+_JAVA = Scaling(256.0, divisor=5.0, rounding="half-up", precision="float32")
+
+RULES: dict[str, Quantizer] = {
+    rule.name: rule
+    for rule in (
+        Quantizer("naver", _HUNDREDTHS, _HUNDREDTHS),
+        Quantizer("splade-pp", _HUNDREDTHS, _THOUSANDTHS),
+        Quantizer("pyserini", _FIFTHS_OF_256, _FIFTHS_OF_256),
+        Quantizer("anserini", _JAVA, _JAVA),
+        Quantizer("pyt-splade", Scaling(100.0, rounding="truncate"), _THOUSANDTHS),
+    )
+}
+"""All rules by name."""
+
+DEFAULT_RULE = "naver"

@@ -1,0 +1,66 @@
+"""What flows between the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Vector = Mapping[str, int]
+"""A quantized sparse vector: term → impact, each impact at least 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text to be encoded.
+
+    Attributes:
+        docid: External id: not empty, without white space, unique in its corpus.
+        text: What is encoded and stored: the title, if there is one, a space, and the body.
+    """
+
+    docid: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoDocument:
+    """An encoded document as Anserini's JsonVectorCollection holds it.
+
+    Attributes:
+        docid: External id.
+        contents: The text, or an empty string.
+        vector: Term → impact.
+    """
+
+    docid: str
+    contents: str
+    vector: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query as text, or already encoded.
+
+    Attributes:
+        qid: Query id: not empty, without white space, unique in its topics.
+        text: The text; empty if the query came encoded.
+        vector: Term → impact where the query came encoded, else None.
+    """
+
+    qid: str
+    text: str
+    vector: Vector | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one term adds to a document's score: ``query_impact * document_impact``."""
+
+    term: str
+    query_impact: int
+    document_impact: int
+
+    @property
+    def product(self) -> int:
+        """The part of the score that is this term's."""
+        return self.query_impact * self.document_impact

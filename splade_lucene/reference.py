@@ -1,0 +1,35 @@
+"""The oracle: exhaustive dot products in NumPy, with the same order as the searcher's. Slow, and plainly right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from splade_lucene.records import PseudoDocument
+
+
+def exhaustive_search(documents: Iterable[PseudoDocument], query: Mapping[str, int], k: int) -> list[tuple[str, int]]:
+    """Scores every document against a query.
+
+    Args:
+        documents: The collection.
+        query: Term → impact.
+        k: Hits wanted.
+
+    Returns:
+        (docid, score) of the documents with a score above 0: score descending, then docid ascending as UTF-8 bytes.
+    """
+    collection = list(documents)
+    terms = list(query)
+    column = {term: i for i, term in enumerate(terms)}
+    impacts = np.zeros((len(collection), len(terms)), dtype=np.int64)
+    for row, document in enumerate(collection):
+        for term, impact in document.vector.items():
+            if term in column:
+                impacts[row, column[term]] = impact
+    scores = impacts @ np.array([query[term] for term in terms], dtype=np.int64)
+    ranking = sorted(
+        (-int(score), document.docid.encode()) for document, score in zip(collection, scores, strict=True) if score > 0
+    )
+    return [(docid.decode(), -negated) for negated, docid in ranking[:k]]

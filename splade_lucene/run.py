@@ -1,0 +1,186 @@
+"""Rankings of many queries: TREC and MS MARCO run files, and the rule for ties.
+
+**Ties.** Impact scores are integers, and ties among them are common. A hit with a docid that comes first as bytes stands
+first. Evaluators do not know that: trec_eval sorts by score and breaks ties by docid descending, after reading scores as
+single-precision floats, so even a score lowered by 10⁻⁶ stays a tie there. A TREC run is therefore written with scores
+that fall strictly in single precision: each is the integer score, or, where that would not be below the one before it, the
+next smaller single-precision number. Every evaluator then sees the order in which the hits were ranked. An integer score
+is changed only inside a tie (or right behind one of some hundred hits), by a few parts in ten million for each tied hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import numpy as np
+
+from splade_lucene.errors import RunError
+from splade_lucene.files import open_text, written_whole
+
+RunFormat = Literal["trec", "msmarco"]
+DEFAULT_TAG = "splade-lucene"
+
+Ranking = Sequence[tuple[str, float]]
+"""(docid, score) of each hit, best first."""
+
+
+def strictly_falling(scores: Sequence[float]) -> list[float]:
+    """Scores that every evaluator reads as a strict order.
+
+    Args:
+        scores: Falling or equal, best first.
+
+    Returns:
+        Numbers that fall strictly and are exact in single precision.
+
+    Example:
+        >>> strictly_falling([7, 5, 5, 5, 4])
+        [7.0, 5.0, 4.999999523162842, 4.999999046325684, 4.0]
+    """
+    values = np.asarray(scores, dtype=np.float64).astype(np.float32)
+    down = np.float32(-np.inf)
+    for i in range(1, len(values)):
+        if values[i] >= values[i - 1]:
+            values[i] = np.nextafter(values[i - 1], down)
+    return [float(value) for value in values]
+
+
+class Run(Mapping[str, list[tuple[str, float]]]):
+    """Rankings by qid, each a list of (docid, score), best first.
+
+    Args:
+        rankings: Hits of a searcher (:class:`splade_lucene.Hits`), or (docid, score) pairs, by qid.
+    """
+
+    def __init__(self, rankings: Mapping[str, Any]) -> None:
+        self._rankings = {qid: _pairs(ranking) for qid, ranking in rankings.items()}
+
+    def __getitem__(self, qid: str) -> list[tuple[str, float]]:
+        return self._rankings[qid]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rankings)
+
+    def __len__(self) -> int:
+        return len(self._rankings)
+
+    def write(self, path: str | Path, *, format: RunFormat = "trec", tag: str = DEFAULT_TAG) -> None:  # noqa: A002
+        """Writes a run file; it appears under its name only when it is whole.
+
+        Raises:
+            StorageError: The place cannot be written.
+        """
+        with open_run_writer(path, format=format, tag=tag) as writer:
+            for qid, ranking in self._rankings.items():
+                writer.add(qid, ranking)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Run:
+        """Reads a TREC run. Hits are put in the order that evaluators see: score descending, then docid descending.
+
+        Raises:
+            RunError: The file cannot be read, a line is malformed, or a document is ranked twice.
+        """
+        path = Path(path)
+        rankings: dict[str, dict[str, float]] = {}
+        for number, line in read_lines(path):
+            columns = line.split()
+            if len(columns) != 6:
+                raise RunError(
+                    f"expected six columns (qid Q0 docid rank score tag), found {len(columns)}", path=path, line=number,
+                    remedy="Write the run in TREC format",
+                )  # fmt: skip
+            qid, _, docid, _, score, _ = columns
+            ranking = rankings.setdefault(qid, {})
+            if docid in ranking:
+                raise RunError(
+                    f"document {docid!r} is ranked twice for query {qid!r}", path=path, line=number,
+                    remedy="Rank each document once",
+                )  # fmt: skip
+            try:
+                ranking[docid] = float(score)
+            except ValueError:
+                raise RunError(
+                    f"the score {score!r} is no number", path=path, line=number, remedy="Write scores as numbers"
+                ) from None
+        if not rankings:
+            raise RunError("the run is empty", path=path, remedy="Check that it is the right file")
+        return cls({qid: _as_evaluators_see(ranking) for qid, ranking in rankings.items()})
+
+
+def _as_evaluators_see(ranking: Mapping[str, float]) -> list[tuple[str, float]]:
+    by_docid = sorted(ranking.items(), key=lambda hit: hit[0].encode(), reverse=True)
+    return sorted(by_docid, key=lambda hit: -np.float32(hit[1]))
+
+
+def _pairs(ranking: Any) -> list[tuple[str, float]]:
+    if hasattr(ranking, "docids"):
+        return list(zip(ranking.docids, (float(score) for score in ranking.scores), strict=True))
+    return [(docid, float(score)) for docid, score in ranking]
+
+
+class RunWriter:
+    """Writes rankings one after another. Made by :func:`open_run_writer`."""
+
+    def __init__(self, file: TextIO, format: RunFormat, tag: str) -> None:  # noqa: A002
+        self._file, self._format, self._tag = file, format, tag
+
+    def add(self, qid: str, ranking: Any) -> None:
+        """Writes one ranking: hits of a searcher, or (docid, score) pairs, best first."""
+        pairs = _pairs(ranking)
+        if self._format == "msmarco":
+            lines = [f"{qid}\t{docid}\t{rank}\n" for rank, (docid, _) in enumerate(pairs, 1)]
+        else:
+            scores = strictly_falling([score for _, score in pairs])
+            lines = [
+                f"{qid} Q0 {docid} {rank} {_number(score)} {self._tag}\n"
+                for rank, ((docid, _), score) in enumerate(zip(pairs, scores, strict=True), 1)
+            ]
+        self._file.writelines(lines)
+
+
+def _number(score: float) -> str:
+    """The shortest decimal that reads back as the same single-precision number."""
+    return str(int(score)) if score.is_integer() else np.format_float_positional(np.float32(score), trim="-")
+
+
+@contextmanager
+def open_run_writer(path: str | Path, *, format: RunFormat = "trec", tag: str = DEFAULT_TAG) -> Iterator[RunWriter]:  # noqa: A002
+    """Opens a run file for writing; it appears under its name only if the block ends well.
+
+    Args:
+        path: The file; gzipped if its name ends in ``.gz``.
+        format: ``trec``: qid Q0 docid rank score tag. ``msmarco``: qid, docid and rank between tabs.
+        tag: Last column of a TREC run; without white space.
+
+    Raises:
+        RunError: An unknown format, or a tag with white space.
+        StorageError: The place cannot be written.
+    """
+    if format not in ("trec", "msmarco"):
+        raise RunError(f"no run format is named {format!r}", remedy="Choose trec or msmarco")
+    if not tag or tag.split() != [tag]:
+        raise RunError(f"the tag {tag!r} is empty or has white space", remedy="Use one word")
+    with written_whole(Path(path)) as file:
+        yield RunWriter(file, format, tag)
+
+
+def read_lines(path: Path) -> Iterable[tuple[int, str]]:
+    """The lines of a text file that are not blank, with their numbers.
+
+    Raises:
+        RunError: The file cannot be read.
+    """
+    try:
+        with open_text(path) as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield number, line
+    except UnicodeDecodeError as error:
+        raise RunError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
+    except (OSError, EOFError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise RunError(f"the file cannot be read ({reason})", path=path, remedy="Check the path") from error

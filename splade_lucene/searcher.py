@@ -1,0 +1,334 @@
+"""Weighted query → ranked hits, with the signatures of Pyserini's ``LuceneImpactSearcher``.
+
+The score of a document is the sum over terms of query impact times document impact, an integer. Hits are ordered by
+score descending, then docid ascending as bytes, at the k-th place too.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene import jvm
+from splade_lucene.errors import InputError, QueryError
+from splade_lucene.index_reader import LuceneImpactIndexReader
+from splade_lucene.records import Contribution, Vector
+
+MAX_QUERY_IMPACT = 2**31 - 1
+_HITS_AT_ONCE = 1 << 22
+
+
+class QueryEncoder(Protocol):
+    """Anything that turns a text into {term: impact}, such as Pyserini's query encoders or ours."""
+
+    def encode(self, text: str) -> Mapping[str, int]:
+        """Encodes one query."""
+        ...
+
+
+class StoredDocument:
+    """A document as the index stores it, with the methods of Pyserini's ``Document``."""
+
+    __slots__ = ("_docid", "_lucene_docid", "_raw")
+
+    def __init__(self, docid: str, lucene_docid: int, raw: str | None) -> None:
+        self._docid, self._lucene_docid, self._raw = docid, lucene_docid, raw
+
+    def docid(self) -> str:
+        """External id."""
+        return self._docid
+
+    def id(self) -> str:
+        """External id."""
+        return self._docid
+
+    def lucene_docid(self) -> int:
+        """Lucene's internal id."""
+        return self._lucene_docid
+
+    def raw(self) -> str | None:
+        """The stored JSON, ``{"id": …, "contents": …}`` unless the index stores whole inputs; None if it stores none."""
+        return self._raw
+
+    def contents(self) -> str | None:
+        """The text; None if the index stores none."""
+        if self._raw is None:
+            return None
+        text = json.loads(self._raw).get("contents")
+        return text if isinstance(text, str) else None
+
+
+class Hit:
+    """One document of a ranking.
+
+    Attributes:
+        docid: External id.
+        score: Its score, an integer in a float, as in Pyserini.
+        lucene_docid: Lucene's internal id.
+    """
+
+    __slots__ = ("_reader", "docid", "lucene_docid", "score")
+
+    def __init__(self, docid: str, score: float, lucene_docid: int, reader: LuceneImpactIndexReader) -> None:
+        self.docid, self.score, self.lucene_docid, self._reader = docid, score, lucene_docid, reader
+
+    @property
+    def document(self) -> StoredDocument:
+        """The stored document, read when it is asked for."""
+        return StoredDocument(self.docid, self.lucene_docid, self._reader.raw([self.lucene_docid])[0])
+
+    @property
+    def raw(self) -> str | None:
+        """The stored field ``raw``, read when it is asked for."""
+        return self.document.raw()
+
+    @property
+    def contents(self) -> str | None:
+        """The stored text, read when it is asked for."""
+        return self.document.contents()
+
+    def __repr__(self) -> str:
+        return f"Hit(docid={self.docid!r}, score={self.score}, lucene_docid={self.lucene_docid})"
+
+
+class Hits(Sequence[Hit]):
+    """A ranking, best hit first. Hits are made as they are asked for; the columns cost nothing.
+
+    Attributes:
+        docids: External ids, best first.
+        scores: Scores, shape [hits], int64.
+        lucene_docids: Internal ids, shape [hits], int32.
+    """
+
+    __slots__ = ("_reader", "docids", "lucene_docids", "scores")
+
+    def __init__(
+        self, docids: list[str], scores: NDArray[np.int64], lucene_docids: NDArray[np.int32],
+        reader: LuceneImpactIndexReader,
+    ) -> None:  # fmt: skip
+        self.docids, self.scores, self.lucene_docids, self._reader = docids, scores, lucene_docids, reader
+
+    def __len__(self) -> int:
+        return len(self.docids)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Hits: ...
+    def __getitem__(self, index: int | slice) -> Hit | Hits:
+        if isinstance(index, slice):
+            return Hits(self.docids[index], self.scores[index], self.lucene_docids[index], self._reader)
+        return Hit(self.docids[index], float(self.scores[index]), int(self.lucene_docids[index]), self._reader)
+
+    def __repr__(self) -> str:
+        return f"Hits({list(self)!r})"
+
+
+class LuceneImpactSearcher:
+    """Exact search over an impact index: ours, Anserini's or Pyserini's.
+
+    Args:
+        index_dir: The index.
+        query_encoder: What turns text into {term: impact}: an object with ``encode(text)``, the folder or hub name of a
+            checkpoint (quantized as the index's manifest says), or None to use the model that the manifest names. It is
+            loaded at the first query that is text.
+        min_idf: Drop a query term unless ln(documents / its documents) is above this, as Pyserini does with its default
+            of 0 (which drops a term that is in every document). None keeps every term, as Anserini's Java does.
+
+    Raises:
+        NotAnIndexError: No impact index there.
+        IndexVersionError: A newer Lucene wrote it.
+    """
+
+    def __init__(
+        self,
+        index_dir: str | Path,
+        query_encoder: QueryEncoder | str | Path | None = None,
+        min_idf: float | None = None,
+    ) -> None:
+        self.index_dir = Path(index_dir)
+        self.reader = LuceneImpactIndexReader(index_dir)
+        self.num_docs: int = self.reader.num_docs
+        self.min_idf = min_idf
+        self._query_encoder = query_encoder
+        with jvm.translated_exceptions(self.index_dir):
+            self._java: Any = jvm.bridge("ImpactSearcher")(self.reader.java)
+
+    @property
+    def query_encoder(self) -> QueryEncoder:
+        """The encoder of text queries; loads it if need be.
+
+        Raises:
+            QueryError: None was given, and the index does not say which model encoded it.
+        """
+        if self._query_encoder is None or isinstance(self._query_encoder, str | Path):
+            from splade_lucene.encoder import open_query_encoder
+
+            self._query_encoder = open_query_encoder(self.index_dir, self._query_encoder)
+        return self._query_encoder
+
+    def encode(self, q: str | Vector) -> dict[str, int]:
+        """The {term: impact} form of a query: encodes text, and checks a mapping.
+
+        Raises:
+            QueryError: An impact is negative, too large, or no integer.
+        """
+        vector = self.query_encoder.encode(q) if isinstance(q, str) else q
+        if not isinstance(vector, Mapping):
+            raise QueryError(f"a query is a text or a mapping of term to impact, got {type(vector).__name__}")
+        return {term: int(impact) for term, impact in vector.items() if _checked(term, impact)}
+
+    def search(self, q: str | Vector, k: int = 10) -> Hits:
+        """Searches for one query.
+
+        Args:
+            q: Text, or {term: impact} with any number of terms. Terms that the index lacks add nothing.
+            k: Hits wanted, at least 1; fewer come if fewer documents share a term with the query.
+
+        Returns:
+            Hits by score descending, then docid ascending as bytes.
+
+        Raises:
+            QueryError: A malformed query.
+        """
+        return self._search_encoded([self.encode(q)], k, 1)[0]
+
+    def batch_search(
+        self, queries: Sequence[str | Vector], qids: Sequence[str], k: int = 10, threads: int = 1
+    ) -> dict[str, Hits]:
+        """Searches for many queries with several threads.
+
+        Args:
+            queries: Texts or {term: impact} mappings.
+            qids: Their ids, unique.
+            k: Hits wanted for each.
+            threads: Threads that search.
+
+        Returns:
+            qid → hits, in the order of ``qids``.
+
+        Raises:
+            QueryError: A malformed query, or ids that do not fit.
+        """
+        if len(queries) != len(qids):
+            raise QueryError(f"{len(queries)} queries came with {len(qids)} ids", remedy="Give one id a query")
+        if len(set(qids)) != len(qids):
+            repeated = next(qid for qid in qids if list(qids).count(qid) > 1)
+            raise QueryError(f"the qid {repeated!r} stands twice", remedy="Make qids unique")
+        if threads < 1:
+            raise QueryError(f"threads must be at least 1, got {threads}")
+        vectors = self.encode_batch(queries)
+        found: list[Hits] = []
+        step = max(threads, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
+        for start in range(0, len(vectors), step):  # in pieces, so that Ctrl-C is heard and memory is bounded
+            found += self._search_encoded(vectors[start : start + step], k, threads)
+        return dict(zip(qids, found, strict=True))
+
+    def encode_batch(self, queries: Sequence[str | Vector]) -> list[dict[str, int]]:
+        """The {term: impact} forms of several queries; see :meth:`encode`."""
+        texts = [q for q in queries if isinstance(q, str)]
+        encode_batch = getattr(self.query_encoder, "encode_batch", None) if texts else None
+        if encode_batch is None:
+            return [self.encode(q) for q in queries]
+        encoded = iter(encode_batch(texts))
+        return [self.encode(next(encoded) if isinstance(q, str) else q) for q in queries]
+
+    def _search_encoded(self, vectors: Sequence[Mapping[str, int]], k: int, threads: int) -> list[Hits]:
+        if not isinstance(k, int) or k < 1:
+            raise QueryError(f"k must be an integer of at least 1, got {k!r}")
+        min_idf = -1.0 if self.min_idf is None else float(self.min_idf)
+        with jvm.translated_exceptions(self.index_dir):
+            packed = jvm.to_bytes(self._java.search(_pack_queries(vectors), min(k, MAX_QUERY_IMPACT), threads, min_idf))
+        return _unpack_hits(packed, len(vectors), self.reader)
+
+    def explain(self, q: str | Vector, docid: str) -> list[Contribution]:
+        """What each shared term adds to a document's score, largest first; the products sum to the score exactly.
+
+        Raises:
+            InputError: No document has this docid.
+        """
+        vector = self.encode(q)
+        terms = list(vector)
+        impacts = self.reader.impacts(docid, terms)
+        dropped = set() if self.min_idf is None else self._common_terms(terms)
+        shared = [
+            Contribution(term, vector[term], impact)
+            for term, impact in zip(terms, impacts, strict=True)
+            if impact and term not in dropped
+        ]
+        return sorted(shared, key=lambda each: (-each.product, each.term))
+
+    def _common_terms(self, terms: Sequence[str]) -> set[str]:
+        return {term for term in terms if len(self.search({term: 1}, 1)) == 0}
+
+    def doc(self, docid: str | int) -> StoredDocument | None:
+        """The stored document of a docid (str) or lucene_docid (int); None if there is none, as in Pyserini."""
+        if isinstance(docid, int):
+            if not 0 <= docid < self.reader.max_doc:
+                return None
+            return StoredDocument(str(self.reader.java.docid(docid)), docid, self.reader.raw([docid])[0])
+        try:
+            lucene_docid = self.reader.lucene_docid(docid)
+        except InputError:
+            return None
+        return StoredDocument(docid, lucene_docid, self.reader.raw([lucene_docid])[0])
+
+    def close(self) -> None:
+        """Closes the index's files."""
+        self._java.close()
+        self.reader.close()
+
+    def __enter__(self) -> LuceneImpactSearcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _checked(term: object, impact: object) -> bool:
+    """Whether a query's term takes part in the search: its impact is not 0."""
+    if not isinstance(term, str):
+        raise QueryError(f"query terms are strings, got {term!r}")
+    if isinstance(impact, bool) or not isinstance(impact, int | np.integer):
+        raise QueryError(
+            f"query term {term!r} has impact {impact!r}", remedy="Quantize query weights to integers first"
+        )
+    if not 0 <= impact <= MAX_QUERY_IMPACT:
+        raise QueryError(
+            f"query term {term!r} has impact {impact}", remedy=f"Use integers from 0 to {MAX_QUERY_IMPACT}"
+        )
+    return bool(impact > 0)
+
+
+def _pack_queries(vectors: Sequence[Mapping[str, int]]) -> bytes:
+    parts = [struct.pack("<i", len(vectors))]
+    for vector in vectors:
+        parts.append(struct.pack("<i", len(vector)))
+        for term, impact in vector.items():
+            encoded = term.encode()
+            parts.append(struct.pack("<ii", impact, len(encoded)) + encoded)
+    return b"".join(parts)
+
+
+def _unpack_hits(packed: bytes, count: int, reader: LuceneImpactIndexReader) -> list[Hits]:
+    found = []
+    at = 0
+    for _ in range(count):
+        (size,) = struct.unpack_from("<i", packed, at)
+        scores = np.frombuffer(packed, dtype="<i8", count=size, offset=at + 4)
+        lucene_docids = np.frombuffer(packed, dtype="<i4", count=size, offset=at + 4 + 8 * size)
+        at += 4 + 12 * size
+        (length,) = struct.unpack_from("<i", packed, at)
+        docids = packed[at + 4 : at + 4 + length].decode().split("\0") if size else []
+        at += 4 + length
+        found.append(Hits(docids, scores, lucene_docids, reader))
+    return found

@@ -1,0 +1,160 @@
+"""Queries in: TSV, BEIR's ``queries.jsonl``, and topics that come encoded.
+
+=========================  ===========================================================================================
+file                       what is read
+=========================  ===========================================================================================
+``.tsv``, ``.tsv.gz``      qid, tab, text
+``.jsonl``, ``.jsonl.gz``  one object a line: qid from ``id``, ``_id`` or ``qid``; ``text``, ``contents``, ``query`` or
+                           ``title``; or ``vector``, a mapping of term to impact
+with ``encoded``           Anserini's form: qid, tab, tokens, each repeated impact times; or JSON lines with ``vector``
+=========================  ===========================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from splade_lucene.errors import TopicsError
+from splade_lucene.files import open_text, written_whole
+from splade_lucene.pseudo_documents import has_space_or_control
+from splade_lucene.records import Query, Vector
+
+QID_KEYS = ("id", "_id", "qid")
+TEXT_KEYS = ("text", "contents", "query", "title")
+
+
+def read_topics(path: str | Path, *, encoded: bool = False) -> list[Query]:
+    """Reads a file of queries.
+
+    Args:
+        path: The file; a folder stands for the ``queries.jsonl`` in it (BEIR).
+        encoded: The queries come encoded.
+
+    Returns:
+        The queries in the order of the file.
+
+    Raises:
+        TopicsError: The file or a query cannot be read, or a qid stands twice; names file and line.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "queries.jsonl"
+    if not path.is_file():
+        raise TopicsError("no such file", path=path, remedy="Check the path")
+    queries: list[Query] = []
+    lines: dict[str, int] = {}
+    try:
+        for number, query in _read(path, encoded):
+            if query.qid in lines:
+                raise TopicsError(
+                    f"the qid {query.qid!r} was used before (line {lines[query.qid]})", path=path, line=number,
+                    remedy="Make qids unique, for a run holds one ranking a qid",
+                )  # fmt: skip
+            lines[query.qid] = number
+            queries.append(query)
+    except UnicodeDecodeError as error:
+        raise TopicsError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise TopicsError(f"the file cannot be read ({error})", path=path, remedy="Check or fetch it again") from error
+    if not queries:
+        raise TopicsError("no query in this file", path=path, remedy="Check that it is the right one")
+    return queries
+
+
+def _read(path: Path, encoded: bool) -> Iterator[tuple[int, Query]]:
+    is_json = path.name.endswith((".jsonl", ".jsonl.gz", ".json"))
+    with open_text(path) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            if is_json:
+                yield number, _parse_json(line, path, number, encoded)
+            else:
+                yield number, _parse_tsv(line.rstrip("\r\n"), path, number, encoded)
+
+
+def _parse_tsv(line: str, path: Path, number: int, encoded: bool) -> Query:
+    qid, tab, text = line.partition("\t")
+    if not tab:
+        raise TopicsError("no tab between qid and text", path=path, line=number, remedy="Write qid<TAB>text")
+    if encoded:
+        return Query(_qid(qid, path, number), "", dict(Counter(text.split())))
+    return Query(_qid(qid, path, number), text)
+
+
+def _parse_json(line: str, path: Path, number: int, encoded: bool) -> Query:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise TopicsError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
+    if not isinstance(record, dict):
+        raise TopicsError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")
+    qid = next((record[key] for key in QID_KEYS if record.get(key) is not None), None)
+    if qid is None:
+        raise TopicsError(
+            f"the query has none of the keys {', '.join(QID_KEYS)}", path=path, line=number, remedy="Give it an id"
+        )
+    if encoded:
+        return Query(_qid(qid, path, number), "", _vector(record.get("vector"), path, number))
+    text = next((record[key] for key in TEXT_KEYS if isinstance(record.get(key), str)), None)
+    if text is None:
+        hint = "It has a vector: pass --encoded" if "vector" in record else f"Name the text {' or '.join(TEXT_KEYS)}"
+        raise TopicsError("the query has no text", path=path, line=number, remedy=hint)
+    return Query(_qid(qid, path, number), text)
+
+
+def _vector(value: Any, path: Path, number: int) -> Vector:
+    if not isinstance(value, dict):
+        raise TopicsError(
+            'the query has no "vector" of term: impact', path=path, line=number, remedy="Leave --encoded out for texts"
+        )
+    for term, impact in value.items():
+        if not isinstance(impact, int) or isinstance(impact, bool) or impact < 0:
+            raise TopicsError(
+                f"term {term!r} has impact {impact!r}", path=path, line=number,
+                remedy="Quantize the query: impacts are integers of at least 0",
+            )  # fmt: skip
+    return value
+
+
+def _qid(value: object, path: Path, number: int) -> str:
+    qid = str(value)
+    if not isinstance(value, str | int) or isinstance(value, bool) or not qid or has_space_or_control(qid):
+        raise TopicsError(
+            f"the qid {value!r} is empty, has white space, or is no string or integer", path=path, line=number,
+            remedy="Use qids without white space, for run files are split at it",
+        )  # fmt: skip
+    return qid
+
+
+def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
+    """Writes encoded queries: JSON lines if the name ends in ``.jsonl``, else Anserini's form.
+
+    A query without a term has no line in Anserini's form, whose reader fails on it; in JSON it keeps an empty vector.
+
+    Returns:
+        The number of queries written.
+
+    Raises:
+        StorageError: The place cannot be written.
+    """
+    path = Path(path)
+    count = 0
+    with written_whole(path) as file:
+        for query in queries:
+            vector = query.vector or {}
+            if path.name.endswith(".jsonl"):
+                record = {"id": query.qid, "text": query.text, "vector": vector}
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            elif vector:
+                tokens = " ".join(" ".join([term] * impact) for term, impact in vector.items())
+                file.write(f"{query.qid}\t{tokens}\n")
+            else:
+                continue
+            count += 1
+    return count
