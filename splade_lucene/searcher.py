@@ -141,6 +141,7 @@ class LuceneImpactSearcher:
             loaded at the first query that is text.
         min_idf: Drop a query term unless ln(documents / its documents) is above this, as Pyserini does with its default
             of 0 (which drops a term that is in every document). None keeps every term, as Anserini's Java does.
+        cache_bytes: What decoded postings may take, 8 bytes each; 0 for none. Default: a quarter of Java's heap.
 
     Raises:
         NotAnIndexError: No impact index there.
@@ -152,6 +153,8 @@ class LuceneImpactSearcher:
         index_dir: str | Path,
         query_encoder: QueryEncoder | str | Path | None = None,
         min_idf: float | None = None,
+        *,
+        cache_bytes: int | None = None,
     ) -> None:
         self.index_dir = Path(index_dir)
         self.reader = LuceneImpactIndexReader(index_dir)
@@ -159,7 +162,7 @@ class LuceneImpactSearcher:
         self.min_idf = min_idf
         self._query_encoder = query_encoder
         with jvm.translated_exceptions(self.index_dir):
-            self._java: Any = jvm.bridge("ImpactSearcher")(self.reader.java)
+            self._java: Any = jvm.bridge("ImpactSearcher")(self.reader.java, -1 if cache_bytes is None else cache_bytes)
 
     @property
     def query_encoder(self) -> QueryEncoder:

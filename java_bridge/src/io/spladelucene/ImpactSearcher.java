@@ -31,16 +31,21 @@ import org.apache.lucene.util.BytesRef;
  * allocated per posting, and no term list is too long for it.
  */
 public final class ImpactSearcher implements Closeable {
-  private static final int WINDOW = 1 << 15;
+  private static final int WINDOW = 1 << 13; // 64 KiB of sums
 
   private final ImpactIndexReader index;
   private final DocidTable docids;
+  private final PostingsCache cache;
   private final ArrayBlockingQueue<long[]> spareSums = new ArrayBlockingQueue<>(256);
   private ExecutorService pool;
   private int poolSize = 0;
 
-  public ImpactSearcher(ImpactIndexReader index) throws IOException {
+  /**
+   * @param cacheBytes what decoded postings may take; negative: a quarter of the heap
+   */
+  public ImpactSearcher(ImpactIndexReader index, long cacheBytes) throws IOException {
     this.index = index;
+    cache = new PostingsCache(cacheBytes < 0 ? Runtime.getRuntime().maxMemory() / 4 : cacheBytes);
     docids = index.docids();
   }
 
@@ -164,22 +169,22 @@ public final class ImpactSearcher implements Closeable {
     if (terms == null) {
       return;
     }
-    PostingsEnum[] lists = new PostingsEnum[query.terms.length];
-    int[] impacts = new int[query.terms.length];
+    PostingList[] lists = new PostingList[query.terms.length];
     int open = 0;
     TermsEnum lookup = terms.iterator();
     for (int i = 0; i < query.terms.length; i++) {
-      if ((dropped == null || !dropped[i]) && lookup.seekExact(query.terms[i])) {
-        lists[open] = lookup.postings(null, PostingsEnum.FREQS);
-        lists[open].nextDoc();
-        impacts[open++] = query.impacts[i];
+      if (dropped == null || !dropped[i]) {
+        PostingList list = open(leaf.ord, lookup, query.terms[i], query.impacts[i]);
+        if (list != null) {
+          lists[open++] = list;
+        }
       }
     }
     Bits live = leaf.reader().getLiveDocs();
     while (true) {
       int first = PostingsEnum.NO_MORE_DOCS;
       for (int i = 0; i < open; i++) {
-        first = Math.min(first, lists[i].docID());
+        first = Math.min(first, lists[i].doc());
       }
       if (first == PostingsEnum.NO_MORE_DOCS) {
         return;
@@ -187,28 +192,27 @@ public final class ImpactSearcher implements Closeable {
       int windowEnd = (int) Math.min((long) first + WINDOW, PostingsEnum.NO_MORE_DOCS);
       int last = first;
       for (int i = 0; i < open; i++) {
-        last = Math.max(last, addPostings(lists[i], impacts[i], first, windowEnd, sums));
-        if (lists[i].docID() == PostingsEnum.NO_MORE_DOCS) {
-          open--;
-          lists[i] = lists[open];
-          impacts[i] = impacts[open];
-          i--;
+        last = Math.max(last, lists[i].addTo(sums, first, windowEnd));
+        if (lists[i].doc() == PostingsEnum.NO_MORE_DOCS) {
+          lists[i--] = lists[--open];
         }
       }
       collect(sums, first, last - first + 1, leaf.docBase, live, top);
     }
   }
 
-  /** Adds one term's postings up to the end of the window; returns its last document there, -1 if it has none. */
-  private static int addPostings(PostingsEnum list, int impact, int base, int end, long[] sums) throws IOException {
-    int last = -1;
-    int doc = list.docID();
-    while (doc < end) {
-      last = doc;
-      sums[doc - base] += (long) impact * list.freq();
-      doc = list.nextDoc();
+  private PostingList open(int leaf, TermsEnum lookup, BytesRef term, int queryImpact) throws IOException {
+    PostingsCache.Decoded decoded = cache.get(leaf, term);
+    if (decoded == null) {
+      if (!lookup.seekExact(term)) {
+        return null;
+      }
+      decoded = cache.load(leaf, term, lookup);
+      if (decoded == null) {
+        return PostingList.of(lookup.postings(null, PostingsEnum.FREQS), queryImpact);
+      }
     }
-    return last;
+    return PostingList.of(decoded, queryImpact);
   }
 
   private static void collect(long[] sums, int base, int length, int docBase, Bits live, TopHits top) {

@@ -12,16 +12,17 @@ import org.apache.lucene.util.BytesRef;
  * statistics equal those of Anserini's text in which each term is repeated impact times.
  */
 final class ImpactTokenStream extends TokenStream {
-  private final TermFrequencyAttribute frequency = addAttribute(TermFrequencyAttribute.class);
-  private final Term term;
+  private final Term term = new Term();
+  private final TermFrequencyAttribute frequency;
   private BytesRef[] terms = new BytesRef[0];
   private int[] impacts = new int[0];
   private int size = 0;
   private int position = 0;
 
   ImpactTokenStream() {
-    term = new Term();
+    // Ours first: the implementation that Lucene makes for the frequency would also claim the term.
     addAttributeImpl(term);
+    frequency = addAttribute(TermFrequencyAttribute.class);
   }
 
   /** Sets what the next pass over the stream yields. The arrays are shared, and read up to {@code size}. */

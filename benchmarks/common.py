@@ -1,0 +1,43 @@
+"""What the benchmarks share: the corpus, the machine, and how figures are printed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("SPLADE_LUCENE_SHARED", ROOT.parent / "shared"))
+WORK = ROOT / "benchmarks" / "work"
+
+
+def corpus(documents: int, files: int) -> Path:
+    """A folder of SPLADE-like pseudo-documents, made once by the shared generator."""
+    folder = WORK / f"corpus-{documents}-{files}"
+    if not (folder / "done").exists():
+        generator = SHARED / "tools" / "make_splade_corpus.py"
+        subprocess.run([sys.executable, str(generator), str(documents), str(folder), "--files", str(files)], check=True)
+        (folder / "done").touch()
+    return folder
+
+
+def queries() -> dict[str, dict[str, int]]:
+    """A thousand real SPLADE-v3 queries, qid → {term: impact}."""
+    with gzip.open(SHARED / "data" / "splade-queries" / "splade-v3.queries.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return {record["id"]: record["vector"] for record in map(json.loads, lines)}
+
+
+def describe_machine() -> str:
+    """One line: processor, cores, memory, Python."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        name = next(
+            (line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line), name
+        )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Documents a second: our index against Anserini's IndexCollection, from the same JSONL, on two threads.
+
+    python benchmarks/indexing.py [--documents 200000] [--files 1] [--repeat 3]
+
+Each build runs in a process of its own, start-up included, ours and theirs in turn. Both indexes are then compared: the
+same documents, terms, postings and impacts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from common import ROOT, WORK, corpus, describe_machine
+
+sys.path.insert(0, str(ROOT))
+
+from splade_lucene import LuceneImpactIndexReader, jvm  # noqa: E402
+
+THREADS = "2"
+
+
+def ours(source: Path, index: Path) -> list[str]:
+    return [sys.executable, "-m", "splade_lucene", "index", "--input", str(source), "--index", str(index), "--threads", THREADS,
+            "--store", "none"]  # fmt: skip
+
+
+def anserinis(source: Path, index: Path) -> list[str]:
+    java = str(jvm.find_runtime().home / "bin" / "java")
+    return [java, "-cp", str(jvm.find_fatjar()), "io.anserini.index.IndexCollection", "-collection", "JsonVectorCollection",
+            "-input", str(source), "-index", str(index), "-generator", "DefaultLuceneDocumentGenerator",
+            "-threads", THREADS, "-impact", "-pretokenized", "-optimize"]  # fmt: skip
+
+
+def seconds(command: list[str], index: Path) -> float:
+    shutil.rmtree(index, ignore_errors=True)
+    start = time.perf_counter()
+    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=int, default=200_000)
+    parser.add_argument("--files", type=int, default=1)
+    parser.add_argument("--repeat", type=int, default=3)
+    args = parser.parse_args()
+    source = corpus(args.documents, args.files)
+    (source / "done").touch()
+    indexes = {"splade_lucene": WORK / "index-ours", "Anserini IndexCollection": WORK / "index-anserini"}
+    commands = {"splade_lucene": ours, "Anserini IndexCollection": anserinis}
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(args.repeat):
+        for name, command in commands.items():
+            times[name].append(seconds(command(source, indexes[name]), indexes[name]))
+    print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}")
+    print(f"{args.documents:,} documents in {args.files} file(s), {THREADS} threads, median of {args.repeat}\n")
+    medians = {name: statistics.median(each) for name, each in times.items()}
+    counts = {}
+    for name, median in medians.items():
+        with LuceneImpactIndexReader(indexes[name]) as reader:
+            counts[name] = reader.statistics()
+        print(
+            f"{name:26} {median:8.1f} s  {args.documents / median:10,.0f} documents/s  {counts[name]['bytes'] / 2**20:8.1f} MiB"
+        )
+    for fact in ("documents", "terms", "postings", "total_impact"):
+        first, second = (each[fact] for each in counts.values())
+        assert first == second, f"{fact} differ: {first} and {second}"
+    print("\nthe same documents, terms, postings and impacts in both")
+    ratios = [b / a for a, b in zip(*times.values(), strict=True)]
+    print(f"ratio, pair by pair: median {statistics.median(ratios):.1f}, from {min(ratios):.1f} to {max(ratios):.1f}")
+
+
+if __name__ == "__main__":
+    main()
