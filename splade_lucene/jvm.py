@@ -290,8 +290,8 @@ def _translate(error: Any, where: str) -> SpladeLuceneError:
         return NotAnIndexError(
             f"{place}there is no Lucene index here. Build one with 'splade-lucene build' or 'index'."
         )
-    if name in ("IndexFormatTooNewException", "IndexFormatTooOldException"):
-        which = "newer" if "New" in name else "older"
+    if name in ("IndexFormatTooNewException", "IndexFormatTooOldException") or _is_of_newer_lucene(message):
+        which = "older" if "Old" in name else "newer"
         return IndexVersionError(
             f"{place}this index was written by a {which} Lucene than the installed one ({versions()['lucene']}, of "
             f"pyserini's Anserini {versions()['anserini']}) can read. "
@@ -317,6 +317,11 @@ def _translate(error: Any, where: str) -> SpladeLuceneError:
         return StorageError(f"{place}Java's heap is full. Set SPLADE_LUCENE_HEAP to more, such as 8g.")
     trace = tuple(str(line) for line in (error.stacktrace or ()))
     return JavaError(f"{place}{message} ({error.classname})", error.classname or "", trace)
+
+
+def _is_of_newer_lucene(message: str) -> bool:
+    """Lucene 9.9 meets an index of Lucene 10 with an IllegalArgumentException before it looks at the format."""
+    return "indexCreatedVersionMajor is in the future" in message or "org.apache.lucene.codecs.Codec with name" in message
 
 
 @contextmanager

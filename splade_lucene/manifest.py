@@ -95,7 +95,7 @@ def read_manifest(path: Path) -> Manifest | None:
     """
     try:
         return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

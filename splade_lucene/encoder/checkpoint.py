@@ -94,7 +94,7 @@ def load_checkpoint(name: str | Path | None, *, dtype: torch.dtype, device: torc
         model, report = AutoModelForMaskedLM.from_pretrained(
             source, config=config, dtype=dtype, output_loading_info=True, weights_only=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except Exception as error:  # the loaders of weights, tokenizers and configurations each raise their own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         where = "" if Path(source).is_dir() else " It is no local folder, so it was looked up on the model hub."
         raise ModelError(f"{source}: cannot load a masked language model: {reason}.{where}") from error

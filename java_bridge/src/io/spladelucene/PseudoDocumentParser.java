@@ -342,8 +342,11 @@ final class PseudoDocumentParser {
         }
         JsonToken value = json.nextToken();
         if (key.equals("id")) {
+          if (value == JsonToken.VALUE_NULL) {
+            throw new BadPseudoDocument("no-id", "");
+          }
           if (value != JsonToken.VALUE_STRING && value != JsonToken.VALUE_NUMBER_INT) {
-            throw new BadPseudoDocument("bad-id", value.asString() == null ? "not a string" : value.asString());
+            throw new BadPseudoDocument("bad-id", json.getText());
           }
           id = json.getText();
         } else if (key.equals("contents") && value == JsonToken.VALUE_STRING) {

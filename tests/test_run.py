@@ -1,0 +1,253 @@
+"""Run files, to the letter, and the order that evaluators see in them."""
+
+import gzip
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splade_lucene.errors import RunError, StorageError
+from splade_lucene.run import Run, open_run_writer, strictly_falling
+
+docids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=10)
+falling_scores = st.lists(st.integers(0, 2**31 - 1) | st.integers(0, 20), max_size=60).map(
+    lambda scores: sorted(scores, reverse=True)
+)
+
+
+def write(path, text):
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+def trec_order(path):
+    """What trec_eval makes of a file: scores as C floats, descending, then docids as bytes, descending."""
+    rankings = {}
+    for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
+        qid, _, docid, _, score, _ = line.split(" ")
+        rankings.setdefault(qid, []).append((float(np.float32(score)), docid.encode()))
+    return {qid: [docid.decode() for _, docid in sorted(hits, reverse=True)] for qid, hits in rankings.items()}
+
+
+# ---- scores that fall strictly ----
+
+
+def test_scores_by_hand():
+    # between 4 and 8 neighbours are 2**-21 apart
+    assert strictly_falling([7, 5, 5, 5, 4]) == [7.0, 5.0, 5.0 - 2**-21, 5.0 - 2 * 2**-21, 4.0]
+    assert strictly_falling([3, 2, 1]) == [3.0, 2.0, 1.0]
+    assert strictly_falling([]) == []
+    assert strictly_falling([2**24 + 1, 2**24]) == [2.0**24, 2.0**24 - 1]  # single precision cannot tell them apart
+
+
+@given(falling_scores)
+def test_scores_fall_strictly_in_single_precision(scores):
+    falling = strictly_falling(scores)
+    assert len(falling) == len(scores)
+    single = np.array(falling, dtype=np.float64).astype(np.float32)
+    assert (np.diff(single) < 0).all()
+    assert single.astype(np.float64).tolist() == falling  # exact
+
+
+@given(falling_scores)
+def test_scores_without_ties_stay_as_they_are(scores):
+    distinct = [score for score in sorted(set(scores), reverse=True) if score <= 2**24]
+    assert strictly_falling(distinct) == distinct
+
+
+@given(falling_scores)
+def test_changed_scores_keep_the_order_and_stay_close(scores):
+    falling = strictly_falling(scores)
+    for score, changed in zip(scores, falling, strict=True):
+        assert abs(changed - score) <= 2**-23 * max(1, score) * (len(scores) + 1)
+    for i in range(len(scores)):
+        for j in range(i):
+            if scores[j] > scores[i]:
+                assert falling[j] > falling[i]
+
+
+# ---- writing ----
+
+
+def test_trec_lines_by_hand(tmp_path):
+    run = Run({"q1": [("d2", 7), ("d1", 5), ("d9", 5)], "q2": [("d3", 16_777_216)]})
+    run.write(tmp_path / "new" / "run.txt")
+    assert (tmp_path / "new" / "run.txt").read_text() == (
+        "q1 Q0 d2 1 7 splade-lucene\n"
+        "q1 Q0 d1 2 5 splade-lucene\n"
+        "q1 Q0 d9 3 4.9999995 splade-lucene\n"
+        "q2 Q0 d3 1 16777216 splade-lucene\n"
+    )
+
+
+def test_msmarco_lines_by_hand(tmp_path):
+    Run({"q1": [("d2", 7), ("d1", 5), ("d9", 5)], "q2": [("d3", 1)]}).write(tmp_path / "run.tsv", format="msmarco")
+    assert (tmp_path / "run.tsv").read_text() == "q1\td2\t1\nq1\td1\t2\nq1\td9\t3\nq2\td3\t1\n"
+
+
+def test_tag_and_gzip(tmp_path):
+    Run({"q": [("d", 3)]}).write(tmp_path / "run.txt.gz", tag="my-tag")
+    assert gzip.decompress((tmp_path / "run.txt.gz").read_bytes()) == b"q Q0 d 1 3 my-tag\n"
+
+
+def test_hits_of_a_searcher_are_written_as_pairs_are(tmp_path):
+    hits = SimpleNamespace(docids=["a", "b"], scores=np.array([9, 9], dtype=np.int64))
+    Run({"q": hits}).write(tmp_path / "hits.txt")
+    Run({"q": [("a", 9), ("b", 9)]}).write(tmp_path / "pairs.txt")
+    with open_run_writer(tmp_path / "writer.txt") as writer:
+        writer.add("q", hits)
+    text = (tmp_path / "hits.txt").read_text()
+    assert text.startswith("q Q0 a 1 9 splade-lucene\nq Q0 b 2 8.999999")
+    assert (tmp_path / "pairs.txt").read_text() == (tmp_path / "writer.txt").read_text() == text
+
+
+def test_run_is_a_mapping():
+    run = Run({"q1": [("d", 1)], "q2": []})
+    assert list(run) == ["q1", "q2"]
+    assert len(run) == 2
+    assert run["q1"] == [("d", 1.0)]
+    assert run["q2"] == []
+    assert "q3" not in run
+
+
+@given(st.lists(docids, min_size=2, max_size=30, unique=True), st.data())
+@settings(deadline=None)
+def test_evaluators_see_the_order_that_was_written(tmp_path_factory, docs, data):
+    scores = sorted((data.draw(st.integers(1, 5)) for _ in docs), reverse=True)  # many ties
+    path = tmp_path_factory.mktemp("run") / "run.txt"
+    Run({"q": zip(docs, scores, strict=True)}).write(path)
+    assert trec_order(path) == {"q": docs}
+
+
+@given(st.dictionaries(docids, st.tuples(st.lists(docids, min_size=1, unique=True), st.integers(0, 2**31)), min_size=1))
+@settings(deadline=None)
+def test_what_is_written_is_read_back(tmp_path_factory, drawn):
+    rankings = {qid: [(doc, top - i // 3) for i, doc in enumerate(docs)] for qid, (docs, top) in drawn.items()}
+    folder = tmp_path_factory.mktemp("run")
+    Run(rankings).write(folder / "run.txt")
+    again = Run.read(folder / "run.txt")
+    assert {qid: [docid for docid, _ in hits] for qid, hits in again.items()} == {
+        qid: [docid for docid, _ in hits] for qid, hits in rankings.items()
+    }
+    for qid, hits in again.items():
+        for (_, score), (_, written) in zip(hits, rankings[qid], strict=True):
+            assert score == pytest.approx(written, rel=1e-5, abs=1e-5)
+    again.write(folder / "again.txt")
+    assert (folder / "again.txt").read_bytes() == (folder / "run.txt").read_bytes()
+
+
+@pytest.mark.parametrize("tag", ["", "my tag", "tab\ttag", "line\n", " tag"])
+def test_tag_with_white_space_is_refused(tmp_path, tag):
+    with pytest.raises(RunError, match="is empty or has white space"):
+        Run({"q": [("d", 1)]}).write(tmp_path / "run.txt", tag=tag)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_format_is_refused(tmp_path):
+    with pytest.raises(RunError, match="no run format is named 'csv'") as caught:
+        Run({"q": [("d", 1)]}).write(tmp_path / "run.txt", format="csv")
+    assert caught.value.remedy == "Choose trec or msmarco"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "run.txt", tmp_path / "folder"):
+        with pytest.raises(StorageError, match="cannot write") as caught:
+            Run({"q": [("d", 1)]}).write(path)
+        assert str(caught.value).startswith(f"{path}: ")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_run_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "run.txt"
+    with open_run_writer(path) as writer:
+        writer.add("q", [("d", 1)])
+        assert not path.exists()
+    assert path.read_text() == "q Q0 d 1 1 splade-lucene\n"
+
+
+def fail_half_way(path):
+    with open_run_writer(path) as writer:
+        writer.add("q", [("d", 1)])
+        raise KeyboardInterrupt
+
+
+def test_interrupted_run_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fail_half_way(tmp_path / "run.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- reading ----
+
+
+def test_reading_sorts_as_evaluators_do(tmp_path):
+    path = write(
+        tmp_path / "run.txt",
+        "q2 Q0 x 1 1 t\n\nq1 Q0 d10 1 3 t\nq1 Q0 d2 2 3.0 t\nq1\tQ0\te  3 7e0 t\nq1 Q0 é 4 3.00000001 t\nq1 Q0 z 9 -1 t\n",
+    )
+    run = Run.read(path)
+    assert list(run) == ["q2", "q1"]
+    # ranks are passed over; 3.00000001 is 3 in single precision; ties by docid as bytes, descending
+    assert [docid for docid, _ in run["q1"]] == ["e", "é", "d2", "d10", "z"]
+    assert run["q2"] == [("x", 1.0)]
+
+
+def test_gzipped_run_is_read(tmp_path):
+    assert dict(Run.read(write(tmp_path / "r.gz", "q Q0 d 1 5 t\n"))) == {"q": [("d", 5.0)]}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("q Q0 d 1 5", "expected six columns (qid Q0 docid rank score tag), found 5"),
+        ("q Q0 d 1 5 t extra", "found 7"),
+        ("q\td\t1", "found 3"),
+        ("q Q0 d 1 five t", "the score 'five' is no number"),
+        ("q Q0 d 1 nan t", "the score 'nan' is no number"),
+        ("p Q0 d 2 4 t", "document 'd' is ranked twice for query 'p'"),
+    ],
+)
+def test_malformed_line_is_named(tmp_path, line, says):
+    path = write(tmp_path / "run.txt", f"p Q0 d 1 5 t\n\n{line}\n")
+    with pytest.raises(RunError) as caught:
+        Run.read(path)
+    assert str(caught.value).startswith(f"{path}:3: ")
+    assert says in str(caught.value)
+    assert (caught.value.path, caught.value.line) == (path, 3)
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_empty_run(tmp_path, text):
+    with pytest.raises(RunError, match="the run is empty"):
+        Run.read(write(tmp_path / "run.txt", text))
+
+
+def test_missing_run_and_folder(tmp_path):
+    for path in (tmp_path / "nothing", tmp_path):
+        with pytest.raises(RunError, match="the file cannot be read") as caught:
+            Run.read(path)
+        assert caught.value.path == path
+
+
+def test_not_utf8(tmp_path):
+    path = tmp_path / "run.txt"
+    path.write_bytes("q Q0 é 1 5 t\n".encode("latin-1"))
+    with pytest.raises(RunError, match="not UTF-8"):
+        Run.read(path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "plain", "flipped"])
+def test_damaged_gzip(tmp_path, damage):
+    whole = gzip.compress("".join(f"q Q0 d{i * i} {i} {5000 - i} t\n" for i in range(1, 2000)).encode())
+    data = {"cut": whole[:-100], "plain": b"q Q0 d 1 1 t", "flipped": whole[:50] + b"\xff" * 50 + whole[100:]}[damage]
+    path = tmp_path / "run.gz"
+    path.write_bytes(data)
+    with pytest.raises(RunError, match="the file cannot be read") as caught:
+        Run.read(path)
+    assert caught.value.path == path

@@ -1,0 +1,281 @@
+"""Queries in every form, and encoded queries as Anserini's reader takes them."""
+
+import gzip
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splade_lucene.errors import StorageError, TopicsError
+from splade_lucene.records import Query
+from splade_lucene.topics import read_topics, write_encoded_topics
+
+
+def write(path, text):
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+def refused(path, **options):
+    with pytest.raises(TopicsError) as caught:
+        read_topics(path, **options)
+    assert caught.value.path == path
+    assert caught.value.remedy
+    return str(caught.value)
+
+
+# ---- texts ----
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.tsv.gz", "t.txt"])
+def test_tsv(tmp_path, name):
+    path = write(tmp_path / name, "12\twhat is é?\n\nq2\twith\ttab\r\n3\t\n4\ta\u2028b")
+    assert read_topics(path) == [
+        Query("12", "what is é?"),
+        Query("q2", "with\ttab"),
+        Query("3", ""),
+        Query("4", "a\u2028b"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.gz", "t.json"])
+def test_json_lines(tmp_path, name):
+    records = [
+        {"_id": "1", "text": "one", "metadata": {}},
+        {"id": 2, "contents": "two"},
+        {"qid": "3", "query": "three"},
+        {"id": "4", "title": "four"},
+        {"id": None, "qid": "5", "text": None, "query": "five"},
+        {"id": "6", "title": "title", "text": "text"},
+    ]
+    path = write(tmp_path / name, "\n".join(json.dumps(record) for record in records) + "\n\n")
+    assert [(query.qid, query.text, query.vector) for query in read_topics(str(path))] == [
+        ("1", "one", None),
+        ("2", "two", None),
+        ("3", "three", None),
+        ("4", "four", None),
+        ("5", "five", None),
+        ("6", "text", None),
+    ]
+
+
+def test_folder_stands_for_its_queries(tmp_path):
+    write(tmp_path / "corpus.jsonl", '{"_id": "d", "text": "a document"}\n')
+    write(tmp_path / "queries.jsonl", '{"_id": "q", "text": "a query"}\n')
+    assert read_topics(tmp_path) == [Query("q", "a query")]
+
+
+def test_python_docs_questions_are_topics_but_for_their_answers(tmp_path):
+    path = write(tmp_path / "t.jsonl", '{"qid": "pd001", "text": "how", "relevant": ["os.walk"]}\n')
+    assert read_topics(path) == [Query("pd001", "how")]
+
+
+# ---- encoded ----
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.tsv.gz"])
+def test_anserinis_form(tmp_path, name):
+    path = write(tmp_path / name, "1048585\tpaula paula brother paula ##s\n2\tx\n")
+    assert read_topics(path, encoded=True) == [
+        Query("1048585", "", {"paula": 3, "brother": 1, "##s": 1}),
+        Query("2", "", {"x": 1}),
+    ]
+
+
+def test_json_vectors(tmp_path):
+    path = write(
+        tmp_path / "t.jsonl", '{"id": "1", "text": "t", "vector": {"a": 3, "b": 1}}\n{"id": 2, "vector": {}}\n'
+    )
+    assert [(query.qid, query.vector) for query in read_topics(path, encoded=True)] == [
+        ("1", {"a": 3, "b": 1}),
+        ("2", {}),
+    ]
+
+
+def test_written_lines_by_hand(tmp_path):
+    queries = [
+        Query("1", "text é", {"b": 2, "a": 3}),
+        Query("2", "nothing", {}),
+        Query("3", "", {"x": 1}),
+        Query("4", "not encoded"),
+    ]
+    assert write_encoded_topics(tmp_path / "t.tsv", queries) == 2
+    assert (tmp_path / "t.tsv").read_text() == "1\tb b a a a\n3\tx\n"  # Anserini's reader fails on an empty query
+    assert write_encoded_topics(tmp_path / "t.jsonl", queries) == 4
+    lines = (tmp_path / "t.jsonl").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == '{"id": "1", "text": "text é", "vector": {"b": 2, "a": 3}}'
+    assert [json.loads(line)["vector"] for line in lines] == [{"b": 2, "a": 3}, {}, {"x": 1}, {}]
+    assert write_encoded_topics(tmp_path / "t.tsv.gz", queries) == 2
+    assert gzip.decompress((tmp_path / "t.tsv.gz").read_bytes()) == b"1\tb b a a a\n3\tx\n"
+
+
+def test_zero_impacts_leave_no_empty_tokens(tmp_path):
+    # JSON topics may hold them; a line without a token crashes Anserini's reader
+    path = write(tmp_path / "t.jsonl", '{"id": "1", "vector": {"a": 0}}\n{"id": "2", "vector": {"a": 0, "b": 2}}\n')
+    queries = read_topics(path, encoded=True)
+    write_encoded_topics(tmp_path / "t.tsv", queries)
+    assert (tmp_path / "t.tsv").read_text() == "2\tb b\n"
+
+
+@pytest.mark.parametrize("name", ["t.jsonl.gz", "t.json"])
+def test_names_that_are_read_as_json_are_written_as_json(tmp_path, name):
+    queries = [Query("1", "text", {"a": 2})]
+    write_encoded_topics(tmp_path / name, queries)
+    assert [(query.qid, query.vector) for query in read_topics(tmp_path / name, encoded=True)] == [("1", {"a": 2})]
+
+
+def test_terms_with_what_java_takes_for_no_white_space(tmp_path):
+    # a term with a no-break space is one token of Anserini's whitespace analyzer
+    queries = [Query("1", "", {"a\u00a0b": 2, "c\u2007\u202f\u0085d": 1})]
+    write_encoded_topics(tmp_path / "t.tsv", queries)
+    assert read_topics(tmp_path / "t.tsv", encoded=True) == queries
+
+
+def test_an_exception_while_writing_leaves_nothing(tmp_path):
+    def queries():
+        yield Query("1", "", {"a": 1})
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        write_encoded_topics(tmp_path / "t.tsv", queries())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_below_a_file_is_a_storage_error(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match="cannot write"):
+        write_encoded_topics(tmp_path / "file" / "t.tsv", [])
+
+
+qids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=12)
+terms = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=12)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+vectors = st.dictionaries(terms, st.integers(1, 300), max_size=6)
+encoded_queries = st.lists(
+    st.builds(Query, qids, texts, vectors), min_size=1, max_size=6, unique_by=lambda query: query.qid
+)
+
+
+@given(encoded_queries)
+@settings(deadline=None)
+def test_encoded_queries_are_read_back(tmp_path_factory, queries):
+    folder = tmp_path_factory.mktemp("round")
+    assert write_encoded_topics(folder / "t.jsonl", queries) == len(queries)
+    assert [(query.qid, query.vector) for query in read_topics(folder / "t.jsonl", encoded=True)] == [
+        (query.qid, query.vector) for query in queries
+    ]
+    kept = [(query.qid, query.vector) for query in queries if query.vector]
+    assert write_encoded_topics(folder / "t.tsv", queries) == len(kept)
+    if kept:
+        assert [(query.qid, query.vector) for query in read_topics(folder / "t.tsv", encoded=True)] == kept
+    for line, (_, vector) in zip((folder / "t.tsv").read_text(encoding="utf-8").split("\n"), kept, strict=False):
+        tokens = line.split("\t")[1].split(" ")
+        runs = [token for i, token in enumerate(tokens) if i == 0 or tokens[i - 1] != token]
+        assert runs == list(vector)  # each term's tokens stand together
+        assert len(tokens) == sum(vector.values())
+
+
+one_line = texts.map(lambda text: text.replace("\n", " ").rstrip("\r"))
+
+
+@given(st.lists(st.builds(Query, qids, one_line), min_size=1, max_size=6, unique_by=lambda query: query.qid))
+@settings(deadline=None)
+def test_texts_are_read_back(tmp_path_factory, queries):
+    folder = tmp_path_factory.mktemp("round")
+    write(folder / "t.tsv", "".join(f"{query.qid}\t{query.text}\n" for query in queries))
+    write(folder / "t.jsonl", "".join(json.dumps({"_id": q.qid, "text": q.text}) + "\n" for q in queries))
+    assert read_topics(folder / "t.tsv") == queries
+    assert read_topics(folder / "t.jsonl") == queries
+
+
+# ---- faults ----
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.jsonl"])
+def test_repeated_qid_names_both_lines(tmp_path, name):
+    tsv = "7\tone\n\n8\ttwo\n7\tthree\n"
+    lines = '{"id": "7", "text": "one"}\n\n{"id": "8", "text": "two"}\n{"id": 7, "text": "three"}\n'
+    path = write(tmp_path / name, tsv if name == "t.tsv" else lines)
+    message = refused(path)
+    assert message.startswith(f"{path}:4: the qid '7' was used before (line 1)")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"id": "2", ', "broken JSON"),
+        ('["2"]', "not a JSON object"),
+        ('{"text": "x"}', "none of the keys id, _id, qid"),
+        ('{"id": "2"}', "the query has no text. Name the text text or contents or query or title"),
+        ('{"id": "2", "text": 5}', "the query has no text"),
+        ('{"id": "2", "vector": {"a": 1}}', "the query has no text. It has a vector: pass --encoded"),
+        ('{"id": "", "text": "x"}', "the qid ''"),
+        ('{"id": "a b", "text": "x"}', "the qid 'a b'"),
+        ('{"id": 1.5, "text": "x"}', "the qid 1.5"),
+        ('{"id": true, "text": "x"}', "the qid True"),
+    ],
+)
+def test_bad_json_line_is_named(tmp_path, line, says):
+    path = write(tmp_path / "t.jsonl", f'{{"id": "1", "text": "one"}}\n{line}\n')
+    message = refused(path)
+    assert message.startswith(f"{path}:2: ")
+    assert says in message
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"id": "2", "text": "x"}', 'no "vector" of term: impact. Leave --encoded out for texts'),
+        ('{"id": "2", "vector": [1]}', 'no "vector"'),
+        ('{"id": "2", "vector": {"a": 1.5}}', "term 'a' has impact 1.5"),
+        ('{"id": "2", "vector": {"a": -1}}', "term 'a' has impact -1"),
+        ('{"id": "2", "vector": {"a": "3"}}', "term 'a' has impact '3'"),
+        ('{"id": "2", "vector": {"a": true}}', "term 'a' has impact True"),
+    ],
+)
+def test_bad_vector_is_named(tmp_path, line, says):
+    path = write(tmp_path / "t.jsonl", f'{{"id": "1", "vector": {{"a": 1}}}}\n{line}\n')
+    message = refused(path, encoded=True)
+    assert message.startswith(f"{path}:2: ")
+    assert says in message
+
+
+@pytest.mark.parametrize(
+    ("line", "says"), [("no tab", "no tab between qid and text"), ("a b\tx", "the qid 'a b'"), ("\tx", "the qid ''")]
+)
+@pytest.mark.parametrize("encoded", [False, True])
+def test_bad_tsv_line_is_named(tmp_path, line, says, encoded):
+    path = write(tmp_path / "t.tsv", f"1\tone\n{line}\n")
+    message = refused(path, encoded=encoded)
+    assert message.startswith(f"{path}:2: ")
+    assert says in message
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.jsonl", "t.tsv.gz"])
+def test_file_without_a_query(tmp_path, name):
+    assert "no query in this file" in refused(write(tmp_path / name, "\n \n"))
+
+
+def test_missing_file(tmp_path):
+    assert "no such file" in refused(tmp_path / "nothing.tsv")
+    with pytest.raises(TopicsError, match=r"queries\.jsonl: no such file"):
+        read_topics(tmp_path)
+
+
+def test_not_utf8(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_bytes("1\tcafé\n".encode("latin-1"))
+    assert "not UTF-8" in refused(path)
+
+
+def test_damaged_gzip(tmp_path):
+    whole = gzip.compress("".join(f"{i}\ttext {i * i}\n" for i in range(2000)).encode())
+    for name, data in (("cut", whole[:-100]), ("plain", b"1\tx"), ("flipped", whole[:50] + b"\xff" * 50 + whole[100:])):
+        path = tmp_path / f"{name}.tsv.gz"
+        path.write_bytes(data)
+        assert "be read" in refused(path)
+
+
+def test_byte_order_mark_is_no_part_of_the_first_qid(tmp_path):
+    assert read_topics(write(tmp_path / "t.tsv", "\ufeff1\tone\n")) == [Query("1", "one")]
