@@ -21,7 +21,7 @@ from common import ROOT, WORK, corpus, describe_machine
 
 sys.path.insert(0, str(ROOT))
 
-from splade_lucene import LuceneImpactIndexReader, jvm  # noqa: E402
+from splade_lucene import LuceneImpactIndexReader, jvm
 
 THREADS = "2"
 

@@ -19,7 +19,7 @@ from common import ROOT, WORK, corpus, describe_machine, queries
 
 sys.path.insert(0, str(ROOT))
 
-from splade_lucene import LuceneImpactSearcher, index_pseudo_documents, jvm  # noqa: E402
+from splade_lucene import LuceneImpactSearcher, index_pseudo_documents, jvm
 
 
 class AsIs:

@@ -136,7 +136,7 @@ def _read_jsonl(path: Path) -> Iterator[tuple[Document, str]]:
                 continue
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise CorpusError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
             if not isinstance(record, dict):
                 raise CorpusError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")

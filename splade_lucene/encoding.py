@@ -48,7 +48,7 @@ class Shard:
             InputError: It is not of that form.
         """
         number, slash, count = text.partition("/")
-        if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
             raise InputError(f"{text!r} is no shard", remedy="Write I/N with 1 <= I <= N, such as 2/4")
         return cls(int(number), int(count))
 
@@ -179,14 +179,20 @@ class _Journal:
         found = manifest.encoding if manifest else json.loads(lines[0])["encoding"] if lines else None
         if found == digest:
             self.parts = [json.loads(line) for line in lines[1:]]
+            if self._path.exists():  # without a line that was torn when the run was cut off
+                with written_whole(self._path) as file:
+                    file.writelines(line + "\n" for line in lines)
             return
-        foreign = sorted(folder.glob(f"part{shard.suffix}-[0-9]*")) if folder.is_dir() else []
+        foreign = (
+            sorted(folder.glob(f"part{shard.suffix}-[0-9][0-9][0-9][0-9][0-9]*.jsonl*")) if folder.is_dir() else []
+        )
         if (found is not None or foreign) and not overwrite:
             raise InputError(
                 "this folder holds documents encoded with other settings, or of another corpus", path=folder,
                 remedy="Name another folder, or pass --overwrite to encode anew",
             )  # fmt: skip
-        (folder / f"splade-lucene{shard.suffix}{MANIFEST_SUFFIX}").unlink(missing_ok=True)
+        if found is not None or foreign:
+            (folder / f"splade-lucene{shard.suffix}{MANIFEST_SUFFIX}").unlink(missing_ok=True)
         for path in foreign:
             path.unlink()
         with written_whole(self._path) as file:

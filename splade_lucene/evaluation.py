@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from splade_lucene.errors import RunError
 from splade_lucene.run import Run, read_lines, strictly_falling
@@ -11,6 +12,7 @@ from splade_lucene.run import Run, read_lines, strictly_falling
 Qrels = Mapping[str, Mapping[str, int]]
 """qid → docid → relevance."""
 
+_EXAMPLES = "Examples: nDCG@10 RR@10 R@1000 AP"
 DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
 
 
@@ -75,17 +77,26 @@ def evaluate(
             f"run and judgments share no query (the run has {next(iter(ranked), 'none')}…, the judgments "
             f"{next(iter(judged), 'none')}…)", remedy="Check that they are of the same collection",
         )  # fmt: skip
-    parsed = {}
-    for name in measures:
-        try:
-            parsed[name] = ir_measures.parse_measure(name)
-        except (NameError, ValueError, KeyError) as error:
-            raise RunError(
-                f"no measure is named {name!r} ({error})", remedy="Examples: nDCG@10 RR@10 R@1000 AP"
-            ) from None
+    parsed = {name: _parse_measure(name) for name in measures}
     scores = {qid: dict(zip(docs, falling, strict=True)) for qid, docs, falling in _columns(ranked)}
-    means = ir_measures.calc_aggregate(list(parsed.values()), {q: dict(d) for q, d in judged.items()}, scores)
+    try:
+        means = ir_measures.calc_aggregate(list(parsed.values()), {q: dict(d) for q, d in judged.items()}, scores)
+    except ValueError as error:
+        raise RunError(f"these measures cannot be computed here ({error})", remedy=_EXAMPLES) from error
     return {name: float(means[measure]) for name, measure in parsed.items()}
+
+
+def _parse_measure(name: str) -> Any:
+    import ir_measures
+
+    try:
+        measure = ir_measures.parse_measure(name)
+        measure.validate_params()
+    except (NameError, ValueError, KeyError, TypeError, AssertionError, SyntaxError) as error:
+        raise RunError(f"no measure is named {name!r} ({error})", remedy=_EXAMPLES) from None
+    if measure.params.get("cutoff", 1) < 1:
+        raise RunError(f"the cutoff of {name!r} is below 1", remedy=_EXAMPLES)
+    return measure
 
 
 def _columns(run: Run) -> list[tuple[str, list[str], list[float]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -12,10 +13,10 @@ from splade_lucene.errors import StorageError
 
 
 def open_text(path: Path) -> TextIO:
-    """Opens a text file for reading, as UTF-8, without changing line ends."""
+    """Opens a text file for reading, as UTF-8 with or without a byte order mark, keeping line ends."""
     if path.suffix == ".gz":
-        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8", newline="\n"))
-    return path.open(encoding="utf-8", newline="\n")
+        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", newline="\n"))
+    return path.open(encoding="utf-8-sig", newline="\n")
 
 
 @contextmanager
@@ -25,6 +26,8 @@ def written_whole(path: Path) -> Iterator[TextIO]:
     Raises:
         StorageError: The place cannot be written.
     """
+    if not path.name:
+        raise StorageError("a file needs a name, got an empty path")
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,13 +39,24 @@ def written_whole(path: Path) -> Iterator[TextIO]:
             partial.unlink(missing_ok=True)
             raise
     except OSError as error:
+        if error.filename is not None and Path(error.filename) not in (partial, path.parent, *path.parent.parents):
+            raise  # of another file, which the block reads
         raise storage_error(path, error) from error
 
 
-def _open_for_writing(path: Path, *, compress: bool) -> TextIO:
-    if compress:
-        return cast(TextIO, gzip.open(path, "wt", 5, encoding="utf-8"))
-    return path.open("w", encoding="utf-8")
+@contextmanager
+def _open_for_writing(path: Path, *, compress: bool) -> Iterator[TextIO]:
+    if not compress:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        return
+    # neither name nor time, so that equal contents are equal files
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile("", "wb", 5, raw, mtime=0) as packed,
+        TextIOWrapper(packed, "utf-8") as file,
+    ):
+        yield file
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

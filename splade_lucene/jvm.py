@@ -321,7 +321,9 @@ def _translate(error: Any, where: str) -> SpladeLuceneError:
 
 def _is_of_newer_lucene(message: str) -> bool:
     """Lucene 9.9 meets an index of Lucene 10 with an IllegalArgumentException before it looks at the format."""
-    return "indexCreatedVersionMajor is in the future" in message or "org.apache.lucene.codecs.Codec with name" in message
+    return (
+        "indexCreatedVersionMajor is in the future" in message or "org.apache.lucene.codecs.Codec with name" in message
+    )
 
 
 @contextmanager

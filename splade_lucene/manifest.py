@@ -95,7 +95,7 @@ def read_manifest(path: Path) -> Manifest | None:
     """
     try:
         return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
@@ -120,6 +120,10 @@ def read_folder_manifest(folder: Path) -> Manifest | None:
                 f"this shard was encoded with another model or quantizer than {paths[0].name}", path=path,
                 remedy="Encode all shards alike",
             )  # fmt: skip
+    if len({each.shard.partition("/")[2] for each in manifests}) > 1:
+        raise InputError(
+            "encodings in different numbers of shards lie in this folder", path=folder, remedy="Keep one set of shards"
+        )
     if first.shard:
         count = int(first.shard.partition("/")[2])
         missing = {f"{i}/{count}" for i in range(1, count + 1)} - {each.shard for each in manifests}

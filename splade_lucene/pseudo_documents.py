@@ -198,7 +198,7 @@ def _parse(line: bytes) -> PseudoDocument:
         record = json.loads(line.decode("utf-8"), object_pairs_hook=_Pairs)
     except UnicodeDecodeError as error:
         raise _BadDocumentError("not-utf8", line[error.start : error.start + 40]) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _BadDocumentError("broken-json", error) from None
     if not isinstance(record, _Pairs):
         raise _BadDocumentError("broken-json", "it is not an object")
@@ -212,7 +212,9 @@ def _parse(line: bytes) -> PseudoDocument:
         raise _BadDocumentError("no-vector", docid)
     vector = _check_vector(values["vector"], docid)
     contents = values.get("contents")
-    return PseudoDocument(docid, contents if isinstance(contents, str) else "", vector)
+    text = contents if isinstance(contents, str) else ""
+    encode_strictly(text)
+    return PseudoDocument(docid, text, vector)
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -227,6 +229,7 @@ def _check_id(value: object) -> str:
     docid = str(value)
     if has_space_or_control(docid):
         raise _BadDocumentError("bad-id", docid)
+    encode_strictly(docid)
     return docid
 
 
@@ -276,10 +279,18 @@ def check_posting(term: str, impact: object) -> None:
         raise _BadDocumentError("huge-impact", f"{term}: {impact}")
     if not term:
         raise _BadDocumentError("empty-term")
-    if len(term) > MAX_TERM_CHARS:
+    if len(encode_strictly(term, "utf-16-le")) // 2 > MAX_TERM_CHARS:
         raise _BadDocumentError("long-term", term[:40] + "…")
     if has_white_space(term):
         raise _BadDocumentError("white-space", term)
+
+
+def encode_strictly(text: str, encoding: str = "utf-8") -> bytes:
+    """Encodes a text; half a surrogate pair, which JSON can write but no file can hold, is refused."""
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError:
+        raise _BadDocumentError("not-utf8", ascii(text)[:40]) from None
 
 
 _NOT_JAVA_SPACE = frozenset("\u00a0\u2007\u202f\u0085")  # str.isspace, but not java.lang.Character.isWhitespace
@@ -287,9 +298,19 @@ _NOT_JAVA_SPACE = frozenset("\u00a0\u2007\u202f\u0085")  # str.isspace, but not 
 
 def has_space_or_control(text: str) -> bool:
     """Whether an id would break the columns of a run file: white space of any kind, or a control character."""
-    return any(character.isspace() or character < " " for character in text)
+    return any(character.isspace() or character < " " or character == "\x7f" for character in text)
+
+
+def _is_java_space(character: str) -> bool:
+    return character.isspace() and character not in _NOT_JAVA_SPACE
 
 
 def has_white_space(text: str) -> bool:
     """Whether Java's Character.isWhitespace, and so Anserini's whitespace analyzer, finds a place to split."""
-    return any(character.isspace() and character not in _NOT_JAVA_SPACE for character in text)
+    return any(_is_java_space(character) for character in text)
+
+
+def split_as_java(text: str) -> list[str]:
+    """Splits as Anserini's whitespace analyzer does; str.split also splits at no-break spaces."""
+    spaced = "".join(" " if _is_java_space(character) else character for character in text)
+    return [token for token in spaced.split(" ") if token]

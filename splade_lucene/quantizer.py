@@ -6,8 +6,8 @@ its manifest, so a query is quantized to match without anybody having to remembe
 ==============  =============  ============  ======================================================================
 rule            documents      queries       used by
 ==============  =============  ============  ======================================================================
-``naver``       w x 100        w x 100       naver/splade; Anserini's DistilSPLADE-max corpora and topics
-                half to even   half to even
+``naver``       w x 100        w x 100       naver/splade; Anserini's DistilSPLADE-max corpora and topics;
+                half to even   half to even  in float32, as NumPy computes it there
 ``splade-pp``   w x 100        w x 1000      Anserini's published SPLADE++ ED/SD topics (queries); naver/splade
                 half to even   half to even  (documents)
 ``pyserini``    w / 5 x 256    w / 5 x 256   Pyserini's encoders and on-the-fly queries; SPLADE-v3
@@ -139,7 +139,7 @@ class Quantizer:
         return cls(data["name"], Scaling(**data["document"]), Scaling(**data["query"]), data["max_impact"])
 
 
-_HUNDREDTHS = Scaling(100.0)
+_HUNDREDTHS = Scaling(100.0, precision="float32")
 _THOUSANDTHS = Scaling(1000.0)
 _FIFTHS_OF_256 = Scaling(256.0, divisor=5.0)
 _JAVA = Scaling(256.0, divisor=5.0, rounding="half-up", precision="float32")

@@ -10,6 +10,8 @@ is changed only inside a tie (or right behind one of some hundred hits), by a fe
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,7 +103,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
                     remedy="Rank each document once",
                 )  # fmt: skip
             try:
-                ranking[docid] = float(score)
+                ranking[docid] = _parse_score(score)
             except ValueError:
                 raise RunError(
                     f"the score {score!r} is no number", path=path, line=number, remedy="Write scores as numbers"
@@ -109,6 +111,13 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         if not rankings:
             raise RunError("the run is empty", path=path, remedy="Check that it is the right file")
         return cls({qid: _as_evaluators_see(ranking) for qid, ranking in rankings.items()})
+
+
+def _parse_score(text: str) -> float:
+    score = float(text)
+    if math.isnan(score):
+        raise ValueError(text)
+    return score
 
 
 def _as_evaluators_see(ranking: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -181,6 +190,6 @@ def read_lines(path: Path) -> Iterable[tuple[int, str]]:
                     yield number, line
     except UnicodeDecodeError as error:
         raise RunError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RunError(f"the file cannot be read ({reason})", path=path, remedy="Check the path") from error

@@ -21,11 +21,12 @@ from typing import Any
 
 from splade_lucene.errors import TopicsError
 from splade_lucene.files import open_text, written_whole
-from splade_lucene.pseudo_documents import has_space_or_control
+from splade_lucene.pseudo_documents import has_space_or_control, split_as_java
 from splade_lucene.records import Query, Vector
 
 QID_KEYS = ("id", "_id", "qid")
 TEXT_KEYS = ("text", "contents", "query", "title")
+JSON_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 
 
 def read_topics(path: str | Path, *, encoded: bool = False) -> list[Query]:
@@ -67,7 +68,7 @@ def read_topics(path: str | Path, *, encoded: bool = False) -> list[Query]:
 
 
 def _read(path: Path, encoded: bool) -> Iterator[tuple[int, Query]]:
-    is_json = path.name.endswith((".jsonl", ".jsonl.gz", ".json"))
+    is_json = path.name.endswith(JSON_SUFFIXES)
     with open_text(path) as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -83,14 +84,14 @@ def _parse_tsv(line: str, path: Path, number: int, encoded: bool) -> Query:
     if not tab:
         raise TopicsError("no tab between qid and text", path=path, line=number, remedy="Write qid<TAB>text")
     if encoded:
-        return Query(_qid(qid, path, number), "", dict(Counter(text.split())))
+        return Query(_qid(qid, path, number), "", dict(Counter(split_as_java(text))))
     return Query(_qid(qid, path, number), text)
 
 
 def _parse_json(line: str, path: Path, number: int, encoded: bool) -> Query:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TopicsError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
     if not isinstance(record, dict):
         raise TopicsError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")
@@ -133,7 +134,7 @@ def _qid(value: object, path: Path, number: int) -> str:
 
 
 def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
-    """Writes encoded queries: JSON lines if the name ends in ``.jsonl``, else Anserini's form.
+    """Writes encoded queries: JSON lines if the name ends in ``.jsonl`` or ``.json`` (``.gz``), else Anserini's form.
 
     A query without a term has no line in Anserini's form, whose reader fails on it; in JSON it keeps an empty vector.
 
@@ -147,8 +148,8 @@ def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
     count = 0
     with written_whole(path) as file:
         for query in queries:
-            vector = query.vector or {}
-            if path.name.endswith(".jsonl"):
+            vector = {term: impact for term, impact in (query.vector or {}).items() if impact > 0}
+            if path.name.endswith(JSON_SUFFIXES):
                 record = {"id": query.qid, "text": query.text, "vector": vector}
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
             elif vector:

@@ -82,7 +82,12 @@ def child_environment(**changes: str | None) -> dict[str, str]:
 def run_python(code: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
     """Runs Python code in a child process, with a JVM of its own if it starts one."""
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=child_environment(**changes), timeout=300
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=child_environment(**changes),
+        timeout=300,
     )
 
 

@@ -71,7 +71,8 @@ def test_impacts_equal_pyserinis_encoders(encoder, shared):
     passages = [json.loads(line)["text"] for line in (shared / "data/cacm/corpus.jsonl").open(encoding="utf-8")][:24]
     questions = [json.loads(line)["text"] for line in (shared / "data/cacm/queries.jsonl").open(encoding="utf-8")][:12]
     with jvm.pyserini_importable():
-        from pyserini.encode import SpladeDocumentEncoder, SpladeQueryEncoder as TheirQueryEncoder
+        from pyserini.encode import SpladeDocumentEncoder
+        from pyserini.encode import SpladeQueryEncoder as TheirQueryEncoder
     folder = str(embedded_model_folder())
     rule = Quantizer.named("pyserini")
     document_encoder = SpladeDocumentEncoder(folder, device="cpu")
@@ -124,7 +125,10 @@ def test_pyserinis_own_searcher_takes_our_query_encoder(encoder, tmp_path):
 @pytest.mark.model
 def test_a_text_has_the_same_weights_in_every_batch(encoder):
     source = random.Random(1)
-    texts = [" ".join(source.choices("the quick brown fox jumps over lazy dogs and cats".split(), k=n)) for n in range(1, 40)]
+    texts = [
+        " ".join(source.choices(["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dogs", "and", "cats"], k=n))
+        for n in range(1, 40)
+    ]
     alone = [encoder.encode_documents([text])[0] for text in texts]
     together = encoder.encode_documents(texts)
     for expected, found in zip(alone, together, strict=True):
@@ -150,7 +154,10 @@ def test_nothing_to_encode(encoder):
 @pytest.mark.model
 def test_bfloat16_stays_near_float32(encoder):
     text = TEXTS[3]
-    exact, near = encoder.encode_documents([text])[0], SpladeEncoder(device="cpu", dtype="bfloat16").encode_documents([text])[0]
+    exact, near = (
+        encoder.encode_documents([text])[0],
+        SpladeEncoder(device="cpu", dtype="bfloat16").encode_documents([text])[0],
+    )
     shared_terms = exact.keys() & near.keys()
     assert len(shared_terms) > 0.8 * len(exact)
     assert max(abs(exact[term] - near[term]) for term in shared_terms) < 0.15
@@ -160,7 +167,10 @@ def test_top_terms_and_min_impact_keep_the_largest():
     from splade_lucene import SparseWeights
 
     weights = SparseWeights(
-        np.array([0, 4, 4]), np.array([0, 1, 2, 3], np.int32), np.array([0.5, 2.0, 0.004, 1.0], np.float32), list("abcd")
+        np.array([0, 4, 4]),
+        np.array([0, 1, 2, 3], np.int32),
+        np.array([0.5, 2.0, 0.004, 1.0], np.float32),
+        list("abcd"),
     )
     rule = Quantizer.named("naver")
     assert weights.quantize(rule, "document") == [{"b": 200, "d": 100, "a": 50}, {}]
@@ -212,12 +222,16 @@ def tiny_checkpoint(folder: Path, kind: str) -> Path:
     torch.manual_seed(0)
     size = {"vocab_size": 30522, "max_position_embeddings": 64}
     if kind == "bert":
-        model = BertForMaskedLM(BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, **size))
+        model = BertForMaskedLM(
+            BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, **size)
+        )
     elif kind == "distilbert":
         model = DistilBertForMaskedLM(DistilBertConfig(dim=32, n_layers=1, n_heads=2, hidden_dim=48, **size))
     else:
         model = RobertaForMaskedLM(
-            RobertaConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, pad_token_id=0, **size)
+            RobertaConfig(
+                hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, pad_token_id=0, **size
+            )
         )
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
@@ -262,7 +276,9 @@ def test_pickled_code_is_never_run(tmp_path):
 
 
 def test_a_checkpoint_without_its_head_is_refused(tmp_path):
-    config = BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, vocab_size=30522)
+    config = BertConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, vocab_size=30522
+    )
     BertModel(config).save_pretrained(tmp_path)
     tiny_tokenizer(tmp_path)
     with pytest.raises(ModelError, match=r"lacks \d+ weights of a masked language model, cls\.predictions"):

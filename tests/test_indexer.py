@@ -176,7 +176,9 @@ def test_store_none_keeps_nothing(collection_dir, tmp_path):
 GOOD = '{"id": "good", "contents": "", "vector": {"cat": 1}}'
 BAD = {
     "broken-json": ['{"id": "x", "vector": {"cat": 1}', "[1, 2]", '{"id": "x", "vector": {"cat": 1}} trailing'],
-    "not-utf8": [b'{"id": "x", "contents": "\xff\xfe", "vector": {"cat": 1}}'],
+    "not-utf8": [b'{"id": "x", "contents": "\xff\xfe", "vector": {"cat": 1}}', b'{"id": "x", "vector": {"\xff": 1}}',
+                 '{"id": "\\ud800", "vector": {"cat": 1}}', '{"id": "x", "vector": {"\\udc00a": 1}}',
+                 '{"id": "x", "contents": "\\ud800", "vector": {"cat": 1}}'],
     "repeated-key": ['{"id": "x", "id": "y", "vector": {"cat": 1}}'],
     "no-id": ['{"contents": "", "vector": {"cat": 1}}', '{"id": "", "vector": {"cat": 1}}'],
     "bad-id": ['{"id": "a b", "vector": {"cat": 1}}', '{"id": 1.5, "vector": {"cat": 1}}', '{"id": "a\\u00a0b", "vector": {"c": 1}}'],
@@ -192,7 +194,7 @@ BAD = {
     "huge-impact": ['{"id": "x", "vector": {"cat": 2147483648}}', '{"id": "x", "vector": {"cat": 99999999999999999999}}'],
     "white-space": ['{"id": "x", "vector": {"a b": 1}}', '{"id": "x", "vector": {"tab\\t": 1}}', '{"id": "x", "vector": {"\\u3000": 1}}'],
     "empty-term": ['{"id": "x", "vector": {"": 1}}'],
-    "long-term": ['{"id": "x", "vector": {"' + "y" * 256 + '": 1}}'],
+    "long-term": ['{"id": "x", "vector": {"' + "y" * 256 + '": 1}}', '{"id": "x", "vector": {"' + "😀" * 128 + '": 1}}'],
     "repeated-term": ['{"id": "x", "vector": {"cat": 1, "cat": 1}}'],
 }  # fmt: skip
 ROWS = [(kind, line) for kind, lines in BAD.items() for line in lines]
@@ -208,7 +210,10 @@ def test_a_bad_document_is_named_and_can_be_skipped_alike_in_java_and_python(kin
     source = write_lines(tmp_path / "docs.jsonl", GOOD, line, "", after)
     remedy = PROBLEMS[kind][1]
     errors = []
-    for read in (lambda: index_pseudo_documents(source, tmp_path / "index"), lambda: list(read_pseudo_documents(source))):
+    for read in (
+        lambda: index_pseudo_documents(source, tmp_path / "index"),
+        lambda: list(read_pseudo_documents(source)),
+    ):
         with pytest.raises(PseudoDocumentError) as caught:
             read()
         assert str(caught.value).startswith(f"{source}:2: ")
@@ -217,7 +222,11 @@ def test_a_bad_document_is_named_and_can_be_skipped_alike_in_java_and_python(kin
         errors.append(caught.value)
     if kind not in ("broken-json", "not-utf8"):  # the parsers word these in their own ways
         detail = str(errors[0]).lower().replace(".0", "")
-        assert detail == str(errors[1]).lower().replace(".0", "") or kind in ("float-impact", "not-a-number", "dense-vector")
+        assert detail == str(errors[1]).lower().replace(".0", "") or kind in (
+            "float-impact",
+            "not-a-number",
+            "dense-vector",
+        )
     assert not (tmp_path / "index").exists()
 
     summary = index_pseudo_documents(source, tmp_path / "index", skip_bad=True)
@@ -231,7 +240,9 @@ def test_a_bad_document_is_named_and_can_be_skipped_alike_in_java_and_python(kin
 
 def test_a_duplicate_in_another_file_names_both_places_and_the_first_is_kept(tmp_path):
     write_lines(tmp_path / "a.jsonl", GOOD, '{"id": "dup", "vector": {"cat": 1}}')
-    write_lines(tmp_path / "b.jsonl", '{"id": "x", "vector": {"cat": 1}}', "", '{"id": "dup", "vector": {"cat": 9, "dog": 1}}')
+    write_lines(
+        tmp_path / "b.jsonl", '{"id": "x", "vector": {"cat": 1}}', "", '{"id": "dup", "vector": {"cat": 9, "dog": 1}}'
+    )
     with pytest.raises(PseudoDocumentError) as caught:
         index_pseudo_documents(tmp_path, tmp_path / "index")
     assert f"{tmp_path / 'b.jsonl'}:3: the id 'dup' was used before ({tmp_path / 'a.jsonl'}:2)" in str(caught.value)
@@ -243,10 +254,12 @@ def test_a_duplicate_in_another_file_names_both_places_and_the_first_is_kept(tmp
 def test_skipping_many_bad_documents_keeps_exactly_the_good_ones(tmp_path):
     documents = random_collection(3000, seed=3)
     lines = [json.dumps({"id": d.docid, "vector": dict(d.vector)}) for d in documents]
-    bad = {i for i in range(0, 3000, 7)}
+    bad = set(range(0, 3000, 7))
     for i in bad:
         lines[i] = [lines[i][:-9], lines[i - 1] if i else "{", '{"id": "z", "vector": {"a": 0.5}}'][i % 3]
-    summary = index_pseudo_documents(write_lines(tmp_path / "d.jsonl", *lines), tmp_path / "index", skip_bad=True, threads=4)
+    summary = index_pseudo_documents(
+        write_lines(tmp_path / "d.jsonl", *lines), tmp_path / "index", skip_bad=True, threads=4
+    )
     assert {problem.line - 1 for problem in summary.skipped} == bad
     expected: dict[str, dict[str, int]] = {}
     for i, document in enumerate(documents):

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TERMS, random_collection
+from conftest import ROOT, TERMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +39,11 @@ def tied_collection() -> list[PseudoDocument]:
     return [
         PseudoDocument(str(number), "", {term: source.randint(1, 2) for term in source.sample(TERMS[:12], 4)})
         for number in source.sample(range(1, 1500), 1200)
-    ] + [PseudoDocument("é", "", {"term1": 2}), PseudoDocument("～", "", {"term1": 2}), PseudoDocument("😀", "", {"term1": 2})]
+    ] + [
+        PseudoDocument("é", "", {"term1": 2}),
+        PseudoDocument("～", "", {"term1": 2}),
+        PseudoDocument("😀", "", {"term1": 2}),
+    ]
 
 
 def build(documents: list[PseudoDocument], folder: Path, **options) -> Path:
@@ -138,9 +142,9 @@ def test_both_engines_give_the_same_batch(index_dir):
     queries = [random_query(source, 10) for _ in range(40)]
     qids = [f"q{i}" for i in range(40)]
     with LuceneImpactSearcher(index_dir) as ours, PyseriniSearcher(index_dir) as theirs:
-        assert {qid: pairs(hits) for qid, hits in ours.batch_search(queries, qids, 100, 3).items()} == theirs.batch_search(
-            queries, qids, 100, 3
-        )
+        assert {
+            qid: pairs(hits) for qid, hits in ours.batch_search(queries, qids, 100, 3).items()
+        } == theirs.batch_search(queries, qids, 100, 3)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +179,9 @@ def test_min_idf_cuts_where_pyserini_cuts(common_term_index, min_idf):
 
 def test_a_query_of_more_terms_than_lucenes_limit(tmp_path):
     terms = [f"w{i}" for i in range(3000)]
-    documents = [PseudoDocument(f"d{n}", "", {term: 1 + (i * n) % 50 for i, term in enumerate(terms)}) for n in range(5)]
+    documents = [
+        PseudoDocument(f"d{n}", "", {term: 1 + (i * n) % 50 for i, term in enumerate(terms)}) for n in range(5)
+    ]
     query = dict.fromkeys(terms, 3)
     index = build(documents, tmp_path)
     with LuceneImpactSearcher(index) as ours, PyseriniSearcher(index) as theirs:
@@ -187,7 +193,9 @@ def test_unknown_terms_empty_queries_and_zero_impacts(index_dir):
         assert list(searcher.search({"nowhere": 5}, 10)) == []
         assert list(searcher.search({}, 10)) == []
         assert list(searcher.search({"term1": 0}, 10)) == []
-        assert pairs(searcher.search({"term1": 3, "term2": 0, "nowhere": 1}, 10)) == pairs(searcher.search({"term1": 3}, 10))
+        assert pairs(searcher.search({"term1": 3, "term2": 0, "nowhere": 1}, 10)) == pairs(
+            searcher.search({"term1": 3}, 10)
+        )
         assert searcher.batch_search([{}, {"term1": 1}], ["a", "b"], 1)["a"].docids == []
         assert searcher.batch_search([], [], 1) == {}
 
@@ -212,16 +220,17 @@ def test_an_empty_index(tmp_path):
     ],
 )
 def test_malformed_queries_are_refused(index_dir, query, message):
-    with LuceneImpactSearcher(index_dir) as searcher:
-        with pytest.raises(QueryError, match=message):
-            searcher.search(query, 10)
+    with LuceneImpactSearcher(index_dir) as searcher, pytest.raises(QueryError, match=message):
+        searcher.search(query, 10)
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.5, "10"])
 def test_k_must_be_a_positive_integer(index_dir, k):
-    with LuceneImpactSearcher(index_dir) as searcher:
-        with pytest.raises(QueryError, match="k must be an integer of at least 1"):
-            searcher.search({"term1": 1}, k)
+    with (
+        LuceneImpactSearcher(index_dir) as searcher,
+        pytest.raises(QueryError, match="k must be an integer of at least 1"),
+    ):
+        searcher.search({"term1": 1}, k)
 
 
 def test_batch_arguments_must_fit(index_dir):
@@ -255,7 +264,7 @@ def test_a_text_query_needs_a_model_that_the_index_does_not_name(index_dir):
 def test_any_query_encoder_with_an_encode_method_serves(index_dir):
     class Encoder:
         def encode(self, text: str) -> dict[str, int]:
-            return {word: 2 for word in text.split()}
+            return dict.fromkeys(text.split(), 2)
 
     with LuceneImpactSearcher(index_dir, Encoder()) as searcher:
         assert pairs(searcher.search("term1 term2", 5)) == pairs(searcher.search({"term1": 2, "term2": 2}, 5))
@@ -273,7 +282,9 @@ def test_an_explanation_sums_to_the_score(seed):
     for hit in searcher.search(query, 5):
         contributions = searcher.explain(query, hit.docid)
         assert sum(each.product for each in contributions) == hit.score
-        assert [each.product for each in contributions] == sorted((each.product for each in contributions), reverse=True)
+        assert [each.product for each in contributions] == sorted(
+            (each.product for each in contributions), reverse=True
+        )
         vector = test_an_explanation_sums_to_the_score.vectors[hit.docid]
         assert {each.term: each.document_impact for each in contributions} == {
             term: vector[term] for term in query if term in vector
@@ -290,9 +301,11 @@ def _explained(request):
 
 
 def test_explaining_an_unknown_document_names_it(index_dir):
-    with LuceneImpactSearcher(index_dir) as searcher:
-        with pytest.raises(InputError, match="no document has the id 'nobody'"):
-            searcher.explain({"term1": 1}, "nobody")
+    with (
+        LuceneImpactSearcher(index_dir) as searcher,
+        pytest.raises(InputError, match="no document has the id 'nobody'"),
+    ):
+        searcher.explain({"term1": 1}, "nobody")
 
 
 def test_documents_are_found_by_both_ids_as_in_pyserini(collection, index_dir):
@@ -336,7 +349,9 @@ def test_an_index_of_lucene_10_is_refused_by_9_9():
 
     if not jvm.versions()["lucene"].startswith("9."):
         pytest.skip("Lucene 10 is installed, which reads it")
-    with pytest.raises(IndexVersionError, match=r"written by a newer Lucene than the installed one \(9\.9\.1.*pyserini 2\.x"):
+    with pytest.raises(
+        IndexVersionError, match=r"written by a newer Lucene than the installed one \(9\.9\.1.*pyserini 2\.x"
+    ):
         LuceneImpactSearcher(ROOT / "tests" / "data" / "lucene10-index")
 
 

@@ -376,7 +376,10 @@ final class PseudoDocumentParser {
     if (out.pendingPostings() == 0) {
       throw new BadPseudoDocument("empty-vector", id);
     }
-    byte[] idBytes = id.getBytes(StandardCharsets.UTF_8);
+    byte[] idBytes = TermDictionary.encode(id);
+    if (contents != null) {
+      TermDictionary.encode(contents);
+    }
     out.endDocument(idBytes, 0, idBytes.length, storedField(id, contents));
   }
 
@@ -401,7 +404,7 @@ final class PseudoDocumentParser {
         throw new BadPseudoDocument("not-positive", term + ": " + impact);
       }
       TermDictionary.check(term);
-      byte[] bytes = term.getBytes(StandardCharsets.UTF_8);
+      byte[] bytes = TermDictionary.encode(term);
       out.addPosting(terms.idOf(bytes, 0, bytes.length, TermDictionary.Cache.hash(bytes, 0, bytes.length), document), impact);
     }
   }
@@ -420,7 +423,7 @@ final class PseudoDocumentParser {
 
   /** White space in any reader's eyes: a run file has its columns apart by it. */
   private static boolean breaksRunFiles(int c) {
-    return c < 0x20 || c == 0x85 || Character.isWhitespace(c) || Character.isSpaceChar(c);
+    return c < 0x20 || c == 0x7F || c == 0x85 || Character.isWhitespace(c) || Character.isSpaceChar(c);
   }
 
   private byte[] storedField(String id, String contents) {

@@ -1,6 +1,7 @@
 package io.spladelucene;
 
 import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -43,7 +44,7 @@ final class TermDictionary {
       throw new BadPseudoDocument("empty-term", "");
     }
     if (term.length() > MAX_TERM_CHARS) {
-      throw new BadPseudoDocument("long-term", term.substring(0, 40) + "…");
+      throw new BadPseudoDocument("long-term", term.substring(0, term.offsetByCodePoints(0, 40)) + "…");
     }
     if (term.codePoints().anyMatch(Character::isWhitespace)) {
       throw new BadPseudoDocument("white-space", term);
@@ -161,6 +162,16 @@ final class TermDictionary {
     private static int mix(int hash) {
       int mixed = hash * 0x9E3779B9;
       return mixed ^ (mixed >>> 15);
+    }
+  }
+
+  /** Strict UTF-8: half a surrogate pair, which JSON can write, is an error and never a question mark. */
+  static byte[] encode(String text) throws BadPseudoDocument {
+    try {
+      ByteBuffer encoded = StandardCharsets.UTF_8.newEncoder().encode(CharBuffer.wrap(text));
+      return Arrays.copyOf(encoded.array(), encoded.limit());
+    } catch (CharacterCodingException e) {
+      throw new BadPseudoDocument("not-utf8", "half of a surrogate pair");
     }
   }
 
