@@ -1,0 +1,436 @@
+"""Every command, its results on stdout, its messages and exit codes, and Ctrl-C in its middle."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, child_environment
+from test_encoder import tiny_checkpoint
+
+from splade_lucene import LuceneImpactSearcher, Run, read_pseudo_documents, read_topics
+
+COMMANDS = ["demo", "encode", "index", "build", "search", "encode-queries", "evaluate", "explain", "stats", "models"]
+
+
+def run(*arguments: object, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=child_environment(**environment), timeout=600, check=False
+    )
+
+
+def run_well(*arguments: object) -> str:
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def fails(*arguments: object) -> str:
+    """Runs what must fail with exit code 1, one message and no trace; returns the message."""
+    done = run(*arguments)
+    assert done.returncode == 1, (done.returncode, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A corpus of forty texts, topics, judgments, and a tiny checkpoint, with an index of them."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "model").mkdir()
+    tiny_checkpoint(folder / "model", "bert")
+    words = ["cat", "dog", "bird", "fish", "horse", "cow", "sheep", "goat", "mouse", "rat"]
+    texts = [" ".join(words[(i * j) % 10] for j in range(1, 3 + i % 8)) for i in range(40)]
+    (folder / "corpus.jsonl").write_text(
+        "".join(json.dumps({"_id": f"d{i}", "title": "Animals", "text": text}) + "\n" for i, text in enumerate(texts))
+    )
+    (folder / "topics.tsv").write_text("q1\tcat and dog\nq2\ta horse\nq3\tfish\n")
+    (folder / "qrels.txt").write_text("q1 0 d1 1\nq2 0 d2 1\nq3 0 d3 2\nq9 0 d4 1\n")
+    run_well("build", "--corpus", folder / "corpus.jsonl", "--index", folder / "index", "--model", folder / "model",
+             "--output", folder / "encoded")  # fmt: skip
+    return folder
+
+
+def test_help_of_every_command_needs_neither_torch_nor_java():
+    code = "import sys; sys.argv[1:] = {!r}\ntry:\n    from splade_lucene.cli import main; main()\nfinally:\n    print(sorted(m for m in ('torch', 'jnius', 'pyserini', 'transformers') if m in sys.modules))"
+    assert set(COMMANDS) <= set(run_well("--help").split())
+    for command in COMMANDS:
+        done = subprocess.run(
+            [sys.executable, "-c", code.format([command, "--help"])],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        )
+        assert "--help" in done.stdout
+        assert done.stdout.endswith("[]\n"), command
+
+
+def test_version():
+    import splade_lucene
+
+    assert run_well("--version").strip() == splade_lucene.__version__
+
+
+def test_wrong_usage_exits_with_2(place):
+    for arguments in (
+        ["nonsense"], ["search", "--index", place / "index"], ["search", "--index", place / "index", "--query", "a", "--topics", "b"],
+        ["search", "--index", place / "index", "--topics", place / "topics.tsv"], ["encode", "--corpus", "x"],
+        ["search", "--index", place / "index", "--query", "a", "--hits", "0"], ["encode", "--quantizer", "none"],
+    ):  # fmt: skip
+        done = run(*arguments)
+        assert done.returncode == 2, arguments
+        assert "Usage" in done.stderr
+
+
+def test_encode_then_index_equals_build(place, tmp_path):
+    run_well(
+        "encode",
+        "--corpus",
+        place / "corpus.jsonl",
+        "--output",
+        tmp_path / "encoded",
+        "--model",
+        place / "model",
+        "--gzip",
+    )
+    assert list(read_pseudo_documents(tmp_path / "encoded")) == list(read_pseudo_documents(place / "encoded"))
+    run_well("index", "--input", tmp_path / "encoded", "--index", tmp_path / "index", "--threads", "1")
+    facts = [json.loads(run_well("stats", "--index", each, "--json")) for each in (place / "index", tmp_path / "index")]
+    for fact in facts:
+        assert fact["documents"] == 40
+        assert fact["manifest"]["model"] == str(place / "model")
+        assert fact["manifest"]["quantizer"]["name"] == "naver"
+        for volatile in ("manifest", "bytes"):
+            fact.pop(volatile)
+    assert facts[0] == facts[1]
+
+
+def test_build_leaves_nothing_but_the_index(place, tmp_path):
+    run_well("build", "--corpus", place / "corpus.jsonl", "--index", tmp_path / "index", "--model", place / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
+def test_search_prints_hits_for_people_and_machines(place):
+    rows = json.loads(run_well("search", "--index", place / "index", "--query", "cat and dog", "--hits", "3", "--json"))
+    assert [row["rank"] for row in rows] == [1, 2, 3]
+    with LuceneImpactSearcher(place / "index") as searcher:
+        hits = searcher.search("cat and dog", 3)
+        assert [(row["docid"], row["score"], row["text"]) for row in rows] == [
+            (h.docid, h.score, h.contents) for h in hits
+        ]
+    lines = run_well("search", "--index", place / "index", "--query", "cat and dog", "--hits", "3").splitlines()
+    assert [line.split()[2] for line in lines] == [row["docid"] for row in rows]
+    assert "Animals" in lines[0]
+
+
+def test_search_writes_runs_alike_through_both_engines_and_from_encoded_topics(place, tmp_path):
+    common = ["search", "--index", place / "index", "--topics", place / "topics.tsv", "--hits", "20"]
+    run_well(*common, "--output", tmp_path / "a.trec", "--tag", "tag")
+    run_well(*common, "--output", tmp_path / "b.trec", "--tag", "tag", "--engine", "pyserini")
+    for name in ("topics.txt", "topics.jsonl"):
+        run_well(
+            "encode-queries", "--topics", place / "topics.tsv", "--output", tmp_path / name, "--model", place / "model"
+        )
+        run_well("search", "--index", place / "index", "--topics", tmp_path / name, "--encoded", "--hits", "20",
+                 "--output", tmp_path / f"{name}.trec", "--tag", "tag")  # fmt: skip
+    expected = (tmp_path / "a.trec").read_bytes()
+    assert expected.count(b"\n") > 20
+    for other in ("b.trec", "topics.txt.trec", "topics.jsonl.trec"):
+        assert (tmp_path / other).read_bytes() == expected, other
+    run_well(*common, "--output", tmp_path / "a.msmarco", "--output-format", "msmarco")
+    first = Run.read(tmp_path / "a.trec")
+    assert (tmp_path / "a.msmarco").read_text().splitlines()[0].split("\t") == ["q1", first["q1"][0][0], "1"]
+
+
+def test_encoded_topics_are_in_anserinis_form(place, tmp_path):
+    run_well("encode-queries", "--topics", place / "topics.tsv", "--output", tmp_path / "t.tsv", "--model", place / "model",
+             "--quantizer", "pyserini")  # fmt: skip
+    for line, query in zip(
+        (tmp_path / "t.tsv").read_text().splitlines(), read_topics(tmp_path / "t.tsv", encoded=True), strict=True
+    ):
+        qid, tokens = line.split("\t")
+        assert qid == query.qid
+        runs = [token for token, _ in itertools.groupby(tokens.split(" "))]
+        assert len(runs) == len(set(runs)) == len(query.vector)  # repetitions stand together
+
+
+def test_a_query_encoded_on_the_command_line(place):
+    with LuceneImpactSearcher(place / "index") as searcher:
+        term = searcher.reader.terms()[5].term
+        expected = searcher.search({term: 3}, 2).docids
+    rows = json.loads(
+        run_well(
+            "search", "--index", place / "index", "--encoded", "--query", json.dumps({term: 3}), "--hits", "2", "--json"
+        )
+    )
+    assert [row["docid"] for row in rows] == expected
+
+
+def test_evaluate_prints_a_table_and_notes_missing_queries(place, tmp_path):
+    run_well("search", "--index", place / "index", "--topics", place / "topics.tsv", "--output", tmp_path / "run.trec")
+    done = run("evaluate", "--qrels", place / "qrels.txt", "--run", tmp_path / "run.trec", "--measures", "RR@10 R@1000")
+    assert done.returncode == 0
+    assert "1 of 4 judged queries have no hits; each counts as 0" in done.stderr
+    table = json.loads(
+        run_well(
+            "evaluate",
+            "--qrels",
+            place / "qrels.txt",
+            "--run",
+            tmp_path / "run.trec",
+            "--measures",
+            "RR@10,R@1000",
+            "--json",
+        )
+    )
+    [means] = table.values()
+    reciprocal = 0.0
+    for qid, docid in (("q1", "d1"), ("q2", "d2"), ("q3", "d3")):
+        ranking = [hit for hit, _ in Run.read(tmp_path / "run.trec")[qid]]
+        rank = ranking.index(docid) + 1 if docid in ranking else 99
+        reciprocal += 1 / rank if rank <= 10 else 0
+    assert means["RR@10"] == pytest.approx(reciprocal / 4)
+    assert f"{means['RR@10']:.4f}" in done.stdout
+
+
+def test_explain_sums_to_the_score(place):
+    [row] = json.loads(
+        run_well("search", "--index", place / "index", "--query", "cat and dog", "--hits", "1", "--json")
+    )
+    arguments = ["explain", "--index", place / "index", "--query", "cat and dog", "--docid", row["docid"]]
+    explained = json.loads(run_well(*arguments, "--json"))
+    assert explained["score"] == row["score"] == sum(term["product"] for term in explained["terms"])
+    assert all(term["query_impact"] * term["document_impact"] == term["product"] for term in explained["terms"])
+    printed = run_well(*arguments)
+    assert f"{row['score']:,}" in printed
+    assert printed.splitlines()[0].split() == ["term", "query", "document", "product", "share"]
+
+
+def test_models_lists_the_known_and_looks_at_one(place):
+    assert "splade-minilm" in run_well("models")
+    names = [each["name"] for each in json.loads(run_well("models", "--json"))]
+    assert "naver/splade-cocondenser-ensembledistil" in names
+    facts = json.loads(run_well("models", place / "model", "--json"))
+    assert (facts["architecture"], facts["terms"], facts["max_tokens"]) == ("BertForMaskedLM", 30522, 64)
+
+
+def test_stats_for_people(place):
+    printed = run_well("stats", "--index", place / "index")
+    assert re.search(r"documents +40\n", printed)
+    assert "naver: documents x100, queries x100" in printed
+
+
+# ---- failures ----
+
+
+def test_failures_are_one_message_with_a_remedy(place, tmp_path):
+    (tmp_path / "twice.tsv").write_text("q1\ta\nq2\tb\nq1\tc\n")
+    (tmp_path / "bad.jsonl").write_text('{"id": "a", "vector": {"cat": 0.5}}\n')
+    (tmp_path / "folder").mkdir()
+    index, topics = place / "index", place / "topics.tsv"
+    expected = {
+        "no such model folder": ["encode", "--corpus", topics, "--output", tmp_path / "x", "--model", tmp_path / "none"],
+        "there is no Lucene index": ["search", "--index", tmp_path / "folder", "--query", "{}", "--encoded"],
+        "does not exist": ["stats", "--index", tmp_path / "missing"],
+        "is not an integer. Quantize first": ["index", "--input", tmp_path / "bad.jsonl", "--index", tmp_path / "i"],
+        "twice.tsv:3: the qid 'q1' was used before (line 1)": [
+            "search", "--index", index, "--topics", tmp_path / "twice.tsv", "--output", tmp_path / "r"],
+        "cannot write": ["search", "--index", index, "--topics", topics, "--output", topics / "below-a-file" / "run"],
+        "an index exists here": ["build", "--corpus", place / "corpus.jsonl", "--index", index],
+        "no such file or folder": ["build", "--corpus", tmp_path / "missing.jsonl", "--index", tmp_path / "i"],
+        "written by a newer Lucene": ["stats", "--index", ROOT / "tests" / "data" / "lucene10-index"],
+        "no document has the id 'nobody'": ["explain", "--index", index, "--query", "cat", "--docid", "nobody"],
+        "no measure is named 'Foo@10'": ["evaluate", "--qrels", place / "qrels.txt", "--run", tmp_path / "r", "--measures", "Foo@10"],
+    }  # fmt: skip
+    (tmp_path / "r").write_text("q1 Q0 d1 1 5 tag\n")
+    for message, arguments in expected.items():
+        assert message in fails(*arguments), arguments
+    assert not (tmp_path / "i").exists()
+    assert not (tmp_path / "x").exists()
+
+
+def test_debug_shows_the_trace(place, tmp_path):
+    done = run("stats", "--index", tmp_path / "missing", "--debug")
+    assert done.returncode == 1
+    assert "NotAnIndexError" in done.stderr
+    assert "Traceback" in done.stderr
+
+
+def test_skip_bad_names_what_it_leaves_out(tmp_path):
+    (tmp_path / "docs.jsonl").write_text('{"id": "a", "vector": {"cat": 1}}\n{"id": "b", "vector": {}}\n')
+    done = run("index", "--input", tmp_path / "docs.jsonl", "--index", tmp_path / "index", "--skip-bad")
+    assert done.returncode == 0
+    assert f"left out: {tmp_path / 'docs.jsonl'}:2: document 'b' has an empty vector" in done.stderr
+    assert "1 documents were left out" in done.stderr
+
+
+def test_a_reader_that_stops_early_is_no_error(place):
+    command = (
+        f"{sys.executable} -m splade_lucene search --index {place / 'index'} --query 'cat and dog' --hits 40 | head -1"
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.stdout.count("\n") == 1
+
+
+# ---- Ctrl-C ----
+
+
+def interrupt_when(arguments: list[object], ready, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """Starts a command and sends it SIGINT as soon as something holds; returns it, ended."""
+    command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    deadline = time.monotonic() + 240
+    while process.poll() is None and not ready() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.poll() is None, (process.communicate(), "it ended before it could be interrupted")
+    process.send_signal(signal.SIGINT)
+    process.captured = process.communicate(timeout=120)
+    return process
+
+
+def assert_interrupted(process: subprocess.Popen[str]) -> None:
+    assert process.returncode == 130, process.captured
+    assert "interrupted: nothing is left half-written" in process.captured[1]
+    assert "Traceback" not in process.captured[1]
+
+
+@pytest.fixture(scope="module")
+def large_corpus(tmp_path_factory) -> Path:
+    """Enough texts that encoding them with the tiny model takes some seconds and several parts."""
+    path = tmp_path_factory.mktemp("large") / "corpus.tsv"
+    path.write_text("".join(f"d{i}\tcat {i} and dog {i % 97} near bird {i % 13}\n" for i in range(7000)))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["encode", "build"])
+def test_interrupted_encoding_goes_on_and_equals_an_undisturbed_one(place, large_corpus, tmp_path, command):
+    def arguments(folder: Path) -> list[object]:
+        last = ["--index", folder / "index"] if command == "build" else []
+        return [command, "--corpus", large_corpus, "--output", folder / "encoded", "--model", place / "model", *last]
+
+    first_part = tmp_path / "a" / "encoded" / "part-00000.jsonl"
+    assert_interrupted(interrupt_when(arguments(tmp_path / "a"), first_part.exists, child_environment()))
+    assert not (tmp_path / "a" / "encoded" / "splade-lucene.manifest").exists()
+    before = first_part.stat().st_mtime_ns
+    run_well(*arguments(tmp_path / "a"))
+    assert first_part.stat().st_mtime_ns == before  # it was not encoded again
+    run_well(*arguments(tmp_path / "b"))
+    for path in (tmp_path / "b" / "encoded").iterdir():
+        assert path.read_bytes() == (tmp_path / "a" / "encoded" / path.name).read_bytes(), path.name
+    if command == "build":
+        assert_equal_indexes(tmp_path / "a" / "index", tmp_path / "b" / "index")
+
+
+def assert_equal_indexes(a: Path, b: Path) -> None:
+    facts = []
+    for index in (a, b):
+        with LuceneImpactSearcher(index) as searcher:
+            facts.append(
+                (searcher.reader.docids(), searcher.reader.terms(), searcher.reader.raw(range(searcher.num_docs)))
+            )
+    assert facts[0] == facts[1]
+
+
+@pytest.fixture(scope="module")
+def many_pseudo_documents(tmp_path_factory) -> Path:
+    """120 MB: several seconds of indexing."""
+    from conftest import random_collection
+
+    from splade_lucene.pseudo_documents import format_pseudo_document
+
+    folder = tmp_path_factory.mktemp("many")
+    lines = [format_pseudo_document(document) for document in random_collection(3000, seed=8)]
+    with (folder / "docs.jsonl").open("w", encoding="utf-8") as file:
+        for repeat in range(70):
+            file.writelines(line.replace('"id": "d', f'"id": "r{repeat}d', 1) + "\n" for line in lines)
+    return folder / "docs.jsonl"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("append", [False, True])
+def test_an_interrupted_index_leaves_what_was_there_and_the_next_run_completes(many_pseudo_documents, tmp_path, append):
+    index = tmp_path / "index"
+    options: list[object] = []
+    if append:
+        (tmp_path / "first.jsonl").write_text('{"id": "first", "vector": {"cat": 1}}\n')
+        run_well("index", "--input", tmp_path / "first.jsonl", "--index", index)
+        options = ["--append"]
+    arguments = ["index", "--input", many_pseudo_documents, "--index", index, *options]
+    working = index if append else tmp_path / "index.building"
+    ready = lambda: (working / "write.lock").exists()  # noqa: E731
+    if append:  # the lock file of the first build is still there
+        started = time.monotonic()
+        ready = lambda: time.monotonic() > started + 2.0  # noqa: E731
+    assert_interrupted(interrupt_when(arguments, ready, child_environment()))
+    if append:
+        with LuceneImpactSearcher(index) as searcher:
+            assert searcher.num_docs == 1
+    else:
+        assert not index.exists()
+    run_well(*arguments)
+    with LuceneImpactSearcher(index) as searcher:
+        assert searcher.num_docs == 210_000 + append
+    assert not (tmp_path / "index.building").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["search", "encode-queries"])
+def test_interrupted_search_leaves_no_run_and_the_next_one_completes(place, tmp_path, command):
+    topics = tmp_path / "topics.tsv"
+    topics.write_text("".join(f"q{i}\tcat {i} and dog {i % 31}\n" for i in range(6000)))
+    last = ["--model", place / "model"] if command == "encode-queries" else ["--index", place / "index"]
+    arguments = [command, "--topics", topics, "--output", tmp_path / "out.jsonl", *last]
+    log = tmp_path / "log"
+    # a search opens its partial file first; the encoder of queries has no file until the end, so wait for its start
+    seen = (lambda: (tmp_path / "out.jsonl.partial").exists()) if command == "search" else None
+    if seen is None:
+        with log.open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "splade_lucene", *map(str, arguments)], stderr=stderr, env=child_environment()
+            )
+            while process.poll() is None and "encoding" not in log.read_text():
+                time.sleep(0.02)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(120) == 130, log.read_text()
+    else:
+        assert_interrupted(interrupt_when(arguments, seen, child_environment()))
+    assert sorted(path.name for path in tmp_path.iterdir()) in (["log", "topics.tsv"], ["topics.tsv"])
+    run_well(*arguments)
+    again = (tmp_path / "out.jsonl").read_bytes()
+    run_well(*arguments)
+    assert (tmp_path / "out.jsonl").read_bytes() == again
+    assert again.count(b"\n") >= 6000
+
+
+@pytest.mark.java
+def test_ctrl_c_reaches_python_while_the_jvm_runs(index_dir):
+    """The JVM's own handler would end the process without a word; -Xrs leaves the signal to Python."""
+    code = f"""
+import os, signal
+from splade_lucene import LuceneImpactSearcher
+with LuceneImpactSearcher({str(index_dir)!r}) as searcher:
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        searcher.search({{"term1": 1}})
+    except KeyboardInterrupt:
+        print("heard, and still working:", len(searcher.search({{"term1": 1}}, 5)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), check=False
+    )
+    assert "heard, and still working: 5" in done.stdout, done.stderr
