@@ -175,7 +175,7 @@ def demo(
             print(f"  known answer: {_known_answer(answer.best_rank, answer.best)}")
         print()
     print("(* known answers; a term's share of the score = query impact x document impact)\n")
-    print(f"{result.questions} questions, all judged by hand; runs, topics and qrels in {result.folder}\n")
+    print(f"{result.questions} questions with known answers; runs, topics and qrels in {result.folder}\n")
     _print_table({system: dict(means) for system, means in result.table.items()})
     print(
         f'\nAsk your own:\n  splade-lucene search --index {result.folder / "index"} --query "parse command line arguments"'
