@@ -93,9 +93,9 @@ def run_demo(folder: Path, progress_bar: ProgressBar) -> DemoResult:
     existing = read_index_manifest(index_dir) if is_index(index_dir) else None
     if existing is None or existing.encoding != manifest.encoding:
         with progress_bar("indexing", len(documents)) as advance:
+            bm25.index_texts(documents, folder / "bm25-index")  # first: the other index says that both are there
             summary = index_pseudo_documents(folder / "pseudo-documents", index_dir, overwrite=True)
             advance(summary.documents)
-            bm25.index_texts(documents, folder / "bm25-index")
     questions = list(read_questions())
     with LuceneImpactSearcher(index_dir, SpladeQueryEncoder(encoder, quantizer)) as searcher:
         queries = [query for query, _ in questions]
