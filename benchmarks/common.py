@@ -20,6 +20,8 @@ def corpus(documents: int, files: int) -> Path:
     folder = WORK / f"corpus-{documents}-{files}"
     if not (folder / "done").exists():
         generator = SHARED / "tools" / "make_splade_corpus.py"
+        if not generator.exists():
+            sys.exit(f"{generator} is missing: set SPLADE_LUCENE_SHARED to the folder of the shared tools and data")
         subprocess.run([sys.executable, str(generator), str(documents), str(folder), "--files", str(files)], check=True)
         (folder / "done").touch()
     return folder

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from splade_lucene import jvm
+from splade_lucene.files import work_folder
 from splade_lucene.records import Document, Query
 
 
@@ -18,7 +19,7 @@ def index_texts(documents: Iterable[Document], index_dir: str | Path) -> int:
         The number of documents.
     """
     index_dir = Path(index_dir)
-    building = index_dir.with_name(index_dir.name + ".building")
+    building = work_folder(index_dir, "building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     parts = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +21,11 @@ import typer
 import typer.core
 
 import splade_lucene
+from splade_lucene.defaults import DEFAULT_BATCH_TOKENS, DEFAULT_MAX_LENGTH
 from splade_lucene.errors import InputError, SpladeLuceneError
+from splade_lucene.evaluation import DEFAULT_MEASURES
 from splade_lucene.quantizer import DEFAULT_RULE, RULES
+from splade_lucene.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
@@ -36,7 +40,7 @@ class _Commands(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _note("interrupted: nothing is left half-written, and the same command can be run again")
+            _note("interrupted: nothing is left half-written, and the same command goes on or starts anew")
             raise typer.Exit(130) from None
         except SpladeLuceneError as error:
             if _debug:
@@ -141,9 +145,6 @@ MinIdfOption = Annotated[
     ),
 ]
 EncodedOption = Annotated[bool, typer.Option("--encoded", help="The topics are encoded: term tokens, or vectors.")]
-
-DEFAULT_MAX_LENGTH = 256
-DEFAULT_BATCH_TOKENS = 2048
 
 
 # ---- commands ----
@@ -287,10 +288,13 @@ def build(
     """Encode a corpus and index it: 'encode' and 'index' in one."""
     import shutil
 
+    from splade_lucene.files import work_folder
     from splade_lucene.indexer import prepare_target
 
+    if output is not None and output.resolve() == index_dir.resolve():
+        raise typer.BadParameter("--output and --index must be different folders")
     prepare_target(index_dir, append=False, overwrite=overwrite)
-    work = output or index_dir.with_name(index_dir.name + ".encoded")
+    work = output or work_folder(index_dir.resolve(), "encoded")
     encoder = _encoder(model, pooling, device, dtype, batch_tokens, max_length, query_max_length)
     manifest = _encode(
         corpus, work, encoder, quantizer, scale, top_terms, min_impact, "1/1", gzip, overwrite or not output
@@ -319,7 +323,7 @@ def search(
     engine: Annotated[
         Engine, typer.Option("--engine", help="pyserini: through Pyserini's own searcher.")
     ] = Engine.lucene,
-    tag: Annotated[str, typer.Option("--tag", help="Last column of a TREC run.")] = "splade-lucene",
+    tag: Annotated[str, typer.Option("--tag", help="Last column of a TREC run.")] = DEFAULT_TAG,
     as_json: JsonOption = False,
 ) -> None:
     """Search for one query, or write the run of many."""
@@ -349,9 +353,9 @@ def search(
 def evaluate(
     qrels: Annotated[Path, typer.Option("--qrels", metavar="FILE", help="Judgments, TREC or BEIR format.")],
     run: Annotated[list[Path], typer.Option("--run", metavar="RUN", help="A TREC run; may be given several times.")],
-    measures: Annotated[
-        str, typer.Option("--measures", help="As ir_measures spells them.")
-    ] = "nDCG@10 RR@10 R@100 R@1000 AP",
+    measures: Annotated[str, typer.Option("--measures", help="As ir_measures spells them.")] = " ".join(
+        DEFAULT_MEASURES
+    ),
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate runs against judgments."""
@@ -366,7 +370,7 @@ def evaluate(
         missing = len(set(judged) - set(ranked))
         if missing:
             _note(f"{path}: {missing} of {len(judged)} judged queries have no hits; each counts as 0")
-        table[str(path)] = evaluate_run(judged, ranked, measures.replace(",", " ").split())
+        table[str(path)] = evaluate_run(judged, ranked, re.split(r"[,\s]+(?![^()]*\))", measures.strip()))
     if as_json:
         print(json.dumps(table))
     else:
@@ -555,9 +559,7 @@ def _search_one(searcher: Any, query: str, hits: int, encoded: bool, as_json: bo
     found = list(searcher.search(_json_query(query) if encoded else query, hits))
     rows = []
     for rank, hit in enumerate(found, 1):
-        docid, score = (hit.docid, hit.score) if hasattr(hit, "docid") else hit
-        text = getattr(hit, "contents", None) or ""
-        rows.append({"rank": rank, "docid": docid, "score": int(score), "text": text})
+        rows.append({"rank": rank, "docid": hit.docid, "score": int(hit.score), "text": hit.contents or ""})
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
         return

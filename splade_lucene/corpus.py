@@ -29,7 +29,7 @@ from splade_lucene.errors import CorpusError, MissingDependencyError
 from splade_lucene.files import open_text
 from splade_lucene.pseudo_documents import has_space_or_control
 from splade_lucene.python_docs import read_python_docs
-from splade_lucene.records import Document
+from splade_lucene.records import Document, well_formed
 
 ID_KEYS = ("id", "_id", "docid", "doc_id")
 TEXT_KEYS = ("contents", "text")
@@ -188,12 +188,18 @@ def _document(record: Mapping[str, Any], path: Path | str, number: int) -> Docum
                 f"document {docid!r} has a text that is no string ({value!r:.60})", path=path, line=number,
                 remedy="Write texts as strings",
             )  # fmt: skip
-    return Document(_docid(docid, path, number), f"{title} {text or ''}".strip())
+    return Document(_docid(docid, path, number), well_formed(f"{title} {text or ''}".strip()))
 
 
 def _docid(value: object, path: Path | str, number: int) -> str:
     docid = str(value)
-    if not isinstance(value, str | int) or isinstance(value, bool) or not docid or has_space_or_control(docid):
+    if (
+        not isinstance(value, str | int)
+        or isinstance(value, bool)
+        or not docid
+        or has_space_or_control(docid)
+        or well_formed(docid) != docid
+    ):
         raise CorpusError(
             f"the id {value!r} is empty, has white space, or is no string or integer", path=path, line=number,
             remedy="Use ids without white space, for run files are split at it",

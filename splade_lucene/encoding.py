@@ -18,7 +18,7 @@ from typing import Any
 from splade_lucene import __version__
 from splade_lucene.corpus import describe_corpus, read_corpus
 from splade_lucene.encoder import SpladeEncoder
-from splade_lucene.errors import InputError
+from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.files import storage_error, written_whole
 from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, read_manifest, write_manifest
 from splade_lucene.pseudo_documents import write_pseudo_documents
@@ -95,7 +95,7 @@ def encode_corpus(
     """
     output = Path(output)
     settings = _settings(source, encoder, quantizer, top_terms, min_impact, shard, gzip)
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    digest = _digest(settings)
     journal = _Journal(output, shard, digest, overwrite=overwrite)
     manifest_path = output / f"splade-lucene{shard.suffix}{MANIFEST_SUFFIX}"
     done = read_manifest(manifest_path)
@@ -103,17 +103,20 @@ def encode_corpus(
         return done
     ending = ".jsonl.gz" if gzip else ".jsonl"
     for number, documents in enumerate(_parts(source, shard)):
-        if number >= len(journal.parts):
+        name = f"part{shard.suffix}-{number:05d}{ending}"
+        if number >= len(journal.parts) or not (output / name).exists():
             weights = encoder.encode_documents([document.text for document in documents], progress)
             vectors = weights.quantize(quantizer, "document", top_terms=top_terms, min_impact=min_impact)
             pairs = list(zip(documents, vectors, strict=True))
             write_pseudo_documents(
-                output / f"part{shard.suffix}-{number:05d}{ending}",
+                output / name,
                 (PseudoDocument(each.docid, each.text, vector) for each, vector in pairs if vector),
             )
-            journal.add(len(documents), [each.docid for each, vector in pairs if not vector])
+            journal.add(number, len(documents), [each.docid for each, vector in pairs if not vector])
         elif progress:
             progress(len(documents))
+    if not journal.documents and shard.count == 1:
+        raise CorpusError(f"there is no document in {source}", remedy="Check that it is the right corpus")
     manifest = Manifest(
         model=settings["model"], model_digest=encoder.checkpoint.digest, pooling=encoder.pooling,
         max_length=encoder.max_length, query_max_length=encoder.query_max_length, quantizer=quantizer,
@@ -126,13 +129,16 @@ def encode_corpus(
     return manifest
 
 
+def _digest(settings: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
 def _settings(
     source: str | Path, encoder: SpladeEncoder, quantizer: Quantizer, top_terms: int, min_impact: int, shard: Shard,
     gzip: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    name = encoder.checkpoint.name
     return {
-        "model": str(Path(name).absolute()) if Path(name).is_dir() else name,
+        "model": encoder.checkpoint.name,
         "model_digest": encoder.checkpoint.digest,
         "pooling": encoder.pooling,
         "dtype": str(next(encoder.checkpoint.model.parameters()).dtype),
@@ -168,15 +174,30 @@ def _library_versions() -> dict[str, str]:
     return {"torch": str(torch.__version__), "transformers": transformers.__version__}
 
 
+_PARTS = "part{}-[0-9][0-9][0-9][0-9][0-9].jsonl*"
+
+
+def _encoding_of(lines: list[str]) -> str | None:
+    try:
+        return str(json.loads(lines[0])["encoding"]) if lines else None
+    except (ValueError, KeyError, TypeError):
+        return "unreadable"
+
+
 class _Journal:
     """Which parts are finished, one line each, behind a line with the digest of the settings."""
 
     def __init__(self, folder: Path, shard: Shard, digest: str, *, overwrite: bool) -> None:
         self._path = folder / f"splade-lucene{shard.suffix}.journal"
         self.parts: list[dict[str, Any]] = []
-        manifest = read_manifest(folder / f"splade-lucene{shard.suffix}{MANIFEST_SUFFIX}")
-        lines = self._path.read_text(encoding="utf-8").split("\n")[:-1] if self._path.exists() else []
-        found = manifest.encoding if manifest else json.loads(lines[0])["encoding"] if lines else None
+        manifest_path = folder / f"splade-lucene{shard.suffix}{MANIFEST_SUFFIX}"
+        manifest = read_manifest(manifest_path)
+        lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if self._path.exists() else []
+        found = manifest.encoding if manifest else _encoding_of(lines)
+        written = list(folder.glob(_PARTS.format(shard.suffix))) if folder.is_dir() else []
+        if manifest is not None and found == digest and len(written) < manifest.parts:
+            manifest_path.unlink()  # a part was lost since: encode again
+            found, overwrite = None, True
         if found == digest:
             self.parts = [json.loads(line) for line in lines[1:]]
             if self._path.exists():  # without a line that was torn when the run was cut off
@@ -191,9 +212,9 @@ class _Journal:
                 "this folder holds documents encoded with other settings, or of another corpus", path=folder,
                 remedy="Name another folder, or pass --overwrite to encode anew",
             )  # fmt: skip
-        if found is not None or foreign:
-            (folder / f"splade-lucene{shard.suffix}{MANIFEST_SUFFIX}").unlink(missing_ok=True)
-        for path in foreign:
+        if found is not None or written:
+            manifest_path.unlink(missing_ok=True)
+        for path in written:
             path.unlink()
         with written_whole(self._path) as file:
             file.write(json.dumps({"encoding": digest}) + "\n")
@@ -206,7 +227,9 @@ class _Journal:
     def empty(self) -> list[str]:
         return [docid for part in self.parts for docid in part["empty"]]
 
-    def add(self, documents: int, empty: list[str]) -> None:
+    def add(self, number: int, documents: int, empty: list[str]) -> None:
+        if number < len(self.parts):
+            return  # it was finished once, and is the same again
         self.parts.append({"documents": documents, "empty": empty})
         try:
             with self._path.open("a", encoding="utf-8") as file:

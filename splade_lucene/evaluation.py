@@ -53,13 +53,13 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
 
 
 def evaluate(
-    qrels: Qrels | str | Path, run: Run | str | Path, measures: Sequence[str] = DEFAULT_MEASURES
+    qrels: Qrels | str | Path, run: Mapping[str, Any] | str | Path, measures: Sequence[str] = DEFAULT_MEASURES
 ) -> dict[str, float]:
     """Means of measures over all judged queries; a judged query that the run lacks counts as 0 (trec_eval's ``-c``).
 
     Args:
         qrels: Judgments, or their file.
-        run: A run, or its file.
+        run: A run (a :class:`Run`, or rankings by qid, best first), or its file.
         measures: Names as ir_measures spells them.
 
     Returns:
@@ -71,7 +71,9 @@ def evaluate(
     import ir_measures
 
     judged = qrels if isinstance(qrels, Mapping) else read_qrels(qrels)
-    ranked = run if isinstance(run, Run) else Run.read(run)
+    if not measures:
+        raise RunError("no measure was asked for", remedy=_EXAMPLES)
+    ranked = Run(run) if isinstance(run, Mapping) else Run.read(run)
     if not set(judged) & set(ranked):
         raise RunError(
             f"run and judgments share no query (the run has {next(iter(ranked), 'none')}…, the judgments "

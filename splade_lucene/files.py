@@ -59,6 +59,11 @@ def _open_for_writing(path: Path, *, compress: bool) -> Iterator[TextIO]:
         yield file
 
 
+def work_folder(path: Path, purpose: str) -> Path:
+    """The folder beside a path in which it is made or put aside. The name is ours alone, so it may be cleared."""
+    return path.with_name(f".{path.name}.splade-lucene-{purpose}")
+
+
 def storage_error(path: Path, error: OSError) -> StorageError:
     """The error to raise where the disk refused to write."""
     reason = error.strerror or str(error)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from splade_lucene import jvm
 from splade_lucene.errors import InputError, NotAnIndexError
 from splade_lucene.manifest import INDEX_FILE, Manifest, read_manifest
+from splade_lucene.records import well_formed
 
 _log = logging.getLogger(__name__)
 
@@ -106,13 +107,19 @@ class LuceneImpactIndexReader:
         with jvm.translated_exceptions(self.index_dir):
             return jvm.to_bytes(self.java.allDocids()).decode().split("\0")[:-1]
 
+    def docid(self, lucene_docid: int) -> str:
+        """The docid of a document by its lucene_docid, which must be at least 0 and below ``max_doc``."""
+        with jvm.translated_exceptions(self.index_dir):
+            return str(self.java.docid(lucene_docid))
+
     def lucene_docid(self, docid: str) -> int:
         """The lucene_docid of a document.
 
         Raises:
             InputError: No document has this docid.
         """
-        found = int(self.java.luceneDocid(docid))
+        with jvm.translated_exceptions(self.index_dir):
+            found = int(self.java.luceneDocid(well_formed(docid)))
         if found < 0:
             raise InputError(f"no document has the id {docid!r}", path=self.index_dir, remedy="Check its spelling")
         return found

@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Any, Literal
 
 from splade_lucene import __version__, jvm
-from splade_lucene.errors import InputError
-from splade_lucene.files import storage_error
+from splade_lucene.errors import InputError, PseudoDocumentError
+from splade_lucene.files import storage_error, work_folder
 from splade_lucene.index_reader import LuceneImpactIndexReader, is_index, read_index_manifest
 from splade_lucene.manifest import INDEX_FILE, Manifest, read_folder_manifest, write_manifest
 from splade_lucene.pseudo_documents import Problem, check_document, find_files
@@ -80,22 +80,27 @@ def index_pseudo_documents(
         InputError: The index exists and neither ``append`` nor ``overwrite`` is set.
         StorageError: The disk refused.
     """
-    source, index_dir = Path(source), Path(index_dir)
+    source, index_dir = Path(source), Path(index_dir).resolve()
     files = find_files(source)
     if append and overwrite:
         raise InputError("--append and --overwrite exclude each other", remedy="Choose one")
     prepare_target(index_dir, append=append, overwrite=overwrite)
-    target = index_dir if append else index_dir.with_name(index_dir.name + ".building")
+    target = index_dir if append else work_folder(index_dir, "building")
     try:
         if not append:
             shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(target, error) from error
-    manifest = read_folder_manifest(source) if source.is_dir() else None
-    if append:
-        manifest = _shared_manifest(index_dir, manifest)
-    summary = _run_bulk_indexer(files, target, threads, store, append, skip_bad, memory, progress)
+    added = read_folder_manifest(source if source.is_dir() else source.parent)
+    manifest = _shared_manifest(index_dir, added) if append else added
+    try:
+        summary = _run_bulk_indexer(files, target, threads, store, append, skip_bad, memory, progress)
+        _check_count(source, added, summary)
+    except Exception:
+        if not append:
+            shutil.rmtree(target, ignore_errors=True)
+        raise
     _write_index_manifest(target, manifest or Manifest())
     if not append:
         publish(target, index_dir)
@@ -108,6 +113,9 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool) -> None:
     Raises:
         InputError: Something is there that must not be replaced, or nothing to append to.
     """
+    put_aside = work_folder(index_dir.resolve(), "replaced")
+    if is_index(put_aside) and not index_dir.exists():
+        put_aside.replace(index_dir)  # an earlier build was cut off between its last two steps
     if append:
         if not is_index(index_dir):
             raise InputError("there is no index to append to", path=index_dir, remedy="Build it without --append first")
@@ -119,6 +127,8 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool) -> None:
             raise InputError(
                 "an index exists here", path=index_dir, remedy="Pass --overwrite, or --append to add to it"
             )
+        with jvm.translated_exceptions(index_dir):
+            jvm.bridge("ImpactIndexWriter").checkUnlocked(str(index_dir))
         return
     raise InputError(
         "this exists and is no Lucene index, so it is not replaced", path=index_dir, remedy="Name another folder"
@@ -127,7 +137,7 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool) -> None:
 
 def publish(built: Path, index_dir: Path) -> None:
     """Moves a finished index to its name, in place of an older one."""
-    old = index_dir.with_name(index_dir.name + ".replaced")
+    old = work_folder(index_dir, "replaced")
     try:
         shutil.rmtree(old, ignore_errors=True)
         if index_dir.exists():
@@ -161,9 +171,9 @@ def _run_bulk_indexer(
         result: dict[str, Any] = json.loads(build.result())
     problems = tuple(_problem(entry) for entry in result["bad"])
     if result["failed"]:
-        if not append:
-            shutil.rmtree(target, ignore_errors=True)
         raise problems[0].error()
+    if not result["documents"]:
+        raise PseudoDocumentError("no document to index in these files", path=target, remedy="Check the input")
     return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
 
 
@@ -174,22 +184,31 @@ def _problem(entry: dict[str, Any]) -> Problem:
     return Problem(entry["kind"], entry["detail"], Path(entry["file"]), entry["line"], first)
 
 
+def _check_count(source: Path, manifest: Manifest | None, summary: IndexSummary) -> None:
+    """A folder that lost a part, or got a stray file, is not indexed as if it were whole."""
+    found = summary.documents + len(summary.skipped)
+    if manifest is not None and source.is_dir() and found != manifest.documents:
+        raise InputError(
+            f"the manifest says {manifest.documents:,} documents, and the files hold {found:,}",
+            path=source,
+            remedy="Remove files that do not belong here, or encode again",
+        )
+
+
 def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None:
     """What holds for an index after documents of another manifest went into it."""
     previous = read_index_manifest(index_dir)
-    if previous is None or added is None:
+    if previous is None or not previous.model or added is None:
         return previous
-    if (previous.model_digest, previous.quantizer) != (added.model_digest, added.quantizer):
+    if not previous.is_compatible(added):
         raise InputError(
-            f"the index was encoded with {_describe(previous)}, these documents with {_describe(added)}",
-            path=index_dir, remedy="Encode them with the index's model and quantizer",
-        )  # fmt: skip
-    return previous
-
-
-def _describe(manifest: Manifest) -> str:
-    rule = f"quantizer {manifest.quantizer.name}" if manifest.quantizer else "an unknown quantizer"
-    return f"{manifest.model or 'an unknown model'} and {rule}"
+            f"the index was encoded with {previous.describe()}, these documents with {added.describe()}",
+            path=index_dir,
+            remedy="Encode them with the index's model and quantizer",
+        )
+    return replace(
+        previous, corpus=f"{previous.corpus}, {added.corpus}", empty=(*previous.empty, *added.empty), encoding=""
+    )
 
 
 def _write_index_manifest(index_dir: Path, manifest: Manifest) -> None:

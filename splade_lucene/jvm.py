@@ -15,7 +15,6 @@ import importlib.util
 import os
 import re
 import struct
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import (
+    IndexAccessError,
     IndexVersionError,
     JavaError,
     JavaRuntimeError,
     NotAnIndexError,
+    PseudoDocumentError,
     SpladeLuceneError,
     StorageError,
 )
@@ -300,6 +301,10 @@ def _translate(error: Any, where: str) -> SpladeLuceneError:
         )
     if name == "IllegalArgumentException" and "frequencies" in message:
         return NotAnIndexError(f"{place}this Lucene index is no impact index ({message}).")
+    if name.endswith("UnreadableInput"):
+        return PseudoDocumentError(message, remedy="Fetch or encode it again")
+    if name == "AlreadyClosedException":
+        return IndexAccessError(f"{place}this searcher or index is closed. Open it again.")
     if name == "LockObtainFailedException":
         return StorageError(f"{place}another process is writing to this index. Wait for it, or end it.")
     if name in (
@@ -361,9 +366,3 @@ def pack_strings(strings: Iterable[str]) -> bytes:
 def to_bytes(array: Any) -> bytes:
     """A ``byte[]`` that Java returned, as bytes. Pyjnius gives a wrapper, or an empty list for an empty array."""
     return bytes(array.tostring()) if hasattr(array, "tostring") else bytes(array)
-
-
-def is_running() -> bool:
-    """Whether a JVM runs in this process, ours or another's."""
-    config = sys.modules.get("jnius_config")
-    return bool(config and config.vm_running)

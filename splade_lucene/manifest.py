@@ -37,6 +37,8 @@ class Manifest:
         corpus: What was encoded, as it was named.
         documents: Documents written.
         encoding: Digest of all settings and of the corpus; equal digests mean equal pseudo-documents.
+        settings: Digest of all settings but corpus and shard.
+        parts: Files that were written.
         shard: ``I/N`` for one shard of N, else empty.
         empty: Docids of documents that encode to no term, and so are in no index.
         versions: Of this package and of what encoded or indexed.
@@ -54,10 +56,24 @@ class Manifest:
     corpus: str = ""
     documents: int = 0
     encoding: str = ""
+    settings: str = ""
+    parts: int = 0
     shard: str = ""
     empty: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     commit: str = ""
+
+    def is_compatible(self, other: Manifest) -> bool:
+        """Whether documents of both may share an index: one model, one pooling, one quantizer."""
+        return (self.model_digest, self.pooling, self.quantizer) == (other.model_digest, other.pooling, other.quantizer)
+
+    def describe(self) -> str:
+        """Model, pooling and quantizer in words."""
+        rule = self.quantizer
+        scales = (
+            f"{rule.name} (documents x{rule.document.scale:g}, queries x{rule.query.scale:g})" if rule else "unknown"
+        )
+        return f"{self.model or 'an unknown model'}, pooling {self.pooling or 'unknown'}, quantizer {scales}"
 
     def to_json(self) -> dict[str, Any]:
         """The facts as plain data."""
@@ -109,17 +125,21 @@ def read_folder_manifest(folder: Path) -> Manifest | None:
     Raises:
         InputError: The shards do not fit each other, or some are missing.
     """
+    unfinished = sorted(folder.glob("splade-lucene*.journal"))
+    if unfinished:
+        raise InputError("this encoding is unfinished", path=unfinished[0], remedy="Run the same encode command again")
     paths = sorted(folder.glob(f"splade-lucene*{MANIFEST_SUFFIX}"))
     manifests = [manifest for path in paths if (manifest := read_manifest(path)) is not None]
     if not manifests:
         return None
     first = manifests[0]
     for path, each in zip(paths, manifests, strict=True):
-        if (each.model_digest, each.quantizer, each.pooling) != (first.model_digest, first.quantizer, first.pooling):
+        if not each.is_compatible(first) or (each.settings, each.corpus) != (first.settings, first.corpus):
             raise InputError(
-                f"this shard was encoded with another model or quantizer than {paths[0].name}", path=path,
+                f"this shard was encoded with other settings, or of another corpus, than {paths[0].name}",
+                path=path,
                 remedy="Encode all shards alike",
-            )  # fmt: skip
+            )
     if len({each.shard.partition("/")[2] for each in manifests}) > 1:
         raise InputError(
             "encodings in different numbers of shards lie in this folder", path=folder, remedy="Keep one set of shards"

@@ -13,16 +13,17 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.files import written_whole
 from splade_lucene.records import PseudoDocument
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer cuts longer tokens in pieces
-MAX_IMPACT = 2**31 - 1
 
 SKIP = "or pass --skip-bad to leave the document out"
 
@@ -40,9 +41,11 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "not-a-number": ("impact {detail} is not a number", f"Write integers of at least 1, {SKIP}"),
     "not-positive": ("impact {detail} is below 1", f"Leave out terms without impact, {SKIP}"),
     "huge-impact": ("impact {detail} is above 2147483647", f"Quantize with a smaller scale, {SKIP}"),
+    "huge-total": ("the document's impacts sum to over 2147483647", f"Quantize with a smaller scale, {SKIP}"),
     "white-space": ("the term {detail!r} contains white space, which Anserini splits at", f"Escape it, {SKIP}"),
     "empty-term": ("a term is the empty string", f"Leave it out, {SKIP}"),
     "long-term": ("the term {detail!r} has over 255 characters, where Anserini cuts", f"Shorten it, {SKIP}"),
+    "not-a-term": ("{detail} is no term, for it is no string", "Use strings as terms"),
     "repeated-term": ("the term {detail!r} stands twice in the vector", f"Add up its impacts, {SKIP}"),
 }
 """Kind of problem → message and remedy. ``{detail}`` is the offending value."""
@@ -113,7 +116,8 @@ def find_files(source: Path) -> list[Path]:
 
 def format_pseudo_document(document: PseudoDocument) -> str:
     """One document as a line, without the line's end."""
-    record = {"id": document.docid, "contents": document.contents, "vector": dict(document.vector)}
+    vector = {term: int(impact) for term, impact in document.vector.items()}
+    record = {"id": document.docid, "contents": document.contents, "vector": vector}
     return json.dumps(record, ensure_ascii=False, separators=(", ", ": "))
 
 
@@ -133,6 +137,7 @@ def write_pseudo_documents(path: str | Path, documents: Iterable[PseudoDocument]
     count = 0
     with written_whole(Path(path)) as file:
         for document in documents:
+            check_document(document)
             file.write(format_pseudo_document(document) + "\n")
             count += 1
     return count
@@ -245,6 +250,9 @@ def check_document(document: PseudoDocument) -> None:
             check_posting(term, impact)
         if not document.vector:
             raise _BadDocumentError("empty-vector", document.docid)
+        if sum(map(int, document.vector.values())) > MAX_IMPACT:
+            raise _BadDocumentError("huge-total")
+        encode_strictly(document.contents)
     except _BadDocumentError as bad:
         message, remedy = PROBLEMS[bad.kind]
         raise PseudoDocumentError(
@@ -264,15 +272,20 @@ def _check_vector(value: object, docid: str) -> dict[str, int]:
         vector[term] = impact
     if not vector:
         raise _BadDocumentError("empty-vector", docid)
+    if sum(vector.values()) > MAX_IMPACT:
+        raise _BadDocumentError("huge-total")
     return vector
 
 
-def check_posting(term: str, impact: object) -> None:
+def check_posting(term: object, impact: object) -> None:
     """Refuses a term or an impact that an Anserini impact index cannot hold."""
+    if not isinstance(term, str):
+        raise _BadDocumentError("not-a-term", repr(term))
     if isinstance(impact, float):
         raise _BadDocumentError("float-impact", f"{term}: {impact}")
-    if not isinstance(impact, int) or isinstance(impact, bool):
+    if not isinstance(impact, Integral) or isinstance(impact, bool):
         raise _BadDocumentError("not-a-number", f"{term}: {impact}")
+    impact = int(impact)
     if impact < 1:
         raise _BadDocumentError("not-positive", f"{term}: {impact}")
     if impact > MAX_IMPACT:

@@ -7,9 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from splade_lucene import jvm
-from splade_lucene.index_reader import LuceneImpactIndexReader
-from splade_lucene.searcher import LuceneImpactSearcher, QueryEncoder
+from splade_lucene.searcher import Hits, LuceneImpactSearcher, QueryEncoder, StoredDocument, check_batch, check_k
 
 _NO_LIMIT = 1 << 24
 
@@ -29,33 +30,50 @@ class PyseriniSearcher:
         query_encoder: QueryEncoder | str | Path | None = None,
         min_idf: float | None = None,
     ) -> None:
-        with LuceneImpactIndexReader(index_dir):  # says what is wrong with an index better than Pyserini does
-            pass
         self._ours = LuceneImpactSearcher(index_dir, query_encoder)
         with jvm.pyserini_importable():
             from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
-        # a document used as a query has more clauses than Lucene's default of 1,024
-        jvm.java_class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_NO_LIMIT)
-        self._theirs: Any = PyserinisSearcher(str(index_dir), _AsIs(), -1.0 if min_idf is None else min_idf)
         self.num_docs: int = self._ours.num_docs
-
-    def search(self, q: str | Mapping[str, int], k: int = 10) -> list[tuple[str, int]]:
-        """(docid, score) of the hits of one query, best first."""
         with jvm.translated_exceptions(self._ours.index_dir):
-            return _pairs(self._theirs.search(self._ours.encode(q), k))
+            # a document used as a query has more clauses than Lucene's default of 1,024
+            jvm.java_class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_NO_LIMIT)
+            limit = -1.0 if min_idf is None else min_idf
+            # Pyserini's class fails on an index without a term, so it is not asked there
+            self._theirs: Any = PyserinisSearcher(str(index_dir), _AsIs(), limit) if self.num_docs else None
+
+    def search(self, q: str | Mapping[str, int], k: int = 10) -> Hits:
+        """Hits of one query, best first."""
+        return self.batch_search([q], ["q"], k)["q"]
 
     def batch_search(
         self, queries: Sequence[str | Mapping[str, int]], qids: Sequence[str], k: int = 10, threads: int = 1
-    ) -> dict[str, list[tuple[str, int]]]:
-        """(docid, score) of the hits of each query, in the order of ``qids``."""
+    ) -> dict[str, Hits]:
+        """Hits of each query, in the order of ``qids``."""
+        check_batch(queries, qids, threads)
+        depth = check_k(k)
         encoded = self._ours.encode_batch(queries)
         with jvm.translated_exceptions(self._ours.index_dir):
-            found = self._theirs.batch_search(encoded, list(qids), k, threads)
-            return {qid: _pairs(found[qid]) for qid in qids}
+            found = self._theirs.batch_search(encoded, list(qids), depth, threads) if self._theirs else {}
+            return {qid: self._hits(found.get(qid, ())) for qid in qids}
+
+    def _hits(self, hits: Any) -> Hits:
+        # Anserini lowers tied scores by millionths, which only shows in small ones; the score itself is an integer
+        rows = [(str(hit.docid), round(hit.score), int(hit.lucene_docid)) for hit in hits]
+        return Hits(
+            [docid for docid, _, _ in rows],
+            np.array([score for _, score, _ in rows], dtype=np.int64),
+            np.array([number for _, _, number in rows], dtype=np.int32),
+            self._ours.reader,
+        )
+
+    def doc(self, docid: str | int) -> StoredDocument | None:
+        """The stored document, as :meth:`LuceneImpactSearcher.doc`."""
+        return self._ours.doc(docid)
 
     def close(self) -> None:
         """Closes the index's files."""
-        self._theirs.close()
+        if self._theirs:
+            self._theirs.close()
         self._ours.close()
 
     def __enter__(self) -> PyseriniSearcher:
@@ -72,8 +90,3 @@ class _AsIs:
 
     def encode(self, vector: Mapping[str, int]) -> dict[str, int]:
         return dict(vector)
-
-
-def _pairs(hits: Any) -> list[tuple[str, int]]:
-    # Anserini lowers tied scores by millionths, which only shows in small ones; the score itself is an integer
-    return [(str(hit.docid), round(hit.score)) for hit in hits]

@@ -29,13 +29,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import InputError
 
 Rounding = Literal["half-even", "half-up", "truncate"]
 Side = Literal["document", "query"]
-
-MAX_IMPACT = 2**31 - 1
-"""The largest frequency that Lucene stores. The published rules set no lower ceiling."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +115,12 @@ class Quantizer:
         Returns:
             Impacts of the same shape, 0 to ``max_impact``; 0 means that the term is left out.
         """
+        if side not in ("document", "query"):
+            raise InputError(f"no side is named {side!r}", remedy="Choose document or query")
+        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise InputError(
+                "weights must be finite and at least 0", remedy="Check the model, or encode with --dtype float32"
+            )
         scaling = self.document if side == "document" else self.query
         values: NDArray[Any] = weights.astype(scaling.precision)
         values = values / values.dtype.type(scaling.divisor) * values.dtype.type(scaling.multiplier)

@@ -9,6 +9,11 @@ Vector = Mapping[str, int]
 """A quantized sparse vector: term → impact, each impact at least 1."""
 
 
+def well_formed(text: str) -> str:
+    """The text with halves of surrogate pairs, which JSON can write but no file can hold, replaced by U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A text to be encoded.

@@ -21,6 +21,7 @@ import numpy as np
 
 from splade_lucene.errors import RunError
 from splade_lucene.files import open_text, written_whole
+from splade_lucene.pseudo_documents import has_space_or_control
 
 RunFormat = Literal["trec", "msmarco"]
 DEFAULT_TAG = "splade-lucene"
@@ -115,7 +116,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
 
 def _parse_score(text: str) -> float:
     score = float(text)
-    if math.isnan(score):
+    if not math.isfinite(score):
         raise ValueError(text)
     return score
 
@@ -128,7 +129,8 @@ def _as_evaluators_see(ranking: Mapping[str, float]) -> list[tuple[str, float]]:
 def _pairs(ranking: Any) -> list[tuple[str, float]]:
     if hasattr(ranking, "docids"):
         return list(zip(ranking.docids, (float(score) for score in ranking.scores), strict=True))
-    return [(docid, float(score)) for docid, score in ranking]
+    pairs = ranking.items() if isinstance(ranking, Mapping) else ranking
+    return [(docid, float(score)) for docid, score in pairs]
 
 
 class RunWriter:
@@ -140,6 +142,9 @@ class RunWriter:
     def add(self, qid: str, ranking: Any) -> None:
         """Writes one ranking: hits of a searcher, or (docid, score) pairs, best first."""
         pairs = _pairs(ranking)
+        for name in (qid, *(docid for docid, _ in pairs)):
+            if not name or has_space_or_control(name):
+                raise RunError(f"the id {name!r} has white space, at which run files are split", remedy="Rename it")
         if self._format == "msmarco":
             lines = [f"{qid}\t{docid}\t{rank}\n" for rank, (docid, _) in enumerate(pairs, 1)]
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, overload
@@ -17,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene import jvm
+from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.index_reader import LuceneImpactIndexReader
-from splade_lucene.records import Contribution, Vector
+from splade_lucene.records import Contribution, Vector, well_formed
 
-MAX_QUERY_IMPACT = 2**31 - 1
 _HITS_AT_ONCE = 1 << 22
 
 
@@ -34,7 +35,7 @@ class QueryEncoder(Protocol):
 
 
 class StoredDocument:
-    """A document as the index stores it, with the methods of Pyserini's ``Document``."""
+    """A document as the index stores it; its methods are those of Pyserini's ``Document``, without Lucene's own object."""
 
     __slots__ = ("_docid", "_lucene_docid", "_raw")
 
@@ -61,8 +62,15 @@ class StoredDocument:
         """The text; None if the index stores none."""
         if self._raw is None:
             return None
-        text = json.loads(self._raw).get("contents")
+        try:
+            text = json.loads(self._raw).get("contents")
+        except (ValueError, AttributeError):
+            return self._raw  # of an index whose raw is not JSON
         return text if isinstance(text, str) else None
+
+    def get(self, field: str) -> str | None:
+        """A stored field: ``id``, ``raw`` or ``contents``."""
+        return {"id": self._docid, "raw": self._raw, "contents": self.contents()}.get(field)
 
 
 class Hit:
@@ -188,12 +196,13 @@ class LuceneImpactSearcher:
             raise QueryError(f"a query is a text or a mapping of term to impact, got {type(vector).__name__}")
         return {term: int(impact) for term, impact in vector.items() if _checked(term, impact)}
 
-    def search(self, q: str | Vector, k: int = 10) -> Hits:
+    def search(self, q: str | Vector, k: int = 10, fields: Mapping[str, float] | None = None) -> Hits:
         """Searches for one query.
 
         Args:
             q: Text, or {term: impact} with any number of terms. Terms that the index lacks add nothing.
             k: Hits wanted, at least 1; fewer come if fewer documents share a term with the query.
+            fields: For Pyserini's signature; an impact index has one field, so only None or an empty mapping.
 
         Returns:
             Hits by score descending, then docid ascending as bytes.
@@ -201,10 +210,16 @@ class LuceneImpactSearcher:
         Raises:
             QueryError: A malformed query.
         """
-        return self._search_encoded([self.encode(q)], k, 1)[0]
+        _check_fields(fields)
+        return self._search_encoded([self.encode(q)], check_k(k), 1)[0]
 
     def batch_search(
-        self, queries: Sequence[str | Vector], qids: Sequence[str], k: int = 10, threads: int = 1
+        self,
+        queries: Sequence[str | Vector],
+        qids: Sequence[str],
+        k: int = 10,
+        threads: int = 1,
+        fields: Mapping[str, float] | None = None,
     ) -> dict[str, Hits]:
         """Searches for many queries with several threads.
 
@@ -213,6 +228,7 @@ class LuceneImpactSearcher:
             qids: Their ids, unique.
             k: Hits wanted for each.
             threads: Threads that search.
+            fields: As for :meth:`search`.
 
         Returns:
             qid → hits, in the order of ``qids``.
@@ -220,13 +236,9 @@ class LuceneImpactSearcher:
         Raises:
             QueryError: A malformed query, or ids that do not fit.
         """
-        if len(queries) != len(qids):
-            raise QueryError(f"{len(queries)} queries came with {len(qids)} ids", remedy="Give one id a query")
-        if len(set(qids)) != len(qids):
-            repeated = next(qid for qid in qids if list(qids).count(qid) > 1)
-            raise QueryError(f"the qid {repeated!r} stands twice", remedy="Make qids unique")
-        if threads < 1:
-            raise QueryError(f"threads must be at least 1, got {threads}")
+        _check_fields(fields)
+        check_batch(queries, qids, threads)
+        k = check_k(k)
         vectors = self.encode_batch(queries)
         found: list[Hits] = []
         step = max(threads, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
@@ -244,11 +256,9 @@ class LuceneImpactSearcher:
         return [self.encode(next(encoded) if isinstance(q, str) else q) for q in queries]
 
     def _search_encoded(self, vectors: Sequence[Mapping[str, int]], k: int, threads: int) -> list[Hits]:
-        if not isinstance(k, int) or k < 1:
-            raise QueryError(f"k must be an integer of at least 1, got {k!r}")
         min_idf = -1.0 if self.min_idf is None else float(self.min_idf)
         with jvm.translated_exceptions(self.index_dir):
-            packed = jvm.to_bytes(self._java.search(_pack_queries(vectors), min(k, MAX_QUERY_IMPACT), threads, min_idf))
+            packed = jvm.to_bytes(self._java.search(_pack_queries(vectors), k, threads, min_idf))
         return _unpack_hits(packed, len(vectors), self.reader)
 
     def explain(self, q: str | Vector, docid: str) -> list[Contribution]:
@@ -273,10 +283,13 @@ class LuceneImpactSearcher:
 
     def doc(self, docid: str | int) -> StoredDocument | None:
         """The stored document of a docid (str) or lucene_docid (int); None if there is none, as in Pyserini."""
-        if isinstance(docid, int):
-            if not 0 <= docid < self.reader.max_doc:
+        if isinstance(docid, Integral):
+            number = int(docid)
+            if not 0 <= number < self.reader.max_doc:
                 return None
-            return StoredDocument(str(self.reader.java.docid(docid)), docid, self.reader.raw([docid])[0])
+            return StoredDocument(self.reader.docid(number), number, self.reader.raw([number])[0])
+        if not isinstance(docid, str):
+            raise QueryError(f"a docid is a string, a lucene_docid an integer, got {docid!r}")
         try:
             lucene_docid = self.reader.lucene_docid(docid)
         except InputError:
@@ -297,18 +310,49 @@ class LuceneImpactSearcher:
         self.close()
 
 
+def _check_fields(fields: Mapping[str, float] | None) -> None:
+    if fields:
+        raise QueryError(f"an impact index has no field but its impacts, got fields={dict(fields)}")
+
+
+def check_k(k: object) -> int:
+    """The depth as an int that Lucene takes.
+
+    Raises:
+        QueryError: It is no integer, or below 1.
+    """
+    if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
+        raise QueryError(f"k must be an integer of at least 1, got {k!r}")
+    return min(int(k), 2**31 - 1)
+
+
+def check_batch(queries: Sequence[object], qids: Sequence[str], threads: int) -> None:
+    """Refuses queries and ids that do not fit.
+
+    Raises:
+        QueryError: Says what does not fit.
+    """
+    if len(queries) != len(qids):
+        raise QueryError(f"{len(queries)} queries came with {len(qids)} ids", remedy="Give one id a query")
+    if len(set(qids)) != len(qids):
+        repeated = next(qid for qid in qids if list(qids).count(qid) > 1)
+        raise QueryError(f"the qid {repeated!r} stands twice", remedy="Make qids unique")
+    if threads < 1:
+        raise QueryError(f"threads must be at least 1, got {threads}")
+
+
 def _checked(term: object, impact: object) -> bool:
     """Whether a query's term takes part in the search: its impact is not 0."""
     if not isinstance(term, str):
         raise QueryError(f"query terms are strings, got {term!r}")
+    if well_formed(term) != term:
+        raise QueryError(f"the query term {term!a} holds half of a surrogate pair", remedy="Mend the query's text")
     if isinstance(impact, bool) or not isinstance(impact, int | np.integer):
         raise QueryError(
             f"query term {term!r} has impact {impact!r}", remedy="Quantize query weights to integers first"
         )
-    if not 0 <= impact <= MAX_QUERY_IMPACT:
-        raise QueryError(
-            f"query term {term!r} has impact {impact}", remedy=f"Use integers from 0 to {MAX_QUERY_IMPACT}"
-        )
+    if not 0 <= impact <= MAX_IMPACT:
+        raise QueryError(f"query term {term!r} has impact {impact}", remedy=f"Use integers from 0 to {MAX_IMPACT}")
     return bool(impact > 0)
 
 

@@ -21,8 +21,8 @@ from typing import Any
 
 from splade_lucene.errors import TopicsError
 from splade_lucene.files import open_text, written_whole
-from splade_lucene.pseudo_documents import has_space_or_control, split_as_java
-from splade_lucene.records import Query, Vector
+from splade_lucene.pseudo_documents import has_space_or_control, has_white_space, split_as_java
+from splade_lucene.records import Query, Vector, well_formed
 
 QID_KEYS = ("id", "_id", "qid")
 TEXT_KEYS = ("text", "contents", "query", "title")
@@ -106,7 +106,7 @@ def _parse_json(line: str, path: Path, number: int, encoded: bool) -> Query:
     if text is None:
         hint = "It has a vector: pass --encoded" if "vector" in record else f"Name the text {' or '.join(TEXT_KEYS)}"
         raise TopicsError("the query has no text", path=path, line=number, remedy=hint)
-    return Query(_qid(qid, path, number), text)
+    return Query(_qid(qid, path, number), well_formed(text))
 
 
 def _vector(value: Any, path: Path, number: int) -> Vector:
@@ -125,7 +125,13 @@ def _vector(value: Any, path: Path, number: int) -> Vector:
 
 def _qid(value: object, path: Path, number: int) -> str:
     qid = str(value)
-    if not isinstance(value, str | int) or isinstance(value, bool) or not qid or has_space_or_control(qid):
+    if (
+        not isinstance(value, str | int)
+        or isinstance(value, bool)
+        or not qid
+        or has_space_or_control(qid)
+        or well_formed(qid) != qid
+    ):
         raise TopicsError(
             f"the qid {value!r} is empty, has white space, or is no string or integer", path=path, line=number,
             remedy="Use qids without white space, for run files are split at it",
@@ -149,6 +155,12 @@ def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
     with written_whole(path) as file:
         for query in queries:
             vector = {term: impact for term, impact in (query.vector or {}).items() if impact > 0}
+            split = next((term for term in vector if has_white_space(term)), None)
+            if split is not None and not path.name.endswith(JSON_SUFFIXES):
+                raise TopicsError(
+                    f"the term {split!r} of query {query.qid!r} has white space, at which Anserini's form is split",
+                    remedy="Write a .jsonl file",
+                )
             if path.name.endswith(JSON_SUFFIXES):
                 record = {"id": query.qid, "text": query.text, "vector": vector}
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from conftest import ROOT, child_environment
 from test_encoder import tiny_checkpoint
 
 from splade_lucene import LuceneImpactSearcher, Run, read_pseudo_documents, read_topics
+from splade_lucene.files import work_folder
 
 COMMANDS = ["demo", "encode", "index", "build", "search", "encode-queries", "evaluate", "explain", "stats", "models"]
 
@@ -288,10 +288,17 @@ def test_a_reader_that_stops_early_is_no_error(place):
 # ---- Ctrl-C ----
 
 
+def heed_ctrl_c() -> None:
+    """A shell starts background jobs with SIGINT ignored, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupt_when(arguments: list[object], ready, environment: dict[str, str]) -> subprocess.Popen[str]:
     """Starts a command and sends it SIGINT as soon as something holds; returns it, ended."""
     command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_ctrl_c
+    )
     deadline = time.monotonic() + 240
     while process.poll() is None and not ready() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -370,7 +377,7 @@ def test_an_interrupted_index_leaves_what_was_there_and_the_next_run_completes(m
         run_well("index", "--input", tmp_path / "first.jsonl", "--index", index)
         options = ["--append"]
     arguments = ["index", "--input", many_pseudo_documents, "--index", index, *options]
-    working = index if append else tmp_path / "index.building"
+    working = index if append else work_folder(index, "building")
     ready = lambda: (working / "write.lock").exists()  # noqa: E731
     if append:  # the lock file of the first build is still there
         started = time.monotonic()
@@ -384,7 +391,7 @@ def test_an_interrupted_index_leaves_what_was_there_and_the_next_run_completes(m
     run_well(*arguments)
     with LuceneImpactSearcher(index) as searcher:
         assert searcher.num_docs == 210_000 + append
-    assert not (tmp_path / "index.building").exists()
+    assert not (work_folder(index, "building")).exists()
 
 
 @pytest.mark.slow
@@ -400,7 +407,10 @@ def test_interrupted_search_leaves_no_run_and_the_next_one_completes(place, tmp_
     if seen is None:
         with log.open("w") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "splade_lucene", *map(str, arguments)], stderr=stderr, env=child_environment()
+                [sys.executable, "-m", "splade_lucene", *map(str, arguments)],
+                stderr=stderr,
+                env=child_environment(),
+                preexec_fn=heed_ctrl_c,
             )
             while process.poll() is None and "encoding" not in log.read_text():
                 time.sleep(0.02)
@@ -431,6 +441,6 @@ with LuceneImpactSearcher({str(index_dir)!r}) as searcher:
         print("heard, and still working:", len(searcher.search({{"term1": 1}}, 5)))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, preexec_fn=heed_ctrl_c
     )
     assert "heard, and still working: 5" in done.stdout, done.stderr

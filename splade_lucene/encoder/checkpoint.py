@@ -27,7 +27,7 @@ class Checkpoint:
     """A loaded masked language model.
 
     Attributes:
-        name: As it was asked for.
+        name: ``splade-minilm`` for the embedded model, the absolute path of a folder, or a hub name.
         digest: SHA-256 of its first weights file; empty for a model from a hub's cache that has none in the clear.
         tokenizer: Its tokenizer.
         model: The network, in inference mode.
@@ -70,7 +70,7 @@ def resolve_model(name: str | Path | None) -> str:
         return str(path)
     if path.is_file():
         raise ModelError(f"{path} is a file. Name the folder of the checkpoint.")
-    if path.is_absolute() or text.startswith((".", "~")) or text.count("/") != 1:
+    if path.is_absolute() or text.startswith((".", "~")) or text.count("/") > 1:
         raise ModelError(
             f"{text}: no such model folder. Check the path, or give a hub name such as naver/splade-cocondenser-selfdistil."
         )
@@ -109,7 +109,15 @@ def load_checkpoint(name: str | Path | None, *, dtype: torch.dtype, device: torc
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     terms = vocabulary_terms(tokenizer, int(model.get_output_embeddings().weight.shape[0]))
-    return Checkpoint(str(name or EMBEDDED_MODEL), weights_digest(source), tokenizer, model, terms)
+    return Checkpoint(_lasting_name(source), weights_digest(source), tokenizer, model, terms)
+
+
+def _lasting_name(source: str) -> str:
+    """A name that finds the same checkpoint from every working folder."""
+    path = Path(source)
+    if path == embedded_model_folder():
+        return EMBEDDED_MODEL
+    return str(path.absolute()) if path.is_dir() else source
 
 
 def vocabulary_terms(tokenizer: Any, size: int) -> list[str]:

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from splade_lucene.defaults import DEFAULT_BATCH_TOKENS, DEFAULT_MAX_LENGTH
 from splade_lucene.encoder.batching import batches_by_length, pad, tokenize
 from splade_lucene.encoder.checkpoint import Checkpoint, load_checkpoint
 from splade_lucene.encoder.head import PooledHead
 from splade_lucene.encoder.pooling import POOLINGS, Pooling
 from splade_lucene.errors import InputError
 from splade_lucene.quantizer import Quantizer, Side
+from splade_lucene.records import well_formed
 
 Dtype = Literal["auto", "float32", "bfloat16"]
-DEFAULT_MAX_LENGTH = 256
-DEFAULT_BATCH_TOKENS = 2048
 
 
 class SparseWeights(Sequence[dict[str, float]]):
@@ -134,7 +134,7 @@ class SpladeEncoder:
         return self._encode(texts, self.query_max_length, None)
 
     def _encode(self, texts: Sequence[str], max_length: int, progress: Callable[[int], None] | None) -> SparseWeights:
-        ids = tokenize(self.checkpoint.tokenizer, texts, max_length)
+        ids = tokenize(self.checkpoint.tokenizer, [well_formed(text) for text in texts], max_length)
         rows: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = [_NOTHING] * len(ids)
         for batch in batches_by_length([len(each) for each in ids], self.batch_tokens):
             for position, row in zip(batch, self._encode_batch([ids[i] for i in batch]), strict=True):

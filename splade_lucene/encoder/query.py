@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from splade_lucene.errors import ModelError, QueryError
 from splade_lucene.index_reader import read_index_manifest
 from splade_lucene.manifest import Manifest
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
+
+_log = logging.getLogger(__name__)
 
 
 class SpladeQueryEncoder:
@@ -70,4 +73,6 @@ def open_query_encoder(
             f"{index_dir} was encoded with another model than the one that is now at {manifest.model}. "
             "Name the right one (--model), or encode again."
         )
+    if manifest.model_digest and encoder.checkpoint.digest != manifest.model_digest:
+        _log.warning("%s was encoded with another model (%s) than the one given", index_dir, manifest.model)
     return SpladeQueryEncoder(encoder, rule)

@@ -16,6 +16,7 @@ import org.apache.lucene.index.FieldInfos;
 import org.apache.lucene.index.IndexOptions;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.MultiTerms;
+import org.apache.lucene.index.NumericDocValues;
 import org.apache.lucene.index.PostingsEnum;
 import org.apache.lucene.index.SegmentInfos;
 import org.apache.lucene.index.Term;
@@ -41,9 +42,22 @@ public final class ImpactIndexReader implements Closeable {
       if (reader.maxDoc() > 0 && (contents == null || contents.getIndexOptions().compareTo(IndexOptions.DOCS_AND_FREQS) < 0)) {
         throw new IllegalArgumentException("no field \"contents\" with frequencies");
       }
+      checkNorms();
     } catch (RuntimeException e) {
       reader.close();
       throw e;
+    }
+  }
+
+  /** ImpactSimilarity writes 1 for every document; a text index has lengths, which differ. A thousand tell them apart. */
+  private void checkNorms() throws IOException {
+    for (LeafReaderContext leaf : reader.leaves()) {
+      NumericDocValues norms = leaf.reader().getNormValues(Fields.CONTENTS);
+      for (int seen = 0; norms != null && seen < 1000 && norms.nextDoc() != NumericDocValues.NO_MORE_DOCS; seen++) {
+        if (norms.longValue() > 1) {
+          throw new IllegalArgumentException("its norms are lengths of texts, not frequencies of impacts");
+        }
+      }
     }
   }
 

@@ -5,6 +5,8 @@ import java.nio.file.Path;
 import org.apache.lucene.document.Document;
 import org.apache.lucene.index.IndexWriter;
 import org.apache.lucene.index.Term;
+import org.apache.lucene.store.Directory;
+import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.util.BytesRef;
 
 /** Adds, replaces and deletes documents of an index, a packed batch at a time. Nothing shows before a commit. */
@@ -14,6 +16,13 @@ public final class ImpactIndexWriter implements AutoCloseable {
 
   public ImpactIndexWriter(String index, boolean append) throws IOException {
     writer = Indexes.writer(Path.of(index), append);
+  }
+
+  /** Fails if another writer holds the index. */
+  public static void checkUnlocked(String index) throws IOException {
+    try (Directory directory = FSDirectory.open(Path.of(index))) {
+      directory.obtainLock(IndexWriter.WRITE_LOCK_NAME).close();
+    }
   }
 
   /**

@@ -127,6 +127,15 @@ final class InvertedBlock {
       return postings - (documents == 0 ? 0 : ends[documents - 1]);
     }
 
+    /** Lucene counts the tokens of a field, so a document's impacts may not sum to more than an int holds. */
+    boolean isTooHeavy() {
+      long sum = 0;
+      for (int i = documents == 0 ? 0 : ends[documents - 1]; i < postings; i++) {
+        sum += impacts[i];
+      }
+      return sum > Integer.MAX_VALUE;
+    }
+
     void addPosting(int termId, int impact) {
       if (postings == termIds.length) {
         termIds = Arrays.copyOf(termIds, postings * 2);

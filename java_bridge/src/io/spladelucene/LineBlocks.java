@@ -16,6 +16,15 @@ final class LineBlocks implements Closeable {
   /** Whole lines of one file. */
   record Block(int file, byte[] bytes, int length) {}
 
+  /** A file of the input that breaks off or is no gzip file. */
+  static final class UnreadableInput extends IOException {
+    private static final long serialVersionUID = 1L;
+
+    UnreadableInput(Path file, IOException cause) {
+      super(file + ": the file cannot be read (" + cause.getMessage() + ")", cause);
+    }
+  }
+
   private final List<Path> files;
   private int file = -1;
   private InputStream compressed; // counts what is read of the file itself, for progress
@@ -39,7 +48,7 @@ final class LineBlocks implements Closeable {
       try {
         read = in.readNBytes(bytes, length, bytes.length - length);
       } catch (IOException e) {
-        throw new IOException(files.get(file) + ": " + e.getMessage(), e);
+        throw new UnreadableInput(files.get(file), e);
       }
       length += read;
       if (length < bytes.length) { // the end of the file
@@ -77,7 +86,7 @@ final class LineBlocks implements Closeable {
       in = path.toString().endsWith(".gz") ? new GZIPInputStream(compressed, 1 << 16) : compressed;
     } catch (IOException e) {
       compressed.close();
-      throw new IOException(path + ": " + e.getMessage(), e);
+      throw new UnreadableInput(path, e);
     }
     return true;
   }

@@ -119,6 +119,7 @@ final class PseudoDocumentParser {
       return false;
     }
     checkId(TermDictionary.decode(line, idFrom, idTo));
+    checkTotal(out);
     out.endDocument(line, idFrom, idTo, storedField(idFrom, idTo, contentsFrom, contentsTo));
     return true;
   }
@@ -376,6 +377,7 @@ final class PseudoDocumentParser {
     if (out.pendingPostings() == 0) {
       throw new BadPseudoDocument("empty-vector", id);
     }
+    checkTotal(out);
     byte[] idBytes = TermDictionary.encode(id);
     if (contents != null) {
       TermDictionary.encode(contents);
@@ -406,6 +408,12 @@ final class PseudoDocumentParser {
       TermDictionary.check(term);
       byte[] bytes = TermDictionary.encode(term);
       out.addPosting(terms.idOf(bytes, 0, bytes.length, TermDictionary.Cache.hash(bytes, 0, bytes.length), document), impact);
+    }
+  }
+
+  private static void checkTotal(InvertedBlock.Builder out) throws BadPseudoDocument {
+    if (out.isTooHeavy()) {
+      throw new BadPseudoDocument("huge-total", "");
     }
   }
 
