@@ -100,6 +100,7 @@ def encode_corpus(
     manifest_path = output / f"splade-lucene{shard.suffix}{MANIFEST_SUFFIX}"
     done = read_manifest(manifest_path)
     if done is not None and done.encoding == digest:
+        journal.delete()
         return done
     ending = ".jsonl.gz" if gzip else ".jsonl"
     for number, documents in enumerate(_parts(source, shard)):
@@ -121,12 +122,18 @@ def encode_corpus(
         model=settings["model"], model_digest=encoder.checkpoint.digest, pooling=encoder.pooling,
         max_length=encoder.max_length, query_max_length=encoder.query_max_length, quantizer=quantizer,
         top_terms=top_terms, min_impact=min_impact, corpus=str(source), documents=journal.documents - len(journal.empty),
-        encoding=digest, shard=f"{shard.number}/{shard.count}" if shard.count > 1 else "", empty=tuple(journal.empty),
+        encoding=digest, settings=_digest(_shared_settings(settings)), parts=len(journal.parts),
+        shard=f"{shard.number}/{shard.count}" if shard.count > 1 else "", empty=tuple(journal.empty),
         versions={"splade_lucene": __version__, **_library_versions()},
     )  # fmt: skip
     write_manifest(manifest_path, manifest)
     journal.delete()
     return manifest
+
+
+def _shared_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """What shards of one encoding have in common, on whatever machine each was made."""
+    return {key: value for key, value in settings.items() if key not in ("shard", "corpus", "model")}
 
 
 def _digest(settings: dict[str, Any]) -> str:

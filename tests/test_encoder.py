@@ -329,3 +329,18 @@ def test_golden_weights_of_published_checkpoints(name, text, golden):
     """Source: the expected tokens in Anserini's tests of its SPLADE-v3 encoder."""
     impacts = SpladeQueryEncoder(SpladeEncoder(name), Quantizer.named("pyserini")).encode(text)
     assert {term: impacts.get(term) for term in golden} == golden
+
+
+@pytest.mark.model
+def test_the_embedded_model_has_one_name_wherever_one_stands(tmp_path, monkeypatch, encoder):
+    (tmp_path / "splade-minilm").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert SpladeEncoder(device="cpu").checkpoint.name == "splade-minilm"
+    (tmp_path / "mine").mkdir()
+    tiny_checkpoint(tmp_path / "mine", "bert")
+    assert SpladeEncoder("mine", device="cpu").checkpoint.name == str(tmp_path / "mine")
+
+
+@pytest.mark.model
+def test_half_a_surrogate_pair_in_a_text_is_encoded_as_a_replacement(encoder):
+    assert encoder.encode_queries(["ab\ud800"])[0] == pytest.approx(encoder.encode_queries(["ab\ufffd"])[0])

@@ -147,3 +147,33 @@ def test_a_place_that_cannot_be_written(tiny, corpus, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
         encode_corpus(corpus, tmp_path / "file" / "out", tiny, RULE)
+
+
+def test_a_lost_part_is_encoded_again(tiny, corpus, tmp_path):
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    before = files(tmp_path / "out")
+    (tmp_path / "out" / "part-00002.jsonl").unlink()
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    assert files(tmp_path / "out") == before
+
+
+def test_a_damaged_journal_can_be_overwritten(tiny, corpus, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "splade-lucene.journal").write_text("no json\n")
+    with pytest.raises(InputError, match="other settings"):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    assert encode_corpus(corpus, tmp_path / "out", tiny, RULE, overwrite=True).documents == 45
+
+
+def test_an_empty_corpus_is_named(tiny, tmp_path):
+    (tmp_path / "corpus.tsv").write_text("")
+    with pytest.raises(CorpusError, match="there is no document in"):
+        encode_corpus(tmp_path / "corpus.tsv", tmp_path / "out", tiny, RULE)
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    import numpy as np
+
+    for bad in (np.nan, np.inf, -1.0):
+        with pytest.raises(InputError, match="weights must be finite and at least 0"):
+            RULE.quantize(np.array([1.0, bad]), "document")

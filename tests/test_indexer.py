@@ -415,3 +415,67 @@ def test_two_writers_exclude_each_other(tmp_path):
         indexer.commit()
         with pytest.raises(StorageError, match="another process is writing to this index"):
             LuceneImpactIndexer(tmp_path / "index")
+
+
+def test_an_unfinished_or_incomplete_encoding_is_not_indexed(tmp_path):
+    from splade_lucene.manifest import Manifest, write_manifest
+
+    source = tmp_path / "encoded"
+    source.mkdir()
+    write_lines(source / "part-00000.jsonl", GOOD)
+    (source / "splade-lucene.journal").write_text('{"encoding": "x"}\n')
+    with pytest.raises(InputError, match="this encoding is unfinished"):
+        index_pseudo_documents(source, tmp_path / "index")
+    (source / "splade-lucene.journal").unlink()
+    write_manifest(source / "splade-lucene.manifest", Manifest(documents=2))
+    with pytest.raises(InputError, match="the manifest says 2 documents, and the files hold 1"):
+        index_pseudo_documents(source, tmp_path / "index")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["encoded"]
+
+
+def test_append_refuses_another_encoding_even_file_by_file(tmp_path):
+    from splade_lucene import Quantizer
+    from splade_lucene.manifest import Manifest, write_manifest
+
+    for name, pooling in (("a", "max"), ("b", "sum")):
+        (tmp_path / name).mkdir()
+        write_lines(tmp_path / name / "part-00000.jsonl", GOOD.replace("good", name))
+        facts = Manifest(model="m", model_digest="1", pooling=pooling, quantizer=Quantizer.named("naver"), documents=1)
+        write_manifest(tmp_path / name / "splade-lucene.manifest", facts)
+    index_pseudo_documents(tmp_path / "a", tmp_path / "index")
+    for source in (tmp_path / "b", tmp_path / "b" / "part-00000.jsonl"):
+        with pytest.raises(InputError, match=r"encoded with m, pooling max, .* these documents with m, pooling sum"):
+            index_pseudo_documents(source, tmp_path / "index", append=True)
+
+
+def test_neighbours_with_telling_names_and_links_are_safe(tmp_path):
+    source = write_lines(tmp_path / "docs.jsonl", GOOD)
+    for name in ("index.building", "index.replaced", "index.encoded"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").write_text("precious")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for index in (tmp_path / "index", tmp_path / "link"):
+        index_pseudo_documents(source, index)
+        index_pseudo_documents(source, index, overwrite=True)
+        assert contents(index) == {"cat": {"good": 1}}
+    assert (tmp_path / "link").is_symlink()
+    for name in ("index.building", "index.replaced", "index.encoded"):
+        assert (tmp_path / name / "notes.txt").read_text() == "precious"
+
+
+def test_an_index_that_is_being_written_is_not_replaced(tmp_path):
+    source = write_lines(tmp_path / "docs.jsonl", GOOD)
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add([PseudoDocument("a", "", {"cat": 1})])
+        indexer.commit()
+        with pytest.raises(StorageError, match="another process is writing"):
+            index_pseudo_documents(source, tmp_path / "index", overwrite=True)
+    assert contents(tmp_path / "index") == {"cat": {"a": 1}}
+
+
+def test_nothing_to_index_is_an_error(tmp_path):
+    (tmp_path / "docs.jsonl").write_text("\n")
+    with pytest.raises(PseudoDocumentError, match="no document to index"):
+        index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "index")
+    assert [path.name for path in tmp_path.iterdir()] == ["docs.jsonl"]

@@ -21,6 +21,8 @@ FULL = Manifest(
     corpus="corpus.jsonl",
     documents=7,
     encoding="cd34",
+    settings="12ab",
+    parts=3,
     shard="",
     empty=("d1", "d2"),
     versions={"torch": "2.9"},
@@ -66,6 +68,8 @@ def test_file_by_hand(tmp_path):
         "corpus": "corpus.jsonl",
         "documents": 7,
         "encoding": "cd34",
+        "settings": "12ab",
+        "parts": 3,
         "shard": "",
         "empty": ["d1", "d2"],
         "versions": {"torch": "2.9"},
@@ -137,7 +141,9 @@ def test_missing_shards_are_named(tmp_path):
 )
 def test_shards_encoded_differently_are_refused(tmp_path, other):
     shards(tmp_path, replace(FULL, shard="1/2"), replace(FULL, shard="2/2", **other))
-    with pytest.raises(InputError, match=r"another model or quantizer than splade-lucene-1of2\.manifest") as caught:
+    with pytest.raises(
+        InputError, match=r"with other settings, or of another corpus, than splade-lucene-1of2\.manifest"
+    ) as caught:
         read_folder_manifest(tmp_path)
     assert caught.value.path == tmp_path / "splade-lucene-2of2.manifest"
 

@@ -153,6 +153,7 @@ BAD = {
         (with_vector(r'{"\u3000x": 1}'), r"\u3000x"),
     ],
     "empty-term": [(with_vector('{"": 1}'), "empty string")],
+    "huge-total": [(with_vector(json.dumps({"cat": 2**31 - 1, "dog": 1})), "sum to over 2147483647")],
     "long-term": [(with_vector(json.dumps({"x" * 256: 1})), "x" * 40)],
     "repeated-term": [(with_vector('{"a": 1, "a": 2}'), "'a' stands twice")],
 }
@@ -160,7 +161,7 @@ CASES = [(kind, line, says) for kind, cases in BAD.items() for line, says in cas
 
 
 def test_each_kind_of_problem_has_a_case_below():
-    assert set(BAD) == set(PROBLEMS)
+    assert set(BAD) == set(PROBLEMS) - {"not-a-term"}  # which only a document made in memory can hold
 
 
 @pytest.mark.parametrize(("kind", "line", "says"), CASES)
@@ -273,7 +274,7 @@ def test_check_document_names_document_and_problem(document, says):
 
 
 def test_check_document_lets_good_ones_pass():
-    check_document(PseudoDocument("d", "", {"a\u00a0b": 1, "x" * 255: 2**31 - 1}))
+    check_document(PseudoDocument("d", "", {"a\u00a0b": 1, "x" * 255: 2**31 - 2}))
 
 
 # ---- white space, over all of Unicode ----
@@ -344,7 +345,7 @@ terms = st.text(
     min_size=1,
     max_size=40,
 )
-vectors = st.dictionaries(terms, st.integers(1, 2**31 - 1), min_size=1, max_size=8)
+vectors = st.dictionaries(terms, st.integers(1, 2**28 - 1), min_size=1, max_size=8)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 collections = st.lists(st.builds(PseudoDocument, ids, texts, vectors), max_size=8, unique_by=lambda each: each.docid)
 

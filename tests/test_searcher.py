@@ -19,7 +19,7 @@ from splade_lucene import (
     index_pseudo_documents,
     write_pseudo_documents,
 )
-from splade_lucene.errors import IndexVersionError, InputError, NotAnIndexError, QueryError
+from splade_lucene.errors import IndexAccessError, IndexVersionError, InputError, NotAnIndexError, QueryError
 
 
 def pairs(hits) -> list[tuple[str, int]]:
@@ -100,13 +100,13 @@ def test_several_segments_and_deleted_documents(collection, tmp_path):
 
 
 def test_scores_beyond_single_precision_and_beyond_32_bits_are_exact(tmp_path):
-    documents = [PseudoDocument(f"d{i}", "", {"a": 2**31 - 1 - i, "b": 2**30 + i, "c": i + 1}) for i in range(50)]
+    documents = [PseudoDocument(f"d{i}", "", {"a": 2**30 - i, "b": 2**29 + i, "c": i + 1}) for i in range(50)]
     query = {"a": 2**31 - 1, "b": 2**20 + 1, "c": 1}
     index = build(documents, tmp_path)
     with LuceneImpactSearcher(index) as searcher:
         hits = searcher.search(query, 50)
         assert pairs_of_columns(hits) == exhaustive_search(documents, query, 50)
-        assert hits.scores[0] > 2**61
+        assert hits.scores[0] > 2**60
 
 
 def pairs_of_columns(hits) -> list[tuple[str, int]]:
@@ -142,9 +142,15 @@ def test_both_engines_give_the_same_batch(index_dir):
     queries = [random_query(source, 10) for _ in range(40)]
     qids = [f"q{i}" for i in range(40)]
     with LuceneImpactSearcher(index_dir) as ours, PyseriniSearcher(index_dir) as theirs:
-        assert {
-            qid: pairs(hits) for qid, hits in ours.batch_search(queries, qids, 100, 3).items()
-        } == theirs.batch_search(queries, qids, 100, 3)
+        found, expected = (each.batch_search(queries, qids, 100, 3) for each in (ours, theirs))
+        assert list(found) == list(expected) == qids
+        assert {q: pairs(hits) for q, hits in found.items()} == {q: pairs(hits) for q, hits in expected.items()}
+        for each in (ours, theirs):
+            with pytest.raises(QueryError, match="the qid 'a' stands twice"):
+                each.batch_search([{}, {}], ["a", "a"])
+            with pytest.raises(QueryError, match="k must be an integer"):
+                each.search({"term1": 1}, 0)
+            assert each.doc("d5").docid() == "d5"
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +212,37 @@ def test_an_empty_index(tmp_path):
     with LuceneImpactSearcher(tmp_path / "index") as searcher:
         assert searcher.num_docs == 0
         assert list(searcher.search({"cat": 1}, 10)) == []
+    with PyseriniSearcher(tmp_path / "index") as searcher:
+        assert list(searcher.search({"cat": 1}, 10)) == []
+
+
+def test_a_closed_searcher_says_so(index_dir):
+    searcher = LuceneImpactSearcher(index_dir)
+    searcher.close()
+    with pytest.raises(IndexAccessError, match="is closed"):
+        searcher.search({"term1": 1}, 1)
+
+
+def test_numpy_integers_serve_and_pyserinis_fields_are_only_accepted_empty(index_dir):
+    import numpy as np
+
+    with LuceneImpactSearcher(index_dir) as searcher:
+        expected = pairs(searcher.search({"term1": 2}, 3))
+        assert pairs(searcher.search({"term1": np.int64(2)}, np.int64(3), fields={})) == expected
+        assert searcher.doc(np.int64(0)).docid() == searcher.doc(0).docid()
+        with pytest.raises(QueryError, match="has no field but its impacts"):
+            searcher.search({"term1": 1}, 3, fields={"title": 2.0})
+        with pytest.raises(QueryError, match="half of a surrogate pair"):
+            searcher.search({"\ud800": 1}, 3)
+
+
+def test_a_text_index_is_refused_by_its_norms(tmp_path):
+    from splade_lucene import Document
+    from splade_lucene.bm25 import index_texts
+
+    index_texts([Document(f"d{i}", "some words " * (i + 1)) for i in range(5)], tmp_path / "bm25")
+    with pytest.raises(NotAnIndexError, match="its norms are lengths of texts"):
+        LuceneImpactSearcher(tmp_path / "bm25")
 
 
 @pytest.mark.parametrize(
