@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 from splade_lucene.errors import CorpusError, MissingDependencyError
 from splade_lucene.files import open_text
-from splade_lucene.pseudo_documents import has_space_or_control
+from splade_lucene.pseudo_documents import is_id
 from splade_lucene.python_docs import read_python_docs
 from splade_lucene.records import Document, well_formed
 
@@ -192,19 +192,12 @@ def _document(record: Mapping[str, Any], path: Path | str, number: int) -> Docum
 
 
 def _docid(value: object, path: Path | str, number: int) -> str:
-    docid = str(value)
-    if (
-        not isinstance(value, str | int)
-        or isinstance(value, bool)
-        or not docid
-        or has_space_or_control(docid)
-        or well_formed(docid) != docid
-    ):
+    if not is_id(value):
         raise CorpusError(
             f"the id {value!r} is empty, has white space, or is no string or integer", path=path, line=number,
             remedy="Use ids without white space, for run files are split at it",
         )  # fmt: skip
-    return docid
+    return str(value)
 
 
 def _read_ir_datasets(name: str) -> Iterator[tuple[Document, str]]:

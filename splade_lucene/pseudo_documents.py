@@ -20,7 +20,7 @@ from typing import Any
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.files import written_whole
-from splade_lucene.records import PseudoDocument
+from splade_lucene.records import PseudoDocument, well_formed
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer cuts longer tokens in pieces
@@ -307,6 +307,14 @@ def encode_strictly(text: str, encoding: str = "utf-8") -> bytes:
 
 
 _NOT_JAVA_SPACE = frozenset("\u00a0\u2007\u202f\u0085")  # str.isspace, but not java.lang.Character.isWhitespace
+
+
+def is_id(value: object) -> bool:
+    """Whether a value serves as docid or qid: a string or integer that a run file can hold as one column."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return False
+    text = str(value)
+    return bool(text) and not has_space_or_control(text) and well_formed(text) == text
 
 
 def has_space_or_control(text: str) -> bool:

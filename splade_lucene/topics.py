@@ -21,7 +21,7 @@ from typing import Any
 
 from splade_lucene.errors import TopicsError
 from splade_lucene.files import open_text, written_whole
-from splade_lucene.pseudo_documents import has_space_or_control, has_white_space, split_as_java
+from splade_lucene.pseudo_documents import has_white_space, is_id, split_as_java
 from splade_lucene.records import Query, Vector, well_formed
 
 QID_KEYS = ("id", "_id", "qid")
@@ -124,19 +124,12 @@ def _vector(value: Any, path: Path, number: int) -> Vector:
 
 
 def _qid(value: object, path: Path, number: int) -> str:
-    qid = str(value)
-    if (
-        not isinstance(value, str | int)
-        or isinstance(value, bool)
-        or not qid
-        or has_space_or_control(qid)
-        or well_formed(qid) != qid
-    ):
+    if not is_id(value):
         raise TopicsError(
             f"the qid {value!r} is empty, has white space, or is no string or integer", path=path, line=number,
             remedy="Use qids without white space, for run files are split at it",
         )  # fmt: skip
-    return qid
+    return str(value)
 
 
 def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
