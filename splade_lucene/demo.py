@@ -91,7 +91,8 @@ def run_demo(folder: Path, progress_bar: ProgressBar) -> DemoResult:
         )
     index_dir = folder / "index"
     existing = read_index_manifest(index_dir) if is_index(index_dir) else None
-    if existing is None or existing.encoding != manifest.encoding:
+    is_current = existing is not None and existing.encoding == manifest.encoding
+    if not is_current or not is_index(folder / "bm25-index"):
         with progress_bar("indexing", len(documents)) as advance:
             bm25.index_texts(documents, folder / "bm25-index")  # first: the other index says that both are there
             summary = index_pseudo_documents(folder / "pseudo-documents", index_dir, overwrite=True)
