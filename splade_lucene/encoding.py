@@ -191,6 +191,18 @@ def _encoding_of(lines: list[str]) -> str | None:
         return "unreadable"
 
 
+def _finished_parts(lines: list[str]) -> list[dict[str, Any]]:
+    """The parts up to the first line that cannot be read; those behind it are encoded again."""
+    parts: list[dict[str, Any]] = []
+    for line in lines:
+        try:
+            part = json.loads(line)
+            parts.append({"documents": int(part["documents"]), "empty": list(part["empty"])})
+        except (ValueError, KeyError, TypeError):
+            break
+    return parts
+
+
 class _Journal:
     """Which parts are finished, one line each, behind a line with the digest of the settings."""
 
@@ -206,15 +218,11 @@ class _Journal:
             manifest_path.unlink()  # a part was lost since: encode again
             found, overwrite = None, True
         if found == digest:
-            self.parts = [json.loads(line) for line in lines[1:]]
-            if self._path.exists():  # without a line that was torn when the run was cut off
-                with written_whole(self._path) as file:
-                    file.writelines(line + "\n" for line in lines)
+            self.parts = _finished_parts(lines[1:])
+            if lines:  # without what was torn when the run was cut off
+                self._rewrite(digest)
             return
-        foreign = (
-            sorted(folder.glob(f"part{shard.suffix}-[0-9][0-9][0-9][0-9][0-9]*.jsonl*")) if folder.is_dir() else []
-        )
-        if (found is not None or foreign) and not overwrite:
+        if (found is not None or written) and not overwrite:
             raise InputError(
                 "this folder holds documents encoded with other settings, or of another corpus", path=folder,
                 remedy="Name another folder, or pass --overwrite to encode anew",
@@ -223,8 +231,11 @@ class _Journal:
             manifest_path.unlink(missing_ok=True)
         for path in written:
             path.unlink()
+        self._rewrite(digest)
+
+    def _rewrite(self, digest: str) -> None:
         with written_whole(self._path) as file:
-            file.write(json.dumps({"encoding": digest}) + "\n")
+            file.writelines(json.dumps(each) + "\n" for each in ({"encoding": digest}, *self.parts))
 
     @property
     def documents(self) -> int:
