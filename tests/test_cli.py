@@ -300,7 +300,7 @@ def interrupt_when(arguments: list[object], ready, environment: dict[str, str]) 
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_ctrl_c
     )
     deadline = time.monotonic() + 240
-    while process.poll() is None and not ready() and time.monotonic() < deadline:
+    while process.poll() is None and not ready(process.pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert process.poll() is None, (process.communicate(), "it ended before it could be interrupted")
     process.send_signal(signal.SIGINT)
@@ -330,7 +330,7 @@ def test_interrupted_encoding_goes_on_and_equals_an_undisturbed_one(place, large
         return [command, "--corpus", large_corpus, "--output", folder / "encoded", "--model", place / "model", *last]
 
     first_part = tmp_path / "a" / "encoded" / "part-00000.jsonl"
-    assert_interrupted(interrupt_when(arguments(tmp_path / "a"), first_part.exists, child_environment()))
+    assert_interrupted(interrupt_when(arguments(tmp_path / "a"), lambda pid: first_part.exists(), child_environment()))
     assert not (tmp_path / "a" / "encoded" / "splade-lucene.manifest").exists()
     before = first_part.stat().st_mtime_ns
     run_well(*arguments(tmp_path / "a"))
@@ -378,11 +378,15 @@ def test_an_interrupted_index_leaves_what_was_there_and_the_next_run_completes(m
         options = ["--append"]
     arguments = ["index", "--input", many_pseudo_documents, "--index", index, *options]
     working = index if append else work_folder(index, "building")
-    ready = lambda: (working / "write.lock").exists()  # noqa: E731
-    if append:  # the lock file of the first build is still there
-        started = time.monotonic()
-        ready = lambda: time.monotonic() > started + 2.0  # noqa: E731
-    assert_interrupted(interrupt_when(arguments, ready, child_environment()))
+
+    def is_building(pid: int) -> bool:
+        if not append:
+            return (working / "write.lock").exists()
+        started = "libjvm" in Path(f"/proc/{pid}/maps").read_text()  # the lock file of the first build is still there
+        time.sleep(0.5 if started else 0)
+        return started
+
+    assert_interrupted(interrupt_when(arguments, is_building, child_environment()))
     if append:
         with LuceneImpactSearcher(index) as searcher:
             assert searcher.num_docs == 1
@@ -403,7 +407,7 @@ def test_interrupted_search_leaves_no_run_and_the_next_one_completes(place, tmp_
     arguments = [command, "--topics", topics, "--output", tmp_path / "out.jsonl", *last]
     log = tmp_path / "log"
     # a search opens its partial file first; the encoder of queries has no file until the end, so wait for its start
-    seen = (lambda: (tmp_path / "out.jsonl.partial").exists()) if command == "search" else None
+    seen = (lambda pid: (tmp_path / "out.jsonl.partial").exists()) if command == "search" else None
     if seen is None:
         with log.open("w") as stderr:
             process = subprocess.Popen(

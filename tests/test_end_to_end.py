@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, child_environment
 from test_cli import interrupt_when, run_well
 from test_indexer import build_with_anserini, contents
 
@@ -114,9 +114,8 @@ def test_trec_evals_own_binary_agrees_to_the_last_digit(cacm, shared):
 def test_the_demo_answers_evaluates_survives_ctrl_c_and_is_reused(tmp_path):
     """One demo from nothing, interrupted once on its way; then again, which encodes nothing."""
     folder = tmp_path / "demo"
-    interrupted = interrupt_when(
-        ["demo", "--dir", folder], (folder / "pseudo-documents" / "part-00000.jsonl").exists, None
-    )
+    part = folder / "pseudo-documents" / "part-00000.jsonl"
+    interrupted = interrupt_when(["demo", "--dir", folder], lambda pid: part.exists(), child_environment())
     assert interrupted.returncode == 130, interrupted.captured
     printed = run_well("demo", "--dir", folder)
     assert "100 questions" in printed
