@@ -14,7 +14,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from splade_lucene.corpus import read_corpus
-    from splade_lucene.encoder import SparseWeights, SpladeEncoder, SpladeQueryEncoder, open_query_encoder
+    from splade_lucene.encoder import (
+        Pruning,
+        SparseWeights,
+        SpladeEncoder,
+        SpladeQueryEncoder,
+        escape_term,
+        open_query_encoder,
+        unescape_term,
+    )
     from splade_lucene.encoding import encode_corpus
     from splade_lucene.errors import SpladeLuceneError
     from splade_lucene.evaluation import evaluate, read_qrels
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
     from splade_lucene.pseudo_documents import read_pseudo_documents, write_pseudo_documents
     from splade_lucene.pyserini_engine import PyseriniSearcher
     from splade_lucene.quantizer import Quantizer
-    from splade_lucene.records import Contribution, Document, PseudoDocument, Query
+    from splade_lucene.records import Contribution, Document, PseudoDocument, Query, Turn
     from splade_lucene.reference import exhaustive_search
     from splade_lucene.run import Run
     from splade_lucene.searcher import Hit, Hits, LuceneImpactSearcher
@@ -37,6 +45,7 @@ _HOMES = {
     "LuceneImpactIndexReader": "index_reader",
     "LuceneImpactIndexer": "indexer",
     "LuceneImpactSearcher": "searcher",
+    "Pruning": "encoder",
     "PseudoDocument": "records",
     "PyseriniSearcher": "pyserini_engine",
     "Quantizer": "quantizer",
@@ -46,8 +55,10 @@ _HOMES = {
     "SpladeEncoder": "encoder",
     "SpladeLuceneError": "errors",
     "SpladeQueryEncoder": "encoder",
+    "Turn": "records",
     "check_index": "index_reader",
     "encode_corpus": "encoding",
+    "escape_term": "encoder",
     "evaluate": "evaluation",
     "exhaustive_search": "reference",
     "index_pseudo_documents": "indexer",
@@ -56,6 +67,7 @@ _HOMES = {
     "read_pseudo_documents": "pseudo_documents",
     "read_qrels": "evaluation",
     "read_topics": "topics",
+    "unescape_term": "encoder",
     "write_encoded_topics": "topics",
     "write_pseudo_documents": "pseudo_documents",
 }
@@ -68,6 +80,7 @@ __all__ = [
     "LuceneImpactIndexReader",
     "LuceneImpactIndexer",
     "LuceneImpactSearcher",
+    "Pruning",
     "PseudoDocument",
     "PyseriniSearcher",
     "Quantizer",
@@ -77,8 +90,10 @@ __all__ = [
     "SpladeEncoder",
     "SpladeLuceneError",
     "SpladeQueryEncoder",
+    "Turn",
     "check_index",
     "encode_corpus",
+    "escape_term",
     "evaluate",
     "exhaustive_search",
     "index_pseudo_documents",
@@ -87,6 +102,7 @@ __all__ = [
     "read_pseudo_documents",
     "read_qrels",
     "read_topics",
+    "unescape_term",
     "write_encoded_topics",
     "write_pseudo_documents",
 ]

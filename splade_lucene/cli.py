@@ -11,8 +11,10 @@ import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,16 +23,18 @@ import typer
 import typer.core
 
 import splade_lucene
-from splade_lucene.defaults import DEFAULT_BATCH_TOKENS, DEFAULT_MAX_LENGTH
+from splade_lucene.cli_options import DocumentOptions, ModelOptions, QueryDtype, takes_options
 from splade_lucene.errors import InputError, SpladeLuceneError
 from splade_lucene.evaluation import DEFAULT_MEASURES
-from splade_lucene.quantizer import DEFAULT_RULE, RULES
+from splade_lucene.records import Query
 from splade_lucene.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
+    from splade_lucene.loss_report import Losses
     from splade_lucene.manifest import Manifest
-    from splade_lucene.records import Contribution, Query
+    from splade_lucene.quantizer import Quantizer
+    from splade_lucene.records import Contribution
 
 
 class _Commands(typer.core.TyperGroup):
@@ -62,21 +66,6 @@ app = typer.Typer(
 )
 
 
-class Pooling(str, Enum):
-    """SPLADE's two poolings."""
-
-    max = "max"
-    sum = "sum"
-
-
-class Dtype(str, Enum):
-    """Floating-point types of the network."""
-
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-
-
 class Store(str, Enum):
     """What an index keeps of a document."""
 
@@ -99,8 +88,6 @@ class RunFormat(str, Enum):
     msmarco = "msmarco"
 
 
-QuantizerName = Enum("QuantizerName", {name: name for name in RULES}, type=str)  # type: ignore[misc]
-
 CorpusOption = Annotated[
     str,
     typer.Option(
@@ -109,34 +96,19 @@ CorpusOption = Annotated[
         "or python-docs.",
     ),
 ]  # fmt: skip
-ModelOption = Annotated[
-    str | None, typer.Option("--model", help="Folder or hub name of a checkpoint. Default: the embedded model.")
-]
 QueryModelOption = Annotated[
     str | None, typer.Option("--model", help="Folder or hub name of a checkpoint. Default: what the index names.")
 ]
-PoolingOption = Annotated[Pooling, typer.Option("--pooling", help="max: SPLADE v2 and later. sum: SPLADE v1.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
-DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="auto is float32.")]
-BatchTokensOption = Annotated[int, typer.Option("--batch-tokens", min=1, help="Tokens of a batch.")]
-MaxLengthOption = Annotated[int, typer.Option("--max-length", min=3, help="Tokens after which a document is cut.")]
-QueryMaxLengthOption = Annotated[
-    int, typer.Option("--query-max-length", min=3, help="Tokens after which a query is cut.")
-]
-QuantizerOption = Annotated[QuantizerName, typer.Option("--quantizer", help="Rule from weights to impacts.")]
-ScaleOption = Annotated[
-    float | None, typer.Option("--scale", help="Impacts per unit of weight, in place of the rule's.")
-]
-TopTermsOption = Annotated[int, typer.Option("--top-terms", min=0, help="Terms to keep of each document; 0: all.")]
-MinImpactOption = Annotated[int, typer.Option("--min-impact", min=1, help="Least impact to keep.")]
-GzipOption = Annotated[bool, typer.Option("--gzip", help="Compress the pseudo-documents.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="The Lucene index.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Threads. Default: all cores.")]
 StoreOption = Annotated[
     Store, typer.Option("--store", help="Keep nothing, the text, or the whole input (Anserini's -storeRaw).")
 ]
-SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out, count and name what cannot be indexed.")]
+SkipBadOption = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out, count and name what cannot be read or indexed.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 MinIdfOption = Annotated[
     float | None,
@@ -184,60 +156,76 @@ def demo(
 
 
 @app.command()
+@takes_options(options=ModelOptions, documents=DocumentOptions)
 def encode(
     corpus: CorpusOption,
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder of pseudo-documents.")],
-    model: ModelOption = None,
-    pooling: PoolingOption = Pooling.max,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.auto,
-    batch_tokens: BatchTokensOption = DEFAULT_BATCH_TOKENS,
-    max_length: MaxLengthOption = DEFAULT_MAX_LENGTH,
-    query_max_length: QueryMaxLengthOption = DEFAULT_MAX_LENGTH,
-    quantizer: QuantizerOption = QuantizerName[DEFAULT_RULE],
-    scale: ScaleOption = None,
-    top_terms: TopTermsOption = 0,
-    min_impact: MinImpactOption = 1,
+    options: ModelOptions,
+    documents: DocumentOptions,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="Folder of pseudo-documents; needed but for --report."),
+    ] = None,
     shard: Annotated[
         str, typer.Option("--shard", metavar="I/N", help="Encode one of N shares, counted from 1.")
     ] = "1/1",
-    gzip: GzipOption = False,
     overwrite: OverwriteOption = False,
+    skip_bad: SkipBadOption = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Measure on a sample what precision, pruning and quantization lose.")
+    ] = False,
+    report_sample: Annotated[int, typer.Option("--report-sample", min=1, help="Documents of the sample.")] = 1000,
+    topics: Annotated[
+        Path | None, typer.Option("--topics", metavar="FILE", help="Queries, for the report's effectiveness.")
+    ] = None,
+    qrels: Annotated[
+        Path | None, typer.Option("--qrels", metavar="FILE", help="Judgments, for the report's effectiveness.")
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Encode a corpus into pseudo-documents. Goes on where an interrupted run stopped."""
-    manifest = _encode(
-        corpus, output, _encoder(model, pooling, device, dtype, batch_tokens, max_length, query_max_length),
-        quantizer, scale, top_terms, min_impact, shard, gzip, overwrite,
-    )  # fmt: skip
-    _note_encoded(manifest, output)
+    if output is None and not report:
+        raise typer.BadParameter("give --output, or --report for the report alone")
+    if (topics is None) != (qrels is None) or (topics is not None and not report):
+        raise typer.BadParameter("--topics and --qrels go together, and with --report")
+    encoder = options.open_encoder(documents)
+    quantizer = options.open_quantizer(encoder)
+    if report:
+        from splade_lucene.loss_report import measure_loss
+
+        with _progress_bar("measuring", 0) as advance:
+            losses = measure_loss(
+                corpus, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact,
+                sample=report_sample, topics=topics, qrels=qrels, progress=advance,
+            )  # fmt: skip
+        _print_losses(losses, as_json)
+    if output is not None:
+        manifest = _encode(corpus, output, encoder, quantizer, options, documents, shard, overwrite, skip_bad)
+        _note_encoded(manifest, output)
 
 
 @app.command("encode-queries")
+@takes_options(options=ModelOptions)
 def encode_queries(
-    topics: Annotated[Path, typer.Option("--topics", metavar="FILE", help="TSV, or BEIR queries.jsonl.")],
+    topics: Annotated[Path, typer.Option("--topics", metavar="FILE", help="TSV, or JSON lines as BEIR's.")],
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help=".jsonl, else Anserini's topic format.")],
-    model: ModelOption = None,
-    pooling: PoolingOption = Pooling.max,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.auto,
-    query_max_length: QueryMaxLengthOption = DEFAULT_MAX_LENGTH,
-    quantizer: QuantizerOption = QuantizerName[DEFAULT_RULE],
-    scale: ScaleOption = None,
+    options: ModelOptions,
+    dtype: Annotated[
+        QueryDtype, typer.Option("--dtype", help="auto is float32; int8 holds the decoder in 8 bits.")
+    ] = QueryDtype.auto,
 ) -> None:
     """Encode queries into a file that Anserini and 'search --encoded' read."""
     from splade_lucene.encoder import SpladeQueryEncoder
-    from splade_lucene.quantizer import Quantizer
-    from splade_lucene.records import Query
     from splade_lucene.topics import read_topics, write_encoded_topics
 
     queries = read_topics(topics)
-    encoder = _encoder(model, pooling, device, dtype, DEFAULT_BATCH_TOKENS, DEFAULT_MAX_LENGTH, query_max_length)
-    query_encoder = SpladeQueryEncoder(encoder, Quantizer.named(quantizer.value, scale))
+    encoder = options.open_encoder(query_dtype=dtype.value)
+    query_encoder = SpladeQueryEncoder(encoder, options.open_quantizer(encoder))
+    encoder.load("query")
     encoded = []
     with _progress_bar("encoding", len(queries)) as advance:
         for start in range(0, len(queries), 64):
             part = queries[start : start + 64]
-            vectors = query_encoder.encode_batch([query.text for query in part])
+            vectors = query_encoder.encode_batch([query.turns or query.text for query in part])
             encoded += [Query(each.qid, each.text, vector) for each, vector in zip(part, vectors, strict=True)]
             advance(len(part))
     empty = [query.qid for query in encoded if not query.vector]
@@ -262,28 +250,20 @@ def index(
 
 
 @app.command()
+@takes_options(options=ModelOptions, documents=DocumentOptions)
 def build(
     corpus: CorpusOption,
     index_dir: IndexOption,
+    options: ModelOptions,
+    documents: DocumentOptions,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="DIR", help="Keep the pseudo-documents here. Default: do not keep."),
     ] = None,
-    model: ModelOption = None,
-    pooling: PoolingOption = Pooling.max,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.auto,
-    batch_tokens: BatchTokensOption = DEFAULT_BATCH_TOKENS,
-    max_length: MaxLengthOption = DEFAULT_MAX_LENGTH,
-    query_max_length: QueryMaxLengthOption = DEFAULT_MAX_LENGTH,
-    quantizer: QuantizerOption = QuantizerName[DEFAULT_RULE],
-    scale: ScaleOption = None,
-    top_terms: TopTermsOption = 0,
-    min_impact: MinImpactOption = 1,
-    gzip: GzipOption = False,
     threads: ThreadsOption = None,
     store: StoreOption = Store.text,
     overwrite: OverwriteOption = False,
+    skip_bad: SkipBadOption = False,
 ) -> None:
     """Encode a corpus and index it: 'encode' and 'index' in one."""
     import shutil
@@ -295,10 +275,9 @@ def build(
         raise typer.BadParameter("--output and --index must be different folders")
     prepare_target(index_dir, append=False, overwrite=overwrite)
     work = output or work_folder(index_dir.resolve(), "encoded")
-    encoder = _encoder(model, pooling, device, dtype, batch_tokens, max_length, query_max_length)
-    manifest = _encode(
-        corpus, work, encoder, quantizer, scale, top_terms, min_impact, "1/1", gzip, overwrite or not output
-    )
+    encoder = options.open_encoder(documents)
+    quantizer = options.open_quantizer(encoder)
+    manifest = _encode(corpus, work, encoder, quantizer, options, documents, "1/1", overwrite or not output, skip_bad)
     _note_encoded(manifest, work)
     _index(work, index_dir, threads, store, False, overwrite, False)
     if output is None:
@@ -433,6 +412,8 @@ def stats(index_dir: IndexOption, as_json: JsonOption = False) -> None:
     if manifest and manifest.model:
         rule = manifest.quantizer
         print(f"{'model':22} {manifest.model} ({manifest.pooling} pooling, at most {manifest.max_length} tokens)")
+        if manifest.dtype:
+            print(f"{'computed in':22} {manifest.dtype}")
         if rule:
             print(f"{'quantizer':22} {rule.name}: documents x{rule.document.scale:g}, queries x{rule.query.scale:g}")
         print(f"{'corpus':22} {manifest.corpus}")
@@ -441,41 +422,46 @@ def stats(index_dir: IndexOption, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+@takes_options(options=ModelOptions)
 def models(
-    model: Annotated[
+    options: ModelOptions,
+    checkpoint: Annotated[
         str | None, typer.Argument(help="A folder or hub name to look at; without it, known models.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List known models, or load one and say what it is."""
-    if model is None:
-        from splade_lucene.models import known_models
-
-        known = known_models()
-        if as_json:
-            print(json.dumps(known))
-            return
-        print(f"{'name':46} {'pooling':8} {'quantizer':10} {'licence':16} note")
-        for each in known:
-            print(f"{each['name']:46} {each['pooling']:8} {each['quantizer']:10} {each['licence']:16} {each['note']}")
+    """List known models, or load one and say what it is, and which of its files said so."""
+    if checkpoint is None and options.model is None:
+        _print_known_models(as_json)
         return
-    from splade_lucene.encoder import SpladeEncoder
-
-    encoder = SpladeEncoder(model, device="cpu")
-    network = encoder.checkpoint.model
+    encoder = replace(options, model=checkpoint or options.model, device="cpu").open_encoder()
+    layout = encoder.layout
+    network = encoder.document_network
     facts = {
-        "name": encoder.checkpoint.name,
-        "architecture": type(network).__name__,
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "name": layout.location.name,
+        "family": layout.family,
+        "documents": layout.documents.describe(),
+        "queries": layout.queries.describe(),
+        "quantizer": options.open_quantizer(encoder).name,
+        "max_length": encoder.max_length,
+        "query_max_length": encoder.query_max_length,
+        "document_prefix": layout.documents.prefix,
+        "query_prefix": layout.queries.prefix,
+        "architecture": type(network.model).__name__,
+        "parameters": network.parameters,
         "terms": len(encoder.terms),
-        "max_tokens": encoder.checkpoint.max_tokens,
-        "sha256": encoder.checkpoint.digest,
+        "max_tokens": network.max_tokens,
+        "sha256": layout.documents.location.digest(),
+        "found": list(layout.found),
     }
     if as_json:
-        print(json.dumps(facts))
+        print(json.dumps(facts, ensure_ascii=False))
         return
     for name, value in facts.items():
-        print(f"{name:14} {value:,}" if isinstance(value, int) else f"{name:14} {value}")
+        lines = value if isinstance(value, list) else [f"{value:,}" if isinstance(value, int) else str(value)]
+        for line in lines or [""]:
+            print(f"{name:16} {line}".rstrip())
+            name = ""
 
 
 @app.callback(invoke_without_command=True)
@@ -492,36 +478,45 @@ def options(
 # ---- what the commands share ----
 
 
-def _encoder(
-    model: str | None, pooling: Pooling, device: str, dtype: Dtype, batch_tokens: int, max_length: int,
-    query_max_length: int,
-) -> SpladeEncoder:  # fmt: skip
-    from splade_lucene.encoder import SpladeEncoder
-
-    return SpladeEncoder(
-        model, pooling=pooling.value, device=device, dtype=dtype.value, batch_tokens=batch_tokens, max_length=max_length,
-        query_max_length=query_max_length,
-    )  # fmt: skip
-
-
 def _encode(
-    corpus: str, output: Path, encoder: SpladeEncoder, quantizer: Any, scale: float | None, top_terms: int,
-    min_impact: int, shard: str, gzip: bool, overwrite: bool,
+    corpus: str, output: Path, encoder: SpladeEncoder, quantizer: Quantizer, options: ModelOptions,
+    documents: DocumentOptions, shard: str, overwrite: bool, skip_bad: bool,
 ) -> Manifest:  # fmt: skip
+    from splade_lucene.corpus import count_documents
     from splade_lucene.encoding import Shard, encode_corpus
-    from splade_lucene.quantizer import Quantizer
 
-    with _progress_bar("encoding", 0) as advance:
+    share = Shard.parse(shard)
+    total = (count_documents(corpus) or 0) // share.count
+    if len(options.devices) == 1:
+        encoder.load("document")
+    with _progress_bar("encoding", total) as advance:
         return encode_corpus(
-            corpus, output, encoder, Quantizer.named(quantizer.value, scale), top_terms=top_terms, min_impact=min_impact,
-            shard=Shard.parse(shard), gzip=gzip, overwrite=overwrite, progress=advance,
+            corpus, output, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact, shard=share,
+            gzip=documents.gzip, overwrite=overwrite, skip_bad=skip_bad, devices=options.devices,
+            on_problem=_ProblemNotes(), progress=advance,
         )  # fmt: skip
+
+
+class _ProblemNotes:
+    """Names the first hundred documents that are left out."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, problem: InputError) -> None:
+        self._count += 1
+        if self._count <= 100:
+            _note(f"left out: {problem}")
+        elif self._count == 101:
+            _note("left out: more, which are counted and not named")
 
 
 def _note_encoded(manifest: Manifest, output: Path) -> None:
     _note(f"{manifest.documents:,} pseudo-documents in {output}")
     if manifest.empty:
         _note(f"{len(manifest.empty)} documents encode to no term and were left out: {_some(manifest.empty)}")
+    if manifest.skipped:
+        _note(f"{manifest.skipped:,} documents cannot be read and were left out")
 
 
 def _index(
@@ -584,7 +579,7 @@ def _search_topics(
     ):
         for start in range(0, len(queries), 64):
             part = queries[start : start + 64]
-            found = searcher.batch_search([_form(query) for query in part], [each.qid for each in part], hits, threads)
+            found = searcher.batch_search([query.content for query in part], [each.qid for each in part], hits, threads)
             for qid, ranking in found.items():
                 writer.add(qid, ranking)
                 if not len(ranking):
@@ -593,10 +588,6 @@ def _search_topics(
     if without:
         _note(f"{len(without)} queries have no hit and so no line in the run: {_some(without)}")
     _note(f"{len(queries):,} queries in {output}")
-
-
-def _form(query: Query) -> Any:
-    return query.text if query.vector is None else query.vector
 
 
 def _json_query(text: str) -> Any:
@@ -630,6 +621,39 @@ def _known_answer(rank: int | None, docid: str) -> str:
     return f"{docid}, not among the hits" if rank is None else f"{docid}, rank {rank}"
 
 
+def _print_known_models(as_json: bool) -> None:
+    from splade_lucene.models import known_models
+
+    known = known_models()
+    if as_json:
+        print(json.dumps(known, ensure_ascii=False))
+        return
+    print(f"{'name':64} {'family':17} {'queries':8} {'quantizer':9} {'licence':16} {'gated':5} published effectiveness")
+    for each in known:
+        figures = [f"{e['measure']} {e['value']:g} ({e['data']})" for e in each["effectiveness"][:2]]
+        gated = {True: "yes", False: "no", None: "?"}[each["gated"]]
+        queries = "other" if each["query_model"] else each["queries"]
+        print(
+            f"{each['name']:64} {each['family']:17} {queries:8} {each['quantizer'] or '-':9} {each['licence'] or '?':16} "
+            f"{gated:5} {', '.join(figures) or '-'}"
+        )
+    print("\nLengths, notes and the source of each figure: --json")
+
+
+def _print_losses(losses: Losses, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(losses.to_json()))
+        return
+    measures = list(losses.rows[0].effectiveness)
+    print(f"{losses.documents:,} documents, {losses.queries:,} queries; every row against the first\n")
+    print(f"{'':34} {'relative L2':>11} {'terms lost':>10} {'terms':>7} {'changed impacts':>15}", end="")
+    print("".join(f" {measure:>9}" for measure in measures))
+    for row in losses.rows:
+        changed = "" if row.changed_impacts is None else f"{row.changed_impacts:.3%}"
+        print(f"{row.name:34} {row.relative_l2:>11.5f} {row.terms_lost:>10.2%} {row.terms:>7.1f} {changed:>15}", end="")
+        print("".join(f" {row.effectiveness[measure]:>9.4f}" for measure in measures))
+
+
 def _print_table(table: dict[str, dict[str, float]]) -> None:
     width = max(len(name) for name in table)
     measures = list(next(iter(table.values())))
@@ -639,14 +663,21 @@ def _print_table(table: dict[str, dict[str, float]]) -> None:
 
 
 @contextmanager
-def _progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+def _progress_bar(title: str, total: int) -> Iterator[Callable[..., None]]:
     from tqdm import tqdm
 
     unit = " queries" if title == "searching" else " docs"
     interval = 0.1 if sys.stderr.isatty() else 15  # a log file wants few lines
     with tqdm(total=total or None, desc=title, unit=unit, mininterval=interval, maxinterval=30) as bar:
+        all_tokens = 0
+        start = time.monotonic()
 
-        def advance(count: int) -> None:
+        def advance(count: int, tokens: int = 0) -> None:
+            nonlocal all_tokens
+            all_tokens += tokens
+            if tokens:
+                rate = all_tokens / max(1e-3, time.monotonic() - start)
+                bar.set_postfix_str(f"{all_tokens:,} tokens, {rate:,.0f}/s", refresh=False)
             bar.update(count)
 
         yield advance

@@ -20,13 +20,14 @@ from __future__ import annotations
 import json
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from splade_lucene.errors import CorpusError, MissingDependencyError
-from splade_lucene.files import open_text
+from splade_lucene.files import open_bytes
 from splade_lucene.pseudo_documents import is_id
 from splade_lucene.python_docs import read_python_docs
 from splade_lucene.records import Document, well_formed
@@ -39,28 +40,64 @@ PLAIN_SUFFIXES = (".txt", ".md")
 PYTHON_DOCS = "python-docs"
 
 
-def read_corpus(source: str | Path) -> Iterator[Document]:
+def read_corpus(
+    source: str | Path, *, skip_bad: bool = False, on_problem: Callable[[CorpusError], None] | None = None
+) -> Iterator[Document]:
     """Reads a corpus.
 
     Args:
         source: One of the forms above.
+        skip_bad: Leave out documents that cannot be read, instead of raising at the first.
+        on_problem: Called with what is wrong with each document left out.
 
     Yields:
-        Documents, in the order of the source.
+        Documents, in the order of the source. Halves of surrogate pairs, which no file can hold, become U+FFFD.
 
     Raises:
         CorpusError: The source or a document of it cannot be read, or an id stands twice; names file and line.
         MissingDependencyError: The source needs an optional package.
     """
     seen: dict[str, str] = {}
-    for document, place in _read(str(source)):
-        if document.docid in seen:
-            raise CorpusError(
-                f"{place}: the id {document.docid!r} was used before ({seen[document.docid]})",
-                remedy="Make ids unique, for encoded documents cannot share one",
-            )
+    for make, place in _read(str(source)):
+        try:
+            document = make()
+            if document.docid in seen:
+                raise CorpusError(
+                    f"{place}: the id {document.docid!r} was used before ({seen[document.docid]})",
+                    remedy="Make ids unique, for encoded documents cannot share one",
+                )
+        except CorpusError as error:
+            if not skip_bad:
+                raise
+            if on_problem:
+                on_problem(error)
+            continue
         seen[document.docid] = place
         yield document
+
+
+def count_documents(source: str | Path) -> int | None:
+    """About how many documents a corpus has, where that can be told without reading them all; else None."""
+    path = Path(source)
+    if not path.exists():
+        return None
+    total = 0
+    for file in _files_of(path) if path.is_dir() else [path]:
+        if file.name.endswith((".jsonl", ".tsv")):
+            with file.open("rb") as stream:
+                total += sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 22), b""))
+        elif file.suffix == ".parquet":
+            import pyarrow.parquet
+
+            try:
+                total += pyarrow.parquet.read_metadata(file).num_rows
+            except (OSError, pyarrow.ArrowInvalid):
+                return None
+        elif file.name.endswith(PLAIN_SUFFIXES):
+            total += 1
+        else:
+            return None
+    return total
 
 
 def describe_corpus(source: str | Path) -> str:
@@ -74,9 +111,13 @@ def describe_corpus(source: str | Path) -> str:
     return "\n".join(f"{file.absolute()} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
 
 
-def _read(source: str) -> Iterator[tuple[Document, str]]:
+_Making = tuple[Callable[[], Document], str]
+"""What makes a document, or raises CorpusError, and the place where it stands."""
+
+
+def _read(source: str) -> Iterator[_Making]:
     if source == PYTHON_DOCS:
-        yield from ((document, document.docid) for document in read_python_docs())
+        yield from ((partial(_keep, document), document.docid) for document in read_python_docs())
         return
     if source.startswith("irds:"):
         yield from _read_ir_datasets(source.removeprefix("irds:"))
@@ -107,7 +148,7 @@ def _files_of(folder: Path) -> list[Path]:
     return chosen
 
 
-def _read_file(path: Path, root: Path) -> Iterator[tuple[Document, str]]:
+def _read_file(path: Path, root: Path) -> Iterator[_Making]:
     try:
         if path.name.endswith(JSON_SUFFIXES):
             yield from _read_jsonl(path)
@@ -117,44 +158,71 @@ def _read_file(path: Path, root: Path) -> Iterator[tuple[Document, str]]:
             yield from _read_parquet(path)
         elif path.name.endswith(PLAIN_SUFFIXES):
             name = path.name if path == root else path.relative_to(root).as_posix()
-            yield Document(quote(name, safe="/-_.~"), path.read_text(encoding="utf-8")), str(path)
+            yield partial(_plain_document, path, name), str(path)
         else:
             raise CorpusError(
                 "the ending is not one of .jsonl, .jsonl.gz, .tsv, .tsv.gz, .parquet, .txt, .md", path=path,
                 remedy="Rename or convert the file",
             )  # fmt: skip
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
         raise CorpusError(f"the file cannot be read ({error})", path=path, remedy="Check or fetch it again") from error
 
 
-def _read_jsonl(path: Path) -> Iterator[tuple[Document, str]]:
-    with open_text(path) as lines:
+def _keep(document: Document) -> Document:
+    return document
+
+
+def _plain_document(path: Path, name: str) -> Document:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"the file cannot be read ({error})", path=path, remedy="Check or fetch it again") from error
+    return Document(quote(name, safe="/-_.~"), _decoded(raw, path, None))
+
+
+def _read_jsonl(path: Path) -> Iterator[_Making]:
+    for number, line in _lines(path):
+        yield partial(_json_document, line, path, number), f"{path}:{number}"
+
+
+def _json_document(line: bytes, path: Path, number: int) -> Document:
+    try:
+        record = json.loads(_decoded(line, path, number))
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
+    if not isinstance(record, dict):
+        raise CorpusError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")
+    return _document(record, path, number)
+
+
+def _read_tsv(path: Path) -> Iterator[_Making]:
+    for number, line in _lines(path):
+        yield partial(_tsv_document, line, path, number), f"{path}:{number}"
+
+
+def _tsv_document(line: bytes, path: Path, number: int) -> Document:
+    docid, tab, text = _decoded(line, path, number).rstrip("\r\n").partition("\t")
+    if not tab:
+        raise CorpusError("no tab between id and text", path=path, line=number, remedy="Write id<TAB>text")
+    return Document(_docid(docid, path, number), text)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers."""
+    with open_bytes(path) as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise CorpusError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
-            if not isinstance(record, dict):
-                raise CorpusError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")
-            yield _document(record, path, number), f"{path}:{number}"
+            if line.strip():
+                yield number, line
 
 
-def _read_tsv(path: Path) -> Iterator[tuple[Document, str]]:
-    with open_text(path) as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            docid, tab, text = line.rstrip("\r\n").partition("\t")
-            if not tab:
-                raise CorpusError("no tab between id and text", path=path, line=number, remedy="Write id<TAB>text")
-            yield Document(_docid(docid, path, number), text), f"{path}:{number}"
+def _decoded(raw: bytes, path: Path, line: int | None) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"not UTF-8 ({error})", path=path, line=line, remedy="Convert the file to UTF-8") from error
 
 
-def _read_parquet(path: Path) -> Iterator[tuple[Document, str]]:
+def _read_parquet(path: Path) -> Iterator[_Making]:
     import pyarrow.parquet
 
     try:
@@ -165,7 +233,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[Document, str]]:
     for batch in file.iter_batches(batch_size=4096):
         for record in batch.to_pylist():
             number += 1
-            yield _document(record, path, number), f"{path}:{number}"
+            yield partial(_document, record, path, number), f"{path}:{number}"
 
 
 def _document(record: Mapping[str, Any], path: Path | str, number: int) -> Document:
@@ -200,7 +268,7 @@ def _docid(value: object, path: Path | str, number: int) -> str:
     return str(value)
 
 
-def _read_ir_datasets(name: str) -> Iterator[tuple[Document, str]]:
+def _read_ir_datasets(name: str) -> Iterator[_Making]:
     try:
         import ir_datasets
     except ImportError:
@@ -210,16 +278,20 @@ def _read_ir_datasets(name: str) -> Iterator[tuple[Document, str]]:
     except KeyError:
         raise CorpusError(f"ir_datasets knows no data set {name!r}", remedy="See https://ir-datasets.com") from None
     for number, each in enumerate(dataset.docs_iter(), 1):
-        yield Document(_docid(each.doc_id, f"irds:{name}", number), each.default_text()), f"irds:{name}:{number}"
+        yield partial(_ir_document, each, name, number), f"irds:{name}:{number}"
 
 
-def _read_hugging_face(name: str) -> Iterator[tuple[Document, str]]:
+def _ir_document(record: Any, name: str, number: int) -> Document:
+    return Document(_docid(record.doc_id, f"irds:{name}", number), well_formed(record.default_text()))
+
+
+def _read_hugging_face(name: str) -> Iterator[_Making]:
     import datasets
 
     path, _, split = name.partition(":")
     try:
         rows = datasets.load_dataset(path, split=split or "train", streaming=True)
         for number, record in enumerate(rows, 1):
-            yield _document(record, f"hf:{name}", number), f"hf:{name}:{number}"
+            yield partial(_document, record, f"hf:{name}", number), f"hf:{name}:{number}"
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise CorpusError(f"hf:{name} cannot be read ({error})", remedy="Check name, split and network") from error

@@ -3,8 +3,5 @@
 DEFAULT_MAX_LENGTH = 256
 """Tokens of a document or query, as in the SPLADE papers."""
 
-DEFAULT_BATCH_TOKENS = 2048
-"""Tokens of a batch; more gain nothing on a processor."""
-
 MAX_IMPACT = 2**31 - 1
 """What Lucene stores in a frequency: the largest impact, and the largest sum of a document's impacts."""

@@ -31,7 +31,7 @@ SHOWN = ("pd001", "pd026", "pd051", "pd076")
 MEASURES = ("nDCG@10", "RR@10", "R@10", "R@100")
 MAX_LENGTH = 192  # docstrings say what they are about at their start
 
-ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
 """Opens a progress bar of a title and a total; what it gives is called with each advance."""
 
 

@@ -1,31 +1,35 @@
 """A corpus → a folder of pseudo-documents, in parts, resumable.
 
-Each part holds the documents of some thousand consecutive texts and appears under its name only when it is whole; a journal
-lists the finished ones. A run that was interrupted goes on behind the last finished part, and what it writes equals what an
-undisturbed run writes, byte for byte: batches never reach across parts.
+Each part holds the documents of some thousand consecutive texts and appears under its name only when it is whole; a
+journal lists the finished ones. A run that was interrupted goes on with the parts that are missing, and what it writes
+equals what an undisturbed run writes, byte for byte: batches never reach across parts.
+
+While one part is encoded, the next is read and tokenized and the one before is written. Several devices share the parts
+between processes of their own.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from splade_lucene import __version__
 from splade_lucene.corpus import describe_corpus, read_corpus
-from splade_lucene.encoder import SpladeEncoder
+from splade_lucene.encoder import Pruning, SparseImpacts, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
-from splade_lucene.files import storage_error, written_whole
-from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, read_manifest, write_manifest
-from splade_lucene.pseudo_documents import write_pseudo_documents
+from splade_lucene.journal import Journal, Part, file_digest, settings_digest
+from splade_lucene.manifest import Manifest, write_manifest
+from splade_lucene.pseudo_documents import ImpactWriter
 from splade_lucene.quantizer import Quantizer
-from splade_lucene.records import Document, PseudoDocument
+from splade_lucene.records import Document
 
 PART_DOCUMENTS = 2000
+
+Progress = Callable[[int, int], None]
+"""Called with the number of documents just finished, and of their tokens."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,64 @@ class Shard:
         return "" if self.count == 1 else f"-{self.number}of{self.count}"
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is encoded, and into what.
+
+    Attributes:
+        source: A corpus; see :mod:`splade_lucene.corpus`.
+        output: The folder to write.
+        quantizer: The rule; its document half applies.
+        pruning: Which terms of a document are kept.
+        min_impact: Least impact to keep.
+        shard: Which share of the corpus.
+        gzip: Compress the parts.
+        skip_bad: Leave out what cannot be read.
+    """
+
+    source: str
+    output: Path
+    quantizer: Quantizer
+    pruning: Pruning = Pruning()
+    min_impact: int = 1
+    shard: Shard = Shard()
+    gzip: bool = False
+    skip_bad: bool = False
+
+    def part_name(self, number: int) -> str:
+        """The file of a part."""
+        return f"part{self.shard.suffix}-{number:05d}.jsonl{'.gz' if self.gzip else ''}"
+
+    def read_parts(self, on_problem: Callable[[CorpusError], None] | None) -> Iterator[tuple[int, list[Document]]]:
+        """The documents of each part."""
+        part: list[Document] = []
+        parts = 0
+        documents = read_corpus(self.source, skip_bad=self.skip_bad, on_problem=on_problem)
+        for number, document in enumerate(documents):
+            if number % self.shard.count == self.shard.number - 1:
+                part.append(document)
+            if len(part) == PART_DOCUMENTS:
+                yield parts, part
+                part, parts = [], parts + 1
+        if part:
+            yield parts, part
+
+
 def encode_corpus(
     source: str | Path,
     output: str | Path,
     encoder: SpladeEncoder,
     quantizer: Quantizer,
     *,
-    top_terms: int = 0,
+    pruning: Pruning = Pruning(),
     min_impact: int = 1,
     shard: Shard = Shard(),
     gzip: bool = False,
     overwrite: bool = False,
-    progress: Callable[[int], None] | None = None,
+    skip_bad: bool = False,
+    devices: Sequence[str] = (),
+    on_problem: Callable[[CorpusError], None] | None = None,
+    progress: Progress | None = None,
 ) -> Manifest:
     """Encodes a corpus. Where this was done already with the same settings, it is not done again.
 
@@ -78,12 +128,15 @@ def encode_corpus(
         output: The folder to write.
         encoder: The model.
         quantizer: The rule; its document half applies.
-        top_terms: Terms to keep of each document, the largest; 0 for all.
+        pruning: Which terms of a document are kept.
         min_impact: Least impact to keep.
         shard: Which share of the corpus.
         gzip: Compress the parts.
         overwrite: Start anew over an encoding with other settings.
-        progress: Called with the number of documents just finished.
+        skip_bad: Leave out, and tell ``on_problem`` of, documents that cannot be read.
+        devices: More than one to share the work between, a process each, in place of the encoder's own.
+        on_problem: Called with each document that is left out.
+        progress: Called after each batch.
 
     Returns:
         The folder's manifest. Its ``empty`` names the documents that encode to no term; they are in no part.
@@ -93,42 +146,114 @@ def encode_corpus(
         InputError: The folder holds an encoding with other settings.
         StorageError: The disk refused.
     """
-    output = Path(output)
-    settings = _settings(source, encoder, quantizer, top_terms, min_impact, shard, gzip)
-    digest = _digest(settings)
-    journal = _Journal(output, shard, digest, overwrite=overwrite)
-    manifest_path = output / f"splade-lucene{shard.suffix}{MANIFEST_SUFFIX}"
-    done = read_manifest(manifest_path)
-    if done is not None and done.encoding == digest:
-        journal.delete()
+    job = Job(str(source), Path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad)
+    journal = Journal(job.output, shard.suffix)
+    encoder.settle_dtype(journal.settings.get("dtype", ""))
+    settings = _settings(job, encoder)
+    done = journal.start(settings, overwrite=overwrite)
+    if done is not None:
         return done
-    ending = ".jsonl.gz" if gzip else ".jsonl"
-    for number, documents in enumerate(_parts(source, shard)):
-        name = f"part{shard.suffix}-{number:05d}{ending}"
-        if number >= len(journal.parts) or not (output / name).exists():
-            weights = encoder.encode_documents([document.text for document in documents], progress)
-            vectors = weights.quantize(quantizer, "document", top_terms=top_terms, min_impact=min_impact)
-            pairs = list(zip(documents, vectors, strict=True))
-            write_pseudo_documents(
-                output / name,
-                (PseudoDocument(each.docid, each.text, vector) for each, vector in pairs if vector),
-            )
-            journal.add(number, len(documents), [each.docid for each, vector in pairs if not vector])
-        elif progress:
-            progress(len(documents))
-    if not journal.documents and shard.count == 1:
+    problems: list[CorpusError] = []
+
+    def note(problem: CorpusError) -> None:
+        problems.append(problem)
+        if on_problem:
+            on_problem(problem)
+
+    for part in journal.parts.values():
+        if progress:
+            progress(part.documents, part.tokens)
+    if len(devices) > 1:
+        from splade_lucene.workers import encode_on_devices
+
+        encode_on_devices(job, encoder, devices, set(journal.parts), journal.add, note, progress)
+    else:
+        encode_parts(job, encoder, set(journal.parts), journal.add, note, progress)
+    if not journal.parts and shard.count == 1:
         raise CorpusError(f"there is no document in {source}", remedy="Check that it is the right corpus")
-    manifest = Manifest(
-        model=settings["model"], model_digest=encoder.checkpoint.digest, pooling=encoder.pooling,
-        max_length=encoder.max_length, query_max_length=encoder.query_max_length, quantizer=quantizer,
-        top_terms=top_terms, min_impact=min_impact, corpus=str(source), documents=journal.documents - len(journal.empty),
-        encoding=digest, settings=_digest(_shared_settings(settings)), parts=len(journal.parts),
-        shard=f"{shard.number}/{shard.count}" if shard.count > 1 else "", empty=tuple(journal.empty),
-        versions={"splade_lucene": __version__, **_library_versions()},
-    )  # fmt: skip
-    write_manifest(manifest_path, manifest)
+    manifest = _manifest(job, encoder, settings, journal, len(problems))
+    write_manifest(journal.manifest_path, manifest)
     journal.delete()
     return manifest
+
+
+def encode_parts(
+    job: Job,
+    encoder: SpladeEncoder,
+    finished: Container[int],
+    on_part: Callable[[Part], None],
+    on_problem: Callable[[CorpusError], None] | None,
+    progress: Progress | None,
+    share: tuple[int, int] = (0, 1),
+) -> None:
+    """Encodes and writes the parts of a job that are not finished.
+
+    Args:
+        job: What is encoded.
+        encoder: The model.
+        finished: Numbers of the parts that are there already.
+        on_part: Called with each part once it is on the disk, in order, from another thread.
+        on_problem: Called with each document that is left out.
+        progress: Called after each batch.
+        share: Which of the processes this is, from 0, and how many there are.
+    """
+    writer = ImpactWriter(encoder.terms)
+    prepared = (
+        (number, documents, encoder.tokenize_documents([document.text for document in documents]))
+        for number, documents in job.read_parts(on_problem)
+        if number not in finished and number % share[1] == share[0]
+    )
+    with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
+        written: Future[None] | None = None
+        for number, documents, sequences in _ahead(prepared, reading):
+            impacts = encoder.encode_impacts(
+                sequences, job.quantizer, pruning=job.pruning, min_impact=job.min_impact, progress=progress
+            )
+            if written is not None:
+                written.result()
+            written = writing.submit(_write, job, writer, number, documents, impacts, sequences.tokens, on_part)
+        if written is not None:
+            written.result()
+
+
+def _ahead(items: Iterator[Any], pool: ThreadPoolExecutor) -> Iterator[Any]:
+    """The items, each made while the one before is in use."""
+    upcoming = pool.submit(next, items, None)
+    while (item := upcoming.result()) is not None:
+        upcoming = pool.submit(next, items, None)
+        yield item
+
+
+def _write(
+    job: Job, writer: ImpactWriter, number: int, documents: list[Document], impacts: SparseImpacts, tokens: int,
+    on_part: Callable[[Part], None],
+) -> None:  # fmt: skip
+    path = job.output / job.part_name(number)
+    writer.write(path, documents, impacts)
+    empty = tuple(each.docid for each, count in zip(documents, impacts.counts, strict=True) if not count)
+    on_part(Part(number, path.name, len(documents), tokens, empty, file_digest(path)))
+
+
+def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
+    """Everything that decides what the parts hold."""
+    return {
+        "model": encoder.layout.location.name,
+        "model_digest": encoder.layout.documents.location.digest(),
+        "choices": asdict(encoder.choices),
+        "dtype": encoder.dtype,
+        "max_length": encoder.max_length,
+        "query_max_length": encoder.query_max_length,
+        "passages": [encoder.passage_tokens, encoder.passage_overlap],
+        "batch_tokens": encoder.batch_tokens,
+        "quantizer": job.quantizer.to_json(),
+        "pruning": asdict(job.pruning),
+        "min_impact": job.min_impact,
+        "shard": [job.shard.number, job.shard.count],
+        "gzip": job.gzip,
+        "skip_bad": job.skip_bad,
+        "part_documents": PART_DOCUMENTS,
+        "corpus": describe_corpus(job.source),
+    }
 
 
 def _shared_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -136,42 +261,20 @@ def _shared_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in ("shard", "corpus", "model")}
 
 
-def _digest(settings: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def _settings(
-    source: str | Path, encoder: SpladeEncoder, quantizer: Quantizer, top_terms: int, min_impact: int, shard: Shard,
-    gzip: bool,
-) -> dict[str, Any]:  # fmt: skip
-    return {
-        "model": encoder.checkpoint.name,
-        "model_digest": encoder.checkpoint.digest,
-        "pooling": encoder.pooling,
-        "dtype": str(next(encoder.checkpoint.model.parameters()).dtype),
-        "max_length": encoder.max_length,
-        "query_max_length": encoder.query_max_length,
-        "batch_tokens": encoder.batch_tokens,
-        "quantizer": quantizer.to_json(),
-        "top_terms": top_terms,
-        "min_impact": min_impact,
-        "shard": [shard.number, shard.count],
-        "gzip": gzip,
-        "part_documents": PART_DOCUMENTS,
-        "corpus": describe_corpus(source),
-    }
-
-
-def _parts(source: str | Path, shard: Shard) -> Iterator[list[Document]]:
-    part: list[Document] = []
-    for number, document in enumerate(read_corpus(source)):
-        if number % shard.count == shard.number - 1:
-            part.append(document)
-        if len(part) == PART_DOCUMENTS:
-            yield part
-            part = []
-    if part:
-        yield part
+def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journal: Journal, skipped: int) -> Manifest:
+    parts = [part for _, part in sorted(journal.parts.items())]
+    empty = tuple(docid for part in parts for docid in part.empty)
+    return Manifest(
+        model=settings["model"], model_digest=settings["model_digest"], query_digest=encoder.query_digest(),
+        choices=settings["choices"], dtype=encoder.dtype, pooling=encoder.layout.documents.pooling,
+        max_length=encoder.max_length, query_max_length=encoder.query_max_length, quantizer=job.quantizer,
+        pruning=settings["pruning"], min_impact=job.min_impact, corpus=job.source,
+        documents=sum(part.documents for part in parts) - len(empty), encoding=settings_digest(settings),
+        settings=settings_digest(_shared_settings(settings)), encoded_with=settings,
+        parts=tuple({"name": part.name, "documents": part.documents, "sha256": part.sha256} for part in parts),
+        shard=f"{job.shard.number}/{job.shard.count}" if job.shard.count > 1 else "", empty=empty, skipped=skipped,
+        versions={"splade_lucene": __version__, **_library_versions()},
+    )  # fmt: skip
 
 
 def _library_versions() -> dict[str, str]:
@@ -179,83 +282,3 @@ def _library_versions() -> dict[str, str]:
     import transformers
 
     return {"torch": str(torch.__version__), "transformers": transformers.__version__}
-
-
-_PARTS = "part{}-[0-9][0-9][0-9][0-9][0-9].jsonl*"
-
-
-def _encoding_of(lines: list[str]) -> str | None:
-    try:
-        return str(json.loads(lines[0])["encoding"]) if lines else None
-    except (ValueError, KeyError, TypeError):
-        return "unreadable"
-
-
-def _finished_parts(lines: list[str]) -> list[dict[str, Any]]:
-    """The parts up to the first line that cannot be read; those behind it are encoded again."""
-    parts: list[dict[str, Any]] = []
-    for line in lines:
-        try:
-            part = json.loads(line)
-            parts.append({"documents": int(part["documents"]), "empty": list(part["empty"])})
-        except (ValueError, KeyError, TypeError):
-            break
-    return parts
-
-
-class _Journal:
-    """Which parts are finished, one line each, behind a line with the digest of the settings."""
-
-    def __init__(self, folder: Path, shard: Shard, digest: str, *, overwrite: bool) -> None:
-        self._path = folder / f"splade-lucene{shard.suffix}.journal"
-        self.parts: list[dict[str, Any]] = []
-        manifest_path = folder / f"splade-lucene{shard.suffix}{MANIFEST_SUFFIX}"
-        manifest = read_manifest(manifest_path)
-        lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if self._path.exists() else []
-        found = manifest.encoding if manifest else _encoding_of(lines)
-        written = list(folder.glob(_PARTS.format(shard.suffix))) if folder.is_dir() else []
-        if manifest is not None and found == digest and len(written) < manifest.parts:
-            manifest_path.unlink()  # a part was lost since: encode again
-            found, overwrite = None, True
-        if found == digest:
-            self.parts = _finished_parts(lines[1:])
-            if lines:  # without what was torn when the run was cut off
-                self._rewrite(digest)
-            return
-        if (found is not None or written) and not overwrite:
-            raise InputError(
-                "this folder holds documents encoded with other settings, or of another corpus", path=folder,
-                remedy="Name another folder, or pass --overwrite to encode anew",
-            )  # fmt: skip
-        if found is not None or written:
-            manifest_path.unlink(missing_ok=True)
-        for path in written:
-            path.unlink()
-        self._rewrite(digest)
-
-    def _rewrite(self, digest: str) -> None:
-        with written_whole(self._path) as file:
-            file.writelines(json.dumps(each) + "\n" for each in ({"encoding": digest}, *self.parts))
-
-    @property
-    def documents(self) -> int:
-        return sum(part["documents"] for part in self.parts)
-
-    @property
-    def empty(self) -> list[str]:
-        return [docid for part in self.parts for docid in part["empty"]]
-
-    def add(self, number: int, documents: int, empty: list[str]) -> None:
-        if number < len(self.parts):
-            return  # it was finished once, and is the same again
-        self.parts.append({"documents": documents, "empty": empty})
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(self.parts[-1]) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise storage_error(self._path, error) from error
-
-    def delete(self) -> None:
-        self._path.unlink(missing_ok=True)

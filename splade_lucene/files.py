@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO, cast
+from typing import BinaryIO, TextIO, cast
 
 from splade_lucene.errors import StorageError
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Opens a file for reading bytes, unpacked if need be."""
+    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
 def open_text(path: Path) -> TextIO:

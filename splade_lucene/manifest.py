@@ -28,44 +28,59 @@ class Manifest:
     Attributes:
         model: Folder or hub name of the checkpoint that encoded; empty if it is not known.
         model_digest: SHA-256 of the checkpoint's weights file, so that another model under the same name is noticed.
+        query_digest: SHA-256 of what encodes queries: a network's weights, or a tokenizer and its table.
+        choices: How the encoder was set: the fields of :class:`splade_lucene.encoder.layout.Choices`.
+        dtype: What the documents were computed in.
         pooling: How token logits became one weight a term: ``max`` or ``sum``.
         max_length: Tokens after which documents were cut.
         query_max_length: Tokens after which queries are to be cut.
         quantizer: The rule, or None if it is not known.
-        top_terms: Terms that a document kept at most; 0 for all.
+        pruning: Which terms a document kept: the fields of :class:`splade_lucene.encoder.pruning.Pruning`.
         min_impact: Least impact that was kept.
         corpus: What was encoded, as it was named.
         documents: Documents written.
         encoding: Digest of all settings and of the corpus; equal digests mean equal pseudo-documents.
         settings: Digest of all settings but corpus and shard.
-        parts: Files that were written.
+        encoded_with: All settings and the corpus, to say what differs.
+        parts: The files that were written: name, documents, and SHA-256 of each.
         shard: ``I/N`` for one shard of N, else empty.
         empty: Docids of documents that encode to no term, and so are in no index.
+        skipped: Documents of the corpus that could not be read.
         versions: Of this package and of what encoded or indexed.
         commit: For an index: the commit that these facts describe.
     """
 
     model: str = ""
     model_digest: str = ""
+    query_digest: str = ""
+    choices: dict[str, Any] = field(default_factory=dict)
+    dtype: str = ""
     pooling: str = ""
     max_length: int = 0
     query_max_length: int = 0
     quantizer: Quantizer | None = None
-    top_terms: int = 0
+    pruning: dict[str, Any] = field(default_factory=dict)
     min_impact: int = 1
     corpus: str = ""
     documents: int = 0
     encoding: str = ""
     settings: str = ""
-    parts: int = 0
+    encoded_with: dict[str, Any] = field(default_factory=dict)
+    parts: tuple[dict[str, Any], ...] = ()
     shard: str = ""
     empty: tuple[str, ...] = ()
+    skipped: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     commit: str = ""
 
     def is_compatible(self, other: Manifest) -> bool:
-        """Whether documents of both may share an index: one model, one pooling, one quantizer."""
-        return (self.model_digest, self.pooling, self.quantizer) == (other.model_digest, other.pooling, other.quantizer)
+        """Whether documents of both may share an index: one model, used in one way, and one quantizer."""
+        mine, its = self._way(), other._way()
+        return (self.model_digest, self.quantizer, mine) == (other.model_digest, other.quantizer, its)
+
+    def _way(self) -> dict[str, Any]:
+        lengths = ("max_length", "query_max_length", "query_model")
+        return {"pooling": self.pooling, **{key: value for key, value in self.choices.items() if key not in lengths}}
 
     def describe(self) -> str:
         """Model, pooling and quantizer in words."""
@@ -80,6 +95,7 @@ class Manifest:
         data = asdict(self)
         data["quantizer"] = self.quantizer.to_json() if self.quantizer else None
         data["empty"] = list(self.empty)
+        data["parts"] = list(self.parts)
         return {"format": FORMAT, **data}
 
     @classmethod
@@ -89,6 +105,7 @@ class Manifest:
         values = {key: value for key, value in data.items() if key in known}
         values["quantizer"] = Quantizer.from_json(data["quantizer"]) if data.get("quantizer") else None
         values["empty"] = tuple(data.get("empty", ()))
+        values["parts"] = tuple(data["parts"]) if isinstance(data.get("parts"), list) else ()
         return cls(**values)
 
 

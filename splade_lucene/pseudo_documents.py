@@ -11,16 +11,19 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.files import written_whole
-from splade_lucene.records import PseudoDocument, well_formed
+from splade_lucene.records import Document, PseudoDocument, well_formed
+
+if TYPE_CHECKING:
+    from splade_lucene.encoder.sparse import SparseImpacts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer cuts longer tokens in pieces
@@ -141,6 +144,52 @@ def write_pseudo_documents(path: str | Path, documents: Iterable[PseudoDocument]
             file.write(format_pseudo_document(document) + "\n")
             count += 1
     return count
+
+
+class ImpactWriter:
+    """Writes encoded texts straight from compressed rows: the bytes of :func:`write_pseudo_documents`, several times as fast.
+
+    Args:
+        terms: The vocabulary's terms by term_id.
+
+    Raises:
+        PseudoDocumentError: A term cannot stand in an index.
+    """
+
+    def __init__(self, terms: Sequence[str]) -> None:
+        try:
+            for term in terms:
+                check_posting(term, 1)
+        except _BadDocumentError as bad:
+            raise PseudoDocumentError(
+                "the model's vocabulary: " + PROBLEMS[bad.kind][0].format(detail=bad.detail, first="")
+            ) from None
+        self._keys = [json.dumps(term, ensure_ascii=False) + ": " for term in terms]
+
+    def write(self, path: Path, documents: Sequence[Document], impacts: SparseImpacts) -> None:
+        """Writes one file; documents without a term are left out.
+
+        Args:
+            path: The file; it appears under its name only when it is whole.
+            documents: Texts.
+            impacts: Their impacts, in the same order.
+
+        Raises:
+            PseudoDocumentError: The impacts of a document sum to more than Lucene holds.
+            StorageError: The place cannot be written.
+        """
+        keys, starts = self._keys, impacts.starts.tolist()
+        term_ids, values = impacts.term_ids.tolist(), impacts.values.tolist()
+        with written_whole(path) as file:
+            for number, document in enumerate(documents):
+                row = slice(starts[number], starts[number + 1])
+                if row.start == row.stop:
+                    continue
+                if sum(values[row]) > MAX_IMPACT:
+                    check_document(PseudoDocument(document.docid, document.text, impacts[number]))
+                docid, text = (json.dumps(each, ensure_ascii=False) for each in (document.docid, document.text))
+                vector = ", ".join([f"{keys[i]}{value}" for i, value in zip(term_ids[row], values[row], strict=True)])
+                file.write(f'{{"id": {docid}, "contents": {text}, "vector": {{{vector}}}}}\n')
 
 
 # ---- reading ----

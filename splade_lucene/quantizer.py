@@ -24,13 +24,17 @@ A weight that rounds to 0 is no term of the vector.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Rounding = Literal["half-even", "half-up", "truncate"]
 Side = Literal["document", "query"]
@@ -105,33 +109,40 @@ class Quantizer:
             query=replace(rule.query, multiplier=float(scale), divisor=1.0),
         )
 
-    def quantize(self, weights: NDArray[Any], side: Side) -> NDArray[np.int32]:
+    @overload
+    def quantize(self, weights: NDArray[Any], side: Side) -> NDArray[np.int32]: ...
+    @overload
+    def quantize(self, weights: Tensor, side: Side) -> Tensor: ...
+    def quantize(self, weights: Any, side: Side) -> Any:
         """Quantizes weights.
 
         Args:
-            weights: Any shape, each finite and at least 0.
+            weights: An array, or a tensor on any device, of any shape; each weight finite and at least 0.
             side: Which half of the rule applies.
 
         Returns:
-            Impacts of the same shape, 0 to ``max_impact``; 0 means that the term is left out.
+            Impacts of the same kind and shape, int32, 0 to ``max_impact``; 0 means that the term is left out.
+
+        Raises:
+            InputError: A weight is negative or no finite number, or no side has this name.
         """
         if side not in ("document", "query"):
             raise InputError(f"no side is named {side!r}", remedy="Choose document or query")
-        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        xp: Any = np if isinstance(weights, np.ndarray) else import_module("torch")
+        if not (bool(xp.isfinite(weights).all()) and bool((weights >= 0).all())):
             raise InputError(
                 "weights must be finite and at least 0", remedy="Check the model, or encode with --dtype float32"
             )
         scaling = self.document if side == "document" else self.query
-        values: NDArray[Any] = weights.astype(scaling.precision)
-        values = values / values.dtype.type(scaling.divisor) * values.dtype.type(scaling.multiplier)
+        values = _as(weights, getattr(xp, scaling.precision))
+        values = values / scaling.divisor * scaling.multiplier  # Python's numbers take the arrays' precision
         if scaling.rounding == "half-even":
-            values = np.rint(values)
+            values = xp.round(values)
         elif scaling.rounding == "half-up":
-            values = np.floor(values.astype(np.float64) + 0.5)  # java.lang.Math.round(float)
+            values = xp.floor(_as(values, xp.float64) + 0.5)  # java.lang.Math.round(float)
         else:
-            values = np.trunc(values)
-        limited: NDArray[np.int32] = np.minimum(values.astype(np.float64), self.max_impact).astype(np.int32)
-        return limited
+            values = xp.trunc(values)
+        return _as(_as(values, xp.float64).clip(max=self.max_impact), xp.int32)
 
     def to_json(self) -> dict[str, Any]:
         """The rule as plain data, for manifests."""
@@ -141,6 +152,10 @@ class Quantizer:
     def from_json(cls, data: dict[str, Any]) -> Quantizer:
         """The rule that :meth:`to_json` wrote."""
         return cls(data["name"], Scaling(**data["document"]), Scaling(**data["query"]), data["max_impact"])
+
+
+def _as(values: Any, dtype: Any) -> Any:
+    return values.astype(dtype) if isinstance(values, np.ndarray) else values.to(dtype)
 
 
 _HUNDREDTHS = Scaling(100.0, precision="float32")

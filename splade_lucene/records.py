@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from splade_lucene.errors import QueryError
 
 Vector = Mapping[str, int]
 """A quantized sparse vector: term → impact, each impact at least 1."""
@@ -43,18 +46,42 @@ class PseudoDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One text of a query that is the sum of several, such as the turns of a conversation.
+
+    Attributes:
+        text: The text.
+        factor: What its weights are multiplied with, above 0.
+    """
+
+    text: str
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.factor) and self.factor > 0):
+            raise QueryError(f"a turn's factor must be a number above 0, got {self.factor}")
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
-    """A query as text, or already encoded.
+    """A query as text, as a sum of texts, or already encoded.
 
     Attributes:
         qid: Query id: not empty, without white space, unique in its topics.
         text: The text; empty if the query came encoded.
         vector: Term → impact where the query came encoded, else None.
+        turns: The texts that are added up, each times its factor; empty for a query of one text.
     """
 
     qid: str
     text: str
     vector: Vector | None = None
+    turns: tuple[Turn, ...] = ()
+
+    @property
+    def content(self) -> str | tuple[Turn, ...] | Vector:
+        """What a searcher takes: the vector, the turns, or the text."""
+        return self.vector if self.vector is not None else self.turns or self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, overload
+from typing import Any, Protocol, TypeGuard, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +21,19 @@ from splade_lucene import jvm
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.index_reader import LuceneImpactIndexReader
-from splade_lucene.records import Contribution, Vector, well_formed
+from splade_lucene.records import Contribution, Turn, Vector, well_formed
 
 _HITS_AT_ONCE = 1 << 22
+
+
+Text = str | Sequence[Turn]
+"""What is encoded: a text, or the turns of a conversation, whose weights are added."""
 
 
 class QueryEncoder(Protocol):
     """Anything that turns a text into {term: impact}, such as Pyserini's query encoders or ours."""
 
-    def encode(self, text: str) -> Mapping[str, int]:
+    def encode(self, text: Any) -> Mapping[str, int]:
         """Encodes one query."""
         ...
 
@@ -185,22 +189,25 @@ class LuceneImpactSearcher:
             self._query_encoder = open_query_encoder(self.index_dir, self._query_encoder)
         return self._query_encoder
 
-    def encode(self, q: str | Vector) -> dict[str, int]:
-        """The {term: impact} form of a query: encodes text, and checks a mapping.
+    def encode(self, q: Text | Vector) -> dict[str, int]:
+        """The {term: impact} form of a query: encodes text, or the turns of a conversation, and checks a mapping.
 
         Raises:
             QueryError: An impact is negative, too large, or no integer.
         """
-        vector = self.query_encoder.encode(q) if isinstance(q, str) else q
+        vector = self.query_encoder.encode(q) if _is_text(q) else q
         if not isinstance(vector, Mapping):
-            raise QueryError(f"a query is a text or a mapping of term to impact, got {type(vector).__name__}")
+            raise QueryError(
+                f"a query is a text, a sequence of turns, or a mapping of term to impact, got {type(vector).__name__}"
+            )
         return {term: int(impact) for term, impact in vector.items() if _checked(term, impact)}
 
-    def search(self, q: str | Vector, k: int = 10, fields: Mapping[str, float] | None = None) -> Hits:
+    def search(self, q: Text | Vector, k: int = 10, fields: Mapping[str, float] | None = None) -> Hits:
         """Searches for one query.
 
         Args:
-            q: Text, or {term: impact} with any number of terms. Terms that the index lacks add nothing.
+            q: Text; or {term: impact} with any number of terms, of which those that the index lacks add nothing; or the
+                turns of a conversation, whose weights are added.
             k: Hits wanted, at least 1; fewer come if fewer documents share a term with the query.
             fields: For Pyserini's signature; an impact index has one field, so only None or an empty mapping.
 
@@ -215,7 +222,7 @@ class LuceneImpactSearcher:
 
     def batch_search(
         self,
-        queries: Sequence[str | Vector],
+        queries: Sequence[Text | Vector],
         qids: Sequence[str],
         k: int = 10,
         threads: int = 1,
@@ -246,14 +253,14 @@ class LuceneImpactSearcher:
             found += self._search_encoded(vectors[start : start + step], k, threads)
         return dict(zip(qids, found, strict=True))
 
-    def encode_batch(self, queries: Sequence[str | Vector]) -> list[dict[str, int]]:
+    def encode_batch(self, queries: Sequence[Text | Vector]) -> list[dict[str, int]]:
         """The {term: impact} forms of several queries; see :meth:`encode`."""
-        texts = [q for q in queries if isinstance(q, str)]
+        texts = [q for q in queries if _is_text(q)]
         encode_batch = getattr(self.query_encoder, "encode_batch", None) if texts else None
         if encode_batch is None:
             return [self.encode(q) for q in queries]
         encoded = iter(encode_batch(texts))
-        return [self.encode(next(encoded) if isinstance(q, str) else q) for q in queries]
+        return [self.encode(next(encoded) if _is_text(q) else q) for q in queries]
 
     def _search_encoded(self, vectors: Sequence[Mapping[str, int]], k: int, threads: int) -> list[Hits]:
         min_idf = -1.0 if self.min_idf is None else float(self.min_idf)
@@ -261,7 +268,7 @@ class LuceneImpactSearcher:
             packed = jvm.to_bytes(self._java.search(_pack_queries(vectors), k, threads, min_idf))
         return _unpack_hits(packed, len(vectors), self.reader)
 
-    def explain(self, q: str | Vector, docid: str) -> list[Contribution]:
+    def explain(self, q: Text | Vector, docid: str) -> list[Contribution]:
         """What each shared term adds to a document's score, largest first; the products sum to the score exactly.
 
         Raises:
@@ -308,6 +315,10 @@ class LuceneImpactSearcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_text(q: object) -> TypeGuard[Text]:
+    return isinstance(q, str) or (isinstance(q, Sequence) and len(q) > 0 and all(isinstance(turn, Turn) for turn in q))
 
 
 def _check_fields(fields: Mapping[str, float] | None) -> None:

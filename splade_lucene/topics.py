@@ -5,7 +5,8 @@ file                       what is read
 =========================  ===========================================================================================
 ``.tsv``, ``.tsv.gz``      qid, tab, text
 ``.jsonl``, ``.jsonl.gz``  one object a line: qid from ``id``, ``_id`` or ``qid``; ``text``, ``contents``, ``query`` or
-                           ``title``; or ``vector``, a mapping of term to impact
+                           ``title``; or ``vector``, a mapping of term to impact; or ``turns``, texts whose weights are
+                           added: ``[{"text": …, "factor": 0.5}, …]``
 with ``encoded``           Anserini's form: qid, tab, tokens, each repeated impact times; or JSON lines with ``vector``
 =========================  ===========================================================================================
 """
@@ -19,10 +20,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from splade_lucene.errors import TopicsError
+from splade_lucene.errors import QueryError, TopicsError
 from splade_lucene.files import open_text, written_whole
 from splade_lucene.pseudo_documents import has_white_space, is_id, split_as_java
-from splade_lucene.records import Query, Vector, well_formed
+from splade_lucene.records import Query, Turn, Vector, well_formed
 
 QID_KEYS = ("id", "_id", "qid")
 TEXT_KEYS = ("text", "contents", "query", "title")
@@ -102,11 +103,32 @@ def _parse_json(line: str, path: Path, number: int, encoded: bool) -> Query:
         )
     if encoded:
         return Query(_qid(qid, path, number), "", _vector(record.get("vector"), path, number))
+    if "turns" in record:
+        turns = _turns(record["turns"], path, number)
+        return Query(_qid(qid, path, number), " ".join(turn.text for turn in turns), turns=turns)
     text = next((record[key] for key in TEXT_KEYS if isinstance(record.get(key), str)), None)
     if text is None:
         hint = "It has a vector: pass --encoded" if "vector" in record else f"Name the text {' or '.join(TEXT_KEYS)}"
         raise TopicsError("the query has no text", path=path, line=number, remedy=hint)
     return Query(_qid(qid, path, number), well_formed(text))
+
+
+def _turns(value: Any, path: Path, number: int) -> tuple[Turn, ...]:
+    try:
+        turns = [
+            Turn(well_formed(each), 1.0)
+            if isinstance(each, str)
+            else Turn(well_formed(each["text"]), each.get("factor", 1.0))
+            for each in value
+        ]
+        if turns:
+            return tuple(turns)
+    except (TypeError, KeyError, AttributeError, QueryError):
+        pass
+    raise TopicsError(
+        f"the turns {value!r:.80} are no list of texts", path=path, line=number,
+        remedy='Write "turns": [{"text": "…", "factor": 0.5}, …], each factor above 0',
+    )  # fmt: skip
 
 
 def _vector(value: Any, path: Path, number: int) -> Vector:

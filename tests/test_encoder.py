@@ -22,8 +22,9 @@ from transformers import (
     RobertaForMaskedLM,
 )
 
-from splade_lucene import Quantizer, SpladeEncoder, SpladeQueryEncoder, jvm
+from splade_lucene import Pruning, Quantizer, SpladeEncoder, SpladeQueryEncoder, jvm
 from splade_lucene.encoder.batching import batches_by_length
+from splade_lucene.encoder.linear import linear_map
 from splade_lucene.encoder.pooling import pool_logits, project_and_pool
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.models import embedded_model_folder
@@ -59,7 +60,7 @@ def assert_close(found: dict[str, float], expected: dict[str, float]) -> None:
 @pytest.mark.model
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 def test_weights_equal_the_published_formula(pooling):
-    weights = SpladeEncoder(pooling=pooling, device="cpu").encode_documents(TEXTS)
+    weights = SpladeEncoder(pooling=pooling, device="cpu", dtype="float32").encode_documents(TEXTS)
     assert len(weights) == len(TEXTS)
     for text, found in zip(TEXTS, weights, strict=True):
         assert_close(found, straight_weights(embedded_model_folder(), text, pooling))
@@ -138,9 +139,9 @@ def test_a_text_has_the_same_weights_in_every_batch(encoder):
 
 @pytest.mark.model
 def test_documents_and_queries_are_cut_after_their_own_lengths():
-    encoder = SpladeEncoder(device="cpu", max_length=12, query_max_length=6)
+    encoder = SpladeEncoder(device="cpu", dtype="float32", max_length=12, query_max_length=6)
     long = "cat dog bird fish horse cow sheep goat mouse rat frog toad snake"
-    short = SpladeEncoder(device="cpu", max_length=100)
+    short = SpladeEncoder(device="cpu", dtype="float32", max_length=100)
     assert_close(encoder.encode_documents([long])[0], short.encode_documents([" ".join(long.split()[:10])])[0])
     assert_close(encoder.encode_queries([long])[0], short.encode_documents([" ".join(long.split()[:4])])[0])
 
@@ -174,7 +175,7 @@ def test_top_terms_and_min_impact_keep_the_largest():
     )
     rule = Quantizer.named("naver")
     assert weights.quantize(rule, "document") == [{"b": 200, "d": 100, "a": 50}, {}]
-    assert weights.quantize(rule, "document", top_terms=2) == [{"b": 200, "d": 100}, {}]
+    assert weights.prune(Pruning(top_terms=2)).quantize(rule, "document") == [{"b": 200, "d": 100}, {}]
     assert weights.quantize(rule, "document", min_impact=60) == [{"b": 200, "d": 100}, {}]
     assert list(weights.quantize(rule, "document")[0]) == ["b", "d", "a"]
     assert weights[1] == {}
@@ -187,15 +188,14 @@ def test_top_terms_and_min_impact_keep_the_largest():
 
 
 @pytest.mark.parametrize("pooling", ["max", "sum"])
-def test_projecting_by_slices_equals_all_at_once(pooling, monkeypatch):
-    from splade_lucene.encoder import pooling as module
-
+def test_projecting_by_slices_equals_all_at_once(pooling):
     torch.manual_seed(3)
     hidden, weight, bias = torch.randn(3, 7, 16), torch.randn(1300, 16), torch.randn(1300)
     mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3, [1] + [0] * 6])
     expected = pool_logits(hidden @ weight.T + bias, mask, pooling)
-    monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 1)  # slices of 512 terms
-    assert torch.allclose(project_and_pool(hidden, weight, bias, mask, pooling), expected, atol=1e-5)
+    bounds = [(0, 512), (512, 1024), (1024, 1300)]
+    projections = [(start, stop, linear_map(weight[start:stop], bias[start:stop])) for start, stop in bounds]
+    assert torch.allclose(project_and_pool(hidden, projections, mask, pooling), expected, atol=1e-5)
     naive = torch.log1p(torch.relu(hidden @ weight.T + bias)) * mask[..., None]
     naive = naive.max(dim=1).values if pooling == "max" else naive.sum(dim=1)
     assert torch.allclose(expected, naive, atol=1e-5)
@@ -246,20 +246,20 @@ def tiny_checkpoint(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 def test_other_architectures_give_their_formula_too(tmp_path, kind, pooling):
     folder = tiny_checkpoint(tmp_path, kind)
-    encoder = SpladeEncoder(folder, pooling=pooling, device="cpu")
-    assert encoder._head._decoder is not None  # applied by slices, not on all logits
+    encoder = SpladeEncoder(folder, pooling=pooling, device="cpu", dtype="float32")
+    assert encoder.document_network._decoder is not None  # applied by slices, not on all logits
     for text, found in zip(TEXTS, encoder.encode_documents(TEXTS), strict=True):
         assert_close(found, straight_weights(folder, text, pooling, max_length=encoder.max_length))
 
 
 def test_a_checkpoint_with_pickled_weights_only(tmp_path):
     folder = tiny_checkpoint(tmp_path, "bert")
-    expected = SpladeEncoder(folder, device="cpu").encode_documents(TEXTS[:1])[0]
+    expected = SpladeEncoder(folder, device="cpu", dtype="float32").encode_documents(TEXTS[:1])[0]
     from safetensors.torch import load_file
 
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    assert_close(SpladeEncoder(folder, device="cpu").encode_documents(TEXTS[:1])[0], expected)
+    assert_close(SpladeEncoder(folder, device="cpu", dtype="float32").encode_documents(TEXTS[:1])[0], expected)
 
 
 def test_pickled_code_is_never_run(tmp_path):
@@ -272,7 +272,7 @@ def test_pickled_code_is_never_run(tmp_path):
 
     torch.save({"weight": Evil()}, folder / "pytorch_model.bin")
     with pytest.raises(ModelError):
-        SpladeEncoder(folder, device="cpu")
+        SpladeEncoder(folder, device="cpu").encode_documents(["a"])
     assert not (tmp_path / "owned").exists()
 
 
@@ -283,7 +283,7 @@ def test_a_checkpoint_without_its_head_is_refused(tmp_path):
     BertModel(config).save_pretrained(tmp_path)
     tiny_tokenizer(tmp_path)
     with pytest.raises(ModelError, match=r"lacks \d+ weights of a masked language model, cls\.predictions"):
-        SpladeEncoder(tmp_path, device="cpu")
+        SpladeEncoder(tmp_path, device="cpu").encode_queries(["a"])
 
 
 def test_missing_and_incomplete_checkpoints_are_named(tmp_path):
@@ -301,7 +301,7 @@ def test_missing_and_incomplete_checkpoints_are_named(tmp_path):
     tiny_checkpoint(tiny, "bert")
     (tiny / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(ModelError, match="cannot load a masked language model"):
-        SpladeEncoder(tiny, device="cpu")
+        SpladeEncoder(tiny, device="cpu").encode_documents(["a"])
 
 
 def test_a_hub_name_that_cannot_be_reached_says_so(monkeypatch):
@@ -335,10 +335,10 @@ def test_golden_weights_of_published_checkpoints(name, text, golden):
 def test_the_embedded_model_has_one_name_wherever_one_stands(tmp_path, monkeypatch, encoder):
     (tmp_path / "splade-minilm").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert SpladeEncoder(device="cpu").checkpoint.name == "splade-minilm"
+    assert SpladeEncoder(device="cpu").layout.location.name == "splade-minilm"
     (tmp_path / "mine").mkdir()
     tiny_checkpoint(tmp_path / "mine", "bert")
-    assert SpladeEncoder("mine", device="cpu").checkpoint.name == str(tmp_path / "mine")
+    assert SpladeEncoder("mine", device="cpu").layout.location.name == str(tmp_path / "mine")
 
 
 @pytest.mark.model

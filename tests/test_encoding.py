@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_encoder import tiny_checkpoint
 
-from splade_lucene import Quantizer, SpladeEncoder, encode_corpus, encoding, read_pseudo_documents
+from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus, encoding, read_pseudo_documents
 from splade_lucene.encoding import Shard
 from splade_lucene.errors import CorpusError, InputError, StorageError
 from splade_lucene.manifest import read_folder_manifest
@@ -53,15 +53,15 @@ def test_pseudo_documents_equal_encoding_directly(tiny, corpus, tmp_path):
 def test_an_interrupted_run_goes_on_and_equals_an_undisturbed_one(tiny, corpus, tmp_path, monkeypatch, stop_at):
     encode_corpus(corpus, tmp_path / "undisturbed", tiny, RULE)
     calls = []
-    original = tiny.encode_documents
+    original = tiny.encode_impacts
 
-    def interrupted(texts, progress=None):
-        calls.append(len(texts))
+    def interrupted(sequences, *rest, **options):
+        calls.append(sequences.texts)
         if len(calls) == stop_at:
             raise KeyboardInterrupt
-        return original(texts, progress)
+        return original(sequences, *rest, **options)
 
-    monkeypatch.setattr(tiny, "encode_documents", interrupted)
+    monkeypatch.setattr(tiny, "encode_impacts", interrupted)
     with pytest.raises(KeyboardInterrupt):
         encode_corpus(corpus, tmp_path / "out", tiny, RULE)
     assert "splade-lucene.manifest" not in files(tmp_path / "out")
@@ -74,16 +74,16 @@ def test_an_interrupted_run_goes_on_and_equals_an_undisturbed_one(tiny, corpus, 
 
 def test_a_torn_line_in_the_journal_is_as_if_it_were_not_there(tiny, corpus, tmp_path, monkeypatch):
     encode_corpus(corpus, tmp_path / "undisturbed", tiny, RULE)
-    original = tiny.encode_documents
+    original = tiny.encode_impacts
     calls = []
 
-    def interrupted(texts, progress=None):
+    def interrupted(*given, **options):
         calls.append(1)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return original(texts, progress)
+        return original(*given, **options)
 
-    monkeypatch.setattr(tiny, "encode_documents", interrupted)
+    monkeypatch.setattr(tiny, "encode_impacts", interrupted)
     with pytest.raises(KeyboardInterrupt):
         encode_corpus(corpus, tmp_path / "out", tiny, RULE)
     journal = tmp_path / "out" / "splade-lucene.journal"
@@ -95,10 +95,10 @@ def test_a_torn_line_in_the_journal_is_as_if_it_were_not_there(tiny, corpus, tmp
 def test_other_settings_are_refused_unless_overwriting(tiny, corpus, tmp_path):
     encode_corpus(corpus, tmp_path / "out", tiny, RULE)
     before = files(tmp_path / "out")
-    with pytest.raises(InputError, match=r"encoded with other settings, or of another corpus\. Name another folder"):
-        encode_corpus(corpus, tmp_path / "out", tiny, RULE, top_terms=3)
+    with pytest.raises(InputError, match=r"other settings, .*\(top_terms was 0, is 3\)\. Name another folder"):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, pruning=Pruning(top_terms=3))
     assert files(tmp_path / "out") == before
-    encode_corpus(corpus, tmp_path / "out", tiny, RULE, top_terms=3, gzip=True, overwrite=True)
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE, pruning=Pruning(top_terms=3), gzip=True, overwrite=True)
     assert all(len(each.vector) <= 3 for each in read_pseudo_documents(tmp_path / "out"))
     assert sorted(files(tmp_path / "out")) == [f"part-{i:05d}.jsonl.gz" for i in range(5)] + ["splade-lucene.manifest"]
 

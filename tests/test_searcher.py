@@ -253,7 +253,7 @@ def test_a_text_index_is_refused_by_its_norms(tmp_path):
         ({"cat": 1.5}, "Quantize query weights to integers first"),
         ({"cat": True}, "has impact True"),
         ({7: 1}, "query terms are strings, got 7"),
-        (["cat"], "a query is a text or a mapping of term to impact, got list"),
+        (["cat"], "a query is a text, a sequence of turns, or a mapping of term to impact, got list"),
     ],
 )
 def test_malformed_queries_are_refused(index_dir, query, message):

@@ -1,8 +1,28 @@
-"""Texts → sparse weights, and queries → impacts that match an index."""
+"""Texts → sparse weights, and queries → impacts that match an index.
+
+name → location → layout → checkpoint → network ┐
+└ table (no network)   ┴ encoder → sparse weights → pruning → impacts
+"""
 
 from __future__ import annotations
 
-from splade_lucene.encoder.encoder import SparseWeights, SpladeEncoder
+from splade_lucene.encoder.encoder import SpladeEncoder
+from splade_lucene.encoder.layout import Choices, Layout, read_layout
+from splade_lucene.encoder.pruning import Pruning
 from splade_lucene.encoder.query import SpladeQueryEncoder, open_query_encoder
+from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights
+from splade_lucene.encoder.terms import escape_term, unescape_term
 
-__all__ = ["SparseWeights", "SpladeEncoder", "SpladeQueryEncoder", "open_query_encoder"]
+__all__ = [
+    "Choices",
+    "Layout",
+    "Pruning",
+    "SparseImpacts",
+    "SparseWeights",
+    "SpladeEncoder",
+    "SpladeQueryEncoder",
+    "escape_term",
+    "open_query_encoder",
+    "read_layout",
+    "unescape_term",
+]

@@ -1,54 +1,137 @@
-"""Texts → batches of tokens: sorted by length, so that little padding is computed, within a budget of tokens."""
+"""Texts → sequences of tokens → batches: sorted by length, so that little padding is computed, within a memory budget."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list[int]]:
-    """Token ids of each text, special tokens included, cut after ``max_length``."""
-    if not texts:
-        return []
-    encoded = tokenizer(
-        list(texts), add_special_tokens=True, truncation=True, max_length=max_length, padding=False,
-        return_attention_mask=False, return_token_type_ids=False,
-    )  # fmt: skip
-    ids: list[list[int]] = encoded["input_ids"]
-    return ids
+@dataclass
+class TokenSequences:
+    """What some texts are to a network. A long text may be several sequences (passages).
+
+    Attributes:
+        ids: Token ids of each sequence, special tokens included.
+        pooled: The positions of each sequence that are pooled: from the first to behind the last.
+        owners: The text that each sequence belongs to; ascending.
+        texts: Number of texts.
+    """
+
+    ids: list[list[int]] = field(default_factory=list)
+    pooled: list[tuple[int, int]] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    texts: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all sequences."""
+        return sum(map(len, self.ids))
 
 
-def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Groups texts of similar length.
+class Sequencer:
+    """Turns texts into sequences for one network.
 
     Args:
-        lengths: Tokens of each text.
-        batch_tokens: Tokens of a batch, padding included; a longer text is a batch of its own.
+        tokenizer: The checkpoint's.
+        max_length: Tokens of a sequence, special tokens included; what is longer is cut, or split into passages.
+        prefix: What is put before each text.
+        echo: Each text twice, the second copy pooled; ``max_length`` counts one copy.
+        passage_tokens: Tokens of a passage, special tokens included; 0 to cut texts after ``max_length`` instead.
+        passage_overlap: Tokens that a passage shares with the next.
+    """
+
+    def __init__(
+        self, tokenizer: Any, max_length: int, *, prefix: str = "", echo: bool = False, passage_tokens: int = 0,
+        passage_overlap: int = 0,
+    ) -> None:  # fmt: skip
+        self._tokenizer, self._prefix, self._echo = tokenizer, prefix, echo
+        self.before, self.after = _special_frame(tokenizer)
+        frame = len(self.before) + len(self.after)
+        self._width = max(1, min(max_length, passage_tokens or max_length) - frame)
+        self._step = max(1, self._width - passage_overlap) if passage_tokens else 0
+
+    def __call__(self, texts: Sequence[str]) -> TokenSequences:
+        """Tokenizes texts."""
+        sequences = TokenSequences(texts=len(texts))
+        for owner, content in enumerate(self.contents(texts)):
+            for start in self._starts(len(content)):
+                self._add(sequences, owner, content[start : start + self._width])
+        return sequences
+
+    def contents(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, without special tokens and uncut."""
+        if not texts:
+            return []
+        encoded = self._tokenizer(
+            [self._prefix + text for text in texts], add_special_tokens=False, truncation=False, padding=False,
+            return_attention_mask=False, return_token_type_ids=False, verbose=False,
+        )  # fmt: skip
+        ids: list[list[int]] = encoded["input_ids"]
+        return ids
+
+    def _starts(self, length: int) -> list[int]:
+        if not self._step or length <= self._width:
+            return [0]
+        return list(range(0, length - self._width + self._step, self._step))
+
+    def _add(self, sequences: TokenSequences, owner: int, content: list[int]) -> None:
+        ids = [*self.before, *content, *self.after]
+        span = (0, len(ids))
+        if self._echo:
+            ids = [*self.before, *content, *content, *self.after]
+            span = (len(self.before) + len(content), len(self.before) + 2 * len(content))
+        sequences.ids.append(ids)
+        sequences.pooled.append(span)
+        sequences.owners.append(owner)
+
+
+def _special_frame(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The special tokens that a tokenizer puts before and behind a text."""
+    plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
+    framed: list[int] = tokenizer("a", add_special_tokens=True)["input_ids"]
+    start = next((i for i in range(len(framed) + 1) if framed[i : i + len(plain)] == plain), 0)
+    return framed[:start], framed[start + len(plain) :]
+
+
+def batches_by_length(lengths: Sequence[int], batch_tokens: int, batch_texts: int = 1 << 30) -> Iterator[list[int]]:
+    """Groups sequences of similar length.
+
+    Args:
+        lengths: Tokens of each sequence.
+        batch_tokens: Tokens of a batch, padding included; a longer sequence is a batch of its own.
+        batch_texts: Sequences of a batch.
 
     Yields:
-        Positions in ``lengths``, longest texts first, each position once.
+        Positions in ``lengths``, longest first, each position once.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     start = 0
     while start < len(order):
-        count = max(1, batch_tokens // max(1, lengths[order[start]]))
+        count = max(1, min(batch_texts, batch_tokens // max(1, lengths[order[start]])))
         yield order[start : start + count]
         start += count
 
 
-def pad(ids: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def pad(
+    ids: Sequence[Sequence[int]], spans: Sequence[tuple[int, int]], pad_id: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
     """A rectangular batch.
 
     Returns:
-        Token ids and mask, both of shape [texts, tokens of the longest].
+        Token ids, attention mask, and mask of the pooled positions, each of shape [texts, tokens of the longest].
     """
     width = max(1, max(len(each) for each in ids))
     input_ids = torch.full((len(ids), width), pad_id, dtype=torch.long)
-    mask = torch.zeros((len(ids), width), dtype=torch.long)
-    for row, each in enumerate(ids):
+    attention = torch.zeros((len(ids), width), dtype=torch.long)
+    pooled = torch.zeros((len(ids), width), dtype=torch.bool)
+    for row, (each, (start, stop)) in enumerate(zip(ids, spans, strict=True)):
         input_ids[row, : len(each)] = torch.tensor(each, dtype=torch.long)
-        mask[row, : len(each)] = 1
-    return input_ids.to(device), mask.to(device)
+        attention[row, : len(each)] = 1
+        pooled[row, start:stop] = True
+    return input_ids.to(device), attention.to(device), pooled.to(device)

@@ -1,91 +1,71 @@
-"""The encoder: texts in, sparse non-negative weights out."""
+"""The encoder: texts in, sparse non-negative weights out. Networks are loaded when they are first needed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from splade_lucene.defaults import DEFAULT_BATCH_TOKENS, DEFAULT_MAX_LENGTH
-from splade_lucene.encoder.batching import batches_by_length, pad, tokenize
-from splade_lucene.encoder.checkpoint import Checkpoint, load_checkpoint
-from splade_lucene.encoder.head import PooledHead
-from splade_lucene.encoder.pooling import POOLINGS, Pooling
+from splade_lucene.defaults import DEFAULT_MAX_LENGTH
+from splade_lucene.encoder.layout import (
+    Activation,
+    Choices,
+    Layout,
+    NetworkSide,
+    Pooling,
+    QueryWay,
+    TableSide,
+    read_layout,
+)
+from splade_lucene.encoder.pruning import Pruning
+from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights
+from splade_lucene.encoder.table import TermTable
 from splade_lucene.errors import InputError
-from splade_lucene.quantizer import Quantizer, Side
 from splade_lucene.records import well_formed
 
+if TYPE_CHECKING:
+    import torch
+
+    from splade_lucene.encoder.batching import Sequencer, TokenSequences
+    from splade_lucene.encoder.network import Network
+    from splade_lucene.quantizer import Quantizer, Side
+
 Dtype = Literal["auto", "float32", "bfloat16"]
+QueryDtype = Literal["auto", "float32", "bfloat16", "int8"]
 
-
-class SparseWeights(Sequence[dict[str, float]]):
-    """Weights of some texts, in compressed rows.
-
-    Attributes:
-        starts: Where each text's entries start, and one more; shape [texts + 1], int64.
-        term_ids: Terms with a weight above 0, ascending within a text; shape [entries], int32.
-        weights: Their weights; shape [entries], float32.
-        terms: The vocabulary's terms by term_id.
-    """
-
-    def __init__(
-        self, starts: NDArray[np.int64], term_ids: NDArray[np.int32], weights: NDArray[np.float32], terms: Sequence[str]
-    ) -> None:
-        self.starts, self.term_ids, self.weights, self.terms = starts, term_ids, weights, terms
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def __getitem__(self, index: Any) -> Any:
-        """The {term: weight} mapping of one text, or a list of them for a slice."""
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        row = slice(self.starts[index % len(self)], self.starts[index % len(self) + 1])
-        return dict(zip((self.terms[i] for i in self.term_ids[row]), self.weights[row].tolist(), strict=True))
-
-    def quantize(
-        self, quantizer: Quantizer, side: Side, *, top_terms: int = 0, min_impact: int = 1
-    ) -> list[dict[str, int]]:
-        """The {term: impact} mapping of each text, largest impact first.
-
-        Args:
-            quantizer: The rule.
-            side: Which half of it applies.
-            top_terms: Terms to keep of each text, the largest; 0 for all.
-            min_impact: Least impact to keep.
-        """
-        impacts = quantizer.quantize(self.weights, side)
-        vectors = []
-        for text in range(len(self)):
-            row = slice(self.starts[text], self.starts[text + 1])
-            kept = impacts[row] >= max(1, min_impact)
-            ids, values = self.term_ids[row][kept], impacts[row][kept]
-            order = np.argsort(-values.astype(np.int64), kind="stable")[: top_terms or None]
-            vectors.append(dict(zip((self.terms[i] for i in ids[order]), values[order].tolist(), strict=True)))
-        return vectors
+_BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
 
 
 class SpladeEncoder:
-    """Encodes texts with a masked-language-model checkpoint.
+    """Encodes texts with any learned sparse checkpoint; see :mod:`splade_lucene.encoder.layout` for what is read.
 
     Args:
         model: Folder or hub name of the checkpoint; None for the embedded one.
-        pooling: ``max`` (SPLADE-max, DistilSPLADE-max and later) or ``sum`` (SPLADE v1).
+        query_model: Folder or hub name of another checkpoint for queries (efficient SPLADE).
+        pooling: ``max`` (SPLADE-max, DistilSPLADE-max and later) or ``sum`` (SPLADE v1); None for what the checkpoint says.
+        activation: ``log1p_relu`` or ``log1p_log1p_relu`` (OpenSearch v3).
+        queries: ``model``, ``lexical`` (weights of the model, for the query's own terms), ``binary`` (SPLADE-doc: each
+            token 1) or ``table`` (each token as the checkpoint's table says).
+        drop_specials: Whether special tokens are no terms.
+        document_prefix: What is put before each document.
+        query_prefix: What is put before each query.
+        max_length: Tokens after which documents are cut, special tokens included. Default: the checkpoint's, else 256.
+        query_max_length: The same for queries.
+        passage_tokens: Split documents into passages of this many tokens, and keep the largest weight of each term; 0 to
+            cut them.
+        passage_overlap: Tokens that a passage shares with the next.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1`` …
-        dtype: ``float32``, ``bfloat16`` (twice as fast where the processor computes it natively; some impacts differ
-            by one), or ``auto``, which is float32.
-        max_length: Tokens after which documents are cut, special tokens included.
-        query_max_length: Tokens after which queries are.
-        batch_tokens: Tokens of a batch.
+        dtype: For documents. ``float32``, ``bfloat16`` (some impacts differ by one), or ``auto``: bfloat16 where the device
+            computes it natively, which is measured.
+        query_dtype: For queries. ``auto`` is float32; ``int8`` holds the decoder in 8 bits.
+        batch_tokens: Tokens of a batch, as a hint: fewer are taken where memory is short.
+        trust_remote_code: Run code that the checkpoint brings.
 
     Raises:
-        ModelError: The checkpoint is missing, incomplete, or no masked language model.
+        ModelError: The checkpoint is missing, incomplete, or of a layout that is not known.
 
     Example:
         >>> from splade_lucene import SpladeEncoder
@@ -96,79 +76,221 @@ class SpladeEncoder:
     """
 
     def __init__(
-        self, model: str | Path | None = None, *, pooling: Pooling = "max", device: str = "auto", dtype: Dtype = "auto",
-        max_length: int = DEFAULT_MAX_LENGTH, query_max_length: int = DEFAULT_MAX_LENGTH,
-        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        self, model: str | Path | None = None, *, query_model: str | Path | None = None, pooling: Pooling | None = None,
+        activation: Activation | None = None, queries: QueryWay | None = None, drop_specials: bool | None = None,
+        document_prefix: str | None = None, query_prefix: str | None = None, max_length: int | None = None,
+        query_max_length: int | None = None, passage_tokens: int = 0, passage_overlap: int = 0, device: str = "auto",
+        dtype: Dtype = "auto", query_dtype: QueryDtype = "auto", batch_tokens: int | None = None,
+        trust_remote_code: bool = False,
     ) -> None:  # fmt: skip
-        if pooling not in POOLINGS:
-            raise InputError(f"no pooling is named {pooling!r}", remedy=f"Choose one of: {', '.join(POOLINGS)}")
-        if batch_tokens < 1 or max_length < 3 or query_max_length < 3:
-            raise InputError("batch_tokens must be at least 1, and lengths at least 3 tokens")
-        self.device = choose_device(device)
-        self.pooling: Pooling = pooling
-        kind = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}.get(dtype)
-        if kind is None:
-            raise InputError(f"no dtype is named {dtype!r}", remedy="Choose auto, float32 or bfloat16")
-        self.checkpoint: Checkpoint = load_checkpoint(model, dtype=kind, device=self.device)
-        self.max_length = min(max_length, self.checkpoint.max_tokens)
-        self.query_max_length = min(query_max_length, self.checkpoint.max_tokens)
-        self.batch_tokens = batch_tokens
-        self._head = PooledHead(self.checkpoint.model, pooling)
+        self._settings: dict[str, Any] = {name: value for name, value in locals().items() if name != "self"}
+        for value, kinds in ((dtype, get_args(Dtype)), (query_dtype, get_args(QueryDtype))):
+            if value not in kinds:
+                raise InputError(f"no dtype is named {value!r}", remedy=f"Choose one of: {', '.join(kinds)}")
+        if batch_tokens is not None and batch_tokens < 1:
+            raise InputError("batch_tokens must be at least 1")
+        if passage_tokens and not (passage_tokens >= 8 and 0 <= passage_overlap <= passage_tokens // 2):
+            raise InputError("a passage has at least 8 tokens, and shares at most half of them with the next")
+        self.layout: Layout = read_layout(
+            model,
+            Choices(
+                pooling, activation, queries, None if query_model is None else str(query_model), drop_specials,
+                document_prefix, query_prefix, max_length, query_max_length,
+            ),
+        )  # fmt: skip
+        self.passage_tokens, self.passage_overlap = passage_tokens, passage_overlap
+        self._device_name, self._dtype, self._query_dtype = device, dtype, query_dtype
+        self._batch_tokens, self._trust_remote_code = batch_tokens, trust_remote_code
+        if device not in ("auto", "cpu"):  # which are there without asking torch
+            self.device  # noqa: B018
+        self._loading = threading.RLock()
+        self._networks: dict[tuple[NetworkSide, str], Network] = {}
 
-    @property
-    def terms(self) -> list[str]:
-        """The vocabulary's terms by term_id."""
-        return self.checkpoint.terms
+    # ---- encoding ----
 
-    def encode_documents(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> SparseWeights:
+    def encode_documents(
+        self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+    ) -> SparseWeights:
         """Encodes documents.
 
         Args:
             texts: Any number of texts; they are encoded in the order of their lengths and returned in theirs.
-            progress: Called after each batch with the number of texts in it.
+            progress: Called after each batch with the number of texts just begun, and of tokens.
         """
-        return self._encode(texts, self.max_length, progress)
+        from splade_lucene.encoder.sparsify import to_weights
+
+        network, sequences = self.document_network, self.tokenize_documents(texts)
+        return to_weights(network.encode(sequences, self.batch_tokens, progress), sequences.texts, network.terms)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseWeights:
         """Encodes queries."""
-        return self._encode(texts, self.query_max_length, None)
+        texts = [well_formed(text) for text in texts]
+        if isinstance(self.layout.queries, TableSide):
+            return self.query_table.encode(texts)
+        from splade_lucene.encoder.sparsify import to_weights
 
-    def _encode(self, texts: Sequence[str], max_length: int, progress: Callable[[int], None] | None) -> SparseWeights:
-        ids = tokenize(self.checkpoint.tokenizer, [well_formed(text) for text in texts], max_length)
-        rows: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = [_NOTHING] * len(ids)
-        for batch in batches_by_length([len(each) for each in ids], self.batch_tokens):
-            for position, row in zip(batch, self._encode_batch([ids[i] for i in batch]), strict=True):
-                rows[position] = row
-            if progress:
-                progress(len(batch))
-        starts = np.cumsum([0, *(len(term_ids) for term_ids, _ in rows)], dtype=np.int64)
-        term_ids = np.concatenate([_NOTHING[0], *(row[0] for row in rows)])
-        weights = np.concatenate([_NOTHING[1], *(row[1] for row in rows)])
-        return SparseWeights(starts, term_ids, weights, self.terms)
+        network, sequences = self.query_network, self._query_sequencer(texts)
+        return to_weights(network.encode(sequences, self.batch_tokens), sequences.texts, network.terms)
 
-    def _encode_batch(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
-        pad_id = self.checkpoint.tokenizer.pad_token_id or 0
-        dense = self._head(*pad(ids, pad_id, self.device)).cpu().numpy()
-        for row in dense:
-            term_ids = np.flatnonzero(row > 0)
-            yield term_ids.astype(np.int32), row[term_ids]
+    def tokenize_documents(self, texts: Sequence[str]) -> TokenSequences:
+        """The first half of :meth:`encode_documents`, which needs no device and can run beside the second."""
+        return self._document_sequencer([well_formed(text) for text in texts])
 
+    def encode_impacts(
+        self, sequences: TokenSequences, quantizer: Quantizer, *, pruning: Pruning = Pruning(), min_impact: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> SparseImpacts:  # fmt: skip
+        """Encodes tokenized documents, pruned and quantized on the device.
 
-_NOTHING: tuple[NDArray[np.int32], NDArray[np.float32]] = (np.empty(0, np.int32), np.empty(0, np.float32))
+        Args:
+            sequences: Of :meth:`tokenize_documents`.
+            quantizer: The rule; its document half applies.
+            pruning: Which terms to keep.
+            min_impact: Least impact to keep.
+            progress: Called after each batch with the number of texts just begun, and of tokens.
+        """
+        from splade_lucene.encoder.sparsify import prune, to_impacts
 
+        network = self.document_network
+        entries = prune(network.encode(sequences, self.batch_tokens, progress), pruning, sequences.texts)
+        return to_impacts(entries, sequences.texts, network.terms, quantizer, "document", min_impact)
 
-def choose_device(name: str) -> torch.device:
-    """The device of a name; ``auto`` is a GPU if there is one.
+    # ---- what it consists of ----
 
-    Raises:
-        InputError: No such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"the device {name!r} cannot be used ({reason})", remedy="Use --device cpu or auto") from error
-    return device
+    def load(self, side: Side) -> None:
+        """Loads what a side needs now, and not with its first text."""
+        if side == "document":
+            self.document_network  # noqa: B018
+        elif isinstance(self.layout.queries, TableSide):
+            self.query_table  # noqa: B018
+        else:
+            self.query_network  # noqa: B018
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        from splade_lucene.encoder.precision import choose_device
+
+        return choose_device(self._device_name)
+
+    @property
+    def dtype(self) -> str:
+        """What documents are computed in: ``float32``, ``bfloat16``, or ``checkpoint`` for a causal language model."""
+        if self._dtype == "auto":
+            if self.layout.documents.is_causal:
+                return "checkpoint"
+            from splade_lucene.encoder.precision import native_dtype
+
+            return native_dtype(self.device)
+        return self._dtype
+
+    @property
+    def query_dtype(self) -> str:
+        """What queries are computed in."""
+        if self._query_dtype == "auto":
+            side = self.layout.queries
+            return "checkpoint" if isinstance(side, NetworkSide) and side.is_causal else "float32"
+        return self._query_dtype
+
+    def settle_dtype(self, dtype: str) -> None:
+        """Computes ``auto`` in this type, as an encoding that is to be gone on with was."""
+        if self._dtype == "auto" and dtype in ("float32", "bfloat16"):
+            self._dtype = dtype  # type: ignore[assignment]
+
+    def settings_on(self, device: str) -> dict[str, Any]:
+        """The arguments of an encoder like this one on another device."""
+        return {**self._settings, "device": device, "dtype": self._dtype if self._dtype != "auto" else self.dtype}
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens of a batch, where memory allows."""
+        return self._batch_tokens or _BATCH_TOKENS.get(self.device.type, _BATCH_TOKENS["cpu"])
+
+    @property
+    def document_network(self) -> Network:
+        """The network of documents."""
+        return self._network(self.layout.documents, self.dtype)
+
+    @property
+    def query_network(self) -> Network:
+        """The network of queries.
+
+        Raises:
+            InputError: Queries are encoded without one.
+        """
+        if isinstance(self.layout.queries, TableSide):
+            raise InputError("this checkpoint encodes queries without a network")
+        return self._network(self.layout.queries, self.query_dtype)
+
+    @cached_property
+    def query_table(self) -> TermTable:
+        """The tokenizer and weights of inference-free queries.
+
+        Raises:
+            InputError: Queries are encoded with a network.
+        """
+        if isinstance(self.layout.queries, NetworkSide):
+            raise InputError("this checkpoint encodes queries with a network")
+        return TermTable(self.layout.queries)
+
+    @property
+    def terms(self) -> list[str]:
+        """The vocabulary's Lucene terms by term_id; see :func:`splade_lucene.escape_term`."""
+        return self.document_network.terms
+
+    @property
+    def max_length(self) -> int:
+        """Tokens after which documents are cut."""
+        return min(self.layout.documents.max_length or DEFAULT_MAX_LENGTH, self.document_network.max_tokens)
+
+    @property
+    def query_max_length(self) -> int:
+        """Tokens after which queries are cut; 0 if they are not."""
+        side = self.layout.queries
+        if isinstance(side, TableSide):
+            return side.max_length or 0
+        return min(side.max_length or DEFAULT_MAX_LENGTH, self.query_network.max_tokens)
+
+    @property
+    def choices(self) -> Choices:
+        """Everything that the checkpoint or the caller decided, so that it can be decided the same way again."""
+        documents, queries = self.layout.documents, self.layout.queries
+        own_location = queries.location.name == documents.location.name
+        way: QueryWay = "model"
+        if isinstance(queries, TableSide):
+            way = "table" if queries.weights else "binary"
+        elif queries.own_terms:
+            way = "lexical"
+        return Choices(
+            pooling=documents.pooling, activation=documents.activation, queries=way,
+            query_model=None if own_location else queries.location.name, drop_specials=documents.drop_specials,
+            document_prefix=documents.prefix, query_prefix=queries.prefix, max_length=documents.max_length,
+            query_max_length=queries.max_length,
+        )  # fmt: skip
+
+    def query_digest(self) -> str:
+        """SHA-256 of what encodes queries: the network's weights, or tokenizer and table."""
+        side = self.layout.queries
+        return side.location.digest() if isinstance(side, NetworkSide) else self.query_table.digest
+
+    @cached_property
+    def _document_sequencer(self) -> Sequencer:
+        return self.document_network.sequencer(
+            self.max_length, self.layout.documents.prefix, passage_tokens=self.passage_tokens,
+            passage_overlap=self.passage_overlap,
+        )  # fmt: skip
+
+    @cached_property
+    def _query_sequencer(self) -> Sequencer:
+        return self.query_network.sequencer(self.query_max_length, self.layout.queries.prefix)
+
+    def _network(self, side: NetworkSide, dtype: str) -> Network:
+        from splade_lucene.encoder.network import Network
+
+        key = (replace(side, prefix="", max_length=None), dtype)
+        with self._loading:
+            if key not in self._networks:
+                self._networks[key] = Network(
+                    side, dtype=dtype, device=self.device, trust_remote_code=self._trust_remote_code
+                )
+            return self._networks[key]

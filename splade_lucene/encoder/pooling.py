@@ -1,66 +1,91 @@
 """Token logits → one weight per vocabulary term: the formulas of SPLADE, as pure functions.
 
-With logits ``w_ij`` of token ``i`` for term ``j`` over a text's tokens, special tokens included, padding excluded:
+With logits ``w_ij`` of token ``i`` for term ``j`` over a text's tokens, special tokens included, padding excluded, and
+``f(x) = log(1 + relu(x))``:
 
-- ``sum``, SPLADE v1 (arXiv 2107.05720, eq. 1):  ``w_j = Σ_i log(1 + relu(w_ij))``
-- ``max``, SPLADE v2 (arXiv 2109.10086, eq. 6):  ``w_j = max_i log(1 + relu(w_ij))``
+- ``sum``, SPLADE v1 (arXiv 2107.05720, eq. 1):  ``w_j = Σ_i f(w_ij)``
+- ``max``, SPLADE v2 (arXiv 2109.10086, eq. 6):  ``w_j = max_i f(w_ij)``
+
+OpenSearch's v3 models have ``f(x) = log(1 + log(1 + relu(x)))`` (arXiv 2504.14839).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Pooling = Literal["max", "sum"]
-POOLINGS: tuple[Pooling, ...] = ("max", "sum")
+    from splade_lucene.encoder.layout import Activation, Pooling
 
-_CHUNK_ELEMENTS = 1 << 21
-"""Logits held at a time: 8 MB in float32, which stays in a processor's cache between the product and the pooling."""
+SLICE_TERMS = 2048
+"""Terms projected at a time: with some thousand tokens, the logits stay in a processor's cache until they are pooled."""
+
+Projection = tuple[int, int, "Callable[[Tensor], Tensor]"]
+"""First term, term behind the last, and the linear map from hidden states to their logits."""
 
 
-def pool_logits(logits: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
+def activate(logits: Tensor, activation: Activation) -> Tensor:
+    """Applies ``f`` in place to float32 logits."""
+    weights = logits.relu_().log1p_()
+    return weights.log1p_() if activation == "log1p_log1p_relu" else weights
+
+
+def pool_logits(logits: Tensor, mask: Tensor, pooling: Pooling, activation: Activation = "log1p_relu") -> Tensor:
     """Pools logits that are all there.
 
     Args:
         logits: Shape [texts, tokens, terms].
-        mask: Shape [texts, tokens]; 1 for tokens, 0 for padding.
+        mask: Shape [texts, tokens]; true for tokens, false for padding.
         pooling: Which formula.
+        activation: Which ``f``.
 
     Returns:
         Weights, shape [texts, terms], float32, at least 0.
     """
-    padding = mask.unsqueeze(-1) == 0
-    if pooling == "max":  # relu and log1p are monotone, so they can wait until one logit a term is left
-        return logits.masked_fill(padding, 0).amax(dim=1).float().relu().log1p()
-    return logits.float().relu().log1p().masked_fill(padding, 0).sum(dim=1)
+    padding = ~mask.bool().unsqueeze(-1)
+    if pooling == "max":  # f is monotone and 0 below 0, so it can wait until one logit a term is left
+        return activate(logits.masked_fill(padding, 0).amax(dim=1).float(), activation)
+    return activate(logits.float().clone(), activation).masked_fill(padding, 0).sum(dim=1)
 
 
-def project_and_pool(hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, pooling: Pooling) -> Tensor:
+def project_and_pool(
+    hidden: Tensor, projections: Sequence[Projection], mask: Tensor, pooling: Pooling,
+    activation: Activation = "log1p_relu",
+) -> Tensor:  # fmt: skip
     """Projects hidden states to the vocabulary and pools them, a slice of the vocabulary at a time.
 
-    The result equals ``pool_logits(hidden @ weight.T + bias, mask, pooling)`` up to the order of additions, but no
-    tensor of shape [texts, tokens, terms] ever exists.
+    The result equals :func:`pool_logits` of all logits up to the order of additions, but no tensor of shape
+    [texts, tokens, terms] ever exists.
 
     Args:
         hidden: Output of the masked-LM head's transform, shape [texts, tokens, width].
-        weight: Decoder matrix, shape [terms, width].
-        bias: Decoder bias, shape [terms].
-        mask: Shape [texts, tokens].
+        projections: The decoder in slices, which follow each other.
+        mask: Shape [texts, tokens]; true for tokens, false for padding.
         pooling: Which formula.
+        activation: Which ``f``.
 
     Returns:
         Weights, shape [texts, terms], float32.
     """
     texts, tokens, width = hidden.shape
+    mask = mask.bool()
+    is_ragged = not bool(mask.all())
+    if is_ragged and pooling == "max":  # repeating a token changes no maximum, and saves masking every slice
+        first = mask.to(torch.uint8).argmax(dim=1)
+        hidden = torch.where(mask.unsqueeze(-1), hidden, hidden[torch.arange(texts), first].unsqueeze(1))
     rows = hidden.reshape(texts * tokens, width)
-    step = min(max(_CHUNK_ELEMENTS // max(1, texts * tokens), 512), 8192)
-    pooled = torch.empty(texts, weight.shape[0], dtype=torch.float32, device=hidden.device)
-    for start in range(0, weight.shape[0], step):
-        part = slice(start, start + step)
-        logits = torch.nn.functional.linear(rows, weight[part], None if bias is None else bias[part])
-        pooled[:, part] = pool_logits(logits.view(texts, tokens, -1), mask, pooling)
+    pooled = torch.empty(texts, projections[-1][1], dtype=torch.float32, device=hidden.device)
+    for start, stop, project in projections:
+        logits = project(rows).view(texts, tokens, -1)
+        pooled[:, start:stop] = (
+            logits.amax(dim=1) if pooling == "max" else pool_logits(logits, mask, pooling, activation)
+        )
+    if pooling == "max":
+        activate(pooled, activation)
+        if is_ragged:
+            pooled[~mask.any(dim=1)] = 0
     return pooled

@@ -15,6 +15,16 @@ def embedded_model_folder() -> Path:
 
 
 def known_models() -> list[dict[str, Any]]:
-    """Checkpoints that are known to fit, as data: name, family, pooling, licence, quantizer, note."""
+    """Checkpoints that are known to fit, as data.
+
+    Each has name, family, licence, gated, pooling, activation, queries, query_model, max_length, query_max_length,
+    quantizer (recommended), effectiveness (data, measure, value and source of each figure) and note; None where no source
+    says it.
+    """
     data: list[dict[str, Any]] = json.loads((Path(__file__).parent / "known_models.json").read_text(encoding="utf-8"))
     return data
+
+
+def find_known_model(name: str) -> dict[str, Any] | None:
+    """What is known of a hub name, or None."""
+    return next((each for each in known_models() if each["name"] == name), None)

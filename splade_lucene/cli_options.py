@@ -1,0 +1,218 @@
+"""Options that several commands share, each spelled, explained and defaulted once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from splade_lucene.errors import InputError
+from splade_lucene.quantizer import DEFAULT_RULE, RULES
+
+if TYPE_CHECKING:
+    from splade_lucene.encoder import Pruning, SpladeEncoder
+    from splade_lucene.quantizer import Quantizer
+
+
+class Pooling(str, Enum):
+    """SPLADE's two poolings."""
+
+    max = "max"
+    sum = "sum"
+
+
+class Activation(str, Enum):
+    """What is done with logits."""
+
+    log1p_relu = "log1p_relu"
+    log1p_log1p_relu = "log1p_log1p_relu"
+
+
+class Queries(str, Enum):
+    """How queries are encoded."""
+
+    model = "model"
+    lexical = "lexical"
+    binary = "binary"
+    table = "table"
+
+
+class Dtype(str, Enum):
+    """Floating-point types of the network of documents."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class QueryDtype(str, Enum):
+    """Floating-point types of the network of queries."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    int8 = "int8"
+
+
+QuantizerName = Enum("QuantizerName", {"auto": "auto", **{name: name for name in RULES}}, type=str)  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which checkpoint, and how it is used. What is not given is told by the checkpoint's own files."""
+
+    model: Annotated[
+        str | None, typer.Option("--model", help="Folder or hub name of a checkpoint. Default: the embedded model.")
+    ] = None
+    query_model: Annotated[
+        str | None, typer.Option("--query-model", help="Another checkpoint for queries (efficient SPLADE).")
+    ] = None
+    queries: Annotated[
+        Queries | None,
+        typer.Option(
+            "--queries",
+            help="model; lexical: the query's own terms only; binary: SPLADE-doc; table: idf.json and the like.",
+        ),
+    ] = None
+    pooling: Annotated[Pooling | None, typer.Option("--pooling", help="max: SPLADE v2 and later. sum: SPLADE v1.")] = (
+        None
+    )
+    activation: Annotated[Activation | None, typer.Option("--activation", help="log1p_log1p_relu: OpenSearch v3.")] = (
+        None
+    )
+    drop_specials: Annotated[
+        bool | None, typer.Option("--drop-specials/--keep-specials", help="Whether special tokens are no terms.")
+    ] = None
+    query_prefix: Annotated[str | None, typer.Option("--query-prefix", help="Put before each query.")] = None
+    query_max_length: Annotated[
+        int | None, typer.Option("--query-max-length", min=3, help="Tokens after which a query is cut.")
+    ] = None
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …; several, as in cuda:0,cuda:1, share the work.")
+    ] = "auto"
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
+    ] = False
+    quantizer: Annotated[
+        QuantizerName,
+        typer.Option("--quantizer", help=f"Weights to impacts. auto: the model's usual rule, else {DEFAULT_RULE}."),
+    ] = QuantizerName.auto  # type: ignore[attr-defined]
+    scale: Annotated[
+        float | None, typer.Option("--scale", help="Impacts per unit of weight, in place of the rule's.")
+    ] = None
+
+    @property
+    def devices(self) -> list[str]:
+        """The devices that were named."""
+        return [name.strip() for name in self.device.split(",") if name.strip()] or ["auto"]
+
+    def open_encoder(self, documents: DocumentOptions | None = None, query_dtype: str = "auto") -> SpladeEncoder:
+        """The encoder that was asked for."""
+        from splade_lucene.encoder import SpladeEncoder
+
+        names = ("model", "query_model", "query_prefix", "query_max_length", "drop_specials", "trust_remote_code")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in names}
+        for name in ("queries", "pooling", "activation"):
+            value = getattr(self, name)
+            settings[name] = None if value is None else value.value
+        settings |= {"device": self.devices[0], "query_dtype": query_dtype}
+        return SpladeEncoder(**settings, **(documents.encoder_settings() if documents else {}))
+
+    def open_quantizer(self, encoder: SpladeEncoder) -> Quantizer:
+        """The rule that was asked for, or that is usual for the model."""
+        from splade_lucene.models import find_known_model
+        from splade_lucene.quantizer import Quantizer
+
+        name = self.quantizer.value
+        if name == "auto":
+            known = find_known_model(encoder.layout.location.name) or {}
+            name = known.get("quantizer") or DEFAULT_RULE
+        return Quantizer.named(name, self.scale)
+
+
+@dataclass(frozen=True)
+class DocumentOptions:
+    """How documents are encoded and written."""
+
+    max_length: Annotated[
+        int | None,
+        typer.Option(
+            "--max-length", min=3, help="Tokens after which a document is cut. Default: the model's, else 256."
+        ),
+    ] = None
+    passage_tokens: Annotated[
+        int, typer.Option("--passage-tokens", min=0, help="Split documents into passages, not cut them; max over them.")
+    ] = 0
+    passage_overlap: Annotated[
+        int, typer.Option("--passage-overlap", min=0, help="Tokens that a passage shares with the next.")
+    ] = 0
+    document_prefix: Annotated[str | None, typer.Option("--document-prefix", help="Put before each document.")] = None
+    dtype: Annotated[
+        Dtype, typer.Option("--dtype", help="auto: bfloat16 where the device computes it natively (measured).")
+    ] = Dtype.auto
+    batch_tokens: Annotated[
+        int | None, typer.Option("--batch-tokens", min=1, help="Tokens of a batch, as a hint; memory limits them.")
+    ] = None
+    top_terms: Annotated[int, typer.Option("--top-terms", min=0, help="Terms to keep of each document; 0: all.")] = 0
+    min_weight: Annotated[float, typer.Option("--min-weight", min=0, help="Least weight to keep.")] = 0.0
+    prune_ratio: Annotated[
+        float, typer.Option("--prune-ratio", min=0, max=1, help="Keep weights above this share of the largest.")
+    ] = 0.0
+    keep_mass: Annotated[
+        float, typer.Option("--keep-mass", min=0, max=1, help="Keep the heaviest terms with this share of all weight.")
+    ] = 1.0
+    min_impact: Annotated[int, typer.Option("--min-impact", min=1, help="Least impact to keep.")] = 1
+    gzip: Annotated[bool, typer.Option("--gzip", help="Compress the pseudo-documents.")] = False
+
+    def encoder_settings(self) -> dict[str, Any]:
+        """What the encoder is told of it."""
+        names = ("max_length", "passage_tokens", "passage_overlap", "document_prefix", "batch_tokens")
+        return {**{name: getattr(self, name) for name in names}, "dtype": self.dtype.value}
+
+    @property
+    def pruning(self) -> Pruning:
+        """Which terms are kept."""
+        from splade_lucene.encoder import Pruning
+
+        if not (self.prune_ratio < 1 and self.keep_mass > 0):
+            raise InputError("--prune-ratio must be below 1, and --keep-mass above 0")
+        return Pruning(self.top_terms, self.min_weight, self.prune_ratio, self.keep_mass)
+
+
+def takes_options(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command all options of some groups; it gets each group as one argument.
+
+    Args:
+        groups: Name of the argument → dataclass of options.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(function, include_extras=True)
+        own = [p for p in inspect.signature(function).parameters.values() if p.name not in groups]
+        parameters = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        for group in groups.values():
+            group_hints = get_type_hints(group, include_extras=True)
+            parameters += [
+                inspect.Parameter(
+                    each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=group_hints[each.name]
+                )
+                for each in fields(group)
+            ]
+
+        def command(**values: Any) -> None:
+            grouped = {
+                name: group(**{each.name: values.pop(each.name) for each in fields(group)})
+                for name, group in groups.items()
+            }
+            function(**values, **grouped)
+
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate

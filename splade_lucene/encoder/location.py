@@ -1,0 +1,128 @@
+"""A model's name → a folder on this machine, fetched from the hub where need be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from splade_lucene.errors import ModelError
+from splade_lucene.models import EMBEDDED_MODEL, embedded_model_folder
+
+SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
+PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin")
+WEIGHT_FILES = (*SAFE_WEIGHTS, *PICKLED_WEIGHTS)
+
+_SMALL_FILES = ["*.json", "*.txt", "*.model", "*.py", "*.jinja"]
+_LEFT_OUT = ["onnx/*", "openvino/*", "*.onnx*", "*.h5", "*.msgpack", "checkpoint-*/*"]
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a checkpoint, or one half of it, lies.
+
+    Attributes:
+        name: What finds it again from every working folder: ``splade-minilm``, an absolute path, or a hub name.
+        folder: The folder with its files.
+    """
+
+    name: str
+    folder: Path
+
+    def below(self, folder: Path) -> Location:
+        """A folder within the checkpoint; it keeps the checkpoint's name."""
+        return self if folder == self.folder else Location(self.name, folder)
+
+    def require_weights(self) -> None:
+        """Refuses a folder without weights.
+
+        Raises:
+            ModelError: There are none.
+        """
+        if not any((self.folder / file).is_file() for file in WEIGHT_FILES):
+            raise ModelError(
+                f"{self.folder}: no weights (expected one of {', '.join(WEIGHT_FILES)}). Copy the whole checkpoint."
+            )
+
+    def digest(self) -> str:
+        """SHA-256 over the weights; empty where there are none."""
+        for file in WEIGHT_FILES:
+            path = self.folder / file
+            if path.is_file():
+                return files_digest([path, *_parts(path)])
+        return ""
+
+
+def locate(name: str | Path | None) -> Location:
+    """Finds a checkpoint.
+
+    Args:
+        name: A folder, or a hub name, whose files are fetched into the hub's cache; None and ``splade-minilm`` stand for
+            the embedded model.
+
+    Raises:
+        ModelError: There is no such folder, or the hub does not give it.
+    """
+    if name is None or str(name) == EMBEDDED_MODEL:
+        return Location(EMBEDDED_MODEL, embedded_model_folder())
+    text = str(name)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return Location(
+            EMBEDDED_MODEL if path.resolve() == embedded_model_folder().resolve() else str(path.absolute()), path
+        )
+    if path.is_file():
+        raise ModelError(f"{path} is a file. Name the folder of the checkpoint.")
+    if path.is_absolute() or text.startswith((".", "~")) or text.count("/") > 1:
+        raise ModelError(
+            f"{text}: no such model folder. Check the path, or give a hub name such as naver/splade-cocondenser-selfdistil."
+        )
+    return Location(text, _fetch(text))
+
+
+def _fetch(name: str) -> Path:
+    """The hub's files of a checkpoint: the small ones, and safe weights, or pickled ones where there are no others."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+    disable_progress_bars()  # small files; the weights show theirs
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=_SMALL_FILES, ignore_patterns=_LEFT_OUT))
+        enable_progress_bars()
+        for kind in ("*.safetensors", "*.bin"):
+            snapshot_download(name, allow_patterns=[kind], ignore_patterns=_LEFT_OUT)
+            if any(folder.rglob(kind)):
+                break
+    except Exception as error:  # the hub's client, the network and the cache each raise their own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"{name}: it is no local folder, so it was looked up on the model hub: {reason}. "
+            "Check the name and the network; a gated model needs its terms accepted and 'hf auth login'."
+        ) from error
+    finally:
+        enable_progress_bars()
+    return folder
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files that an index of sharded weights names."""
+    if not path.name.endswith(".index.json"):
+        return []
+    try:
+        names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{path}: this is no index of weights ({error}). Copy the checkpoint again.") from error
+    missing = [name for name in names if not (path.parent / name).is_file()]
+    if missing:
+        raise ModelError(f"{path}: the weights {', '.join(missing)} are missing. Copy the whole checkpoint.")
+    return [path.parent / name for name in names]
+
+
+def files_digest(paths: list[Path]) -> str:
+    """SHA-256 over the SHA-256 of each file."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

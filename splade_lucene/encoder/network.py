@@ -1,0 +1,243 @@
+"""A language model that gives weights: loaded, laid out for this machine, pooled without ever holding all logits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from splade_lucene.encoder import fused
+from splade_lucene.encoder.batching import Sequencer, TokenSequences, batches_by_length, pad
+from splade_lucene.encoder.checkpoint import load_network, load_tokenizer, vocabulary_terms
+from splade_lucene.encoder.layout import NetworkSide
+from splade_lucene.encoder.linear import linear_map, pack_linear_layers
+from splade_lucene.encoder.memory import free_memory, is_out_of_memory
+from splade_lucene.encoder.pooling import SLICE_TERMS, Projection, pool_logits, project_and_pool
+from splade_lucene.encoder.sparsify import Entries, combine, compact
+from splade_lucene.encoder.table import read_tensor
+from splade_lucene.errors import ModelError
+
+_log = logging.getLogger(__name__)
+_TOLERANCE = 1e-3
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.float32}
+
+
+class Network:
+    """Computes the weights of token sequences.
+
+    The decoder, the last layer of the head, is taken out of the network and applied slice by slice. Whether a network
+    allows that is not guessed from its name: both ways are computed once on a short probe, and if they differ the
+    network is left whole.
+
+    Args:
+        side: What the checkpoint says of itself.
+        dtype: ``float32``, ``bfloat16``, ``int8`` (the decoder only; the rest is float32), or ``checkpoint``.
+        device: Where to compute.
+        trust_remote_code: Run code that the checkpoint brings.
+
+    Attributes:
+        tokenizer: The checkpoint's.
+        model: The network.
+        terms: The vocabulary's Lucene terms by term_id.
+    """
+
+    def __init__(self, side: NetworkSide, *, dtype: str, device: torch.device, trust_remote_code: bool = False) -> None:
+        self.side, self.dtype, self.device = side, dtype, device
+        self.tokenizer = load_tokenizer(side.location.folder, trust_remote_code=trust_remote_code)
+        model: Any = load_network(side, dtype=DTYPES.get(dtype), device=device, trust_remote_code=trust_remote_code)
+        self.model = model
+        decoder: Any = model.get_output_embeddings()
+        if decoder is None:
+            raise ModelError(f"{side.location.folder}: this network has no output for terms.")
+        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self.terms = vocabulary_terms(self.tokenizer, int(decoder.weight.shape[0]))
+        self._decoder: nn.Linear | None = None
+        self._projections: list[Projection] = []
+        self._detach_decoder(decoder)
+        self._factors = self._read_factors()
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that the network can take, special tokens included."""
+        config = self.model.config
+        positions = int(getattr(config, "max_position_embeddings", 0) or 512)
+        if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert"):
+            positions -= int(config.pad_token_id) + 1  # their positions start behind the padding's
+        if self.side.is_causal:
+            positions //= 2
+        return min(positions, int(self.tokenizer.model_max_length))
+
+    def sequencer(self, max_length: int, prefix: str, **passages: int) -> Sequencer:
+        """What turns texts into sequences for this network; see :class:`Sequencer`."""
+        return Sequencer(self.tokenizer, max_length, prefix=prefix, echo=self.side.is_causal, **passages)
+
+    def encode(
+        self, sequences: TokenSequences, batch_tokens: int, progress: Callable[[int, int], None] | None = None
+    ) -> Entries:
+        """Weights above 0 of some texts; of a text with several passages the largest of each term.
+
+        Args:
+            sequences: What to encode.
+            batch_tokens: Tokens of a batch; fewer are taken where memory is short.
+            progress: Called after each batch with the number of texts whose first sequence it held, and of its tokens.
+        """
+        lengths = [len(ids) for ids in sequences.ids]
+        owners = torch.tensor(sequences.owners, dtype=torch.int64, device=self.device)
+        parts = []
+        for batch in batches_by_length(lengths, *self._limits(batch_tokens)):
+            entries = self._encode_batch(sequences, batch)
+            rows = owners[torch.tensor(batch, dtype=torch.int64, device=self.device)]
+            parts.append(Entries(rows[entries.texts], entries.term_ids, entries.values))
+            if progress:
+                firsts = sum(not i or sequences.owners[i - 1] != sequences.owners[i] for i in batch)
+                progress(firsts, sum(lengths[i] for i in batch))
+        return combine(parts, len(self.terms), self.device)
+
+    @torch.inference_mode()
+    def weights(self, sequences: TokenSequences, batch: Sequence[int]) -> Tensor:
+        """Weights of one batch; shape [sequences, terms], float32."""
+        ids = [sequences.ids[i] for i in batch]
+        spans = [sequences.pooled[i] for i in batch]
+        input_ids, attention, mask = pad(ids, spans, self.tokenizer.pad_token_id or 0, self.device)
+        weights = self._pool(self._forward(input_ids, attention), mask)
+        if self.side.own_terms:
+            weights *= self._own_terms(ids)
+        if self.side.drop_specials:
+            weights[:, self._special_ids] = 0
+        return weights
+
+    # ---- one batch ----
+
+    def _encode_batch(self, sequences: TokenSequences, batch: list[int]) -> Entries:
+        try:
+            return compact(self.weights(sequences, batch))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise ModelError(
+                    f"a text of {len(sequences.ids[batch[0]])} tokens does not fit into the memory of {self.device}. "
+                    "Cut texts earlier (--max-length) or split them (--passage-tokens)."
+                ) from error
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        half = len(batch) // 2
+        _log.warning("out of memory: going on with batches of %d in place of %d texts", half, len(batch))
+        first, second = self._encode_batch(sequences, batch[:half]), self._encode_batch(sequences, batch[half:])
+        return Entries(
+            torch.cat([first.texts, second.texts + half]),
+            torch.cat([first.term_ids, second.term_ids]),
+            torch.cat([first.values, second.values]),
+        )
+
+    def _limits(self, batch_tokens: int) -> tuple[int, int]:
+        """Tokens and texts of a batch: what was asked for, within half of the memory that is free."""
+        config = self.model.config
+        width = int(getattr(config, "hidden_size", 0) or 768)
+        inner = int(getattr(config, "intermediate_size", 0) or 4 * width)
+        free = free_memory(self.device) // 2
+        a_token = 4 * (8 * width + 3 * inner + 2 * SLICE_TERMS)
+        if self._decoder is None:
+            a_token += 8 * len(self.terms)
+        a_text = 12 * len(self.terms)  # its row of weights, and what finding the entries above 0 takes
+        return max(1, min(batch_tokens, free // a_token)), max(1, min(512, free // a_text))
+
+    def _forward(self, input_ids: Tensor, attention: Tensor) -> Tensor:
+        output: Tensor = self.model(input_ids=input_ids, attention_mask=attention, **self._no_cache).logits
+        return output
+
+    def _pool(self, output: Tensor, mask: Tensor) -> Tensor:
+        pooling, activation = self.side.pooling, self.side.activation
+        if self._decoder is None:
+            return pool_logits(output, mask, pooling, activation)
+        if fused.is_usable(self.device):
+            starts = torch.zeros(len(mask) + 1, dtype=torch.int32, device=self.device)
+            starts[1:] = mask.sum(dim=1).cumsum(dim=0)
+            weight, bias = self._decoder.weight, self._decoder.bias
+            return fused.fused_pool(output[mask], starts, weight, bias, pooling, activation)
+        return project_and_pool(output, self._projections, mask, pooling, activation)
+
+    def _own_terms(self, ids: Sequence[Sequence[int]]) -> Tensor:
+        """1, or the checkpoint's factor, for the terms that a text holds; shape [texts, terms]."""
+        factors = self._factors
+        own = torch.zeros(len(ids), len(self.terms), device=self.device)
+        for row, each in enumerate(ids):
+            own[row, torch.tensor(each, device=self.device)] = 1
+        if factors is None:
+            own[:, self._special_ids] = 0
+            return own
+        return own * factors
+
+    # ---- once ----
+
+    @cached_property
+    def _no_cache(self) -> dict[str, bool]:
+        return {"use_cache": False} if self.side.is_causal else {}
+
+    @cached_property
+    def _special_ids(self) -> Tensor:
+        ids = sorted(i for i in self.tokenizer.all_special_ids if i < len(self.terms))
+        if self.side.own_terms and not self.side.drop_specials:
+            ids = [i for i in ids if i != self.tokenizer.unk_token_id]
+        return torch.tensor(ids, dtype=torch.int64, device=self.device)
+
+    def _read_factors(self) -> Tensor | None:
+        if self.side.own_terms_factors is None:
+            return None
+        factors = np.zeros(len(self.terms), np.float32)
+        found = read_tensor(self.side.own_terms_factors, 0)[: len(self.terms)]
+        factors[: len(found)] = found
+        return torch.from_numpy(factors).to(self.device)
+
+    def _detach_decoder(self, decoder: nn.Module) -> None:
+        path = next((name for name, module in self.model.named_modules() if module is decoder), "")
+        if not isinstance(decoder, nn.Linear) or not path:
+            _log.info("the decoder of this network is no linear layer, so its logits are held whole")
+            return
+        probe, mask = self._probe()
+        whole = self._weights_of(probe, mask)
+        owner = self.model.get_submodule(path.rpartition(".")[0])
+        setattr(owner, path.rpartition(".")[2], nn.Identity())
+        self._decoder = decoder
+        if self.device.type == "cpu":
+            self._projections = _projections(decoder, int8=False)
+        try:
+            fits = torch.allclose(self._weights_of(probe, mask), whole, atol=_TOLERANCE * max(1.0, float(whole.max())))
+        except RuntimeError:
+            fits = False
+        if not fits:
+            _log.info("the decoder is not the last layer of this network, so its logits are held whole")
+            setattr(owner, path.rpartition(".")[2], decoder)
+            self._decoder = None
+            return
+        if self.device.type == "cpu":
+            pack_linear_layers(self.model)
+            if self.dtype == "int8":
+                self._projections = _projections(decoder, int8=True)
+
+    def _probe(self) -> tuple[Tensor, Tensor]:
+        size = int(self.model.get_input_embeddings().weight.shape[0])
+        probe = (torch.arange(16, device=self.device).reshape(2, 8) * 37 + 5) % size
+        mask = torch.ones_like(probe)
+        mask[1, 6:] = 0
+        return probe, mask
+
+    @torch.inference_mode()
+    def _weights_of(self, probe: Tensor, mask: Tensor) -> Tensor:
+        return self._pool(self._forward(probe, mask), mask.bool())
+
+
+def _projections(decoder: nn.Linear, *, int8: bool) -> list[Projection]:
+    """The decoder in slices of the vocabulary."""
+    weight, bias = decoder.weight, decoder.bias
+    size = int(weight.shape[0])
+    return [
+        (start, stop, linear_map(weight[start:stop], None if bias is None else bias[start:stop], int8=int8))
+        for start in range(0, size, SLICE_TERMS)
+        for stop in [min(size, start + SLICE_TERMS)]
+    ]

@@ -1,0 +1,97 @@
+"""Dense rows of weights → entries above 0, combined over passages, pruned and quantized where they were computed.
+
+What leaves a GPU is an entry's text, term and impact: some hundred of them a text, not one number for each term of the
+vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from splade_lucene.encoder.pruning import Pruning
+from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights, compress_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from splade_lucene.quantizer import Quantizer, Side
+
+
+class Entries(NamedTuple):
+    """The terms of some texts.
+
+    Attributes:
+        texts: Which text each entry belongs to; shape [entries], int64.
+        term_ids: Its term; shape [entries], int64.
+        values: Its weight, above 0; shape [entries], float32.
+    """
+
+    texts: Tensor
+    term_ids: Tensor
+    values: Tensor
+
+
+def compact(weights: Tensor) -> Entries:
+    """The entries above 0 of dense rows, by text and term.
+
+    Args:
+        weights: Shape [texts, terms], float32.
+    """
+    texts, term_ids = weights.nonzero(as_tuple=True)
+    return Entries(texts, term_ids, weights[texts, term_ids])
+
+
+def combine(parts: Sequence[Entries], terms: int, device: torch.device) -> Entries:
+    """Joins entries of several batches, by text and term; where passages of a text share a term, the largest stays."""
+    if not parts:
+        nothing = torch.empty(0, dtype=torch.int64, device=device)
+        return Entries(nothing, nothing, nothing.float())
+    texts = torch.cat([part.texts for part in parts])
+    keys, order = torch.sort(texts * terms + torch.cat([part.term_ids for part in parts]))
+    values = torch.cat([part.values for part in parts])[order]
+    unique, places = torch.unique_consecutive(keys, return_inverse=True)
+    if len(unique) < len(keys):
+        values = torch.zeros(len(unique), device=device).scatter_reduce(0, places, values, "amax")
+    return Entries(unique // terms, unique % terms, values)
+
+
+def prune(entries: Entries, pruning: Pruning, texts: int) -> Entries:
+    """Keeps the entries that a pruning keeps."""
+    if pruning == Pruning():
+        return entries
+    order = torch.argsort(entries.values, descending=True, stable=True)
+    order = order[torch.argsort(entries.texts[order], stable=True)]
+    owners, values = entries.texts[order], entries.values[order].double()
+    counts = torch.bincount(owners, minlength=texts)
+    starts = counts.cumsum(0) - counts
+    kept = values >= pruning.min_weight
+    if pruning.max_ratio:
+        kept &= values > pruning.max_ratio * values[starts[owners]]
+    if pruning.top_terms:
+        kept &= torch.arange(len(order), device=order.device) - starts[owners] < pruning.top_terms
+    if pruning.kept_mass < 1:
+        before = values.cumsum(0) - values
+        mass = torch.zeros(texts, dtype=torch.float64, device=order.device).index_add_(0, owners, values)
+        kept &= before - before[starts[owners]] < pruning.kept_mass * mass[owners] * (1 - 1e-12)
+    chosen = torch.sort(order[kept]).values
+    return Entries(entries.texts[chosen], entries.term_ids[chosen], entries.values[chosen])
+
+
+def to_weights(entries: Entries, texts: int, terms: Sequence[str]) -> SparseWeights:
+    """The entries as compressed rows in this process's memory."""
+    owners, term_ids, values = (each.cpu().numpy() for each in entries)
+    return SparseWeights(compress_rows(owners, texts), term_ids.astype(np.int32), values, terms)
+
+
+def to_impacts(
+    entries: Entries, texts: int, terms: Sequence[str], quantizer: Quantizer, side: Side, min_impact: int = 1
+) -> SparseImpacts:
+    """The entries quantized where they lie; impacts below ``min_impact`` are left out."""
+    impacts = quantizer.quantize(entries.values, side)
+    kept = impacts >= max(1, min_impact)
+    owners, term_ids, values = (each[kept].cpu().numpy() for each in (entries.texts, entries.term_ids, impacts))
+    return SparseImpacts.from_entries(owners, term_ids, values, texts, terms)

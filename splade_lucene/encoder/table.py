@@ -1,0 +1,160 @@
+"""Queries without a network: a tokenizer and a table of weights. Neither torch nor transformers is imported.
+
+- SPLADE-doc: each token of the query weighs 1, special tokens are left out (arXiv 2109.10086, section 3.2).
+- OpenSearch's document-only models and sentence-transformers' SparseStaticEmbedding: each token has the weight that the
+  checkpoint's table gives it, however often it stands in the query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.encoder.layout import TableSide, read_json
+from splade_lucene.encoder.location import files_digest
+from splade_lucene.encoder.sparse import SparseWeights
+from splade_lucene.encoder.terms import escape_term
+from splade_lucene.errors import ModelError
+
+
+class TermTable:
+    """Encodes queries by looking their tokens up.
+
+    Args:
+        side: What the checkpoint says; see :mod:`splade_lucene.encoder.layout`.
+
+    Raises:
+        ModelError: The tokenizer or the table cannot be read.
+    """
+
+    def __init__(self, side: TableSide) -> None:
+        self.side = side
+        self._tokenizer: Any = _load_tokenizer(side.location.folder)
+        entries = self._tokenizer.get_vocab(with_added_tokens=True)
+        size = max(entries.values(), default=-1) + 1
+        self.terms = [f"[unnamed{term_id}]" for term_id in range(size)]
+        for entry, term_id in entries.items():
+            self.terms[term_id] = escape_term(entry)
+        self._weights = _read_weights(side.weights, side.missing, entries, size)
+        for term_id in self._no_terms():
+            self._weights[term_id] = 0
+        if side.max_length:
+            self._tokenizer.enable_truncation(side.max_length)
+
+    def _no_terms(self) -> list[int]:
+        """The special tokens that have no weight, even where a text spells them.
+
+        OpenSearch leaves all of them out; naver/splade keeps the one for unknown words; sentence-transformers leaves the
+        choice to the table.
+        """
+        if self.side.weights is not None and not self.side.drop_specials:
+            return []
+        added = self._tokenizer.get_added_tokens_decoder()
+        unknown = None if self.side.drop_specials else getattr(self._tokenizer.model, "unk_token", None)
+        return [term_id for term_id, token in added.items() if token.special and token.content != unknown]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over tokenizer and table."""
+        return files_digest([p for p in (self.side.location.folder / _TOKENIZER, self.side.weights) if p is not None])
+
+    def encode(self, texts: Sequence[str]) -> SparseWeights:
+        """Weights of some texts, a token's once however often it occurs."""
+        encodings = self._tokenizer.encode_batch([self.side.prefix + text for text in texts], add_special_tokens=False)
+        starts, term_ids, weights = [0], [], []
+        for encoding in encodings:
+            ids = np.unique(np.array(encoding.ids, dtype=np.int32))
+            ids = ids[self._weights[ids] > 0]
+            term_ids.append(ids)
+            weights.append(self._weights[ids])
+            starts.append(starts[-1] + len(ids))
+        return SparseWeights(
+            np.array(starts, np.int64), np.concatenate([np.empty(0, np.int32), *term_ids]),
+            np.concatenate([np.empty(0, np.float32), *weights]), self.terms,
+        )  # fmt: skip
+
+
+_TOKENIZER = "tokenizer.json"
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    path = folder / _TOKENIZER
+    try:
+        if path.is_file():
+            tokenizer = Tokenizer.from_file(str(path))
+        else:  # an older checkpoint, with the tokenizer's parts only
+            from transformers import AutoTokenizer
+
+            tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    except Exception as error:  # the tokenizers library raises bare exceptions
+        raise ModelError(f"{folder}: the tokenizer cannot be loaded ({error}). Copy the checkpoint again.") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _read_weights(path: Path | None, missing: float, entries: dict[str, int], size: int) -> NDArray[np.float32]:
+    """The weight of each term_id; shape [terms]."""
+    if path is None:
+        return np.ones(size, np.float32)
+    if path.suffix in (".safetensors", ".bin"):
+        return read_tensor(path, size)[:size]
+    table = read_json(path) if path.suffix == ".json" else _read_lines(path)
+    weights = np.full(size, missing, np.float32)
+    known = 0
+    for entry, weight in table.items():
+        if not isinstance(weight, int | float) or not np.isfinite(weight) or weight < 0:
+            raise ModelError(f"{path}: token {entry!r} has the weight {weight!r}; expected a number of at least 0.")
+        term_id = entries.get(entry)
+        if term_id is not None:
+            weights[term_id] = weight
+            known += 1
+    if not known:
+        raise ModelError(f"{path}: no token of the tokenizer has a weight. Copy the checkpoint again.")
+    return weights
+
+
+def _read_lines(path: Path) -> dict[str, float]:
+    """OpenSearch's ``query_token_weights.txt``: token, tab, weight."""
+    table = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        entry, tab, weight = line.rstrip("\r").rpartition("\t")
+        try:
+            if not tab:
+                raise ValueError("no tab between token and weight")
+            table[entry] = float(weight)
+        except ValueError as error:
+            raise ModelError(f"{path}:{number}: {error}. Copy the checkpoint again.") from None
+    return table
+
+
+def read_tensor(path: Path, size: int) -> NDArray[np.float32]:
+    """The one tensor of a SparseStaticEmbedding, without what is below 0; shape [at least ``size``].
+
+    Raises:
+        ModelError: It cannot be read, or has another shape.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors import safe_open
+
+            with safe_open(path, "numpy") as file:
+                tensor = file.get_tensor("weight")
+        else:
+            import torch
+
+            tensor = torch.load(path, map_location="cpu", weights_only=True)["weight"].float().numpy()
+    except Exception as error:  # each loader raises its own
+        raise ModelError(f"{path}: the weights cannot be read ({error}). Copy the checkpoint again.") from error
+    if tensor.ndim != 1 or len(tensor) < size:
+        raise ModelError(f"{path}: expected a weight for each of {size} tokens, got the shape {tensor.shape}.")
+    weights: NDArray[np.float32] = np.maximum(tensor.astype(np.float32), 0)
+    return weights
