@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Dtype = Literal["auto", "float32", "bfloat16"]
 QueryDtype = Literal["auto", "float32", "bfloat16", "int8"]
 
-_BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
+_BATCH_TOKENS = {"cpu": 1024, "cuda": 65536}
 
 
 class SpladeEncoder:

@@ -24,6 +24,7 @@ from splade_lucene.errors import ModelError
 
 _log = logging.getLogger(__name__)
 _TOLERANCE = 1e-3
+_FEW_TOKENS = 256  # a query is not worth asking how much memory is free
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.float32}
 
 
@@ -89,7 +90,8 @@ class Network:
         lengths = [len(ids) for ids in sequences.ids]
         owners = torch.tensor(sequences.owners, dtype=torch.int64, device=self.device)
         parts = []
-        for batch in batches_by_length(lengths, *self._limits(batch_tokens)):
+        limits = self._limits(batch_tokens) if sum(lengths) > _FEW_TOKENS else (batch_tokens, len(lengths))
+        for batch in batches_by_length(lengths, *limits):
             entries = self._encode_batch(sequences, batch)
             rows = owners[torch.tensor(batch, dtype=torch.int64, device=self.device)]
             parts.append(Entries(rows[entries.texts], entries.term_ids, entries.values))

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from splade_lucene.encoder.layout import Activation, Pooling
 
-SLICE_TERMS = 2048
-"""Terms projected at a time: with some thousand tokens, the logits stay in a processor's cache until they are pooled."""
+SLICE_TERMS = 4096
+"""Terms projected at a time: with a thousand tokens, the logits stay in a processor's cache until they are pooled."""
 
 Projection = tuple[int, int, "Callable[[Tensor], Tensor]"]
 """First term, term behind the last, and the linear map from hidden states to their logits."""
