@@ -148,7 +148,8 @@ def encode_corpus(
     """
     job = Job(str(source), Path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad)
     journal = Journal(job.output, shard.suffix)
-    encoder.settle_dtype(journal.settings.get("dtype", ""))
+    if journal.settings or not overwrite:
+        encoder.settle_dtype(journal.dtype)
     settings = _settings(job, encoder)
     done = journal.start(settings, overwrite=overwrite)
     if done is not None:

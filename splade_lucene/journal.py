@@ -60,6 +60,14 @@ class Journal:
         if self._path.exists():
             self._read()
 
+    @property
+    def dtype(self) -> str:
+        """What the encoding in the folder, finished or not, was computed in; empty if there is none."""
+        if self.settings:
+            return str(self.settings.get("dtype", ""))
+        manifest = read_manifest(self.manifest_path)
+        return manifest.dtype if manifest else ""
+
     def start(self, settings: dict[str, Any], *, overwrite: bool) -> Manifest | None:
         """Gets ready to encode.
 
@@ -79,23 +87,23 @@ class Journal:
         if manifest is not None and manifest.encoding == digest and not self.settings:
             if all(self._is_there(part["name"], part["sha256"]) for part in manifest.parts):
                 return manifest
-            overwrite = True  # a part was lost or damaged since: encode anew
+            self.parts = {}  # a part was lost or damaged since: encode anew
         elif self.settings == settings:
             self.parts = {n: part for n, part in self.parts.items() if self._is_there(part.name, part.sha256)}
-            self._rewrite(settings)
-            return None
-        difference = _difference(self.settings or (manifest.encoded_with if manifest else {}), settings)
-        if (manifest is not None or self.settings or written) and not overwrite:
+        elif (manifest is not None or self.settings or written) and not overwrite:
+            difference = _difference(self.settings or (manifest.encoded_with if manifest else {}), settings)
             raise InputError(
                 f"this folder holds documents encoded with other settings, or of another corpus{difference}",
                 path=self.folder, remedy="Name another folder, or pass --overwrite to encode anew",
             )  # fmt: skip
-        if manifest is not None:
-            self.manifest_path.unlink()
+        else:
+            self.parts = {}
+        self._rewrite(settings)  # before anything is deleted: cut off behind this, the same command goes on
+        self.manifest_path.unlink(missing_ok=True)
+        known = {part.name for part in self.parts.values()}
         for path in written:
-            path.unlink()
-        self.parts = {}
-        self._rewrite(settings)
+            if path.name not in known:
+                path.unlink()
         return None
 
     def add(self, part: Part) -> None:
@@ -148,14 +156,17 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         return ""
     before, now = ({**each, **each.get("choices", {}), **each.get("pruning", {})} for each in (old, new))
     keys = [key for key in {**now, **before} if key not in ("choices", "pruning") and before.get(key) != now.get(key)]
-    pairs = {key: (before.get(key), now.get(key)) for key in keys}
-    shown = [f"{key} was {_short(pairs[key][0])}, is {_short(pairs[key][1])}" for key in keys[:3]]
+    shown = ["{} was {}, is {}".format(key, *_short(before.get(key), now.get(key))) for key in keys[:3]]
     return f" ({'; '.join(shown)}{' …' if len(keys) > 3 else ''})"
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "…"
+def _short(old: Any, new: Any) -> list[str]:
+    """Two values, long ones from shortly before the place where they differ."""
+    texts = [json.dumps(value, ensure_ascii=False) for value in (old, new)]
+    equal = next((i for i, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
+    start = max(0, equal - 20) if max(map(len, texts)) > 60 else 0
+    cut = [("…" if start else "") + text[start:] for text in texts]
+    return [text if len(text) <= 60 else text[:57] + "…" for text in cut]
 
 
 def settings_digest(settings: dict[str, Any]) -> str:

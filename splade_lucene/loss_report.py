@@ -176,7 +176,8 @@ def _matrix(rows: Any, divisor: float) -> csr_matrix:
     from scipy.sparse import csr_matrix
 
     matrix = csr_matrix(
-        (rows.values.astype(np.float64) / divisor, rows.term_ids, rows.starts), shape=(len(rows), len(rows.terms))
+        (rows.values.astype(np.float64) / divisor, rows.term_ids.copy(), rows.starts),
+        shape=(len(rows), len(rows.terms)),
     )
     matrix.sort_indices()
     return matrix

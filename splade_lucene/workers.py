@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from queue import Empty
 from typing import TYPE_CHECKING, Any
@@ -51,10 +53,9 @@ def encode_on_devices(
         )
         for number, device in enumerate(devices)
     ]
-    for worker in workers:
-        worker.start()
     working = len(workers)
     try:
+        _start(workers)
         while working:
             try:
                 kind, content = messages.get(timeout=_PATIENCE)
@@ -73,8 +74,19 @@ def encode_on_devices(
                 working -= 1
     finally:
         for worker in workers:
-            worker.terminate()
-            worker.join()
+            if worker.pid is not None:
+                worker.terminate()
+                worker.join()
+
+
+def _start(workers: Sequence[Any]) -> None:
+    """Starts processes that Ctrl-C does not reach: it is for this one, which ends them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        for worker in workers:
+            worker.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def _check_alive(workers: Sequence[Any], devices: Sequence[str]) -> None:
@@ -92,19 +104,13 @@ def _work(job: Job, settings: dict[str, Any], finished: set[int], share: tuple[i
     from splade_lucene.encoder import SpladeEncoder
     from splade_lucene.encoding import encode_parts
 
-    parent = multiprocessing.parent_process()
-
-    def tell(part: Part) -> None:
-        messages.put(("part", part))
-        if parent is not None and not parent.is_alive():
-            raise SpladeLuceneError("the process that started this one is gone")
-
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if settings["device"] == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // share[1]))
     try:
         on_problem = (lambda problem: messages.put(("problem", problem))) if share[0] == 0 else None
         encode_parts(
-            job, SpladeEncoder(**settings), finished, tell, on_problem,
+            job, SpladeEncoder(**settings), finished, lambda part: messages.put(("part", part)), on_problem,
             lambda documents, tokens: messages.put(("progress", (documents, tokens))), share,
         )  # fmt: skip
         messages.put(("done", None))
@@ -112,3 +118,11 @@ def _work(job: Job, settings: dict[str, Any], finished: set[int], share: tuple[i
         messages.put(("error", error))
     except Exception as error:  # a defect: the parent is to see it, with its class
         messages.put(("error", SpladeLuceneError(f"{type(error).__name__} on {settings['device']}: {error}")))
+
+
+def _end_with_parent() -> None:
+    """Ends this process, in the middle of whatever it does, once the one that started it is gone (kill -9)."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

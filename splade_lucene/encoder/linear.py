@@ -8,11 +8,14 @@ fast, and large batches gain about a tenth. ``torch.compile`` does the same behi
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from splade_lucene.errors import ModelError
 
 _log = logging.getLogger(__name__)
 _BATCH_HINT = 1024
@@ -43,6 +46,9 @@ class Int8Linear(nn.Module):
     Args:
         weight: Shape [outputs, inputs], float32.
         bias: Shape [outputs], or None.
+
+    Raises:
+        ModelError: There are no such products here.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -50,8 +56,14 @@ class Int8Linear(nn.Module):
         weight = weight.detach().float()
         scales = (weight.abs().amax(dim=1) / 127).clamp_min(1e-12)
         zeros = torch.zeros(len(scales), dtype=torch.int64)
-        quantized = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
-        self._packed = torch.ops.quantized.linear_prepack(quantized, None if bias is None else bias.detach().float())
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # deprecated, and nothing else is as fast
+                quantized = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
+                packed = torch.ops.quantized.linear_prepack(quantized, None if bias is None else bias.detach().float())
+        except (AttributeError, RuntimeError, NotImplementedError) as error:
+            raise ModelError("this PyTorch has no int8 products on this device. Use float32 or bfloat16.") from error
+        self._packed = packed
 
     def forward(self, rows: Tensor) -> Tensor:
         """Shape [..., inputs] → [..., outputs], float32."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from splade_lucene.encoder import fused
 from splade_lucene.encoder.batching import Sequencer, TokenSequences, batches_by_length, pad
 from splade_lucene.encoder.checkpoint import load_network, load_tokenizer, vocabulary_terms
 from splade_lucene.encoder.layout import NetworkSide
@@ -25,6 +25,7 @@ from splade_lucene.errors import ModelError
 _log = logging.getLogger(__name__)
 _TOLERANCE = 1e-3
 _FEW_TOKENS = 256  # a query is not worth asking how much memory is free
+_FEW_ROWS = 32
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.float32}
 
 
@@ -48,6 +49,8 @@ class Network:
     """
 
     def __init__(self, side: NetworkSide, *, dtype: str, device: torch.device, trust_remote_code: bool = False) -> None:
+        if dtype == "int8" and device.type != "cpu":
+            raise ModelError("int8 is for processors. Use bfloat16 on a GPU.")
         self.side, self.dtype, self.device = side, dtype, device
         self.tokenizer = load_tokenizer(side.location.folder, trust_remote_code=trust_remote_code)
         model: Any = load_network(side, dtype=DTYPES.get(dtype), device=device, trust_remote_code=trust_remote_code)
@@ -58,7 +61,7 @@ class Network:
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.terms = vocabulary_terms(self.tokenizer, int(decoder.weight.shape[0]))
         self._decoder: nn.Linear | None = None
-        self._projections: list[Projection] = []
+        self._is_int8 = False  # until the decoder is known to be the last layer
         self._detach_decoder(decoder)
         self._factors = self._read_factors()
 
@@ -157,12 +160,15 @@ class Network:
         pooling, activation = self.side.pooling, self.side.activation
         if self._decoder is None:
             return pool_logits(output, mask, pooling, activation)
-        if fused.is_usable(self.device):
+        if self._is_fused:
+            from splade_lucene.encoder import fused
+
             starts = torch.zeros(len(mask) + 1, dtype=torch.int32, device=self.device)
             starts[1:] = mask.sum(dim=1).cumsum(dim=0)
             weight, bias = self._decoder.weight, self._decoder.bias
             return fused.fused_pool(output[mask], starts, weight, bias, pooling, activation)
-        return project_and_pool(output, self._projections, mask, pooling, activation)
+        projections = self._whole_decoder if mask.numel() <= _FEW_ROWS else self._sliced_decoder
+        return project_and_pool(output, projections, mask, pooling, activation)
 
     def _own_terms(self, ids: Sequence[Sequence[int]]) -> Tensor:
         """1, or the checkpoint's factor, for the terms that a text holds; shape [texts, terms]."""
@@ -176,6 +182,38 @@ class Network:
         return own * factors
 
     # ---- once ----
+
+    @cached_property
+    def _is_fused(self) -> bool:
+        """Whether projection and pooling are one kernel: on a GPU, and in the interpreter that tests it."""
+        if self.device.type != "cuda" and "TRITON_INTERPRET" not in os.environ:
+            return False
+        from splade_lucene.encoder import fused
+
+        return fused.is_usable(self.device)
+
+    @cached_property
+    def _sliced_decoder(self) -> list[Projection]:
+        return self._project_by(SLICE_TERMS)
+
+    @cached_property
+    def _whole_decoder(self) -> list[Projection]:
+        """For one query, a single product is faster than slices."""
+        return self._project_by(len(self.terms))
+
+    def _project_by(self, step: int) -> list[Projection]:
+        if self._decoder is None:
+            return []
+        weight, bias, size = self._decoder.weight, self._decoder.bias, len(self.terms)
+        return [
+            (
+                start,
+                stop,
+                linear_map(weight[start:stop], None if bias is None else bias[start:stop], int8=self._is_int8),
+            )
+            for start in range(0, size, step)
+            for stop in [min(size, start + step)]
+        ]
 
     @cached_property
     def _no_cache(self) -> dict[str, bool]:
@@ -206,8 +244,6 @@ class Network:
         owner = self.model.get_submodule(path.rpartition(".")[0])
         setattr(owner, path.rpartition(".")[2], nn.Identity())
         self._decoder = decoder
-        if self.device.type == "cpu":
-            self._projections = _projections(decoder, int8=False)
         try:
             fits = torch.allclose(self._weights_of(probe, mask), whole, atol=_TOLERANCE * max(1.0, float(whole.max())))
         except RuntimeError:
@@ -219,8 +255,9 @@ class Network:
             return
         if self.device.type == "cpu":
             pack_linear_layers(self.model)
-            if self.dtype == "int8":
-                self._projections = _projections(decoder, int8=True)
+        if self.dtype == "int8":
+            self._is_int8 = True
+            del self._whole_decoder  # that of the probe
 
     def _probe(self) -> tuple[Tensor, Tensor]:
         size = int(self.model.get_input_embeddings().weight.shape[0])
@@ -232,14 +269,3 @@ class Network:
     @torch.inference_mode()
     def _weights_of(self, probe: Tensor, mask: Tensor) -> Tensor:
         return self._pool(self._forward(probe, mask), mask.bool())
-
-
-def _projections(decoder: nn.Linear, *, int8: bool) -> list[Projection]:
-    """The decoder in slices of the vocabulary."""
-    weight, bias = decoder.weight, decoder.bias
-    size = int(weight.shape[0])
-    return [
-        (start, stop, linear_map(weight[start:stop], None if bias is None else bias[start:stop], int8=int8))
-        for start in range(0, size, SLICE_TERMS)
-        for stop in [min(size, start + SLICE_TERMS)]
-    ]

@@ -1,0 +1,616 @@
+"""However and wherever an encoding is cut off, the same command goes on, and writes what an undisturbed run writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, child_environment, run_python
+from test_encoder import tiny_checkpoint
+
+from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus, encoding, read_pseudo_documents, workers
+from splade_lucene.corpus import read_corpus
+from splade_lucene.encoder import precision
+from splade_lucene.encoding import Shard
+from splade_lucene.errors import CorpusError, InputError, SpladeLuceneError
+from splade_lucene.journal import Part, settings_digest
+from splade_lucene.manifest import read_folder_manifest, read_manifest
+
+RULE = Quantizer.named("naver")
+MANIFEST, JOURNAL = "splade-lucene.manifest", "splade-lucene.journal"
+SEED = 20261123
+KILLS = 20
+WORDS = ["cat", "dog", "bird", "fish", "horse", "cow", "sheep", "goat", "mouse", "rat", "heart", "blood", "sugar"]
+
+
+def write_corpus(path: Path, documents: int) -> Path:
+    """Texts of 1 to 30 words, some blank."""
+    source = random.Random(documents)
+    texts = (" ".join(source.choices(WORDS, k=source.randint(1, 30))) for _ in range(documents))
+    path.write_text("".join(f"d{i}\t{text if i % 17 else ''}\n" for i, text in enumerate(texts)))
+    return path
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def finished_parts(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("part*.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert")
+
+
+@pytest.fixture(scope="module")
+def tiny(model) -> SpladeEncoder:
+    return SpladeEncoder(model, device="cpu", dtype="float32")
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch):
+    monkeypatch.setattr(encoding, "PART_DOCUMENTS", 10)
+
+
+@pytest.fixture
+def corpus(tmp_path) -> Path:
+    return write_corpus(tmp_path / "corpus.tsv", 45)
+
+
+# ---- kill -9 ----
+
+
+def kill_and_resume(work: str, model: str) -> None:
+    """Runs in a process of its own, which computes nothing itself so that its forks are sound; prints what it saw."""
+    torch.set_num_threads(1)
+    encoding.PART_DOCUMENTS = 10
+    folder = Path(work)
+    encoder = SpladeEncoder(model, device="cpu", dtype="float32")
+    encoder.load("document")
+    print(json.dumps({"random": random_kills(folder, encoder), "everywhere": kills_everywhere(folder, encoder)}))
+
+
+def forked(task: Callable[[], object]) -> int:
+    """Starts a task in a copy of this process."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            task()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return pid
+
+
+def done(pid: int) -> int:
+    """Waits for a process; minus the signal that ended it, else its exit code."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def random_kills(folder: Path, encoder: SpladeEncoder) -> dict[str, object]:
+    corpus = write_corpus(folder / "many.tsv", 600)
+    source = random.Random(SEED)
+    print(f"seed {SEED}", file=sys.stderr)
+
+    def encode(name: str) -> int:
+        pruning = Pruning(min_weight=0.6)
+        return forked(lambda: encode_corpus(corpus, folder / name, encoder, RULE, pruning=pruning))
+
+    assert done(encode("undisturbed")) == 0
+    start = time.monotonic()
+    assert done(encode("timed")) == 0
+    whole = time.monotonic() - start
+    expected, output = files(folder / "undisturbed"), folder / "killed"
+    killed_after, codes, complete = [], [], []
+    while len(killed_after) < KILLS:
+        pid = encode("killed")
+        time.sleep(source.uniform(0, whole / 6))
+        os.kill(pid, signal.SIGKILL)
+        code = done(pid)
+        if code == 0 or ((output / MANIFEST).exists() and not (output / JOURNAL).exists()):
+            complete.append(files(output) == expected)  # it was done before the signal came: once more
+            shutil.rmtree(output)
+            continue
+        codes.append(code)
+        killed_after.append(len(finished_parts(output)) if output.exists() else 0)
+    assert done(encode("killed")) == 0
+    complete.append(files(output) == expected)
+    empty = json.loads(expected[MANIFEST])["empty"]
+    return {"codes": codes, "after": killed_after, "equal": complete, "names": sorted(expected), "empty": len(empty)}
+
+
+def kills_everywhere(folder: Path, encoder: SpladeEncoder) -> dict[str, list[list[object]]]:
+    """Kills right before the first touch of the output folder, before the second, and so on, from three beginnings."""
+    corpus = write_corpus(folder / "few.tsv", 20)
+
+    def encode(output: Path, touch: int = 0, **options) -> int:
+        def task() -> None:
+            if touch:
+                sys.addaudithook(killer(output, touch))
+            encode_corpus(corpus, output, encoder, RULE, **options)
+
+        return done(forked(task))
+
+    expected_folder, other, damaged = folder / "expected", folder / "other", folder / "damaged"
+    assert encode(expected_folder) == 0
+    assert encode(other, pruning=Pruning(top_terms=3), gzip=True) == 0
+    shutil.copytree(expected_folder, damaged)
+    (damaged / "part-00000.jsonl").write_bytes((damaged / "part-00000.jsonl").read_bytes()[:-100])
+    expected = files(expected_folder)
+    seen: dict[str, list[list[object]]] = {}
+    for beginning, options in ((folder / "nothing", {}), (other, {"overwrite": True}), (damaged, {})):
+        seen[beginning.name] = []
+        for touch in range(1, 100):
+            output = folder / f"{beginning.name}-{touch}"
+            if beginning.exists():
+                shutil.copytree(beginning, output)
+            if encode(output, touch, **options) == 0:
+                break
+            code = encode(output, **options)
+            seen[beginning.name].append([touch, code, files(output) == expected])
+    return seen
+
+
+def killer(folder: Path, touch: int) -> Callable[[str, tuple[object, ...]], None]:
+    """An audit hook that kills this process when a file in a folder is opened, renamed or deleted for the touch-th time."""
+    count = 0
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal count
+        if event in ("open", "os.rename", "os.remove", "os.mkdir") and str(arguments[0]).startswith(str(folder)):
+            count += 1
+            if count == touch:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return hook
+
+
+@pytest.fixture(scope="module")
+def killed(model, tmp_path_factory) -> dict[str, dict[str, object]]:
+    work = tmp_path_factory.mktemp("kills")
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\nimport test_resuming\n"
+    finished = run_python(
+        code + f"test_resuming.kill_and_resume({str(work)!r}, {str(model)!r})",
+        OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false",
+    )  # fmt: skip
+    print(finished.stderr)
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout)
+
+
+@pytest.mark.slow
+def test_twenty_random_kills_leave_the_bytes_of_an_undisturbed_run(killed):
+    seen = killed["random"]
+    print(f"seed {SEED}; parts that were there at each kill: {seen['after']}")
+    assert seen["codes"] == [-signal.SIGKILL] * KILLS
+    assert max(seen["after"]) <= 60
+    assert len(set(seen["after"])) >= 5  # they hit early and late
+    assert sum(0 < parts < 60 for parts in seen["after"]) >= 15  # in the middle of the encoding
+    assert all(seen["equal"])
+    assert seen["names"] == [f"part-{i:05d}.jsonl" for i in range(60)] + [MANIFEST]
+    assert seen["empty"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beginning", ["nothing", "other", "damaged"])
+def test_a_kill_before_any_touch_of_the_disk_is_gone_on_from_by_the_same_command(killed, beginning):
+    """From an empty folder, over an encoding with other settings, and over one of which a part was damaged."""
+    seen = killed["everywhere"][beginning]
+    assert len(seen) >= 10
+    assert [(code, equal) for _, code, equal in seen] == [(0, True)] * len(seen), seen
+
+
+SEVERAL_DEVICES = """
+import os, sys, time
+from pathlib import Path
+from splade_lucene import Quantizer, SpladeEncoder, encode_corpus, encoding
+
+model, corpus, output = sys.argv[1:]
+encoding.PART_DOCUMENTS = 10  # each process imports this file
+Path(output + f".{os.getpid()}.pid").touch()
+encode_impacts, calls = SpladeEncoder.encode_impacts, []
+
+def slow(*given, **options):
+    calls.append(1)
+    if len(calls) > 2:
+        time.sleep(100)  # a part that takes its time
+    return encode_impacts(*given, **options)
+
+SpladeEncoder.encode_impacts = slow
+if __name__ == "__main__":
+    encoder = SpladeEncoder(model, device="cpu", dtype="float32")
+    encode_corpus(corpus, output, encoder, Quantizer.named("naver"), devices=("cpu", "cpu"))
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_with_their_killed_parent_and_one_process_goes_on_from_them(model, tmp_path):
+    corpus = write_corpus(tmp_path / "corpus.tsv", 100)
+    script, output = tmp_path / "several.py", tmp_path / "out"
+    script.write_text(SEVERAL_DEVICES)
+    parent = subprocess.Popen([sys.executable, str(script), str(model), str(corpus), str(output)],
+                              stderr=subprocess.PIPE, text=True, env=child_environment())  # fmt: skip
+    try:
+        wait_for(lambda: parent.poll() is not None or len(journaled(output)) == 4, 120)
+        assert parent.poll() is None, parent.stderr.read()
+    finally:
+        parent.kill()
+        parent.wait()
+    pids = {int(path.suffixes[-2][1:]) for path in tmp_path.glob("out.*.pid")} - {parent.pid}
+    assert len(pids) == 2
+    wait_for(lambda: not any(is_running(pid) for pid in pids), 5)
+    assert journaled(output) == [0, 1, 2, 3]
+    assert not (output / MANIFEST).exists()
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))  # as each of the two had
+        encoder = SpladeEncoder(model, device="cpu", dtype="float32")
+        encode_corpus(corpus, output, encoder, RULE)
+        encode_corpus(corpus, tmp_path / "alone", encoder, RULE)
+    finally:
+        torch.set_num_threads(threads)
+    assert files(output) == files(tmp_path / "alone")
+
+
+def journaled(folder: Path) -> list[int]:
+    """Numbers of the parts that a journal knows."""
+    path = folder / JOURNAL
+    return sorted(json.loads(line)["number"] for line in path.read_text().splitlines()[1:]) if path.exists() else []
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()  # nobody may have waited for it
+    except OSError:
+        return False
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+# ---- what is found on the disk ----
+
+
+@pytest.fixture
+def calls(tiny, monkeypatch) -> list[int]:
+    """The number of texts of each part that was encoded. The fourth is interrupted."""
+    seen: list[int] = []
+    original = tiny.encode_impacts
+
+    def interrupted(sequences, *rest, **options):
+        seen.append(sequences.texts)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return original(sequences, *rest, **options)
+
+    monkeypatch.setattr(tiny, "encode_impacts", interrupted)
+    return seen
+
+
+@pytest.fixture
+def undisturbed(tiny, corpus, tmp_path) -> dict[str, bytes]:
+    encode_corpus(corpus, tmp_path / "undisturbed", tiny, RULE)
+    return files(tmp_path / "undisturbed")
+
+
+@pytest.fixture
+def interrupted(tiny, corpus, tmp_path, undisturbed, calls) -> Path:
+    """A folder with the first three of five parts."""
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    assert journaled(tmp_path / "out") == [0, 1, 2]
+    calls += [0]
+    return tmp_path / "out"
+
+
+def damage(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    if how == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "emptied":
+        path.write_bytes(b"")
+    elif how == "extended":
+        path.write_bytes(content + b"{}\n")
+    elif how == "one bit":
+        path.write_bytes(content[:70] + bytes([content[70] ^ 1]) + content[71:])
+    elif how == "deleted":
+        path.unlink()
+
+
+@pytest.mark.parametrize("how", ["truncated", "emptied", "extended", "one bit", "deleted"])
+def test_a_part_damaged_since_the_journal_noted_it_is_encoded_again(tiny, corpus, interrupted, undisturbed, calls, how):
+    damage(interrupted / "part-00001.jsonl", how)
+    calls.clear()
+    calls += [0] * 4
+    encode_corpus(corpus, interrupted, tiny, RULE)
+    assert calls[4:] == [10, 10, 5]  # the damaged one and the two that were missing
+    assert files(interrupted) == undisturbed
+
+
+def test_files_that_the_journal_does_not_know_are_replaced_or_deleted(tiny, corpus, interrupted, undisturbed):
+    for name in ("part-00003.jsonl", "part-00009.jsonl", "part-00001.jsonl.gz", "part-00003.jsonl.partial"):
+        (interrupted / name).write_text('{"id": "stray", "contents": "", "vector": {"cat": 1}}\n')
+    encode_corpus(corpus, interrupted, tiny, RULE)
+    assert files(interrupted) == undisturbed
+
+
+def test_a_journal_torn_anywhere_is_read_up_to_there(tiny, corpus, interrupted, undisturbed, tmp_path):
+    journal = (interrupted / JOURNAL).read_bytes()
+    ends = [place.end() for place in re.finditer(b"\n", journal)]
+    source = random.Random(SEED)
+    for cut in sorted({*ends, *(end + 1 for end in ends[:-1]), *source.sample(range(ends[0], len(journal)), 8)}):
+        folder = tmp_path / f"cut-{cut}"
+        shutil.copytree(interrupted, folder)
+        (folder / JOURNAL).write_bytes(journal[:cut])
+        encode_corpus(corpus, folder, tiny, RULE)
+        assert files(folder) == undisturbed, cut
+
+
+def test_nonsense_in_the_journal_is_read_up_to_there(tiny, corpus, interrupted, undisturbed, tmp_path):
+    lines = (interrupted / JOURNAL).read_text().splitlines(keepends=True)
+    for number, nonsense in enumerate(("null\n", "{}\n", "[1]\n", '{"number": 1}\n', "\x00\x00\n", "\ufffd\n", "3\n")):
+        folder = tmp_path / f"nonsense-{number}"
+        shutil.copytree(interrupted, folder)
+        (folder / JOURNAL).write_text("".join([lines[0], lines[1], nonsense, *lines[2:]]))
+        encode_corpus(corpus, folder, tiny, RULE)
+        assert files(folder) == undisturbed, nonsense
+
+
+def test_a_finished_folder_is_not_touched_again(tiny, corpus, interrupted, undisturbed, monkeypatch):
+    encode_corpus(corpus, interrupted, tiny, RULE)
+    times = {path: path.stat().st_mtime_ns for path in [interrupted, *interrupted.iterdir()]}
+    monkeypatch.setattr(tiny, "encode_impacts", None)
+    for overwrite in (False, True):
+        manifest = encode_corpus(corpus, interrupted, tiny, RULE, overwrite=overwrite)
+        assert manifest == read_folder_manifest(interrupted) or manifest.documents == 45 - len(manifest.empty)
+    assert {path: path.stat().st_mtime_ns for path in [interrupted, *interrupted.iterdir()]} == times
+
+
+def test_the_manifest_tells_count_checksum_and_settings_of_the_parts(tiny, corpus, tmp_path, undisturbed):
+    import hashlib
+
+    manifest = read_manifest(tmp_path / "undisturbed" / MANIFEST)
+    for number, part in enumerate(manifest.parts):
+        content = undisturbed[part["name"]]
+        assert part == {
+            "name": f"part-{number:05d}.jsonl",
+            "documents": 10 if number < 4 else 5,
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+    assert manifest.documents == sum(content.count(b"\n") for name, content in undisturbed.items() if name != MANIFEST)
+    assert manifest.encoding == settings_digest(manifest.encoded_with)
+
+
+# ---- other settings, another corpus ----
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pruning": Pruning(top_terms=3)}, "(top_terms was 0, is 3)"),
+        (
+            {"pruning": Pruning(min_weight=0.5, kept_mass=0.9)},
+            "(min_weight was 0.0, is 0.5; kept_mass was 1.0, is 0.9)",
+        ),
+        ({"min_impact": 2}, "(min_impact was 1, is 2)"),
+        ({"gzip": True}, "(gzip was false, is true)"),
+        ({"skip_bad": True}, "(skip_bad was false, is true)"),
+        ({"quantizer": Quantizer.named("naver", 50)}, '"document": {"multiplier": 50.0, "divisor"'),
+    ],
+)
+@pytest.mark.parametrize("state", ["interrupted", "finished"])
+def test_other_options_are_refused_by_name(tiny, corpus, interrupted, undisturbed, tmp_path, state, options, message):
+    folder = interrupted if state == "interrupted" else tmp_path / "undisturbed"
+    before = files(folder)
+    rule = options.pop("quantizer", RULE) if "quantizer" in options else RULE
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        encode_corpus(corpus, folder, tiny, rule, **options)
+    assert str(caught.value).endswith("Name another folder, or pass --overwrite to encode anew")
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_length": 20}, "max_length was 64, is 20"),
+        ({"batch_tokens": 100}, "batch_tokens was 2048, is 100"),
+        ({"pooling": "sum"}, 'pooling was "max", is "sum"'),
+        ({"document_prefix": "text: "}, 'document_prefix was "", is "text: "'),
+        ({"passage_tokens": 20, "passage_overlap": 4}, "passages was [0, 0], is [20, 4]"),
+        ({"dtype": "bfloat16"}, 'dtype was "float32", is "bfloat16"'),
+    ],
+)
+def test_another_use_of_the_model_is_refused_by_name(model, corpus, interrupted, options, message):
+    before = files(interrupted)
+    with pytest.raises(InputError, match=re.escape(message)):
+        encode_corpus(corpus, interrupted, SpladeEncoder(model, device="cpu", **{"dtype": "float32", **options}), RULE)
+    assert files(interrupted) == before
+
+
+def test_another_model_under_the_same_name_is_refused(model, corpus, tmp_path):
+    shutil.copytree(model, tmp_path / "model")
+
+    def encoder() -> SpladeEncoder:
+        return SpladeEncoder(tmp_path / "model", device="cpu", dtype="float32")
+
+    encode_corpus(corpus, tmp_path / "out", encoder(), RULE)
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(tmp_path / "model/model.safetensors")
+    save_file({name: each * 1.5 for name, each in weights.items()}, tmp_path / "model/model.safetensors")
+    with pytest.raises(InputError, match=r'\(model_digest was "[0-9a-f]{8,}…, is "[0-9a-f]{8,}…\)'):
+        encode_corpus(corpus, tmp_path / "out", encoder(), RULE)
+
+
+def test_a_changed_corpus_is_refused_with_what_changed(tiny, corpus, interrupted):
+    before, size = files(interrupted), corpus.stat().st_size
+    with corpus.open("a") as file:
+        file.write("late\tone more\n")
+    with pytest.raises(InputError, match=rf'corpus was "…\S*\.tsv {size} \d+", is "…\S*\.tsv {size + 14} \d+"'):
+        encode_corpus(corpus, interrupted, tiny, RULE)
+    assert files(interrupted) == before
+
+
+def test_overwriting_leaves_nothing_of_what_was_there(tiny, corpus, interrupted, tmp_path):
+    corpus.write_text("".join(f"n{i}\tcat {i}\n" for i in range(12)))
+    manifest = encode_corpus(corpus, interrupted, tiny, RULE, overwrite=True)
+    assert manifest.documents == 12
+    assert sorted(files(interrupted)) == ["part-00000.jsonl", "part-00001.jsonl", MANIFEST]
+    assert [each.docid for each in read_pseudo_documents(interrupted)] == [f"n{i}" for i in range(12)]
+
+
+# ---- shards ----
+
+
+@pytest.mark.parametrize("count", [2, 3, 50])
+def test_the_union_of_shards_is_the_whole(tiny, corpus, tmp_path, undisturbed, count):
+    whole = {each.docid: each for each in read_pseudo_documents(tmp_path / "undisturbed")}
+    order = [document.docid for document in read_corpus(corpus)]
+    for number in range(1, count + 1):
+        encode_corpus(corpus, tmp_path / "shards", tiny, RULE, shard=Shard(number, count))
+        names = sorted(path.name for path in (tmp_path / "shards").glob(f"part-{number}of{count}-*.jsonl"))
+        docids = [each.docid for name in names for each in read_pseudo_documents(tmp_path / "shards" / name)]
+        assert docids == [docid for docid in order[number - 1 :: count] if docid in whole]
+    sharded = {each.docid: each for each in read_pseudo_documents(tmp_path / "shards")}
+    assert {docid: each.contents for docid, each in sharded.items()} == {d: each.contents for d, each in whole.items()}
+    weights = tiny.encode_documents([each.contents for each in whole.values()])
+    different = total = 0
+    for number, (docid, each) in enumerate(whole.items()):
+        other, exact = sharded[docid].vector, weights[number]
+        total += len(each.vector)
+        for term in each.vector.keys() | other.keys():
+            if each.vector.get(term, 0) != other.get(term, 0):
+                different += 1
+                assert abs(each.vector.get(term, 0) - other.get(term, 0)) == 1
+                assert 100 * exact.get(term, 0.005) % 1 == pytest.approx(0.5, abs=1e-3), (docid, term)
+    assert total > 3000
+    assert different <= total / 10_000
+    assert read_folder_manifest(tmp_path / "shards").documents == len(whole)
+
+
+# ---- precision ----
+
+
+@pytest.mark.parametrize(("first", "second"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_an_encoding_begun_in_one_precision_goes_on_in_it(model, corpus, tmp_path, monkeypatch, first, second):
+    encode_corpus(corpus, tmp_path / "expected", SpladeEncoder(model, device="cpu", dtype=first), RULE)
+    monkeypatch.setattr(precision, "native_dtype", lambda _: first)
+    encoder = SpladeEncoder(model, device="cpu")
+    original, seen = encoder.encode_impacts, []
+
+    def interrupted(*given, **options):
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return original(*given, **options)
+
+    monkeypatch.setattr(encoder, "encode_impacts", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(corpus, tmp_path / "out", encoder, RULE)
+    monkeypatch.setattr(precision, "native_dtype", lambda _: second)  # measured anew, it came out otherwise
+    encode_corpus(corpus, tmp_path / "out", SpladeEncoder(model, device="cpu"), RULE)
+    assert files(tmp_path / "out") == files(tmp_path / "expected")
+    assert read_folder_manifest(tmp_path / "out").dtype == first
+    encode_corpus(corpus, tmp_path / "out", SpladeEncoder(model, device="cpu"), RULE)  # finished, and stays as it is
+    assert files(tmp_path / "out") == files(tmp_path / "expected")
+    with pytest.raises(InputError, match=f'dtype was "{first}", is "{second}"'):
+        encode_corpus(corpus, tmp_path / "out", SpladeEncoder(model, device="cpu", dtype=second), RULE)
+
+
+# ---- several devices ----
+
+
+@pytest.mark.slow
+def test_a_bad_document_found_by_a_worker_reaches_the_caller(tiny, corpus, tmp_path):
+    with corpus.open("a") as file:
+        file.write("no tab\n")
+    with pytest.raises(CorpusError, match=r"corpus\.tsv:46: no tab between id and text\. Write id<TAB>text") as caught:
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, devices=("cpu", "cpu"))
+    assert (caught.value.path, caught.value.line) == (corpus, 46)
+
+
+@pytest.mark.slow
+def test_a_device_that_is_not_there_reaches_the_caller(tiny, corpus, tmp_path):
+    with pytest.raises(InputError, match=r"the device 'quantum' cannot be used .*Use --device cpu or auto"):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, devices=("quantum", "cpu"))
+
+
+def test_a_worker_that_dies_is_reported_and_nothing_is_lost(tiny, corpus, tmp_path, monkeypatch):
+    (tmp_path / "dying_worker.py").write_text("import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import dying_worker
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workers, "_work", dying_worker.die)
+        patched.setattr(workers, "_PATIENCE", 0.2)
+        with pytest.raises(SpladeLuceneError, match=r"the process on cpu died \(exit code -9\)\. Run the same command"):
+            encode_corpus(corpus, tmp_path / "out", tiny, RULE, devices=("cpu", "cpu"))
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    encode_corpus(corpus, tmp_path / "expected", tiny, RULE)
+    assert files(tmp_path / "out") == files(tmp_path / "expected")
+
+
+def test_a_defect_in_a_worker_is_told_with_its_class(model, corpus, tmp_path, monkeypatch):
+    """The worker's own function, in this process, with a queue that keeps what it says."""
+    import queue
+
+    messages: queue.Queue[tuple[str, object]] = queue.Queue()
+    job = encoding.Job(str(corpus), tmp_path / "out", RULE)
+    settings = SpladeEncoder(model, device="cpu", dtype="float32").settings_on("cpu")
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(encoding, "encode_parts", lambda *_: 1 / 0)
+    try:
+        workers._work(job, settings, set(), (0, 1), messages)
+    finally:
+        torch.set_num_threads(threads)
+    kind, error = messages.get_nowait()
+    assert (kind, type(error), str(error)) == ("error", SpladeLuceneError, "ZeroDivisionError on cpu: division by zero")
+
+
+def test_workers_share_the_parts_and_only_the_first_tells_of_problems(model, corpus, tmp_path):
+    import queue
+
+    with corpus.open("a") as file:
+        file.write("no tab\n")
+    job = encoding.Job(str(corpus), tmp_path / "out", RULE, skip_bad=True)
+    settings = SpladeEncoder(model, device="cpu", dtype="float32").settings_on("cpu")
+    threads = torch.get_num_threads()
+    told = []
+    try:
+        for number in (0, 1):
+            messages: queue.Queue[tuple[str, object]] = queue.Queue()
+            workers._work(job, settings, {2}, (number, 2), messages)
+            told.append([messages.get_nowait() for _ in range(messages.qsize())])
+    finally:
+        torch.set_num_threads(threads)
+    parts = [
+        [asdict(each)["number"] for kind, each in some if kind == "part" and isinstance(each, Part)] for some in told
+    ]
+    assert parts == [[0, 4], [1, 3]]
+    assert [[str(each) for kind, each in some if kind == "problem"] for some in told] == [
+        [f"{corpus}:46: no tab between id and text. Write id<TAB>text"],
+        [],
+    ]
+    assert [some[-1] for some in told] == [("done", None)] * 2
