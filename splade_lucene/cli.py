@@ -450,7 +450,7 @@ def models(
         "architecture": type(network.model).__name__,
         "parameters": network.parameters,
         "terms": len(encoder.terms),
-        "max_tokens": network.max_tokens,
+        "max_tokens": layout.documents.max_tokens,
         "sha256": layout.documents.location.digest(),
         "found": list(layout.found),
     }

@@ -240,7 +240,7 @@ def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
     return {
         "model": encoder.layout.location.name,
         "model_digest": encoder.layout.documents.location.digest(),
-        "choices": asdict(encoder.choices),
+        "choices": {key: value for key, value in asdict(encoder.choices).items() if not key.endswith("max_length")},
         "dtype": encoder.dtype,
         "max_length": encoder.max_length,
         "query_max_length": encoder.query_max_length,
@@ -267,7 +267,7 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
     empty = tuple(docid for part in parts for docid in part.empty)
     return Manifest(
         model=settings["model"], model_digest=settings["model_digest"], query_digest=encoder.query_digest(),
-        choices=settings["choices"], dtype=encoder.dtype, pooling=encoder.layout.documents.pooling,
+        choices=asdict(encoder.choices), dtype=encoder.dtype, pooling=encoder.layout.documents.pooling,
         max_length=encoder.max_length, query_max_length=encoder.query_max_length, quantizer=job.quantizer,
         pruning=settings["pruning"], min_impact=job.min_impact, corpus=job.source,
         documents=sum(part.documents for part in parts) - len(empty), encoding=settings_digest(settings),

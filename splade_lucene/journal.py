@@ -154,7 +154,7 @@ class Journal:
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     if not old or "unreadable" in old:
         return ""
-    before, now = ({**each, **each.get("choices", {}), **each.get("pruning", {})} for each in (old, new))
+    before, now = ({**each.get("choices", {}), **each.get("pruning", {}), **each} for each in (old, new))
     keys = [key for key in {**now, **before} if key not in ("choices", "pruning") and before.get(key) != now.get(key)]
     shown = ["{} was {}, is {}".format(key, *_short(before.get(key), now.get(key))) for key in keys[:3]]
     return f" ({'; '.join(shown)}{' …' if len(keys) > 3 else ''})"
@@ -165,8 +165,9 @@ def _short(old: Any, new: Any) -> list[str]:
     texts = [json.dumps(value, ensure_ascii=False) for value in (old, new)]
     equal = next((i for i, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
     start = max(0, equal - 20) if max(map(len, texts)) > 60 else 0
-    cut = [("…" if start else "") + text[start:] for text in texts]
-    return [text if len(text) <= 60 else text[:57] + "…" for text in cut]
+    if start:
+        texts = [('"…' if text[0] == '"' else "…") + text[start:] for text in texts]
+    return [text if len(text) <= 60 else text[:57] + "…" for text in texts]
 
 
 def settings_digest(settings: dict[str, Any]) -> str:

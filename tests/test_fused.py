@@ -140,3 +140,25 @@ def test_a_cpu_is_not_usable(before):
 def test_a_missing_gpu_is_not_usable():
     done = run_python(USABLE.format("cuda"), TRITON_INTERPRET=None, CUDA_VISIBLE_DEVICES="")
     assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
+
+
+ENCODE = """
+import json
+from splade_lucene import SpladeEncoder
+encoder = SpladeEncoder(device="cpu", dtype="float32")
+found = list(encoder.encode_documents(["how do plants make food", "tea", "the court ruled that the law was void " * 5]))
+print(json.dumps([encoder.document_network._is_fused, found]))
+"""
+
+
+@needs_triton
+@pytest.mark.model
+def test_an_encoder_gives_the_same_weights_through_the_kernel():
+    (is_fused, found), (is_plain, expected) = (
+        json.loads(run_python(ENCODE, TRITON_INTERPRET=value).stdout) for value in ("1", None)
+    )
+    assert (is_fused, is_plain) == (True, False)
+    for one, other in zip(found, expected, strict=True):
+        assert len(other) > 10
+        for term in one.keys() | other.keys():
+            assert one.get(term, 0.0) == pytest.approx(other.get(term, 0.0), abs=2e-5)

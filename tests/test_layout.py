@@ -75,12 +75,37 @@ def test_a_causal_language_model_is_read_twice(tmp_path):
 
 @pytest.mark.parametrize(("task", "is_causal"), [("CAUSAL_LM", True), (None, False), ("FEATURE_EXTRACTION", False)])
 def test_an_adapter_names_its_base_and_its_kind(tmp_path, task, is_causal):
-    write_json(tmp_path / "adapter_config.json", {"base_model_name_or_path": "org/base", "task_type": task})
+    base = bare_network(tmp_path / "base")
+    write_json(base / "config.json", {"max_position_embeddings": 100})
+    write_json(tmp_path / "adapter_config.json", {"base_model_name_or_path": str(base), "task_type": task})
     (tmp_path / "adapter_model.safetensors").touch()
     layout = read_layout(tmp_path)
     assert layout.documents.is_causal is is_causal
-    assert layout.queries.is_causal is is_causal
-    assert found(layout) == "adapter_config.json: LoRA over org/base"
+    assert layout.queries == layout.documents
+    assert layout.location.name == str(tmp_path)
+    assert layout.documents.max_tokens == (50 if is_causal else 100)
+    assert found(layout) == f"adapter_config.json: LoRA over {base}"
+
+
+@pytest.mark.parametrize(
+    ("config", "limit", "expected"),
+    [
+        ({}, None, 512),
+        ({"max_position_embeddings": 128}, None, 128),
+        ({"max_position_embeddings": 128}, 64, 64),
+        ({"max_position_embeddings": 128}, int(1e30), 128),
+        ({"max_position_embeddings": 514, "model_type": "roberta", "pad_token_id": 1}, None, 512),
+        ({"max_position_embeddings": 514, "model_type": "xlm-roberta", "pad_token_id": 1}, 512, 512),
+        ({"max_position_embeddings": 4096, "architectures": ["MistralForCausalLM"]}, None, 2048),
+    ],
+)
+def test_what_a_network_can_take(tmp_path, config, limit, expected):
+    bare_network(tmp_path)
+    write_json(tmp_path / "config.json", config)
+    if limit:
+        write_json(tmp_path / "tokenizer_config.json", {"model_max_length": limit})
+    assert read_layout(tmp_path).documents.max_tokens == expected
+    assert read_layout(tmp_path).documents.max_length is None  # how long texts should be is another question
 
 
 # ---- sentence-transformers ----

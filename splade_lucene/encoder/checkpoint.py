@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splade_lucene.encoder.layout import NetworkSide, read_json
-from splade_lucene.encoder.location import SAFE_WEIGHTS, locate
+from splade_lucene.encoder.layout import NetworkSide
+from splade_lucene.encoder.location import SAFE_WEIGHTS
 from splade_lucene.encoder.terms import escape_term
 from splade_lucene.errors import MissingDependencyError, ModelError
 
@@ -48,8 +48,7 @@ def load_network(
 
     transformers_logging.disable_progress_bar()
     folder = side.location.folder
-    adapter = folder / "adapter_config.json"
-    base = locate(read_json(adapter).get("base_model_name_or_path")).folder if adapter.is_file() else folder
+    base = (side.location.base or side.location).folder
     try:
         model, report = _language_model(side, base, dtype, trust_remote_code)
     except Exception as error:  # the loaders of weights and configurations each raise their own

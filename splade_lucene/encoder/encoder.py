@@ -241,7 +241,7 @@ class SpladeEncoder:
     @property
     def max_length(self) -> int:
         """Tokens after which documents are cut."""
-        return min(self.layout.documents.max_length or DEFAULT_MAX_LENGTH, self.document_network.max_tokens)
+        return self._length(self.layout.documents)
 
     @property
     def query_max_length(self) -> int:
@@ -249,7 +249,11 @@ class SpladeEncoder:
         side = self.layout.queries
         if isinstance(side, TableSide):
             return side.max_length or 0
-        return min(side.max_length or DEFAULT_MAX_LENGTH, self.query_network.max_tokens)
+        return self._length(side)
+
+    @staticmethod
+    def _length(side: NetworkSide) -> int:
+        return min(side.max_length or DEFAULT_MAX_LENGTH, side.max_tokens)
 
     @property
     def choices(self) -> Choices:

@@ -9,7 +9,8 @@ file                                   what it says
 ``router_config.json``                 documents and queries go different ways
 ``…_SpladePooling/config.json``        pooling and activation
 ``…_SparseStaticEmbedding/``           queries without a network: a tokenizer and a table of weights
-``sentence_bert_config.json``          the length at which texts are cut
+``sentence_bert_config.json``,         the length at which texts are cut
+``tokenizer_config.json``
 ``config_sentence_transformers.json``  prefixes ("prompts") of documents and queries
 ``idf.json``,                          OpenSearch's document-only models: the weights of query tokens; special tokens
 ``query_token_weights.txt``            count on neither side
@@ -22,12 +23,11 @@ by hand.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from splade_lucene.encoder.location import Location, locate
+from splade_lucene.encoder.location import Location, locate, read_json
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.models import find_known_model
 
@@ -38,6 +38,9 @@ QueryWay = Literal["model", "lexical", "binary", "table"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 QUERY_WAYS: tuple[QueryWay, ...] = get_args(QueryWay)
+
+_POSITIONS = 512  # of a configuration that does not say
+_SHORTEST = 3  # two special tokens and one of the text
 
 TABLES = ("idf.json", "query_token_weights.txt")
 _NETWORKS = ("Transformer", "MLMTransformer")
@@ -52,6 +55,7 @@ class NetworkSide:
 
     Attributes:
         location: Where the network and its tokenizer lie.
+        max_tokens: Tokens that the network can take, special tokens included.
         is_causal: A causal language model, which reads the text twice and is pooled over the second copy (echo).
         pooling: How the logits of a text's tokens become one: ``max`` or ``sum``.
         activation: ``log1p_relu``, log(1 + relu(x)), or ``log1p_log1p_relu``, log(1 + log(1 + relu(x))).
@@ -63,6 +67,7 @@ class NetworkSide:
     """
 
     location: Location
+    max_tokens: int = 512
     is_causal: bool = False
     pooling: Pooling = "max"
     activation: Activation = "log1p_relu"
@@ -175,8 +180,8 @@ class Choices:
             if value is not None and value not in allowed:
                 raise InputError(f"no {what} is named {value!r}", remedy=f"Choose one of: {', '.join(allowed)}")
         for length in (self.max_length, self.query_max_length):
-            if length is not None and length < 3:
-                raise InputError(f"a length must be at least 3 tokens, got {length}")
+            if length is not None and length < _SHORTEST:
+                raise InputError(f"a length must be at least {_SHORTEST} tokens, got {length}")
 
 
 def read_layout(name: str | Path | None, choices: Choices = Choices()) -> Layout:
@@ -209,10 +214,11 @@ def _read_plain(location: Location) -> Layout:
 def _read_network(location: Location) -> tuple[NetworkSide, str]:
     config_path = location.folder / "config.json"
     adapter_path = location.folder / "adapter_config.json"
+    base = location.base or location
     if adapter_path.is_file():
         adapter = read_json(adapter_path)
         is_causal = adapter.get("task_type") == "CAUSAL_LM"
-        text = f"adapter_config.json: LoRA over {adapter.get('base_model_name_or_path')}"
+        text = f"adapter_config.json: LoRA over {base.name}"
     elif config_path.is_file():
         architectures = read_json(config_path).get("architectures") or ["unnamed architecture"]
         is_causal = str(architectures[0]).endswith("ForCausalLM")
@@ -222,7 +228,17 @@ def _read_network(location: Location) -> tuple[NetworkSide, str]:
             f"{location.folder}: no config.json, so this folder holds no model. Name a checkpoint's own folder."
         )
     location.require_weights()
-    return NetworkSide(location, is_causal), text
+    return NetworkSide(location, _max_tokens(base.folder, is_causal), is_causal), text
+
+
+def _max_tokens(folder: Path, is_causal: bool) -> int:
+    config = read_json(folder / "config.json")
+    positions = int(config.get("max_position_embeddings") or _POSITIONS)
+    if config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
+        positions -= int(config.get("pad_token_id", 1)) + 1  # their positions start behind the padding's
+    if is_causal:
+        positions //= 2  # the text stands there twice
+    return min(positions, _tokenizer_limit(folder) or positions)
 
 
 # ---- sentence-transformers ----
@@ -230,6 +246,8 @@ def _read_network(location: Location) -> tuple[NetworkSide, str]:
 
 def _read_modules(location: Location) -> Layout:
     modules = read_json(location.folder / "modules.json", list)
+    if not all(isinstance(each, dict) and isinstance(each.get("path", ""), str) for each in modules):
+        raise ModelError(f"{location.folder / 'modules.json'}: expected modules with type and path. Copy it again.")
     found = ["modules.json: " + ", ".join(_class_name(each.get("type")) for each in modules)]
     if len(modules) == 1 and _class_name(modules[0].get("type")) in _ROUTERS:
         folder = location.folder / modules[0].get("path", "")
@@ -240,7 +258,8 @@ def _read_modules(location: Location) -> Layout:
         for side in ("document", "query"):
             route = structure.get(side) or structure.get(default) or []
             routes[side] = [(types.get(name), folder / name) for name in route]
-            found.append(f"router_config.json: {side} goes through {', '.join(route) or 'nothing'}")
+            names = [name or f"{_class_name(types.get(name))} in the root" for name in route]
+            found.append(f"router_config.json: {side} goes through {', '.join(names) or 'nothing'}")
     else:
         whole = [(each.get("type"), location.folder / each.get("path", "")) for each in modules]
         routes = {"document": whole, "query": whole}
@@ -263,7 +282,8 @@ def _read_route(
         folder = route[0][1]
         weights = _static_weights(folder, location.folder)
         found.append(f"{weights.relative_to(location.folder)}: weights of query tokens")
-        return TableSide(location.below(folder), weights, missing=0.0, prefix=prefix)
+        length = _configured_length(folder)
+        return TableSide(location.below(folder), weights, missing=0.0, prefix=prefix, max_length=length)
     if names[:1] and names[0] in _NETWORKS and names[1:] in _POOLED:
         side, text = _read_network(location.below(route[0][1]))
         settings = read_json(route[1][1] / "config.json")
@@ -271,8 +291,7 @@ def _read_route(
         activation = _ACTIVATIONS.get(settings.get("activation_function", "relu"))
         if pooling not in POOLINGS or activation is None:
             raise ModelError(f"{route[1][1] / 'config.json'}: unknown pooling or activation: {settings}.")
-        length_file = route[0][1] / "sentence_bert_config.json"
-        length = read_json(length_file).get("max_seq_length") if length_file.is_file() else None
+        length = _configured_length(route[0][1])
         found += [text, f"{route[1][1].name}/config.json: {pooling} of {_FORMULAS[activation]}"]
         if len(names) == 3:
             factors = _static_weights(route[2][1], location.folder)
@@ -296,14 +315,29 @@ def _static_weights(folder: Path, root: Path) -> Path:
     return weights
 
 
+def _configured_length(folder: Path) -> int | None:
+    """Where sentence-transformers cuts texts: up to 5.3 in a file of its own, later where the tokenizer's limit stands."""
+    path = folder / "sentence_bert_config.json"
+    length = read_json(path).get("max_seq_length") if path.is_file() else None
+    return length if isinstance(length, int) and length >= _SHORTEST else _tokenizer_limit(folder)
+
+
+def _tokenizer_limit(folder: Path) -> int | None:
+    path = folder / "tokenizer_config.json"
+    limit = read_json(path).get("model_max_length") if path.is_file() else None
+    return limit if isinstance(limit, int) and _SHORTEST <= limit < 1 << 20 else None  # "none" is a huge number there
+
+
 def _read_prompts(folder: Path) -> dict[str, str]:
-    """Prefixes of documents and queries, under the names that sentence-transformers looks for."""
+    """Prefixes of documents and queries.
+
+    A SparseEncoder always has prompts of these two names, be they empty, so that others, and the default one, are never
+    put before documents or queries.
+    """
     path = folder / "config_sentence_transformers.json"
     settings = read_json(path) if path.is_file() else {}
     prompts = settings.get("prompts") or {}
-    default = prompts.get(settings.get("default_prompt_name") or "", "")
-    document = next((prompts[name] for name in ("document", "passage", "corpus") if name in prompts), default)
-    return {"document": document or "", "query": prompts.get("query", default) or ""}
+    return {side: prompts.get(side) or "" for side in ("document", "query")}
 
 
 def _class_name(kind: object) -> str:
@@ -332,11 +366,13 @@ def _with_table(layout: Layout) -> Layout:
 def _with_known(layout: Layout, known: dict[str, Any], choices: Choices) -> Layout:
     """What the list of known models adds to a hub's checkpoint, where the files say nothing."""
     says_all = (layout.location.folder / "modules.json").is_file()
+    is_one = layout.queries.location == layout.documents.location
+    is_open = is_one and choices.queries is None and choices.query_model is None
     implied = Choices(
         pooling=None if says_all else known.get("pooling"),
         activation=None if says_all else known.get("activation"),
         queries=known.get("queries") if isinstance(layout.queries, NetworkSide) and not choices.query_model else None,
-        query_model=known.get("query_model") if choices.queries is None and choices.query_model is None else None,
+        query_model=known.get("query_model") if is_open else None,
         drop_specials=known.get("drop_specials"),
         max_length=known.get("max_length") if layout.documents.max_length is None else None,
         query_max_length=known.get("query_max_length") if layout.queries.max_length is None else None,
@@ -384,20 +420,3 @@ def _query_side(way: QueryWay, layout: Layout, queries: NetworkSide | TableSide)
         raise ModelError(f"{layout.location.name}: no table of query weights (expected one of {', '.join(TABLES)}).")
     network = queries if isinstance(queries, NetworkSide) else layout.documents
     return replace(network, own_terms=way == "lexical", **kept)
-
-
-def read_json(path: Path, kind: type[Any] = dict) -> Any:
-    """The object in a small JSON file of a checkpoint.
-
-    Raises:
-        ModelError: It is missing, no JSON, or another kind of value.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}). Copy the whole checkpoint.") from error
-    except ValueError as error:
-        raise ModelError(f"{path}: broken JSON ({error}). Copy the checkpoint again.") from error
-    if not isinstance(value, kind):
-        raise ModelError(f"{path}: expected a JSON {'list' if kind is list else 'object'}. Copy the checkpoint again.")
-    return value

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from splade_lucene.errors import ModelError
 from splade_lucene.models import EMBEDDED_MODEL, embedded_model_folder
@@ -14,6 +15,8 @@ SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_mo
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin")
 WEIGHT_FILES = (*SAFE_WEIGHTS, *PICKLED_WEIGHTS)
 
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "sentencepiece.bpe.model",
+                    "spiece.model", "tokenizer_config.json")  # fmt: skip
 _SMALL_FILES = ["*.json", "*.txt", "*.model", "*.py", "*.jinja"]
 _LEFT_OUT = ["onnx/*", "openvino/*", "*.onnx*", "*.h5", "*.msgpack", "checkpoint-*/*"]
 
@@ -45,13 +48,56 @@ class Location:
                 f"{self.folder}: no weights (expected one of {', '.join(WEIGHT_FILES)}). Copy the whole checkpoint."
             )
 
-    def digest(self) -> str:
-        """SHA-256 over the weights; empty where there are none."""
+    @property
+    def base_name(self) -> str | None:
+        """Folder or hub name of what an adapter lies over; None for a checkpoint that is whole.
+
+        Raises:
+            ModelError: The adapter does not say.
+        """
+        path = self.folder / "adapter_config.json"
+        if not path.is_file():
+            return None
+        name = read_json(path).get("base_model_name_or_path")
+        if not (name and isinstance(name, str)):
+            raise ModelError(f"{path}: no base model is named (base_model_name_or_path). Copy the checkpoint again.")
+        return name
+
+    @property
+    def base(self) -> Location | None:
+        """What an adapter lies over; None for a checkpoint that is whole.
+
+        Raises:
+            ModelError: The adapter does not say, or its base is not there.
+        """
+        name = self.base_name
+        return None if name is None else locate(name)
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """The folder of the tokenizer: an adapter's own, or that of its base."""
+        if not any((self.folder / file).is_file() for file in _TOKENIZER_FILES) and (base := self.base):
+            return base.folder
+        return self.folder
+
+    def tokenizer_files(self) -> list[Path]:
+        """What tells one tokenizer from another."""
+        paths = [self.tokenizer_folder / file for file in _TOKENIZER_FILES]
+        return next(([path] for path in paths[:1] if path.is_file()), [path for path in paths if path.is_file()])
+
+    def weight_files(self) -> list[Path]:
+        """The weights, those of an adapter's base included."""
         for file in WEIGHT_FILES:
             path = self.folder / file
             if path.is_file():
-                return files_digest([path, *_parts(path)])
-        return ""
+                base = self.base
+                return [path, *_parts(path), *(base.weight_files() if base else [])]
+        return []
+
+    def digest(self) -> str:
+        """SHA-256 over the weights; empty where there are none."""
+        paths = self.weight_files()
+        return files_digest(paths) if paths else ""
 
 
 def locate(name: str | Path | None) -> Location:
@@ -103,6 +149,23 @@ def _fetch(name: str) -> Path:
     finally:
         enable_progress_bars()
     return folder
+
+
+def read_json(path: Path, kind: type[Any] = dict) -> Any:
+    """The object in a small JSON file of a checkpoint.
+
+    Raises:
+        ModelError: It is missing, no JSON, or another kind of value.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}). Copy the whole checkpoint.") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: broken JSON ({error}). Copy the checkpoint again.") from error
+    if not isinstance(value, kind):
+        raise ModelError(f"{path}: expected a JSON {'list' if kind is list else 'object'}. Copy the checkpoint again.")
+    return value
 
 
 def _parts(path: Path) -> list[Path]:

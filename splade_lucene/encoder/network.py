@@ -52,7 +52,7 @@ class Network:
         if dtype == "int8" and device.type != "cpu":
             raise ModelError("int8 is for processors. Use bfloat16 on a GPU.")
         self.side, self.dtype, self.device = side, dtype, device
-        self.tokenizer = load_tokenizer(side.location.folder, trust_remote_code=trust_remote_code)
+        self.tokenizer = load_tokenizer(side.location.tokenizer_folder, trust_remote_code=trust_remote_code)
         model: Any = load_network(side, dtype=DTYPES.get(dtype), device=device, trust_remote_code=trust_remote_code)
         self.model = model
         decoder: Any = model.get_output_embeddings()
@@ -64,17 +64,6 @@ class Network:
         self._is_int8 = False  # until the decoder is known to be the last layer
         self._detach_decoder(decoder)
         self._factors = self._read_factors()
-
-    @property
-    def max_tokens(self) -> int:
-        """Tokens that the network can take, special tokens included."""
-        config = self.model.config
-        positions = int(getattr(config, "max_position_embeddings", 0) or 512)
-        if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert"):
-            positions -= int(config.pad_token_id) + 1  # their positions start behind the padding's
-        if self.side.is_causal:
-            positions //= 2
-        return min(positions, int(self.tokenizer.model_max_length))
 
     def sequencer(self, max_length: int, prefix: str, **passages: int) -> Sequencer:
         """What turns texts into sequences for this network; see :class:`Sequencer`."""

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene.encoder.layout import TableSide, read_json
-from splade_lucene.encoder.location import files_digest
+from splade_lucene.encoder.layout import TableSide
+from splade_lucene.encoder.location import files_digest, read_json
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.encoder.terms import escape_term
 from splade_lucene.errors import ModelError
@@ -33,7 +33,7 @@ class TermTable:
 
     def __init__(self, side: TableSide) -> None:
         self.side = side
-        self._tokenizer: Any = _load_tokenizer(side.location.folder)
+        self._tokenizer: Any = _load_tokenizer(side.location.tokenizer_folder)
         entries = self._tokenizer.get_vocab(with_added_tokens=True)
         size = max(entries.values(), default=-1) + 1
         self.terms = [f"[unnamed{term_id}]" for term_id in range(size)]
@@ -60,7 +60,8 @@ class TermTable:
     @property
     def digest(self) -> str:
         """SHA-256 over tokenizer and table."""
-        return files_digest([p for p in (self.side.location.folder / _TOKENIZER, self.side.weights) if p is not None])
+        weights = [] if self.side.weights is None else [self.side.weights]
+        return files_digest([*self.side.location.tokenizer_files(), *weights])
 
     def encode(self, texts: Sequence[str]) -> SparseWeights:
         """Weights of some texts, a token's once however often it occurs."""
@@ -91,7 +92,7 @@ def _load_tokenizer(folder: Path) -> Any:
         else:  # an older checkpoint, with the tokenizer's parts only
             from transformers import AutoTokenizer
 
-            tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False).backend_tokenizer
     except Exception as error:  # the tokenizers library raises bare exceptions
         raise ModelError(f"{folder}: the tokenizer cannot be loaded ({error}). Copy the checkpoint again.") from error
     tokenizer.no_padding()
