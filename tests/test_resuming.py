@@ -205,9 +205,8 @@ def test_twenty_random_kills_leave_the_bytes_of_an_undisturbed_run(killed):
     seen = killed["random"]
     print(f"seed {SEED}; parts that were there at each kill: {seen['after']}")
     assert seen["codes"] == [-signal.SIGKILL] * KILLS
-    assert max(seen["after"]) <= 60
-    assert len(set(seen["after"])) >= 5  # they hit early and late
-    assert sum(0 < parts < 60 for parts in seen["after"]) >= 15  # in the middle of the encoding
+    assert sum(parts < 60 for parts in seen["after"]) >= 15  # while parts were missing
+    assert len(set(seen["after"])) >= 5  # early and late
     assert all(seen["equal"])
     assert seen["names"] == [f"part-{i:05d}.jsonl" for i in range(60)] + [MANIFEST]
 
@@ -427,9 +426,8 @@ def test_the_manifest_tells_count_checksum_and_settings_of_the_parts(tiny, corpu
 def test_other_options_are_refused_by_name(tiny, corpus, interrupted, undisturbed, tmp_path, state, options, message):
     folder = interrupted if state == "interrupted" else tmp_path / "undisturbed"
     before = files(folder)
-    rule = options.pop("quantizer", RULE) if "quantizer" in options else RULE
     with pytest.raises(InputError, match=re.escape(message)) as caught:
-        encode_corpus(corpus, folder, tiny, rule, **options)
+        encode_corpus(corpus, folder, tiny, **{"quantizer": RULE, **options})
     assert str(caught.value).endswith("Name another folder, or pass --overwrite to encode anew")
     assert files(folder) == before
 

@@ -136,10 +136,10 @@ def _fetch(name: str) -> Path:
     try:
         folder = Path(snapshot_download(name, allow_patterns=_SMALL_FILES, ignore_patterns=_LEFT_OUT))
         enable_progress_bars()
-        for kind in ("*.safetensors", "*.bin"):
-            snapshot_download(name, allow_patterns=[kind], ignore_patterns=_LEFT_OUT)
-            if any(folder.rglob(kind)):
-                break
+        snapshot_download(name, allow_patterns=["*.safetensors"], ignore_patterns=_LEFT_OUT)
+        pickled = _pickled_weights(folder)
+        if pickled:
+            snapshot_download(name, allow_patterns=pickled, ignore_patterns=_LEFT_OUT)
     except Exception as error:  # the hub's client, the network and the cache each raise their own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
@@ -149,6 +149,13 @@ def _fetch(name: str) -> Path:
     finally:
         enable_progress_bars()
     return folder
+
+
+def _pickled_weights(folder: Path) -> list[str]:
+    """Patterns of the weights of those parts of a checkpoint that have no safe ones."""
+    parts = {path.parent for pattern in ("config.json", "adapter_config.json") for path in folder.rglob(pattern)}
+    lacking = [part.relative_to(folder) for part in sorted(parts) if not any(part.glob("*.safetensors"))]
+    return [(part / "*.bin").as_posix() for part in lacking]
 
 
 def read_json(path: Path, kind: type[Any] = dict) -> Any:

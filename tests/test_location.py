@@ -1,0 +1,77 @@
+"""Models are found by folder or hub name, and the hub is asked for the files that are needed and no others."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import GatedRepoError
+from huggingface_hub.utils import filter_repo_objects
+
+from splade_lucene.encoder.location import locate
+from splade_lucene.errors import ModelError
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub of one repository: makes it of file names, and fetches from it as the real client does."""
+    repository, cache = tmp_path / "repository", tmp_path / "cache"
+    cache.mkdir()
+
+    def snapshot_download(name, allow_patterns=None, ignore_patterns=None):
+        names = [path.relative_to(repository).as_posix() for path in repository.rglob("*") if path.is_file()]
+        for each in filter_repo_objects(names, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns):
+            (cache / each).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(repository / each, cache / each)
+        return str(cache)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+
+    def publish(*names: str) -> None:
+        for each in names:
+            (repository / each).parent.mkdir(parents=True, exist_ok=True)
+            (repository / each).write_text("{}")
+
+    return publish
+
+
+def fetched(location) -> set[str]:
+    return {path.relative_to(location.folder).as_posix() for path in location.folder.rglob("*") if path.is_file()}
+
+
+def test_safe_weights_are_fetched_and_pickled_ones_are_not(hub):
+    wanted = ["config.json", "tokenizer.json", "vocab.txt", "model.safetensors", "1_SpladePooling/config.json"]
+    hub(*wanted, "pytorch_model.bin", "tf_model.h5", "onnx/model.onnx", "onnx/config.json", "openvino/model.bin")
+    location = locate("owner/name")
+    assert (location.name, fetched(location)) == ("owner/name", set(wanted))
+
+
+def test_pickled_weights_are_fetched_where_there_are_no_others(hub):
+    wanted = ["config.json", "modules.json", "router_config.json", "pytorch_model.bin",
+              "query_0_SparseStaticEmbedding/config.json", "query_0_SparseStaticEmbedding/model.safetensors"]  # fmt: skip
+    hub(*wanted)
+    assert fetched(locate("owner/name")) == set(wanted)
+
+
+def test_a_gated_model_says_what_to_do(monkeypatch):
+    def refuse(*_, **__):
+        raise GatedRepoError("Access to model owner/name is restricted.", response=_Response())
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(ModelError, match=r"owner/name: .* restricted.*needs its terms accepted and 'hf auth login'"):
+        locate("owner/name")
+
+
+class _Response:
+    headers: dict[str, str] = {}  # noqa: RUF012
+    status_code = 403
+    request = None
+
+
+def test_folders_have_one_name_from_everywhere(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert locate("mine").name == locate(Path("./mine").resolve()).name == str(tmp_path / "mine")
+    assert locate(None).name == locate("splade-minilm").name == locate(locate(None).folder).name == "splade-minilm"
