@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from test_encoder import tiny_checkpoint, tiny_tokenizer
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -23,6 +24,15 @@ from transformers import (
 )
 
 BERT_TERMS = 30522
+DOCUMENTS = [
+    "Lucene writes an inverted index of the terms of each document.",
+    "",
+    "The heart pumps blood through the body, and the blood carries oxygen. " * 3,
+    "naïve café — 漢字 and emoji 😀 [SEP] [MASK]",
+]
+QUERIES = ["inverted index index", "blood, blood and more blood", "", "emoji 😀 [CLS] café"]
+CODE = ["def f(x):\n\treturn x", "for each in rows:\n\n    print(each)", "if a and b:\n    pass", "x = [1, 2, 3]"] * 5
+
 MODULES = {
     "5.0": {
         "Transformer": "sentence_transformers.models.Transformer",
@@ -167,9 +177,16 @@ def add_static(folder: Path, weights: np.ndarray) -> None:
 
 
 def bert(folder: Path, kind: str = "bert") -> Path:
-    """A masked language model with random weights over the embedded model's vocabulary."""
+    """A masked language model with random weights, in which special tokens and those of the texts above have some."""
     folder.mkdir(parents=True, exist_ok=True)
-    return tiny_checkpoint(folder, kind)
+    tiny_checkpoint(folder, kind)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = {term_id for text in [*DOCUMENTS, *QUERIES] for term_id in tokenizer(text)["input_ids"]}
+    tensors = load_file(folder / "model.safetensors")
+    (bias,) = [name for name, tensor in tensors.items() if tensor.shape == (BERT_TERMS,)]
+    tensors[bias][sorted(ids | set(tokenizer.all_special_ids))] += 2.5
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
 def plain(folder: Path, style: str, **pooling: Any) -> Path:
@@ -259,7 +276,7 @@ def unigram_tokenizer(folder: Path, texts: Sequence[str], max_length: int = 128)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     trainer = trainers.UnigramTrainer(
-        vocab_size=800, special_tokens=SPECIAL_TOKENS, unk_token="<unk>", show_progress=False
+        vocab_size=800, special_tokens=SPECIAL_TOKENS, unk_token="<unk>", max_piece_length=3, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
     frame(tokenizer, "<s> $A </s>")

@@ -1,0 +1,1038 @@
+"""Every family of models that the README names, against computations of its own: weights, terms, indexes and queries."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import (
+    BERT_TERMS,
+    CODE,
+    DOCUMENTS,
+    FILL_MASK,
+    NETWORK,
+    QUERIES,
+    QUERY_TABLE,
+    add_max_seq_length,
+    add_model_max_length,
+    add_pooling,
+    add_prompts,
+    add_static,
+    bert,
+    byte_level_tokenizer,
+    llama,
+    plain,
+    roberta_like,
+    router,
+    static_weights,
+    unigram_tokenizer,
+    write_json,
+)
+from conftest import run_python
+from hypothesis import given
+from hypothesis import strategies as st
+from test_encoder import tiny_tokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    ModernBertConfig,
+    ModernBertForMaskedLM,
+)
+
+from splade_lucene import (
+    LuceneImpactSearcher,
+    Pruning,
+    Quantizer,
+    SpladeEncoder,
+    SpladeQueryEncoder,
+    Turn,
+    encode_corpus,
+    escape_term,
+    index_pseudo_documents,
+    jvm,
+    open_query_encoder,
+    unescape_term,
+)
+from splade_lucene.cli import app
+from splade_lucene.encoder.layout import TableSide
+from splade_lucene.errors import ModelError, QueryError, TopicsError
+from splade_lucene.index_reader import LuceneImpactIndexReader
+from splade_lucene.manifest import INDEX_FILE
+from splade_lucene.topics import read_topics
+
+RULE = Quantizer.named("naver")
+
+
+def ours(model: Path, **settings: object) -> SpladeEncoder:
+    return SpladeEncoder(model, **{"device": "cpu", "dtype": "float32", **settings})
+
+
+def assert_same(found, expected, tolerance: float = 2e-5) -> None:
+    """Equal rows of {term: weight}; a weight that is not there is 0."""
+    assert len(found) == len(expected)
+    for mine, theirs in zip(found, expected, strict=True):
+        for term in mine.keys() | theirs.keys():
+            assert mine.get(term, 0.0) == pytest.approx(theirs.get(term, 0.0), abs=tolerance, rel=1e-4), term
+    assert sum(map(len, expected)) > 3
+
+
+class Straight:
+    """A model's logits and tokens, one text at a time, without anything of this package."""
+
+    def __init__(self, folder: Path, kind: type = AutoModelForMaskedLM) -> None:
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.model = kind.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def ids(self, text: str, *, specials: bool = True, max_length: int = 64) -> list[int]:
+        if not specials:
+            return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self.tokenizer(text, truncation=True, max_length=max_length)["input_ids"]
+
+    def logits(self, ids: list[int]) -> torch.Tensor:
+        with torch.no_grad():
+            return self.model(input_ids=torch.tensor([ids])).logits[0]
+
+    def pooled(self, text: str, pooling: str = "max") -> torch.Tensor:
+        weights = torch.log(1 + torch.clamp(self.logits(self.ids(text)), min=0))
+        return weights.max(dim=0).values if pooling == "max" else weights.sum(dim=0)
+
+    def row(self, weights: torch.Tensor) -> dict[str, float]:
+        names = self.tokenizer.convert_ids_to_tokens
+        return {escape_term(names(i)): float(w) for i, w in enumerate(weights.tolist()) if w > 0}
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> Path:
+    """A masked language model in a folder of its own."""
+    return bert(tmp_path_factory.mktemp("network"))
+
+
+@pytest.fixture(scope="module")
+def small_network(tmp_path_factory) -> Path:
+    """Another one."""
+    return bert(tmp_path_factory.mktemp("small"), "distilbert")
+
+
+@pytest.fixture(scope="module")
+def straight(network) -> Straight:
+    return Straight(network)
+
+
+def copied(source: Path, target: Path) -> Path:
+    return Path(shutil.copytree(source, target))
+
+
+# ---- SPLADE v1, SPLADE-max, SPLADE-doc, SPLADE-lexical, efficient SPLADE ----
+
+
+@pytest.mark.parametrize("pooling", ["sum", "max"])
+def test_splade_v1_and_splade_max_are_sum_and_maximum_on_both_sides(network, straight, pooling):
+    encoder = ours(network, pooling=pooling)
+    expected = [straight.row(straight.pooled(text, pooling)) for text in DOCUMENTS]
+    assert_same(encoder.encode_documents(DOCUMENTS), expected)
+    assert_same(encoder.encode_queries(DOCUMENTS), expected)
+    assert encoder.layout.family == {"sum": "SPLADE v1", "max": "SPLADE-max"}[pooling]
+
+
+NO_TERMS = ("[CLS]", "[SEP]", "[PAD]", "[MASK]")
+
+
+def test_splade_doc_queries_are_their_tokens_once_without_specials(network, straight):
+    encoder = ours(network, queries="binary")
+    expected = [
+        {token: 1.0 for token in straight.tokenizer.tokenize(text) if token not in NO_TERMS} for text in QUERIES
+    ]
+    assert expected[0] == {"inverted": 1.0, "index": 1.0}
+    assert expected[3].keys() == {"em", "##oj", "##i", "[UNK]", "cafe"}
+    assert list(encoder.encode_queries(QUERIES)) == expected
+    assert_same(encoder.encode_documents(DOCUMENTS), [straight.row(straight.pooled(text)) for text in DOCUMENTS])
+    assert SpladeQueryEncoder(encoder, RULE).encode("index index") == {"index": 100}
+
+
+def test_splade_lexical_queries_are_the_models_weights_of_their_own_tokens(network, straight):
+    encoder = ours(network, queries="lexical")
+    expected = []
+    for text in DOCUMENTS:
+        own = torch.zeros(BERT_TERMS)
+        own[straight.ids(text)] = 1
+        own[[straight.tokenizer.convert_tokens_to_ids(token) for token in NO_TERMS]] = 0
+        expected.append(straight.row(straight.pooled(text) * own))
+    assert 0 < len(expected[0]) < len(straight.row(straight.pooled(DOCUMENTS[0])))
+    assert_same(encoder.encode_queries(DOCUMENTS), expected)
+    assert_same(encoder.encode_documents(DOCUMENTS), [straight.row(straight.pooled(text)) for text in DOCUMENTS])
+
+
+def test_the_unknown_token_is_a_term_of_a_lexical_query(tmp_path, network):
+    """As in naver/splade, whose bag of words is cleaned of the other special tokens only."""
+    folder = copied(network, tmp_path / "model")
+    model = AutoModelForMaskedLM.from_pretrained(folder)
+    model.cls.predictions.bias.data[100] = 50
+    model.save_pretrained(folder)
+    assert "[UNK]" in ours(folder, queries="lexical").encode_queries(["a 😀 b"])[0]
+    assert "[UNK]" not in ours(folder, queries="lexical", drop_specials=True).encode_queries(["a 😀 b"])[0]
+
+
+def test_efficient_splade_has_a_model_for_each_side(network, small_network, straight):
+    encoder = ours(network, query_model=small_network)
+    other = Straight(small_network)
+    assert_same(encoder.encode_documents(DOCUMENTS), [straight.row(straight.pooled(text)) for text in DOCUMENTS])
+    assert_same(encoder.encode_queries(QUERIES), [other.row(other.pooled(text)) for text in QUERIES])
+
+
+# ---- OpenSearch ----
+
+
+@pytest.fixture
+def opensearch(tmp_path, network) -> Path:
+    """Its own layout: a network and a table, here without some tokens."""
+    folder = copied(network, tmp_path / "opensearch")
+    tokens = AutoTokenizer.from_pretrained(folder).get_vocab()
+    table = {token: round(float(weight), 4) for token, weight in zip(tokens, static_weights(), strict=True)}
+    for absent in ("index", "[PAD]"):
+        del table[absent]
+    write_json(folder / "idf.json", table)
+    return folder
+
+
+def opensearch_query(tokenizer, table, text):
+    """opensearch-py-ml's process_sparse_encoding."""
+    specials = set(tokenizer.special_tokens_map.values())
+    tokens = [token for token in tokenizer.tokenize(text) if token not in specials]
+    return {token: table.get(token, 1.0) for token in tokens if table.get(token, 1.0) > 0}
+
+
+@pytest.mark.parametrize("name", ["idf.json", "query_token_weights.txt"])
+def test_opensearch_queries_are_looked_up_once_and_weigh_1_where_the_table_is_silent(opensearch, straight, name):
+    table = json.loads((opensearch / "idf.json").read_text())
+    if name != "idf.json":
+        lines = [f"{token}\t{weight}\n" for token, weight in table.items()]
+        (opensearch / name).write_text("".join(lines), encoding="utf-8")
+        (opensearch / "idf.json").unlink()
+    found = list(ours(opensearch).encode_queries(QUERIES))
+    assert_same(found, [opensearch_query(straight.tokenizer, table, text) for text in QUERIES], 1e-6)
+    assert found[0]["index"] == 1.0
+    assert "[UNK]" not in found[3]
+
+
+@pytest.mark.parametrize("activation", ["log1p_relu", "log1p_log1p_relu"])
+def test_opensearch_documents_have_no_special_tokens(opensearch, straight, activation):
+    """opensearch-py-ml's NeuralSparseModel: the maximum of the logits, once or twice through a logarithm, pruned."""
+    expected = []
+    for text in DOCUMENTS:
+        logits = straight.logits(straight.ids(text)).max(dim=0).values
+        weights = torch.log(1 + torch.relu(logits))
+        if activation == "log1p_log1p_relu":
+            weights = torch.log(1 + weights)
+        weights[straight.tokenizer.all_special_ids] = 0
+        expected.append(straight.row(weights * (weights > 0.4 * weights.max())))
+    encoder = ours(opensearch, activation=activation)
+    unpruned = encoder.encode_documents(DOCUMENTS)
+    found = list(unpruned.prune(Pruning(max_ratio=0.4)))
+    assert_same(found, expected)
+    assert sum(map(len, found)) < sum(map(len, unpruned))
+
+
+def test_special_tokens_of_opensearchs_documents_were_terms_before(opensearch, straight):
+    """What the test above would not notice if no special token had a weight."""
+    assert any(set(NO_TERMS) & straight.row(straight.pooled(text, "sum")).keys() for text in DOCUMENTS)
+    assert any(set(NO_TERMS) & row.keys() for row in ours(opensearch, drop_specials=False).encode_documents(DOCUMENTS))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("idf.json", '{"index": "heavy"}', r"idf\.json: token 'index' has the weight 'heavy'"),
+        ("idf.json", '{"index": -1}', r"idf\.json: token 'index' has the weight -1"),
+        ("idf.json", '{"index": NaN}', r"idf\.json: token 'index' has the weight nan"),
+        ("idf.json", '{"notoken\\u0001": 1}', r"idf\.json: no token of the tokenizer has a weight"),
+        ("query_token_weights.txt", "index\t2\nterm 3\n", r"query_token_weights\.txt:2: no tab"),
+        ("query_token_weights.txt", "index\tmuch\n", r"query_token_weights\.txt:1: could not convert string to float"),
+    ],
+)
+def test_a_damaged_table_is_named(opensearch, name, content, message):
+    (opensearch / "idf.json").unlink()
+    (opensearch / name).write_text(content)
+    with pytest.raises(ModelError, match=message):
+        ours(opensearch).encode_queries(["index"])
+
+
+# ---- sentence-transformers ----
+
+
+def theirs(folder: Path, texts, side: str) -> list[dict[str, float]]:
+    """What sentence-transformers' own SparseEncoder gives for the same folder."""
+    from sentence_transformers import SparseEncoder
+
+    model = SparseEncoder(str(folder), device="cpu", local_files_only=True).float()
+    encode = model.encode_query if side == "query" else model.encode_document
+    rows = encode(texts, convert_to_sparse_tensor=False)
+    tokenizer = AutoTokenizer.from_pretrained(next(folder.rglob("tokenizer.json")).parent)
+    names = tokenizer.convert_ids_to_tokens(range(rows.shape[1]))
+    return [{names[i]: float(row[i]) for i in row.nonzero().flatten().tolist()} for row in rows]
+
+
+def assert_equals_sentence_transformers(folder: Path, documents=DOCUMENTS, queries=QUERIES) -> SpladeEncoder:
+    encoder = ours(folder)
+    assert_same(encoder.encode_documents(documents), theirs(folder, documents, "document"))
+    assert_same(encoder.encode_queries(queries), theirs(folder, queries, "query"))
+    return encoder
+
+
+@pytest.mark.parametrize("style", ["5.0", "6"])
+@pytest.mark.parametrize(("pooling", "activation"), [("max", "relu"), ("sum", "log1p_relu")])
+def test_a_plain_sparse_encoder(tmp_path, style, pooling, activation):
+    assert_equals_sentence_transformers(plain(tmp_path, style, pooling=pooling, activation=activation))
+
+
+def test_a_sparse_encoder_that_sentence_transformers_itself_saved(tmp_path, network):
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.base.modules import Router, Transformer
+    from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
+
+    transformer = Transformer(str(network), transformer_task="fill-mask")
+    weights = torch.from_numpy(static_weights())
+    modules = Router.for_query_document(
+        query_modules=[SparseStaticEmbedding(transformer.tokenizer, weights, frozen=True)],
+        document_modules=[transformer, SpladePooling("max", "log1p_relu")],
+    )
+    SparseEncoder(modules=[modules], device="cpu", prompts={"query": "find: "}).save(str(tmp_path / "saved"))
+    encoder = assert_equals_sentence_transformers(tmp_path / "saved")
+    assert encoder.layout.queries.prefix == "find: "
+
+
+@pytest.mark.parametrize(
+    ("prompts", "default"),
+    [
+        ({"query": "query: ", "document": "passage: "}, None),
+        ({"query": None, "document": "text of a document:"}, None),
+        ({"query": "query: ", "passage": "passage: "}, None),
+        ({"other": "other: "}, "other"),
+    ],
+)
+def test_prompts(tmp_path, prompts, default):
+    add_prompts(plain(tmp_path, "5.0"), prompts, default)
+    assert_equals_sentence_transformers(tmp_path)
+
+
+@pytest.mark.parametrize("style", ["5.0", "6"])
+def test_long_texts_are_cut_where_sentence_transformers_cuts_them(tmp_path, style):
+    plain(tmp_path, style)
+    if style == "5.0":
+        add_max_seq_length(tmp_path, 12)
+    else:
+        add_model_max_length(tmp_path, 12)
+    assert_equals_sentence_transformers(tmp_path, [DOCUMENTS[2]], [DOCUMENTS[2]])
+
+
+@pytest.mark.parametrize("style", ["5.0", "6"])
+@pytest.mark.parametrize("is_in_root", [False, True])
+def test_a_router_with_inference_free_queries(tmp_path, style, is_in_root):
+    folder = router(
+        tmp_path, [("SparseStaticEmbedding", QUERY_TABLE)], style, "" if is_in_root else None, activation="log1p_relu"
+    )
+    add_static(folder / QUERY_TABLE, static_weights())
+    add_prompts(folder, {"query": "question: ", "document": "answer: "})
+    encoder = assert_equals_sentence_transformers(folder)
+    assert isinstance(encoder.layout.queries, TableSide)
+
+
+def test_the_unknown_token_has_the_weight_that_a_sparse_static_embedding_gives_it(tmp_path):
+    folder = router(tmp_path, [("SparseStaticEmbedding", QUERY_TABLE)], "6")
+    add_static(folder / QUERY_TABLE, np.ones(BERT_TERMS))
+    encoder = assert_equals_sentence_transformers(folder)
+    assert "[UNK]" in encoder.encode_queries(["a 😀"])[0]
+
+
+def test_a_token_that_the_json_of_a_sparse_static_embedding_lacks_weighs_nothing(tmp_path):
+    folder = router(tmp_path, [("SparseStaticEmbedding", QUERY_TABLE)], "5.0")
+    (folder / QUERY_TABLE).mkdir()
+    tiny_tokenizer(folder / QUERY_TABLE)
+    table = write_json(folder / "table.json", {"index": 2.5, "blood": 1.25, "and": 0.5, "cafe": 0.75})
+    write_json(folder / QUERY_TABLE / "config.json", {"path": str(table)})
+    encoder = assert_equals_sentence_transformers(folder)
+    assert list(encoder.encode_queries(QUERIES)) == [{"index": 2.5}, {"blood": 1.25, "and": 0.5}, {}, {"cafe": 0.75}]
+
+
+@pytest.mark.parametrize("style", ["5.0", "6"])
+def test_a_router_with_two_networks(tmp_path, style):
+    query = [(NETWORK[style], f"query_0_{NETWORK[style]}"), ("SpladePooling", "query_1_SpladePooling")]
+    folder = router(tmp_path, query, style)
+    bert(folder / query[0][1], "distilbert")
+    if style == "6":
+        write_json(folder / query[0][1] / "sentence_bert_config.json", FILL_MASK)
+    add_pooling(folder / query[1][1], style, pooling="sum")
+    encoder = assert_equals_sentence_transformers(folder)
+    assert encoder.layout.family == "two models (efficient SPLADE)"
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_static_weights_behind_the_pooling_of_queries(tmp_path, is_shared):
+    """Of SPLADE-lexical: the model's weights, times what each of the query's own tokens weighs."""
+    names = ["document_0_Transformer", "document_1_SpladePooling"]
+    if not is_shared:
+        names = ["query_0_Transformer", "query_1_SpladePooling"]
+    query = list(zip(("Transformer", "SpladePooling", "SparseStaticEmbedding"), [*names, "query_2_X"], strict=True))
+    folder = router(tmp_path, query, "6")
+    if not is_shared:
+        bert(folder / names[0], "distilbert")
+        write_json(folder / names[0] / "sentence_bert_config.json", FILL_MASK)
+        add_pooling(folder / names[1], "6", activation="log1p_relu")
+    add_static(folder / "query_2_X", static_weights())
+    add_prompts(folder, {"query": "q: ", "document": None})
+    encoder = assert_equals_sentence_transformers(folder, queries=DOCUMENTS)
+    assert encoder.layout.family == "SPLADE-lexical"
+
+
+def test_the_command_line_says_what_a_folder_holds_and_which_file_said_so(tmp_path, capsys):
+    folder = router(tmp_path, [("SparseStaticEmbedding", QUERY_TABLE)], "5.0", "", activation="log1p_relu")
+    add_static(folder / QUERY_TABLE, static_weights())
+    app(["models", str(folder), "--json"], standalone_mode=False)
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["family"] == "inference-free queries"
+    assert facts["documents"] == "masked language model, max of log(1 + log(1 + relu(x)))"
+    assert facts["queries"] == "tokenizer, weights of model.safetensors"
+    assert facts["architecture"] == "BertForMaskedLM"
+    assert (facts["terms"], facts["max_tokens"]) == (BERT_TERMS, 64)
+    assert facts["found"] == [
+        "modules.json: Router",
+        "router_config.json: document goes through MLMTransformer in the root, document_1_SpladePooling",
+        f"router_config.json: query goes through {QUERY_TABLE}",
+        "config.json: BertForMaskedLM",
+        "document_1_SpladePooling/config.json: max of log(1 + log(1 + relu(x)))",
+        f"{QUERY_TABLE}/model.safetensors: weights of query tokens",
+    ]
+
+
+# ---- other vocabularies and networks ----
+
+ADDED = ["  ", "    ", "\n\n", "\t", "a b", "\u3000", "\x01", "zero\u200bwidth", "\u241b", "\r\n"]
+
+
+@pytest.fixture(scope="module")
+def byte_level(tmp_path_factory) -> Path:
+    """A RoBERTa with added tokens that hold white space and control characters."""
+    folder = tmp_path_factory.mktemp("byte-level")
+    return roberta_like(folder, byte_level_tokenizer(folder, CODE, added=ADDED))
+
+
+def test_byte_level_vocabularies_give_their_formula(byte_level):
+    straight = Straight(byte_level)
+    encoder = ours(byte_level)
+    texts = [*CODE[:4], "漢字 and 😀", "", "a b" * 200]
+    expected = [
+        straight.row(
+            torch.log1p(torch.relu(straight.logits(straight.ids(text, max_length=encoder.max_length)))).amax(0)
+        )
+        for text in texts
+    ]
+    assert encoder.max_length == 128
+    assert_same(encoder.encode_documents(texts), expected)
+    assert "Ġeach" in expected[1]
+    assert escape_term("\n\n") in expected[1]
+
+
+def encode_and_index(folder: Path, texts: dict[str, str], encoder: SpladeEncoder, quantizer: Quantizer = RULE) -> Path:
+    lines = [json.dumps({"id": docid, "text": text}) + "\n" for docid, text in texts.items()]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "corpus.jsonl").write_text("".join(lines), encoding="utf-8")
+    encode_corpus(folder / "corpus.jsonl", folder / "encoded", encoder, quantizer)
+    index_pseudo_documents(folder / "encoded", folder / "index")
+    return folder / "index"
+
+
+def hits_of_both_engines(index: Path, encoder: SpladeEncoder, queries: list[str], k: int = 5) -> list[list[str]]:
+    """The docids of each query's hits, after Pyserini's own searcher gave the same hits and scores."""
+    query_encoder = SpladeQueryEncoder(encoder, RULE)
+    with jvm.pyserini_importable():
+        from pyserini.search.lucene import LuceneImpactSearcher as Theirs
+    pyserinis = Theirs(str(index), query_encoder)
+    found = []
+    with LuceneImpactSearcher(index, query_encoder, min_idf=0) as searcher:
+        for query in queries:
+            hits = searcher.search(query, k)
+            assert [(hit.docid, hit.score) for hit in hits] == [
+                (hit.docid, hit.score) for hit in pyserinis.search(query, k)
+            ]
+            found.append([hit.docid for hit in hits])
+    return found
+
+
+def test_terms_with_white_space_and_control_characters_are_found_by_both_engines(byte_level, tmp_path):
+    encoder = ours(byte_level)
+    tokens = encoder.document_network.tokenizer
+    assert set(ADDED) <= tokens.get_vocab().keys()
+    texts = {f"d{number}": f"x{added}y" for number, added in enumerate(ADDED)}
+    texts["plain"] = "print"
+    index = encode_and_index(tmp_path, texts, encoder)
+    with LuceneImpactIndexReader(index) as reader:
+        indexed = {each.term for each in reader.terms()}
+    assert {escape_term(added) for added in ADDED} <= indexed
+    assert not any(java_splits(term) for term in indexed)
+    assert hits_of_both_engines(index, encoder, ADDED) == [[f"d{number}"] for number in range(len(ADDED))]
+
+
+LANGUAGES = {
+    "ar": ["القلب يضخ الدم في الجسم", "النباتات تحول ضوء الشمس إلى سكر", "القطار يغادر المحطة في الصباح"],
+    "zh": ["心脏将血液输送到全身", "植物把阳光变成糖分", "火车早上离开车站"],
+    "ja": ["心臓は体中に血液を送り出す", "植物は日光を糖に変える", "列車は朝に駅を出発する"],
+    "hi": ["हृदय शरीर में रक्त पंप करता है", "पौधे सूर्य के प्रकाश को शर्करा में बदलते हैं", "रेलगाड़ी सुबह स्टेशन से निकलती है"],
+    "de": ["Das Herz pumpt Blut durch den Körper", "Pflanzen verwandeln Sonnenlicht in Zucker",
+           "Der Zug verlässt morgens den Bahnhof"],
+}  # fmt: skip
+ASKED = {
+    "ar": ("ضخ الدم", "ضوء الشمس", "محطة القطار"),
+    "zh": ("血液输送", "阳光变成糖", "早上的火车"),
+    "ja": ("血液と心臓", "日光と植物", "朝の列車"),
+    "hi": ("शरीर में रक्त", "सूर्य का प्रकाश", "सुबह की रेलगाड़ी"),
+    "de": ("Blut im Körper", "Zucker aus Sonnenlicht", "Züge am Bahnhof"),
+}
+
+
+@pytest.fixture(scope="module")
+def multilingual(tmp_path_factory) -> Path:
+    """An XLM-R with a unigram vocabulary of five languages."""
+    folder = tmp_path_factory.mktemp("multilingual")
+    texts = [text for language in LANGUAGES.values() for text in language]
+    asked = [text for language in ASKED.values() for text in language]
+    return roberta_like(folder, unigram_tokenizer(folder, [*texts, *asked] * 3), xlm=True)
+
+
+def test_five_languages_are_encoded_indexed_and_found(multilingual, tmp_path):
+    encoder = ours(multilingual)
+    texts = {f"{language}{i}": text for language, each in LANGUAGES.items() for i, text in enumerate(each)}
+    index = encode_and_index(tmp_path, texts, encoder)
+    asked = {f"{language}{i}": text for language, each in ASKED.items() for i, text in enumerate(each)}
+    found = hits_of_both_engines(index, encoder, list(asked.values()))
+    assert [hits[0] for hits in found] == list(asked)
+    with LuceneImpactSearcher(index) as searcher:  # the model that the manifest names
+        for docid, text in asked.items():
+            assert searcher.search(text, 1)[0].docid == docid
+            assert searcher.doc(docid).contents() == texts[docid]
+
+
+def test_sentencepiece_vocabularies_give_their_formula(multilingual):
+    straight = Straight(multilingual)
+    texts = [text for language in LANGUAGES.values() for text in language]
+    assert_same(ours(multilingual).encode_documents(texts), [straight.row(straight.pooled(text)) for text in texts])
+
+
+def test_a_vocabulary_of_250002_terms_fits_into_little_memory(tmp_path):
+    peak = Path("/proc/self/clear_refs")
+    if not peak.exists():
+        pytest.skip("needs Linux")
+    texts = [text for language in LANGUAGES.values() for text in language]
+    roberta_like(tmp_path, unigram_tokenizer(tmp_path, texts), xlm=True, terms=250_002, width=8)
+    long = [" ".join(texts) * 3] * 16
+    encoder = ours(tmp_path)
+    encoder.encode_queries(["Blut"])
+    peak.write_text("5")  # the most that this process held is counted anew
+    before = resident("VmRSS")
+    weights = encoder.encode_documents(long)
+    assert encoder.document_network.terms[250_001] == "[unnamed250001]"
+    used = resident("VmHWM") - before
+    all_logits = len(long) * encoder.max_length * 250_002 * 4
+    assert all_logits > 2_000_000_000
+    assert used < all_logits / 4
+    straight = Straight(tmp_path)
+    ids = straight.ids(long[0], max_length=encoder.max_length)
+    expected = torch.log1p(torch.relu(straight.logits(ids).amax(dim=0)))
+    places = weights.term_ids[weights.row(3)]
+    assert np.array_equal(places, expected.nonzero().flatten().numpy())
+    assert np.allclose(weights.weights[weights.row(3)], expected[expected > 0].numpy(), atol=2e-5)
+
+
+def resident(what: str) -> int:
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith(what))
+
+
+def test_modernbert_gives_its_formula(tmp_path):
+    torch.manual_seed(3)
+    model = ModernBertForMaskedLM(
+        ModernBertConfig(
+            vocab_size=BERT_TERMS, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+            global_attn_every_n_layers=2, local_attention=8, max_position_embeddings=64, pad_token_id=0,
+            cls_token_id=101, sep_token_id=102, bos_token_id=101, eos_token_id=102, initializer_range=0.3,
+        )
+    )  # fmt: skip
+    model.decoder.bias.data.normal_(-1, 0.5)
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer(tmp_path)
+    straight = Straight(tmp_path)
+    encoder = ours(tmp_path)
+    assert_same(encoder.encode_documents(DOCUMENTS), [straight.row(straight.pooled(text)) for text in DOCUMENTS])
+
+
+# ---- terms ----
+
+
+def java_splits(term: str) -> bool:
+    """Whether Java's Character.isWhitespace holds for a character of a term."""
+    import unicodedata
+
+    return any(
+        char in "\t\n\x0b\f\r\x1c\x1d\x1e\x1f"
+        or (unicodedata.category(char) in ("Zs", "Zl", "Zp") and char not in "\xa0\u2007\u202f")
+        for char in term
+    )
+
+
+ENTRIES = st.text(
+    st.one_of(
+        st.sampled_from(
+            "ab09f;#▁Ġ␛\u241b \t\n\r\x0b\x0c\x1c\x85\xa0\u1680\u2028\u202f\u3000\u200b\ufeff\x00\x7f\ud800"
+        ),
+        st.characters(),
+    ),
+    max_size=8,
+)
+
+
+@given(ENTRIES, ENTRIES)
+def test_entries_become_terms_and_back(one, other):
+    term = escape_term(one)
+    assert term
+    assert unescape_term(term) == one
+    assert not java_splits(term)
+    assert term.encode()  # no half of a surrogate pair
+    assert (term == escape_term(other)) == (one == other)
+    if one.isalnum():
+        assert term == one
+
+
+@pytest.mark.java
+def test_java_sees_no_white_space_in_a_term():
+    is_white_space = jvm.java_class("java.lang.Character").isWhitespace
+    for code in range(0x10000):
+        assert not any(is_white_space(ord(char)) for char in escape_term(f"a{chr(code)}b")), hex(code)
+
+
+def test_the_entries_of_the_usual_vocabularies_are_their_own_terms():
+    for entry in ("##ing", "Ġword", "▁Blut", "[UNK]", "<0x0A>", "é", "漢字", "😀", "a_b", "\\", '"'):
+        assert escape_term(entry) == entry
+
+
+# ---- causal language models with echo ----
+
+
+@pytest.fixture(scope="module", params=["<s> $A", "<s> $A </s>", "$A"], ids=["bos", "bos-eos", "bare"])
+def causal(request, tmp_path_factory) -> Path:
+    return llama(tmp_path_factory.mktemp("causal"), [*DOCUMENTS, *CODE], request.param)
+
+
+def echoed(straight: Straight, text: str) -> dict[str, float]:
+    """The text twice, pooled over the second copy."""
+    ids = straight.ids(text)
+    content = straight.ids(text, specials=False)
+    start = next(i for i in range(len(ids) + 1) if ids[i : i + len(content)] == content)
+    before, after = ids[:start], ids[start + len(content) :]
+    if not content:
+        return {}
+    logits = straight.logits([*before, *content, *content, *after])
+    second = logits[len(before) + len(content) : len(before) + 2 * len(content)]
+    return straight.row(torch.log1p(torch.relu(second.max(dim=0).values)))
+
+
+def test_a_causal_model_reads_a_text_twice_and_is_pooled_over_the_second_copy(causal):
+    straight = Straight(causal, AutoModelForCausalLM)
+    encoder = ours(causal)
+    assert straight.tokenizer.pad_token is None
+    texts = ["def f", "for each in rows: print(each)", "", "x", "The heart pumps blood through the body"]
+    expected = [echoed(straight, text) for text in texts]
+    assert_same(encoder.encode_documents(texts), expected)
+    assert_same(encoder.encode_queries(texts), expected)
+    assert_same([encoder.encode_queries([text])[0] for text in texts], expected)
+
+
+def test_a_long_text_is_cut_before_it_is_doubled(causal):
+    straight = Straight(causal, AutoModelForCausalLM)
+    frame = len(straight.ids("x")) - len(straight.ids("x", specials=False))
+    encoder = ours(causal, max_length=16)
+    long = "for each in rows: print(each) " * 9
+    kept = straight.ids(long, specials=False)[: 16 - frame]
+    assert_same(encoder.encode_documents([long]), [echoed(straight, straight.tokenizer.decode(kept))])
+    assert ours(causal).max_length == 64  # twice that is all the network can take
+    assert len(ours(causal).encode_documents([long * 9])[0]) > 0
+
+
+def lora(folder: Path, base: Path, merged: Path, kind: type, task: str | None) -> None:
+    """An adapter with random weights, and the same merged."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(4)
+    targets = ["q_proj", "v_proj"] if task else ["query", "value"]
+    config = LoraConfig(task_type=task, r=4, lora_alpha=8, target_modules=targets, init_lora_weights=False)
+    model = get_peft_model(kind.from_pretrained(base, dtype=torch.float32), config)
+    model.save_pretrained(folder)
+    model.merge_and_unload().save_pretrained(merged)
+    AutoTokenizer.from_pretrained(base).save_pretrained(merged)
+
+
+@pytest.mark.parametrize("has_tokenizer", [True, False])
+def test_an_adapter_over_a_causal_model_equals_the_merged_model(tmp_path, has_tokenizer):
+    base = llama(tmp_path / "base", [*DOCUMENTS, *CODE])
+    lora(tmp_path / "lora", base, tmp_path / "merged", AutoModelForCausalLM, "CAUSAL_LM")
+    if has_tokenizer:
+        AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "lora")
+    texts = ["def f(x)", "The heart pumps blood"]
+    expected = list(ours(tmp_path / "merged").encode_documents(texts))
+    encoder = ours(tmp_path / "lora")
+    assert_same(encoder.encode_documents(texts), expected)
+    straight = Straight(tmp_path / "merged", AutoModelForCausalLM)
+    assert_same(expected, [echoed(straight, text) for text in texts])
+    plain_base = list(ours(base).encode_documents(texts))
+    assert any(abs(plain_base[0].get(term, 0) - weight) > 0.05 for term, weight in expected[0].items())
+    assert encoder.layout.location.name == str(tmp_path / "lora")
+
+
+def test_an_adapter_over_a_masked_model_equals_the_merged_model(tmp_path, network):
+    lora(tmp_path / "lora", network, tmp_path / "merged", AutoModelForMaskedLM, None)
+    straight = Straight(tmp_path / "merged")
+    encoder = ours(tmp_path / "lora", queries="binary")
+    assert_same(encoder.encode_documents(DOCUMENTS), [straight.row(straight.pooled(text)) for text in DOCUMENTS])
+    assert encoder.encode_queries(["index"])[0] == {"index": 1.0}
+
+
+def test_another_base_below_the_same_adapter_is_noticed(tmp_path, network):
+    base = copied(network, tmp_path / "base")
+    lora(tmp_path / "lora", base, tmp_path / "merged", AutoModelForMaskedLM, None)
+    before = ours(tmp_path / "lora").query_digest()
+    assert before != ours(base).query_digest()
+    bert(base, "roberta")
+    assert ours(tmp_path / "lora").query_digest() != before
+
+
+# ---- conversations ----
+
+
+def added_up(encoder: SpladeEncoder, turns: list[Turn]) -> dict[str, int]:
+    total: dict[str, float] = {}
+    for turn in turns:
+        for term, weight in encoder.encode_queries([turn.text])[0].items():
+            total[term] = total.get(term, 0.0) + turn.factor * weight
+    impacts = RULE.quantize(np.array(list(total.values()), np.float32), "query").tolist()
+    return {term: impact for term, impact in zip(total, impacts, strict=True) if impact > 0}
+
+
+CONVERSATION = [Turn("what is an index"), Turn("who wrote it", 0.5), Turn("the index of Lucene", 2), Turn("", 3)]
+
+
+@pytest.mark.parametrize("queries", ["model", "binary", "lexical"])
+def test_a_conversation_is_the_sum_of_its_turns_weights_times_their_factors(network, queries):
+    encoder = ours(network, queries=queries)
+    query_encoder = SpladeQueryEncoder(encoder, RULE)
+    found = query_encoder.encode(CONVERSATION)
+    expected = added_up(encoder, CONVERSATION)
+    assert found.keys() == expected.keys()
+    assert all(abs(found[term] - expected[term]) <= 1 for term in found)  # the order of additions
+    assert sum(found[term] != expected[term] for term in found) <= len(found) / 50
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert query_encoder.encode([Turn("what is an index")]) == query_encoder.encode("what is an index")
+    one, two = query_encoder.encode_batch([[CONVERSATION[0]], CONVERSATION])
+    assert (one, two) == (query_encoder.encode("what is an index"), found)
+
+
+@pytest.mark.parametrize("factor", [0, -1, math.inf, math.nan])
+def test_a_factor_that_is_no_number_above_0_is_refused(factor):
+    with pytest.raises(QueryError, match="a turn's factor must be a number above 0"):
+        Turn("text", factor)
+
+
+@pytest.fixture(scope="module")
+def doc_index(tmp_path_factory, network) -> Path:
+    """A SPLADE-doc index, whose queries anyone can compute."""
+    folder = tmp_path_factory.mktemp("doc-index")
+    return encode_and_index(
+        folder, {f"d{i}": text for i, text in enumerate(DOCUMENTS)}, ours(network, queries="binary")
+    )
+
+
+def write_topics(path: Path, *records: dict) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def test_topics_with_turns_are_read_and_searched(tmp_path, doc_index, network):
+    records = [
+        {"id": "c1", "turns": [{"text": "heart"}, {"text": "blood", "factor": 2}, "oxygen"]},
+        {"id": "c2", "text": "index"},
+    ]
+    path = write_topics(tmp_path / "topics.jsonl", *records)
+    queries = read_topics(path)
+    assert queries[0].turns == (Turn("heart"), Turn("blood", 2), Turn("oxygen"))
+    assert queries[0].content == queries[0].turns
+    assert queries[1].turns == ()
+    app(
+        ["search", "--index", str(doc_index), "--topics", str(path), "--output", str(tmp_path / "run"), "--hits", "4"],
+        standalone_mode=False,
+    )
+    run = [line.split() for line in (tmp_path / "run").read_text().splitlines()]
+    query = SpladeQueryEncoder(ours(network, queries="binary"), RULE).encode(queries[0].turns)
+    assert query == {"blood": 200, "heart": 100, "oxygen": 100}
+    with LuceneImpactSearcher(doc_index) as searcher:
+        expected = [("c1", hit.docid, hit.score) for hit in searcher.search(query, 4)]
+        expected += [("c2", hit.docid, hit.score) for hit in searcher.search({"index": 100}, 4)]
+    assert [(line[0], line[2]) for line in run] == [(qid, docid) for qid, docid, _ in expected]
+    assert [float(line[4]) for line in run] == pytest.approx([score for _, _, score in expected], rel=1e-5)
+    app(["encode-queries", "--model", str(network), "--queries", "binary", "--topics", str(path), "--output",
+         str(tmp_path / "encoded.jsonl")], standalone_mode=False)  # fmt: skip
+    encoded = [json.loads(line) for line in (tmp_path / "encoded.jsonl").read_text().splitlines()]
+    assert [each["vector"] for each in encoded] == [query, {"index": 100}]
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [[], None, 5, "text", {"text": "a"}, [{"factor": 1}], [{"text": 5}], [{"text": "a", "factor": 0}],
+     [{"text": "a", "factor": "2"}], [["a"]], [None]],
+)  # fmt: skip
+def test_wrong_turns_are_refused_with_file_and_line(tmp_path, turns):
+    path = write_topics(tmp_path / "topics.jsonl", {"id": "1", "text": "fine"}, {"id": "2", "turns": turns})
+    with pytest.raises(TopicsError, match=r"the turns .* are no list of texts") as caught:
+        read_topics(path)
+    assert (caught.value.path, caught.value.line) == (path, 2)
+    assert str(caught.value).startswith(f"{path}:2: ")
+
+
+# ---- what weights are read from, and whose code is run ----
+
+
+def test_pickled_weights_are_read_only_where_there_are_no_safe_ones(tmp_path, network):
+    folder = copied(network, tmp_path / "model")
+    expected = list(ours(folder).encode_documents(DOCUMENTS))
+    other = Straight(bert(tmp_path / "other", "distilbert")).model.state_dict()
+    torch.save(other, folder / "pytorch_model.bin")
+    assert_same(ours(folder).encode_documents(DOCUMENTS), expected)
+    assert ours(folder).query_digest() == ours(network).query_digest()
+    torch.save(Straight(network).model.state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert_same(ours(folder).encode_documents(DOCUMENTS), expected)
+
+
+def test_a_pickled_table_of_query_weights_is_read_as_weights_only(tmp_path):
+    folder = router(tmp_path, [("SparseStaticEmbedding", QUERY_TABLE)], "6")
+    add_static(folder / QUERY_TABLE, static_weights())
+    expected = list(ours(folder).encode_queries(QUERIES))
+    (folder / QUERY_TABLE / "model.safetensors").unlink()
+    torch.save({"weight": torch.from_numpy(static_weights())}, folder / QUERY_TABLE / "pytorch_model.bin")
+    assert_same(ours(folder).encode_queries(QUERIES), expected)
+
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "owned",))
+
+    torch.save({"weight": Evil()}, folder / QUERY_TABLE / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin: the weights cannot be read"):
+        ours(folder).encode_queries(QUERIES)
+    assert not (tmp_path / "owned").exists()
+
+
+OWN_CODE = """
+from pathlib import Path
+from transformers import BertConfig, BertForMaskedLM
+
+Path({marker!r}).touch()
+
+
+class OwnConfig(BertConfig):
+    model_type = "own"
+
+
+class OwnForMaskedLM(BertForMaskedLM):
+    config_class = OwnConfig
+"""
+
+
+def test_code_of_a_checkpoint_is_run_only_where_that_is_asked_for(tmp_path, network, straight, monkeypatch):
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    folder = copied(network, tmp_path / "model")
+    marker = tmp_path / "run"
+    (folder / "own_code.py").write_text(OWN_CODE.format(marker=str(marker)))
+    config = json.loads((folder / "config.json").read_text())
+    config |= {
+        "model_type": "own", "architectures": ["OwnForMaskedLM"],
+        "auto_map": {"AutoConfig": "own_code.OwnConfig", "AutoModelForMaskedLM": "own_code.OwnForMaskedLM"},
+    }  # fmt: skip
+    write_json(folder / "config.json", config)
+    with pytest.raises(ModelError, match="code of its own is run only with --trust-remote-code"):
+        ours(folder).encode_documents(["a"])
+    assert not marker.exists()
+    encoder = ours(folder, trust_remote_code=True)
+    assert_same(encoder.encode_documents(DOCUMENTS), [straight.row(straight.pooled(text)) for text in DOCUMENTS])
+    assert marker.exists()
+
+
+# ---- indexes ----
+
+
+def test_inference_free_queries_load_neither_torch_nor_transformers(tmp_path, opensearch, doc_index):
+    table_index = encode_and_index(tmp_path / "table", {"d": "an inverted index"}, ours(opensearch))
+    code = (
+        "import json, sys\n"
+        "from splade_lucene import LuceneImpactSearcher\n"
+        f"for index in {[str(table_index), str(doc_index)]}:\n"
+        "    with LuceneImpactSearcher(index) as searcher:\n"
+        "        print(json.dumps([searcher.encode('inverted index'), len(searcher.search('inverted index'))]))\n"
+        "print({'torch', 'transformers', 'safetensors', 'huggingface_hub'} & set(sys.modules))"
+    )
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+    table, binary, loaded = done.stdout.splitlines()
+    table_query, hits = json.loads(table)
+    assert table_query == SpladeQueryEncoder(ours(opensearch), RULE).encode("inverted index")
+    assert hits == 1
+    assert json.loads(binary)[0] == {"inverted": 100, "index": 100}
+    assert loaded == "set()"
+
+
+def families(tmp_path: Path, network: Path, small_network: Path) -> dict[str, tuple[Path, dict[str, object]]]:
+    """A checkpoint of each family, and how it is opened."""
+    tables = copied(network, tmp_path / "tables")
+    write_json(tables / "idf.json", {"index": 2.5, "blood": 1.5, "the": 0.1})
+    static = router(tmp_path / "static", [("SparseStaticEmbedding", QUERY_TABLE)], "5.0", "", activation="log1p_relu")
+    add_static(static / QUERY_TABLE, static_weights())
+    add_prompts(static, {"query": "q: ", "document": "d: "})
+    chain = router(
+        tmp_path / "chain",
+        [("Transformer", "document_0_Transformer"), ("SpladePooling", "document_1_SpladePooling"),
+         ("SparseStaticEmbedding", "query_2_X")], "6",
+    )  # fmt: skip
+    add_static(chain / "query_2_X", static_weights())
+    two = router(tmp_path / "two", [("Transformer", "query_0_T"), ("SpladePooling", "query_1_S")], "6", pooling="sum")
+    write_json(copied(small_network, two / "query_0_T") / "sentence_bert_config.json", FILL_MASK)
+    add_pooling(two / "query_1_S", "6")
+    echo = llama(tmp_path / "echo", [*DOCUMENTS, *CODE], "<s> $A </s>")
+    lora(tmp_path / "lora", network, tmp_path / "merged", AutoModelForMaskedLM, None)
+    pooled = plain(tmp_path / "pooled", "6", pooling="sum", activation="log1p_relu")
+    return {
+        "v1": (network, {"pooling": "sum"}),
+        "max": (network, {"query_max_length": 8, "query_prefix": "query: ", "document_prefix": "text: "}),
+        "doc": (network, {"queries": "binary", "query_max_length": 4}),
+        "lexical": (network, {"queries": "lexical", "activation": "log1p_log1p_relu"}),
+        "efficient": (network, {"query_model": small_network}),
+        "efficient, of other poolings": (network, {"query_model": pooled}),
+        "efficient, with a table": (network, {"query_model": tables}),
+        "opensearch": (tables, {}),
+        "opensearch by hand": (tables, {"drop_specials": False, "activation": "log1p_log1p_relu"}),
+        "opensearch with its network": (tables, {"queries": "model"}),
+        "static": (static, {}),
+        "chain": (chain, {}),
+        "two networks": (two, {}),
+        "echo": (echo, {}),
+        "lora": (tmp_path / "lora", {}),
+    }
+
+
+FAMILIES = ["v1", "max", "doc", "lexical", "efficient", "efficient, of other poolings", "efficient, with a table",
+            "opensearch", "opensearch by hand", "opensearch with its network", "static", "chain", "two networks", "echo",
+            "lora"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory, network, small_network):
+    built = families(tmp_path_factory.mktemp("families"), network, small_network)
+    assert list(built) == FAMILIES
+    return built
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_index_opens_the_queries_of_its_family(tmp_path, checkpoints, family):
+    folder, settings = checkpoints[family]
+    encoder = ours(folder, **settings)
+    index = encode_and_index(tmp_path, {"a": DOCUMENTS[0], "b": DOCUMENTS[2]}, encoder)
+    texts = [*QUERIES, DOCUMENTS[3]]
+    expected = SpladeQueryEncoder(encoder, RULE).encode_batch(texts)
+    assert any(expected)
+    opened = open_query_encoder(index, device="cpu")
+    assert opened.encode_batch(texts) == expected
+    assert opened.encoder.layout.queries == replace(
+        encoder.layout.queries, max_length=opened.encoder.layout.queries.max_length
+    )
+    with LuceneImpactSearcher(index) as searcher:
+        assert len(searcher.search(QUERIES[0])) > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({}, "model.safetensors"),
+        ({"queries": "binary"}, "tokenizer.json"),
+        ({"queries": "lexical"}, "model.safetensors"),
+    ],
+)
+def test_a_query_side_that_changed_since_is_refused(tmp_path, network, settings, changed):
+    folder = copied(network, tmp_path / "model")
+    index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, ours(folder, **settings))
+    open_query_encoder(index, device="cpu")
+    with (folder / changed).open("r+b") as file:
+        if changed == "tokenizer.json":
+            text = file.read().replace(b'"index"', b'"indox"')
+            file.seek(0)
+            file.write(text)
+        else:
+            file.seek(-4, 2)
+            file.write(b"\x01\x02\x03\x04")
+    with pytest.raises(ModelError, match="was encoded with another model than the one that is now at"):
+        open_query_encoder(index, device="cpu")
+
+
+def test_a_table_that_changed_since_is_refused_unless_it_is_named(tmp_path, opensearch, caplog):
+    index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, ours(opensearch))
+    table = json.loads((opensearch / "idf.json").read_text())
+    write_json(opensearch / "idf.json", {**table, "blood": 9.5})
+    with pytest.raises(ModelError, match="was encoded with another model than the one that is now at"):
+        open_query_encoder(index, device="cpu")
+    named = open_query_encoder(index, opensearch, device="cpu")
+    assert named.encode("blood") == {"blood": 950}
+    assert "was encoded with another model" in caplog.text
+
+
+def test_only_the_query_side_needs_to_be_the_one_of_the_index(tmp_path, network, opensearch):
+    """A change of the documents' network does not matter to a search."""
+    index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, ours(opensearch))
+    with (opensearch / "model.safetensors").open("r+b") as file:
+        file.seek(-4, 2)
+        file.write(b"\x01\x02\x03\x04")
+    assert open_query_encoder(index, device="cpu").encode("index") == {"index": 100}
+
+
+def test_a_tokenizer_in_parts_is_enough_for_inference_free_queries(tmp_path, network):
+    """Older checkpoints have a vocab.txt, and no tokenizer.json."""
+    folder = copied(network, tmp_path / "model")
+    tokens = AutoTokenizer.from_pretrained(folder).get_vocab()
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in sorted(tokens, key=tokens.get)))
+    (folder / "tokenizer.json").unlink()
+    index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, ours(folder, queries="binary"))
+    assert open_query_encoder(index, device="cpu").encode("Inverted index") == {"inverted": 100, "index": 100}
+    (folder / "vocab.txt").write_text((folder / "vocab.txt").read_text().replace("\nindex\n", "\nindox\n"))
+    with pytest.raises(ModelError, match="was encoded with another model"):
+        open_query_encoder(index, device="cpu")
+
+
+@pytest.mark.parametrize("pooling", ["max", "sum"])
+def test_indexes_from_before_there_were_families_still_open(tmp_path, network, pooling):
+    """Their manifests know pooling and lengths only; ``parts`` was a number."""
+    encoder = ours(network, pooling=pooling, query_max_length=6)
+    index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, encoder)
+    path = index / INDEX_FILE
+    new = json.loads(path.read_text())
+    kept = ("format", "model", "model_digest", "pooling", "max_length", "query_max_length", "quantizer", "min_impact",
+            "corpus", "documents", "encoding", "settings", "shard", "empty", "versions", "commit")  # fmt: skip
+    write_json(path, {**{key: new[key] for key in kept}, "top_terms": 0, "parts": 1})
+    opened = open_query_encoder(index, device="cpu")
+    assert opened.encode_batch(QUERIES + DOCUMENTS) == SpladeQueryEncoder(encoder, RULE).encode_batch(
+        QUERIES + DOCUMENTS
+    )
+    assert opened.encoder.query_max_length == 6
+    with LuceneImpactSearcher(index) as searcher:
+        assert len(searcher.search("index")) == 1
+    write_json(path, {**json.loads(path.read_text()), "model_digest": "0" * 64})
+    with pytest.raises(ModelError, match="was encoded with another model"):
+        open_query_encoder(index, device="cpu")
