@@ -28,7 +28,7 @@ from urllib.parse import quote
 
 from splade_lucene.errors import CorpusError, MissingDependencyError
 from splade_lucene.files import open_bytes
-from splade_lucene.pseudo_documents import is_id
+from splade_lucene.pseudo_documents import MAX_ID_BYTES, is_id
 from splade_lucene.python_docs import read_python_docs
 from splade_lucene.records import Document, well_formed
 
@@ -247,13 +247,13 @@ def _document(record: Mapping[str, Any], path: Path | str, number: int) -> Docum
     title = record.get("title") or ""
     if text is None and not title:
         raise CorpusError(
-            f"document {docid!r} has none of the keys {', '.join(TEXT_KEYS)}", path=path, line=number,
+            f"document {docid!r:.200} has none of the keys {', '.join(TEXT_KEYS)}", path=path, line=number,
             remedy="Name the text's key contents or text",
         )  # fmt: skip
     for value in (title, text or ""):
         if not isinstance(value, str):
             raise CorpusError(
-                f"document {docid!r} has a text that is no string ({value!r:.60})", path=path, line=number,
+                f"document {docid!r:.200} has a text that is no string ({value!r:.60})", path=path, line=number,
                 remedy="Write texts as strings",
             )  # fmt: skip
     return Document(_docid(docid, path, number), well_formed(f"{title} {text or ''}".strip()))
@@ -262,8 +262,8 @@ def _document(record: Mapping[str, Any], path: Path | str, number: int) -> Docum
 def _docid(value: object, path: Path | str, number: int) -> str:
     if not is_id(value):
         raise CorpusError(
-            f"the id {value!r} is empty, has white space, or is no string or integer", path=path, line=number,
-            remedy="Use ids without white space, for run files are split at it",
+            f"the id {value!r:.200} is empty, over {MAX_ID_BYTES:,} bytes long, has white space, or is no string or integer",
+            path=path, line=number, remedy="Use ids without white space, for run files are split at it",
         )  # fmt: skip
     return str(value)
 

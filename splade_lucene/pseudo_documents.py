@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from splade_lucene.encoder.sparse import SparseImpacts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
+MAX_ID_BYTES = 32_766  # Lucene's longest term
 MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer cuts longer tokens in pieces
 
 SKIP = "or pass --skip-bad to leave the document out"
@@ -283,7 +284,8 @@ def _check_id(value: object) -> str:
     docid = str(value)
     if has_space_or_control(docid):
         raise _BadDocumentError("bad-id", docid)
-    encode_strictly(docid)
+    if len(encode_strictly(docid)) > MAX_ID_BYTES:
+        raise _BadDocumentError("bad-id", f"{docid[:40]}… (over {MAX_ID_BYTES:,} bytes)")
     return docid
 
 
@@ -359,11 +361,12 @@ _NOT_JAVA_SPACE = frozenset("\u00a0\u2007\u202f\u0085")  # str.isspace, but not 
 
 
 def is_id(value: object) -> bool:
-    """Whether a value serves as docid or qid: a string or integer that a run file can hold as one column."""
+    """Whether a value serves as docid or qid: a string or integer that fits a column of a run file, and an index."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return False
     text = str(value)
-    return bool(text) and not has_space_or_control(text) and well_formed(text) == text
+    is_well_formed = bool(text) and not has_space_or_control(text) and well_formed(text) == text
+    return is_well_formed and len(text.encode()) <= MAX_ID_BYTES
 
 
 def has_space_or_control(text: str) -> bool:

@@ -21,6 +21,7 @@ from checkpoints import (
     QUERY_TABLE,
     add_max_seq_length,
     add_model_max_length,
+    add_modules,
     add_pooling,
     add_prompts,
     add_static,
@@ -37,6 +38,7 @@ from checkpoints import (
 from conftest import run_python
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from test_encoder import tiny_tokenizer
 from transformers import (
     AutoModelForCausalLM,
@@ -108,6 +110,15 @@ class Straight:
         return {escape_term(names(i)): float(w) for i, w in enumerate(weights.tolist()) if w > 0}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks this small lose by sharing work, above all where other programs run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def network(tmp_path_factory) -> Path:
     """A masked language model in a folder of its own."""
@@ -177,6 +188,13 @@ def test_the_unknown_token_is_a_term_of_a_lexical_query(tmp_path, network):
     model.save_pretrained(folder)
     assert "[UNK]" in ours(folder, queries="lexical").encode_queries(["a 😀 b"])[0]
     assert "[UNK]" not in ours(folder, queries="lexical", drop_specials=True).encode_queries(["a 😀 b"])[0]
+
+
+def test_a_lexical_query_without_a_token_has_no_term(tmp_path):
+    folder = llama(tmp_path, CODE, "$A")
+    found = ours(folder, queries="lexical").encode_queries(["", "def f"])
+    assert found[0] == {}
+    assert len(found) == 2
 
 
 def test_efficient_splade_has_a_model_for_each_side(network, small_network, straight):
@@ -331,6 +349,16 @@ def test_long_texts_are_cut_where_sentence_transformers_cuts_them(tmp_path, styl
     assert_equals_sentence_transformers(tmp_path, [DOCUMENTS[2]], [DOCUMENTS[2]])
 
 
+@pytest.mark.xfail(strict=True, reason="do_lower_case is not read")
+def test_a_sparse_encoder_that_asks_for_lower_case(tmp_path):
+    tokenizer = byte_level_tokenizer(tmp_path, CODE)
+    roberta_like(tmp_path, tokenizer)
+    add_modules(tmp_path, [("MLMTransformer", ""), ("SpladePooling", "1_SpladePooling")], "5.0")
+    add_pooling(tmp_path / "1_SpladePooling", "5.0", width=None)
+    write_json(tmp_path / "sentence_bert_config.json", {"max_seq_length": 64, "do_lower_case": True})
+    assert_equals_sentence_transformers(tmp_path, ["PRINT each", "x IN y"], ["FOR EACH"])
+
+
 @pytest.mark.parametrize("style", ["5.0", "6"])
 @pytest.mark.parametrize("is_in_root", [False, True])
 def test_a_router_with_inference_free_queries(tmp_path, style, is_in_root):
@@ -370,6 +398,17 @@ def test_a_router_with_two_networks(tmp_path, style):
     add_pooling(folder / query[1][1], style, pooling="sum")
     encoder = assert_equals_sentence_transformers(folder)
     assert encoder.layout.family == "two models (efficient SPLADE)"
+
+
+def test_a_router_that_maps_tasks_to_routes_of_other_names(tmp_path):
+    folder = router(tmp_path, [("SparseStaticEmbedding", QUERY_TABLE)], "6")
+    add_static(folder / QUERY_TABLE, static_weights())
+    config = json.loads((folder / "router_config.json").read_text())
+    config["structure"] = {"long": config["structure"]["document"], "short": config["structure"]["query"]}
+    mappings = {"('query', None)": "short", "('document', 'text')": "long"}
+    config["parameters"] = {"default_route": None, "allow_empty_key": False, "route_mappings": mappings}
+    write_json(folder / "router_config.json", config)
+    assert_equals_sentence_transformers(folder)
 
 
 @pytest.mark.parametrize("is_shared", [False, True])
@@ -489,7 +528,7 @@ LANGUAGES = {
 ASKED = {
     "ar": ("ضخ الدم", "ضوء الشمس", "محطة القطار"),
     "zh": ("血液输送", "阳光变成糖", "早上的火车"),
-    "ja": ("血液と心臓", "日光と植物", "朝の列車"),
+    "ja": ("血液と心臓", "日光を糖に", "朝の列車"),
     "hi": ("शरीर में रक्त", "सूर्य का प्रकाश", "सुबह की रेलगाड़ी"),
     "de": ("Blut im Körper", "Zucker aus Sonnenlicht", "Züge am Bahnhof"),
 }
@@ -501,7 +540,7 @@ def multilingual(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("multilingual")
     texts = [text for language in LANGUAGES.values() for text in language]
     asked = [text for language in ASKED.values() for text in language]
-    return roberta_like(folder, unigram_tokenizer(folder, [*texts, *asked] * 3), xlm=True)
+    return roberta_like(folder, unigram_tokenizer(folder, [*texts, *asked]), xlm=True)
 
 
 def test_five_languages_are_encoded_indexed_and_found(multilingual, tmp_path):
@@ -521,6 +560,15 @@ def test_sentencepiece_vocabularies_give_their_formula(multilingual):
     straight = Straight(multilingual)
     texts = [text for language in LANGUAGES.values() for text in language]
     assert_same(ours(multilingual).encode_documents(texts), [straight.row(straight.pooled(text)) for text in texts])
+
+
+def test_the_unknown_token_is_a_term_of_splade_doc_whatever_the_tokenizer(multilingual):
+    """Unigram tokenizers do not name it in their model, as WordPiece does."""
+    tokens = AutoTokenizer.from_pretrained(multilingual).tokenize("Blut Ω")
+    found = ours(multilingual, queries="binary").encode_queries(["Blut Ω <s> </s>"])[0]
+    assert found == dict.fromkeys(["<unk>" if token == "Ω" else token for token in tokens], 1.0)
+    dropped = ours(multilingual, queries="binary", drop_specials=True).encode_queries(["Blut Ω"])[0]
+    assert dropped == dict.fromkeys(tokens[:-1], 1.0)
 
 
 def test_a_vocabulary_of_250002_terms_fits_into_little_memory(tmp_path):
@@ -700,6 +748,19 @@ def test_an_adapter_over_a_masked_model_equals_the_merged_model(tmp_path, networ
     assert encoder.encode_queries(["index"])[0] == {"index": 1.0}
 
 
+def test_a_causal_model_is_computed_in_its_own_type_unless_told_otherwise(tmp_path):
+    base = llama(tmp_path / "base", CODE)
+    expected = ours(base).encode_documents(["def f(x)"])[0]
+    assert_same(SpladeEncoder(base, device="cpu").encode_documents(["def f(x)"]), [expected])
+    AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16).save_pretrained(tmp_path / "half")
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "half")
+    encoder = SpladeEncoder(tmp_path / "half", device="cpu")
+    assert encoder.document_network.model.dtype == torch.bfloat16
+    assert encoder.dtype == encoder.query_dtype == "checkpoint"
+    assert_same(encoder.encode_documents(["def f(x)"]), [expected], 0.3)
+    assert ours(tmp_path / "half").document_network.model.dtype == torch.float32
+
+
 def test_another_base_below_the_same_adapter_is_noticed(tmp_path, network):
     base = copied(network, tmp_path / "base")
     lora(tmp_path / "lora", base, tmp_path / "merged", AutoModelForMaskedLM, None)
@@ -787,10 +848,13 @@ def test_topics_with_turns_are_read_and_searched(tmp_path, doc_index, network):
     assert [each["vector"] for each in encoded] == [query, {"index": 100}]
 
 
+LETTERS = pytest.mark.xfail(strict=True, reason="a string's letters, and an object's keys, are taken for turns")
+
+
 @pytest.mark.parametrize(
     "turns",
-    [[], None, 5, "text", {"text": "a"}, [{"factor": 1}], [{"text": 5}], [{"text": "a", "factor": 0}],
-     [{"text": "a", "factor": "2"}], [["a"]], [None]],
+    [[], None, 5, pytest.param("text", marks=LETTERS), pytest.param({"text": "a"}, marks=LETTERS), [{"factor": 1}],
+     [{"text": 5}], [{"text": "a", "factor": 0}], [{"text": "a", "factor": "2"}], [["a"]], [None]],
 )  # fmt: skip
 def test_wrong_turns_are_refused_with_file_and_line(tmp_path, turns):
     path = write_topics(tmp_path / "topics.jsonl", {"id": "1", "text": "fine"}, {"id": "2", "turns": turns})
@@ -831,6 +895,46 @@ def test_a_pickled_table_of_query_weights_is_read_as_weights_only(tmp_path):
     with pytest.raises(ModelError, match=r"pytorch_model\.bin: the weights cannot be read"):
         ours(folder).encode_queries(QUERIES)
     assert not (tmp_path / "owned").exists()
+
+
+def test_the_code_of_a_pickled_adapter_is_never_run(tmp_path, network):
+    lora(tmp_path / "lora", network, tmp_path / "merged", AutoModelForMaskedLM, None)
+
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "owned",))
+
+    (tmp_path / "lora" / "adapter_model.safetensors").unlink()
+    torch.save({"weight": Evil()}, tmp_path / "lora" / "adapter_model.bin")
+    with pytest.raises(ModelError, match="cannot load the LoRA adapter"):
+        ours(tmp_path / "lora").encode_documents(["a"])
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("is_safe", [True, False])
+def test_weights_in_several_files(tmp_path, network, is_safe):
+    parts = tmp_path / "parts"
+    AutoModelForMaskedLM.from_pretrained(network).save_pretrained(parts, max_shard_size="1MB")
+    tiny_tokenizer(parts)
+    index = parts / "model.safetensors.index.json"
+    if not is_safe:
+        names = json.loads(index.read_text())
+        for part in {*names["weight_map"].values()}:
+            torch.save(load_file(parts / part), parts / part.replace(".safetensors", ".bin"))
+            (parts / part).unlink()
+        index.unlink()
+        names["weight_map"] = {key: part.replace(".safetensors", ".bin") for key, part in names["weight_map"].items()}
+        index = write_json(parts / "pytorch_model.bin.index.json", names)
+    assert_same(ours(parts).encode_documents(DOCUMENTS), list(ours(network).encode_documents(DOCUMENTS)))
+    before = ours(parts).query_digest()
+    part = sorted(set(json.loads(index.read_text())["weight_map"].values()))[-1]
+    with (parts / part).open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    assert ours(parts).query_digest() != before
+    (parts / part).unlink()
+    with pytest.raises(ModelError, match=f"the weights {part} are missing"):
+        ours(parts).query_digest()
 
 
 OWN_CODE = """
@@ -942,7 +1046,12 @@ def checkpoints(tmp_path_factory, network, small_network):
     return built
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+AMISS = pytest.mark.xfail(strict=True, reason="choices do not tell what differs between documents and queries")
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(each, marks=[AMISS] if each.startswith("efficient,") else []) for each in FAMILIES]
+)
 def test_an_index_opens_the_queries_of_its_family(tmp_path, checkpoints, family):
     folder, settings = checkpoints[family]
     encoder = ours(folder, **settings)
@@ -1016,16 +1125,23 @@ def test_a_tokenizer_in_parts_is_enough_for_inference_free_queries(tmp_path, net
         open_query_encoder(index, device="cpu")
 
 
+BEFORE = ("format", "model", "model_digest", "pooling", "max_length", "query_max_length", "quantizer", "min_impact",
+          "corpus", "documents", "encoding", "settings", "shard", "empty", "versions", "commit")  # fmt: skip
+
+
+def age(index: Path, **changes: object) -> None:
+    """Makes an index's manifest one from before there were families."""
+    manifest = json.loads((index / INDEX_FILE).read_text())
+    old = {**{key: manifest[key] for key in BEFORE}, "top_terms": 0, "parts": 1}
+    write_json(index / INDEX_FILE, {**old, **changes})
+
+
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 def test_indexes_from_before_there_were_families_still_open(tmp_path, network, pooling):
     """Their manifests know pooling and lengths only; ``parts`` was a number."""
     encoder = ours(network, pooling=pooling, query_max_length=6)
     index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, encoder)
-    path = index / INDEX_FILE
-    new = json.loads(path.read_text())
-    kept = ("format", "model", "model_digest", "pooling", "max_length", "query_max_length", "quantizer", "min_impact",
-            "corpus", "documents", "encoding", "settings", "shard", "empty", "versions", "commit")  # fmt: skip
-    write_json(path, {**{key: new[key] for key in kept}, "top_terms": 0, "parts": 1})
+    age(index)
     opened = open_query_encoder(index, device="cpu")
     assert opened.encode_batch(QUERIES + DOCUMENTS) == SpladeQueryEncoder(encoder, RULE).encode_batch(
         QUERIES + DOCUMENTS
@@ -1033,6 +1149,16 @@ def test_indexes_from_before_there_were_families_still_open(tmp_path, network, p
     assert opened.encoder.query_max_length == 6
     with LuceneImpactSearcher(index) as searcher:
         assert len(searcher.search("index")) == 1
-    write_json(path, {**json.loads(path.read_text()), "model_digest": "0" * 64})
+    age(index, model_digest="0" * 64)
     with pytest.raises(ModelError, match="was encoded with another model"):
         open_query_encoder(index, device="cpu")
+
+
+@pytest.mark.xfail(strict=True, reason="manifest_choices leaves the way of queries to the list of known models")
+def test_what_the_list_of_known_models_says_now_does_not_change_indexes_from_before(tmp_path, network, monkeypatch):
+    """Their queries were expanded, whatever the model."""
+    monkeypatch.setattr("splade_lucene.encoder.location._fetch", lambda _: network)
+    encoder = ours("naver/splade-v3-doc", queries="model")
+    index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, encoder)
+    age(index)
+    assert open_query_encoder(index, device="cpu").encode("index") == SpladeQueryEncoder(encoder, RULE).encode("index")

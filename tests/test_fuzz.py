@@ -17,14 +17,16 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 from splade_lucene import (
     LuceneImpactSearcher,
     Pruning,
+    PseudoDocument,
     Quantizer,
     SpladeEncoder,
     encode_corpus,
     index_pseudo_documents,
     read_pseudo_documents,
+    write_pseudo_documents,
 )
 from splade_lucene.corpus import read_corpus
-from splade_lucene.errors import CorpusError
+from splade_lucene.errors import CorpusError, PseudoDocumentError
 from splade_lucene.manifest import Manifest
 
 SEED = 20261124
@@ -162,9 +164,9 @@ def broken_lines() -> Iterator[Broken]:
     for record in ({}, {"text": "a"}, {"id": None, "text": "a"}, {"Id": "x", "text": "a"}, {"name": "x"}):
         yield Broken(json.dumps(record).encode(), "the document has none of the keys id, _id, docid, doc_id")
     for value in ("", " ", "a b", "a\tb", "a\n", "\u2028", "a\u00a0b", "\u3000x", "\x85", "a\x00b", "\x1f", "\x7f", "\ud800", "a\udfff",
-                  1.5, True, False, [], ["a"], {}, {"a": 1}, float("nan"), float("inf"), [[[]]]):  # fmt: skip
+                  1.5, True, False, [], ["a"], {}, {"a": 1}, float("nan"), float("inf"), [[[]]], "漢" * 10_923):  # fmt: skip
         for key in ("id", "_id"):
-            yield Broken(json.dumps({key: value, "text": "a"}).encode(), "is empty, has white space, or is no string")
+            yield Broken(json.dumps({key: value, "text": "a"}).encode(), "has white space, or is no string")
     for record in ({"id": "x"}, {"id": "x", "text": None}, {"id": "x", "title": ""}, {"id": "x", "body": "a"}, {"id": "x", "title": None},
                    {"id": "x", "contents": None, "text": None}):  # fmt: skip
         yield Broken(json.dumps(record).encode(), "has none of the keys contents, text")
@@ -268,12 +270,11 @@ def encoded(odd, encoder, tmp_path_factory) -> Encoded:
 def test_every_text_is_encoded_and_every_broken_line_is_named(odd, encoded):
     print(f"seed {SEED}")
     assert len(odd.broken) > 200
-    assert {problem.line for problem in encoded.problems} == set(odd.broken)
-    assert len(encoded.problems) == encoded.manifest.skipped == len(odd.broken)
+    places = [re.match(rf"{re.escape(str(odd.path))}:(\d+): ", str(problem)) for problem in encoded.problems]
+    assert [int(place[1]) for place in places] == sorted(odd.broken)
+    assert encoded.manifest.skipped == len(odd.broken)
     assert encoded.manifest.documents + len(encoded.manifest.empty) == len(odd.texts)
-    for problem in encoded.problems:
-        line, reason = odd.broken[problem.line]
-        assert str(problem).startswith(f"{odd.path}:{problem.line}: "), problem
+    for problem, (line, reason) in zip(encoded.problems, (odd.broken[n] for n in sorted(odd.broken)), strict=True):
         assert reason in str(problem), (line[:80], str(problem)[:200])
         assert problem.remedy
         assert str(problem).encode()  # so that it can be printed
@@ -298,7 +299,7 @@ def test_it_can_be_indexed_and_the_texts_come_back(odd, encoded, tmp_path):
     with LuceneImpactSearcher(tmp_path / "index") as searcher:
         assert searcher.num_docs == encoded.manifest.documents
         for each in read_pseudo_documents(encoded.folder):
-            assert searcher.doc(each.docid).contents() == odd.texts[each.docid], odd.kinds[each.docid]
+            assert (searcher.doc(each.docid).contents() or "") == odd.texts[each.docid], odd.kinds[each.docid]
 
 
 @pytest.mark.slow
@@ -338,3 +339,54 @@ def test_odd_texts_have_the_weights_of_the_published_formula(odd, encoder, model
         entries = found.row(row)
         expected[found.term_ids[entries]] -= found.values[entries]
         assert abs(expected).max() < 2e-5, kind
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"id": "a\\"b", "contents": "caf\xe9", "vector": {"cat": 1}}',
+        b'{"id": "a\\"b", "contents": "\xed\xa0\x80", "vector": {"cat": 1}}',
+        b'{"id": "a\\"b", "contents": "x", "vector": {"c\xe9t": 1}}',
+        b'\xef\xbb\xbf{"id": "a\\"b", "contents": "x", "vector": {"cat": 1}}',
+        '{"id": "a", "contents": "x", "vector": {"cat": 1}}'.encode("utf-16-be"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_by_reader_and_index_alike(tmp_path, line):
+    (tmp_path / "broken.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(PseudoDocumentError) as read:
+        list(read_pseudo_documents(tmp_path / "broken.jsonl"))
+    with pytest.raises(PseudoDocumentError) as indexed:
+        index_pseudo_documents(tmp_path / "broken.jsonl", tmp_path / "index")
+    reasons = [re.search("not UTF-8|not one JSON object", str(each.value))[0] for each in (read, indexed)]
+    assert reasons[0] == reasons[1]
+
+
+def test_long_texts_under_ids_with_quotes_are_indexed(tmp_path):
+    documents = [PseudoDocument(f'"{number}"', "!?" * 50_000, {"cat": 1}) for number in range(3)]
+    write_pseudo_documents(tmp_path / "long.jsonl", documents)
+    assert index_pseudo_documents(tmp_path / "long.jsonl", tmp_path / "index").documents == 3
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        assert [searcher.doc(each.docid).contents() for each in documents] == [each.contents for each in documents]
+
+
+@pytest.mark.parametrize("character", ["x", "é", "漢", "😀"])
+def test_an_id_is_as_long_as_an_index_can_hold_it_and_no_longer(tmp_path, character):
+    size = len(character.encode())
+    longest = character * (32_766 // size)
+    longest += "x" * (32_766 - len(longest.encode()))
+    for name, docid in (("fits", longest), ("over", longest + "x")):
+        vector = f'{{"id": "{docid}", "contents": "a", "vector": {{"cat": 1}}}}\n'
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"id": "{docid}", "text": "a"}}\n')
+        (tmp_path / f"{name}.encoded.jsonl").write_text(vector)
+    assert next(read_corpus(tmp_path / "fits.jsonl")).docid == longest
+    assert next(read_pseudo_documents(tmp_path / "fits.encoded.jsonl")).docid == longest
+    assert index_pseudo_documents(tmp_path / "fits.encoded.jsonl", tmp_path / "fits").documents == 1
+    with pytest.raises(CorpusError, match="over 32,766 bytes") as refused:
+        next(read_corpus(tmp_path / "over.jsonl"))
+    assert len(str(refused.value)) < 600
+    for read in (
+        lambda path: list(read_pseudo_documents(path)),
+        lambda path: index_pseudo_documents(path, tmp_path / "o"),
+    ):
+        with pytest.raises(PseudoDocumentError, match=r"over 32,766 bytes"):
+            read(tmp_path / "over.encoded.jsonl")

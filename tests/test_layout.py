@@ -187,6 +187,27 @@ def test_a_router_without_a_route_for_queries_takes_the_default_one(tmp_path, de
     assert layout.queries == layout.documents
 
 
+@pytest.mark.parametrize(
+    "mappings",
+    [
+        {"('query', 'text')": "short", "('document', 'text')": "long"},
+        {"('query', None)": "short", "(None, 'text')": "long"},
+        {"('query', 'text')": "short", "('query', None)": "long", "(None, None)": "long"},
+    ],
+)
+def test_a_router_may_map_tasks_to_routes_of_other_names(tmp_path, mappings):
+    bare_router(tmp_path, "6")
+    config = json.loads((tmp_path / "router_config.json").read_text())
+    structure = {"long": config["structure"]["document"], "short": config["structure"]["query"]}
+    write_json(
+        tmp_path / "router_config.json",
+        {**config, "structure": structure, "parameters": {"default_route": "long", "route_mappings": mappings}},
+    )
+    layout = read_layout(tmp_path)
+    assert layout.documents.location.folder == tmp_path / "document_0_Transformer"
+    assert layout.queries.location.folder == tmp_path / QUERY_TABLE
+
+
 def test_static_weights_behind_a_pooling_mask_a_text_to_its_own_terms(tmp_path):
     query = [("Transformer", "document_0_Transformer"), ("SpladePooling", "document_1_SpladePooling"),
              ("SparseStaticEmbedding", "query_2_SparseStaticEmbedding")]  # fmt: skip

@@ -252,11 +252,10 @@ def _read_modules(location: Location) -> Layout:
     if len(modules) == 1 and _class_name(modules[0].get("type")) in _ROUTERS:
         folder = location.folder / modules[0].get("path", "")
         router = read_json(folder / "router_config.json")
-        types, structure = router.get("types", {}), router.get("structure", {})
-        default = router.get("parameters", {}).get("default_route") or next(iter(structure), None)
+        types = router.get("types", {})
         routes = {}
         for side in ("document", "query"):
-            route = structure.get(side) or structure.get(default) or []
+            route = _route_of(side, router)
             routes[side] = [(types.get(name), folder / name) for name in route]
             names = [name or f"{_class_name(types.get(name))} in the root" for name in route]
             found.append(f"router_config.json: {side} goes through {', '.join(names) or 'nothing'}")
@@ -272,6 +271,16 @@ def _read_modules(location: Location) -> Layout:
     if not isinstance(documents, NetworkSide):
         raise ModelError(f"{location.folder}: documents are encoded without a network, which is no SPLADE model.")
     return Layout(location, documents, sides["query"], tuple(dict.fromkeys(found)))
+
+
+def _route_of(side: str, router: dict[str, Any]) -> list[str]:
+    """The modules that a side's texts go through, found in the order in which sentence-transformers looks."""
+    structure, parameters = router.get("structure", {}), router.get("parameters", {})
+    mappings = parameters.get("route_mappings") or {}
+    tasks = ((side, "text"), (side, None), (None, "text"), (None, None))
+    names = [mappings.get(str(task)) for task in tasks]
+    names += [side, "text", parameters.get("default_route"), next(iter(structure), None)]
+    return next((list(structure[name]) for name in names if structure.get(name)), [])
 
 
 def _read_route(

@@ -164,7 +164,7 @@ class Network:
         factors = self._factors
         own = torch.zeros(len(ids), len(self.terms), device=self.device)
         for row, each in enumerate(ids):
-            own[row, torch.tensor(each, device=self.device)] = 1
+            own[row, torch.tensor(each, dtype=torch.int64, device=self.device)] = 1
         if factors is None:
             own[:, self._special_ids] = 0
             return own

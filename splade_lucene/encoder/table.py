@@ -54,8 +54,15 @@ class TermTable:
         if self.side.weights is not None and not self.side.drop_specials:
             return []
         added = self._tokenizer.get_added_tokens_decoder()
-        unknown = None if self.side.drop_specials else getattr(self._tokenizer.model, "unk_token", None)
+        unknown = None if self.side.drop_specials else self._unknown()
         return [term_id for term_id, token in added.items() if token.special and token.content != unknown]
+
+    def _unknown(self) -> str | None:
+        """The token for unknown words, as the tokenizer's settings name it; not every tokenizer's model does."""
+        path = self.side.location.tokenizer_folder / "tokenizer_config.json"
+        named = read_json(path).get("unk_token") if path.is_file() else None
+        named = named.get("content") if isinstance(named, dict) else named
+        return named or getattr(self._tokenizer.model, "unk_token", None)
 
     @property
     def digest(self) -> str:
