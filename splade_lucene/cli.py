@@ -489,6 +489,7 @@ def _encode(
     total = (count_documents(corpus) or 0) // share.count
     if len(options.devices) == 1:
         encoder.load("document")
+    _note(f"documents are encoded in {encoder.dtype}" + (" (--dtype auto)" if documents.dtype.value == "auto" else ""))
     with _progress_bar("encoding", total) as advance:
         return encode_corpus(
             corpus, output, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact, shard=share,
@@ -672,8 +673,12 @@ def _progress_bar(title: str, total: int) -> Iterator[Callable[..., None]]:
         all_tokens = 0
         start = time.monotonic()
 
-        def advance(count: int, tokens: int = 0) -> None:
+        def advance(count: int, tokens: int = 0, of_earlier_run: bool = False) -> None:
             nonlocal all_tokens
+            if of_earlier_run:  # counts, and is no part of the rate
+                bar.initial += count
+                bar.n += count
+                return
             all_tokens += tokens
             if tokens:
                 rate = all_tokens / max(1e-3, time.monotonic() - start)

@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from splade_lucene import __version__
 from splade_lucene.corpus import describe_corpus, read_corpus
 from splade_lucene.encoder import Pruning, SparseImpacts, SpladeEncoder
+from splade_lucene.encoder.location import files_digest
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.journal import Journal, Part, file_digest, settings_digest
 from splade_lucene.manifest import Manifest, write_manifest
@@ -28,13 +30,15 @@ from splade_lucene.records import Document
 
 PART_DOCUMENTS = 2000
 
-Progress = Callable[[int, int], None]
-"""Called with the number of documents just finished, and of their tokens."""
+Progress = Callable[..., None]
+"""Called with the number of documents just finished, of their tokens, and true if an earlier run finished them."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several equal shares of a corpus: every count-th document, from the number-th on.
+    """One of several shares of a corpus: every count-th part, from the number-th on.
+
+    Parts are the same whoever encodes them, so the files of all shards together are those of the whole.
 
     Attributes:
         number: Which, from 1.
@@ -88,21 +92,36 @@ class Job:
 
     def part_name(self, number: int) -> str:
         """The file of a part."""
-        return f"part{self.shard.suffix}-{number:05d}.jsonl{'.gz' if self.gzip else ''}"
+        return f"part-{number:05d}.jsonl{'.gz' if self.gzip else ''}"
+
+    def has_part(self, number: int) -> bool:
+        """Whether a part belongs to the shard."""
+        return number % self.shard.count == self.shard.number - 1
 
     def read_parts(self, on_problem: Callable[[CorpusError], None] | None) -> Iterator[tuple[int, list[Document]]]:
-        """The documents of each part."""
-        part: list[Document] = []
-        parts = 0
+        """The documents of each part of the shard."""
         documents = read_corpus(self.source, skip_bad=self.skip_bad, on_problem=on_problem)
-        for number, document in enumerate(documents):
-            if number % self.shard.count == self.shard.number - 1:
-                part.append(document)
-            if len(part) == PART_DOCUMENTS:
-                yield parts, part
-                part, parts = [], parts + 1
-        if part:
-            yield parts, part
+        for number in count():
+            part = list(islice(documents, PART_DOCUMENTS))
+            if not part:
+                return
+            if self.has_part(number):
+                yield number, part
+
+    def check_corpus(self) -> None:
+        """Reads a corpus of files through, so that a bad document is known before hours of work, not behind them.
+
+        Raises:
+            CorpusError: A document cannot be read, or there is none.
+        """
+        if self.skip_bad or not Path(self.source).exists():
+            first = next(read_corpus(self.source, skip_bad=self.skip_bad), None)
+        else:
+            first = None
+            for document in read_corpus(self.source):
+                first = first or document
+        if first is None:
+            raise CorpusError(f"there is no document in {self.source}", remedy="Check that it is the right corpus")
 
 
 def encode_corpus(
@@ -143,17 +162,28 @@ def encode_corpus(
 
     Raises:
         CorpusError: A document cannot be read.
-        InputError: The folder holds an encoding with other settings.
+        InputError: The folder holds an encoding with other settings, or another process writes it.
         StorageError: The disk refused.
     """
     job = Job(str(source), Path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad)
-    journal = Journal(job.output, shard.suffix)
-    if journal.settings or not overwrite:
-        encoder.settle_dtype(journal.dtype)
+    if Path(source).is_dir() and job.output.resolve().is_relative_to(Path(source).resolve()):
+        raise InputError("the output lies in the corpus", path=output, remedy="Name a folder elsewhere")
+    with Journal(job.output, shard.suffix) as journal:
+        return _encode(job, journal, encoder, overwrite, devices, on_problem, progress)
+
+
+def _encode(
+    job: Job, journal: Journal, encoder: SpladeEncoder, overwrite: bool, devices: Sequence[str],
+    on_problem: Callable[[CorpusError], None] | None, progress: Progress | None,
+) -> Manifest:  # fmt: skip
+    begun = journal.begun_with(describe_corpus(job.source))
+    encoder.settle(begun.get("dtype", ""), begun.get("batch_tokens", 0))
     settings = _settings(job, encoder)
-    done = journal.start(settings, overwrite=overwrite)
+    done = journal.find_finished(settings)
     if done is not None:
         return done
+    job.check_corpus()
+    journal.start(settings, _shared_settings(settings), job.has_part, overwrite=overwrite)
     problems: list[CorpusError] = []
 
     def note(problem: CorpusError) -> None:
@@ -161,17 +191,15 @@ def encode_corpus(
         if on_problem:
             on_problem(problem)
 
-    for part in journal.parts.values():
-        if progress:
-            progress(part.documents, part.tokens)
+    if progress:
+        for part in journal.parts.values():
+            progress(part.documents, part.tokens, True)
     if len(devices) > 1:
         from splade_lucene.workers import encode_on_devices
 
         encode_on_devices(job, encoder, devices, set(journal.parts), journal.add, note, progress)
     else:
         encode_parts(job, encoder, set(journal.parts), journal.add, note, progress)
-    if not journal.parts and shard.count == 1:
-        raise CorpusError(f"there is no document in {source}", remedy="Check that it is the right corpus")
     manifest = _manifest(job, encoder, settings, journal, len(problems))
     write_manifest(journal.manifest_path, manifest)
     journal.delete()
@@ -202,7 +230,7 @@ def encode_parts(
     prepared = (
         (number, documents, encoder.tokenize_documents([document.text for document in documents]))
         for number, documents in job.read_parts(on_problem)
-        if number not in finished and number % share[1] == share[0]
+        if number not in finished and number // job.shard.count % share[1] == share[0]
     )
     with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
         written: Future[None] | None = None
@@ -240,6 +268,8 @@ def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
     return {
         "model": encoder.layout.location.name,
         "model_digest": encoder.layout.documents.location.digest(),
+        "tokenizer": files_digest(encoder.layout.documents.location.tokenizer_files()),
+        "query_digest": encoder.query_digest(),
         "choices": {key: value for key, value in asdict(encoder.choices).items() if not key.endswith("max_length")},
         "dtype": encoder.dtype,
         "max_length": encoder.max_length,
@@ -251,7 +281,6 @@ def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
         "min_impact": job.min_impact,
         "shard": [job.shard.number, job.shard.count],
         "gzip": job.gzip,
-        "skip_bad": job.skip_bad,
         "part_documents": PART_DOCUMENTS,
         "corpus": describe_corpus(job.source),
     }
@@ -259,14 +288,15 @@ def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
 
 def _shared_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """What shards of one encoding have in common, on whatever machine each was made."""
-    return {key: value for key, value in settings.items() if key not in ("shard", "corpus", "model")}
+    own = ("shard", "corpus", "model", "batch_tokens")
+    return {key: value for key, value in settings.items() if key not in own}
 
 
 def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journal: Journal, skipped: int) -> Manifest:
     parts = [part for _, part in sorted(journal.parts.items())]
     empty = tuple(docid for part in parts for docid in part.empty)
     return Manifest(
-        model=settings["model"], model_digest=settings["model_digest"], query_digest=encoder.query_digest(),
+        model=settings["model"], model_digest=settings["model_digest"], query_digest=settings["query_digest"],
         choices=asdict(encoder.choices), dtype=encoder.dtype, pooling=encoder.layout.documents.pooling,
         max_length=encoder.max_length, query_max_length=encoder.query_max_length, quantizer=job.quantizer,
         pruning=settings["pruning"], min_impact=job.min_impact, corpus=job.source,

@@ -6,9 +6,13 @@ after the part has its name. A part counts as finished only while its bytes are 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,8 @@ from typing import Any
 from splade_lucene.errors import InputError
 from splade_lucene.files import storage_error, written_whole
 from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, read_manifest
+
+_PART = re.compile(r"part-([0-9]{5,})\.jsonl(?:\.gz)?")
 
 
 @dataclass(frozen=True)
@@ -57,54 +63,98 @@ class Journal:
         self.manifest_path = folder / f"splade-lucene{suffix}{MANIFEST_SUFFIX}"
         self.settings: dict[str, Any] = {}
         self.parts: dict[int, Part] = {}
+        self._lock_path = folder / f"splade-lucene{suffix}.lock"
+
+    def __enter__(self) -> Journal:
+        """Takes the folder for this process alone, and reads what is there.
+
+        Raises:
+            InputError: Another process has it.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = self._lock_path.open("a")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise InputError(
+                "another process is encoding into this folder", path=self.folder, remedy="Wait for it, or name another"
+            ) from None
+        except OSError as error:
+            raise storage_error(self.folder, error) from error
         if self._path.exists():
             self._read()
+        return self
 
-    @property
-    def dtype(self) -> str:
-        """What the encoding in the folder, finished or not, was computed in; empty if there is none."""
-        if self.settings:
-            return str(self.settings.get("dtype", ""))
+    def __exit__(self, *_: object) -> None:
+        self._lock_path.unlink(missing_ok=True)
+        self._lock.close()
+        with suppress(OSError):
+            self.folder.rmdir()  # if nothing was written at all
+
+    def begun_with(self, corpus: str) -> dict[str, Any]:
+        """The settings of what this folder holds of a corpus, finished or not; empty if it holds nothing of it."""
         manifest = read_manifest(self.manifest_path)
-        return manifest.dtype if manifest else ""
+        for settings in (self.settings, manifest.encoded_with if manifest else {}):
+            if settings.get("corpus") == corpus:
+                return settings
+        return {}
 
-    def start(self, settings: dict[str, Any], *, overwrite: bool) -> Manifest | None:
+    def find_finished(self, settings: dict[str, Any]) -> Manifest | None:
+        """The manifest, if the encoding is there and whole: each part with the bytes that it was written with."""
+        manifest = read_manifest(self.manifest_path)
+        if manifest is None or self.settings or manifest.encoding != settings_digest(settings):
+            return None
+        return manifest if all(self._is_there(part["name"], part["sha256"]) for part in manifest.parts) else None
+
+    def start(
+        self, settings: dict[str, Any], shared: dict[str, Any], is_own: Callable[[int], bool], *, overwrite: bool
+    ) -> None:
         """Gets ready to encode.
 
         Args:
             settings: Everything that decides what the parts hold.
+            shared: What all shards in the folder have in common.
+            is_own: Which parts are the shard's.
             overwrite: Delete an encoding with other settings.
 
-        Returns:
-            The manifest, if the encoding is there already and whole.
-
         Raises:
-            InputError: The folder holds an encoding with other settings; says which differ.
+            InputError: The folder holds an encoding with other settings, or another shard with others; says which.
         """
-        digest = settings_digest(settings)
         manifest = read_manifest(self.manifest_path)
-        written = self._written()
-        if manifest is not None and manifest.encoding == digest and not self.settings:
-            if all(self._is_there(part["name"], part["sha256"]) for part in manifest.parts):
-                return manifest
-            self.parts = {}  # a part was lost or damaged since: encode anew
-        elif self.settings == settings:
+        written = [path for number, path in self._written() if is_own(number)]
+        if self.settings == settings:
             self.parts = {n: part for n, part in self.parts.items() if self._is_there(part.name, part.sha256)}
-        elif (manifest is not None or self.settings or written) and not overwrite:
-            difference = _difference(self.settings or (manifest.encoded_with if manifest else {}), settings)
-            raise InputError(
-                f"this folder holds documents encoded with other settings, or of another corpus{difference}",
-                path=self.folder, remedy="Name another folder, or pass --overwrite to encode anew",
-            )  # fmt: skip
-        else:
-            self.parts = {}
-        self._rewrite(settings)  # before anything is deleted: cut off behind this, the same command goes on
-        self.manifest_path.unlink(missing_ok=True)
-        known = {part.name for part in self.parts.values()}
-        for path in written:
-            if path.name not in known:
-                path.unlink()
-        return None
+            self._start_anew(settings, [path for path in written if path.name not in self._names()])
+            return
+        is_same = manifest is not None and manifest.encoding == settings_digest(settings)  # but damaged since
+        if (manifest is not None or self.parts or written) and not (overwrite or is_same):
+            self._refuse(settings, self.settings or (manifest.encoded_with if manifest else {}), self.folder)
+        for path in self.folder.glob(f"splade-lucene*{MANIFEST_SUFFIX}"):
+            other = read_manifest(path)
+            if path != self.manifest_path and other is not None and other.encoded_with:
+                theirs = {key: other.encoded_with.get(key) for key in shared}
+                if theirs != shared:
+                    self._refuse(shared, theirs, path)
+        self.parts = {}
+        self._start_anew(settings, written)
+
+    def _start_anew(self, settings: dict[str, Any], unknown: list[Path]) -> None:
+        """Writes the journal first, so that a run which is cut off behind that is gone on with."""
+        self._rewrite(settings)
+        if self.manifest_path.exists():
+            self.manifest_path.unlink()
+        for path in unknown:
+            path.unlink()
+
+    def _names(self) -> set[str]:
+        return {part.name for part in self.parts.values()}
+
+    def _refuse(self, settings: dict[str, Any], found: dict[str, Any], path: Path) -> None:
+        raise InputError(
+            f"there are documents encoded with other settings, or of another corpus{_difference(found, settings)}",
+            path=path, remedy="Name another folder, or pass --overwrite to encode anew",
+        )  # fmt: skip
 
     def add(self, part: Part) -> None:
         """Notes a part that has its name and its bytes on the disk."""
@@ -142,9 +192,10 @@ class Journal:
         with written_whole(self._path) as file:
             file.writelines(json.dumps(each) + "\n" for each in records)
 
-    def _written(self) -> list[Path]:
-        pattern = f"part{self._suffix}-[0-9][0-9][0-9][0-9][0-9].jsonl*"
-        return list(self.folder.glob(pattern)) if self.folder.is_dir() else []
+    def _written(self) -> list[tuple[int, Path]]:
+        """The parts in the folder, of whatever shard, by number."""
+        found = [(_PART.fullmatch(path.name), path) for path in self.folder.glob("part-*.jsonl*")]
+        return [(int(match[1]), path) for match, path in found if match]
 
     def _is_there(self, name: str, sha256: str) -> bool:
         path = self.folder / name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -45,6 +44,9 @@ class PseudoDocument:
     vector: Vector
 
 
+_MOST = 1e6
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One text of a query that is the sum of several, such as the turns of a conversation.
@@ -58,8 +60,10 @@ class Turn:
     factor: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.factor) and self.factor > 0):
-            raise QueryError(f"a turn's factor must be a number above 0, got {self.factor}")
+        if not isinstance(self.text, str):
+            raise QueryError(f"a turn's text must be a string, got {self.text!r:.60}")
+        if not isinstance(self.factor, int | float) or not 0 < self.factor <= _MOST:
+            raise QueryError(f"a turn's factor must be a number above 0 and at most {_MOST:g}, got {self.factor!r:.60}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,10 +157,12 @@ def test_a_lost_part_is_encoded_again(tiny, corpus, tmp_path):
     assert files(tmp_path / "out") == before
 
 
-def test_a_damaged_journal_can_be_overwritten(tiny, corpus, tmp_path):
+def test_a_damaged_journal_without_parts_is_as_if_it_were_not_there(tiny, corpus, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "splade-lucene.journal").write_text("no json\n")
-    with pytest.raises(InputError, match="other settings"):
+    assert encode_corpus(corpus, tmp_path / "out", tiny, RULE).documents == 45
+    (tmp_path / "out" / "splade-lucene.manifest").rename(tmp_path / "out" / "splade-lucene.journal")
+    with pytest.raises(InputError, match="other settings"):  # parts, and nothing that says what they are
         encode_corpus(corpus, tmp_path / "out", tiny, RULE)
     assert encode_corpus(corpus, tmp_path / "out", tiny, RULE, overwrite=True).documents == 45
 

@@ -437,6 +437,16 @@ def test_every_choice_by_hand_goes_before_what_the_files_say(tmp_path):
     assert layout.queries == NetworkSide(layout.location, **common, own_terms=True, max_length=10)
 
 
+def test_queries_have_a_formula_of_their_own_by_hand(tmp_path):
+    choices = Choices(
+        pooling="sum", query_pooling="max", activation="log1p_relu", query_activation="log1p_log1p_relu",
+        drop_specials=True, query_drop_specials=False,
+    )  # fmt: skip
+    layout = read_layout(bare_network(tmp_path), choices)
+    assert layout.documents == NetworkSide(layout.location, pooling="sum", drop_specials=True)
+    assert layout.queries == NetworkSide(layout.location, activation="log1p_log1p_relu")
+
+
 def test_queries_by_hand(tmp_path):
     folder = bare_plain(tmp_path / "network", "6", pooling="sum")
     add_prompts(folder, {"query": "q: ", "document": "d: "})
@@ -467,8 +477,14 @@ def test_another_query_model_by_hand(tmp_path):
     assert layout.family == "two models (efficient SPLADE)"
     assert layout.queries == NetworkSide(location.Location(str(queries), queries), pooling="sum", max_length=32)
     assert layout.documents == NetworkSide(layout.location)
-    layout = read_layout(documents, Choices(query_model=str(queries), pooling="max", query_max_length=16))
-    assert (layout.documents.pooling, layout.queries.pooling, layout.queries.max_length) == ("max", "max", 16)
+    mine = Choices(query_model=str(queries), pooling="max", drop_specials=True, query_max_length=16)
+    layout = read_layout(documents, mine)
+    assert (layout.documents.pooling, layout.queries.pooling, layout.queries.max_length) == ("max", "sum", 16)
+    assert (layout.documents.drop_specials, layout.queries.drop_specials) == (True, False)
+    mine = Choices(query_model=str(queries), query_pooling="max", query_activation="log1p_log1p_relu")
+    layout = read_layout(documents, mine)
+    assert (layout.documents.pooling, layout.queries.pooling) == ("max", "max")
+    assert (layout.documents.activation, layout.queries.activation) == ("log1p_relu", "log1p_log1p_relu")
     tables = bare_router(tmp_path / "tables", "6")
     assert isinstance(read_layout(documents, Choices(query_model=str(tables))).queries, TableSide)
 
@@ -477,6 +493,8 @@ def test_another_query_model_by_hand(tmp_path):
     ("wrong", "message"),
     [
         ({"pooling": "mean"}, "no pooling is named 'mean'"),
+        ({"query_pooling": "mean"}, "no pooling is named 'mean'"),
+        ({"query_activation": "gelu"}, "no activation is named 'gelu'"),
         ({"activation": "gelu"}, "no activation is named 'gelu'"),
         ({"queries": "bm25"}, "no way to encode queries is named 'bm25'"),
         ({"max_length": 2}, "a length must be at least 3 tokens, got 2"),

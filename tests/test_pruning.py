@@ -400,7 +400,9 @@ def test_passages_of_any_length_are_those_of_transformers(model):
 
 
 def test_passages_are_no_longer_than_the_model_takes(model):
-    encoder = SpladeEncoder(model, device="cpu", dtype="float32", passage_tokens=500)  # the model takes 64
+    with pytest.raises(InputError, match="Give 8 to 64 tokens, which is what this model takes"):
+        SpladeEncoder(model, device="cpu", dtype="float32", passage_tokens=500)
+    encoder = SpladeEncoder(model, device="cpu", dtype="float32", passage_tokens=64, max_length=20)
     assert max(len(ids) for ids in encoder.tokenize_documents([LONG]).ids) == 64
 
 
@@ -410,7 +412,7 @@ def test_documents_of_passages_are_written_whole(model, tmp_path):
     encoder = SpladeEncoder(model, device="cpu", dtype="float32", passage_tokens=16, passage_overlap=4)
     counted = []
     manifest = encode_corpus(
-        corpus, tmp_path / "out", encoder, RULE, progress=lambda n, tokens: counted.append((n, tokens))
+        corpus, tmp_path / "out", encoder, RULE, progress=lambda n, tokens, *_: counted.append((n, tokens))
     )
     long, short = read_pseudo_documents(tmp_path / "out")
     assert (long.contents, short.contents) == (LONG, "cat")
@@ -425,5 +427,7 @@ def test_documents_of_passages_are_written_whole(model, tmp_path):
 
 @pytest.mark.parametrize("wrong", [(7, 0), (16, 9), (16, -1)])
 def test_passages_that_make_no_sense_are_refused(model, wrong):
-    with pytest.raises(InputError, match="a passage has at least 8 tokens, and shares at most half of them"):
+    with pytest.raises(
+        InputError, match="Give 8 to 64 tokens, which is what this model takes, and share at most half of them"
+    ):
         SpladeEncoder(model, passage_tokens=wrong[0], passage_overlap=wrong[1])

@@ -40,7 +40,7 @@ class Sequencer:
     Args:
         tokenizer: The checkpoint's.
         max_length: Tokens of a sequence, special tokens included; what is longer is cut, or split into passages.
-        prefix: What is put before each text.
+        prefix: What is put before each text, and before each of its passages.
         echo: Each text twice, the second copy pooled; ``max_length`` counts one copy.
         passage_tokens: Tokens of a passage, special tokens included; 0 to cut texts after ``max_length`` instead.
         passage_overlap: Tokens that a passage shares with the next.
@@ -54,6 +54,11 @@ class Sequencer:
         self.before, self.after = _special_frame(tokenizer)
         frame = len(self.before) + len(self.after)
         self._width = max(1, min(max_length, passage_tokens or max_length) - frame)
+        self._before_each: list[int] = []
+        if passage_tokens and prefix:  # each passage is as a text of its own
+            self._before_each = tokenizer(prefix, add_special_tokens=False)["input_ids"]
+            self._prefix = ""
+            self._width = max(1, self._width - len(self._before_each))
         self._step = max(1, self._width - passage_overlap) if passage_tokens else 0
 
     def __call__(self, texts: Sequence[str]) -> TokenSequences:
@@ -81,6 +86,7 @@ class Sequencer:
         return list(range(0, length - self._width + self._step, self._step))
 
     def _add(self, sequences: TokenSequences, owner: int, content: list[int]) -> None:
+        content = [*self._before_each, *content]
         ids = [*self.before, *content, *self.after]
         span = (0, len(ids))
         if self._echo:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Dtype = Literal["auto", "float32", "bfloat16"]
 QueryDtype = Literal["auto", "float32", "bfloat16", "int8"]
 
+_QUERY_BATCH_TOKENS = 1024
 _BATCH_TOKENS = {"cpu": 1024, "cuda": 65536}
 
 
@@ -62,6 +63,9 @@ class SpladeEncoder:
             computes it natively, which is measured.
         query_dtype: For queries. ``auto`` is float32; ``int8`` holds the decoder in 8 bits.
         batch_tokens: Tokens of a batch, as a hint: fewer are taken where memory is short.
+        query_pooling: The pooling of queries, if it is another.
+        query_activation: Their activation, if it is another.
+        query_drop_specials: Whether special tokens are no terms of theirs, if that is another.
         trust_remote_code: Run code that the checkpoint brings.
 
     Raises:
@@ -81,7 +85,8 @@ class SpladeEncoder:
         document_prefix: str | None = None, query_prefix: str | None = None, max_length: int | None = None,
         query_max_length: int | None = None, passage_tokens: int = 0, passage_overlap: int = 0, device: str = "auto",
         dtype: Dtype = "auto", query_dtype: QueryDtype = "auto", batch_tokens: int | None = None,
-        trust_remote_code: bool = False,
+        query_pooling: Pooling | None = None, query_activation: Activation | None = None,
+        query_drop_specials: bool | None = None, trust_remote_code: bool = False,
     ) -> None:  # fmt: skip
         self._settings: dict[str, Any] = {name: value for name, value in locals().items() if name != "self"}
         for value, kinds in ((dtype, get_args(Dtype)), (query_dtype, get_args(QueryDtype))):
@@ -89,20 +94,28 @@ class SpladeEncoder:
                 raise InputError(f"no dtype is named {value!r}", remedy=f"Choose one of: {', '.join(kinds)}")
         if batch_tokens is not None and batch_tokens < 1:
             raise InputError("batch_tokens must be at least 1")
-        if passage_tokens and not (passage_tokens >= 8 and 0 <= passage_overlap <= passage_tokens // 2):
-            raise InputError("a passage has at least 8 tokens, and shares at most half of them with the next")
         self.layout: Layout = read_layout(
             model,
             Choices(
                 pooling, activation, queries, None if query_model is None else str(query_model), drop_specials,
-                document_prefix, query_prefix, max_length, query_max_length,
+                document_prefix, query_prefix, max_length, query_max_length, query_pooling, query_activation,
+                query_drop_specials,
             ),
         )  # fmt: skip
         self.passage_tokens, self.passage_overlap = passage_tokens, passage_overlap
+        limit = self.layout.documents.max_tokens
+        if passage_tokens and not (8 <= passage_tokens <= limit and 0 <= passage_overlap <= passage_tokens // 2):
+            raise InputError(
+                f"passages of {passage_tokens} tokens that share {passage_overlap} cannot be had",
+                remedy=f"Give 8 to {limit} tokens, which is what this model takes, and share at most half of them",
+            )
+        if passage_overlap and not passage_tokens:
+            raise InputError("an overlap was given, and no passages", remedy="Give --passage-tokens too")
         self._device_name, self._dtype, self._query_dtype = device, dtype, query_dtype
         self._batch_tokens, self._trust_remote_code = batch_tokens, trust_remote_code
         if device not in ("auto", "cpu"):  # which are there without asking torch
             self.device  # noqa: B018
+        self._settled_batch_tokens: int | None = None
         self._loading = threading.RLock()
         self._networks: dict[tuple[NetworkSide, str], Network] = {}
 
@@ -124,17 +137,17 @@ class SpladeEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> SparseWeights:
         """Encodes queries."""
-        texts = [well_formed(text) for text in texts]
+        texts = _checked(texts)
         if isinstance(self.layout.queries, TableSide):
             return self.query_table.encode(texts)
         from splade_lucene.encoder.sparsify import to_weights
 
         network, sequences = self.query_network, self._query_sequencer(texts)
-        return to_weights(network.encode(sequences, self.batch_tokens), sequences.texts, network.terms)
+        return to_weights(network.encode(sequences, _QUERY_BATCH_TOKENS), sequences.texts, network.terms)
 
     def tokenize_documents(self, texts: Sequence[str]) -> TokenSequences:
         """The first half of :meth:`encode_documents`, which needs no device and can run beside the second."""
-        return self._document_sequencer([well_formed(text) for text in texts])
+        return self._document_sequencer(_checked(texts))
 
     def encode_impacts(
         self, sequences: TokenSequences, quantizer: Quantizer, *, pruning: Pruning = Pruning(), min_impact: int = 1,
@@ -192,19 +205,33 @@ class SpladeEncoder:
             return "checkpoint" if isinstance(side, NetworkSide) and side.is_causal else "float32"
         return self._query_dtype
 
-    def settle_dtype(self, dtype: str) -> None:
-        """Computes ``auto`` in this type, as an encoding that is to be gone on with was."""
+    def settle(self, dtype: str, batch_tokens: int) -> None:
+        """Decides what the machine would decide, as it was for an encoding that is to be gone on with.
+
+        Args:
+            dtype: What ``auto`` stands for.
+            batch_tokens: Tokens of a batch.
+        """
         if self._dtype == "auto" and dtype in ("float32", "bfloat16"):
             self._dtype = dtype  # type: ignore[assignment]
+        if self._batch_tokens is None and batch_tokens > 0:
+            self._settled_batch_tokens = batch_tokens
 
     def settings_on(self, device: str) -> dict[str, Any]:
         """The arguments of an encoder like this one on another device."""
-        return {**self._settings, "device": device, "dtype": self._dtype if self._dtype != "auto" else self.dtype}
+        return {**self._settings, "device": device, "dtype": self._dtype if self._dtype != "auto" else self.dtype,
+                "batch_tokens": self.batch_tokens}  # fmt: skip
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens of a batch, where memory allows."""
-        return self._batch_tokens or _BATCH_TOKENS.get(self.device.type, _BATCH_TOKENS["cpu"])
+        """Tokens of a batch: what was asked for, or what suits the device, within half of the memory that is free.
+
+        It is settled once, for a text's last bits depend on the batch that it is in.
+        """
+        if self._settled_batch_tokens is None:
+            wanted = self._batch_tokens or _BATCH_TOKENS.get(self.device.type, _BATCH_TOKENS["cpu"])
+            self._settled_batch_tokens = min(wanted, self.document_network.affordable_tokens())
+        return self._settled_batch_tokens
 
     @property
     def document_network(self) -> Network:
@@ -269,7 +296,9 @@ class SpladeEncoder:
             pooling=documents.pooling, activation=documents.activation, queries=way,
             query_model=None if own_location else queries.location.name, drop_specials=documents.drop_specials,
             document_prefix=documents.prefix, query_prefix=queries.prefix, max_length=documents.max_length,
-            query_max_length=queries.max_length,
+            query_max_length=queries.max_length, query_drop_specials=queries.drop_specials,
+            query_pooling=None if isinstance(queries, TableSide) else queries.pooling,
+            query_activation=None if isinstance(queries, TableSide) else queries.activation,
         )  # fmt: skip
 
     def query_digest(self) -> str:
@@ -280,7 +309,7 @@ class SpladeEncoder:
     @cached_property
     def _document_sequencer(self) -> Sequencer:
         return self.document_network.sequencer(
-            self.max_length, self.layout.documents.prefix, passage_tokens=self.passage_tokens,
+            self.passage_tokens or self.max_length, self.layout.documents.prefix, passage_tokens=self.passage_tokens,
             passage_overlap=self.passage_overlap,
         )  # fmt: skip
 
@@ -298,3 +327,12 @@ class SpladeEncoder:
                     side, dtype=dtype, device=self.device, trust_remote_code=self._trust_remote_code
                 )
             return self._networks[key]
+
+
+def _checked(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise InputError("one text was given in place of a list of texts", remedy="Write [text]")
+    strange = next((text for text in texts if not isinstance(text, str)), None)
+    if strange is not None or None in texts:
+        raise InputError(f"a text must be a string, got {strange!r:.60}")
+    return [well_formed(text) for text in texts]

@@ -148,6 +148,9 @@ class Layout:
 class Choices:
     """What can be set by hand; None leaves it to the checkpoint.
 
+    What is said of pooling, activation and special tokens goes for queries too, unless another model encodes them or
+    their own is given.
+
     Attributes:
         pooling: ``max`` or ``sum``.
         activation: ``log1p_relu`` or ``log1p_log1p_relu``.
@@ -159,6 +162,9 @@ class Choices:
         query_prefix: What is put before each query.
         max_length: Tokens after which documents are cut, special tokens included.
         query_max_length: Tokens after which queries are.
+        query_pooling: The pooling of queries.
+        query_activation: Their activation.
+        query_drop_specials: Whether special tokens are no terms of theirs.
     """
 
     pooling: Pooling | None = None
@@ -170,10 +176,15 @@ class Choices:
     query_prefix: str | None = None
     max_length: int | None = None
     query_max_length: int | None = None
+    query_pooling: Pooling | None = None
+    query_activation: Activation | None = None
+    query_drop_specials: bool | None = None
 
     def __post_init__(self) -> None:
         for what, value, allowed in (
             ("pooling", self.pooling, POOLINGS),
+            ("pooling", self.query_pooling, POOLINGS),
+            ("activation", self.query_activation, ACTIVATIONS),
             ("activation", self.activation, ACTIVATIONS),
             ("way to encode queries", self.queries, QUERY_WAYS),
         ):
@@ -383,6 +394,7 @@ def _with_known(layout: Layout, known: dict[str, Any], choices: Choices) -> Layo
         queries=known.get("queries") if isinstance(layout.queries, NetworkSide) and not choices.query_model else None,
         query_model=known.get("query_model") if is_open else None,
         drop_specials=known.get("drop_specials"),
+        query_drop_specials=known.get("drop_specials"),
         max_length=known.get("max_length") if layout.documents.max_length is None else None,
         query_max_length=known.get("query_max_length") if layout.queries.max_length is None else None,
     )
@@ -393,30 +405,32 @@ def _with_known(layout: Layout, known: dict[str, Any], choices: Choices) -> Layo
 def _with_choices(layout: Layout, choices: Choices) -> Layout:
     documents, queries = layout.documents, layout.queries
     if choices.query_model is not None:
-        other = read_layout(choices.query_model)
-        queries = other.queries
-    formula: dict[str, Any] = {}
-    if choices.pooling is not None:
-        formula["pooling"] = choices.pooling
-    if choices.activation is not None:
-        formula["activation"] = choices.activation
-    documents = replace(documents, **formula)
+        queries = read_layout(choices.query_model).queries
     if choices.queries is not None:
         queries = _query_side(choices.queries, layout, queries)
-    if isinstance(queries, NetworkSide) and (choices.query_model or queries.location == documents.location):
-        queries = replace(queries, **formula)
-    if choices.drop_specials is not None:
-        documents = replace(documents, drop_specials=choices.drop_specials)
-        queries = replace(queries, drop_specials=choices.drop_specials)
-    if choices.document_prefix is not None:
-        documents = replace(documents, prefix=choices.document_prefix)
-    if choices.query_prefix is not None:
-        queries = replace(queries, prefix=choices.query_prefix)
-    if choices.max_length is not None:
-        documents = replace(documents, max_length=choices.max_length)
-    if choices.query_max_length is not None:
-        queries = replace(queries, max_length=choices.query_max_length)
-    return replace(layout, documents=documents, queries=queries)
+    shared = queries.location == documents.location
+    own = {"pooling": choices.query_pooling, "activation": choices.query_activation}
+    formula = {"pooling": choices.pooling, "activation": choices.activation}
+    if isinstance(queries, NetworkSide):
+        queries = replace(queries, **{**_given(formula if shared else {}), **_given(own)})
+    specials = choices.query_drop_specials
+    if specials is None and shared:
+        specials = choices.drop_specials
+    return replace(
+        layout,
+        documents=replace(
+            documents, **_given(formula), **_given({"drop_specials": choices.drop_specials}),
+            **_given({"prefix": choices.document_prefix, "max_length": choices.max_length}),
+        ),
+        queries=replace(
+            queries, **_given({"drop_specials": specials}),
+            **_given({"prefix": choices.query_prefix, "max_length": choices.query_max_length}),
+        ),
+    )  # fmt: skip
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _query_side(way: QueryWay, layout: Layout, queries: NetworkSide | TableSide) -> NetworkSide | TableSide:

@@ -23,8 +23,8 @@ from splade_lucene.encoder.table import read_tensor
 from splade_lucene.errors import ModelError
 
 _log = logging.getLogger(__name__)
-_TOLERANCE = 1e-3
-_FEW_TOKENS = 256  # a query is not worth asking how much memory is free
+_TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 5e-2}
+_BATCH_WEIGHTS = 1 << 24  # pooled weights of a batch: 64 MB
 _FEW_ROWS = 32
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.float32}
 
@@ -69,6 +69,16 @@ class Network:
         """What turns texts into sequences for this network; see :class:`Sequencer`."""
         return Sequencer(self.tokenizer, max_length, prefix=prefix, echo=self.side.is_causal, **passages)
 
+    def affordable_tokens(self) -> int:
+        """Tokens of a batch that fit into half of the memory that is free now."""
+        config = self.model.config
+        width = int(getattr(config, "hidden_size", 0) or 768)
+        inner = int(getattr(config, "intermediate_size", 0) or 4 * width)
+        a_token = 4 * (8 * width + 3 * inner + 2 * SLICE_TERMS)
+        if self._decoder is None:
+            a_token += 8 * len(self.terms)
+        return max(1, free_memory(self.device) // 2 // a_token)
+
     def encode(
         self, sequences: TokenSequences, batch_tokens: int, progress: Callable[[int, int], None] | None = None
     ) -> Entries:
@@ -76,14 +86,14 @@ class Network:
 
         Args:
             sequences: What to encode.
-            batch_tokens: Tokens of a batch; fewer are taken where memory is short.
+            batch_tokens: Tokens of a batch; a batch for which memory does not suffice is halved.
             progress: Called after each batch with the number of texts whose first sequence it held, and of its tokens.
         """
         lengths = [len(ids) for ids in sequences.ids]
         owners = torch.tensor(sequences.owners, dtype=torch.int64, device=self.device)
         parts = []
-        limits = self._limits(batch_tokens) if sum(lengths) > _FEW_TOKENS else (batch_tokens, len(lengths))
-        for batch in batches_by_length(lengths, *limits):
+        most_texts = max(1, _BATCH_WEIGHTS // len(self.terms))
+        for batch in batches_by_length(lengths, batch_tokens, most_texts):
             entries = self._encode_batch(sequences, batch)
             rows = owners[torch.tensor(batch, dtype=torch.int64, device=self.device)]
             parts.append(Entries(rows[entries.texts], entries.term_ids, entries.values))
@@ -128,18 +138,6 @@ class Network:
             torch.cat([first.term_ids, second.term_ids]),
             torch.cat([first.values, second.values]),
         )
-
-    def _limits(self, batch_tokens: int) -> tuple[int, int]:
-        """Tokens and texts of a batch: what was asked for, within half of the memory that is free."""
-        config = self.model.config
-        width = int(getattr(config, "hidden_size", 0) or 768)
-        inner = int(getattr(config, "intermediate_size", 0) or 4 * width)
-        free = free_memory(self.device) // 2
-        a_token = 4 * (8 * width + 3 * inner + 2 * SLICE_TERMS)
-        if self._decoder is None:
-            a_token += 8 * len(self.terms)
-        a_text = 12 * len(self.terms)  # its row of weights, and what finding the entries above 0 takes
-        return max(1, min(batch_tokens, free // a_token)), max(1, min(512, free // a_text))
 
     def _forward(self, input_ids: Tensor, attention: Tensor) -> Tensor:
         output: Tensor = self.model(input_ids=input_ids, attention_mask=attention, **self._no_cache).logits
@@ -226,7 +224,7 @@ class Network:
     def _detach_decoder(self, decoder: nn.Module) -> None:
         path = next((name for name, module in self.model.named_modules() if module is decoder), "")
         if not isinstance(decoder, nn.Linear) or not path:
-            _log.info("the decoder of this network is no linear layer, so its logits are held whole")
+            _log.warning("the decoder of this network is no linear layer: logits are held whole, which costs memory")
             return
         probe, mask = self._probe()
         whole = self._weights_of(probe, mask)
@@ -234,19 +232,19 @@ class Network:
         setattr(owner, path.rpartition(".")[2], nn.Identity())
         self._decoder = decoder
         try:
-            fits = torch.allclose(self._weights_of(probe, mask), whole, atol=_TOLERANCE * max(1.0, float(whole.max())))
+            tolerance = _TOLERANCES[next(self.model.parameters()).dtype] * max(1.0, float(whole.max()))
+            fits = torch.allclose(self._weights_of(probe, mask), whole, atol=tolerance)
         except RuntimeError:
             fits = False
         if not fits:
-            _log.info("the decoder is not the last layer of this network, so its logits are held whole")
+            _log.warning("the decoder is not the last layer of this network: logits are held whole, which costs memory")
             setattr(owner, path.rpartition(".")[2], decoder)
             self._decoder = None
             return
         if self.device.type == "cpu":
             pack_linear_layers(self.model)
-        if self.dtype == "int8":
-            self._is_int8 = True
-            del self._whole_decoder  # that of the probe
+        self._is_int8 = self.dtype == "int8"
+        self.__dict__.pop("_whole_decoder", None)  # that of the probe
 
     def _probe(self) -> tuple[Tensor, Tensor]:
         size = int(self.model.get_input_embeddings().weight.shape[0])

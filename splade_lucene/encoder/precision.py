@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from functools import cache
 
@@ -35,22 +36,28 @@ def choose_device(name: str) -> torch.device:
 def native_dtype(device: torch.device) -> str:
     """``bfloat16`` where the device computes it natively, else ``float32``.
 
-    A processor is measured for some hundredths of a second: with AMX or AVX512-BF16 a product in bfloat16 takes less than
-    half the time of float32, and without them far more.
+    A GPU says so itself, and so does a processor with AVX512-BF16 or AMX; others are measured for some hundredths of a
+    second, for without such instructions a product in bfloat16 takes far longer than one in float32.
     """
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    ratio = _seconds(torch.float32) / _seconds(torch.bfloat16)
+    if any(getattr(torch.cpu, name, bool)() for name in _INSTRUCTIONS):
+        return "bfloat16"
+    ratio = _speedup()
     _log.info("bfloat16 is %.1f times as fast as float32 on this processor", ratio)
     return "bfloat16" if ratio > _WORTHWHILE else "float32"
 
 
-def _seconds(dtype: torch.dtype) -> float:
-    """The time of a product of the size that encoding has; the best of several, for other programs disturb it."""
-    rows, matrix = torch.ones(256, 512, dtype=dtype), torch.ones(1024, 512, dtype=dtype)
-    times = []
-    for _ in range(7):
-        start = time.perf_counter()
-        torch.nn.functional.linear(rows, matrix)
-        times.append(time.perf_counter() - start)
-    return min(times)
+_INSTRUCTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
+
+def _speedup() -> float:
+    """How many times as fast a product in bfloat16 is; the best of many turns, for other programs disturb it."""
+    times = {torch.float32: math.inf, torch.bfloat16: math.inf}
+    for _ in range(15):
+        for dtype in times:
+            rows, matrix = torch.ones(256, 512, dtype=dtype), torch.ones(1024, 512, dtype=dtype)
+            start = time.perf_counter()
+            torch.nn.functional.linear(rows, matrix)
+            times[dtype] = min(times[dtype], time.perf_counter() - start)
+    return times[torch.float32] / times[torch.bfloat16]

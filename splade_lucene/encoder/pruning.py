@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from splade_lucene.errors import InputError
@@ -24,7 +25,13 @@ class Pruning:
     kept_mass: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.top_terms < 0 or self.min_weight < 0:
-            raise InputError("a number of terms and a least weight must be at least 0")
+        if not isinstance(self.top_terms, int) or self.top_terms < 0 or not 0 <= self.min_weight < math.inf:
+            raise InputError(
+                f"{self.top_terms} terms of at least {self.min_weight} cannot be kept",
+                remedy="Give a whole number of terms and a least weight, both at least 0",
+            )
         if not (0 <= self.max_ratio < 1 and 0 < self.kept_mass <= 1):
-            raise InputError("a ratio must be from 0 to below 1, and a kept mass above 0 and at most 1")
+            raise InputError(
+                f"a ratio of {self.max_ratio} and a kept mass of {self.kept_mass} are no shares",
+                remedy="Give a ratio from 0 to below 1, and a kept mass above 0 and at most 1",
+            )

@@ -59,7 +59,7 @@ class SpladeQueryEncoder:
 
     def encode_batch(self, texts: Sequence[str | Sequence[Turn]]) -> list[dict[str, int]]:
         """The {term: impact} forms of several queries, texts or conversations."""
-        keys = [(Turn(text),) if isinstance(text, str) else tuple(text) for text in texts]
+        keys = [_turns(text) for text in texts]
         with self._bookkeeping:
             found = {key: self._cache[key] for key in keys if key in self._cache}
             for key in found:
@@ -95,19 +95,32 @@ class SpladeQueryEncoder:
         return list(_add_turns(weights, queries).impacts(self.quantizer, "query"))
 
 
+def _turns(text: str | Sequence[Turn]) -> Turns:
+    if isinstance(text, str):
+        return (Turn(text),)
+    turns = tuple(turn for turn in text if isinstance(turn, Turn)) if isinstance(text, Sequence) else ()
+    if turns and len(turns) == len(text):
+        return turns
+    raise QueryError(f"a query is a text or a sequence of turns, got {text!r:.60}")
+
+
 @dataclass
 class _Request:
     queries: list[Turns]
     vectors: list[dict[str, int]] | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 def _serve(requests: list[_Request], compute: Any) -> None:
     try:
         vectors = compute([query for request in requests for query in request.queries])
-    except Exception as error:  # each thread that waits is to see it
-        for request in requests:
-            request.error = error
+    except BaseException as error:  # each thread that waits is to have an answer
+        if len(requests) == 1 or not isinstance(error, Exception):
+            for request in requests:
+                request.error = error
+        else:  # one thread's query is no fault of another's
+            for request in requests:
+                _serve([request], compute)
         return
     start = 0
     for request in requests:
