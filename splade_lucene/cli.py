@@ -23,7 +23,7 @@ import typer
 import typer.core
 
 import splade_lucene
-from splade_lucene.cli_options import DocumentOptions, ModelOptions, QueryDtype, takes_options
+from splade_lucene.cli_options import DocumentOptions, ModelOptions, QueryDtype, QueryOptions, takes_options
 from splade_lucene.errors import InputError, SpladeLuceneError
 from splade_lucene.evaluation import DEFAULT_MEASURES
 from splade_lucene.records import Query
@@ -96,10 +96,6 @@ CorpusOption = Annotated[
         "or python-docs.",
     ),
 ]  # fmt: skip
-QueryModelOption = Annotated[
-    str | None, typer.Option("--model", help="Folder or hub name of a checkpoint. Default: what the index names.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="The Lucene index.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Threads. Default: all cores.")]
@@ -195,12 +191,15 @@ def encode(
         with _progress_bar("measuring", 0) as advance:
             losses = measure_loss(
                 corpus, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact,
-                sample=report_sample, topics=topics, qrels=qrels, progress=advance,
+                sample=report_sample, topics=topics, qrels=qrels, skip_bad=skip_bad, on_problem=_ProblemNotes(),
+                progress=advance,
             )  # fmt: skip
         _print_losses(losses, as_json)
     if output is not None:
         manifest = _encode(corpus, output, encoder, quantizer, options, documents, shard, overwrite, skip_bad)
         _note_encoded(manifest, output)
+        if as_json and not report:
+            print(json.dumps({"output": str(output), "manifest": manifest.to_json()}, ensure_ascii=False))
 
 
 @app.command("encode-queries")
@@ -285,8 +284,10 @@ def build(
 
 
 @app.command()
+@takes_options(options=QueryOptions)
 def search(
     index_dir: IndexOption,
+    options: QueryOptions,
     query: Annotated[str | None, typer.Option("--query", help="One query; its hits are printed.")] = None,
     topics: Annotated[Path | None, typer.Option("--topics", metavar="FILE", help="Many queries.")] = None,
     output: Annotated[Path | None, typer.Option("--output", metavar="RUN", help="The run file, for --topics.")] = None,
@@ -295,8 +296,6 @@ def search(
         int | None, typer.Option("--hits", min=1, help="Default: 10 for --query, 1000 for --topics.")
     ] = None,
     threads: ThreadsOption = None,
-    model: QueryModelOption = None,
-    device: DeviceOption = "auto",
     encoded: EncodedOption = False,
     min_idf: MinIdfOption = None,
     engine: Annotated[
@@ -311,7 +310,7 @@ def search(
     if (topics is None) != (output is None):
         raise typer.BadParameter("--topics and --output go together")
     searcher: Any
-    query_encoder = _query_encoder(index_dir, model, device) if not encoded else None
+    query_encoder = options.open_query_encoder(index_dir) if not encoded else None
     if engine is Engine.pyserini:
         from splade_lucene.pyserini_engine import PyseriniSearcher
 
@@ -357,12 +356,12 @@ def evaluate(
 
 
 @app.command()
+@takes_options(options=QueryOptions)
 def explain(
     index_dir: IndexOption,
+    options: QueryOptions,
     query: Annotated[str, typer.Option("--query", help="The query; with --encoded a JSON object of term: impact.")],
     docid: Annotated[str, typer.Option("--docid", help="The document.")],
-    model: QueryModelOption = None,
-    device: DeviceOption = "auto",
     encoded: EncodedOption = False,
     min_idf: MinIdfOption = None,
     as_json: JsonOption = False,
@@ -370,7 +369,7 @@ def explain(
     """Show what each shared term adds to a document's score."""
     from splade_lucene.searcher import LuceneImpactSearcher
 
-    query_encoder = _query_encoder(index_dir, model, device) if not encoded else None
+    query_encoder = options.open_query_encoder(index_dir) if not encoded else None
     with LuceneImpactSearcher(index_dir, query_encoder, min_idf) as searcher:
         vector = searcher.encode(_json_query(query) if encoded else query)
         contributions = searcher.explain(vector, docid)
@@ -543,12 +542,6 @@ def _index(
     if summary.skipped:
         _note(f"{len(summary.skipped):,} documents were left out")
     _note(f"{summary.documents:,} documents, {summary.postings:,} postings and {summary.terms:,} terms in {index_dir}")
-
-
-def _query_encoder(index_dir: Path, model: str | None, device: str) -> Any:
-    from splade_lucene.encoder import open_query_encoder
-
-    return open_query_encoder(index_dir, model, device=device)
 
 
 def _search_one(searcher: Any, query: str, hits: int, encoded: bool, as_json: bool) -> None:

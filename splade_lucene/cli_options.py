@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -14,7 +15,7 @@ from splade_lucene.errors import InputError
 from splade_lucene.quantizer import DEFAULT_RULE, RULES
 
 if TYPE_CHECKING:
-    from splade_lucene.encoder import Pruning, SpladeEncoder
+    from splade_lucene.encoder import Pruning, SpladeEncoder, SpladeQueryEncoder
     from splade_lucene.quantizer import Quantizer
 
 
@@ -124,14 +125,60 @@ class ModelOptions:
 
     def open_quantizer(self, encoder: SpladeEncoder) -> Quantizer:
         """The rule that was asked for, or that is usual for the model."""
-        from splade_lucene.models import find_known_model
+        from splade_lucene.models import usual_rule
         from splade_lucene.quantizer import Quantizer
 
         name = self.quantizer.value
-        if name == "auto":
-            known = find_known_model(encoder.layout.location.name) or {}
-            name = known.get("quantizer") or DEFAULT_RULE
-        return Quantizer.named(name, self.scale)
+        return Quantizer.named(usual_rule(encoder.layout.location.name) if name == "auto" else name, self.scale)
+
+
+@dataclass(frozen=True)
+class QueryOptions:
+    """How queries are encoded for an index. What is not given is what the index says."""
+
+    model: Annotated[
+        str | None, typer.Option("--model", help="Folder or hub name of a checkpoint. Default: what the index names.")
+    ] = None
+    queries: Annotated[
+        Queries | None,
+        typer.Option("--queries", help="model, lexical, binary or table. Default: what the index names."),
+    ] = None
+    query_prefix: Annotated[str | None, typer.Option("--query-prefix", help="Put before each query.")] = None
+    query_max_length: Annotated[
+        int | None, typer.Option("--query-max-length", min=3, help="Tokens after which a query is cut.")
+    ] = None
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")] = "auto"
+    dtype: Annotated[QueryDtype, typer.Option("--dtype", help="auto is float32; int8 holds the decoder in 8 bits.")] = (
+        QueryDtype.auto
+    )
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
+    ] = False
+    quantizer: Annotated[
+        QuantizerName, typer.Option("--quantizer", help="auto: what the index names, else the model's usual rule.")
+    ] = QuantizerName.auto  # type: ignore[attr-defined]
+    scale: Annotated[
+        float | None, typer.Option("--scale", help="Impacts per unit of weight, in place of the rule's.")
+    ] = None
+
+    def open_query_encoder(self, index_dir: Path) -> SpladeQueryEncoder:
+        """The encoder that matches an index."""
+        from splade_lucene.encoder import open_query_encoder
+        from splade_lucene.quantizer import Quantizer
+
+        given = {
+            "queries": None if self.queries is None else self.queries.value,
+            "query_prefix": self.query_prefix,
+            "query_max_length": self.query_max_length,
+        }
+        name = self.quantizer.value
+        if name == "auto" and self.scale is not None:
+            raise InputError("--scale needs --quantizer here", remedy="Say which rule it changes")
+        return open_query_encoder(
+            index_dir, self.model, quantizer=None if name == "auto" else Quantizer.named(name, self.scale),
+            device=self.device, query_dtype=self.dtype.value, trust_remote_code=self.trust_remote_code,
+            **{key: value for key, value in given.items() if value is not None},
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What precision, pruning and quantization each change, against float32 without pruning.
 
 Measured on a sample of the corpus: the relative L2 distance of the document vectors, the share of terms lost, and, where
-queries and judgments are given, effectiveness by exhaustive float search over the sample. Every judged document that the
+queries and judgments are given, effectiveness by exhaustive search over the sample, with queries quantized in the rows that
+quantize. Every judged document that the
 corpus has is in the sample; the others are taken at even distances.
 """
 
@@ -19,7 +20,7 @@ from splade_lucene.corpus import read_corpus
 from splade_lucene.encoder import Pruning, SparseWeights, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.evaluation import evaluate, read_qrels
-from splade_lucene.records import Query, Turn
+from splade_lucene.records import Document, Query, Turn
 from splade_lucene.run import Run
 from splade_lucene.topics import read_topics
 
@@ -83,6 +84,8 @@ def measure_loss(
     sample: int = 1000,
     topics: Path | None = None,
     qrels: Path | None = None,
+    skip_bad: bool = False,
+    on_problem: Callable[[CorpusError], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Losses:
     """Measures a sample of a corpus.
@@ -96,6 +99,8 @@ def measure_loss(
         sample: Documents, beside the judged ones.
         topics: Queries.
         qrels: Their judgments.
+        skip_bad: Leave out documents that cannot be read.
+        on_problem: Called with each of them.
         progress: Called after each batch.
 
     Raises:
@@ -103,13 +108,15 @@ def measure_loss(
     """
     judged: dict[str, dict[str, int]] = {} if qrels is None else read_qrels(qrels)
     queries = [] if topics is None else [query for query in read_topics(topics) if query.qid in judged]
-    docids, texts = _take_sample(source, {docid for each in judged.values() for docid in each}, sample)
+    documents = list(read_corpus(source, skip_bad=skip_bad, on_problem=on_problem))
+    docids, texts = _take_sample(documents, {docid for each in judged.values() for docid in each}, sample)
     if judged and not (queries and any(docid in judged[query.qid] for query in queries for docid in docids)):
         raise InputError("no judged query and document is in the topics and the corpus", path=qrels)
     exact_encoder = SpladeEncoder(**{**encoder.settings_on(str(encoder.device)), "dtype": "float32"})
     exact = exact_encoder.encode_documents(texts, progress)
     rounded = exact if encoder.dtype == "float32" else encoder.encode_documents(texts, progress)
     query_weights = _query_matrix(encoder, queries, exact.terms) if queries else None
+    query_impacts = None if query_weights is None else _quantized(query_weights, quantizer)
     whole = quantizer.document.scale
     unpruned = exact.impacts(quantizer, "document")
 
@@ -123,7 +130,8 @@ def measure_loss(
         matrix, reference = _matrix(compared, divisor), _matrix(exact, 1)
         means = {}
         if query_weights is not None and qrels is not None:
-            means = _effectiveness(matrix, query_weights, docids, queries, qrels)
+            queries_as_judged = query_weights if least is None or query_impacts is None else query_impacts
+            means = _effectiveness(matrix, queries_as_judged, docids, queries, qrels)
         kept = (matrix > 0).multiply(reference > 0).nnz
         return Loss(
             name, _norm(matrix - reference) / max(1e-12, _norm(reference)),
@@ -140,17 +148,13 @@ def measure_loss(
     return Losses(len(docids), len(queries), tuple(rows))
 
 
-def _take_sample(source: str | Path, judged: set[str], size: int) -> tuple[list[str], list[str]]:
+def _take_sample(documents: Sequence[Document], judged: set[str], size: int) -> tuple[list[str], list[str]]:
     """Docids and texts: the judged documents, and others at even distances."""
-    count = sum(1 for _ in read_corpus(source, skip_bad=True))
-    if not count:
-        raise CorpusError(f"there is no document in {source}", remedy="Check that it is the right corpus")
-    wanted = {number * count // min(size, count) for number in range(min(size, count))}
-    chosen = [
-        document
-        for number, document in enumerate(read_corpus(source, skip_bad=True))
-        if number in wanted or document.docid in judged
-    ]
+    if not documents:
+        raise CorpusError("there is no document in the corpus", remedy="Check that it is the right corpus")
+    size = min(size, len(documents))
+    wanted = {number * len(documents) // size for number in range(size)}
+    chosen = [each for number, each in enumerate(documents) if number in wanted or each.docid in judged]
     return [document.docid for document in chosen], [document.text for document in chosen]
 
 
@@ -181,6 +185,12 @@ def _matrix(rows: Any, divisor: float) -> csr_matrix:
     )
     matrix.sort_indices()
     return matrix
+
+
+def _quantized(queries: csr_matrix, quantizer: Quantizer) -> csr_matrix:
+    impacts = queries.copy()
+    impacts.data = quantizer.quantize(queries.data.astype(np.float32), "query").astype(np.float64)
+    return impacts
 
 
 def _norm(matrix: csr_matrix) -> float:

@@ -23,7 +23,7 @@ by hand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -211,7 +211,15 @@ def read_layout(name: str | Path | None, choices: Choices = Choices()) -> Layout
     known = find_known_model(location.name)
     if known is not None:
         layout = _with_known(layout, known, choices)
-    return _with_choices(layout, choices)
+    by_hand = ", ".join(
+        f"{each.name}={getattr(choices, each.name)!r}" for each in fields(choices) if _is_set(choices, each)
+    )
+    layout = _with_choices(layout, choices)
+    return replace(layout, found=(*layout.found, f"by hand: {by_hand}")) if by_hand else layout
+
+
+def _is_set(choices: Choices, field: Field[Any]) -> bool:
+    return getattr(choices, field.name) is not None
 
 
 # ---- one masked or causal language model ----

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.quantizer import DEFAULT_RULE
+
 EMBEDDED_MODEL = "splade-minilm"
 
 
@@ -23,6 +25,11 @@ def known_models() -> list[dict[str, Any]]:
     """
     data: list[dict[str, Any]] = json.loads((Path(__file__).parent / "known_models.json").read_text(encoding="utf-8"))
     return data
+
+
+def usual_rule(name: str) -> str:
+    """The quantizer that is usual for a hub name, or else the default one."""
+    return (find_known_model(name) or {}).get("quantizer") or DEFAULT_RULE
 
 
 def find_known_model(name: str) -> dict[str, Any] | None:
