@@ -463,7 +463,9 @@ def test_queries_by_hand_of_a_checkpoint_with_a_table(tmp_path):
     bare_network(tmp_path)
     (tmp_path / "idf.json").touch()
     table = read_layout(tmp_path)
-    assert read_layout(tmp_path, Choices(queries="table")) == table
+    by_hand = read_layout(tmp_path, Choices(queries="table"))
+    assert (by_hand.documents, by_hand.queries) == (table.documents, table.queries)
+    assert by_hand.found == (*table.found, "by hand: queries='table'")
     assert read_layout(tmp_path, Choices(queries="binary")).queries.weights is None
     assert read_layout(tmp_path, Choices(queries="model")).queries == table.documents
     assert not read_layout(tmp_path, Choices(drop_specials=False)).queries.drop_specials

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from test_encoder import tiny_checkpoint
+from typer.testing import CliRunner
 
 from splade_lucene import Pruning, Quantizer, Run, SpladeEncoder, evaluate
-from splade_lucene.errors import InputError
+from splade_lucene.cli import app
+from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.loss_report import measure_loss
 
 RULE = Quantizer.named("naver")
@@ -128,3 +131,105 @@ def test_the_report_on_the_command_line(place, tmp_path):
 @pytest.mark.parametrize("wrong", [[], ["--output", "x", "--topics", "t"], ["--report", "--qrels", "q"]])
 def test_wrong_combinations_are_wrong_usage(place, wrong):
     assert run("encode", "--corpus", place / "corpus.tsv", *wrong).returncode == 2
+
+
+def test_the_first_row_loses_nothing(place, tiny):
+    losses = measure_loss(place / "corpus.tsv", tiny, RULE, sample=60)
+    first = losses.rows[0]
+    assert (first.relative_l2, first.terms_lost, first.changed_impacts) == (0, 0, None)
+    assert first.terms == pytest.approx(np.count_nonzero(dense(tiny, texts_of(place))) / 60)
+    assert json.loads(json.dumps(losses.to_json())) == losses.to_json() | {
+        "rows": [{**asdict(row), "effectiveness": {}} for row in losses.rows]
+    }
+
+
+@pytest.mark.parametrize("rule", ["naver", "pyserini", "splade-pp"])
+@pytest.mark.parametrize("least", [1, 30])
+def test_quantization_alone_by_numpy(place, tiny, rule, least):
+    quantizer = Quantizer.named(rule)
+    losses = measure_loss(place / "corpus.tsv", tiny, quantizer, min_impact=least, sample=60)
+    exact = dense(tiny, texts_of(place))
+    impacts = np.array([[round(w / 5 * 256) for w in row] for row in exact.tolist()])
+    if rule != "pyserini":
+        impacts = np.rint(exact.astype(np.float32) * np.float32(100)).astype(np.float64)
+    changed = np.where(impacts >= least, impacts, 0)
+    found = losses.rows[1]
+    back = changed / (256 / 5 if rule == "pyserini" else 100)
+    assert found.relative_l2 == pytest.approx(np.linalg.norm(back - exact) / np.linalg.norm(exact), rel=1e-9)
+    assert found.terms_lost == pytest.approx(1 - np.count_nonzero(changed) / np.count_nonzero(exact))
+    assert found.changed_impacts == pytest.approx((changed != impacts).sum() / np.count_nonzero(impacts))
+    assert (found.changed_impacts > 0) == (least > 1)
+
+
+def test_the_last_row_is_what_a_search_of_the_index_gives(place, tiny):
+    """Integer dot products of quantized queries and documents, over the whole sample."""
+    pruning = Pruning(top_terms=15)
+    losses = measure_loss(
+        place / "corpus.tsv", tiny, RULE, pruning=pruning, sample=60, topics=place / "topics.tsv",
+        qrels=place / "qrels.txt",
+    )  # fmt: skip
+    documents = tiny.encode_documents(texts_of(place)).prune(pruning).quantize(RULE, "document")
+    run = {}
+    for qid, text in (("q1", "cats and trees"), ("q2", "stars")):
+        query = tiny.encode_queries([text]).quantize(RULE, "query")[0]
+        scores = {f"d{i}": sum(query.get(term, 0) * impact for term, impact in vector.items())
+                  for i, vector in enumerate(documents)}  # fmt: skip
+        run[qid] = sorted(((d, s) for d, s in scores.items() if s), key=lambda pair: (-pair[1], pair[0]))[:100]
+    assert losses.rows[-1].effectiveness == evaluate(place / "qrels.txt", Run(run), ["nDCG@10", "RR@10"])
+
+
+def test_a_sample_is_taken_at_even_distances(place, tiny):
+    losses = measure_loss(place / "corpus.tsv", tiny, RULE, sample=4)
+    chosen = dense(tiny, [texts_of(place)[i] for i in (0, 15, 30, 45)])
+    assert losses.documents == 4
+    assert losses.rows[0].terms == np.count_nonzero(chosen) / 4
+
+
+def test_broken_documents_are_left_out_and_named_or_stop_the_report(place, tiny, tmp_path):
+    (tmp_path / "corpus.tsv").write_text((place / "corpus.tsv").read_text() + "no tab\n")
+    with pytest.raises(CorpusError, match=r"corpus\.tsv:61: no tab"):
+        measure_loss(tmp_path / "corpus.tsv", tiny, RULE)
+    problems = []
+    losses = measure_loss(tmp_path / "corpus.tsv", tiny, RULE, skip_bad=True, on_problem=problems.append)
+    assert (losses.documents, [each.line for each in problems]) == (60, [61])
+    (tmp_path / "empty.tsv").write_text("")
+    with pytest.raises(CorpusError, match="there is no document in"):
+        measure_loss(tmp_path / "empty.tsv", tiny, RULE)
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_the_report_alone_is_printed_as_a_table_and_as_json(place, tiny, tmp_path, monkeypatch, judged):
+    monkeypatch.chdir(tmp_path)
+    given = ["encode", "--corpus", place / "corpus.tsv", "--model", place / "model", "--report", "--dtype", "float32",
+             "--device", "cpu", "--report-sample", "20", "--top-terms", "20"]  # fmt: skip
+    files = {"topics": place / "topics.tsv", "qrels": place / "qrels.txt"} if judged else {}
+    given += [each for name, path in files.items() for each in (f"--{name}", path)]
+    expected = measure_loss(place / "corpus.tsv", tiny, RULE, pruning=Pruning(top_terms=20), sample=20, **files)
+    as_json = CliRunner().invoke(app, [*map(str, given), "--json"])
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (0, json.loads(json.dumps(expected.to_json())))
+    as_table = CliRunner().invoke(app, list(map(str, given)))
+    assert as_table.exit_code == 0
+    lines = as_table.stdout.splitlines()
+    assert lines[0].startswith(f"{expected.documents} documents, {expected.queries} queries")
+    assert ("nDCG@10" in lines[2]) == judged
+    for row, line in zip(expected.rows, lines[3:], strict=True):
+        assert line.startswith(row.name)
+        figures = line.removeprefix(row.name).split()
+        assert float(figures[0]) == pytest.approx(row.relative_l2, abs=5e-6)
+        assert float(figures[1].rstrip("%")) == pytest.approx(100 * row.terms_lost, abs=5e-3)
+        assert figures[len(figures) - len(row.effectiveness) :] == [
+            f"{each:.4f}" for each in row.effectiveness.values()
+        ]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--report", "--topics", "t"], ["--output", "x", "--topics", "t", "--qrels", "q"], ["--report", "--report-sample", "0"],
+     ["--topics", "t", "--qrels", "q"], ["--json"]],
+)  # fmt: skip
+def test_more_wrong_combinations_are_wrong_usage(place, tmp_path, monkeypatch, wrong):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["encode", "--corpus", str(place / "corpus.tsv"), *wrong])
+    assert done.exit_code == 2
+    assert list(tmp_path.iterdir()) == []

@@ -22,7 +22,7 @@ from conftest import ROOT, child_environment, run_python
 from test_encoder import tiny_checkpoint
 
 from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus, encoding, read_pseudo_documents, workers
-from splade_lucene.encoder import precision
+from splade_lucene.encoder import network, precision
 from splade_lucene.encoding import Shard
 from splade_lucene.errors import CorpusError, InputError, SpladeLuceneError
 from splade_lucene.journal import Part, settings_digest
@@ -65,6 +65,15 @@ def tiny(model) -> SpladeEncoder:
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch):
     monkeypatch.setattr(encoding, "PART_DOCUMENTS", 10)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Two threads that wait for each other are slow where other programs run; the results are the same."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -558,6 +567,34 @@ def test_an_encoding_begun_in_one_precision_goes_on_in_it(model, corpus, tmp_pat
     assert files(tmp_path / "out") == files(tmp_path / "expected")
     with pytest.raises(InputError, match=f'dtype was "{first}", is "{second}"'):
         encode_corpus(corpus, tmp_path / "out", SpladeEncoder(model, device="cpu", dtype=second), RULE)
+
+
+def test_an_encoding_begun_with_little_memory_goes_on_in_batches_of_the_same_size(model, corpus, tmp_path, monkeypatch):
+    def encoder() -> SpladeEncoder:
+        return SpladeEncoder(model, device="cpu", dtype="float32")
+
+    plenty = encoder()
+    encode_corpus(corpus, tmp_path / "plenty", plenty, RULE)
+    monkeypatch.setattr(network, "free_memory", lambda _: 2 << 20)
+    little = encoder()
+    original, seen = little.encode_impacts, []
+
+    def interrupted(*given, **options):
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return original(*given, **options)
+
+    monkeypatch.setattr(little, "encode_impacts", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(corpus, tmp_path / "out", little, RULE)
+    monkeypatch.setattr(network, "free_memory", lambda _: 1 << 40)
+    again = encoder()
+    encode_corpus(corpus, tmp_path / "out", again, RULE)
+    assert again.batch_tokens == little.batch_tokens < plenty.batch_tokens
+    assert read_manifest(tmp_path / "out" / MANIFEST).encoded_with["batch_tokens"] == little.batch_tokens
+    encode_corpus(corpus, tmp_path / "out", encoder(), RULE)  # finished, and stays as it is
+    assert [each.docid for each in read_pseudo_documents(tmp_path / "out")] == [f"d{i}" for i in range(45)]
 
 
 # ---- several devices ----
