@@ -73,8 +73,12 @@ class Journal:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = self._lock_path.open("a")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            while True:
+                self._lock = self._lock_path.open("a")
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self._lock_path.exists() and os.fstat(self._lock.fileno()).st_ino == self._lock_path.stat().st_ino:
+                    break
+                self._lock.close()  # the one before deleted it just now
         except BlockingIOError:
             self._lock.close()
             raise InputError(

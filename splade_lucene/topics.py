@@ -115,6 +115,8 @@ def _parse_json(line: str, path: Path, number: int, encoded: bool) -> Query:
 
 def _turns(value: Any, path: Path, number: int) -> tuple[Turn, ...]:
     try:
+        if not isinstance(value, list):
+            raise TypeError
         turns = [
             Turn(well_formed(each), 1.0)
             if isinstance(each, str)

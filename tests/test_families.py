@@ -351,7 +351,6 @@ def test_long_texts_are_cut_where_sentence_transformers_cuts_them(tmp_path, styl
     assert_equals_sentence_transformers(tmp_path, [DOCUMENTS[2]], [DOCUMENTS[2]])
 
 
-@pytest.mark.xfail(strict=True, reason="do_lower_case is not read")
 def test_a_sparse_encoder_that_asks_for_lower_case(tmp_path):
     tokenizer = byte_level_tokenizer(tmp_path, CODE)
     roberta_like(tmp_path, tokenizer)
@@ -865,12 +864,9 @@ def test_topics_with_turns_are_read_and_searched(tmp_path, doc_index, network):
     assert [each["vector"] for each in encoded] == [query, {"index": 100}]
 
 
-LETTERS = pytest.mark.xfail(strict=True, reason="a string's letters, and an object's keys, are taken for turns")
-
-
 @pytest.mark.parametrize(
     "turns",
-    [[], None, 5, pytest.param("text", marks=LETTERS), pytest.param({"text": "a"}, marks=LETTERS), [{"factor": 1}],
+    [[], None, 5, "text", {"text": "a"}, [{"factor": 1}],
      [{"text": 5}], [{"text": "a", "factor": 0}], [{"text": "a", "factor": "2"}], [["a"]], [None]],
 )  # fmt: skip
 def test_wrong_turns_are_refused_with_file_and_line(tmp_path, turns):
@@ -1166,7 +1162,6 @@ def test_indexes_from_before_there_were_families_still_open(tmp_path, network, p
         open_query_encoder(index, device="cpu")
 
 
-@pytest.mark.xfail(strict=True, reason="manifest_choices leaves the way of queries to the list of known models")
 def test_what_the_list_of_known_models_says_now_does_not_change_indexes_from_before(tmp_path, network, monkeypatch):
     """Their queries were expanded, whatever the model."""
     monkeypatch.setattr("splade_lucene.encoder.location._fetch", lambda _: network)

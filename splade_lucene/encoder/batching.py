@@ -41,16 +41,18 @@ class Sequencer:
         tokenizer: The checkpoint's.
         max_length: Tokens of a sequence, special tokens included; what is longer is cut, or split into passages.
         prefix: What is put before each text, and before each of its passages.
+        lower_case: Turn texts into lower case.
         echo: Each text twice, the second copy pooled; ``max_length`` counts one copy.
         passage_tokens: Tokens of a passage, special tokens included; 0 to cut texts after ``max_length`` instead.
         passage_overlap: Tokens that a passage shares with the next.
     """
 
     def __init__(
-        self, tokenizer: Any, max_length: int, *, prefix: str = "", echo: bool = False, passage_tokens: int = 0,
+        self, tokenizer: Any, max_length: int, *, prefix: str = "", lower_case: bool = False,
+        echo: bool = False, passage_tokens: int = 0,
         passage_overlap: int = 0,
     ) -> None:  # fmt: skip
-        self._tokenizer, self._prefix, self._echo = tokenizer, prefix, echo
+        self._tokenizer, self._prefix, self._lower_case, self._echo = tokenizer, prefix, lower_case, echo
         self.before, self.after = _special_frame(tokenizer)
         frame = len(self.before) + len(self.after)
         self._width = max(1, min(max_length, passage_tokens or max_length) - frame)
@@ -73,8 +75,9 @@ class Sequencer:
         """Token ids of each text, without special tokens and uncut."""
         if not texts:
             return []
+        whole = [self._prefix + text for text in texts]
         encoded = self._tokenizer(
-            [self._prefix + text for text in texts], add_special_tokens=False, truncation=False, padding=False,
+            [text.lower() for text in whole] if self._lower_case else whole, add_special_tokens=False, truncation=False, padding=False,
             return_attention_mask=False, return_token_type_ids=False, verbose=False,
         )  # fmt: skip
         ids: list[list[int]] = encoded["input_ids"]
@@ -99,8 +102,9 @@ class Sequencer:
 
 def _special_frame(tokenizer: Any) -> tuple[list[int], list[int]]:
     """The special tokens that a tokenizer puts before and behind a text."""
-    plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
-    framed: list[int] = tokenizer("a", add_special_tokens=True)["input_ids"]
+    probe = next((text for text in "a1.的اअ" if tokenizer(text, add_special_tokens=False)["input_ids"]), "a")
+    plain: list[int] = tokenizer(probe, add_special_tokens=False)["input_ids"]
+    framed: list[int] = tokenizer(probe, add_special_tokens=True)["input_ids"]
     start = next((i for i in range(len(framed) + 1) if framed[i : i + len(plain)] == plain), 0)
     return framed[:start], framed[start + len(plain) :]
 

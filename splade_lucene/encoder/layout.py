@@ -64,6 +64,7 @@ class NetworkSide:
         own_terms_factors: The tensor that such terms' weights are multiplied with; None for 1.
         prefix: What is put before each text.
         max_length: Tokens after which a text is cut, special tokens included; None if the checkpoint does not say.
+        lower_case: Texts are turned into lower case.
     """
 
     location: Location
@@ -76,6 +77,7 @@ class NetworkSide:
     own_terms_factors: Path | None = None
     prefix: str = ""
     max_length: int | None = None
+    lower_case: bool = False
 
     def describe(self) -> str:
         """One line for people."""
@@ -325,7 +327,10 @@ def _read_route(
             factors = _static_weights(route[2][1], location.folder)
             side = replace(side, own_terms=True, own_terms_factors=factors)
             found.append(f"{route[2][1].name}: masked to the text's own terms")
-        return replace(side, pooling=pooling, activation=activation, prefix=prefix, max_length=length)
+        lower_case = _asks_for_lower_case(route[0][1])
+        return replace(
+            side, pooling=pooling, activation=activation, prefix=prefix, max_length=length, lower_case=lower_case
+        )
     raise ModelError(
         f"{location.folder}: modules.json asks for {', '.join(names) or 'no module'}, which is not known here. "
         "Expected a masked language model with SpladePooling, or a SparseStaticEmbedding for queries."
@@ -348,6 +353,11 @@ def _configured_length(folder: Path) -> int | None:
     path = folder / "sentence_bert_config.json"
     length = read_json(path).get("max_seq_length") if path.is_file() else None
     return length if isinstance(length, int) and length >= _SHORTEST else _tokenizer_limit(folder)
+
+
+def _asks_for_lower_case(folder: Path) -> bool:
+    path = folder / "sentence_bert_config.json"
+    return path.is_file() and read_json(path).get("do_lower_case") is True
 
 
 def _tokenizer_limit(folder: Path) -> int | None:
@@ -416,7 +426,7 @@ def _with_choices(layout: Layout, choices: Choices) -> Layout:
         queries = read_layout(choices.query_model).queries
     if choices.queries is not None:
         queries = _query_side(choices.queries, layout, queries)
-    shared = queries.location == documents.location
+    shared = queries.location.name == documents.location.name
     own = {"pooling": choices.query_pooling, "activation": choices.query_activation}
     formula = {"pooling": choices.pooling, "activation": choices.activation}
     if isinstance(queries, NetworkSide):

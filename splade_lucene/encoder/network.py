@@ -67,7 +67,14 @@ class Network:
 
     def sequencer(self, max_length: int, prefix: str, **passages: int) -> Sequencer:
         """What turns texts into sequences for this network; see :class:`Sequencer`."""
-        return Sequencer(self.tokenizer, max_length, prefix=prefix, echo=self.side.is_causal, **passages)
+        return Sequencer(
+            self.tokenizer,
+            max_length,
+            prefix=prefix,
+            echo=self.side.is_causal,
+            lower_case=self.side.lower_case,
+            **passages,
+        )
 
     def affordable_tokens(self) -> int:
         """Tokens of a batch that fit into half of the memory that is free now."""

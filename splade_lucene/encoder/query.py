@@ -189,5 +189,5 @@ def manifest_choices(manifest: Manifest) -> Choices:
     known = {each.name for each in fields(Choices)}
     choices = Choices(**{key: value for key, value in manifest.choices.items() if key in known})
     if not manifest.choices and manifest.pooling in ("max", "sum"):
-        choices = Choices(pooling=manifest.pooling, query_max_length=manifest.query_max_length or None)  # type: ignore[arg-type]
+        choices = Choices(pooling=manifest.pooling, queries="model", query_max_length=manifest.query_max_length or None)  # type: ignore[arg-type]
     return choices
