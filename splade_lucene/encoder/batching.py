@@ -76,9 +76,11 @@ class Sequencer:
         if not texts:
             return []
         whole = [self._prefix + text for text in texts]
+        if self._lower_case:
+            whole = [text.lower() for text in whole]
         encoded = self._tokenizer(
-            [text.lower() for text in whole] if self._lower_case else whole, add_special_tokens=False, truncation=False, padding=False,
-            return_attention_mask=False, return_token_type_ids=False, verbose=False,
+            whole, add_special_tokens=False, truncation=False, padding=False, return_attention_mask=False,
+            return_token_type_ids=False, verbose=False,
         )  # fmt: skip
         ids: list[list[int]] = encoded["input_ids"]
         return ids

@@ -332,7 +332,7 @@ final class PseudoDocumentParser {
     String id = null;
     String contents = null;
     boolean vector = false;
-    try (JsonParser json = JSON.createParser(line, start, end - start)) {
+    try (JsonParser json = JSON.createParser(TermDictionary.decode(line, start, end))) {
       if (json.nextToken() != JsonToken.START_OBJECT) {
         throw new BadPseudoDocument("broken-json", "the line is not a JSON object");
       }
