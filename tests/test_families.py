@@ -357,7 +357,7 @@ def test_a_sparse_encoder_that_asks_for_lower_case(tmp_path):
     add_modules(tmp_path, [("MLMTransformer", ""), ("SpladePooling", "1_SpladePooling")], "5.0")
     add_pooling(tmp_path / "1_SpladePooling", "5.0", width=None)
     write_json(tmp_path / "sentence_bert_config.json", {"max_seq_length": 64, "do_lower_case": True})
-    assert_equals_sentence_transformers(tmp_path, ["PRINT each", "x IN y"], ["FOR EACH"])
+    assert_equals_sentence_transformers(tmp_path, ["PRINT each", "x IN y"], ["FOR EACH x IN y PRINT each"])
 
 
 @pytest.mark.parametrize("style", ["5.0", "6"])
