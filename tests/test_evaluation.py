@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from splade_lucene.errors import JavaRuntimeError, RunError
+from splade_lucene.errors import RunError
 from splade_lucene.evaluation import DEFAULT_MEASURES, evaluate, read_qrels
 from splade_lucene.jvm import find_fatjar
 from splade_lucene.run import Run
@@ -164,10 +164,7 @@ def trec_eval(tmp_path_factory):
     """NIST's program, from the Anserini fatjar."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         pytest.skip("the fatjar's trec_eval used here is that of Linux on x86-64")
-    try:
-        fatjar = find_fatjar()
-    except JavaRuntimeError as error:
-        pytest.skip(str(error))
+    fatjar = find_fatjar()
     program = tmp_path_factory.mktemp("trec_eval") / "trec_eval"
     with zipfile.ZipFile(fatjar) as archive:
         program.write_bytes(archive.read("trec_eval/trec_eval-linux-amd64"))
