@@ -23,7 +23,16 @@ import typer
 import typer.core
 
 import splade_lucene
-from splade_lucene.cli_options import DocumentOptions, ModelOptions, QueryDtype, QueryOptions, takes_options
+from splade_lucene.cli_options import (
+    DeviceOption,
+    DocumentOptions,
+    ModelOptions,
+    QueryDtype,
+    QueryDtypeOption,
+    QueryOptions,
+    takes_options,
+    wrong_usage,
+)
 from splade_lucene.errors import InputError, SpladeLuceneError
 from splade_lucene.evaluation import DEFAULT_MEASURES
 from splade_lucene.records import Query
@@ -31,6 +40,7 @@ from splade_lucene.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
+    from splade_lucene.encoding import Shard
     from splade_lucene.loss_report import Losses
     from splade_lucene.manifest import Manifest
     from splade_lucene.quantizer import Quantizer
@@ -164,7 +174,9 @@ def encode(
     shard: Annotated[
         str, typer.Option("--shard", metavar="I/N", help="Encode one of N shares, counted from 1.")
     ] = "1/1",
-    overwrite: OverwriteOption = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an encoding with other settings. The same is gone on with.")
+    ] = False,
     skip_bad: SkipBadOption = False,
     report: Annotated[
         bool, typer.Option("--report", help="Measure on a sample what precision, pruning and quantization lose.")
@@ -183,20 +195,21 @@ def encode(
         raise typer.BadParameter("give --output, or --report for the report alone")
     if (topics is None) != (qrels is None) or (topics is not None and not report):
         raise typer.BadParameter("--topics and --qrels go together, and with --report")
-    encoder = options.open_encoder(documents)
+    share, pruning = _shard(shard), documents.pruning
+    encoder = options.open_encoder(**documents.encoder_settings())
     quantizer = options.open_quantizer(encoder)
     if report:
         from splade_lucene.loss_report import measure_loss
 
         with _progress_bar("measuring", 0) as advance:
             losses = measure_loss(
-                corpus, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact,
+                corpus, encoder, quantizer, pruning=pruning, min_impact=documents.min_impact,
                 sample=report_sample, topics=topics, qrels=qrels, skip_bad=skip_bad, on_problem=_ProblemNotes(),
                 progress=advance,
             )  # fmt: skip
         _print_losses(losses, as_json)
     if output is not None:
-        manifest = _encode(corpus, output, encoder, quantizer, options, documents, shard, overwrite, skip_bad)
+        manifest = _encode(corpus, output, encoder, quantizer, documents, share, overwrite, skip_bad)
         _note_encoded(manifest, output)
         if as_json and not report:
             print(json.dumps({"output": str(output), "manifest": manifest.to_json()}, ensure_ascii=False))
@@ -208,16 +221,16 @@ def encode_queries(
     topics: Annotated[Path, typer.Option("--topics", metavar="FILE", help="TSV, or JSON lines as BEIR's.")],
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help=".jsonl, else Anserini's topic format.")],
     options: ModelOptions,
-    dtype: Annotated[
-        QueryDtype, typer.Option("--dtype", help="auto is float32; int8 holds the decoder in 8 bits.")
-    ] = QueryDtype.auto,
+    device: DeviceOption = "auto",
+    dtype: QueryDtypeOption = QueryDtype.auto,
+    as_json: JsonOption = False,
 ) -> None:
     """Encode queries into a file that Anserini and 'search --encoded' read."""
     from splade_lucene.encoder import SpladeQueryEncoder
     from splade_lucene.topics import read_topics, write_encoded_topics
 
     queries = read_topics(topics)
-    encoder = options.open_encoder(query_dtype=dtype.value)
+    encoder = options.open_encoder(device=device, query_dtype=dtype.value)
     query_encoder = SpladeQueryEncoder(encoder, options.open_quantizer(encoder))
     encoder.load("query")
     encoded = []
@@ -232,6 +245,8 @@ def encode_queries(
         _note(f"{len(empty)} queries encode to no term: {_some(empty)}")
     written = write_encoded_topics(output, encoded)
     _note(f"{written:,} encoded queries in {output}")
+    if as_json:
+        print(json.dumps({"output": str(output), "queries": written, "empty": empty}, ensure_ascii=False))
 
 
 @app.command()
@@ -243,9 +258,10 @@ def index(
     append: Annotated[bool, typer.Option("--append", help="Add to an existing index.")] = False,
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Build a Lucene impact index from pseudo-documents."""
-    _index(source, index_dir, threads, store, append, overwrite, skip_bad)
+    _index(source, index_dir, threads, store, append, overwrite, skip_bad, as_json)
 
 
 @app.command()
@@ -263,6 +279,7 @@ def build(
     store: StoreOption = Store.text,
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Encode a corpus and index it: 'encode' and 'index' in one."""
     import shutil
@@ -274,11 +291,11 @@ def build(
         raise typer.BadParameter("--output and --index must be different folders")
     prepare_target(index_dir, append=False, overwrite=overwrite)
     work = output or work_folder(index_dir.resolve(), "encoded")
-    encoder = options.open_encoder(documents)
+    encoder = options.open_encoder(**documents.encoder_settings())
     quantizer = options.open_quantizer(encoder)
-    manifest = _encode(corpus, work, encoder, quantizer, options, documents, "1/1", overwrite or not output, skip_bad)
+    manifest = _encode(corpus, work, encoder, quantizer, documents, _shard("1/1"), overwrite or not output, skip_bad)
     _note_encoded(manifest, work)
-    _index(work, index_dir, threads, store, False, overwrite, False)
+    _index(work, index_dir, threads, store, False, overwrite, False, as_json)
     if output is None:
         shutil.rmtree(work)
 
@@ -322,7 +339,7 @@ def search(
     with searcher:
         if topics is not None and output is not None:
             threads = threads or os.cpu_count() or 1
-            _search_topics(searcher, topics, output, output_format.value, hits or 1000, threads, encoded, tag)
+            _search_topics(searcher, topics, output, output_format.value, hits or 1000, threads, encoded, tag, as_json)
         elif query is not None:
             _search_one(searcher, query, hits or 10, encoded, as_json)
 
@@ -427,15 +444,20 @@ def models(
     checkpoint: Annotated[
         str | None, typer.Argument(help="A folder or hub name to look at; without it, known models.")
     ] = None,
+    device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """List known models, or load one and say what it is, and which of its files said so."""
     if checkpoint is None and options.model is None:
         _print_known_models(as_json)
         return
-    encoder = replace(options, model=checkpoint or options.model, device="cpu").open_encoder()
+    from splade_lucene.encoder.layout import TableSide
+
+    encoder = replace(options, model=checkpoint or options.model).open_encoder(device=device)
     layout = encoder.layout
     network = encoder.document_network
+    if isinstance(layout.queries, TableSide) or layout.queries.location != layout.documents.location:
+        encoder.load("query")  # which is then another one, and may be damaged on its own
     facts = {
         "name": layout.location.name,
         "family": layout.family,
@@ -478,23 +500,29 @@ def options(
 
 
 def _encode(
-    corpus: str, output: Path, encoder: SpladeEncoder, quantizer: Quantizer, options: ModelOptions,
-    documents: DocumentOptions, shard: str, overwrite: bool, skip_bad: bool,
+    corpus: str, output: Path, encoder: SpladeEncoder, quantizer: Quantizer, documents: DocumentOptions,
+    shard: Shard, overwrite: bool, skip_bad: bool,
 ) -> Manifest:  # fmt: skip
     from splade_lucene.corpus import count_documents
-    from splade_lucene.encoding import Shard, encode_corpus
+    from splade_lucene.encoding import encode_corpus
 
-    share = Shard.parse(shard)
-    total = (count_documents(corpus) or 0) // share.count
-    if len(options.devices) == 1:
+    total = (count_documents(corpus) or 0) // shard.count
+    if len(documents.devices) == 1:
         encoder.load("document")
     _note(f"documents are encoded in {encoder.dtype}" + (" (--dtype auto)" if documents.dtype.value == "auto" else ""))
     with _progress_bar("encoding", total) as advance:
         return encode_corpus(
-            corpus, output, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact, shard=share,
-            gzip=documents.gzip, overwrite=overwrite, skip_bad=skip_bad, devices=options.devices,
+            corpus, output, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact, shard=shard,
+            gzip=documents.gzip, overwrite=overwrite, skip_bad=skip_bad, devices=documents.devices,
             on_problem=_ProblemNotes(), progress=advance,
         )  # fmt: skip
+
+
+def _shard(text: str) -> Shard:
+    from splade_lucene.encoding import Shard
+
+    with wrong_usage():
+        return Shard.parse(text)
 
 
 class _ProblemNotes:
@@ -520,8 +548,9 @@ def _note_encoded(manifest: Manifest, output: Path) -> None:
 
 
 def _index(
-    source: Path, index_dir: Path, threads: int | None, store: Store, append: bool, overwrite: bool, skip_bad: bool
-) -> None:
+    source: Path, index_dir: Path, threads: int | None, store: Store, append: bool, overwrite: bool, skip_bad: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     from splade_lucene.indexer import index_pseudo_documents
 
     with _progress_bar("indexing", 0) as advance:
@@ -542,6 +571,9 @@ def _index(
     if summary.skipped:
         _note(f"{len(summary.skipped):,} documents were left out")
     _note(f"{summary.documents:,} documents, {summary.postings:,} postings and {summary.terms:,} terms in {index_dir}")
+    if as_json:
+        counts = {"documents": summary.documents, "postings": summary.postings, "terms": summary.terms}
+        print(json.dumps({"index": str(index_dir), **counts, "skipped": len(summary.skipped)}))
 
 
 def _search_one(searcher: Any, query: str, hits: int, encoded: bool, as_json: bool) -> None:
@@ -560,8 +592,9 @@ def _search_one(searcher: Any, query: str, hits: int, encoded: bool, as_json: bo
 
 
 def _search_topics(
-    searcher: Any, topics: Path, output: Path, output_format: Any, hits: int, threads: int, encoded: bool, tag: str
-) -> None:
+    searcher: Any, topics: Path, output: Path, output_format: Any, hits: int, threads: int, encoded: bool, tag: str,
+    as_json: bool,
+) -> None:  # fmt: skip
     from splade_lucene.run import open_run_writer
     from splade_lucene.topics import read_topics
 
@@ -582,6 +615,8 @@ def _search_topics(
     if without:
         _note(f"{len(without)} queries have no hit and so no line in the run: {_some(without)}")
     _note(f"{len(queries):,} queries in {output}")
+    if as_json:
+        print(json.dumps({"run": str(output), "queries": len(queries), "without_hits": without}, ensure_ascii=False))
 
 
 def _json_query(text: str) -> Any:

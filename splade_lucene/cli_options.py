@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
@@ -59,7 +60,45 @@ class QueryDtype(str, Enum):
     int8 = "int8"
 
 
+@contextmanager
+def wrong_usage() -> Iterator[None]:
+    """Tells of a wrong value as typer tells of wrong options; for blocks that read nothing but options."""
+    try:
+        yield
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _one_device(value: str) -> str:
+    if "," in value:
+        raise typer.BadParameter("several devices are for encode and build.")
+    return value
+
+
 QuantizerName = Enum("QuantizerName", {"auto": "auto", **{name: name for name in RULES}}, type=str)  # type: ignore[misc]
+
+
+QueriesOption = Annotated[
+    Queries | None,
+    typer.Option(
+        "--queries",
+        help="model; lexical: the query's own terms only; binary: SPLADE-doc; table: idf.json and the like.",
+    ),
+]
+QueryPrefixOption = Annotated[str | None, typer.Option("--query-prefix", help="Put before each query.")]
+QueryMaxLengthOption = Annotated[
+    int | None, typer.Option("--query-max-length", min=3, help="Tokens after which a query is cut.")
+]
+TrustOption = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")]
+ScaleOption = Annotated[
+    float | None, typer.Option("--scale", help="Impacts per unit of weight, in place of the rule's.")
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", callback=_one_device, metavar="NAME", help="auto, cpu, cuda, cuda:1 …")
+]
+QueryDtypeOption = Annotated[
+    QueryDtype, typer.Option("--dtype", help="auto is float32; int8 holds the decoder in 8 bits.")
+]
 
 
 @dataclass(frozen=True)
@@ -72,13 +111,7 @@ class ModelOptions:
     query_model: Annotated[
         str | None, typer.Option("--query-model", help="Another checkpoint for queries (efficient SPLADE).")
     ] = None
-    queries: Annotated[
-        Queries | None,
-        typer.Option(
-            "--queries",
-            help="model; lexical: the query's own terms only; binary: SPLADE-doc; table: idf.json and the like.",
-        ),
-    ] = None
+    queries: QueriesOption = None
     pooling: Annotated[Pooling | None, typer.Option("--pooling", help="max: SPLADE v2 and later. sum: SPLADE v1.")] = (
         None
     )
@@ -88,31 +121,21 @@ class ModelOptions:
     drop_specials: Annotated[
         bool | None, typer.Option("--drop-specials/--keep-specials", help="Whether special tokens are no terms.")
     ] = None
-    query_prefix: Annotated[str | None, typer.Option("--query-prefix", help="Put before each query.")] = None
-    query_max_length: Annotated[
-        int | None, typer.Option("--query-max-length", min=3, help="Tokens after which a query is cut.")
-    ] = None
-    device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …; several, as in cuda:0,cuda:1, share the work.")
-    ] = "auto"
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
-    ] = False
+    query_prefix: QueryPrefixOption = None
+    query_max_length: QueryMaxLengthOption = None
+    trust_remote_code: TrustOption = False
     quantizer: Annotated[
         QuantizerName,
         typer.Option("--quantizer", help=f"Weights to impacts. auto: the model's usual rule, else {DEFAULT_RULE}."),
     ] = QuantizerName.auto  # type: ignore[attr-defined]
-    scale: Annotated[
-        float | None, typer.Option("--scale", help="Impacts per unit of weight, in place of the rule's.")
-    ] = None
+    scale: ScaleOption = None
 
-    @property
-    def devices(self) -> list[str]:
-        """The devices that were named."""
-        return [name.strip() for name in self.device.split(",") if name.strip()] or ["auto"]
+    def open_encoder(self, **others: Any) -> SpladeEncoder:
+        """The encoder that was asked for.
 
-    def open_encoder(self, documents: DocumentOptions | None = None, query_dtype: str = "auto") -> SpladeEncoder:
-        """The encoder that was asked for."""
+        Args:
+            others: What these options do not say.
+        """
         from splade_lucene.encoder import SpladeEncoder
 
         names = ("model", "query_model", "query_prefix", "query_max_length", "drop_specials", "trust_remote_code")
@@ -120,8 +143,8 @@ class ModelOptions:
         for name in ("queries", "pooling", "activation"):
             value = getattr(self, name)
             settings[name] = None if value is None else value.value
-        settings |= {"device": self.devices[0], "query_dtype": query_dtype}
-        return SpladeEncoder(**settings, **(documents.encoder_settings() if documents else {}))
+        with wrong_usage():
+            return SpladeEncoder(**settings, **others)
 
     def open_quantizer(self, encoder: SpladeEncoder) -> Quantizer:
         """The rule that was asked for, or that is usual for the model."""
@@ -129,7 +152,8 @@ class ModelOptions:
         from splade_lucene.quantizer import Quantizer
 
         name = self.quantizer.value
-        return Quantizer.named(usual_rule(encoder.layout.location.name) if name == "auto" else name, self.scale)
+        with wrong_usage():
+            return Quantizer.named(usual_rule(encoder.layout.location.name) if name == "auto" else name, self.scale)
 
 
 @dataclass(frozen=True)
@@ -139,27 +163,16 @@ class QueryOptions:
     model: Annotated[
         str | None, typer.Option("--model", help="Folder or hub name of a checkpoint. Default: what the index names.")
     ] = None
-    queries: Annotated[
-        Queries | None,
-        typer.Option("--queries", help="model, lexical, binary or table. Default: what the index names."),
-    ] = None
-    query_prefix: Annotated[str | None, typer.Option("--query-prefix", help="Put before each query.")] = None
-    query_max_length: Annotated[
-        int | None, typer.Option("--query-max-length", min=3, help="Tokens after which a query is cut.")
-    ] = None
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")] = "auto"
-    dtype: Annotated[QueryDtype, typer.Option("--dtype", help="auto is float32; int8 holds the decoder in 8 bits.")] = (
-        QueryDtype.auto
-    )
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
-    ] = False
+    queries: QueriesOption = None
+    query_prefix: QueryPrefixOption = None
+    query_max_length: QueryMaxLengthOption = None
+    device: DeviceOption = "auto"
+    dtype: QueryDtypeOption = QueryDtype.auto
+    trust_remote_code: TrustOption = False
     quantizer: Annotated[
         QuantizerName, typer.Option("--quantizer", help="auto: what the index names, else the model's usual rule.")
     ] = QuantizerName.auto  # type: ignore[attr-defined]
-    scale: Annotated[
-        float | None, typer.Option("--scale", help="Impacts per unit of weight, in place of the rule's.")
-    ] = None
+    scale: ScaleOption = None
 
     def open_query_encoder(self, index_dir: Path) -> SpladeQueryEncoder:
         """The encoder that matches an index."""
@@ -173,18 +186,30 @@ class QueryOptions:
         }
         name = self.quantizer.value
         if name == "auto" and self.scale is not None:
-            raise InputError("--scale needs --quantizer here", remedy="Say which rule it changes")
+            raise typer.BadParameter("--scale needs --quantizer here, for it says which rule it changes")
+        with wrong_usage():
+            quantizer = None if name == "auto" else Quantizer.named(name, self.scale)
         return open_query_encoder(
-            index_dir, self.model, quantizer=None if name == "auto" else Quantizer.named(name, self.scale),
-            device=self.device, query_dtype=self.dtype.value, trust_remote_code=self.trust_remote_code,
+            index_dir,
+            self.model,
+            quantizer=quantizer,
+            device=self.device,
+            query_dtype=self.dtype.value,
+            trust_remote_code=self.trust_remote_code,
             **{key: value for key, value in given.items() if value is not None},
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
 class DocumentOptions:
     """How documents are encoded and written."""
 
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device", metavar="NAMES", help="auto, cpu, cuda, cuda:1 …; several, as in cuda:0,cuda:1, share the work."
+        ),
+    ] = "auto"
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -218,16 +243,20 @@ class DocumentOptions:
     def encoder_settings(self) -> dict[str, Any]:
         """What the encoder is told of it."""
         names = ("max_length", "passage_tokens", "passage_overlap", "document_prefix", "batch_tokens")
-        return {**{name: getattr(self, name) for name in names}, "dtype": self.dtype.value}
+        return {**{name: getattr(self, name) for name in names}, "dtype": self.dtype.value, "device": self.devices[0]}
+
+    @property
+    def devices(self) -> list[str]:
+        """The devices that were named."""
+        return [name.strip() for name in self.device.split(",") if name.strip()] or ["auto"]
 
     @property
     def pruning(self) -> Pruning:
         """Which terms are kept."""
         from splade_lucene.encoder import Pruning
 
-        if not (self.prune_ratio < 1 and self.keep_mass > 0):
-            raise InputError("--prune-ratio must be below 1, and --keep-mass above 0")
-        return Pruning(self.top_terms, self.min_weight, self.prune_ratio, self.keep_mass)
+        with wrong_usage():
+            return Pruning(self.top_terms, self.min_weight, self.prune_ratio, self.keep_mass)
 
 
 def takes_options(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from splade_lucene.errors import CorpusError, MissingDependencyError
@@ -57,15 +57,15 @@ def read_corpus(
         CorpusError: The source or a document of it cannot be read, or an id stands twice; names file and line.
         MissingDependencyError: The source needs an optional package.
     """
-    seen: dict[str, str] = {}
+    seen: dict[str, _Place] = {}
     for make, place in _read(str(source)):
         try:
             document = make()
             if document.docid in seen:
                 raise CorpusError(
-                    f"{place}: the id {document.docid!r} was used before ({seen[document.docid]})",
-                    remedy="Make ids unique, for encoded documents cannot share one",
-                )
+                    f"the id {document.docid!r} was used before ({seen[document.docid]})", path=place.path,
+                    line=place.line, remedy="Make ids unique, for encoded documents cannot share one",
+                )  # fmt: skip
         except CorpusError as error:
             if not skip_bad:
                 raise
@@ -111,13 +111,23 @@ def describe_corpus(source: str | Path) -> str:
     return "\n".join(f"{file.absolute()} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
 
 
-_Making = tuple[Callable[[], Document], str]
+class _Place(NamedTuple):
+    """Where a document stands: a file, a data set or a name, and the line or row if there are some."""
+
+    path: Path | str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.line is None else f"{self.path}:{self.line}"
+
+
+_Making = tuple[Callable[[], Document], _Place]
 """What makes a document, or raises CorpusError, and the place where it stands."""
 
 
 def _read(source: str) -> Iterator[_Making]:
     if source == PYTHON_DOCS:
-        yield from ((partial(_keep, document), document.docid) for document in read_python_docs())
+        yield from ((partial(_keep, document), _Place(document.docid)) for document in read_python_docs())
         return
     if source.startswith("irds:"):
         yield from _read_ir_datasets(source.removeprefix("irds:"))
@@ -158,7 +168,7 @@ def _read_file(path: Path, root: Path) -> Iterator[_Making]:
             yield from _read_parquet(path)
         elif path.name.endswith(PLAIN_SUFFIXES):
             name = path.name if path == root else path.relative_to(root).as_posix()
-            yield partial(_plain_document, path, name), str(path)
+            yield partial(_plain_document, path, name), _Place(path)
         else:
             raise CorpusError(
                 "the ending is not one of .jsonl, .jsonl.gz, .tsv, .tsv.gz, .parquet, .txt, .md", path=path,
@@ -182,7 +192,7 @@ def _plain_document(path: Path, name: str) -> Document:
 
 def _read_jsonl(path: Path) -> Iterator[_Making]:
     for number, line in _lines(path):
-        yield partial(_json_document, line, path, number), f"{path}:{number}"
+        yield partial(_json_document, line, path, number), _Place(path, number)
 
 
 def _json_document(line: bytes, path: Path, number: int) -> Document:
@@ -197,7 +207,7 @@ def _json_document(line: bytes, path: Path, number: int) -> Document:
 
 def _read_tsv(path: Path) -> Iterator[_Making]:
     for number, line in _lines(path):
-        yield partial(_tsv_document, line, path, number), f"{path}:{number}"
+        yield partial(_tsv_document, line, path, number), _Place(path, number)
 
 
 def _tsv_document(line: bytes, path: Path, number: int) -> Document:
@@ -233,7 +243,7 @@ def _read_parquet(path: Path) -> Iterator[_Making]:
     for batch in file.iter_batches(batch_size=4096):
         for record in batch.to_pylist():
             number += 1
-            yield partial(_document, record, path, number), f"{path}:{number}"
+            yield partial(_document, record, path, number), _Place(path, number)
 
 
 def _document(record: Mapping[str, Any], path: Path | str, number: int) -> Document:
@@ -278,7 +288,7 @@ def _read_ir_datasets(name: str) -> Iterator[_Making]:
     except KeyError:
         raise CorpusError(f"ir_datasets knows no data set {name!r}", remedy="See https://ir-datasets.com") from None
     for number, each in enumerate(dataset.docs_iter(), 1):
-        yield partial(_ir_document, each, name, number), f"irds:{name}:{number}"
+        yield partial(_ir_document, each, name, number), _Place(f"irds:{name}", number)
 
 
 def _ir_document(record: Any, name: str, number: int) -> Document:
@@ -292,6 +302,6 @@ def _read_hugging_face(name: str) -> Iterator[_Making]:
     try:
         rows = datasets.load_dataset(path, split=split or "train", streaming=True)
         for number, record in enumerate(rows, 1):
-            yield partial(_document, record, f"hf:{name}", number), f"hf:{name}:{number}"
+            yield partial(_document, record, f"hf:{name}", number), _Place(f"hf:{name}", number)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise CorpusError(f"hf:{name} cannot be read ({error})", remedy="Check name, split and network") from error

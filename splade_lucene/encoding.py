@@ -22,8 +22,9 @@ from splade_lucene.corpus import describe_corpus, read_corpus
 from splade_lucene.encoder import Pruning, SparseImpacts, SpladeEncoder
 from splade_lucene.encoder.location import files_digest
 from splade_lucene.errors import CorpusError, InputError
-from splade_lucene.journal import Journal, Part, file_digest, settings_digest
-from splade_lucene.manifest import Manifest, write_manifest
+from splade_lucene.files import file_digest
+from splade_lucene.journal import Journal, settings_digest
+from splade_lucene.manifest import Manifest, Part, write_manifest
 from splade_lucene.pseudo_documents import ImpactWriter
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import Document
@@ -153,7 +154,8 @@ def encode_corpus(
         gzip: Compress the parts.
         overwrite: Start anew over an encoding with other settings.
         skip_bad: Leave out, and tell ``on_problem`` of, documents that cannot be read.
-        devices: More than one to share the work between, a process each, in place of the encoder's own.
+        devices: More than one to share the work between, a process each, in place of the encoder's own. A script that
+            does so starts its work below ``if __name__ == "__main__":``, as with Python's multiprocessing.
         on_problem: Called with each document that is left out.
         progress: Called after each batch.
 
@@ -168,20 +170,37 @@ def encode_corpus(
     job = Job(str(source), Path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad)
     if Path(source).is_dir() and job.output.resolve().is_relative_to(Path(source).resolve()):
         raise InputError("the output lies in the corpus", path=output, remedy="Name a folder elsewhere")
-    with Journal(job.output, shard.suffix) as journal:
+    if len(devices) > 1:
+        from splade_lucene.encoder.precision import choose_device
+
+        for device in devices:
+            choose_device(device)
+    journal = Journal(job.output, shard.suffix)
+    if not journal.has_lock:  # what is finished may be on read-only media
+        done = _find_finished(job, journal, encoder)
+        if done is not None:
+            return done
+    with journal:
         return _encode(job, journal, encoder, overwrite, devices, on_problem, progress)
+
+
+def _find_finished(job: Job, journal: Journal, encoder: SpladeEncoder) -> Manifest | None:
+    """The manifest, if all is encoded already. Settles the encoder as it was when the folder was begun."""
+    begun = journal.begun_with(describe_corpus(job.source))
+    if not begun:
+        return None
+    encoder.settle(begun.get("dtype", ""), begun.get("batch_tokens", 0))
+    return journal.find_finished(_settings(job, encoder))
 
 
 def _encode(
     job: Job, journal: Journal, encoder: SpladeEncoder, overwrite: bool, devices: Sequence[str],
     on_problem: Callable[[CorpusError], None] | None, progress: Progress | None,
 ) -> Manifest:  # fmt: skip
-    begun = journal.begun_with(describe_corpus(job.source))
-    encoder.settle(begun.get("dtype", ""), begun.get("batch_tokens", 0))
-    settings = _settings(job, encoder)
-    done = journal.find_finished(settings)
+    done = _find_finished(job, journal, encoder)  # by another process, just now
     if done is not None:
         return done
+    settings = _settings(job, encoder)
     job.check_corpus()
     journal.start(settings, _shared_settings(settings), job.has_part, overwrite=overwrite)
     problems: list[CorpusError] = []
@@ -302,7 +321,7 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
         pruning=settings["pruning"], min_impact=job.min_impact, corpus=job.source,
         documents=sum(part.documents for part in parts) - len(empty), encoding=settings_digest(settings),
         settings=settings_digest(_shared_settings(settings)), encoded_with=settings,
-        parts=tuple({"name": part.name, "documents": part.documents, "sha256": part.sha256} for part in parts),
+        parts=tuple(parts),
         shard=f"{job.shard.number}/{job.shard.count}" if job.shard.count > 1 else "", empty=empty, skipped=skipped,
         versions={"splade_lucene": __version__, **_library_versions()},
     )  # fmt: skip

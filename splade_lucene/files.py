@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -62,6 +63,12 @@ def _open_for_writing(path: Path, *, compress: bool) -> Iterator[TextIO]:
         TextIOWrapper(packed, "utf-8") as file,
     ):
         yield file
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def work_folder(path: Path, purpose: str) -> Path:

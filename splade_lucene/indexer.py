@@ -11,6 +11,7 @@ import os
 import shutil
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from typing import Any, Literal
 
 from splade_lucene import __version__, jvm
 from splade_lucene.errors import InputError, PseudoDocumentError
-from splade_lucene.files import storage_error, work_folder
+from splade_lucene.files import file_digest, storage_error, work_folder
 from splade_lucene.index_reader import LuceneImpactIndexReader, is_index, read_index_manifest
 from splade_lucene.manifest import INDEX_FILE, Manifest, read_folder_manifest, write_manifest
 from splade_lucene.pseudo_documents import Problem, check_document, find_files
@@ -77,14 +78,20 @@ def index_pseudo_documents(
 
     Raises:
         PseudoDocumentError: A document cannot be indexed, or there is no input.
-        InputError: The index exists and neither ``append`` nor ``overwrite`` is set.
+        InputError: The index exists and neither ``append`` nor ``overwrite`` is set; or the folder's files are not
+            those that its manifest names.
         StorageError: The disk refused.
     """
     source, index_dir = Path(source), Path(index_dir).resolve()
     files = find_files(source)
+    threads = max(1, threads or os.cpu_count() or 1)
     if append and overwrite:
         raise InputError("--append and --overwrite exclude each other", remedy="Choose one")
     prepare_target(index_dir, append=append, overwrite=overwrite)
+    folder = source if source.is_dir() else source.parent
+    added = read_folder_manifest(folder)
+    if added is not None and added.parts:
+        _check_parts(folder, files, added, threads, is_whole=source.is_dir())
     target = index_dir if append else work_folder(index_dir, "building")
     try:
         if not append:
@@ -92,11 +99,9 @@ def index_pseudo_documents(
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(target, error) from error
-    added = read_folder_manifest(source if source.is_dir() else source.parent)
     manifest = _shared_manifest(index_dir, added) if append else added
     try:
         summary = _run_bulk_indexer(files, target, threads, store, append, skip_bad, memory, progress)
-        _check_count(source, added, summary)
     except Exception:
         if not append:
             shutil.rmtree(target, ignore_errors=True)
@@ -149,7 +154,7 @@ def publish(built: Path, index_dir: Path) -> None:
 
 
 def _run_bulk_indexer(
-    files: Sequence[Path], target: Path, threads: int | None, store: Store, append: bool, skip_bad: bool,
+    files: Sequence[Path], target: Path, threads: int, store: Store, append: bool, skip_bad: bool,
     memory: int | None, progress: Progress | None,
 ) -> IndexSummary:  # fmt: skip
     total = max(1, sum(path.stat().st_size for path in files))
@@ -157,7 +162,6 @@ def _run_bulk_indexer(
         if memory is None:
             memory = int(jvm.java_class("java.lang.Runtime").getRuntime().maxMemory()) // 5
         paths = "".join(f"{path.absolute()}\0" for path in files).encode()
-        threads = max(1, threads or os.cpu_count() or 1)
         build = jvm.bridge("BulkIndexer")(paths, str(target), store, threads, skip_bad, append, memory)
         build.start()
         try:
@@ -184,15 +188,19 @@ def _problem(entry: dict[str, Any]) -> Problem:
     return Problem(entry["kind"], entry["detail"], Path(entry["file"]), entry["line"], first)
 
 
-def _check_count(source: Path, manifest: Manifest | None, summary: IndexSummary) -> None:
-    """A folder that lost a part, or got a stray file, is not indexed as if it were whole."""
-    found = summary.documents + len(summary.skipped)
-    if manifest is not None and source.is_dir() and found != manifest.documents:
-        raise InputError(
-            f"the manifest says {manifest.documents:,} documents, and the files hold {found:,}",
-            path=source,
-            remedy="Remove files that do not belong here, or encode again",
-        )
+def _check_parts(folder: Path, files: Sequence[Path], manifest: Manifest, threads: int, *, is_whole: bool) -> None:
+    """A folder that lost a part, or has a damaged or stray one, is not indexed as if it were whole."""
+    remedy = "Run the same encode command again, or delete the manifest to index what is there"
+    known = {folder / part.name: part.sha256 for part in manifest.parts}
+    if is_whole:
+        for path in sorted(known.keys() ^ set(files)):
+            what = "this part is missing" if path in known else "this file is no part of the encoding"
+            raise InputError(what, path=path, remedy=remedy)
+    encoded = [path for path in files if path in known]
+    with ThreadPoolExecutor(threads) as pool:  # hashing lets go of the interpreter
+        for path, digest in zip(encoded, pool.map(file_digest, encoded), strict=True):
+            if digest != known[path]:
+                raise InputError("this part is not as it was encoded", path=path, remedy=remedy)
 
 
 def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None:
@@ -214,7 +222,7 @@ def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None
 def _write_index_manifest(index_dir: Path, manifest: Manifest) -> None:
     with LuceneImpactIndexReader(index_dir) as reader:
         versions = {**manifest.versions, "splade_lucene": __version__, **jvm.versions()}
-        facts = replace(manifest, documents=reader.num_docs, versions=versions, commit=reader.commit())
+        facts = replace(manifest, documents=reader.num_docs, parts=(), versions=versions, commit=reader.commit())
     write_manifest(index_dir / INDEX_FILE, facts)
 
 

@@ -11,38 +11,17 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import InputError
-from splade_lucene.files import storage_error, written_whole
-from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, read_manifest
+from splade_lucene.files import file_digest, storage_error, written_whole
+from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, read_manifest
 
-_PART = re.compile(r"part-([0-9]{5,})\.jsonl(?:\.gz)?")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A finished part.
-
-    Attributes:
-        number: Its place in the encoding, from 0.
-        name: Its file.
-        documents: Documents that it was made of.
-        tokens: Tokens that they had.
-        empty: Those that encode to no term, and so are not in the file.
-        sha256: Checksum of the file.
-    """
-
-    number: int
-    name: str
-    documents: int
-    tokens: int
-    empty: tuple[str, ...]
-    sha256: str
+_PART = re.compile(r"part-([0-9]{5,})\.jsonl(?:\.gz)?(?:\.partial)?")
 
 
 class Journal:
@@ -64,9 +43,10 @@ class Journal:
         self.settings: dict[str, Any] = {}
         self.parts: dict[int, Part] = {}
         self._lock_path = folder / f"splade-lucene{suffix}.lock"
+        self._read()
 
     def __enter__(self) -> Journal:
-        """Takes the folder for this process alone, and reads what is there.
+        """Takes the folder for this process alone, and reads anew what is there.
 
         Raises:
             InputError: Another process has it.
@@ -86,8 +66,7 @@ class Journal:
             ) from None
         except OSError as error:
             raise storage_error(self.folder, error) from error
-        if self._path.exists():
-            self._read()
+        self._read()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,6 +74,11 @@ class Journal:
         self._lock.close()
         with suppress(OSError):
             self.folder.rmdir()  # if nothing was written at all
+
+    @property
+    def has_lock(self) -> bool:
+        """Whether a process writes to the folder, or was killed when it did."""
+        return self._lock_path.exists()
 
     def begun_with(self, corpus: str) -> dict[str, Any]:
         """The settings of what this folder holds of a corpus, finished or not; empty if it holds nothing of it."""
@@ -109,7 +93,7 @@ class Journal:
         manifest = read_manifest(self.manifest_path)
         if manifest is None or self.settings or manifest.encoding != settings_digest(settings):
             return None
-        return manifest if all(self._is_there(part["name"], part["sha256"]) for part in manifest.parts) else None
+        return manifest if all(map(self._is_there, manifest.parts)) else None
 
     def start(
         self, settings: dict[str, Any], shared: dict[str, Any], is_own: Callable[[int], bool], *, overwrite: bool
@@ -128,8 +112,7 @@ class Journal:
         manifest = read_manifest(self.manifest_path)
         written = [path for number, path in self._written() if is_own(number)]
         if self.settings == settings:
-            self.parts = {n: part for n, part in self.parts.items() if self._is_there(part.name, part.sha256)}
-            self._start_anew(settings, [path for path in written if path.name not in self._names()])
+            self._start_anew(settings, self.parts.values(), written)
             return
         is_same = manifest is not None and manifest.encoding == settings_digest(settings)  # but damaged since
         if (manifest is not None or self.parts or written) and not (overwrite or is_same):
@@ -140,19 +123,17 @@ class Journal:
                 theirs = {key: other.encoded_with.get(key) for key in shared}
                 if theirs != shared:
                     self._refuse(shared, theirs, path)
-        self.parts = {}
-        self._start_anew(settings, written)
+        self._start_anew(settings, manifest.parts if manifest and is_same else (), written)
 
-    def _start_anew(self, settings: dict[str, Any], unknown: list[Path]) -> None:
-        """Writes the journal first, so that a run which is cut off behind that is gone on with."""
+    def _start_anew(self, settings: dict[str, Any], parts: Iterable[Part], written: list[Path]) -> None:
+        """Keeps the parts that are whole, and writes the journal first, so that a run cut off behind that goes on."""
+        self.parts = {part.number: part for part in parts if self._is_there(part)}
         self._rewrite(settings)
-        if self.manifest_path.exists():
-            self.manifest_path.unlink()
-        for path in unknown:
-            path.unlink()
-
-    def _names(self) -> set[str]:
-        return {part.name for part in self.parts.values()}
+        self.manifest_path.unlink(missing_ok=True)
+        kept = {part.name for part in self.parts.values()}
+        for path in written:
+            if path.name not in kept:
+                path.unlink()
 
     def _refuse(self, settings: dict[str, Any], found: dict[str, Any], path: Path) -> None:
         raise InputError(
@@ -176,6 +157,9 @@ class Journal:
         self._path.unlink(missing_ok=True)
 
     def _read(self) -> None:
+        self.settings, self.parts = {}, {}
+        if not self._path.exists():
+            return
         lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
         try:
             self.settings = dict(json.loads(lines[0])["settings"])
@@ -184,8 +168,7 @@ class Journal:
             return
         for line in lines[1:]:
             try:
-                record = json.loads(line)
-                part = Part(**{**record, "empty": tuple(record["empty"])})
+                part = Part.from_json(json.loads(line))
             except (ValueError, KeyError, TypeError):
                 break  # torn when the run was cut off
             self.parts[part.number] = part
@@ -197,13 +180,13 @@ class Journal:
             file.writelines(json.dumps(each) + "\n" for each in records)
 
     def _written(self) -> list[tuple[int, Path]]:
-        """The parts in the folder, of whatever shard, by number."""
+        """The parts in the folder, of whatever shard and even half-written, by number."""
         found = [(_PART.fullmatch(path.name), path) for path in self.folder.glob("part-*.jsonl*")]
         return [(int(match[1]), path) for match, path in found if match]
 
-    def _is_there(self, name: str, sha256: str) -> bool:
-        path = self.folder / name
-        return path.is_file() and file_digest(path) == sha256
+    def _is_there(self, part: Part) -> bool:
+        path = self.folder / part.name
+        return path.is_file() and file_digest(path) == part.sha256
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -228,9 +211,3 @@ def _short(old: Any, new: Any) -> list[str]:
 def settings_digest(settings: dict[str, Any]) -> str:
     """SHA-256 over settings."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

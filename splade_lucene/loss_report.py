@@ -1,14 +1,16 @@
 """What precision, pruning and quantization each change, against float32 without pruning.
 
 Measured on a sample of the corpus: the relative L2 distance of the document vectors, the share of terms lost, and, where
-queries and judgments are given, effectiveness by exhaustive search over the sample, with queries quantized in the rows that
-quantize. Every judged document that the
-corpus has is in the sample; the others are taken at even distances.
+queries and judgments are given, effectiveness by exhaustive search over the sample, with queries quantized in the rows
+that quantize. The sample has every judged document of the corpus, and of all documents those whose ids have the smallest
+hashes, so it is the same in every run, whatever the order of the corpus.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import heapq
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,7 +110,7 @@ def measure_loss(
     """
     judged: dict[str, dict[str, int]] = {} if qrels is None else read_qrels(qrels)
     queries = [] if topics is None else [query for query in read_topics(topics) if query.qid in judged]
-    documents = list(read_corpus(source, skip_bad=skip_bad, on_problem=on_problem))
+    documents = read_corpus(source, skip_bad=skip_bad, on_problem=on_problem)
     docids, texts = _take_sample(documents, {docid for each in judged.values() for docid in each}, sample)
     if judged and not (queries and any(docid in judged[query.qid] for query in queries for docid in docids)):
         raise InputError("no judged query and document is in the topics and the corpus", path=qrels)
@@ -148,14 +150,24 @@ def measure_loss(
     return Losses(len(docids), len(queries), tuple(rows))
 
 
-def _take_sample(documents: Sequence[Document], judged: set[str], size: int) -> tuple[list[str], list[str]]:
-    """Docids and texts: the judged documents, and others at even distances."""
-    if not documents:
+def _take_sample(documents: Iterable[Document], judged: set[str], size: int) -> tuple[list[str], list[str]]:
+    """Docids and texts of the sample, in the order of the corpus, of which no more than the sample is held."""
+    chosen: dict[int, Document] = {}
+    smallest: list[tuple[int, int, Document]] = []
+    for number, document in enumerate(documents):
+        if document.docid in judged:
+            chosen[number] = document
+        digest = int.from_bytes(hashlib.blake2b(document.docid.encode(), digest_size=8).digest())
+        place = (-digest, number, document)
+        if len(smallest) < size:
+            heapq.heappush(smallest, place)
+        else:
+            heapq.heappushpop(smallest, place)
+    chosen |= {number: document for _, number, document in smallest}
+    if not chosen:
         raise CorpusError("there is no document in the corpus", remedy="Check that it is the right corpus")
-    size = min(size, len(documents))
-    wanted = {number * len(documents) // size for number in range(size)}
-    chosen = [each for number, each in enumerate(documents) if number in wanted or each.docid in judged]
-    return [document.docid for document in chosen], [document.text for document in chosen]
+    sample = [document for _, document in sorted(chosen.items())]
+    return [document.docid for document in sample], [document.text for document in sample]
 
 
 def _query_matrix(encoder: SpladeEncoder, queries: Sequence[Query], terms: Sequence[str]) -> csr_matrix:

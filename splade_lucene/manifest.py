@@ -22,6 +22,32 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
+class Part:
+    """A finished part.
+
+    Attributes:
+        number: Its place in the encoding, from 0.
+        name: Its file.
+        documents: Documents that it was made of.
+        tokens: Tokens that they had.
+        empty: Those that encode to no term, and so are not in the file.
+        sha256: Checksum of the file.
+    """
+
+    number: int
+    name: str
+    documents: int
+    tokens: int
+    empty: tuple[str, ...]
+    sha256: str
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Part:
+        """The part whose fields stand in a line of a journal or in a manifest."""
+        return cls(**{**data, "empty": tuple(data["empty"])})
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The facts.
 
@@ -42,7 +68,7 @@ class Manifest:
         encoding: Digest of all settings and of the corpus; equal digests mean equal pseudo-documents.
         settings: Digest of all settings but corpus and shard.
         encoded_with: All settings and the corpus, to say what differs.
-        parts: The files that were written: name, documents, and SHA-256 of each.
+        parts: The files that were written; empty for an index.
         shard: ``I/N`` for one shard of N, else empty.
         empty: Docids of documents that encode to no term, and so are in no index.
         skipped: Documents of the corpus that could not be read.
@@ -66,7 +92,7 @@ class Manifest:
     encoding: str = ""
     settings: str = ""
     encoded_with: dict[str, Any] = field(default_factory=dict)
-    parts: tuple[dict[str, Any], ...] = ()
+    parts: tuple[Part, ...] = ()
     shard: str = ""
     empty: tuple[str, ...] = ()
     skipped: int = 0
@@ -95,7 +121,6 @@ class Manifest:
         data = asdict(self)
         data["quantizer"] = self.quantizer.to_json() if self.quantizer else None
         data["empty"] = list(self.empty)
-        data["parts"] = list(self.parts)
         return {"format": FORMAT, **data}
 
     @classmethod
@@ -105,7 +130,7 @@ class Manifest:
         values = {key: value for key, value in data.items() if key in known}
         values["quantizer"] = Quantizer.from_json(data["quantizer"]) if data.get("quantizer") else None
         values["empty"] = tuple(data.get("empty", ()))
-        values["parts"] = tuple(data["parts"]) if isinstance(data.get("parts"), list) else ()
+        values["parts"] = tuple(map(Part.from_json, data.get("parts", ())))
         return cls(**values)
 
 
@@ -172,5 +197,6 @@ def read_folder_manifest(folder: Path) -> Manifest | None:
     return replace(
         first, shard="", documents=sum(each.documents for each in manifests),
         empty=tuple(docid for each in manifests for docid in each.empty),
+        parts=tuple(part for each in manifests for part in each.parts),
         encoding=" ".join(each.encoding for each in manifests),
     )  # fmt: skip

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from splade_lucene.errors import CorpusError, SpladeLuceneError
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
     from splade_lucene.encoding import Job, Progress
-    from splade_lucene.journal import Part
+    from splade_lucene.manifest import Part
 
 _PATIENCE = 2.0
 
@@ -54,13 +55,16 @@ def encode_on_devices(
         for number, device in enumerate(devices)
     ]
     working = len(workers)
+    looked = time.monotonic()
     try:
         _start(workers)
         while working:
+            if time.monotonic() - looked > _PATIENCE:
+                _check_alive(workers, devices)
+                looked = time.monotonic()
             try:
                 kind, content = messages.get(timeout=_PATIENCE)
             except Empty:
-                _check_alive(workers, devices)
                 continue
             if kind == "part":
                 on_part(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, child_environment
 from test_encoder import tiny_checkpoint
+from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactSearcher, Run, read_pseudo_documents, read_topics
+from splade_lucene.cli import app
 from splade_lucene.files import work_folder
 
 COMMANDS = ["demo", "encode", "index", "build", "search", "encode-queries", "evaluate", "explain", "stats", "models"]
@@ -94,6 +97,43 @@ def test_wrong_usage_exits_with_2(place):
         assert "Usage" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (["--shard", "3/2"], "'3/2' is no shard"),
+        (["--scale", "nan"], "a scale must be a positive number"),
+        (["--passage-tokens", "4"], "passages of 4 tokens"),
+        (["--passage-overlap", "4"], "an overlap was given, and no passages"),
+        (["--prune-ratio", "1"], "a ratio of 1.0"),
+        (["--keep-mass", "0"], "a kept mass of 0.0"),
+        (["--min-weight", "nan"], "greater than or equal to 0"),
+        (["--device", "quantum"], "the device 'quantum' cannot be used"),
+    ],
+)
+def test_wrong_values_exit_with_2_and_say_why(place, tmp_path, monkeypatch, wrong, reason):
+    monkeypatch.setenv("COLUMNS", "500")
+    given = [
+        "encode",
+        "--corpus",
+        place / "corpus.jsonl",
+        "--output",
+        tmp_path / "out",
+        "--model",
+        place / "model",
+        *wrong,
+    ]
+    done = CliRunner().invoke(app, list(map(str, given)))
+    assert (done.exit_code, "Usage" in done.stderr, reason in done.stderr) == (2, True, True), done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["encode-queries", "search", "explain", "models"])
+def test_only_encode_and_build_take_several_devices(command):
+    assert (
+        "several devices are for encode and build" in CliRunner().invoke(app, [command, "--device", "cpu,cpu"]).stderr
+    )
+
+
 def test_encode_then_index_equals_build(place, tmp_path):
     run_well(
         "encode",
@@ -106,7 +146,10 @@ def test_encode_then_index_equals_build(place, tmp_path):
         "--gzip",
     )
     assert list(read_pseudo_documents(tmp_path / "encoded")) == list(read_pseudo_documents(place / "encoded"))
-    run_well("index", "--input", tmp_path / "encoded", "--index", tmp_path / "index", "--threads", "1")
+    indexed = json.loads(
+        run_well("index", "--input", tmp_path / "encoded", "--index", tmp_path / "index", "--threads", "1", "--json")
+    )
+    assert (indexed["index"], indexed["documents"], indexed["skipped"]) == (str(tmp_path / "index"), 40, 0)
     facts = [json.loads(run_well("stats", "--index", each, "--json")) for each in (place / "index", tmp_path / "index")]
     for fact in facts:
         assert fact["documents"] == 40
@@ -140,11 +183,12 @@ def test_search_writes_runs_alike_through_both_engines_and_from_encoded_topics(p
     run_well(*common, "--output", tmp_path / "a.trec", "--tag", "tag")
     run_well(*common, "--output", tmp_path / "b.trec", "--tag", "tag", "--engine", "pyserini")
     for name in ("topics.txt", "topics.jsonl"):
-        run_well(
-            "encode-queries", "--topics", place / "topics.tsv", "--output", tmp_path / name, "--model", place / "model"
-        )
-        run_well("search", "--index", place / "index", "--topics", tmp_path / name, "--encoded", "--hits", "20",
-                 "--output", tmp_path / f"{name}.trec", "--tag", "tag")  # fmt: skip
+        encoded = run_well("encode-queries", "--topics", place / "topics.tsv", "--output", tmp_path / name,
+                           "--model", place / "model", "--json")  # fmt: skip
+        assert json.loads(encoded) == {"output": str(tmp_path / name), "queries": 3, "empty": []}
+        searched = run_well("search", "--index", place / "index", "--topics", tmp_path / name, "--encoded", "--hits", "20",
+                            "--output", tmp_path / f"{name}.trec", "--tag", "tag", "--json")  # fmt: skip
+        assert json.loads(searched) == {"run": str(tmp_path / f"{name}.trec"), "queries": 3, "without_hits": []}
     expected = (tmp_path / "a.trec").read_bytes()
     assert expected.count(b"\n") > 20
     for other in ("b.trec", "topics.txt.trec", "topics.jsonl.trec"):
@@ -224,6 +268,14 @@ def test_models_lists_the_known_and_looks_at_one(place):
     assert "naver/splade-cocondenser-ensembledistil" in names
     facts = json.loads(run_well("models", place / "model", "--json"))
     assert (facts["architecture"], facts["terms"], facts["max_tokens"]) == ("BertForMaskedLM", 30522, 64)
+
+
+def test_models_tells_of_a_damaged_table_of_queries(place, tmp_path):
+    shutil.copytree(place / "model", tmp_path / "model")
+    (tmp_path / "model" / "idf.json").write_text('{"cat": -1}')
+    done = CliRunner().invoke(app, ["models", str(tmp_path / "model")])
+    assert done.exit_code == 1
+    assert "idf.json: token 'cat' has the weight -1" in done.stderr
 
 
 def test_stats_for_people(place):

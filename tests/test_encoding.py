@@ -1,4 +1,4 @@
-"""A corpus is encoded in parts; an interrupted run goes on and writes what an undisturbed one writes."""
+"""What an encoding writes, and what it refuses; for how it goes on after an interruption see test_resuming.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_encoder import tiny_checkpoint
 
-from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus, encoding, read_pseudo_documents
+from splade_lucene import Quantizer, SpladeEncoder, encode_corpus, encoding, read_pseudo_documents
 from splade_lucene.encoding import Shard
 from splade_lucene.errors import CorpusError, InputError, StorageError
 from splade_lucene.manifest import read_folder_manifest
@@ -49,78 +49,13 @@ def test_pseudo_documents_equal_encoding_directly(tiny, corpus, tmp_path):
     assert sorted(files(tmp_path / "out")) == [f"part-{i:05d}.jsonl" for i in range(5)] + ["splade-lucene.manifest"]
 
 
-@pytest.mark.parametrize("stop_at", [1, 2, 4])
-def test_an_interrupted_run_goes_on_and_equals_an_undisturbed_one(tiny, corpus, tmp_path, monkeypatch, stop_at):
-    encode_corpus(corpus, tmp_path / "undisturbed", tiny, RULE)
-    calls = []
-    original = tiny.encode_impacts
-
-    def interrupted(sequences, *rest, **options):
-        calls.append(sequences.texts)
-        if len(calls) == stop_at:
-            raise KeyboardInterrupt
-        return original(sequences, *rest, **options)
-
-    monkeypatch.setattr(tiny, "encode_impacts", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        encode_corpus(corpus, tmp_path / "out", tiny, RULE)
-    assert "splade-lucene.manifest" not in files(tmp_path / "out")
-    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
-    assert len(calls) == 5 + 1  # what was finished was not done again
-    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
-    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
-    assert len(calls) == 5 + 1
-
-
-def test_a_torn_line_in_the_journal_is_as_if_it_were_not_there(tiny, corpus, tmp_path, monkeypatch):
-    encode_corpus(corpus, tmp_path / "undisturbed", tiny, RULE)
-    original = tiny.encode_impacts
-    calls = []
-
-    def interrupted(*given, **options):
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return original(*given, **options)
-
-    monkeypatch.setattr(tiny, "encode_impacts", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        encode_corpus(corpus, tmp_path / "out", tiny, RULE)
-    journal = tmp_path / "out" / "splade-lucene.journal"
-    journal.write_text(journal.read_text()[:-9])
-    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
-    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
-
-
-def test_other_settings_are_refused_unless_overwriting(tiny, corpus, tmp_path):
-    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
-    before = files(tmp_path / "out")
-    with pytest.raises(InputError, match=r"other settings, .*\(top_terms was 0, is 3\)\. Name another folder"):
-        encode_corpus(corpus, tmp_path / "out", tiny, RULE, pruning=Pruning(top_terms=3))
-    assert files(tmp_path / "out") == before
-    encode_corpus(corpus, tmp_path / "out", tiny, RULE, pruning=Pruning(top_terms=3), gzip=True, overwrite=True)
-    assert all(len(each.vector) <= 3 for each in read_pseudo_documents(tmp_path / "out"))
-    assert sorted(files(tmp_path / "out")) == [f"part-{i:05d}.jsonl.gz" for i in range(5)] + ["splade-lucene.manifest"]
-
-
-def test_a_changed_corpus_is_noticed(tiny, corpus, tmp_path):
-    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
-    corpus.write_text("d1\tshorter\n")
-    with pytest.raises(InputError, match="of another corpus"):
-        encode_corpus(corpus, tmp_path / "out", tiny, RULE)
-
-
-def test_shards_together_hold_the_corpus_and_are_checked_for_completeness(tiny, corpus, tmp_path):
+def test_shards_are_checked_for_completeness(tiny, corpus, tmp_path):
     for number in (1, 3):
         encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=Shard(number, 3))
     with pytest.raises(InputError, match=r"not all shards are encoded, 2/3 missing"):
         read_folder_manifest(tmp_path / "out")
     encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=Shard(2, 3))
     assert read_folder_manifest(tmp_path / "out").documents == 45
-    encode_corpus(corpus, tmp_path / "whole", tiny, RULE)
-    sharded = {each.docid: each for each in read_pseudo_documents(tmp_path / "out")}
-    whole = {each.docid: each for each in read_pseudo_documents(tmp_path / "whole")}
-    assert sharded.keys() == whole.keys()
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/3", "4/3", "a/b", "1/3/5"])
@@ -147,14 +82,6 @@ def test_a_place_that_cannot_be_written(tiny, corpus, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
         encode_corpus(corpus, tmp_path / "file" / "out", tiny, RULE)
-
-
-def test_a_lost_part_is_encoded_again(tiny, corpus, tmp_path):
-    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
-    before = files(tmp_path / "out")
-    (tmp_path / "out" / "part-00002.jsonl").unlink()
-    encode_corpus(corpus, tmp_path / "out", tiny, RULE)
-    assert files(tmp_path / "out") == before
 
 
 def test_a_damaged_journal_without_parts_is_as_if_it_were_not_there(tiny, corpus, tmp_path):

@@ -418,19 +418,35 @@ def test_two_writers_exclude_each_other(tmp_path):
 
 
 def test_an_unfinished_or_incomplete_encoding_is_not_indexed(tmp_path):
-    from splade_lucene.manifest import Manifest, write_manifest
+    from splade_lucene.files import file_digest
+    from splade_lucene.manifest import Manifest, Part, write_manifest
 
     source = tmp_path / "encoded"
     source.mkdir()
-    write_lines(source / "part-00000.jsonl", GOOD)
+    part = source / "part-00000.jsonl"
+    write_lines(part, GOOD)
     (source / "splade-lucene.journal").write_text('{"encoding": "x"}\n')
     with pytest.raises(InputError, match="this encoding is unfinished"):
         index_pseudo_documents(source, tmp_path / "index")
     (source / "splade-lucene.journal").unlink()
-    write_manifest(source / "splade-lucene.manifest", Manifest(documents=2))
-    with pytest.raises(InputError, match="the manifest says 2 documents, and the files hold 1"):
+    facts = Part(0, part.name, 1, 3, (), file_digest(part))
+    write_manifest(
+        source / "splade-lucene.manifest", Manifest(parts=(facts, Part(1, "part-00001.jsonl", 1, 3, (), "0")))
+    )
+    with pytest.raises(InputError, match=r"part-00001\.jsonl: this part is missing"):
         index_pseudo_documents(source, tmp_path / "index")
+    write_manifest(source / "splade-lucene.manifest", Manifest(parts=(facts,)))
+    write_lines(source / "stray.jsonl", GOOD.replace("good", "stray"))
+    with pytest.raises(InputError, match=r"stray\.jsonl: this file is no part of the encoding"):
+        index_pseudo_documents(source, tmp_path / "index")
+    (source / "stray.jsonl").unlink()
+    write_lines(part, GOOD.replace("good", "Good"))
+    for path in (source, part):
+        with pytest.raises(InputError, match=r"part-00000\.jsonl: this part is not as it was encoded"):
+            index_pseudo_documents(path, tmp_path / "index")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["encoded"]
+    write_lines(part, GOOD)
+    assert index_pseudo_documents(source, tmp_path / "index").documents == 1
 
 
 def test_append_refuses_another_encoding_even_file_by_file(tmp_path):

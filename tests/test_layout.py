@@ -96,6 +96,7 @@ def test_an_adapter_names_its_base_and_its_kind(tmp_path, task, is_causal):
         ({"max_position_embeddings": 128}, int(1e30), 128),
         ({"max_position_embeddings": 514, "model_type": "roberta", "pad_token_id": 1}, None, 512),
         ({"max_position_embeddings": 514, "model_type": "xlm-roberta", "pad_token_id": 1}, 512, 512),
+        ({"max_position_embeddings": 514, "model_type": "mpnet", "pad_token_id": 1}, 512, 512),
         ({"max_position_embeddings": 4096, "architectures": ["MistralForCausalLM"]}, None, 2048),
     ],
 )
@@ -499,8 +500,8 @@ def test_another_query_model_by_hand(tmp_path):
         ({"query_activation": "gelu"}, "no activation is named 'gelu'"),
         ({"activation": "gelu"}, "no activation is named 'gelu'"),
         ({"queries": "bm25"}, "no way to encode queries is named 'bm25'"),
-        ({"max_length": 2}, "a length must be at least 3 tokens, got 2"),
-        ({"query_max_length": 0}, "a length must be at least 3 tokens, got 0"),
+        ({"max_length": 2}, "a length must be a number of at least 3 tokens, got 2"),
+        ({"query_max_length": 0}, "a length must be a number of at least 3 tokens, got 0"),
     ],
 )
 def test_choices_that_do_not_exist_are_refused(wrong, message):

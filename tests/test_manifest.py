@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from splade_lucene.errors import InputError
-from splade_lucene.manifest import Manifest, read_folder_manifest, read_manifest, write_manifest
+from splade_lucene.manifest import Manifest, Part, read_folder_manifest, read_manifest, write_manifest
 from splade_lucene.quantizer import RULES, Quantizer
 
 FULL = Manifest(
@@ -26,7 +26,7 @@ FULL = Manifest(
     documents=7,
     encoding="cd34",
     settings="12ab",
-    parts=({"name": "part-00000.jsonl", "documents": 3, "sha256": "00"},),
+    parts=(Part(0, "part-00000.jsonl", 3, 20, ("d1", "d2"), "00"),),
     shard="",
     empty=("d1", "d2"),
     versions={"torch": "2.9"},
@@ -78,7 +78,16 @@ def test_file_by_hand(tmp_path):
         "documents": 7,
         "encoding": "cd34",
         "settings": "12ab",
-        "parts": [{"name": "part-00000.jsonl", "documents": 3, "sha256": "00"}],
+        "parts": [
+            {
+                "number": 0,
+                "name": "part-00000.jsonl",
+                "documents": 3,
+                "tokens": 20,
+                "empty": ["d1", "d2"],
+                "sha256": "00",
+            }
+        ],
         "shard": "",
         "empty": ["d1", "d2"],
         "versions": {"torch": "2.9"},
@@ -134,7 +143,9 @@ def test_shards_are_joined(tmp_path):
         replace(FULL, shard="1/3", documents=10, empty=("a",), encoding="e1"),
         replace(FULL, shard="3/3", documents=30, empty=(), encoding="e3"),
     )
-    assert read_folder_manifest(tmp_path) == replace(FULL, documents=60, empty=("a", "b"), encoding="e1 e2 e3")
+    assert read_folder_manifest(tmp_path) == replace(
+        FULL, documents=60, empty=("a", "b"), encoding="e1 e2 e3", parts=FULL.parts * 3
+    )
 
 
 def test_missing_shards_are_named(tmp_path):

@@ -25,8 +25,8 @@ from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus, enco
 from splade_lucene.encoder import network, precision
 from splade_lucene.encoding import Shard
 from splade_lucene.errors import CorpusError, InputError, SpladeLuceneError
-from splade_lucene.journal import Part, settings_digest
-from splade_lucene.manifest import read_folder_manifest, read_manifest
+from splade_lucene.journal import settings_digest
+from splade_lucene.manifest import Part, read_folder_manifest, read_manifest
 from splade_lucene.pseudo_documents import ImpactWriter
 
 RULE = Quantizer.named("naver")
@@ -359,8 +359,16 @@ def test_a_part_damaged_since_the_journal_noted_it_is_encoded_again(tiny, corpus
     assert files(interrupted) == undisturbed
 
 
+@pytest.mark.parametrize("how", ["one bit", "deleted"])
+def test_of_a_finished_encoding_only_a_damaged_part_is_encoded_again(tiny, corpus, tmp_path, undisturbed, calls, how):
+    damage(tmp_path / "undisturbed" / "part-00004.jsonl", how)
+    encode_corpus(corpus, tmp_path / "undisturbed", tiny, RULE)
+    assert calls == [5]
+    assert files(tmp_path / "undisturbed") == undisturbed
+
+
 def test_files_that_the_journal_does_not_know_are_replaced_or_deleted(tiny, corpus, interrupted, undisturbed):
-    for name in ("part-00003.jsonl", "part-00009.jsonl", "part-00001.jsonl.gz", "part-00003.jsonl.partial"):
+    for name in ("part-00003.jsonl", "part-00009.jsonl", "part-00001.jsonl.gz", "part-00009.jsonl.gz.partial"):
         (interrupted / name).write_text('{"id": "stray", "contents": "", "vector": {"cat": 1}}\n')
     encode_corpus(corpus, interrupted, tiny, RULE)
     assert files(interrupted) == undisturbed
@@ -390,12 +398,12 @@ def test_nonsense_in_the_journal_is_read_up_to_there(tiny, corpus, interrupted, 
 
 def test_a_finished_folder_is_not_touched_again(tiny, corpus, interrupted, undisturbed, monkeypatch):
     encode_corpus(corpus, interrupted, tiny, RULE)
-    times = {path: path.stat().st_mtime_ns for path in interrupted.iterdir()}
+    times = {path: path.stat().st_mtime_ns for path in (interrupted, *interrupted.iterdir())}
     monkeypatch.setattr(tiny, "encode_impacts", None)
     for overwrite in (False, True):
         manifest = encode_corpus(corpus, interrupted, tiny, RULE, overwrite=overwrite)
         assert manifest == read_folder_manifest(interrupted) or manifest.documents == 45 - len(manifest.empty)
-    assert {path: path.stat().st_mtime_ns for path in interrupted.iterdir()} == times
+    assert {path: path.stat().st_mtime_ns for path in (interrupted, *interrupted.iterdir())} == times
 
 
 def test_the_manifest_tells_count_checksum_and_settings_of_the_parts(tiny, corpus, tmp_path, undisturbed):
@@ -403,12 +411,11 @@ def test_the_manifest_tells_count_checksum_and_settings_of_the_parts(tiny, corpu
 
     manifest = read_manifest(tmp_path / "undisturbed" / MANIFEST)
     for number, part in enumerate(manifest.parts):
-        content = undisturbed[part["name"]]
-        assert part == {
-            "name": f"part-{number:05d}.jsonl",
-            "documents": 10 if number < 4 else 5,
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }
+        content = undisturbed[part.name]
+        assert (part.number, part.name, part.documents) == (number, f"part-{number:05d}.jsonl", 10 if number < 4 else 5)
+        assert part.sha256 == hashlib.sha256(content).hexdigest()
+        assert part.tokens > part.documents
+    assert [part.number for part in manifest.parts] == [0, 1, 2, 3, 4]
     assert manifest.documents == sum(content.count(b"\n") for name, content in undisturbed.items() if name != MANIFEST)
     assert manifest.encoding == settings_digest(manifest.encoded_with)
 
@@ -609,10 +616,11 @@ def test_a_bad_document_found_by_a_worker_reaches_the_caller(tiny, corpus, tmp_p
     assert (caught.value.path, caught.value.line) == (corpus, 46)
 
 
-@pytest.mark.slow
-def test_a_device_that_is_not_there_reaches_the_caller(tiny, corpus, tmp_path):
-    with pytest.raises(InputError, match=r"the device 'quantum' cannot be used .*Use --device cpu or auto"):
-        encode_corpus(corpus, tmp_path / "out", tiny, RULE, devices=("quantum", "cpu"))
+@pytest.mark.parametrize("device", ["quantum", "meta"])
+def test_a_device_that_is_not_there_is_found_before_any_work(tiny, corpus, tmp_path, device):
+    with pytest.raises(InputError, match=rf"the device '{device}' cannot be used .*Use --device cpu or auto"):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, devices=("cpu", device))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_worker_that_dies_is_reported_and_nothing_is_lost(tiny, corpus, tmp_path, monkeypatch):

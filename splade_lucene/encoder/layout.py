@@ -40,6 +40,10 @@ ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 QUERY_WAYS: tuple[QueryWay, ...] = get_args(QueryWay)
 
 _POSITIONS = 512  # of a configuration that does not say
+_POSITIONS_BEHIND_PADDING = (
+    "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm",
+    "xlm-roberta", "xlm-roberta-xl", "xmod",
+)  # fmt: skip  # networks whose first token has the position behind the padding's id
 _SHORTEST = 3  # two special tokens and one of the text
 
 TABLES = ("idf.json", "query_token_weights.txt")
@@ -193,8 +197,8 @@ class Choices:
             if value is not None and value not in allowed:
                 raise InputError(f"no {what} is named {value!r}", remedy=f"Choose one of: {', '.join(allowed)}")
         for length in (self.max_length, self.query_max_length):
-            if length is not None and length < _SHORTEST:
-                raise InputError(f"a length must be at least {_SHORTEST} tokens, got {length}")
+            if length is not None and not (isinstance(length, int) and length >= _SHORTEST):
+                raise InputError(f"a length must be a number of at least {_SHORTEST} tokens, got {length!r}")
 
 
 def read_layout(name: str | Path | None, choices: Choices = Choices()) -> Layout:
@@ -255,8 +259,8 @@ def _read_network(location: Location) -> tuple[NetworkSide, str]:
 def _max_tokens(folder: Path, is_causal: bool) -> int:
     config = read_json(folder / "config.json")
     positions = int(config.get("max_position_embeddings") or _POSITIONS)
-    if config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
-        positions -= int(config.get("pad_token_id", 1)) + 1  # their positions start behind the padding's
+    if config.get("model_type") in _POSITIONS_BEHIND_PADDING:
+        positions -= int(config.get("pad_token_id", 1)) + 1
     if is_causal:
         positions //= 2  # the text stands there twice
     return min(positions, _tokenizer_limit(folder) or positions)
@@ -458,6 +462,9 @@ def _query_side(way: QueryWay, layout: Layout, queries: NetworkSide | TableSide)
     if way == "table":
         if isinstance(queries, TableSide) and queries.weights:
             return queries
-        raise ModelError(f"{layout.location.name}: no table of query weights (expected one of {', '.join(TABLES)}).")
+        raise ModelError(
+            f"{layout.location.name}: no table of query weights (expected one of {', '.join(TABLES)}). "
+            "Encode queries as model, lexical or binary."
+        )
     network = queries if isinstance(queries, NetworkSide) else layout.documents
     return replace(network, own_terms=way == "lexical", **kept)
