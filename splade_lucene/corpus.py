@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from splade_lucene.errors import CorpusError, MissingDependencyError
-from splade_lucene.files import open_bytes
+from splade_lucene.files import files_digest, open_bytes
 from splade_lucene.pseudo_documents import MAX_ID_BYTES, is_id
 from splade_lucene.python_docs import read_python_docs
 from splade_lucene.records import Document, well_formed
@@ -109,6 +109,14 @@ def describe_corpus(source: str | Path) -> str:
         return str(source)
     files = _files_of(path) if path.is_dir() else [path]
     return "\n".join(f"{file.absolute()} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
+
+
+def corpus_digest(source: str | Path) -> str:
+    """SHA-256 of a corpus' files, whatever their names and times; the name of a corpus that is no file."""
+    path = Path(source)
+    if not path.exists():
+        return describe_corpus(source)
+    return files_digest(_files_of(path) if path.is_dir() else [path])
 
 
 class _Place(NamedTuple):

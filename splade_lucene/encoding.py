@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene import __version__
-from splade_lucene.corpus import describe_corpus, read_corpus
+from splade_lucene.corpus import corpus_digest, describe_corpus, read_corpus
 from splade_lucene.encoder import Pruning, SparseImpacts, SpladeEncoder
-from splade_lucene.encoder.location import files_digest
 from splade_lucene.errors import CorpusError, InputError
-from splade_lucene.files import file_digest
-from splade_lucene.journal import Journal, settings_digest
+from splade_lucene.files import file_digest, files_digest
+from splade_lucene.journal import WHOLE, Journal, Shard, settings_digest
 from splade_lucene.manifest import Manifest, Part, write_manifest
 from splade_lucene.pseudo_documents import ImpactWriter
 from splade_lucene.quantizer import Quantizer
@@ -33,38 +32,6 @@ PART_DOCUMENTS = 2000
 
 Progress = Callable[..., None]
 """Called with the number of documents just finished, of their tokens, and true if an earlier run finished them."""
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One of several shares of a corpus: every count-th part, from the number-th on.
-
-    Parts are the same whoever encodes them, so the files of all shards together are those of the whole.
-
-    Attributes:
-        number: Which, from 1.
-        count: Of how many.
-    """
-
-    number: int = 1
-    count: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Reads ``I/N``.
-
-        Raises:
-            InputError: It is not of that form.
-        """
-        number, slash, count = text.partition("/")
-        if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-            raise InputError(f"{text!r} is no shard", remedy="Write I/N with 1 <= I <= N, such as 2/4")
-        return cls(int(number), int(count))
-
-    @property
-    def suffix(self) -> str:
-        """What tells the shard's files from others'."""
-        return "" if self.count == 1 else f"-{self.number}of{self.count}"
 
 
 @dataclass(frozen=True)
@@ -87,17 +54,13 @@ class Job:
     quantizer: Quantizer
     pruning: Pruning = Pruning()
     min_impact: int = 1
-    shard: Shard = Shard()
+    shard: Shard = WHOLE
     gzip: bool = False
     skip_bad: bool = False
 
     def part_name(self, number: int) -> str:
         """The file of a part."""
         return f"part-{number:05d}.jsonl{'.gz' if self.gzip else ''}"
-
-    def has_part(self, number: int) -> bool:
-        """Whether a part belongs to the shard."""
-        return number % self.shard.count == self.shard.number - 1
 
     def read_parts(self, on_problem: Callable[[CorpusError], None] | None) -> Iterator[tuple[int, list[Document]]]:
         """The documents of each part of the shard."""
@@ -106,7 +69,7 @@ class Job:
             part = list(islice(documents, PART_DOCUMENTS))
             if not part:
                 return
-            if self.has_part(number):
+            if self.shard.has_part(number):
                 yield number, part
 
     def check_corpus(self) -> None:
@@ -133,7 +96,7 @@ def encode_corpus(
     *,
     pruning: Pruning = Pruning(),
     min_impact: int = 1,
-    shard: Shard = Shard(),
+    shard: Shard = WHOLE,
     gzip: bool = False,
     overwrite: bool = False,
     skip_bad: bool = False,
@@ -175,22 +138,23 @@ def encode_corpus(
 
         for device in devices:
             choose_device(device)
-    journal = Journal(job.output, shard.suffix)
-    if not journal.has_lock:  # what is finished may be on read-only media
-        done = _find_finished(job, journal, encoder)
-        if done is not None:
-            return done
+    journal = Journal(job.output, shard)
+    done = _find_finished(job, journal, encoder)  # without the lock, for it may be on read-only media
+    if done is not None:
+        journal.forget_killed()
+        return done
     with journal:
         return _encode(job, journal, encoder, overwrite, devices, on_problem, progress)
 
 
 def _find_finished(job: Job, journal: Journal, encoder: SpladeEncoder) -> Manifest | None:
-    """The manifest, if all is encoded already. Settles the encoder as it was when the folder was begun."""
+    """The manifest, if all is encoded already. Where it was begun, the encoder is settled as it was then."""
     begun = journal.begun_with(describe_corpus(job.source))
     if not begun:
         return None
     encoder.settle(begun.get("dtype", ""), begun.get("batch_tokens", 0))
-    return journal.find_finished(_settings(job, encoder))
+    done = journal.find_finished(_settings(job, encoder))
+    return None if done is not None and done.skipped and not job.skip_bad else done  # what is bad is to be named
 
 
 def _encode(
@@ -201,8 +165,11 @@ def _encode(
     if done is not None:
         return done
     settings = _settings(job, encoder)
+    if overwrite and not journal.is_begun_with(settings):
+        encoder.settle("", 0)
+        settings = _settings(job, encoder)
     job.check_corpus()
-    journal.start(settings, _shared_settings(settings), job.has_part, overwrite=overwrite)
+    journal.start(settings, _shared_settings(settings), overwrite=overwrite)
     problems: list[CorpusError] = []
 
     def note(problem: CorpusError) -> None:
@@ -302,12 +269,13 @@ def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
         "gzip": job.gzip,
         "part_documents": PART_DOCUMENTS,
         "corpus": describe_corpus(job.source),
+        "corpus_digest": corpus_digest(job.source),
     }
 
 
 def _shared_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """What shards of one encoding have in common, on whatever machine each was made."""
-    own = ("shard", "corpus", "model", "batch_tokens")
+    own = ("shard", "corpus", "model", "batch_tokens")  # the corpus is told by its digest
     return {key: value for key, value in settings.items() if key not in own}
 
 

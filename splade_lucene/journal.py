@@ -11,17 +11,58 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from splade_lucene.errors import InputError
+from splade_lucene.errors import InputError, StorageError
 from splade_lucene.files import file_digest, storage_error, written_whole
 from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, read_manifest
 
+_SHARD = re.compile(r"splade-lucene(?:-([0-9]{1,9})of([0-9]{1,9}))?")
 _PART = re.compile(r"part-([0-9]{5,})\.jsonl(?:\.gz)?(?:\.partial)?")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several shares of a corpus: every count-th part, from the number-th on.
+
+    Parts are the same whoever encodes them, so the files of all shards together are those of the whole.
+
+    Attributes:
+        number: Which, from 1.
+        count: Of how many.
+    """
+
+    number: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Reads ``I/N``.
+
+        Raises:
+            InputError: It is not of that form.
+        """
+        number, slash, count = text.partition("/")
+        is_pair = slash and all(each.isdecimal() and len(each) < 10 for each in (number, count))
+        if not (is_pair and 1 <= int(number) <= int(count)):
+            raise InputError(f"{text!r} is no shard", remedy="Write I/N with 1 <= I <= N, such as 2/4")
+        return cls(int(number), int(count))
+
+    @property
+    def suffix(self) -> str:
+        """What tells the shard's files from others'."""
+        return "" if self.count == 1 else f"-{self.number}of{self.count}"
+
+    def has_part(self, number: int) -> bool:
+        """Whether a part belongs to the shard."""
+        return number % self.count == self.number - 1
+
+
+WHOLE = Shard()
 
 
 class Journal:
@@ -29,45 +70,56 @@ class Journal:
 
     Args:
         folder: Where the parts are.
-        suffix: What tells the shard's files from others'.
+        shard: Which share of them is its own.
 
     Attributes:
         settings: What the unfinished encoding in the folder was set to; empty if there is none.
         parts: The finished parts by number.
     """
 
-    def __init__(self, folder: Path, suffix: str) -> None:
-        self.folder, self._suffix = folder, suffix
-        self._path = folder / f"splade-lucene{suffix}.journal"
-        self.manifest_path = folder / f"splade-lucene{suffix}{MANIFEST_SUFFIX}"
+    def __init__(self, folder: Path, shard: Shard) -> None:
+        self.folder, self._shard = folder, shard
+        self._path, self._lock_path, self.manifest_path = (
+            folder / f"splade-lucene{shard.suffix}{ending}" for ending in (".journal", ".lock", MANIFEST_SUFFIX)
+        )
         self.settings: dict[str, Any] = {}
         self.parts: dict[int, Part] = {}
-        self._lock_path = folder / f"splade-lucene{suffix}.lock"
         self._read()
 
     def __enter__(self) -> Journal:
-        """Takes the folder for this process alone, and reads anew what is there.
+        """Takes the folder, or the shard in it, for this process alone, and reads anew what is there.
 
         Raises:
-            InputError: Another process has it.
+            InputError: Another process has it, or the folder is none.
         """
+        if self.folder.is_file():
+            raise InputError("this is a file", path=self.folder, remedy="Name a folder")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             while True:
                 self._lock = self._lock_path.open("a")
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not _take(self._lock):
+                    self._lock.close()
+                    raise self._busy()
                 if self._lock_path.exists() and os.fstat(self._lock.fileno()).st_ino == self._lock_path.stat().st_ino:
                     break
                 self._lock.close()  # the one before deleted it just now
-        except BlockingIOError:
-            self._lock.close()
-            raise InputError(
-                "another process is encoding into this folder", path=self.folder, remedy="Wait for it, or name another"
-            ) from None
         except OSError as error:
             raise storage_error(self.folder, error) from error
-        self._read()
+        try:
+            for path, shard in self._others("lock"):
+                if shard.count != self._shard.count and _is_held(path):
+                    raise self._busy()
+            self._read()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
+
+    def _busy(self) -> InputError:
+        return InputError(
+            "another process is encoding into this folder", path=self.folder, remedy="Wait for it, or name another"
+        )
 
     def __exit__(self, *_: object) -> None:
         self._lock_path.unlink(missing_ok=True)
@@ -75,10 +127,11 @@ class Journal:
         with suppress(OSError):
             self.folder.rmdir()  # if nothing was written at all
 
-    @property
-    def has_lock(self) -> bool:
-        """Whether a process writes to the folder, or was killed when it did."""
-        return self._lock_path.exists()
+    def forget_killed(self) -> None:
+        """Deletes the lock of a process that was killed when it had finished."""
+        if self._lock_path.exists():
+            with suppress(InputError, StorageError), self:
+                pass
 
     def begun_with(self, corpus: str) -> dict[str, Any]:
         """The settings of what this folder holds of a corpus, finished or not; empty if it holds nothing of it."""
@@ -95,45 +148,71 @@ class Journal:
             return None
         return manifest if all(map(self._is_there, manifest.parts)) else None
 
-    def start(
-        self, settings: dict[str, Any], shared: dict[str, Any], is_own: Callable[[int], bool], *, overwrite: bool
-    ) -> None:
-        """Gets ready to encode.
+    def is_begun_with(self, settings: dict[str, Any]) -> bool:
+        """Whether the folder holds an encoding, finished or not, with just these settings."""
+        manifest = read_manifest(self.manifest_path)
+        return settings in (self.settings, manifest.encoded_with if manifest else {})
+
+    def start(self, settings: dict[str, Any], shared: dict[str, Any], *, overwrite: bool) -> None:
+        """Gets ready to encode: keeps what is finished and whole of the same encoding, deletes what is of another.
 
         Args:
             settings: Everything that decides what the parts hold.
             shared: What all shards in the folder have in common.
-            is_own: Which parts are the shard's.
-            overwrite: Delete an encoding with other settings.
+            overwrite: Delete encodings with other settings, and divided into another number of shards.
 
         Raises:
-            InputError: The folder holds an encoding with other settings, or another shard with others; says which.
+            InputError: The folder holds such an encoding, and is not to be overwritten; says what differs.
         """
         manifest = read_manifest(self.manifest_path)
-        written = [path for number, path in self._written() if is_own(number)]
-        if self.settings == settings:
-            self._start_anew(settings, self.parts.values(), written)
-            return
-        is_same = manifest is not None and manifest.encoding == settings_digest(settings)  # but damaged since
-        if (manifest is not None or self.parts or written) and not (overwrite or is_same):
-            self._refuse(settings, self.settings or (manifest.encoded_with if manifest else {}), self.folder)
-        for path in self.folder.glob(f"splade-lucene*{MANIFEST_SUFFIX}"):
-            other = read_manifest(path)
-            if path != self.manifest_path and other is not None and other.encoded_with:
-                theirs = {key: other.encoded_with.get(key) for key in shared}
-                if theirs != shared:
-                    self._refuse(shared, theirs, path)
-        self._start_anew(settings, manifest.parts if manifest and is_same else (), written)
-
-    def _start_anew(self, settings: dict[str, Any], parts: Iterable[Part], written: list[Path]) -> None:
-        """Keeps the parts that are whole, and writes the journal first, so that a run cut off behind that goes on."""
-        self.parts = {part.number: part for part in parts if self._is_there(part)}
-        self._rewrite(settings)
+        kept: Iterable[Part] = self.parts.values() if self.settings == settings else ()
+        if manifest is not None and manifest.encoded_with == settings:  # and damaged since, or with documents left out
+            kept = manifest.parts
+        written = self._written()
+        own = [path for number, path in written if self._shard.has_part(number)]
+        others = [
+            (path, shard, found)
+            for path, shard, found in self._settings_of_others()
+            if self._differs(shared, shard, found)
+        ]
+        if not overwrite:
+            is_begun = self.is_begun_with(settings)
+            if not is_begun and (manifest is not None or self.parts or own):
+                self._refuse(settings, self.settings or (manifest.encoded_with if manifest else {}), self.folder)
+            for path, shard, found in others:
+                theirs = {key: found.get(key) for key in shared}
+                self._refuse({**shared, "shards": self._shard.count}, {**theirs, "shards": shard.count}, path)
+        elif any(_is_held(path.with_suffix(".lock")) for path, _, _ in others):
+            raise self._busy()
+        self.parts = {part.number: part for part in kept if self._is_there(part)}
+        names = {part.name for part in self.parts.values()}
+        self._rewrite(settings)  # first, so that a run which is cut off behind that is gone on with
         self.manifest_path.unlink(missing_ok=True)
-        kept = {part.name for part in self.parts.values()}
-        for path in written:
-            if path.name not in kept:
+        for number, path in written:
+            is_to_go = any(shard.has_part(number) for shard in (self._shard, *(shard for _, shard, _ in others)))
+            if is_to_go and path.name not in names:
                 path.unlink()
+        for path, _, _ in others:
+            path.unlink()
+
+    def _others(self, ending: str) -> Iterator[tuple[Path, Shard]]:
+        """The files of one kind that other shards, or an undivided encoding, have in the folder."""
+        for path in sorted(self.folder.glob(f"splade-lucene*.{ending}")):
+            match = _SHARD.fullmatch(path.stem)
+            shard = Shard(int(match[1] or 1), int(match[2] or 1)) if match else self._shard
+            if shard != self._shard and path.is_file():
+                yield path, shard
+
+    def _settings_of_others(self) -> Iterator[tuple[Path, Shard, dict[str, Any]]]:
+        for path, shard in self._others("journal"):
+            yield path, shard, Journal(self.folder, shard).settings
+        for path, shard in self._others(MANIFEST_SUFFIX[1:]):
+            manifest = read_manifest(path)
+            if manifest is not None:
+                yield path, shard, manifest.encoded_with
+
+    def _differs(self, shared: dict[str, Any], shard: Shard, found: dict[str, Any]) -> bool:
+        return shard.count != self._shard.count or any(found.get(key) != value for key, value in shared.items())
 
     def _refuse(self, settings: dict[str, Any], found: dict[str, Any], path: Path) -> None:
         raise InputError(
@@ -158,7 +237,7 @@ class Journal:
 
     def _read(self) -> None:
         self.settings, self.parts = {}, {}
-        if not self._path.exists():
+        if not self._path.is_file():
             return
         lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
         try:
@@ -187,6 +266,23 @@ class Journal:
     def _is_there(self, part: Part) -> bool:
         path = self.folder / part.name
         return path.is_file() and file_digest(path) == part.sha256
+
+
+def _take(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process has a lock; one that was killed has none."""
+    try:
+        with path.open() as lock:
+            return not _take(lock)
+    except OSError:
+        return False
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -44,7 +44,9 @@ class Part:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Part:
         """The part whose fields stand in a line of a journal or in a manifest."""
-        return cls(**{**data, "empty": tuple(data["empty"])})
+        return cls(
+            **{each.name: data[each.name] for each in fields(cls) if each.name != "empty"}, empty=tuple(data["empty"])
+        )
 
 
 @dataclass(frozen=True)
@@ -167,16 +169,16 @@ def read_folder_manifest(folder: Path) -> Manifest | None:
     Raises:
         InputError: The shards do not fit each other, or some are missing.
     """
-    unfinished = sorted(folder.glob("splade-lucene*.journal"))
+    unfinished = sorted(path for path in folder.glob("splade-lucene*.journal") if path.is_file())
     if unfinished:
         raise InputError("this encoding is unfinished", path=unfinished[0], remedy="Run the same encode command again")
-    paths = sorted(folder.glob(f"splade-lucene*{MANIFEST_SUFFIX}"))
+    paths = sorted(path for path in folder.glob(f"splade-lucene*{MANIFEST_SUFFIX}") if path.is_file())
     manifests = [manifest for path in paths if (manifest := read_manifest(path)) is not None]
     if not manifests:
         return None
     first = manifests[0]
     for path, each in zip(paths, manifests, strict=True):
-        if not each.is_compatible(first) or (each.settings, each.corpus) != (first.settings, first.corpus):
+        if not each.is_compatible(first) or each.settings != first.settings:
             raise InputError(
                 f"this shard was encoded with other settings, or of another corpus, than {paths[0].name}",
                 path=path,

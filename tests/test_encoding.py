@@ -9,8 +9,8 @@ import pytest
 from test_encoder import tiny_checkpoint
 
 from splade_lucene import Quantizer, SpladeEncoder, encode_corpus, encoding, read_pseudo_documents
-from splade_lucene.encoding import Shard
 from splade_lucene.errors import CorpusError, InputError, StorageError
+from splade_lucene.journal import Shard
 from splade_lucene.manifest import read_folder_manifest
 
 RULE = Quantizer.named("naver")

@@ -97,6 +97,7 @@ def test_an_adapter_names_its_base_and_its_kind(tmp_path, task, is_causal):
         ({"max_position_embeddings": 514, "model_type": "roberta", "pad_token_id": 1}, None, 512),
         ({"max_position_embeddings": 514, "model_type": "xlm-roberta", "pad_token_id": 1}, 512, 512),
         ({"max_position_embeddings": 514, "model_type": "mpnet", "pad_token_id": 1}, 512, 512),
+        ({"max_position_embeddings": 514, "model_type": "mpnet", "pad_token_id": None}, 512, 512),
         ({"max_position_embeddings": 4096, "architectures": ["MistralForCausalLM"]}, None, 2048),
     ],
 )

@@ -23,9 +23,8 @@ from test_encoder import tiny_checkpoint
 
 from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus, encoding, read_pseudo_documents, workers
 from splade_lucene.encoder import network, precision
-from splade_lucene.encoding import Shard
 from splade_lucene.errors import CorpusError, InputError, SpladeLuceneError
-from splade_lucene.journal import settings_digest
+from splade_lucene.journal import Shard, settings_digest
 from splade_lucene.manifest import Part, read_folder_manifest, read_manifest
 from splade_lucene.pseudo_documents import ImpactWriter
 
@@ -517,12 +516,70 @@ def test_a_shard_with_other_settings_is_refused_by_name(tiny, corpus, tmp_path):
         encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=Shard(2, 2), pruning=Pruning(top_terms=5))
 
 
+def test_unfinished_shards_with_other_settings_are_refused_by_name(tiny, corpus, tmp_path, calls):
+    calls += [0, 0]
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=Shard(1, 2))
+    with pytest.raises(InputError, match=r"1of2\.journal: .*\(top_terms was 0, is 5\)"):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=Shard(2, 2), pruning=Pruning(top_terms=5))
+
+
+def test_shards_of_another_corpus_are_refused_and_of_a_copy_are_not(tiny, corpus, tmp_path):
+    encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=Shard(1, 2))
+    (tmp_path / "other.tsv").write_text(corpus.read_text().replace("d1", "e1"))
+    with pytest.raises(InputError, match="corpus_digest was"):
+        encode_corpus(tmp_path / "other.tsv", tmp_path / "out", tiny, RULE, shard=Shard(2, 2))
+    shutil.copyfile(corpus, tmp_path / "copy.tsv")
+    encode_corpus(tmp_path / "copy.tsv", tmp_path / "out", tiny, RULE, shard=Shard(2, 2))
+    assert read_folder_manifest(tmp_path / "out").documents == 45
+
+
+@pytest.mark.parametrize("then", [[Shard(1, 2), Shard(2, 2)], [Shard()], [Shard(2, 3), Shard(1, 3), Shard(3, 3)]])
+def test_finished_shards_are_overwritten_by_whatever_comes(tiny, corpus, tmp_path, then):
+    pruning = Pruning(top_terms=5)
+    for number in (1, 2):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=Shard(number, 2))
+    before = files(tmp_path / "out")
+    with pytest.raises(InputError, match="pass --overwrite to encode anew"):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=then[0], pruning=pruning)
+    assert files(tmp_path / "out") == before
+    for shard in then:
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=shard, pruning=pruning, overwrite=True)
+    encode_corpus(corpus, tmp_path / "expected", tiny, RULE, pruning=pruning)
+    found, expected = files(tmp_path / "out"), files(tmp_path / "expected")
+    assert {name: found[name] for name in found if name.startswith("part")} == {
+        name: expected[name] for name in expected if name.startswith("part")
+    }
+    assert len(found) == 5 + len(then)
+    assert read_folder_manifest(tmp_path / "out").documents == 45
+
+
 def test_two_processes_do_not_write_one_folder(tiny, corpus, tmp_path):
     from splade_lucene.journal import Journal
 
-    with Journal(tmp_path / "out", ""), pytest.raises(InputError, match="another process is encoding into this folder"):
-        encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    for shard in (Shard(), Shard(1, 2)):  # whole, and a share of it
+        with (
+            Journal(tmp_path / "out", shard),
+            pytest.raises(InputError, match="another process is encoding into this folder"),
+        ):
+            encode_corpus(corpus, tmp_path / "out", tiny, RULE)
     assert encode_corpus(corpus, tmp_path / "out", tiny, RULE).documents == 45
+
+
+def test_a_file_is_no_folder(tiny, corpus):
+    with pytest.raises(InputError, match=r"corpus\.tsv: this is a file\. Name a folder"):
+        encode_corpus(corpus, corpus, tiny, RULE)
+
+
+def test_what_was_left_out_is_named_once_it_is_not_to_be_left_out(tiny, corpus, tmp_path):
+    with corpus.open("a") as file:
+        file.write("no tab\n")
+    assert encode_corpus(corpus, tmp_path / "out", tiny, RULE, skip_bad=True).skipped == 1
+    before = files(tmp_path / "out")
+    with pytest.raises(CorpusError, match=r"corpus\.tsv:46: no tab"):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    assert files(tmp_path / "out") == before
+    assert encode_corpus(corpus, tmp_path / "out", tiny, RULE, skip_bad=True).skipped == 1
 
 
 def test_a_mistyped_corpus_leaves_nothing(tiny, corpus, tmp_path):
@@ -574,6 +631,9 @@ def test_an_encoding_begun_in_one_precision_goes_on_in_it(model, corpus, tmp_pat
     assert files(tmp_path / "out") == files(tmp_path / "expected")
     with pytest.raises(InputError, match=f'dtype was "{first}", is "{second}"'):
         encode_corpus(corpus, tmp_path / "out", SpladeEncoder(model, device="cpu", dtype=second), RULE)
+    anew = {"pruning": Pruning(top_terms=5), "overwrite": True}
+    manifest = encode_corpus(corpus, tmp_path / "out", SpladeEncoder(model, device="cpu"), RULE, **anew)
+    assert manifest.dtype == second  # nothing of what was there decides
 
 
 def test_an_encoding_begun_with_little_memory_goes_on_in_batches_of_the_same_size(model, corpus, tmp_path, monkeypatch):

@@ -116,6 +116,7 @@ class SpladeEncoder:
         if device not in ("auto", "cpu"):  # which are there without asking torch
             self.device  # noqa: B018
         self._settled_batch_tokens: int | None = None
+        self._settled_dtype = ""
         self._loading = threading.RLock()
         self._networks: dict[tuple[NetworkSide, str], Network] = {}
 
@@ -192,6 +193,8 @@ class SpladeEncoder:
         if self._dtype == "auto":
             if self.layout.documents.is_causal:
                 return "checkpoint"
+            if self._settled_dtype:
+                return self._settled_dtype
             from splade_lucene.encoder.precision import native_dtype
 
             return native_dtype(self.device)
@@ -209,13 +212,12 @@ class SpladeEncoder:
         """Decides what the machine would decide, as it was for an encoding that is to be gone on with.
 
         Args:
-            dtype: What ``auto`` stands for.
-            batch_tokens: Tokens of a batch.
+            dtype: What ``auto`` stands for; empty to leave it to the machine.
+            batch_tokens: Tokens of a batch; 0 likewise.
         """
-        if self._dtype == "auto" and dtype in ("float32", "bfloat16"):
-            self._dtype = dtype  # type: ignore[assignment]
-        if self._batch_tokens is None and batch_tokens > 0:
-            self._settled_batch_tokens = batch_tokens
+        self._settled_dtype = dtype if dtype in ("float32", "bfloat16") else ""
+        if self._batch_tokens is None:
+            self._settled_batch_tokens = batch_tokens or None
 
     def settings_on(self, device: str) -> dict[str, Any]:
         """The arguments of an encoder like this one on another device."""

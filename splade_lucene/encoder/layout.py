@@ -258,12 +258,20 @@ def _read_network(location: Location) -> tuple[NetworkSide, str]:
 
 def _max_tokens(folder: Path, is_causal: bool) -> int:
     config = read_json(folder / "config.json")
-    positions = int(config.get("max_position_embeddings") or _POSITIONS)
+    positions = _number(config, "max_position_embeddings", folder) or _POSITIONS
     if config.get("model_type") in _POSITIONS_BEHIND_PADDING:
-        positions -= int(config.get("pad_token_id", 1)) + 1
+        padding = _number(config, "pad_token_id", folder)
+        positions -= (1 if padding is None else padding) + 1
     if is_causal:
         positions //= 2  # the text stands there twice
     return min(positions, _tokenizer_limit(folder) or positions)
+
+
+def _number(config: dict[str, Any], key: str, folder: Path) -> int | None:
+    value = config.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ModelError(f"{folder / 'config.json'}: {key} is {value!r}, expected a whole number. Copy it again.")
+    return value
 
 
 # ---- sentence-transformers ----

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import ModelError
+from splade_lucene.files import files_digest
 from splade_lucene.models import EMBEDDED_MODEL, embedded_model_folder
 
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
@@ -187,12 +187,3 @@ def _parts(path: Path) -> list[Path]:
     if missing:
         raise ModelError(f"{path}: the weights {', '.join(missing)} are missing. Copy the whole checkpoint.")
     return [path.parent / name for name in names]
-
-
-def files_digest(paths: list[Path]) -> str:
-    """SHA-256 over the SHA-256 of each file."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.encoder.layout import TableSide
-from splade_lucene.encoder.location import files_digest, read_json
+from splade_lucene.encoder.location import read_json
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.encoder.terms import escape_term
 from splade_lucene.errors import ModelError
+from splade_lucene.files import files_digest
 
 
 class TermTable:
