@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
     args = parser.parse_args()
-    index = WORK / f"index-{args.documents}"
+    index = WORK / f"index-{args.documents}-bp"
     if not index.exists():
         index_pseudo_documents(corpus(args.documents, 1), index, store="none")
     vectors = dict(list(queries().items())[: args.queries])

@@ -40,7 +40,7 @@ from splade_lucene.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
-    from splade_lucene.encoding import Shard
+    from splade_lucene.journal import Shard
     from splade_lucene.loss_report import Losses
     from splade_lucene.manifest import Manifest
     from splade_lucene.quantizer import Quantizer
@@ -84,10 +84,19 @@ class Store(str, Enum):
     raw = "raw"
 
 
+class Order(str, Enum):
+    """How an index numbers its documents."""
+
+    bp = "bp"
+    input = "input"
+
+
 class Engine(str, Enum):
     """What answers the queries."""
 
-    lucene = "lucene"
+    auto = "auto"
+    blockmax = "blockmax"
+    taat = "taat"
     pyserini = "pyserini"
 
 
@@ -111,6 +120,9 @@ IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="The L
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Threads. Default: all cores.")]
 StoreOption = Annotated[
     Store, typer.Option("--store", help="Keep nothing, the text, or the whole input (Anserini's -storeRaw).")
+]
+OrderOption = Annotated[
+    Order, typer.Option("--order", help="bp: documents that share terms become neighbours, for speed. No hit changes.")
 ]
 SkipBadOption = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out, count and name what cannot be read or indexed.")
@@ -255,13 +267,16 @@ def index(
     index_dir: IndexOption,
     threads: ThreadsOption = None,
     store: StoreOption = Store.text,
+    order: OrderOption = Order.bp,
     append: Annotated[bool, typer.Option("--append", help="Add to an existing index.")] = False,
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Build a Lucene impact index from pseudo-documents."""
-    _index(source, index_dir, threads, store, append, overwrite, skip_bad, as_json)
+    if append and overwrite:
+        raise typer.BadParameter("--append and --overwrite exclude each other")
+    _index(source, index_dir, threads, store, order, append, overwrite, skip_bad, as_json)
 
 
 @app.command()
@@ -277,6 +292,7 @@ def build(
     ] = None,
     threads: ThreadsOption = None,
     store: StoreOption = Store.text,
+    order: OrderOption = Order.bp,
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
@@ -295,7 +311,7 @@ def build(
     quantizer = options.open_quantizer(encoder)
     manifest = _encode(corpus, work, encoder, quantizer, documents, _shard("1/1"), overwrite or not output, skip_bad)
     _note_encoded(manifest, work)
-    _index(work, index_dir, threads, store, False, overwrite, False, as_json)
+    _index(work, index_dir, threads, store, order, False, overwrite, False, as_json)
     if output is None:
         shutil.rmtree(work)
 
@@ -316,8 +332,11 @@ def search(
     encoded: EncodedOption = False,
     min_idf: MinIdfOption = None,
     engine: Annotated[
-        Engine, typer.Option("--engine", help="pyserini: through Pyserini's own searcher.")
-    ] = Engine.lucene,
+        Engine,
+        typer.Option(
+            "--engine", help="The same hits from each: auto chooses; pyserini goes through Pyserini's own searcher."
+        ),
+    ] = Engine.auto,
     tag: Annotated[str, typer.Option("--tag", help="Last column of a TREC run.")] = DEFAULT_TAG,
     as_json: JsonOption = False,
 ) -> None:
@@ -335,7 +354,7 @@ def search(
     else:
         from splade_lucene.searcher import LuceneImpactSearcher
 
-        searcher = LuceneImpactSearcher(index_dir, query_encoder, min_idf)
+        searcher = LuceneImpactSearcher(index_dir, query_encoder, min_idf, engine=engine.value)
     with searcher:
         if topics is not None and output is not None:
             threads = threads or os.cpu_count() or 1
@@ -509,7 +528,6 @@ def _encode(
     total = (count_documents(corpus) or 0) // shard.count
     if len(documents.devices) == 1:
         encoder.load("document")
-    _note(f"documents are encoded in {encoder.dtype}" + (" (--dtype auto)" if documents.dtype.value == "auto" else ""))
     with _progress_bar("encoding", total) as advance:
         return encode_corpus(
             corpus, output, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact, shard=shard,
@@ -519,7 +537,7 @@ def _encode(
 
 
 def _shard(text: str) -> Shard:
-    from splade_lucene.encoding import Shard
+    from splade_lucene.journal import Shard
 
     with wrong_usage():
         return Shard.parse(text)
@@ -540,7 +558,7 @@ class _ProblemNotes:
 
 
 def _note_encoded(manifest: Manifest, output: Path) -> None:
-    _note(f"{manifest.documents:,} pseudo-documents in {output}")
+    _note(f"{manifest.documents:,} pseudo-documents in {output}, computed in {manifest.dtype}")
     if manifest.empty:
         _note(f"{len(manifest.empty)} documents encode to no term and were left out: {_some(manifest.empty)}")
     if manifest.skipped:
@@ -548,8 +566,8 @@ def _note_encoded(manifest: Manifest, output: Path) -> None:
 
 
 def _index(
-    source: Path, index_dir: Path, threads: int | None, store: Store, append: bool, overwrite: bool, skip_bad: bool,
-    as_json: bool,
+    source: Path, index_dir: Path, threads: int | None, store: Store, order: Order, append: bool, overwrite: bool,
+    skip_bad: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from splade_lucene.indexer import index_pseudo_documents
 
@@ -562,8 +580,8 @@ def _index(
             shown = documents
 
         summary = index_pseudo_documents(
-            source, index_dir, threads=threads, store=store.value, append=append, overwrite=overwrite, skip_bad=skip_bad,
-            progress=progress,
+            source, index_dir, threads=threads, store=store.value, order=order.value, append=append, overwrite=overwrite,
+            skip_bad=skip_bad, progress=progress,
         )  # fmt: skip
         advance(summary.documents - shown)
     for problem in summary.skipped[:100]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import Enum
@@ -67,6 +67,15 @@ def wrong_usage() -> Iterator[None]:
         yield
     except InputError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _check_devices(names: Sequence[str]) -> None:
+    if set(names) - {"auto", "cpu"}:  # which are there without asking torch
+        from splade_lucene.encoder.precision import choose_device
+
+        with wrong_usage():
+            for name in names:
+                choose_device(name)
 
 
 def _one_device(value: str) -> str:
@@ -187,6 +196,7 @@ class QueryOptions:
         name = self.quantizer.value
         if name == "auto" and self.scale is not None:
             raise typer.BadParameter("--scale needs --quantizer here, for it says which rule it changes")
+        _check_devices([self.device])
         with wrong_usage():
             quantizer = None if name == "auto" else Quantizer.named(name, self.scale)
         return open_query_encoder(
@@ -243,6 +253,7 @@ class DocumentOptions:
     def encoder_settings(self) -> dict[str, Any]:
         """What the encoder is told of it."""
         names = ("max_length", "passage_tokens", "passage_overlap", "document_prefix", "batch_tokens")
+        _check_devices(self.devices)
         return {**{name: getattr(self, name) for name in names}, "dtype": self.dtype.value, "device": self.devices[0]}
 
     @property

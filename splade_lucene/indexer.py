@@ -26,6 +26,7 @@ from splade_lucene.pseudo_documents import Problem, check_document, find_files
 from splade_lucene.records import PseudoDocument
 
 Store = Literal["none", "text", "raw"]
+Order = Literal["bp", "input"]
 Progress = Callable[[str, int, float], None]
 """Called with the stage, the documents so far, and the share of the input that is read (0 to 1)."""
 
@@ -53,6 +54,7 @@ def index_pseudo_documents(
     *,
     threads: int | None = None,
     store: Store = "text",
+    order: Order = "bp",
     append: bool = False,
     overwrite: bool = False,
     skip_bad: bool = False,
@@ -61,8 +63,8 @@ def index_pseudo_documents(
 ) -> IndexSummary:
     """Builds an index from a file or folder of pseudo-documents.
 
-    The index keeps input order, does not depend on the number of threads, and appears under its name only when it is
-    whole: an interrupted build leaves nothing behind but a folder ``….building``, which the next one clears.
+    The index does not depend on the number of threads, and appears under its name only when it is whole: an interrupted
+    build leaves nothing behind but a folder ``….building``, which the next one clears.
 
     Args:
         source: File or folder; see :func:`splade_lucene.read_pseudo_documents`.
@@ -70,6 +72,9 @@ def index_pseudo_documents(
         threads: Threads that parse and invert; default: all cores.
         store: What a document keeps: nothing; ``{"id", "contents"}`` (the text); or the whole input object, as
             Anserini's ``-storeRaw``.
+        order: How documents are numbered, which changes no hit. ``bp``: recursive graph bisection makes those that share
+            terms neighbours, for which searches are faster; what exceeds ``memory`` is ordered piece by piece.
+            ``input``: as they come.
         append: Add to an existing index. Docids that it already has are refused.
         overwrite: Replace an existing index.
         skip_bad: Leave out documents that cannot be indexed, and say which, instead of stopping at the first.
@@ -83,15 +88,12 @@ def index_pseudo_documents(
         StorageError: The disk refused.
     """
     source, index_dir = Path(source), Path(index_dir).resolve()
-    files = find_files(source)
+    files = find_files(source, but=index_dir)
     threads = max(1, threads or os.cpu_count() or 1)
     if append and overwrite:
         raise InputError("--append and --overwrite exclude each other", remedy="Choose one")
     prepare_target(index_dir, append=append, overwrite=overwrite)
-    folder = source if source.is_dir() else source.parent
-    added = read_folder_manifest(folder)
-    if added is not None and added.parts:
-        _check_parts(folder, files, added, threads, is_whole=source.is_dir())
+    added = _read_parts_manifest(source, files, threads)
     target = index_dir if append else work_folder(index_dir, "building")
     try:
         if not append:
@@ -101,7 +103,7 @@ def index_pseudo_documents(
         raise storage_error(target, error) from error
     manifest = _shared_manifest(index_dir, added) if append else added
     try:
-        summary = _run_bulk_indexer(files, target, threads, store, append, skip_bad, memory, progress)
+        summary = _run_bulk_indexer(files, target, threads, store, order, append, skip_bad, memory, progress)
     except Exception:
         if not append:
             shutil.rmtree(target, ignore_errors=True)
@@ -154,7 +156,7 @@ def publish(built: Path, index_dir: Path) -> None:
 
 
 def _run_bulk_indexer(
-    files: Sequence[Path], target: Path, threads: int, store: Store, append: bool, skip_bad: bool,
+    files: Sequence[Path], target: Path, threads: int, store: Store, order: Order, append: bool, skip_bad: bool,
     memory: int | None, progress: Progress | None,
 ) -> IndexSummary:  # fmt: skip
     total = max(1, sum(path.stat().st_size for path in files))
@@ -162,7 +164,7 @@ def _run_bulk_indexer(
         if memory is None:
             memory = int(jvm.java_class("java.lang.Runtime").getRuntime().maxMemory()) // 5
         paths = "".join(f"{path.absolute()}\0" for path in files).encode()
-        build = jvm.bridge("BulkIndexer")(paths, str(target), store, threads, skip_bad, append, memory)
+        build = jvm.bridge("BulkIndexer")(paths, str(target), store, threads, skip_bad, append, order, memory)
         build.start()
         try:
             while not getattr(build, "await")(300):  # short waits, so that Ctrl-C is heard
@@ -188,19 +190,29 @@ def _problem(entry: dict[str, Any]) -> Problem:
     return Problem(entry["kind"], entry["detail"], Path(entry["file"]), entry["line"], first)
 
 
-def _check_parts(folder: Path, files: Sequence[Path], manifest: Manifest, threads: int, *, is_whole: bool) -> None:
-    """A folder that lost a part, or has a damaged or stray one, is not indexed as if it were whole."""
-    remedy = "Run the same encode command again, or delete the manifest to index what is there"
+def _read_parts_manifest(source: Path, files: Sequence[Path], threads: int) -> Manifest | None:
+    """The manifest of what is indexed, None if it is of no encoding of ours.
+
+    Raises:
+        InputError: A part is missing or damaged, or a file is none: that is not indexed as if it were the whole.
+    """
+    folder = source if source.is_dir() else source.parent
+    manifest = read_folder_manifest(folder)
+    if manifest is None:
+        return None
     known = {folder / part.name: part.sha256 for part in manifest.parts}
-    if is_whole:
-        for path in sorted(known.keys() ^ set(files)):
-            what = "this part is missing" if path in known else "this file is no part of the encoding"
-            raise InputError(what, path=path, remedy=remedy)
-    encoded = [path for path in files if path in known]
+    if not source.is_dir() and source not in known:
+        return None
+    again = "Run the same encode command again, or delete the manifest to index what is there"
+    for path in sorted(known.keys() ^ set(files)) if source.is_dir() else ():
+        if path in known:
+            raise InputError("this part is missing", path=path, remedy=again)
+        raise InputError("this file is no part of the encoding", path=path, remedy="Move it elsewhere")
     with ThreadPoolExecutor(threads) as pool:  # hashing lets go of the interpreter
-        for path, digest in zip(encoded, pool.map(file_digest, encoded), strict=True):
+        for path, digest in zip(files, pool.map(file_digest, files), strict=True):
             if digest != known[path]:
-                raise InputError("this part is not as it was encoded", path=path, remedy=remedy)
+                raise InputError("this part is not as it was encoded", path=path, remedy=again)
+    return manifest
 
 
 def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None:

@@ -94,14 +94,19 @@ class _BadDocumentError(Exception):
 # ---- files ----
 
 
-def find_files(source: Path) -> list[Path]:
+def find_files(source: Path, but: Path | None = None) -> list[Path]:
     """The files of a collection: the one given, or all below a folder, in the order of their names.
+
+    Args:
+        source: File or folder.
+        but: An absolute folder whose files do not count, for an index may lie beside its input.
 
     Raises:
         PseudoDocumentError: There is no such file or folder, or none in it.
     """
     if source.is_dir():
         files = sorted(path for path in source.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
+        files = [path for path in files if but is None or not path.resolve().is_relative_to(but)]
         if not files:
             expected = ", ".join(SUFFIXES)
             raise PseudoDocumentError(

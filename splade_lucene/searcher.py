@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, TypeGuard, overload
+from typing import Any, Literal, Protocol, TypeGuard, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from splade_lucene.records import Contribution, Turn, Vector, well_formed
 
 _HITS_AT_ONCE = 1 << 22
 
+
+Engine = Literal["auto", "blockmax", "taat"]
 
 Text = str | Sequence[Turn]
 """What is encoded: a text, or the turns of a conversation, whose weights are added."""
@@ -153,7 +155,9 @@ class LuceneImpactSearcher:
             loaded at the first query that is text.
         min_idf: Drop a query term unless ln(documents / its documents) is above this, as Pyserini does with its default
             of 0 (which drops a term that is in every document). None keeps every term, as Anserini's Java does.
-        cache_bytes: What decoded postings may take, 8 bytes each; 0 for none. Default: a quarter of Java's heap.
+        cache_bytes: What decoded postings may take, some 12 bytes each; 0 for none. Default: a quarter of Java's heap.
+        engine: ``auto`` chooses for each query. ``taat`` adds up all postings, term at a time; ``blockmax`` skips blocks of
+            documents that cannot reach the best k (arXiv 2405.01117), where postings are decoded. All give the same hits.
 
     Raises:
         NotAnIndexError: No impact index there.
@@ -167,7 +171,11 @@ class LuceneImpactSearcher:
         min_idf: float | None = None,
         *,
         cache_bytes: int | None = None,
+        engine: Engine = "auto",
     ) -> None:
+        if engine not in get_args(Engine):
+            raise QueryError(f"no engine is named {engine!r}", remedy=f"Choose one of: {', '.join(get_args(Engine))}")
+        self.engine = engine
         self.index_dir = Path(index_dir)
         self.reader = LuceneImpactIndexReader(index_dir)
         self.num_docs: int = self.reader.num_docs
@@ -265,7 +273,7 @@ class LuceneImpactSearcher:
     def _search_encoded(self, vectors: Sequence[Mapping[str, int]], k: int, threads: int) -> list[Hits]:
         min_idf = -1.0 if self.min_idf is None else float(self.min_idf)
         with jvm.translated_exceptions(self.index_dir):
-            packed = jvm.to_bytes(self._java.search(_pack_queries(vectors), k, threads, min_idf))
+            packed = jvm.to_bytes(self._java.search(_pack_queries(vectors), k, threads, min_idf, self.engine))
         return _unpack_hits(packed, len(vectors), self.reader)
 
     def explain(self, q: Text | Vector, docid: str) -> list[Contribution]:

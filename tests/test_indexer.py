@@ -101,13 +101,50 @@ def test_fields_norms_and_doc_values_equal_anserinis(collection_dir, index_dir, 
 
 
 def test_input_order_is_kept_whatever_the_threads_and_the_memory(collection, collection_dir, index_dir, tmp_path):
-    index_pseudo_documents(collection_dir, tmp_path / "one", threads=1)
-    index_pseudo_documents(collection_dir, tmp_path / "many", threads=7, memory=30_000)
+    index_pseudo_documents(collection_dir, tmp_path / "one", threads=1, order="input")
+    index_pseudo_documents(collection_dir, tmp_path / "many", threads=7, memory=30_000, order="input")
     assert contents(tmp_path / "one") == contents(tmp_path / "many") == contents(index_dir)
-    for index in (tmp_path / "one", tmp_path / "many", index_dir):
+    for index in (tmp_path / "one", tmp_path / "many"):
         with LuceneImpactIndexReader(index) as reader:
             assert reader.docids() == [document.docid for document in collection]
             assert reader.statistics()["segments"] == 1
+
+
+def test_bisection_makes_neighbours_of_documents_that_share_terms_whatever_the_threads(tmp_path):
+    """Documents of twenty topics, dealt out in turn: in their new order each topic is in one place."""
+    documents = [
+        PseudoDocument(f"d{i}", f"text {i}", {f"topic{i % 20}-{j}": 1 + (i * j) % 50 for j in range(i % 7, 10)})
+        for i in range(2000)
+    ]
+    write_pseudo_documents(tmp_path / "docs.jsonl", documents)
+    orders = []
+    for name, threads in (("one", 1), ("many", 7)):
+        index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / name, threads=threads)
+        with LuceneImpactSearcher(tmp_path / name) as searcher:
+            orders.append(searcher.reader.docids())
+            for document in documents[::97]:
+                assert searcher.doc(document.docid).contents() == document.contents
+            assert check_index(tmp_path / name)[0]
+    assert orders[0] == orders[1]
+    assert sorted(orders[0]) == sorted(document.docid for document in documents)
+    pieces = {(int(docid[1:]) % 20, place // 64) for place, docid in enumerate(orders[0])}
+    assert len(pieces) < 130  # of topics, in blocks of 64 documents: at least 51, and 640 in the order of the input
+    index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "input", order="input")
+    assert contents(tmp_path / "one") == contents(tmp_path / "input")
+
+
+def test_what_exceeds_the_memory_is_ordered_piece_by_piece(collection, collection_dir, index_dir, tmp_path):
+    index_pseudo_documents(collection_dir, tmp_path / "index", memory=30_000)
+    assert contents(tmp_path / "index") == contents(index_dir)
+    with LuceneImpactIndexReader(tmp_path / "index") as reader:
+        assert reader.statistics()["segments"] == 1
+        assert sorted(reader.docids()) == sorted(document.docid for document in collection)
+
+
+def test_an_index_may_lie_beside_its_input(tmp_path):
+    write_lines(tmp_path / "docs.jsonl", GOOD)
+    for _ in range(2):  # what is below the index is no input
+        assert index_pseudo_documents(tmp_path, tmp_path / "index", overwrite=True).documents == 1
 
 
 def test_single_documents_index_as_files_do(collection, index_dir, tmp_path):
@@ -451,12 +488,16 @@ def test_an_unfinished_or_incomplete_encoding_is_not_indexed(tmp_path):
 
 def test_append_refuses_another_encoding_even_file_by_file(tmp_path):
     from splade_lucene import Quantizer
-    from splade_lucene.manifest import Manifest, write_manifest
+    from splade_lucene.files import file_digest
+    from splade_lucene.manifest import Manifest, Part, write_manifest
 
     for name, pooling in (("a", "max"), ("b", "sum")):
         (tmp_path / name).mkdir()
         write_lines(tmp_path / name / "part-00000.jsonl", GOOD.replace("good", name))
-        facts = Manifest(model="m", model_digest="1", pooling=pooling, quantizer=Quantizer.named("naver"), documents=1)
+        part = Part(0, "part-00000.jsonl", 1, 3, (), file_digest(tmp_path / name / "part-00000.jsonl"))
+        facts = Manifest(
+            model="m", model_digest="1", pooling=pooling, quantizer=Quantizer.named("naver"), parts=(part,)
+        )
         write_manifest(tmp_path / name / "splade-lucene.manifest", facts)
     index_pseudo_documents(tmp_path / "a", tmp_path / "index")
     for source in (tmp_path / "b", tmp_path / "b" / "part-00000.jsonl"):

@@ -44,6 +44,7 @@ public final class BulkIndexer {
   private final int threads;
   private final boolean skipBad;
   private final boolean append;
+  private final boolean inInputOrder;
   private final long memory;
 
   private final TermDictionary dictionary = new TermDictionary();
@@ -66,9 +67,11 @@ public final class BulkIndexer {
 
   /**
    * @param files paths, each followed by a NUL, in UTF-8
+   * @param order {@code bp}: neighbours share terms (within what is written at once); {@code input}: input order
    * @param memory bytes that inverted blocks may take before a segment is written
    */
-  public BulkIndexer(byte[] files, String index, String store, int threads, boolean skipBad, boolean append, long memory) {
+  public BulkIndexer(byte[] files, String index, String store, int threads, boolean skipBad, boolean append, String order,
+      long memory) {
     for (String file : new String(files, StandardCharsets.UTF_8).split("\0")) {
       this.files.add(Path.of(file));
     }
@@ -77,6 +80,7 @@ public final class BulkIndexer {
     this.threads = threads;
     this.skipBad = skipBad;
     this.append = append;
+    inInputOrder = order.equals("input");
     this.memory = memory;
     workers = new ArrayBlockingQueue<>(threads);
     for (int i = 0; i < threads; i++) {
@@ -340,11 +344,15 @@ public final class BulkIndexer {
     return JSON.createObjectNode().put("kind", kind).put("detail", detail).put("line", line);
   }
 
-  private void flush(IndexWriter writer) throws IOException {
+  private void flush(IndexWriter writer) throws Exception {
     if (pending.isEmpty()) {
       return;
     }
     String before = stage;
+    if (!inInputOrder) {
+      stage = "ordering";
+      pending = Reordering.of(pending, dictionary.size(), threads);
+    }
     stage = "writing";
     ByteBuffersDirectory directory = new ByteBuffersDirectory();
     try (IndexWriter template = Indexes.writer(directory, false)) {

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.Callable;
@@ -19,24 +18,24 @@ import org.apache.lucene.index.PostingsEnum;
 import org.apache.lucene.index.Term;
 import org.apache.lucene.index.Terms;
 import org.apache.lucene.index.TermsEnum;
-import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
 
 /**
  * Exact impact search: the score of a document is the sum of query impact times document impact, as an integer; hits
  * are ordered by score descending, then docid ascending as bytes, at the k-th place too.
  *
- * <p>Term at a time over windows of lucene_docids: within a window each term's postings are added to an array of sums
- * that stays in the processor's cache, then the sums are compared with the k-th best score so far. Nothing is
- * allocated per posting, and no term list is too long for it.
+ * <p>{@link BlockMax} skips most blocks of documents where few hits are wanted; {@link TermAtATime} takes over where that
+ * does not pay. The hits are the same.
  */
 public final class ImpactSearcher implements Closeable {
-  private static final int WINDOW = 1 << 13; // 64 KiB of sums
+  // Below, adding up all postings is as fast; measured with real SPLADE-v3 queries on 50,000 to 1,000,000 documents.
+  private static final int BLOCKMAX_DEPTH = 20;
+  private static final int BLOCKMAX_POSTINGS = 400_000;
 
   private final ImpactIndexReader index;
   private final DocidTable docids;
   private final PostingsCache cache;
-  private final ArrayBlockingQueue<long[]> spareSums = new ArrayBlockingQueue<>(256);
+  private final ArrayBlockingQueue<Engines> spare = new ArrayBlockingQueue<>(256);
   private ExecutorService pool;
   private int poolSize = 0;
 
@@ -54,10 +53,12 @@ public final class ImpactSearcher implements Closeable {
    *
    * @param batch int count; per query: int terms; per term: int impact (at least 1), term
    * @param minIdf a term is dropped unless ln(documents / its documents) is above this; negative keeps all
+   * @param engineName {@code auto}, {@code blockmax} or {@code taat}
    * @return per query: int hits; long[hits] scores; int[hits] lucene_docids; int length, and that many bytes: the
    *     docids, a NUL between each two
    */
-  public byte[] search(byte[] batch, int k, int threads, double minIdf) throws Exception {
+  public byte[] search(byte[] batch, int k, int threads, double minIdf, String engineName) throws Exception {
+    Engine engine = Engine.valueOf(engineName.toUpperCase());
     Packed in = new Packed(batch);
     List<Query> queries = new ArrayList<>();
     for (int left = in.readInt(); left > 0; left--) {
@@ -72,10 +73,10 @@ public final class ImpactSearcher implements Closeable {
     byte[][] hits = new byte[queries.size()][];
     if (threads == 1 || queries.size() == 1) {
       for (int i = 0; i < hits.length; i++) {
-        hits[i] = search(queries.get(i), depth, minIdf);
+        hits[i] = search(queries.get(i), depth, minIdf, engine);
       }
     } else {
-      searchConcurrently(queries, depth, threads, minIdf, hits);
+      searchConcurrently(queries, depth, threads, minIdf, engine, hits);
     }
     int length = 0;
     for (byte[] each : hits) {
@@ -90,11 +91,12 @@ public final class ImpactSearcher implements Closeable {
     return all;
   }
 
-  private void searchConcurrently(List<Query> queries, int depth, int threads, double minIdf, byte[][] hits) throws Exception {
+  private void searchConcurrently(List<Query> queries, int depth, int threads, double minIdf, Engine engine, byte[][] hits)
+      throws Exception {
     AtomicInteger next = new AtomicInteger();
     Callable<Void> worker = () -> {
       for (int i = next.getAndIncrement(); i < hits.length; i = next.getAndIncrement()) {
-        hits[i] = search(queries.get(i), depth, minIdf);
+        hits[i] = search(queries.get(i), depth, minIdf, engine);
       }
       return null;
     };
@@ -127,6 +129,14 @@ public final class ImpactSearcher implements Closeable {
     return pool;
   }
 
+  private enum Engine {
+    AUTO,
+    BLOCKMAX,
+    TAAT
+  }
+
+  private record Engines(TermAtATime termAtATime, BlockMax blockMax, StreamedSearch streamed) {}
+
   private static final class Query {
     final BytesRef[] terms;
     final int[] impacts;
@@ -137,20 +147,20 @@ public final class ImpactSearcher implements Closeable {
     }
   }
 
-  private byte[] search(Query query, int depth, double minIdf) throws IOException {
+  private byte[] search(Query query, int depth, double minIdf, Engine engine) throws IOException {
     if (depth == 0) {
       return pack(new TopHits(0, docids));
     }
     boolean[] dropped = minIdf < 0 ? null : commonTerms(query, minIdf);
     TopHits top = new TopHits(depth, docids);
-    long[] sums = spareSums.poll();
-    if (sums == null) {
-      sums = new long[WINDOW];
+    Engines engines = spare.poll();
+    if (engines == null) {
+      engines = new Engines(new TermAtATime(), new BlockMax(), new StreamedSearch());
     }
     for (LeafReaderContext leaf : index.reader.leaves()) {
-      searchLeaf(leaf, query, dropped, sums, top);
+      searchLeaf(leaf, query, dropped, engine, depth, engines, top);
     }
-    spareSums.offer(sums); // all zero again
+    spare.offer(engines); // with all sums zero again
     return pack(top);
   }
 
@@ -164,66 +174,53 @@ public final class ImpactSearcher implements Closeable {
     return dropped;
   }
 
-  private void searchLeaf(LeafReaderContext leaf, Query query, boolean[] dropped, long[] sums, TopHits top) throws IOException {
+  private void searchLeaf(LeafReaderContext leaf, Query query, boolean[] dropped, Engine engine, int depth,
+      Engines engines, TopHits top) throws IOException {
     Terms terms = leaf.reader().terms(Fields.CONTENTS);
     if (terms == null) {
       return;
     }
-    PostingList[] lists = new PostingList[query.terms.length];
-    int open = 0;
+    QueryLists lists = new QueryLists(query.terms.length, leaf.docBase, leaf.reader().maxDoc(), leaf.reader().getLiveDocs());
     TermsEnum lookup = terms.iterator();
-    for (int i = 0; i < query.terms.length; i++) {
+    boolean isDecoded = true;
+    for (int i = 0; i < query.terms.length && isDecoded; i++) {
       if (dropped == null || !dropped[i]) {
-        PostingList list = open(leaf.ord, lookup, query.terms[i], query.impacts[i]);
-        if (list != null) {
-          lists[open++] = list;
+        DecodedPostings decoded = cache.get(leaf.ord, query.terms[i]);
+        if (decoded == null && lookup.seekExact(query.terms[i])) {
+          decoded = cache.load(leaf.ord, query.terms[i], lookup, lists.maxDoc);
+          isDecoded = decoded != null;
+        }
+        if (decoded != null) {
+          lists.add(decoded, query.impacts[i]);
         }
       }
     }
-    Bits live = leaf.reader().getLiveDocs();
-    while (true) {
-      int first = PostingsEnum.NO_MORE_DOCS;
-      for (int i = 0; i < open; i++) {
-        first = Math.min(first, lists[i].doc());
-      }
-      if (first == PostingsEnum.NO_MORE_DOCS) {
+    if (!isDecoded || !lists.fitsInt()) {
+      engines.streamed.search(open(query, dropped, lookup), leaf.docBase, lists.live, top);
+      return;
+    }
+    long floor = lists.floor(depth);
+    boolean mayPay = depth <= BLOCKMAX_DEPTH && lists.total() >= BLOCKMAX_POSTINGS;
+    if (engine == Engine.BLOCKMAX || engine == Engine.AUTO && mayPay) {
+      if (engines.blockMax.search(lists, floor, top, engine == Engine.AUTO)) {
         return;
       }
-      int windowEnd = (int) Math.min((long) first + WINDOW, PostingsEnum.NO_MORE_DOCS);
-      int last = first;
-      for (int i = 0; i < open; i++) {
-        last = Math.max(last, lists[i].addTo(sums, first, windowEnd));
-        if (lists[i].doc() == PostingsEnum.NO_MORE_DOCS) {
-          lists[i--] = lists[--open];
-        }
-      }
-      collect(sums, first, last - first + 1, leaf.docBase, live, top);
+      floor = Math.max(floor, top.threshold());
+      top.forgetFrom(leaf.docBase); // they are found again
     }
+    engines.termAtATime.search(lists, floor, top);
   }
 
-  private PostingList open(int leaf, TermsEnum lookup, BytesRef term, int queryImpact) throws IOException {
-    PostingsCache.Decoded decoded = cache.get(leaf, term);
-    if (decoded == null) {
-      if (!lookup.seekExact(term)) {
-        return null;
-      }
-      decoded = cache.load(leaf, term, lookup);
-      if (decoded == null) {
-        return PostingList.of(lookup.postings(null, PostingsEnum.FREQS), queryImpact);
+  private static List<StreamedSearch.Stream> open(Query query, boolean[] dropped, TermsEnum lookup) throws IOException {
+    List<StreamedSearch.Stream> streams = new ArrayList<>();
+    for (int i = 0; i < query.terms.length; i++) {
+      if ((dropped == null || !dropped[i]) && lookup.seekExact(query.terms[i])) {
+        PostingsEnum postings = lookup.postings(null, PostingsEnum.FREQS);
+        postings.nextDoc();
+        streams.add(new StreamedSearch.Stream(postings, query.impacts[i]));
       }
     }
-    return PostingList.of(decoded, queryImpact);
-  }
-
-  private static void collect(long[] sums, int base, int length, int docBase, Bits live, TopHits top) {
-    long threshold = top.threshold();
-    for (int i = 0; i < length; i++) {
-      if (sums[i] >= threshold && (live == null || live.get(base + i))) {
-        top.offer(sums[i], docBase + base + i);
-        threshold = top.threshold();
-      }
-    }
-    Arrays.fill(sums, 0, length, 0);
+    return streams;
   }
 
   private byte[] pack(TopHits top) {

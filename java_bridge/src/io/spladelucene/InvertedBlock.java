@@ -39,33 +39,15 @@ final class InvertedBlock {
 
   /** The block without the documents that {@code drop} names, the others numbered anew. */
   InvertedBlock without(boolean[] drop) {
-    int[] ends = new int[documents + 1];
-    for (int term = 0; term < termIds.length; term++) {
-      for (Cursor cursor = new Cursor(term); cursor.next(); ) {
-        ends[cursor.document + 1]++;
-      }
-    }
-    for (int document = 0; document < documents; document++) {
-      ends[document + 1] += ends[document];
-    }
-    int[] next = ends.clone();
-    int[] terms = new int[ends[documents]];
-    int[] impacts = new int[ends[documents]];
     int largest = 0;
-    for (int term = 0; term < termIds.length; term++) {
-      largest = Math.max(largest, termIds[term]);
-      for (Cursor cursor = new Cursor(term); cursor.next(); ) {
-        terms[next[cursor.document]] = termIds[term];
-        impacts[next[cursor.document]++] = cursor.impact;
-      }
+    for (int termId : termIds) {
+      largest = Math.max(largest, termId);
     }
+    ForwardBlock forward = new ForwardBlock(this);
     Builder kept = new Builder();
     for (int document = 0; document < documents; document++) {
       if (!drop[document]) {
-        for (int i = ends[document]; i < ends[document + 1]; i++) {
-          kept.addPosting(terms[i], impacts[i]);
-        }
-        kept.endDocument(docids[document], 0, docids[document].length, stored[document]);
+        forward.addTo(kept, document);
       }
     }
     return kept.invert(largest + 1);
@@ -88,19 +70,12 @@ final class InvertedBlock {
         return false;
       }
       left--;
-      document += readVInt();
-      impact = readVInt();
+      int delta = VInt.read(postings, position);
+      position += VInt.length(delta);
+      document += delta;
+      impact = VInt.read(postings, position);
+      position += VInt.length(impact);
       return true;
-    }
-
-    private int readVInt() {
-      byte b = postings[position++];
-      int value = b & 0x7F;
-      for (int shift = 7; b < 0; shift += 7) {
-        b = postings[position++];
-        value |= (b & 0x7F) << shift;
-      }
-      return value;
     }
   }
 
@@ -221,23 +196,14 @@ final class InvertedBlock {
         }
         int previous = 0;
         for (int i = firsts[term]; i < firsts[term] + docFreqs[term]; i++) {
-          at = writeVInt(packed, at, sortedDocuments[i] - previous);
-          at = writeVInt(packed, at, sortedImpacts[i]);
+          at = VInt.write(packed, at, sortedDocuments[i] - previous);
+          at = VInt.write(packed, at, sortedImpacts[i]);
           previous = sortedDocuments[i];
           totalImpacts[term] += sortedImpacts[i];
         }
       }
       return new InvertedBlock(Arrays.copyOf(docids, documents), Arrays.copyOf(stored, documents), distinct, docFreqs,
           totalImpacts, starts, Arrays.copyOf(packed, at));
-    }
-
-    private static int writeVInt(byte[] bytes, int at, int value) {
-      while (value > 0x7F) {
-        bytes[at++] = (byte) (value | 0x80);
-        value >>>= 7;
-      }
-      bytes[at++] = (byte) value;
-      return at;
     }
   }
 }

@@ -1,7 +1,6 @@
 package io.spladelucene;
 
 import java.io.IOException;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.apache.lucene.index.PostingsEnum;
@@ -13,31 +12,24 @@ import org.apache.lucene.util.BytesRef;
  * Lucene's blocks; a list that does not fit is read from the index each time, with the same result.
  */
 final class PostingsCache {
-  /** A term's postings in one leaf: documents, ascending, and their impacts. */
-  record Decoded(int[] docs, int[] impacts) {
-    long bytes() {
-      return 8L * docs.length + 100;
-    }
-  }
-
   private record Key(int leaf, BytesRef term) {}
 
   private final long budget;
-  private final Map<Key, Decoded> lists = new LinkedHashMap<>(1024, 0.75f, true);
+  private final Map<Key, DecodedPostings> lists = new LinkedHashMap<>(1024, 0.75f, true);
   private long bytes = 0;
 
   PostingsCache(long budget) {
     this.budget = budget;
   }
 
-  synchronized Decoded get(int leaf, BytesRef term) {
+  synchronized DecodedPostings get(int leaf, BytesRef term) {
     return lists.get(new Key(leaf, term));
   }
 
-  /** Decodes the list that the enumeration stands on and keeps it; {@code null} if it is too long to be kept. */
-  Decoded load(int leaf, BytesRef term, TermsEnum at) throws IOException {
+  /** Decodes the list that the enumeration stands on and keeps it; {@code null} if it is too long, or an impact too large. */
+  DecodedPostings load(int leaf, BytesRef term, TermsEnum at, int maxDoc) throws IOException {
     int size = at.docFreq();
-    if (8L * size + 100 > budget / 4) {
+    if (9L * size > budget / 4) {
       return null;
     }
     int[] docs = new int[size];
@@ -46,14 +38,17 @@ final class PostingsCache {
     int count = 0;
     for (int doc = postings.nextDoc(); doc != PostingsEnum.NO_MORE_DOCS; doc = postings.nextDoc()) {
       docs[count] = doc;
-      impacts[count++] = postings.freq();
+      impacts[count] = postings.freq();
+      if (impacts[count++] > DecodedPostings.LARGEST) {
+        return null;
+      }
     }
-    Decoded decoded = new Decoded(Arrays.copyOf(docs, count), Arrays.copyOf(impacts, count));
+    DecodedPostings decoded = new DecodedPostings(docs, impacts, count, maxDoc);
     keep(new Key(leaf, BytesRef.deepCopyOf(term)), decoded);
     return decoded;
   }
 
-  private synchronized void keep(Key key, Decoded decoded) {
+  private synchronized void keep(Key key, DecodedPostings decoded) {
     if (lists.put(key, decoded) == null) {
       bytes += decoded.bytes();
     }

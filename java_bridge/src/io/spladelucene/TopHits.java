@@ -45,6 +45,17 @@ final class TopHits {
 
   int lastDoc;
 
+  /** Drops the hits from a document on. */
+  void forgetFrom(int doc) {
+    int found = size;
+    size = 0;
+    for (int i = 0; i < found; i++) {
+      if (docs[i] < doc) {
+        offer(scores[i], docs[i]);
+      }
+    }
+  }
+
   int size() {
     return size;
   }

@@ -1,0 +1,73 @@
+package io.spladelucene;
+
+import java.util.Arrays;
+
+/** An inverted block turned round: for each document its terms and impacts, in variable-length integers. */
+final class ForwardBlock {
+  final byte[][] docids;
+  private final byte[][] stored;
+  private final int[] starts;
+  private final byte[] postings; // per document: its (term id, impact), in the order in which the block met the terms
+
+  ForwardBlock(InvertedBlock block) {
+    docids = block.docids;
+    stored = block.stored;
+    starts = new int[block.documents + 1];
+    for (int term = 0; term < block.termIds.length; term++) {
+      int termLength = VInt.length(block.termIds[term]);
+      for (InvertedBlock.Cursor cursor = block.new Cursor(term); cursor.next(); ) {
+        starts[cursor.document + 1] += termLength + VInt.length(cursor.impact);
+      }
+    }
+    for (int document = 0; document < block.documents; document++) {
+      starts[document + 1] = Math.addExact(starts[document], starts[document + 1]);
+    }
+    postings = new byte[starts[block.documents]];
+    int[] next = starts.clone();
+    for (int term = 0; term < block.termIds.length; term++) {
+      for (InvertedBlock.Cursor cursor = block.new Cursor(term); cursor.next(); ) {
+        int at = VInt.write(postings, next[cursor.document], block.termIds[term]);
+        next[cursor.document] = VInt.write(postings, at, cursor.impact);
+      }
+    }
+  }
+
+  int documents() {
+    return docids.length;
+  }
+
+  /** Adds a document, with all that it has, to a builder. */
+  void addTo(InvertedBlock.Builder builder, int document) {
+    for (int at = starts[document]; at < starts[document + 1]; ) {
+      int term = VInt.read(postings, at);
+      at += VInt.length(term);
+      int impact = VInt.read(postings, at);
+      at += VInt.length(impact);
+      builder.addPosting(term, impact);
+    }
+    builder.endDocument(docids[document], 0, docids[document].length, stored[document]);
+  }
+
+  /** The terms of a document's largest impacts, ascending; of equal impacts the smaller term. */
+  int[] heaviestTerms(int document, int count) {
+    long[] heaviest = new long[64];
+    int size = 0;
+    for (int at = starts[document]; at < starts[document + 1]; ) {
+      int term = VInt.read(postings, at);
+      at += VInt.length(term);
+      int impact = VInt.read(postings, at);
+      at += VInt.length(impact);
+      if (size == heaviest.length) {
+        heaviest = Arrays.copyOf(heaviest, size * 2);
+      }
+      heaviest[size++] = (long) -impact << 32 | term;
+    }
+    Arrays.sort(heaviest, 0, size);
+    int[] terms = new int[Math.min(size, count)];
+    for (int i = 0; i < terms.length; i++) {
+      terms[i] = (int) heaviest[i];
+    }
+    Arrays.sort(terms);
+    return terms;
+  }
+}
