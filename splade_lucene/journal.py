@@ -21,7 +21,7 @@ from splade_lucene.errors import InputError, StorageError
 from splade_lucene.files import file_digest, storage_error, written_whole
 from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, read_manifest
 
-_SHARD = re.compile(r"splade-lucene(?:-([0-9]{1,9})of([0-9]{1,9}))?")
+_SHARD = re.compile(r"splade-lucene(?:-([1-9][0-9]{0,8})of([1-9][0-9]{0,8}))?")
 _PART = re.compile(r"part-([0-9]{5,})\.jsonl(?:\.gz)?(?:\.partial)?")
 
 
@@ -166,7 +166,7 @@ class Journal:
         """
         manifest = read_manifest(self.manifest_path)
         kept: Iterable[Part] = self.parts.values() if self.settings == settings else ()
-        if manifest is not None and manifest.encoded_with == settings:  # and damaged since, or with documents left out
+        if manifest is not None and manifest.encoded_with == settings:  # and damaged since
             kept = manifest.parts
         written = self._written()
         own = [path for number, path in written if self._shard.has_part(number)]
