@@ -127,6 +127,28 @@ def test_wrong_values_exit_with_2_and_say_why(place, tmp_path, monkeypatch, wron
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (
+            ["search", "--index", "index", "--query", "cat", "--device", "quantum"],
+            "the device 'quantum' cannot be used",
+        ),
+        (
+            ["encode", "--corpus", "c", "--output", "o", "--device", "cpu,quantum"],
+            "the device 'quantum' cannot be used",
+        ),
+        (["index", "--input", "i", "--index", "x", "--append", "--overwrite"], "exclude each other"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_read(tmp_path, monkeypatch, command, reason):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "500")
+    done = CliRunner().invoke(app, command)
+    assert (done.exit_code, reason in done.stderr) == (2, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", ["encode-queries", "search", "explain", "models"])
 def test_only_encode_and_build_take_several_devices(command):
     assert (

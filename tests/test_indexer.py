@@ -486,6 +486,15 @@ def test_an_unfinished_or_incomplete_encoding_is_not_indexed(tmp_path):
     assert index_pseudo_documents(source, tmp_path / "index").documents == 1
 
 
+def test_a_file_beside_an_encoding_has_nothing_of_its_manifest(tmp_path):
+    from splade_lucene.index_reader import read_index_manifest
+    from splade_lucene.manifest import Manifest, write_manifest
+
+    write_manifest(tmp_path / "splade-lucene.manifest", Manifest(model="m"))
+    index_pseudo_documents(write_lines(tmp_path / "other.jsonl", GOOD), tmp_path / "index")
+    assert read_index_manifest(tmp_path / "index").model == ""
+
+
 def test_append_refuses_another_encoding_even_file_by_file(tmp_path):
     from splade_lucene import Quantizer
     from splade_lucene.files import file_digest

@@ -110,6 +110,14 @@ def test_what_a_network_can_take(tmp_path, config, limit, expected):
     assert read_layout(tmp_path).documents.max_length is None  # how long texts should be is another question
 
 
+@pytest.mark.parametrize("key", ["max_position_embeddings", "pad_token_id"])
+def test_a_configuration_with_no_numbers_is_named(tmp_path, key):
+    bare_network(tmp_path)
+    write_json(tmp_path / "config.json", {"model_type": "roberta", key: "many"})
+    with pytest.raises(ModelError, match=rf"config\.json: {key} is 'many', expected a whole number"):
+        read_layout(tmp_path)
+
+
 # ---- sentence-transformers ----
 
 

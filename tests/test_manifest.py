@@ -136,6 +136,14 @@ def test_folder_with_one_manifest(tmp_path):
     assert read_folder_manifest(tmp_path) == FULL
 
 
+def test_keys_of_later_versions_are_passed_over_in_parts_too(tmp_path):
+    write_manifest(tmp_path / "m", FULL)
+    text = (tmp_path / "m").read_text().replace('"tokens": 20', '"tokens": 20, "colour": "blue"')
+    (tmp_path / "m").write_text(text)
+    assert "blue" in text
+    assert read_manifest(tmp_path / "m") == FULL
+
+
 def test_shards_are_joined(tmp_path):
     shards(
         tmp_path,
