@@ -132,7 +132,11 @@ class Manifest:
         values = {key: value for key, value in data.items() if key in known}
         values["quantizer"] = Quantizer.from_json(data["quantizer"]) if data.get("quantizer") else None
         values["empty"] = tuple(data.get("empty", ()))
-        values["parts"] = tuple(map(Part.from_json, data.get("parts", ())))
+        parts: Any = data.get("parts")  # earlier versions wrote their number, or less about each
+        is_known = isinstance(parts, list) and all(
+            {each.name for each in fields(Part)} <= part.keys() for part in parts
+        )
+        values["parts"] = tuple(map(Part.from_json, parts)) if is_known else ()
         return cls(**values)
 
 

@@ -3,23 +3,23 @@ package io.spladelucene;
 import java.util.Arrays;
 
 /**
- * Block-max pruning (arXiv 2405.01117): the largest impacts of a block of documents bound the scores in it; blocks are
- * scored from the largest bound down, until no bound reaches the k-th best score. Exact: a block whose bound equals that
- * score is still scored, for its documents may come first by docid.
+ * Block-max pruning (arXiv 2405.01117): the largest impacts of a block of documents bound the scores in it. The blocks with
+ * the largest bounds are scored first, which finds nearly the k-th best score; then those of the others whose bounds reach
+ * it, each term's postings in turn. Exact: a block whose bound equals that score is scored too, for its documents may come
+ * first by docid.
  */
 final class BlockMax {
   private static final int SHIFT = DecodedPostings.Blocks.SHIFT;
   private static final int BLOCK = 1 << SHIFT;
+  private static final int WINDOW_BLOCKS = 1 << DecodedPostings.WINDOW - SHIFT;
+  private static final int PROBES = 32; // blocks that are scored first, and those with nearly their bounds
   private static final int BUCKETS = 1 << 10;
-  private static final int PROBES = 20; // blocks after which it is told whether the rest pays
-  // Postings a block left to score, below which it gives up: a block takes as long as some 700 postings of TermAtATime,
-  // and the more blocks are left, the less their bounds tell.
-  private static final int POSTINGS_PER_BLOCK = 5000;
+  private static final double SHARE = 0.5; // of the blocks: with more left to score, it gives up
 
   private int[] bounds = new int[0];
-  private int[] order = new int[0];
-  private final int[] bucketEnds = new int[BUCKETS + 1];
-  private final int[] sums = new int[BLOCK];
+  private int[] chosen = new int[0];
+  private final int[] bucketSizes = new int[BUCKETS];
+  private final int[] sums = new int[1 << DecodedPostings.WINDOW];
 
   /**
    * Searches a leaf.
@@ -32,24 +32,23 @@ final class BlockMax {
     int blocks = (lists.maxDoc - 1 >> SHIFT) + 1;
     if (bounds.length < blocks) {
       bounds = new int[blocks];
-      order = new int[blocks];
+      chosen = new int[blocks];
     }
-    addBounds(lists);
-    int largest = 0;
-    for (int block = 0; block < blocks; block++) {
-      largest = Math.max(largest, bounds[block]);
-    }
-    int shift = Math.max(0, 32 - Integer.numberOfLeadingZeros(largest) - 10);
-    sort(blocks, shift, Math.max(floor, top.threshold()));
-    boolean isDone = visit(lists, shift, floor, top, mayGiveUp);
-    Arrays.fill(bounds, 0, blocks, 0);
-    return isDone;
-  }
-
-  private void addBounds(QueryLists lists) {
     for (int i = 0; i < lists.size; i++) {
       add(lists.postings[i].blocks(), lists.queryImpacts[i], bounds);
     }
+    int probed = choose(blocks, Math.max(leastOfLargest(blocks, PROBES), Math.max(floor, top.threshold())));
+    score(lists, probed, floor, top);
+    for (int i = 0; i < probed; i++) {
+      bounds[chosen[i]] = 0;
+    }
+    int left = choose(blocks, Math.max(floor, top.threshold()));
+    boolean isWorthwhile = !mayGiveUp || left <= SHARE * blocks;
+    if (isWorthwhile) {
+      score(lists, left, floor, top);
+    }
+    Arrays.fill(bounds, 0, blocks, 0);
+    return isWorthwhile;
   }
 
   private static void add(DecodedPostings.Blocks blocks, int queryImpact, int[] bounds) {
@@ -60,77 +59,77 @@ final class BlockMax {
     }
   }
 
-  /** Counting sort of the blocks that may hold a hit, by the leading bits of their bounds, largest first. */
-  private void sort(int blocks, int shift, long floor) {
-    Arrays.fill(bucketEnds, 0);
+  /** A bound that at least {@code count} blocks reach, and not many more; 0 if there are fewer blocks. */
+  private int leastOfLargest(int blocks, int count) {
+    int largest = 0;
     for (int block = 0; block < blocks; block++) {
-      if (bounds[block] >= floor) {
-        bucketEnds[BUCKETS - 1 - (bounds[block] >>> shift)]++;
-      }
+      largest = Math.max(largest, bounds[block]);
     }
-    int end = 0;
-    for (int bucket = 0; bucket < BUCKETS; bucket++) {
-      int count = bucketEnds[bucket];
-      bucketEnds[bucket] = end;
-      end += count;
-    }
-    bucketEnds[BUCKETS] = end;
+    int shift = Math.max(0, 22 - Integer.numberOfLeadingZeros(largest)); // the ten leading bits are a bucket
+    Arrays.fill(bucketSizes, 0);
     for (int block = 0; block < blocks; block++) {
-      if (bounds[block] >= floor) {
-        order[bucketEnds[BUCKETS - 1 - (bounds[block] >>> shift)]++] = block;
+      bucketSizes[bounds[block] >>> shift]++;
+    }
+    int bucket = BUCKETS;
+    for (int reached = 0; reached < count && bucket > 0; ) {
+      reached += bucketSizes[--bucket];
+    }
+    return bucket << shift;
+  }
+
+  /** Puts the blocks whose bounds reach a score into {@link #chosen}, ascending; returns their number. */
+  private int choose(int blocks, long score) {
+    int count = 0;
+    for (int block = 0; block < blocks; block++) {
+      if (bounds[block] >= score) {
+        chosen[count++] = block;
       }
+    }
+    return count;
+  }
+
+  /** Scores the documents of the first blocks of {@link #chosen}. */
+  private void score(QueryLists lists, int count, long floor, TopHits top) {
+    for (int from = 0, to; from < count; from = to) {
+      int window = chosen[from] / WINDOW_BLOCKS;
+      to = from;
+      while (to < count && chosen[to] / WINDOW_BLOCKS == window) {
+        to++;
+      }
+      for (int i = 0; i < lists.size; i++) {
+        add(lists.postings[i], lists.queryImpacts[i], from, to);
+      }
+      collect(lists, from, to, floor, top);
     }
   }
 
-  private boolean visit(QueryLists lists, int shift, long floor, TopHits top, boolean mayGiveUp) {
-    int candidates = bucketEnds[BUCKETS];
-    int visited = 0;
-    for (int i = 0, bucket = 0; i < candidates; i++) {
-      while (bucketEnds[bucket] <= i) {
-        bucket++;
-      }
-      long threshold = Math.max(floor, top.threshold());
-      if (((long) (BUCKETS - bucket) << shift) <= threshold) { // above all bounds of the bucket
-        return true;
-      }
-      if (visited++ == PROBES && mayGiveUp && (long) blocksAbove(threshold, shift, i) * POSTINGS_PER_BLOCK > lists.total()) {
-        return false;
-      }
-      if (bounds[order[i]] >= threshold) {
-        score(lists, order[i], floor, top);
-      }
-    }
-    return true;
-  }
-
-  /** The blocks from a place in the order on whose bounds may reach a score. */
-  private int blocksAbove(long score, int shift, int from) {
-    int bucket = BUCKETS - 1 - (int) Math.min(BUCKETS - 1, score >>> shift);
-    return Math.max(0, bucketEnds[bucket] - from);
-  }
-
-  /** Scores the documents of a block. */
-  private void score(QueryLists lists, int block, long floor, TopHits top) {
-    for (int i = 0; i < lists.size; i++) {
-      DecodedPostings list = lists.postings[i];
-      DecodedPostings.Blocks blocks = list.blocks();
-      int place = blocks.find(block);
+  private void add(DecodedPostings list, int queryImpact, int from, int to) {
+    DecodedPostings.Blocks blocks = list.blocks();
+    char[] docs = list.docs;
+    char[] impacts = list.impacts;
+    for (int i = from; i < to; i++) {
+      int place = blocks.find(chosen[i]);
       if (place >= 0) {
         int end = blocks.starts[place + 1];
-        int queryImpact = lists.queryImpacts[i];
         for (int j = blocks.starts[place]; j < end; j++) {
-          sums[list.docs[j] & BLOCK - 1] += queryImpact * list.impacts[j];
+          sums[docs[j]] += queryImpact * impacts[j];
         }
       }
     }
-    int first = block << SHIFT;
+  }
+
+  private void collect(QueryLists lists, int from, int to, long floor, TopHits top) {
     long threshold = Math.max(floor, top.threshold());
-    for (int i = 0; i < BLOCK; i++) {
-      if (sums[i] >= threshold && (lists.live == null || lists.live.get(first + i))) {
-        top.offer(sums[i], lists.docBase + first + i);
-        threshold = Math.max(floor, top.threshold());
+    for (int i = from; i < to; i++) {
+      int first = chosen[i] % WINDOW_BLOCKS << SHIFT;
+      int base = (chosen[i] << SHIFT) - first;
+      for (int j = first; j < first + BLOCK; j++) {
+        if (sums[j] >= threshold && (lists.live == null || lists.live.get(base + j))) {
+          top.offer(sums[j], lists.docBase + base + j);
+          threshold = Math.max(floor, top.threshold());
+        }
       }
+      Arrays.fill(sums, first, first + BLOCK, 0);
     }
-    Arrays.fill(sums, 0);
   }
 }
