@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,11 @@ class Job:
     def part_name(self, number: int) -> str:
         """The file of a part."""
         return f"part-{number:05d}.jsonl{'.gz' if self.gzip else ''}"
+
+    @cached_property
+    def corpus_digest(self) -> str:
+        """What the corpus holds; read once, for it may be large."""
+        return corpus_digest(self.source)
 
     def read_parts(self, on_problem: Callable[[CorpusError], None] | None) -> Iterator[tuple[int, list[Document]]]:
         """The documents of each part of the shard."""
@@ -269,7 +275,7 @@ def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
         "gzip": job.gzip,
         "part_documents": PART_DOCUMENTS,
         "corpus": describe_corpus(job.source),
-        "corpus_digest": corpus_digest(job.source),
+        "corpus_digest": job.corpus_digest,
     }
 
 

@@ -607,11 +607,7 @@ def test_more_shards_than_documents(tiny, corpus, tmp_path):
 # ---- precision ----
 
 
-@pytest.mark.parametrize(("first", "second"), [("float32", "bfloat16"), ("bfloat16", "float32")])
-def test_an_encoding_begun_in_one_precision_goes_on_in_it(model, corpus, tmp_path, monkeypatch, first, second):
-    encode_corpus(corpus, tmp_path / "expected", SpladeEncoder(model, device="cpu", dtype=first), RULE)
-    monkeypatch.setattr(precision, "native_dtype", lambda _: first)
-    encoder = SpladeEncoder(model, device="cpu")
+def interrupt_third_part(encoder: SpladeEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     original, seen = encoder.encode_impacts, []
 
     def interrupted(*given, **options):
@@ -621,6 +617,14 @@ def test_an_encoding_begun_in_one_precision_goes_on_in_it(model, corpus, tmp_pat
         return original(*given, **options)
 
     monkeypatch.setattr(encoder, "encode_impacts", interrupted)
+
+
+@pytest.mark.parametrize(("first", "second"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_an_encoding_begun_in_one_precision_goes_on_in_it(model, corpus, tmp_path, monkeypatch, first, second):
+    encode_corpus(corpus, tmp_path / "expected", SpladeEncoder(model, device="cpu", dtype=first), RULE)
+    monkeypatch.setattr(precision, "native_dtype", lambda _: first)
+    encoder = SpladeEncoder(model, device="cpu")
+    interrupt_third_part(encoder, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         encode_corpus(corpus, tmp_path / "out", encoder, RULE)
     monkeypatch.setattr(precision, "native_dtype", lambda _: second)  # measured anew, it came out otherwise
@@ -644,15 +648,7 @@ def test_an_encoding_begun_with_little_memory_goes_on_in_batches_of_the_same_siz
     encode_corpus(corpus, tmp_path / "plenty", plenty, RULE)
     monkeypatch.setattr(network, "free_memory", lambda _: 2 << 20)
     little = encoder()
-    original, seen = little.encode_impacts, []
-
-    def interrupted(*given, **options):
-        seen.append(1)
-        if len(seen) == 3:
-            raise KeyboardInterrupt
-        return original(*given, **options)
-
-    monkeypatch.setattr(little, "encode_impacts", interrupted)
+    interrupt_third_part(little, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         encode_corpus(corpus, tmp_path / "out", little, RULE)
     monkeypatch.setattr(network, "free_memory", lambda _: 1 << 40)
