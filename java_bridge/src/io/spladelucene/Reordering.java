@@ -1,6 +1,7 @@
 package io.spladelucene;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ForkJoinPool;
@@ -79,7 +80,7 @@ final class Reordering {
   }
 
   private int blockOf(int document) {
-    int at = java.util.Arrays.binarySearch(bases, document);
+    int at = Arrays.binarySearch(bases, document);
     return at >= 0 ? at : -at - 2;
   }
 }
