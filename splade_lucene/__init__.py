@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from splade_lucene.approximation import Approximation
     from splade_lucene.corpus import read_corpus
     from splade_lucene.encoder import (
         Pruning,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from splade_lucene.encoding import encode_corpus
     from splade_lucene.errors import SpladeLuceneError
     from splade_lucene.evaluation import evaluate, read_qrels
+    from splade_lucene.hits import Hit, Hits, SearchProfile
     from splade_lucene.index_reader import LuceneImpactIndexReader, check_index
     from splade_lucene.indexer import LuceneImpactIndexer, index_pseudo_documents
     from splade_lucene.pseudo_documents import read_pseudo_documents, write_pseudo_documents
@@ -34,14 +36,16 @@ if TYPE_CHECKING:
     from splade_lucene.records import Contribution, Document, PseudoDocument, Query, Turn
     from splade_lucene.reference import exhaustive_search
     from splade_lucene.run import Run
-    from splade_lucene.searcher import Hit, Hits, LuceneImpactSearcher
+    from splade_lucene.searcher import DocumentFilter, LuceneImpactSearcher
     from splade_lucene.topics import read_topics, write_encoded_topics
 
 _HOMES = {
+    "Approximation": "approximation",
     "Contribution": "records",
     "Document": "records",
-    "Hit": "searcher",
-    "Hits": "searcher",
+    "DocumentFilter": "searcher",
+    "Hit": "hits",
+    "Hits": "hits",
     "LuceneImpactIndexReader": "index_reader",
     "LuceneImpactIndexer": "indexer",
     "LuceneImpactSearcher": "searcher",
@@ -51,6 +55,7 @@ _HOMES = {
     "Quantizer": "quantizer",
     "Query": "records",
     "Run": "run",
+    "SearchProfile": "hits",
     "SparseWeights": "encoder",
     "SpladeEncoder": "encoder",
     "SpladeLuceneError": "errors",
@@ -73,8 +78,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "Approximation",
     "Contribution",
     "Document",
+    "DocumentFilter",
     "Hit",
     "Hits",
     "LuceneImpactIndexReader",
@@ -86,6 +93,7 @@ __all__ = [
     "Quantizer",
     "Query",
     "Run",
+    "SearchProfile",
     "SparseWeights",
     "SpladeEncoder",
     "SpladeLuceneError",

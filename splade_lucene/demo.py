@@ -18,13 +18,14 @@ from splade_lucene.encoder import SpladeEncoder, SpladeQueryEncoder
 from splade_lucene.encoding import encode_corpus
 from splade_lucene.evaluation import evaluate
 from splade_lucene.files import written_whole
+from splade_lucene.hits import Hit, Hits
 from splade_lucene.index_reader import is_index, read_index_manifest
 from splade_lucene.indexer import index_pseudo_documents
 from splade_lucene.manifest import Manifest
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.records import Contribution, Query
 from splade_lucene.run import Run
-from splade_lucene.searcher import Hit, Hits, LuceneImpactSearcher
+from splade_lucene.searcher import LuceneImpactSearcher
 
 QUESTIONS = Path(__file__).parent / "data" / "python_docs_questions.jsonl"
 SHOWN = ("pd001", "pd026", "pd051", "pd076")

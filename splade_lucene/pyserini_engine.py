@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from splade_lucene import jvm
-from splade_lucene.searcher import Hits, LuceneImpactSearcher, QueryEncoder, StoredDocument, check_batch, check_k
+from splade_lucene.hits import Hits, StoredDocument
+from splade_lucene.searcher import LuceneImpactSearcher, QueryEncoder, check_batch, check_k
 
 _NO_LIMIT = 1 << 24
 

@@ -6,20 +6,20 @@ score descending, then docid ascending as bytes, at the k-th place too.
 
 from __future__ import annotations
 
-import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeGuard, get_args, overload
+from typing import Any, Literal, Protocol, TypeGuard, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from splade_lucene import jvm
+from splade_lucene.approximation import Approximation
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import InputError, QueryError
+from splade_lucene.hits import Hits, StoredDocument, unpack_hits
 from splade_lucene.index_reader import LuceneImpactIndexReader
 from splade_lucene.records import Contribution, Turn, Vector, well_formed
 
@@ -40,109 +40,16 @@ class QueryEncoder(Protocol):
         ...
 
 
-class StoredDocument:
-    """A document as the index stores it; its methods are those of Pyserini's ``Document``, without Lucene's own object."""
+class DocumentFilter:
+    """Which documents of an index may be hits; :meth:`LuceneImpactSearcher.make_filter` makes it. ``len`` counts them."""
 
-    __slots__ = ("_docid", "_lucene_docid", "_raw")
+    __slots__ = ("java", "searcher")
 
-    def __init__(self, docid: str, lucene_docid: int, raw: str | None) -> None:
-        self._docid, self._lucene_docid, self._raw = docid, lucene_docid, raw
-
-    def docid(self) -> str:
-        """External id."""
-        return self._docid
-
-    def id(self) -> str:
-        """External id."""
-        return self._docid
-
-    def lucene_docid(self) -> int:
-        """Lucene's internal id."""
-        return self._lucene_docid
-
-    def raw(self) -> str | None:
-        """The stored JSON, ``{"id": …, "contents": …}`` unless the index stores whole inputs; None if it stores none."""
-        return self._raw
-
-    def contents(self) -> str | None:
-        """The text; None if the index stores none."""
-        if self._raw is None:
-            return None
-        try:
-            text = json.loads(self._raw).get("contents")
-        except (ValueError, AttributeError):
-            return self._raw  # of an index whose raw is not JSON
-        return text if isinstance(text, str) else None
-
-    def get(self, field: str) -> str | None:
-        """A stored field: ``id``, ``raw`` or ``contents``."""
-        return {"id": self._docid, "raw": self._raw, "contents": self.contents()}.get(field)
-
-
-class Hit:
-    """One document of a ranking.
-
-    Attributes:
-        docid: External id.
-        score: Its score, an integer in a float, as in Pyserini.
-        lucene_docid: Lucene's internal id.
-    """
-
-    __slots__ = ("_reader", "docid", "lucene_docid", "score")
-
-    def __init__(self, docid: str, score: float, lucene_docid: int, reader: LuceneImpactIndexReader) -> None:
-        self.docid, self.score, self.lucene_docid, self._reader = docid, score, lucene_docid, reader
-
-    @property
-    def document(self) -> StoredDocument:
-        """The stored document, read when it is asked for."""
-        return StoredDocument(self.docid, self.lucene_docid, self._reader.raw([self.lucene_docid])[0])
-
-    @property
-    def raw(self) -> str | None:
-        """The stored field ``raw``, read when it is asked for."""
-        return self.document.raw()
-
-    @property
-    def contents(self) -> str | None:
-        """The stored text, read when it is asked for."""
-        return self.document.contents()
-
-    def __repr__(self) -> str:
-        return f"Hit(docid={self.docid!r}, score={self.score}, lucene_docid={self.lucene_docid})"
-
-
-class Hits(Sequence[Hit]):
-    """A ranking, best hit first. Hits are made as they are asked for; the columns cost nothing.
-
-    Attributes:
-        docids: External ids, best first.
-        scores: Scores, shape [hits], int64.
-        lucene_docids: Internal ids, shape [hits], int32.
-    """
-
-    __slots__ = ("_reader", "docids", "lucene_docids", "scores")
-
-    def __init__(
-        self, docids: list[str], scores: NDArray[np.int64], lucene_docids: NDArray[np.int32],
-        reader: LuceneImpactIndexReader,
-    ) -> None:  # fmt: skip
-        self.docids, self.scores, self.lucene_docids, self._reader = docids, scores, lucene_docids, reader
+    def __init__(self, searcher: LuceneImpactSearcher, java: Any) -> None:
+        self.searcher, self.java = searcher, java
 
     def __len__(self) -> int:
-        return len(self.docids)
-
-    @overload
-    def __getitem__(self, index: int) -> Hit: ...
-    @overload
-    def __getitem__(self, index: slice) -> Hits: ...
-    def __getitem__(self, index: int | slice) -> Hit | Hits:
-        if isinstance(index, slice):
-            return Hits(self.docids[index], self.scores[index], self.lucene_docids[index], self._reader)
-        return Hit(self.docids[index], float(self.scores[index]), int(self.lucene_docids[index]), self._reader)
-
-    def __repr__(self) -> str:
-        return f"Hits({list(self)!r})"
+        return int(self.java.size())
 
 
 class LuceneImpactSearcher:
@@ -157,7 +64,8 @@ class LuceneImpactSearcher:
             of 0 (which drops a term that is in every document). None keeps every term, as Anserini's Java does.
         cache_bytes: What decoded postings may take, some 12 bytes each; 0 for none. Default: a quarter of Java's heap.
         engine: ``auto`` chooses for each query. ``taat`` adds up all postings, term at a time; ``blockmax`` skips blocks of
-            documents that cannot reach the best k (arXiv 2405.01117), where postings are decoded. All give the same hits.
+            documents that cannot reach the best k (arXiv 2405.01117). All give the same hits.
+        approximation: What may be left out for speed; None: nothing, the hits are exact.
 
     Raises:
         NotAnIndexError: No impact index there.
@@ -172,10 +80,14 @@ class LuceneImpactSearcher:
         *,
         cache_bytes: int | None = None,
         engine: Engine = "auto",
+        approximation: Approximation | None = None,
     ) -> None:
         if engine not in get_args(Engine):
             raise QueryError(f"no engine is named {engine!r}", remedy=f"Choose one of: {', '.join(get_args(Engine))}")
         self.engine = engine
+        self.approximation = approximation or Approximation()
+        if engine == "taat" and (self.approximation.alpha < 1 or self.approximation.blocks):
+            raise QueryError("alpha and blocks are for block-max pruning", remedy="Choose the engine auto or blockmax")
         self.index_dir = Path(index_dir)
         self.reader = LuceneImpactIndexReader(index_dir)
         self.num_docs: int = self.reader.num_docs
@@ -183,6 +95,14 @@ class LuceneImpactSearcher:
         self._query_encoder = query_encoder
         with jvm.translated_exceptions(self.index_dir):
             self._java: Any = jvm.bridge("ImpactSearcher")(self.reader.java, -1 if cache_bytes is None else cache_bytes)
+            self._settings = self._java_settings(self.approximation)
+            self._exact_settings = self._java_settings(Approximation())
+
+    def _java_settings(self, approximation: Approximation) -> Any:
+        return jvm.bridge("ImpactSearcher$Settings")(
+            self.engine, -1.0 if self.min_idf is None else float(self.min_idf),
+            approximation.alpha, approximation.blocks, approximation.beta, approximation.candidates,
+        )  # fmt: skip
 
     @property
     def query_encoder(self) -> QueryEncoder:
@@ -210,7 +130,26 @@ class LuceneImpactSearcher:
             )
         return {term: int(impact) for term, impact in vector.items() if _checked(term, impact)}
 
-    def search(self, q: Text | Vector, k: int = 10, fields: Mapping[str, float] | None = None) -> Hits:
+    def make_filter(self, docids: Iterable[str], *, exclude: bool = False) -> DocumentFilter:
+        """Which documents may be hits, for the ``filter`` of searches; make it once for many of them.
+
+        Args:
+            docids: Their docids; those that the index lacks are passed over.
+            exclude: All documents but these.
+        """
+        with jvm.translated_exceptions(self.index_dir):
+            return DocumentFilter(
+                self, jvm.bridge("DocumentFilter")(self.reader.java, jvm.pack_strings(docids), not exclude)
+            )
+
+    def search(
+        self,
+        q: Text | Vector,
+        k: int = 10,
+        fields: Mapping[str, float] | None = None,
+        *,
+        filter: DocumentFilter | None = None,
+    ) -> Hits:
         """Searches for one query.
 
         Args:
@@ -218,6 +157,7 @@ class LuceneImpactSearcher:
                 turns of a conversation, whose weights are added.
             k: Hits wanted, at least 1; fewer come if fewer documents share a term with the query.
             fields: For Pyserini's signature; an impact index has one field, so only None or an empty mapping.
+            filter: Which documents may be hits; see :meth:`make_filter`.
 
         Returns:
             Hits by score descending, then docid ascending as bytes.
@@ -226,7 +166,7 @@ class LuceneImpactSearcher:
             QueryError: A malformed query.
         """
         _check_fields(fields)
-        return self._search_encoded([self.encode(q)], check_k(k), 1)[0]
+        return self._search_encoded([self.encode(q)], check_k(k), 1, self._settings, filter)[0]
 
     def batch_search(
         self,
@@ -235,6 +175,8 @@ class LuceneImpactSearcher:
         k: int = 10,
         threads: int = 1,
         fields: Mapping[str, float] | None = None,
+        *,
+        filter: DocumentFilter | None = None,
     ) -> dict[str, Hits]:
         """Searches for many queries with several threads.
 
@@ -244,6 +186,7 @@ class LuceneImpactSearcher:
             k: Hits wanted for each.
             threads: Threads that search.
             fields: As for :meth:`search`.
+            filter: Likewise.
 
         Returns:
             qid → hits, in the order of ``qids``.
@@ -254,12 +197,28 @@ class LuceneImpactSearcher:
         _check_fields(fields)
         check_batch(queries, qids, threads)
         k = check_k(k)
-        vectors = self.encode_batch(queries)
-        found: list[Hits] = []
-        step = max(threads, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
-        for start in range(0, len(vectors), step):  # in pieces, so that Ctrl-C is heard and memory is bounded
-            found += self._search_encoded(vectors[start : start + step], k, threads)
+        found = self._search_all(self.encode_batch(queries), k, threads, self._settings, filter)
         return dict(zip(qids, found, strict=True))
+
+    def recall(
+        self,
+        queries: Sequence[Text | Vector],
+        k: int = 10,
+        threads: int = 1,
+        *,
+        filter: DocumentFilter | None = None,
+    ) -> list[float]:
+        """What an approximation loses: of each query's exact k best hits, the share that this searcher finds.
+
+        A query without hits has recall 1.
+        """
+        vectors, k = self.encode_batch(queries), check_k(k)
+        exact = self._search_all(vectors, k, threads, self._exact_settings, filter)
+        found = self._search_all(vectors, k, threads, self._settings, filter)
+        return [
+            len({*best.docids} & {*hits.docids}) / len(best) if len(best) else 1.0
+            for best, hits in zip(exact, found, strict=True)
+        ]
 
     def encode_batch(self, queries: Sequence[Text | Vector]) -> list[dict[str, int]]:
         """The {term: impact} forms of several queries; see :meth:`encode`."""
@@ -270,11 +229,24 @@ class LuceneImpactSearcher:
         encoded = iter(encode_batch(texts))
         return [self.encode(next(encoded) if _is_text(q) else q) for q in queries]
 
-    def _search_encoded(self, vectors: Sequence[Mapping[str, int]], k: int, threads: int) -> list[Hits]:
-        min_idf = -1.0 if self.min_idf is None else float(self.min_idf)
+    def _search_all(
+        self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: DocumentFilter | None
+    ) -> list[Hits]:
+        found: list[Hits] = []
+        step = max(threads, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
+        for start in range(0, len(vectors), step):  # in pieces, so that Ctrl-C is heard and memory is bounded
+            found += self._search_encoded(vectors[start : start + step], k, threads, settings, filter)
+        return found
+
+    def _search_encoded(
+        self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: DocumentFilter | None
+    ) -> list[Hits]:
+        if filter is not None and filter.searcher is not self:
+            raise QueryError("this filter was made by another searcher", remedy="Make it with this one's make_filter")
+        java_filter = None if filter is None else filter.java
         with jvm.translated_exceptions(self.index_dir):
-            packed = jvm.to_bytes(self._java.search(_pack_queries(vectors), k, threads, min_idf, self.engine))
-        return _unpack_hits(packed, len(vectors), self.reader)
+            packed = jvm.to_bytes(self._java.search(_pack_queries(vectors), k, threads, settings, java_filter))
+        return unpack_hits(packed, len(vectors), self.reader)
 
     def explain(self, q: Text | Vector, docid: str) -> list[Contribution]:
         """What each shared term adds to a document's score, largest first; the products sum to the score exactly.
@@ -383,18 +355,3 @@ def _pack_queries(vectors: Sequence[Mapping[str, int]]) -> bytes:
             encoded = term.encode()
             parts.append(struct.pack("<ii", impact, len(encoded)) + encoded)
     return b"".join(parts)
-
-
-def _unpack_hits(packed: bytes, count: int, reader: LuceneImpactIndexReader) -> list[Hits]:
-    found = []
-    at = 0
-    for _ in range(count):
-        (size,) = struct.unpack_from("<i", packed, at)
-        scores = np.frombuffer(packed, dtype="<i8", count=size, offset=at + 4)
-        lucene_docids = np.frombuffer(packed, dtype="<i4", count=size, offset=at + 4 + 8 * size)
-        at += 4 + 12 * size
-        (length,) = struct.unpack_from("<i", packed, at)
-        docids = packed[at + 4 : at + 4 + length].decode().split("\0") if size else []
-        at += 4 + length
-        found.append(Hits(docids, scores, lucene_docids, reader))
-    return found

@@ -13,6 +13,7 @@ from typing import get_args
 import pytest
 
 from splade_lucene import (
+    Approximation,
     LuceneImpactIndexer,
     LuceneImpactSearcher,
     PseudoDocument,
@@ -48,6 +49,16 @@ def random_query(source: random.Random) -> dict[str, int]:
     largest = source.choice([1, 2, 300, 2**20])
     terms = source.sample([f"t{i}" for i in range(220)], source.choice([1, 2, 8, 30, 200]))
     return {term: source.randint(1, largest) for term in [*terms, *source.choice([[], ["t0"], ["t0", "t1", "t2"]])]}
+
+
+def random_filter(documents: list[PseudoDocument], source: random.Random) -> tuple[set[str], bool]:
+    """Docids, some of them of no document, and whether they are those that may be hits; mostly no filter."""
+    if source.random() < 0.6:
+        return set(), False
+    docids = [document.docid for document in documents]
+    few = source.sample(docids, source.randint(0, min(5, len(docids))))
+    many = [docid for docid in docids if source.random() < 0.5]
+    return {*source.choice([few, many]), "no such document"}, source.random() < 0.5
 
 
 def build(documents: list[PseudoDocument], folder: Path, source: random.Random) -> list[PseudoDocument]:
@@ -87,9 +98,12 @@ def test_random_cases_equal_the_oracle(tmp_path):
             for _ in range(CASES_OF_AN_INDEX // len(WAYS)):
                 query = random_query(source)
                 k = source.choice([1, 2, 3, 10, 100, 1000, len(documents) + 1])
-                expected = exhaustive_search(documents, query, k)
+                docids, keep = random_filter(documents, source)
+                allowed = [each for each in documents if (each.docid in docids) == keep]
+                expected = exhaustive_search(allowed, query, k)
                 for searcher, way in zip(searchers, WAYS, strict=True):
-                    hits = searcher.search(query, k)
+                    chosen = searcher.make_filter(docids, exclude=not keep) if docids or keep else None
+                    hits = searcher.search(query, k, filter=chosen)
                     found = list(zip(hits.docids, hits.scores.tolist(), strict=True))
                     assert found == expected, (SEED + number, way, query, k)
                     done += 1
@@ -129,6 +143,114 @@ def test_more_documents_than_a_window(wide, order, way):
                 assert list(zip(hits.docids, hits.scores.tolist(), strict=True)) == exhaustive_search(
                     documents, query, k
                 )
+
+
+def rankings(searcher: LuceneImpactSearcher, queries: list[dict[str, int]], k: int) -> list[list[tuple[str, int]]]:
+    found = searcher.batch_search(queries, [str(i) for i in range(len(queries))], k)
+    return [list(zip(hits.docids, hits.scores.tolist(), strict=True)) for hits in found.values()]
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory) -> tuple[list[PseudoDocument], Path, list[dict[str, int]]]:
+    """Documents of 200 topics in 60 blocks and more, and queries that name one or two of them."""
+    folder = tmp_path_factory.mktemp("clustered")
+    source = random.Random(SEED)
+    documents = []
+    for number in range(6000):
+        topics = source.sample(range(200), 2)
+        vector = {
+            f"t{topic}w{word}": source.randint(1, 400) for topic in topics for word in source.sample(range(12), 6)
+        }
+        documents.append(
+            PseudoDocument(f"d{number}", "", {**vector, f"common{source.randint(0, 9)}": source.randint(1, 90)})
+        )
+    write_pseudo_documents(folder / "docs.jsonl", documents)
+    index_pseudo_documents(folder / "docs.jsonl", folder / "index", store="none")
+    queries = []
+    for _ in range(40):
+        words = [f"t{source.randint(0, 199)}w{source.randint(0, 11)}" for _ in range(8)]
+        queries.append({word: source.randint(20, 200) for word in [*words, "common1", "common2"]})
+    return documents, folder / "index", queries
+
+
+def test_an_approximation_of_nothing_is_exact(clustered):
+    documents, index, queries = clustered
+    with LuceneImpactSearcher(index, approximation=Approximation(), engine="blockmax") as searcher:
+        assert rankings(searcher, queries, 10) == [exhaustive_search(documents, query, 10) for query in queries]
+        assert searcher.recall(queries, 10) == [1.0] * len(queries)
+
+
+@pytest.mark.parametrize(
+    "approximation",
+    [Approximation(alpha=0.5), Approximation(blocks=5), Approximation(beta=0.4, candidates=100)],
+)
+def test_an_approximation_misses_hits_and_says_how_many(clustered, approximation):
+    documents, index, queries = clustered
+    with LuceneImpactSearcher(index, approximation=approximation) as searcher:
+        found = rankings(searcher, queries, 10)
+        recall = searcher.recall(queries, 10)
+    exact = [exhaustive_search(documents, query, 10) for query in queries]
+    shares = [
+        len({d for d, _ in some} & {d for d, _ in best}) / len(best) for some, best in zip(found, exact, strict=True)
+    ]
+    assert recall == pytest.approx(shares)
+    assert 0.3 < sum(shares) / len(shares) < 1  # so the knob does something, and not everything
+    for query, ranking in zip(queries, found, strict=True):  # what is found has its exact score, and stands in order
+        scores = dict(exhaustive_search(documents, query, len(documents)))
+        assert ranking == sorted(ranking, key=lambda hit: (-hit[1], hit[0]))
+        assert all(scores[docid] == score for docid, score in ranking)
+
+
+def test_a_query_that_is_cut_is_the_query_of_its_heaviest_terms(clustered):
+    documents, index, queries = clustered
+    with LuceneImpactSearcher(index, approximation=Approximation(beta=0.5)) as searcher:
+        found = rankings(searcher, queries, 10)
+    cut = [dict(sorted(query.items(), key=lambda each: -each[1])[: (len(query) + 1) // 2]) for query in queries]
+    assert found == [exhaustive_search(documents, query, 10) for query in cut]
+
+
+def test_a_budget_of_blocks_bounds_the_blocks_scored(clustered):
+    _, index, queries = clustered
+    with LuceneImpactSearcher(index, approximation=Approximation(blocks=5)) as searcher:
+        scored = [searcher.search(query, 10).profile.blocks_scored for query in queries]
+    with LuceneImpactSearcher(index, engine="blockmax") as searcher:
+        exact = [searcher.search(query, 10).profile.blocks_scored for query in queries]
+    assert sum(scored) < sum(exact) / 3
+
+
+@pytest.mark.parametrize("wrong", [{"alpha": 0}, {"alpha": 1.1}, {"beta": -1}, {"blocks": -1}, {"candidates": 5}])
+def test_an_approximation_out_of_range_is_refused(wrong):
+    with pytest.raises(QueryError):
+        Approximation(**wrong)
+
+
+def test_the_profile_says_what_was_done(clustered):
+    documents, index, queries = clustered
+    query = queries[0]
+    postings = sum(term in document.vector for document in documents for term in query)
+    excess = sum(document.vector.get(term, 0) > 255 for document in documents for term in query)
+    with LuceneImpactSearcher(index, engine="taat") as searcher:
+        profile = searcher.search(query).profile
+    assert (profile.engine, profile.taat, profile.blocks, profile.blocks_scored) == ("taat", 1, 0, 0)
+    assert profile.postings == profile.postings_scored == postings + excess  # an impact above 255 is in two lists
+    assert 0 < profile.lookup + profile.scoring <= profile.total
+    with LuceneImpactSearcher(index, engine="blockmax") as searcher:
+        profile = searcher.search(query).profile
+    assert (profile.engine, profile.blocks) == ("blockmax", (len(documents) - 1) // 64 + 1)
+    assert 0 < profile.blocks_scored <= profile.blocks
+    assert 0 < profile.postings_scored <= profile.postings
+    with LuceneImpactSearcher(index, cache_bytes=0) as searcher:
+        assert searcher.search(query).profile.engine == "streamed"
+
+
+def test_a_filter_belongs_to_its_searcher(clustered):
+    _, index, queries = clustered
+    with LuceneImpactSearcher(index) as one, LuceneImpactSearcher(index) as other:
+        chosen = one.make_filter(["d1", "d2", "nowhere"])
+        assert len(chosen) == 2
+        assert len(one.make_filter(["d1"], exclude=True)) == one.num_docs - 1
+        with pytest.raises(QueryError, match="made by another searcher"):
+            other.search(queries[0], filter=chosen)
 
 
 def test_an_unknown_engine_is_named(tmp_path):

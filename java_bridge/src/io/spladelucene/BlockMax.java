@@ -4,132 +4,214 @@ import java.util.Arrays;
 
 /**
  * Block-max pruning (arXiv 2405.01117): the largest impacts of a block of documents bound the scores in it. The blocks with
- * the largest bounds are scored first, which finds nearly the k-th best score; then those of the others whose bounds reach
- * it, each term's postings in turn. Exact: a block whose bound equals that score is scored too, for its documents may come
- * first by docid.
+ * the largest bounds are scored first, which finds nearly the k-th best score; then, in runs of neighbours, those of the others
+ * whose bounds reach it. Exact, unless it is told to approximate: a block whose bound equals that score is scored too, for its
+ * documents may come first by docid.
  */
 final class BlockMax {
-  private static final int SHIFT = DecodedPostings.Blocks.SHIFT;
-  private static final int BLOCK = 1 << SHIFT;
-  private static final int WINDOW_BLOCKS = 1 << DecodedPostings.WINDOW - SHIFT;
+  private static final int BLOCK = 1 << BlockMaxima.SHIFT;
   private static final int PROBES = 32; // blocks that are scored first, and those with nearly their bounds
+  private static final int HITS_OF_PROBE = 8; // so many more hits wanted, one probe more
+  private static final int PIECE = 256; // blocks whose sums stay in the processor's cache
   private static final int BUCKETS = 1 << 10;
-  private static final double SHARE = 0.5; // of the blocks: with more left to score, it gives up
 
-  private int[] bounds = new int[0];
+  private int[] bounds = new int[0]; // by block; 0: no hit in it, or scored already
   private int[] chosen = new int[0];
   private final int[] bucketSizes = new int[BUCKETS];
-  private final int[] sums = new int[1 << DecodedPostings.WINDOW];
+  private final int[] firsts = new int[PIECE]; // the first block of each run, and the last
+  private final int[] lasts = new int[PIECE];
+  private final int[] from = new int[PIECE]; // where a list's postings of each run start, and end
+  private final int[] to = new int[PIECE];
+  private final int[] sums = new int[PIECE * BLOCK];
+  private final byte[][] waiting = new byte[4][];
+  private final int[] waitingImpacts = new int[4];
+  private int touched; // keeps reads that only fetch from being optimized away
 
   /**
    * Searches a leaf.
    *
-   * @param floor a score that enough documents are known to reach; what is below it is not offered
    * @param mayGiveUp stop if {@link TermAtATime} is likely to be faster
    * @return whether the leaf is searched; else some of its hits are offered already
    */
-  boolean search(QueryLists lists, long floor, TopHits top, boolean mayGiveUp) {
-    int blocks = (lists.maxDoc - 1 >> SHIFT) + 1;
+  boolean search(QueryLists lists, TopHits top, Approximation approximation, boolean mayGiveUp, Profile profile) {
+    int blocks = BlockMaxima.count(lists.maxDoc);
     if (bounds.length < blocks) {
       bounds = new int[blocks];
       chosen = new int[blocks];
     }
-    for (int i = 0; i < lists.size; i++) {
-      add(lists.postings[i].blocks(), lists.queryImpacts[i], bounds);
+    profile.blocks += blocks;
+    addBounds(lists, blocks);
+    int count = 0;
+    long threshold = approximation.bound(top.threshold());
+    for (int block = 0; block < blocks; block++) {
+      if (bounds[block] >= threshold && (lists.accepted == null || lists.accepted[block] != 0)) {
+        chosen[count++] = block;
+      }
     }
-    int probed = choose(blocks, Math.max(leastOfLargest(blocks, PROBES), Math.max(floor, top.threshold())));
-    score(lists, probed, floor, top);
-    for (int i = 0; i < probed; i++) {
-      bounds[chosen[i]] = 0;
+    profile.bounded();
+    int budget = approximation.blocks() == 0 ? Integer.MAX_VALUE : approximation.blocks();
+    int probes = Math.min(budget, PROBES + top.depth() / HITS_OF_PROBE);
+    if (count > 2L * probes || count > budget) {
+      count = score(lists, count, leastOfLargest(count, probes), top, approximation, profile);
     }
-    int left = choose(blocks, Math.max(floor, top.threshold()));
-    boolean isWorthwhile = !mayGiveUp || left <= SHARE * blocks;
-    if (isWorthwhile) {
-      score(lists, left, floor, top);
+    profile.probed();
+    boolean isWorthwhile = !mayGiveUp || CostModel.blockMax(count, lists) <= CostModel.termAtATime(lists);
+    if (isWorthwhile && budget > probes) {
+      int cut = count > budget - probes ? leastOfLargest(count, budget - probes) : 0;
+      score(lists, count, cut, top, approximation, profile);
     }
     Arrays.fill(bounds, 0, blocks, 0);
     return isWorthwhile;
   }
 
-  private static void add(DecodedPostings.Blocks blocks, int queryImpact, int[] bounds) {
-    int[] ids = blocks.ids;
-    char[] maxima = blocks.maxima;
-    for (int i = 0; i < ids.length; i++) {
-      bounds[ids[i]] += queryImpact * maxima[i];
+  private void addBounds(QueryLists lists, int blocks) {
+    int count = 0;
+    for (int i = 0; i < lists.size; i++) {
+      BlockMaxima list = lists.postings[i].blocks();
+      if (list.isDense()) {
+        waiting[count] = list.maxima;
+        waitingImpacts[count++] = lists.queryImpacts[i];
+        if (count == waiting.length) {
+          add(waiting[0], waiting[1], waiting[2], waiting[3], waitingImpacts, bounds, blocks);
+          count = 0;
+        }
+      } else {
+        list.addTo(bounds, lists.queryImpacts[i]);
+      }
+    }
+    for (int i = 0; i < count; i++) {
+      add(waiting[i], waitingImpacts[i], bounds, blocks);
     }
   }
 
-  /** A bound that at least {@code count} blocks reach, and not many more; 0 if there are fewer blocks. */
-  private int leastOfLargest(int blocks, int count) {
+  private static void add(byte[] maxima, int queryImpact, int[] bounds, int blocks) {
+    for (int i = 0; i < blocks; i++) {
+      bounds[i] += queryImpact * (maxima[i] & 0xFF);
+    }
+  }
+
+  /** Four lists at once: the bounds are read and written once for them. */
+  private static void add(byte[] a, byte[] b, byte[] c, byte[] d, int[] queryImpacts, int[] bounds, int blocks) {
+    int p = queryImpacts[0];
+    int q = queryImpacts[1];
+    int r = queryImpacts[2];
+    int s = queryImpacts[3];
+    for (int i = 0; i < blocks; i++) {
+      bounds[i] += p * (a[i] & 0xFF) + q * (b[i] & 0xFF) + r * (c[i] & 0xFF) + s * (d[i] & 0xFF);
+    }
+  }
+
+  /** A bound that at least {@code wanted} of the chosen blocks reach, and not many more; 0 if there are fewer blocks. */
+  private int leastOfLargest(int count, int wanted) {
     int largest = 0;
-    for (int block = 0; block < blocks; block++) {
-      largest = Math.max(largest, bounds[block]);
+    for (int i = 0; i < count; i++) {
+      largest = Math.max(largest, bounds[chosen[i]]);
     }
     int shift = Math.max(0, 22 - Integer.numberOfLeadingZeros(largest)); // the ten leading bits are a bucket
     Arrays.fill(bucketSizes, 0);
-    for (int block = 0; block < blocks; block++) {
-      bucketSizes[bounds[block] >>> shift]++;
+    for (int i = 0; i < count; i++) {
+      bucketSizes[bounds[chosen[i]] >>> shift]++;
     }
     int bucket = BUCKETS;
-    for (int reached = 0; reached < count && bucket > 0; ) {
+    for (int reached = 0; reached < wanted && bucket > 0; ) {
       reached += bucketSizes[--bucket];
     }
     return bucket << shift;
   }
 
-  /** Puts the blocks whose bounds reach a score into {@link #chosen}, ascending; returns their number. */
-  private int choose(int blocks, long score) {
-    int count = 0;
-    for (int block = 0; block < blocks; block++) {
-      if (bounds[block] >= score) {
-        chosen[count++] = block;
+  /** Scores the chosen blocks whose bounds reach a cut; keeps of the others those that may hold a hit, and counts them. */
+  private int score(QueryLists lists, int count, int cut, TopHits top, Approximation approximation,
+      Profile profile) {
+    long threshold = approximation.bound(top.threshold());
+    int kept = 0;
+    int runs = 0;
+    int size = 0; // blocks of the runs
+    for (int i = 0; i < count; i++) {
+      int block = chosen[i];
+      if (bounds[block] >= Math.max(cut, threshold)) {
+        if (runs > 0 && continues(lasts[runs - 1], block)) {
+          size += block - lasts[runs - 1];
+          bounds[block - 1] = 0;
+        } else {
+          firsts[runs++] = block;
+          size++;
+        }
+        lasts[runs - 1] = block;
+        bounds[block] = 0;
+        if (size >= PIECE - 1) {
+          score(lists, runs, top, profile);
+          threshold = approximation.bound(top.threshold());
+          profile.blocksScored += size;
+          runs = 0;
+          size = 0;
+        }
+      } else if (bounds[block] >= threshold) {
+        chosen[kept++] = block;
       }
     }
-    return count;
-  }
-
-  /** Scores the documents of the first blocks of {@link #chosen}. */
-  private void score(QueryLists lists, int count, long floor, TopHits top) {
-    for (int from = 0, to; from < count; from = to) {
-      int window = chosen[from] / WINDOW_BLOCKS;
-      to = from;
-      while (to < count && chosen[to] / WINDOW_BLOCKS == window) {
-        to++;
+    score(lists, runs, top, profile);
+    profile.blocksScored += size;
+    threshold = approximation.bound(top.threshold());
+    int left = 0;
+    for (int i = 0; i < kept; i++) {
+      if (bounds[chosen[i]] >= threshold) { // else it was the gap in a run, or holds no hit
+        chosen[left++] = chosen[i];
       }
-      for (int i = 0; i < lists.size; i++) {
-        add(lists.postings[i], lists.queryImpacts[i], from, to);
-      }
-      collect(lists, from, to, floor, top);
     }
+    return left;
   }
 
-  private void add(DecodedPostings list, int queryImpact, int from, int to) {
-    DecodedPostings.Blocks blocks = list.blocks();
-    char[] docs = list.docs;
-    char[] impacts = list.impacts;
+  /** Whether a run that ends in a block goes on with another: a gap of one that is not scored yet costs less than a new run. */
+  private boolean continues(int last, int block) {
+    boolean isNear = block - last == 1 || block - last == 2 && bounds[block - 1] > 0;
+    return isNear && last >> BlockMaxima.IN_WINDOW == block >> BlockMaxima.IN_WINDOW;
+  }
+
+  private void score(QueryLists lists, int runs, TopHits top, Profile profile) {
+    for (int i = 0; i < lists.size; i++) {
+      DecodedPostings list = lists.postings[i];
+      list.blocks().find(firsts, lasts, runs, from, to);
+      fetch(list, runs);
+      int start = 0; // of the sums of the run
+      for (int run = 0; run < runs; run++) {
+        int shift = start - (firsts[run] << BlockMaxima.SHIFT) % (1 << DecodedPostings.WINDOW);
+        add(list.docs, list.impacts, lists.queryImpacts[i], from[run], to[run], shift, sums);
+        profile.postingsScored += to[run] - from[run];
+        start += lasts[run] - firsts[run] + 1 << BlockMaxima.SHIFT;
+      }
+    }
+    collect(lists, runs, top);
+  }
+
+  /** Reads where each run's postings start, so that the memory is asked for all of them before the first is waited for. */
+  private void fetch(DecodedPostings list, int runs) {
+    int read = 0;
+    for (int run = 0; run < runs; run++) {
+      int at = Math.min(from[run], list.docs.length - 1);
+      read += list.docs[at] + list.impacts[at];
+    }
+    touched = read;
+  }
+
+  private static void add(char[] docs, byte[] impacts, int queryImpact, int from, int to, int shift, int[] sums) {
     for (int i = from; i < to; i++) {
-      int place = blocks.find(chosen[i]);
-      if (place >= 0) {
-        int end = blocks.starts[place + 1];
-        for (int j = blocks.starts[place]; j < end; j++) {
-          sums[docs[j]] += queryImpact * impacts[j];
+      sums[docs[i] + shift] += queryImpact * (impacts[i] & 0xFF);
+    }
+  }
+
+  private void collect(QueryLists lists, int runs, TopHits top) {
+    long threshold = top.threshold();
+    int at = 0;
+    for (int run = 0; run < runs; run++) {
+      int end = lasts[run] + 1 << BlockMaxima.SHIFT;
+      for (int doc = firsts[run] << BlockMaxima.SHIFT; doc < end; doc++, at++) {
+        if (sums[at] >= threshold && lists.accepts(doc)) {
+          top.offer(sums[at], lists.docBase + doc);
+          threshold = top.threshold();
         }
       }
     }
-  }
-
-  private void collect(QueryLists lists, int from, int to, long floor, TopHits top) {
-    long threshold = Math.max(floor, top.threshold());
-    for (int i = from; i < to; i++) {
-      int first = chosen[i] % WINDOW_BLOCKS << SHIFT;
-      int base = (chosen[i] << SHIFT) - first;
-      for (int j = first; j < first + BLOCK; j++) {
-        if (sums[j] >= threshold && (lists.live == null || lists.live.get(base + j))) {
-          top.offer(sums[j], lists.docBase + base + j);
-          threshold = Math.max(floor, top.threshold());
-        }
-      }
-      Arrays.fill(sums, first, first + BLOCK, 0);
-    }
+    Arrays.fill(sums, 0, at, 0);
+    top.tighten();
   }
 }

@@ -187,7 +187,7 @@ public final class ImpactIndexReader implements Closeable {
     return out.toByteArray();
   }
 
-  private LeafReaderContext leafOf(int luceneDocid) {
+  LeafReaderContext leafOf(int luceneDocid) {
     for (LeafReaderContext leaf : reader.leaves()) {
       if (luceneDocid >= leaf.docBase && luceneDocid < leaf.docBase + leaf.reader().maxDoc()) {
         return leaf;

@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.Callable;
@@ -21,19 +23,16 @@ import org.apache.lucene.index.TermsEnum;
 import org.apache.lucene.util.BytesRef;
 
 /**
- * Exact impact search: the score of a document is the sum of query impact times document impact, as an integer; hits
- * are ordered by score descending, then docid ascending as bytes, at the k-th place too.
+ * Impact search: the score of a document is the sum of query impact times document impact, as an integer; hits are ordered by
+ * score descending, then docid ascending as bytes, at the k-th place too.
  *
  * <p>{@link BlockMax} skips most blocks of documents where few hits are wanted; {@link TermAtATime} takes over where that
  * does not pay. The hits are the same.
  */
 public final class ImpactSearcher implements Closeable {
-  // Below, adding up all postings is as fast; measured with real SPLADE-v3 queries on 50,000 to 1,000,000 documents.
-  private static final int BLOCKMAX_DEPTH = 20;
-  private static final int BLOCKMAX_POSTINGS = 400_000;
-
   private final ImpactIndexReader index;
   private final DocidTable docids;
+  private final DocumentFilter live;
   private final PostingsCache cache;
   private final ArrayBlockingQueue<Engines> spare = new ArrayBlockingQueue<>(256);
   private ExecutorService pool;
@@ -46,19 +45,33 @@ public final class ImpactSearcher implements Closeable {
     this.index = index;
     cache = new PostingsCache(cacheBytes < 0 ? Runtime.getRuntime().maxMemory() / 4 : cacheBytes);
     docids = index.docids();
+    live = new DocumentFilter(index);
+  }
+
+  /** An engine, or {@code AUTO}: the one that is likely to be the fastest. */
+  public enum Engine {
+    AUTO,
+    BLOCKMAX,
+    TAAT
+  }
+
+  /** How to search, whatever the query: which engine, Pyserini's limit of idf (negative: none), and what may be left out. */
+  public record Settings(Engine engine, double minIdf, Approximation approximation) {
+    /** See {@link Approximation}. */
+    public Settings(String engine, double minIdf, double alpha, int blocks, double beta, int candidates) {
+      this(Engine.valueOf(engine.toUpperCase()), minIdf, new Approximation(alpha, blocks, beta, candidates));
+    }
   }
 
   /**
    * Searches a batch of queries.
    *
    * @param batch int count; per query: int terms; per term: int impact (at least 1), term
-   * @param minIdf a term is dropped unless ln(documents / its documents) is above this; negative keeps all
-   * @param engineName {@code auto}, {@code blockmax} or {@code taat}
+   * @param filter which documents may be hits; {@code null}: all
    * @return per query: int hits; long[hits] scores; int[hits] lucene_docids; int length, and that many bytes: the
-   *     docids, a NUL between each two
+   *     docids, a NUL between each two; what {@link Profile} writes
    */
-  public byte[] search(byte[] batch, int k, int threads, double minIdf, String engineName) throws Exception {
-    Engine engine = Engine.valueOf(engineName.toUpperCase());
+  public byte[] search(byte[] batch, int k, int threads, Settings settings, DocumentFilter filter) throws Exception {
     Packed in = new Packed(batch);
     List<Query> queries = new ArrayList<>();
     for (int left = in.readInt(); left > 0; left--) {
@@ -69,14 +82,17 @@ public final class ImpactSearcher implements Closeable {
       }
       queries.add(query);
     }
-    int depth = Math.min(k, index.maxDoc());
+    Search search = new Search(Math.min(k, index.maxDoc()), settings, filter == null ? live : filter);
     byte[][] hits = new byte[queries.size()][];
     if (threads == 1 || queries.size() == 1) {
       for (int i = 0; i < hits.length; i++) {
-        hits[i] = search(queries.get(i), depth, minIdf, engine);
+        hits[i] = search.run(queries.get(i));
       }
     } else {
-      searchConcurrently(queries, depth, threads, minIdf, engine, hits);
+      searchConcurrently(queries, threads, search, hits);
+    }
+    if (hits.length == 1) {
+      return hits[0];
     }
     int length = 0;
     for (byte[] each : hits) {
@@ -91,12 +107,12 @@ public final class ImpactSearcher implements Closeable {
     return all;
   }
 
-  private void searchConcurrently(List<Query> queries, int depth, int threads, double minIdf, Engine engine, byte[][] hits)
+  private void searchConcurrently(List<Query> queries, int threads, Search search, byte[][] hits)
       throws Exception {
     AtomicInteger next = new AtomicInteger();
     Callable<Void> worker = () -> {
       for (int i = next.getAndIncrement(); i < hits.length; i = next.getAndIncrement()) {
-        hits[i] = search(queries.get(i), depth, minIdf, engine);
+        hits[i] = search.run(queries.get(i));
       }
       return null;
     };
@@ -129,12 +145,6 @@ public final class ImpactSearcher implements Closeable {
     return pool;
   }
 
-  private enum Engine {
-    AUTO,
-    BLOCKMAX,
-    TAAT
-  }
-
   private record Engines(TermAtATime termAtATime, BlockMax blockMax, StreamedSearch streamed) {}
 
   private static final class Query {
@@ -145,101 +155,180 @@ public final class ImpactSearcher implements Closeable {
       terms = new BytesRef[size];
       impacts = new int[size];
     }
+
+    /** The terms with the largest impacts, the first of equal ones. */
+    Query heaviest(int count) {
+      if (count == terms.length) {
+        return this;
+      }
+      Integer[] order = new Integer[terms.length];
+      Arrays.setAll(order, i -> i);
+      Arrays.sort(order, Comparator.comparingInt(i -> -impacts[i]));
+      Query kept = new Query(count);
+      for (int i = 0; i < count; i++) {
+        kept.terms[i] = terms[order[i]];
+        kept.impacts[i] = impacts[order[i]];
+      }
+      return kept;
+    }
   }
 
-  private byte[] search(Query query, int depth, double minIdf, Engine engine) throws IOException {
-    if (depth == 0) {
-      return pack(new TopHits(0, docids));
-    }
-    boolean[] dropped = minIdf < 0 ? null : commonTerms(query, minIdf);
-    TopHits top = new TopHits(depth, docids);
-    Engines engines = spare.poll();
-    if (engines == null) {
-      engines = new Engines(new TermAtATime(), new BlockMax(), new StreamedSearch());
-    }
-    for (LeafReaderContext leaf : index.reader.leaves()) {
-      searchLeaf(leaf, query, dropped, engine, depth, engines, top);
-    }
-    spare.offer(engines); // with all sums zero again
-    return pack(top);
-  }
+  /** What all queries of a batch share. */
+  private final class Search {
+    private final int depth;
+    private final Settings settings;
+    private final DocumentFilter filter;
 
-  /** Pyserini's rule: a term stays only if its idf is above the limit. */
-  private boolean[] commonTerms(Query query, double minIdf) throws IOException {
-    boolean[] dropped = new boolean[query.terms.length];
-    for (int i = 0; i < dropped.length; i++) {
-      int docFreq = index.reader.docFreq(new Term(Fields.CONTENTS, query.terms[i]));
-      dropped[i] = docFreq > 0 && !(Math.log((double) index.numDocs() / docFreq) > minIdf);
+    Search(int depth, Settings settings, DocumentFilter filter) {
+      this.depth = depth;
+      this.settings = settings;
+      this.filter = filter;
     }
-    return dropped;
-  }
 
-  private void searchLeaf(LeafReaderContext leaf, Query query, boolean[] dropped, Engine engine, int depth,
-      Engines engines, TopHits top) throws IOException {
-    Terms terms = leaf.reader().terms(Fields.CONTENTS);
-    if (terms == null) {
-      return;
-    }
-    QueryLists lists = new QueryLists(query.terms.length, leaf.docBase, leaf.reader().maxDoc(), leaf.reader().getLiveDocs());
-    TermsEnum lookup = terms.iterator();
-    boolean isDecoded = true;
-    for (int i = 0; i < query.terms.length && isDecoded; i++) {
-      if (dropped == null || !dropped[i]) {
-        DecodedPostings decoded = cache.get(leaf.ord, query.terms[i]);
-        if (decoded == null && lookup.seekExact(query.terms[i])) {
-          decoded = cache.load(leaf.ord, query.terms[i], lookup, lists.maxDoc);
-          isDecoded = decoded != null;
+    byte[] run(Query query) throws IOException {
+      Profile profile = new Profile();
+      Query kept = query.heaviest(settings.approximation.terms(query.terms.length));
+      boolean isCut = kept != query && settings.approximation.candidates() > 0;
+      int wanted = isCut ? Math.min(index.maxDoc(), Math.max(depth, settings.approximation.candidates())) : depth;
+      TopHits top = new TopHits(wanted, docids);
+      if (depth > 0) {
+        Engines engines = spare.poll();
+        if (engines == null) {
+          engines = new Engines(new TermAtATime(), new BlockMax(), new StreamedSearch());
         }
-        if (decoded != null) {
-          lists.add(decoded, query.impacts[i]);
+        for (LeafReaderContext leaf : index.reader.leaves()) {
+          searchLeaf(leaf, kept, engines, top, profile);
+        }
+        spare.offer(engines); // with all sums zero again
+        if (isCut) {
+          top = scoreAgain(top, query);
         }
       }
+      return pack(top, profile);
     }
-    if (!isDecoded || !lists.fitsInt()) {
-      engines.streamed.search(open(query, dropped, lookup), leaf.docBase, lists.live, top);
-      return;
-    }
-    long floor = lists.floor(depth);
-    boolean mayPay = depth <= BLOCKMAX_DEPTH && lists.total() >= BLOCKMAX_POSTINGS;
-    if (engine == Engine.BLOCKMAX || engine == Engine.AUTO && mayPay) {
-      if (engines.blockMax.search(lists, floor, top, engine == Engine.AUTO)) {
+
+    private void searchLeaf(LeafReaderContext leaf, Query query, Engines engines, TopHits top, Profile profile)
+        throws IOException {
+      Terms terms = leaf.reader().terms(Fields.CONTENTS);
+      if (terms == null) {
         return;
       }
-      floor = Math.max(floor, top.threshold());
-      top.forgetFrom(leaf.docBase); // they are found again
-    }
-    engines.termAtATime.search(lists, floor, top);
-  }
-
-  private static List<StreamedSearch.Stream> open(Query query, boolean[] dropped, TermsEnum lookup) throws IOException {
-    List<StreamedSearch.Stream> streams = new ArrayList<>();
-    for (int i = 0; i < query.terms.length; i++) {
-      if ((dropped == null || !dropped[i]) && lookup.seekExact(query.terms[i])) {
-        PostingsEnum postings = lookup.postings(null, PostingsEnum.FREQS);
-        postings.nextDoc();
-        streams.add(new StreamedSearch.Stream(postings, query.impacts[i]));
+      QueryLists lists = filter.lists(leaf, query.terms.length);
+      boolean isDecoded = collect(leaf, terms, query, lists);
+      profile.lookedUp();
+      profile.postings += lists.total();
+      if (!isDecoded || !lists.fitsInt()) {
+        profile.leavesStreamed++;
+        engines.streamed.search(open(terms, query), lists, top);
+        return;
       }
+      top.raise(lists.floor(top.depth()));
+      boolean isExact = settings.approximation.isExact();
+      boolean isAuto = settings.engine == Engine.AUTO && isExact;
+      if (settings.engine == Engine.BLOCKMAX || settings.engine == Engine.AUTO && (!isExact || CostModel.mayPrune(top.depth(), lists))) {
+        if (engines.blockMax.search(lists, top, settings.approximation, isAuto, profile)) {
+          profile.leavesByBlockMax++;
+          profile.scored();
+          return;
+        }
+        top.forgetFrom(leaf.docBase); // they are found again
+      }
+      engines.termAtATime.search(lists, top);
+      profile.leavesByTerm++;
+      profile.postingsScored += lists.total();
+      profile.scored();
     }
-    return streams;
+
+    /** Finds the lists of a query's terms; false if one of them is not to be had decoded. */
+    private boolean collect(LeafReaderContext leaf, Terms terms, Query query, QueryLists lists) throws IOException {
+      TermsEnum lookup = null;
+      for (int i = 0; i < query.terms.length; i++) {
+        ImpactPlanes planes = cache.get(leaf.ord, query.terms[i]);
+        if (planes == null) {
+          lookup = lookup == null ? terms.iterator() : lookup;
+          if (!lookup.seekExact(query.terms[i])) {
+            continue;
+          }
+          planes = cache.load(leaf.ord, query.terms[i], lookup, lists.maxDoc);
+          if (planes == null) {
+            return false;
+          }
+        }
+        if (!isCommon(query.terms[i])) {
+          lists.add(planes, query.impacts[i]);
+        }
+      }
+      return true;
+    }
+
+    private List<StreamedSearch.Stream> open(Terms terms, Query query) throws IOException {
+      List<StreamedSearch.Stream> streams = new ArrayList<>();
+      TermsEnum lookup = terms.iterator();
+      for (int i = 0; i < query.terms.length; i++) {
+        if (lookup.seekExact(query.terms[i]) && !isCommon(query.terms[i])) {
+          PostingsEnum postings = lookup.postings(null, PostingsEnum.FREQS);
+          postings.nextDoc();
+          streams.add(new StreamedSearch.Stream(postings, query.impacts[i]));
+        }
+      }
+      return streams;
+    }
+
+    /** Pyserini's rule: a term stays only if its idf is above the limit. */
+    private boolean isCommon(BytesRef term) throws IOException {
+      if (settings.minIdf < 0) {
+        return false;
+      }
+      int docFreq = index.reader.docFreq(new Term(Fields.CONTENTS, term));
+      return !(Math.log((double) index.numDocs() / docFreq) > settings.minIdf);
+    }
+
+    /** Scores the hits of a cut query with all of its terms. */
+    private TopHits scoreAgain(TopHits candidates, Query query) throws IOException {
+      candidates.finish();
+      int[] docs = new int[candidates.size()];
+      Arrays.setAll(docs, candidates::doc);
+      long[] scores = new long[docs.length];
+      Arrays.sort(docs);
+      int from = 0;
+      for (LeafReaderContext leaf : index.reader.leaves()) {
+        int to = from;
+        while (to < docs.length && docs[to] < leaf.docBase + leaf.reader().maxDoc()) {
+          to++;
+        }
+        if (from < to) {
+          for (StreamedSearch.Stream stream : open(leaf.reader().terms(Fields.CONTENTS), query)) {
+            for (int i = from; i < to; i++) {
+              scores[i] += stream.impactOf(docs[i] - leaf.docBase);
+            }
+          }
+        }
+        from = to;
+      }
+      TopHits top = new TopHits(depth, docids);
+      for (int i = 0; i < docs.length; i++) {
+        if (scores[i] >= top.threshold()) {
+          top.offer(scores[i], docs[i]);
+        }
+      }
+      return top;
+    }
   }
 
-  private byte[] pack(TopHits top) {
+  private byte[] pack(TopHits top, Profile profile) {
+    top.finish();
     int count = top.size();
-    long[] scores = new long[count];
-    int[] docs = new int[count];
     int docidBytes = Math.max(0, count - 1);
-    for (int i = count - 1; i >= 0; i--) {
-      scores[i] = top.removeWorst();
-      docs[i] = top.lastDoc;
-      docidBytes = Math.addExact(docidBytes, docids.length(docs[i]));
+    for (int i = 0; i < count; i++) {
+      docidBytes = Math.addExact(docidBytes, docids.length(top.doc(i)));
     }
-    ByteBuffer out = ByteBuffer.allocate(8 + 12 * count + docidBytes).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer out = ByteBuffer.allocate(8 + 12 * count + docidBytes + Profile.BYTES).order(ByteOrder.LITTLE_ENDIAN);
     out.putInt(count);
-    for (long score : scores) {
-      out.putLong(score);
+    for (int i = 0; i < count; i++) {
+      out.putLong(top.score(i));
     }
-    for (int doc : docs) {
-      out.putInt(doc);
+    for (int i = 0; i < count; i++) {
+      out.putInt(top.doc(i));
     }
     out.putInt(docidBytes);
     int at = out.position();
@@ -247,8 +336,9 @@ public final class ImpactSearcher implements Closeable {
       if (i > 0) {
         out.array()[at++] = 0;
       }
-      at = docids.copy(docs[i], out.array(), at);
+      at = docids.copy(top.doc(i), out.array(), at);
     }
+    profile.write(out.position(at));
     return out.array();
   }
 

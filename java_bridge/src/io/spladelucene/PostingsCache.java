@@ -15,21 +15,21 @@ final class PostingsCache {
   private record Key(int leaf, BytesRef term) {}
 
   private final long budget;
-  private final Map<Key, DecodedPostings> lists = new LinkedHashMap<>(1024, 0.75f, true);
+  private final Map<Key, ImpactPlanes> lists = new LinkedHashMap<>(1024, 0.75f, true);
   private long bytes = 0;
 
   PostingsCache(long budget) {
     this.budget = budget;
   }
 
-  synchronized DecodedPostings get(int leaf, BytesRef term) {
+  synchronized ImpactPlanes get(int leaf, BytesRef term) {
     return lists.get(new Key(leaf, term));
   }
 
-  /** Decodes the list that the enumeration stands on and keeps it; {@code null} if it is too long, or an impact too large. */
-  DecodedPostings load(int leaf, BytesRef term, TermsEnum at, int maxDoc) throws IOException {
+  /** Decodes the list that the enumeration stands on and keeps it; {@code null} if it is too long. */
+  ImpactPlanes load(int leaf, BytesRef term, TermsEnum at, int maxDoc) throws IOException {
     int size = at.docFreq();
-    if (9L * size > budget / 4) {
+    if (6L * size > budget / 4) {
       return null;
     }
     int[] docs = new int[size];
@@ -38,17 +38,14 @@ final class PostingsCache {
     int count = 0;
     for (int doc = postings.nextDoc(); doc != PostingsEnum.NO_MORE_DOCS; doc = postings.nextDoc()) {
       docs[count] = doc;
-      impacts[count] = postings.freq();
-      if (impacts[count++] > DecodedPostings.LARGEST) {
-        return null;
-      }
+      impacts[count++] = postings.freq();
     }
-    DecodedPostings decoded = new DecodedPostings(docs, impacts, count, maxDoc);
+    ImpactPlanes decoded = ImpactPlanes.of(docs, impacts, count, maxDoc);
     keep(new Key(leaf, BytesRef.deepCopyOf(term)), decoded);
     return decoded;
   }
 
-  private synchronized void keep(Key key, DecodedPostings decoded) {
+  private synchronized void keep(Key key, ImpactPlanes decoded) {
     if (lists.put(key, decoded) == null) {
       bytes += decoded.bytes();
     }

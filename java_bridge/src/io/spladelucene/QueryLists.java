@@ -1,56 +1,66 @@
 package io.spladelucene;
 
-import org.apache.lucene.util.Bits;
+import java.util.Arrays;
 
 /** What a query meets in one leaf: the postings of its terms that are there, and which documents count. */
 final class QueryLists {
-  final DecodedPostings[] postings;
-  final int[] queryImpacts;
+  DecodedPostings[] postings;
+  int[] queryImpacts; // times the factor of the list
   final int docBase;
   final int maxDoc;
-  final Bits live; // null: all
+  final long[] accepted; // a bit a document; null: all
+  final int excluded; // documents that are not accepted
   int size = 0;
+  private long total = 0;
+  private long bound = 0; // of all scores and sums
 
-  QueryLists(int terms, int docBase, int maxDoc, Bits live) {
+  QueryLists(int terms, int docBase, int maxDoc, long[] accepted, int excluded) {
     postings = new DecodedPostings[terms];
     queryImpacts = new int[terms];
     this.docBase = docBase;
     this.maxDoc = maxDoc;
-    this.live = live;
+    this.accepted = accepted;
+    this.excluded = excluded;
   }
 
-  void add(DecodedPostings list, int queryImpact) {
-    postings[size] = list;
-    queryImpacts[size++] = queryImpact;
+  void add(ImpactPlanes planes, int queryImpact) {
+    for (int i = 0; i < planes.lists().length; i++) {
+      if (size == postings.length) {
+        postings = Arrays.copyOf(postings, 2 * size + 1);
+        queryImpacts = Arrays.copyOf(queryImpacts, 2 * size + 1);
+      }
+      DecodedPostings list = planes.lists()[i];
+      long weight = (long) queryImpact * planes.factors()[i];
+      bound = Math.min(1L << 62, bound + weight * list.atLeast(1));
+      total += list.size();
+      postings[size] = list;
+      queryImpacts[size++] = (int) weight; // if it is larger, so is the bound
+    }
+  }
+
+  boolean accepts(int doc) {
+    return accepted == null || (accepted[doc >> 6] >>> doc & 1) != 0;
   }
 
   /** Whether scores, and the bounds of blocks, fit into an int. */
   boolean fitsInt() {
-    long bound = 0;
-    for (int i = 0; i < size && bound <= Integer.MAX_VALUE; i++) {
-      bound += (long) queryImpacts[i] * postings[i].atLeast(1);
-    }
     return bound <= Integer.MAX_VALUE;
   }
 
   /** Postings of all lists. */
   long total() {
-    long total = 0;
-    for (int i = 0; i < size; i++) {
-      total += postings[i].docs.length;
-    }
     return total;
   }
 
   /**
-   * A score that at least {@code k} documents reach, so that a document below it is no hit: the largest k-th product of
-   * a term. 0 if none is known.
+   * A score that at least {@code k} documents reach, so that a document below it is no hit: the largest product of a term that
+   * so many documents have, with those that do not count. 0 if none is known.
    */
   long floor(int k) {
     long floor = 0;
-    if (live == null) {
+    if (excluded <= Integer.MAX_VALUE - k) {
       for (int i = 0; i < size; i++) {
-        floor = Math.max(floor, (long) queryImpacts[i] * postings[i].atLeast(k));
+        floor = Math.max(floor, (long) queryImpacts[i] * postings[i].atLeast(k + excluded));
       }
     }
     return floor;

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
 import org.apache.lucene.index.PostingsEnum;
-import org.apache.lucene.util.Bits;
 
 /**
  * Adds up all postings straight from Lucene, with sums of 64 bits: for lists that are too long to be kept decoded, and for
@@ -14,11 +13,17 @@ final class StreamedSearch {
   private static final int WINDOW = 1 << 13; // 64 KiB of sums
 
   /** A term's postings, on their first document. */
-  record Stream(PostingsEnum postings, int queryImpact) {}
+  record Stream(PostingsEnum postings, int queryImpact) {
+    /** What the term adds to a document; those asked for ascend. */
+    long impactOf(int doc) throws IOException {
+      int at = postings.docID() < doc ? postings.advance(doc) : postings.docID();
+      return at == doc ? (long) queryImpact * postings.freq() : 0;
+    }
+  }
 
   private final long[] sums = new long[WINDOW];
 
-  void search(List<Stream> streams, int docBase, Bits live, TopHits top) throws IOException {
+  void search(List<Stream> streams, QueryLists lists, TopHits top) throws IOException {
     while (true) {
       int first = PostingsEnum.NO_MORE_DOCS;
       for (Stream stream : streams) {
@@ -35,15 +40,15 @@ final class StreamedSearch {
           last = Math.max(last, doc);
         }
       }
-      collect(first, last - first + 1, docBase, live, top);
+      collect(first, last - first + 1, lists, top);
     }
   }
 
-  private void collect(int base, int length, int docBase, Bits live, TopHits top) {
+  private void collect(int base, int length, QueryLists lists, TopHits top) {
     long threshold = top.threshold();
     for (int i = 0; i < length; i++) {
-      if (sums[i] >= threshold && (live == null || live.get(base + i))) {
-        top.offer(sums[i], docBase + base + i);
+      if (sums[i] >= threshold && lists.accepts(base + i)) {
+        top.offer(sums[i], lists.docBase + base + i);
         threshold = top.threshold();
       }
     }

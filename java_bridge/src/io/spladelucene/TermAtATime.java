@@ -15,33 +15,32 @@ final class TermAtATime {
    * Searches a leaf.
    *
    * @param lists whose scores fit into an int
-   * @param floor a score that enough documents are known to reach; what is below it is not offered
    */
-  void search(QueryLists lists, long floor, TopHits top) {
+  void search(QueryLists lists, TopHits top) {
     for (int window = 0; window << DecodedPostings.WINDOW < lists.maxDoc; window++) {
       for (int i = 0; i < lists.size; i++) {
         DecodedPostings list = lists.postings[i];
         add(list.docs, list.impacts, lists.queryImpacts[i], list.windows[window], list.windows[window + 1], sums);
       }
-      collect(lists, window << DecodedPostings.WINDOW, floor, top);
+      collect(lists, window << DecodedPostings.WINDOW, top);
     }
   }
 
-  private static void add(char[] docs, char[] impacts, int queryImpact, int from, int to, int[] sums) {
+  private static void add(char[] docs, byte[] impacts, int queryImpact, int from, int to, int[] sums) {
     for (int i = from; i < to; i++) {
-      sums[docs[i]] += queryImpact * impacts[i];
+      sums[docs[i]] += queryImpact * (impacts[i] & 0xFF);
     }
   }
 
-  private void collect(QueryLists lists, int base, long floor, TopHits top) {
+  private void collect(QueryLists lists, int base, TopHits top) {
     int length = Math.min(sums.length, lists.maxDoc - base);
-    long threshold = Math.max(floor, top.threshold());
+    long threshold = top.threshold();
     for (int chunk = 0; chunk < length; chunk += CHUNK) {
       if (largest(sums, chunk) >= threshold) {
         for (int i = chunk; i < chunk + CHUNK; i++) {
-          if (sums[i] >= threshold && (lists.live == null || lists.live.get(base + i))) {
+          if (sums[i] >= threshold && lists.accepts(base + i)) {
             top.offer(sums[i], lists.docBase + base + i);
-            threshold = Math.max(floor, top.threshold());
+            threshold = top.threshold();
           }
         }
       }

@@ -1,0 +1,123 @@
+package io.spladelucene;
+
+import java.util.Arrays;
+
+/**
+ * The largest impact of a list in each block of 64 documents, and where the block's postings start. Of a list that many blocks
+ * have, each block has its place; of another, those blocks that have it, which a bitmap with ranks finds.
+ */
+final class BlockMaxima {
+  static final int SHIFT = 6; // of a document to its block
+  static final int IN_WINDOW = DecodedPostings.WINDOW - SHIFT; // of a block to its window
+  private static final int SPARSE = 8; // fewer than one of so many blocks has the list
+
+  final byte[] maxima; // unsigned; by block if dense, else by place
+  private final int[] windows;
+  private final char[] starts; // dense: of each block, in its window; else null
+  private final int[] ids; // sparse, by place, ascending
+  private final int[] places; // sparse: where the postings of each place start, and one more
+  private final long[] bitmap; // sparse, by block
+  private final int[] ranks; // sparse, by word of the bitmap: places before it
+
+  BlockMaxima(DecodedPostings postings, int maxDoc) {
+    char[] docs = postings.docs;
+    windows = postings.windows;
+    int blocks = count(maxDoc);
+    int[] foundIds = new int[Math.min(blocks, docs.length)];
+    int[] foundStarts = new int[foundIds.length + 1];
+    byte[] foundMaxima = new byte[foundIds.length];
+    int count = 0;
+    for (int window = 0; window + 1 < windows.length; window++) {
+      for (int i = windows[window]; i < windows[window + 1]; i++) {
+        int block = window << IN_WINDOW | docs[i] >> SHIFT;
+        if (count == 0 || foundIds[count - 1] != block) {
+          foundIds[count] = block;
+          foundStarts[count++] = i;
+        }
+        foundMaxima[count - 1] = (byte) Math.max(foundMaxima[count - 1] & 0xFF, postings.impacts[i] & 0xFF);
+      }
+    }
+    foundStarts[count] = docs.length;
+    if ((long) SPARSE * count >= blocks) {
+      starts = new char[blocks];
+      maxima = new byte[blocks];
+      ids = null;
+      places = null;
+      bitmap = null;
+      ranks = null;
+      spread(foundIds, foundStarts, foundMaxima, count);
+    } else {
+      starts = null;
+      maxima = Arrays.copyOf(foundMaxima, count);
+      ids = Arrays.copyOf(foundIds, count);
+      places = Arrays.copyOf(foundStarts, count + 1);
+      bitmap = new long[(blocks - 1 >> 6) + 1];
+      ranks = new int[bitmap.length];
+      mark();
+    }
+  }
+
+  private void spread(int[] foundIds, int[] foundStarts, byte[] foundMaxima, int count) {
+    int place = 0;
+    for (int block = 0; block < maxima.length; block++) {
+      int window = block >> IN_WINDOW;
+      starts[block] = (char) (Math.min(foundStarts[place], windows[window + 1]) - windows[window]);
+      if (place < count && foundIds[place] == block) {
+        maxima[block] = foundMaxima[place++];
+      }
+    }
+  }
+
+  private void mark() {
+    for (int id : ids) {
+      bitmap[id >> 6] |= 1L << id;
+    }
+    for (int word = 1; word < ranks.length; word++) {
+      ranks[word] = ranks[word - 1] + Long.bitCount(bitmap[word - 1]);
+    }
+  }
+
+  /** Blocks of a leaf. */
+  static int count(int maxDoc) {
+    return (maxDoc - 1 >> SHIFT) + 1;
+  }
+
+  /** An estimate of the memory for a list of so many postings. */
+  static long bytes(int postings, int maxDoc) {
+    int blocks = count(maxDoc);
+    return Math.min(3L * blocks, 9L * Math.min(postings, blocks / SPARSE) + blocks / 5);
+  }
+
+  boolean isDense() {
+    return starts != null;
+  }
+
+  /** Adds the products of the maxima to the bounds of the blocks, of a list that is not dense. */
+  void addTo(int[] bounds, int queryImpact) {
+    for (int place = 0; place < ids.length; place++) {
+      bounds[ids[place]] += queryImpact * (maxima[place] & 0xFF);
+    }
+  }
+
+  /** Finds the postings of runs of blocks, none of them across windows: those of run i are from {@code from[i]} to {@code to[i]}. */
+  void find(int[] firsts, int[] lasts, int runs, int[] from, int[] to) {
+    for (int i = 0; i < runs; i++) {
+      from[i] = starts != null ? denseStart(firsts[i]) : sparseStart(firsts[i]);
+      to[i] = starts != null ? denseEnd(lasts[i]) : sparseStart(lasts[i] + 1);
+    }
+  }
+
+  private int denseStart(int block) {
+    return windows[block >> IN_WINDOW] + starts[block];
+  }
+
+  private int denseEnd(int block) {
+    int next = block + 1;
+    return next < starts.length && next % (1 << IN_WINDOW) != 0 ? denseStart(next) : windows[(block >> IN_WINDOW) + 1];
+  }
+
+  private int sparseStart(int block) {
+    int word = block >> 6;
+    return places[word == ranks.length ? ids.length : ranks[word] + Long.bitCount(bitmap[word] & (1L << block) - 1)];
+  }
+}
