@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from splade_lucene.accelerator import accelerate
     from splade_lucene.approximation import Approximation
     from splade_lucene.corpus import read_corpus
     from splade_lucene.encoder import (
@@ -61,6 +62,7 @@ _HOMES = {
     "SpladeLuceneError": "errors",
     "SpladeQueryEncoder": "encoder",
     "Turn": "records",
+    "accelerate": "accelerator",
     "check_index": "index_reader",
     "encode_corpus": "encoding",
     "escape_term": "encoder",
@@ -99,6 +101,7 @@ __all__ = [
     "SpladeLuceneError",
     "SpladeQueryEncoder",
     "Turn",
+    "accelerate",
     "check_index",
     "encode_corpus",
     "escape_term",

@@ -43,3 +43,7 @@ class Approximation:
     def is_exact(self) -> bool:
         """Whether nothing is left out."""
         return self == Approximation()
+
+
+USUAL = Approximation(alpha=0.85)
+"""What an approximate search does if it is told no more; ``benchmarks/tradeoff.py`` shows what it loses."""

@@ -12,9 +12,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +31,7 @@ from splade_lucene.cli_options import (
     QueryDtype,
     QueryDtypeOption,
     QueryOptions,
+    SearchOptions,
     takes_options,
     wrong_usage,
 )
@@ -40,6 +42,7 @@ from splade_lucene.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
+    from splade_lucene.hits import Hits, SearchProfile
     from splade_lucene.journal import Shard
     from splade_lucene.loss_report import Losses
     from splade_lucene.manifest import Manifest
@@ -124,6 +127,13 @@ StoreOption = Annotated[
 OrderOption = Annotated[
     Order, typer.Option("--order", help="bp: documents that share terms become neighbours, for speed. No hit changes.")
 ]
+AcceleratorOption = Annotated[
+    bool,
+    typer.Option(
+        "--accelerator/--no-accelerator",
+        help="Keep the postings once more as searches want them, 3.5 bytes each. No hit changes.",
+    ),
+]
 SkipBadOption = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out, count and name what cannot be read or indexed.")
 ]
@@ -147,9 +157,9 @@ def demo(
 ) -> None:
     """Encode, index, search and evaluate Python's own documentation."""
     from splade_lucene.demo import run_demo
+    from splade_lucene.files import cache_folder
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    result = run_demo(directory or cache / "splade-lucene" / "demo", _progress_bar)
+    result = run_demo(directory or cache_folder() / "demo", _progress_bar)
     if as_json:
         print(json.dumps({"folder": str(result.folder), "questions": result.questions, "table": result.table}))
         return
@@ -263,20 +273,34 @@ def encode_queries(
 
 @app.command()
 def index(
-    source: Annotated[Path, typer.Option("--input", metavar="DIR", help="Pseudo-documents: a folder or a file.")],
-    index_dir: IndexOption,
+    source: Annotated[
+        Path | None, typer.Option("--input", metavar="DIR", help="Pseudo-documents: a folder or a file.")
+    ] = None,
+    index_dir: Annotated[Path | None, typer.Option("--index", metavar="DIR", help="The Lucene index.")] = None,
+    accelerate: Annotated[
+        Path | None,
+        typer.Option("--accelerate", metavar="DIR", help="Only make the accelerator of an index that exists, anew."),
+    ] = None,
     threads: ThreadsOption = None,
     store: StoreOption = Store.text,
     order: OrderOption = Order.bp,
+    accelerator: AcceleratorOption = True,
     append: Annotated[bool, typer.Option("--append", help="Add to an existing index.")] = False,
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Build a Lucene impact index from pseudo-documents."""
+    """Build a Lucene impact index from pseudo-documents, or the accelerator of an index that exists."""
     if append and overwrite:
         raise typer.BadParameter("--append and --overwrite exclude each other")
-    _index(source, index_dir, threads, store, order, append, overwrite, skip_bad, as_json)
+    if accelerate is not None:
+        if source is not None or index_dir is not None:
+            raise typer.BadParameter("--accelerate stands without --input and --index")
+        _accelerate(accelerate, as_json)
+    elif source is None or index_dir is None:
+        raise typer.BadParameter("give --input and --index, or --accelerate")
+    else:
+        _index(source, index_dir, threads, store, order, accelerator, append, overwrite, skip_bad, as_json)
 
 
 @app.command()
@@ -293,6 +317,7 @@ def build(
     threads: ThreadsOption = None,
     store: StoreOption = Store.text,
     order: OrderOption = Order.bp,
+    accelerator: AcceleratorOption = True,
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
@@ -311,16 +336,17 @@ def build(
     quantizer = options.open_quantizer(encoder)
     manifest = _encode(corpus, work, encoder, quantizer, documents, _shard("1/1"), overwrite or not output, skip_bad)
     _note_encoded(manifest, work)
-    _index(work, index_dir, threads, store, order, False, overwrite, False, as_json)
+    _index(work, index_dir, threads, store, order, accelerator, False, overwrite, False, as_json)
     if output is None:
         shutil.rmtree(work)
 
 
 @app.command()
-@takes_options(options=QueryOptions)
+@takes_options(options=QueryOptions, ways=SearchOptions)
 def search(
     index_dir: IndexOption,
     options: QueryOptions,
+    ways: SearchOptions,
     query: Annotated[str | None, typer.Option("--query", help="One query; its hits are printed.")] = None,
     topics: Annotated[Path | None, typer.Option("--topics", metavar="FILE", help="Many queries.")] = None,
     output: Annotated[Path | None, typer.Option("--output", metavar="RUN", help="The run file, for --topics.")] = None,
@@ -338,6 +364,12 @@ def search(
         ),
     ] = Engine.auto,
     tag: Annotated[str, typer.Option("--tag", help="Last column of a TREC run.")] = DEFAULT_TAG,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Tell what the search did: engine, blocks, postings, times.")
+    ] = False,
+    recall: Annotated[
+        bool, typer.Option("--recall", help="Tell what --mode approximate loses, by an exact search beside it.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search for one query, or write the run of many."""
@@ -345,6 +377,9 @@ def search(
         raise typer.BadParameter("give either --query or --topics")
     if (topics is None) != (output is None):
         raise typer.BadParameter("--topics and --output go together")
+    approximation = ways.approximation
+    if engine is Engine.pyserini and (profile or recall or ways != SearchOptions()):
+        raise typer.BadParameter("Pyserini's searcher knows no --mode, --only, --without, --profile or --recall")
     searcher: Any
     query_encoder = options.open_query_encoder(index_dir) if not encoded else None
     if engine is Engine.pyserini:
@@ -354,13 +389,19 @@ def search(
     else:
         from splade_lucene.searcher import LuceneImpactSearcher
 
-        searcher = LuceneImpactSearcher(index_dir, query_encoder, min_idf, engine=engine.value)
+        searcher = LuceneImpactSearcher(
+            index_dir, query_encoder, min_idf, engine=engine.value, approximation=approximation
+        )
+    report = _SearchReport(profile, recall)
     with searcher:
+        how = {} if engine is Engine.pyserini else {"filter": ways.make_filter(searcher)}
         if topics is not None and output is not None:
             threads = threads or os.cpu_count() or 1
-            _search_topics(searcher, topics, output, output_format.value, hits or 1000, threads, encoded, tag, as_json)
+            _search_topics(
+                searcher, topics, output, output_format.value, hits or 1000, threads, encoded, tag, how, report, as_json
+            )
         elif query is not None:
-            _search_one(searcher, query, hits or 10, encoded, as_json)
+            _search_one(searcher, query, hits or 10, encoded, how, report, as_json)
 
 
 @app.command()
@@ -429,16 +470,19 @@ def explain(
 @app.command()
 def stats(index_dir: IndexOption, as_json: JsonOption = False) -> None:
     """Show what is in an index, and what made it."""
+    from splade_lucene.accelerator import accelerator_bytes
     from splade_lucene.index_reader import LuceneImpactIndexReader, read_index_manifest
 
     with LuceneImpactIndexReader(index_dir) as reader:
         counts = reader.statistics()
+        counts["accelerator_bytes"] = accelerator_bytes(reader)
     manifest = read_index_manifest(index_dir)
     if as_json:
         print(json.dumps({**counts, "manifest": manifest.to_json() if manifest else None}, ensure_ascii=False))
         return
     documents = max(1, counts["documents"])
-    for name in ("documents", "deleted_documents", "segments", "terms", "postings", "total_impact", "bytes"):
+    for name in ("documents", "deleted_documents", "segments", "terms", "postings", "total_impact", "bytes",
+                 "accelerator_bytes"):  # fmt: skip
         print(f"{name:22} {counts[name]:>16,}")
     print(f"{'postings a document':22} {counts['postings'] / documents:>16.1f}")
     print(f"{'impact a posting':22} {counts['total_impact'] / max(1, counts['postings']):>16.1f}")
@@ -566,8 +610,8 @@ def _note_encoded(manifest: Manifest, output: Path) -> None:
 
 
 def _index(
-    source: Path, index_dir: Path, threads: int | None, store: Store, order: Order, append: bool, overwrite: bool,
-    skip_bad: bool, as_json: bool,
+    source: Path, index_dir: Path, threads: int | None, store: Store, order: Order, accelerator: bool, append: bool,
+    overwrite: bool, skip_bad: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from splade_lucene.indexer import index_pseudo_documents
 
@@ -581,7 +625,7 @@ def _index(
 
         summary = index_pseudo_documents(
             source, index_dir, threads=threads, store=store.value, order=order.value, append=append, overwrite=overwrite,
-            skip_bad=skip_bad, progress=progress,
+            skip_bad=skip_bad, accelerator=accelerator, progress=progress,
         )  # fmt: skip
         advance(summary.documents - shown)
     for problem in summary.skipped[:100]:
@@ -594,24 +638,85 @@ def _index(
         print(json.dumps({"index": str(index_dir), **counts, "skipped": len(summary.skipped)}))
 
 
-def _search_one(searcher: Any, query: str, hits: int, encoded: bool, as_json: bool) -> None:
-    found = list(searcher.search(_json_query(query) if encoded else query, hits))
+def _accelerate(index_dir: Path, as_json: bool) -> None:
+    from splade_lucene.accelerator import accelerate, accelerator_bytes
+    from splade_lucene.index_reader import LuceneImpactIndexReader
+
+    folder = accelerate(index_dir)
+    with LuceneImpactIndexReader(index_dir) as reader:
+        size, of_index = accelerator_bytes(reader), reader.statistics()["bytes"]
+    _note(f"{size:,} bytes in {folder}, {size / max(1, of_index):.2f} times the index's own")
+    if as_json:
+        print(json.dumps({"index": str(index_dir), "accelerator": str(folder), "bytes": size}))
+
+
+class _SearchReport:
+    """What searches did, and what an approximation lost, as far as it was asked for."""
+
+    def __init__(self, profile: bool, recall: bool) -> None:
+        self._wants_profile, self._wants_recall = profile, recall
+        self._profiles: list[SearchProfile] = []
+        self._recalls: list[float] = []
+
+    def add(self, searcher: Any, queries: Sequence[Any], found: Iterable[Hits], k: int, threads: int, how: Any) -> None:
+        self._profiles += [hits.profile for hits in found if self._wants_profile and hits.profile]
+        if self._wants_recall:
+            self._recalls += searcher.recall(queries, k, threads, **how)
+
+    def to_json(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {}
+        if self._wants_profile:
+            facts["profile"] = [{"engine": each.engine, **asdict(each)} for each in self._profiles]
+        if self._wants_recall:
+            facts["recall"] = self._recalls
+        return facts
+
+    def print(self, k: int) -> None:
+        if self._wants_profile and self._profiles:
+            engines = Counter(each.engine for each in self._profiles)
+            _note(", ".join(f"{engine}: {count:,} queries" for engine, count in engines.most_common()))
+            _note(f"{'':18} {'mean':>12} {'p50':>12} {'p95':>12} {'p99':>12}")
+            for name in ("postings", "postings_scored", "blocks", "blocks_scored"):
+                self._print_row(name, ",.0f")
+            for name in ("lookup", "bounds", "probes", "scoring", "total"):
+                self._print_row(name, ",.3f", " ms")
+        if self._wants_recall and self._recalls:
+            mean = sum(self._recalls) / len(self._recalls)
+            whole = sum(recall == 1 for recall in self._recalls)
+            _note(
+                f"recall@{k} against exact search: {mean:.4f}; {whole:,} of {len(self._recalls):,} queries lose nothing"
+            )
+
+    def _print_row(self, name: str, form: str, unit: str = "") -> None:
+        values = sorted(getattr(each, name) for each in self._profiles)
+        shown = [sum(values) / len(values), *(values[int(share * (len(values) - 1))] for share in (0.5, 0.95, 0.99))]
+        _note(f"{name + unit:18} " + " ".join(f"{value:>12{form}}" for value in shown))
+
+
+def _search_one(
+    searcher: Any, query: str, hits: int, encoded: bool, how: dict[str, Any], report: _SearchReport, as_json: bool
+) -> None:
+    vector = _json_query(query) if encoded else query
+    found = searcher.search(vector, hits, **how)
+    report.add(searcher, [vector], [found], hits, 1, how)
     rows = []
     for rank, hit in enumerate(found, 1):
         rows.append({"rank": rank, "docid": hit.docid, "score": int(hit.score), "text": hit.contents or ""})
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False))
+        facts = report.to_json()
+        print(json.dumps({"hits": rows, **facts} if facts else rows, ensure_ascii=False))
         return
     for row in rows:
         text = " ".join(str(row["text"]).split())
         print(f"{row['rank']:>3} {row['score']:>8,}  {row['docid']}" + (f"  {text:.90}" if text else ""))
     if not rows:
         _note("no document shares a term with the query")
+    report.print(hits)
 
 
 def _search_topics(
     searcher: Any, topics: Path, output: Path, output_format: Any, hits: int, threads: int, encoded: bool, tag: str,
-    as_json: bool,
+    how: dict[str, Any], report: _SearchReport, as_json: bool,
 ) -> None:  # fmt: skip
     from splade_lucene.run import open_run_writer
     from splade_lucene.topics import read_topics
@@ -624,7 +729,9 @@ def _search_topics(
     ):
         for start in range(0, len(queries), 64):
             part = queries[start : start + 64]
-            found = searcher.batch_search([query.content for query in part], [each.qid for each in part], hits, threads)
+            contents = [query.content for query in part]
+            found = searcher.batch_search(contents, [each.qid for each in part], hits, threads, **how)
+            report.add(searcher, contents, found.values(), hits, threads, how)
             for qid, ranking in found.items():
                 writer.add(qid, ranking)
                 if not len(ranking):
@@ -633,8 +740,10 @@ def _search_topics(
     if without:
         _note(f"{len(without)} queries have no hit and so no line in the run: {_some(without)}")
     _note(f"{len(queries):,} queries in {output}")
+    report.print(hits)
     if as_json:
-        print(json.dumps({"run": str(output), "queries": len(queries), "without_hits": without}, ensure_ascii=False))
+        facts = {"run": str(output), "queries": len(queries), "without_hits": without, **report.to_json()}
+        print(json.dumps(facts, ensure_ascii=False))
 
 
 def _json_query(text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -85,3 +86,8 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     """The error to raise where the disk refused to write."""
     reason = error.strerror or str(error)
     return StorageError(f"{path}: cannot write ({reason}). Check the disk's space and the folder's permissions.")
+
+
+def cache_folder() -> Path:
+    """Where this program may keep what it can make again: ``splade-lucene`` in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splade-lucene"

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from splade_lucene import __version__, jvm
+from splade_lucene.accelerator import FOLDER, accelerate_segments
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.files import file_digest, storage_error, work_folder
 from splade_lucene.index_reader import LuceneImpactIndexReader, is_index, read_index_manifest
@@ -58,6 +59,7 @@ def index_pseudo_documents(
     append: bool = False,
     overwrite: bool = False,
     skip_bad: bool = False,
+    accelerator: bool = True,
     memory: int | None = None,
     progress: Progress | None = None,
 ) -> IndexSummary:
@@ -78,6 +80,8 @@ def index_pseudo_documents(
         append: Add to an existing index. Docids that it already has are refused.
         overwrite: Replace an existing index.
         skip_bad: Leave out documents that cannot be indexed, and say which, instead of stopping at the first.
+        accelerator: Make the index's accelerator, with which a searcher is up to speed at once, from 3.5 more bytes a posting;
+            see :func:`splade_lucene.accelerate`.
         memory: Bytes that inverted documents may take before they are written; default: a fifth of Java's heap.
         progress: Called about three times a second.
 
@@ -109,6 +113,9 @@ def index_pseudo_documents(
             shutil.rmtree(target, ignore_errors=True)
         raise
     _write_index_manifest(target, manifest or Manifest())
+    if accelerator:
+        with LuceneImpactIndexReader(target) as reader:
+            accelerate_segments(reader, target / FOLDER, anew=False)
     if not append:
         publish(target, index_dir)
     return summary

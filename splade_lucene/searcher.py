@@ -6,6 +6,8 @@ score descending, then docid ascending as bytes, at the k-th place too.
 
 from __future__ import annotations
 
+import logging
+import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
@@ -16,6 +18,7 @@ from typing import Any, Literal, Protocol, TypeGuard, get_args
 import numpy as np
 
 from splade_lucene import jvm
+from splade_lucene.accelerator import accelerator_folders
 from splade_lucene.approximation import Approximation
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import InputError, QueryError
@@ -24,6 +27,7 @@ from splade_lucene.index_reader import LuceneImpactIndexReader
 from splade_lucene.records import Contribution, Turn, Vector, well_formed
 
 _HITS_AT_ONCE = 1 << 22
+_log = logging.getLogger(__name__)
 
 
 Engine = Literal["auto", "blockmax", "taat"]
@@ -62,7 +66,8 @@ class LuceneImpactSearcher:
             loaded at the first query that is text.
         min_idf: Drop a query term unless ln(documents / its documents) is above this, as Pyserini does with its default
             of 0 (which drops a term that is in every document). None keeps every term, as Anserini's Java does.
-        cache_bytes: What decoded postings may take, some 12 bytes each; 0 for none. Default: a quarter of Java's heap.
+        cache_bytes: What decoded postings may take, some 4 bytes each; 0 for none, which is slow. Default: a quarter
+            of Java's heap.
         engine: ``auto`` chooses for each query. ``taat`` adds up all postings, term at a time; ``blockmax`` skips blocks of
             documents that cannot reach the best k (arXiv 2405.01117). All give the same hits.
         approximation: What may be left out for speed; None: nothing, the hits are exact.
@@ -94,9 +99,20 @@ class LuceneImpactSearcher:
         self.min_idf = min_idf
         self._query_encoder = query_encoder
         with jvm.translated_exceptions(self.index_dir):
-            self._java: Any = jvm.bridge("ImpactSearcher")(self.reader.java, -1 if cache_bytes is None else cache_bytes)
+            folders = b"".join(os.fsencode(folder) + b"\0" for folder in accelerator_folders(self.index_dir))
+            self._java: Any = jvm.bridge("ImpactSearcher")(
+                self.reader.java, -1 if cache_bytes is None else cache_bytes, folders
+            )
             self._settings = self._java_settings(self.approximation)
             self._exact_settings = self._java_settings(Approximation())
+
+        for problem in str(self._java.problems()).splitlines():
+            _log.warning("%s; it is not used. Make it again with 'splade-lucene index --accelerate'", problem)
+
+    @property
+    def accelerated_segments(self) -> int:
+        """Segments whose postings are read from an accelerator; see :func:`splade_lucene.accelerate`."""
+        return int(self._java.accelerated())
 
     def _java_settings(self, approximation: Approximation) -> Any:
         return jvm.bridge("ImpactSearcher$Settings")(

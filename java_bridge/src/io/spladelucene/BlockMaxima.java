@@ -19,51 +19,73 @@ final class BlockMaxima {
   private final long[] bitmap; // sparse, by block
   private final int[] ranks; // sparse, by word of the bitmap: places before it
 
-  BlockMaxima(DecodedPostings postings, int maxDoc) {
-    char[] docs = postings.docs;
+  /** Takes the maxima of all blocks. */
+  private BlockMaxima(DecodedPostings postings, byte[] maxima) {
+    this.maxima = maxima;
     windows = postings.windows;
-    int blocks = count(maxDoc);
-    int[] foundIds = new int[Math.min(blocks, docs.length)];
-    int[] foundStarts = new int[foundIds.length + 1];
-    byte[] foundMaxima = new byte[foundIds.length];
-    int count = 0;
-    for (int window = 0; window + 1 < windows.length; window++) {
-      for (int i = windows[window]; i < windows[window + 1]; i++) {
-        int block = window << IN_WINDOW | docs[i] >> SHIFT;
-        if (count == 0 || foundIds[count - 1] != block) {
-          foundIds[count] = block;
-          foundStarts[count++] = i;
-        }
-        foundMaxima[count - 1] = (byte) Math.max(foundMaxima[count - 1] & 0xFF, postings.impacts[i] & 0xFF);
-      }
-    }
-    foundStarts[count] = docs.length;
-    if ((long) SPARSE * count >= blocks) {
-      starts = new char[blocks];
-      maxima = new byte[blocks];
-      ids = null;
-      places = null;
-      bitmap = null;
-      ranks = null;
-      spread(foundIds, foundStarts, foundMaxima, count);
-    } else {
-      starts = null;
-      maxima = Arrays.copyOf(foundMaxima, count);
-      ids = Arrays.copyOf(foundIds, count);
-      places = Arrays.copyOf(foundStarts, count + 1);
-      bitmap = new long[(blocks - 1 >> 6) + 1];
-      ranks = new int[bitmap.length];
-      mark();
-    }
+    starts = new char[maxima.length];
+    ids = null;
+    places = null;
+    bitmap = null;
+    ranks = null;
+    locate(postings.docs);
   }
 
-  private void spread(int[] foundIds, int[] foundStarts, byte[] foundMaxima, int count) {
-    int place = 0;
-    for (int block = 0; block < maxima.length; block++) {
-      int window = block >> IN_WINDOW;
-      starts[block] = (char) (Math.min(foundStarts[place], windows[window + 1]) - windows[window]);
-      if (place < count && foundIds[place] == block) {
-        maxima[block] = foundMaxima[place++];
+  /** Takes those blocks that have the list. */
+  private BlockMaxima(DecodedPostings postings, int blocks, int[] ids, int[] places, byte[] maxima) {
+    this.maxima = maxima;
+    windows = postings.windows;
+    starts = null;
+    this.ids = ids;
+    this.places = places;
+    bitmap = new long[(blocks - 1 >> 6) + 1];
+    ranks = new int[bitmap.length];
+    mark();
+  }
+
+  static BlockMaxima of(DecodedPostings postings, int maxDoc) {
+    int blocks = count(maxDoc);
+    int[] ids = new int[Math.min(blocks, postings.size())];
+    int[] places = new int[ids.length + 1];
+    byte[] maxima = new byte[ids.length];
+    int count = 0;
+    for (int window = 0; window + 1 < postings.windows.length; window++) {
+      for (int i = postings.windows[window]; i < postings.windows[window + 1]; i++) {
+        int block = window << IN_WINDOW | postings.docs[i] >> SHIFT;
+        if (count == 0 || ids[count - 1] != block) {
+          ids[count] = block;
+          places[count++] = i;
+        }
+        maxima[count - 1] = (byte) Math.max(maxima[count - 1] & 0xFF, postings.impacts[i] & 0xFF);
+      }
+    }
+    places[count] = postings.size();
+    if ((long) SPARSE * count < blocks) {
+      return new BlockMaxima(
+          postings, blocks, Arrays.copyOf(ids, count), Arrays.copyOf(places, count + 1), Arrays.copyOf(maxima, count));
+    }
+    byte[] all = new byte[blocks];
+    for (int place = 0; place < count; place++) {
+      all[ids[place]] = maxima[place];
+    }
+    return dense(postings, all);
+  }
+
+  static BlockMaxima dense(DecodedPostings postings, byte[] maxima) {
+    return new BlockMaxima(postings, maxima);
+  }
+
+  private void locate(char[] docs) {
+    for (int window = 0; window + 1 < windows.length; window++) {
+      int block = window << IN_WINDOW;
+      int base = windows[window];
+      for (int i = base; i < windows[window + 1]; i++) {
+        for (int its = window << IN_WINDOW | docs[i] >> SHIFT; block <= its; block++) {
+          starts[block] = (char) (i - base);
+        }
+      }
+      for (int end = Math.min(starts.length, window + 1 << IN_WINDOW); block < end; block++) {
+        starts[block] = (char) (windows[window + 1] - base);
       }
     }
   }

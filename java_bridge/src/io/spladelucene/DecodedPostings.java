@@ -1,6 +1,6 @@
 package io.spladelucene;
 
-import java.util.Arrays;
+import java.nio.ByteBuffer;
 
 /**
  * A list of postings in one leaf with impacts of a byte, three bytes each: the documents of each window of 65,536, ascending,
@@ -37,6 +37,55 @@ final class DecodedPostings {
     ranked = rank(counts);
   }
 
+  private DecodedPostings(int size, int maxDoc) {
+    docs = new char[size];
+    impacts = new byte[size];
+    windows = new int[(maxDoc - 1 >> WINDOW) + 2];
+    ranked = new int[RANKS.length];
+    this.maxDoc = maxDoc;
+  }
+
+  /** Reads what {@link #write} wrote. */
+  static DecodedPostings read(ByteBuffer in, int maxDoc) {
+    DecodedPostings list = new DecodedPostings(in.getInt(), maxDoc);
+    for (int i = 0; i < RANKS.length; i++) {
+      list.ranked[i] = in.getInt();
+    }
+    boolean isDense = in.get() != 0;
+    for (int i = 0; i < list.windows.length; i++) {
+      list.windows[i] = in.getInt();
+    }
+    in.slice().order(in.order()).asCharBuffer().get(list.docs);
+    in.position(in.position() + 2 * list.docs.length).get(list.impacts);
+    if (isDense) {
+      byte[] maxima = new byte[BlockMaxima.count(maxDoc)];
+      in.get(maxima);
+      list.blocks = BlockMaxima.dense(list, maxima);
+    }
+    return list;
+  }
+
+  void write(ByteBuffer out) {
+    boolean isDense = blocks().isDense();
+    out.putInt(docs.length);
+    for (int impact : ranked) {
+      out.putInt(impact);
+    }
+    out.put((byte) (isDense ? 1 : 0));
+    for (int start : windows) {
+      out.putInt(start);
+    }
+    out.slice().order(out.order()).asCharBuffer().put(docs);
+    out.position(out.position() + 2 * docs.length).put(impacts);
+    if (isDense) {
+      out.put(blocks().maxima);
+    }
+  }
+
+  long writtenBytes() {
+    return 4 + 4L * RANKS.length + 1 + 4L * windows.length + 3L * docs.length + (blocks().isDense() ? blocks().maxima.length : 0);
+  }
+
   private static int[] rank(int[] counts) {
     int[] found = new int[RANKS.length];
     int reached = 0;
@@ -68,7 +117,7 @@ final class DecodedPostings {
   BlockMaxima blocks() {
     BlockMaxima found = blocks;
     if (found == null) {
-      found = new BlockMaxima(this, maxDoc);
+      found = BlockMaxima.of(this, maxDoc);
       blocks = found;
     }
     return found;

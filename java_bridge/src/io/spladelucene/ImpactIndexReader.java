@@ -7,8 +7,11 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Set;
+import java.util.StringJoiner;
 import org.apache.lucene.index.CheckIndex;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.FieldInfo;
@@ -229,6 +232,40 @@ public final class ImpactIndexReader implements Closeable {
       }
     }
     return out.toByteArray();
+  }
+
+  /**
+   * Makes the accelerators of the segments.
+   *
+   * @param anew those that are there already, too
+   * @param clear remove those of other segments from the folder
+   */
+  public void accelerate(String folder, boolean anew, boolean clear) throws IOException {
+    Path target = Path.of(folder);
+    for (LeafReaderContext leaf : reader.leaves()) {
+      if (anew || !Accelerator.isUsable(target, leaf.reader())) {
+        Accelerator.write(target, leaf.reader());
+      }
+    }
+    if (clear) {
+      Set<String> names = Set.of(acceleratorNames().split(" "));
+      try (DirectoryStream<Path> files = Files.newDirectoryStream(target, "*" + Accelerator.SUFFIX)) {
+        for (Path file : files) {
+          if (!names.contains(file.getFileName().toString())) {
+            Files.delete(file);
+          }
+        }
+      }
+    }
+  }
+
+  /** The names of the segments' accelerators, spaces between them. */
+  public String acceleratorNames() {
+    StringJoiner names = new StringJoiner(" ");
+    for (LeafReaderContext leaf : reader.leaves()) {
+      names.add(Accelerator.nameFor(leaf.reader()));
+    }
+    return names.toString();
   }
 
   /** Runs Lucene's CheckIndex over a closed or open index; the report ends in whether it is clean. */

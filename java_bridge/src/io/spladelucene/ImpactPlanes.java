@@ -7,11 +7,13 @@ import java.util.List;
  * A term's postings as lists with impacts of a byte, each with a factor: the impacts up to 255; and, of the documents whose
  * impact exceeds that, the excess, a byte of it at a time. The impact of a document is the sum of its products, and since the
  * largest excess stands where the largest impact does, the sum of the largest is a bound, and up to 510 the largest itself.
+ *
+ * @param docFreq documents of the whole index that have the term
  */
-record ImpactPlanes(DecodedPostings[] lists, int[] factors) {
+record ImpactPlanes(DecodedPostings[] lists, int[] factors, int docFreq) {
   private static final int BYTE = DecodedPostings.LARGEST;
 
-  static ImpactPlanes of(int[] docs, int[] impacts, int size, int maxDoc) {
+  static ImpactPlanes of(int[] docs, int[] impacts, int size, int maxDoc, int docFreq) {
     List<DecodedPostings> lists = new ArrayList<>();
     List<Integer> factors = new ArrayList<>();
     int[] excessDocs = new int[size];
@@ -42,7 +44,7 @@ record ImpactPlanes(DecodedPostings[] lists, int[] factors) {
       }
     }
     return new ImpactPlanes(
-        lists.toArray(new DecodedPostings[0]), factors.stream().mapToInt(Integer::intValue).toArray());
+        lists.toArray(new DecodedPostings[0]), factors.stream().mapToInt(Integer::intValue).toArray(), docFreq);
   }
 
   long bytes() {

@@ -4,6 +4,8 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -33,6 +35,8 @@ public final class ImpactSearcher implements Closeable {
   private final ImpactIndexReader index;
   private final DocidTable docids;
   private final DocumentFilter live;
+  private final Accelerator[] accelerators; // per leaf, or null
+  private final List<String> problems = new ArrayList<>();
   private final PostingsCache cache;
   private final ArrayBlockingQueue<Engines> spare = new ArrayBlockingQueue<>(256);
   private ExecutorService pool;
@@ -40,12 +44,43 @@ public final class ImpactSearcher implements Closeable {
 
   /**
    * @param cacheBytes what decoded postings may take; negative: a quarter of the heap
+   * @param folders where accelerators may be, each followed by a NUL, in UTF-8
    */
-  public ImpactSearcher(ImpactIndexReader index, long cacheBytes) throws IOException {
+  public ImpactSearcher(ImpactIndexReader index, long cacheBytes, byte[] folders) throws IOException {
     this.index = index;
-    cache = new PostingsCache(cacheBytes < 0 ? Runtime.getRuntime().maxMemory() / 4 : cacheBytes);
+    accelerators = new Accelerator[index.reader.leaves().size()];
+    for (String folder : new String(folders, StandardCharsets.UTF_8).split("\0")) {
+      openAccelerators(Path.of(folder));
+    }
+    cache = new PostingsCache(cacheBytes < 0 ? Runtime.getRuntime().maxMemory() / 4 : cacheBytes, accelerators);
     docids = index.docids();
     live = new DocumentFilter(index);
+  }
+
+  private void openAccelerators(Path folder) {
+    for (LeafReaderContext leaf : index.reader.leaves()) {
+      if (accelerators[leaf.ord] == null) {
+        try {
+          accelerators[leaf.ord] = Accelerator.open(folder, leaf.reader());
+        } catch (IOException e) {
+          problems.add(folder.resolve(Accelerator.nameFor(leaf.reader())) + " " + e.getMessage());
+        }
+      }
+    }
+  }
+
+  /** Segments whose postings are read from an accelerator. */
+  public int accelerated() {
+    int count = 0;
+    for (Accelerator each : accelerators) {
+      count += each == null ? 0 : 1;
+    }
+    return count;
+  }
+
+  /** Files of accelerators that are not used, and why; a line each. */
+  public String problems() {
+    return String.join("\n", problems);
   }
 
   /** An engine, or {@code AUTO}: the one that is likely to be the fastest. */
@@ -249,12 +284,12 @@ public final class ImpactSearcher implements Closeable {
           if (!lookup.seekExact(query.terms[i])) {
             continue;
           }
-          planes = cache.load(leaf.ord, query.terms[i], lookup, lists.maxDoc);
+          planes = cache.load(leaf.ord, query.terms[i], lookup, lists.maxDoc, docFreq(query.terms[i]));
           if (planes == null) {
             return false;
           }
         }
-        if (!isCommon(query.terms[i])) {
+        if (!isCommon(planes.docFreq())) {
           lists.add(planes, query.impacts[i]);
         }
       }
@@ -265,7 +300,7 @@ public final class ImpactSearcher implements Closeable {
       List<StreamedSearch.Stream> streams = new ArrayList<>();
       TermsEnum lookup = terms.iterator();
       for (int i = 0; i < query.terms.length; i++) {
-        if (lookup.seekExact(query.terms[i]) && !isCommon(query.terms[i])) {
+        if (lookup.seekExact(query.terms[i]) && !isCommon(docFreq(query.terms[i]))) {
           PostingsEnum postings = lookup.postings(null, PostingsEnum.FREQS);
           postings.nextDoc();
           streams.add(new StreamedSearch.Stream(postings, query.impacts[i]));
@@ -275,12 +310,12 @@ public final class ImpactSearcher implements Closeable {
     }
 
     /** Pyserini's rule: a term stays only if its idf is above the limit. */
-    private boolean isCommon(BytesRef term) throws IOException {
-      if (settings.minIdf < 0) {
-        return false;
-      }
-      int docFreq = index.reader.docFreq(new Term(Fields.CONTENTS, term));
-      return !(Math.log((double) index.numDocs() / docFreq) > settings.minIdf);
+    private boolean isCommon(int docFreq) {
+      return settings.minIdf >= 0 && !(Math.log((double) index.numDocs() / docFreq) > settings.minIdf);
+    }
+
+    private int docFreq(BytesRef term) throws IOException {
+      return index.reader.docFreq(new Term(Fields.CONTENTS, term));
     }
 
     /** Scores the hits of a cut query with all of its terms. */
@@ -343,7 +378,12 @@ public final class ImpactSearcher implements Closeable {
   }
 
   @Override
-  public synchronized void close() {
+  public synchronized void close() throws IOException {
+    for (Accelerator each : accelerators) {
+      if (each != null) {
+        each.close();
+      }
+    }
     if (pool != null) {
       pool.shutdown();
     }

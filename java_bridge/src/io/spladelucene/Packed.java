@@ -67,6 +67,14 @@ final class Packed {
       out.write(bytes, 0, bytes.length);
     }
 
+    void writeRaw(byte[] bytes, int offset, int length) {
+      out.write(bytes, offset, length);
+    }
+
+    int size() {
+      return out.size();
+    }
+
     byte[] toByteArray() {
       return out.toByteArray();
     }

@@ -3,51 +3,61 @@ package io.spladelucene;
 import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import org.apache.lucene.index.PostingsEnum;
+import java.util.logging.Logger;
 import org.apache.lucene.index.TermsEnum;
 import org.apache.lucene.util.BytesRef;
 
 /**
- * Decoded postings of the terms used last, within a budget of bytes. Adding up an array costs a fourth of decoding
- * Lucene's blocks; a list that does not fit is read from the index each time, with the same result.
+ * Decoded postings of the terms used last, within a budget of bytes: read from an {@link Accelerator} where a segment has one,
+ * else decoded from Lucene, which takes several times as long. A list that does not fit is read from Lucene each time, with the
+ * same result.
  */
 final class PostingsCache {
+  private static final Logger LOG = Logger.getLogger(PostingsCache.class.getName());
+
   private record Key(int leaf, BytesRef term) {}
 
   private final long budget;
+  private final Accelerator[] accelerators; // per leaf, or null
   private final Map<Key, ImpactPlanes> lists = new LinkedHashMap<>(1024, 0.75f, true);
   private long bytes = 0;
 
-  PostingsCache(long budget) {
+  PostingsCache(long budget, Accelerator[] accelerators) {
     this.budget = budget;
+    this.accelerators = accelerators;
   }
 
   synchronized ImpactPlanes get(int leaf, BytesRef term) {
     return lists.get(new Key(leaf, term));
   }
 
-  /** Decodes the list that the enumeration stands on and keeps it; {@code null} if it is too long. */
-  ImpactPlanes load(int leaf, BytesRef term, TermsEnum at, int maxDoc) throws IOException {
-    int size = at.docFreq();
-    if (6L * size > budget / 4) {
+  /** Reads the list that the enumeration stands on and keeps it; {@code null} if it is too long. */
+  ImpactPlanes load(int leaf, BytesRef term, TermsEnum at, int maxDoc, int docFreq) throws IOException {
+    if (6L * at.docFreq() > budget / 4) {
       return null;
     }
-    int[] docs = new int[size];
-    int[] impacts = new int[size];
-    PostingsEnum postings = at.postings(null, PostingsEnum.FREQS);
-    int count = 0;
-    for (int doc = postings.nextDoc(); doc != PostingsEnum.NO_MORE_DOCS; doc = postings.nextDoc()) {
-      docs[count] = doc;
-      impacts[count++] = postings.freq();
+    ImpactPlanes planes = accelerators[leaf] == null ? null : accelerated(leaf, term, docFreq);
+    if (planes == null) {
+      planes = new PostingsReader().read(at, maxDoc, docFreq);
     }
-    ImpactPlanes decoded = ImpactPlanes.of(docs, impacts, count, maxDoc);
-    keep(new Key(leaf, BytesRef.deepCopyOf(term)), decoded);
-    return decoded;
+    keep(new Key(leaf, BytesRef.deepCopyOf(term)), planes);
+    return planes;
   }
 
-  private synchronized void keep(Key key, ImpactPlanes decoded) {
-    if (lists.put(key, decoded) == null) {
-      bytes += decoded.bytes();
+  private ImpactPlanes accelerated(int leaf, BytesRef term, int docFreq) {
+    Accelerator accelerator = accelerators[leaf];
+    try {
+      return accelerator.bytes(term) <= 0 ? null : accelerator.read(term, docFreq);
+    } catch (Accelerator.Unusable | IndexOutOfBoundsException e) {
+      LOG.warning("The accelerator of a segment is damaged and is not used any more; make it again");
+      accelerators[leaf] = null;
+      return null;
+    }
+  }
+
+  private synchronized void keep(Key key, ImpactPlanes planes) {
+    if (lists.put(key, planes) == null) {
+      bytes += planes.bytes();
     }
     for (var eldest = lists.entrySet().iterator(); bytes > budget && eldest.hasNext(); ) {
       bytes -= eldest.next().getValue().bytes();

@@ -1,0 +1,76 @@
+"""The accelerator of an index: its postings once more, in the form in which the searcher holds them.
+
+A searcher that finds it reads a term's postings where it would decode Lucene's, several times as fast, and finds the same
+hits. It is one file a segment, in the folder ``accelerator`` of the index, where Lucene and Pyserini pass it over; or, of an
+index that cannot be written to, in the user's cache. Each file names its segment by Lucene's id, and carries checksums: one
+that is damaged, or of another version, is not used.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from splade_lucene import jvm
+from splade_lucene.files import cache_folder, storage_error
+from splade_lucene.index_reader import LuceneImpactIndexReader
+
+FOLDER = "accelerator"
+
+
+def accelerator_folders(index_dir: Path) -> list[Path]:
+    """Where the files of an index's accelerator may be, first those beside the index."""
+    return [index_dir / FOLDER, cache_folder() / "accelerators"]
+
+
+def accelerate(index_dir: str | Path, folder: str | Path | None = None) -> Path:
+    """Makes the accelerator of an index, ours or any other impact index, anew.
+
+    It takes nearly twice the space of the index itself, 3.5 bytes a posting, and some seconds a million documents.
+    Documents that are added later are searched without one until this is called again; deleted ones are no hits either way.
+
+    Args:
+        index_dir: The index.
+        folder: Where to write. Default: in the index, or the user's cache if that cannot be written to.
+
+    Returns:
+        The folder.
+
+    Raises:
+        NotAnIndexError: No impact index there.
+        StorageError: The disk refused.
+    """
+    index_dir = Path(index_dir)
+    with LuceneImpactIndexReader(index_dir) as reader:
+        return accelerate_segments(reader, Path(folder) if folder else _writable_folder(index_dir), anew=True)
+
+
+def accelerate_segments(reader: LuceneImpactIndexReader, folder: Path, *, anew: bool) -> Path:
+    """Makes the files of all segments, or of those that have none; clears those of segments that are gone.
+
+    In a folder other than the index's own nothing is cleared, for other indexes' files may be there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    is_own = folder.resolve() == (reader.index_dir / FOLDER).resolve()
+    with jvm.translated_exceptions(folder):
+        reader.java.accelerate(str(folder), anew, is_own)
+    return folder
+
+
+def accelerator_bytes(reader: LuceneImpactIndexReader) -> int:
+    """The size of the files that a searcher would use; 0 if there are none."""
+    with jvm.translated_exceptions(reader.index_dir):
+        names = str(reader.java.acceleratorNames()).split()
+    total = 0
+    for name in names:
+        found = (folder / name for folder in accelerator_folders(reader.index_dir))
+        total += next((path.stat().st_size for path in found if path.exists()), 0)
+    return total
+
+
+def _writable_folder(index_dir: Path) -> Path:
+    own, cache = accelerator_folders(index_dir)
+    return own if os.access(own if own.exists() else index_dir, os.W_OK) else cache
