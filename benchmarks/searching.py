@@ -1,25 +1,37 @@
 #!/usr/bin/env python3
-"""Milliseconds a query: our searcher against Pyserini's LuceneImpactSearcher, on the same index, in the same process.
+"""Milliseconds a query: our searcher against Pyserini's LuceneImpactSearcher and Lucene itself, on the same index.
 
-    python benchmarks/searching.py [--documents 200000] [--queries 1000] [--repeat 3]
+    python benchmarks/searching.py [--documents 50000 200000 1000000] [--queries 1000] [--repeat 3] [--picture FILE]
 
-Queries are encoded already, all hits are read (docid and score), and both must give the same hits and scores.
+Queries are encoded already. Against Pyserini: in this process, in turns, all hits are read (docid and score), and both must
+give the same hits and scores. Against Lucene called directly (BooleanQuery; needs a JDK): in a process of its own without any
+Python, no docid read, the scores of the last hits must be equal. Everything is warm: what is timed was run before.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from common import ROOT, WORK, corpus, describe_machine, queries
 
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "java_bridge"))
+
+import build as bridge
 
 from splade_lucene import LuceneImpactSearcher, index_pseudo_documents, jvm
+
+DEPTHS = (10, 1000)
+Way = Callable[[], tuple[list[float], dict[str, list[tuple[str, float]]]]]
+"""Searches for all queries; returns the milliseconds of each (or, of a batch, their mean) and the hits."""
 
 
 class AsIs:
@@ -30,68 +42,157 @@ class AsIs:
 
 
 def read(hits: Any) -> list[tuple[str, float]]:
-    return [(hit.docid, hit.score) for hit in hits]
+    return [(hit.docid, float(round(hit.score))) for hit in hits]
 
 
 def read_columns(hits: Any) -> list[tuple[str, float]]:
-    return list(zip(hits.docids, hits.scores.tolist(), strict=True))
+    return list(zip(hits.docids, hits.scores.astype(float).tolist(), strict=True))
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
+def one_by_one(searcher: Any, reader: Callable[[Any], Any], vectors: dict[str, Any], k: int) -> Way:
+    def way() -> tuple[list[float], dict[str, Any]]:
+        times, found = [], {}
+        for qid, vector in vectors.items():
+            start = time.perf_counter()
+            found[qid] = reader(searcher.search(vector, k))
+            times.append((time.perf_counter() - start) * 1000)
+        return times, found
+
+    return way
+
+
+def as_batch(searcher: Any, reader: Callable[[Any], Any], vectors: dict[str, Any], k: int, threads: int) -> Way:
+    def way() -> tuple[list[float], dict[str, Any]]:
+        start = time.perf_counter()
+        hits = searcher.batch_search(list(vectors.values()), list(vectors), k, threads)
+        found = {qid: reader(each) for qid, each in hits.items()}
+        return [(time.perf_counter() - start) * 1000 / len(vectors)], found
+
+    return way
+
+
+def plain_lucene(index: Path, vectors: dict[str, dict[str, int]], k: int) -> tuple[list[float], list[float]]:
+    """The milliseconds of each query and the score of its last hit; nothing without a JDK."""
+    jdks = bridge.find_jdks()
+    if not jdks:
+        return [], []
+    file = WORK / "queries.tsv"
+    lines = ("\t".join(f"{term}\t{impact}" for term, impact in vector.items()) for vector in vectors.values())
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    source = Path(__file__).parent / "java" / "PlainLucene.java"
+    command = [jdks[0] / "bin" / "java", "-cp", jvm.find_fatjar(), source, index, file, k, 3]
+    done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    return [float(row[0]) for row in rows], [float(row[1]) for row in rows]
+
+
+def measure(documents: int, count: int, repeat: int) -> list[dict[str, Any]]:
+    """All comparisons at one size, printed and returned."""
+    index = WORK / f"index-{documents}-bp"
+    if not index.exists():
+        index_pseudo_documents(corpus(documents, 1), index, store="none")
+    vectors = dict(list(queries().items())[:count])
+    with jvm.pyserini_importable():
+        from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
+    theirs = PyserinisSearcher(str(index), AsIs(), min_idf=0)
+    rows = []
+    print(
+        f"\n{documents:,} documents, {len(vectors)} queries, medians of {repeat} rounds; mean ms a query (p50, p95, p99)\n"
+    )
+    print(f"{'':43} {'ours':>30} {'peer':>30} {'ratio':>6}")
+    with LuceneImpactSearcher(index, min_idf=0) as ours:
+        for k in DEPTHS:
+            comparisons = {
+                "search": (one_by_one(ours, read_columns, vectors, k), one_by_one(theirs, read, vectors, k)),
+                **{
+                    f"batch_search, {t} thread{'s' * (t > 1)}": (
+                        as_batch(ours, read_columns, vectors, k, t),
+                        as_batch(theirs, read, vectors, k, t),
+                    )
+                    for t in (1, 2)
+                },
+            }
+            for name, (our_way, their_way) in comparisons.items():
+                our_times, their_times = in_turns(our_way, their_way, repeat, f"{name}, k={k}")
+                rows.append(show(f"{name}, k={k}", "Pyserini", documents, our_times, their_times))
+            lucene_times, last_scores = plain_lucene(index, vectors, k)
+            if lucene_times:
+                our_times, found = comparisons["search"][0]()
+                for ranking, last in zip(found.values(), last_scores, strict=True):
+                    assert (ranking[-1][1] if ranking else 0.0) == last
+                rows.append(show(f"search, k={k}", "Lucene", documents, our_times, lucene_times))
+            else:
+                print("Lucene itself is left out: there is no JDK to compile its side (set SPLADE_LUCENE_JDK)")
+    theirs.close()
+    return rows
+
+
+def in_turns(our_way: Way, their_way: Way, repeat: int, name: str) -> tuple[list[float], list[float]]:
+    """The round of median mean of each side."""
+    our_way(), their_way()  # warm up
+    ours, theirs = [], []
+    for _ in range(repeat):
+        our_times, our_hits = our_way()
+        their_times, their_hits = their_way()
+        assert our_hits.keys() == their_hits.keys()
+        for qid, hits in our_hits.items():
+            assert hits == their_hits[qid], f"{name}: query {qid} differs"
+        ours.append(our_times)
+        theirs.append(their_times)
+    return sorted(ours, key=sum)[repeat // 2], sorted(theirs, key=sum)[repeat // 2]
+
+
+def show(name: str, peer: str, documents: int, ours: list[float], theirs: list[float]) -> dict[str, Any]:
+    def summary(times: list[float]) -> str:
+        ordered = sorted(times)
+        mean = f"{statistics.mean(times):8.3f}"
+        if len(times) == 1:
+            return f"{mean:<30}"
+        p50, p95, p99 = (ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.95, 0.99))
+        return f"{mean} ({p50:5.2f}, {p95:5.2f}, {p99:5.2f})"
+
+    ratio = statistics.mean(theirs) / statistics.mean(ours)
+    print(f"{name + ' / ' + peer:43} {summary(ours):>30} {summary(theirs):>30} {ratio:6.1f}", flush=True)
+    means = {"ours": statistics.mean(ours), "theirs": statistics.mean(theirs)}
+    return {"name": name, "peer": peer, "documents": documents, **means, "ratio": ratio}
+
+
+def draw(rows: list[dict[str, Any]], picture: Path) -> None:
+    """How the mean of ``search`` grows with the collection, both axes logarithmic."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(DEPTHS), figsize=(9, 3.6), sharey=True, layout="constrained")
+    for axis, k in zip(axes, DEPTHS, strict=True):
+        for peer, side, label in (
+            ("Pyserini", "theirs", "Pyserini"),
+            ("Lucene", "theirs", "Lucene itself"),
+            ("Pyserini", "ours", "splade_lucene"),
+        ):
+            points = [(r["documents"], r[side]) for r in rows if r["name"] == f"search, k={k}" and r["peer"] == peer]
+            if points:
+                axis.plot(*zip(*sorted(points), strict=True), marker="o", label=label)
+        axis.set(xscale="log", yscale="log", xlabel="documents", title=f"k = {k}")
+        axis.grid(visible=True, which="both", alpha=0.25)
+    axes[0].set_ylabel("mean ms a query, one thread")
+    axes[0].legend()
+    figure.savefig(picture, dpi=110)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=200_000)
+    parser.add_argument("--documents", type=int, nargs="+", default=[50_000, 200_000, 1_000_000])
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--picture", type=Path, help="draw how times grow with the collection")
     args = parser.parse_args()
-    index = WORK / f"index-{args.documents}-bp"
-    if not index.exists():
-        index_pseudo_documents(corpus(args.documents, 1), index, store="none")
-    vectors = dict(list(queries().items())[: args.queries])
-    with jvm.pyserini_importable():
-        from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
-    ours = LuceneImpactSearcher(index, min_idf=0)
-    theirs = PyserinisSearcher(str(index), AsIs(), min_idf=0)
     print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}")
-    print(f"{args.documents:,} documents, {len(vectors)} queries, median of {args.repeat} rounds\n")
-    print(f"{'':30} {'ours ms':>9} {'Pyserini ms':>12} {'ratio':>7}")
-    qids, values = list(vectors), list(vectors.values())
-    for k in (10, 1000):
-        ways: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
-            f"search, k={k}": (
-                lambda k=k: {qid: read_columns(ours.search(v, k)) for qid, v in vectors.items()},
-                lambda k=k: {qid: read(theirs.search(v, k)) for qid, v in vectors.items()},
-            )
-        }
-        for threads in (1, 2):
-            ways[f"batch_search, k={k}, {threads} thread(s)"] = (
-                lambda k=k, t=threads: {q: read_columns(h) for q, h in ours.batch_search(values, qids, k, t).items()},
-                lambda k=k, t=threads: {q: read(h) for q, h in theirs.batch_search(values, qids, k, t).items()},
-            )
-        for name, (our_way, their_way) in ways.items():
-            compare(name, our_way, their_way, len(vectors), args.repeat)
-
-
-def compare(name: str, our_way: Callable[[], Any], their_way: Callable[[], Any], count: int, repeat: int) -> None:
-    our_way(), their_way()  # warm up
-    our_times, their_times = [], []
-    for _ in range(repeat):
-        our_time, our_hits = timed(our_way)
-        their_time, their_hits = timed(their_way)
-        assert set(our_hits) == set(their_hits)
-        for qid in our_hits:
-            expected = [(docid, float(score)) for docid, score in our_hits[qid]]
-            found = [(docid, float(round(score))) for docid, score in their_hits[qid]]
-            assert expected == found, f"{name}: query {qid} differs"
-        our_times.append(our_time)
-        their_times.append(their_time)
-    a, b = statistics.median(our_times) / count * 1000, statistics.median(their_times) / count * 1000
-    print(f"{name:30} {a:9.2f} {b:12.2f} {b / a:7.1f}", flush=True)
+    rows = [row for documents in args.documents for row in measure(documents, args.queries, args.repeat)]
+    (WORK / "searching.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    if args.picture:
+        draw(rows, args.picture)
 
 
 if __name__ == "__main__":

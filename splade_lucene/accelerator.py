@@ -1,8 +1,8 @@
 """The accelerator of an index: its postings once more, in the form in which the searcher holds them.
 
 A searcher that finds it reads a term's postings where it would decode Lucene's, several times as fast, and finds the same
-hits. It is one file a segment, in the folder ``accelerator`` of the index, where Lucene and Pyserini pass it over; or, of an
-index that cannot be written to, in the user's cache. Each file names its segment by Lucene's id, and carries checksums: one
+hits. It is one file a segment, in the folder ``splade_lucene/accelerator`` of the index, where Lucene and Pyserini pass it over;
+or, of an index that cannot be written to, in the user's cache. Each file names its segment by Lucene's id, and carries checksums: one
 that is damaged, or of another version, is not used.
 """
 
@@ -14,8 +14,9 @@ from pathlib import Path
 from splade_lucene import jvm
 from splade_lucene.files import cache_folder, storage_error
 from splade_lucene.index_reader import LuceneImpactIndexReader
+from splade_lucene.manifest import INDEX_FOLDER
 
-FOLDER = "accelerator"
+FOLDER = f"{INDEX_FOLDER}/accelerator"
 
 
 def accelerator_folders(index_dir: Path) -> list[Path]:
@@ -73,4 +74,5 @@ def accelerator_bytes(reader: LuceneImpactIndexReader) -> int:
 
 def _writable_folder(index_dir: Path) -> Path:
     own, cache = accelerator_folders(index_dir)
-    return own if os.access(own if own.exists() else index_dir, os.W_OK) else cache
+    nearest = next(folder for folder in (own, own.parent, index_dir) if folder.exists())
+    return own if os.access(nearest, os.W_OK) else cache

@@ -17,7 +17,8 @@ from splade_lucene.files import written_whole
 from splade_lucene.quantizer import Quantizer
 
 MANIFEST_SUFFIX = ".manifest"
-INDEX_FILE = "splade_lucene/manifest.json"
+INDEX_FOLDER = "splade_lucene"  # in an index: all that is ours and not Lucene's
+INDEX_FILE = f"{INDEX_FOLDER}/manifest.json"
 FORMAT = 1
 
 

@@ -66,12 +66,18 @@ more = random_collection(40, seed=6)
 with LuceneImpactIndexer(folder / "index") as indexer:
     indexer.add(more)
 current = list({{each.docid: each for each in [*documents, *more]}}.values())
-with LuceneImpactSearcher(folder / "index") as searcher:
-    for number, document in enumerate(documents[:40]):
-        query = dict(list(document.vector.items())[:20])
-        for k in (1, 10, 1000):
-            hits = searcher.search(query, k)
-            assert list(zip(hits.docids, hits.scores.tolist())) == exhaustive_search(current, query, k), (number, k)
+accelerate(folder / "index")
+for engine in ("auto", "blockmax", "taat"):
+    with LuceneImpactSearcher(folder / "index", engine=engine) as searcher:
+        assert searcher.accelerated_segments > 1
+        some = searcher.make_filter([each.docid for each in current[::2]])
+        for number, document in enumerate(documents[:40]):
+            query = dict(list(document.vector.items())[:20])
+            for k in (1, 10, 1000):
+                for allowed, chosen in ((current, None), (current[::2], some)):
+                    hits = searcher.search(query, k, filter=chosen)
+                    found = list(zip(hits.docids, hits.scores.tolist()))
+                    assert found == exhaustive_search(allowed, query, k), (engine, number, k)
 print("equal on Lucene", jvm.versions()["lucene"].split(".")[0])
 """
 

@@ -522,3 +522,63 @@ with LuceneImpactSearcher({str(index_dir)!r}) as searcher:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, preexec_fn=heed_ctrl_c
     )
     assert "heard, and still working: 5" in done.stdout, done.stderr
+
+
+def test_search_says_what_it_did(place):
+    query = ("--query", "cat dog and a horse")
+    hits = json.loads(run_well("search", "--index", place / "index", *query, "--json"))
+    told = json.loads(run_well("search", "--index", place / "index", *query, "--json", "--profile", "--recall"))
+    assert told["hits"] == hits
+    assert told["recall"] == [1.0]
+    (profile,) = told["profile"]
+    assert profile["engine"] == "taat"
+    assert profile["total"] > 0
+    done = run("search", "--index", place / "index", *query, "--profile")
+    assert "taat: 1 queries" in done.stderr
+    assert "postings_scored" in done.stderr
+
+
+def test_search_among_some_documents(place, tmp_path):
+    query = ("--query", "cat dog and a horse")
+    everything = json.loads(run_well("search", "--index", place / "index", *query, "--hits", 40, "--json"))
+    docids = [hit["docid"] for hit in everything]
+    (tmp_path / "docids.txt").write_text("\n".join([*docids[1::2], "", "no-such-document"]))
+    for flag, left in (("--only", docids[1::2]), ("--without", docids[::2])):
+        rows = run_well(
+            "search", "--index", place / "index", *query, "--hits", 40, flag, tmp_path / "docids.txt", "--json"
+        )
+        assert [hit["docid"] for hit in json.loads(rows)] == left
+    assert "cannot be read" in fails("search", "--index", place / "index", *query, "--only", tmp_path / "nowhere.txt")
+
+
+def test_an_approximate_run_tells_its_loss(place, tmp_path):
+    topics = ("--topics", place / "topics.tsv", "--output", tmp_path / "run.txt")
+    way = ("--mode", "approximate", "--beta", 0.01)
+    told = json.loads(run_well("search", "--index", place / "index", *topics, *way, "--recall", "--json"))
+    with LuceneImpactSearcher(place / "index") as searcher:
+        lost = []
+        for query in read_topics(place / "topics.tsv"):
+            vector = searcher.encode(query.text)
+            heaviest = max(vector, key=lambda term: vector[term])
+            best, found = (
+                searcher.search(vector, 1000).docids,
+                searcher.search({heaviest: vector[heaviest]}, 1000).docids,
+            )
+            lost.append(len({*best} & {*found}) / len(best))
+    assert told["recall"] == pytest.approx(lost)
+    assert "queries lose nothing" in run("search", "--index", place / "index", *topics, *way, "--recall").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--alpha", "0.5"], "--alpha needs --mode approximate"),
+        (["--mode", "approximate", "--alpha", "2"], "alpha is a share"),
+        (["--mode", "approximate", "--candidates", "9"], "only if beta cuts"),
+        (["--engine", "pyserini", "--profile"], "Pyserini's searcher knows no"),
+    ],
+)
+def test_wrong_ways_to_search(place, arguments, reason):
+    done = run("search", "--index", place / "index", "--query", "cat", *arguments)
+    assert done.returncode == 2
+    assert reason in " ".join(done.stderr.split())

@@ -22,6 +22,9 @@ final class BlockMax {
   private final int[] lasts = new int[PIECE];
   private final int[] from = new int[PIECE]; // where a list's postings of each run start, and end
   private final int[] to = new int[PIECE];
+  private final int[] starts = new int[PIECE]; // of the sums of each run
+  private final int[] blockOf = new int[PIECE]; // the blocks of all runs
+  private final int[] rest = new int[PIECE]; // of their bounds
   private final int[] sums = new int[PIECE * BLOCK];
   private final byte[][] waiting = new byte[4][];
   private final int[] waitingImpacts = new int[4];
@@ -40,6 +43,7 @@ final class BlockMax {
       chosen = new int[blocks];
     }
     profile.blocks += blocks;
+    lists.sortByBound();
     addBounds(lists, blocks);
     int count = 0;
     long threshold = approximation.bound(top.threshold());
@@ -139,7 +143,7 @@ final class BlockMax {
         lasts[runs - 1] = block;
         bounds[block] = 0;
         if (size >= PIECE - 1) {
-          score(lists, runs, top, profile);
+          score(lists, runs, top, approximation, profile);
           threshold = approximation.bound(top.threshold());
           profile.blocksScored += size;
           runs = 0;
@@ -149,7 +153,7 @@ final class BlockMax {
         chosen[kept++] = block;
       }
     }
-    score(lists, runs, top, profile);
+    score(lists, runs, top, approximation, profile);
     profile.blocksScored += size;
     threshold = approximation.bound(top.threshold());
     int left = 0;
@@ -167,20 +171,76 @@ final class BlockMax {
     return isNear && last >> BlockMaxima.IN_WINDOW == block >> BlockMaxima.IN_WINDOW;
   }
 
-  private void score(QueryLists lists, int runs, TopHits top, Profile profile) {
-    for (int i = 0; i < lists.size; i++) {
-      DecodedPostings list = lists.postings[i];
-      list.blocks().find(firsts, lasts, runs, from, to);
-      fetch(list, runs);
-      int start = 0; // of the sums of the run
-      for (int run = 0; run < runs; run++) {
-        int shift = start - (firsts[run] << BlockMaxima.SHIFT) % (1 << DecodedPostings.WINDOW);
-        add(list.docs, list.impacts, lists.queryImpacts[i], from[run], to[run], shift, sums);
-        profile.postingsScored += to[run] - from[run];
-        start += lasts[run] - firsts[run] + 1 << BlockMaxima.SHIFT;
+  /**
+   * Scores the documents of runs of blocks. After the lists that make up most of the bounds, a block in which no document's sum
+   * so far can be lifted to the k-th score by the rest of its bound is dropped.
+   */
+  private void score(QueryLists lists, int runs, TopHits top, Approximation approximation, Profile profile) {
+    int size = 0;
+    for (int run = 0; run < runs; run++) {
+      starts[run] = size << BlockMaxima.SHIFT;
+      size += lasts[run] - firsts[run] + 1;
+    }
+    for (int i = 0; i < lists.heavy; i++) {
+      add(lists.postings[i], lists.queryImpacts[i], runs, profile);
+    }
+    int left = runs;
+    if (lists.heavy < lists.size) {
+      left = drop(lists, runs, approximation.alpha(), top.threshold());
+      for (int i = lists.heavy; i < lists.size; i++) {
+        add(lists.postings[i], lists.queryImpacts[i], left, profile);
       }
     }
-    collect(lists, runs, top);
+    collect(lists, left, top);
+    Arrays.fill(sums, 0, size * BLOCK, 0);
+    top.tighten();
+  }
+
+  private void add(DecodedPostings list, int queryImpact, int runs, Profile profile) {
+    list.blocks().find(firsts, lasts, runs, from, to);
+    fetch(list, runs);
+    for (int run = 0; run < runs; run++) {
+      int shift = starts[run] - (firsts[run] << BlockMaxima.SHIFT) % (1 << DecodedPostings.WINDOW);
+      add(list.docs, list.impacts, queryImpact, from[run], to[run], shift, sums);
+      profile.postingsScored += to[run] - from[run];
+    }
+  }
+
+  /** Keeps the parts of runs that may still hold a hit; returns the number of runs then. */
+  private int drop(QueryLists lists, int runs, double alpha, long threshold) {
+    int blocks = 0;
+    for (int run = 0; run < runs; run++) {
+      for (int block = firsts[run]; block <= lasts[run]; block++) {
+        blockOf[blocks++] = block;
+      }
+    }
+    Arrays.fill(rest, 0, blocks, 0);
+    for (int i = lists.heavy; i < lists.size; i++) {
+      BlockMaxima list = lists.postings[i].blocks();
+      int queryImpact = lists.queryImpacts[i];
+      for (int j = 0; j < blocks; j++) {
+        rest[j] += queryImpact * list.maximum(blockOf[j]);
+      }
+    }
+    int left = 0;
+    int last = -1; // place of the block that was kept last
+    for (int j = 0; j < blocks; j++) {
+      int largest = 0;
+      for (int k = j * BLOCK; k < (j + 1) * BLOCK; k++) {
+        largest = Math.max(largest, sums[k]);
+      }
+      if (largest + alpha * rest[j] >= threshold) {
+        boolean continues = last == j - 1 && last >= 0 && blockOf[j] == blockOf[last] + 1
+            && blockOf[j] >> BlockMaxima.IN_WINDOW == blockOf[last] >> BlockMaxima.IN_WINDOW;
+        if (!continues) {
+          firsts[left] = blockOf[j];
+          starts[left++] = j * BLOCK;
+        }
+        lasts[left - 1] = blockOf[j];
+        last = j;
+      }
+    }
+    return left;
   }
 
   /** Reads where each run's postings start, so that the memory is asked for all of them before the first is waited for. */
@@ -201,8 +261,8 @@ final class BlockMax {
 
   private void collect(QueryLists lists, int runs, TopHits top) {
     long threshold = top.threshold();
-    int at = 0;
     for (int run = 0; run < runs; run++) {
+      int at = starts[run];
       int end = lasts[run] + 1 << BlockMaxima.SHIFT;
       for (int doc = firsts[run] << BlockMaxima.SHIFT; doc < end; doc++, at++) {
         if (sums[at] >= threshold && lists.accepts(doc)) {
@@ -211,7 +271,5 @@ final class BlockMax {
         }
       }
     }
-    Arrays.fill(sums, 0, at, 0);
-    top.tighten();
   }
 }

@@ -121,6 +121,18 @@ final class BlockMaxima {
     }
   }
 
+  /** The largest impact in a block. */
+  int maximum(int block) {
+    if (starts != null) {
+      return maxima[block] & 0xFF;
+    }
+    long word = bitmap[block >> 6];
+    if ((word >>> block & 1) == 0) {
+      return 0;
+    }
+    return maxima[ranks[block >> 6] + Long.bitCount(word & (1L << block) - 1)] & 0xFF;
+  }
+
   /** Finds the postings of runs of blocks, none of them across windows: those of run i are from {@code from[i]} to {@code to[i]}. */
   void find(int[] firsts, int[] lasts, int runs, int[] from, int[] to) {
     for (int i = 0; i < runs; i++) {

@@ -4,6 +4,8 @@ import java.util.Arrays;
 
 /** What a query meets in one leaf: the postings of its terms that are there, and which documents count. */
 final class QueryLists {
+  private static final double HEAVY = 0.75; // share of the bound
+
   DecodedPostings[] postings;
   int[] queryImpacts; // times the factor of the list
   final int docBase;
@@ -11,6 +13,7 @@ final class QueryLists {
   final long[] accepted; // a bit a document; null: all
   final int excluded; // documents that are not accepted
   int size = 0;
+  int heavy; // after sortByBound: of so many lists the bounds are most of the sum
   private long total = 0;
   private long bound = 0; // of all scores and sums
 
@@ -35,6 +38,26 @@ final class QueryLists {
       total += list.size();
       postings[size] = list;
       queryImpacts[size++] = (int) weight; // if it is larger, so is the bound
+    }
+  }
+
+  /** Puts the lists that may add most to a score first. */
+  void sortByBound() {
+    for (int i = 1; i < size; i++) {
+      DecodedPostings list = postings[i];
+      int queryImpact = queryImpacts[i];
+      long its = (long) queryImpact * list.atLeast(1);
+      int j = i;
+      for (; j > 0 && (long) queryImpacts[j - 1] * postings[j - 1].atLeast(1) < its; j--) {
+        postings[j] = postings[j - 1];
+        queryImpacts[j] = queryImpacts[j - 1];
+      }
+      postings[j] = list;
+      queryImpacts[j] = queryImpact;
+    }
+    double most = bound * HEAVY;
+    for (heavy = 0; heavy < size && most > 0; heavy++) {
+      most -= (double) queryImpacts[heavy] * postings[heavy].atLeast(1);
     }
   }
 

@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""Time against what is lost: our approximations beside Seismic (pyseismic-lsr), the same vectors, one thread, one run.
+
+    python benchmarks/tradeoff.py [--documents 200000] [--k 10] [--queries 1000] [--picture FILE]
+    python benchmarks/tradeoff.py --pseudo-documents DIR --topics ENCODED [--qrels FILE]
+
+Both search from Python, one query at a time; recall is against the exact k best (hits that tie with the k-th count as well),
+nDCG where there are judgments. Seismic is built once with its defaults, and searched with several cuts and heap factors; the
+rows end with the comparison at its own setting of recall 0.99, and at equal recall.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import ROOT, WORK, corpus, describe_machine, queries
+
+sys.path.insert(0, str(ROOT))
+
+from splade_lucene import (
+    Approximation,
+    LuceneImpactSearcher,
+    Run,
+    evaluate,
+    index_pseudo_documents,
+    read_pseudo_documents,
+    read_qrels,
+    read_topics,
+)
+
+OURS = [
+    Approximation(),
+    *(Approximation(alpha=alpha) for alpha in (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5)),
+    *(Approximation(blocks=blocks) for blocks in (400, 200, 100, 50, 25)),
+    *(Approximation(alpha=alpha, beta=0.5, candidates=100) for alpha in (1.0, 0.85, 0.7)),
+]
+SEISMIC = [(cut, factor) for cut in (3, 5, 8, 12, 20) for factor in (0.7, 0.8, 0.9, 1.0)]
+ROUNDS = 3
+
+Ranking = list[tuple[str, float]]
+
+
+@dataclass
+class Point:
+    """One setting of one system."""
+
+    system: str
+    setting: str
+    milliseconds: float
+    recall: float
+    ndcg: float | None
+
+    def show(self) -> str:
+        ndcg = "" if self.ndcg is None else f"{self.ndcg:8.4f}"
+        return f"{self.system:10} {self.setting:36} {self.milliseconds:8.3f} {self.recall:8.4f} {ndcg}"
+
+
+def timed(search: Callable[[Any], Ranking], prepared: dict[str, Any]) -> tuple[float, dict[str, Ranking]]:
+    """Milliseconds a query in the median round, after one to warm up; and the hits."""
+    times = []
+    for _ in range(ROUNDS + 1):
+        start = time.perf_counter()
+        found = {qid: search(query) for qid, query in prepared.items()}
+        times.append((time.perf_counter() - start) * 1000 / len(prepared))
+    return statistics.median(times[1:]), found
+
+
+class Quality:
+    """What rankings are worth, against the exact ones and the judgments."""
+
+    def __init__(self, exact: dict[str, Ranking], k: int, qrels: Any) -> None:
+        self.k, self.qrels = k, qrels
+        self.best = {qid: {docid for docid, _ in ranking[:k]} for qid, ranking in exact.items()}
+        self.least = {qid: ranking[:k][-1][1] if ranking else 0.0 for qid, ranking in exact.items()}
+        self.scores = {qid: dict(ranking) for qid, ranking in exact.items()}
+
+    def recall(self, found: dict[str, Ranking]) -> float:
+        shares = []
+        for qid, best in self.best.items():
+            good = {d for d, _ in found[qid][: self.k] if self.scores[qid].get(d, -1.0) >= self.least[qid]}
+            shares.append(len(good) / len(best) if best else 1.0)
+        return statistics.mean(shares)
+
+    def ndcg(self, found: dict[str, Ranking]) -> float | None:
+        if self.qrels is None:
+            return None
+        run = Run({qid: ranking for qid, ranking in found.items() if ranking})
+        return evaluate(self.qrels, run, [f"nDCG@{self.k}"])[f"nDCG@{self.k}"]
+
+
+def measure_ours(index: Path, vectors: dict[str, dict[str, int]], k: int, quality: Quality) -> Iterator[Point]:
+    for approximation in OURS:
+        with LuceneImpactSearcher(index, approximation=approximation) as searcher:
+
+            def search(vector: dict[str, int], searcher: Any = searcher) -> Ranking:
+                hits = searcher.search(vector, k)
+                return list(zip(hits.docids, hits.scores.tolist(), strict=True))
+
+            milliseconds, found = timed(search, vectors)
+        given = {n: v for n, v in vars(approximation).items() if v != getattr(Approximation(), n)}
+        setting = ", ".join(f"{name} {value}" for name, value in given.items()) or "exact"
+        yield Point("ours", setting, milliseconds, quality.recall(found), quality.ndcg(found))
+
+
+def measure_seismic(
+    folder: Path, vectors: dict[str, dict[str, int]], k: int, quality: Quality, width: int
+) -> Iterator[Point]:
+    from seismic import SeismicDataset, SeismicIndex
+
+    text = f"U{width}"  # NumPy strings have one length, and Seismic takes arrays of one type
+    dataset = SeismicDataset()
+    for document in read_pseudo_documents(folder):
+        terms = np.array(list(document.vector), dtype=text)
+        dataset.add_document(document.docid, terms, np.array(list(document.vector.values()), dtype=np.float32))
+    start = time.perf_counter()
+    index = SeismicIndex.build_from_dataset(dataset, num_threads=2)
+    print(f"Seismic is built in {time.perf_counter() - start:.1f} s\n", flush=True)
+    prepared = {
+        qid: (np.array(list(vector), dtype=text), np.array(list(vector.values()), dtype=np.float32))
+        for qid, vector in vectors.items()
+    }
+    for cut, factor in SEISMIC:
+
+        def search(query: Any, cut: int = cut, factor: float = factor) -> Ranking:
+            found = index.search("q", *query, k=k, query_cut=cut, heap_factor=factor)
+            return [(docid, score) for _, score, docid in found]
+
+        milliseconds, found = timed(search, prepared)
+        setting = f"query_cut {cut}, heap_factor {factor}"
+        yield Point("Seismic", setting, milliseconds, quality.recall(found), quality.ndcg(found))
+
+
+def fastest(points: list[Point], system: str, recall: float) -> Point | None:
+    reached = [point for point in points if point.system == system and point.recall >= recall]
+    return min(reached, key=lambda point: point.milliseconds, default=None)
+
+
+def compare(points: list[Point]) -> None:
+    exact = next(point for point in points if point.setting == "exact")
+    for recall in (0.9, 0.95, 0.97, 0.99, 0.995):
+        ours, theirs = fastest(points, "ours", recall), fastest(points, "Seismic", recall)
+        if ours is None or theirs is None:
+            print(f"recall {recall}: {'ours' if ours is None else 'Seismic'} does not reach it")
+            continue
+        print(
+            f"recall {recall}: ours {ours.milliseconds:.3f} ms ({ours.setting}), Seismic {theirs.milliseconds:.3f} ms "
+            f"({theirs.setting}): {ours.milliseconds / theirs.milliseconds:.2f} times its time; "
+            f"exact: {exact.milliseconds / theirs.milliseconds:.2f} times"
+        )
+
+
+def draw(points: list[Point], k: int, picture: Path) -> None:
+    """Recall against time: of each system the settings that no other of its own beats."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(6, 3.8), layout="constrained")
+    for system, marker in (("Seismic", "s"), ("ours", "o")):
+        own = sorted((p for p in points if p.system == system), key=lambda p: p.milliseconds)
+        front: list[Point] = []
+        for point in own:
+            if not front or point.recall > front[-1].recall:
+                front.append(point)
+        axis.plot([p.milliseconds for p in front], [p.recall for p in front], marker=marker, label=system)
+    axis.set(xscale="log", xlabel="ms a query, one thread", ylabel=f"recall@{k} against exact")
+    axis.grid(visible=True, which="both", alpha=0.25)
+    axis.legend()
+    figure.savefig(picture, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=int, default=200_000)
+    parser.add_argument("--pseudo-documents", type=Path, help="a collection of your own, with --topics")
+    parser.add_argument("--topics", type=Path, help="encoded queries")
+    parser.add_argument("--qrels", type=Path)
+    parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--picture", type=Path)
+    args = parser.parse_args()
+    if args.pseudo_documents:
+        folder, index = args.pseudo_documents, WORK / f"index-{args.pseudo_documents.resolve().name}-bp"
+        vectors: dict[str, Any] = {query.qid: query.vector for query in read_topics(args.topics, encoded=True)}
+    else:
+        folder, index = corpus(args.documents, 1), WORK / f"index-{args.documents}-bp"
+        vectors = queries()
+    vectors = dict(list(vectors.items())[: args.queries])
+    if not index.exists():
+        index_pseudo_documents(folder, index, store="none")
+    with LuceneImpactSearcher(index) as searcher:
+        deep = searcher.batch_search(list(vectors.values()), list(vectors), 20 * args.k, 2)
+        exact = {qid: list(zip(h.docids, h.scores.tolist(), strict=True)) for qid, h in deep.items()}
+        documents = searcher.num_docs
+    quality = Quality(exact, args.k, read_qrels(args.qrels) if args.qrels else None)
+    print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}")
+    print(f"{documents:,} documents, {len(vectors)} queries, k={args.k}, one thread, medians of {ROUNDS} rounds\n")
+    print(f"{'':10} {'':36} {'ms':>8} {'recall':>8} {'nDCG' if args.qrels else '':>8}")
+    points = []
+    width = max((len(term) for vector in vectors.values() for term in vector), default=1)
+    with LuceneImpactSearcher(index) as searcher:
+        width = max(width, *(len(each.term) for each in searcher.reader.terms()))
+    for source in (
+        measure_ours(index, vectors, args.k, quality),
+        measure_seismic(folder, vectors, args.k, quality, width),
+    ):
+        for point in source:
+            print(point.show(), flush=True)
+            points.append(point)
+    print()
+    compare(points)
+    (WORK / "tradeoff.json").write_text(json.dumps([vars(point) for point in points], indent=1), encoding="utf-8")
+    if args.picture:
+        draw(points, args.k, args.picture)
+
+
+if __name__ == "__main__":
+    main()
