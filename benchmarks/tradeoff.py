@@ -111,12 +111,10 @@ def measure_ours(index: Path, vectors: dict[str, dict[str, int]], k: int, qualit
         yield Point("ours", setting, milliseconds, quality.recall(found), quality.ndcg(found))
 
 
-def measure_seismic(
-    folder: Path, vectors: dict[str, dict[str, int]], k: int, quality: Quality, width: int
-) -> Iterator[Point]:
-    from seismic import SeismicDataset, SeismicIndex
+def measure_seismic(folder: Path, vectors: dict[str, dict[str, int]], k: int, quality: Quality) -> Iterator[Point]:
+    from seismic import SeismicDataset, SeismicIndex, get_seismic_string
 
-    text = f"U{width}"  # NumPy strings have one length, and Seismic takes arrays of one type
+    text = get_seismic_string()
     dataset = SeismicDataset()
     for document in read_pseudo_documents(folder):
         terms = np.array(list(document.vector), dtype=text)
@@ -207,12 +205,9 @@ def main() -> None:
     print(f"{documents:,} documents, {len(vectors)} queries, k={args.k}, one thread, medians of {ROUNDS} rounds\n")
     print(f"{'':10} {'':36} {'ms':>8} {'recall':>8} {'nDCG' if args.qrels else '':>8}")
     points = []
-    width = max((len(term) for vector in vectors.values() for term in vector), default=1)
-    with LuceneImpactSearcher(index) as searcher:
-        width = max(width, *(len(each.term) for each in searcher.reader.terms()))
     for source in (
         measure_ours(index, vectors, args.k, quality),
-        measure_seismic(folder, vectors, args.k, quality, width),
+        measure_seismic(folder, vectors, args.k, quality),
     ):
         for point in source:
             print(point.show(), flush=True)

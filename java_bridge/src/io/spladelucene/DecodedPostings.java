@@ -1,6 +1,7 @@
 package io.spladelucene;
 
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 
 /**
  * A list of postings in one leaf with impacts of a byte, three bytes each: the documents of each window of 65,536, ascending,
@@ -111,6 +112,13 @@ final class DecodedPostings {
       }
     }
     return 0;
+  }
+
+  /** The impact in a document, 0 if it is not in the list. */
+  int impactOf(int doc) {
+    int window = doc >> WINDOW;
+    int at = Arrays.binarySearch(docs, windows[window], windows[window + 1], (char) doc);
+    return at < 0 ? 0 : impacts[at] & 0xFF;
   }
 
   /** Found when they are first asked for. */

@@ -331,10 +331,18 @@ public final class ImpactSearcher implements Closeable {
         while (to < docs.length && docs[to] < leaf.docBase + leaf.reader().maxDoc()) {
           to++;
         }
-        if (from < to) {
-          for (StreamedSearch.Stream stream : open(leaf.reader().terms(Fields.CONTENTS), query)) {
+        Terms terms = from < to ? leaf.reader().terms(Fields.CONTENTS) : null;
+        if (terms != null) {
+          QueryLists lists = filter.lists(leaf, query.terms.length);
+          if (collect(leaf, terms, query, lists) && lists.fitsInt()) {
             for (int i = from; i < to; i++) {
-              scores[i] += stream.impactOf(docs[i] - leaf.docBase);
+              scores[i] = lists.scoreOf(docs[i] - leaf.docBase);
+            }
+          } else {
+            for (StreamedSearch.Stream stream : open(terms, query)) {
+              for (int i = from; i < to; i++) {
+                scores[i] += stream.impactOf(docs[i] - leaf.docBase);
+              }
             }
           }
         }

@@ -65,6 +65,14 @@ final class QueryLists {
     return accepted == null || (accepted[doc >> 6] >>> doc & 1) != 0;
   }
 
+  long scoreOf(int doc) {
+    long score = 0;
+    for (int i = 0; i < size; i++) {
+      score += (long) queryImpacts[i] * postings[i].impactOf(doc);
+    }
+    return score;
+  }
+
   /** Whether scores, and the bounds of blocks, fit into an int. */
   boolean fitsInt() {
     return bound <= Integer.MAX_VALUE;
