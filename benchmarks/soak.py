@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""A million queries on two threads: memory must stay flat, and every thousandth answer equals the sum in NumPy.
+
+    python benchmarks/soak.py [--documents 200000] [--queries 1000000] [--threads 2]
+
+Queries are random parts of real ones, some with a filter, with varying k and engines. Ends with exit code 1 if an answer is
+wrong, or if the process grew by more than a tenth after the first fifth of the queries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from common import ROOT, WORK, corpus, describe_machine, queries
+
+sys.path.insert(0, str(ROOT))
+
+from splade_lucene import LuceneImpactSearcher, index_pseudo_documents
+from splade_lucene.searcher import Engine
+
+BATCH = 500  # two of them: one answer in a thousand is checked
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def expected(reader: Any, docids: list[str], query: dict[str, int], k: int, allowed: set[str] | None) -> Any:
+    """The hits, from the postings and NumPy alone."""
+    sums = np.zeros(reader.max_doc, dtype=np.int64)
+    for term, impact in query.items():
+        documents, impacts = reader.postings(term)
+        sums[documents] += impact * impacts.astype(np.int64)
+    found = np.flatnonzero(sums)
+    if allowed is not None:
+        found = np.array([each for each in found if docids[each] in allowed], dtype=np.int64)
+    if len(found) > k:  # all that reach the k-th score
+        found = found[sums[found] >= np.partition(sums[found], -k)[-k]]
+    ranked = sorted(found, key=lambda each: (-sums[each], docids[each].encode()))[:k]
+    return [(docids[each], int(sums[each])) for each in ranked]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=int, default=200_000)
+    parser.add_argument("--queries", type=int, default=1_000_000)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    index = WORK / f"index-{args.documents}-bp"
+    if not index.exists():
+        index_pseudo_documents(corpus(args.documents, 1), index, store="none")
+    print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}", flush=True)
+    real = list(queries().values())
+    source = random.Random(20261123)
+    searchers = [LuceneImpactSearcher(index, engine=engine) for engine in get_args(Engine)]
+    reader = searchers[0].reader
+    docids = reader.docids()
+    some = set(source.sample(docids, len(docids) // 3))
+    filters = [searcher.make_filter(some) for searcher in searchers]
+    qids = [str(number) for number in range(BATCH)]
+    done = checked = 0
+    early = 0
+    start = time.perf_counter()
+    while done < args.queries:
+        which = source.choices(range(len(searchers)), weights=(8, 1, 1))[0]
+        is_filtered = source.random() < 0.2
+        k = source.choice([1, 10, 10, 10, 100, 1000])
+        batch = []
+        for vector in source.choices(real, k=BATCH):
+            terms = source.sample(list(vector), source.randint(1, len(vector)))
+            batch.append({term: vector[term] for term in terms})
+        found = searchers[which].batch_search(
+            batch, qids, k, args.threads, filter=filters[which] if is_filtered else None
+        )
+        done += BATCH
+        if done % (2 * BATCH) == 0:
+            place = source.randrange(BATCH)
+            hits = found[qids[place]]
+            answer = list(zip(hits.docids, hits.scores.tolist(), strict=True))
+            if answer != expected(reader, docids, batch[place], k, some if is_filtered else None):
+                sys.exit(f"wrong: {searchers[which].engine}, k={k}, filter {is_filtered}: {batch[place]}")
+            checked += 1
+        if done == args.queries // 5 // BATCH * BATCH:
+            early = resident()
+        if done % 50_000 == 0:
+            seconds = time.perf_counter() - start
+            print(
+                f"{done:>9,} queries, {seconds:6.0f} s, {checked:,} checked, {resident() / 2**20:,.0f} MiB", flush=True
+            )
+    if early and resident() > 1.1 * early:
+        sys.exit(f"memory grew from {early / 2**20:,.0f} to {resident() / 2**20:,.0f} MiB")
+    print("every answer that was checked is exact, and memory is flat")
+
+
+if __name__ == "__main__":
+    main()
