@@ -28,7 +28,7 @@ import org.apache.lucene.util.BytesRef;
  * header     long MAGIC, int VERSION, byte[16] segment, int maxDoc, int terms, long start of the directory,
  *            int CRC-32C of directory and header before it
  * lists      per term: int CRC-32C of the rest, int lists; per list: int factor, int size, int[5] ranked, byte dense,
- *            int[windows + 1] windows, char[size] docs, byte[size] impacts, byte[blocks] maxima if dense
+ *            int[windows + 1] windows, char[size] docs, byte[size] impacts, byte[8 groups] maxima if dense
  * directory  long[terms + 1] where the lists of each term start, int[terms + 1] where the term starts, the terms in UTF-8,
  *            ascending
  * </pre>

@@ -6,18 +6,17 @@ import java.util.Arrays;
  * Block-max pruning (arXiv 2405.01117): the largest impacts of a block of documents bound the scores in it. The blocks with
  * the largest bounds are scored first, which finds nearly the k-th best score; then, in runs of neighbours, those of the others
  * whose bounds reach it. Exact, unless it is told to approximate: a block whose bound equals that score is scored too, for its
- * documents may come first by docid.
+ * documents may come first by docid. {@link BlockBounds} adds up the bounds.
  */
 final class BlockMax {
   private static final int BLOCK = 1 << BlockMaxima.SHIFT;
   private static final int PROBES = 32; // blocks that are scored first, and those with nearly their bounds
   private static final int HITS_OF_PROBE = 8; // so many more hits wanted, one probe more
   private static final int PIECE = 256; // blocks whose sums stay in the processor's cache
-  private static final int BUCKETS = 1 << 10;
 
-  private int[] bounds = new int[0]; // by block; 0: no hit in it, or scored already
+  private final BlockBounds bounds = new BlockBounds();
+  private final TopBuckets buckets = new TopBuckets();
   private int[] chosen = new int[0];
-  private final int[] bucketSizes = new int[BUCKETS];
   private final int[] firsts = new int[PIECE]; // the first block of each run, and the last
   private final int[] lasts = new int[PIECE];
   private final int[] from = new int[PIECE]; // where a list's postings of each run start, and end
@@ -38,136 +37,68 @@ final class BlockMax {
    */
   boolean search(QueryLists lists, TopHits top, Approximation approximation, boolean mayGiveUp, Profile profile) {
     int blocks = BlockMaxima.count(lists.maxDoc);
-    if (bounds.length < blocks) {
-      bounds = new int[blocks];
+    if (chosen.length < blocks) {
       chosen = new int[blocks];
     }
     profile.blocks += blocks;
     lists.sortByBound();
-    addBounds(lists, blocks);
-    int count = 0;
-    long threshold = approximation.bound(top.threshold());
-    for (int block = 0; block < blocks; block++) {
-      if (bounds[block] >= threshold && (lists.accepted == null || lists.accepted[block] != 0)) {
-        chosen[count++] = block;
-      }
-    }
-    profile.bounded();
+    bounds.begin(lists);
     int budget = approximation.blocks() == 0 ? Integer.MAX_VALUE : approximation.blocks();
     int probes = Math.min(budget, PROBES + top.depth() / HITS_OF_PROBE);
-    if (count > 2L * probes || count > budget) {
-      count = score(lists, count, leastOfLargest(count, probes), top, approximation, profile);
-    }
+    long threshold = approximation.bound(top.threshold());
+    bounds.refineLargest(lists, probes, threshold);
+    int count = bounds.choose(lists, threshold, chosen);
+    profile.bounded();
+    int cut = count > probes ? buckets.leastOfLargest(bounds.ofBlocks, chosen, count, probes) : 0;
+    score(lists, count, cut, top, approximation, profile);
     profile.probed();
+    threshold = approximation.bound(top.threshold());
+    bounds.refine(lists, threshold);
+    count = bounds.choose(lists, Math.max(1, threshold), chosen);
+    profile.bounded();
     boolean isWorthwhile = !mayGiveUp || CostModel.blockMax(count, lists) <= CostModel.termAtATime(lists);
     if (isWorthwhile && budget > probes) {
-      int cut = count > budget - probes ? leastOfLargest(count, budget - probes) : 0;
+      cut = count > budget - probes ? buckets.leastOfLargest(bounds.ofBlocks, chosen, count, budget - probes) : 0;
       score(lists, count, cut, top, approximation, profile);
     }
-    Arrays.fill(bounds, 0, blocks, 0);
+    bounds.end();
     return isWorthwhile;
   }
 
-  private void addBounds(QueryLists lists, int blocks) {
-    int count = 0;
-    for (int i = 0; i < lists.size; i++) {
-      BlockMaxima list = lists.postings[i].blocks();
-      if (list.isDense()) {
-        waiting[count] = list.maxima;
-        waitingImpacts[count++] = lists.queryImpacts[i];
-        if (count == waiting.length) {
-          add(waiting[0], waiting[1], waiting[2], waiting[3], waitingImpacts, bounds, blocks);
-          count = 0;
-        }
-      } else {
-        list.addTo(bounds, lists.queryImpacts[i]);
-      }
-    }
-    for (int i = 0; i < count; i++) {
-      add(waiting[i], waitingImpacts[i], bounds, blocks);
-    }
-  }
-
-  private static void add(byte[] maxima, int queryImpact, int[] bounds, int blocks) {
-    for (int i = 0; i < blocks; i++) {
-      bounds[i] += queryImpact * (maxima[i] & 0xFF);
-    }
-  }
-
-  /** Four lists at once: the bounds are read and written once for them. */
-  private static void add(byte[] a, byte[] b, byte[] c, byte[] d, int[] queryImpacts, int[] bounds, int blocks) {
-    int p = queryImpacts[0];
-    int q = queryImpacts[1];
-    int r = queryImpacts[2];
-    int s = queryImpacts[3];
-    for (int i = 0; i < blocks; i++) {
-      bounds[i] += p * (a[i] & 0xFF) + q * (b[i] & 0xFF) + r * (c[i] & 0xFF) + s * (d[i] & 0xFF);
-    }
-  }
-
-  /** A bound that at least {@code wanted} of the chosen blocks reach, and not many more; 0 if there are fewer blocks. */
-  private int leastOfLargest(int count, int wanted) {
-    int largest = 0;
-    for (int i = 0; i < count; i++) {
-      largest = Math.max(largest, bounds[chosen[i]]);
-    }
-    int shift = Math.max(0, 22 - Integer.numberOfLeadingZeros(largest)); // the ten leading bits are a bucket
-    Arrays.fill(bucketSizes, 0);
-    for (int i = 0; i < count; i++) {
-      bucketSizes[bounds[chosen[i]] >>> shift]++;
-    }
-    int bucket = BUCKETS;
-    for (int reached = 0; reached < wanted && bucket > 0; ) {
-      reached += bucketSizes[--bucket];
-    }
-    return bucket << shift;
-  }
-
-  /** Scores the chosen blocks whose bounds reach a cut; keeps of the others those that may hold a hit, and counts them. */
-  private int score(QueryLists lists, int count, int cut, TopHits top, Approximation approximation,
-      Profile profile) {
-    long threshold = approximation.bound(top.threshold());
-    int kept = 0;
+  /** Scores the chosen blocks whose bounds reach a cut and still the k-th score. */
+  private void score(QueryLists lists, int count, int cut, TopHits top, Approximation approximation, Profile profile) {
+    int[] bound = bounds.ofBlocks;
+    long least = Math.max(cut, approximation.bound(top.threshold()));
     int runs = 0;
     int size = 0; // blocks of the runs
     for (int i = 0; i < count; i++) {
       int block = chosen[i];
-      if (bounds[block] >= Math.max(cut, threshold)) {
+      if (bound[block] >= least) {
         if (runs > 0 && continues(lasts[runs - 1], block)) {
           size += block - lasts[runs - 1];
-          bounds[block - 1] = 0;
+          bound[block - 1] = 0;
         } else {
           firsts[runs++] = block;
           size++;
         }
         lasts[runs - 1] = block;
-        bounds[block] = 0;
+        bound[block] = 0;
         if (size >= PIECE - 1) {
           score(lists, runs, top, approximation, profile);
-          threshold = approximation.bound(top.threshold());
+          least = Math.max(cut, approximation.bound(top.threshold()));
           profile.blocksScored += size;
           runs = 0;
           size = 0;
         }
-      } else if (bounds[block] >= threshold) {
-        chosen[kept++] = block;
       }
     }
     score(lists, runs, top, approximation, profile);
     profile.blocksScored += size;
-    threshold = approximation.bound(top.threshold());
-    int left = 0;
-    for (int i = 0; i < kept; i++) {
-      if (bounds[chosen[i]] >= threshold) { // else it was the gap in a run, or holds no hit
-        chosen[left++] = chosen[i];
-      }
-    }
-    return left;
   }
 
   /** Whether a run that ends in a block goes on with another: a gap of one that is not scored yet costs less than a new run. */
   private boolean continues(int last, int block) {
-    boolean isNear = block - last == 1 || block - last == 2 && bounds[block - 1] > 0;
+    boolean isNear = block - last == 1 || block - last == 2 && bounds.ofBlocks[block - 1] > 0 && last >> BlockMaxima.GROUP_SHIFT == block >> BlockMaxima.GROUP_SHIFT;
     return isNear && last >> BlockMaxima.IN_WINDOW == block >> BlockMaxima.IN_WINDOW;
   }
 

@@ -8,10 +8,13 @@ import java.util.Arrays;
  */
 final class BlockMaxima {
   static final int SHIFT = 6; // of a document to its block
+  static final int GROUP_SHIFT = 3; // of a block to its group
+  static final int GROUP = 1 << GROUP_SHIFT;
   static final int IN_WINDOW = DecodedPostings.WINDOW - SHIFT; // of a block to its window
   private static final int SPARSE = 8; // fewer than one of so many blocks has the list
 
-  final byte[] maxima; // unsigned; by block if dense, else by place
+  final byte[] maxima; // unsigned; by block if dense, up to the end of the last group; else by place
+  final byte[] groupMaxima; // dense: of the blocks of each group; else null
   private final int[] windows;
   private final char[] starts; // dense: of each block, in its window; else null
   private final int[] ids; // sparse, by place, ascending
@@ -20,10 +23,15 @@ final class BlockMaxima {
   private final int[] ranks; // sparse, by word of the bitmap: places before it
 
   /** Takes the maxima of all blocks. */
-  private BlockMaxima(DecodedPostings postings, byte[] maxima) {
+  private BlockMaxima(DecodedPostings postings, int blocks, byte[] maxima) {
     this.maxima = maxima;
+    groupMaxima = new byte[maxima.length >> GROUP_SHIFT];
+    for (int block = 0; block < maxima.length; block++) {
+      int group = block >> GROUP_SHIFT;
+      groupMaxima[group] = (byte) Math.max(groupMaxima[group] & 0xFF, maxima[block] & 0xFF);
+    }
     windows = postings.windows;
-    starts = new char[maxima.length];
+    starts = new char[blocks];
     ids = null;
     places = null;
     bitmap = null;
@@ -34,6 +42,7 @@ final class BlockMaxima {
   /** Takes those blocks that have the list. */
   private BlockMaxima(DecodedPostings postings, int blocks, int[] ids, int[] places, byte[] maxima) {
     this.maxima = maxima;
+    groupMaxima = null;
     windows = postings.windows;
     starts = null;
     this.ids = ids;
@@ -64,15 +73,15 @@ final class BlockMaxima {
       return new BlockMaxima(
           postings, blocks, Arrays.copyOf(ids, count), Arrays.copyOf(places, count + 1), Arrays.copyOf(maxima, count));
     }
-    byte[] all = new byte[blocks];
+    byte[] all = new byte[groups(maxDoc) << GROUP_SHIFT];
     for (int place = 0; place < count; place++) {
       all[ids[place]] = maxima[place];
     }
-    return dense(postings, all);
+    return dense(postings, maxDoc, all);
   }
 
-  static BlockMaxima dense(DecodedPostings postings, byte[] maxima) {
-    return new BlockMaxima(postings, maxima);
+  static BlockMaxima dense(DecodedPostings postings, int maxDoc, byte[] maxima) {
+    return new BlockMaxima(postings, count(maxDoc), maxima);
   }
 
   private void locate(char[] docs) {
@@ -104,6 +113,11 @@ final class BlockMaxima {
     return (maxDoc - 1 >> SHIFT) + 1;
   }
 
+  /** Groups of blocks of a leaf. */
+  static int groups(int maxDoc) {
+    return (count(maxDoc) - 1 >> GROUP_SHIFT) + 1;
+  }
+
   /** An estimate of the memory for a list of so many postings. */
   static long bytes(int postings, int maxDoc) {
     int blocks = count(maxDoc);
@@ -114,11 +128,21 @@ final class BlockMaxima {
     return starts != null;
   }
 
-  /** Adds the products of the maxima to the bounds of the blocks, of a list that is not dense. */
-  void addTo(int[] bounds, int queryImpact) {
+  /** Adds the products of the maxima to the bounds of all blocks and groups, of a list that is not dense. */
+  void addTo(int[] bounds, int[] groupBounds, int queryImpact) {
+    int group = 0;
+    int largest = 0;
     for (int place = 0; place < ids.length; place++) {
-      bounds[ids[place]] += queryImpact * (maxima[place] & 0xFF);
+      int product = queryImpact * (maxima[place] & 0xFF);
+      bounds[ids[place]] += product;
+      if (ids[place] >> GROUP_SHIFT != group) {
+        groupBounds[group] += largest;
+        group = ids[place] >> GROUP_SHIFT;
+        largest = 0;
+      }
+      largest = Math.max(largest, product);
     }
+    groupBounds[group] += largest;
   }
 
   /** The largest impact in a block. */

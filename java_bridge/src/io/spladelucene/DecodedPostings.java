@@ -59,9 +59,9 @@ final class DecodedPostings {
     in.slice().order(in.order()).asCharBuffer().get(list.docs);
     in.position(in.position() + 2 * list.docs.length).get(list.impacts);
     if (isDense) {
-      byte[] maxima = new byte[BlockMaxima.count(maxDoc)];
+      byte[] maxima = new byte[BlockMaxima.groups(maxDoc) << BlockMaxima.GROUP_SHIFT];
       in.get(maxima);
-      list.blocks = BlockMaxima.dense(list, maxima);
+      list.blocks = BlockMaxima.dense(list, maxDoc, maxima);
     }
     return list;
   }
