@@ -25,8 +25,6 @@ final class BlockMax {
   private final int[] blockOf = new int[PIECE]; // the blocks of all runs
   private final int[] rest = new int[PIECE]; // of their bounds
   private final int[] sums = new int[PIECE * BLOCK];
-  private final byte[][] waiting = new byte[4][];
-  private final int[] waitingImpacts = new int[4];
   private int touched; // keeps reads that only fetch from being optimized away
 
   /**
@@ -50,31 +48,33 @@ final class BlockMax {
     int count = bounds.choose(lists, threshold, chosen);
     profile.bounded();
     int cut = count > probes ? buckets.leastOfLargest(bounds.ofBlocks, chosen, count, probes) : 0;
-    score(lists, count, cut, top, approximation, profile);
+    int scored = score(lists, count, cut, budget, top, approximation, profile);
     profile.probed();
     threshold = approximation.bound(top.threshold());
     bounds.refine(lists, threshold);
-    count = bounds.choose(lists, Math.max(1, threshold), chosen);
+    count = bounds.choose(lists, threshold, chosen);
     profile.bounded();
     boolean isWorthwhile = !mayGiveUp || CostModel.blockMax(count, lists) <= CostModel.termAtATime(lists);
-    if (isWorthwhile && budget > probes) {
-      cut = count > budget - probes ? buckets.leastOfLargest(bounds.ofBlocks, chosen, count, budget - probes) : 0;
-      score(lists, count, cut, top, approximation, profile);
+    if (isWorthwhile && budget > scored) {
+      cut = count > budget - scored ? buckets.leastOfLargest(bounds.ofBlocks, chosen, count, budget - scored) : 0;
+      score(lists, count, cut, budget - scored, top, approximation, profile);
     }
     bounds.end();
     return isWorthwhile;
   }
 
-  /** Scores the chosen blocks whose bounds reach a cut and still the k-th score. */
-  private void score(QueryLists lists, int count, int cut, TopHits top, Approximation approximation, Profile profile) {
+  /** Scores the chosen blocks whose bounds reach a cut and still the k-th score, up to a limit; returns their number. */
+  private int score(QueryLists lists, int count, int cut, int limit, TopHits top, Approximation approximation,
+      Profile profile) {
     int[] bound = bounds.ofBlocks;
     long least = Math.max(cut, approximation.bound(top.threshold()));
     int runs = 0;
     int size = 0; // blocks of the runs
-    for (int i = 0; i < count; i++) {
+    int all = 0;
+    for (int i = 0; i < count && all + size < limit; i++) {
       int block = chosen[i];
       if (bound[block] >= least) {
-        if (runs > 0 && continues(lasts[runs - 1], block)) {
+        if (runs > 0 && all + size + 2 <= limit && continues(lasts[runs - 1], block)) {
           size += block - lasts[runs - 1];
           bound[block - 1] = 0;
         } else {
@@ -86,20 +86,28 @@ final class BlockMax {
         if (size >= PIECE - 1) {
           score(lists, runs, top, approximation, profile);
           least = Math.max(cut, approximation.bound(top.threshold()));
-          profile.blocksScored += size;
+          all += size;
           runs = 0;
           size = 0;
         }
       }
     }
     score(lists, runs, top, approximation, profile);
-    profile.blocksScored += size;
+    all += size;
+    profile.blocksScored += all;
+    return all;
   }
 
-  /** Whether a run that ends in a block goes on with another: a gap of one that is not scored yet costs less than a new run. */
+  /**
+   * Whether a run that ends in a block goes on with another: a gap of one block costs less than a new run, if it is not scored
+   * already, and its bound is known, being of the same group.
+   */
   private boolean continues(int last, int block) {
-    boolean isNear = block - last == 1 || block - last == 2 && bounds.ofBlocks[block - 1] > 0 && last >> BlockMaxima.GROUP_SHIFT == block >> BlockMaxima.GROUP_SHIFT;
-    return isNear && last >> BlockMaxima.IN_WINDOW == block >> BlockMaxima.IN_WINDOW;
+    if (last >> BlockMaxima.IN_WINDOW != block >> BlockMaxima.IN_WINDOW) {
+      return false;
+    }
+    boolean isGap = block - last == 2 && bounds.ofBlocks[block - 1] > 0;
+    return block - last == 1 || isGap && last >> BlockMaxima.GROUP_SHIFT == block >> BlockMaxima.GROUP_SHIFT;
   }
 
   /**
