@@ -28,7 +28,7 @@ def accelerate(index_dir: str | Path, folder: str | Path | None = None) -> Path:
     """Makes the accelerator of an index, ours or any other impact index, anew.
 
     It takes nearly twice the space of the index itself, 3.5 bytes a posting, and some seconds a million documents.
-    Documents that are added later are searched without one until this is called again; deleted ones are no hits either way.
+    Our indexers keep it up to date; what other software adds is searched without one until this is called again.
 
     Args:
         index_dir: The index.

@@ -114,8 +114,7 @@ def index_pseudo_documents(
         raise
     _write_index_manifest(target, manifest or Manifest())
     if accelerator:
-        with LuceneImpactIndexReader(target) as reader:
-            accelerate_segments(reader, target / FOLDER, anew=False)
+        _accelerate(target)
     if not append:
         publish(target, index_dir)
     return summary
@@ -238,6 +237,11 @@ def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None
     )
 
 
+def _accelerate(index_dir: Path) -> None:
+    with LuceneImpactIndexReader(index_dir) as reader:
+        accelerate_segments(reader, index_dir / FOLDER, anew=False)
+
+
 def _write_index_manifest(index_dir: Path, manifest: Manifest) -> None:
     with LuceneImpactIndexReader(index_dir) as reader:
         versions = {**manifest.versions, "splade_lucene": __version__, **jvm.versions()}
@@ -307,10 +311,12 @@ class LuceneImpactIndexer:
         _write_index_manifest(self.index_dir, self._manifest or Manifest())
 
     def close(self) -> None:
-        """Commits and closes."""
+        """Commits and closes. An accelerator that the index has is brought up to date."""
         self.commit()
         with jvm.translated_exceptions(self.index_dir):
             self._writer.close()
+        if (self.index_dir / FOLDER).is_dir():
+            _accelerate(self.index_dir)
 
     def __enter__(self) -> LuceneImpactIndexer:
         return self

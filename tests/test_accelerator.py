@@ -110,22 +110,31 @@ def test_documents_that_come_and_go(index):
     more = make_documents(100, 500)
     with LuceneImpactIndexer(index) as indexer:
         indexer.add(more)
+        indexer.commit()
         indexer.delete([f"d{i}" for i in range(0, 600, 3)])
-    left = [each for i, each in enumerate([*make_documents(500), *more]) if i % 3]
+        indexer.commit()
+        left = [each for i, each in enumerate([*make_documents(500), *more]) if i % 3]
+        with LuceneImpactSearcher(index) as searcher:
+            assert searcher.accelerated_segments == 1  # of two: that of the first build is as it was
+            assert found(searcher) == expected(left)
     with LuceneImpactSearcher(index) as searcher:
-        assert searcher.accelerated_segments == 1  # of two: that of the first build is as it was
-        assert found(searcher) == expected(left)
-    accelerate(index)
-    with LuceneImpactSearcher(index) as searcher:
-        assert searcher.accelerated_segments == 2
+        assert searcher.accelerated_segments == 2  # brought up to date when the writer was closed
         assert found(searcher) == expected(left)
     with LuceneImpactIndexer(index) as indexer:
         indexer.merge()
+    assert len(files(index)) == 1  # those of the segments that are gone went with them
+    with LuceneImpactSearcher(index) as searcher:
+        assert searcher.accelerated_segments == 1
+        assert found(searcher) == expected(left)
+
+
+def test_an_index_without_one_gets_none_by_small_changes(index):
+    shutil.rmtree(index / FOLDER)
+    with LuceneImpactIndexer(index) as indexer:
+        indexer.add(make_documents(10, 500))
+    assert not (index / FOLDER).exists()
     with LuceneImpactSearcher(index) as searcher:
         assert searcher.accelerated_segments == 0
-        assert found(searcher) == expected(left)
-    accelerate(index)
-    assert len(files(index)) == 1  # those of the segments that are gone went with them
 
 
 def test_appending_in_bulk_accelerates_what_is_new(index, tmp_path):
