@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""From the text of 1,000 queries to a run file: our search command against Pyserini's, whole processes, on the same index.
+
+    python benchmarks/end_to_end.py [--hits 1000] [--queries 1000] [--repeat 3]
+
+Python's own documentation is encoded once with the embedded model and indexed; the queries are headings and questions of the
+shared training data. Both commands start, load the model, encode the queries, search with all cores and write a TREC run,
+ours with its encoder in float32. The runs must have the same hits; ties, which Pyserini's writer leaves to the reader, are
+compared by score. A query of which an impact differs, because it was rounded from a weight within float32's error of a half,
+is counted and not compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from common import ROOT, SHARED, WORK, describe_machine
+
+sys.path.insert(0, str(ROOT))
+
+from splade_lucene import jvm
+
+MODEL = SHARED / "models" / "splade-minilm"  # Pyserini tells a SPLADE checkpoint by its path's spelling
+
+
+def write_topics(path: Path, count: int) -> None:
+    with gzip.open(SHARED / "data" / "training" / "queries.jsonl.gz", "rt", encoding="utf-8") as lines:
+        records = [json.loads(line) for _, line in zip(range(count), lines, strict=False)]
+    rows = (f"{record['_id']}\t{' '.join(record['text'].split())}\n" for record in records)
+    path.write_text("".join(rows), encoding="utf-8")
+
+
+def ours(index: Path, topics: Path, run: Path, hits: int) -> list[str]:
+    return [sys.executable, "-m", "splade_lucene", "search", "--index", str(index), "--topics", str(topics),
+            "--output", str(run), "--hits", str(hits), "--model", str(MODEL), "--quantizer", "pyserini",
+            "--min-idf", "0"]  # fmt: skip
+
+
+def pyserinis(index: Path, topics: Path, run: Path, hits: int) -> list[str]:
+    return [sys.executable, "-m", "pyserini.search.lucene", "--index", str(index), "--topics", str(topics),
+            "--output", str(run), "--encoder", str(MODEL), "--impact", "--hits", str(hits), "--min-idf", "0",
+            "--batch-size", "128", "--threads", str(os.cpu_count())]  # fmt: skip
+
+
+def seconds(command: list[str]) -> float:
+    home = str(jvm.find_runtime().home)
+    environment = {**os.environ, "JAVA_HOME": home, "OPENAI_API_KEY": "none"}  # without which Pyserini does not start
+    start = time.perf_counter()
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def read_run(path: Path) -> dict[str, list[tuple[int, str]]]:
+    ranked: dict[str, list[tuple[int, str]]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        qid, _, docid, _, score, _ = line.split()
+        ranked.setdefault(qid, []).append((round(float(score)), docid))
+    return ranked
+
+
+def compare(own: Path, peer: Path, hits: int) -> tuple[int, int]:
+    """Queries with equal hits, and queries whose scores differ."""
+    mine, theirs = read_run(own), read_run(peer)
+    assert mine.keys() == theirs.keys(), sorted(mine.keys() ^ theirs.keys())[:5]
+    equal = 0
+    for qid, ranking in mine.items():
+        least = ranking[-1][0] if len(ranking) == hits else -1  # ties at the last place may be cut otherwise
+        equal += sorted(hit for hit in ranking if hit[0] > least) == sorted(
+            hit for hit in theirs[qid] if hit[0] > least
+        )
+    return equal, len(mine) - equal
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hits", type=int, default=1000)
+    parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--repeat", type=int, default=3)
+    args = parser.parse_args()
+    index, topics = WORK / "index-python-docs", WORK / "topics.tsv"
+    if not index.exists():
+        command = [sys.executable, "-m", "splade_lucene", "build", "--corpus", "python-docs", "--index", str(index),
+                   "--model", str(MODEL), "--quantizer", "pyserini", "--max-length", "192"]  # fmt: skip
+        subprocess.run(command, check=True, cwd=ROOT)
+    write_topics(topics, args.queries)
+    runs = {"ours": WORK / "run.ours.trec", "Pyserini": WORK / "run.pyserini.trec"}
+    times: dict[str, list[float]] = {"ours": [], "Pyserini": []}
+    for _ in range(args.repeat):
+        times["ours"].append(seconds(ours(index, topics, runs["ours"], args.hits)))
+        times["Pyserini"].append(seconds(pyserinis(index, topics, runs["Pyserini"], args.hits)))
+    equal, other = compare(runs["ours"], runs["Pyserini"], args.hits)
+    print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}")
+    print(f"{args.queries} queries from text, {args.hits} hits, medians of {args.repeat}\n")
+    own, peer = statistics.median(times["ours"]), statistics.median(times["Pyserini"])
+    print(f"ours {own:.1f} s, Pyserini {peer:.1f} s: {peer / own:.1f} times")
+    print(f"{equal} queries with the same hits and scores, {other} with an impact that float32 rounds otherwise")
+    if other > args.queries // 100:
+        sys.exit("more than one query in a hundred differs")
+
+
+if __name__ == "__main__":
+    main()
