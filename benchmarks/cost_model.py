@@ -65,7 +65,7 @@ def main() -> None:
                     found[engine] = profiles(searcher, vectors, k)
             for vector, profile in zip(vectors, found["blockmax"], strict=True):
                 if profile.blocks_scored:
-                    blocks_rows.append([profile.blocks_scored * len(vector)])
+                    blocks_rows.append([profile.blocks_scored * len(vector), 1])
                     blocks_times.append((profile.probes + profile.scoring) * 1e6)
             for profile in found["taat"]:
                 sums_rows.append([profile.postings, documents])
@@ -79,7 +79,7 @@ def main() -> None:
                 f"{totals['auto'].mean():>9.3f} {best:>9.3f} {scored:>14,.0f}",
                 flush=True,
             )
-    (of_list,) = fit(list(map(list, zip(*blocks_rows, strict=True))), blocks_times)
+    of_list, _fixed = fit(list(map(list, zip(*blocks_rows, strict=True))), blocks_times)
     posting, document = fit(list(map(list, zip(*sums_rows, strict=True))), sums_times)
     largest = needed[-len(DEPTHS) :]  # where the collection is no limit
     growth, first = np.polyfit(np.log([k for k, _ in largest]), np.log([count for _, count in largest]), 1)

@@ -5,7 +5,7 @@ package io.spladelucene;
  * their ratios matter, so they hold on other machines too.
  */
 final class CostModel {
-  private static final double LIST_OF_BLOCK = 17; // a list in a block that is scored
+  private static final double LIST_OF_BLOCK = 14; // a list in a block that is scored
   private static final double POSTING = 0.7;
   private static final double DOCUMENT = 0.8;
   private static final double BLOCKS_OF_ONE = 135; // blocks that are scored to find the best hit,
