@@ -5,9 +5,9 @@
 
 Python's own documentation is encoded once with the embedded model and indexed; the queries are headings and questions of the
 shared training data. Both commands start, load the model, encode the queries, search with all cores and write a TREC run,
-ours with its encoder in float32. The runs must have the same hits; ties, which Pyserini's writer leaves to the reader, are
-compared by score. A query of which an impact differs, because it was rounded from a weight within float32's error of a half,
-is counted and not compared.
+ours with its encoder in float32. It is counted for how many queries hits and scores are the same (but for ties at the last
+place); the two encode on their own, and where one impact of a query is rounded otherwise, all of its scores differ a little.
+From equal impacts the runs are equal: benchmarks/searching.py checks that.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pathlib import Path
 
 from common import ROOT, SHARED, WORK, describe_machine
 
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "java_bridge"))
 
-from splade_lucene import jvm
+import build as bridge
 
 MODEL = SHARED / "models" / "splade-minilm"  # Pyserini tells a SPLADE checkpoint by its path's spelling
 
@@ -51,8 +51,10 @@ def pyserinis(index: Path, topics: Path, run: Path, hits: int) -> list[str]:
 
 
 def seconds(command: list[str]) -> float:
-    home = str(jvm.find_runtime().home)
-    environment = {**os.environ, "JAVA_HOME": home, "OPENAI_API_KEY": "none"}  # without which Pyserini does not start
+    jdks = bridge.find_jdks()
+    if not jdks:
+        sys.exit("Pyserini needs a whole JDK of 21 or newer: set SPLADE_LUCENE_JDK to one")
+    environment = {**os.environ, "JAVA_HOME": str(jdks[0]), "OPENAI_API_KEY": "none"}  # without a key it does not start
     start = time.perf_counter()
     subprocess.run(command, check=True, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - start
@@ -101,9 +103,7 @@ def main() -> None:
     print(f"{args.queries} queries from text, {args.hits} hits, medians of {args.repeat}\n")
     own, peer = statistics.median(times["ours"]), statistics.median(times["Pyserini"])
     print(f"ours {own:.1f} s, Pyserini {peer:.1f} s: {peer / own:.1f} times")
-    print(f"{equal} queries with the same hits and scores, {other} with an impact that float32 rounds otherwise")
-    if other > args.queries // 100:
-        sys.exit("more than one query in a hundred differs")
+    print(f"{equal} queries with the same hits and scores, {other} whose scores differ")
 
 
 if __name__ == "__main__":
