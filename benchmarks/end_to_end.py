@@ -5,9 +5,9 @@
 
 Python's own documentation is encoded once with the embedded model and indexed; the queries are headings and questions of the
 shared training data. Both commands start, load the model, encode the queries, search with all cores and write a TREC run,
-ours with its encoder in float32. It is counted for how many queries hits and scores are the same (but for ties at the last
-place); the two encode on their own, and where one impact of a query is rounded otherwise, all of its scores differ a little.
-From equal impacts the runs are equal: benchmarks/searching.py checks that.
+ours with its encoder in float32. The runs must have the same hits and scores, but for ties at the last place; the script fails
+if more than one query in a hundred differs. At present it fails: impacts of many queries differ by one, and it is not known
+yet why, so its ratio is no claim.
 """
 
 from __future__ import annotations
@@ -104,6 +104,8 @@ def main() -> None:
     own, peer = statistics.median(times["ours"]), statistics.median(times["Pyserini"])
     print(f"ours {own:.1f} s, Pyserini {peer:.1f} s: {peer / own:.1f} times")
     print(f"{equal} queries with the same hits and scores, {other} whose scores differ")
+    if other > args.queries // 100:
+        sys.exit("more than one query in a hundred differs")
 
 
 if __name__ == "__main__":

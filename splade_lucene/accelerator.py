@@ -1,7 +1,7 @@
 """The accelerator of an index: its postings once more, in the form in which the searcher holds them.
 
-A searcher that finds it reads a term's postings where it would decode Lucene's, several times as fast, and finds the same
-hits. It is one file a segment, in the folder ``splade_lucene/accelerator`` of the index, where Lucene and Pyserini pass it
+A searcher that finds it reads a term's postings where it would decode Lucene's, and finds the same hits.
+It is one file a segment, in the folder ``splade_lucene/accelerator`` of the index, where Lucene and Pyserini pass it
 over; or, of an index that cannot be written to, in the user's cache. Each file names its segment by Lucene's id, and carries
 checksums: one that is damaged, or of another version, is not used.
 """

@@ -9,7 +9,7 @@ import org.apache.lucene.util.BytesRef;
 
 /**
  * Decoded postings of the terms used last, within a budget of bytes: read from an {@link Accelerator} where a segment has one,
- * else decoded from Lucene, which takes several times as long. A list that does not fit is read from Lucene each time, with the
+ * else decoded from Lucene, which takes longer. A list that does not fit is read from Lucene each time, with the
  * same result.
  */
 final class PostingsCache {
