@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """A collection of really encoded text, made once: 1,000 queries and some 70,000 documents, by the embedded model.
 
-    python benchmarks/real_text.py [--max-length 96]
+    python benchmarks/real_text.py [--max-length 64]
 
 The documents are the abstracts of CACM, Python's own documentation and the passages of the shared training data; the queries
 are CACM's and the demo's questions on Python, which have judgments, and queries of the training data, which have none. The
-encoding goes on where it was stopped; on two cores it takes half an hour.
+encoding goes on where it was stopped; on two slow cores it takes an hour.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RealText:
         return {query.qid: dict(query.vector or {}) for query in read_topics(self.topics, encoded=True)}
 
 
-def real_text(max_length: int = 96) -> RealText:
+def real_text(max_length: int = 64) -> RealText:
     """Makes what is missing of it."""
     folder = WORK / f"real-text-{max_length}"
     text, encoded = folder / "text", RealText(folder / "encoded", folder / "topics.tsv", folder / "qrels.txt")
@@ -104,7 +104,7 @@ def run(*arguments: object) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--max-length", type=int, default=96)
+    parser.add_argument("--max-length", type=int, default=64)
     print(real_text(parser.parse_args().max_length))
 
 

@@ -99,6 +99,7 @@ class Engine(str, Enum):
 
     auto = "auto"
     blockmax = "blockmax"
+    maxscore = "maxscore"
     taat = "taat"
     pyserini = "pyserini"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.index_reader import LuceneImpactIndexReader
 
-_PROFILE = struct.Struct("<11q")
+_PROFILE = struct.Struct("<12q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,9 @@ class SearchProfile:
 
     Attributes:
         blockmax: Segments that block-max pruning searched.
+        maxscore: Segments where the postings of the heaviest terms were all added up, those of the others where they matter.
         taat: Segments whose postings were all added up, term at a time.
-        streamed: Segments whose postings were read from Lucene, too long or too large for the other two.
+        streamed: Segments whose postings were read from Lucene, too long or too large for the others.
         postings: Postings of the query's terms.
         postings_scored: Those that were added up.
         blocks: Blocks of 64 documents whose bounds were added up; 0 where no bounds were needed.
@@ -36,6 +37,7 @@ class SearchProfile:
     """
 
     blockmax: int
+    maxscore: int
     taat: int
     streamed: int
     postings: int
@@ -51,7 +53,7 @@ class SearchProfile:
     @property
     def engine(self) -> str:
         """The engines that searched, joined by ``+``; ``none`` of an empty index."""
-        return "+".join(name for name in ("blockmax", "taat", "streamed") if getattr(self, name)) or "none"
+        return "+".join(name for name in ("blockmax", "maxscore", "taat", "streamed") if getattr(self, name)) or "none"
 
 
 class StoredDocument:
@@ -149,12 +151,8 @@ class Hits(Sequence[Hit]):
         """What the search did; None of hits that did not come from one of our engines."""
         if self._profile is None:
             return None
-        blockmax, taat, streamed, postings, postings_scored, blocks, blocks_scored = self._profile[:7]
-        lookup, bounds, probes, total = (nanoseconds / 1e6 for nanoseconds in self._profile[7:])
-        return SearchProfile(
-            blockmax, taat, streamed, postings, postings_scored, blocks, blocks_scored,
-            lookup, bounds, probes, total - lookup - bounds - probes, total,
-        )  # fmt: skip
+        lookup, bounds, probes, total = (nanoseconds / 1e6 for nanoseconds in self._profile[-4:])
+        return SearchProfile(*self._profile[:-4], lookup, bounds, probes, total - lookup - bounds - probes, total)
 
     def __len__(self) -> int:
         return len(self.docids)

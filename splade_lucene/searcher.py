@@ -30,7 +30,7 @@ _HITS_AT_ONCE = 1 << 22
 _log = logging.getLogger(__name__)
 
 
-Engine = Literal["auto", "blockmax", "taat"]
+Engine = Literal["auto", "blockmax", "maxscore", "taat"]
 
 Text = str | Sequence[Turn]
 """What is encoded: a text, or the turns of a conversation, whose weights are added."""
@@ -69,7 +69,8 @@ class LuceneImpactSearcher:
         cache_bytes: What decoded postings may take, some 4 bytes each; 0 for none, which is slow. Default: a quarter
             of Java's heap.
         engine: ``auto`` chooses for each query. ``taat`` adds up all postings, term at a time; ``blockmax`` skips blocks of
-            documents that cannot reach the best k (arXiv 2405.01117). All give the same hits.
+            documents that cannot reach the best k (arXiv 2405.01117); ``maxscore`` adds up the postings of the terms that
+            matter most, and those of the others only in blocks that may still reach it. All give the same hits.
         approximation: What may be left out for speed; None: nothing, the hits are exact.
 
     Raises:
@@ -144,6 +145,8 @@ class LuceneImpactSearcher:
             raise QueryError(
                 f"a query is a text, a sequence of turns, or a mapping of term to impact, got {type(vector).__name__}"
             )
+        if _is_plain(vector):
+            return dict(vector)
         return {term: int(impact) for term, impact in vector.items() if _checked(term, impact)}
 
     def make_filter(self, docids: Iterable[str], *, exclude: bool = False) -> DocumentFilter:
@@ -348,6 +351,18 @@ def check_batch(queries: Sequence[object], qids: Sequence[str], threads: int) ->
         raise QueryError(f"threads must be at least 1, got {threads}")
 
 
+def _is_plain(vector: Mapping[str, int]) -> bool:
+    """Whether a query needs no closer look, which takes longer than many a search: terms of ASCII, impacts from 1 on."""
+    impacts = vector.values()
+    return (
+        {*map(type, vector)} == {str}
+        and {*map(type, impacts)} == {int}
+        and min(impacts) > 0
+        and max(impacts) <= MAX_IMPACT
+        and "".join(vector).isascii()
+    )
+
+
 def _checked(term: object, impact: object) -> bool:
     """Whether a query's term takes part in the search: its impact is not 0."""
     if not isinstance(term, str):
@@ -364,10 +379,10 @@ def _checked(term: object, impact: object) -> bool:
 
 
 def _pack_queries(vectors: Sequence[Mapping[str, int]]) -> bytes:
+    """int count; per query: int terms, int[terms] impacts, int[terms] lengths in bytes, the terms end to end."""
     parts = [struct.pack("<i", len(vectors))]
     for vector in vectors:
-        parts.append(struct.pack("<i", len(vector)))
-        for term, impact in vector.items():
-            encoded = term.encode()
-            parts.append(struct.pack("<ii", impact, len(encoded)) + encoded)
+        terms = [*map(str.encode, vector)]
+        parts.append(struct.pack(f"<{1 + 2 * len(terms)}i", len(terms), *vector.values(), *map(len, terms)))
+        parts += terms
     return b"".join(parts)

@@ -1,45 +1,39 @@
 package io.spladelucene;
 
-import java.util.Arrays;
-
 /**
  * Block-max pruning (arXiv 2405.01117): the largest impacts of a block of documents bound the scores in it. The blocks with
- * the largest bounds are scored first, which finds nearly the k-th best score; then, in runs of neighbours, those of the others
- * whose bounds reach it. Exact, unless it is told to approximate: a block whose bound equals that score is scored too, for its
- * documents may come first by docid. {@link BlockBounds} adds up the bounds.
+ * the largest bounds are scored first, which finds nearly the k-th best score; then those of the others whose bounds reach it:
+ * in runs of neighbours if they are few, else in a sweep over all documents. Exact, unless it is told to approximate: a block
+ * whose bound equals that score is scored too, for its documents may come first by docid. {@link BlockBounds} adds up the
+ * bounds, {@link BlockRuns} scores.
  */
 final class BlockMax {
-  private static final int BLOCK = 1 << BlockMaxima.SHIFT;
   private static final int PROBES = 32; // blocks that are scored first, and those with nearly their bounds
   private static final int HITS_OF_PROBE = 8; // so many more hits wanted, one probe more
   private static final int PIECE = 256; // blocks whose sums stay in the processor's cache
+  private static final int BLOCKS_OF_WINDOW = 1 << BlockMaxima.IN_WINDOW;
+
+  /** How the blocks that are left after the probes are scored. */
+  enum Rest {
+    RUNS,
+    SWEEP,
+    CHEAPER
+  }
 
   private final BlockBounds bounds = new BlockBounds();
   private final TopBuckets buckets = new TopBuckets();
   private int[] chosen = new int[0];
-  private final int[] firsts = new int[PIECE]; // the first block of each run, and the last
-  private final int[] lasts = new int[PIECE];
-  private final int[] from = new int[PIECE]; // where a list's postings of each run start, and end
-  private final int[] to = new int[PIECE];
-  private final int[] starts = new int[PIECE]; // of the sums of each run
-  private final int[] blockOf = new int[PIECE]; // the blocks of all runs
-  private final int[] rest = new int[PIECE]; // of their bounds
-  private final int[] sums = new int[PIECE * BLOCK];
-  private int touched; // keeps reads that only fetch from being optimized away
+  private final BlockRuns piece = new BlockRuns(PIECE);
+  private BlockRuns window; // made when it is first needed
 
-  /**
-   * Searches a leaf.
-   *
-   * @param mayGiveUp stop if {@link TermAtATime} is likely to be faster
-   * @return whether the leaf is searched; else some of its hits are offered already
-   */
-  boolean search(QueryLists lists, TopHits top, Approximation approximation, boolean mayGiveUp, Profile profile) {
+  /** Searches a leaf; with a budget of blocks there is no sweep. */
+  void search(QueryLists lists, TopHits top, Approximation approximation, Rest rest, Profile profile) {
     int blocks = BlockMaxima.count(lists.maxDoc);
     if (chosen.length < blocks) {
       chosen = new int[blocks];
     }
     profile.blocks += blocks;
-    lists.sortByBound();
+    lists.arrange();
     bounds.begin(lists);
     int budget = approximation.blocks() == 0 ? Integer.MAX_VALUE : approximation.blocks();
     int probes = Math.min(budget, PROBES + top.depth() / HITS_OF_PROBE);
@@ -54,13 +48,19 @@ final class BlockMax {
     bounds.refine(lists, threshold);
     count = bounds.choose(lists, threshold, chosen);
     profile.bounded();
-    boolean isWorthwhile = !mayGiveUp || CostModel.blockMax(count, lists) <= CostModel.termAtATime(lists);
-    if (isWorthwhile && budget > scored) {
-      cut = count > budget - scored ? buckets.leastOfLargest(bounds.ofBlocks, chosen, count, budget - scored) : 0;
-      score(lists, count, cut, budget - scored, top, approximation, profile);
+    boolean isSwept = rest == Rest.SWEEP || rest == Rest.CHEAPER && CostModel.sweep(count, lists) < CostModel.runs(count, lists);
+    if (isSwept && approximation.blocks() == 0) {
+      sweep(lists, count, top, approximation, profile);
+      profile.leavesByMaxScore++;
+    } else {
+      if (budget > scored) {
+        cut = count > budget - scored ? buckets.leastOfLargest(bounds.ofBlocks, chosen, count, budget - scored) : 0;
+        score(lists, count, cut, budget - scored, top, approximation, profile);
+      }
+      profile.leavesByBlockMax++;
     }
     bounds.end();
-    return isWorthwhile;
+    profile.scored();
   }
 
   /** Scores the chosen blocks whose bounds reach a cut and still the k-th score, up to a limit; returns their number. */
@@ -68,147 +68,66 @@ final class BlockMax {
       Profile profile) {
     int[] bound = bounds.ofBlocks;
     long least = Math.max(cut, approximation.bound(top.threshold()));
-    int runs = 0;
-    int size = 0; // blocks of the runs
     int all = 0;
-    for (int i = 0; i < count && all + size < limit; i++) {
+    for (int i = 0; i < count && all + piece.taken() < limit; i++) {
       int block = chosen[i];
       if (bound[block] >= least) {
-        if (runs > 0 && all + size + 2 <= limit && continues(lasts[runs - 1], block)) {
-          size += block - lasts[runs - 1];
-          bound[block - 1] = 0;
-        } else {
-          firsts[runs++] = block;
-          size++;
+        if (piece.taken() > 0 && all + piece.taken() + 2 <= limit && isBehindGap(block, piece.last())) {
+          take(block - 1);
         }
-        lasts[runs - 1] = block;
-        bound[block] = 0;
-        if (size >= PIECE - 1) {
-          score(lists, runs, top, approximation, profile);
+        take(block);
+        if (piece.taken() >= PIECE - 1) {
+          all += scorePiece(lists, top, approximation, profile);
           least = Math.max(cut, approximation.bound(top.threshold()));
-          all += size;
-          runs = 0;
-          size = 0;
         }
       }
     }
-    score(lists, runs, top, approximation, profile);
-    all += size;
+    all += scorePiece(lists, top, approximation, profile);
     profile.blocksScored += all;
     return all;
   }
 
-  /**
-   * Whether a run that ends in a block goes on with another: a gap of one block costs less than a new run, if it is not scored
-   * already, and its bound is known, being of the same group.
-   */
-  private boolean continues(int last, int block) {
-    if (last >> BlockMaxima.IN_WINDOW != block >> BlockMaxima.IN_WINDOW) {
-      return false;
-    }
-    boolean isGap = block - last == 2 && bounds.ofBlocks[block - 1] > 0;
-    return block - last == 1 || isGap && last >> BlockMaxima.GROUP_SHIFT == block >> BlockMaxima.GROUP_SHIFT;
+  private void take(int block) {
+    piece.take(block, bounds.ofBlocks[block]);
+    bounds.ofBlocks[block] = 0;
   }
 
   /**
-   * Scores the documents of runs of blocks. After the lists that make up most of the bounds, a block in which no document's sum
-   * so far can be lifted to the k-th score by the rest of its bound is dropped.
+   * Whether one block lies between two that does not count as scored: to score it costs less than a new run. Its bound has to be
+   * known, so it is of the same group.
    */
-  private void score(QueryLists lists, int runs, TopHits top, Approximation approximation, Profile profile) {
-    int size = 0;
-    for (int run = 0; run < runs; run++) {
-      starts[run] = size << BlockMaxima.SHIFT;
-      size += lasts[run] - firsts[run] + 1;
-    }
-    for (int i = 0; i < lists.heavy; i++) {
-      add(lists.postings[i], lists.queryImpacts[i], runs, profile);
-    }
-    int left = runs;
-    if (lists.heavy < lists.size) {
-      left = drop(lists, runs, approximation.alpha(), top.threshold());
-      for (int i = lists.heavy; i < lists.size; i++) {
-        add(lists.postings[i], lists.queryImpacts[i], left, profile);
-      }
-    }
-    collect(lists, left, top);
-    Arrays.fill(sums, 0, size * BLOCK, 0);
-    top.tighten();
+  private boolean isBehindGap(int block, int last) {
+    return block - last == 2 && bounds.ofBlocks[block - 1] > 0
+        && last >> BlockMaxima.GROUP_SHIFT == block >> BlockMaxima.GROUP_SHIFT;
   }
 
-  private void add(DecodedPostings list, int queryImpact, int runs, Profile profile) {
-    list.blocks().find(firsts, lasts, runs, from, to);
-    fetch(list, runs);
-    for (int run = 0; run < runs; run++) {
-      int shift = starts[run] - (firsts[run] << BlockMaxima.SHIFT) % (1 << DecodedPostings.WINDOW);
-      add(list.docs, list.impacts, queryImpact, from[run], to[run], shift, sums);
-      profile.postingsScored += to[run] - from[run];
-    }
+  private int scorePiece(QueryLists lists, TopHits top, Approximation approximation, Profile profile) {
+    int taken = piece.taken();
+    piece.score(lists, 0, approximation.alpha(), top, profile);
+    piece.clear(taken);
+    return taken;
   }
 
-  /** Keeps the parts of runs that may still hold a hit; returns the number of runs then. */
-  private int drop(QueryLists lists, int runs, double alpha, long threshold) {
-    int blocks = 0;
-    for (int run = 0; run < runs; run++) {
-      for (int block = firsts[run]; block <= lasts[run]; block++) {
-        blockOf[blocks++] = block;
+  /**
+   * Adds up the heavy lists' postings of all documents, window by window, and those of the light lists only in the chosen blocks
+   * that may still hold a hit: MaxScore (Turtle and Flood 1995), term at a time.
+   */
+  private void sweep(QueryLists lists, int count, TopHits top, Approximation approximation, Profile profile) {
+    if (window == null) {
+      window = new BlockRuns(BLOCKS_OF_WINDOW);
+    }
+    for (int at = 0; at < count; ) {
+      int number = chosen[at] >> BlockMaxima.IN_WINDOW;
+      for (int i = 0; i < lists.heavy; i++) {
+        window.addWindow(lists.postings[i], lists.queryImpacts[i], number);
       }
-    }
-    Arrays.fill(rest, 0, blocks, 0);
-    for (int i = lists.heavy; i < lists.size; i++) {
-      BlockMaxima list = lists.postings[i].blocks();
-      int queryImpact = lists.queryImpacts[i];
-      for (int j = 0; j < blocks; j++) {
-        rest[j] += queryImpact * list.maximum(blockOf[j]);
+      for (; at < count && chosen[at] >> BlockMaxima.IN_WINDOW == number; at++) {
+        window.take(chosen[at], chosen[at] % BLOCKS_OF_WINDOW, bounds.ofLight(chosen[at]));
       }
+      window.score(lists, lists.heavy, approximation.alpha(), top, profile);
+      window.clear(BLOCKS_OF_WINDOW);
     }
-    int left = 0;
-    int last = -1; // place of the block that was kept last
-    for (int j = 0; j < blocks; j++) {
-      int largest = 0;
-      for (int k = j * BLOCK; k < (j + 1) * BLOCK; k++) {
-        largest = Math.max(largest, sums[k]);
-      }
-      if (largest + alpha * rest[j] >= threshold) {
-        boolean continues = last == j - 1 && last >= 0 && blockOf[j] == blockOf[last] + 1
-            && blockOf[j] >> BlockMaxima.IN_WINDOW == blockOf[last] >> BlockMaxima.IN_WINDOW;
-        if (!continues) {
-          firsts[left] = blockOf[j];
-          starts[left++] = j * BLOCK;
-        }
-        lasts[left - 1] = blockOf[j];
-        last = j;
-      }
-    }
-    return left;
-  }
-
-  /** Reads where each run's postings start, so that the memory is asked for all of them before the first is waited for. */
-  private void fetch(DecodedPostings list, int runs) {
-    int read = 0;
-    for (int run = 0; run < runs; run++) {
-      int at = Math.min(from[run], list.docs.length - 1);
-      read += list.docs[at] + list.impacts[at];
-    }
-    touched = read;
-  }
-
-  private static void add(char[] docs, byte[] impacts, int queryImpact, int from, int to, int shift, int[] sums) {
-    for (int i = from; i < to; i++) {
-      sums[docs[i] + shift] += queryImpact * (impacts[i] & 0xFF);
-    }
-  }
-
-  private void collect(QueryLists lists, int runs, TopHits top) {
-    long threshold = top.threshold();
-    for (int run = 0; run < runs; run++) {
-      int at = starts[run];
-      int end = lasts[run] + 1 << BlockMaxima.SHIFT;
-      for (int doc = firsts[run] << BlockMaxima.SHIFT; doc < end; doc++, at++) {
-        if (sums[at] >= threshold && lists.accepts(doc)) {
-          top.offer(sums[at], lists.docBase + doc);
-          threshold = top.threshold();
-        }
-      }
-    }
+    profile.postingsScored += lists.heavyTotal();
+    profile.blocksScored += count;
   }
 }

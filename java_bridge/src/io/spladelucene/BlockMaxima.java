@@ -14,7 +14,7 @@ final class BlockMaxima {
   private static final int SPARSE = 8; // fewer than one of so many blocks has the list
 
   final byte[] maxima; // unsigned; by block if dense, up to the end of the last group; else by place
-  final byte[] groupMaxima; // dense: of the blocks of each group; else null
+  final int[] groupMaxima; // dense: of the blocks of each group; else null; of 32 bits, for such sums are vectorized
   private final int[] windows;
   private final char[] starts; // dense: of each block, in its window; else null
   private final int[] ids; // sparse, by place, ascending
@@ -25,10 +25,10 @@ final class BlockMaxima {
   /** Takes the maxima of all blocks. */
   private BlockMaxima(DecodedPostings postings, int blocks, byte[] maxima) {
     this.maxima = maxima;
-    groupMaxima = new byte[maxima.length >> GROUP_SHIFT];
+    groupMaxima = new int[maxima.length >> GROUP_SHIFT];
     for (int block = 0; block < maxima.length; block++) {
       int group = block >> GROUP_SHIFT;
-      groupMaxima[group] = (byte) Math.max(groupMaxima[group] & 0xFF, maxima[block] & 0xFF);
+      groupMaxima[group] = Math.max(groupMaxima[group], maxima[block] & 0xFF);
     }
     windows = postings.windows;
     starts = new char[blocks];
@@ -121,7 +121,7 @@ final class BlockMaxima {
   /** An estimate of the memory for a list of so many postings. */
   static long bytes(int postings, int maxDoc) {
     int blocks = count(maxDoc);
-    return Math.min(3L * blocks, 9L * Math.min(postings, blocks / SPARSE) + blocks / 5);
+    return Math.min(7L * blocks / 2, 9L * Math.min(postings, blocks / SPARSE) + blocks / 5);
   }
 
   boolean isDense() {

@@ -85,9 +85,16 @@ public final class ImpactSearcher implements Closeable {
 
   /** An engine, or {@code AUTO}: the one that is likely to be the fastest. */
   public enum Engine {
-    AUTO,
-    BLOCKMAX,
-    TAAT
+    AUTO(BlockMax.Rest.CHEAPER),
+    BLOCKMAX(BlockMax.Rest.RUNS),
+    MAXSCORE(BlockMax.Rest.SWEEP),
+    TAAT(null);
+
+    private final BlockMax.Rest rest; // null: no pruning
+
+    Engine(BlockMax.Rest rest) {
+      this.rest = rest;
+    }
   }
 
   /** How to search, whatever the query: which engine, Pyserini's limit of idf (negative: none), and what may be left out. */
@@ -101,7 +108,7 @@ public final class ImpactSearcher implements Closeable {
   /**
    * Searches a batch of queries.
    *
-   * @param batch int count; per query: int terms; per term: int impact (at least 1), term
+   * @param batch int count; per query: int terms, int[terms] impacts (at least 1), int[terms] lengths, the terms end to end
    * @param filter which documents may be hits; {@code null}: all
    * @return per query: int hits; long[hits] scores; int[hits] lucene_docids; int length, and that many bytes: the
    *     docids, a NUL between each two; what {@link Profile} writes
@@ -113,7 +120,13 @@ public final class ImpactSearcher implements Closeable {
       Query query = new Query(in.readInt());
       for (int i = 0; i < query.terms.length; i++) {
         query.impacts[i] = in.readInt();
-        query.terms[i] = in.readBytes();
+      }
+      int[] lengths = new int[query.terms.length];
+      for (int i = 0; i < lengths.length; i++) {
+        lengths[i] = in.readInt();
+      }
+      for (int i = 0; i < lengths.length; i++) {
+        query.terms[i] = in.readBytes(lengths[i]);
       }
       queries.add(query);
     }
@@ -258,20 +271,22 @@ public final class ImpactSearcher implements Closeable {
         return;
       }
       top.raise(lists.floor(top.depth()));
-      boolean isExact = settings.approximation.isExact();
-      boolean isAuto = settings.engine == Engine.AUTO && isExact;
-      if (settings.engine == Engine.BLOCKMAX || settings.engine == Engine.AUTO && (!isExact || CostModel.mayPrune(top.depth(), lists))) {
-        if (engines.blockMax.search(lists, top, settings.approximation, isAuto, profile)) {
-          profile.leavesByBlockMax++;
-          profile.scored();
-          return;
-        }
-        top.forgetFrom(leaf.docBase); // they are found again
+      if (isPruned(lists, top.depth())) {
+        engines.blockMax.search(lists, top, settings.approximation, settings.engine.rest, profile);
+        return;
       }
       engines.termAtATime.search(lists, top);
       profile.leavesByTerm++;
       profile.postingsScored += lists.total();
       profile.scored();
+    }
+
+    private boolean isPruned(QueryLists lists, int depth) {
+      return switch (settings.engine) {
+        case AUTO -> !settings.approximation.isExact() || CostModel.mayPrune(depth, lists);
+        case BLOCKMAX, MAXSCORE -> true;
+        case TAAT -> false;
+      };
     }
 
     /** Finds the lists of a query's terms; false if one of them is not to be had decoded. */

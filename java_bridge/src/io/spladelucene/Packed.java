@@ -25,9 +25,11 @@ final class Packed {
   /** Bytes written as an int length and their content; {@code null} where the length is -1. The bytes are shared. */
   BytesRef readBytes() {
     int length = in.getInt();
-    if (length < 0) {
-      return null;
-    }
+    return length < 0 ? null : readBytes(length);
+  }
+
+  /** Some bytes, shared. */
+  BytesRef readBytes(int length) {
     BytesRef bytes = new BytesRef(in.array(), in.position(), length);
     in.position(in.position() + length);
     return bytes;

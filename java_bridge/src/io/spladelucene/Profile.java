@@ -4,9 +4,10 @@ import java.nio.ByteBuffer;
 
 /** What a query's search did and how long each stage took. */
 final class Profile {
-  static final int BYTES = 8 * 11;
+  static final int BYTES = 8 * 12;
 
   long leavesByBlockMax;
+  long leavesByMaxScore;
   long leavesByTerm;
   long leavesStreamed;
   long postings; // of the query's terms
@@ -48,7 +49,7 @@ final class Profile {
 
   void write(ByteBuffer out) {
     long all = System.nanoTime() - start;
-    out.putLong(leavesByBlockMax).putLong(leavesByTerm).putLong(leavesStreamed);
+    out.putLong(leavesByBlockMax).putLong(leavesByMaxScore).putLong(leavesByTerm).putLong(leavesStreamed);
     out.putLong(postings).putLong(postingsScored).putLong(blocks).putLong(blocksScored);
     out.putLong(lookup).putLong(bounds).putLong(probes).putLong(all);
   }

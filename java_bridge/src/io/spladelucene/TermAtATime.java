@@ -19,16 +19,9 @@ final class TermAtATime {
   void search(QueryLists lists, TopHits top) {
     for (int window = 0; window << DecodedPostings.WINDOW < lists.maxDoc; window++) {
       for (int i = 0; i < lists.size; i++) {
-        DecodedPostings list = lists.postings[i];
-        add(list.docs, list.impacts, lists.queryImpacts[i], list.windows[window], list.windows[window + 1], sums);
+        Sums.addWindow(lists.postings[i], lists.queryImpacts[i], window, sums);
       }
       collect(lists, window << DecodedPostings.WINDOW, top);
-    }
-  }
-
-  private static void add(char[] docs, byte[] impacts, int queryImpact, int from, int to, int[] sums) {
-    for (int i = from; i < to; i++) {
-      sums[docs[i]] += queryImpact * (impacts[i] & 0xFF);
     }
   }
 
@@ -36,7 +29,7 @@ final class TermAtATime {
     int length = Math.min(sums.length, lists.maxDoc - base);
     long threshold = top.threshold();
     for (int chunk = 0; chunk < length; chunk += CHUNK) {
-      if (largest(sums, chunk) >= threshold) {
+      if (Sums.reach(sums, chunk, CHUNK, threshold)) {
         for (int i = chunk; i < chunk + CHUNK; i++) {
           if (sums[i] >= threshold && lists.accepts(base + i)) {
             top.offer(sums[i], lists.docBase + base + i);
@@ -46,13 +39,5 @@ final class TermAtATime {
       }
     }
     Arrays.fill(sums, 0, length, 0);
-  }
-
-  private static int largest(int[] sums, int from) {
-    int largest = 0;
-    for (int i = from; i < from + CHUNK; i++) {
-      largest = Math.max(largest, sums[i]);
-    }
-    return largest;
   }
 }

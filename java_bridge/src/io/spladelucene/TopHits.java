@@ -91,18 +91,6 @@ final class TopHits {
     raise(leastScore());
   }
 
-  /** Drops the hits from a document on, which will be offered again; what is known of their scores stays known. */
-  void forgetFrom(int doc) {
-    int kept = 0;
-    for (int i = 0; i < size; i++) {
-      if (docs[i] < doc) {
-        scores[kept] = scores[i];
-        docs[kept++] = docs[i];
-      }
-    }
-    size = kept;
-  }
-
   /** Puts the best hits in order, best first, and drops all others. */
   void finish() {
     tighten();
