@@ -12,11 +12,13 @@ import os
 from pathlib import Path
 
 from splade_lucene import jvm
+from splade_lucene.errors import InputError
 from splade_lucene.files import cache_folder, storage_error
 from splade_lucene.index_reader import LuceneImpactIndexReader
 from splade_lucene.manifest import INDEX_FOLDER
 
 FOLDER = f"{INDEX_FOLDER}/accelerator"
+_NO_LIMIT = 2**63 - 1
 
 
 def accelerator_folders(index_dir: Path) -> list[Path]:
@@ -24,7 +26,7 @@ def accelerator_folders(index_dir: Path) -> list[Path]:
     return [index_dir / FOLDER, cache_folder() / "accelerators"]
 
 
-def accelerate(index_dir: str | Path, folder: str | Path | None = None) -> Path:
+def accelerate(index_dir: str | Path, folder: str | Path | None = None, *, max_bytes: int | None = None) -> Path:
     """Makes the accelerator of an index, ours or any other impact index, anew.
 
     It takes nearly twice the space of the index itself, 3.5 bytes a posting, and some seconds a million documents.
@@ -33,20 +35,28 @@ def accelerate(index_dir: str | Path, folder: str | Path | None = None) -> Path:
     Args:
         index_dir: The index.
         folder: Where to write. Default: in the index, or the user's cache if that cannot be written to.
+        max_bytes: What it may take on disk, at least 0, but for its list of terms: it then has the postings of the commonest
+            terms, and those of the others are decoded from Lucene's. None: room for all.
 
     Returns:
         The folder.
 
     Raises:
+        InputError: ``max_bytes`` is negative.
         NotAnIndexError: No impact index there.
         StorageError: The disk refused.
     """
+    if max_bytes is not None and max_bytes < 0:
+        raise InputError(f"max_bytes must be at least 0, got {max_bytes}")
     index_dir = Path(index_dir)
     with LuceneImpactIndexReader(index_dir) as reader:
-        return accelerate_segments(reader, Path(folder) if folder else _writable_folder(index_dir), anew=True)
+        target = Path(folder) if folder else _writable_folder(index_dir)
+        return accelerate_segments(reader, target, anew=True, max_bytes=max_bytes)
 
 
-def accelerate_segments(reader: LuceneImpactIndexReader, folder: Path, *, anew: bool) -> Path:
+def accelerate_segments(
+    reader: LuceneImpactIndexReader, folder: Path, *, anew: bool, max_bytes: int | None = None
+) -> Path:
     """Makes the files of all segments, or of those that have none; clears those of segments that are gone.
 
     In a folder other than the index's own nothing is cleared, for other indexes' files may be there.
@@ -57,7 +67,7 @@ def accelerate_segments(reader: LuceneImpactIndexReader, folder: Path, *, anew: 
         raise storage_error(folder, error) from error
     is_own = folder.resolve() == (reader.index_dir / FOLDER).resolve()
     with jvm.translated_exceptions(folder):
-        reader.java.accelerate(str(folder), anew, is_own)
+        reader.java.accelerate(str(folder), anew, is_own, _NO_LIMIT if max_bytes is None else max_bytes)
     return folder
 
 

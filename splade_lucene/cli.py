@@ -282,6 +282,12 @@ def index(
         Path | None,
         typer.Option("--accelerate", metavar="DIR", help="Only make the accelerator of an index that exists, anew."),
     ] = None,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(
+            "--max-accelerator-bytes", min=0, help="With --accelerate: what it may take; the commonest terms come first."
+        ),
+    ] = None,
     threads: ThreadsOption = None,
     store: StoreOption = Store.text,
     order: OrderOption = Order.bp,
@@ -297,7 +303,9 @@ def index(
     if accelerate is not None:
         if source is not None or index_dir is not None:
             raise typer.BadParameter("--accelerate stands without --input and --index")
-        _accelerate(accelerate, as_json)
+        _accelerate(accelerate, max_bytes, as_json)
+    elif max_bytes is not None:
+        raise typer.BadParameter("--max-accelerator-bytes is for --accelerate")
     elif source is None or index_dir is None:
         raise typer.BadParameter("give --input and --index, or --accelerate")
     else:
@@ -639,11 +647,11 @@ def _index(
         print(json.dumps({"index": str(index_dir), **counts, "skipped": len(summary.skipped)}))
 
 
-def _accelerate(index_dir: Path, as_json: bool) -> None:
+def _accelerate(index_dir: Path, max_bytes: int | None, as_json: bool) -> None:
     from splade_lucene.accelerator import accelerate, accelerator_bytes
     from splade_lucene.index_reader import LuceneImpactIndexReader
 
-    folder = accelerate(index_dir)
+    folder = accelerate(index_dir, max_bytes=max_bytes)
     with LuceneImpactIndexReader(index_dir) as reader:
         size, of_index = accelerator_bytes(reader), reader.statistics()["bytes"]
     _note(f"{size:,} bytes in {folder}, {size / max(1, of_index):.2f} times the index's own")

@@ -8,6 +8,7 @@ import random
 import shutil
 import struct
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from test_cli import run
@@ -24,7 +25,8 @@ from splade_lucene import (
     write_pseudo_documents,
 )
 from splade_lucene.accelerator import FOLDER, accelerator_bytes
-from splade_lucene.errors import NotAnIndexError
+from splade_lucene.errors import InputError, NotAnIndexError
+from splade_lucene.searcher import Engine
 
 SEED = 4
 
@@ -68,7 +70,7 @@ def files(index: Path) -> list[Path]:
     return sorted((index / FOLDER).glob("*.postings"))
 
 
-@pytest.mark.parametrize("engine", ["auto", "blockmax", "taat"])
+@pytest.mark.parametrize("engine", get_args(Engine))
 def test_hits_are_those_of_the_oracle(index, engine):
     with LuceneImpactSearcher(index, engine=engine) as searcher:
         assert searcher.accelerated_segments == 1
@@ -220,3 +222,32 @@ def test_the_command(index, tmp_path):
     assert run("index", "--accelerate", str(index), "--index", str(index)).returncode == 2
     assert run("index", "--input", str(tmp_path)).returncode == 2
     assert run("index", "--accelerate", str(tmp_path)).returncode == 1
+
+
+@pytest.mark.parametrize("share", [0, 0.2, 0.6, 1])
+def test_a_limit_of_bytes_keeps_the_commonest_terms(index, share):
+    whole = sum(path.stat().st_size for path in files(index))
+    limit = int(share * whole)
+    accelerate(index, max_bytes=limit)
+    size = sum(path.stat().st_size for path in files(index))
+    directory = 1000  # of 39 terms, there whatever the limit
+    longest_list = whole / 3
+    assert limit - longest_list <= size <= max(limit, directory)
+    with LuceneImpactSearcher(index) as searcher:
+        assert searcher.accelerated_segments == 1
+        assert found(searcher) == expected(make_documents(500))
+
+
+def test_a_negative_limit_of_bytes_is_refused(index):
+    with pytest.raises(InputError, match="max_bytes must be at least 0, got -1"):
+        accelerate(index, max_bytes=-1)
+
+
+def test_the_limit_of_bytes_on_the_command_line(index):
+    before = sum(path.stat().st_size for path in files(index))
+    shown = run("index", "--accelerate", str(index), "--max-accelerator-bytes", str(before // 2), "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["bytes"] == sum(path.stat().st_size for path in files(index)) < before
+    refused = run("index", "--input", "x", "--index", "y", "--max-accelerator-bytes", "5")
+    assert refused.returncode == 2
+    assert "--max-accelerator-bytes is for --accelerate" in refused.stderr

@@ -10,10 +10,15 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.HexFormat;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.zip.CRC32C;
 import org.apache.lucene.index.FilterLeafReader;
+import org.apache.lucene.index.IndexReader;
 import org.apache.lucene.index.LeafReader;
+import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.SegmentReader;
 import org.apache.lucene.index.Terms;
 import org.apache.lucene.index.TermsEnum;
@@ -185,14 +190,53 @@ final class Accelerator implements Closeable {
     file.close();
   }
 
-  /** Makes the file of a segment; it appears under its name when it is whole. */
-  static void write(Path folder, LeafReader leaf) throws IOException {
+  /** Of the longest lists of an index that take so many bytes together, the postings of the shortest; 1: there is room for all. */
+  static int shortestWithin(IndexReader index, long bytes) throws IOException {
+    if (bytes == Long.MAX_VALUE) {
+      return 1;
+    }
+    Map<Integer, Long> bytesByLength = new TreeMap<>(Comparator.reverseOrder());
+    PostingsReader reader = new PostingsReader();
+    long left = bytes;
+    for (LeafReaderContext leaf : index.leaves()) {
+      left -= HEADER + 12;
+      Terms terms = leaf.reader().terms(Fields.CONTENTS);
+      if (terms != null) {
+        TermsEnum each = terms.iterator();
+        for (BytesRef term = each.next(); term != null; term = each.next()) {
+          long its = writtenBytes(reader.read(each, leaf.reader().maxDoc(), each.docFreq()));
+          bytesByLength.merge(each.docFreq(), its, Long::sum);
+          left -= 12 + term.length; // of the directory
+        }
+      }
+    }
+    int shortest = Integer.MAX_VALUE;
+    for (Map.Entry<Integer, Long> each : bytesByLength.entrySet()) {
+      left -= each.getValue();
+      if (left < 0) {
+        return shortest;
+      }
+      shortest = each.getKey();
+    }
+    return 1;
+  }
+
+  private static long writtenBytes(ImpactPlanes planes) {
+    long bytes = 8;
+    for (DecodedPostings list : planes.lists()) {
+      bytes += 4 + list.writtenBytes();
+    }
+    return bytes;
+  }
+
+  /** Makes the file of a segment, with the lists of so many postings and more; it appears under its name when it is whole. */
+  static void write(Path folder, LeafReader leaf, int shortest) throws IOException {
     Path path = folder.resolve(nameFor(leaf));
     Path partial = path.resolveSibling(path.getFileName() + ".partial");
     try {
       try (FileChannel out = FileChannel.open(partial, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
           StandardOpenOption.WRITE)) {
-        new Writer(out, leaf).write();
+        new Writer(out, leaf, shortest).write();
         out.force(true);
       }
       Files.move(partial, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
@@ -204,6 +248,7 @@ final class Accelerator implements Closeable {
   private static final class Writer {
     private final FileChannel out;
     private final LeafReader leaf;
+    private final int shortest; // list that is kept
     private final PostingsReader reader = new PostingsReader();
     private final Packed.Writer termBytes = new Packed.Writer();
     private long[] starts = new long[1 << 12];
@@ -211,9 +256,10 @@ final class Accelerator implements Closeable {
     private int count = 0;
     private ByteBuffer buffer = ByteBuffer.allocate(1 << 20).order(ByteOrder.LITTLE_ENDIAN);
 
-    Writer(FileChannel out, LeafReader leaf) {
+    Writer(FileChannel out, LeafReader leaf, int shortest) {
       this.out = out;
       this.leaf = leaf;
+      this.shortest = shortest;
     }
 
     void write() throws IOException {
@@ -223,7 +269,9 @@ final class Accelerator implements Closeable {
         TermsEnum each = terms.iterator();
         for (BytesRef term = each.next(); term != null; term = each.next()) {
           begin(term);
-          add(reader.read(each, leaf.maxDoc(), each.docFreq()));
+          if (each.docFreq() >= shortest) {
+            add(reader.read(each, leaf.maxDoc(), each.docFreq()));
+          }
         }
       }
       begin(new BytesRef());
@@ -256,10 +304,7 @@ final class Accelerator implements Closeable {
     }
 
     private void add(ImpactPlanes planes) throws IOException {
-      long length = 8;
-      for (DecodedPostings list : planes.lists()) {
-        length += 4 + list.writtenBytes();
-      }
+      long length = writtenBytes(planes);
       if (length > CHUNK) {
         return; // read from Lucene instead
       }

@@ -239,12 +239,14 @@ public final class ImpactIndexReader implements Closeable {
    *
    * @param anew those that are there already, too
    * @param clear remove those of other segments from the folder
+   * @param bytes what all of them may take: the longest lists are kept
    */
-  public void accelerate(String folder, boolean anew, boolean clear) throws IOException {
+  public void accelerate(String folder, boolean anew, boolean clear, long bytes) throws IOException {
     Path target = Path.of(folder);
+    int shortest = Accelerator.shortestWithin(reader, bytes);
     for (LeafReaderContext leaf : reader.leaves()) {
       if (anew || !Accelerator.isUsable(target, leaf.reader())) {
-        Accelerator.write(target, leaf.reader());
+        Accelerator.write(target, leaf.reader(), shortest);
       }
     }
     if (clear) {
