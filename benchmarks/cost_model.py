@@ -54,7 +54,8 @@ def main() -> None:
     needed: list[tuple[int, float]] = []
     wholes: list[float] = []  # all of a search by blocks, for each part that scores them
     print(
-        f"{'documents':>10} {'k':>5} {'blockmax ms':>12} {'maxscore ms':>12} {'taat ms':>9} {'auto ms':>9} {'best ms':>9} {'blocks scored':>14}"
+        f"{'documents':>10} {'k':>5} {'blockmax ms':>12} {'maxscore ms':>12} {'taat ms':>9} {'auto ms':>9} {'best ms':>9} "
+        f"{'blocks scored':>14}"
     )
     for documents in args.documents:
         index = WORK / f"index-{documents}-bp"

@@ -57,7 +57,15 @@ def real_text(max_length: int = 64) -> RealText:
             write_lines(text / "corpus.jsonl", map(json.dumps, documents()))
         write_lines(folder / "topics.text.tsv", (f"{qid}\t{' '.join(query.split())}" for qid, query in queries()))
         write_lines(encoded.qrels, judgments())
-        run("encode", "--corpus", text / "corpus.jsonl", "--output", encoded.pseudo_documents, "--max-length", max_length)
+        run(
+            "encode",
+            "--corpus",
+            text / "corpus.jsonl",
+            "--output",
+            encoded.pseudo_documents,
+            "--max-length",
+            max_length,
+        )
         run("encode-queries", "--topics", folder / "topics.text.tsv", "--output", encoded.topics)
         (folder / "done").touch()
     return encoded

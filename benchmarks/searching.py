@@ -2,10 +2,12 @@
 """Milliseconds a query: our searcher against Pyserini's LuceneImpactSearcher and Lucene itself, on the same index.
 
     python benchmarks/searching.py [--documents 50000 200000 1000000] [--queries 1000] [--repeat 3] [--picture FILE]
+    python benchmarks/searching.py --real-text
 
-Queries are encoded already. Against Pyserini: in this process, in turns, all hits are read (docid and score), and both must
-give the same hits and scores. Against Lucene called directly (BooleanQuery; needs a JDK): in a process of its own without any
-Python, no docid read, the scores of the last hits must be equal. Everything is warm: what is timed was run before.
+The collections are those of the shared generator, or really encoded text (see real_text.py). Queries are encoded already.
+Against Pyserini: in this process, in turns, all hits are read (docid and score), and both must give the same hits and scores.
+Against Lucene called directly (BooleanQuery; needs a JDK): in a process of its own without any Python, no docid read, the
+scores of the last hits must be equal. Everything is warm: what is timed was run before.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "java_bridge"))
 
 import build as bridge
+from real_text import real_text
 
 from splade_lucene import LuceneImpactSearcher, index_pseudo_documents, jvm
 
@@ -86,21 +90,18 @@ def plain_lucene(index: Path, vectors: dict[str, dict[str, int]], k: int) -> tup
     return [float(row[0]) for row in rows], [float(row[1]) for row in rows]
 
 
-def measure(documents: int, count: int, repeat: int) -> list[dict[str, Any]]:
-    """All comparisons at one size, printed and returned."""
-    index = WORK / f"index-{documents}-bp"
-    if not index.exists():
-        index_pseudo_documents(corpus(documents, 1), index, store="none")
-    vectors = dict(list(queries().items())[:count])
+def measure(index: Path, vectors: dict[str, dict[str, int]], repeat: int) -> list[dict[str, Any]]:
+    """All comparisons on one index, printed and returned."""
     with jvm.pyserini_importable():
         from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
     theirs = PyserinisSearcher(str(index), AsIs(), min_idf=0)
     rows = []
-    print(
-        f"\n{documents:,} documents, {len(vectors)} queries, medians of {repeat} rounds; mean ms a query (p50, p95, p99)\n"
-    )
-    print(f"{'':43} {'ours':>30} {'peer':>30} {'ratio':>6}")
     with LuceneImpactSearcher(index, min_idf=0) as ours:
+        documents = ours.num_docs
+        print(
+            f"\n{documents:,} documents, {len(vectors)} queries, medians of {repeat} rounds; ms: mean (p50, p95, p99)\n"
+        )
+        print(f"{'':43} {'ours':>30} {'peer':>30} {'ratio':>6}")
         for k in DEPTHS:
             comparisons = {
                 "search": (one_by_one(ours, read_columns, vectors, k), one_by_one(theirs, read, vectors, k)),
@@ -125,6 +126,14 @@ def measure(documents: int, count: int, repeat: int) -> list[dict[str, Any]]:
                 print("Lucene itself is left out: there is no JDK to compile its side (set SPLADE_LUCENE_JDK)")
     theirs.close()
     return rows
+
+
+def indexed(name: str, pseudo_documents: Callable[[], Path]) -> Path:
+    """The index of a collection, made once."""
+    index = WORK / f"index-{name}-bp"
+    if not index.exists():
+        index_pseudo_documents(pseudo_documents(), index, store="none")
+    return index
 
 
 def in_turns(our_way: Way, their_way: Way, repeat: int, name: str) -> tuple[list[float], list[float]]:
@@ -181,15 +190,27 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
     figure.savefig(picture, dpi=110)
 
 
+def first(vectors: dict[str, Any], count: int) -> dict[str, Any]:
+    return dict(list(vectors.items())[:count])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, nargs="+", default=[50_000, 200_000, 1_000_000])
+    parser.add_argument("--real-text", action="store_true", help="really encoded text in place of --documents")
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--picture", type=Path, help="draw how times grow with the collection")
     args = parser.parse_args()
     print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}")
-    rows = [row for documents in args.documents for row in measure(documents, args.queries, args.repeat)]
+    if args.real_text:
+        text = real_text()
+        measure(indexed("real-text", lambda: text.pseudo_documents), first(text.vectors(), args.queries), args.repeat)
+        return
+    rows = []
+    for documents in args.documents:
+        index = indexed(str(documents), partial(corpus, documents, 1))
+        rows += measure(index, first(queries(), args.queries), args.repeat)
     (WORK / "searching.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     if args.picture:
         draw(rows, args.picture)

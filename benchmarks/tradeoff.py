@@ -2,6 +2,7 @@
 """Time against what is lost: our approximations beside Seismic (pyseismic-lsr), the same vectors, one thread, one run.
 
     python benchmarks/tradeoff.py [--documents 200000] [--k 10] [--queries 1000] [--picture FILE]
+    python benchmarks/tradeoff.py --real-text
     python benchmarks/tradeoff.py --pseudo-documents DIR --topics ENCODED [--qrels FILE]
 
 Both search from Python, one query at a time; recall is against the exact k best (hits that tie with the k-th count as well),
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from common import ROOT, WORK, corpus, describe_machine, queries
+from real_text import real_text
 
 sys.path.insert(0, str(ROOT))
 
@@ -186,10 +188,16 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--real-text", action="store_true", help="really encoded text, see real_text.py")
     args = parser.parse_args()
-    if args.pseudo_documents:
+    if args.real_text:
+        text = real_text()
+        folder, index = text.pseudo_documents, WORK / "index-real-text-bp"
+        vectors: dict[str, Any] = text.vectors()
+        args.qrels = text.qrels
+    elif args.pseudo_documents:
         folder, index = args.pseudo_documents, WORK / f"index-{args.pseudo_documents.resolve().name}-bp"
-        vectors: dict[str, Any] = {query.qid: query.vector for query in read_topics(args.topics, encoded=True)}
+        vectors = {query.qid: query.vector for query in read_topics(args.topics, encoded=True)}
     else:
         folder, index = corpus(args.documents, 1), WORK / f"index-{args.documents}-bp"
         vectors = queries()
