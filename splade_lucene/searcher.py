@@ -94,6 +94,8 @@ class LuceneImpactSearcher:
         self.approximation = approximation or Approximation()
         if engine == "taat" and (self.approximation.alpha < 1 or self.approximation.blocks):
             raise QueryError("alpha and blocks are for block-max pruning", remedy="Choose the engine auto or blockmax")
+        if engine == "maxscore" and self.approximation.blocks:
+            raise QueryError("blocks are for block-max pruning", remedy="Choose the engine auto or blockmax")
         self.index_dir = Path(index_dir)
         self.reader = LuceneImpactIndexReader(index_dir)
         self.num_docs: int = self.reader.num_docs

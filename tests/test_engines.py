@@ -256,3 +256,26 @@ def test_a_filter_belongs_to_its_searcher(clustered):
 def test_an_unknown_engine_is_named(tmp_path):
     with pytest.raises(QueryError, match="no engine is named 'magic'. Choose one of: auto, blockmax, maxscore, taat"):
         LuceneImpactSearcher(tmp_path, engine="magic")
+
+
+@pytest.mark.parametrize(
+    ("engine", "approximation"),
+    [
+        ("taat", Approximation(alpha=0.9)),
+        ("taat", Approximation(blocks=9)),
+        ("maxscore", Approximation(blocks=9)),
+    ],
+)
+def test_an_engine_that_cannot_leave_out_what_it_is_told_to_is_refused(tmp_path, engine, approximation):
+    with pytest.raises(QueryError, match="for block-max pruning. Choose the engine auto or blockmax"):
+        LuceneImpactSearcher(tmp_path, engine=engine, approximation=approximation)
+
+
+def test_maxscore_adds_up_fewer_postings_than_all(clustered):
+    documents, index, queries = clustered
+    with LuceneImpactSearcher(index, engine="maxscore") as searcher:
+        found = [searcher.search(query) for query in queries]
+    for query, hits in zip(queries, found, strict=True):
+        assert list(zip(hits.docids, hits.scores.tolist(), strict=True)) == exhaustive_search(documents, query, 10)
+    assert all(hits.profile.engine == "maxscore" for hits in found)
+    assert sum(hits.profile.postings_scored for hits in found) < sum(hits.profile.postings for hits in found)
