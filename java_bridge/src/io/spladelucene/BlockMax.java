@@ -8,7 +8,7 @@ package io.spladelucene;
  * bounds, {@link BlockRuns} scores.
  */
 final class BlockMax {
-  private static final int PROBES = 32; // blocks that are scored first, and those with nearly their bounds
+  private static final int PROBES = 16; // blocks that are scored first, and those with nearly their bounds
   private static final int HITS_OF_PROBE = 8; // so many more hits wanted, one probe more
   private static final int PIECE = 256; // blocks whose sums stay in the processor's cache
   private static final int BLOCKS_OF_WINDOW = 1 << BlockMaxima.IN_WINDOW;
