@@ -69,7 +69,7 @@ def main() -> None:
     early = 0
     start = time.perf_counter()
     while done < args.queries:
-        which = source.choices(range(len(searchers)), weights=(8, 1, 1))[0]
+        which = source.choices(range(len(searchers)), weights=(8, 1, 1, 1))[0]
         is_filtered = source.random() < 0.2
         k = source.choice([1, 10, 10, 10, 100, 1000])
         batch = []
