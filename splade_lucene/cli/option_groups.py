@@ -1,115 +1,70 @@
-"""Options that several commands share, each spelled, explained and defaulted once."""
+"""Groups of options that go together: a command takes a group as one argument."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from splade_lucene.errors import InputError
-from splade_lucene.quantizer import DEFAULT_RULE, RULES
+from splade_lucene.cli.options import (
+    Activation,
+    DeviceOption,
+    Dtype,
+    Pooling,
+    QuantizerName,
+    QueriesOption,
+    QueryDtype,
+    QueryDtypeOption,
+    QueryMaxLengthOption,
+    QueryPrefixOption,
+    ScaleOption,
+    TrustOption,
+    wrong_usage,
+)
+from splade_lucene.quantizer import DEFAULT_RULE
 
 if TYPE_CHECKING:
-    from splade_lucene.approximation import Approximation
     from splade_lucene.encoder import Pruning, SpladeEncoder, SpladeQueryEncoder
     from splade_lucene.quantizer import Quantizer
-    from splade_lucene.searcher import DocumentFilter, LuceneImpactSearcher
 
 
-class Pooling(str, Enum):
-    """SPLADE's two poolings."""
+def takes_options(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command all options of some groups; it gets each group as one argument.
 
-    max = "max"
-    sum = "sum"
+    Args:
+        groups: Name of the argument → dataclass of options.
+    """
 
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(function, include_extras=True)
+        own = [p for p in inspect.signature(function).parameters.values() if p.name not in groups]
+        parameters = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        for group in groups.values():
+            group_hints = get_type_hints(group, include_extras=True)
+            parameters += [
+                inspect.Parameter(
+                    each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=group_hints[each.name]
+                )
+                for each in fields(group)
+            ]
 
-class Activation(str, Enum):
-    """What is done with logits."""
+        def command(**values: Any) -> None:
+            grouped = {
+                name: group(**{each.name: values.pop(each.name) for each in fields(group)})
+                for name, group in groups.items()
+            }
+            function(**values, **grouped)
 
-    log1p_relu = "log1p_relu"
-    log1p_log1p_relu = "log1p_log1p_relu"
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
 
-
-class Queries(str, Enum):
-    """How queries are encoded."""
-
-    model = "model"
-    lexical = "lexical"
-    binary = "binary"
-    table = "table"
-
-
-class Dtype(str, Enum):
-    """Floating-point types of the network of documents."""
-
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-
-
-class QueryDtype(str, Enum):
-    """Floating-point types of the network of queries."""
-
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    int8 = "int8"
-
-
-@contextmanager
-def wrong_usage() -> Iterator[None]:
-    """Tells of a wrong value as typer tells of wrong options; for blocks that read nothing but options."""
-    try:
-        yield
-    except InputError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def _check_devices(names: Sequence[str]) -> None:
-    if set(names) - {"auto", "cpu"}:  # which are there without asking torch
-        from splade_lucene.encoder.precision import choose_device
-
-        with wrong_usage():
-            for name in names:
-                choose_device(name)
-
-
-def _one_device(value: str) -> str:
-    if "," in value:
-        raise typer.BadParameter("several devices are for encode and build.")
-    return value
-
-
-QuantizerName = Enum("QuantizerName", {"auto": "auto", **{name: name for name in RULES}}, type=str)  # type: ignore[misc]
-
-
-QueriesOption = Annotated[
-    Queries | None,
-    typer.Option(
-        "--queries",
-        help="model; lexical: the query's own terms only; binary: SPLADE-doc; table: idf.json and the like.",
-    ),
-]
-QueryPrefixOption = Annotated[str | None, typer.Option("--query-prefix", help="Put before each query.")]
-QueryMaxLengthOption = Annotated[
-    int | None, typer.Option("--query-max-length", min=3, help="Tokens after which a query is cut.")
-]
-TrustOption = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")]
-ScaleOption = Annotated[
-    float | None, typer.Option("--scale", help="Impacts per unit of weight, in place of the rule's.")
-]
-DeviceOption = Annotated[
-    str, typer.Option("--device", callback=_one_device, metavar="NAME", help="auto, cpu, cuda, cuda:1 …")
-]
-QueryDtypeOption = Annotated[
-    QueryDtype, typer.Option("--dtype", help="auto is float32; int8 holds the decoder in 8 bits.")
-]
+    return decorate
 
 
 @dataclass(frozen=True)
@@ -272,100 +227,10 @@ class DocumentOptions:
             return Pruning(self.top_terms, self.min_weight, self.prune_ratio, self.keep_mass)
 
 
-class Mode(str, Enum):
-    """Whether hits may be missing."""
+def _check_devices(names: Sequence[str]) -> None:
+    if set(names) - {"auto", "cpu"}:  # which are there without asking torch
+        from splade_lucene.encoder.precision import choose_device
 
-    exact = "exact"
-    approximate = "approximate"
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """How our own engines search, and among which documents."""
-
-    mode: Annotated[Mode, typer.Option("--mode", help="approximate: faster, and hits may be missing.")] = Mode.exact
-    alpha: Annotated[
-        float | None,
-        typer.Option("--alpha", help="Approximate: skip blocks when this share of their bounds is too low for a hit."),
-    ] = None
-    blocks: Annotated[
-        int | None, typer.Option("--blocks", min=1, help="Approximate: score at most so many blocks of 64 documents.")
-    ] = None
-    beta: Annotated[
-        float | None,
-        typer.Option("--beta", help="Approximate: search with this share of a query's terms, the heaviest."),
-    ] = None
-    candidates: Annotated[
-        int | None, typer.Option("--candidates", min=1, help="With --beta: score so many hits again with all terms.")
-    ] = None
-    only: Annotated[
-        Path | None, typer.Option("--only", metavar="FILE", help="Only these documents may be hits: a docid a line.")
-    ] = None
-    without: Annotated[
-        Path | None, typer.Option("--without", metavar="FILE", help="These documents are no hits: a docid a line.")
-    ] = None
-
-    @property
-    def approximation(self) -> Approximation:
-        """What may be left out."""
-        from splade_lucene.approximation import USUAL, Approximation
-
-        names = ("alpha", "blocks", "beta", "candidates")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        if self.mode is Mode.exact:
-            if given:
-                raise typer.BadParameter(f"--{next(iter(given))} needs --mode approximate")
-            return Approximation()
         with wrong_usage():
-            return Approximation(**given) if given else USUAL
-
-    def make_filter(self, searcher: LuceneImpactSearcher) -> DocumentFilter | None:
-        """The documents that may be hits; None: all."""
-        from splade_lucene.files import open_text
-
-        file = self.only or self.without
-        if file is None:
-            return None
-        if self.only and self.without:
-            raise typer.BadParameter("--only and --without exclude each other")
-        try:
-            with open_text(file) as lines:
-                docids = [line.strip() for line in lines if line.strip()]
-        except OSError as error:
-            raise InputError("cannot be read", path=file, remedy="Name a text file with a docid a line") from error
-        return searcher.make_filter(docids, exclude=self.only is None)
-
-
-def takes_options(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command all options of some groups; it gets each group as one argument.
-
-    Args:
-        groups: Name of the argument → dataclass of options.
-    """
-
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        hints = get_type_hints(function, include_extras=True)
-        own = [p for p in inspect.signature(function).parameters.values() if p.name not in groups]
-        parameters = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        for group in groups.values():
-            group_hints = get_type_hints(group, include_extras=True)
-            parameters += [
-                inspect.Parameter(
-                    each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=group_hints[each.name]
-                )
-                for each in fields(group)
-            ]
-
-        def command(**values: Any) -> None:
-            grouped = {
-                name: group(**{each.name: values.pop(each.name) for each in fields(group)})
-                for name, group in groups.items()
-            }
-            function(**values, **grouped)
-
-        command.__name__, command.__doc__ = function.__name__, function.__doc__
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {p.name: p.annotation for p in parameters}
-        return command
-
-    return decorate
+            for name in names:
+                choose_device(name)

@@ -1,0 +1,145 @@
+"""Step 5: pseudo-documents to an index, its accelerator, and what is in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from splade_lucene.cli.options import (
+    AcceleratorOption,
+    IndexOption,
+    JsonOption,
+    Order,
+    OrderOption,
+    OverwriteOption,
+    SkipBadOption,
+    Store,
+    StoreOption,
+    ThreadsOption,
+)
+from splade_lucene.cli.output import name_some, note, progress_bar
+
+if TYPE_CHECKING:
+    from splade_lucene.manifest import Manifest
+
+
+def index(
+    source: Annotated[
+        Path | None, typer.Option("--input", metavar="DIR", help="Pseudo-documents: a folder or a file.")
+    ] = None,
+    index_dir: Annotated[Path | None, typer.Option("--index", metavar="DIR", help="The Lucene index.")] = None,
+    accelerate: Annotated[
+        Path | None,
+        typer.Option("--accelerate", metavar="DIR", help="Only make the accelerator of an index that exists, anew."),
+    ] = None,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(
+            "--max-accelerator-bytes",
+            min=0,
+            help="With --accelerate: what it may take; the commonest terms come first.",
+        ),
+    ] = None,
+    threads: ThreadsOption = None,
+    store: StoreOption = Store.text,
+    order: OrderOption = Order.bp,
+    accelerator: AcceleratorOption = True,
+    append: Annotated[bool, typer.Option("--append", help="Add to an existing index.")] = False,
+    overwrite: OverwriteOption = False,
+    skip_bad: SkipBadOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build a Lucene impact index from pseudo-documents, or the accelerator of an index that exists."""
+    if append and overwrite:
+        raise typer.BadParameter("--append and --overwrite exclude each other")
+    if accelerate is not None:
+        if source is not None or index_dir is not None:
+            raise typer.BadParameter("--accelerate stands without --input and --index")
+        _accelerate(accelerate, max_bytes, as_json)
+    elif max_bytes is not None:
+        raise typer.BadParameter("--max-accelerator-bytes is for --accelerate")
+    elif source is None or index_dir is None:
+        raise typer.BadParameter("give --input and --index, or --accelerate")
+    else:
+        write_index(source, index_dir, threads, store, order, accelerator, append, overwrite, skip_bad, as_json)
+
+
+def stats(index_dir: IndexOption, as_json: JsonOption = False) -> None:
+    """Show what is in an index, and what made it."""
+    from splade_lucene.accelerator import accelerator_bytes
+    from splade_lucene.index_reader import LuceneImpactIndexReader, read_index_manifest
+
+    with LuceneImpactIndexReader(index_dir) as reader:
+        counts = reader.statistics()
+        counts["accelerator_bytes"] = accelerator_bytes(reader)
+    manifest = read_index_manifest(index_dir)
+    if as_json:
+        print(json.dumps({**counts, "manifest": manifest.to_json() if manifest else None}, ensure_ascii=False))
+        return
+    documents = max(1, counts["documents"])
+    for name in ("documents", "deleted_documents", "segments", "terms", "postings", "total_impact", "bytes",
+                 "accelerator_bytes"):  # fmt: skip
+        print(f"{name:22} {counts[name]:>16,}")
+    print(f"{'postings a document':22} {counts['postings'] / documents:>16.1f}")
+    print(f"{'impact a posting':22} {counts['total_impact'] / max(1, counts['postings']):>16.1f}")
+    print(f"{'bytes a document':22} {counts['bytes'] / documents:>16.1f}")
+    print(f"{'lucene':22} {counts['lucene']:>16}")
+    if manifest and manifest.model:
+        _print_origin(manifest)
+
+
+def _print_origin(manifest: Manifest) -> None:
+    rule = manifest.quantizer
+    print(f"{'model':22} {manifest.model} ({manifest.pooling} pooling, at most {manifest.max_length} tokens)")
+    if manifest.dtype:
+        print(f"{'computed in':22} {manifest.dtype}")
+    if rule:
+        print(f"{'quantizer':22} {rule.name}: documents x{rule.document.scale:g}, queries x{rule.query.scale:g}")
+    print(f"{'corpus':22} {manifest.corpus}")
+    if manifest.empty:
+        print(f"{'without a term':22} {len(manifest.empty)}: {name_some(manifest.empty)}")
+
+
+def write_index(
+    source: Path, index_dir: Path, threads: int | None, store: Store, order: Order, accelerator: bool, append: bool,
+    overwrite: bool, skip_bad: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Indexes pseudo-documents, with a progress bar, and tells what is in the index and what was left out."""
+    from splade_lucene.indexer import index_pseudo_documents
+
+    with progress_bar("indexing", 0) as advance:
+        shown = 0
+
+        def progress(_stage: str, documents: int, _share: float) -> None:
+            nonlocal shown
+            advance(documents - shown)
+            shown = documents
+
+        summary = index_pseudo_documents(
+            source, index_dir, threads=threads, store=store.value, order=order.value, append=append, overwrite=overwrite,
+            skip_bad=skip_bad, accelerator=accelerator, progress=progress,
+        )  # fmt: skip
+        advance(summary.documents - shown)
+    for problem in summary.skipped[:100]:
+        note(f"left out: {problem}")
+    if summary.skipped:
+        note(f"{len(summary.skipped):,} documents were left out")
+    note(f"{summary.documents:,} documents, {summary.postings:,} postings and {summary.terms:,} terms in {index_dir}")
+    if as_json:
+        counts = {"documents": summary.documents, "postings": summary.postings, "terms": summary.terms}
+        print(json.dumps({"index": str(index_dir), **counts, "skipped": len(summary.skipped)}))
+
+
+def _accelerate(index_dir: Path, max_bytes: int | None, as_json: bool) -> None:
+    from splade_lucene.accelerator import accelerate, accelerator_bytes
+    from splade_lucene.index_reader import LuceneImpactIndexReader
+
+    folder = accelerate(index_dir, max_bytes=max_bytes)
+    with LuceneImpactIndexReader(index_dir) as reader:
+        size, of_index = accelerator_bytes(reader), reader.statistics()["bytes"]
+    note(f"{size:,} bytes in {folder}, {size / max(1, of_index):.2f} times the index's own")
+    if as_json:
+        print(json.dumps({"index": str(index_dir), "accelerator": str(folder), "bytes": size}))

@@ -1,0 +1,85 @@
+"""Which checkpoints are known, and what one is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from splade_lucene.cli.option_groups import ModelOptions, takes_options
+from splade_lucene.cli.options import DeviceOption, JsonOption
+
+if TYPE_CHECKING:
+    from splade_lucene.encoder import SpladeEncoder
+
+
+@takes_options(options=ModelOptions)
+def models(
+    options: ModelOptions,
+    checkpoint: Annotated[
+        str | None, typer.Argument(help="A folder or hub name to look at; without it, known models.")
+    ] = None,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """List known models, or load one and say what it is, and which of its files said so."""
+    if checkpoint is None and options.model is None:
+        _print_known_models(as_json)
+        return
+    encoder = replace(options, model=checkpoint or options.model).open_encoder(device=device)
+    facts = _describe(encoder, options)
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+        return
+    for name, value in facts.items():
+        lines = value if isinstance(value, list) else [f"{value:,}" if isinstance(value, int) else str(value)]
+        for line in lines or [""]:
+            print(f"{name:16} {line}".rstrip())
+            name = ""
+
+
+def _describe(encoder: SpladeEncoder, options: ModelOptions) -> dict[str, Any]:
+    from splade_lucene.encoder.layout import TableSide
+
+    layout = encoder.layout
+    network = encoder.document_network
+    if isinstance(layout.queries, TableSide) or layout.queries.location != layout.documents.location:
+        encoder.load("query")  # which is then another one, and may be damaged on its own
+    return {
+        "name": layout.location.name,
+        "family": layout.family,
+        "documents": layout.documents.describe(),
+        "queries": layout.queries.describe(),
+        "quantizer": options.open_quantizer(encoder).name,
+        "max_length": encoder.max_length,
+        "query_max_length": encoder.query_max_length,
+        "document_prefix": layout.documents.prefix,
+        "query_prefix": layout.queries.prefix,
+        "architecture": type(network.model).__name__,
+        "parameters": network.parameters,
+        "terms": len(encoder.terms),
+        "max_tokens": layout.documents.max_tokens,
+        "sha256": layout.documents.location.digest(),
+        "found": list(layout.found),
+    }
+
+
+def _print_known_models(as_json: bool) -> None:
+    from splade_lucene.models import known_models
+
+    known = known_models()
+    if as_json:
+        print(json.dumps(known, ensure_ascii=False))
+        return
+    print(f"{'name':64} {'family':17} {'queries':8} {'quantizer':9} {'licence':16} {'gated':5} published effectiveness")
+    for each in known:
+        figures = [f"{e['measure']} {e['value']:g} ({e['data']})" for e in each["effectiveness"][:2]]
+        gated = {True: "yes", False: "no", None: "?"}[each["gated"]]
+        queries = "other" if each["query_model"] else each["queries"]
+        print(
+            f"{each['name']:64} {each['family']:17} {queries:8} {each['quantizer'] or '-':9} {each['licence'] or '?':16} "
+            f"{gated:5} {', '.join(figures) or '-'}"
+        )
+    print("\nLengths, notes and the source of each figure: --json")

@@ -1,0 +1,107 @@
+"""Options of searching: which engine, how exactly, among which documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from splade_lucene.cli.options import wrong_usage
+from splade_lucene.errors import InputError
+
+if TYPE_CHECKING:
+    from splade_lucene.approximation import Approximation
+    from splade_lucene.searcher import DocumentFilter, LuceneImpactSearcher
+
+
+class Engine(str, Enum):
+    """What answers the queries."""
+
+    auto = "auto"
+    blockmax = "blockmax"
+    maxscore = "maxscore"
+    taat = "taat"
+    pyserini = "pyserini"
+
+
+class RunFormat(str, Enum):
+    """Forms of a run file."""
+
+    trec = "trec"
+    msmarco = "msmarco"
+
+
+class Mode(str, Enum):
+    """Whether hits may be missing."""
+
+    exact = "exact"
+    approximate = "approximate"
+
+
+MinIdfOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-idf", help="Drop query terms with an idf not above this; Pyserini's default is 0. Default: none."
+    ),
+]
+EncodedOption = Annotated[bool, typer.Option("--encoded", help="The topics are encoded: term tokens, or vectors.")]
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How our own engines search, and among which documents."""
+
+    mode: Annotated[Mode, typer.Option("--mode", help="approximate: faster, and hits may be missing.")] = Mode.exact
+    alpha: Annotated[
+        float | None,
+        typer.Option("--alpha", help="Approximate: skip blocks when this share of their bounds is too low for a hit."),
+    ] = None
+    blocks: Annotated[
+        int | None, typer.Option("--blocks", min=1, help="Approximate: score at most so many blocks of 64 documents.")
+    ] = None
+    beta: Annotated[
+        float | None,
+        typer.Option("--beta", help="Approximate: search with this share of a query's terms, the heaviest."),
+    ] = None
+    candidates: Annotated[
+        int | None, typer.Option("--candidates", min=1, help="With --beta: score so many hits again with all terms.")
+    ] = None
+    only: Annotated[
+        Path | None, typer.Option("--only", metavar="FILE", help="Only these documents may be hits: a docid a line.")
+    ] = None
+    without: Annotated[
+        Path | None, typer.Option("--without", metavar="FILE", help="These documents are no hits: a docid a line.")
+    ] = None
+
+    @property
+    def approximation(self) -> Approximation:
+        """What may be left out."""
+        from splade_lucene.approximation import USUAL, Approximation
+
+        names = ("alpha", "blocks", "beta", "candidates")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if self.mode is Mode.exact:
+            if given:
+                raise typer.BadParameter(f"--{next(iter(given))} needs --mode approximate")
+            return Approximation()
+        with wrong_usage():
+            return Approximation(**given) if given else USUAL
+
+    def make_filter(self, searcher: LuceneImpactSearcher) -> DocumentFilter | None:
+        """The documents that may be hits; None: all."""
+        from splade_lucene.files import open_text
+
+        file = self.only or self.without
+        if file is None:
+            return None
+        if self.only and self.without:
+            raise typer.BadParameter("--only and --without exclude each other")
+        try:
+            with open_text(file) as lines:
+                docids = [line.strip() for line in lines if line.strip()]
+        except OSError as error:
+            raise InputError("cannot be read", path=file, remedy="Name a text file with a docid a line") from error
+        return searcher.make_filter(docids, exclude=self.only is None)
