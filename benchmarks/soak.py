@@ -4,7 +4,7 @@
     python benchmarks/soak.py [--documents 200000] [--queries 1000000] [--threads 2]
 
 Queries are random parts of real ones, some with a filter, with varying k and engines. Ends with exit code 1 if an answer is
-wrong, or if the process grew by more than a tenth after the first fifth of the queries.
+wrong, or if the process grew by more than a twentieth in the second half; in the first, Java's heap grows to what it needs.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
     filters = [searcher.make_filter(some) for searcher in searchers]
     qids = [str(number) for number in range(BATCH)]
     done = checked = 0
-    early = 0
+    half_way = 0
     start = time.perf_counter()
     while done < args.queries:
         which = source.choices(range(len(searchers)), weights=(8, 1, 1, 1))[0]
@@ -87,15 +87,15 @@ def main() -> None:
             if answer != expected(reader, docids, batch[place], k, some if is_filtered else None):
                 sys.exit(f"wrong: {searchers[which].engine}, k={k}, filter {is_filtered}: {batch[place]}")
             checked += 1
-        if done == args.queries // 5 // BATCH * BATCH:
-            early = resident()
+        if done == args.queries // 2 // BATCH * BATCH:
+            half_way = resident()
         if done % 50_000 == 0:
             seconds = time.perf_counter() - start
             print(
                 f"{done:>9,} queries, {seconds:6.0f} s, {checked:,} checked, {resident() / 2**20:,.0f} MiB", flush=True
             )
-    if early and resident() > 1.1 * early:
-        sys.exit(f"memory grew from {early / 2**20:,.0f} to {resident() / 2**20:,.0f} MiB")
+    if half_way and resident() > 1.05 * half_way:
+        sys.exit(f"memory grew from {half_way / 2**20:,.0f} to {resident() / 2**20:,.0f} MiB")
     print("every answer that was checked is exact, and memory is flat")
 
 
