@@ -381,7 +381,7 @@ def _checked(term: object, impact: object) -> bool:
 
 
 def _pack_queries(vectors: Sequence[Mapping[str, int]]) -> bytes:
-    """Packs them as the bridge reads them: int count; per query: int terms, int[terms] impacts, int[terms] lengths, the terms."""
+    """As the bridge reads them: int count; per query: int terms, int[terms] impacts, int[terms] lengths, the terms."""
     parts = [struct.pack("<i", len(vectors))]
     for vector in vectors:
         terms = [*map(str.encode, vector)]
