@@ -152,7 +152,9 @@ class Hits(Sequence[Hit]):
         if self._profile is None:
             return None
         lookup, bounds, probes, total = (nanoseconds / 1e6 for nanoseconds in self._profile[-4:])
-        return SearchProfile(*self._profile[:-4], lookup, bounds, probes, total - lookup - bounds - probes, total)
+        scoring = total - lookup - bounds - probes
+        times = {"lookup": lookup, "bounds": bounds, "probes": probes, "scoring": scoring, "total": total}
+        return SearchProfile(*self._profile[:-4], **times)
 
     def __len__(self) -> int:
         return len(self.docids)
