@@ -151,10 +151,12 @@ class Hits(Sequence[Hit]):
         """What the search did; None of hits that did not come from one of our engines."""
         if self._profile is None:
             return None
-        lookup, bounds, probes, total = (nanoseconds / 1e6 for nanoseconds in self._profile[-4:])
-        scoring = total - lookup - bounds - probes
-        times = {"lookup": lookup, "bounds": bounds, "probes": probes, "scoring": scoring, "total": total}
-        return SearchProfile(*self._profile[:-4], **times)
+        blockmax, maxscore, taat, streamed, postings, postings_scored, blocks, blocks_scored = self._profile[:8]
+        lookup, bounds, probes, total = (nanoseconds / 1e6 for nanoseconds in self._profile[8:])
+        return SearchProfile(
+            blockmax, maxscore, taat, streamed, postings, postings_scored, blocks, blocks_scored,
+            lookup, bounds, probes, total - lookup - bounds - probes, total,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.docids)
