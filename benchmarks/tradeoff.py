@@ -159,23 +159,27 @@ def compare(points: list[Point]) -> None:
 
 
 def draw(points: list[Point], k: int, picture: Path) -> None:
-    """Recall against time: of each system the settings that no other of its own beats."""
+    """Recall, and nDCG where there are judgments, against time: of each system the settings that no other of its own beats."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(6, 3.8), layout="constrained")
-    for system, marker in (("Seismic", "s"), ("ours", "o")):
-        own = sorted((p for p in points if p.system == system), key=lambda p: p.milliseconds)
-        front: list[Point] = []
-        for point in own:
-            if not front or point.recall > front[-1].recall:
-                front.append(point)
-        axis.plot([p.milliseconds for p in front], [p.recall for p in front], marker=marker, label=system)
-    axis.set(xscale="log", xlabel="ms a query, one thread", ylabel=f"recall@{k} against exact")
-    axis.grid(visible=True, which="both", alpha=0.25)
-    axis.legend()
+    measures: dict[str, Callable[[Point], float]] = {f"recall@{k} against exact": lambda point: point.recall}
+    if points[0].ndcg is not None:
+        measures[f"nDCG@{k}"] = lambda point: point.ndcg or 0.0
+    width = 1 + 5 * len(measures)
+    figure, axes = plt.subplots(1, len(measures), figsize=(width, 3.8), layout="constrained", squeeze=False)
+    for axis, (label, measure) in zip(axes[0], measures.items(), strict=True):
+        for system, marker in (("Seismic", "s"), ("ours", "o")):
+            front: list[Point] = []
+            for point in sorted((p for p in points if p.system == system), key=lambda p: p.milliseconds):
+                if not front or measure(point) > measure(front[-1]):
+                    front.append(point)
+            axis.plot([p.milliseconds for p in front], [measure(p) for p in front], marker=marker, label=system)
+        axis.set(xscale="log", xlabel="ms a query, one thread", ylabel=label)
+        axis.grid(visible=True, which="both", alpha=0.25)
+    axes[0][0].legend()
     figure.savefig(picture, dpi=110)
 
 
