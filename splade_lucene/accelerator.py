@@ -12,12 +12,13 @@ import os
 from pathlib import Path
 
 from splade_lucene import jvm
-from splade_lucene.errors import InputError
+from splade_lucene.errors import InputError, StorageError
 from splade_lucene.files import cache_folder, storage_error
 from splade_lucene.index_reader import LuceneImpactIndexReader
 from splade_lucene.manifest import INDEX_FOLDER
 
 FOLDER = f"{INDEX_FOLDER}/accelerator"
+LIMIT_FILE = "max_bytes"
 _NO_LIMIT = 2**63 - 1
 
 
@@ -42,11 +43,11 @@ def accelerate(index_dir: str | Path, folder: str | Path | None = None, *, max_b
         The folder.
 
     Raises:
-        InputError: ``max_bytes`` is negative.
+        InputError: ``max_bytes`` is negative or beyond all disks.
         NotAnIndexError: No impact index there.
         StorageError: The disk refused.
     """
-    if max_bytes is not None and max_bytes < 0:
+    if max_bytes is not None and not 0 <= max_bytes < _NO_LIMIT:
         raise InputError(f"max_bytes must be at least 0, got {max_bytes}")
     index_dir = Path(index_dir)
     with LuceneImpactIndexReader(index_dir) as reader:
@@ -57,18 +58,28 @@ def accelerate(index_dir: str | Path, folder: str | Path | None = None, *, max_b
 def accelerate_segments(
     reader: LuceneImpactIndexReader, folder: Path, *, anew: bool, max_bytes: int | None = None
 ) -> Path:
-    """Makes the files of all segments, or of those that have none; clears those of segments that are gone.
+    """Makes the files of all segments, or of those that have none, within the limit that was set when it was made anew.
 
-    In a folder other than the index's own nothing is cleared, for other indexes' files may be there.
+    Clears the files of segments that are gone; but not in a folder other than the index's own, for other indexes' files may be
+    there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(folder, error) from error
     is_own = folder.resolve() == (reader.index_dir / FOLDER).resolve()
+    if is_own and anew:
+        _remember(folder / LIMIT_FILE, max_bytes)
+    elif is_own:
+        max_bytes = _remembered(folder / LIMIT_FILE)
     with jvm.translated_exceptions(folder):
         reader.java.accelerate(str(folder), anew, is_own, _NO_LIMIT if max_bytes is None else max_bytes)
     return folder
+
+
+def has_accelerator(index_dir: Path) -> bool:
+    """Whether there is one in the index, be it of older segments."""
+    return any((index_dir / FOLDER).glob("*.postings"))
 
 
 def accelerator_bytes(reader: LuceneImpactIndexReader) -> int:
@@ -86,3 +97,22 @@ def _writable_folder(index_dir: Path) -> Path:
     own, cache = accelerator_folders(index_dir)
     nearest = next(folder for folder in (own, own.parent, index_dir) if folder.exists())
     return own if os.access(nearest, os.W_OK) else cache
+
+
+def _remember(file: Path, max_bytes: int | None) -> None:
+    try:
+        if max_bytes is None:
+            file.unlink(missing_ok=True)
+        else:
+            file.write_text(f"{max_bytes}\n", encoding="ascii")
+    except OSError as error:
+        raise storage_error(file, error) from error
+
+
+def _remembered(file: Path) -> int | None:
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{file}: cannot be read ({error}). Remove it, or accelerate the index anew.") from error

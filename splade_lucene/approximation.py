@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from splade_lucene.errors import QueryError
 
@@ -31,11 +32,11 @@ class Approximation:
 
     def __post_init__(self) -> None:
         for name, share in (("alpha", self.alpha), ("beta", self.beta)):
-            if not 0 < share <= 1:
-                raise QueryError(f"{name} is a share above 0, at most 1, got {share}")
+            if not isinstance(share, Real) or not 0 < share <= 1:
+                raise QueryError(f"{name} is a share above 0, at most 1, got {share!r}")
         for name, count in (("blocks", self.blocks), ("candidates", self.candidates)):
-            if not 0 <= count < 2**31:
-                raise QueryError(f"{name} is a count from 0 on, got {count}")
+            if not isinstance(count, Integral) or not 0 <= count < 2**31:
+                raise QueryError(f"{name} is a count from 0 on, got {count!r}")
         if self.candidates and self.beta == 1:
             raise QueryError("candidates are scored again only if beta cuts the query", remedy="Set beta below 1")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.index_reader import LuceneImpactIndexReader
 
-_PROFILE = struct.Struct("<12q")
+_PROFILE = struct.Struct("<13q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +152,26 @@ class Hits(Sequence[Hit]):
         if self._profile is None:
             return None
         blockmax, maxscore, taat, streamed, postings, postings_scored, blocks, blocks_scored = self._profile[:8]
-        lookup, bounds, probes, total = (nanoseconds / 1e6 for nanoseconds in self._profile[8:])
+        lookup, bounds, probes, total = (nanoseconds / 1e6 for nanoseconds in self._profile[8:12])
         return SearchProfile(
             blockmax, maxscore, taat, streamed, postings, postings_scored, blocks, blocks_scored,
             lookup, bounds, probes, total - lookup - bounds - probes, total,
         )  # fmt: skip
 
+    @property
+    def met_damage(self) -> bool:
+        """Whether the search found an accelerator damaged; the hits are right all the same."""
+        return self._profile is not None and bool(self._profile[12])
+
     def __len__(self) -> int:
         return len(self.docids)
+
+    def __iter__(self) -> Iterator[Hit]:
+        reader = self._reader
+        for docid, score, lucene_docid in zip(
+            self.docids, self.scores.astype(float).tolist(), self.lucene_docids.tolist(), strict=True
+        ):
+            yield Hit(docid, score, lucene_docid, reader)
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

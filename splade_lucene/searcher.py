@@ -7,6 +7,7 @@ score descending, then docid ascending as bytes, at the k-th place too.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any, Literal, Protocol, TypeGuard, get_args
 import numpy as np
 
 from splade_lucene import jvm
-from splade_lucene.accelerator import accelerator_folders
+from splade_lucene.accelerator import accelerator_folders, has_accelerator
 from splade_lucene.approximation import Approximation
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import InputError, QueryError
@@ -88,34 +89,45 @@ class LuceneImpactSearcher:
         engine: Engine = "auto",
         approximation: Approximation | None = None,
     ) -> None:
-        if engine not in get_args(Engine):
-            raise QueryError(f"no engine is named {engine!r}", remedy=f"Choose one of: {', '.join(get_args(Engine))}")
         self.engine = engine
         self.approximation = approximation or Approximation()
-        if engine == "taat" and (self.approximation.alpha < 1 or self.approximation.blocks):
-            raise QueryError("alpha and blocks are for block-max pruning", remedy="Choose the engine auto or blockmax")
-        if engine == "maxscore" and self.approximation.blocks:
-            raise QueryError("blocks are for block-max pruning", remedy="Choose the engine auto or blockmax")
+        check_settings(engine, self.approximation, min_idf, cache_bytes)
         self.index_dir = Path(index_dir)
-        self.reader = LuceneImpactIndexReader(index_dir)
-        self.num_docs: int = self.reader.num_docs
         self.min_idf = min_idf
         self._query_encoder = query_encoder
-        with jvm.translated_exceptions(self.index_dir):
-            folders = b"".join(os.fsencode(folder) + b"\0" for folder in accelerator_folders(self.index_dir))
-            self._java: Any = jvm.bridge("ImpactSearcher")(
-                self.reader.java, -1 if cache_bytes is None else cache_bytes, folders
-            )
-            self._settings = self._java_settings(self.approximation)
-            self._exact_settings = self._java_settings(Approximation())
-
-        for problem in str(self._java.problems()).splitlines():
-            _log.warning("%s; it is not used. Make it again with 'splade-lucene index --accelerate'", problem)
+        self._problems: set[str] = set()
+        self.reader = LuceneImpactIndexReader(index_dir)
+        self.num_docs: int = self.reader.num_docs
+        try:
+            with jvm.translated_exceptions(self.index_dir):
+                folders = b"".join(os.fsencode(folder) + b"\0" for folder in accelerator_folders(self.index_dir))
+                self._java: Any = jvm.bridge("ImpactSearcher")(
+                    self.reader.java, -1 if cache_bytes is None else cache_bytes, folders
+                )
+                self._settings = self._java_settings(self.approximation)
+                self._exact_settings = self._java_settings(Approximation())
+        except BaseException:
+            self.reader.close()
+            raise
+        self._tell_problems()
+        stale = int(self._java.segments()) - self.accelerated_segments - len(self._problems)
+        if stale > 0 and has_accelerator(self.index_dir):
+            _log.warning(
+                "%s: %d segments are newer than the accelerator and are searched without; 'splade-lucene index --accelerate' "
+                "makes it again",
+                self.index_dir, stale,
+            )  # fmt: skip
 
     @property
     def accelerated_segments(self) -> int:
         """Segments whose postings are read from an accelerator; see :func:`splade_lucene.accelerate`."""
         return int(self._java.accelerated())
+
+    def _tell_problems(self) -> None:
+        """Warns once of each file of an accelerator that is not used."""
+        for problem in {*str(self._java.problems()).splitlines()} - self._problems:
+            self._problems.add(problem)
+            _log.warning("%s; it is not used. Make it again with 'splade-lucene index --accelerate'", problem)
 
     def _java_settings(self, approximation: Approximation) -> Any:
         return jvm.bridge("ImpactSearcher$Settings")(
@@ -157,7 +169,16 @@ class LuceneImpactSearcher:
         Args:
             docids: Their docids; those that the index lacks are passed over.
             exclude: All documents but these.
+
+        Raises:
+            QueryError: Something else than strings.
         """
+        if isinstance(docids, str):
+            raise QueryError(f"docids are several strings, got {docids!r}", remedy="Write [docid] for one")
+        docids = list(docids)
+        for docid in docids:
+            if not isinstance(docid, str) or well_formed(docid) != docid:
+                raise QueryError(f"a docid is a string, got {docid!a}")
         with jvm.translated_exceptions(self.index_dir):
             return DocumentFilter(
                 self, jvm.bridge("DocumentFilter")(self.reader.java, jvm.pack_strings(docids), not exclude)
@@ -254,7 +275,7 @@ class LuceneImpactSearcher:
         self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: DocumentFilter | None
     ) -> list[Hits]:
         found: list[Hits] = []
-        step = max(threads, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
+        step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
         for start in range(0, len(vectors), step):  # in pieces, so that Ctrl-C is heard and memory is bounded
             found += self._search_encoded(vectors[start : start + step], k, threads, settings, filter)
         return found
@@ -267,7 +288,10 @@ class LuceneImpactSearcher:
         java_filter = None if filter is None else filter.java
         with jvm.translated_exceptions(self.index_dir):
             packed = jvm.to_bytes(self._java.search(_pack_queries(vectors), k, threads, settings, java_filter))
-        return unpack_hits(packed, len(vectors), self.reader)
+        found = unpack_hits(packed, len(vectors), self.reader)
+        if any(hits.met_damage for hits in found):
+            self._tell_problems()
+        return found
 
     def explain(self, q: Text | Vector, docid: str) -> list[Contribution]:
         """What each shared term adds to a document's score, largest first; the products sum to the score exactly.
@@ -327,6 +351,26 @@ def _check_fields(fields: Mapping[str, float] | None) -> None:
         raise QueryError(f"an impact index has no field but its impacts, got fields={dict(fields)}")
 
 
+def check_settings(
+    engine: str, approximation: Approximation, min_idf: float | None = None, cache_bytes: int | None = None
+) -> None:
+    """Refuses settings of a searcher that are wrong or do not go together.
+
+    Raises:
+        QueryError: Says what is wrong.
+    """
+    if engine not in get_args(Engine):
+        raise QueryError(f"no engine is named {engine!r}", remedy=f"Choose one of: {', '.join(get_args(Engine))}")
+    if engine == "taat" and (approximation.alpha < 1 or approximation.blocks):
+        raise QueryError("alpha and blocks are for block-max pruning", remedy="Choose the engine auto or blockmax")
+    if engine == "maxscore" and approximation.blocks:
+        raise QueryError("blocks are for block-max pruning", remedy="Choose the engine auto or blockmax")
+    if min_idf is not None and math.isnan(min_idf):
+        raise QueryError("min_idf is a number, got nan", remedy="Leave it out to keep all terms")
+    if cache_bytes is not None and not (isinstance(cache_bytes, Integral) and 0 <= cache_bytes < 2**63):
+        raise QueryError(f"cache_bytes is a number of bytes from 0 on, got {cache_bytes!r}")
+
+
 def check_k(k: object) -> int:
     """The depth as an int that Lucene takes.
 
@@ -349,8 +393,8 @@ def check_batch(queries: Sequence[object], qids: Sequence[str], threads: int) ->
     if len(set(qids)) != len(qids):
         repeated = next(qid for qid in qids if list(qids).count(qid) > 1)
         raise QueryError(f"the qid {repeated!r} stands twice", remedy="Make qids unique")
-    if threads < 1:
-        raise QueryError(f"threads must be at least 1, got {threads}")
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or not 1 <= threads < 2**31:
+        raise QueryError(f"threads must be an integer of at least 1, got {threads!r}")
 
 
 def _is_plain(vector: Mapping[str, int]) -> bool:

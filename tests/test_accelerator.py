@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import struct
+import threading
 from pathlib import Path
 from typing import get_args
 
@@ -251,3 +252,61 @@ def test_the_limit_of_bytes_on_the_command_line(index):
     refused = run("index", "--input", "x", "--index", "y", "--max-accelerator-bytes", "5")
     assert refused.returncode == 2
     assert "--max-accelerator-bytes is for --accelerate" in refused.stderr
+
+
+def test_what_is_added_keeps_to_the_limit(index):
+    accelerate(index, max_bytes=0)
+    with LuceneImpactIndexer(index) as indexer:
+        indexer.add(make_documents(200, start=1000))
+    assert sum(path.stat().st_size for path in files(index)) < 2500  # two directories of terms, no lists
+    accelerate(index)
+    with LuceneImpactIndexer(index) as indexer:
+        indexer.add(make_documents(200, start=2000))
+    assert sum(path.stat().st_size for path in files(index)) > 10_000
+
+
+def test_segments_without_an_accelerator_are_told_of(index, caplog):
+    with LuceneImpactSearcher(index) as searcher:
+        searcher.search(QUERIES[0])
+    assert not caplog.records
+    kept = {path: path.read_bytes() for path in files(index)}
+    with LuceneImpactIndexer(index) as indexer:
+        indexer.delete(["d1"])
+        indexer.add(make_documents(20, start=1000))
+    for path in set(files(index)) - set(kept):
+        path.unlink()
+    with LuceneImpactSearcher(index) as searcher:
+        assert searcher.search(QUERIES[0])
+    assert "1 segments are newer than the accelerator" in caplog.text
+
+
+def test_damage_that_many_threads_meet_costs_no_hit_and_is_told_once(index, caplog):
+    (file,) = files(index)
+    damaged = bytearray(file.read_bytes())
+    for at in range(60, len(damaged) - 1500, 7):  # in the lists, behind the header and before the directory
+        damaged[at] ^= 0xFF
+    file.write_bytes(damaged)
+    whole = expected(make_documents(500))
+    for _ in range(10):
+        caplog.clear()
+        with LuceneImpactSearcher(index) as searcher:
+            assert searcher.accelerated_segments == 1  # nothing is known yet
+            wrong: list[object] = []
+
+            def search(searcher: LuceneImpactSearcher = searcher, wrong: list[object] = wrong) -> None:
+                try:
+                    hits = searcher.batch_search(QUERIES, [str(i) for i in range(len(QUERIES))], 10, 4)
+                    if [[(hit.docid, int(hit.score)) for hit in each] for each in hits.values()] != whole:
+                        wrong.append(hits)
+                except Exception as error:
+                    wrong.append(error)
+
+            callers = [threading.Thread(target=search) for _ in range(3)]
+            for caller in callers:
+                caller.start()
+            for caller in callers:
+                caller.join()
+            assert not wrong
+            assert searcher.accelerated_segments == 0
+        assert caplog.text.count("is damaged") == 1, caplog.text
+        assert str(file) in caplog.text

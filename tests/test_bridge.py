@@ -67,7 +67,7 @@ with LuceneImpactIndexer(folder / "index") as indexer:
     indexer.add(more)
 current = list({{each.docid: each for each in [*documents, *more]}}.values())
 accelerate(folder / "index")
-for engine in ("auto", "blockmax", "taat"):
+for engine in ("auto", "blockmax", "maxscore", "taat"):
     with LuceneImpactSearcher(folder / "index", engine=engine) as searcher:
         assert searcher.accelerated_segments > 1
         some = searcher.make_filter([each.docid for each in current[::2]])

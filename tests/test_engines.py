@@ -1,6 +1,7 @@
 """Every engine, on every kind of index and query, gives the hits of the NumPy oracle: documents, scores and order.
 
-``SPLADE_LUCENE_CASES=100000 pytest tests/test_engines.py`` runs more of the random cases than the few thousand of a test run.
+A case is an index, a query and a k, searched by every engine. ``SPLADE_LUCENE_CASES=100000 pytest tests/test_engines.py`` runs
+more of the random ones than the few thousand of a test run.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import os
 import random
 import tempfile
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +28,7 @@ from splade_lucene import (
     index_pseudo_documents,
     write_pseudo_documents,
 )
-from splade_lucene.errors import QueryError
+from splade_lucene.errors import IndexAccessError, QueryError
 from splade_lucene.searcher import Engine
 
 CASES = int(os.environ.get("SPLADE_LUCENE_CASES", "3000"))
@@ -95,7 +99,7 @@ def test_random_cases_equal_the_oracle(seed):
             for engine, cache_bytes in WAYS
         ]
         try:
-            for _ in range(CASES_OF_AN_INDEX // len(WAYS)):
+            for _ in range(CASES_OF_AN_INDEX):
                 query = random_query(source)
                 k = source.choice([1, 2, 3, 10, 100, 1000, len(documents) + 1])
                 docids, keep = random_filter(documents, source)
@@ -109,6 +113,116 @@ def test_random_cases_equal_the_oracle(seed):
         finally:
             for searcher in searchers:
                 searcher.close()
+
+
+class Oracle:
+    """The best hits of many documents, in NumPy; says which of them may be hits."""
+
+    def __init__(self, documents: list[PseudoDocument]) -> None:
+        self.docids = [document.docid for document in documents]
+        self.place = {docid: number for number, docid in enumerate(sorted(self.docids, key=str.encode))}
+        self.rank = np.array([self.place[docid] for docid in self.docids])
+        lists: dict[str, list[tuple[int, int]]] = {}
+        for number, document in enumerate(documents):
+            for term, impact in document.vector.items():
+                lists.setdefault(term, []).append((number, impact))
+        self.postings = {term: np.array(pairs, dtype=np.int64).T for term, pairs in lists.items()}
+
+    def search(self, query: dict[str, int], k: int, allowed: np.ndarray) -> list[tuple[str, int]]:
+        sums = np.zeros(len(self.docids), dtype=np.int64)
+        for term, impact in query.items():
+            if term in self.postings:
+                numbers, impacts = self.postings[term]
+                sums[numbers] += impact * impacts
+        found = np.flatnonzero((sums > 0) & allowed)
+        if len(found) > k:
+            found = found[sums[found] >= np.partition(sums[found], -k)[-k]]
+        found = found[np.lexsort((self.rank[found], -sums[found]))][:k]
+        return [(self.docids[number], int(sums[number])) for number in found]
+
+
+def topical_documents(source: random.Random, count: int) -> list[PseudoDocument]:
+    """Short documents of topics, neighbours alike, with ties, common terms, and now and then an impact beyond a byte."""
+    largest = source.choice([3, 40, 300])
+    documents = []
+    for position, number in enumerate(source.sample(range(10 * count), count)):
+        topic = position // 300 if source.random() < 0.8 else source.randint(0, count // 300)
+        terms = [f"t{topic * 3 + source.randint(0, 11)}" for _ in range(source.randint(1, 5))]
+        beyond = source.random() < 0.03
+        vector = {
+            term: source.choice([255, 256, 511, 70_000]) if beyond else source.randint(1, largest) for term in terms
+        }
+        if source.random() < 0.6:
+            vector[f"common{source.randint(0, 3)}"] = source.randint(1, 3)
+        if source.random() < 0.95:
+            vector["all"] = source.randint(1, 2)
+        documents.append(PseudoDocument(str(number), "", vector))
+    return documents
+
+
+def topical_query(source: random.Random, count: int) -> dict[str, int]:
+    largest = source.choice([1, 3, 10, 300, 2**20])
+    topic = source.randint(0, count // 100)
+    terms = [f"t{topic + source.randint(0, 14)}" for _ in range(source.choice([1, 2, 5, 12]))]
+    terms += [f"t{source.randint(0, count // 100)}" for _ in range(source.choice([0, 4, 20]))]
+    terms += source.sample(["all", "common0", "common1", "common2", "common3"], source.randint(0, 3))
+    return {term: source.randint(1, largest) for term in terms}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SPLADE_LUCENE_LARGE_INDEXES", "2"))))
+def test_cases_large_enough_for_every_branch_equal_the_oracle(tmp_path, seed):
+    """With more groups of blocks than are refined at first, more blocks than a piece, several segments, deletes and filters."""
+    source = random.Random(SEED + seed)
+    documents = topical_documents(source, 32_000)
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        for start, end in ((0, 22_000), (22_000, 22_700), (22_700, 32_000)):
+            indexer.add(documents[start:end])
+            indexer.commit()
+        deleted = {document.docid for document in documents if source.random() < 0.1}
+        indexer.delete(deleted)
+    oracle = Oracle(documents)
+    live = np.array([docid not in deleted for docid in oracle.docids])
+    some = {docid for docid in oracle.docids if source.random() < 0.3}
+    is_some = np.array([docid in some for docid in oracle.docids])
+    few = oracle.docids[21_950:22_050]
+    is_few = np.isin(np.arange(len(live)), range(21_950, 22_050))
+    filters = [
+        (None, True, live),
+        (some, False, live & is_some),
+        (some, True, live & ~is_some),
+        (few, False, live & is_few),
+    ]
+    used: Counter[str] = Counter()
+    scored = refined_late = 0
+    searchers = [LuceneImpactSearcher(tmp_path / "index", engine=engine) for engine in get_args(Engine)]
+    try:
+        for _ in range(60):
+            docids, exclude, allowed = source.choice([filters[0], *filters])
+            k = source.choice([1, 1, 2, 3, 10, 17, 100, 1000, 40_000])
+            queries = [topical_query(source, len(documents)) for _ in range(5)]
+            expected = [oracle.search(query, k, allowed) for query in queries]
+            for searcher in searchers:
+                chosen = None if docids is None else searcher.make_filter(docids, exclude=exclude)
+                found = searcher.batch_search(queries, list("abcde"), k, source.choice([1, 2]), filter=chosen)
+                for query, hits, best in zip(queries, found.values(), expected, strict=True):
+                    assert list(zip(hits.docids, hits.scores.tolist(), strict=True)) == best, (
+                        searcher.engine,
+                        k,
+                        query,
+                    )
+                    profile = hits.profile
+                    used[f"{searcher.engine}: {profile.engine}"] += 1
+                    assert profile.lookup + profile.bounds + profile.probes <= profile.total + 1e-6
+                    if searcher.engine == "blockmax":
+                        scored = max(scored, profile.blocks_scored)
+                        refined_late += profile.blocks_scored > 16 + k // 8 and k < 20
+    finally:
+        for searcher in searchers:
+            searcher.close()
+    assert any(name.startswith("auto: ") and ("blockmax" in name or "maxscore" in name) for name in used), used
+    assert scored > 300  # more than a piece of them
+    assert refined_late > 5  # more blocks than the probes
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +332,10 @@ def test_a_budget_of_blocks_bounds_the_blocks_scored(clustered):
     assert sum(scored) < sum(exact) / 3
 
 
-@pytest.mark.parametrize("wrong", [{"alpha": 0}, {"alpha": 1.1}, {"beta": -1}, {"blocks": -1}, {"candidates": 5}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"alpha": 0}, {"alpha": 1.1}, {"alpha": "0.5"}, {"beta": -1}, {"blocks": -1}, {"blocks": 2.5}, {"candidates": 5}],
+)
 def test_an_approximation_out_of_range_is_refused(wrong):
     with pytest.raises(QueryError):
         Approximation(**wrong)
@@ -279,3 +396,58 @@ def test_maxscore_adds_up_fewer_postings_than_all(clustered):
         assert list(zip(hits.docids, hits.scores.tolist(), strict=True)) == exhaustive_search(documents, query, 10)
     assert all(hits.profile.engine == "maxscore" for hits in found)
     assert sum(hits.profile.postings_scored for hits in found) < sum(hits.profile.postings for hits in found)
+
+
+def test_batches_with_unlike_numbers_of_threads_go_side_by_side(clustered):
+    documents, index, queries = clustered
+    expected = [exhaustive_search(documents, query, 10) for query in queries]
+    wrong: list[object] = []
+    with LuceneImpactSearcher(index) as searcher:
+
+        def search(count: int) -> None:
+            try:
+                for _ in range(30):
+                    found = searcher.batch_search(queries, [str(i) for i in range(len(queries))], 10, count)
+                    if [list(zip(h.docids, h.scores.tolist(), strict=True)) for h in found.values()] != expected:
+                        wrong.append(count)
+            except Exception as error:
+                wrong.append(error)
+
+        callers = [threading.Thread(target=search, args=(count,)) for count in (2, 3, 4, 5)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert not wrong
+    with pytest.raises(IndexAccessError, match="closed"):
+        searcher.batch_search(queries, [str(i) for i in range(len(queries))], 10, 2)
+
+
+@pytest.mark.parametrize("threads", [0, "2", 2**40, True])
+def test_a_wrong_number_of_threads_is_refused(clustered, threads):
+    _, index, queries = clustered
+    with LuceneImpactSearcher(index) as searcher, pytest.raises(QueryError, match="threads must be an integer"):
+        searcher.batch_search(queries[:1], ["1"], 10, threads)
+
+
+@pytest.mark.parametrize("wrong", ["d1", [1], ["d1", "\ud800"]])
+def test_a_filter_is_made_of_docids(clustered, wrong):
+    _, index, _ = clustered
+    with LuceneImpactSearcher(index) as searcher, pytest.raises(QueryError, match="docid"):
+        searcher.make_filter(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"cache_bytes": -1}, {"cache_bytes": 1.5}, {"cache_bytes": 10**20}, {"min_idf": float("nan")}]
+)
+def test_a_wrong_setting_is_refused(tmp_path, wrong):
+    with pytest.raises(QueryError, match=next(iter(wrong))):
+        LuceneImpactSearcher(tmp_path, **wrong)
+
+
+def test_the_profile_of_streamed_segments(clustered):
+    documents, index, queries = clustered
+    postings = sum(term in document.vector for document in documents for term in queries[0])
+    with LuceneImpactSearcher(index, cache_bytes=0) as searcher:
+        profile = searcher.search(queries[0]).profile
+    assert (profile.streamed, profile.postings, profile.postings_scored) == (1, postings, postings)

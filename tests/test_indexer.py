@@ -545,3 +545,16 @@ def test_nothing_to_index_is_an_error(tmp_path):
     with pytest.raises(PseudoDocumentError, match="no document to index"):
         index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "index")
     assert [path.name for path in tmp_path.iterdir()] == ["docs.jsonl"]
+
+
+@pytest.mark.java
+def test_a_filter_finds_all_documents_of_a_docid(tmp_path):
+    """Anserini keeps documents that share one."""
+    (tmp_path / "in").mkdir()
+    lines = [json.dumps({"id": docid, "contents": "", "vector": {"x": n}}) for n, docid in enumerate("abbc", 1)]
+    write_lines(tmp_path / "in" / "docs.jsonl", *lines)
+    build_with_anserini(tmp_path / "in", tmp_path / "index")
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        assert sorted(searcher.search({"x": 1}).docids) == ["a", "b", "b", "c"]
+        assert searcher.search({"x": 1}, filter=searcher.make_filter(["b"])).docids == ["b", "b"]
+        assert sorted(searcher.search({"x": 1}, filter=searcher.make_filter(["b"], exclude=True)).docids) == ["a", "c"]

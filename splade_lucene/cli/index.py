@@ -40,6 +40,7 @@ def index(
         typer.Option(
             "--max-accelerator-bytes",
             min=0,
+            max=2**62,
             help="With --accelerate: what it may take; the commonest terms come first.",
         ),
     ] = None,
@@ -56,8 +57,9 @@ def index(
     if append and overwrite:
         raise typer.BadParameter("--append and --overwrite exclude each other")
     if accelerate is not None:
-        if source is not None or index_dir is not None:
-            raise typer.BadParameter("--accelerate stands without --input and --index")
+        others = (source, index_dir, threads, store, order, accelerator, append, overwrite, skip_bad)
+        if others != (None, None, None, Store.text, Order.bp, True, False, False, False):
+            raise typer.BadParameter("--accelerate stands alone, or with --max-accelerator-bytes")
         _accelerate(accelerate, max_bytes, as_json)
     elif max_bytes is not None:
         raise typer.BadParameter("--max-accelerator-bytes is for --accelerate")

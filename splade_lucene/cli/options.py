@@ -118,7 +118,7 @@ CorpusOption = Annotated[
 ]  # fmt: skip
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="The Lucene index.")]
-ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Threads. Default: all cores.")]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, max=65_536, help="Threads. Default: all cores.")]
 StoreOption = Annotated[
     Store, typer.Option("--store", help="Keep nothing, the text, or the whole input (Anserini's -storeRaw).")
 ]

@@ -13,7 +13,7 @@ from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import IndexOption, JsonOption, ThreadsOption
 from splade_lucene.cli.output import name_some, note, progress_bar
 from splade_lucene.cli.search_options import EncodedOption, Engine, MinIdfOption, RunFormat, SearchOptions
-from splade_lucene.cli.search_report import SearchReport
+from splade_lucene.cli.search_report import QUERY, SearchReport
 from splade_lucene.errors import InputError
 from splade_lucene.run import DEFAULT_TAG
 
@@ -60,6 +60,9 @@ def search(
     approximation = ways.approximation
     if engine is Engine.pyserini and (profile or recall or ways != SearchOptions()):
         raise typer.BadParameter("Pyserini's searcher knows no --mode, --only, --without, --profile or --recall")
+    ways.check(engine, min_idf)
+    if recall and approximation.is_exact:
+        raise typer.BadParameter("--recall is for --mode approximate")
     query_encoder = options.open_query_encoder(index_dir) if not encoded else None
     report = SearchReport(profile, recall)
     with _open_searcher(index_dir, query_encoder, min_idf, engine, approximation) as searcher:
@@ -128,7 +131,7 @@ def _search_one(
 ) -> None:
     vector = _json_query(query) if encoded else query
     found = searcher.search(vector, hits, **how)
-    report.add(searcher, [vector], [found], hits, 1, how)
+    report.add(searcher, {QUERY: vector}, {QUERY: found}, hits, 1, how)
     rows = []
     for rank, hit in enumerate(found, 1):
         rows.append({"rank": rank, "docid": hit.docid, "score": int(hit.score), "text": hit.contents or ""})
@@ -159,9 +162,9 @@ def _search_topics(
     ):
         for start in range(0, len(queries), 64):
             part = queries[start : start + 64]
-            contents = [query.content for query in part]
-            found = searcher.batch_search(contents, [each.qid for each in part], hits, threads, **how)
-            report.add(searcher, contents, found.values(), hits, threads, how)
+            contents = {query.qid: query.content for query in part}
+            found = searcher.batch_search([*contents.values()], [*contents], hits, threads, **how)
+            report.add(searcher, contents, found, hits, threads, how)
             for qid, ranking in found.items():
                 writer.add(qid, ranking)
                 if not len(ranking):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -90,6 +91,17 @@ class SearchOptions:
         with wrong_usage():
             return Approximation(**given) if given else USUAL
 
+    def check(self, engine: Engine, min_idf: float | None) -> None:
+        """Refuses what does not go together, before anything is loaded."""
+        from splade_lucene.searcher import check_settings
+
+        if self.only and self.without:
+            raise typer.BadParameter("--only and --without exclude each other")
+        if engine is Engine.taat and self.mode is Mode.approximate and self.beta is None:
+            raise typer.BadParameter("--engine taat leaves no block out; of --mode approximate it knows --beta only")
+        with wrong_usage():
+            check_settings("auto" if engine is Engine.pyserini else engine.value, self.approximation, min_idf)
+
     def make_filter(self, searcher: LuceneImpactSearcher) -> DocumentFilter | None:
         """The documents that may be hits; None: all."""
         from splade_lucene.files import open_text
@@ -97,11 +109,13 @@ class SearchOptions:
         file = self.only or self.without
         if file is None:
             return None
-        if self.only and self.without:
-            raise typer.BadParameter("--only and --without exclude each other")
         try:
             with open_text(file) as lines:
                 docids = [line.strip() for line in lines if line.strip()]
-        except OSError as error:
-            raise InputError("cannot be read", path=file, remedy="Name a text file with a docid a line") from error
+        except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
+            raise InputError(
+                f"cannot be read ({error})", path=file, remedy="Name a text file in UTF-8 with a docid a line"
+            ) from error
+        if not docids:
+            raise InputError("has no docid", path=file, remedy="Write a docid a line")
         return searcher.make_filter(docids, exclude=self.only is None)

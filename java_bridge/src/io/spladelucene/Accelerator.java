@@ -2,6 +2,7 @@ package io.spladelucene;
 
 import java.io.Closeable;
 import java.io.IOException;
+import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -55,7 +56,9 @@ final class Accelerator implements Closeable {
     }
   }
 
+  private final Path path;
   private final int maxDoc;
+  private volatile boolean isDamaged = false;
   private final FileChannel file;
   private final ByteBuffer[] chunks;
   private final long[] starts; // of the lists of each term, and one more
@@ -63,6 +66,7 @@ final class Accelerator implements Closeable {
   private final byte[] terms;
 
   private Accelerator(Path path, byte[] segment, int maxDoc) throws IOException {
+    this.path = path;
     this.maxDoc = maxDoc;
     file = FileChannel.open(path, StandardOpenOption.READ);
     try {
@@ -166,8 +170,26 @@ final class Accelerator implements Closeable {
     return -1;
   }
 
-  /** Reads the lists of a term that is there. */
-  ImpactPlanes read(BytesRef term, int docFreq) throws Unusable {
+  Path path() {
+    return path;
+  }
+
+  /** Whether a list turned out not to be what was written. */
+  boolean isDamaged() {
+    return isDamaged;
+  }
+
+  /** Reads the lists of a term; {@code null} if they are not kept, or the file is damaged. */
+  ImpactPlanes readIfSound(BytesRef term, int docFreq) {
+    try {
+      return isDamaged || bytes(term) <= 0 ? null : read(term, docFreq);
+    } catch (Unusable | IndexOutOfBoundsException | BufferUnderflowException e) {
+      isDamaged = true;
+      return null;
+    }
+  }
+
+  private ImpactPlanes read(BytesRef term, int docFreq) throws Unusable {
     int at = find(term);
     ByteBuffer chunk = chunks[(int) (starts[at] / CHUNK)];
     ByteBuffer in = chunk.slice((int) (starts[at] % CHUNK), (int) (starts[at + 1] - starts[at])).order(ByteOrder.LITTLE_ENDIAN);

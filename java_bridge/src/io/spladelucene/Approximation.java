@@ -11,8 +11,9 @@ package io.spladelucene;
 public record Approximation(double alpha, int blocks, double beta, int candidates) {
   static final Approximation NONE = new Approximation(1, 0, 1, 0);
 
-  boolean isExact() {
-    return alpha == 1 && blocks == 0 && beta == 1;
+  /** Whether it leaves out blocks, so that there have to be bounds. */
+  boolean needsBlocks() {
+    return alpha < 1 || blocks > 0;
   }
 
   /** The least bound of a block that is worth scoring. */

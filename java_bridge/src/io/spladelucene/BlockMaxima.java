@@ -118,10 +118,10 @@ final class BlockMaxima {
     return (count(maxDoc) - 1 >> GROUP_SHIFT) + 1;
   }
 
-  /** An estimate of the memory for a list of so many postings. */
+  /** The memory for a list of so many postings, at most. */
   static long bytes(int postings, int maxDoc) {
     int blocks = count(maxDoc);
-    return Math.min(7L * blocks / 2, 9L * Math.min(postings, blocks / SPARSE) + blocks / 5);
+    return (long) SPARSE * postings < blocks ? 9L * postings + blocks / 5 : 7L * blocks / 2;
   }
 
   boolean isDense() {

@@ -8,7 +8,7 @@ final class CostModel {
   private static final double LIST_OF_BLOCK = 14; // a list in a block that is scored
   private static final double POSTING = 0.71;
   private static final double BOUNDS = 1.4; // what a search by blocks costs as a whole, for each part that scores them
-  private static final double LIGHT = 0.5; // share of the chosen blocks and light lists that a sweep adds up
+  private static final double LIGHT = 0.5; // share of the chosen blocks and light lists that a sweep adds up; a guess, the mean is flat around it
   private static final double DOCUMENT = 0.43;
   private static final double BLOCKS_OF_ONE = 133; // blocks that are scored to find the best hit,
   private static final double GROWTH = 0.54; // and the exponent of how they grow with k

@@ -2,6 +2,8 @@ package io.spladelucene;
 
 import java.io.IOException;
 import org.apache.lucene.index.LeafReaderContext;
+import org.apache.lucene.index.PostingsEnum;
+import org.apache.lucene.index.Term;
 import org.apache.lucene.util.Bits;
 
 /** Which documents of an open index may be hits: those that are not deleted, or some of them. */
@@ -47,10 +49,14 @@ public final class DocumentFilter {
     }
     Packed in = new Packed(docids);
     for (int left = in.readInt(); left > 0; left--) {
-      int doc = index.luceneDocid(in.readString());
-      if (doc >= 0) {
-        LeafReaderContext leaf = index.leafOf(doc);
-        accepted[leaf.ord][doc - leaf.docBase >> 6] |= 1L << doc - leaf.docBase;
+      Term docid = new Term(Fields.ID, in.readBytes());
+      for (LeafReaderContext leaf : index.reader.leaves()) { // others than us let several documents have one docid
+        PostingsEnum found = leaf.reader().postings(docid, PostingsEnum.NONE);
+        for (int doc = next(found); doc != PostingsEnum.NO_MORE_DOCS; doc = next(found)) {
+          if ((live.word(leaf, doc >> 6) >>> doc & 1) != 0) {
+            accepted[leaf.ord][doc >> 6] |= 1L << doc;
+          }
+        }
       }
     }
     int count = 0;
@@ -67,6 +73,10 @@ public final class DocumentFilter {
       count += ofLeaf;
     }
     size = count;
+  }
+
+  private static int next(PostingsEnum documents) throws IOException {
+    return documents == null ? PostingsEnum.NO_MORE_DOCS : documents.nextDoc();
   }
 
   private static int words(LeafReaderContext leaf) {

@@ -16,20 +16,23 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.PostingsEnum;
 import org.apache.lucene.index.Term;
 import org.apache.lucene.index.Terms;
 import org.apache.lucene.index.TermsEnum;
+import org.apache.lucene.store.AlreadyClosedException;
 import org.apache.lucene.util.BytesRef;
 
 /**
  * Impact search: the score of a document is the sum of query impact times document impact, as an integer; hits are ordered by
  * score descending, then docid ascending as bytes, at the k-th place too.
  *
- * <p>{@link BlockMax} skips most blocks of documents where few hits are wanted; {@link TermAtATime} takes over where that
- * does not pay. The hits are the same.
+ * <p>{@link BlockMax} skips most blocks of documents where few hits are wanted, and most postings of the light lists where its
+ * sweep is cheaper; {@link TermAtATime} adds up all postings where neither pays; {@link StreamedSearch} takes what is too long
+ * or too large for both. The hits are the same.
  */
 public final class ImpactSearcher implements Closeable {
   private final ImpactIndexReader index;
@@ -39,8 +42,11 @@ public final class ImpactSearcher implements Closeable {
   private final List<String> problems = new ArrayList<>();
   private final PostingsCache cache;
   private final ArrayBlockingQueue<Engines> spare = new ArrayBlockingQueue<>(256);
-  private ExecutorService pool;
-  private int poolSize = 0;
+  private final ExecutorService pool = Executors.newCachedThreadPool(task -> {
+    Thread thread = new Thread(task, "impact-searcher");
+    thread.setDaemon(true);
+    return thread;
+  });
 
   /**
    * @param cacheBytes what decoded postings may take; negative: a quarter of the heap
@@ -73,14 +79,25 @@ public final class ImpactSearcher implements Closeable {
   public int accelerated() {
     int count = 0;
     for (Accelerator each : accelerators) {
-      count += each == null ? 0 : 1;
+      count += each == null || each.isDamaged() ? 0 : 1;
     }
     return count;
   }
 
+  /** Segments that have postings. */
+  public int segments() {
+    return accelerators.length;
+  }
+
   /** Files of accelerators that are not used, and why; a line each. */
   public String problems() {
-    return String.join("\n", problems);
+    List<String> all = new ArrayList<>(problems);
+    for (Accelerator each : accelerators) {
+      if (each != null && each.isDamaged()) {
+        all.add(each.path() + " is damaged");
+      }
+    }
+    return String.join("\n", all);
   }
 
   /** An engine, or {@code AUTO}: the one that is likely to be the fastest. */
@@ -137,7 +154,7 @@ public final class ImpactSearcher implements Closeable {
         hits[i] = search.run(queries.get(i));
       }
     } else {
-      searchConcurrently(queries, threads, search, hits);
+      searchConcurrently(queries, Math.min(threads, hits.length), search, hits);
     }
     if (hits.length == 1) {
       return hits[0];
@@ -165,9 +182,12 @@ public final class ImpactSearcher implements Closeable {
       return null;
     };
     List<Future<Void>> running = new ArrayList<>();
-    ExecutorService executor = pool(threads);
     for (int i = 0; i < threads; i++) {
-      running.add(executor.submit(worker));
+      try {
+        running.add(pool.submit(worker));
+      } catch (RejectedExecutionException e) {
+        throw new AlreadyClosedException("this searcher is closed", e);
+      }
     }
     for (Future<Void> each : running) {
       try {
@@ -176,21 +196,6 @@ public final class ImpactSearcher implements Closeable {
         throw e.getCause() instanceof Exception cause ? cause : e;
       }
     }
-  }
-
-  private synchronized ExecutorService pool(int threads) {
-    if (poolSize < threads) {
-      if (pool != null) {
-        pool.shutdown();
-      }
-      poolSize = threads;
-      pool = Executors.newFixedThreadPool(threads, task -> {
-        Thread thread = new Thread(task, "impact-searcher");
-        thread.setDaemon(true);
-        return thread;
-      });
-    }
-    return pool;
   }
 
   private record Engines(TermAtATime termAtATime, BlockMax blockMax, StreamedSearch streamed) {}
@@ -263,13 +268,23 @@ public final class ImpactSearcher implements Closeable {
       }
       QueryLists lists = filter.lists(leaf, query.terms.length);
       boolean isDecoded = collect(leaf, terms, query, lists);
-      profile.lookedUp();
-      profile.postings += lists.total();
+      profile.metDamage |= accelerators[leaf.ord] != null && accelerators[leaf.ord].isDamaged();
       if (!isDecoded || !lists.fitsInt()) {
+        List<StreamedSearch.Stream> streams = open(terms, query);
+        profile.lookedUp();
+        long streamed = 0;
+        for (StreamedSearch.Stream stream : streams) {
+          streamed += stream.postings().cost();
+        }
+        engines.streamed.search(streams, lists, top);
         profile.leavesStreamed++;
-        engines.streamed.search(open(terms, query), lists, top);
+        profile.postings += streamed;
+        profile.postingsScored += streamed;
+        profile.scored();
         return;
       }
+      profile.lookedUp();
+      profile.postings += lists.total();
       top.raise(lists.floor(top.depth()));
       if (isPruned(lists, top.depth())) {
         engines.blockMax.search(lists, top, settings.approximation, settings.engine.rest, profile);
@@ -283,7 +298,7 @@ public final class ImpactSearcher implements Closeable {
 
     private boolean isPruned(QueryLists lists, int depth) {
       return switch (settings.engine) {
-        case AUTO -> !settings.approximation.isExact() || CostModel.mayPrune(depth, lists);
+        case AUTO -> settings.approximation.needsBlocks() || CostModel.mayPrune(depth, lists);
         case BLOCKMAX, MAXSCORE -> true;
         case TAAT -> false;
       };
@@ -407,8 +422,6 @@ public final class ImpactSearcher implements Closeable {
         each.close();
       }
     }
-    if (pool != null) {
-      pool.shutdown();
-    }
+    pool.shutdown();
   }
 }

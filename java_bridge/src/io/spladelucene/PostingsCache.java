@@ -3,7 +3,6 @@ package io.spladelucene;
 import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.logging.Logger;
 import org.apache.lucene.index.TermsEnum;
 import org.apache.lucene.util.BytesRef;
 
@@ -13,8 +12,6 @@ import org.apache.lucene.util.BytesRef;
  * same result.
  */
 final class PostingsCache {
-  private static final Logger LOG = Logger.getLogger(PostingsCache.class.getName());
-
   private record Key(int leaf, BytesRef term) {}
 
   private final long budget;
@@ -36,23 +33,12 @@ final class PostingsCache {
     if (6L * at.docFreq() > budget / 4) {
       return null;
     }
-    ImpactPlanes planes = accelerators[leaf] == null ? null : accelerated(leaf, term, docFreq);
+    ImpactPlanes planes = accelerators[leaf] == null ? null : accelerators[leaf].readIfSound(term, docFreq);
     if (planes == null) {
       planes = new PostingsReader().read(at, maxDoc, docFreq);
     }
     keep(new Key(leaf, BytesRef.deepCopyOf(term)), planes);
     return planes;
-  }
-
-  private ImpactPlanes accelerated(int leaf, BytesRef term, int docFreq) {
-    Accelerator accelerator = accelerators[leaf];
-    try {
-      return accelerator.bytes(term) <= 0 ? null : accelerator.read(term, docFreq);
-    } catch (Accelerator.Unusable | IndexOutOfBoundsException e) {
-      LOG.warning("The accelerator of a segment is damaged and is not used any more; make it again");
-      accelerators[leaf] = null;
-      return null;
-    }
   }
 
   private synchronized void keep(Key key, ImpactPlanes planes) {

@@ -4,7 +4,7 @@ import java.nio.ByteBuffer;
 
 /** What a query's search did and how long each stage took. */
 final class Profile {
-  static final int BYTES = 8 * 12;
+  static final int BYTES = 8 * 13;
 
   long leavesByBlockMax;
   long leavesByMaxScore;
@@ -14,6 +14,7 @@ final class Profile {
   long postingsScored;
   long blocks;
   long blocksScored;
+  boolean metDamage; // an accelerator that was in use
   private long lookup; // nanoseconds
   private long bounds;
   private long probes;
@@ -51,6 +52,6 @@ final class Profile {
     long all = System.nanoTime() - start;
     out.putLong(leavesByBlockMax).putLong(leavesByMaxScore).putLong(leavesByTerm).putLong(leavesStreamed);
     out.putLong(postings).putLong(postingsScored).putLong(blocks).putLong(blocksScored);
-    out.putLong(lookup).putLong(bounds).putLong(probes).putLong(all);
+    out.putLong(lookup).putLong(bounds).putLong(probes).putLong(all).putLong(metDamage ? 1 : 0);
   }
 }
