@@ -6,7 +6,9 @@
 Python's own documentation is encoded once with the embedded model and indexed; the queries are headings and questions of the
 shared training data. Both commands start, load the model, encode the queries, search with all cores and write a TREC run,
 both in float32: Pyserini computes in the precision that a checkpoint is stored in, so it is stored anew in that. The runs must
-have the same hits and scores, but for ties at the last place; the script fails if more than one query in a hundred differs.
+have the same hits and scores, but for ties at the last place. A weight that lies at the border of two impacts, as near as
+float32 computes, may fall to either side: a query that differs must have such impacts only, one apart, and with Pyserini's
+impacts our search must give Pyserini's hits; else the script fails.
 """
 
 from __future__ import annotations
@@ -25,9 +27,12 @@ from pathlib import Path
 from common import ROOT, SHARED, WORK, describe_machine
 from safetensors.torch import load_file, save_file
 
+sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "java_bridge"))
 
 import build as bridge
+
+from splade_lucene import LuceneImpactSearcher, Quantizer, SpladeEncoder, jvm
 
 STORED = SHARED / "models" / "splade-minilm"
 MODEL = WORK / "splade-minilm-float32"  # Pyserini tells a SPLADE checkpoint by its path's spelling
@@ -82,17 +87,38 @@ def read_run(path: Path) -> dict[str, list[tuple[int, str]]]:
     return ranked
 
 
-def compare(own: Path, peer: Path, hits: int) -> tuple[int, int]:
-    """Queries with equal hits, and queries whose scores differ."""
+def certain(ranking: list[tuple[int, str]], hits: int) -> list[tuple[int, str]]:
+    """The hits whose place is certain: ties at the last place of a full ranking may be cut otherwise."""
+    least = ranking[-1][0] if len(ranking) == hits else -1
+    return sorted(hit for hit in ranking if hit[0] > least)
+
+
+def compare(own: Path, peer: Path, hits: int) -> list[str]:
+    """The queries that differ."""
     mine, theirs = read_run(own), read_run(peer)
     assert mine.keys() == theirs.keys(), sorted(mine.keys() ^ theirs.keys())[:5]
-    equal = 0
-    for qid, ranking in mine.items():
-        least = ranking[-1][0] if len(ranking) == hits else -1  # ties at the last place may be cut otherwise
-        equal += sorted(hit for hit in ranking if hit[0] > least) == sorted(
-            hit for hit in theirs[qid] if hit[0] > least
-        )
-    return equal, len(mine) - equal
+    return [qid for qid, ranking in mine.items() if certain(ranking, hits) != certain(theirs[qid], hits)]
+
+
+def explain_differences(index: Path, topics: Path, peer: Path, qids: list[str], hits: int) -> None:
+    """Fails unless each difference is one of impacts at a border."""
+    with jvm.pyserini_importable():
+        from pyserini.encode import SpladeQueryEncoder as PyserinisEncoder
+    texts = dict(line.split("\t") for line in topics.read_text(encoding="utf-8").splitlines())
+    theirs = read_run(peer)
+    encoder = SpladeEncoder(MODEL, device="cpu", dtype="float32")
+    rule, peers_encoder = Quantizer.named("pyserini"), PyserinisEncoder(str(MODEL))
+    with LuceneImpactSearcher(index, min_idf=0) as searcher:
+        for qid in qids:
+            encoded, impacts = encoder.encode_queries([texts[qid]]), peers_encoder.encode(texts[qid])
+            weights, own = encoded[0], encoded.quantize(rule, "query")[0]
+            for term in own.keys() | impacts.keys():
+                scaled = weights.get(term, 0.0) * rule.query.scale
+                distance = abs(scaled % 1 - 0.5)  # from the border of two impacts
+                difference = abs(own.get(term, 0) - impacts.get(term, 0))
+                assert difference == 0 or (difference == 1 and distance < 2e-3), (qid, term, scaled, impacts.get(term))
+            found = [(int(hit.score), hit.docid) for hit in searcher.search(impacts, hits)]
+            assert certain(found, hits) == certain(theirs[qid], hits), f"query {qid} differs with the same impacts"
 
 
 def main() -> None:
@@ -113,14 +139,16 @@ def main() -> None:
     for _ in range(args.repeat):
         times["ours"].append(seconds(ours(index, topics, runs["ours"], args.hits)))
         times["Pyserini"].append(seconds(pyserinis(index, topics, runs["Pyserini"], args.hits)))
-    equal, other = compare(runs["ours"], runs["Pyserini"], args.hits)
+    different = compare(runs["ours"], runs["Pyserini"], args.hits)
     print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}")
     print(f"{args.queries} queries from text, {args.hits} hits, medians of {args.repeat}\n")
     own, peer = statistics.median(times["ours"]), statistics.median(times["Pyserini"])
     print(f"ours {own:.1f} s, Pyserini {peer:.1f} s: {peer / own:.1f} times")
-    print(f"{equal} queries with the same hits and scores, {other} whose scores differ")
-    if other > args.queries // 100:
-        sys.exit("more than one query in a hundred differs")
+    explain_differences(index, topics, runs["Pyserini"], different, args.hits)
+    print(
+        f"{args.queries - len(different)} queries with the same hits and scores; {len(different)} have an impact at the border"
+    )
+    print("of two, which float32 puts to the one side here and to the other there; the same impacts give the same hits")
 
 
 if __name__ == "__main__":

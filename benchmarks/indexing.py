@@ -3,8 +3,9 @@
 
     python benchmarks/indexing.py [--documents 200000] [--files 1] [--repeat 3]
 
-Each build runs in a process of its own, start-up included, in turns: ours with documents ordered by graph bisection, ours in
-input order, theirs. The indexes are then compared: the same documents, terms, postings and impacts.
+Each build runs in a process of its own, start-up included, in turns: ours with documents ordered by graph bisection and an
+accelerator, ours in input order without one, theirs. The indexes are then compared: the same documents, terms, postings and
+impacts.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ THREADS = "2"
 PEER = "Anserini IndexCollection"
 
 
-def ours(order: str, source: Path, index: Path) -> list[str]:
+def ours(options: list[str], source: Path, index: Path) -> list[str]:
     return [sys.executable, "-m", "splade_lucene", "index", "--input", str(source), "--index", str(index), "--threads", THREADS,
-            "--store", "none", "--order", order]  # fmt: skip
+            "--store", "none", *options]  # fmt: skip
 
 
 def anserinis(source: Path, index: Path) -> list[str]:
@@ -54,8 +55,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     args = parser.parse_args()
     source = corpus(args.documents, args.files)
-    (source / "done").touch()
-    commands = {"ours": partial(ours, "bp"), "ours, input order": partial(ours, "input"), PEER: anserinis}
+    plain = ["--order", "input", "--no-accelerator"]
+    commands = {"ours": partial(ours, []), "ours, plain": partial(ours, plain), PEER: anserinis}
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(args.repeat):
         for name, command in commands.items():

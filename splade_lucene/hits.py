@@ -6,6 +6,7 @@ import json
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import overload
 
 import numpy as np
@@ -167,11 +168,8 @@ class Hits(Sequence[Hit]):
         return len(self.docids)
 
     def __iter__(self) -> Iterator[Hit]:
-        reader = self._reader
-        for docid, score, lucene_docid in zip(
-            self.docids, self.scores.astype(float).tolist(), self.lucene_docids.tolist(), strict=True
-        ):
-            yield Hit(docid, score, lucene_docid, reader)
+        scores, lucene_docids = self.scores.astype(float).tolist(), self.lucene_docids.tolist()
+        return map(Hit, self.docids, scores, lucene_docids, repeat(self._reader))
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
