@@ -276,7 +276,7 @@ def test_batch_arguments_must_fit(index_dir):
             searcher.batch_search([{}, {}], ["a"])
         with pytest.raises(QueryError, match="the qid 'a' stands twice"):
             searcher.batch_search([{}, {}], ["a", "a"])
-        with pytest.raises(QueryError, match="threads must be at least 1"):
+        with pytest.raises(QueryError, match="threads must be an integer of at least 1"):
             searcher.batch_search([{}], ["a"], threads=0)
 
 
