@@ -159,26 +159,30 @@ def compare(points: list[Point]) -> None:
 
 
 def draw(points: list[Point], k: int, picture: Path) -> None:
-    """Recall, and nDCG where there are judgments, against time: of each system the settings that no other of its own beats."""
+    """Recall against time, of each system the settings that no other of its own beats; nDCG, where there is any, of all."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    measures: dict[str, Callable[[Point], float]] = {f"recall@{k} against exact": lambda point: point.recall}
-    if points[0].ndcg is not None:
-        measures[f"nDCG@{k}"] = lambda point: point.ndcg or 0.0
-    width = 1 + 5 * len(measures)
-    figure, axes = plt.subplots(1, len(measures), figsize=(width, 3.8), layout="constrained", squeeze=False)
-    for axis, (label, measure) in zip(axes[0], measures.items(), strict=True):
-        for system, marker in (("Seismic", "s"), ("ours", "o")):
-            front: list[Point] = []
-            for point in sorted((p for p in points if p.system == system), key=lambda p: p.milliseconds):
-                if not front or measure(point) > measure(front[-1]):
-                    front.append(point)
-            axis.plot([p.milliseconds for p in front], [measure(p) for p in front], marker=marker, label=system)
+    panels = 1 + (points[0].ndcg is not None)
+    figure, axes = plt.subplots(1, panels, figsize=(1 + 5 * panels, 3.8), layout="constrained", squeeze=False)
+    for system, marker in (("Seismic", "s"), ("ours", "o")):
+        own = sorted((point for point in points if point.system == system), key=lambda point: point.milliseconds)
+        front: list[Point] = []
+        for point in own:
+            if not front or point.recall > front[-1].recall:
+                front.append(point)
+        axes[0][0].plot([p.milliseconds for p in front], [p.recall for p in front], marker=marker, label=system)
+        if panels == 2:
+            axes[0][1].scatter([p.milliseconds for p in own], [p.ndcg or 0.0 for p in own], marker=marker, label=system)
+    for axis, label in zip(axes[0], (f"recall@{k} against exact", f"nDCG@{k}"), strict=False):
         axis.set(xscale="log", xlabel="ms a query, one thread", ylabel=label)
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("{x:g}")
         axis.grid(visible=True, which="both", alpha=0.25)
+    if panels == 2:
+        axes[0][1].set_ylim(0, 1.2 * max(point.ndcg or 0.0 for point in points))
     axes[0][0].legend()
     figure.savefig(picture, dpi=110)
 
