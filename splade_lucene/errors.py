@@ -6,7 +6,10 @@
     │   ├── TopicsError        queries
     │   ├── PseudoDocumentError  encoded documents
     │   ├── RunError           run files and judgments
-    │   └── QueryError         a query given to a searcher
+    │   ├── QueryError         a query given to a searcher
+    │   ├── ConfigError        the description of a training run
+    │   └── ExamplesError      what a model is trained on
+    ├── TrainingError          a training run that cannot go on
     ├── ModelError             a checkpoint is missing, incomplete or of an unknown layout
     ├── JavaRuntimeError       no usable Java, or the JVM that runs cannot serve
     ├── IndexAccessError       an index cannot be opened
@@ -66,6 +69,18 @@ class RunError(InputError):
 
 class QueryError(InputError):
     """A query that cannot be searched."""
+
+
+class ConfigError(InputError):
+    """A description of a training run with wrong keys or values."""
+
+
+class ExamplesError(InputError):
+    """Pairs, triples or scored lists that cannot be trained on."""
+
+
+class TrainingError(SpladeLuceneError):
+    """A training run that cannot go on."""
 
 
 class ModelError(SpladeLuceneError):

@@ -1,0 +1,170 @@
+"""The base made ready: a masked-language model whose head works and whose terms are awake."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    DataCollatorForLanguageModeling,
+    Trainer,
+    TrainingArguments,
+)
+
+from splade_lucene.errors import ModelError
+from splade_lucene.training.resuming import run_to_end
+
+if TYPE_CHECKING:
+    from splade_lucene.training.config import TrainingConfig
+    from splade_lucene.training.progress import TrainingProgress
+
+_log = logging.getLogger(__name__)
+_BATCH = 64
+_SAMPLE = 64
+
+
+def prepare_base(
+    config: TrainingConfig, passages: Sequence[str], folder: Path, arguments: dict[str, Any], progress: TrainingProgress
+) -> Path:
+    """Makes a base ready; what is ready already is used again.
+
+    A checkpoint without a masked-LM head (an encoder such as all-MiniLM-L6-v2) gets one: the decoder is tied to the input
+    embeddings, the transform starts as the identity, the bias as the logarithms of the tokens' frequencies, and a short
+    phase of masked-language modelling on the passages makes them fit.
+
+    Args:
+        config: Names the base.
+        passages: Texts to model.
+        folder: Where it is put.
+        arguments: Of transformers' trainer: device, precision, seed.
+        progress: Told how far it is.
+
+    Returns:
+        The folder of a masked-language model.
+
+    Raises:
+        ModelError: The base cannot be loaded, or has no head and takes none.
+    """
+    target = folder / "ready"
+    if (target / "config.json").is_file():
+        return target
+    model, tokenizer, missing = _load(config.base)
+    if missing:
+        _log.warning("%s has no masked-LM head: it gets one by %d steps of masked-language modelling",
+                     config.base, config.head.mlm_steps)  # fmt: skip
+        _start_head(model, tokenizer, missing, passages)
+        _model_language(config, model, tokenizer, passages, folder / "mlm", arguments, progress)
+    if config.head.initial_terms is not None:
+        _wake_terms(model, tokenizer, passages[:: max(1, len(passages) // _SAMPLE)], config)
+    partial = folder / "partial"
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    partial.rename(target)
+    return target
+
+
+def _load(name: str) -> tuple[Any, Any, list[str]]:
+    try:
+        model, report = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except Exception as error:  # hub and parsers raise whatever they do
+        raise ModelError(f"{name}: cannot load a masked-language model: {str(error).splitlines()[0]}") from error
+    tied = set(getattr(model, "all_tied_weights_keys", None) or getattr(model, "_tied_weights_keys", None) or ())
+    missing = sorted(key for key in report["missing_keys"] if key not in tied)
+    trunk = [key for key in missing if key.startswith(f"{model.base_model_prefix}.")]
+    if trunk:
+        raise ModelError(f"{name}: the checkpoint lacks {trunk[0]}, which is no part of the head. Use another base.")
+    if tokenizer.mask_token_id is None:
+        raise ModelError(f"{name}: the tokenizer has no mask token. Use the base of a masked-language model.")
+    return model, tokenizer, missing
+
+
+@torch.no_grad()
+def _start_head(model: Any, tokenizer: Any, missing: Sequence[str], passages: Sequence[str]) -> None:
+    model.tie_weights()
+    size = int(model.get_output_embeddings().weight.shape[0])
+    parameters = dict(model.named_parameters())
+    for key in missing:
+        parameter = parameters.get(key)
+        if parameter is None:  # another name of one that is tied
+            continue
+        if parameter.ndim == 2 and parameter.shape[0] == parameter.shape[1]:
+            nn.init.eye_(parameter)
+        elif parameter.ndim == 1 and len(parameter) == size:
+            parameter.copy_(_unigram_logarithms(tokenizer, passages, size))
+
+
+def _unigram_logarithms(tokenizer: Any, passages: Sequence[str], size: int) -> Tensor:
+    sample = passages[:: max(1, len(passages) // 5000)]
+    counts = torch.full((size,), 0.1)
+    for ids in tokenizer(list(sample), truncation=True, max_length=256, add_special_tokens=False)["input_ids"]:
+        counts += torch.bincount(torch.tensor(ids, dtype=torch.int64), minlength=size)[:size]
+    logarithms = (counts / counts.sum()).log()
+    return logarithms - logarithms.mean()
+
+
+class _MaskedTrainer(Trainer):
+    """Computes logits of the masked tokens only."""
+
+    def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
+        labels = inputs.pop("labels")
+        inner = getattr(model, "module", model)
+        decoder = inner.get_output_embeddings()
+        path = next(name for name, module in inner.named_modules() if module is decoder)
+        owner, name = inner.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2]
+        setattr(owner, name, nn.Identity())
+        try:
+            hidden = model(**inputs).logits
+        finally:
+            setattr(owner, name, decoder)
+        masked = labels != -100
+        loss = nn.functional.cross_entropy(decoder(hidden[masked]).float(), labels[masked])
+        return (loss, None) if return_outputs else loss
+
+
+def _model_language(
+    config: TrainingConfig, model: Any, tokenizer: Any, passages: Sequence[str], folder: Path,
+    arguments: dict[str, Any], progress: TrainingProgress,
+) -> None:  # fmt: skip
+    from datasets import Dataset
+
+    steps = config.head.mlm_steps
+    order = torch.randperm(len(passages), generator=torch.Generator().manual_seed(config.optimization.seed))
+    texts = [passages[int(order[i % len(order)])] for i in range(steps * _BATCH)]
+    encoded = tokenizer(texts, truncation=True, max_length=config.optimization.max_length, return_token_type_ids=False)
+    trainer = _MaskedTrainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(folder), max_steps=steps, per_device_train_batch_size=_BATCH,
+            learning_rate=config.head.mlm_learning_rate, warmup_steps=max(1, steps // 20), **arguments,
+        ),
+        train_dataset=Dataset.from_dict({"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}),
+        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15),
+        callbacks=[progress.callback("masked-language modelling")],
+    )  # fmt: skip
+    run_to_end(trainer, folder)
+    model.to("cpu")
+
+
+@torch.no_grad()
+def _wake_terms(model: Any, tokenizer: Any, sample: Sequence[str], config: TrainingConfig) -> None:
+    """Shifts the decoder's bias so that so many terms are active in a passage."""
+    was_training = model.training
+    model.eval()
+    highest = []
+    for text in sample:
+        inputs = tokenizer(text, truncation=True, max_length=config.optimization.max_length, return_tensors="pt")
+        highest.append(model(**inputs).logits[0].amax(dim=0))
+    wanted = min(config.head.initial_terms or 1, int(highest[0].shape[0])) * len(highest)
+    threshold = torch.cat(highest).topk(wanted).values[-1]
+    decoder = model.get_output_embeddings()
+    if decoder.bias is None:
+        raise ModelError("the decoder has no bias that could be shifted. Leave head.initial_terms out.")
+    decoder.bias -= threshold
+    model.train(was_training)

@@ -1,0 +1,70 @@
+"""What goes with a trained model: a card for people and its settings for machines."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+import splade_lucene
+
+if TYPE_CHECKING:
+    from splade_lucene.training.config import TrainingConfig
+
+_LIBRARIES = ("torch", "transformers", "sentence-transformers", "pyserini")
+
+
+def write_card(folder: Path, config: TrainingConfig, figures: dict[str, float], *, queries: int, passages: int) -> None:
+    """Writes ``README.md`` and ``training.json`` beside a model.
+
+    Args:
+        folder: The model's.
+        config: How it was trained.
+        figures: Its measures on the validation data.
+        queries: How many queries there were.
+        passages: How many passages.
+    """
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    versions["splade-lucene"] = splade_lucene.__version__
+    settings = config.model_dump(mode="json", exclude_none=True, exclude={"output"})
+    record = {"date": day, "versions": versions, "queries": queries, "passages": passages, "figures": figures}
+    (folder / "training.json").write_text(json.dumps({**record, "settings": settings}, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(_card(config, record, settings), encoding="utf-8")
+
+
+def _card(config: TrainingConfig, record: dict[str, object], settings: dict[str, object]) -> str:
+    figures = record["figures"]
+    assert isinstance(figures, dict)
+    measured = "Not measured: the configuration names no validation data."
+    if figures and config.validation is not None:
+        rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in figures.items())
+        measured = f"On {config.validation.corpus}, through a Lucene index of quantized impacts:\n\n| | |\n|---|---|\n{rows}"
+    return f"""---
+library_name: sentence-transformers
+pipeline_tag: feature-extraction
+tags: [sparse-encoder, splade, {config.recipe}]
+base_model: {config.base}
+---
+
+# A {config.recipe} model
+
+Trained from `{config.base}` on {record["queries"]} queries and {record["passages"]} passages with splade_lucene
+{splade_lucene.__version__} on {record["date"]}. Weights are log(1 + relu(logits)) pooled over a text's tokens
+(arXiv 2109.10086).
+
+```python
+from splade_lucene import SpladeEncoder
+encoder = SpladeEncoder("this/folder")
+```
+
+{measured}
+
+```yaml
+{yaml.safe_dump(settings, sort_keys=False).strip()}
+```
+"""

@@ -1,0 +1,219 @@
+"""Examples in: pairs, triples and scored lists, as JSON lines (``.jsonl``, ``.jsonl.gz``) or parquet.
+
+=============  =======================================================================================================
+form           keys of a record
+=============  =======================================================================================================
+pair, triple   ``qid``, ``positive_id`` and perhaps ``negative_id``: ids of the queries' and the passages' files; or
+               ``query``, ``positive`` and perhaps ``negative``: the texts themselves
+scored list    ``qid`` and ``docids``, or ``query`` and ``passages``; with ``scores``, a number for each
+=============  =======================================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.corpus import read_corpus
+from splade_lucene.errors import ExamplesError
+from splade_lucene.files import open_text, written_whole
+from splade_lucene.topics import read_topics
+
+
+@dataclass
+class Texts:
+    """All queries and passages, by row.
+
+    Attributes:
+        qids: Of each query.
+        queries: Texts.
+        docids: Of each passage.
+        passages: Texts.
+    """
+
+    qids: list[str]
+    queries: list[str]
+    docids: list[str]
+    passages: list[str]
+    _query_rows: dict[str, int] = field(default_factory=dict)
+    _passage_rows: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._query_rows = {qid: row for row, qid in enumerate(self.qids)}
+        self._passage_rows = {docid: row for row, docid in enumerate(self.docids)}
+
+    @property
+    def query_rows(self) -> Mapping[str, int]:
+        """qid → row."""
+        return self._query_rows
+
+    @property
+    def passage_rows(self) -> Mapping[str, int]:
+        """docid → row."""
+        return self._passage_rows
+
+    def add_query(self, text: str) -> int:
+        """The row of a query that an example holds as text."""
+        return _add(text, self._query_rows, self.qids, self.queries)
+
+    def add_passage(self, text: str) -> int:
+        """The row of a passage that an example holds as text."""
+        return _add(text, self._passage_rows, self.docids, self.passages)
+
+
+def _add(text: str, rows: dict[str, int], ids: list[str], texts: list[str]) -> int:
+    key = f"\0{text}"  # no id can be so
+    if key not in rows:
+        rows[key] = len(texts)
+        ids.append(key)
+        texts.append(text)
+    return rows[key]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A query and what is known of some passages.
+
+    Attributes:
+        query: Row of the query.
+        passages: Rows, best first.
+        scores: The teacher's, falling; None for pairs and triples.
+    """
+
+    query: int
+    passages: NDArray[np.int64]
+    scores: NDArray[np.float32] | None = None
+
+
+def read_texts(passages: str | None, queries: str | None) -> Texts:
+    """Reads the passages and queries that examples name by their ids.
+
+    Raises:
+        CorpusError, TopicsError: One cannot be read; names file and line.
+    """
+    corpus = list(read_corpus(passages)) if passages else []
+    topics = read_topics(queries) if queries else []
+    return Texts(
+        [query.qid for query in topics], [query.text for query in topics],
+        [document.docid for document in corpus], [document.text for document in corpus],
+    )  # fmt: skip
+
+
+def read_examples(path: str | Path, texts: Texts) -> list[Example]:
+    """Reads examples; texts that they hold themselves are added to the others.
+
+    Raises:
+        ExamplesError: The file or a record cannot be read, names an unknown id or has no passage; names file and line.
+    """
+    path = Path(path)
+    examples = [_example(record, texts, path, number) for number, record in _records(path)]
+    if not examples:
+        raise ExamplesError("no example in this file", path=path, remedy="Check that it is the right one")
+    if len({example.scores is None for example in examples}) == 2:
+        raise ExamplesError(
+            "some records have scores and some have none", path=path, remedy="Give scores to all, or keep two files"
+        )
+    return examples
+
+
+def write_examples(path: Path, texts: Texts, examples: Iterable[Example]) -> int:
+    """Writes scored lists.
+
+    Returns:
+        How many.
+    """
+    count = 0
+    with written_whole(path) as file:
+        for example in examples:
+            record: dict[str, Any] = {
+                "qid": texts.qids[example.query],
+                "docids": [texts.docids[row] for row in example.passages],
+            }
+            if example.scores is not None:
+                record["scores"] = [round(float(score), 5) for score in example.scores]
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    if not path.is_file():
+        raise ExamplesError("no such file", path=path, remedy="Check the path")
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet
+
+            for number, record in enumerate(pyarrow.parquet.read_table(path).to_pylist(), 1):
+                yield number, {key: value for key, value in record.items() if value is not None}
+            return
+        with open_text(path) as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield number, _parse(line, path, number)
+    except UnicodeDecodeError as error:
+        raise ExamplesError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise ExamplesError(f"the file cannot be read ({error})", path=path, remedy="Check or fetch it again") from error
+    except ValueError as error:  # pyarrow's
+        raise ExamplesError(f"no parquet file ({error})", path=path, remedy="Check or fetch it again") from error
+
+
+def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ExamplesError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
+    if not isinstance(record, dict):
+        raise ExamplesError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")
+    return record
+
+
+def _example(record: dict[str, Any], texts: Texts, path: Path, number: int) -> Example:
+    def fail(message: str, remedy: str) -> ExamplesError:
+        return ExamplesError(message, path=path, line=number, remedy=remedy)
+
+    def row_of(key: str, value: Any, rows: Mapping[str, int], add: Any, of_what: str) -> int:
+        if not isinstance(value, str | int) or isinstance(value, bool) or (add and not isinstance(value, str)):
+            raise fail(f"{key} holds {value!r:.60}", "Write ids and texts as strings")
+        if add:
+            row: int = add(value)
+            return row
+        if str(value) not in rows:
+            raise fail(f"{key} names {str(value)!r:.80}, which is not among the {of_what}", f"Check data.{of_what}")
+        return rows[str(value)]
+
+    by_id = "qid" in record
+    if by_id == ("query" in record):
+        raise fail("a record needs either qid or query", "See splade_lucene/training/examples.py for the forms")
+    adds = (None, None) if by_id else (texts.add_query, texts.add_passage)
+    names = ("qid", "positive_id", "negative_id", "docids") if by_id else ("query", "positive", "negative", "passages")
+    query = row_of(names[0], record[names[0]], texts.query_rows, adds[0], "queries")
+    listed = record.get(names[3])
+    if listed is None:
+        found = [(key, record[key]) for key in names[1:3] if key in record]
+        if not found or found[0][0] != names[1]:
+            raise fail(f"the query has no passage ({names[1]} or {names[3]})", "Give each query a passage")
+    else:
+        found = [(names[3], value) for value in listed] if isinstance(listed, list) else []
+        if not found:
+            raise fail(f"{names[3]} is no list with a passage", "Give each query a passage")
+    passages = np.array([row_of(key, value, texts.passage_rows, adds[1], "passages") for key, value in found], np.int64)
+    if listed is None or "scores" not in record:
+        return Example(query, passages)
+    scores = record["scores"]
+    if (
+        not isinstance(scores, list)
+        or len(scores) != len(passages)
+        or not all(isinstance(score, int | float) and math.isfinite(score) for score in scores)
+    ):
+        raise fail(f"scores must be {len(passages)} finite numbers, one a passage", "Mend the record")
+    order = np.argsort(-np.array(scores, np.float64), kind="stable")
+    return Example(query, passages[order], np.array(scores, np.float32)[order])

@@ -1,0 +1,115 @@
+"""How far the student is from what it should say: the losses of sentence-transformers, with a teacher and a score scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from sentence_transformers.sparse_encoder import losses as st_losses
+from torch import Tensor, nn
+
+from splade_lucene.errors import TrainingError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SparseEncoder
+
+    from splade_lucene.training.config import Losses
+    from splade_lucene.training.network import ScoreScale
+    from splade_lucene.training.teachers import Scorer
+
+
+@dataclass
+class Observed:
+    """What the last batch was like.
+
+    Attributes:
+        query_terms: Active terms of a query, mean.
+        document_terms: The same of a passage.
+        flops: Products that an average query with an average passage takes: Σ over terms of the parts of queries and of
+            passages in which the term is active (arXiv 2004.05665).
+    """
+
+    query_terms: float = 0.0
+    document_terms: float = 0.0
+    flops: float = 0.0
+
+
+class RankingLoss(nn.Module):
+    """The part of the loss that knows relevance; :class:`SpladeLoss` adds the regularization.
+
+    Args:
+        model: The student.
+        weights: How much each loss counts.
+        scale: The learnable factor of its scores.
+        teacher: Scores pairs; needed by all losses but the contrastive one.
+        temperature: What the teacher's scores are divided by.
+    """
+
+    def __init__(
+        self, model: SparseEncoder, weights: Losses, scale: ScoreScale, teacher: Scorer | None, temperature: float
+    ) -> None:
+        super().__init__()
+        self.weights, self.teacher, self.temperature = weights, teacher, temperature
+        self._scale = [scale]  # its parameter belongs to the model, and is to be optimized once
+        self.contrastive = st_losses.SparseMultipleNegativesRankingLoss(model, scale=1.0, similarity_fct=self._all_pairs)
+        self.margin_mse = st_losses.SparseMarginMSELoss(model, similarity_fct=self._pairs)
+        self.kl = st_losses.SparseDistillKLDivLoss(model, similarity_fct=self._pairs, temperature=1.0)
+        self.observed = Observed()
+
+    def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
+        """Each loss that counts, weighted.
+
+        Args:
+            embeddings: Weights of the queries, then of the first, second … passages; each of shape [queries, terms].
+            labels: Rows of the query and of its passages; shape [queries, 1 + passages].
+
+        Raises:
+            TrainingError: A loss is not finite.
+        """
+        self._observe(embeddings)
+        found: dict[str, Tensor] = {}
+        rows = labels.cpu().numpy()
+        if self.weights.contrastive:
+            found["contrastive"] = self.weights.contrastive * self.contrastive.compute_loss_from_embeddings(embeddings, None)
+        if self.weights.margin_mse or self.weights.kl or self.weights.in_batch_kl:
+            assert self.teacher is not None
+            # columns: first passages of all queries, then second ones …, as the student's are put together
+            scores = torch.from_numpy(self.teacher.scores(rows[:, 0], rows[:, 1:].T.reshape(-1)))
+            scores = (scores / self.temperature).to(embeddings[0].device)
+            count, passages = len(rows), rows.shape[1] - 1
+            own = scores.view(count, passages, count).diagonal(dim1=0, dim2=2).T
+            if self.weights.margin_mse:
+                found["margin_mse"] = self.weights.margin_mse * self.margin_mse.compute_loss_from_embeddings(embeddings, own)
+            if self.weights.kl:
+                found["kl"] = self.weights.kl * self.kl.compute_loss_from_embeddings(embeddings, own)
+            if self.weights.in_batch_kl:
+                student = self._all_pairs(embeddings[0], torch.cat(embeddings[1:])).log_softmax(dim=1)
+                divergence = nn.functional.kl_div(student, scores.softmax(dim=1), reduction="batchmean")
+                found["in_batch_kl"] = self.weights.in_batch_kl * divergence
+        for name, loss in found.items():
+            if not bool(torch.isfinite(loss)):
+                raise TrainingError(
+                    f"the loss {name} is {loss.item()}. Lower optimization.learning_rate or head_learning_rate, or use "
+                    "precision: float32; then the same command goes on from the last checkpoint."
+                )
+        return found
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """The settings, for sentence-transformers' model card."""
+        return {"weights": self.weights.model_dump(), "temperature": self.temperature}
+
+    def _all_pairs(self, queries: Tensor, passages: Tensor) -> Tensor:
+        return self._scale[0].value * (queries @ passages.T)
+
+    def _pairs(self, queries: Tensor, passages: Tensor) -> Tensor:
+        return self._scale[0].value * (queries * passages).sum(dim=1)
+
+    @torch.no_grad()
+    def _observe(self, embeddings: list[Tensor]) -> None:
+        queries = (embeddings[0] > 0).float()
+        documents = (torch.cat(embeddings[1:]) > 0).float()
+        self.observed = Observed(
+            float(queries.sum(dim=1).mean()), float(documents.sum(dim=1).mean()),
+            float(queries.mean(dim=0) @ documents.mean(dim=0)),
+        )  # fmt: skip

@@ -1,0 +1,172 @@
+"""The network that learns: a masked-language model whose head is pooled cheaply, as modules of sentence-transformers.
+
+What is saved is an ordinary checkpoint: the masked-language model with ``SpladePooling``, or with SPLADE-doc's router.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from sentence_transformers import SparseEncoder
+from sentence_transformers.sparse_encoder.modules import (
+    Module,
+    Router,
+    SparseStaticEmbedding,
+    SpladePooling,
+    Transformer,
+)
+from torch import Tensor, nn
+
+from splade_lucene.errors import ModelError
+from splade_lucene.training.head import pooled_weights
+
+if TYPE_CHECKING:
+    from splade_lucene.encoder.layout import Pooling
+
+_BUCKETS = 4
+
+
+class PooledTransformer(Transformer):
+    """A masked-language model that gives weights, not logits.
+
+    Texts go through it in a few groups of like length, so that little of the work is done on padding.
+
+    Attributes:
+        pooling: ``max`` or ``sum``.
+    """
+
+    pooling: Pooling = "max"
+
+    def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Puts ``sentence_embedding`` into the features: weights, shape [texts, terms]."""
+        ids, mask = features["input_ids"], features["attention_mask"].bool()
+        lengths = mask.sum(dim=1)
+        order = lengths.argsort()
+        size = max(1, math.ceil(len(order) / (_BUCKETS if len(order) >= 2 * _BUCKETS else 1)))
+        parts = []
+        for bucket in order.split(size):
+            longest = max(1, int(lengths[bucket].max()))
+            parts.append(self._weights(ids[bucket, :longest], mask[bucket, :longest]))
+        features["sentence_embedding"] = torch.cat(parts)[order.argsort()]
+        return features
+
+    def get_embedding_dimension(self) -> int:
+        """How many terms there are."""
+        return len(self.decoder.weight)
+
+    @property
+    def decoder(self) -> nn.Linear:
+        """The last layer of the head.
+
+        Raises:
+            ModelError: It is no linear layer.
+        """
+        found = self.model.get_output_embeddings()
+        if not isinstance(found, nn.Linear):
+            raise ModelError("the masked-LM head of this network does not end in a linear layer. Use another base.")
+        return found
+
+    def _weights(self, ids: Tensor, mask: Tensor) -> Tensor:
+        decoder = self.decoder
+        path = next(name for name, module in self.model.named_modules() if module is decoder)
+        owner, name = self.model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2]
+        setattr(owner, name, nn.Identity())  # only for this call: what is saved stays whole
+        try:
+            hidden = self.model(input_ids=ids, attention_mask=mask.long()).logits
+        finally:
+            setattr(owner, name, decoder)
+        return pooled_weights(hidden, decoder.weight, decoder.bias, mask, self.pooling)
+
+
+class ScoreScale(Module):
+    """The factor of the student's scores, learned with it: part of the training, not of the model that comes out.
+
+    Args:
+        value: Where it starts.
+    """
+
+    config_keys: list[str] = []
+
+    def __init__(self, value: float = 1.0) -> None:
+        super().__init__()
+        self.logarithm = nn.Parameter(torch.tensor(math.log(value)))
+
+    @property
+    def value(self) -> Tensor:
+        """The factor; a scalar."""
+        return self.logarithm.exp()
+
+    def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Leaves the features as they are."""
+        return features
+
+    def save(self, output_path: str, *_: Any, safe_serialization: bool = True, **__: Any) -> None:
+        """Writes the factor into a folder."""
+        self.save_torch_weights(output_path, safe_serialization=safe_serialization)
+
+    @classmethod
+    def load(cls, model_name_or_path: str, **options: Any) -> Self:
+        """Reads it again."""
+        known = ("subfolder", "token", "cache_folder", "revision", "local_files_only")
+        scale: Self = cls.load_torch_weights(
+            model_name_or_path, model=cls(), **{key: options[key] for key in known if key in options}
+        )
+        return scale
+
+
+class Student:
+    """The network and what belongs to it.
+
+    Args:
+        base: Folder of a masked-language model.
+        pooling: ``max`` or ``sum``.
+        is_doc: Queries are bags of tokens without a network (SPLADE-doc, arXiv 2109.10086, section 3.3).
+        max_length: Tokens of a passage; the tokenizer's limit while it learns.
+        score_scale: Where the scale of its scores starts.
+        dropout: In the trunk; None: the base's own.
+        device: Where it learns.
+    """
+
+    def __init__(
+        self, base: Path, *, pooling: Pooling, is_doc: bool, max_length: int, score_scale: float = 1.0,
+        dropout: float | None = None, device: str | None = None,
+    ) -> None:  # fmt: skip
+        config = {} if dropout is None else {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+        self.network = PooledTransformer(
+            str(base), transformer_task="fill-mask", max_seq_length=max_length, config_kwargs=config,
+            model_kwargs={"dtype": torch.float32},
+        )  # fmt: skip
+        self.network.pooling = pooling
+        self.scale = ScoreScale(score_scale)
+        self.is_doc = is_doc
+        tokenizer = self.network.tokenizer
+        modules: list[nn.Module] = [self.network, self.scale]
+        if is_doc:
+            terms = self.network.get_embedding_dimension()
+            self.queries = SparseStaticEmbedding(tokenizer, torch.ones(terms), frozen=True)
+            modules = [Router.for_query_document([self.queries], [self.network]), self.scale]
+        self.encoder = SparseEncoder(modules=modules, device=device, similarity_fn_name="dot")
+
+    def save(self, folder: Path, max_length: int) -> None:
+        """Writes an ordinary checkpoint, which sentence-transformers and this package read.
+
+        Args:
+            folder: Where to; what stands there is overwritten.
+            max_length: Tokens of a document that whoever uses it should read.
+        """
+        self.network.max_seq_length = max_length
+        self.network.save(str(folder))
+        plain = Transformer(str(folder), transformer_task="fill-mask", max_seq_length=max_length)
+        for dropout in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            if hasattr(plain.model.config, dropout):
+                setattr(plain.model.config, dropout, 0.1)
+        pooling = SpladePooling(pooling_strategy=self.network.pooling)
+        modules: list[nn.Module] = [plain, pooling]
+        if self.is_doc:
+            modules = [Router.for_query_document([self.queries], [plain, pooling])]
+        SparseEncoder(modules=modules, device="cpu", similarity_fn_name="dot").save_pretrained(
+            str(folder), create_model_card=False
+        )

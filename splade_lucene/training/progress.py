@@ -1,0 +1,68 @@
+"""How a training run tells how far it is: to whoever calls, and to a log file, a JSON line an entry."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+if TYPE_CHECKING:
+    from splade_lucene.training.losses import RankingLoss
+    from splade_lucene.training.network import ScoreScale
+
+Report = Callable[[str, int, int, Mapping[str, float]], None]
+"""Called with what is being done, how much of it is done, how much there is, and figures."""
+
+
+def no_report(_what: str, _done: int, _total: int, _figures: Mapping[str, float]) -> None:
+    """Tells nobody."""
+
+
+class TrainingProgress:
+    """Passes on what happens, and writes the figures of each step that is logged.
+
+    Args:
+        report: Who is told.
+        log: The file; lines are appended.
+    """
+
+    def __init__(self, report: Report, log: Path) -> None:
+        self._report, self._log = report, log
+
+    def tell(self, what: str, done: int, total: int, figures: Mapping[str, float] | None = None) -> None:
+        """Tells how far something is."""
+        self._report(what, done, total, figures or {})
+
+    def write(self, what: str, step: int, figures: Mapping[str, float]) -> None:
+        """Tells figures and writes them into the log."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a", encoding="utf-8") as file:
+            entry = {"time": round(time.time()), "what": what, "step": step}
+            file.write(json.dumps({**entry, **{key: round(value, 6) for key, value in figures.items()}}) + "\n")
+
+    def callback(
+        self, what: str, ranking: RankingLoss | None = None, scale: ScoreScale | None = None
+    ) -> TrainerCallback:
+        """What transformers' trainer calls."""
+        return _Callback(self, what, ranking, scale)
+
+
+class _Callback(TrainerCallback):  # type: ignore[misc]
+    def __init__(
+        self, progress: TrainingProgress, what: str, ranking: RankingLoss | None, scale: ScoreScale | None
+    ) -> None:
+        self._progress, self._what, self._ranking, self._scale = progress, what, ranking, scale
+
+    def on_log(self, _args: Any, state: Any, *_: Any, logs: dict[str, Any] | None = None, **__: Any) -> None:
+        figures = {key: float(value) for key, value in (logs or {}).items() if isinstance(value, int | float)}
+        if self._ranking is not None and "loss" in figures:
+            seen = self._ranking.observed
+            figures |= {"query_terms": seen.query_terms, "document_terms": seen.document_terms, "flops": seen.flops}
+        if self._scale is not None and "loss" in figures:
+            figures["score_scale"] = float(self._scale.value.detach())
+        self._progress.tell(self._what, state.global_step, state.max_steps, figures)
+        self._progress.write(self._what, state.global_step, figures)

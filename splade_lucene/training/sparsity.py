@@ -1,0 +1,64 @@
+"""The regularizer's weights while the model learns: a quadratic ramp, and if asked for a slow controller."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from sentence_transformers.sparse_encoder.callbacks import SpladeRegularizerWeightSchedulerCallback
+from transformers.trainer_callback import ExportableState
+
+if TYPE_CHECKING:
+    from sentence_transformers.sparse_encoder.losses import SpladeLoss
+
+    from splade_lucene.training.config import Sparsity
+    from splade_lucene.training.losses import RankingLoss
+
+_MEMORY = 0.95  # of the running means of active terms, a step
+_MOST, _LEAST = 1e3, 1e-3  # how far λ may go from where it was set
+
+
+class SparsityController(SpladeRegularizerWeightSchedulerCallback, ExportableState):  # type: ignore[misc]
+    """Raises λ quadratically (arXiv 2109.10086), and steers it to a number of active terms if one is given.
+
+    λ is multiplied a step by ``(terms / target) ** gain``, with a running mean of the terms. It is steered during the ramp,
+    too, for what is too sparse already should not be pressed further. Its state is part of a checkpoint.
+
+    Args:
+        loss: The whole loss, whose weights are set.
+        ranking: The part of it that sees the batches.
+        settings: Weights, ramp and targets.
+    """
+
+    def __init__(self, loss: SpladeLoss, ranking: RankingLoss, settings: Sparsity) -> None:
+        super().__init__(loss, "quadratic", settings.ramp)
+        self._ranking, self._settings = ranking, settings
+        self._first = (self.max_query_regularizer_weight, self.max_document_regularizer_weight)
+        self._means: list[float] = []
+        self._factors = [1.0, 1.0]
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"args": {}, "attributes": {"means": self._means, "factors": self._factors}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from what a checkpoint kept."""
+        self._means, self._factors = list(state["means"]), list(state["factors"])
+        self._apply()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Steers λ after each step."""
+        now = [self._ranking.observed.query_terms, self._ranking.observed.document_terms]
+        means = self._means or now
+        self._means = [_MEMORY * mean + (1 - _MEMORY) * terms for mean, terms in zip(means, now, strict=True)]
+        targets = (self._settings.query_terms, self._settings.document_terms)
+        for side, target in enumerate(targets):
+            if target is not None:
+                change = self._settings.gain * math.log(max(self._means[side], 1.0) / target)
+                self._factors[side] = min(_MOST, max(_LEAST, self._factors[side] * math.exp(change)))
+        self._apply()
+
+    def _apply(self) -> None:
+        queries, documents = self._first
+        self.max_query_regularizer_weight = None if queries is None else queries * self._factors[0]
+        self.max_document_regularizer_weight = documents * self._factors[1]

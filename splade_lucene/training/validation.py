@@ -1,0 +1,90 @@
+"""A model measured as it will be used: documents encoded and quantized, indexed in Lucene, searched, judged."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sentence_transformers.base.evaluation import BaseEvaluator
+
+from splade_lucene.encoder import SpladeEncoder, SpladeQueryEncoder
+from splade_lucene.encoding import encode_corpus
+from splade_lucene.evaluation import evaluate, read_qrels
+from splade_lucene.index_reader import LuceneImpactIndexReader
+from splade_lucene.indexer import index_pseudo_documents
+from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
+from splade_lucene.run import Run
+from splade_lucene.searcher import LuceneImpactSearcher
+from splade_lucene.topics import read_topics
+
+if TYPE_CHECKING:
+    from splade_lucene.training.config import Validation
+    from splade_lucene.training.network import Student
+    from splade_lucene.training.progress import TrainingProgress
+
+_DEPTH = 1000
+
+
+def measure_model(model: str | Path, validation: Validation, folder: Path, **options: Any) -> dict[str, float]:
+    """Effectiveness and cost of a model through an index of its own.
+
+    Args:
+        model: Folder or hub name.
+        validation: What it is measured on.
+        folder: Where pseudo-documents and index are put; what stands there is overwritten.
+        options: Passed to :class:`SpladeEncoder`, such as ``dtype``.
+
+    Returns:
+        Each measure; ``query_terms`` and ``document_terms``, means of active terms; and ``flops``, the products that an
+        average query with an average document takes (arXiv 2004.05665), all after quantization.
+    """
+    encoder = SpladeEncoder(model, max_length=validation.max_length, **options)
+    rule = Quantizer.named(DEFAULT_RULE)
+    shutil.rmtree(folder, ignore_errors=True)
+    encode_corpus(validation.corpus, folder / "pseudo-documents", encoder, rule)
+    index_pseudo_documents(folder / "pseudo-documents", folder / "index", accelerator=False, overwrite=True)
+    judged = read_qrels(validation.qrels)
+    topics = [topic for topic in read_topics(validation.topics) if topic.qid in judged]
+    query_encoder = SpladeQueryEncoder(encoder, rule)
+    vectors = query_encoder.encode_batch([topic.text for topic in topics])
+    with LuceneImpactSearcher(folder / "index", query_encoder) as searcher:
+        found = searcher.batch_search(vectors, [topic.qid for topic in topics], k=_DEPTH)
+    with LuceneImpactIndexReader(folder / "index") as reader:
+        documents = reader.statistics()["documents"]
+        frequencies = {each.term: each.doc_freq for each in reader.terms()}
+    means = evaluate(judged, Run(found), validation.measures)
+    lengths = [len(vector) for vector in vectors]
+    products = sum(frequencies.get(term, 0) for vector in vectors for term in vector)
+    return {
+        **means,
+        "query_terms": float(np.mean(lengths)),
+        "document_terms": sum(frequencies.values()) / max(1, documents),
+        "flops": products / max(1, len(vectors)) / max(1, documents),
+    }
+
+
+class IndexEvaluator(BaseEvaluator):  # type: ignore[misc]
+    """Measures the student while it learns; sentence-transformers' trainer calls it.
+
+    Args:
+        student: What learns.
+        validation: What it is measured on.
+        folder: Where to.
+        progress: Told the figures.
+    """
+
+    def __init__(self, student: Student, validation: Validation, folder: Path, progress: TrainingProgress) -> None:
+        super().__init__()
+        self._student, self._validation, self._folder, self._progress = student, validation, folder, progress
+
+    def __call__(self, *_: Any, steps: int = -1, **__: Any) -> dict[str, float]:
+        """Figures of the student as it is now."""
+        length = self._student.network.max_seq_length
+        self._student.save(self._folder / "model", self._validation.max_length)
+        self._student.network.max_seq_length = length
+        figures = measure_model(self._folder / "model", self._validation, self._folder / "work")
+        self._progress.tell("validation", steps, steps, figures)
+        self._progress.write("validation", steps, figures)
+        return figures
