@@ -22,6 +22,7 @@ from splade_lucene.cli.index import index, stats
 from splade_lucene.cli.models import models
 from splade_lucene.cli.output import note
 from splade_lucene.cli.search import explain, search
+from splade_lucene.cli.train import train
 from splade_lucene.errors import SpladeLuceneError
 
 
@@ -52,7 +53,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, encode, encode_queries, index, build, search, evaluate, explain, stats, models):
+for command in (demo, encode, encode_queries, index, build, search, evaluate, explain, stats, models, train):
     app.command()(command)
 
 

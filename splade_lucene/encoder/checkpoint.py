@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.encoder.location import SAFE_WEIGHTS
+from splade_lucene.encoder.storage import ROWS8_WEIGHTS, read_rows8
 from splade_lucene.encoder.terms import escape_term
 from splade_lucene.errors import MissingDependencyError, ModelError
 
@@ -77,9 +78,15 @@ _REMEDY = "Check that the checkpoint is whole; code of its own is run only with 
 def _language_model(
     side: NetworkSide, folder: Path, dtype: torch.dtype | None, trust_remote_code: bool
 ) -> tuple[Any, dict[str, Any]]:
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
     kind = AutoModelForCausalLM if side.is_causal else AutoModelForMaskedLM
+    if (folder / ROWS8_WEIGHTS).is_file():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        model = kind.from_config(config, trust_remote_code=trust_remote_code)
+        keys = model.load_state_dict(read_rows8(folder / ROWS8_WEIGHTS), strict=False)
+        model.tie_weights()
+        return model.to(dtype or getattr(config, "dtype", None)), {"missing_keys": keys.missing_keys}
     model, report = kind.from_pretrained(
         folder, dtype=dtype or "auto", output_loading_info=True, weights_only=True,
         use_safetensors=any((folder / file).is_file() for file in SAFE_WEIGHTS),

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.encoder.storage import ROWS8_WEIGHTS
 from splade_lucene.errors import ModelError
 from splade_lucene.files import files_digest
 from splade_lucene.models import EMBEDDED_MODEL, embedded_model_folder
 
-SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
+SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", ROWS8_WEIGHTS)
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin")
 WEIGHT_FILES = (*SAFE_WEIGHTS, *PICKLED_WEIGHTS)
 

@@ -109,7 +109,7 @@ def _unigram_logarithms(tokenizer: Any, passages: Sequence[str], size: int) -> T
     return logarithms - logarithms.mean()
 
 
-class _MaskedTrainer(Trainer):
+class _MaskedTrainer(Trainer):  # type: ignore[misc]
     """Computes logits of the masked tokens only."""
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:

@@ -33,7 +33,9 @@ def write_card(folder: Path, config: TrainingConfig, figures: dict[str, float], 
     versions["splade-lucene"] = splade_lucene.__version__
     settings = config.model_dump(mode="json", exclude_none=True, exclude={"output"})
     record = {"date": day, "versions": versions, "queries": queries, "passages": passages, "figures": figures}
-    (folder / "training.json").write_text(json.dumps({**record, "settings": settings}, indent=1) + "\n", encoding="utf-8")
+    (folder / "training.json").write_text(
+        json.dumps({**record, "settings": settings}, indent=1) + "\n", encoding="utf-8"
+    )
     (folder / "README.md").write_text(_card(config, record, settings), encoding="utf-8")
 
 
@@ -43,7 +45,9 @@ def _card(config: TrainingConfig, record: dict[str, object], settings: dict[str,
     measured = "Not measured: the configuration names no validation data."
     if figures and config.validation is not None:
         rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in figures.items())
-        measured = f"On {config.validation.corpus}, through a Lucene index of quantized impacts:\n\n| | |\n|---|---|\n{rows}"
+        measured = (
+            f"On {config.validation.corpus}, through a Lucene index of quantized impacts:\n\n| | |\n|---|---|\n{rows}"
+        )
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: feature-extraction

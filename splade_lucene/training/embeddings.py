@@ -19,15 +19,15 @@ PART_TEXTS = 4096
 
 
 def embed_texts(
-    texts: Sequence[str], model: Any, folder: Path, *, name: str, progress: Callable[[int], None] | None = None
+    texts: Sequence[str], model: Any, folder: Path, *, progress: Callable[[int], None] | None = None
 ) -> NDArray[np.float16]:
     """Unit vectors of texts by a sentence-transformers model; parts that lie in the folder are read, not computed.
 
     Args:
         texts: What to embed.
         model: A ``SentenceTransformer``.
-        folder: Where the parts are kept. Each is named after its texts, so that another corpus cannot be mistaken for this.
-        name: What the model is called; part of the parts' names.
+        folder: Where the parts are kept. Each is named after its texts and the model's weights, so that others cannot be
+            mistaken for these.
         progress: Called with the number of texts of each part.
 
     Returns:
@@ -37,27 +37,35 @@ def embed_texts(
         ModelError: A vector is not finite.
         StorageError: The folder cannot be written or a part is damaged.
     """
-    parts = []
+    parts, key = [], f"{_fingerprint(model)}:{model.max_seq_length}"
     for start in range(0, len(texts), PART_TEXTS):
         part = list(texts[start : start + PART_TEXTS])
-        path = folder / f"{_digest(name, part)}.npy"
-        vectors = _read(path, len(part)) if path.exists() else _write(path, _embed(model, part, name))
+        path = folder / f"{_digest(key, part)}.npy"
+        vectors = _read(path, len(part)) if path.exists() else _write(path, _embed(model, part))
         parts.append(vectors)
         if progress:
             progress(len(part))
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float16)
 
 
-def _embed(model: Any, texts: list[str], name: str) -> NDArray[np.float16]:
+def _embed(model: Any, texts: list[str]) -> NDArray[np.float16]:
     vectors = model.encode(texts, batch_size=64, normalize_embeddings=True, show_progress_bar=False)
     if not np.isfinite(vectors).all():
-        raise ModelError(f"{name}: the dense model yields numbers that are not finite. Check its weights.")
+        raise ModelError("the dense model yields numbers that are not finite. Check its weights.")
     halves: NDArray[np.float16] = vectors.astype(np.float16)
     return halves
 
 
-def _digest(name: str, texts: list[str]) -> str:
-    return hashlib.sha256(json.dumps([name, texts]).encode()).hexdigest()[:24]
+def _digest(key: str, texts: list[str]) -> str:
+    return hashlib.sha256(json.dumps([key, texts]).encode()).hexdigest()[:24]
+
+
+def _fingerprint(model: Any) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _write(path: Path, vectors: NDArray[np.float16]) -> NDArray[np.float16]:

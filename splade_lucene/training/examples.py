@@ -52,12 +52,12 @@ class Texts:
 
     @property
     def query_rows(self) -> Mapping[str, int]:
-        """qid → row."""
+        """Qid → row."""
         return self._query_rows
 
     @property
     def passage_rows(self) -> Mapping[str, int]:
-        """docid → row."""
+        """Docid → row."""
         return self._passage_rows
 
     def add_query(self, text: str) -> int:
@@ -161,7 +161,9 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except UnicodeDecodeError as error:
         raise ExamplesError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise ExamplesError(f"the file cannot be read ({error})", path=path, remedy="Check or fetch it again") from error
+        raise ExamplesError(
+            f"the file cannot be read ({error})", path=path, remedy="Check or fetch it again"
+        ) from error
     except ValueError as error:  # pyarrow's
         raise ExamplesError(f"no parquet file ({error})", path=path, remedy="Check or fetch it again") from error
 

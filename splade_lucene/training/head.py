@@ -41,7 +41,9 @@ def pooled_weights(
     """
     if bias is None:
         bias = weight.new_zeros(len(weight))
-    result: Tensor = _PooledWeights.apply(hidden, weight, bias, mask.bool(), pooling, step)
+    result: Tensor = _PooledWeights.apply(  # type: ignore[no-untyped-call]
+        hidden, weight, bias, mask.bool(), pooling, step
+    )
     return result
 
 
@@ -74,7 +76,9 @@ class _PooledWeights(torch.autograd.Function):
         texts_of = (at // context.shape[1]).long()
         slopes = gradients[0][texts_of, terms.long()] / (1 + values)
         entries = torch.stack([at.long(), terms.long()])
-        matrix = torch.sparse_coo_tensor(entries, slopes, (len(rows), len(weight)), is_coalesced=False)
+        matrix = torch.sparse_coo_tensor(
+            entries, slopes, (len(rows), len(weight)), is_coalesced=False, check_invariants=False
+        )
         of_rows = torch.sparse.mm(matrix, weight).to(rows.dtype)
         of_weight = torch.sparse.mm(matrix.t(), rows.to(weight.dtype))
         of_bias = torch.zeros_like(weight[:, 0]).index_add_(0, terms.long(), slopes)
@@ -86,7 +90,7 @@ _Pooled = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def _pool_max(logits: Tensor, bias: Tensor, padding: Tensor) -> _Pooled:
-    texts, tokens, _ = logits.shape
+    tokens = logits.shape[1]
     logits.masked_fill_(padding.unsqueeze(-1), -torch.inf)
     highest = logits.amax(dim=1)
     values = highest + bias

@@ -52,7 +52,9 @@ class RankingLoss(nn.Module):
         super().__init__()
         self.weights, self.teacher, self.temperature = weights, teacher, temperature
         self._scale = [scale]  # its parameter belongs to the model, and is to be optimized once
-        self.contrastive = st_losses.SparseMultipleNegativesRankingLoss(model, scale=1.0, similarity_fct=self._all_pairs)
+        self.contrastive = st_losses.SparseMultipleNegativesRankingLoss(
+            model, scale=1.0, similarity_fct=self._all_pairs
+        )
         self.margin_mse = st_losses.SparseMarginMSELoss(model, similarity_fct=self._pairs)
         self.kl = st_losses.SparseDistillKLDivLoss(model, similarity_fct=self._pairs, temperature=1.0)
         self.observed = Observed()
@@ -71,7 +73,9 @@ class RankingLoss(nn.Module):
         found: dict[str, Tensor] = {}
         rows = labels.cpu().numpy()
         if self.weights.contrastive:
-            found["contrastive"] = self.weights.contrastive * self.contrastive.compute_loss_from_embeddings(embeddings, None)
+            found["contrastive"] = self.weights.contrastive * self.contrastive.compute_loss_from_embeddings(
+                embeddings, None
+            )
         if self.weights.margin_mse or self.weights.kl or self.weights.in_batch_kl:
             assert self.teacher is not None
             # columns: first passages of all queries, then second ones …, as the student's are put together
@@ -80,7 +84,9 @@ class RankingLoss(nn.Module):
             count, passages = len(rows), rows.shape[1] - 1
             own = scores.view(count, passages, count).diagonal(dim1=0, dim2=2).T
             if self.weights.margin_mse:
-                found["margin_mse"] = self.weights.margin_mse * self.margin_mse.compute_loss_from_embeddings(embeddings, own)
+                found["margin_mse"] = self.weights.margin_mse * self.margin_mse.compute_loss_from_embeddings(
+                    embeddings, own
+                )
             if self.weights.kl:
                 found["kl"] = self.weights.kl * self.kl.compute_loss_from_embeddings(embeddings, own)
             if self.weights.in_batch_kl:

@@ -59,7 +59,7 @@ class Sources:
             return None
         name, length = self.settings.dense, self.settings.max_length
         model = _open_dense_encoder(name, length)
-        key, folder = f"{Path(name).name}:{length}", self._folder / "embeddings"
+        folder = self._folder / "embeddings"
 
         def embed(texts: Sequence[str], what: str) -> NDArray[np.float16]:
             done = 0
@@ -69,7 +69,7 @@ class Sources:
                 done += count
                 self._progress(f"embedding {what}", done, len(texts))
 
-            return embed_texts(texts, model, folder, name=key, progress=advance)
+            return embed_texts(texts, model, folder, progress=advance)
 
         return DenseScorer(embed(self.texts.queries, "queries"), embed(self.texts.passages, "passages"))
 
@@ -165,7 +165,9 @@ class Sources:
         rankings = [empty] * len(self.texts.queries)
         for done, (query, rows) in enumerate(candidates.items(), 1):
             pairs = [(self.texts.queries[query], self.texts.passages[row]) for row in rows]
-            scores = np.asarray(model.predict(pairs, show_progress_bar=False), np.float32).reshape(len(pairs), -1)[:, -1]
+            scores = np.asarray(model.predict(pairs, show_progress_bar=False), np.float32).reshape(len(pairs), -1)[
+                :, -1
+            ]
             if not np.isfinite(scores).all():
                 raise ModelError(f"{name}: the cross-encoder yields scores that are not finite. Check its weights.")
             rankings[query] = (rows, scores)

@@ -6,8 +6,9 @@ What is saved is an ordinary checkpoint: the masked-language model with ``Splade
 from __future__ import annotations
 
 import math
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from sentence_transformers import SparseEncoder
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _BUCKETS = 4
 
 
-class PooledTransformer(Transformer):
+class PooledTransformer(Transformer):  # type: ignore[misc]
     """A masked-language model that gives weights, not logits.
 
     Texts go through it in a few groups of like length, so that little of the work is done on padding.
@@ -81,14 +82,14 @@ class PooledTransformer(Transformer):
         return pooled_weights(hidden, decoder.weight, decoder.bias, mask, self.pooling)
 
 
-class ScoreScale(Module):
+class ScoreScale(Module):  # type: ignore[misc]
     """The factor of the student's scores, learned with it: part of the training, not of the model that comes out.
 
     Args:
         value: Where it starts.
     """
 
-    config_keys: list[str] = []
+    config_keys: ClassVar[list[str]] = []
 
     def __init__(self, value: float = 1.0) -> None:
         super().__init__()
@@ -157,9 +158,9 @@ class Student:
             folder: Where to; what stands there is overwritten.
             max_length: Tokens of a document that whoever uses it should read.
         """
-        self.network.max_seq_length = max_length
-        self.network.save(str(folder))
-        plain = Transformer(str(folder), transformer_task="fill-mask", max_seq_length=max_length)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+            self.network.save(work)
+            plain = Transformer(work, transformer_task="fill-mask", max_seq_length=max_length)
         for dropout in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if hasattr(plain.model.config, dropout):
                 setattr(plain.model.config, dropout, 0.1)

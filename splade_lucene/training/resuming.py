@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from splade_lucene.errors import StorageError, TrainingError
 from splade_lucene.files import storage_error
@@ -43,6 +43,7 @@ def run_to_end(trainer: Any, folder: Path) -> None:
         TrainingError: The loss or a gradient is not finite.
         StorageError: The disk refused a checkpoint; those before it stay.
     """
+    trainer.remove_callback(PrinterCallback)  # only the command line prints
     trainer.add_callback(MarkWhole())
     trainer.add_callback(RefuseBadGradients())
     try:

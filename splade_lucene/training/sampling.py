@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,9 +54,9 @@ def _draw(example: Example, count: int, positives: int, passages: int, source: n
     else:
         best = min(positives, max(1, len(listed) - count + 1))
         drawn = [int(listed[source.integers(best)])]
-        bounds = np.unique(np.geomspace(best, len(listed), count).round().astype(int)) if len(listed) > best else []
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
-            drawn.append(int(listed[source.integers(low, high)]))
+        if len(listed) > best:
+            bounds = np.unique(np.geomspace(best, len(listed), count).round().astype(int))
+            drawn += [int(listed[source.integers(low, high)]) for low, high in pairwise(bounds.tolist())]
     while len(drawn) < count:
         row = int(source.integers(passages))
         if row not in drawn or passages < count:

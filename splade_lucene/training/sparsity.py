@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentence_transformers.sparse_encoder.callbacks import SpladeRegularizerWeightSchedulerCallback
-from transformers.trainer_callback import ExportableState
+
+from splade_lucene.files import written_whole
 
 if TYPE_CHECKING:
     from sentence_transformers.sparse_encoder.losses import SpladeLoss
@@ -18,7 +21,7 @@ _MEMORY = 0.95  # of the running means of active terms, a step
 _MOST, _LEAST = 1e3, 1e-3  # how far λ may go from where it was set
 
 
-class SparsityController(SpladeRegularizerWeightSchedulerCallback, ExportableState):  # type: ignore[misc]
+class SparsityController(SpladeRegularizerWeightSchedulerCallback):  # type: ignore[misc]
     """Raises λ quadratically (arXiv 2109.10086), and steers it to a number of active terms if one is given.
 
     λ is multiplied a step by ``(terms / target) ** gain``, with a running mean of the terms. It is steered during the ramp,
@@ -33,18 +36,22 @@ class SparsityController(SpladeRegularizerWeightSchedulerCallback, ExportableSta
     def __init__(self, loss: SpladeLoss, ranking: RankingLoss, settings: Sparsity) -> None:
         super().__init__(loss, "quadratic", settings.ramp)
         self._ranking, self._settings = ranking, settings
-        self._first = (self.max_query_regularizer_weight, self.max_document_regularizer_weight)
+        self._first: tuple[float | None, float] = (loss.query_regularizer_weight, loss.document_regularizer_weight)
         self._means: list[float] = []
         self._factors = [1.0, 1.0]
 
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {"args": {}, "attributes": {"means": self._means, "factors": self._factors}}
+    def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+        """Puts its state into each checkpoint."""
+        with written_whole(_state_file(args, state)) as file:
+            json.dump({"means": self._means, "factors": self._factors}, file)
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from what a checkpoint kept."""
-        self._means, self._factors = list(state["means"]), list(state["factors"])
-        self._apply()
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Starts, or goes on from what a checkpoint kept."""
+        super().on_train_begin(args, state, control, **others)
+        if state.global_step:
+            kept = json.loads(_state_file(args, state).read_text(encoding="utf-8"))
+            self._means, self._factors = kept["means"], kept["factors"]
+            self._apply()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         """Steers λ after each step."""
@@ -62,3 +69,7 @@ class SparsityController(SpladeRegularizerWeightSchedulerCallback, ExportableSta
         queries, documents = self._first
         self.max_query_regularizer_weight = None if queries is None else queries * self._factors[0]
         self.max_document_regularizer_weight = documents * self._factors[1]
+
+
+def _state_file(args: Any, state: Any) -> Path:
+    return Path(args.output_dir) / f"checkpoint-{state.global_step}" / "sparsity.json"

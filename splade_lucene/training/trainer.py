@@ -95,6 +95,13 @@ def train(
     return TrainingResult(run.output / "model", figures, time.monotonic() - start)
 
 
+class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
+    """Without the model card of sentence-transformers, which asks the hub; ours is written at the end."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Adds none."""
+
+
 class _Run:
     def __init__(self, config: TrainingConfig, device: torch.device, report: Report) -> None:
         self.config, self.device = config, device
@@ -198,7 +205,9 @@ class _Run:
         if not index.is_dir():
             folder = self.output / "round-1" / "pseudo-documents"
             encoder = SpladeEncoder(
-                self.output / "round-1" / "model", max_length=self.config.optimization.max_length, device=str(self.device)
+                self.output / "round-1" / "model",
+                max_length=self.config.optimization.max_length,
+                device=str(self.device),
             )
             total = len(self.texts.passages)
             done = 0
@@ -259,7 +268,7 @@ class _Run:
         evaluator = None
         if validation is not None and is_validated:
             evaluator = IndexEvaluator(student, validation, self.output / "validation", self.progress)
-        return SparseEncoderTrainer(
+        return _Trainer(
             model=student.encoder, args=arguments, train_dataset=Dataset.from_dict(columns), loss=loss,
             evaluator=evaluator,
             callbacks=[
@@ -277,5 +286,4 @@ class _Run:
             "data_seed": settings.seed, "save_steps": settings.checkpoint, "save_total_limit": 2,
             "logging_steps": settings.log, "logging_nan_inf_filter": False, "report_to": [], "disable_tqdm": True,
             "dataloader_pin_memory": self.device.type == "cuda", "lr_scheduler_type": "linear",
-            "restore_callback_states_from_checkpoint": True,
         }  # fmt: skip

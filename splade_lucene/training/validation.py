@@ -81,9 +81,8 @@ class IndexEvaluator(BaseEvaluator):  # type: ignore[misc]
 
     def __call__(self, *_: Any, steps: int = -1, **__: Any) -> dict[str, float]:
         """Figures of the student as it is now."""
-        length = self._student.network.max_seq_length
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._student.save(self._folder / "model", self._validation.max_length)
-        self._student.network.max_seq_length = length
         figures = measure_model(self._folder / "model", self._validation, self._folder / "work")
         self._progress.tell("validation", steps, steps, figures)
         self._progress.write("validation", steps, figures)

@@ -1,0 +1,85 @@
+"""Weights in eight bits a number: a quarter of float32's bytes, for checkpoints that travel with a package.
+
+Each row of a matrix is stored as int8 with a scale of its own, ``max |w| / 127``; vectors stay in float32. What is loaded
+are ordinary floating-point weights, so that nothing computes otherwise; only the file is small. Its name is its own, for a
+program that does not know the form would take the integers for weights.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from splade_lucene.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROWS8_WEIGHTS = "model.rows8.safetensors"
+_SCALES = ".scales"
+_LEVELS = 127
+
+
+def store_in_rows8(checkpoint: Path, target: Path) -> int:
+    """Copies a checkpoint whose weights lie in one ``model.safetensors``, with its weights in eight bits.
+
+    Args:
+        checkpoint: Its folder.
+        target: The folder to write.
+
+    Returns:
+        Bytes of the weights' file.
+
+    Raises:
+        ModelError: There are no such weights, or one is not finite.
+    """
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    source = checkpoint / "model.safetensors"
+    if not source.is_file():
+        raise ModelError(f"{checkpoint}: no model.safetensors. Save the model in one file.")
+    packed: dict[str, Tensor] = {}
+    for name, tensor in load_file(source).items():
+        weights = tensor.float()
+        if not bool(weights.isfinite().all()):
+            raise ModelError(f"{source}: {name} holds numbers that are not finite. Train or copy it again.")
+        if weights.ndim != 2:
+            packed[name] = weights.contiguous()
+            continue
+        scales = (weights.abs().amax(dim=1) / _LEVELS).clamp_min(1e-12)
+        packed[name] = (weights / scales.unsqueeze(1)).round().to(torch.int8)
+        packed[name + _SCALES] = scales
+    target.mkdir(parents=True, exist_ok=True)
+    for path in checkpoint.iterdir():
+        if path.is_dir():
+            shutil.copytree(path, target / path.name, dirs_exist_ok=True)
+        elif path.name != source.name:
+            shutil.copy2(path, target / path.name)
+    save_file(packed, target / ROWS8_WEIGHTS, metadata={"format": "rows8"})
+    return (target / ROWS8_WEIGHTS).stat().st_size
+
+
+def read_rows8(path: Path) -> dict[str, Tensor]:
+    """The weights of such a file, in float32.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        packed = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: damaged ({error}). Copy the checkpoint again.") from error
+    weights = {}
+    for name, tensor in packed.items():
+        if name.endswith(_SCALES):
+            continue
+        scales = packed.get(name + _SCALES)
+        if (scales is None) == (tensor.ndim == 2):
+            raise ModelError(f"{path}: {name} lacks its scales. Copy the checkpoint again.")
+        weights[name] = tensor.float() if scales is None else tensor.float() * scales.unsqueeze(1)
+    return weights

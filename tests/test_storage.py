@@ -1,0 +1,98 @@
+"""Weights in eight bits: what is lost, and what is refused."""
+
+import pytest
+import torch
+from checkpoints import bert
+from safetensors.torch import load_file, save_file
+
+from splade_lucene import SpladeEncoder
+from splade_lucene.encoder.location import locate
+from splade_lucene.encoder.storage import ROWS8_WEIGHTS, read_rows8, store_in_rows8
+from splade_lucene.errors import ModelError
+
+TEXTS = ["Lucene writes an inverted index.", "The heart pumps blood through the body."]
+
+
+@pytest.fixture
+def pair(tmp_path):
+    bert(tmp_path / "plain")
+    size = store_in_rows8(tmp_path / "plain", tmp_path / "small")
+    assert size == (tmp_path / "small" / ROWS8_WEIGHTS).stat().st_size
+    return tmp_path / "plain", tmp_path / "small"
+
+
+def test_each_weight_is_within_half_a_step_of_its_row(pair):
+    plain, small = pair
+    before, after = load_file(plain / "model.safetensors"), read_rows8(small / ROWS8_WEIGHTS)
+    assert before.keys() == after.keys()
+    for name, weights in before.items():
+        if weights.ndim != 2:
+            assert torch.equal(after[name], weights.float())
+            continue
+        step = weights.float().abs().amax(dim=1, keepdim=True) / 127
+        assert ((after[name] - weights.float()).abs() <= step * 0.5001 + 1e-12).all()
+
+
+def test_the_file_is_about_a_quarter_and_no_other_weights_are_copied(pair):
+    plain, small = pair
+    assert not (small / "model.safetensors").exists()
+    ratio = (small / ROWS8_WEIGHTS).stat().st_size / (plain / "model.safetensors").stat().st_size
+    assert ratio < 0.4  # vectors and scales of narrow rows weigh more here than in a real model
+
+
+def test_the_encoder_reads_it_and_says_nearly_the_same(pair):
+    plain, small = pair
+    one = SpladeEncoder(plain, device="cpu", dtype="float32").encode_documents(TEXTS)
+    other = SpladeEncoder(small, device="cpu", dtype="float32").encode_documents(TEXTS)
+    for mine, theirs in zip(one, other, strict=True):
+        shared = mine.keys() & theirs.keys()
+        assert len(shared) > 0.95 * len(mine)
+        assert max(abs(mine[term] - theirs[term]) for term in shared) < 0.05 * max(mine.values())
+
+
+def test_its_digest_tells_it_from_others(pair):
+    plain, small = pair
+    assert locate(plain).digest() != locate(small).digest() != ""
+
+
+def test_a_damaged_file_is_named(pair):
+    _, small = pair
+    with (small / ROWS8_WEIGHTS).open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(ModelError, match=r"model\.rows8\.safetensors: damaged"):
+        SpladeEncoder(small).load("document")
+
+
+def test_lost_scales_are_named(pair):
+    _, small = pair
+    packed = load_file(small / ROWS8_WEIGHTS)
+    name = next(name for name in packed if name.endswith(".scales"))
+    del packed[name]
+    save_file(packed, small / ROWS8_WEIGHTS)
+    with pytest.raises(ModelError, match="lacks its scales"):
+        read_rows8(small / ROWS8_WEIGHTS)
+
+
+def test_a_missing_weight_is_named(pair):
+    _, small = pair
+    packed = load_file(small / ROWS8_WEIGHTS)
+    lost = next(name for name, tensor in packed.items() if "intermediate" in name and tensor.ndim == 1)
+    for name in [name for name in packed if name.startswith(lost.removesuffix(".scales"))]:
+        del packed[name]
+    save_file(packed, small / ROWS8_WEIGHTS)
+    with pytest.raises(ModelError, match=r"lacks 1 weights"):
+        SpladeEncoder(small).load("document")
+
+
+def test_numbers_that_are_not_finite_are_refused(pair, tmp_path):
+    plain, _ = pair
+    tensors = load_file(plain / "model.safetensors")
+    next(tensor for tensor in tensors.values() if tensor.ndim == 2)[0, 0] = float("nan")
+    save_file(tensors, plain / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="not finite"):
+        store_in_rows8(plain, tmp_path / "other")
+
+
+def test_a_checkpoint_without_one_file_of_weights_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"no model\.safetensors"):
+        store_in_rows8(tmp_path, tmp_path / "small")

@@ -1,0 +1,539 @@
+"""Training runs at toy size: what comes out, and what becomes of them when they are disturbed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from checkpoints import bert
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SparseEncoder
+from transformers import BertConfig, BertModel
+
+from splade_lucene import SpladeEncoder, read_corpus
+from splade_lucene.encoder.layout import TableSide
+from splade_lucene.errors import ConfigError, ExamplesError, ModelError, StorageError, TopicsError, TrainingError
+from splade_lucene.training import read_config, resuming, train, trainer
+from splade_lucene.training.config import Losses, Sparsity
+from splade_lucene.training.losses import Observed, RankingLoss
+from splade_lucene.training.network import Student
+from splade_lucene.training.sparsity import SparsityController
+from splade_lucene.training.teachers import DenseScorer
+
+TOPICS = ["heart", "index", "plant", "court", "python", "river", "music", "engine"]
+WORDS = {
+    "heart": "blood vein artery pulse valve", "index": "term posting query document search",
+    "plant": "leaf sunlight sugar root flower", "court": "law judge constitution ruling jury",
+    "python": "function class module loop string", "river": "water bank delta flood stream",
+    "music": "melody chord rhythm song note", "engine": "fuel piston cylinder motor gear",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Forty passages on eight topics, and a query for each."""
+    folder = tmp_path_factory.mktemp("data")
+    source = np.random.default_rng(5)
+    passages, queries, qrels = [], [], []
+    for number in range(40):
+        topic = TOPICS[number % 8]
+        words = source.choice(WORDS[topic].split(), 4)
+        passages.append({"_id": f"d{number}", "text": f"The {topic} has a {' and a '.join(words)}."})
+        queries.append(f"q{number}\twhat about the {words[0]} of a {topic}\n")
+        qrels.append(f"q{number} 0 d{number} 1\n")
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(each) + "\n" for each in passages))
+    (folder / "queries.tsv").write_text("".join(queries))
+    (folder / "qrels.txt").write_text("".join(qrels))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A tiny masked-language model."""
+    return bert(tmp_path_factory.mktemp("base"))
+
+
+def write_config(folder, files, base, **changes):
+    settings = {
+        "recipe": "splade-max", "base": str(base), "output": str(folder / "out"),
+        "data": {"passages": str(files / "corpus.jsonl"), "queries": str(files / "queries.tsv")},
+        "teacher": {"bm25": 1.0}, "mining": {"bm25": 20, "positives": 1},
+        "optimization": {"steps": 4, "queries": 4, "passages": 3, "max_length": 24, "checkpoint": 2, "log": 1,
+                         "precision": "float32"},
+    }  # fmt: skip
+    for key, value in changes.items():
+        settings[key] = {**settings[key], **value} if isinstance(settings.get(key), dict) and value else value
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def run(folder, files, base, **changes):
+    return train(read_config(write_config(folder, files, base, **changes)), device="cpu")
+
+
+def weights_of(folder):
+    return load_file(folder / "model.safetensors")
+
+
+# ---- what comes out ----
+
+
+@pytest.mark.parametrize(
+    ("recipe", "pooling", "queries"),
+    [
+        ("splade", "sum", "model"),
+        ("splade-max", "max", "model"),
+        ("splade-doc", "max", "binary"),
+        ("distilsplade-max", "max", "model"),
+    ],
+)
+def test_each_recipe_gives_a_checkpoint_that_both_libraries_read_alike(tmp_path, data, base, recipe, pooling, queries):
+    result = run(tmp_path, data, base, recipe=recipe)
+    encoder = SpladeEncoder(result.model, device="cpu", dtype="float32")
+    assert encoder.layout.documents.pooling == pooling
+    assert isinstance(encoder.layout.queries, TableSide) == (queries == "binary")
+    peer = SparseEncoder(str(result.model), device="cpu")
+    texts = [document.text for document in read_corpus(data / "corpus.jsonl")][:5]
+    theirs = peer.encode_document(texts, convert_to_sparse_tensor=False)
+    for text, mine, row in zip(texts, encoder.encode_documents(texts), theirs, strict=True):
+        expected = {peer.tokenizer.convert_ids_to_tokens(int(i)): float(row[i]) for i in row.nonzero()}
+        assert mine.keys() == expected.keys(), text
+        assert all(abs(mine[term] - expected[term]) < 1e-4 for term in mine)
+    asked = encoder.encode_queries(["blood of the heart"])[0]
+    if queries == "binary":
+        assert asked == {"blood": 1.0, "of": 1.0, "the": 1.0, "heart": 1.0}
+    else:
+        row = peer.encode_query(["blood of the heart"], convert_to_sparse_tensor=False)[0]
+        assert len(asked) == int((row > 0).sum())
+    (found,) = [path for path in result.model.rglob("model.safetensors") if "Static" not in str(path)]
+    before, after = weights_of(base), weights_of(found.parent)
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    assert len(changed) > 0.8 * len(before)
+
+
+def test_what_is_written_beside_the_model(tmp_path, data, base):
+    validation = {
+        "corpus": str(data / "corpus.jsonl"),
+        "topics": str(data / "queries.tsv"),
+        "qrels": str(data / "qrels.txt"),
+        "every": 2,
+    }
+    result = run(tmp_path, data, base, validation=validation)
+    assert set(result.figures) == {"nDCG@10", "RR@10", "R@100", "query_terms", "document_terms", "flops"}
+    record = json.loads((result.model / "training.json").read_text())
+    assert record["figures"] == result.figures
+    assert record["settings"]["recipe"] == "splade-max"
+    card = (result.model / "README.md").read_text()
+    assert f"| nDCG@10 | {result.figures['nDCG@10']:.4f} |" in card
+    lines = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if line["what"] == "splade-max" and "loss" in line]
+    assert [line["step"] for line in steps] == [1, 2, 3, 4]
+    assert all({"flops", "query_terms", "document_terms", "score_scale"} <= set(line) for line in steps)
+    assert [line["step"] for line in lines if line["what"] == "validation"] == [2, 4]
+    assert lines[-1]["what"] == "final"
+
+
+def test_figures_are_those_of_the_command_line(tmp_path, data, base):
+    from splade_lucene.training.config import Validation
+    from splade_lucene.training.validation import measure_model
+
+    validation = Validation(
+        corpus=str(data / "corpus.jsonl"), topics=str(data / "queries.tsv"), qrels=str(data / "qrels.txt")
+    )
+    figures = measure_model(base, validation, tmp_path / "work", device="cpu", dtype="float32")
+    encoder = SpladeEncoder(base, device="cpu", dtype="float32")
+    documents = [document.text for document in read_corpus(data / "corpus.jsonl")]
+    queries = [line.split("\t")[1].strip() for line in (data / "queries.tsv").read_text().splitlines()]
+    rounded = lambda vectors: [{t for t, w in vector.items() if round(100 * w) > 0} for vector in vectors]  # noqa: E731
+    terms, asked = rounded(encoder.encode_documents(documents)), rounded(encoder.encode_queries(queries))
+    assert figures["document_terms"] == pytest.approx(np.mean([len(each) for each in terms]))
+    assert figures["query_terms"] == pytest.approx(np.mean([len(each) for each in asked]))
+    products = np.mean([len(query & document) for query in asked for document in terms])
+    assert figures["flops"] == pytest.approx(products)
+
+
+def test_it_learns(tmp_path, data, base):
+    """From random weights: relevance that BM25 teaches is found by the student."""
+    validation = {
+        "corpus": str(data / "corpus.jsonl"),
+        "topics": str(data / "queries.tsv"),
+        "qrels": str(data / "qrels.txt"),
+    }
+    result = run(
+        tmp_path, data, base, validation=validation, recipe="distilsplade-max", losses={"in_batch_kl": 1.0},
+        head={"initial_terms": 300},
+        optimization={"steps": 120, "queries": 8, "learning_rate": 3e-3, "head_learning_rate": 3e-3, "checkpoint": 1000},
+    )  # fmt: skip
+    lines = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
+    losses = [line["in_batch_kl"] for line in lines if "in_batch_kl" in line]
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
+    assert result.figures["nDCG@10"] > 0.5
+
+
+def test_a_base_without_a_head_gets_one(tmp_path, data, base):
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=30522,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(tmp_path / "trunk")
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(base / file, tmp_path / "trunk" / file)
+    result = run(tmp_path, data, tmp_path / "trunk", head={"mlm_steps": 3, "initial_terms": 500})
+    lines = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["what"] == "masked-language modelling" and "loss" in line] == [
+        1,
+        2,
+        3,
+    ]
+    ready = SpladeEncoder(tmp_path / "out/base/ready", device="cpu", dtype="float32")
+    texts = [document.text for document in read_corpus(data / "corpus.jsonl")]
+    assert np.mean([len(each) for each in ready.encode_documents(texts)]) == pytest.approx(500, rel=0.05)
+    assert (result.model / "model.safetensors").is_file()
+
+
+def test_two_rounds_mine_from_the_first_model(tmp_path, data, base):
+    result = run(tmp_path, data, base, rounds=2, recipe="distilsplade-max", mining={"bm25": 3, "splade": 10})
+    assert (tmp_path / "out/round-1/index").is_dir()
+    first = [json.loads(line) for line in gunzip(tmp_path / "out/round-1/examples.jsonl.gz")]
+    second = [json.loads(line) for line in gunzip(tmp_path / "out/round-2/examples.jsonl.gz")]
+    assert all(len(each["docids"]) <= 3 for each in first)
+    assert any(len(each["docids"]) > 3 for each in second)
+    assert (result.model / "modules.json").is_file()
+
+
+def gunzip(path):
+    import gzip
+
+    return gzip.decompress(path.read_bytes()).decode().splitlines()
+
+
+def test_examples_of_ones_own(tmp_path, data, base):
+    path = tmp_path / "triples.jsonl"
+    path.write_text(
+        "".join(
+            json.dumps({"qid": f"q{i}", "positive_id": f"d{i}", "negative_id": f"d{(i + 1) % 40}"}) + "\n"
+            for i in range(40)
+        )
+    )
+    settings = {"data": {"examples": str(path)}, "teacher": None}
+    assert (run(tmp_path, data, base, **settings).model / "modules.json").is_file()
+    with pytest.raises(ConfigError, match="need a teacher or scored lists"):
+        run(tmp_path, data, base, **settings, losses={"kl": 1.0}, output=str(tmp_path / "other"))
+
+
+def test_a_teacher_that_is_a_run_file(tmp_path, data, base):
+    (tmp_path / "teacher.trec").write_text(
+        "".join(f"q{i} Q0 d{(i + j) % 40} {j + 1} {9 - j} t\n" for i in range(40) for j in range(5))
+    )
+    run(
+        tmp_path, data, base, recipe="distilsplade-max", teacher={"bm25": 0.0, "scores": str(tmp_path / "teacher.trec")}
+    )
+    first = json.loads(gunzip(tmp_path / "out/round-1/examples.jsonl.gz")[0])
+    number = int(first["qid"][1:])
+    if f"d{number}" in first["docids"]:
+        assert first["docids"][0] == f"d{number}"
+    (tmp_path / "alien.trec").write_text("x1 Q0 y1 1 1.0 t\n")
+    with pytest.raises(ConfigError, match=r"alien\.trec: no query and passage"):
+        run(tmp_path, data, base, teacher={"scores": str(tmp_path / "alien.trec")}, output=str(tmp_path / "other"))
+
+
+# ---- losses and regularization ----
+
+
+def student_of(base):
+    return Student(base, pooling="max", is_doc=False, max_length=24, score_scale=0.5, dropout=0.0, device="cpu")
+
+
+def test_losses_equal_their_formulas(base):
+    source = torch.Generator().manual_seed(2)
+    queries, passages = torch.rand(3, 50, generator=source), torch.rand(6, 50, generator=source)
+    dense = DenseScorer(
+        np.random.default_rng(1).normal(size=(9, 4)).astype(np.float16),
+        np.random.default_rng(2).normal(size=(20, 4)).astype(np.float16),
+    )
+    student = student_of(base)
+    losses = Losses(contrastive=1.0, margin_mse=0.5, kl=2.0, in_batch_kl=3.0)
+    ranking = RankingLoss(student.encoder, losses, student.scale, dense, temperature=0.5)
+    rows = torch.tensor([[0, 3, 4], [5, 6, 7], [8, 1, 2]])
+    found = ranking.compute_loss_from_embeddings([queries, passages[:3], passages[3:]], rows)
+    scores = 0.5 * queries @ passages.T
+    teacher = torch.from_numpy(dense.scores(rows[:, 0].numpy(), np.array([3, 6, 1, 4, 7, 2]))) / 0.5
+    own = torch.stack([torch.stack([scores[i, i], scores[i, 3 + i]]) for i in range(3)])
+    taught = torch.stack([torch.stack([teacher[i, i], teacher[i, 3 + i]]) for i in range(3)])
+    kl = lambda s, t: (t.softmax(1) * (t.log_softmax(1) - s.log_softmax(1))).sum(1).mean()  # noqa: E731
+    expected = {
+        "contrastive": torch.nn.functional.cross_entropy(scores, torch.arange(3)),
+        "margin_mse": 0.5 * ((own[:, 0] - own[:, 1]) - (taught[:, 0] - taught[:, 1])).pow(2).mean(),
+        "kl": 2 * kl(own, taught), "in_batch_kl": 3 * kl(scores, teacher),
+    }  # fmt: skip
+    assert found.keys() == expected.keys()
+    for name, loss in expected.items():
+        assert float(found[name].detach()) == pytest.approx(float(loss), rel=1e-4), name
+    assert ranking.observed.query_terms == 50
+
+
+def test_only_the_losses_that_count_are_computed(base):
+    student = student_of(base)
+    ranking = RankingLoss(student.encoder, Losses(contrastive=1.0), student.scale, None, temperature=1.0)
+    assert list(ranking.compute_loss_from_embeddings([torch.rand(2, 5), torch.rand(2, 5)], torch.zeros(2, 2))) == [
+        "contrastive"
+    ]
+
+
+def controller_of(**settings):
+    from sentence_transformers.sparse_encoder.losses import SpladeLoss
+
+    loss = SpladeLoss.__new__(SpladeLoss)
+    torch.nn.Module.__init__(loss)
+    loss.query_regularizer_weight, loss.document_regularizer_weight = 1e-3, 1e-4
+    ranking = type("Ranking", (), {"observed": Observed()})()
+    return SparsityController(loss, ranking, Sparsity(**settings)), ranking, loss
+
+
+def state_of(steps, done=0):
+    return type("State", (), {"max_steps": steps, "global_step": done})()
+
+
+def ramp(controller, steps, ranking=None, terms=None):
+    state = state_of(steps)
+    controller.on_train_begin(None, state, None)
+    seen = []
+    for step in range(steps):
+        state.global_step = step
+        controller.on_step_begin(None, state, None)
+        seen.append((controller.loss.query_regularizer_weight, controller.loss.document_regularizer_weight))
+        if ranking is not None:
+            ranking.observed = Observed(*terms)
+        controller.on_step_end(None, state, None)
+    return seen
+
+
+def test_the_ramp_is_quadratic_for_both_sides():
+    controller, _, _ = controller_of(ramp=0.5)
+    seen = ramp(controller, 40)
+    for step in (0, 5, 10, 19):
+        assert seen[step] == (pytest.approx(1e-3 * (step / 20) ** 2), pytest.approx(1e-4 * (step / 20) ** 2))
+    assert seen[20:] == [(1e-3, 1e-4)] * 20
+
+
+def test_lambda_follows_the_active_terms_slowly():
+    controller, ranking, _ = controller_of(ramp=0.01, query_terms=30, document_terms=100, gain=0.01)
+    seen = ramp(controller, 200, ranking, (60.0, 50.0))
+    assert seen[100][0] == pytest.approx(1e-3 * 2 ** (0.01 * 100), rel=0.02)  # too many terms: more pressure
+    assert seen[100][1] == pytest.approx(1e-4 * 0.5 ** (0.01 * 100), rel=0.02)
+    without, _, _ = controller_of(ramp=0.01)
+    assert ramp(without, 200, ranking, (60.0, 50.0))[199] == (1e-3, 1e-4)
+
+
+def test_its_state_outlives_a_checkpoint(tmp_path):
+    controller, ranking, _ = controller_of(ramp=0.01, query_terms=30)
+    ramp(controller, 50, ranking, (90.0, 50.0))
+    arguments = type("Arguments", (), {"output_dir": str(tmp_path)})()
+    controller.on_save(arguments, state_of(100, 50), None)
+    other, _, _ = controller_of(ramp=0.01, query_terms=30)
+    other.on_train_begin(arguments, state_of(100, 50), None)
+    assert other.max_query_regularizer_weight == controller.max_query_regularizer_weight > 1e-3
+
+
+# ---- disturbed ----
+
+
+def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path, data, base, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    settings = {
+        "optimization": {"steps": 6},
+        "sparsity": {"query_terms": 5, "document_terms": 20, "gain": 0.5},
+        "recipe": "distilsplade-max",
+    }
+    undisturbed = run(tmp_path / "a", data, base, **settings)
+
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    whole = resuming.MarkWhole.on_save
+
+    def stop_after_four(self, args, state, *rest, **more):
+        whole(self, args, state, *rest, **more)
+        if state.global_step == 4:
+            raise Stop
+
+    monkeypatch.setattr(resuming.MarkWhole, "on_save", stop_after_four)
+    with pytest.raises(Stop):
+        run(tmp_path / "b", data, base, **settings)
+    monkeypatch.undo()
+    half = tmp_path / "b/out/round-1/checkpoints/checkpoint-5"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"half")
+    resumed = run(tmp_path / "b", data, base, **settings)
+    assert not half.exists()
+    first, second = weights_of(undisturbed.model), weights_of(resumed.model)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    steps = [
+        json.loads(line)["step"] for line in (tmp_path / "b/out/log.jsonl").read_text().splitlines() if '"loss"' in line
+    ]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_same_command_goes_on(tmp_path, data, base):
+    config = write_config(tmp_path, data, base, optimization={"steps": 30, "checkpoint": 3})
+    command = [sys.executable, "-m", "splade_lucene", "train", str(config), "--device", "cpu"]
+    log = tmp_path / "out/log.jsonl"
+    for wanted in (4, 11):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        for _ in range(1200):
+            if log.is_file() and any(json.loads(line)["step"] >= wanted for line in log.read_text().splitlines()):
+                break
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines() if '"loss"' in line]
+    assert steps[-1] == 30
+    assert len(steps) < 30 + 2 * 6  # at most some three steps were done again after each kill
+    assert "the model is in" in done.stderr
+
+
+def test_a_finished_run_is_not_run_again(tmp_path, data, base):
+    first = run(tmp_path, data, base)
+    before = weights_of(first.model)
+    lines = (tmp_path / "out/log.jsonl").read_text()
+    second = run(tmp_path, data, base)
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights_of(second.model).items())
+    assert (tmp_path / "out/log.jsonl").read_text() == lines
+
+
+def test_other_settings_are_refused_and_named(tmp_path, data, base):
+    run(tmp_path, data, base)
+    with pytest.raises(ConfigError, match=r"other settings \(optimization\).*--overwrite"):
+        run(tmp_path, data, base, optimization={"seed": 2})
+    config = read_config(write_config(tmp_path, data, base, optimization={"seed": 2}))
+    assert train(config, device="cpu", overwrite=True).model.is_dir()
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(tmp_path, data, base, monkeypatch):
+    calls = []
+    original = RankingLoss.compute_loss_from_embeddings
+
+    def at_step_three(self, embeddings, labels):
+        calls.append(1)
+        return original(self, [each * float("nan") for each in embeddings] if len(calls) == 3 else embeddings, labels)
+
+    monkeypatch.setattr(RankingLoss, "compute_loss_from_embeddings", at_step_three)
+    with pytest.raises(TrainingError, match=r"the loss contrastive is nan.*learning_rate.*last checkpoint"):
+        run(tmp_path, data, base)
+    assert resuming.last_checkpoint(tmp_path / "out/round-1/checkpoints").endswith("checkpoint-2")
+    monkeypatch.undo()
+    assert run(tmp_path, data, base).model.is_dir()
+
+
+def test_a_gradient_that_is_no_number_never_reaches_the_weights(tmp_path, data, base, monkeypatch):
+    from splade_lucene.training import head
+
+    original = head._PooledWeights.backward
+    calls = []
+
+    def spoiled(context, *gradients):
+        calls.append(1)
+        result = original(context, *gradients)
+        return (result[0], result[1] * float("inf"), *result[2:]) if len(calls) > 4 else result
+
+    monkeypatch.setattr(head._PooledWeights, "backward", staticmethod(spoiled))
+    with pytest.raises(TrainingError, match=r"step \d+: the gradient of .* is not finite"):
+        run(tmp_path, data, base)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        RuntimeError("[enforce fail at inline_container.cc] . unexpected pos 64 vs 0"),
+    ],
+)
+def test_a_full_disk_says_so_and_keeps_what_was_whole(tmp_path, data, base, monkeypatch, error):
+    original = trainer._Trainer._save
+    calls = []
+
+    def full(self, *arguments, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise error
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(trainer._Trainer, "_save", full)
+    with pytest.raises(
+        StorageError, match=r"checkpoints: cannot write \(No space left on device\).*The last whole checkpoint stays"
+    ):
+        run(tmp_path, data, base)
+    assert resuming.last_checkpoint(tmp_path / "out/round-1/checkpoints").endswith("checkpoint-2")
+    monkeypatch.undo()
+    assert run(tmp_path, data, base).model.is_dir()
+
+
+def test_queries_without_documents_are_named(tmp_path, data, base):
+    (tmp_path / "alien.tsv").write_text("x1\tzzzz\nx2\tyyyy\n")
+    with pytest.raises(ExamplesError, match="no query has two candidates"):
+        run(tmp_path, data, base, data={"queries": str(tmp_path / "alien.tsv")})
+
+
+def test_broken_queries_are_named_with_their_line(tmp_path, data, base):
+    (tmp_path / "broken.jsonl").write_text('{"_id": "1", "text": "fine"}\n{"_id": "2", "te\n')
+    with pytest.raises(TopicsError, match=r"broken\.jsonl:2: broken JSON"):
+        run(tmp_path, data, base, data={"queries": str(tmp_path / "broken.jsonl")})
+
+
+def test_a_base_that_is_none_is_named(tmp_path, data, base):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="cannot load a masked-language model"):
+        run(tmp_path, data, tmp_path / "empty")
+    spoiled = tmp_path / "spoiled"
+    shutil.copytree(base, spoiled)
+    tensors = {name: tensor for name, tensor in weights_of(base).items() if "attention.self.query.weight" not in name}
+    save_file(tensors, spoiled / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks .*query\.weight, which is no part of the head"):
+        run(tmp_path, data, spoiled, output=str(tmp_path / "other"))
+
+
+def test_the_command_prints_figures_and_names_faults(tmp_path, data, base):
+    validation = {
+        "corpus": str(data / "corpus.jsonl"),
+        "topics": str(data / "queries.tsv"),
+        "qrels": str(data / "qrels.txt"),
+    }
+    config = write_config(tmp_path, data, base, validation=validation)
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "splade_lucene", "train"]
+    done = subprocess.run(
+        [*command, str(config), "--device", "cpu", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert Path(printed["model"], "modules.json").is_file()
+    assert "splade-max 4/4  loss" in done.stderr
+    config.write_text(config.read_text() + "colour: red\n")
+    done = subprocess.run([*command, str(config)], capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "colour" in done.stderr
+    assert "no such key" in done.stderr
+    assert "Traceback" not in done.stderr

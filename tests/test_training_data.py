@@ -1,0 +1,259 @@
+"""What a training run is told, and what it learns from: configuration, examples, teachers, drawing."""
+
+import gzip
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from splade_lucene.errors import ConfigError, ExamplesError
+from splade_lucene.training import read_config
+from splade_lucene.training.config import Optimization
+from splade_lucene.training.examples import Example, Texts, read_examples, read_texts, write_examples
+from splade_lucene.training.sampling import draw_rows, to_columns
+from splade_lucene.training.teachers import DenseScorer, Ensemble, RankedScorer, rankings_by_row
+
+CONFIG = """\
+recipe: splade-max
+base: some/base
+output: out
+data:
+  passages: passages.tsv
+  queries: queries.tsv
+teacher:
+  bm25: 1.0
+"""
+
+
+# ---- configuration ----
+
+
+def write_config(folder, text=CONFIG):
+    (folder / "passages.tsv").write_text("d1\ta text\n")
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_paths_are_relative_to_the_file_and_hub_names_stay(tmp_path):
+    config = read_config(write_config(tmp_path))
+    assert config.data.passages == str(tmp_path / "passages.tsv")
+    assert config.base == "some/base"
+    assert config.output == str(tmp_path / "out")
+
+
+def test_output_can_be_given_instead(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_config(write_config(tmp_path), output="elsewhere").output == str(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (CONFIG + "speed: 3\n", r"config\.yaml: speed \(line 9\): no such key, got 3"),
+        (CONFIG + "optimization:\n  steps: many\n", r"optimization\.steps \(line 10\): .*integer.*got 'many'"),
+        (CONFIG + "optimization:\n  learning_rate: -1\n", r"optimization\.learning_rate \(line 10\): .*greater than 0"),
+        (CONFIG.replace("splade-max", "splade-min"), r"recipe \(line 1\): .*'splade'.*got 'splade-min'"),
+        (CONFIG.replace("base: some/base\n", ""), r"base: Field required"),
+        (CONFIG.replace("teacher:\n  bm25: 1.0\n", ""), r"give data\.examples, or a teacher"),
+        (CONFIG.replace("bm25: 1.0", "bm25: 0"), r"teacher \(line 7\): name a teacher"),
+        (CONFIG + "losses: {kl: 0}\n", r"losses \(line 9\): at least one loss must count"),
+        (CONFIG + "sparsity: {ramp: 0}\n", r"sparsity\.ramp \(line 9\)"),
+        (CONFIG + "sparsity: {query_weight: .nan}\n", r"sparsity\.query_weight \(line 9\): .*finite"),
+        (CONFIG + "optimization: [1\n", r"config\.yaml:1\d: broken YAML"),
+        ("just words", r"no mapping of keys"),
+    ],
+)
+def test_what_is_wrong_is_named_with_key_and_line(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        read_config(write_config(tmp_path, text))
+
+
+def test_all_faults_are_named_at_once(tmp_path):
+    with pytest.raises(ConfigError, match=r"speed \(line 9\).*colour \(line 10\)"):
+        read_config(write_config(tmp_path, CONFIG + "speed: 3\ncolour: red\n"))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"nothing\.yaml: the file cannot be read"):
+        read_config(tmp_path / "nothing.yaml")
+
+
+# ---- examples ----
+
+
+def texts():
+    return Texts(["q1", "q2"], ["first", "second"], ["d1", "d2", "d3"], ["one", "two", "three"])
+
+
+def write_lines(path, *records):
+    text = "".join((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in records)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+def test_pairs_triples_and_scored_lists_by_id(tmp_path):
+    path = write_lines(
+        tmp_path / "examples.jsonl.gz",
+        {"qid": "q1", "docids": ["d1", "d2", "d3"], "scores": [1.0, 3.0, 2.0]},
+    )
+    (example,) = read_examples(path, texts())
+    assert example.query == 0
+    assert example.passages.tolist() == [1, 2, 0]  # best first
+    assert example.scores.tolist() == [3.0, 2.0, 1.0]
+    path = write_lines(
+        tmp_path / "triples.jsonl",
+        {"qid": "q2", "positive_id": "d3", "negative_id": "d1"}, {"qid": "q1", "positive_id": "d2"},
+    )  # fmt: skip
+    triple, pair = read_examples(path, texts())
+    assert (triple.query, triple.passages.tolist(), triple.scores) == (1, [2, 0], None)
+    assert pair.passages.tolist() == [1]
+
+
+def test_texts_in_the_records_are_added_once(tmp_path):
+    known = Texts([], [], [], [])
+    path = write_lines(
+        tmp_path / "examples.jsonl",
+        {"query": "what", "positive": "this", "negative": "that"}, {"query": "what", "positive": "that"},
+    )  # fmt: skip
+    first, second = read_examples(path, known)
+    assert known.queries == ["what"]
+    assert known.passages == ["this", "that"]
+    assert first.passages.tolist() == [0, 1]
+    assert second.passages.tolist() == [1]
+
+
+def test_parquet_says_the_same(tmp_path):
+    table = pa.table({"qid": ["q1"], "docids": [["d1", "d2"]], "scores": [[0.5, 0.75]]})
+    pyarrow.parquet.write_table(table, tmp_path / "examples.parquet")
+    (example,) = read_examples(tmp_path / "examples.parquet", texts())
+    assert example.passages.tolist() == [1, 0]
+
+
+def test_written_examples_are_read_again(tmp_path):
+    known = texts()
+    given = [
+        Example(1, np.array([2, 0]), np.array([0.5, 0.25], np.float32)),
+        Example(0, np.array([1]), np.array([1.0])),
+    ]
+    assert write_examples(tmp_path / "examples.jsonl.gz", known, given) == 2
+    read = read_examples(tmp_path / "examples.jsonl.gz", known)
+    for mine, theirs in zip(read, given, strict=True):
+        assert mine.query == theirs.query
+        assert mine.passages.tolist() == theirs.passages.tolist()
+        assert mine.scores.tolist() == theirs.scores.tolist()
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ('{"qid": "q1", ', r"examples\.jsonl:2: broken JSON"),
+        ("[1]", r"examples\.jsonl:2: the line is not a JSON object"),
+        ({"positive_id": "d1"}, r":2: a record needs either qid or query"),
+        ({"qid": "q1", "query": "x", "positive_id": "d1"}, r":2: a record needs either qid or query"),
+        ({"qid": "q9", "positive_id": "d1"}, r":2: qid names 'q9', which is not among the queries"),
+        ({"qid": "q1", "positive_id": "d9"}, r":2: positive_id names 'd9', which is not among the passages"),
+        ({"qid": "q1"}, r":2: the query has no passage"),
+        ({"qid": "q1", "negative_id": "d1"}, r":2: the query has no passage"),
+        ({"qid": "q1", "docids": []}, r":2: docids is no list with a passage"),
+        ({"qid": "q1", "docids": ["d1"], "scores": [1, 2]}, r":2: scores must be 1 finite numbers"),
+        ({"qid": "q1", "docids": ["d1"], "scores": ["x"]}, r":2: scores must be 1 finite numbers"),
+        ('{"qid": "q1", "docids": ["d1"], "scores": [NaN]}', r":2: scores must be 1 finite numbers"),
+        ({"query": "x", "positive": 5}, r":2: positive holds 5"),
+        ({"qid": "q1", "docids": ["d1"], "scores": [1]}, r"some records have scores and some have none"),
+    ],
+)
+def test_bad_records_are_named_with_their_line(tmp_path, record, message):
+    path = write_lines(tmp_path / "examples.jsonl", {"qid": "q1", "positive_id": "d1"}, record)
+    with pytest.raises(ExamplesError, match=message):
+        read_examples(path, texts())
+
+
+@pytest.mark.parametrize("name", ["examples.jsonl.gz", "examples.parquet"])
+def test_files_that_are_none_are_named(tmp_path, name):
+    (tmp_path / name).write_bytes(b"nonsense")
+    with pytest.raises(ExamplesError, match=name):
+        read_examples(tmp_path / name, texts())
+
+
+def test_an_empty_or_missing_file_is_named(tmp_path):
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(ExamplesError, match="no example in this file"):
+        read_examples(tmp_path / "empty.jsonl", texts())
+    with pytest.raises(ExamplesError, match="no such file"):
+        read_examples(tmp_path / "none.jsonl", texts())
+
+
+def test_beir_folders_are_read(tmp_path):
+    write_lines(tmp_path / "corpus.jsonl", {"_id": "d1", "title": "A", "text": "b"})
+    write_lines(tmp_path / "queries.jsonl", {"_id": "q1", "text": "what"})
+    read = read_texts(str(tmp_path), str(tmp_path))
+    assert (read.passages, read.queries) == (["A b"], ["what"])
+
+
+# ---- teachers ----
+
+
+def test_an_ensemble_adds_what_its_parts_say():
+    source = np.random.default_rng(0)
+    queries, passages = source.normal(size=(3, 8)).astype(np.float16), source.normal(size=(5, 8)).astype(np.float16)
+    ranked = RankedScorer(
+        [(np.array([1, 3]), np.array([4.0, 2.0], np.float32)), (np.zeros(0, np.int64), np.zeros(0, np.float32)),
+         (np.array([0]), np.array([7.0], np.float32))], 5, is_absolute=True,
+    )  # fmt: skip
+    assert ranked.scores(np.arange(3), np.arange(5)).tolist() == [[0, 1, 0, 0.5, 0], [0] * 5, [1, 0, 0, 0, 0]]
+    both = Ensemble([(2.0, DenseScorer(queries, passages)), (0.5, ranked)])
+    expected = 2 * (queries.astype(np.float32) @ passages.astype(np.float32).T)
+    expected += 0.5 * ranked.scores(np.arange(3), np.arange(5))
+    assert np.allclose(both.scores(np.array([2, 0]), np.array([4, 0, 1])), expected[[2, 0]][:, [4, 0, 1]], atol=1e-5)
+
+
+def test_scores_without_a_meaningful_zero_go_up_to_1_and_unlisted_passages_are_below():
+    run = {"q1": [("d2", -3.0), ("d1", -7.0), ("d9", -9.0)], "q2": [("d1", 5.0)]}
+    rankings = rankings_by_row(run, ["q1", "q2", "q3"], {"d1": 0, "d2": 1, "d3": 2})
+    scores = RankedScorer(rankings, 3, is_absolute=False).scores(np.arange(3), np.arange(3))
+    assert scores.tolist() == [[pytest.approx(0.05), 1, 0], [1, 0, 0], [0, 0, 0]]
+
+
+# ---- drawing ----
+
+
+def lists(count=40, length=30):
+    source = np.random.default_rng(1)
+    return [
+        Example(q, source.permutation(200)[:length], np.linspace(1, 0, length, dtype=np.float32)) for q in range(count)
+    ]
+
+
+def test_each_step_gets_its_passages_and_the_seed_decides():
+    settings = Optimization(steps=7, queries=9, passages=4, seed=3)
+    rows = draw_rows(lists(), settings, positives=5, passages=200)
+    assert len(rows) == 63
+    assert all(len(row) == 5 for row in rows)
+    assert rows == draw_rows(lists(), settings, positives=5, passages=200)
+    assert rows != draw_rows(lists(), Optimization(steps=7, queries=9, passages=4, seed=4), positives=5, passages=200)
+    assert {row[0] for row in rows[:40]} == set(range(40))  # every query once, before one comes again
+
+
+def test_the_first_passage_is_among_the_best_and_the_others_are_farther_down():
+    examples = lists()
+    for query, first, second, third in draw_rows(examples, Optimization(steps=20, queries=20), 5, 200):
+        ranks = [examples[query].passages.tolist().index(row) for row in (first, second, third)]
+        assert ranks[0] < 5 <= ranks[1] < ranks[2]
+
+
+def test_lists_that_are_too_short_are_filled_with_other_passages():
+    examples = [Example(0, np.array([7])), Example(1, np.array([3, 4]), np.array([1.0, 0.5]))]
+    for query, *passages in draw_rows(examples, Optimization(steps=10, queries=2, passages=3), 5, 200):
+        assert len(set(passages)) == 3
+        assert passages[0] in ([7] if query == 0 else [3, 4])
+
+
+def test_columns_hold_texts_and_the_rows():
+    columns = to_columns([[1, 2, 0], [0, 1, 1]], texts())
+    assert columns == {
+        "query": ["second", "first"], "passage_1": ["three", "two"], "passage_2": ["one", "two"],
+        "label": [[1, 2, 0], [0, 1, 1]],
+    }  # fmt: skip
