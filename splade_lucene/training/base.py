@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +25,7 @@ from splade_lucene.training.resuming import run_to_end
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import TrainingConfig
+    from splade_lucene.training.examples import Texts
     from splade_lucene.training.progress import TrainingProgress
 
 _log = logging.getLogger(__name__)
@@ -30,7 +34,7 @@ _SAMPLE = 64
 
 
 def prepare_base(
-    config: TrainingConfig, passages: Sequence[str], folder: Path, arguments: dict[str, Any], progress: TrainingProgress
+    config: TrainingConfig, texts: Texts, folder: Path, arguments: dict[str, Any], progress: TrainingProgress
 ) -> Path:
     """Makes a base ready; what is ready already is used again.
 
@@ -40,7 +44,7 @@ def prepare_base(
 
     Args:
         config: Names the base.
-        passages: Texts to model.
+        texts: Their passages are modelled.
         folder: Where it is put.
         arguments: Of transformers' trainer: device, precision, seed.
         progress: Told how far it is.
@@ -51,21 +55,25 @@ def prepare_base(
     Raises:
         ModelError: The base cannot be loaded, or has no head and takes none.
     """
-    target = folder / "ready"
-    if (target / "config.json").is_file():
+    settings = config.optimization
+    made_from = [config.base, config.head.model_dump(), settings.max_length, settings.seed, texts.passages_digest]
+    key, passages = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16], texts.passages
+    target = folder / f"base-{key}"
+    if target.is_dir():
         return target
     model, tokenizer, missing = _load(config.base)
     if missing:
         _log.warning("%s has no masked-LM head: it gets one by %d steps of masked-language modelling",
                      config.base, config.head.mlm_steps)  # fmt: skip
         _start_head(model, tokenizer, missing, passages)
-        _model_language(config, model, tokenizer, passages, folder / "mlm", arguments, progress)
+        _model_language(config, model, tokenizer, passages, folder / f"mlm-{key}", arguments, progress)
     if config.head.initial_terms is not None:
         _wake_terms(model, tokenizer, passages[:: max(1, len(passages) // _SAMPLE)], config)
-    partial = folder / "partial"
+    partial = folder / f"partial-{key}"
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     partial.rename(target)
+    shutil.rmtree(folder / f"mlm-{key}", ignore_errors=True)
     return target
 
 

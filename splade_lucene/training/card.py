@@ -31,7 +31,7 @@ def write_card(folder: Path, config: TrainingConfig, figures: dict[str, float], 
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     versions["splade-lucene"] = splade_lucene.__version__
-    settings = config.model_dump(mode="json", exclude_none=True, exclude={"output"})
+    settings = config.model_dump(mode="json", exclude_none=True, exclude={"output", "cache"})
     record = {"date": day, "versions": versions, "queries": queries, "passages": passages, "figures": figures}
     (folder / "training.json").write_text(
         json.dumps({**record, "settings": settings}, indent=1) + "\n", encoding="utf-8"

@@ -254,6 +254,8 @@ class TrainingConfig(_Section):
         recipe: One of the paper's four systems (:mod:`splade_lucene.training.recipes`).
         base: A masked-language model, or an encoder whose head is then restored: folder or hub name.
         output: The folder for everything that is made.
+        cache: The folder for what several runs can share: the base with its head, dense vectors, the BM25 index. None: the
+            output folder.
         data: What is learned from.
         teacher: What orders the candidates and is distilled from.
         mining: Where candidates come from.
@@ -268,6 +270,7 @@ class TrainingConfig(_Section):
     recipe: RecipeName
     base: str
     output: str
+    cache: str | None = None
     data: Data
     teacher: Teacher | None = None
     mining: Mining = Mining()
@@ -280,11 +283,11 @@ class TrainingConfig(_Section):
 
     _paths = field_validator("base")(_absolute)
 
-    @field_validator("output")
+    @field_validator("output", "cache")
     @classmethod
-    def _below_the_file(cls, value: str, info: ValidationInfo) -> str:
+    def _below_the_file(cls, value: str | None, info: ValidationInfo) -> str | None:
         folder = (info.context or {}).get("folder")
-        return value if folder is None else str(Path(folder) / Path(value).expanduser())
+        return value if folder is None or value is None else str(Path(folder) / Path(value).expanduser())
 
     @model_validator(mode="after")
     def _fits(self) -> TrainingConfig:
@@ -325,7 +328,7 @@ def read_config(path: str | Path, **changes: Any) -> TrainingConfig:
         raise ConfigError("; ".join(problems), path=path, remedy=_REMEDY) from None
 
 
-_REMEDY = "See splade_lucene/training/config.py, or start from a file of splade_lucene/training/recipes"
+_REMEDY = "README says what a configuration holds, under Training"
 
 
 def _describe(problem: Any, path: Path) -> str:

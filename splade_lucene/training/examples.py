@@ -11,11 +11,13 @@ scored list    ``qid`` and ``docids``, or ``query`` and ``passages``; with ``sco
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,11 @@ class Texts:
     def passage_rows(self) -> Mapping[str, int]:
         """Docid → row."""
         return self._passage_rows
+
+    @cached_property
+    def passages_digest(self) -> str:
+        """What tells these passages from others."""
+        return hashlib.sha256(json.dumps(self.passages).encode()).hexdigest()[:16]
 
     def add_query(self, text: str) -> int:
         """The row of a query that an example holds as text."""

@@ -76,7 +76,7 @@ class Sources:
     @cached_property
     def bm25_rankings(self) -> Rankings:
         """For each query of the collection, its best passages by BM25; empty for those not in question."""
-        index = self._folder / "bm25-index"
+        index = self._folder / f"bm25-index-{self.texts.passages_digest}"
         if not index.is_dir():
             self._progress("indexing for BM25", 0, len(self.texts.passages))
             numbered = (Document(str(row), text) for row, text in enumerate(self.texts.passages))

@@ -2,12 +2,16 @@
 
 What is made lies in the output folder:
 
-    settings.json          the configuration; another one is refused
-    base/ready             the base with a masked-LM head
-    embeddings, bm25-index what candidates and scores come from
-    round-1, round-2       examples.jsonl.gz, checkpoints, the round's model, and its index for the next round
-    log.jsonl              figures of each step that was logged
-    model                  the model that comes out, with README.md and training.json
+    settings.json       the configuration; another one is refused
+    round-1, round-2    examples.jsonl.gz, checkpoints, the round's model, and its index for the next round
+    log.jsonl           figures of each step that was logged
+    model               the model that comes out, with README.md and training.json
+
+and in the same folder or one that several runs share, named after what it was made from:
+
+    base-…              the base with a masked-LM head
+    embeddings          a dense teacher's vectors
+    bm25-index-…        the BM25 index of the passages
 """
 
 from __future__ import annotations
@@ -106,13 +110,14 @@ class _Run:
     def __init__(self, config: TrainingConfig, device: torch.device, report: Report) -> None:
         self.config, self.device = config, device
         self.output = Path(config.output)
+        self.cache = Path(config.cache or config.output)
         self.recipe: Recipe = RECIPES[config.recipe]
         self.losses = config.losses or self.recipe.losses
         self.progress = TrainingProgress(report, self.output / "log.jsonl")
 
     def claim_output(self, overwrite: bool) -> None:
         path = self.output / "settings.json"
-        settings = self.config.model_dump(mode="json", exclude={"output"})
+        settings = self.config.model_dump(mode="json", exclude={"output", "cache"})
         if path.is_file() and (before := json.loads(path.read_text(encoding="utf-8"))) != settings:
             if not overwrite:
                 keys = [key for key in settings if settings[key] != before.get(key)]
@@ -120,7 +125,7 @@ class _Run:
                     f"the folder holds a run with other settings ({', '.join(keys)})", path=self.output,
                     remedy="Give another output, or --overwrite to start anew",
                 )  # fmt: skip
-            for each in ("base", "round-1", "round-2", "model"):
+            for each in ("round-1", "round-2", "model"):
                 shutil.rmtree(self.output / each, ignore_errors=True)
         with written_whole(path) as file:
             json.dump(settings, file, indent=1)
@@ -176,7 +181,7 @@ class _Run:
         settings = self.config.optimization
         order = np.random.default_rng(settings.seed).permutation(len(self.texts.queries))
         chosen = np.sort(order[: settings.steps * settings.queries])
-        return Sources(self.texts, chosen, self.config.teacher, self.output, self.progress.tell)
+        return Sources(self.texts, chosen, self.config.teacher, self.cache, self.progress.tell)
 
     def scorer(self, examples: list[Example]) -> Scorer | None:
         losses_of_teacher = (self.losses.margin_mse, self.losses.kl, self.losses.in_batch_kl)
@@ -228,7 +233,7 @@ class _Run:
     @cached_property
     def base(self) -> Path:
         return prepare_base(
-            self.config, self.texts.passages, self.output / "base", self.arguments(), self.progress
+            self.config, self.texts, self.cache, self.arguments(), self.progress
         )  # fmt: skip
 
     def new_student(self, base: Path) -> Student:

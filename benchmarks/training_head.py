@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""The pooled head for training beside sentence-transformers': time and memory of a step's forward and backward pass.
+
+    python benchmarks/training_head.py [--repeat 3] [--models minilm distilbert] [--texts 60] [--tokens 96]
+
+The peer is its ``SpladePooling`` over all logits, as its trainer computes them. Both get the same hidden states, decoder and
+gradient, and the run asserts that weights and gradients agree. Each measurement is a process of its own, so that the peak of
+its memory is its own; the sides take turns. 1 in 100 logits or fewer is active, as in a model that is being trained;
+``--active`` makes a document start denser.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+from common import describe_machine
+
+WIDTHS = {"minilm": 384, "distilbert": 768}
+TERMS = 30522
+
+
+def measure(side: str, width: int, texts: int, tokens: int, active: int, pooling: str) -> dict[str, float]:
+    """One forward and backward pass."""
+    import torch
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+
+    from splade_lucene.training.head import pooled_weights
+
+    source = torch.Generator().manual_seed(1)
+    hidden = torch.randn(texts, tokens, width, generator=source)
+    weight = torch.randn(TERMS, width, generator=source) / width**0.5
+    highest = (hidden[:4].view(-1, width) @ weight.T).view(4, tokens, TERMS).amax(dim=1)
+    bias = torch.full((TERMS,), -float(highest.flatten().topk(4 * active).values[-1]))
+    lengths = torch.randint(tokens // 4, tokens + 1, (texts,), generator=source)
+    mask = torch.arange(tokens) < lengths.unsqueeze(1)
+    gradient = torch.randn(texts, TERMS, generator=source)
+    parameters = [each.requires_grad_() for each in (hidden, weight, bias)]
+    pool = SpladePooling(pooling_strategy=pooling).train()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    if side == "ours":
+        weights = pooled_weights(hidden, weight, bias, mask, pooling)  # type: ignore[arg-type]
+    else:
+        logits = torch.nn.functional.linear(hidden, weight, bias)
+        weights = pool({"token_embeddings": logits, "attention_mask": mask.long()})["sentence_embedding"]
+        del logits
+    middle = time.perf_counter()
+    weights.backward(gradient)
+    end = time.perf_counter()
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    sums = [float(each.grad.double().square().sum()) for each in parameters if each.grad is not None]
+    return {
+        "forward": middle - start, "backward": end - middle, "MiB": peak,
+        "terms": float((weights > 0).float().sum(dim=1).mean()), "weights": float(weights.double().sum()),
+        "of_hidden": sums[0], "of_weight": sums[1], "of_bias": sums[2],
+    }  # fmt: skip
+
+
+def in_child(*arguments: object) -> dict[str, float]:
+    """The same in a process of its own."""
+    command = [sys.executable, __file__, "--child", json.dumps(arguments)]
+    result: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return result
+
+
+def main() -> None:
+    """Prints a line for each model and pooling."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--models", nargs="+", choices=WIDTHS, default=list(WIDTHS))
+    parser.add_argument("--texts", type=int, default=60)
+    parser.add_argument("--tokens", type=int, default=96)
+    parser.add_argument("--active", type=int, default=300, help="active terms of a text")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print(json.dumps(measure(*json.loads(arguments.child))))
+        return
+    print(describe_machine(), f"{arguments.texts} texts of up to {arguments.tokens} tokens", sep="; ")
+    for model in arguments.models:
+        for pooling in ("max", "sum"):
+            sides: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
+            for _ in range(arguments.repeat):
+                for side, results in sides.items():
+                    size = (WIDTHS[model], arguments.texts, arguments.tokens, arguments.active, pooling)
+                    results.append(in_child(side, *size))
+            for name in ("weights", "of_hidden", "of_weight", "of_bias"):
+                ours, peers = sides["ours"][0][name], sides["peer"][0][name]
+                assert abs(ours - peers) < 1e-3 * abs(peers), (name, ours, peers)
+            ours, peer = (
+                {k: statistics.median(r[k] for r in results) for k in results[0]} for results in sides.values()
+            )
+            totals = [each["forward"] + each["backward"] for each in (ours, peer)]
+            print(
+                f"{model} {pooling}, {ours['terms']:.0f} active terms: forward {ours['forward']:.2f} s, backward "
+                f"{ours['backward']:.2f} s, {ours['MiB']:,.0f} MiB; sentence-transformers {peer['forward']:.2f} s, "
+                f"{peer['backward']:.2f} s, {peer['MiB']:,.0f} MiB: {totals[1] / totals[0]:.1f} times as fast, "
+                f"{peer['MiB'] / ours['MiB']:.1f} times less memory",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
