@@ -538,3 +538,90 @@ def test_the_command_prints_figures_and_names_faults(tmp_path, data, base):
     assert "colour" in done.stderr
     assert "no such key" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ---- teachers that are networks ----
+
+
+@pytest.fixture(scope="module")
+def dense_encoder(base, tmp_path_factory):
+    """A dense encoder of sentence-transformers with random weights."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    folder = tmp_path_factory.mktemp("dense")
+    trunk = Transformer(str(base))
+    SentenceTransformer(modules=[trunk, Pooling(trunk.get_embedding_dimension())], device="cpu").save_pretrained(
+        str(folder)
+    )
+    return folder
+
+
+def test_a_dense_teacher_orders_candidates_by_its_cosine_and_bm25(tmp_path, data, base, dense_encoder):
+    from sentence_transformers import SentenceTransformer
+
+    teacher = {"dense": str(dense_encoder), "bm25": 0.5, "max_length": 24}
+    run(tmp_path, data, base, teacher=teacher, recipe="distilsplade-max", losses={"in_batch_kl": 1.0, "kl": 1.0})
+    peer = SentenceTransformer(str(dense_encoder), device="cpu")
+    documents = {document.docid: document.text for document in read_corpus(data / "corpus.jsonl")}
+    queries = dict(line.rstrip("\n").split("\t") for line in (data / "queries.tsv").read_text().splitlines())
+    for line in gunzip(tmp_path / "out/round-1/examples.jsonl.gz")[:3]:
+        record = json.loads(line)
+        assert record["scores"] == sorted(record["scores"], reverse=True)
+        vectors = peer.encode(
+            [queries[record["qid"]], *(documents[docid] for docid in record["docids"])], normalize_embeddings=True
+        )
+        rest = np.array(record["scores"]) - vectors[1:] @ vectors[0]  # half of BM25, divided by the query's best
+        assert rest.max() == pytest.approx(0.5, abs=0.01)
+        assert rest.min() > -0.01
+    vectors = sorted((tmp_path / "out/embeddings").glob("*.npy"))
+    times = [path.stat().st_mtime_ns for path in vectors]
+    run(tmp_path, data, base, teacher=teacher, output=str(tmp_path / "out2"), cache=str(tmp_path / "out"))
+    assert [path.stat().st_mtime_ns for path in vectors] == times  # found again
+    vectors[0].write_bytes(vectors[0].read_bytes()[:100])
+    with pytest.raises(StorageError, match=r"\.npy: damaged"):
+        run(tmp_path, data, base, teacher=teacher, output=str(tmp_path / "out3"), cache=str(tmp_path / "out"))
+
+
+def test_a_cross_encoder_orders_candidates(tmp_path, data, base):
+    from sentence_transformers import CrossEncoder
+    from transformers import AutoTokenizer, BertForSequenceClassification
+
+    torch.manual_seed(3)
+    config = BertConfig(vocab_size=30522, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48,
+                        max_position_embeddings=64, num_labels=1)  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(tmp_path / "cross")
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "cross")
+    teacher = {"cross_encoder": str(tmp_path / "cross"), "bm25": 0.0, "max_length": 48}
+    run(tmp_path, data, base, teacher=teacher, recipe="distilsplade-max", mining={"bm25": 10})
+    peer = CrossEncoder(str(tmp_path / "cross"), max_length=48, device="cpu")
+    documents = {document.docid: document.text for document in read_corpus(data / "corpus.jsonl")}
+    queries = dict(line.rstrip("\n").split("\t") for line in (data / "queries.tsv").read_text().splitlines())
+    for line in gunzip(tmp_path / "out/round-1/examples.jsonl.gz")[:3]:
+        record = json.loads(line)
+        scores = peer.predict([(queries[record["qid"]], documents[docid]) for docid in record["docids"]])
+        expected = 0.05 + 0.95 * (scores - scores.min()) / (scores.max() - scores.min())
+        assert np.allclose(record["scores"], expected, atol=2e-3)
+
+
+def test_teachers_that_cannot_be_loaded_are_named(tmp_path, data, base):
+    (tmp_path / "empty").mkdir()
+    for key, message in (("dense", "cannot load a dense encoder"), ("cross_encoder", "cannot load a cross-encoder")):
+        with pytest.raises(ModelError, match=rf"empty: {message}"):
+            run(tmp_path, data, base, teacher={key: str(tmp_path / "empty")}, output=str(tmp_path / key))
+
+
+def test_an_index_of_other_passages_is_refused(tmp_path, data, base):
+    from splade_lucene import LuceneImpactIndexer, PseudoDocument, Quantizer, encode_corpus, index_pseudo_documents
+
+    (tmp_path / "alien.tsv").write_text("x1\tthe heart has a valve\nx2\tthe river has a bank\n")
+    encode_corpus(
+        tmp_path / "alien.tsv", tmp_path / "alien", SpladeEncoder(base, device="cpu"), Quantizer.named("naver")
+    )
+    index_pseudo_documents(tmp_path / "alien", tmp_path / "alien-index")
+    with pytest.raises(ConfigError, match=r"alien-index: the index holds none of data\.passages"):
+        run(tmp_path, data, base, mining={"index": str(tmp_path / "alien-index")})
+    with LuceneImpactIndexer(tmp_path / "bare") as indexer:
+        indexer.add([PseudoDocument("d1", "", {"heart": 3})])
+    with pytest.raises(Exception, match="does not say which model encoded it"):
+        run(tmp_path, data, base, mining={"index": str(tmp_path / "bare")}, output=str(tmp_path / "other"))

@@ -51,12 +51,12 @@ def load_network(
     folder = side.location.folder
     base = (side.location.base or side.location).folder
     try:
-        model, report = _language_model(side, base, dtype, trust_remote_code)
+        model, missing = read_language_model(
+            base, is_causal=side.is_causal, dtype=dtype, trust_remote_code=trust_remote_code
+        )
     except Exception as error:  # the loaders of weights and configurations each raise their own
         kind = "causal" if side.is_causal else "masked"
         raise ModelError(f"{base}: cannot load a {kind} language model: {_reason(error)}. {_REMEDY}") from error
-    tied = set(getattr(model, "all_tied_weights_keys", None) or getattr(model, "_tied_weights_keys", None) or ())
-    missing = sorted(key for key in report["missing_keys"] if key not in tied)
     if missing:
         raise ModelError(
             f"{base}: the checkpoint lacks {len(missing)} weights of a {'causal' if side.is_causal else 'masked'} "
@@ -75,24 +75,41 @@ def load_network(
 _REMEDY = "Check that the checkpoint is whole; code of its own is run only with --trust-remote-code"
 
 
-def _language_model(
-    side: NetworkSide, folder: Path, dtype: torch.dtype | None, trust_remote_code: bool
-) -> tuple[Any, dict[str, Any]]:
+def read_language_model(
+    folder: Path, *, is_causal: bool = False, dtype: torch.dtype | None = None, trust_remote_code: bool = False
+) -> tuple[Any, list[str]]:
+    """A language model from a folder of weights: safe, pickled (read as weights only) or in eight bits.
+
+    Args:
+        folder: The checkpoint's.
+        is_causal: A causal language model, not a masked one.
+        dtype: Floating-point type; None for the checkpoint's own.
+        trust_remote_code: Run code that the checkpoint brings.
+
+    Returns:
+        The model, and the names of the weights that the checkpoint lacks and that are not tied to others; they are random.
+
+    Raises:
+        Exception: Whatever transformers raises.
+    """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
-    kind = AutoModelForCausalLM if side.is_causal else AutoModelForMaskedLM
+    kind = AutoModelForCausalLM if is_causal else AutoModelForMaskedLM
     if (folder / ROWS8_WEIGHTS).is_file():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         model = kind.from_config(config, trust_remote_code=trust_remote_code)
-        keys = model.load_state_dict(read_rows8(folder / ROWS8_WEIGHTS), strict=False)
+        lacking = model.load_state_dict(read_rows8(folder / ROWS8_WEIGHTS), strict=False).missing_keys
         model.tie_weights()
-        return model.to(dtype or getattr(config, "dtype", None)), {"missing_keys": keys.missing_keys}
-    model, report = kind.from_pretrained(
-        folder, dtype=dtype or "auto", output_loading_info=True, weights_only=True,
-        use_safetensors=any((folder / file).is_file() for file in SAFE_WEIGHTS),
-        trust_remote_code=trust_remote_code,
-    )  # fmt: skip
-    return model, report
+        model = model.to(dtype or getattr(config, "dtype", None))
+    else:
+        model, report = kind.from_pretrained(
+            folder, dtype=dtype or "auto", output_loading_info=True, weights_only=True,
+            use_safetensors=any((folder / file).is_file() for file in SAFE_WEIGHTS),
+            trust_remote_code=trust_remote_code,
+        )  # fmt: skip
+        lacking = report["missing_keys"]
+    tied = set(getattr(model, "all_tied_weights_keys", None) or getattr(model, "_tied_weights_keys", None) or ())
+    return model, sorted(key for key in lacking if key not in tied)
 
 
 def _merge_adapter(model: Any, folder: Path) -> Any:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from transformers import (
-    AutoModelForMaskedLM,
     AutoTokenizer,
     DataCollatorForLanguageModeling,
     Trainer,
     TrainingArguments,
 )
 
+from splade_lucene.encoder.checkpoint import read_language_model
+from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ModelError
 from splade_lucene.training.resuming import run_to_end
 
@@ -78,13 +79,14 @@ def prepare_base(
 
 
 def _load(name: str) -> tuple[Any, Any, list[str]]:
+    location = locate(name)
     try:
-        model, report = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except Exception as error:  # hub and parsers raise whatever they do
+        model, missing = read_language_model(location.folder, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(location.folder)
+    except ModelError:
+        raise
+    except Exception as error:  # transformers raises whatever its parsers do
         raise ModelError(f"{name}: cannot load a masked-language model: {str(error).splitlines()[0]}") from error
-    tied = set(getattr(model, "all_tied_weights_keys", None) or getattr(model, "_tied_weights_keys", None) or ())
-    missing = sorted(key for key in report["missing_keys"] if key not in tied)
     trunk = [key for key in missing if key.startswith(f"{model.base_model_prefix}.")]
     if trunk:
         raise ModelError(f"{name}: the checkpoint lacks {trunk[0]}, which is no part of the head. Use another base.")
