@@ -7,6 +7,7 @@ file                       what is read
 ``.jsonl``, ``.jsonl.gz``  one object a line: qid from ``id``, ``_id`` or ``qid``; ``text``, ``contents``, ``query`` or
                            ``title``; or ``vector``, a mapping of term to impact; or ``turns``, texts whose weights are
                            added: ``[{"text": …, "factor": 0.5}, …]``
+``.parquet``               columns as the keys of JSON
 with ``encoded``           Anserini's form: qid, tab, tokens, each repeated impact times; or JSON lines with ``vector``
 =========================  ===========================================================================================
 """
@@ -69,6 +70,11 @@ def read_topics(path: str | Path, *, encoded: bool = False) -> list[Query]:
 
 
 def _read(path: Path, encoded: bool) -> Iterator[tuple[int, Query]]:
+    if path.suffix == ".parquet":
+        if encoded:
+            raise TopicsError("encoded queries are not read from parquet", path=path, remedy="Write them as JSON lines")
+        yield from _read_parquet(path)
+        return
     is_json = path.name.endswith(JSON_SUFFIXES)
     with open_text(path) as lines:
         for number, line in enumerate(lines, 1):
@@ -89,6 +95,18 @@ def _parse_tsv(line: str, path: Path, number: int, encoded: bool) -> Query:
     return Query(_qid(qid, path, number), text)
 
 
+def _read_parquet(path: Path) -> Iterator[tuple[int, Query]]:
+    import pyarrow.parquet
+
+    try:
+        records = pyarrow.parquet.read_table(path).to_pylist()
+    except pyarrow.ArrowInvalid as error:
+        raise TopicsError(f"no parquet file ({error})", path=path, remedy="Check or fetch it again") from None
+    for number, record in enumerate(records, 1):
+        given = {key: value for key, value in record.items() if value is not None}
+        yield number, _parse_record(given, path, number, False)
+
+
 def _parse_json(line: str, path: Path, number: int, encoded: bool) -> Query:
     try:
         record = json.loads(line)
@@ -96,6 +114,10 @@ def _parse_json(line: str, path: Path, number: int, encoded: bool) -> Query:
         raise TopicsError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
     if not isinstance(record, dict):
         raise TopicsError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")
+    return _parse_record(record, path, number, encoded)
+
+
+def _parse_record(record: dict[str, Any], path: Path, number: int, encoded: bool) -> Query:
     qid = next((record[key] for key in QID_KEYS if record.get(key) is not None), None)
     if qid is None:
         raise TopicsError(

@@ -21,7 +21,19 @@ from splade_lucene import LuceneImpactSearcher, Run, read_pseudo_documents, read
 from splade_lucene.cli import app
 from splade_lucene.files import work_folder
 
-COMMANDS = ["demo", "encode", "index", "build", "search", "encode-queries", "evaluate", "explain", "stats", "models"]
+COMMANDS = [
+    "demo",
+    "encode",
+    "index",
+    "build",
+    "search",
+    "encode-queries",
+    "evaluate",
+    "explain",
+    "stats",
+    "models",
+    "train",
+]
 
 
 def run(*arguments: object, **environment: str | None) -> subprocess.CompletedProcess[str]:

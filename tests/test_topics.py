@@ -3,6 +3,8 @@
 import gzip
 import json
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -255,6 +257,15 @@ def test_bad_tsv_line_is_named(tmp_path, line, says, encoded):
 @pytest.mark.parametrize("name", ["t.tsv", "t.jsonl", "t.tsv.gz"])
 def test_file_without_a_query(tmp_path, name):
     assert "no query in this file" in refused(write(tmp_path / name, "\n \n"))
+
+
+def test_parquet(tmp_path):
+    table = pa.table({"_id": [1, 2], "text": ["one", None], "title": [None, "two"]})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    assert read_topics(tmp_path / "t.parquet") == [Query("1", "one"), Query("2", "two")]
+    assert "not read from parquet" in refused(tmp_path / "t.parquet", encoded=True)
+    (tmp_path / "u.parquet").write_bytes(b"nonsense")
+    assert "no parquet file" in refused(tmp_path / "u.parquet")
 
 
 def test_missing_file(tmp_path):

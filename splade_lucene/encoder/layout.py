@@ -399,7 +399,9 @@ def _class_name(kind: object) -> str:
 
 def _with_table(layout: Layout) -> Layout:
     """OpenSearch's own layout: a table beside the network."""
-    table = next((layout.location.folder / name for name in TABLES if (layout.location.folder / name).is_file()), None)
+    folder = layout.location.folder
+    beside = (folder / name for name in TABLES if (folder / name).is_file())
+    table = layout.location.query_table or next(beside, None)
     if table is None:
         return layout
     queries = layout.queries

@@ -10,7 +10,7 @@ from typing import Any
 from splade_lucene.encoder.storage import ROWS8_WEIGHTS
 from splade_lucene.errors import ModelError
 from splade_lucene.files import files_digest
-from splade_lucene.models import EMBEDDED_MODEL, embedded_model_folder
+from splade_lucene.models import EMBEDDED_DOC_MODEL, EMBEDDED_MODEL, embedded_model_folder, embedded_query_table
 
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", ROWS8_WEIGHTS)
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin")
@@ -29,10 +29,12 @@ class Location:
     Attributes:
         name: What finds it again from every working folder: ``splade-minilm``, an absolute path, or a hub name.
         folder: The folder with its files.
+        query_table: A table of query weights that lies elsewhere; None for most.
     """
 
     name: str
     folder: Path
+    query_table: Path | None = None
 
     def below(self, folder: Path) -> Location:
         """A folder within the checkpoint; it keeps the checkpoint's name."""
@@ -106,13 +108,15 @@ def locate(name: str | Path | None) -> Location:
 
     Args:
         name: A folder, or a hub name, whose files are fetched into the hub's cache; None and ``splade-minilm`` stand for
-            the embedded model.
+            the embedded model, ``splade-minilm-doc`` for its document-only sibling.
 
     Raises:
         ModelError: There is no such folder, or the hub does not give it.
     """
     if name is None or str(name) == EMBEDDED_MODEL:
         return Location(EMBEDDED_MODEL, embedded_model_folder())
+    if str(name) == EMBEDDED_DOC_MODEL:
+        return Location(EMBEDDED_DOC_MODEL, embedded_model_folder(), embedded_query_table())
     text = str(name)
     path = Path(text).expanduser()
     if path.is_dir():

@@ -9,11 +9,18 @@ from typing import Any
 from splade_lucene.quantizer import DEFAULT_RULE
 
 EMBEDDED_MODEL = "splade-minilm"
+EMBEDDED_DOC_MODEL = "splade-minilm-doc"
+"""The same weights for documents, and a table for queries, which need no network then."""
 
 
 def embedded_model_folder() -> Path:
     """The folder of the checkpoint that comes with the package."""
     return Path(__file__).parent / EMBEDDED_MODEL
+
+
+def embedded_query_table() -> Path:
+    """The table of query weights of the document-only sibling."""
+    return Path(__file__).parent / EMBEDDED_DOC_MODEL / "query_token_weights.txt"
 
 
 def known_models() -> list[dict[str, Any]]:

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""The embedded model: made from a trained checkpoint, and measured.
+
+    splade-lucene train benchmarks/recipes/embedded.yaml
+    python benchmarks/embedded_model.py --make benchmarks/work/training/embedded/model     # into splade_lucene/models
+    python benchmarks/embedded_model.py [--original benchmarks/work/training/embedded/model] [--bfloat16]
+
+Measures, on CACM and on the questions on Python's documentation, through Lucene indexes of quantized impacts: BM25, the model,
+its documents pruned to some numbers of terms, its sibling whose queries need no network, what the storage in eight bits loses
+against the original, and bfloat16 against float32; and how long the model takes to load and to encode passages of 100 tokens.
+Draws docs/embedded-model.png. Needs the shared data, and for --make the extra ``train``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from common import ROOT, SHARED, WORK, describe_machine
+
+from splade_lucene import (
+    LuceneImpactSearcher,
+    Pruning,
+    PseudoDocument,
+    Quantizer,
+    Query,
+    Run,
+    SpladeEncoder,
+    bm25,
+    evaluate,
+    index_pseudo_documents,
+    read_corpus,
+    read_qrels,
+    read_topics,
+    write_pseudo_documents,
+)
+from splade_lucene.demo import MAX_LENGTH, read_questions
+from splade_lucene.encoder.sparse import SparseWeights
+from splade_lucene.encoder.storage import ROWS8_WEIGHTS, store_in_rows8
+from splade_lucene.models import EMBEDDED_MODEL
+
+FOLDER = WORK / "embedded-model"
+MODELS = ROOT / "splade_lucene" / "models"
+MEASURES = ("nDCG@10", "RR@10", "R@100")
+PRUNED = (16, 32, 48, 64, 96, 128)
+RULE = Quantizer.named("naver")
+DOC = f"{EMBEDDED_MODEL}-doc"
+
+
+class Collection:
+    """Documents, queries and judgments, and how long a document may be."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        if name == "CACM":
+            folder = SHARED / "data" / "cacm"
+            self.documents, self.length = list(read_corpus(folder / "corpus.jsonl")), 256
+            self.qrels = read_qrels(folder / "qrels.txt")
+            self.topics = [topic for topic in read_topics(folder / "topics.tsv") if topic.qid in self.qrels]
+        else:
+            questions = list(read_questions())
+            self.documents, self.length = list(read_corpus("python-docs")), MAX_LENGTH
+            self.qrels = {query.qid: dict.fromkeys(docids, 1) for query, docids in questions}
+            self.topics = [query for query, _ in questions]
+
+    def encode(self, model: str | Path | None, dtype: str = "float32") -> SparseWeights:
+        """Weights of all documents."""
+        encoder = SpladeEncoder(model, max_length=self.length, dtype=dtype, device="cpu")  # type: ignore[arg-type]
+        return encoder.encode_documents([document.text for document in self.documents])
+
+    def measure(self, documents: SparseWeights, queries: list[dict[str, int]]) -> dict[str, float]:
+        """Figures through an index."""
+        shutil.rmtree(FOLDER / "work", ignore_errors=True)
+        vectors = documents.quantize(RULE, "document")
+        parts = FOLDER / "work" / "part.jsonl"
+        write_pseudo_documents(
+            parts,
+            (
+                PseudoDocument(each.docid, "", vector)
+                for each, vector in zip(self.documents, vectors, strict=True)
+                if vector
+            ),
+        )
+        index_pseudo_documents(parts, FOLDER / "work" / "index", accelerator=False, store="none")
+        with LuceneImpactSearcher(FOLDER / "work" / "index") as searcher:
+            found = searcher.batch_search(queries, [topic.qid for topic in self.topics], k=1000)
+        frequencies: dict[str, int] = {}
+        for vector in vectors:
+            for term in vector:
+                frequencies[term] = frequencies.get(term, 0) + 1
+        products = sum(frequencies.get(term, 0) for query in queries for term in query)
+        return {
+            **evaluate(self.qrels, Run(found), MEASURES),
+            "query terms": float(np.mean([len(query) for query in queries])),
+            "document terms": sum(frequencies.values()) / len(vectors),
+            "FLOPS": products / len(queries) / len(vectors),
+        }
+
+    def queries(self, model: str | Path | None, **options: Any) -> list[dict[str, int]]:
+        """The encoded queries."""
+        encoder = SpladeEncoder(model, device="cpu", **options)
+        return encoder.encode_queries([topic.text for topic in self.topics]).quantize(RULE, "query")
+
+    def measure_bm25(self) -> dict[str, float]:
+        """The same of BM25."""
+        index = FOLDER / f"bm25-{self.name}"
+        bm25.index_texts(self.documents, index)
+        topics: list[Query] = self.topics
+        return evaluate(self.qrels, Run(bm25.search_texts(index, topics, 1000)), MEASURES)
+
+
+def make(checkpoint: Path) -> None:
+    """Puts a trained model, in eight bits, and its table of query weights into the package."""
+    from splade_lucene.training.query_table import make_query_table, write_query_table
+
+    target = MODELS / EMBEDDED_MODEL
+    kept = {name: (target / name).read_bytes() for name in ("README.md",) if (target / name).is_file()}
+    shutil.rmtree(target)
+    size = store_in_rows8(checkpoint, target)
+    for name in ("training.json", "training_args.bin", "model.safetensors"):
+        (target / name).unlink(missing_ok=True)
+    for name, content in kept.items():
+        (target / name).write_bytes(content)
+    data = SHARED / "data" / "training"
+    queries = [query.text for query in read_topics(data / "queries.jsonl.gz")][::4]
+    passages = [document.text for document in read_corpus(data / "passages.jsonl.gz")]
+    table = make_query_table(SpladeEncoder(target, device="cpu", query_dtype="float32"), queries, passages)
+    write_query_table(MODELS / DOC / "query_token_weights.txt", table)
+    print(f"{target / ROWS8_WEIGHTS}: {size:,} bytes; {len(table):,} query weights")
+
+
+def speed() -> dict[str, float]:
+    """Seconds to load in a process of its own, imports included and not; passages of 100 tokens a second."""
+    code = (
+        "import time; a = time.perf_counter(); import torch, transformers; from splade_lucene import SpladeEncoder\n"
+        "from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer\n"
+        "b = time.perf_counter(); e = SpladeEncoder(device='cpu', dtype='float32'); e.load('document'); "
+        "print(b - a, time.perf_counter() - b)"
+    )
+    loads = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
+    encoder = SpladeEncoder(device="cpu")
+    encoder.load("document")
+    text = " ".join(["information retrieval ranks the documents of a large collection for each query"] * 20)
+    encoder = SpladeEncoder(device="cpu", max_length=100)
+    texts = [f"{number} {text}" for number in range(64)]
+    encoder.encode_documents(texts[:8])
+    rates = []
+    for _ in range(3):
+        start = time.perf_counter()
+        encoder.encode_documents(texts)
+        rates.append(len(texts) / (time.perf_counter() - start))
+    return {
+        "load s": float(np.median([float(each.stdout.split()[1]) for each in loads])),
+        "passages/s": float(np.median(rates)),
+        "query ms": _query_time(encoder),
+    }
+
+
+def _query_time(encoder: SpladeEncoder) -> float:
+    questions = [query.text for query, _ in read_questions()]
+    encoder.encode_queries(questions[:3])
+    times = []
+    for question in questions:
+        start = time.perf_counter()
+        encoder.encode_queries([question])
+        times.append(time.perf_counter() - start)
+    return 1000 * float(np.median(times))
+
+
+def main() -> None:
+    """Makes or measures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--make", type=Path, metavar="CHECKPOINT")
+    parser.add_argument("--original", type=Path, help="the checkpoint that the embedded one was made from")
+    parser.add_argument("--model", help="another model than the embedded one")
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="measure it; slow on processors without instructions for it"
+    )
+    parser.add_argument("--collections", nargs="+", choices=("CACM", "python-docs"), default=["CACM", "python-docs"])
+    arguments = parser.parse_args()
+    if arguments.make:
+        make(arguments.make)
+        return
+    print(describe_machine())
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    for name in arguments.collections:
+        collection = Collection(name)
+        table = rows[name] = {"BM25": collection.measure_bm25()}
+        documents, queries = collection.encode(arguments.model), collection.queries(arguments.model)
+        table["embedded"] = collection.measure(documents, queries)
+        for terms in PRUNED:
+            table[f"documents of {terms} terms"] = collection.measure(
+                documents.prune(Pruning(top_terms=terms)), queries
+            )
+        table["queries binary"] = collection.measure(documents, collection.queries(arguments.model, queries="binary"))
+        if arguments.model is None:
+            table["queries from the table"] = collection.measure(documents, collection.queries(DOC))
+        if arguments.original:
+            original = collection.encode(arguments.original)
+            table["original, before eight bits"] = collection.measure(original, collection.queries(arguments.original))
+        if arguments.bfloat16:
+            table["documents in bfloat16"] = collection.measure(collection.encode(arguments.model, "bfloat16"), queries)
+        for row, figures in table.items():
+            print(f"{name:12} {row:28}", *(f"{key} {value:.4f}" for key, value in figures.items()), flush=True)
+    if arguments.model is None:
+        print(speed())
+        draw(rows)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "figures.json").write_text(json.dumps(rows, indent=1))
+
+
+def draw(rows: dict[str, dict[str, dict[str, float]]]) -> None:
+    """nDCG@10 against the terms of a document."""
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 3.6))
+    for (name, table), colour in zip(rows.items(), ("tab:blue", "tab:orange"), strict=False):
+        points = sorted(
+            (figures["document terms"], figures["nDCG@10"])
+            for row, figures in table.items()
+            if row == "embedded" or row.startswith("documents of")
+        )
+        axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=name)
+        axes.axhline(table["BM25"]["nDCG@10"], color=colour, linestyle=":", label=f"{name}, BM25")
+    axes.set_xlabel("terms of a document, mean")
+    axes.set_ylabel("nDCG@10")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(ROOT / "docs" / "embedded-model.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()
