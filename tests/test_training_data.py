@@ -11,7 +11,7 @@ import pytest
 from splade_lucene.errors import ConfigError, ExamplesError
 from splade_lucene.training import read_config
 from splade_lucene.training.config import Optimization
-from splade_lucene.training.examples import Example, Texts, read_examples, read_texts, write_examples
+from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, read_texts, write_examples
 from splade_lucene.training.sampling import draw_rows, to_columns
 from splade_lucene.training.teachers import DenseScorer, Ensemble, RankedScorer, rankings_by_row
 
@@ -59,6 +59,8 @@ def test_output_can_be_given_instead(tmp_path, monkeypatch):
         (CONFIG.replace("base: some/base\n", ""), r"base: Field required"),
         (CONFIG.replace("teacher:\n  bm25: 1.0\n", ""), r"give data\.examples, or a teacher"),
         (CONFIG.replace("bm25: 1.0", "bm25: 0"), r"teacher \(line 7\): name a teacher"),
+        (CONFIG + "optimization: {seed: -1}\n", r"optimization\.seed \(line 9\): .*greater than or equal to 0"),
+        (CONFIG.replace("  passages: passages.tsv\n", ""), r"give data\.passages and data\.queries, or data\.examples"),
         (CONFIG + "losses: {kl: 0}\n", r"losses \(line 9\): at least one loss must count"),
         (CONFIG + "sparsity: {ramp: 0}\n", r"sparsity\.ramp \(line 9\)"),
         (CONFIG + "sparsity: {query_weight: .nan}\n", r"sparsity\.query_weight \(line 9\): .*finite"),
@@ -162,6 +164,7 @@ def test_written_examples_are_read_again(tmp_path):
         ({"qid": "q1", "docids": ["d1"], "scores": ["x"]}, r":2: scores must be 1 finite numbers"),
         ('{"qid": "q1", "docids": ["d1"], "scores": [NaN]}', r":2: scores must be 1 finite numbers"),
         ({"query": "x", "positive": 5}, r":2: positive holds 5"),
+        ({"qid": "q1", "docids": ["d1"], "scores": [10**400]}, r":2: scores must be 1 finite numbers"),
         ({"qid": "q1", "docids": ["d1"], "scores": [1]}, r"some records have scores and some have none"),
     ],
 )
@@ -186,6 +189,33 @@ def test_an_empty_or_missing_file_is_named(tmp_path):
         read_examples(tmp_path / "none.jsonl", texts())
 
 
+def test_judgments_are_pairs(tmp_path):
+    path = tmp_path / "train.tsv"
+    path.write_text("query-id\tcorpus-id\tscore\nq1\td2\t1\nq1\td3\t0\nq2\td1\t2\n")
+    assert [(each.query, each.passages.tolist(), each.scores) for each in read_examples(path, texts())] == [
+        (0, [1], None), (1, [0], None),
+    ]  # fmt: skip
+    path.write_text("q9 0 d1 1\n")
+    with pytest.raises(ExamplesError, match=r"train\.tsv: qid names 'q9'"):
+        read_examples(path, texts())
+
+
+def test_several_lists_of_a_query_are_known_together():
+    given = [
+        Example(0, np.array([3, 1]), np.array([9.0, 1.0])), Example(2, np.array([2]), np.array([4.0])),
+        Example(0, np.array([1, 5]), np.array([2.0, 0.5])),
+    ]  # fmt: skip
+    scorer = RankedScorer(known_scores(given, 3), 6, "none")
+    assert scorer.scores(np.arange(3), np.arange(6)).tolist() == [[0, 2, 0, 9, 0, 0.5], [0] * 6, [0, 0, 4, 0, 0, 0]]
+
+
+def test_halves_of_surrogate_pairs_in_texts_become_replacement_characters(tmp_path):
+    known = Texts([], [], [], [])
+    path = write_lines(tmp_path / "examples.jsonl", '{"query": "a \\ud800", "positive": "b \\udc00 c"}')
+    read_examples(path, known)
+    assert (known.queries, known.passages) == (["a \ufffd"], ["b \ufffd c"])
+
+
 def test_beir_folders_are_read(tmp_path):
     write_lines(tmp_path / "corpus.jsonl", {"_id": "d1", "title": "A", "text": "b"})
     write_lines(tmp_path / "queries.jsonl", {"_id": "q1", "text": "what"})
@@ -201,7 +231,7 @@ def test_an_ensemble_adds_what_its_parts_say():
     queries, passages = source.normal(size=(3, 8)).astype(np.float16), source.normal(size=(5, 8)).astype(np.float16)
     ranked = RankedScorer(
         [(np.array([1, 3]), np.array([4.0, 2.0], np.float32)), (np.zeros(0, np.int64), np.zeros(0, np.float32)),
-         (np.array([0]), np.array([7.0], np.float32))], 5, is_absolute=True,
+         (np.array([0]), np.array([7.0], np.float32))], 5, "best",
     )  # fmt: skip
     assert ranked.scores(np.arange(3), np.arange(5)).tolist() == [[0, 1, 0, 0.5, 0], [0] * 5, [1, 0, 0, 0, 0]]
     both = Ensemble([(2.0, DenseScorer(queries, passages)), (0.5, ranked)])
@@ -213,7 +243,7 @@ def test_an_ensemble_adds_what_its_parts_say():
 def test_scores_without_a_meaningful_zero_go_up_to_1_and_unlisted_passages_are_below():
     run = {"q1": [("d2", -3.0), ("d1", -7.0), ("d9", -9.0)], "q2": [("d1", 5.0)]}
     rankings = rankings_by_row(run, ["q1", "q2", "q3"], {"d1": 0, "d2": 1, "d3": 2})
-    scores = RankedScorer(rankings, 3, is_absolute=False).scores(np.arange(3), np.arange(3))
+    scores = RankedScorer(rankings, 3, "range").scores(np.arange(3), np.arange(3))
     assert scores.tolist() == [[pytest.approx(0.05), 1, 0], [1, 0, 0], [0, 0, 0]]
 
 

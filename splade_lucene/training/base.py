@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from transformers import (
 
 from splade_lucene.encoder.checkpoint import read_language_model
 from splade_lucene.encoder.location import locate
-from splade_lucene.errors import ModelError
+from splade_lucene.errors import ConfigError, ModelError
 from splade_lucene.training.resuming import run_to_end
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _BATCH = 64
 _SAMPLE = 64
+_FIRST_TERMS = 1200
 
 
 def prepare_base(
@@ -57,24 +59,33 @@ def prepare_base(
         ModelError: The base cannot be loaded, or has no head and takes none.
     """
     settings = config.optimization
-    made_from = [config.base, config.head.model_dump(), settings.max_length, settings.seed, texts.passages_digest]
+    weights = locate(config.base).digest()
+    made_from = [weights, config.head.model_dump(), settings.max_length, settings.seed, texts.passages_digest]
     key, passages = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16], texts.passages
-    target = folder / f"base-{key}"
+    target, work = folder / f"base-{key}", folder / f"mlm-{key}"
     if target.is_dir():
+        shutil.rmtree(work, ignore_errors=True)
         return target
     model, tokenizer, missing = _load(config.base)
+    if not passages:
+        raise ConfigError("there are no passages to make the base ready with", remedy="Give data.passages")
     if missing:
         _log.warning("%s has no masked-LM head: it gets one by %d steps of masked-language modelling",
                      config.base, config.head.mlm_steps)  # fmt: skip
         _start_head(model, tokenizer, missing, passages)
-        _model_language(config, model, tokenizer, passages, folder / f"mlm-{key}", arguments, progress)
-    if config.head.initial_terms is not None:
-        _wake_terms(model, tokenizer, passages[:: max(1, len(passages) // _SAMPLE)], config)
-    partial = folder / f"partial-{key}"
+        _model_language(config, model, tokenizer, passages, work, arguments, progress)
+    terms = config.head.initial_terms or (_FIRST_TERMS if missing else None)
+    if terms is not None:
+        _wake_terms(model, tokenizer, passages[:: max(1, len(passages) // _SAMPLE)], terms, settings.max_length)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix="base-", suffix=".partial", dir=folder))
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
-    partial.rename(target)
-    shutil.rmtree(folder / f"mlm-{key}", ignore_errors=True)
+    if target.is_dir():  # another run was quicker
+        shutil.rmtree(partial)
+    else:
+        partial.rename(target)
+    shutil.rmtree(work, ignore_errors=True)
     return target
 
 
@@ -163,15 +174,15 @@ def _model_language(
 
 
 @torch.no_grad()
-def _wake_terms(model: Any, tokenizer: Any, sample: Sequence[str], config: TrainingConfig) -> None:
+def _wake_terms(model: Any, tokenizer: Any, sample: Sequence[str], terms: int, max_length: int) -> None:
     """Shifts the decoder's bias so that so many terms are active in a passage."""
     was_training = model.training
     model.eval()
     highest = []
     for text in sample:
-        inputs = tokenizer(text, truncation=True, max_length=config.optimization.max_length, return_tensors="pt")
+        inputs = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt")
         highest.append(model(**inputs).logits[0].amax(dim=0))
-    wanted = min(config.head.initial_terms or 1, int(highest[0].shape[0])) * len(highest)
+    wanted = min(terms, int(highest[0].shape[0])) * len(highest)
     threshold = torch.cat(highest).topk(wanted).values[-1]
     decoder = model.get_output_embeddings()
     if decoder.bias is None:

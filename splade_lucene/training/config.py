@@ -54,14 +54,15 @@ class Data(_Section):
     """What is learned from.
 
     Attributes:
-        passages: A corpus, in any form that ``encode --corpus`` takes.
-        queries: Queries, in any form that ``search --topics`` takes.
-        examples: Pairs, triples or scored lists (see :mod:`splade_lucene.training.examples`). Without it, examples are
-            mined: each query's candidates from BM25, a dense encoder and SPLADE, and the teacher's order of them.
+        passages: A corpus, in any form that ``encode --corpus`` takes. May be left out where examples hold their texts.
+        queries: Queries, in any form that ``search --topics`` takes. May be left out where examples hold their texts.
+        examples: Pairs, triples, scored lists or judgments (see :mod:`splade_lucene.training.examples`). Without it,
+            examples are mined: each query's candidates from BM25, a dense encoder and SPLADE, in the teacher's order. If
+            they have scores, these are what is distilled, and no teacher may be named beside them.
     """
 
-    passages: str
-    queries: str
+    passages: str | None = None
+    queries: str | None = None
     examples: str | None = None
 
     _paths = field_validator("passages", "queries", "examples")(_absolute)
@@ -81,7 +82,8 @@ class Teacher(_Section):
             times.
         scores_weight: How much.
         max_length: Tokens that an encoder reads.
-        temperature: What scores are divided by where they become a distribution (KL).
+        temperature: What scores are divided by, in all losses. It is their unit: with 0.05, a cosine that is higher by 0.05
+            makes a passage e times as likely.
     """
 
     dense: str | None = None
@@ -111,7 +113,7 @@ class Mining(_Section):
         dense: From the dense teacher; 0 where there is none.
         splade: From a SPLADE index.
         index: Such an index, made by this package from the same passages; in the second round that of the first model.
-        positives: Best candidates, by the teacher, one of which is the first passage of an example.
+        positives: Best candidates, by the teacher, one of which is the first passage of an example; None: the recipe's.
         depth: Candidates that are kept for each query.
     """
 
@@ -119,7 +121,7 @@ class Mining(_Section):
     dense: Annotated[int, Field(ge=0)] = 50
     splade: Annotated[int, Field(ge=0)] = 50
     index: str | None = None
-    positives: PositiveInt = 5
+    positives: PositiveInt | None = None
     depth: PositiveInt = 100
 
     _paths = field_validator("index")(_absolute)
@@ -175,7 +177,7 @@ class Head(_Section):
         mlm_steps: Steps of masked-language modelling for a base that has no such head.
         mlm_learning_rate: Its peak.
         initial_terms: Terms that are active in a passage at the start, by a shift of the decoder's bias: a term that is
-            silent gets no gradient. None leaves the bias as it is.
+            silent gets no gradient. None is 1,200 for a base that had no head, and leaves others as they are.
     """
 
     mlm_steps: PositiveInt = 250
@@ -191,9 +193,9 @@ class Optimization(_Section):
         queries: Queries of a step.
         passages: Passages of a query, the best one included.
         max_length: Tokens of a passage, special ones included.
-        query_max_length: Tokens of a query.
+        query_max_length: Tokens of a query; not of SPLADE-doc's, which costs nothing.
         learning_rate: Peak, for the trunk.
-        head_learning_rate: Peak, for the masked-LM head and the score's scale.
+        head_learning_rate: Peak, for the masked-LM head; ten times that for the score's scale.
         warmup: Part of the steps in which the learning rate rises; then it falls linearly.
         weight_decay: AdamW's.
         dropout: In the trunk; None: the base's own.
@@ -219,7 +221,7 @@ class Optimization(_Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint: PositiveInt = 100
     log: PositiveInt = 10
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0)] = 1
 
 
 class Validation(_Section):
@@ -293,6 +295,8 @@ class TrainingConfig(_Section):
     def _fits(self) -> TrainingConfig:
         if self.teacher is None and self.data.examples is None:
             raise ValueError("give data.examples, or a teacher that orders what is mined")
+        if self.data.examples is None and not (self.data.passages and self.data.queries):
+            raise ValueError("give data.passages and data.queries, or data.examples that hold their texts")
         if self.rounds == 2 and self.data.examples is not None:
             raise ValueError("two rounds mine their own examples: leave out data.examples, or set rounds to 1")
         return self

@@ -1,4 +1,4 @@
-"""Examples in: pairs, triples and scored lists, as JSON lines (``.jsonl``, ``.jsonl.gz``) or parquet.
+"""Examples in: pairs, triples and scored lists, as JSON lines (``.jsonl``, ``.jsonl.gz``), parquet or judgments.
 
 =============  =======================================================================================================
 form           keys of a record
@@ -6,6 +6,8 @@ form           keys of a record
 pair, triple   ``qid``, ``positive_id`` and perhaps ``negative_id``: ids of the queries' and the passages' files; or
                ``query``, ``positive`` and perhaps ``negative``: the texts themselves
 scored list    ``qid`` and ``docids``, or ``query`` and ``passages``; with ``scores``, a number for each
+judgments      ``.tsv``, ``.txt`` or ``.qrels`` in BEIR's or TREC's columns: what is relevant is a pair. A BEIR folder
+               stands for the ``qrels/train.tsv`` in it
 =============  =======================================================================================================
 """
 
@@ -15,7 +17,7 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +28,13 @@ from numpy.typing import NDArray
 
 from splade_lucene.corpus import read_corpus
 from splade_lucene.errors import ExamplesError
+from splade_lucene.evaluation import read_qrels
 from splade_lucene.files import open_text, written_whole
+from splade_lucene.records import well_formed
 from splade_lucene.topics import read_topics
+from splade_lucene.training.teachers import NO_RANKING, Rankings
+
+QRELS_SUFFIXES = (".tsv", ".txt", ".qrels")
 
 
 @dataclass
@@ -121,7 +128,10 @@ def read_examples(path: str | Path, texts: Texts) -> list[Example]:
         ExamplesError: The file or a record cannot be read, names an unknown id or has no passage; names file and line.
     """
     path = Path(path)
-    examples = [_example(record, texts, path, number) for number, record in _records(path)]
+    if path.is_dir():
+        path = path / "qrels" / "train.tsv"
+    records = _judged(path) if path.suffix in QRELS_SUFFIXES else _records(path)
+    examples = [_example(record, texts, path, number) for number, record in records]
     if not examples:
         raise ExamplesError("no example in this file", path=path, remedy="Check that it is the right one")
     if len({example.scores is None for example in examples}) == 2:
@@ -151,7 +161,7 @@ def write_examples(path: Path, texts: Texts, examples: Iterable[Example]) -> int
     return count
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _records(path: Path) -> Iterator[tuple[int | None, dict[str, Any]]]:
     if not path.is_file():
         raise ExamplesError("no such file", path=path, remedy="Check the path")
     try:
@@ -175,6 +185,15 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise ExamplesError(f"no parquet file ({error})", path=path, remedy="Check or fetch it again") from error
 
 
+def _judged(path: Path) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    if not path.is_file():
+        raise ExamplesError("no such file", path=path, remedy="Check the path")
+    for qid, judged in read_qrels(path).items():
+        for docid, relevance in judged.items():
+            if relevance > 0:
+                yield None, {"qid": qid, "positive_id": docid}
+
+
 def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
     try:
         record = json.loads(line)
@@ -185,7 +204,7 @@ def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
     return record
 
 
-def _example(record: dict[str, Any], texts: Texts, path: Path, number: int) -> Example:
+def _example(record: dict[str, Any], texts: Texts, path: Path, number: int | None) -> Example:
     def fail(message: str, remedy: str) -> ExamplesError:
         return ExamplesError(message, path=path, line=number, remedy=remedy)
 
@@ -193,7 +212,7 @@ def _example(record: dict[str, Any], texts: Texts, path: Path, number: int) -> E
         if not isinstance(value, str | int) or isinstance(value, bool) or (add and not isinstance(value, str)):
             raise fail(f"{key} holds {value!r:.60}", "Write ids and texts as strings")
         if add:
-            row: int = add(value)
+            row: int = add(well_formed(str(value)))
             return row
         if str(value) not in rows:
             raise fail(f"{key} names {str(value)!r:.80}, which is not among the {of_what}", f"Check data.{of_what}")
@@ -218,11 +237,28 @@ def _example(record: dict[str, Any], texts: Texts, path: Path, number: int) -> E
     if listed is None or "scores" not in record:
         return Example(query, passages)
     scores = record["scores"]
-    if (
-        not isinstance(scores, list)
-        or len(scores) != len(passages)
-        or not all(isinstance(score, int | float) and math.isfinite(score) for score in scores)
-    ):
+    if not isinstance(scores, list) or len(scores) != len(passages) or not all(map(_is_score, scores)):
         raise fail(f"scores must be {len(passages)} finite numbers, one a passage", "Mend the record")
     order = np.argsort(-np.array(scores, np.float64), kind="stable")
     return Example(query, passages[order], np.array(scores, np.float32)[order])
+
+
+def _is_score(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def known_scores(examples: Sequence[Example], queries: int) -> Rankings:
+    """For each query all passages that some example scores; of one scored twice the higher score."""
+    scores: dict[int, dict[int, float]] = {}
+    for example in examples:
+        assert example.scores is not None
+        known = scores.setdefault(example.query, {})
+        for row, score in zip(example.passages.tolist(), example.scores.tolist(), strict=True):
+            known[row] = max(score, known.get(row, score))
+    rankings = [NO_RANKING] * queries
+    for query, known in scores.items():
+        rankings[query] = (np.array(list(known), np.int64), np.array(list(known.values()), np.float32))
+    return rankings

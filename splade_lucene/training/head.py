@@ -2,8 +2,10 @@
 
 Forward, the vocabulary is projected and pooled a slice at a time, as in :mod:`splade_lucene.encoder.pooling`. What is kept
 for the way back are only the active logits, those that a gradient passes through: with max pooling the largest of each
-term and text, if it is above 0 (its token is the saved arg-max), with sum pooling all above 0. One in a hundred logits or
-fewer is active, so backward is two products with a sparse matrix, where the naive head has two dense ones over all logits.
+term and text, if it is above 0 (its token is the saved arg-max), with sum pooling all above 0. In a model that is sparse, one
+in a hundred is, so backward is two products with a sparse matrix, where the naive head has two dense ones over all logits.
+Memory grows with what is active: a base whose every second logit is above 0 gains nothing with sum pooling until the
+regularizer has thinned it out.
 
 The gradients are those of the naive head. Where two tokens of a text share a term's maximum, the naive head (``amax``)
 divides the gradient among them, and this one gives it to the first, as ``torch.max`` with indices does; both are

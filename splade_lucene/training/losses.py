@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from sentence_transformers.sparse_encoder import losses as st_losses
@@ -43,7 +43,7 @@ class RankingLoss(nn.Module):
         weights: How much each loss counts.
         scale: The learnable factor of its scores.
         teacher: Scores pairs; needed by all losses but the contrastive one.
-        temperature: What the teacher's scores are divided by.
+        temperature: What the teacher's scores are divided by: their unit.
     """
 
     def __init__(
@@ -97,13 +97,9 @@ class RankingLoss(nn.Module):
             if not bool(torch.isfinite(loss)):
                 raise TrainingError(
                     f"the loss {name} is {loss.item()}. Lower optimization.learning_rate or head_learning_rate, or use "
-                    "precision: float32; then the same command goes on from the last checkpoint."
+                    "precision: float32, and start the training anew with --overwrite."
                 )
         return found
-
-    def get_config_dict(self) -> dict[str, Any]:
-        """The settings, for sentence-transformers' model card."""
-        return {"weights": self.weights.model_dump(), "temperature": self.temperature}
 
     def _all_pairs(self, queries: Tensor, passages: Tensor) -> Tensor:
         return self._scale[0].value * (queries @ passages.T)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene import bm25
-from splade_lucene.errors import ConfigError, ExamplesError, MissingDependencyError, ModelError
+from splade_lucene.errors import ConfigError, ExamplesError, ModelError
 from splade_lucene.records import Document, Query
 from splade_lucene.run import Run
-from splade_lucene.training.embeddings import embed_texts
 from splade_lucene.training.examples import Example, Texts
-from splade_lucene.training.teachers import DenseScorer, Ensemble, RankedScorer, Rankings, Rows, Scorer, rankings_by_row
+from splade_lucene.training.teacher_outputs import embed_texts, score_pairs
+from splade_lucene.training.teachers import (
+    NO_RANKING,
+    DenseScorer,
+    Ensemble,
+    RankedScorer,
+    Rankings,
+    Rows,
+    Scorer,
+    rankings_by_row,
+)
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import Mining, Teacher
@@ -26,13 +35,13 @@ _log = logging.getLogger(__name__)
 BM25_DEPTH = 500
 """Passages of a query whose BM25 scores a teacher knows; the others count 0."""
 _QUERIES_AT_ONCE = 500
+_PASSAGES_AT_ONCE = 100_000
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
-
-def no_progress(_what: str, _done: int, _total: int) -> None:
-    """Tells nobody."""
+Candidates = Mapping[int, Rows]
+"""Row of a query → rows of its candidates."""
 
 
 class Sources:
@@ -41,35 +50,29 @@ class Sources:
     Args:
         texts: All queries and passages.
         queries: Rows of the queries in question.
-        teacher: What scores.
-        folder: Where vectors and the BM25 index are kept, so that a killed run finds them again.
+        teacher: What scores; None if nothing does.
+        folder: Where vectors, scores and the BM25 index are kept, so that a killed run finds them again.
+        device: Where teachers compute.
         progress: Told how far it is.
     """
 
     def __init__(
-        self, texts: Texts, queries: Rows, teacher: Teacher | None, folder: Path, progress: Progress = no_progress
+        self, texts: Texts, queries: Rows, teacher: Teacher | None, folder: Path, device: str, progress: Progress
     ) -> None:
         self.texts, self.queries, self.settings = texts, queries, teacher
-        self._folder, self._progress = folder, progress
+        self._folder, self._device, self._progress = folder, device, progress
 
     @cached_property
     def dense(self) -> DenseScorer | None:
         """The dense teacher; None if there is none."""
         if self.settings is None or not self.settings.dense:
             return None
-        name, length = self.settings.dense, self.settings.max_length
-        model = _open_dense_encoder(name, length)
-        folder = self._folder / "embeddings"
+        model = _open_dense_encoder(self.settings.dense, self.settings.max_length, self._device)
 
         def embed(texts: Sequence[str], what: str) -> NDArray[np.float16]:
-            done = 0
-
-            def advance(count: int) -> None:
-                nonlocal done
-                done += count
-                self._progress(f"embedding {what}", done, len(texts))
-
-            return embed_texts(texts, model, folder, progress=advance)
+            return embed_texts(
+                texts, model, self._folder / "embeddings", self._counting(f"embedding {what}", len(texts))
+            )
 
         return DenseScorer(embed(self.texts.queries, "queries"), embed(self.texts.passages, "passages"))
 
@@ -79,8 +82,7 @@ class Sources:
         index = self._folder / f"bm25-index-{self.texts.passages_digest}"
         if not index.is_dir():
             self._progress("indexing for BM25", 0, len(self.texts.passages))
-            numbered = (Document(str(row), text) for row, text in enumerate(self.texts.passages))
-            bm25.index_texts(numbered, index)
+            bm25.index_texts((Document(str(row), text) for row, text in enumerate(self.texts.passages)), index)
 
         def search(queries: list[Query]) -> dict[str, list[tuple[str, float]]]:
             return bm25.search_texts(index, queries, BM25_DEPTH)
@@ -88,7 +90,11 @@ class Sources:
         return self._search("BM25", search)
 
     def splade_rankings(self, index: Path, depth: int) -> Rankings:
-        """The same from an impact index of the passages, with the model that it was made with."""
+        """The same from an impact index of the passages, with the model that it was made with.
+
+        Raises:
+            ConfigError: None of its documents is among the passages.
+        """
         from splade_lucene.encoder import open_query_encoder
         from splade_lucene.searcher import LuceneImpactSearcher
 
@@ -109,75 +115,82 @@ class Sources:
 
     def dense_rankings(self, depth: int) -> Rankings:
         """The same by the dense teacher."""
-        empty = (np.zeros(0, np.int64), np.zeros(0, np.float32))
-        rankings = [empty] * len(self.texts.queries)
+        rankings = [NO_RANKING] * len(self.texts.queries)
         if self.dense is None:
             return rankings
-        everything = np.arange(len(self.texts.passages))
-        passages = self.dense.passage_vectors.astype(np.float32).T.copy()
-        depth = min(depth, len(everything))
-        for start in range(0, len(self.queries), _QUERIES_AT_ONCE):
-            part = self.queries[start : start + _QUERIES_AT_ONCE]
-            scores = self.dense.query_vectors[part].astype(np.float32) @ passages
-            best = np.argpartition(-scores, depth - 1, axis=1)[:, :depth]
-            for query, row, found in zip(part, scores, best, strict=True):
-                order = found[np.argsort(-row[found], kind="stable")]
-                rankings[query] = (order.astype(np.int64), row[order])
-            self._progress("searching dense", min(len(self.queries), start + len(part)), len(self.queries))
+        count = len(self.texts.passages)
+        best = np.zeros((len(self.queries), 0), np.int64)
+        scores = np.zeros((len(self.queries), 0), np.float32)
+        for start in range(0, count, _PASSAGES_AT_ONCE):
+            part = np.arange(start, min(count, start + _PASSAGES_AT_ONCE))
+            best, scores = self._better(self.dense, best, scores, part, depth)
+            self._progress("searching dense", int(part[-1]) + 1, count)
+        for query, rows, values in zip(self.queries, best, scores, strict=True):
+            order = np.argsort(-values, kind="stable")
+            rankings[query] = (rows[order], values[order])
         return rankings
 
-    @cached_property
-    def scorer(self) -> Ensemble | None:
-        """What scores any pair; None without a teacher. A cross-encoder joins when the candidates are known."""
-        return None if self.settings is None else Ensemble(self._parts(self.settings))
+    def scorer(self, candidates: Candidates) -> Ensemble:
+        """What scores pairs.
 
-    def _parts(self, settings: Teacher) -> list[tuple[float, Scorer]]:
-        count = len(self.texts.passages)
+        Args:
+            candidates: The pairs that a cross-encoder has to score.
+
+        Raises:
+            ConfigError: A run file of scores is of another collection.
+        """
+        settings, count = self.settings, len(self.texts.passages)
         parts: list[tuple[float, Scorer]] = []
+        if settings is None:
+            return Ensemble(parts)
         if self.dense is not None:
             parts.append((settings.dense_weight, self.dense))
         if settings.bm25:
-            parts.append((settings.bm25, RankedScorer(self.bm25_rankings, count, is_absolute=True)))
+            parts.append((settings.bm25, RankedScorer(self.bm25_rankings, count, "best")))
         if settings.scores:
-            run = {qid: list(hits) for qid, hits in Run.read(settings.scores).items()}
-            rankings = rankings_by_row(run, self.texts.qids, self.texts.passage_rows)
+            rankings = rankings_by_row(Run.read(settings.scores), self.texts.qids, self.texts.passage_rows)
             if not any(len(rows) for rows, _ in rankings):
                 raise ConfigError(
                     "no query and passage of this run are among data.queries and data.passages",
                     path=settings.scores, remedy="Check that it is of the same collection",
                 )  # fmt: skip
-            parts.append((settings.scores_weight, RankedScorer(rankings, count, is_absolute=False)))
-        return parts
-
-    def with_cross_encoder(self, candidates: dict[int, Rows]) -> Ensemble:
-        """The teacher, with a cross-encoder's scores of the candidates if there is one."""
-        assert self.settings is not None
-        parts = self._parts(self.settings)
-        if self.settings.cross_encoder:
-            rankings = self._cross_encode(self.settings.cross_encoder, self.settings.max_length, candidates)
-            scorer = RankedScorer(rankings, len(self.texts.passages), is_absolute=False)
-            parts.append((self.settings.cross_encoder_weight, scorer))
+            parts.append((settings.scores_weight, RankedScorer(rankings, count, "range")))
+        if settings.cross_encoder:
+            rankings = self._cross_encode(settings.cross_encoder, settings.max_length, candidates)
+            parts.append((settings.cross_encoder_weight, RankedScorer(rankings, count, "range")))
         return Ensemble(parts)
 
-    def _cross_encode(self, name: str, max_length: int, candidates: dict[int, Rows]) -> Rankings:
-        model = _open_cross_encoder(name, max_length)
-        empty = (np.zeros(0, np.int64), np.zeros(0, np.float32))
-        rankings = [empty] * len(self.texts.queries)
-        for done, (query, rows) in enumerate(candidates.items(), 1):
-            pairs = [(self.texts.queries[query], self.texts.passages[row]) for row in rows]
-            scores = np.asarray(model.predict(pairs, show_progress_bar=False), np.float32).reshape(len(pairs), -1)[
-                :, -1
-            ]
-            if not np.isfinite(scores).all():
-                raise ModelError(f"{name}: the cross-encoder yields scores that are not finite. Check its weights.")
-            rankings[query] = (rows, scores)
-            if done % 100 == 0 or done == len(candidates):
-                self._progress("scoring with the cross-encoder", done, len(candidates))
+    def _cross_encode(self, name: str, max_length: int, candidates: Candidates) -> Rankings:
+        model = _open_cross_encoder(name, max_length, self._device)
+        texts = self.texts
+        pairs = [(texts.queries[query], texts.passages[row]) for query, rows in candidates.items() for row in rows]
+        advance = self._counting("scoring with the cross-encoder", len(pairs))
+        scores = score_pairs(pairs, model, self._folder / "cross-encoder", advance)
+        rankings = [NO_RANKING] * len(texts.queries)
+        at = 0
+        for query, rows in candidates.items():
+            rankings[query] = (rows, scores[at : at + len(rows)])
+            at += len(rows)
         return rankings
 
+    def _better(
+        self, dense: DenseScorer, best: Rows, scores: NDArray[np.float32], part: Rows, depth: int
+    ) -> tuple[Rows, NDArray[np.float32]]:
+        """The best passages of each query, when some more are looked at."""
+        rows_found, scores_found = [], []
+        for start in range(0, len(self.queries), _QUERIES_AT_ONCE):
+            these = slice(start, start + _QUERIES_AT_ONCE)
+            more = dense.scores(self.queries[these], part)
+            values = np.concatenate([scores[these], more], axis=1)
+            rows = np.concatenate([best[these], np.broadcast_to(part, more.shape)], axis=1)
+            kept = np.argpartition(-values, min(depth, values.shape[1]) - 1, axis=1)[:, :depth]
+            rows_found.append(np.take_along_axis(rows, kept, axis=1))
+            scores_found.append(np.take_along_axis(values, kept, axis=1))
+        return np.concatenate(rows_found), np.concatenate(scores_found)
+
     def _search(self, what: str, search: Callable[[list[Query]], dict[str, list[tuple[str, float]]]]) -> Rankings:
-        empty = (np.zeros(0, np.int64), np.zeros(0, np.float32))
-        rankings = [empty] * len(self.texts.queries)
+        rankings = [NO_RANKING] * len(self.texts.queries)
+        advance = self._counting(f"searching {what}", len(self.queries))
         for start in range(0, len(self.queries), _QUERIES_AT_ONCE):
             part = self.queries[start : start + _QUERIES_AT_ONCE]
             found = search([Query(str(row), self.texts.queries[row]) for row in part])
@@ -185,17 +198,26 @@ class Sources:
                 hits = found.get(str(row), [])
                 passages = np.array([int(docid) for docid, _ in hits], np.int64)
                 rankings[row] = (passages, np.array([score for _, score in hits], np.float32))
-            self._progress(f"searching {what}", min(len(self.queries), start + len(part)), len(self.queries))
+            advance(len(part))
         return rankings
 
+    def _counting(self, what: str, total: int) -> Callable[[int], None]:
+        done = 0
 
-def mine(sources: Sources, mining: Mining, progress: Progress = no_progress) -> list[Example]:
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            self._progress(what, done, total)
+
+        return advance
+
+
+def mine(sources: Sources, mining: Mining) -> list[Example]:
     """The candidates of each query in the teacher's order.
 
     Args:
         sources: Where candidates and scores come from.
         mining: How many from where.
-        progress: Told how far it is.
 
     Returns:
         Scored lists, of the queries that have at least two candidates.
@@ -217,46 +239,36 @@ def mine(sources: Sources, mining: Mining, progress: Progress = no_progress) -> 
         found = np.unique(np.concatenate([lists[query][0][:depth] for depth, lists in rankings]))
         if len(found) > 1:
             candidates[int(query)] = found
-    teacher = sources.with_cross_encoder(candidates)
-    examples = []
-    for done, (query, rows) in enumerate(candidates.items(), 1):
-        scores = teacher.scores(np.array([query]), rows)[0]
-        order = np.argsort(-scores, kind="stable")[: mining.depth]
-        examples.append(Example(query, rows[order], scores[order]))
-        if done % 1000 == 0:
-            progress("ordering candidates", done, len(candidates))
-    if not examples:
+    if not candidates:
         raise ExamplesError(
             "no query has two candidates", remedy="Check that passages and queries are of the same collection"
         )
-    left_out = len(sources.queries) - len(examples)
-    if left_out:
+    if left_out := len(sources.queries) - len(candidates):
         _log.warning("%d queries have less than two candidates and are left out", left_out)
+    teacher = sources.scorer(candidates)
+    examples = []
+    for query, rows in candidates.items():
+        scores = teacher.scores(np.array([query]), rows)[0]
+        order = np.argsort(-scores, kind="stable")[: mining.depth]
+        examples.append(Example(query, rows[order], scores[order]))
     return examples
 
 
-def _open_dense_encoder(name: str, max_length: int) -> Any:
+def _open_dense_encoder(name: str, max_length: int, device: str) -> Any:
+    from sentence_transformers import SentenceTransformer
+
     try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise MissingDependencyError(_TRAIN) from None
-    try:
-        model = SentenceTransformer(name)
+        model = SentenceTransformer(name, device=device)
     except Exception as error:  # hub and parsers raise whatever they do
         raise ModelError(f"{name}: cannot load a dense encoder: {str(error).splitlines()[0]}") from error
     model.max_seq_length = max_length
     return model
 
 
-def _open_cross_encoder(name: str, max_length: int) -> Any:
+def _open_cross_encoder(name: str, max_length: int, device: str) -> Any:
+    from sentence_transformers import CrossEncoder
+
     try:
-        from sentence_transformers import CrossEncoder
-    except ImportError:
-        raise MissingDependencyError(_TRAIN) from None
-    try:
-        return CrossEncoder(name, max_length=max_length)
+        return CrossEncoder(name, max_length=max_length, device=device)
     except Exception as error:
         raise ModelError(f"{name}: cannot load a cross-encoder: {str(error).splitlines()[0]}") from error
-
-
-_TRAIN = "training needs sentence-transformers: run 'pip install splade-lucene[train]'."

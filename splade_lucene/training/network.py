@@ -6,6 +6,7 @@ What is saved is an ordinary checkpoint: the masked-language model with ``Splade
 from __future__ import annotations
 
 import math
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -20,14 +21,20 @@ from sentence_transformers.sparse_encoder.modules import (
     Transformer,
 )
 from torch import Tensor, nn
+from transformers import AutoConfig
 
-from splade_lucene.errors import ModelError
+from splade_lucene.errors import ConfigError, ModelError
 from splade_lucene.training.head import pooled_weights
 
 if TYPE_CHECKING:
     from splade_lucene.encoder.layout import Pooling
 
 _BUCKETS = 4
+_DROPOUTS = (
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "embedding_dropout",
+    "mlp_dropout",
+)  # fmt: skip
+"""What configurations of BERT, DistilBERT and ModernBERT call it."""
 
 
 class PooledTransformer(Transformer):  # type: ignore[misc]
@@ -129,15 +136,26 @@ class Student:
         score_scale: Where the scale of its scores starts.
         dropout: In the trunk; None: the base's own.
         device: Where it learns.
+
+    Raises:
+        ConfigError: Passages are longer than the base can take.
     """
 
     def __init__(
         self, base: Path, *, pooling: Pooling, is_doc: bool, max_length: int, score_scale: float = 1.0,
         dropout: float | None = None, device: str | None = None,
     ) -> None:  # fmt: skip
-        config = {} if dropout is None else {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+        config = AutoConfig.from_pretrained(base)
+        positions = getattr(config, "max_position_embeddings", None) or max_length
+        if max_length > positions:
+            raise ConfigError(
+                f"passages of {max_length} tokens do not fit into the base, which takes {positions}",
+                remedy="Lower optimization.max_length",
+            )
+        self._dropouts = {name: getattr(config, name) for name in _DROPOUTS if hasattr(config, name)}
+        changed = {} if dropout is None else dict.fromkeys(self._dropouts, dropout)
         self.network = PooledTransformer(
-            str(base), transformer_task="fill-mask", max_seq_length=max_length, config_kwargs=config,
+            str(base), transformer_task="fill-mask", max_seq_length=max_length, config_kwargs=changed,
             model_kwargs={"dtype": torch.float32},
         )  # fmt: skip
         self.network.pooling = pooling
@@ -151,6 +169,14 @@ class Student:
             modules = [Router.for_query_document([self.queries], [self.network]), self.scale]
         self.encoder = SparseEncoder(modules=modules, device=device, similarity_fn_name="dot")
 
+    @property
+    def head_pattern(self) -> str:
+        """A regular expression of the names of the parameters that belong to the masked-LM head alone."""
+        model = self.network.model
+        trunk = {id(parameter) for parameter in getattr(model, model.base_model_prefix).parameters()}
+        names = [re.escape(name) for name, parameter in model.named_parameters() if id(parameter) not in trunk]
+        return rf"\.model\.(?:{'|'.join(names)})$"
+
     def save(self, folder: Path, max_length: int) -> None:
         """Writes an ordinary checkpoint, which sentence-transformers and this package read.
 
@@ -161,9 +187,8 @@ class Student:
         with tempfile.TemporaryDirectory(dir=folder.parent) as work:
             self.network.save(work)
             plain = Transformer(work, transformer_task="fill-mask", max_seq_length=max_length)
-        for dropout in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            if hasattr(plain.model.config, dropout):
-                setattr(plain.model.config, dropout, 0.1)
+        for name, value in self._dropouts.items():
+            setattr(plain.model.config, name, value)
         pooling = SpladePooling(pooling_strategy=self.network.pooling)
         modules: list[nn.Module] = [plain, pooling]
         if self.is_doc:

@@ -42,7 +42,7 @@ class TrainingProgress:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("a", encoding="utf-8") as file:
             entry = {"time": round(time.time()), "what": what, "step": step}
-            file.write(json.dumps({**entry, **{key: round(value, 6) for key, value in figures.items()}}) + "\n")
+            file.write(json.dumps({**entry, **{key: float(f"{value:.6g}") for key, value in figures.items()}}) + "\n")
 
     def callback(
         self, what: str, ranking: RankingLoss | None = None, scale: ScoreScale | None = None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PrinterCallback, TrainerCallback
 
-from splade_lucene.errors import StorageError, TrainingError
+from splade_lucene.errors import SpladeLuceneError, StorageError, TrainingError
 from splade_lucene.files import storage_error
 
 _WHOLE = "whole"  # a file that a checkpoint gets when all its other files are written
@@ -27,13 +32,12 @@ class RefuseBadGradients(TrainerCallback):  # type: ignore[misc]
 
     def on_pre_optimizer_step(self, _args: Any, state: Any, *_: Any, model: Any = None, **__: Any) -> None:
         """Before each step."""
-        for name, parameter in model.named_parameters():
-            if parameter.grad is not None and not bool(parameter.grad.sum().isfinite()):
-                raise TrainingError(
-                    f"step {state.global_step + 1}: the gradient of {name} is not finite. Lower "
-                    "optimization.learning_rate or head_learning_rate, or use precision: float32; then the same command "
-                    "goes on from the last checkpoint."
-                )
+        sums = [parameter.grad.sum() for parameter in model.parameters() if parameter.grad is not None]
+        if not bool(torch.stack(sums).isfinite().all()):
+            raise TrainingError(
+                f"step {state.global_step + 1}: gradients are not finite. Lower optimization.learning_rate or "
+                "head_learning_rate, or use precision: float32, and start the training anew with --overwrite."
+            )
 
 
 def run_to_end(trainer: Any, folder: Path) -> None:
@@ -41,18 +45,11 @@ def run_to_end(trainer: Any, folder: Path) -> None:
 
     Raises:
         TrainingError: The loss or a gradient is not finite.
-        StorageError: The disk refused a checkpoint; those before it stay.
     """
     trainer.remove_callback(PrinterCallback)  # only the command line prints
     trainer.add_callback(MarkWhole())
     trainer.add_callback(RefuseBadGradients())
-    try:
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    except (OSError, RuntimeError, Exception) as error:
-        if _is_of_disk(error):
-            reason = error if isinstance(error, OSError) else OSError(28, "No space left on device")
-            raise StorageError(f"{storage_error(folder, reason)} The last whole checkpoint stays.") from error
-        raise
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -66,8 +63,26 @@ def last_checkpoint(folder: Path) -> str | None:
     return str(max(steps)[1]) if steps else None
 
 
-def _is_of_disk(error: BaseException) -> bool:
-    if isinstance(error, OSError) and error.errno is not None:
-        return True
-    text = str(error)  # safetensors and torch.save have errors of their own
-    return any(sign in text for sign in ("No space left", "os error 28", "file write failed", "unexpected pos"))
+@contextmanager
+def refused_by_disk(folder: Path) -> Iterator[None]:
+    """Turns what libraries raise when the disk refuses into one error.
+
+    Raises:
+        StorageError: It is full or may not be written to.
+    """
+    try:
+        yield
+    except SpladeLuceneError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _REFUSED:
+            raise StorageError(f"{storage_error(folder, error)} {_STAYS}") from error
+        if any(sign in str(error) for sign in _SIGNS):  # safetensors, torch.save and shutil have errors of their own
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise StorageError(f"{storage_error(folder, full)} {_STAYS}") from error
+        raise
+
+
+_REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+_SIGNS = ("No space left", "os error 28", "file write failed", "unexpected pos")
+_STAYS = "What was whole stays: the same command goes on from it."

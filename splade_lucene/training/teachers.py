@@ -7,7 +7,7 @@ Normalized BM25 added to a dense encoder's cosine is a better teacher than eithe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,11 @@ Rows = NDArray[np.int64]
 
 Rankings = Sequence[tuple[Rows, NDArray[np.float32]]]
 """For each query, passages and their scores."""
+
+NO_RANKING: tuple[Rows, NDArray[np.float32]] = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+Scaling = Literal["best", "range", "none"]
+_LOWEST = 0.05
 
 
 class Scorer(Protocol):
@@ -50,22 +55,18 @@ class RankedScorer:
     """The scores of ranked lists; a passage that a query's list lacks has 0, the lowest.
 
     Args:
-        rankings: Each query's list.
+        rankings: Each query's list, no passage twice.
         passages: How many passages there are.
-        is_absolute: 0 has a meaning, as in BM25: scores are divided by each query's best. Otherwise each query's scores are
-            shifted and divided so that they go from a twentieth to 1.
+        scaling: ``best`` divides by each query's best score, for scores whose 0 has a meaning, as BM25's; ``range`` shifts
+            and divides each query's so that they go from a twentieth to 1; ``none`` leaves them.
     """
 
-    LOWEST = 0.05
-
-    def __init__(self, rankings: Rankings, passages: int, *, is_absolute: bool) -> None:
+    def __init__(self, rankings: Rankings, passages: int, scaling: Scaling) -> None:
         starts = np.zeros(len(rankings) + 1, np.int64)
         np.cumsum([len(rows) for rows, _ in rankings], out=starts[1:])
-        columns = np.concatenate([rows for rows, _ in rankings] or [np.zeros(0, np.int64)]).astype(np.int32)
-        values = [_scaled(scores, is_absolute, self.LOWEST) for _, scores in rankings]
-        self._matrix = csr_matrix(
-            (np.concatenate(values or [np.zeros(0, np.float32)]), columns, starts), shape=(len(rankings), passages)
-        )
+        columns = np.concatenate([NO_RANKING[0], *(rows for rows, _ in rankings)]).astype(np.int32)
+        values = np.concatenate([NO_RANKING[1], *(_scaled(scores, scaling) for _, scores in rankings)])
+        self._matrix = csr_matrix((values, columns, starts), shape=(len(rankings), passages))
 
     def scores(self, queries: Rows, passages: Rows) -> NDArray[np.float32]:
         """Scores of all pairs; shape [queries, passages]."""
@@ -103,12 +104,11 @@ def rankings_by_row(
     return rankings
 
 
-def _scaled(scores: NDArray[np.float32], is_absolute: bool, lowest: float) -> NDArray[np.float32]:
-    if not len(scores):
+def _scaled(scores: NDArray[np.float32], scaling: Scaling) -> NDArray[np.float32]:
+    if not len(scores) or scaling == "none":
         return scores.astype(np.float32)
-    best = float(scores.max())
-    if is_absolute:
+    best, worst = float(scores.max()), float(scores.min())
+    if scaling == "best":
         return (scores / best if best > 0 else scores * 0).astype(np.float32)
-    worst = float(scores.min())
     spread = (scores - worst) / (best - worst) if best > worst else np.ones_like(scores)
-    return (lowest + (1 - lowest) * spread).astype(np.float32)
+    return (_LOWEST + (1 - _LOWEST) * spread).astype(np.float32)

@@ -27,13 +27,16 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sparse_encoder import (
     SparseEncoderTrainer,
     SparseEncoderTrainingArguments,
     losses,
 )
+from torch.utils.data import SequentialSampler
 from transformers import set_seed
 
+from splade_lucene.corpus import corpus_digest
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.precision import choose_device, native_dtype
 from splade_lucene.encoding import encode_corpus
@@ -44,17 +47,17 @@ from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.training.base import prepare_base
 from splade_lucene.training.card import write_card
 from splade_lucene.training.config import Teacher, TrainingConfig
-from splade_lucene.training.examples import Example, Texts, read_examples, read_texts, write_examples
+from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, read_texts, write_examples
 from splade_lucene.training.losses import RankingLoss
 from splade_lucene.training.mining import Sources, mine
 from splade_lucene.training.network import Student
 from splade_lucene.training.progress import Report, TrainingProgress, no_report
 from splade_lucene.training.recipes import RECIPES, Recipe
-from splade_lucene.training.resuming import run_to_end
+from splade_lucene.training.resuming import refused_by_disk, run_to_end
 from splade_lucene.training.sampling import draw_rows, to_columns
 from splade_lucene.training.sparsity import SparsityController
-from splade_lucene.training.teachers import RankedScorer, Scorer
-from splade_lucene.training.validation import IndexEvaluator, measure_model
+from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
+from splade_lucene.training.validation import IndexEvaluator, check_validation, measure_model
 
 
 @dataclass(frozen=True)
@@ -75,35 +78,50 @@ class TrainingResult:
 def train(
     config: TrainingConfig, *, device: str = "auto", overwrite: bool = False, report: Report = no_report
 ) -> TrainingResult:
-    """Trains a model. Killed at any point, the same call goes on.
+    """Trains a model. Killed at any point, the same call goes on; what is finished is not done again.
 
     Args:
         config: What to do; see :func:`splade_lucene.training.read_config`.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
-        overwrite: Start anew over a run with other settings.
+        overwrite: Start the training anew over a run with other settings or data.
         report: Told how far it is.
 
     Raises:
-        ConfigError: The output folder holds a run with other settings, or settings do not go together.
-        ExamplesError, CorpusError, TopicsError: Data cannot be read; names file and line.
+        ConfigError: The output folder holds a run with other settings or data, or settings do not go together.
+        ExamplesError, CorpusError, TopicsError, RunError: Data cannot be read; names file and line.
         ModelError: Base or teacher cannot be loaded.
         TrainingError: A loss or gradient is not finite.
         StorageError: The disk refused.
     """
     start = time.monotonic()
-    run = _Run(config, choose_device(device), report)
-    run.claim_output(overwrite)
-    for number in range(1, config.rounds + 1):
-        run.train_round(number)
-    figures = run.finish()
+    chosen = choose_device(device)
+    if chosen.index:
+        raise ConfigError("training uses the first GPU that it sees", remedy=f"Set CUDA_VISIBLE_DEVICES={chosen.index}")
+    run = _Run(config, chosen, report)
+    with refused_by_disk(run.output):
+        run.check()
+        run.claim_output(overwrite)
+        figures = run.finished_figures()
+        if figures is None:
+            for number in range(1, config.rounds + 1):
+                run.train_round(number)
+            figures = run.finish()
     return TrainingResult(run.output / "model", figures, time.monotonic() - start)
 
 
 class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
-    """Without the model card of sentence-transformers, which asks the hub; ours is written at the end."""
+    """With batches as they were drawn; without sentence-transformers' model card, which asks the hub."""
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Adds none."""
+        """Adds none: ours is written at the end."""
+
+    def get_batch_sampler(self, dataset: Any, batch_size: int, drop_last: bool, **options: Any) -> Any:
+        """Rows in their order, which is random already, and in which no query comes twice in a batch."""
+        return DefaultBatchSampler(SequentialSampler(dataset), batch_size=batch_size, drop_last=drop_last, **options)
+
+    def get_decay_parameter_names(self, model: Any) -> list[str]:
+        """All but the scale of the scores."""
+        return [name for name in super().get_decay_parameter_names(model) if not name.endswith("logarithm")]
 
 
 class _Run:
@@ -113,38 +131,84 @@ class _Run:
         self.cache = Path(config.cache or config.output)
         self.recipe: Recipe = RECIPES[config.recipe]
         self.losses = config.losses or self.recipe.losses
+        self.positives = config.mining.positives or self.recipe.positives
+        self.is_distilled = bool(self.losses.margin_mse or self.losses.kl or self.losses.in_batch_kl)
         self.progress = TrainingProgress(report, self.output / "log.jsonl")
+        self.precision = config.optimization.precision
+
+    # ---- before anything is computed ----
+
+    def check(self) -> None:
+        """Refuses what would fail after hours."""
+        if self.config.validation is not None:
+            check_validation(self.config.validation)
+        if (self.losses.margin_mse or self.losses.kl) and self.config.optimization.passages < 2:
+            raise ConfigError(
+                "margin_mse and kl compare a query's passages", remedy="Set optimization.passages to 2 or more"
+            )
+        if self.config.data.examples is None:
+            return
+        has_scores = self.own_examples[0].scores is not None
+        if has_scores and self.config.teacher is not None:
+            raise ConfigError(
+                "the examples have scores, and a teacher is named beside them", path=self.config.data.examples,
+                remedy="Leave out the teacher, or the scores",
+            )  # fmt: skip
+        if self.is_distilled and not has_scores and self.config.teacher is None:
+            raise ConfigError(
+                "margin_mse and kl need a teacher or scored lists, and the examples have no scores",
+                path=self.config.data.examples, remedy="Name a teacher, add scores, or use losses.contrastive",
+            )  # fmt: skip
 
     def claim_output(self, overwrite: bool) -> None:
         path = self.output / "settings.json"
-        settings = self.config.model_dump(mode="json", exclude={"output", "cache"})
-        if path.is_file() and (before := json.loads(path.read_text(encoding="utf-8"))) != settings:
-            if not overwrite:
-                keys = [key for key in settings if settings[key] != before.get(key)]
-                raise ConfigError(
-                    f"the folder holds a run with other settings ({', '.join(keys)})", path=self.output,
-                    remedy="Give another output, or --overwrite to start anew",
-                )  # fmt: skip
+        settings = self.settings()
+        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else settings
+        differing = [key for key in settings if key not in _FREE and settings[key] != before.get(key)]
+        if differing and not overwrite:
+            raise ConfigError(
+                f"the folder holds a run with other settings ({', '.join(differing)})", path=self.output,
+                remedy="Give another output, or --overwrite to start the training anew",
+            )  # fmt: skip
+        if differing:
             for each in ("round-1", "round-2", "model"):
                 shutil.rmtree(self.output / each, ignore_errors=True)
+            (self.output / "log.jsonl").unlink(missing_ok=True)
+        elif self.precision == "auto" and before.get("computed_in"):
+            self.precision = before["computed_in"]  # a measurement could now say something else
+        if self.precision == "auto":
+            self.precision = native_dtype(self.device)  # type: ignore[assignment]
         with written_whole(path) as file:
-            json.dump(settings, file, indent=1)
+            json.dump({**settings, "computed_in": self.precision}, file, indent=1)
+
+    def settings(self) -> dict[str, Any]:
+        """What makes the model what it is: the configuration, and the data's digests."""
+        settings = self.config.model_dump(mode="json", exclude={"output", "cache"})
+        data = self.config.data
+        files = {"passages": data.passages}
+        for name, value, of_folder in (
+            ("queries", data.queries, "queries.jsonl"),
+            ("examples", data.examples, "qrels/train.tsv"),
+        ):
+            files[name] = str(Path(value) / of_folder) if value and Path(value).is_dir() else value
+        return {**settings, "digests": {name: corpus_digest(path) for name, path in files.items() if path}}
+
+    # ---- training ----
 
     def train_round(self, number: int) -> None:
         folder = self.output / f"round-{number}"
-        if (folder / "model" / "modules.json").is_file():
-            return
-        examples = self.examples(number, folder)
-        base = self.base
-        set_seed(self.config.optimization.seed)
-        student = self.new_student(base)
-        ranking = RankingLoss(student.encoder, self.losses, student.scale, self.scorer(examples), self.temperature)
-        trainer = self.new_trainer(student, ranking, examples, folder / "checkpoints")
-        run_to_end(trainer, folder / "checkpoints")
-        shutil.rmtree(folder / "partial", ignore_errors=True)
-        student.save(folder / "partial", self.config.optimization.max_length)
-        (folder / "partial").rename(folder / "model")
-        shutil.rmtree(folder / "checkpoints")
+        if not (folder / "model").is_dir():
+            set_seed(self.config.optimization.seed)
+            examples = self.examples(number, folder)
+            rows = draw_rows(examples, self.config.optimization, self.positives, len(self.texts.passages))
+            scorer = self.scorer(examples, rows)
+            student = self.new_student()
+            ranking = RankingLoss(student.encoder, self.losses, student.scale, scorer, self.temperature)
+            run_to_end(self.new_trainer(student, ranking, rows, folder / "checkpoints"), folder / "checkpoints")
+            shutil.rmtree(folder / "partial", ignore_errors=True)
+            student.save(folder / "partial", self.config.optimization.max_length)
+            (folder / "partial").rename(folder / "model")
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
     def finish(self) -> dict[str, float]:
         last = self.output / f"round-{self.config.rounds}" / "model"
@@ -152,11 +216,23 @@ class _Run:
         if self.config.validation is not None:
             figures = measure_model(last, self.config.validation, self.output / "validation", device=str(self.device))
             self.progress.write("final", self.config.optimization.steps, figures)
-        target = self.output / "model"
+        target, partial = self.output / "model", self.output / "model.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(last, partial)
+        write_card(partial, self.config, figures, queries=len(self.texts.queries), passages=len(self.texts.passages))
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(last, target)
-        write_card(target, self.config, figures, queries=len(self.texts.queries), passages=len(self.texts.passages))
+        partial.rename(target)
         return figures
+
+    def finished_figures(self) -> dict[str, float] | None:
+        """Those of a model that is there and was measured on the same data; else None."""
+        path = self.output / "model" / "training.json"
+        if not path.is_file():
+            return None
+        record = json.loads(path.read_text(encoding="utf-8"))
+        validation = self.config.validation
+        asked = None if validation is None else validation.model_dump(mode="json")
+        return record["figures"] if record["settings"].get("validation") == asked else None
 
     # ---- what is learned from ----
 
@@ -164,56 +240,54 @@ class _Run:
     def texts(self) -> Texts:
         return read_texts(self.config.data.passages, self.config.data.queries)
 
+    @cached_property
+    def own_examples(self) -> list[Example]:
+        assert self.config.data.examples is not None
+        return read_examples(self.config.data.examples, self.texts)
+
     def examples(self, number: int, folder: Path) -> list[Example]:
         if self.config.data.examples is not None:
-            return read_examples(self.config.data.examples, self.texts)
+            return self.own_examples
         path = folder / "examples.jsonl.gz"
         if not path.is_file():
             mining = self.config.mining
             if number == 2:
                 mining = mining.model_copy(update={"index": str(self.index_of_first_round())})
-            write_examples(path, self.texts, mine(self.sources, mining, self.progress.tell))
+            settings = self.config.optimization
+            order = np.random.default_rng(settings.seed).permutation(len(self.texts.queries))
+            chosen = np.sort(order[: settings.steps * settings.queries])
+            write_examples(path, self.texts, mine(self.sources(chosen), mining))
         return read_examples(path, self.texts)
 
-    @cached_property
-    def sources(self) -> Sources:
-        """Candidates and scores of the queries that are trained on."""
-        settings = self.config.optimization
-        order = np.random.default_rng(settings.seed).permutation(len(self.texts.queries))
-        chosen = np.sort(order[: settings.steps * settings.queries])
-        return Sources(self.texts, chosen, self.config.teacher, self.cache, self.progress.tell)
-
-    def scorer(self, examples: list[Example]) -> Scorer | None:
-        losses_of_teacher = (self.losses.margin_mse, self.losses.kl, self.losses.in_batch_kl)
-        if not any(losses_of_teacher):
+    def scorer(self, examples: list[Example], rows: list[list[int]]) -> Scorer | None:
+        """What the student learns from: the teacher; or scores that are known already, of a list's passages only."""
+        if not self.is_distilled:
             return None
-        teacher: Teacher | None = self.config.teacher
-        if teacher is not None and not teacher.cross_encoder and self.sources.scorer is not None:
-            return self.sources.scorer
-        if examples[0].scores is None:
-            raise ConfigError(
-                "margin_mse and kl need a teacher or scored lists, and the examples have no scores",
-                path=self.config.data.examples, remedy="Name a teacher, add scores, or use losses.contrastive",
-            )  # fmt: skip
-        rankings = [(np.zeros(0, np.int64), np.zeros(0, np.float32))] * len(self.texts.queries)
-        for example in examples:
-            assert example.scores is not None
-            rankings[example.query] = (example.passages, example.scores)
-        return RankedScorer(rankings, len(self.texts.passages), is_absolute=False)
+        teacher = self.config.teacher
+        is_mined = self.config.data.examples is None
+        if teacher is None or (is_mined and teacher.cross_encoder):
+            rankings = known_scores(examples, len(self.texts.queries))
+            return RankedScorer(rankings, len(self.texts.passages), "none" if is_mined else "range")
+        candidates: dict[int, set[int]] = {}
+        for query, *passages in rows:
+            candidates.setdefault(query, set()).update(passages)
+        sources = self.sources(np.array(sorted(candidates)))
+        return sources.scorer({query: np.array(sorted(found)) for query, found in candidates.items()})
+
+    def sources(self, queries: Rows) -> Sources:
+        device = str(self.device)
+        return Sources(self.texts, queries, self.config.teacher, self.cache, device, self.progress.tell)
 
     @property
     def temperature(self) -> float:
-        return self.config.teacher.temperature if self.config.teacher else 0.1
+        return (self.config.teacher or Teacher(bm25=1.0)).temperature
 
     def index_of_first_round(self) -> Path:
+        folder = self.output / "round-1" / "pseudo-documents"
         index = self.output / "round-1" / "index"
         if not index.is_dir():
-            folder = self.output / "round-1" / "pseudo-documents"
-            encoder = SpladeEncoder(
-                self.output / "round-1" / "model",
-                max_length=self.config.optimization.max_length,
-                device=str(self.device),
-            )
+            length = self.config.optimization.max_length
+            encoder = SpladeEncoder(self.output / "round-1" / "model", max_length=length, device=str(self.device))
             total = len(self.texts.passages)
             done = 0
 
@@ -222,22 +296,19 @@ class _Run:
                 done += count
                 self.progress.tell("encoding for the second round", done, total)
 
+            assert self.config.data.passages is not None
             rule = Quantizer.named(DEFAULT_RULE)
             encode_corpus(self.config.data.passages, folder, encoder, rule, progress=advance)
             index_pseudo_documents(folder, index, store="none")
-            shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         return index
 
     # ---- what learns ----
 
-    @cached_property
-    def base(self) -> Path:
-        return prepare_base(
-            self.config, self.texts, self.cache, self.arguments(), self.progress
-        )  # fmt: skip
-
-    def new_student(self, base: Path) -> Student:
+    def new_student(self) -> Student:
         settings = self.config.optimization
+        base = prepare_base(self.config, self.texts, self.cache, self.arguments(), self.progress)
+        set_seed(settings.seed)
         student = Student(
             base, pooling=self.recipe.pooling, is_doc=self.recipe.is_doc, max_length=settings.max_length,
             score_scale=settings.score_scale, dropout=settings.dropout, device=str(self.device),
@@ -246,30 +317,27 @@ class _Run:
         return student
 
     def new_trainer(
-        self, student: Student, ranking: RankingLoss, examples: list[Example], folder: Path
+        self, student: Student, ranking: RankingLoss, rows: list[list[int]], folder: Path
     ) -> SparseEncoderTrainer:
-        settings, sparsity = self.config.optimization, self.config.sparsity
-        rows = draw_rows(examples, settings, self.config.mining.positives, len(self.texts.passages))
+        settings, sparsity, validation = self.config.optimization, self.config.sparsity, self.config.validation
         columns = to_columns(rows, self.texts)
-        routes = {name: "query" if name == "query" else "document" for name in columns if name != "label"}
         loss = losses.SpladeLoss(
             model=student.encoder, loss=ranking, document_regularizer_weight=sparsity.document_weight,
             query_regularizer_weight=None if self.recipe.is_doc else sparsity.query_weight,
         )  # fmt: skip
-        validation = self.config.validation
         is_validated = validation is not None and validation.every > 0
-        trunk = student.network.model.base_model_prefix
         arguments = SparseEncoderTrainingArguments(
             output_dir=str(folder), max_steps=settings.steps, per_device_train_batch_size=settings.queries,
             learning_rate=settings.learning_rate, warmup_steps=round(settings.warmup * settings.steps),
-            weight_decay=settings.weight_decay, router_mapping=routes,
+            weight_decay=settings.weight_decay,
+            router_mapping={name: "query" if name == "query" else "document" for name in columns if name != "label"},
             learning_rate_mapping={
-                rf"^(?!.*\.{trunk}\.)": settings.head_learning_rate,
-                r"scale.*logarithm$|\d\.logarithm$": 10 * settings.head_learning_rate,
+                student.head_pattern: settings.head_learning_rate, r"\.logarithm$": 10 * settings.head_learning_rate,
             },
             eval_strategy="steps" if is_validated else "no", eval_steps=validation.every if validation else None,
             **self.arguments(),
         )  # fmt: skip
+        arguments._n_gpu = min(1, arguments.n_gpu)  # more would each get a whole batch
         evaluator = None
         if validation is not None and is_validated:
             evaluator = IndexEvaluator(student, validation, self.output / "validation", self.progress)
@@ -285,10 +353,13 @@ class _Run:
     def arguments(self) -> dict[str, Any]:
         """What every trainer of transformers is told here."""
         settings = self.config.optimization
-        precision = native_dtype(self.device) if settings.precision == "auto" else settings.precision
         return {
-            "bf16": precision == "bfloat16", "use_cpu": self.device.type == "cpu", "seed": settings.seed,
+            "bf16": self.precision == "bfloat16", "use_cpu": self.device.type == "cpu", "seed": settings.seed,
             "data_seed": settings.seed, "save_steps": settings.checkpoint, "save_total_limit": 2,
             "logging_steps": settings.log, "logging_nan_inf_filter": False, "report_to": [], "disable_tqdm": True,
             "dataloader_pin_memory": self.device.type == "cuda", "lr_scheduler_type": "linear",
         }  # fmt: skip
+
+
+_FREE = ("validation",)
+"""Settings that may change between a kill and going on."""

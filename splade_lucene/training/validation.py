@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sentence_transformers.base.evaluation import BaseEvaluator
 
+from splade_lucene.corpus import read_corpus
 from splade_lucene.encoder import SpladeEncoder, SpladeQueryEncoder
 from splade_lucene.encoding import encode_corpus
-from splade_lucene.evaluation import evaluate, read_qrels
+from splade_lucene.errors import RunError
+from splade_lucene.evaluation import evaluate, parse_measure, read_qrels
 from splade_lucene.index_reader import LuceneImpactIndexReader
 from splade_lucene.indexer import index_pseudo_documents
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
@@ -65,6 +67,28 @@ def measure_model(model: str | Path, validation: Validation, folder: Path, **opt
     }
 
 
+def check_validation(validation: Validation) -> None:
+    """Finds out before a long run whether a model can be measured after it.
+
+    Raises:
+        InputError: Corpus, queries or judgments cannot be read, do not belong together, or a measure is unknown.
+    """
+    for name in validation.measures:
+        parse_measure(name)
+    judged = read_qrels(validation.qrels)
+    if not any(topic.qid in judged for topic in read_topics(validation.topics)):
+        raise RunError(
+            "none of validation.topics is judged", path=validation.qrels, remedy="Check that they belong together"
+        )
+    judged_docids = {docid for judgments in judged.values() for docid in judgments}
+    if not any(document.docid in judged_docids for document in read_corpus(validation.corpus)):
+        raise RunError(
+            "no judged document is in validation.corpus",
+            path=validation.qrels,
+            remedy="Check that they belong together",
+        )
+
+
 class IndexEvaluator(BaseEvaluator):  # type: ignore[misc]
     """Measures the student while it learns; sentence-transformers' trainer calls it.
 
@@ -78,12 +102,13 @@ class IndexEvaluator(BaseEvaluator):  # type: ignore[misc]
     def __init__(self, student: Student, validation: Validation, folder: Path, progress: TrainingProgress) -> None:
         super().__init__()
         self._student, self._validation, self._folder, self._progress = student, validation, folder, progress
+        self._device = str(student.encoder.device)
 
     def __call__(self, *_: Any, steps: int = -1, **__: Any) -> dict[str, float]:
         """Figures of the student as it is now."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._student.save(self._folder / "model", self._validation.max_length)
-        figures = measure_model(self._folder / "model", self._validation, self._folder / "work")
+        figures = measure_model(self._folder / "model", self._validation, self._folder / "work", device=self._device)
         self._progress.tell("validation", steps, steps, figures)
         self._progress.write("validation", steps, figures)
         return figures

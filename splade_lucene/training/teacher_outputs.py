@@ -1,0 +1,105 @@
+"""What teachers' networks say of texts, computed once and kept on disk, so that a killed run goes on where it stopped.
+
+Each part is named after its texts and the network's weights, so that those of others cannot be mistaken for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.errors import ModelError, StorageError
+
+PART_SIZE = 4096
+"""Texts or pairs of a part: what is lost at most if the process is killed."""
+
+Advance = Callable[[int], None]
+"""Called with the number of texts or pairs of each part."""
+
+
+def embed_texts(texts: Sequence[str], model: Any, folder: Path, advance: Advance | None = None) -> NDArray[np.float16]:
+    """Unit vectors of texts by a ``SentenceTransformer``; parts that lie in the folder are read, not computed.
+
+    Returns:
+        Shape [texts, dimensions].
+
+    Raises:
+        ModelError: A number is not finite.
+        StorageError: A part is damaged.
+    """
+
+    def embed(part: Sequence[str]) -> NDArray[Any]:
+        vectors = model.encode(list(part), batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors).astype(np.float16)
+
+    parts = _parts(texts, f"{_fingerprint(model)}:{model.max_seq_length}", embed, folder, advance)
+    return np.concatenate(parts) if parts else np.zeros((0, 1), np.float16)
+
+
+def score_pairs(
+    pairs: Sequence[tuple[str, str]], model: Any, folder: Path, advance: Advance | None = None
+) -> NDArray[np.float32]:
+    """Raw scores of pairs of query and passage by a ``CrossEncoder``, kept in the same way.
+
+    Raises:
+        ModelError: A number is not finite.
+        StorageError: A part is damaged.
+    """
+    from torch.nn import Identity
+
+    def score(part: Sequence[tuple[str, str]]) -> NDArray[Any]:
+        # the raw ones: a sigmoid would make all good passages alike
+        scores = model.predict(list(part), activation_fn=Identity(), show_progress_bar=False)
+        return np.asarray(scores, np.float32).reshape(len(part), -1)[:, -1]
+
+    parts = _parts(pairs, f"{_fingerprint(model)}:{model.max_length}", score, folder, advance)
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _parts(
+    items: Sequence[Any], key: str, compute: Callable[[Sequence[Any]], NDArray[Any]], folder: Path,
+    advance: Advance | None,
+) -> list[NDArray[Any]]:  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for start in range(0, len(items), PART_SIZE):
+        part = items[start : start + PART_SIZE]
+        path = folder / f"{hashlib.sha256(json.dumps([key, part]).encode()).hexdigest()[:24]}.npy"
+        parts.append(_read(path, len(part)) if path.exists() else _write(path, compute(part)))
+        if advance:
+            advance(len(part))
+    return parts
+
+
+def _fingerprint(model: Any) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write(path: Path, numbers: NDArray[Any]) -> NDArray[Any]:
+    if not np.isfinite(numbers).all():
+        raise ModelError("a teacher yields numbers that are not finite. Check its weights.")
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.save(file, numbers)
+    partial.replace(path)
+    return numbers
+
+
+def _read(path: Path, rows: int) -> NDArray[Any]:
+    try:
+        numbers: NDArray[Any] = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise StorageError(f"{path}: damaged ({error}). Delete it; it is made again.") from error
+    if len(numbers) != rows:
+        raise StorageError(f"{path}: holds {len(numbers)} rows for {rows} texts. Delete it; it is made again.")
+    return numbers
