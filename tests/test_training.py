@@ -759,7 +759,8 @@ def test_a_cross_encoder_orders_candidates(tmp_path, data, base):
     queries = dict(line.rstrip("\n").split("\t") for line in (data / "queries.tsv").read_text().splitlines())
     for line in gunzip(tmp_path / "out/round-1/examples.jsonl.gz")[:3]:
         record = json.loads(line)
-        scores = peer.predict([(queries[record["qid"]], documents[docid]) for docid in record["docids"]])
+        pairs = [(queries[record["qid"]], documents[docid]) for docid in record["docids"]]
+        scores = peer.predict(pairs, activation_fn=torch.nn.Identity())  # a sigmoid would make good passages alike
         expected = 0.05 + 0.95 * (scores - scores.min()) / (scores.max() - scores.min())
         assert np.allclose(record["scores"], expected, atol=2e-3)
 
