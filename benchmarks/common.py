@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,19 @@ def queries() -> dict[str, dict[str, int]]:
     """A thousand real SPLADE-v3 queries, qid → {term: impact}."""
     with gzip.open(SHARED / "data" / "splade-queries" / "splade-v3.queries.jsonl.gz", "rt", encoding="utf-8") as lines:
         return {record["id"]: record["vector"] for record in map(json.loads, lines)}
+
+
+PLAIN_MODEL = WORK / "splade-minilm-plain"  # Pyserini tells a SPLADE checkpoint by its path's spelling
+
+
+def plain_embedded_model() -> Path:
+    """Writes the embedded model with ordinary float32 weights, which peers read."""
+    from splade_lucene.encoder.storage import restore_from_rows8
+    from splade_lucene.models import embedded_model_folder
+
+    shutil.rmtree(PLAIN_MODEL, ignore_errors=True)
+    restore_from_rows8(embedded_model_folder(), PLAIN_MODEL)
+    return PLAIN_MODEL
 
 
 def describe_machine() -> str:

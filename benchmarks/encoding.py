@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, SHARED, WORK, describe_machine
+from common import ROOT, SHARED, WORK, describe_machine, plain_embedded_model
 
 sys.path.insert(0, str(ROOT))
 
@@ -43,11 +43,11 @@ def texts_of(corpus: str, documents: int) -> list[str]:
 
 
 def checkpoint(name: str) -> Path:
-    """The embedded checkpoint, or one of DistilBERT's size with random weights."""
+    """The embedded checkpoint with ordinary weights, or one of DistilBERT's size with random ones."""
     from splade_lucene.models import embedded_model_folder
 
     if name == "minilm":
-        return embedded_model_folder()
+        return plain_embedded_model()
     folder = WORK / "distilbert-random"
     if not (folder / "model.safetensors").exists():
         import shutil

@@ -17,7 +17,6 @@ import argparse
 import gzip
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -25,8 +24,7 @@ import time
 from itertools import product
 from pathlib import Path
 
-from common import ROOT, SHARED, WORK, describe_machine
-from safetensors.torch import load_file, save_file
+from common import PLAIN_MODEL, ROOT, SHARED, WORK, describe_machine
 
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "java_bridge"))
@@ -36,20 +34,6 @@ import build as bridge
 from splade_lucene import LuceneImpactSearcher, Quantizer, SpladeEncoder
 
 BORDER = 2e-3  # of an impact: float32 leaves some 3e-4
-STORED = SHARED / "models" / "splade-minilm"
-MODEL = WORK / "splade-minilm-float32"  # Pyserini tells a SPLADE checkpoint by its path's spelling
-
-
-def store_in_float32() -> None:
-    """The checkpoint, with all its weights in single precision."""
-    shutil.copytree(STORED, MODEL, dirs_exist_ok=True)
-    MODEL.chmod(0o755)
-    weights = MODEL / "model.safetensors"
-    weights.unlink()
-    save_file({name: tensor.float() for name, tensor in load_file(STORED / weights.name).items()}, weights)
-    config = json.loads((STORED / "config.json").read_text(encoding="utf-8"))
-    (MODEL / "config.json").unlink()
-    (MODEL / "config.json").write_text(json.dumps({**config, "dtype": "float32"}), encoding="utf-8")
 
 
 def write_topics(path: Path, count: int) -> None:
@@ -61,13 +45,13 @@ def write_topics(path: Path, count: int) -> None:
 
 def ours(index: Path, topics: Path, run: Path, hits: int) -> list[str]:
     return [sys.executable, "-m", "splade_lucene", "search", "--index", str(index), "--topics", str(topics),
-            "--output", str(run), "--hits", str(hits), "--model", str(MODEL), "--quantizer", "pyserini",
+            "--output", str(run), "--hits", str(hits), "--model", str(PLAIN_MODEL), "--quantizer", "pyserini",
             "--min-idf", "0"]  # fmt: skip
 
 
 def pyserinis(index: Path, topics: Path, run: Path, hits: int) -> list[str]:
     return [sys.executable, "-m", "pyserini.search.lucene", "--index", str(index), "--topics", str(topics),
-            "--output", str(run), "--encoder", str(MODEL), "--impact", "--hits", str(hits), "--min-idf", "0",
+            "--output", str(run), "--encoder", str(PLAIN_MODEL), "--impact", "--hits", str(hits), "--min-idf", "0",
             "--batch-size", "128", "--threads", str(os.cpu_count())]  # fmt: skip
 
 
@@ -108,7 +92,7 @@ def explain_differences(index: Path, topics: Path, peer: Path, qids: list[str], 
     """Fails unless each ranking of the peer's is ours with some weights at a border put to the other side."""
     texts = dict(line.split("\t") for line in topics.read_text(encoding="utf-8").splitlines())
     theirs = read_run(peer)
-    encoder, rule = SpladeEncoder(MODEL, device="cpu", dtype="float32"), Quantizer.named("pyserini")
+    encoder, rule = SpladeEncoder(PLAIN_MODEL, device="cpu", dtype="float32"), Quantizer.named("pyserini")
     with LuceneImpactSearcher(index, min_idf=0) as searcher:
         for qid in qids:
             weights = encoder.encode_queries([texts[qid]])
@@ -130,11 +114,11 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
     args = parser.parse_args()
+    plain_embedded_model()
     index, topics = WORK / "index-python-docs", WORK / "topics.tsv"
-    store_in_float32()
     if not index.exists():
         command = [sys.executable, "-m", "splade_lucene", "build", "--corpus", "python-docs", "--index", str(index),
-                   "--model", str(MODEL), "--quantizer", "pyserini", "--max-length", "192"]  # fmt: skip
+                   "--model", str(PLAIN_MODEL), "--quantizer", "pyserini", "--max-length", "192"]  # fmt: skip
         subprocess.run(command, check=True, cwd=ROOT)
     write_topics(topics, args.queries)
     runs = {"ours": WORK / "run.ours.trec", "Pyserini": WORK / "run.pyserini.trec"}

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_encoder import tiny_checkpoint
+from test_encoder import plain_network, tiny_checkpoint
 from torch import nn
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from splade_lucene import (
     Quantizer,
@@ -352,7 +352,7 @@ def test_impacts_are_those_of_transformers_but_at_rounding_boundaries(abstracts)
     """With a network of its own, whose float32 differs from ours, and from float64, in more than the head."""
     encoder = SpladeEncoder(device="cpu", dtype="float32", max_length=LENGTH)
     tokenizer = AutoTokenizer.from_pretrained(embedded_model_folder())
-    plain = AutoModelForMaskedLM.from_pretrained(embedded_model_folder(), dtype=torch.float32).eval()
+    plain = plain_network(embedded_model_folder()).eval()
     exact = []
     for text in abstracts[:80]:
         inputs = tokenizer(text, return_tensors="pt", truncation=True, max_length=LENGTH)

@@ -4,10 +4,11 @@ import pytest
 import torch
 from checkpoints import bert
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForMaskedLM
 
 from splade_lucene import SpladeEncoder
 from splade_lucene.encoder.location import locate
-from splade_lucene.encoder.storage import ROWS8_WEIGHTS, read_rows8, store_in_rows8
+from splade_lucene.encoder.storage import ROWS8_WEIGHTS, read_rows8, restore_from_rows8, store_in_rows8
 from splade_lucene.errors import ModelError
 
 TEXTS = ["Lucene writes an inverted index.", "The heart pumps blood through the body."]
@@ -48,6 +49,16 @@ def test_the_encoder_reads_it_and_says_nearly_the_same(pair):
         shared = mine.keys() & theirs.keys()
         assert len(shared) > 0.95 * len(mine)
         assert max(abs(mine[term] - theirs[term]) for term in shared) < 0.05 * max(mine.values())
+
+
+def test_it_becomes_an_ordinary_checkpoint_again(pair, tmp_path):
+    _, small = pair
+    restore_from_rows8(small, tmp_path / "again")
+    encoders = [SpladeEncoder(folder, device="cpu", dtype="float32") for folder in (small, tmp_path / "again")]
+    assert list(encoders[0].encode_documents(TEXTS)) == list(encoders[1].encode_documents(TEXTS))
+    assert AutoModelForMaskedLM.from_pretrained(tmp_path / "again") is not None
+    with pytest.raises(ModelError, match="ordinary already"):
+        restore_from_rows8(tmp_path / "again", tmp_path / "more")
 
 
 def test_its_digest_tells_it_from_others(pair):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splade_lucene.cli.option_groups import ModelOptions, takes_options
 from splade_lucene.cli.options import DeviceOption, JsonOption
+from splade_lucene.cli.output import note
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
@@ -21,12 +23,23 @@ def models(
     checkpoint: Annotated[
         str | None, typer.Argument(help="A folder or hub name to look at; without it, known models.")
     ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", metavar="DIR", help="Write weights that are stored in eight bits as ordinary ones."),
+    ] = None,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """List known models, or load one and say what it is, and which of its files said so."""
     if checkpoint is None and options.model is None:
         _print_known_models(as_json)
+        return
+    if save is not None:
+        from splade_lucene.encoder.location import locate
+        from splade_lucene.encoder.storage import restore_from_rows8
+
+        restore_from_rows8(locate(checkpoint or options.model).folder, save)
+        note(f"the checkpoint is in {save}, as transformers, sentence-transformers and Pyserini read it")
         return
     encoder = replace(options, model=checkpoint or options.model).open_encoder(device=device)
     facts = _describe(encoder, options)

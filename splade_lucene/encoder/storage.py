@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ROWS8_WEIGHTS = "model.rows8.safetensors"
+_PLAIN_WEIGHTS = "model.safetensors"
 _SCALES = ".scales"
 _LEVELS = 127
 
@@ -37,7 +38,7 @@ def store_in_rows8(checkpoint: Path, target: Path) -> int:
     import torch
     from safetensors.torch import load_file, save_file
 
-    source = checkpoint / "model.safetensors"
+    source = checkpoint / _PLAIN_WEIGHTS
     if not source.is_file():
         raise ModelError(f"{checkpoint}: no model.safetensors. Save the model in one file.")
     packed: dict[str, Tensor] = {}
@@ -51,14 +52,24 @@ def store_in_rows8(checkpoint: Path, target: Path) -> int:
         scales = (weights.abs().amax(dim=1) / _LEVELS).clamp_min(1e-12)
         packed[name] = (weights / scales.unsqueeze(1)).round().to(torch.int8)
         packed[name + _SCALES] = scales
-    target.mkdir(parents=True, exist_ok=True)
-    for path in checkpoint.iterdir():
-        if path.is_dir():
-            shutil.copytree(path, target / path.name, dirs_exist_ok=True)
-        elif path.name != source.name:
-            shutil.copy2(path, target / path.name)
+    _copy_others(checkpoint, target)
     save_file(packed, target / ROWS8_WEIGHTS, metadata={"format": "rows8"})
     return (target / ROWS8_WEIGHTS).stat().st_size
+
+
+def restore_from_rows8(checkpoint: Path, target: Path) -> None:
+    """Copies such a checkpoint with ordinary weights, ``model.safetensors`` in float32, which every program reads.
+
+    Raises:
+        ModelError: It holds no weights in eight bits, or they are damaged.
+    """
+    from safetensors.torch import save_file
+
+    if not (checkpoint / ROWS8_WEIGHTS).is_file():
+        raise ModelError(f"{checkpoint}: no {ROWS8_WEIGHTS}, so its weights are ordinary already. Copy the folder.")
+    weights = read_rows8(checkpoint / ROWS8_WEIGHTS)
+    _copy_others(checkpoint, target)
+    save_file(weights, target / _PLAIN_WEIGHTS, metadata={"format": "pt"})
 
 
 def read_rows8(path: Path) -> dict[str, Tensor]:
@@ -83,3 +94,13 @@ def read_rows8(path: Path) -> dict[str, Tensor]:
             raise ModelError(f"{path}: {name} lacks its scales. Copy the checkpoint again.")
         weights[name] = tensor.float() if scales is None else tensor.float() * scales.unsqueeze(1)
     return weights
+
+
+def _copy_others(checkpoint: Path, target: Path) -> None:
+    """Copies all that is no weights of the network itself."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in checkpoint.iterdir():
+        if path.is_dir():
+            shutil.copytree(path, target / path.name, dirs_exist_ok=True)
+        elif path.suffix not in (".safetensors", ".bin"):
+            shutil.copy2(path, target / path.name)
