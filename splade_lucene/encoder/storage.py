@@ -54,6 +54,7 @@ def store_in_rows8(checkpoint: Path, target: Path) -> int:
         packed[name + _SCALES] = scales
     _copy_others(checkpoint, target)
     save_file(packed, target / ROWS8_WEIGHTS, metadata={"format": "rows8"})
+    (target / ROWS8_WEIGHTS).chmod(0o644)
     return (target / ROWS8_WEIGHTS).stat().st_size
 
 
@@ -103,4 +104,4 @@ def _copy_others(checkpoint: Path, target: Path) -> None:
         if path.is_dir():
             shutil.copytree(path, target / path.name, dirs_exist_ok=True)
         elif path.suffix not in (".safetensors", ".bin"):
-            shutil.copy2(path, target / path.name)
+            shutil.copyfile(path, target / path.name)

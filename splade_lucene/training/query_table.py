@@ -48,8 +48,9 @@ def make_query_table(encoder: SpladeEncoder, queries: Sequence[str], passages: S
             sums[term_id] += given.get(term_id, 0.0)
             counts[term_id] += 1
     often = counts >= min(_OFTEN, counts.max())
-    line = np.polynomial.Polynomial.fit(logarithms[often], sums[often] / counts[often], 1)
-    expected = np.maximum(line(logarithms), 0)
+    means = sums[often] / counts[often]
+    line = np.polynomial.Polynomial.fit(logarithms[often], means, 1)
+    expected = np.clip(line(logarithms), 0, np.quantile(means, 0.95))  # terms rarer than any that was seen often
     table = (sums + _PRIOR * expected) / (counts + _PRIOR)
     specials = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
     return {
