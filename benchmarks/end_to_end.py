@@ -24,7 +24,7 @@ import time
 from itertools import product
 from pathlib import Path
 
-from common import PLAIN_MODEL, ROOT, SHARED, WORK, describe_machine
+from common import PLAIN_MODEL, ROOT, SHARED, WORK, describe_machine, plain_embedded_model
 
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "java_bridge"))
