@@ -30,8 +30,8 @@ def test_the_notebook_runs_and_its_ipynb_is_up_to_date(path):
     assert [cell.source for cell in shown.cells] == [cell.source for cell in script.cells], "run: make notebooks"
     executed = notebooks.execute(path)
     assert len(outputs(executed)) == len(outputs(shown)) > 3
-    assert outputs(executed)[-1] == outputs(shown)[-1] == "'identical'"
+    assert outputs(executed)[-1] == outputs(shown)[-1] in ("'identical'", "'better'")
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in notebooks.sources()][:1] == ["00_quickstart"]
+    assert [path.stem for path in notebooks.sources()][:2] == ["00_quickstart", "01_train_your_own"]

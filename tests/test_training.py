@@ -269,7 +269,9 @@ def test_a_teacher_that_is_a_run_file(tmp_path, data, base):
 
 
 def student_of(base):
-    return Student(base, pooling="max", is_doc=False, max_length=24, score_scale=0.5, dropout=0.0, device="cpu")
+    student = Student(base, pooling="max", is_doc=False, max_length=24, dropout=0.0, device="cpu")
+    student.scale.set(0.5)
+    return student
 
 
 def test_losses_equal_their_formulas(base):
@@ -361,6 +363,33 @@ def test_its_state_outlives_a_checkpoint(tmp_path):
     other, _, _ = controller_of(ramp=0.01, query_terms=30)
     other.on_train_begin(arguments, state_of(100, 50), None)
     assert other.max_query_regularizer_weight == controller.max_query_regularizer_weight > 1e-3
+
+
+def test_the_scale_starts_where_the_loss_is_least(tmp_path, data, base, monkeypatch):
+    seen = []
+    original = trainer.calibrate_scale
+
+    def watched(learning, student, ranking):
+        best = original(learning, student, ranking)
+        losses = {}
+        features = [learning.collect_features(inputs) for inputs in learning.get_train_dataloader()][:4]
+        for scale in (best / 4, best, best * 4):
+            student.scale.set(scale)
+            with torch.no_grad():
+                found = [ranking.compute_loss_from_embeddings(
+                    [student.encoder(dict(each))["sentence_embedding"] for each in columns], labels
+                ) for columns, labels in features]  # fmt: skip
+            losses[scale] = sum(float(loss) for batch in found for loss in batch.values())
+        seen.append((best, losses))
+        return best
+
+    monkeypatch.setattr(trainer, "calibrate_scale", watched)
+    run(tmp_path, data, base, recipe="distilsplade-max", losses={"in_batch_kl": 1.0})
+    ((best, losses),) = seen
+    assert min(losses, key=losses.get) == best
+    assert 0.01 < best < 10
+    log = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
+    assert log[0]["score_scale"] == pytest.approx(best, rel=0.05)
 
 
 # ---- disturbed ----

@@ -195,12 +195,15 @@ class Optimization(_Section):
         max_length: Tokens of a passage, special ones included.
         query_max_length: Tokens of a query; not of SPLADE-doc's, which costs nothing.
         learning_rate: Peak, for the trunk.
-        head_learning_rate: Peak, for the masked-LM head; ten times that for the score's scale.
+        head_learning_rate: Peak, for the masked-LM head.
         warmup: Part of the steps in which the learning rate rises; then it falls linearly.
         weight_decay: AdamW's.
         dropout: In the trunk; None: the base's own.
-        score_scale: Where the learnable scale of the student's scores starts: its raw dot products are far larger than a
-            teacher's scores, and without a scale their size fights the regularizer.
+        score_scale: Where the learnable scale of the student's scores starts. None is where the loss of some batches is
+            least: with another one, the student's scores are too large or too small for what it is to say, and the first
+            thing that it learns is to lose or to grow terms. The scale learns quickly (``scale_learning_rate``), so that the
+            size of the scores does not fight the regularizer.
+        scale_learning_rate: Of its logarithm.
         precision: ``auto`` is bfloat16 where the device computes it natively.
         checkpoint: Steps between checkpoints.
         log: Steps between lines of the log.
@@ -217,7 +220,8 @@ class Optimization(_Section):
     warmup: Fraction = 0.05
     weight_decay: Amount = 0.01
     dropout: Fraction | None = 0.0
-    score_scale: Annotated[float, Field(gt=0)] = 0.1
+    score_scale: Annotated[float, Field(gt=0)] | None = None
+    scale_learning_rate: Annotated[float, Field(gt=0)] = 0.02
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint: PositiveInt = 100
     log: PositiveInt = 10

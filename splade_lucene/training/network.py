@@ -102,6 +102,11 @@ class ScoreScale(Module):  # type: ignore[misc]
         super().__init__()
         self.logarithm = nn.Parameter(torch.tensor(math.log(value)))
 
+    def set(self, value: float) -> None:
+        """Makes it another value."""
+        with torch.no_grad():
+            self.logarithm.fill_(math.log(value))
+
     @property
     def value(self) -> Tensor:
         """The factor; a scalar."""
@@ -133,7 +138,6 @@ class Student:
         pooling: ``max`` or ``sum``.
         is_doc: Queries are bags of tokens without a network (SPLADE-doc, arXiv 2109.10086, section 3.3).
         max_length: Tokens of a passage; the tokenizer's limit while it learns.
-        score_scale: Where the scale of its scores starts.
         dropout: In the trunk; None: the base's own.
         device: Where it learns.
 
@@ -142,7 +146,7 @@ class Student:
     """
 
     def __init__(
-        self, base: Path, *, pooling: Pooling, is_doc: bool, max_length: int, score_scale: float = 1.0,
+        self, base: Path, *, pooling: Pooling, is_doc: bool, max_length: int,
         dropout: float | None = None, device: str | None = None,
     ) -> None:  # fmt: skip
         config = AutoConfig.from_pretrained(base)
@@ -159,7 +163,7 @@ class Student:
             model_kwargs={"dtype": torch.float32},
         )  # fmt: skip
         self.network.pooling = pooling
-        self.scale = ScoreScale(score_scale)
+        self.scale = ScoreScale()
         self.is_doc = is_doc
         tokenizer = self.network.tokenizer
         modules: list[nn.Module] = [self.network, self.scale]

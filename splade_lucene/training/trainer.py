@@ -45,6 +45,7 @@ from splade_lucene.files import written_whole
 from splade_lucene.indexer import index_pseudo_documents
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.training.base import prepare_base
+from splade_lucene.training.calibration import calibrate_scale
 from splade_lucene.training.card import write_card
 from splade_lucene.training.config import Teacher, TrainingConfig
 from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, read_texts, write_examples
@@ -53,7 +54,7 @@ from splade_lucene.training.mining import Sources, mine
 from splade_lucene.training.network import Student
 from splade_lucene.training.progress import Report, TrainingProgress, no_report
 from splade_lucene.training.recipes import RECIPES, Recipe
-from splade_lucene.training.resuming import refused_by_disk, run_to_end
+from splade_lucene.training.resuming import last_checkpoint, refused_by_disk, run_to_end
 from splade_lucene.training.sampling import draw_rows, to_columns
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
@@ -204,7 +205,10 @@ class _Run:
             scorer = self.scorer(examples, rows)
             student = self.new_student()
             ranking = RankingLoss(student.encoder, self.losses, student.scale, scorer, self.temperature)
-            run_to_end(self.new_trainer(student, ranking, rows, folder / "checkpoints"), folder / "checkpoints")
+            learning = self.new_trainer(student, ranking, rows, folder / "checkpoints")
+            if last_checkpoint(folder / "checkpoints") is None:
+                self.set_scale(learning, student, ranking)
+            run_to_end(learning, folder / "checkpoints")
             shutil.rmtree(folder / "partial", ignore_errors=True)
             student.save(folder / "partial", self.config.optimization.max_length)
             (folder / "partial").rename(folder / "model")
@@ -311,10 +315,17 @@ class _Run:
         set_seed(settings.seed)
         student = Student(
             base, pooling=self.recipe.pooling, is_doc=self.recipe.is_doc, max_length=settings.max_length,
-            score_scale=settings.score_scale, dropout=settings.dropout, device=str(self.device),
+            dropout=settings.dropout, device=str(self.device),
         )  # fmt: skip
         student.network.query_length = settings.query_max_length
         return student
+
+    def set_scale(self, learning: SparseEncoderTrainer, student: Student, ranking: RankingLoss) -> None:
+        scale = self.config.optimization.score_scale
+        if scale is None:
+            scale = calibrate_scale(learning, student, ranking)
+            set_seed(self.config.optimization.seed)  # what was drawn meanwhile does not count
+        student.scale.set(scale)
 
     def new_trainer(
         self, student: Student, ranking: RankingLoss, rows: list[list[int]], folder: Path
@@ -332,7 +343,7 @@ class _Run:
             weight_decay=settings.weight_decay,
             router_mapping={name: "query" if name == "query" else "document" for name in columns if name != "label"},
             learning_rate_mapping={
-                student.head_pattern: settings.head_learning_rate, r"\.logarithm$": 10 * settings.head_learning_rate,
+                student.head_pattern: settings.head_learning_rate, r"\.logarithm$": settings.scale_learning_rate,
             },
             eval_strategy="steps" if is_validated else "no", eval_steps=validation.every if validation else None,
             **self.arguments(),
