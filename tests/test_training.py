@@ -30,9 +30,10 @@ from splade_lucene.errors import (
     TrainingError,
 )
 from splade_lucene.training import read_config, resuming, train, trainer
+from splade_lucene.training.calibration import calibrate_scale
 from splade_lucene.training.config import Losses, Sparsity
 from splade_lucene.training.losses import Observed, RankingLoss
-from splade_lucene.training.network import Student
+from splade_lucene.training.network import ScoreScale, Student
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import DenseScorer
 
@@ -365,31 +366,49 @@ def test_its_state_outlives_a_checkpoint(tmp_path):
     assert other.max_query_regularizer_weight == controller.max_query_regularizer_weight > 1e-3
 
 
-def test_the_scale_starts_where_the_loss_is_least(tmp_path, data, base, monkeypatch):
-    seen = []
-    original = trainer.calibrate_scale
+class Batches:
+    """Stands for trainer and network: a few batches whose weights are known."""
 
-    def watched(learning, student, ranking):
-        best = original(learning, student, ranking)
-        losses = {}
-        features = [learning.collect_features(inputs) for inputs in learning.get_train_dataloader()][:4]
-        for scale in (best / 4, best, best * 4):
-            student.scale.set(scale)
-            with torch.no_grad():
-                found = [ranking.compute_loss_from_embeddings(
-                    [student.encoder(dict(each))["sentence_embedding"] for each in columns], labels
-                ) for columns, labels in features]  # fmt: skip
-            losses[scale] = sum(float(loss) for batch in found for loss in batch.values())
-        seen.append((best, losses))
-        return best
+    def __init__(self, batches):
+        self.batches, self.encoder = batches, self
 
-    monkeypatch.setattr(trainer, "calibrate_scale", watched)
-    run(tmp_path, data, base, recipe="distilsplade-max", losses={"in_batch_kl": 1.0})
-    ((best, losses),) = seen
-    assert min(losses, key=losses.get) == best
-    assert 0.01 < best < 10
-    log = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
-    assert log[0]["score_scale"] == pytest.approx(best, rel=0.05)
+    def get_train_dataloader(self):
+        return self.batches
+
+    def collect_features(self, batch):
+        return [{"sentence_embedding": each} for each in batch], torch.zeros(len(batch[0]), len(batch))
+
+    def eval(self):
+        pass
+
+    def train(self):
+        pass
+
+    def __call__(self, features):
+        return features
+
+
+def test_the_scale_starts_where_the_loss_is_least():
+    source = torch.Generator().manual_seed(3)
+    queries = torch.rand(6, 40, generator=source) * 3
+    batches = [[queries, queries + torch.rand(6, 40, generator=source) * 4]] * 2
+    student = Batches(batches)
+    student.scale = ScoreScale()
+    ranking = RankingLoss(None, Losses(contrastive=1.0), student.scale, None, temperature=1.0)
+    best = calibrate_scale(student, student, ranking)
+    expected = {
+        scale: float(torch.nn.functional.cross_entropy(scale * batches[0][0] @ batches[0][1].T, torch.arange(6)))
+        for scale in np.geomspace(1e-3, 10, 1000)
+    }
+    assert best == pytest.approx(min(expected, key=expected.get), rel=0.1)
+    assert float(student.scale.value) == pytest.approx(best)
+
+
+def test_a_student_that_knows_nothing_starts_with_a_tenth():
+    student = Batches([[torch.ones(6, 40), torch.ones(6, 40)]])
+    student.scale = ScoreScale()
+    ranking = RankingLoss(None, Losses(contrastive=1.0), student.scale, None, temperature=1.0)
+    assert calibrate_scale(student, student, ranking) == 0.1
 
 
 # ---- disturbed ----
