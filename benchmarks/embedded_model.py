@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """The embedded model: made from a trained checkpoint, and measured.
 
-    splade-lucene train benchmarks/recipes/embedded.yaml
-    python benchmarks/embedded_model.py --make benchmarks/work/training/embedded/model     # into splade_lucene/models
-    python benchmarks/embedded_model.py [--original benchmarks/work/training/embedded/model] [--bfloat16]
+    python benchmarks/embedded_model.py --make CHECKPOINT                     # into splade_lucene/models
+    python benchmarks/embedded_model.py [--original CHECKPOINT] [--bfloat16]  # measure
 
 Measures, on CACM and on the questions on Python's documentation, through Lucene indexes of quantized impacts: BM25, the model,
 its documents pruned to some numbers of terms, its sibling whose queries need no network, what the storage in eight bits loses
