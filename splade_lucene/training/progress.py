@@ -38,7 +38,7 @@ class TrainingProgress:
         self._report(what, done, total, figures or {})
 
     def write(self, what: str, step: int, figures: Mapping[str, float]) -> None:
-        """Tells figures and writes them into the log."""
+        """Writes figures into the log, a JSON line."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("a", encoding="utf-8") as file:
             entry = {"time": round(time.time()), "what": what, "step": step}
