@@ -215,6 +215,15 @@ def test_a_base_without_a_head_gets_one(tmp_path, data, base):
     assert (result.model / "model.safetensors").is_file()
 
 
+def test_a_share_of_the_base_stays(tmp_path, data, base):
+    result = run(tmp_path, data, base)
+    averaged = run(tmp_path, data, base, output=str(tmp_path / "averaged"), optimization={"base_share": 0.75})
+    first, trained, mean = weights_of(base), weights_of(result.model), weights_of(averaged.model)
+    assert any(not torch.equal(first[name], trained[name]) for name in first)
+    for name in first:
+        assert torch.allclose(mean[name], 0.75 * first[name] + 0.25 * trained[name], atol=1e-6), name
+
+
 def test_two_rounds_mine_from_the_first_model(tmp_path, data, base):
     result = run(tmp_path, data, base, rounds=2, recipe="distilsplade-max", mining={"bm25": 3, "splade": 10})
     assert (tmp_path / "out/round-1/index").is_dir()

@@ -204,6 +204,9 @@ class Optimization(_Section):
             thing that it learns is to lose or to grow terms. The scale learns quickly (``scale_learning_rate``), so that the
             size of the scores does not fight the regularizer.
         scale_learning_rate: Of its logarithm.
+        base_share: How much of the base stays: at the end all weights are this times the base's plus the rest times the
+            trained ones (WiSE-FT, arXiv 2109.01903). For a base that is a SPLADE model already: on texts unlike those that
+            it is trained on now, the average is often better than both.
         precision: ``auto`` is bfloat16 where the device computes it natively.
         checkpoint: Steps between checkpoints.
         log: Steps between lines of the log.
@@ -222,6 +225,7 @@ class Optimization(_Section):
     dropout: Fraction | None = 0.0
     score_scale: Annotated[float, Field(gt=0)] | None = None
     scale_learning_rate: Annotated[float, Field(gt=0)] = 0.02
+    base_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint: PositiveInt = 100
     log: PositiveInt = 10

@@ -21,7 +21,7 @@ from sentence_transformers.sparse_encoder.modules import (
     Transformer,
 )
 from torch import Tensor, nn
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForMaskedLM
 
 from splade_lucene.errors import ConfigError, ModelError
 from splade_lucene.training.head import pooled_weights
@@ -149,6 +149,7 @@ class Student:
         self, base: Path, *, pooling: Pooling, is_doc: bool, max_length: int,
         dropout: float | None = None, device: str | None = None,
     ) -> None:  # fmt: skip
+        self._base = base
         config = AutoConfig.from_pretrained(base)
         positions = getattr(config, "max_position_embeddings", None) or max_length
         if max_length > positions:
@@ -180,6 +181,19 @@ class Student:
         trunk = {id(parameter) for parameter in getattr(model, model.base_model_prefix).parameters()}
         names = [re.escape(name) for name, parameter in model.named_parameters() if id(parameter) not in trunk]
         return rf"\.model\.(?:{'|'.join(names)})$"
+
+    @torch.no_grad()
+    def average_with_base(self, share: float) -> None:
+        """Moves all weights towards the base's (WiSE-FT, arXiv 2109.01903).
+
+        Args:
+            share: Of the base; 0 changes nothing.
+        """
+        if not share:
+            return
+        base = AutoModelForMaskedLM.from_pretrained(self._base, dtype=torch.float32).state_dict()
+        for name, trained in self.network.model.named_parameters():  # each once, tied ones, too
+            trained.lerp_(base[name].to(trained.device), share)
 
     def save(self, folder: Path, max_length: int) -> None:
         """Writes an ordinary checkpoint, which sentence-transformers and this package read.

@@ -54,17 +54,13 @@ def measure_model(model: str | Path, validation: Validation, folder: Path, **opt
     with LuceneImpactSearcher(folder / "index", query_encoder) as searcher:
         found = searcher.batch_search(vectors, [topic.qid for topic in topics], k=_DEPTH)
     with LuceneImpactIndexReader(folder / "index") as reader:
-        documents = reader.statistics()["documents"]
-        frequencies = {each.term: each.doc_freq for each in reader.terms()}
+        costs = measure_efficiency(reader, vectors)
     means = evaluate(judged, Run(found), validation.measures)
-    lengths = [len(vector) for vector in vectors]
-    products = sum(frequencies.get(term, 0) for vector in vectors for term in vector)
+    assert costs.query_terms is not None  # check_validation saw to it that there are queries
+    assert costs.flops is not None
     return {
-        **means,
-        "query_terms": float(np.mean(lengths)),
-        "document_terms": sum(frequencies.values()) / max(1, documents),
-        "flops": products / max(1, len(vectors)) / max(1, documents),
-    }
+        **means, "query_terms": costs.query_terms, "document_terms": costs.document_terms, "flops": costs.flops,
+    }  # fmt: skip
 
 
 def check_validation(validation: Validation) -> None:
