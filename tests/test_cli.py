@@ -304,6 +304,13 @@ def test_models_lists_the_known_and_looks_at_one(place):
     assert (facts["architecture"], facts["terms"], facts["max_tokens"]) == ("BertForMaskedLM", 30522, 64)
 
 
+def test_models_saves_a_checkpoint_and_needs_its_name(tmp_path):
+    done = CliRunner().invoke(app, ["models", "--save", str(tmp_path / "saved")])
+    assert done.exit_code == 2
+    assert "--save needs the name" in done.output
+    assert not (tmp_path / "saved").exists()
+
+
 def test_models_tells_of_a_damaged_table_of_queries(place, tmp_path):
     shutil.copytree(place / "model", tmp_path / "model")
     (tmp_path / "model" / "idf.json").write_text('{"cat": -1}')

@@ -32,6 +32,8 @@ def models(
 ) -> None:
     """List known models, or load one and say what it is, and which of its files said so."""
     if checkpoint is None and options.model is None:
+        if save is not None:
+            raise typer.BadParameter("--save needs the name or folder of a checkpoint, such as splade-minilm")
         _print_known_models(as_json)
         return
     if save is not None:

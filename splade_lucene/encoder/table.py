@@ -1,6 +1,6 @@
 """Queries without a network: a tokenizer and a table of weights. Neither torch nor transformers is imported.
 
-- SPLADE-doc: each token of the query weighs 1, special tokens are left out (arXiv 2109.10086, section 3.2).
+- SPLADE-doc: each token of the query weighs 1, special tokens are left out (arXiv 2109.10086).
 - OpenSearch's document-only models and sentence-transformers' SparseStaticEmbedding: each token has the weight that the
   checkpoint's table gives it, however often it stands in the query.
 """

@@ -136,7 +136,7 @@ class Student:
     Args:
         base: Folder of a masked-language model.
         pooling: ``max`` or ``sum``.
-        is_doc: Queries are bags of tokens without a network (SPLADE-doc, arXiv 2109.10086, section 3.3).
+        is_doc: Queries are bags of tokens without a network (SPLADE-doc, arXiv 2109.10086).
         max_length: Tokens of a passage; the tokenizer's limit while it learns.
         dropout: In the trunk; None: the base's own.
         device: Where it learns.

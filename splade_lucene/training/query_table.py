@@ -1,6 +1,6 @@
 """A table of query weights for a trained model: its document-only sibling, whose queries need no network.
 
-SPLADE-doc weighs each token of a query 1 (arXiv 2109.10086, section 3.3), inference-free models take an inverse document
+SPLADE-doc weighs each token of a query 1 (arXiv 2109.10086), inference-free models take an inverse document
 frequency or learn the table (arXiv 2411.04403). Here the table is what the model itself says: the mean weight that it gives a
 term in the queries that hold it. Terms that few queries hold are drawn towards what their document frequency lets expect.
 """

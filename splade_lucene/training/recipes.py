@@ -18,7 +18,7 @@ class Recipe:
 
     Attributes:
         pooling: How logits become a weight: ``sum`` (eq. 1) or ``max`` (eq. 6).
-        is_doc: Only documents are expanded; a query is the bag of its tokens (section 3.3).
+        is_doc: Only documents are expanded; a query is the bag of its tokens.
         losses: What it is trained with, unless a configuration says otherwise.
         positives: How many of a query's best passages count as relevant: a contrastive loss believes what it is told, a
             teacher's scores tell them apart.

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from splade_lucene.corpus import read_corpus
+from splade_lucene.efficiency import measure_efficiency
 from splade_lucene.encoder import SpladeEncoder, SpladeQueryEncoder
 from splade_lucene.encoding import encode_corpus
 from splade_lucene.errors import RunError
@@ -56,11 +56,12 @@ def measure_model(model: str | Path, validation: Validation, folder: Path, **opt
     with LuceneImpactIndexReader(folder / "index") as reader:
         costs = measure_efficiency(reader, vectors)
     means = evaluate(judged, Run(found), validation.measures)
-    assert costs.query_terms is not None  # check_validation saw to it that there are queries
-    assert costs.flops is not None
     return {
-        **means, "query_terms": costs.query_terms, "document_terms": costs.document_terms, "flops": costs.flops,
-    }  # fmt: skip
+        **means,
+        "query_terms": costs.query_terms or 0.0,
+        "document_terms": costs.document_terms,
+        "flops": costs.flops or 0.0,
+    }
 
 
 def check_validation(validation: Validation) -> None:
