@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types bridge notebooks clean
+.PHONY: demo test lint types bridge notebooks docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/splade-lucene demo
@@ -21,6 +21,10 @@ types: $(INSTALLED)
 
 bridge: $(INSTALLED)  ## compile java_bridge/ into the package's jar; needs a JDK of 21 or newer
 	$(BIN)/python java_bridge/build.py
+
+docs: $(INSTALLED)  ## build the documentation in build/docs; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 notebooks: $(INSTALLED)  ## write the .ipynb of each notebooks/*.py, with its output
 	$(BIN)/python notebooks/execute.py

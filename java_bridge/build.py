@@ -79,9 +79,11 @@ def build(fatjar: Path, output: Path, jdk: Path) -> None:
         entries = [(path.relative_to(folder).as_posix(), path.read_bytes()) for path in Path(folder).rglob("*.class")]
     entries.append((DIGEST_ENTRY, (sources_digest() + "\n").encode()))
     output.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as jar:
+    whole = output.with_name(output.name + ".partial")
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as jar:
         for name, content in sorted(entries):
             jar.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+    whole.replace(output)  # a JVM that runs has the old one mapped
 
 
 def main() -> None:

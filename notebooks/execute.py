@@ -21,7 +21,8 @@ def sources() -> list[Path]:
 def execute(path: Path) -> NotebookNode:
     """Runs a notebook from top to bottom; an exception in a cell is raised here."""
     notebook = jupytext.read(path)
-    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}).execute()
+    place = {"metadata": {"path": str(HERE)}}  # streams as one output a cell, however the kernel sent them
+    NotebookClient(notebook, timeout=600, kernel_name="python3", coalesce_streams=True, resources=place).execute()
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"  # not at random, so that an unchanged notebook stays the same file
         cell.metadata.pop("execution", None)

@@ -1,61 +1,316 @@
-"""The baseline that SPLADE is compared with: BM25 over the same texts, from the same Lucene, with Anserini's analyzer."""
+"""BM25 over the same texts, from the same Lucene, with Anserini's English analyzer: what SPLADE is compared with.
+
+The index is the one that Anserini's IndexCollection makes of a JsonCollection: Pyserini's ``LuceneSearcher`` opens it, and
+:class:`Bm25Searcher` opens Anserini's. Expanded texts (doc2query) are texts like others.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+import os
 import shutil
 import struct
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
 
 from splade_lucene import jvm
-from splade_lucene.files import work_folder
-from splade_lucene.records import Document, Query
+from splade_lucene.errors import CorpusError, InputError, NotAnIndexError, QueryError
+from splade_lucene.files import storage_error, work_folder
+from splade_lucene.hits import StoredDocument
+from splade_lucene.index_reader import TermStatistics, is_index, unpack_terms
+from splade_lucene.indexer import prepare_target, publish
+from splade_lucene.pseudo_documents import is_id
+from splade_lucene.records import Document, Query, well_formed
+from splade_lucene.searcher import check_batch, check_k
+
+K1 = 0.9
+B = 0.4
+"""Anserini's defaults."""
+
+_BATCH_BYTES = 1 << 20
+_HITS_AT_ONCE = 1 << 20
+
+Ranking = list[tuple[str, float]]
+"""(docid, score) of each hit, best first."""
 
 
-def index_texts(documents: Iterable[Document], index_dir: str | Path) -> int:
-    """Indexes texts for BM25 (English analyzer with Porter stemming, k1 = 0.9, b = 0.4).
+# ---- indexing ----
+
+
+def index_texts(
+    documents: Iterable[Document],
+    index_dir: str | Path,
+    *,
+    store: Literal["none", "text"] = "none",
+    threads: int | None = None,
+    overwrite: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Indexes texts for BM25: lower case, English stop words, Porter's stems, as Anserini does by default.
+
+    The texts pass through in small batches. The index appears under its name only when it is whole.
+
+    Args:
+        documents: The texts; each docid once. Blank texts are left out, as by Anserini.
+        index_dir: Where the index goes.
+        store: What a document keeps: nothing, or ``{"id", "contents"}`` (the text).
+        threads: Threads that analyze and invert; default: all cores. With several, documents are numbered as it happens,
+            which changes no hit.
+        overwrite: Replace an existing index.
+        progress: Called with the number of documents of each batch.
 
     Returns:
-        The number of documents.
+        The number of documents in the index.
+
+    Raises:
+        CorpusError: There is no document, two have the same id, or an id has white space.
+        InputError: An index exists and is not to be overwritten, or something else than an index is there.
+        StorageError: The disk refused.
     """
-    index_dir = Path(index_dir)
+    index_dir = Path(index_dir).resolve()
+    if store not in ("none", "text"):
+        raise InputError(f"store is none or text, got {store!r}")
+    prepare_target(index_dir, append=False, overwrite=True)
+    if is_index(index_dir) and not overwrite:
+        raise InputError("an index exists here", path=index_dir, remedy="Pass --overwrite to replace it")
     building = work_folder(index_dir, "building")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    parts = []
-    for document in documents:
-        for text in (document.docid, document.text):
-            encoded = text.encode()
-            parts.append(struct.pack("<i", len(encoded)) + encoded)
-    with jvm.translated_exceptions(index_dir):
-        jvm.bridge("Bm25Index").write(str(building), struct.pack("<i", len(parts) // 2) + b"".join(parts))
-    shutil.rmtree(index_dir, ignore_errors=True)
-    building.rename(index_dir)
-    return len(parts) // 2
+    try:
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+    except OSError as error:
+        raise storage_error(building, error) from error
+    try:
+        count = _write(_batches(documents, store), building, threads or os.cpu_count() or 1, progress)
+        if not count:
+            raise CorpusError("there is no document to index", path=index_dir, remedy="Check the corpus")
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    publish(building, index_dir)
+    return count
 
 
-def search_texts(index_dir: str | Path, queries: Sequence[Query], k: int) -> dict[str, list[tuple[str, float]]]:
-    """Ranks the documents of such an index.
-
-    Returns:
-        qid → (docid, score), best first; ties by docid as bytes.
-    """
-    with jvm.translated_exceptions(index_dir):
-        searcher = jvm.bridge("Bm25Index")(str(index_dir))
+def _write(
+    batches: Iterator[tuple[int, bytes]], folder: Path, threads: int, progress: Callable[[int], None] | None
+) -> int:
+    total = 0
+    with jvm.translated_exceptions(folder):
+        writer = jvm.bridge("Bm25Writer")(str(folder), threads)
         try:
-            packed = jvm.to_bytes(searcher.search(jvm.pack_strings(query.text for query in queries), k))
-        finally:
-            searcher.close()
-    rankings: dict[str, list[tuple[str, float]]] = {}
-    at = 0
-    for query in queries:
-        (count,) = struct.unpack_from("<i", packed, at)
-        at += 4
-        ranking = rankings.setdefault(query.qid, [])
+            for count, batch in batches:
+                writer.add(batch)
+                total += count
+                if progress:
+                    progress(count)
+            twice = writer.finish()
+        except BaseException:
+            writer.rollback()
+            raise
+    if twice is not None:
+        raise CorpusError(f"the id {str(twice)!r} stands twice", remedy="Make ids unique, for a run names each once")
+    return total
+
+
+def _batches(documents: Iterable[Document], store: str) -> Iterator[tuple[int, bytes]]:
+    """Documents as the bridge reads them, some megabyte at a time: int count; per document: docid, raw, text."""
+    parts: list[bytes] = []
+    count = size = 0
+    for document in documents:
+        if is_blank(document.text):
+            continue
+        packed = _pack(document, store)
+        parts.append(packed)
+        count += 1
+        size += len(packed)
+        if size >= _BATCH_BYTES:
+            yield count, struct.pack("<i", count) + b"".join(parts)
+            parts, count, size = [], 0, 0
+    if count:
+        yield count, struct.pack("<i", count) + b"".join(parts)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing but spaces and control characters, as Java's ``trim`` takes them."""
+    return all(character <= " " for character in text)
+
+
+def _pack(document: Document, store: str) -> bytes:
+    if not is_id(document.docid):
+        raise CorpusError(
+            f"the id {document.docid!r:.200} is empty, too long, or has white space",
+            remedy="Use ids without white space, for run files are split at it",
+        )
+    docid, text = document.docid.encode(), well_formed(document.text)
+    raw = struct.pack("<i", -1)
+    if store == "text":
+        stored = json.dumps({"id": document.docid, "contents": text}, ensure_ascii=False).encode()
+        raw = struct.pack("<i", len(stored)) + stored
+    contents = text.encode()
+    return struct.pack("<i", len(docid)) + docid + raw + struct.pack("<i", len(contents)) + contents
+
+
+# ---- searching ----
+
+
+class Bm25Searcher:
+    """BM25 over an index of texts: ours, Anserini's or Pyserini's.
+
+    Args:
+        index_dir: The index.
+        k1: How soon further occurrences of a term stop counting, at least 0.
+        b: How much a document's length counts, 0 to 1.
+
+    Raises:
+        NotAnIndexError: No index of texts there.
+        IndexVersionError: A newer Lucene wrote it.
+        QueryError: k1 or b is out of range.
+
+    Example:
+        >>> from splade_lucene import Bm25Searcher, Document, index_texts
+        >>> index_dir = getfixture("tmp_path") / "index"
+        >>> index_texts([Document("d1", "the cat sat"), Document("d2", "dogs and a cat"), Document("d3", "fish")], index_dir)
+        3
+        >>> with Bm25Searcher(index_dir) as searcher:
+        ...     [docid for docid, score in searcher.search("dog or cats?")]
+        ['d2', 'd1']
+    """
+
+    def __init__(self, index_dir: str | Path, *, k1: float = K1, b: float = B) -> None:
+        check_parameters(k1, b)
+        self.index_dir, self.k1, self.b = Path(index_dir), float(k1), float(b)
+        if not self.index_dir.is_dir():
+            raise NotAnIndexError(f"{index_dir} is no folder. Name the index that 'splade-lucene bm25 index' wrote.")
+        with jvm.translated_exceptions(self.index_dir):
+            self._java: Any = jvm.bridge("Bm25Index")(str(self.index_dir), self.k1, self.b)
+            if not self._java.holdsTexts():
+                self._java.close()
+                raise NotAnIndexError(
+                    f"{index_dir}: this index holds impacts, not texts. Search it with 'splade-lucene search', or build "
+                    "one of the texts with 'splade-lucene bm25 index'."
+                )
+            self.num_docs = int(self._java.numDocs())
+
+    def search(self, q: str, k: int = 10) -> Ranking:
+        """Searches for one query; see :meth:`batch_search`."""
+        return self._search([q], check_k(k), 1)[0]
+
+    def batch_search(
+        self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
+    ) -> dict[str, Ranking]:
+        """Searches for many queries with several threads.
+
+        Returns:
+            qid → (docid, score) of the hits, in the order of ``qids``: score descending, then docid ascending as bytes. Scores
+            are single-precision numbers.
+
+        Raises:
+            QueryError: Something that is no text, or ids that do not fit.
+        """
+        check_batch(queries, qids, threads)
+        k = check_k(k)
+        found: list[Ranking] = []
+        step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
+        for start in range(0, len(queries), step):  # in pieces, so that Ctrl-C is heard and memory is bounded
+            found += self._search(queries[start : start + step], k, threads)
+        return dict(zip(qids, found, strict=True))
+
+    def _search(self, queries: Sequence[str], k: int, threads: int) -> list[Ranking]:
+        for query in queries:
+            if not isinstance(query, str):
+                raise QueryError(f"a query is a text, got {query!r:.60}")
+        with jvm.translated_exceptions(self.index_dir):
+            packed = jvm.to_bytes(self._java.search(jvm.pack_strings(map(well_formed, queries)), k, threads))
+        return _unpack(packed, len(queries))
+
+    def analyze(self, text: str) -> dict[str, int]:
+        """The terms that the index's analyzer makes of a text, and how often each stands in it."""
+        with jvm.translated_exceptions(self.index_dir):
+            packed = jvm.to_bytes(self._java.analyze(jvm.pack_strings([well_formed(text)])))
+        (count,) = struct.unpack_from("<i", packed)
+        tokens = []
+        at = 4
         for _ in range(count):
             (length,) = struct.unpack_from("<i", packed, at)
-            docid = packed[at + 4 : at + 4 + length].decode()
-            (score,) = struct.unpack_from("<f", packed, at + 4 + length)
-            ranking.append((docid, score))
-            at += 8 + length
+            tokens.append(packed[at + 4 : at + 4 + length].decode())
+            at += 4 + length
+        return dict(Counter(tokens))
+
+    def text(self, docid: str) -> str | None:
+        """The stored text of a document; None if the index stores none or has no such document."""
+        with jvm.translated_exceptions(self.index_dir):
+            raw = self._java.raw(well_formed(docid))
+        return StoredDocument(docid, -1, None if raw is None else str(raw)).contents()
+
+    def statistics(self) -> dict[str, Any]:
+        """Counts, as of :meth:`LuceneImpactIndexReader.statistics`; ``total_impact`` is the words of all texts."""
+        with jvm.translated_exceptions(self.index_dir):
+            counts: dict[str, Any] = json.loads(self._java.statistics())
+        counts["bytes"] = sum(path.stat().st_size for path in self.index_dir.iterdir() if path.is_file())
+        return counts
+
+    def terms(self) -> list[TermStatistics]:
+        """All terms, in byte order, with their documents and occurrences."""
+        with jvm.translated_exceptions(self.index_dir):
+            return unpack_terms(jvm.to_bytes(self._java.terms()))
+
+    def close(self) -> None:
+        """Closes the index's files."""
+        self._java.close()
+
+    def __enter__(self) -> Bm25Searcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def search_texts(
+    index_dir: str | Path, queries: Sequence[Query], k: int, *, k1: float = K1, b: float = B, threads: int | None = None
+) -> dict[str, Ranking]:
+    """Ranks the documents of an index of texts; see :meth:`Bm25Searcher.batch_search`.
+
+    Args:
+        index_dir: The index.
+        queries: The queries, as texts.
+        k: Hits wanted for each.
+        k1: See :class:`Bm25Searcher`.
+        b: Likewise.
+        threads: Threads that search; default: all cores.
+    """
+    with Bm25Searcher(index_dir, k1=k1, b=b) as searcher:
+        texts, qids = [query.text for query in queries], [query.qid for query in queries]
+        return searcher.batch_search(texts, qids, k, threads or os.cpu_count() or 1)
+
+
+def check_parameters(k1: float, b: float) -> None:
+    """Refuses parameters of BM25 that are out of range.
+
+    Raises:
+        QueryError: Says which.
+    """
+    if not (math.isfinite(k1) and k1 >= 0):
+        raise QueryError(f"k1 is a number of at least 0, got {k1}", remedy=f"Anserini's default is {K1}")
+    if not 0 <= b <= 1:
+        raise QueryError(f"b is a number from 0 to 1, got {b}", remedy=f"Anserini's default is {B}")
+
+
+def _unpack(packed: bytes, count: int) -> list[Ranking]:
+    rankings = []
+    at = 0
+    for _ in range(count):
+        (size,) = struct.unpack_from("<i", packed, at)
+        scores = np.frombuffer(packed, dtype="<f4", count=size, offset=at + 4).tolist()
+        at += 4 + 4 * size
+        (length,) = struct.unpack_from("<i", packed, at)
+        docids = packed[at + 4 : at + 4 + length].decode().split("\0") if size else []
+        rankings.append(list(zip(docids, scores, strict=True)))
+        at += 4 + length
     return rankings

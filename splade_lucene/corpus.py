@@ -5,10 +5,11 @@ source                                  what is read
 ======================================  ==============================================================================
 ``x.jsonl``, ``.jsonl.gz``              one object a line: id from ``id``, ``_id`` or ``docid``; text from ``contents``
                                         or ``text``, after ``title`` where there is one
+``x.json``, ``.json.gz``                the same; Anserini's collections spell it so
 ``x.tsv``, ``.tsv.gz``                  id, tab, text
 ``x.parquet``                           columns as the keys of JSON
 a folder                                all such files in it; ``corpus.jsonl`` alone if it is there (BEIR); else all
-                                        ``.txt`` and ``.md`` files, their paths as ids
+                                        ``.txt`` and ``.md`` files, their paths as ids; else all ``.json`` files
 ``irds:NAME``                           a corpus of ir_datasets
 ``hf:NAME`` or ``hf:NAME:SPLIT``        a data set of Hugging Face
 ``python-docs``                         the documentation strings of the running Python's standard library
@@ -34,7 +35,8 @@ from splade_lucene.records import Document, well_formed
 
 ID_KEYS = ("id", "_id", "docid", "doc_id")
 TEXT_KEYS = ("contents", "text")
-JSON_SUFFIXES = (".jsonl", ".jsonl.gz")
+JSON_LINES_SUFFIXES = (".jsonl", ".jsonl.gz")
+JSON_SUFFIXES = (".json", ".json.gz")
 TSV_SUFFIXES = (".tsv", ".tsv.gz")
 PLAIN_SUFFIXES = (".txt", ".md")
 PYTHON_DOCS = "python-docs"
@@ -83,7 +85,7 @@ def count_documents(source: str | Path) -> int | None:
         return None
     total = 0
     for file in _files_of(path) if path.is_dir() else [path]:
-        if file.name.endswith((".jsonl", ".tsv")):
+        if file.name.endswith((".jsonl", ".json", ".tsv")):
             with file.open("rb") as stream:
                 total += sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 22), b""))
         elif file.suffix == ".parquet":
@@ -157,18 +159,25 @@ def _files_of(folder: Path) -> list[Path]:
         if (folder / beir).is_file():
             return [folder / beir]
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    structured = [path for path in files if path.name.endswith((*JSON_SUFFIXES, *TSV_SUFFIXES, ".parquet"))]
-    chosen = structured or [path for path in files if path.name.endswith(PLAIN_SUFFIXES)]
+    structured = [path for path in files if path.name.endswith((*JSON_LINES_SUFFIXES, *TSV_SUFFIXES, ".parquet"))]
+    chosen = structured or next(
+        (
+            found
+            for ending in (PLAIN_SUFFIXES, JSON_SUFFIXES)
+            if (found := [p for p in files if p.name.endswith(ending)])
+        ),
+        [],
+    )
     if not chosen:
         raise CorpusError(
-            "no .jsonl, .tsv, .parquet, .txt or .md file in this folder", path=folder, remedy="Check the path"
+            "no .jsonl, .tsv, .parquet, .txt, .md or .json file in this folder", path=folder, remedy="Check the path"
         )
     return chosen
 
 
 def _read_file(path: Path, root: Path) -> Iterator[_Making]:
     try:
-        if path.name.endswith(JSON_SUFFIXES):
+        if path.name.endswith((*JSON_LINES_SUFFIXES, *JSON_SUFFIXES)):
             yield from _read_jsonl(path)
         elif path.name.endswith(TSV_SUFFIXES):
             yield from _read_tsv(path)
@@ -179,7 +188,7 @@ def _read_file(path: Path, root: Path) -> Iterator[_Making]:
             yield partial(_plain_document, path, name), _Place(path)
         else:
             raise CorpusError(
-                "the ending is not one of .jsonl, .jsonl.gz, .tsv, .tsv.gz, .parquet, .txt, .md", path=path,
+                "the ending is not one of .jsonl, .jsonl.gz, .json, .json.gz, .tsv, .tsv.gz, .parquet, .txt, .md", path=path,
                 remedy="Rename or convert the file",
             )  # fmt: skip
     except (OSError, EOFError, zlib.error) as error:

@@ -8,7 +8,9 @@
     │   ├── RunError           run files and judgments
     │   ├── QueryError         a query given to a searcher
     │   ├── ConfigError        the description of a training run
-    │   └── ExamplesError      what a model is trained on
+    │   ├── ExamplesError      what a model is trained on
+    │   └── CatalogueError     an entry of the catalogue of published figures
+    ├── DownloadError          a file cannot be fetched, or is not the one that was published
     ├── TrainingError          a training run that cannot go on
     ├── ModelError             a checkpoint is missing, incomplete or of an unknown layout
     ├── JavaRuntimeError       no usable Java, or the JVM that runs cannot serve
@@ -77,6 +79,14 @@ class ConfigError(InputError):
 
 class ExamplesError(InputError):
     """Pairs, triples or scored lists that cannot be trained on."""
+
+
+class CatalogueError(InputError):
+    """An entry of the catalogue of published figures that cannot be read or does not fit together."""
+
+
+class DownloadError(SpladeLuceneError):
+    """A file that cannot be fetched, or that is not the one that was published."""
 
 
 class TrainingError(SpladeLuceneError):

@@ -82,15 +82,7 @@ class LuceneImpactIndexReader:
     def terms(self) -> list[TermStatistics]:
         """All terms, in byte order."""
         with jvm.translated_exceptions(self.index_dir):
-            packed = jvm.to_bytes(self.java.terms())
-        terms = []
-        at = 8
-        while at < len(packed):
-            (length,) = struct.unpack_from("<i", packed, at)
-            term = packed[at + 4 : at + 4 + length].decode()
-            terms.append(TermStatistics(term, *struct.unpack_from("<iq", packed, at + 4 + length)))
-            at += 16 + length
-        return terms
+            return unpack_terms(jvm.to_bytes(self.java.terms()))
 
     def postings(self, term: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """A term's postings, live documents only.
@@ -154,6 +146,18 @@ class LuceneImpactIndexReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def unpack_terms(packed: bytes) -> list[TermStatistics]:
+    """All terms of an index, as ``ImpactIndexReader.terms`` packs them."""
+    terms = []
+    at = 8
+    while at < len(packed):
+        (length,) = struct.unpack_from("<i", packed, at)
+        term = packed[at + 4 : at + 4 + length].decode()
+        terms.append(TermStatistics(term, *struct.unpack_from("<iq", packed, at + 4 + length)))
+        at += 16 + length
+    return terms
 
 
 def check_index(index_dir: str | Path) -> tuple[bool, str]:

@@ -1,29 +1,38 @@
-"""Rankings of many queries: TREC and MS MARCO run files, and the rule for ties.
+"""Rankings of many queries: run files in three forms, and the rule for ties.
+
+===========  =========================================================================================================
+``trec``     qid, Q0, docid, rank, score and tag between white space
+``msmarco``  qid, docid and rank between tabs; a rank is read as the score 1/rank, as Pyserini's converter does
+``json``     one object, ``{qid: {docid: score}}``, as ranx reads and writes; a query without a hit keeps its place
+===========  =========================================================================================================
 
 **Ties.** Impact scores are integers, and ties among them are common. A hit with a docid that comes first as bytes stands
 first. Evaluators do not know that: trec_eval sorts by score and breaks ties by docid descending, after reading scores as
-single-precision floats, so even a score lowered by 10⁻⁶ stays a tie there. A TREC run is therefore written with scores
-that fall strictly in single precision: each is the integer score, or, where that would not be below the one before it, the
-next smaller single-precision number. Every evaluator then sees the order in which the hits were ranked. An integer score
-is changed only inside a tie (or right behind one of some hundred hits), by a few parts in ten million for each tied hit.
+single-precision floats, so even a score lowered by 10⁻⁶ stays a tie there. TREC and JSON runs are therefore written with
+scores that fall strictly in single precision: each is the integer score, or, where that would not be below the one before
+it, the next smaller single-precision number. Every evaluator then sees the order in which the hits were ranked. An integer
+score is changed only inside a tie (or right behind one of some hundred hits), by a few parts in ten million for each tied
+hit.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
 from splade_lucene.errors import RunError
 from splade_lucene.files import open_text, written_whole
 from splade_lucene.pseudo_documents import has_space_or_control
+from splade_lucene.run_formats import READERS, RunFormat, check_format, looks_like
 
-RunFormat = Literal["trec", "msmarco"]
 DEFAULT_TAG = "splade-lucene"
 
 Ranking = Sequence[tuple[str, float]]
@@ -43,7 +52,8 @@ def strictly_falling(scores: Sequence[float]) -> list[float]:
         >>> strictly_falling([7, 5, 5, 5, 4])
         [7.0, 5.0, 4.999999523162842, 4.999999046325684, 4.0]
     """
-    values = np.asarray(scores, dtype=np.float64).astype(np.float32)
+    with np.errstate(over="ignore"):  # writers refuse what became infinite
+        values = np.asarray(scores, dtype=np.float64).astype(np.float32)
     down = np.float32(-np.inf)
     for i in range(1, len(values)):
         if values[i] >= values[i - 1]:
@@ -56,10 +66,13 @@ class Run(Mapping[str, list[tuple[str, float]]]):
 
     Args:
         rankings: Hits of a searcher (:class:`splade_lucene.Hits`), or (docid, score) pairs, by qid.
+        tag: What names the system in a TREC run.
+        format: The form of the file that it was read from.
     """
 
-    def __init__(self, rankings: Mapping[str, Any]) -> None:
+    def __init__(self, rankings: Mapping[str, Any], *, tag: str = DEFAULT_TAG, format: RunFormat = "trec") -> None:  # noqa: A002
         self._rankings = {qid: _pairs(ranking) for qid, ranking in rankings.items()}
+        self.tag, self.format = tag, format
 
     def __getitem__(self, qid: str) -> list[tuple[str, float]]:
         return self._rankings[qid]
@@ -70,55 +83,42 @@ class Run(Mapping[str, list[tuple[str, float]]]):
     def __len__(self) -> int:
         return len(self._rankings)
 
-    def write(self, path: str | Path, *, format: RunFormat = "trec", tag: str = DEFAULT_TAG) -> None:  # noqa: A002
+    def write(self, path: str | Path, *, format: RunFormat = "trec", tag: str | None = None) -> None:  # noqa: A002
         """Writes a run file; it appears under its name only when it is whole.
 
+        Args:
+            path: The file; gzipped if its name ends in ``.gz``.
+            format: Its form.
+            tag: Last column of a TREC run, in place of the run's own.
+
         Raises:
+            RunError: An id, a score or the tag cannot stand in such a file.
             StorageError: The place cannot be written.
         """
-        with open_run_writer(path, format=format, tag=tag) as writer:
+        with open_run_writer(path, format=format, tag=self.tag if tag is None else tag) as writer:
             for qid, ranking in self._rankings.items():
                 writer.add(qid, ranking)
 
     @classmethod
-    def read(cls, path: str | Path) -> Run:
-        """Reads a TREC run. Hits are put in the order that evaluators see: score descending, then docid descending.
+    def read(cls, path: str | Path, format: RunFormat | None = None) -> Run:  # noqa: A002
+        """Reads a run file. Hits are put in the order that evaluators see: score descending, then docid descending.
+
+        Args:
+            path: The file, gzipped or not.
+            format: Its form; None: what it looks like.
 
         Raises:
             RunError: The file cannot be read, a line is malformed, or a document is ranked twice.
         """
         path = Path(path)
-        rankings: dict[str, dict[str, float]] = {}
-        for number, line in read_lines(path):
-            columns = line.split()
-            if len(columns) != 6:
-                raise RunError(
-                    f"expected six columns (qid Q0 docid rank score tag), found {len(columns)}", path=path, line=number,
-                    remedy="Write the run in TREC format",
-                )  # fmt: skip
-            qid, _, docid, _, score, _ = columns
-            ranking = rankings.setdefault(qid, {})
-            if docid in ranking:
-                raise RunError(
-                    f"document {docid!r} is ranked twice for query {qid!r}", path=path, line=number,
-                    remedy="Rank each document once",
-                )  # fmt: skip
-            try:
-                ranking[docid] = _parse_score(score)
-            except ValueError:
-                raise RunError(
-                    f"the score {score!r} is no number", path=path, line=number, remedy="Write scores as numbers"
-                ) from None
-        if not rankings:
+        lines = iter(read_lines(path))
+        first = next(lines, None)
+        if first is None:
             raise RunError("the run is empty", path=path, remedy="Check that it is the right file")
-        return cls({qid: _as_evaluators_see(ranking) for qid, ranking in rankings.items()})
-
-
-def _parse_score(text: str) -> float:
-    score = float(text)
-    if not math.isfinite(score):
-        raise ValueError(text)
-    return score
+        form = check_format(format) if format else looks_like(first[1])
+        tag = first[1].split()[-1] if form == "trec" else DEFAULT_TAG
+        scores = READERS[form](path, chain([first], lines))
+        return cls({qid: _as_evaluators_see(ranking) for qid, ranking in scores.items()}, tag=tag, format=form)
 
 
 def _as_evaluators_see(ranking: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -138,22 +138,51 @@ class RunWriter:
 
     def __init__(self, file: TextIO, format: RunFormat, tag: str) -> None:  # noqa: A002
         self._file, self._format, self._tag = file, format, tag
+        self._qids: set[str] = set()
 
     def add(self, qid: str, ranking: Any) -> None:
-        """Writes one ranking: hits of a searcher, or (docid, score) pairs, best first."""
+        """Writes one ranking: hits of a searcher, or (docid, score) pairs, best first.
+
+        Raises:
+            RunError: A query or document comes twice, an id has white space, or a score is no finite number.
+        """
         pairs = _pairs(ranking)
-        for name in (qid, *(docid for docid, _ in pairs)):
-            if not name or has_space_or_control(name):
-                raise RunError(f"the id {name!r} has white space, at which run files are split", remedy="Rename it")
+        _check_ids(qid, [docid for docid, _ in pairs])
+        if qid in self._qids:
+            raise RunError(f"query {qid!r} has a ranking already", remedy="Rank each query once")
+        scores = strictly_falling([score for _, score in pairs])
+        if not all(map(math.isfinite, scores)):
+            raise RunError(f"query {qid!r} has a score that is no finite number", remedy="Check what made the scores")
         if self._format == "msmarco":
             lines = [f"{qid}\t{docid}\t{rank}\n" for rank, (docid, _) in enumerate(pairs, 1)]
-        else:
-            scores = strictly_falling([score for _, score in pairs])
+        elif self._format == "trec":
             lines = [
                 f"{qid} Q0 {docid} {rank} {_number(score)} {self._tag}\n"
                 for rank, ((docid, _), score) in enumerate(zip(pairs, scores, strict=True), 1)
             ]
+        else:
+            hits = ", ".join(f"{_quoted(d)}: {_number(score)}" for (d, _), score in zip(pairs, scores, strict=True))
+            lines = [",\n" if self._qids else "{\n", f"{_quoted(qid)}: {{{hits}}}"]
+        self._qids.add(qid)
         self._file.writelines(lines)
+
+    def finish(self) -> None:
+        """Writes what stands behind the last ranking."""
+        if self._format == "json":
+            self._file.write("\n}\n" if self._qids else "{}\n")
+
+
+def _check_ids(qid: str, docids: Sequence[str]) -> None:
+    for name in (qid, *docids):
+        if not name or has_space_or_control(name):
+            raise RunError(f"the id {name!r} has white space, at which run files are split", remedy="Rename it")
+    if len(set(docids)) < len(docids):
+        twice = next(docid for i, docid in enumerate(docids) if docid in docids[:i])
+        raise RunError(f"document {twice!r} is ranked twice for query {qid!r}", remedy="Rank each document once")
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
 
 
 def _number(score: float) -> str:
@@ -167,19 +196,21 @@ def open_run_writer(path: str | Path, *, format: RunFormat = "trec", tag: str = 
 
     Args:
         path: The file; gzipped if its name ends in ``.gz``.
-        format: ``trec``: qid Q0 docid rank score tag. ``msmarco``: qid, docid and rank between tabs.
+        format: ``trec``: qid Q0 docid rank score tag. ``msmarco``: qid, docid and rank between tabs. ``json``: one object,
+            qid → docid → score.
         tag: Last column of a TREC run; without white space.
 
     Raises:
         RunError: An unknown format, or a tag with white space.
         StorageError: The place cannot be written.
     """
-    if format not in ("trec", "msmarco"):
-        raise RunError(f"no run format is named {format!r}", remedy="Choose trec or msmarco")
+    form = check_format(format)
     if not tag or tag.split() != [tag]:
         raise RunError(f"the tag {tag!r} is empty or has white space", remedy="Use one word")
     with written_whole(Path(path)) as file:
-        yield RunWriter(file, format, tag)
+        writer = RunWriter(file, form, tag)
+        yield writer
+        writer.finish()
 
 
 def read_lines(path: Path) -> Iterable[tuple[int, str]]:

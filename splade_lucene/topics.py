@@ -1,4 +1,4 @@
-"""Queries in: TSV, BEIR's ``queries.jsonl``, and topics that come encoded.
+"""Queries in: TSV, TREC topics, BEIR's ``queries.jsonl``, topics by name, and topics that come encoded.
 
 =========================  ===========================================================================================
 file                       what is read
@@ -8,6 +8,10 @@ file                       what is read
                            ``title``; or ``vector``, a mapping of term to impact; or ``turns``, texts whose weights are
                            added: ``[{"text": …, "factor": 0.5}, …]``
 ``.parquet``               columns as the keys of JSON
+others, ``.gz`` or not     TREC topics (:mod:`splade_lucene.trec_topics`) where the file begins with a tag, else TSV, such
+                           as MS MARCO's
+a name                     Anserini's or Pyserini's, such as ``dl19-passage`` (:mod:`splade_lucene.named_collections`)
+``irds:NAME``              those of ir_datasets
 with ``encoded``           Anserini's form: qid, tab, tokens, each repeated impact times; or JSON lines with ``vector``
 =========================  ===========================================================================================
 """
@@ -17,42 +21,50 @@ from __future__ import annotations
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import QueryError, TopicsError
 from splade_lucene.files import open_text, written_whole
+from splade_lucene.named_collections import (
+    IR_DATASETS,
+    TopicsFile,
+    locate_topics,
+    read_ir_datasets_topics,
+    read_with_anserini,
+)
 from splade_lucene.pseudo_documents import has_white_space, is_id, split_as_java
 from splade_lucene.records import Query, Turn, Vector, well_formed
+from splade_lucene.trec_topics import check_field, choose_fields, is_trec, parse_trec
 
 QID_KEYS = ("id", "_id", "qid")
 TEXT_KEYS = ("text", "contents", "query", "title")
 JSON_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 
 
-def read_topics(path: str | Path, *, encoded: bool = False) -> list[Query]:
-    """Reads a file of queries.
+def read_topics(path: str | Path, *, encoded: bool = False, field: str = "title") -> list[Query]:
+    """Reads queries.
 
     Args:
-        path: The file; a folder stands for the ``queries.jsonl`` in it (BEIR).
+        path: The file; a folder stands for the ``queries.jsonl`` in it (BEIR); or a name, or ``irds:NAME``.
         encoded: The queries come encoded.
+        field: Of topics that have fields, the one that is the query: title, desc, narr, or several as ``title+desc``.
 
     Returns:
         The queries in the order of the file.
 
     Raises:
         TopicsError: The file or a query cannot be read, or a qid stands twice; names file and line.
+        MissingDependencyError: ``irds:`` without ir_datasets.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "queries.jsonl"
-    if not path.is_file():
-        raise TopicsError("no such file", path=path, remedy="Check the path")
+    check_field(field)
+    path, numbered = _open(path, encoded, field)
     queries: list[Query] = []
     lines: dict[str, int] = {}
     try:
-        for number, query in _read(path, encoded):
+        for number, query in numbered:
             if query.qid in lines:
                 raise TopicsError(
                     f"the qid {query.qid!r} was used before (line {lines[query.qid]})", path=path, line=number,
@@ -69,21 +81,88 @@ def read_topics(path: str | Path, *, encoded: bool = False) -> list[Query]:
     return queries
 
 
-def _read(path: Path, encoded: bool) -> Iterator[tuple[int, Query]]:
+Numbered = Iterator[tuple[int, Query]]
+"""Queries with their lines, or their numbers where there are no lines."""
+
+
+def _open(source: str | Path, encoded: bool, field: str) -> tuple[Path, Numbered]:
+    if str(source).startswith(IR_DATASETS):
+        if encoded:
+            raise TopicsError("ir_datasets has no encoded queries", path=source, remedy="Leave --encoded out")
+        topics = read_ir_datasets_topics(str(source).removeprefix(IR_DATASETS))
+        return Path(source), _from_fields(
+            ((number, *each) for number, each in enumerate(topics, 1)), Path(source), field
+        )
+    found = locate_topics(source)
+    path = found.path / "queries.jsonl" if found.path.is_dir() else found.path
+    if not path.is_file():
+        raise TopicsError("no such file", path=path, remedy="Check the path")
+    if found.is_encoded is not None and found.is_encoded != encoded:
+        what, hint = ("encoded", "Pass") if found.is_encoded else ("texts", "Leave out")
+        raise TopicsError(f"{source} are {what}", path=path, remedy=f"{hint} --encoded (encoded=True)")
+    return path, _read_own(found, path, field) if found.reader not in _OUR_FORMS else _read(path, encoded, field)
+
+
+_OUR_FORMS = (
+    "",
+    "TrecTopicReader",
+    "TsvIntTopicReader",
+    "TsvStringTopicReader",
+    "WebxmlTopicReader",
+    "CovidTopicReader",
+)
+
+
+def _read_own(found: TopicsFile, path: Path, field: str) -> Numbered:
+    if "Vector" in found.reader:
+        raise TopicsError(
+            "these topics are dense vectors", path=path, remedy="Name the topics themselves, without the encoder's name"
+        )
+    topics = read_with_anserini(path, found.reader)
+    return _from_fields(((number, *each) for number, each in enumerate(topics, 1)), path, field)
+
+
+def _from_fields(topics: Iterable[tuple[int, str, Mapping[str, str]]], path: Path, field: str) -> Numbered:
+    for number, qid, fields in topics:
+        text = choose_fields(fields, field)
+        if text is None:
+            has = ", ".join(name for name, each in fields.items() if each) or "none"
+            raise TopicsError(
+                f"topic {qid!r} has no {field} (its fields: {has})",
+                path=path,
+                line=number,
+                remedy="Choose another field",
+            )
+        yield number, Query(_qid(qid, path, number), well_formed(text))
+
+
+def _read(path: Path, encoded: bool, field: str) -> Numbered:
     if path.suffix == ".parquet":
         if encoded:
             raise TopicsError("encoded queries are not read from parquet", path=path, remedy="Write them as JSON lines")
+        _refuse_field(field, path)
         yield from _read_parquet(path)
         return
     is_json = path.name.endswith(JSON_SUFFIXES)
     with open_text(path) as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
+        numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+        first = next(numbered, None)
+        if first and not is_json and not encoded and is_trec(first[1]):
+            yield from _from_fields(parse_trec(first[1] + lines.read(), path, first[0]), path, field)
+            return
+        _refuse_field(field, path)
+        for number, line in chain([first] if first else [], numbered):
             if is_json:
                 yield number, _parse_json(line, path, number, encoded)
             else:
                 yield number, _parse_tsv(line.rstrip("\r\n"), path, number, encoded)
+
+
+def _refuse_field(field: str, path: Path) -> None:
+    if field != "title":
+        raise TopicsError(
+            f"the topics in this file have no fields, and so no {field}", path=path, remedy="Leave the field out"
+        )
 
 
 def _parse_tsv(line: str, path: Path, number: int, encoded: bool) -> Query:

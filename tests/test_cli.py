@@ -27,12 +27,17 @@ COMMANDS = [
     "index",
     "build",
     "search",
+    "rerank",
+    "run",
     "encode-queries",
     "evaluate",
+    "compare",
     "explain",
     "stats",
     "models",
     "train",
+    "reproduce",
+    "bm25",
 ]
 
 
@@ -230,6 +235,27 @@ def test_search_writes_runs_alike_through_both_engines_and_from_encoded_topics(p
     run_well(*common, "--output", tmp_path / "a.msmarco", "--output-format", "msmarco")
     first = Run.read(tmp_path / "a.trec")
     assert (tmp_path / "a.msmarco").read_text().splitlines()[0].split("\t") == ["q1", first["q1"][0][0], "1"]
+
+
+def test_search_takes_trec_topics_and_names(place, tmp_path, monkeypatch):
+    texts = {"1": ("cat and dog", "a horse"), "2": ("fish", "bird or cow")}
+    (tmp_path / "topics.dl19-passage.txt").write_text("".join(
+        f"<top>\n<num> Number: {qid}\n<title> {title}\n<desc> Description:\n{desc}\n</top>\n"
+        for qid, (title, desc) in texts.items()
+    ))  # fmt: skip
+    monkeypatch.setenv("SPLADE_LUCENE_COLLECTIONS", str(tmp_path))
+
+    def search(topics: object, *more: object) -> str:
+        done = CliRunner().invoke(app, ["search", "--index", str(place / "index"), "--topics", str(topics), "--output",
+                                        str(tmp_path / "run"), *map(str, more)])  # fmt: skip
+        assert done.exit_code == 0, done.stderr
+        return (tmp_path / "run").read_text()
+
+    for at, field in enumerate(("title", "desc")):
+        (tmp_path / "topics.tsv").write_text("".join(f"{qid}\t{pair[at]}\n" for qid, pair in texts.items()))
+        expected = search(tmp_path / "topics.tsv")
+        assert search(tmp_path / "topics.dl19-passage.txt", "--topic-field", field) == expected
+        assert search("dl19-passage", "--topic-field", field) == expected
 
 
 def test_encoded_topics_are_in_anserinis_form(place, tmp_path):

@@ -78,6 +78,16 @@ def test_beir_folder_is_its_corpus_alone(tmp_path, name):
     assert pairs(tmp_path) == [("d1", "Title body")]
 
 
+def test_json_lines_may_be_called_json_as_anserinis_collections_are(tmp_path):
+    (tmp_path / "docs00.json").write_text('{"id": "1", "contents": "one"}\n{"id": "2", "contents": "two"}\n')
+    with gzip.open(tmp_path / "docs01.json.gz", "wt") as file:
+        file.write('{"id": "3", "contents": "three"}\n')
+    assert [each.docid for each in read_corpus(tmp_path)] == ["1", "2", "3"]
+    assert [each.text for each in read_corpus(tmp_path / "docs00.json")] == ["one", "two"]
+    (tmp_path / "page.txt").write_text("a text; the .json may be about it")
+    assert [each.docid for each in read_corpus(tmp_path)] == ["page.txt"]
+
+
 def test_folder_of_texts_has_paths_as_ids(tmp_path):
     write(tmp_path / "b.md", "# B\n")
     write(tmp_path / "a 100%.txt", "A é\n")
@@ -231,7 +241,7 @@ def test_missing_path_names_the_other_forms(tmp_path):
 
 def test_empty_folder(tmp_path):
     (tmp_path / "picture.png").write_bytes(b"")
-    assert "no .jsonl, .tsv, .parquet, .txt or .md file in this folder" in refused(tmp_path)
+    assert "no .jsonl, .tsv, .parquet, .txt, .md or .json file in this folder" in refused(tmp_path)
 
 
 # ---- describe_corpus: the same text for the same corpus ----

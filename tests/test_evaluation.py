@@ -13,9 +13,18 @@ from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
+from conftest import TERMS
 
+from splade_lucene import LuceneImpactSearcher, index_texts, read_corpus, read_topics, search_texts
 from splade_lucene.errors import RunError
-from splade_lucene.evaluation import DEFAULT_MEASURES, evaluate, read_qrels
+from splade_lucene.evaluation import (
+    DEFAULT_MEASURES,
+    MeasuredRun,
+    evaluate,
+    evaluate_queries,
+    parse_measure,
+    read_qrels,
+)
 from splade_lucene.jvm import find_fatjar
 from splade_lucene.run import Run
 
@@ -160,8 +169,8 @@ print(json.dumps({k: float(v) for k, v in evaluate(
 
 
 @pytest.fixture(scope="module")
-def trec_eval(tmp_path_factory):
-    """NIST's program, from the Anserini fatjar."""
+def native(tmp_path_factory):
+    """NIST's program, from the Anserini fatjar: what it prints of a run, by measure and qid."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         pytest.skip("the fatjar's trec_eval used here is that of Linux on x86-64")
     fatjar = find_fatjar()
@@ -171,12 +180,26 @@ def trec_eval(tmp_path_factory):
     program.chmod(0o700)
 
     def run(qrels, run):
-        options = ["-c", "-m", "ndcg_cut.10", "-m", "recip_rank", "-m", "map", "-m", "recall.100"]
-        done = subprocess.run([program, *options, qrels, run], capture_output=True, text=True, check=True)
-        values = {line.split()[0]: line.split()[2] for line in done.stdout.splitlines()}
-        return [values[name] for name in ("ndcg_cut_10", "recip_rank", "map", "recall_100")]
+        done = subprocess.run(
+            [program, "-c", "-q", "-m", "all_trec", qrels, run], capture_output=True, text=True, check=True
+        )
+        printed = {}
+        for line in done.stdout.splitlines():
+            name, qid, value = line.split("\t")
+            if name.strip() not in ("runid", "relstring"):
+                printed[name.strip(), qid] = f"{float(value):.4f}"
+        return printed
 
     return run
+
+
+@pytest.fixture(scope="module")
+def trec_eval(native):
+    def means(qrels, run):
+        printed = native(qrels, run)
+        return [printed[name, "all"] for name in ("ndcg_cut_10", "recip_rank", "map", "recall_100")]
+
+    return means
 
 
 def test_trec_eval_agrees_to_its_four_digits(tied, trec_eval):
@@ -193,6 +216,222 @@ def test_trec_eval_would_see_another_order_in_scores_with_ties(tied, trec_eval):
 def test_reading_a_run_with_ties_gives_trec_evals_order(tied, trec_eval):
     ours = evaluate(tied.qrels_file, Run.read(tied.raw), MEASURES)
     assert trec_eval(tied.qrels_file, tied.raw) == [f"{ours[name]:.4f}" for name in MEASURES]
+
+
+# ---- all that trec_eval prints, query by query ----
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """Judgments below 0, queries without a relevant document, without hits, without judged hits; all scores of a few values."""
+    folder = tmp_path_factory.mktemp("odd")
+    chance = random.Random(11)
+    docids = [f"d{number}" for number in range(150)]
+    judgments, hits = [], []
+    for number in range(20):
+        values = {5: [0], 6: [-1], 7: [0, -1], 8: [3]}.get(number, [-1, 0, 0, 1, 1, 2, 3])
+        judged = chance.sample(docids, 40)
+        judgments += [f"q{number} 0 {docid} {chance.choice(values)}\n" for docid in judged]
+        found = [docid for docid in docids if number != 9 or docid not in judged]
+        if number not in (3, 4):
+            hits += [
+                (f"q{number}", docid, chance.choice([0.1, 0.25, 1, 7.5, -2])) for docid in chance.sample(found, 90)
+            ]
+    chance.shuffle(hits)  # lines of a query need not stand together
+    lines = [f"{qid} Q0 {docid} {rank} {score} odd\n" for rank, (qid, docid, score) in enumerate(hits, 1)]
+    return write(folder / "qrels.txt", "".join(judgments)), write(folder / "run.txt", "".join(lines))
+
+
+@pytest.fixture(scope="module")
+def impacts(collection, index_dir, tmp_path_factory):
+    """A run of an impact index, for queries whose scores tie a lot."""
+    folder = tmp_path_factory.mktemp("impacts")
+    chance = random.Random(5)
+    queries = {f"q{number}": dict.fromkeys(chance.sample(TERMS, 2), 1) for number in range(25)}
+    with LuceneImpactSearcher(index_dir) as searcher:
+        found = searcher.batch_search([*queries.values()], [*queries], k=300)
+    Run(found).write(folder / "run.txt")
+    lines = [
+        f"{qid} 0 {document.docid} {chance.choice([0, 1, 2])}\n"
+        for qid in queries
+        for document in chance.sample(collection, 80)
+    ]
+    return write(folder / "qrels.txt", "".join(lines)), folder / "run.txt"
+
+
+@pytest.fixture(scope="module")
+def cacm(shared, tmp_path_factory):
+    """BM25 on CACM."""
+    folder, data = tmp_path_factory.mktemp("cacm"), shared / "data" / "cacm"
+    index_texts(read_corpus(data / "corpus.jsonl"), folder / "index")
+    Run(search_texts(folder / "index", read_topics(data / "topics.tsv"), 1000)).write(folder / "run.txt")
+    return data / "qrels.txt", folder / "run.txt"
+
+
+@pytest.mark.parametrize("name", ["tied", "raw", "odd", "impacts", "cacm"])
+def test_all_of_trec_evals_measures_are_its_own_query_by_query(name, native, request):
+    given = request.getfixturevalue("tied" if name == "raw" else name)
+    files = (given.qrels_file, given.raw if name == "raw" else given.run_file) if name in ("tied", "raw") else given
+    printed = native(*files)
+    values = evaluate_queries(*files, ["all_trec"])
+    means = evaluate(*files, ["all_trec"])
+    assert {measure for measure, _ in printed} == {*values}
+    ours = {(measure, "all"): f"{mean:.4f}" for measure, mean in means.items()}
+    ours |= {(measure, qid): f"{value:.4f}" for measure, row in values.items() for qid, value in row.items()}
+    assert len(printed) > 80 * 15
+    assert {key: ours[key] for key in printed} == printed
+
+
+@pytest.mark.parametrize("name", ["odd", "impacts"])
+def test_ir_measures_names_and_trec_evals_are_the_same_figures(name, request):
+    qrels, run = request.getfixturevalue(name)
+    pairs = {
+        "nDCG@10": "ndcg_cut_10", "nDCG": "ndcg", "RR": "recip_rank", "AP": "map", "AP@100": "map_cut.100", "P@5": "P_5",
+        "R@100": "recall_100", "Success@5": "success_5", "Bpref": "bpref", "infAP": "infAP", "IPrec@0.1": "iprec_at_recall_0.10",
+        "SetP": "set_P", "SetR": "set_recall", "SetF": "set_F", "SetAP": "set_map", "NumRet": "num_ret", "NumRel": "num_rel",
+        "NumQ": "num_q", "NumRet(rel=1)": "num_rel_ret", "SetP(relative=True)": "set_relative_P", "Rprec": "Rprec",
+    }  # fmt: skip
+    values = evaluate_queries(qrels, run, [*pairs, *pairs.values()])
+    means = evaluate(qrels, run, [*pairs, *pairs.values()])
+    for ours, trec in pairs.items():
+        assert values[ours] == values[trec], ours
+        assert means[ours] == pytest.approx(means[trec]), ours
+    assert len({tuple(row.values()) for row in values.values()}) > 15
+
+
+def test_pytrec_eval_agrees_query_by_query(tied):
+    import pytrec_eval
+
+    with tied.qrels_file.open() as qrels, tied.run_file.open() as run:
+        evaluator = pytrec_eval.RelevanceEvaluator(
+            pytrec_eval.parse_qrel(qrels), {"ndcg_cut.10", "map", "recip_rank", "P.5"}
+        )
+        theirs = evaluator.evaluate(pytrec_eval.parse_run(run))
+    values = evaluate_queries(tied.qrels_file, tied.run_file, ["nDCG@10", "AP", "RR", "P@5"])
+    for ours, trec in (("nDCG@10", "ndcg_cut_10"), ("AP", "map"), ("RR", "recip_rank"), ("P@5", "P_5")):
+        assert values[ours] == {qid: theirs[qid][trec] if qid in theirs else 0.0 for qid in tied.qrels}
+    assert "q5" not in theirs
+
+
+def test_a_mean_is_that_of_the_queries():
+    qrels, run = {"q1": {"a": 1}, "q2": {"a": 1}}, Run({"q1": [("b", 2), ("a", 1)]})
+    assert evaluate_queries(qrels, run, ["RR@10", "RR", "MRR@10"]) == {
+        name: {"q1": 0.5, "q2": 0.0} for name in ("RR@10", "RR", "MRR@10")
+    }
+    assert evaluate(qrels, run, ["RR@10", "num_rel", "gm_map"]) == {
+        "RR@10": 0.25,
+        "num_rel": 2.0,
+        "gm_map": pytest.approx(math.sqrt(0.5 * 0.00001)),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["P_0", "P_-1", "recall", "iprec_at_recall", "runid", "relstring", "P_5,10", "map.5", "recall_0x", "ndcg_cut_5.5", "all",
+     "MSMARCO-RR", "MSMARCO-RR@0", "MSMARCO-RR@", "MSMARCO-nDCG@10"],
+)  # fmt: skip
+def test_names_that_are_no_figure_of_trec_eval_are_refused(name):
+    assert repr(name) in refused(parse_measure, name)
+
+
+def test_measures_are_several_names():
+    assert "[name]" in refused(evaluate, {"q": {"a": 1}}, Run({"q": [("a", 1)]}), "nDCG@10")
+    assert "no measure" in refused(evaluate, {"q": {"a": 1}}, Run({"q": [("a", 1)]}), [])
+
+
+# ---- MS MARCO's own ----
+
+
+def reciprocal_ranks(judgments, lines, cutoff=10):
+    """The definition, from nothing but the text: one over the first rank up to the cut-off whose document is relevant."""
+    relevant = {}
+    for line in judgments.splitlines():
+        qid, _, docid, _ = line.split()
+        relevant.setdefault(qid, set()).add(docid)
+    places = {}
+    for line in lines.splitlines():
+        columns = line.split()
+        qid, docid, rank = (columns[0], columns[2], columns[3]) if len(columns) == 6 else columns
+        places.setdefault(qid, {})[int(rank)] = docid
+    total = 0.0
+    for qid, docids in relevant.items():
+        for rank in range(1, cutoff + 1):
+            if places.get(qid, {}).get(rank) in docids:
+                total += 1 / rank
+                break
+    return total / len(relevant)
+
+
+def test_ms_marcos_measure_goes_by_the_ranks_of_the_file(tmp_path):
+    qrels = write(tmp_path / "qrels.txt", "1 0 a 1\n2 0 a 1\n3 0 a 1\n4 0 a 1\n")
+    lines = [
+        "1 Q0 x 1 1.0 t", "1 Q0 a 2 9.0 t",  # the score says first, the rank second
+        "2 Q0 a 4 5.0 t", "2 Q0 y 7 5.0 t",  # ranks 1 to 3 are left out; a tie, which trec_eval breaks the other way
+        *(f"3 Q0 z{rank} {rank} {20 - rank} t" for rank in range(1, 11)), "3 Q0 a 11 1 t",  # beyond the cut-off
+        "9 Q0 a 1 1.0 t",  # not judged
+    ]  # fmt: skip
+    run = write(tmp_path / "run.txt", "\n".join(lines) + "\n")
+    found = evaluate(qrels, run, ["MSMARCO-RR@10", "MSMARCO-RR@100", "RR@10", "recip_rank"])
+    assert found["MSMARCO-RR@10"] == (1 / 2 + 1 / 4) / 4
+    assert found["MSMARCO-RR@100"] == pytest.approx((1 / 2 + 1 / 4 + 1 / 11) / 4)
+    assert found["RR@10"] == (1 + 1 / 2) / 4
+    assert found["recip_rank"] == pytest.approx((1 + 1 / 2 + 1 / 11) / 4)
+    reread = write(tmp_path / "run.tsv", "".join(f"{q}\t{d}\t{r}\n" for q, _, d, r, _, _ in map(str.split, lines)))
+    assert evaluate(qrels, reread, ["MSMARCO-RR@10"])["MSMARCO-RR@10"] == found["MSMARCO-RR@10"]
+    assert evaluate(qrels, Run({"1": [("x", 1), ("a", 1)]}), ["MSMARCO-RR@10"]) == {"MSMARCO-RR@10": 1 / 8}
+
+
+@pytest.mark.parametrize("name", ["raw", "impacts", "cacm"])
+@pytest.mark.parametrize("form", ["trec", "msmarco"])
+def test_ms_marcos_measure_is_the_definition(name, form, tmp_path, request):
+    given = request.getfixturevalue("tied" if name == "raw" else name)
+    qrels_file, run_file = (given.qrels_file, given.raw) if name == "raw" else given
+    judgments = "".join(
+        f"{q} 0 {d} 1\n" for q, docs in read_qrels(qrels_file).items() for d, v in docs.items() if v > 0
+    )
+    lines = run_file.read_text().splitlines()
+    random.Random(1).shuffle(lines)
+    if form == "msmarco":
+        lines = ["\t".join((line.split()[0], *line.split()[2:4])) for line in lines]
+    run = write(tmp_path / "run.txt", "\n".join(lines) + "\n")
+    found = evaluate(write(tmp_path / "qrels.txt", judgments), run, ["MSMARCO-RR@10", "MSMARCO-RR@100"])
+    assert found["MSMARCO-RR@10"] == pytest.approx(reciprocal_ranks(judgments, run.read_text()), abs=1e-12)
+    assert found["MSMARCO-RR@100"] == pytest.approx(reciprocal_ranks(judgments, run.read_text(), 100), abs=1e-12)
+    assert found["MSMARCO-RR@100"] > 0.05
+
+
+def test_ms_marcos_measure_of_a_json_run_goes_by_its_order(tmp_path):
+    run = write(tmp_path / "run.json", json.dumps({"q": {"a": 1.0, "b": 2.0}}))
+    assert evaluate({"q": {"a": 1}}, run, ["MSMARCO-RR@10"]) == {"MSMARCO-RR@10": 0.5}
+
+
+def test_a_judgment_of_0_is_not_relevant_to_ms_marcos_measure():
+    qrels = {"q": {"a": 0, "b": 1}}
+    assert evaluate(qrels, Run({"q": [("a", 2), ("b", 1)]}), ["MSMARCO-RR@10"]) == {"MSMARCO-RR@10": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("q Q0 b 0 1 t", "the rank '0' is no integer from 1 on"),
+        ("q Q0 b x 1 t", "the rank 'x' is no integer from 1 on"),
+        ("q Q0 b 1 1 t", "rank 1 stands twice for query 'q'"),
+    ],
+)
+def test_ranks_that_cannot_be_are_named(tmp_path, line, says):
+    run = write(tmp_path / "run.txt", f"q Q0 a 1 2 t\n{line}\n")
+    message = refused(evaluate, {"q": {"a": 1}}, run, ["MSMARCO-RR@10"])
+    assert message.startswith(f"{run}:2: ")
+    assert says in message
+    assert "RR@10" in message
+    assert evaluate({"q": {"a": 1}}, run, ["RR@10"]) == {"RR@10": 1.0}
+
+
+def test_an_open_run_reads_its_file_once(tmp_path):
+    measured = MeasuredRun(write(tmp_path / "run.txt", "q Q0 b 1 5 t\nq Q0 a 2 4 t\n"))
+    first = evaluate({"q": {"a": 1}}, measured, ["MSMARCO-RR@10", "AP"])
+    (tmp_path / "run.txt").unlink()
+    assert evaluate({"q": {"a": 1}}, measured, ["MSMARCO-RR@10", "AP"]) == first == {"MSMARCO-RR@10": 0.5, "AP": 0.5}
 
 
 # ---- faults ----
@@ -276,6 +515,7 @@ def test_no_judgment(tmp_path, text):
 
 
 def test_judgments_that_cannot_be_read(tmp_path):
-    assert "cannot be read" in refused(read_qrels, tmp_path / "nothing")
+    assert "no such file" in refused(read_qrels, tmp_path / "nothing")
+    assert "cannot be read" in refused(read_qrels, tmp_path)
     (tmp_path / "latin.txt").write_bytes("1 0 é 1\n".encode("latin-1"))
     assert "not UTF-8" in refused(read_qrels, tmp_path / "latin.txt")

@@ -1,6 +1,7 @@
 """Run files, to the letter, and the order that evaluators see in them."""
 
 import gzip
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from splade_lucene.errors import RunError, StorageError
 from splade_lucene.run import Run, open_run_writer, strictly_falling
+from splade_lucene.run_formats import RUN_FORMATS, looks_like
 
 docids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=10)
 falling_scores = st.lists(st.integers(0, 2**31 - 1) | st.integers(0, 20), max_size=60).map(
@@ -138,6 +140,70 @@ def test_what_is_written_is_read_back(tmp_path_factory, drawn):
     assert (folder / "again.txt").read_bytes() == (folder / "run.txt").read_bytes()
 
 
+def test_json_by_hand(tmp_path):
+    Run({"q1": [("d2", 7), ("é", 5), ("d9", 5)], "q2": []}).write(tmp_path / "run.json", format="json")
+    text = '{\n"q1": {"d2": 7, "é": 5, "d9": 4.9999995},\n"q2": {}\n}\n'
+    assert (tmp_path / "run.json").read_text(encoding="utf-8") == text
+    assert json.loads(text) == {"q1": {"d2": 7, "é": 5, "d9": 4.9999995}, "q2": {}}
+    Run({}).write(tmp_path / "empty.json", format="json")
+    assert json.loads((tmp_path / "empty.json").read_text()) == {}
+
+
+rankings = st.dictionaries(docids, st.lists(docids, min_size=1, max_size=8, unique=True), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("name", ["run", "run.gz"])
+@pytest.mark.parametrize("form", RUN_FORMATS)
+@given(drawn=rankings, data=st.data())
+@settings(deadline=None, max_examples=40)
+def test_every_form_is_read_back_and_told_from_the_others(tmp_path_factory, name, form, drawn, data):
+    numbers = st.floats(-1e6, 1e6, width=32) | st.integers(0, 4)
+    falling = {qid: sorted((data.draw(numbers) for _ in docs), reverse=True) for qid, docs in drawn.items()}
+    run = Run({qid: zip(docs, falling[qid], strict=True) for qid, docs in drawn.items()})
+    folder = tmp_path_factory.mktemp("run")
+    run.write(folder / name, format=form, tag="mine")
+    again = Run.read(folder / name)
+    assert again.format == form
+    assert {qid: [docid for docid, _ in hits] for qid, hits in again.items()} == drawn
+    for qid, hits in run.items():
+        expected = (
+            [1 / rank for rank in range(1, len(hits) + 1)]
+            if form == "msmarco"
+            else strictly_falling([s for _, s in hits])
+        )
+        assert [np.float32(score) for _, score in again[qid]] == [np.float32(score) for score in expected]
+    again.write(folder / f"again-{name}", format=form)
+    assert (folder / f"again-{name}").read_bytes() == (folder / name).read_bytes()  # the tag, too
+
+
+@given(drawn=rankings)
+@settings(deadline=None, max_examples=30)
+def test_one_form_after_another_keeps_the_order(tmp_path_factory, drawn):
+    folder = tmp_path_factory.mktemp("run")
+    Run({qid: [(docid, 3) for docid in docs] for qid, docs in drawn.items()}).write(folder / "0", format="trec")
+    for number, form in enumerate(("json", "msmarco", "json", "trec")):
+        Run.read(folder / str(number)).write(folder / str(number + 1), format=form)
+    assert {qid: [docid for docid, _ in hits] for qid, hits in Run.read(folder / "4").items()} == drawn
+
+
+@pytest.mark.parametrize("form", RUN_FORMATS)
+def test_what_no_reader_would_take_is_not_written(tmp_path, form):
+    for qid, hits, reason in (
+        ("q", [("d", 2), ("e", 1), ("d", 0)], "document 'd' is ranked twice for query 'q'"),
+        ("q", [("d", float("nan"))], "a score that is no finite number"),
+        ("q", [("d", 1e39)], "a score that is no finite number"),  # beyond single precision
+        ("q 1", [("d", 1)], "has white space"),
+    ):
+        with pytest.raises(RunError, match=reason):
+            Run({qid: hits}).write(tmp_path / "run", format=form)
+    with open_run_writer(tmp_path / "twice", format=form) as writer:
+        writer.add("q", [("d", 1)])
+        with pytest.raises(RunError, match="query 'q' has a ranking already"):
+            writer.add("q", [("e", 1)])
+    assert list(Run.read(tmp_path / "twice")) == ["q"]
+    assert [path.name for path in tmp_path.iterdir()] == ["twice"]
+
+
 @pytest.mark.parametrize("tag", ["", "my tag", "tab\ttag", "line\n", " tag"])
 def test_tag_with_white_space_is_refused(tmp_path, tag):
     with pytest.raises(RunError, match="is empty or has white space"):
@@ -148,7 +214,7 @@ def test_tag_with_white_space_is_refused(tmp_path, tag):
 def test_unknown_format_is_refused(tmp_path):
     with pytest.raises(RunError, match="no run format is named 'csv'") as caught:
         Run({"q": [("d", 1)]}).write(tmp_path / "run.txt", format="csv")
-    assert caught.value.remedy == "Choose trec or msmarco"
+    assert caught.value.remedy == "Choose trec, msmarco or json"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -220,6 +286,67 @@ def test_malformed_line_is_named(tmp_path, line, says):
     assert str(caught.value).startswith(f"{path}:3: ")
     assert says in str(caught.value)
     assert (caught.value.path, caught.value.line) == (path, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("q\td\t1\nq\te\t1\n", ":2: rank 1 is taken already (query 'q')"),
+        ("q\td\t1\nq\te\t0\n", ":2: the rank '0' is no integer of at least 1"),
+        ("q\td\t1\nq\te\t1.5\n", ":2: the rank '1.5' is no integer"),
+        ("q\td\t1\nq\te\t²\n", ":2: the rank '²' is no integer"),
+        ("q\td\t1\nq\td\t2\n", ":2: document 'd' is ranked twice for query 'q'"),
+        ("q\td\t1\nq Q0 e 2 4 t\n", ":2: expected three columns (qid, docid, rank), found 6"),
+        ("q Q0 e 2 4 t\nq\td\t1\n", ":2: expected six columns (qid Q0 docid rank score tag), found 3"),
+        ('\n{"q": {"d": 1,}}', ":2: broken JSON"),
+        ('{"q": {"d": 1}, "q": {}}', ": query 'q' stands twice"),
+        ('{"q": {"d": 1, "d": 2}}', ": document 'd' is ranked twice for query 'q'"),
+        ('{"q": {"d": true}}', ": the score True is no number"),
+        ('{"q": {"d": NaN}}', ": the score nan is no number"),
+        ('{"q": {"d": "1"}}', ": the score '1' is no number"),
+        ('{"q": ["d"]}', ": query 'q' has no object of docid: score (['d'])"),
+    ],
+)
+def test_malformed_other_forms(tmp_path, text, says):
+    path = write(tmp_path / "run", text)
+    with pytest.raises(RunError) as caught:
+        Run.read(path)
+    assert f"{path}{says}" in str(caught.value)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("line", "form"),
+    [
+        ('{"q": {"d": 1, "e": 2}}', "json"),  # six words
+        ('{"q": {"d": 1}}', "json"),
+        ("{\n", "json"),
+        (" { } \n", "json"),
+        ('{"\\"q": 1', "json"),
+        ("{ Q0 d 1 5 t\n", "trec"),
+        ("{} Q0 d 1 5 t\n", "trec"),
+        ('{"\td\t1\n', "msmarco"),
+        ("q\td\t1", "msmarco"),
+        ("q d", "trec"),
+    ],
+)
+def test_forms_are_told_by_the_first_line(line, form):
+    assert looks_like(line) == form
+
+
+def test_a_form_can_be_given(tmp_path):
+    path = write(tmp_path / "run", "[1]")
+    with pytest.raises(RunError, match="the JSON is no object"):
+        Run.read(path, format="json")
+    with pytest.raises(RunError, match="no run format is named 'csv'"):
+        Run.read(path, format="csv")
+
+
+def test_json_ties_are_in_the_order_that_evaluators_see(tmp_path):
+    path = write(tmp_path / "run", '{"q": {"d10": 3, "d2": 3.00000001, "z": -1, "e": 7e0}, "p": {}}')
+    run = Run.read(path)
+    assert [docid for docid, _ in run["q"]] == ["e", "d2", "d10", "z"]
+    assert run["p"] == []
 
 
 @pytest.mark.parametrize("text", ["", "\n \n"])

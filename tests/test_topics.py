@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_lucene.errors import StorageError, TopicsError
+from splade_lucene.named_collections import read_with_anserini
 from splade_lucene.records import Query
 from splade_lucene.topics import read_topics, write_encoded_topics
 
@@ -71,6 +72,114 @@ def test_folder_stands_for_its_queries(tmp_path):
 def test_python_docs_questions_are_topics_but_for_their_answers(tmp_path):
     path = write(tmp_path / "t.jsonl", '{"qid": "pd001", "text": "how", "relevant": ["os.walk"]}\n')
     assert read_topics(path) == [Query("pd001", "how")]
+
+
+# ---- TREC ----
+
+NEW = """
+<top>
+
+<num> Number: 301
+<title> International Organized  Crime
+
+<desc> Description:
+Identify organizations that participate:
+all of them.
+
+<narr> Narrative:
+A relevant document names < 3 of them.
+
+</top>
+
+<top>
+<num> Number: 302
+<title> Poliomyelitis: and Post-Polio
+<desc> Description:
+Is it
+back?
+<narr> Narrative:
+Relevant
+documents.
+</top>
+"""
+OLD = """<top>
+<head> Tipster Topic Description
+<num> Number:  051
+<dom> Domain:  International Economics
+<title> Topic:  Airbus Subsidies
+<desc> Description:
+Document will discuss government assistance.
+<narr> Narrative:
+A relevant document will cite some.
+<con> Concept(s):
+1. Airbus Industrie
+<top>
+<num> Number:  052
+<title> Topic:  South African Sanctions
+"""
+CLOSED = """<top>
+<num> Number: MB01 </num>
+<query> BBC World Service <b>staff</b> cuts </query>
+<querytime> Tue Feb 08 12:30:27 +0000 2011 </querytime>
+</top>
+"""
+XML = """<?xml version="1.0" encoding="UTF-8"?>
+<topics task="covid">
+  <topic number="1"><query>coronavirus &amp; origin</query>
+    <question>what is the origin</question>
+    <narrative>on its
+      origin</narrative></topic>
+  <topic number="2" type="faceted"><query>weather</query><description>and heat</description>
+    <subtopic number="1">no query</subtopic></topic>
+  <topic number="3">A patient with a cough &gt; 3 weeks.</topic>
+</topics>
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "expected"),
+    [
+        (NEW, "title", [("301", "International Organized Crime"), ("302", "Poliomyelitis: and Post-Polio")]),
+        (NEW, "desc", [("301", "Identify organizations that participate: all of them."), ("302", "Is it back?")]),
+        (NEW, "narr", [("301", "A relevant document names < 3 of them."), ("302", "Relevant documents.")]),
+        (NEW, "desc+title", [("301", "Identify organizations that participate: all of them. International Organized Crime"),
+                             ("302", "Is it back? Poliomyelitis: and Post-Polio")]),
+        (OLD, "title", [("51", "Airbus Subsidies"), ("52", "South African Sanctions")]),
+        (CLOSED, "title", [("MB01", "BBC World Service <b>staff</b> cuts")]),
+        (XML, "title", [("1", "coronavirus & origin"), ("2", "weather"), ("3", "A patient with a cough > 3 weeks.")]),
+        (XML, "title+desc+narr", [("1", "coronavirus & origin what is the origin on its origin"), ("2", "weather and heat"),
+                                  ("3", "A patient with a cough > 3 weeks.")]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["topics.txt", "topics.gz"])
+def test_trec_topics(tmp_path, name, text, field, expected):
+    path = write(tmp_path / name, text)
+    assert [(query.qid, query.text) for query in read_topics(path, field=field)] == expected
+
+
+def test_trec_topics_as_anserini_reads_them(tmp_path):
+    path = write(tmp_path / "topics.txt", NEW.replace("Poliomyelitis: and", "Poliomyelitis and"))
+    theirs = dict(read_with_anserini(path, "TrecTopicReader"))
+    for field in ("title", "desc", "narr"):
+        assert {query.qid: query.text for query in read_topics(path, field=field)} == {
+            qid: fields[field] for qid, fields in theirs.items()
+        }
+
+
+def test_faults_of_trec_topics(tmp_path):
+    path = write(tmp_path / "topics.txt", "\n" + NEW.replace("<num> Number: 302", ""))
+    assert refused(path).startswith(f"{path}:17: a topic without <num>")
+    assert refused(write(path, NEW.replace("302", "0301"))).startswith(
+        f"{path}:16: the qid '301' was used before (line 2)"
+    )
+    assert "topic '52' has no desc (its fields: title)" in refused(write(path, OLD), field="desc")
+    assert "no tab between" in refused(path, encoded=True)
+    assert "no query in this file" in refused(write(path, "<topics>\n</topics>\n"))
+    tsv = write(tmp_path / "t.tsv", "1\tone\n<top>\ttwo\n")
+    assert [query.qid for query in read_topics(tsv)] == ["1", "<top>"]  # a later line says nothing of the form
+    assert "the topics in this file have no fields, and so no desc" in refused(tsv, field="desc")
+    with pytest.raises(TopicsError, match="topics have no field 'body'"):
+        read_topics(tsv, field="title+body")
 
 
 # ---- encoded ----

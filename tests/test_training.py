@@ -224,6 +224,15 @@ def test_a_share_of_the_base_stays(tmp_path, data, base):
         assert torch.allclose(mean[name], 0.75 * first[name] + 0.25 * trained[name], atol=1e-6), name
 
 
+def test_a_threshold_silences_terms_and_leaves_the_rest(tmp_path, data, base):
+    result = run(tmp_path, data, base)
+    raised = run(tmp_path, data, base, output=str(tmp_path / "raised"), sparsity={"threshold": 0.25})
+    plain, silenced = weights_of(result.model), weights_of(raised.model)
+    bias = "cls.predictions.bias"
+    assert torch.allclose(silenced[bias], plain[bias] - 0.25, atol=1e-6)
+    assert all(torch.equal(plain[name], silenced[name]) for name in plain if name != bias)
+
+
 def test_two_rounds_mine_from_the_first_model(tmp_path, data, base):
     result = run(tmp_path, data, base, rounds=2, recipe="distilsplade-max", mining={"bm25": 3, "splade": 10})
     assert (tmp_path / "out/round-1/index").is_dir()

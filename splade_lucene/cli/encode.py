@@ -19,6 +19,7 @@ from splade_lucene.cli.options import (
     wrong_usage,
 )
 from splade_lucene.cli.output import name_some, note, progress_bar
+from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.errors import InputError
 from splade_lucene.records import Query
 
@@ -85,9 +86,13 @@ def encode(
 
 @takes_options(options=ModelOptions)
 def encode_queries(
-    topics: Annotated[Path, typer.Option("--topics", metavar="FILE", help="TSV, or JSON lines as BEIR's.")],
+    topics: Annotated[
+        str,
+        typer.Option("--topics", metavar="FILE", help="TSV, JSON lines as BEIR's, TREC topics, or Anserini's name."),
+    ],
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help=".jsonl, else Anserini's topic format.")],
     options: ModelOptions,
+    topic_field: TopicFieldOption = "title",
     device: DeviceOption = "auto",
     dtype: QueryDtypeOption = QueryDtype.auto,
     as_json: JsonOption = False,
@@ -96,7 +101,7 @@ def encode_queries(
     from splade_lucene.encoder import SpladeQueryEncoder
     from splade_lucene.topics import read_topics, write_encoded_topics
 
-    queries = read_topics(topics)
+    queries = read_topics(topics, field=topic_field)
     encoder = options.open_encoder(device=device, query_dtype=dtype.value)
     query_encoder = SpladeQueryEncoder(encoder, options.open_quantizer(encoder))
     encoder.load("query")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import (
     AcceleratorOption,
     IndexOption,
@@ -21,9 +23,13 @@ from splade_lucene.cli.options import (
     ThreadsOption,
 )
 from splade_lucene.cli.output import name_some, note, progress_bar
+from splade_lucene.cli.search_options import EncodedOption
+from splade_lucene.cli.topic_options import TopicFieldOption
 
 if TYPE_CHECKING:
+    from splade_lucene.encoder import SpladeQueryEncoder
     from splade_lucene.manifest import Manifest
+    from splade_lucene.records import Query
 
 
 def index(
@@ -69,18 +75,63 @@ def index(
         write_index(source, index_dir, threads, store, order, accelerator, append, overwrite, skip_bad, as_json)
 
 
-def stats(index_dir: IndexOption, as_json: JsonOption = False) -> None:
-    """Show what is in an index, and what made it."""
+@takes_options(options=QueryOptions)
+def stats(
+    index_dir: IndexOption,
+    options: QueryOptions,
+    topics: Annotated[
+        Path | None, typer.Option("--topics", metavar="FILE", help="Queries, to measure what they cost.")
+    ] = None,
+    topic_field: TopicFieldOption = "title",
+    encoded: EncodedOption = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Time the queries of --topics, encoded, one after another on one thread.")
+    ] = False,
+    hits: Annotated[int, typer.Option("--hits", min=1, help="With --latency: hits of each query.")] = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is in an index, what made it, and what queries cost: FLOPS, terms, postings, bytes, time."""
     from splade_lucene.accelerator import accelerator_bytes
     from splade_lucene.index_reader import LuceneImpactIndexReader, read_index_manifest
 
+    if topics is None and (encoded or latency):
+        raise typer.BadParameter("--encoded and --latency are for --topics")
     with LuceneImpactIndexReader(index_dir) as reader:
         counts = reader.statistics()
         counts["accelerator_bytes"] = accelerator_bytes(reader)
     manifest = read_index_manifest(index_dir)
+    costs: dict[str, Any] = {}
+    if topics is not None:
+        from splade_lucene.topics import read_topics
+
+        queries = read_topics(topics, encoded=encoded, field=topic_field)
+        query_encoder = None if encoded else options.open_query_encoder(index_dir)
+        costs = _measure_costs(index_dir, query_encoder, queries, hits if latency else None)
     if as_json:
-        print(json.dumps({**counts, "manifest": manifest.to_json() if manifest else None}, ensure_ascii=False))
+        print(json.dumps({**counts, "manifest": manifest.to_json() if manifest else None, **costs}, ensure_ascii=False))
         return
+    _print_counts(counts)
+    if manifest and manifest.model:
+        _print_origin(manifest)
+    _print_costs(costs, hits)
+
+
+def _measure_costs(
+    index_dir: Path, query_encoder: SpladeQueryEncoder | None, queries: Sequence[Query], hits: int | None
+) -> dict[str, Any]:
+    """``efficiency`` of the queries, and with ``hits`` the ``latency`` of searching for so many; as JSON holds them."""
+    from splade_lucene.efficiency import measure_efficiency, measure_search
+    from splade_lucene.searcher import LuceneImpactSearcher
+
+    with LuceneImpactSearcher(index_dir, query_encoder) as searcher:
+        vectors = searcher.encode_batch([query.content for query in queries])
+        costs = {"efficiency": measure_efficiency(searcher.reader, vectors).to_json()}
+        if hits is not None:
+            costs["latency"] = measure_search(lambda vector: searcher.search(vector, hits), vectors).to_json()
+    return costs
+
+
+def _print_counts(counts: Mapping[str, Any]) -> None:
     documents = max(1, counts["documents"])
     for name in ("documents", "deleted_documents", "segments", "terms", "postings", "total_impact", "bytes",
                  "accelerator_bytes"):  # fmt: skip
@@ -88,9 +139,21 @@ def stats(index_dir: IndexOption, as_json: JsonOption = False) -> None:
     print(f"{'postings a document':22} {counts['postings'] / documents:>16.1f}")
     print(f"{'impact a posting':22} {counts['total_impact'] / max(1, counts['postings']):>16.1f}")
     print(f"{'bytes a document':22} {counts['bytes'] / documents:>16.1f}")
+    print(f"{'accelerator a document':22} {counts['accelerator_bytes'] / documents:>16.1f}")
     print(f"{'lucene':22} {counts['lucene']:>16}")
-    if manifest and manifest.model:
-        _print_origin(manifest)
+
+
+def _print_costs(costs: Mapping[str, Any], hits: int) -> None:
+    if efficiency := costs.get("efficiency"):
+        print(f"{'queries':22} {efficiency['queries']:>16,}")
+        print(f"{'terms a query':22} {efficiency['query_terms']:>16.1f}")
+        print(f"{'postings a query':22} {efficiency['query_postings']:>16,.1f}")
+        print(f"{'FLOPS':22} {efficiency['flops']:>16.4f}")
+    if latency := costs.get("latency"):
+        print(f"{'postings added up':22} {latency['postings_scored']:>16,.1f}")
+        for name in ("mean", "median", "p99"):
+            print(f"{f'ms a query, {name}':22} {latency[name]:>16.3f}")
+        print(f"{'measured with':22} {hits:,} hits, one thread, {latency['machine']}")
 
 
 def _print_origin(manifest: Manifest) -> None:

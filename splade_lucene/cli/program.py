@@ -14,13 +14,18 @@ import typer
 import typer.core
 
 import splade_lucene
+from splade_lucene.cli.bm25 import bm25
 from splade_lucene.cli.build import build
+from splade_lucene.cli.compare import compare
 from splade_lucene.cli.demo import demo
 from splade_lucene.cli.encode import encode, encode_queries
 from splade_lucene.cli.evaluate import evaluate
 from splade_lucene.cli.index import index, stats
 from splade_lucene.cli.models import models
 from splade_lucene.cli.output import note
+from splade_lucene.cli.reproduce import reproduce
+from splade_lucene.cli.rerank import rerank
+from splade_lucene.cli.run import run_tools
 from splade_lucene.cli.search import explain, search
 from splade_lucene.cli.train import train
 from splade_lucene.errors import SpladeLuceneError
@@ -53,8 +58,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, encode, encode_queries, index, build, search, evaluate, explain, stats, models, train):
+for command in (
+    demo,
+    encode,
+    encode_queries,
+    index,
+    build,
+    search,
+    rerank,
+    evaluate,
+    compare,
+    explain,
+    stats,
+    models,
+    train,
+    reproduce,
+):
     app.command()(command)
+app.add_typer(bm25)
+app.add_typer(run_tools, name="run")
 
 
 @app.callback(invoke_without_command=True)

@@ -14,12 +14,14 @@ from splade_lucene.cli.options import IndexOption, JsonOption, ThreadsOption
 from splade_lucene.cli.output import name_some, note, progress_bar
 from splade_lucene.cli.search_options import EncodedOption, Engine, MinIdfOption, RunFormat, SearchOptions
 from splade_lucene.cli.search_report import QUERY, SearchReport
+from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.errors import InputError
 from splade_lucene.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
     from splade_lucene.approximation import Approximation
     from splade_lucene.encoder import SpladeQueryEncoder
+    from splade_lucene.records import Query
 
 
 @takes_options(options=QueryOptions, ways=SearchOptions)
@@ -28,13 +30,16 @@ def search(
     options: QueryOptions,
     ways: SearchOptions,
     query: Annotated[str | None, typer.Option("--query", help="One query; its hits are printed.")] = None,
-    topics: Annotated[Path | None, typer.Option("--topics", metavar="FILE", help="Many queries.")] = None,
+    topics: Annotated[
+        Path | None, typer.Option("--topics", metavar="FILE", help="Many queries: a file, or a name as dl19-passage.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", metavar="RUN", help="The run file, for --topics.")] = None,
     output_format: Annotated[RunFormat, typer.Option("--output-format")] = RunFormat.trec,
     hits: Annotated[
         int | None, typer.Option("--hits", min=1, help="Default: 10 for --query, 1000 for --topics.")
     ] = None,
     threads: ThreadsOption = None,
+    topic_field: TopicFieldOption = "title",
     encoded: EncodedOption = False,
     min_idf: MinIdfOption = None,
     engine: Annotated[
@@ -53,6 +58,8 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Search for one query, or write the run of many."""
+    from splade_lucene.topics import read_topics
+
     if (query is None) == (topics is None):
         raise typer.BadParameter("give either --query or --topics")
     if (topics is None) != (output is None):
@@ -69,8 +76,9 @@ def search(
         how = {} if engine is Engine.pyserini else {"filter": ways.make_filter(searcher)}
         if topics is not None and output is not None:
             threads = threads or os.cpu_count() or 1
+            queries = read_topics(topics, encoded=encoded, field=topic_field)
             _search_topics(
-                searcher, topics, output, output_format.value, hits or 1000, threads, encoded, tag, how, report, as_json
+                searcher, queries, output, output_format.value, hits or 1000, threads, tag, how, report, as_json
             )
         elif query is not None:
             _search_one(searcher, query, hits or 10, encoded, how, report, as_json)
@@ -148,13 +156,11 @@ def _search_one(
 
 
 def _search_topics(
-    searcher: Any, topics: Path, output: Path, output_format: Any, hits: int, threads: int, encoded: bool, tag: str,
+    searcher: Any, queries: list[Query], output: Path, output_format: Any, hits: int, threads: int, tag: str,
     how: dict[str, Any], report: SearchReport, as_json: bool,
 ) -> None:  # fmt: skip
     from splade_lucene.run import open_run_writer
-    from splade_lucene.topics import read_topics
 
-    queries = read_topics(topics, encoded=encoded)
     without = []
     with (
         open_run_writer(output, format=output_format, tag=tag) as writer,

@@ -33,6 +33,7 @@ class RunFormat(str, Enum):
 
     trec = "trec"
     msmarco = "msmarco"
+    json = "json"
 
 
 class Mode(str, Enum):

@@ -195,6 +195,22 @@ class Student:
         for name, trained in self.network.model.named_parameters():  # each once, tied ones, too
             trained.lerp_(base[name].to(trained.device), share)
 
+    @torch.no_grad()
+    def raise_threshold(self, amount: float) -> None:
+        """Lowers all logits, so that terms that are hardly active fall silent.
+
+        Args:
+            amount: By how much; 0 changes nothing.
+
+        Raises:
+            ModelError: The decoder has no bias.
+        """
+        if amount:
+            bias = self.network.decoder.bias
+            if bias is None:
+                raise ModelError("the decoder has no bias that could be lowered. Leave sparsity.threshold out.")
+            bias.sub_(amount)
+
     def save(self, folder: Path, max_length: int) -> None:
         """Writes an ordinary checkpoint, which sentence-transformers and this package read.
 

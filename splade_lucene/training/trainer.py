@@ -211,6 +211,7 @@ class _Run:
             run_to_end(learning, folder / "checkpoints")
             shutil.rmtree(folder / "partial", ignore_errors=True)
             student.average_with_base(self.config.optimization.base_share)
+            student.raise_threshold(self.config.sparsity.threshold)
             student.save(folder / "partial", self.config.optimization.max_length)
             (folder / "partial").rename(folder / "model")
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -2,27 +2,29 @@ package io.spladelucene;
 
 import io.anserini.analysis.AnalyzerUtils;
 import io.anserini.analysis.DefaultEnglishAnalyzer;
+import io.anserini.search.query.BagOfWordsQueryGenerator;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.apache.lucene.analysis.Analyzer;
-import org.apache.lucene.document.BinaryDocValuesField;
-import org.apache.lucene.document.Document;
-import org.apache.lucene.document.Field;
-import org.apache.lucene.document.FieldType;
-import org.apache.lucene.document.StringField;
 import org.apache.lucene.index.DirectoryReader;
-import org.apache.lucene.index.IndexOptions;
-import org.apache.lucene.index.IndexWriter;
-import org.apache.lucene.index.IndexWriterConfig;
+import org.apache.lucene.index.FieldInfos;
+import org.apache.lucene.index.LeafReaderContext;
+import org.apache.lucene.index.MultiTerms;
+import org.apache.lucene.index.NumericDocValues;
 import org.apache.lucene.index.Term;
-import org.apache.lucene.search.BooleanClause;
-import org.apache.lucene.search.BooleanQuery;
-import org.apache.lucene.search.BoostQuery;
+import org.apache.lucene.index.Terms;
+import org.apache.lucene.search.FieldDoc;
 import org.apache.lucene.search.IndexSearcher;
+import org.apache.lucene.search.Query;
 import org.apache.lucene.search.ScoreDoc;
 import org.apache.lucene.search.Sort;
 import org.apache.lucene.search.SortField;
@@ -31,62 +33,128 @@ import org.apache.lucene.search.similarities.BM25Similarity;
 import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.util.BytesRef;
 
-/** The baseline: BM25 over the same texts with Anserini's English analyzer and its defaults, k1 = 0.9 and b = 0.4. */
+/** An open index of texts, searched with BM25 as Anserini does it: its English analyzer, its queries, its rule for ties. */
 public final class Bm25Index implements Closeable {
-  private static final BM25Similarity BM25 = new BM25Similarity(0.9f, 0.4f);
   private static final Sort ORDER =
       new Sort(SortField.FIELD_SCORE, new SortField(Fields.ID, SortField.Type.STRING_VAL));
+
+  static {
+    IndexSearcher.setMaxClauseCount(Integer.MAX_VALUE); // a whole document may be a query
+  }
 
   private final DirectoryReader reader;
   private final IndexSearcher searcher;
   private final Analyzer analyzer = DefaultEnglishAnalyzer.newDefaultInstance();
+  private final BagOfWordsQueryGenerator generator = new BagOfWordsQueryGenerator();
 
-  public Bm25Index(String index) throws IOException {
+  public Bm25Index(String index, float k1, float b) throws IOException {
     reader = DirectoryReader.open(FSDirectory.open(Path.of(index)));
     searcher = new IndexSearcher(reader);
-    searcher.setSimilarity(BM25);
+    searcher.setSimilarity(new BM25Similarity(k1, b));
   }
 
-  /** Writes an index of texts. The batch: int count; per document: docid, text. */
-  public static void write(String index, byte[] batch) throws IOException {
-    IndexWriterConfig config = new IndexWriterConfig(DefaultEnglishAnalyzer.newDefaultInstance());
-    config.setSimilarity(BM25);
-    config.setOpenMode(IndexWriterConfig.OpenMode.CREATE);
-    FieldType counts = new FieldType();
-    counts.setTokenized(true);
-    counts.setIndexOptions(IndexOptions.DOCS_AND_FREQS);
-    Packed in = new Packed(batch);
-    try (IndexWriter writer = new IndexWriter(FSDirectory.open(Path.of(index)), config)) {
-      for (int left = in.readInt(); left > 0; left--) {
-        String docid = in.readString();
-        Document document = new Document();
-        document.add(new StringField(Fields.ID, docid, Field.Store.YES));
-        document.add(new BinaryDocValuesField(Fields.ID, new BytesRef(docid)));
-        document.add(new Field(Fields.CONTENTS, in.readString(), counts));
-        writer.addDocument(document);
+  /** Whether the norms are lengths of texts; those of an impact index are all 1, whatever its frequencies sum up to. */
+  public boolean holdsTexts() throws IOException {
+    Terms terms = MultiTerms.getTerms(reader, Fields.CONTENTS);
+    if (terms == null) {
+      return reader.maxDoc() == 0 || FieldInfos.getMergedFieldInfos(reader).fieldInfo(Fields.CONTENTS) != null;
+    }
+    if (terms.getSumTotalTermFreq() == terms.getDocCount()) {
+      return true;
+    }
+    for (LeafReaderContext leaf : reader.leaves()) {
+      NumericDocValues norms = leaf.reader().getNormValues(Fields.CONTENTS);
+      while (norms != null && norms.nextDoc() != NumericDocValues.NO_MORE_DOCS) {
+        if (norms.longValue() > 1) {
+          return true;
+        }
       }
     }
+    return false;
   }
 
-  /** The batch: int count; per query: text. Per query: int hits; per hit: docid, int score as the bits of a float. */
-  public byte[] search(byte[] batch, int k) throws IOException {
+  public int numDocs() {
+    return reader.numDocs();
+  }
+
+  /** As {@link ImpactIndexReader#statistics}. */
+  public String statistics() throws IOException {
+    return ImpactIndexReader.statistics(reader);
+  }
+
+  /** As {@link ImpactIndexReader#terms}. */
+  public byte[] terms() throws IOException {
+    return ImpactIndexReader.terms(reader);
+  }
+
+  /** What the analyzer makes of texts. The batch: int count; per text: text. Per text: int tokens; per token: token. */
+  public byte[] analyze(byte[] batch) {
     Packed in = new Packed(batch);
     Packed.Writer out = new Packed.Writer();
     for (int left = in.readInt(); left > 0; left--) {
       List<String> tokens = AnalyzerUtils.analyze(analyzer, in.readString());
-      Map<String, Integer> counts = new LinkedHashMap<>();
-      tokens.forEach(token -> counts.merge(token, 1, Integer::sum));
-      BooleanQuery.Builder query = new BooleanQuery.Builder();
-      counts.forEach((token, count) ->
-          query.add(new BoostQuery(new TermQuery(new Term(Fields.CONTENTS, token)), count), BooleanClause.Occur.SHOULD));
-      ScoreDoc[] hits = searcher.search(query.build(), k, ORDER, true).scoreDocs;
-      out.writeInt(hits.length);
-      for (ScoreDoc hit : hits) {
-        out.writeString(searcher.storedFields().document(hit.doc).get(Fields.ID));
-        out.writeInt(Float.floatToIntBits(hit.score));
-      }
+      out.writeInt(tokens.size());
+      tokens.forEach(out::writeString);
     }
     return out.toByteArray();
+  }
+
+  /** The stored field {@code raw} of a document; {@code null} if it has none, or there is no such document. */
+  public String raw(String docid) throws IOException {
+    ScoreDoc[] found = searcher.search(new TermQuery(new Term(Fields.ID, docid)), 1).scoreDocs;
+    return found.length == 0 ? null : reader.storedFields().document(found[0].doc, Set.of(Fields.RAW)).get(Fields.RAW);
+  }
+
+  /**
+   * Searches for a batch of queries.
+   *
+   * @param batch int count; per query: text
+   * @return per query: int hits; float[hits] scores; int length, and that many bytes: the docids, a NUL between each two
+   */
+  public byte[] search(byte[] batch, int k, int threads) throws Exception {
+    Packed in = new Packed(batch);
+    List<Callable<Packed.Writer>> searches = new ArrayList<>();
+    for (int left = in.readInt(); left > 0; left--) {
+      String text = in.readString();
+      searches.add(() -> search(text, k));
+    }
+    Packed.Writer out = new Packed.Writer();
+    if (threads == 1 || searches.size() == 1) {
+      for (Callable<Packed.Writer> each : searches) {
+        out.writeRaw(each.call().toByteArray());
+      }
+      return out.toByteArray();
+    }
+    try (ExecutorService pool = Executors.newFixedThreadPool(Math.min(threads, Math.max(1, searches.size())))) {
+      for (Future<Packed.Writer> each : pool.invokeAll(searches)) {
+        out.writeRaw(each.get().toByteArray());
+      }
+    } catch (ExecutionException e) {
+      throw e.getCause() instanceof Exception cause ? cause : e;
+    }
+    return out.toByteArray();
+  }
+
+  private Packed.Writer search(String text, int k) throws IOException {
+    Query query = generator.buildQuery(Fields.CONTENTS, analyzer, text);
+    ScoreDoc[] hits = searcher.search(query, k, ORDER).scoreDocs;
+    Packed.Writer scores = new Packed.Writer();
+    Packed.Writer docids = new Packed.Writer();
+    for (int i = 0; i < hits.length; i++) {
+      Object[] sortedBy = ((FieldDoc) hits[i]).fields;
+      scores.writeInt(Float.floatToIntBits((Float) sortedBy[0]));
+      if (i > 0) {
+        docids.writeRaw(new byte[1]);
+      }
+      BytesRef docid = (BytesRef) sortedBy[1];
+      docids.writeRaw(docid.bytes, docid.offset, docid.length);
+    }
+    Packed.Writer out = new Packed.Writer();
+    out.writeInt(hits.length);
+    out.writeRaw(scores.toByteArray());
+    out.writeInt(docids.size());
+    out.writeRaw(docids.toByteArray());
+    return out;
   }
 
   @Override

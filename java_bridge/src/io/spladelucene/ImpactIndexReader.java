@@ -82,6 +82,10 @@ public final class ImpactIndexReader implements Closeable {
 
   /** Counts of the index as JSON. {@code postings} and {@code impacts} include deleted documents until a merge. */
   public String statistics() throws IOException {
+    return statistics(reader);
+  }
+
+  static String statistics(DirectoryReader reader) throws IOException {
     ObjectNode result = JSON.createObjectNode();
     Terms terms = MultiTerms.getTerms(reader, Fields.CONTENTS);
     long distinct = 0;
@@ -112,6 +116,10 @@ public final class ImpactIndexReader implements Closeable {
 
   /** All terms in byte order: long count; per term: term, int documents, long sum of impacts. */
   public byte[] terms() throws IOException {
+    return terms(reader);
+  }
+
+  static byte[] terms(DirectoryReader reader) throws IOException {
     Packed.Writer body = new Packed.Writer();
     long count = 0;
     Terms terms = MultiTerms.getTerms(reader, Fields.CONTENTS);

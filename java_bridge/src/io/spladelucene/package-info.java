@@ -7,12 +7,14 @@
  * <pre>
  *   LineBlocks → PseudoDocumentParser → InvertedBlock → InvertedSegment → Lucene's default codec   (BulkIndexer)
  *   packed documents → ImpactTokenStream → IndexWriter                                             (ImpactIndexWriter)
+ *   packed texts → Anserini's English analyzer → IndexWriter                                       (Bm25Writer)
  * </pre>
  *
  * and of a search
  *
  * <pre>
  *   packed queries → ImpactSearcher (term at a time over windows of lucene_docids) → packed hits
+ *   packed texts → Anserini's query → Lucene's IndexSearcher with BM25 → packed hits            (Bm25Index)
  * </pre>
  *
  * <p>The index has exactly Anserini's shape: {@code id} is a stored StringField and a BinaryDocValues field,

@@ -1,0 +1,164 @@
+"""Step 8, for several runs: side by side, with tests, query by query, and what moved the query that changed most."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from splade_lucene.cli.evaluate import (
+    FormatOption,
+    MeasuresOption,
+    QrelsOption,
+    TableFormat,
+    choose_format,
+    split_measures,
+)
+from splade_lucene.cli.option_groups import QueryOptions, takes_options
+from splade_lucene.cli.options import JsonOption
+from splade_lucene.cli.output import note
+from splade_lucene.cli.search_options import EncodedOption
+from splade_lucene.evaluation.comparison import ALPHA
+from splade_lucene.evaluation.significance import SAMPLES, SEED, Correction, PairedTest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from splade_lucene.evaluation import Change, Comparison, MeasuredRun
+    from splade_lucene.records import Query
+
+TestName = Enum("TestName", {name: name for name in get_args(PairedTest)}, type=str)  # type: ignore[misc]
+CorrectionName = Enum("CorrectionName", {name: name for name in get_args(Correction)}, type=str)  # type: ignore[misc]
+
+
+@takes_options(options=QueryOptions)
+def compare(
+    qrels: QrelsOption,
+    run: Annotated[
+        list[Path], typer.Option("--run", metavar="RUN", help="A TREC, MS MARCO or JSON run; give two or more.")
+    ],
+    options: QueryOptions,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="RUN", help="The run to test the others against. Default: test each pair."),
+    ] = None,
+    measures: MeasuresOption = "nDCG@10 RR@10 R@100",
+    test: Annotated[TestName, typer.Option("--test", help="t, bootstrap or randomization; paired.")] = TestName.t,  # type: ignore[attr-defined]
+    correction: Annotated[
+        CorrectionName, typer.Option("--correction", help="Over the tests of one measure.")
+    ] = CorrectionName.holm,  # type: ignore[attr-defined]
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="Below which corrected p a difference is significant.")
+    ] = ALPHA,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Draws of bootstrap and randomization.")] = SAMPLES,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Where their chance starts.")] = SEED,
+    per_query: Annotated[
+        int,
+        typer.Option(
+            "--per-query", metavar="N", min=0, help="Show the N most gained and N most lost queries of a run."
+        ),
+    ] = 0,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", metavar="FILE", help="Draw each query's gain or loss: .png, .pdf or .svg."),
+    ] = None,
+    index_dir: Annotated[
+        Path | None, typer.Option("--index", metavar="DIR", help="Explain the query that changed most in this index.")
+    ] = None,
+    topics: Annotated[Path | None, typer.Option("--topics", metavar="FILE", help="The queries.")] = None,
+    encoded: EncodedOption = False,
+    table_format: FormatOption = TableFormat.text,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare runs: tests, gains and losses by query, and what moved the query that changed most.
+
+    Queries are taken from the first measure; a run is set against the baseline, or without one against the first run.
+    """
+    from splade_lucene.evaluation import MeasuredRun, draw_differences, read_qrels
+    from splade_lucene.evaluation import compare as compare_runs
+    from splade_lucene.evaluation.plots import check_figure
+    from splade_lucene.topics import read_topics
+
+    table_format = choose_format(table_format, as_json)
+    if index_dir and not topics:
+        raise typer.BadParameter("--index needs the queries: give --topics")
+    paths = run if baseline is None or baseline in run else [baseline, *run]
+    if len(set(paths)) < max(2, len(paths)):
+        raise typer.BadParameter("give two or more runs, each once")
+    if figure:
+        check_figure(figure)
+    names = _names(paths)
+    judged = read_qrels(qrels)
+    queries = {query.qid: query for query in read_topics(topics, encoded=encoded)} if topics else {}
+    runs = {name: MeasuredRun(path) for path, name in names.items()}
+    comparison = compare_runs(
+        judged, runs, split_measures(measures), None if baseline is None else names[baseline], test.value,
+        correction.value, alpha=alpha, samples=samples, seed=seed,
+    )  # fmt: skip
+    changes = _explain(comparison, judged, runs, index_dir, options, queries, encoded) if index_dir else {}
+    if figure:
+        draw_differences(comparison, figure)
+        note(f"gains and losses in {comparison.measures[0]}: {figure}")
+    _show(comparison, changes, per_query, queries, table_format)
+
+
+def _names(paths: list[Path]) -> dict[Path, str]:
+    """Short names where they tell the runs apart."""
+    short = [path.name for path in paths]
+    return {path: path.name if len(set(short)) == len(short) else str(path) for path in paths}
+
+
+def _explain(
+    comparison: Comparison, judged: Mapping[str, Mapping[str, int]], runs: Mapping[str, MeasuredRun], index_dir: Path,
+    options: QueryOptions, queries: Mapping[str, Query], encoded: bool,
+) -> dict[str, Change]:  # fmt: skip
+    from splade_lucene.evaluation import explain_top_change
+    from splade_lucene.searcher import LuceneImpactSearcher
+
+    query_encoder = options.open_query_encoder(index_dir) if not encoded else None
+    changes = {}
+    with LuceneImpactSearcher(index_dir, query_encoder) as searcher:
+        for run in comparison.others:
+            differences = comparison.differences(comparison.measures[0], run)
+            against = runs[comparison.reference]
+            change = explain_top_change(differences, judged, runs[run], against, searcher, queries)
+            if change is not None:
+                changes[run] = change
+    return changes
+
+
+def _show(
+    comparison: Comparison, changes: Mapping[str, Change], count: int, queries: Mapping[str, Query], form: TableFormat
+) -> None:
+    from splade_lucene.evaluation import describe_change, tabulate, tabulate_queries, tabulate_tests, to_json
+    from splade_lucene.evaluation.tables import pick_extremes
+
+    measure = comparison.measures[0]
+    extremes = {run: pick_extremes(comparison.differences(measure, run), count) for run in comparison.others}
+    if form is TableFormat.json:
+        facts: dict[str, Any] = to_json(comparison)
+        if changes:
+            facts["changes"] = {run: change.to_json() for run, change in changes.items()}
+        print(json.dumps(facts, ensure_ascii=False))
+        return
+    texts = {qid: query.text for qid, query in queries.items()}
+    tables = [tabulate(comparison), tabulate_tests(comparison)]
+    tables += [
+        tabulate_queries(found, (run, comparison.reference), measure, texts) for run, found in extremes.items() if found
+    ]
+    parts = [table.render(form.value) for table in tables]
+    parts += [
+        _set_apart(describe_change(change, (run, comparison.reference), measure), form)
+        for run, change in changes.items()
+    ]
+    print("\n\n".join(parts))
+
+
+def _set_apart(text: str, form: TableFormat) -> str:
+    """Lines of text as they can stand between tables."""
+    if form is TableFormat.markdown:
+        return f"```text\n{text}\n```"
+    return "\n".join(f"% {line}" for line in text.splitlines()) if form is TableFormat.latex else text

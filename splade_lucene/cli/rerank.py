@@ -1,0 +1,84 @@
+"""The second stage: a run reranked by a cross-encoder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from splade_lucene.cli.options import DeviceOption, JsonOption, TrustOption
+from splade_lucene.cli.output import note, progress_bar
+from splade_lucene.cli.run import OutputFormatOption, OutputOption, RunOption, TagOption
+from splade_lucene.cli.topic_options import TopicFieldOption
+
+if TYPE_CHECKING:
+    from splade_lucene.reranker import Texts
+    from splade_lucene.run import Run
+
+
+def rerank(
+    run: RunOption,
+    topics: Annotated[str, typer.Option("--topics", metavar="FILE", help="The queries as text: a file or a name.")],
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="A cross-encoder: a folder or a hub name.")],
+    output: OutputOption,
+    index_dir: Annotated[
+        Path | None, typer.Option("--index", metavar="DIR", help="The index whose stored texts are read.")
+    ] = None,
+    corpus: Annotated[
+        str | None, typer.Option("--corpus", metavar="SRC", help="The corpus, if no index stores its texts.")
+    ] = None,
+    hits: Annotated[int, typer.Option("--hits", min=1, help="Hits of each query that are scored again.")] = 100,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Pairs computed together.")] = 32,
+    max_length: Annotated[
+        int | None, typer.Option("--max-length", min=8, help="Tokens after which a pair is cut. Default: the model's.")
+    ] = None,
+    device: DeviceOption = "auto",
+    topic_field: TopicFieldOption = "title",
+    trust_remote_code: TrustOption = False,
+    output_format: OutputFormatOption = None,
+    tag: TagOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rerank the best hits of a run by a cross-encoder. Goes on where an interrupted run stopped."""
+    if (index_dir is None) == (corpus is None):
+        raise typer.BadParameter("give either --index or --corpus")
+    from transformers.utils import logging as transformers_logging
+
+    from splade_lucene.files import work_folder
+    from splade_lucene.reranker import Reranker
+    from splade_lucene.run import Run
+    from splade_lucene.topics import read_topics
+
+    transformers_logging.disable_progress_bar()
+    first_stage = Run.read(run)
+    queries = read_topics(topics, field=topic_field)
+    reranker = Reranker(
+        model, device=device, max_length=max_length, batch_size=batch_size, trust_remote_code=trust_remote_code
+    )
+    work = work_folder(output.absolute(), "reranking")
+    with ExitStack() as opened:
+        texts = _open_texts(index_dir, corpus, first_stage, hits, opened)
+        pairs = sum(min(hits, len(ranking)) for ranking in first_stage.values())
+        advance = opened.enter_context(progress_bar("reranking", pairs))
+        reranked = reranker.rerank(
+            first_stage, queries, texts, hits, work=work / "scores.jsonl",
+            progress=lambda count, is_old: advance(count, of_earlier_run=is_old),
+        )  # fmt: skip
+    reranked.write(output, format=output_format.value if output_format else first_stage.format, tag=tag)
+    shutil.rmtree(work, ignore_errors=True)
+    note(f"{len(reranked):,} queries in {output}, {pairs:,} hits scored by {model}")
+    if as_json:
+        print(json.dumps({"run": str(output), "queries": len(reranked), "scored": pairs, "model": model}))
+
+
+def _open_texts(index_dir: Path | None, corpus: str | None, run: Run, hits: int, opened: ExitStack) -> Texts:
+    from splade_lucene.reranker import StoredTexts, texts_of_corpus
+
+    if index_dir is not None:
+        return opened.enter_context(StoredTexts(index_dir))
+    assert corpus is not None
+    return texts_of_corpus(corpus, {docid for ranking in run.values() for docid, _ in ranking[:hits]})

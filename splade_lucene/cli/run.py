@@ -1,0 +1,238 @@
+"""Tools for run files: look for faults, convert, cut, merge, fuse."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from splade_lucene.cli.options import JsonOption
+from splade_lucene.cli.output import note
+from splade_lucene.fusion import RRF_CONSTANT
+from splade_lucene.run_formats import RUN_FORMATS
+
+if TYPE_CHECKING:
+    from splade_lucene.run import Run
+    from splade_lucene.run_checks import RunReport
+
+FileFormat = Enum("FileFormat", {name: name for name in RUN_FORMATS}, type=str)  # type: ignore[misc]
+
+
+class MergeBy(str, Enum):
+    """What parts of a run have in common."""
+
+    query = "query"
+    score = "score"
+
+
+class FusionMethod(str, Enum):
+    """How rankings of different systems are fused."""
+
+    rrf = "rrf"
+    sum = "sum"
+
+
+class Normalization(str, Enum):
+    """What scores are divided by before they are added."""
+
+    minmax = "min-max"
+    max = "max"
+    none = "none"
+
+
+RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="The run file: TREC, MS MARCO or JSON.")]
+RunsOption = Annotated[list[Path], typer.Option("--run", metavar="RUN", help="A run file; given several times.")]
+OutputOption = Annotated[Path, typer.Option("--output", metavar="RUN", help="The run file to write.")]
+OutputFormatOption = Annotated[
+    FileFormat | None, typer.Option("--output-format", help="Default: the form of the first run.")
+]
+TagOption = Annotated[str | None, typer.Option("--tag", help="Last column of a TREC run. Default: as it was.")]
+
+run_tools = typer.Typer(
+    help="Check, convert, cut, merge and fuse run files.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@run_tools.command()
+def validate(
+    run: RunsOption,
+    input_format: Annotated[
+        FileFormat | None, typer.Option("--format", help="Default: what the first line looks like.")
+    ] = None,
+    hits: Annotated[int | None, typer.Option("--hits", min=1, help="Name queries with fewer hits.")] = None,
+    topics: Annotated[
+        str | None,
+        typer.Option("--topics", metavar="FILE", help="Name unknown and missing queries; or a topics' name."),
+    ] = None,
+    encoded: Annotated[bool, typer.Option("--encoded", help="The topics are encoded.")] = False,
+    qrels: Annotated[
+        str | None, typer.Option("--qrels", metavar="FILE", help="Name judged queries without a hit; or a qrels' name.")
+    ] = None,
+    index_dir: Annotated[
+        Path | None, typer.Option("--index", metavar="DIR", help="Name documents that the index lacks.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for all that is wrong with run files; exits with 1 if there is something."""
+    from splade_lucene.run_checks import check_run
+
+    known = _known(topics, encoded, qrels, index_dir)
+    reports = [check_run(path, format=input_format.value if input_format else None, k=hits, **known) for path in run]
+    if as_json:
+        print(json.dumps([_to_json(report) for report in reports], ensure_ascii=False))
+    else:
+        for report in reports:
+            _print_report(report)
+    if not all(report.is_valid for report in reports):
+        raise typer.Exit(1)
+
+
+@run_tools.command()
+def convert(
+    run: RunOption,
+    output_format: Annotated[FileFormat, typer.Option("--format", help="The form to write.")],
+    output: OutputOption,
+    tag: TagOption = None,
+) -> None:
+    """Write a run in another form."""
+    from splade_lucene.run import Run
+
+    _write(Run.read(run), output, output_format, tag)
+
+
+@run_tools.command()
+def cut(
+    run: RunOption,
+    output: OutputOption,
+    hits: Annotated[int | None, typer.Option("--hits", min=1, help="Hits kept of each query. Default: all.")] = None,
+    qids: Annotated[
+        Path | None, typer.Option("--qids", metavar="FILE", help="Queries kept: a qid a line. Default: all.")
+    ] = None,
+    output_format: OutputFormatOption = None,
+    tag: TagOption = None,
+) -> None:
+    """Keep the best hits, or some queries."""
+    from splade_lucene.fusion import cut_run
+    from splade_lucene.run import Run, read_lines
+
+    if hits is None and qids is None:
+        raise typer.BadParameter("give --hits, --qids, or both")
+    whole = Run.read(run)
+    chosen = [line.strip() for _, line in read_lines(qids)] if qids else None
+    kept = cut_run(whole, hits, chosen)
+    if chosen and len(kept) < len(set(chosen)):
+        note(f"{len(set(chosen)) - len(kept)} of the {len(set(chosen))} queries are not in the run")
+    _write(kept, output, output_format or FileFormat(whole.format), tag)
+
+
+@run_tools.command()
+def merge(
+    run: RunsOption,
+    output: OutputOption,
+    by: Annotated[
+        MergeBy,
+        typer.Option("--by", help="query: runs of different queries; score: those of the shards of one collection."),
+    ] = MergeBy.query,
+    hits: Annotated[int | None, typer.Option("--hits", min=1, help="Hits kept of each query. Default: all.")] = None,
+    output_format: OutputFormatOption = None,
+    tag: TagOption = None,
+) -> None:
+    """Put parts of a run together."""
+    from splade_lucene.fusion import cut_run, merge_queries, merge_shards
+
+    runs = _read_several(run)
+    merged = merge_shards(runs, hits) if by is MergeBy.score else cut_run(merge_queries(runs), hits)
+    _write(merged, output, output_format or FileFormat(runs[0].format), tag)
+
+
+@run_tools.command()
+def fuse(
+    run: RunsOption,
+    output: OutputOption,
+    method: Annotated[
+        FusionMethod, typer.Option("--method", help="rrf: reciprocal ranks; sum: the sum of normalized scores.")
+    ] = FusionMethod.rrf,
+    weight: Annotated[
+        list[float] | None, typer.Option("--weight", help="One for each run, in their order. Default: 1.")
+    ] = None,
+    constant: Annotated[float, typer.Option("--rrf-k", min=0, help="rrf: added to each rank.")] = RRF_CONSTANT,
+    normalization: Annotated[
+        Normalization,
+        typer.Option("--normalization", help="sum: min-max of each query's hits; max: by the best one's score; none."),
+    ] = Normalization.minmax,
+    depth: Annotated[
+        int | None, typer.Option("--depth", min=1, help="Hits looked at of each query and run. Default: all.")
+    ] = None,
+    hits: Annotated[int, typer.Option("--hits", min=1, help="Hits kept of each query.")] = 1000,
+    output_format: OutputFormatOption = None,
+    tag: TagOption = None,
+) -> None:
+    """Fuse the rankings of different systems."""
+    from splade_lucene.fusion import reciprocal_rank_fusion, weighted_sum
+
+    if weight and len(weight) != len(run):
+        raise typer.BadParameter(f"{len(run)} runs take {len(run)} weights, got {len(weight)}")
+    runs = _read_several(run)
+    if method is FusionMethod.rrf:
+        if normalization is not Normalization.minmax:
+            raise typer.BadParameter("--normalization is for --method sum")
+        fused = reciprocal_rank_fusion(runs, weights=weight, constant=constant, depth=depth, k=hits)
+    else:
+        fused = weighted_sum(runs, weights=weight, normalization=normalization.value, depth=depth, k=hits)
+    _write(fused, output, output_format or FileFormat(runs[0].format), tag)
+
+
+def _read_several(paths: list[Path]) -> list[Run]:
+    from splade_lucene.run import Run
+
+    if len(paths) < 2:
+        raise typer.BadParameter("give --run at least twice")
+    return [Run.read(path) for path in paths]
+
+
+def _write(run: Run, output: Path, output_format: Any, tag: str | None) -> None:
+    run.write(output, format=output_format.value, tag=tag)
+    note(f"{len(run):,} queries and {sum(map(len, run.values())):,} hits in {output}")
+
+
+def _known(topics: str | None, encoded: bool, qrels: str | None, index_dir: Path | None) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    if topics is not None:
+        from splade_lucene.topics import read_topics
+
+        known["topics"] = {query.qid: None for query in read_topics(topics, encoded=encoded)}
+    if qrels is not None:
+        from splade_lucene.evaluation import read_qrels
+
+        known["judged"] = read_qrels(qrels)
+    if index_dir is not None:
+        from splade_lucene.index_reader import LuceneImpactIndexReader
+
+        with LuceneImpactIndexReader(index_dir) as reader:
+            known["docids"] = frozenset(reader.docids())
+    return known
+
+
+def _to_json(report: RunReport) -> dict[str, Any]:
+    return {
+        "run": str(report.path), "format": report.format, "queries": report.queries, "hits": report.hits,
+        "valid": report.is_valid, "counts": dict(report.counts),
+        "findings": [finding._asdict() for finding in report.findings], "notes": report.notes,
+    }  # fmt: skip
+
+
+def _print_report(report: RunReport) -> None:
+    for finding in report.findings:
+        where = f"{report.path}:{finding.line}" if finding.line else str(report.path)
+        print(f"{where}: {finding.kind}: {finding.message}")
+    shown = {kind: sum(finding.kind == kind for finding in report.findings) for kind in report.counts}
+    for kind, count in report.counts.items():
+        if count > shown[kind]:
+            print(f"{report.path}: {kind}: and {count - shown[kind]:,} more")
+    for each in report.notes:
+        note(f"{report.path}: {each}")
+    verdict = "nothing is wrong" if report.is_valid else f"{report.counts.total():,} things are wrong"
+    print(f"{report.path}: {report.format}, {report.queries:,} queries, {report.hits:,} hits: {verdict}")

@@ -1,0 +1,71 @@
+"""Step 8: runs against judgments, one or several side by side.
+
+=========================  ===========================================================================================
+module                     what it decides
+=========================  ===========================================================================================
+``judgments``              judgments in
+``measured_run``           a run as measures see it: scores or ranks
+``measures``               measures by name; ``trec_eval`` and ``msmarco`` those that ir_measures lacks
+``significance``           paired tests and corrections
+``comparison``             several runs side by side, query by query
+``tables``, ``plots``      the same as text, Markdown, LaTeX, JSON, and a picture
+``explanation``            what moved the query that changed most
+=========================  ===========================================================================================
+
+The figures are trec_eval's: by ir_measures, whose figures they are, or by trec_eval's own code.
+"""
+
+from splade_lucene.evaluation.comparison import Comparison, Difference, QueryDifference, compare
+from splade_lucene.evaluation.explanation import Change, describe_change, explain_top_change
+from splade_lucene.evaluation.judgments import Qrels, read_qrels
+from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
+from splade_lucene.evaluation.measures import (
+    DEFAULT_MEASURES,
+    Measure,
+    evaluate,
+    evaluate_queries,
+    parse_measure,
+    parse_measures,
+)
+from splade_lucene.evaluation.plots import draw_differences
+from splade_lucene.evaluation.significance import Significance, correct, paired_test
+from splade_lucene.evaluation.tables import (
+    Table,
+    render,
+    tabulate,
+    tabulate_means,
+    tabulate_queries,
+    tabulate_tests,
+    to_json,
+)
+
+__all__ = [
+    "DEFAULT_MEASURES",
+    "Change",
+    "Comparison",
+    "Difference",
+    "Measure",
+    "MeasuredRun",
+    "Qrels",
+    "QueryDifference",
+    "RunLike",
+    "Significance",
+    "Table",
+    "compare",
+    "correct",
+    "describe_change",
+    "draw_differences",
+    "evaluate",
+    "evaluate_queries",
+    "explain_top_change",
+    "paired_test",
+    "parse_measure",
+    "parse_measures",
+    "read_qrels",
+    "render",
+    "tabulate",
+    "tabulate_means",
+    "tabulate_queries",
+    "tabulate_tests",
+    "to_json",
+]

@@ -1,0 +1,245 @@
+"""Several runs side by side over the same judged queries: means, paired tests, and what happened to each query.
+
+With a baseline, each other run is tested against it; without one, each pair of runs is. The p values of one measure are one
+family and are corrected together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.errors import InputError
+from splade_lucene.evaluation.judgments import Qrels, read_qrels
+from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
+from splade_lucene.evaluation.measures import DEFAULT_MEASURES, Measure, evaluate_queries, parse_measures
+from splade_lucene.evaluation.significance import (
+    SAMPLES,
+    SEED,
+    Correction,
+    PairedTest,
+    Significance,
+    check_test,
+    correct,
+    paired_test,
+)
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference of two runs in one measure.
+
+    Attributes:
+        measure: Which measure.
+        run: One run.
+        against: The run that it is compared with: the baseline, or the one that was given earlier.
+        difference: Mean over the queries of the run's value less the other's.
+        gained: Queries where the run is better.
+        lost: Queries where it is worse.
+        equal: Queries where both are the same.
+        significance: What the test found.
+        corrected: The p value after correction for the tests of this measure; None where no test could be made.
+        is_significant: Whether that is below alpha.
+    """
+
+    measure: str
+    run: str
+    against: str
+    difference: float
+    gained: int
+    lost: int
+    equal: int
+    significance: Significance
+    corrected: float | None
+    is_significant: bool
+
+
+@dataclass(frozen=True)
+class QueryDifference:
+    """What two runs have of one query.
+
+    Attributes:
+        qid: The query.
+        value: The run's value.
+        against: The other's.
+    """
+
+    qid: str
+    value: float
+    against: float
+
+    @property
+    def difference(self) -> float:
+        """The run's value less the other's."""
+        return self.value - self.against
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        qids: The judged queries.
+        values: measure → run → values in the order of ``qids``, shape [queries].
+        means: run → measure → mean (of counts the sum, of gm_map the geometric mean).
+        tests: All tests that were made, measure by measure.
+        baseline: The run that the others were tested against; None: each pair was.
+        test: Which test.
+        correction: Which correction.
+        alpha: Below which corrected p value a difference is significant.
+        samples: Draws of the bootstrap and the randomization test.
+        seed: Where their chance started.
+        without_hits: run → judged queries for which it has no hit; each counts as 0.
+    """
+
+    qids: tuple[str, ...]
+    values: Mapping[str, Mapping[str, NDArray[np.float64]]]
+    means: Mapping[str, Mapping[str, float]]
+    tests: tuple[Difference, ...]
+    baseline: str | None
+    test: PairedTest
+    correction: Correction
+    alpha: float
+    samples: int
+    seed: int
+    without_hits: Mapping[str, tuple[str, ...]]
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Their names, in the order given."""
+        return tuple(self.means)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Their names, in the order given."""
+        return tuple(self.values)
+
+    def differences(self, measure: str, run: str, against: str | None = None) -> list[QueryDifference]:
+        """All queries of two runs, the most gained first.
+
+        Args:
+            measure: One of the comparison's.
+            run: The run.
+            against: The run that it is compared with; None: the baseline, or the first run.
+
+        Raises:
+            InputError: No such measure or run.
+        """
+        against = self.reference if against is None else against
+        for name, known in ((measure, self.measures), (run, self.runs), (against, self.runs)):
+            if name not in known:
+                raise InputError(f"{name!r} was not compared", remedy=f"Choose one of: {', '.join(known)}")
+        pairs = zip(self.qids, self.values[measure][run], self.values[measure][against], strict=True)
+        found = [QueryDifference(qid, float(value), float(other)) for qid, value, other in pairs]
+        return sorted(found, key=lambda each: -each.difference)  # stable: in the order of the judgments
+
+    @property
+    def reference(self) -> str:
+        """The baseline; without one the first run, which differences of queries are then against."""
+        return self.runs[0] if self.baseline is None else self.baseline
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """All runs but the reference."""
+        return tuple(run for run in self.runs if run != self.reference)
+
+
+def compare(
+    qrels: Qrels | str | Path,
+    runs: Mapping[str, RunLike],
+    measures: Sequence[str] = DEFAULT_MEASURES,
+    baseline: str | None = None,
+    test: PairedTest = "t",
+    correction: Correction = "holm",
+    *,
+    alpha: float = ALPHA,
+    samples: int = SAMPLES,
+    seed: int = SEED,
+) -> Comparison:
+    """Compares runs over all judged queries; a judged query for which a run has no hit counts as 0 there.
+
+    Args:
+        qrels: Judgments, or their file.
+        runs: At least two, by name: runs, rankings by qid, or run files.
+        measures: Names; see :mod:`splade_lucene.evaluation.measures`.
+        baseline: Name of the run to test the others against; None: test each pair.
+        test: ``t``, ``bootstrap`` or ``randomization``; see :mod:`splade_lucene.evaluation.significance`.
+        correction: ``holm``, ``bonferroni``, ``benjamini-hochberg`` or ``none``, over the tests of one measure.
+        alpha: Below which corrected p value a difference is significant.
+        samples: Draws of the bootstrap and the randomization test.
+        seed: Where their chance starts.
+
+    Raises:
+        RunError: A file cannot be read, a measure is unknown, or a run shares no query with the judgments.
+        InputError: Fewer than two runs, or no such baseline, test or correction.
+
+    Example:
+        >>> qrels = {f"q{i}": {"a": 1} for i in range(8)}
+        >>> first = {f"q{i}": [("b", 2), ("a", 1)] for i in range(8)}
+        >>> second = {**{f"q{i}": [("a", 2)] for i in range(7)}, "q7": [("b", 3), ("c", 2), ("a", 1)]}
+        >>> found = compare(qrels, {"first": first, "second": second}, ["RR@10"], baseline="first").tests[0]
+        >>> round(found.difference, 4), found.gained, found.lost, round(found.significance.p_value, 4), found.is_significant
+        (0.4167, 7, 1, 0.0016, True)
+    """
+    _check(runs, baseline, alpha)
+    check_test(test, samples)
+    correct([], correction)
+    judged = qrels if isinstance(qrels, Mapping) else read_qrels(qrels)
+    parsed = parse_measures(measures)
+    qids = tuple(judged)
+    values: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in parsed}
+    without_hits: dict[str, tuple[str, ...]] = {}
+    for run, given in runs.items():
+        measured = MeasuredRun.of(given)
+        without_hits[run] = tuple(qid for qid in qids if not measured.run.get(qid))
+        for name, of_queries in evaluate_queries(judged, measured, [*parsed]).items():
+            values[name][run] = np.array([of_queries[qid] for qid in qids])
+    pairs = [*combinations(runs, 2)] if baseline is None else [(baseline, run) for run in runs if run != baseline]
+    tests = [
+        each for name in parsed for each in _tested(name, values[name], pairs, test, correction, alpha, samples, seed)
+    ]
+    return Comparison(
+        qids, values, _means(parsed, values, runs), tuple(tests), baseline, test, correction, alpha, samples, seed,
+        without_hits,
+    )  # fmt: skip
+
+
+def _check(runs: Mapping[str, RunLike], baseline: str | None, alpha: float) -> None:
+    if len(runs) < 2:
+        raise InputError(f"a comparison needs two runs or more, got {len(runs)}", remedy="Give another run")
+    if baseline is not None and baseline not in runs:
+        raise InputError(f"the baseline {baseline!r} is none of the runs", remedy=f"Choose one of: {', '.join(runs)}")
+    if not 0 < alpha < 1:
+        raise InputError(f"alpha is a probability between 0 and 1, got {alpha!r}", remedy="Usual are 0.05 and 0.01")
+
+
+def _means(
+    parsed: Mapping[str, Measure], values: Mapping[str, Mapping[str, NDArray[np.float64]]], runs: Mapping[str, RunLike]
+) -> dict[str, dict[str, float]]:
+    return {
+        run: {name: measure.aggregate(values[name][run].tolist()) for name, measure in parsed.items()} for run in runs
+    }
+
+
+def _tested(
+    measure: str, values: Mapping[str, NDArray[np.float64]], pairs: Sequence[tuple[str, str]], test: PairedTest,
+    correction: Correction, alpha: float, samples: int, seed: int,
+) -> list[Difference]:  # fmt: skip
+    differences: list[Any] = [values[run] - values[against] for against, run in pairs]
+    found = [paired_test(each, test, samples=samples, seed=seed) for each in differences]
+    corrected = correct([each.p_value for each in found], correction)
+    return [
+        Difference(
+            measure, run, against, float(paired.mean()), int((paired > 0).sum()), int((paired < 0).sum()),
+            int((paired == 0).sum()), significance, p_value, p_value is not None and p_value < alpha,
+        )
+        for (against, run), paired, significance, p_value in zip(pairs, differences, found, corrected, strict=True)
+    ]  # fmt: skip

@@ -1,0 +1,53 @@
+"""Judgments of which documents are relevant for which queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from splade_lucene.errors import RunError
+from splade_lucene.named_collections import find_qrels
+from splade_lucene.run import read_lines
+
+Qrels = Mapping[str, Mapping[str, int]]
+"""qid → docid → relevance."""
+
+
+def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
+    """Reads judgments: TREC's four columns (qid, iteration, docid, relevance) or BEIR's three under a header.
+
+    Args:
+        path: The file; or a name of Anserini's or Pyserini's, or ``irds:NAME`` (:mod:`splade_lucene.named_collections`).
+
+    Raises:
+        RunError: The file or a line cannot be read, a pair is judged twice with different relevance, or there is no such name.
+        MissingDependencyError: ``irds:`` without ir_datasets.
+    """
+    path = find_qrels(path)
+    qrels: dict[str, dict[str, int]] = {}
+    for number, line in read_lines(path):
+        columns = line.split()
+        if number == 1 and columns[0] in ("query-id", "query_id", "qid"):
+            continue
+        if len(columns) == 4:
+            qid, _, docid, relevance = columns
+        elif len(columns) == 3:
+            qid, docid, relevance = columns
+        else:
+            raise RunError(
+                f"expected qid, iteration, docid and relevance, found {len(columns)} columns", path=path, line=number,
+                remedy="Write judgments in TREC or BEIR format",
+            )  # fmt: skip
+        try:
+            value = int(relevance)
+        except ValueError:
+            raise RunError(
+                f"the relevance {relevance!r} is no integer", path=path, line=number, remedy="Write it as an integer"
+            ) from None
+        if qrels.setdefault(qid, {}).setdefault(docid, value) != value:
+            raise RunError(
+                f"document {docid!r} is judged twice for query {qid!r}", path=path, line=number, remedy="Keep one"
+            )
+    if not qrels:
+        raise RunError("no judgment in this file", path=path, remedy="Check that it is the right one")
+    return qrels

@@ -1,0 +1,94 @@
+"""A run as measures see it: scores that fall strictly, or the ranks that its file gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from splade_lucene.errors import RunError
+from splade_lucene.run import Run, read_lines, strictly_falling
+from splade_lucene.run_formats import parse_rank
+
+
+class MeasuredRun:
+    """A run that is open for measuring; reads its file once, however many measures there are.
+
+    Args:
+        run: A :class:`Run`, or rankings by qid, best first; or a run file.
+
+    Attributes:
+        run: The run.
+
+    Raises:
+        RunError: The file cannot be read.
+    """
+
+    def __init__(self, run: Mapping[str, Any] | str | Path) -> None:
+        self._path = None if isinstance(run, Mapping) else Path(run)
+        self.run = run if isinstance(run, Run) else Run(run) if isinstance(run, Mapping) else Run.read(run)
+
+    @classmethod
+    def of(cls, run: RunLike) -> MeasuredRun:
+        """Anything that is or holds a run, opened; what is open stays as it is."""
+        return run if isinstance(run, MeasuredRun) else cls(run)
+
+    @cached_property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Qid → docid → score, each falling strictly, so that no evaluator finds a tie to break; without empty rankings."""
+        return {
+            qid: dict(zip([docid for docid, _ in hits], strictly_falling([score for _, score in hits]), strict=True))
+            for qid, hits in self.run.items()
+            if hits
+        }
+
+    @cached_property
+    def ranks(self) -> dict[str, dict[str, int]]:
+        """Qid → docid → rank, as the file numbers its hits; of a run without a file, the place of a hit, from 1.
+
+        Raises:
+            RunError: A rank is no integer from 1 on, or stands twice.
+        """
+        if self._path is not None and self.run.format != "json":  # which has no ranks
+            return _read_ranks(self._path)
+        return {qid: {docid: rank for rank, (docid, _) in enumerate(hits, 1)} for qid, hits in self.run.items()}
+
+
+RunLike = Mapping[str, Any] | str | Path | MeasuredRun
+"""A run, rankings by qid, a run file, or a run that is open for measuring."""
+
+
+def _read_ranks(path: Path) -> dict[str, dict[str, int]]:
+    """The ranks of a TREC run (six columns) or an MS MARCO run (three)."""
+    ranks: dict[str, dict[str, int]] = {}
+    taken: set[tuple[str, int]] = set()
+    for number, line in read_lines(path):
+        qid, docid, written = _columns(line.split(), path, number)
+        rank = parse_rank(written)
+        if rank is None:
+            raise RunError(
+                f"the rank {written!r} is no integer from 1 on, and this measure goes by the ranks of the file",
+                path=path, line=number, remedy="Number the hits from 1, or choose RR@10, which goes by scores",
+            )  # fmt: skip
+        if (qid, rank) in taken:
+            raise RunError(
+                f"rank {rank} stands twice for query {qid!r}, and this measure goes by the ranks of the file",
+                path=path, line=number, remedy="Number the hits from 1, or choose RR@10, which goes by scores",
+            )  # fmt: skip
+        taken.add((qid, rank))
+        ranks.setdefault(qid, {})[docid] = rank
+    return ranks
+
+
+def _columns(columns: Iterable[str], path: Path, number: int) -> tuple[str, str, str]:
+    match [*columns]:
+        case [qid, _, docid, rank, _, _]:
+            return qid, docid, rank
+        case [qid, docid, rank]:
+            return qid, docid, rank
+        case other:
+            raise RunError(
+                f"expected the six columns of a TREC run or the three of an MS MARCO run, found {len(other)}",
+                path=path, line=number, remedy="Write the run in one of these formats",
+            )  # fmt: skip

@@ -1,0 +1,178 @@
+"""Measures by name: ir_measures', trec_eval's own, and MS MARCO's.
+
+===========================================  =========================================================================
+name                                         what it is
+===========================================  =========================================================================
+``nDCG@10``, ``RR@10``, ``AP(rel=2)`` …      as ir_measures spells them, computed by it
+``ndcg_cut_10``, ``recip_rank``, ``gm_map``  as trec_eval prints them: :mod:`splade_lucene.evaluation.trec_eval`
+``all_trec``, ``official``, ``set``          all of trec_eval's, or groups of them
+``MSMARCO-RR@10``                            the leaderboard's: :mod:`splade_lucene.evaluation.msmarco`
+===========================================  =========================================================================
+
+A judged query that the run lacks, or that has no hits, counts as 0 (trec_eval's ``-c``).
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from splade_lucene.errors import RunError
+from splade_lucene.evaluation.judgments import Qrels, read_qrels
+from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
+from splade_lucene.evaluation.msmarco import EXAMPLE, find_cutoff, measure_reciprocal_rank
+from splade_lucene.evaluation.trec_eval import (
+    NICKNAMES,
+    aggregate_by_trec_name,
+    find_trec_name,
+    list_trec_names,
+    measure_by_trec_name,
+)
+
+_EXAMPLES = f"Examples: nDCG@10 RR@10 R@1000 AP {EXAMPLE} recip_rank all_trec"
+DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
+_OF_JUDGMENTS = ("NumQ", "NumRel")  # counts that do not depend on hits
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure that can be computed here.
+
+    Attributes:
+        name: Its name.
+        definition: What computes it: ir_measures' measure, trec_eval's name, or MS MARCO's cut-off.
+    """
+
+    name: str
+    definition: Any
+
+    def aggregate(self, values: Collection[float]) -> float:
+        """The figure of all queries: for nearly all measures their mean."""
+        if isinstance(self.definition, str):
+            return aggregate_by_trec_name(self.definition, values)
+        if isinstance(self.definition, int):
+            return sum(values) / len(values)
+        aggregator = self.definition.aggregator()
+        for value in values:
+            aggregator.add(value)
+        return float(aggregator.result())
+
+
+def parse_measure(name: str) -> Measure:
+    """The measure of a name.
+
+    Raises:
+        RunError: There is none, or the name stands for several.
+    """
+    import ir_measures
+
+    cutoff = find_cutoff(name)
+    if cutoff is not None:
+        return Measure(name, cutoff)
+    try:
+        measure = ir_measures.parse_measure(name)
+        measure.validate_params()
+    except (NameError, ValueError, KeyError, TypeError, AssertionError, SyntaxError) as error:
+        trec_name = find_trec_name(name)
+        if trec_name is None:
+            raise RunError(f"no measure is named {name!r} ({error})", remedy=_EXAMPLES) from None
+        return Measure(name, trec_name)
+    if measure.params.get("cutoff", 1) < 1:
+        raise RunError(f"the cutoff of {name!r} is below 1", remedy=_EXAMPLES)
+    return Measure(name, measure)
+
+
+def parse_measures(names: Sequence[str]) -> dict[str, Measure]:
+    """The measures of some names, by name; nicknames are spelled out.
+
+    Raises:
+        RunError: There is no name, or no measure of one.
+    """
+    if isinstance(names, str):
+        raise RunError(f"measures are several names, got {names!r}", remedy="Write [name] for one")
+    if not names:
+        raise RunError("no measure was asked for", remedy=_EXAMPLES)
+    spelled = [each for name in names for each in (list_trec_names(name) if name in NICKNAMES else (name,))]
+    return {name: parse_measure(name) for name in spelled}
+
+
+def evaluate(
+    qrels: Qrels | str | Path, run: RunLike, measures: Sequence[str] = DEFAULT_MEASURES
+) -> dict[str, float]:  # fmt: skip
+    """Means of measures over all judged queries; a judged query that the run lacks counts as 0 (trec_eval's ``-c``).
+
+    Args:
+        qrels: Judgments, or their file.
+        run: A run (a :class:`Run`, or rankings by qid, best first), or its file.
+        measures: Names; see :mod:`splade_lucene.evaluation.measures`.
+
+    Returns:
+        measure → mean, in the order asked for; of counts such as ``num_ret`` the sum.
+
+    Raises:
+        RunError: A file cannot be read, a measure is unknown, or run and judgments share no query.
+    """
+    parsed = parse_measures(measures)
+    values = evaluate_queries(qrels, run, [*parsed])
+    return {name: measure.aggregate(values[name].values()) for name, measure in parsed.items()}
+
+
+def evaluate_queries(
+    qrels: Qrels | str | Path, run: RunLike, measures: Sequence[str] = DEFAULT_MEASURES
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    """Values of measures for each judged query; as :func:`evaluate`, before the mean is taken.
+
+    Returns:
+        measure → qid → value, in the order of the judgments.
+
+    Raises:
+        RunError: As for :func:`evaluate`.
+
+    Example:
+        >>> evaluate_queries({"q": {"a": 1}, "r": {"a": 1}}, {"q": [("b", 3), ("a", 2)]}, ["RR@10", "recip_rank"])
+        {'RR@10': {'q': 0.5, 'r': 0.0}, 'recip_rank': {'q': 0.5, 'r': 0.0}}
+    """
+    judged = qrels if isinstance(qrels, Mapping) else read_qrels(qrels)
+    parsed = parse_measures(measures)
+    measured = MeasuredRun.of(run)
+    if not set(judged) & set(measured.run):
+        raise RunError(
+            f"run and judgments share no query (the run has {next(iter(measured.run), 'none')}…, the judgments "
+            f"{next(iter(judged), 'none')}…)", remedy="Check that they are of the same collection",
+        )  # fmt: skip
+    by_trec_eval = [each.definition for each in parsed.values() if isinstance(each.definition, str)]
+    by_ir_measures = [each for each in parsed.values() if not isinstance(each.definition, str | int)]
+    trec = measure_by_trec_name(judged, measured.scores, by_trec_eval) if by_trec_eval else {}
+    found = _measure_by_ir_measures(judged, measured, by_ir_measures) if by_ir_measures else {}
+    for name, measure in parsed.items():
+        if isinstance(measure.definition, str):
+            found[name] = trec[measure.definition]
+        elif isinstance(measure.definition, int):
+            found[name] = measure_reciprocal_rank(judged, measured.ranks, measure.definition)
+    return {name: found[name] for name in parsed}
+
+
+def _measure_by_ir_measures(
+    judged: Qrels, measured: MeasuredRun, measures: Sequence[Measure]
+) -> dict[str, dict[str, float]]:
+    import ir_measures
+
+    qrels = {qid: dict(docs) for qid, docs in judged.items()}
+    hits = {qid: docs for qid, docs in measured.scores.items() if qid in qrels}
+    with_all_queries = {**{qid: {} for qid in qrels}, **hits}
+    definitions = {measure.definition for measure in measures}
+    found: dict[Any, dict[str, float]] = {definition: {} for definition in definitions}
+    for of_judgments, run in ((False, hits), (True, with_all_queries)):
+        asked = [each for each in definitions if (each.NAME in _OF_JUDGMENTS) == of_judgments]
+        try:
+            for metric in ir_measures.iter_calc(asked, qrels, run) if asked else ():
+                found[metric.measure][metric.query_id] = float(metric.value)
+        except (ValueError, RuntimeError, ArithmeticError, OSError, subprocess.SubprocessError) as error:
+            raise RunError(f"these measures cannot be computed here ({error})", remedy=_EXAMPLES) from error
+    return {
+        measure.name: {qid: found[measure.definition].get(qid, float(measure.definition.DEFAULT)) for qid in qrels}
+        for measure in measures
+    }

@@ -1,0 +1,116 @@
+"""A picture of what each query gained and lost. Needs matplotlib (the extra ``plots``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from splade_lucene.errors import InputError, MissingDependencyError
+from splade_lucene.evaluation.comparison import Comparison, QueryDifference
+from splade_lucene.files import storage_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+FORMATS = ("png", "pdf", "svg")
+_GAINED, _LOST = "#0072b2", "#d55e00"  # which colour-blind people tell apart
+_NAMED = 1  # more would overlap
+
+
+def draw_differences(comparison: Comparison, path: str | Path, measure: str | None = None) -> None:
+    """Draws, for each run beside the baseline (without one: the first run), every query's gain or loss, the largest gain first.
+
+    Args:
+        comparison: The comparison.
+        path: The picture, ``.png``, ``.pdf`` or ``.svg``; it appears under its name only when it is whole.
+        measure: Which measure; None: the first.
+
+    Raises:
+        InputError: Another ending, or no such measure.
+        MissingDependencyError: matplotlib is not installed.
+        StorageError: The place cannot be written.
+    """
+    path = Path(path)
+    check_figure(path)
+    measure = comparison.measures[0] if measure is None else measure
+    of_runs = {run: comparison.differences(measure, run) for run in comparison.others}
+    figure = _figure(len(of_runs))
+    panels = figure.subplots(len(of_runs), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, (run, differences) in zip(panels, of_runs.items(), strict=True):
+        _draw(axes, run, comparison.reference, measure, differences)
+    panels[-1].set_xlabel("queries, by gain")
+    save_figure(figure, path)
+
+
+def check_figure(path: Path) -> None:
+    """Refuses what cannot be drawn, before anything is computed.
+
+    Raises:
+        InputError: The ending of no picture.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    if path.suffix.lstrip(".").lower() not in FORMATS:
+        raise InputError(f"a picture's name ends in .{', .'.join(FORMATS)}, got {path.name!r}", remedy="Rename it")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingDependencyError(
+            "pictures need matplotlib. Install it with: pip install 'splade-lucene[plots]'"
+        ) from None
+
+
+def _figure(panels: int) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(7, 0.6 + 2.2 * panels), layout="constrained")
+
+
+def _draw(axes: Axes, run: str, against: str, measure: str, differences: list[QueryDifference]) -> None:
+    heights = np.array([each.difference for each in differences])
+    gained, lost = int((heights > 0).sum()), int((heights < 0).sum())
+    colours = [_GAINED if height > 0 else _LOST for height in heights]
+    axes.bar(np.arange(heights.size), heights, width=0.9, color=colours)
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.axhline(heights.mean(), color="grey", linestyle="--", linewidth=0.8)
+    axes.set_title(
+        f"{run} against {against}: {gained} gained, {lost} lost, {heights.size - gained - lost} equal; "
+        f"mean {heights.mean():+.4f}",
+        fontsize=9, loc="left", parse_math=False,
+    )  # fmt: skip
+    axes.set_ylabel(f"difference in {measure}", fontsize=8, parse_math=False)
+    axes.set_xticks([])
+    axes.margins(x=0.01, y=0.15)
+    for place in (*range(min(_NAMED, gained)), *range(heights.size - min(_NAMED, lost), heights.size)):
+        axes.annotate(
+            differences[place].qid, (place, heights[place]), xytext=(0, 2 if heights[place] > 0 else -2),
+            textcoords="offset points", ha="center", va="bottom" if heights[place] > 0 else "top", fontsize=7,
+            parse_math=False,
+        )  # fmt: skip
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Writes a matplotlib figure; it appears under its name only when it is whole.
+
+    Raises:
+        StorageError: The place cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            figure.savefig(partial, format=path.suffix.lstrip(".").lower(), dpi=110, metadata=_undated(path))
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def _undated(path: Path) -> dict[str, Any]:
+    """Metadata without the time, so that equal pictures are equal files."""
+    return {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix.lower(), {})

@@ -1,0 +1,83 @@
+"""All measures of trec_eval, by its own names, through pytrec_eval, which is trec_eval's code and comes with ir_measures.
+
+A name stands for one figure, as trec_eval prints it: ``map``, ``P_10``, ``iprec_at_recall_0.20``, ``gm_map``. Three names stand
+for many: ``all_trec``, ``official`` and ``set``.
+
+The values are those of trec_eval with ``-c``: a judged query without hits counts, with the value that an empty ranking has.
+Values of single queries of ``gm_map`` and ``gm_bpref`` are natural logarithms, of which the mean is taken.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+
+NICKNAMES = ("all_trec", "official", "set")
+_WITHOUT_NUMBER = ("runid", "relstring")
+_WITH_CUTOFF = ("P", "recall", "ndcg_cut", "map_cut", "relative_P", "success")
+_WITH_SHARE = ("iprec_at_recall", "Rprec_mult")
+_CUTOFF = re.compile(rf"({'|'.join(_WITH_CUTOFF)})[_.]([1-9][0-9]{{0,8}})")
+_SHARE = re.compile(rf"({'|'.join(_WITH_SHARE)})[_.]([0-9](?:\.[0-9]{{1,2}})?)")
+
+
+def find_trec_name(name: str) -> str | None:
+    """The name as trec_eval prints it; None if trec_eval has no such figure.
+
+    Example:
+        >>> find_trec_name("ndcg_cut.10"), find_trec_name("gm_map"), find_trec_name("P")
+        ('ndcg_cut_10', 'gm_map', None)
+    """
+    import pytrec_eval
+
+    if cutoff := _CUTOFF.fullmatch(name):
+        return f"{cutoff[1]}_{cutoff[2]}"
+    if share := _SHARE.fullmatch(name):
+        return f"{share[1]}_{float(share[2]):.2f}"
+    single = pytrec_eval.supported_measures - {*_WITH_CUTOFF, *_WITH_SHARE, *_WITHOUT_NUMBER}
+    return name if name in single else None
+
+
+@cache
+def list_trec_names(nickname: str) -> tuple[str, ...]:
+    """The figures that a nickname stands for, in trec_eval's order.
+
+    Args:
+        nickname: One of :data:`NICKNAMES`.
+    """
+    import pytrec_eval
+
+    names = pytrec_eval.supported_nicknames[nickname] - {*_WITHOUT_NUMBER}
+    return tuple(pytrec_eval.RelevanceEvaluator({"q": {"d": 1}}, names).evaluate({"q": {"d": 1.0}})["q"])
+
+
+def measure_by_trec_name(
+    qrels: Mapping[str, Mapping[str, int]], scores: Mapping[str, Mapping[str, float]], names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Values of all judged queries.
+
+    Args:
+        qrels: Judgments.
+        scores: qid → docid → score, without ties.
+        names: As :func:`find_trec_name` gives them.
+
+    Returns:
+        name → qid → value.
+    """
+    import pytrec_eval
+
+    judged = {qid: dict(docs) for qid, docs in qrels.items() if docs}
+    found = pytrec_eval.RelevanceEvaluator(judged, set(names)).evaluate({qid: scores.get(qid, {}) for qid in judged})
+    return {name: {qid: _number(found[qid][name]) if qid in found else 0.0 for qid in qrels} for name in names}
+
+
+def _number(value: float) -> float:
+    return 0.0 if math.isnan(value) else float(value)  # interpolated precision of no hits; trec_eval itself prints 0
+
+
+def aggregate_by_trec_name(name: str, values: Collection[float]) -> float:
+    """The figure of all queries: a mean, a geometric mean, or, of counts, a sum."""
+    import pytrec_eval
+
+    return float(pytrec_eval.compute_aggregated_measure(name, [*values]))

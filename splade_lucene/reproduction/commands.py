@@ -1,0 +1,177 @@
+"""An entry by hand: the commands of this program, and those of Anserini and Pyserini that do the same."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+
+from splade_lucene.reproduction.entries import Download, Entry
+from splade_lucene.reproduction.unpacking import ARCHIVES
+
+_PAGE = 100  # columns, after which a command goes on in the next line
+
+_TREC_EVAL = {
+    "nDCG": "-m ndcg_cut.{cutoff}",
+    "R": "-m recall.{cutoff}",
+    "P": "-m P.{cutoff}",
+    "AP": "-M {cutoff} -m map",
+    "RR": "-M {cutoff} -m recip_rank",
+}
+
+
+def our_commands(entry: Entry, *, prebuilt: bool = False) -> list[str]:
+    """What to type for the same with this program's commands, in a shell."""
+    system, topics = entry.system, f"downloads/{entry.system.topics.file}"
+    run = f"runs/{entry.name}.trec"
+    lines = [line for download in entry.downloads(prebuilt=prebuilt) for line in _fetch(download)]
+    index, made = _unpack_prebuilt(system.prebuilt) if prebuilt and system.prebuilt else _build(entry)
+    lines += made
+    if system.method == "bm25":
+        search = f"splade-lucene bm25 search --index {index} --topics {topics} --output {run} --hits {system.hits}"
+        if (system.k1, system.b) != (0.9, 0.4):
+            search += f" --k1 {system.k1:g} --b {system.b:g}"
+    else:
+        search = f"splade-lucene search --index {index} --topics {topics} --output {run} --hits {system.hits}"
+        search += " --encoded" if system.topics.encoded else " --dtype float32"
+    lines.append(search)
+    if system.remove_query:
+        lines += ["# the query itself is no hit", f"awk '$1 != $3' {run} > {run}.tmp && mv {run}.tmp {run}"]
+    if system.ties == "descending":
+        lines.append("# 'reproduce' also orders ties by docid descending, as trec_eval orders those of Anserini's runs")
+    measures = " ".join(system.published)
+    lines.append(
+        f"splade-lucene evaluate --qrels downloads/{entry.qrels.file} --run {run} --measures {shlex.quote(measures)}"
+    )
+    return [_wrap(line) for line in lines]
+
+
+def anserini_commands(entry: Entry) -> list[str]:
+    """The same with Anserini, in a checkout of it; empty if Anserini does not document it."""
+    system, how = entry.system, entry.system.anserini
+    if how is None:
+        return []
+    collection = "JsonCollection" if system.method == "bm25" else "JsonVectorCollection"
+    run = f"runs/run.{entry.name}.txt"
+    tools = "tools/topics-and-qrels"
+    lines = [
+        f"bin/run.sh io.anserini.index.IndexCollection -collection {collection} -input {_corpus(entry)} "
+        f"-generator DefaultLuceneDocumentGenerator -index {_index(entry)} -threads 16 {how.index_options}",
+        f"bin/run.sh io.anserini.search.SearchCollection -index {_index(entry)} -topics {tools}/{system.topics.file} "
+        f"-topicReader {how.topic_reader} -output {run} {how.search_options}",
+        *(f"bin/trec_eval {each} {tools}/{entry.qrels.file} {run}" for each in _trec_eval(system.published)),
+    ]
+    return [_wrap(line) for line in lines]
+
+
+def pyserini_commands(entry: Entry) -> list[str]:
+    """The same with Pyserini: its index and searcher over the same pseudo-documents and topics."""
+    system = entry.system
+    run, impact = f"runs/run.{entry.name}.txt", "" if system.method == "bm25" else " --impact"
+    collection = "JsonCollection" if system.method == "bm25" else "JsonVectorCollection"
+    topics = f"downloads/{system.topics.file}"
+    encoded = [] if system.method != "encode" else [_encode(entry), _encode_queries(entry)]
+    if system.method == "encode":
+        topics = f"encoded/{entry.name}.topics.tsv"
+    ranking = f" --bm25 --k1 {system.k1:g} --b {system.b:g}" if system.method == "bm25" else " --min-idf 0 --impact"
+    lines = [
+        *encoded,
+        f"python -m pyserini.index.lucene --collection {collection} --input {_corpus(entry)} --index {_index(entry)} "
+        f"--generator DefaultLuceneDocumentGenerator --threads 16{impact}{' --pretokenized' if impact else ''}",
+        f"python -m pyserini.search.lucene --index {_index(entry)} --topics {topics} --output {run} "
+        f"--hits {system.hits}{ranking}{' --remove-query' if system.remove_query else ''}",
+        *(f"python -m pyserini.eval.trec_eval {each} downloads/{entry.qrels.file} {run}"
+          for each in _trec_eval(system.published)),
+    ]  # fmt: skip
+    return [_wrap(line) for line in lines]
+
+
+def _fetch(download: Download) -> list[str]:
+    path = f"downloads/{download.file}"
+    facts = ", ".join(each for each in (download.checksum, download.published_size) if each)
+    if download.built_in:
+        return [f"# {path}: 'splade-lucene reproduce' writes it"]
+    if not download.url:
+        return [f"# {path}: {download.note or 'not served'}" + (f" ({facts})" if facts else "")]
+    return [f"curl --create-dirs -L -C - -o {path} {download.url}" + (f"  # {facts}" if facts else "")]
+
+
+def _build(entry: Entry) -> tuple[str, list[str]]:
+    system, corpus, index = entry.system, entry.system.corpus, _index(entry)
+    lines = []
+    if corpus.file.endswith(ARCHIVES):
+        only = f" --wildcards '*/{corpus.folder}/*'" if corpus.folder else ""
+        lines.append(f"mkdir -p {_corpus(entry)} && tar xf downloads/{corpus.file} -C {_corpus(entry)}{only}")
+    elif not corpus.file and not corpus.source:
+        lines.append(f"# {_corpus(entry)}: {corpus.note}")
+    if system.method == "bm25":
+        return index, [*lines, f"splade-lucene bm25 index --corpus {_text_corpus(entry)} --index {index}"]
+    if system.method == "encode":
+        lines.append(_encode(entry))
+    return index, [*lines, f"splade-lucene index --input {_corpus(entry)} --index {index}"]
+
+
+def _unpack_prebuilt(download: Download) -> tuple[str, list[str]]:
+    name = download.file.removesuffix(".tar.gz")
+    index = f"indexes/{name}"
+    return index, [f"mkdir -p {index} && tar xf downloads/{download.file} -C {index} --strip-components 1"]
+
+
+def _encode(entry: Entry) -> str:
+    system = entry.system
+    length = f" --max-length {system.max_length}" if system.max_length else ""
+    return (
+        f"splade-lucene encode --corpus {_text_corpus(entry)} --output {_corpus(entry)} --model {system.model} "
+        f"--quantizer {system.quantizer} --dtype float32{length}"
+    )
+
+
+def _encode_queries(entry: Entry) -> str:
+    system = entry.system
+    return (
+        f"splade-lucene encode-queries --topics downloads/{system.topics.file} --output encoded/{entry.name}.topics.tsv "
+        f"--model {system.model} --quantizer {system.quantizer}"
+    )
+
+
+def _text_corpus(entry: Entry) -> str:
+    corpus = entry.system.corpus
+    if corpus.source:
+        return corpus.source
+    return (
+        f"downloads/{corpus.file}" if corpus.file and not corpus.file.endswith(ARCHIVES) else f"corpora/{corpus.name}"
+    )
+
+
+def _corpus(entry: Entry) -> str:
+    """What is indexed, as a path."""
+    return f"encoded/{entry.name}" if entry.system.method == "encode" else _text_corpus(entry)
+
+
+def _index(entry: Entry) -> str:
+    return f"indexes/{entry.name if entry.system.method == 'encode' else entry.system.corpus.name}"
+
+
+def _trec_eval(measures: Iterable[str]) -> list[str]:
+    """trec_eval's options for measures, those that it has."""
+    options = []
+    for name in measures:
+        parts = re.fullmatch(r"(\w+?)(?:\(rel=(\d)\))?@(\d+)", name)
+        if parts and parts[1] in _TREC_EVAL:
+            level = f" -l {parts[2]}" if parts[2] else ""
+            options.append(f"-c{level} {_TREC_EVAL[parts[1]].format(cutoff=parts[3])}")
+    return options
+
+
+def _wrap(command: str) -> str:
+    """A command over several lines, broken before options."""
+    if len(command) <= _PAGE or command.startswith(("#", "curl ", "awk ")) or "trec_eval -c" in command:
+        return command
+    lines, line = [], ""
+    for part in re.split(r" (?=--?[A-Za-z])", command):
+        if line and len(line) + len(part) >= _PAGE:
+            lines.append(line)
+            line = f"    {part}"
+        else:
+            line = f"{line} {part}" if line else part
+    return " \\\n".join([*lines, line])

@@ -1,0 +1,260 @@
+"""Files of an entry: from a mirror, an offline archive, the cache, or the network; whole and checked, or not at all.
+
+A file gets its own name when its size and checksum are those that were published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial as bound
+from pathlib import Path
+from typing import IO
+
+from splade_lucene.errors import DownloadError
+from splade_lucene.files import cache_folder, storage_error, written_whole
+from splade_lucene.reproduction.entries import Download
+from splade_lucene.reproduction.fetching import fetch_whole
+
+_BLOCK = 1 << 20
+
+Progress = Callable[[Download, int, int], None]
+"""Called with a file, the bytes of it that are there, and how many there will be (0: not known)."""
+
+
+def reproduction_folder() -> Path:
+    """Where reproductions are kept unless told otherwise: ``SPLADE_LUCENE_CACHE``, else the user's cache."""
+    return Path(os.environ.get("SPLADE_LUCENE_CACHE") or cache_folder()) / "reproduce"
+
+
+@dataclass(frozen=True)
+class Downloads:
+    """Where files come from.
+
+    Attributes:
+        folder: Where fetched files are kept.
+        mirror: A folder, or a ``.tar`` (``.gz`` …) or ``.zip`` archive, that has files by name; asked first.
+        offline: Never ask the network.
+        progress: Told what is being fetched.
+    """
+
+    folder: Path
+    mirror: Path | None = None
+    offline: bool = False
+    progress: Progress | None = None
+
+    def locate(self, download: Download) -> Path | None:
+        """Where a file is at hand already, unchecked; None if it is not."""
+        for path in self._places(download):
+            if path.is_file():
+                return path
+        return None
+
+    def begun(self, download: Download) -> int:
+        """Bytes that a broken download left."""
+        partial = _partial(self.folder / download.file)
+        return partial.stat().st_size if partial.is_file() else 0
+
+    def is_in_archive(self, download: Download) -> bool:
+        """Whether the offline archive has a file."""
+        if self.mirror is None or not self.mirror.is_file():
+            return False
+        with _open_archive(self.mirror) as members:
+            return _find_member(members, download.file) is not None
+
+    def fetch(self, download: Download) -> Path:
+        """Gets a file.
+
+        Returns:
+            Where it is: in the mirror or in the folder.
+
+        Raises:
+            DownloadError: It is nowhere, the network fails, or it is not the file that was published.
+            StorageError: The disk refused.
+        """
+        target = self.folder / download.file
+        try:
+            if download.built_in:
+                return write_built_in(target)
+            for path in self._places(download):
+                if path.is_file() and self._is_right(path, download):
+                    return path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not self._extract(download, target):
+                self._fetch_from_network(download, target)
+            self._remember(target, download)
+        except OSError as error:
+            raise storage_error(Path(error.filename or target), error) from error
+        return target
+
+    def _places(self, download: Download) -> Iterator[Path]:
+        if self.mirror is not None and self.mirror.is_dir():
+            yield self.mirror / download.file
+            yield self.mirror / Path(download.file).name
+        yield self.folder / download.file
+        from splade_lucene.named_collections import collection_folders
+
+        yield from (folder / Path(download.file).name for folder in collection_folders())
+
+    # ---- checking ----
+
+    def _is_right(self, path: Path, download: Download) -> bool:
+        """Checks a file once; a receipt saves the next runs from reading tens of gigabytes again."""
+        receipt = self._receipt(path)
+        if receipt.is_file() and receipt.read_text(encoding="utf-8") == _stamp(path, download):
+            return True
+        wrong = find_fault(path, download)
+        if not wrong:
+            self._remember(path, download)
+            return True
+        ours = [self.folder, *([self.mirror] if self.mirror else [])]
+        if not any(path.is_relative_to(each) for each in ours):  # what Pyserini keeps may be of another version
+            return False
+        raise DownloadError(
+            f"{path}: {wrong}. It is not the file that was published as {download.url or download.file}: remove it, "
+            "or name another --mirror."
+        )
+
+    def _remember(self, path: Path, download: Download) -> None:
+        with written_whole(self._receipt(path)) as file:
+            file.write(_stamp(path, download))
+
+    def _receipt(self, path: Path) -> Path:
+        digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+        return self.folder / ".checked" / f"{path.name}.{digest}"
+
+    # ---- from an archive ----
+
+    def _extract(self, download: Download, target: Path) -> bool:
+        if self.mirror is None or not self.mirror.is_file():
+            return False
+        with _open_archive(self.mirror) as members:
+            member = _find_member(members, download.file)
+            if member is None:
+                return False
+            partial = target.with_name(f"{target.name}.extracting")
+            with partial.open("wb") as file, members[member]() as source:
+                shutil.copyfileobj(source, file, _BLOCK)
+        _publish(partial, target, download, f"{self.mirror}, {member}")
+        return True
+
+    # ---- from the network ----
+
+    def _fetch_from_network(self, download: Download, target: Path) -> None:
+        if self.offline or not download.url:
+            reason = "--offline forbids the network" if download.url else "it is served nowhere"
+            raise _nowhere(download, reason, target)
+        partial = _partial(target)
+
+        def progress(there: int, whole: int) -> None:
+            if self.progress:
+                self.progress(download, there, whole or download.about_bytes)
+
+        try:
+            fetch_whole(download.url, partial, download.about_bytes, progress)
+        except ConnectionError as error:
+            raise _nowhere(download, str(error), target) from error
+        _publish(partial, target, download, download.url)
+
+
+def find_fault(path: Path, download: Download) -> str:
+    """What is wrong with a file; empty if its size and checksum are those that were published."""
+    size = path.stat().st_size
+    if download.size is not None and size != download.size:
+        return f"it has {size:,} bytes, not {download.size:,}"
+    if not download.checksum:
+        return ""
+    kind, _, expected = download.checksum.partition(":")
+    digest = hashlib.new("sha1" if kind == "git-blob" else kind, usedforsecurity=False)
+    if kind == "git-blob":
+        digest.update(b"blob %d\0" % size)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    found = digest.hexdigest()
+    return "" if found == expected else f"its {kind} checksum is {found}, not {expected}"
+
+
+def write_built_in(target: Path) -> Path:
+    """Writes the topics (``.tsv``) or the judgments of the questions on Python's documentation, if they are not there."""
+    from splade_lucene.demo import read_questions
+
+    lines = []
+    for query, relevant in read_questions():
+        if target.suffix == ".tsv":
+            lines.append(f"{query.qid}\t{query.text}\n")
+        else:
+            lines += [f"{query.qid} 0 {docid} 1\n" for docid in relevant]
+    text = "".join(lines)
+    if not (target.is_file() and target.read_text(encoding="utf-8") == text):
+        with written_whole(target) as file:
+            file.write(text)
+    return target
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f"{target.name}.partial")
+
+
+def _publish(partial: Path, target: Path, download: Download, origin: str) -> None:
+    wrong = find_fault(partial, download)
+    if wrong:
+        partial.unlink()
+        raise DownloadError(f"{origin}: {wrong}. Nothing was kept. Try again, or get the file elsewhere for --mirror.")
+    partial.replace(target)
+
+
+def _nowhere(download: Download, reason: str, target: Path) -> DownloadError:
+    facts = ", ".join(each for each in (download.checksum, download.published_size, download.note) if each)
+    return DownloadError(
+        f"{download.file} is not here, and {reason}. Put it to {target}, or into a folder or archive named by --mirror"
+        + (f" ({facts})." if facts else ".")
+    )
+
+
+def _stamp(path: Path, download: Download) -> str:
+    status = path.stat()
+    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, download.size, download.checksum])
+
+
+@contextmanager
+def _open_archive(path: Path) -> Iterator[dict[str, Callable[[], IO[bytes]]]]:
+    """The files of an archive: name → what opens it."""
+    with ExitStack() as stack:
+        try:
+            members: dict[str, Callable[[], IO[bytes]]]
+            if path.suffix == ".zip":
+                zipped = stack.enter_context(zipfile.ZipFile(path))
+                members = {name: bound(zipped.open, name) for name in zipped.namelist() if not name.endswith("/")}
+            else:
+                tar = stack.enter_context(tarfile.open(path))
+                members = {each.name: bound(_open_member, tar, each) for each in tar if each.isfile()}
+        except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+            raise DownloadError(
+                f"{path}: no archive that can be read ({error}). Name a folder, .tar or .zip."
+            ) from error
+        yield members
+
+
+def _open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    file = tar.extractfile(member)
+    if file is None:
+        raise DownloadError(f"{member.name}: no plain file. Take links out of the archive.")
+    return file
+
+
+def _find_member(members: Iterable[str], file: str) -> str | None:
+    """The member of a file: that whose path ends with the file's, else that with its name."""
+    for wanted in (file, Path(file).name):
+        for name in members:
+            if name == wanted or name.endswith(f"/{wanted}"):
+                return name
+    return None

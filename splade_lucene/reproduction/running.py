@@ -1,0 +1,303 @@
+"""An entry from its files to its figures: fetch, unpack, (encode,) index, search, evaluate.
+
+Everything lies in one folder. Entries with the same corpus share its index. A run that was stopped, at any point, goes on
+with the first step that is not finished.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from splade_lucene.errors import DownloadError
+from splade_lucene.records import Query
+from splade_lucene.reproduction.checks import check_entry
+from splade_lucene.reproduction.downloads import Downloads, reproduction_folder
+from splade_lucene.reproduction.entries import Download, Entry
+from splade_lucene.reproduction.figures import Figure
+from splade_lucene.reproduction.places import Places
+from splade_lucene.reproduction.steps import Inputs, Steps
+from splade_lucene.reproduction.unpacking import is_archive, unpack
+
+_AT_ONCE = 64  # queries; of a thousand hits each
+
+ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
+"""Opens a progress bar of a title and a total; what it gives is called with each advance."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came out.
+
+    Attributes:
+        entry: What was run.
+        figures: Counts and measures, published and obtained.
+        run: The run file.
+        index_dir: The index that was searched.
+    """
+
+    entry: Entry
+    figures: tuple[Figure, ...]
+    run: Path
+    index_dir: Path
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every figure is within its tolerance."""
+        return all(figure.agrees for figure in self.figures)
+
+
+def reproduce(
+    entry: Entry,
+    folder: str | Path | None = None,
+    downloads: Downloads | None = None,
+    *,
+    prebuilt: bool = False,
+    threads: int | None = None,
+    progress_bar: ProgressBar | None = None,
+    tell: Callable[[str, Path, bool], None] | None = None,
+) -> Reproduction:
+    """Runs an entry, or what an earlier run left of it.
+
+    Args:
+        entry: What to run.
+        folder: Where everything goes; default: see :func:`splade_lucene.reproduction.downloads.reproduction_folder`.
+        downloads: Where files come from; default: the network, kept in the folder.
+        prebuilt: Search the published index, in place of building one.
+        threads: Threads of indexing and searching; default: all cores.
+        progress_bar: Opens progress bars; default: none.
+        tell: Told each step, what it makes, and whether an earlier run finished it.
+
+    Raises:
+        CatalogueError: The entry does not fit together.
+        DownloadError: A file cannot be had.
+        InputError: A file of the entry cannot be read, or another process works in the folder.
+        StorageError: The disk refused.
+    """
+    check_entry(entry, prebuilt=prebuilt)
+    folder = Path(folder or reproduction_folder()).resolve()  # Java has a working folder of its own
+    places, steps = Places(folder, entry, prebuilt), Steps(folder, tell)
+    downloads = downloads or Downloads(folder / "downloads")
+    threads, progress_bar = threads or os.cpu_count() or 1, progress_bar or _no_bar
+    with steps.sole_user():
+        return _Running(entry, places, downloads, steps, prebuilt, threads, progress_bar).run()
+
+
+@contextmanager
+def _no_bar(_title: str, _total: int) -> Iterator[Callable[..., None]]:
+    yield lambda *_: None
+
+
+@dataclass(frozen=True)
+class _Running:
+    entry: Entry
+    places: Places
+    downloads: Downloads
+    steps: Steps
+    prebuilt: bool
+    threads: int
+    progress_bar: ProgressBar
+
+    def run(self) -> Reproduction:
+        system = self.entry.system
+        topics, qrels = self.downloads.fetch(system.topics), self.downloads.fetch(self.entry.qrels)
+        index_inputs = self._index()
+        run_inputs = {
+            "index": index_inputs, "topics": _identity(topics, system.topics.checksum), "hits": system.hits,
+            "remove_query": system.remove_query, "ties": system.ties,
+            **({"k1": system.k1, "b": system.b} if system.method == "bm25" else {}),
+        }  # fmt: skip
+        run = self.places.run
+        self.steps.do(f"search.{run.stem}", run_inputs, run, lambda: self._search(topics))
+        figures = (*self._counts(topics, qrels), *self._measure(qrels, run))
+        return Reproduction(self.entry, figures, run, self.places.index)
+
+    # ---- index ----
+
+    def _index(self) -> Inputs:
+        if self.prebuilt and self.entry.system.prebuilt is not None:
+            return self._unpack_prebuilt(self.entry.system.prebuilt)
+        corpus, inputs = self._corpus()
+        system, index = self.entry.system, self.places.index
+        if system.method == "encode":
+            corpus, inputs = self._encode(corpus, inputs)
+        make = {"bm25": self._index_texts}.get(system.method, self._index_impacts)
+        self.steps.do(f"index.{index.name}", {"corpus": inputs}, index, lambda: make(corpus))
+        return {"corpus": inputs}
+
+    def _unpack_prebuilt(self, download: Download) -> Inputs:
+        archive, index = self.downloads.fetch(download), self.places.index
+        inputs = {"prebuilt": _identity(archive, download.checksum)}
+
+        def make() -> None:
+            unpacked = index.with_name(f"{index.name}.unpacked")
+            unpack(archive, unpacked)
+            found = next(unpacked.rglob("segments_*"), None)
+            if found is None:
+                raise DownloadError(f"{archive}: no Lucene index is in this archive.")
+            shutil.rmtree(index, ignore_errors=True)
+            found.parent.rename(index)
+            shutil.rmtree(unpacked, ignore_errors=True)
+
+        self.steps.do(f"index.{index.name}", inputs, index, make)
+        return inputs
+
+    def _corpus(self) -> tuple[str, Inputs]:
+        corpus = self.entry.system.corpus
+        if corpus.source:
+            from splade_lucene.corpus import describe_corpus
+
+            return corpus.source, {"source": describe_corpus(corpus.source)}
+        if corpus.download is None:
+            return self._local_corpus()
+        file = self.downloads.fetch(corpus.download)
+        inputs = {"file": _identity(file, corpus.checksum), "folder": corpus.folder}
+        if not is_archive(file):
+            return str(file), inputs
+        target = self.places.corpus
+
+        def make() -> None:
+            with self.progress_bar("unpacking", 0) as advance:
+                unpack(file, target, corpus.folder, advance)
+
+        self.steps.do(f"unpack.{target.name}", inputs, target, make)
+        return str(target), inputs
+
+    def _local_corpus(self) -> tuple[str, Inputs]:
+        """A corpus that nobody serves: a folder of this name in the place of corpora, or in the mirror."""
+        from splade_lucene.corpus import describe_corpus
+
+        corpus, mirror = self.entry.system.corpus, self.downloads.mirror
+        places = [self.places.corpus, *([mirror / corpus.name] if mirror is not None else [])]
+        for place in places:
+            if place.is_dir():
+                return str(place), {"folder": describe_corpus(place)}
+        raise DownloadError(
+            f"the corpus {corpus.name} is not served ({corpus.note}). Put its files into {places[0]}"
+            + (", or give --prebuilt." if self.entry.system.prebuilt else ".")
+        )
+
+    def _encode(self, corpus: str, inputs: Inputs) -> tuple[str, Inputs]:
+        from splade_lucene.corpus import count_documents
+        from splade_lucene.encoder import SpladeEncoder
+        from splade_lucene.encoding import encode_corpus
+        from splade_lucene.quantizer import Quantizer
+
+        system = self.entry.system
+        encoder = SpladeEncoder(system.model, max_length=system.max_length, dtype="float32")
+        rule, output = Quantizer.named(system.quantizer), self.places.encoded
+        with self.progress_bar("encoding", count_documents(corpus) or 0) as advance:  # which knows what is finished
+            manifest = encode_corpus(corpus, output, encoder, rule, overwrite=True, progress=advance)
+        return str(output), {"corpus": inputs, "encoding": manifest.encoding}
+
+    def _index_impacts(self, source: str) -> None:
+        from splade_lucene.indexer import index_pseudo_documents
+
+        with self.progress_bar("indexing", self.entry.documents or 0) as advance:
+            shown = 0
+
+            def progress(_stage: str, documents: int, _share: float) -> None:
+                nonlocal shown
+                advance(documents - shown)
+                shown = documents
+
+            index_pseudo_documents(
+                source, self.places.index, threads=self.threads, store="none", overwrite=True, progress=progress
+            )
+
+    def _index_texts(self, source: str) -> None:
+        from splade_lucene.bm25 import index_texts
+        from splade_lucene.corpus import read_corpus
+
+        with self.progress_bar("indexing", self.entry.documents or 0) as advance:
+            index_texts(read_corpus(source), self.places.index, threads=self.threads, progress=advance)
+
+    # ---- search ----
+
+    def _search(self, topics: Path) -> None:
+        from splade_lucene.run import open_run_writer
+        from splade_lucene.topics import read_topics
+
+        system = self.entry.system
+        queries = read_topics(topics, encoded=system.topics.encoded)
+        with (
+            self._open_searcher() as searcher,
+            open_run_writer(self.places.run, tag=self.entry.name) as writer,
+            self.progress_bar("searching", len(queries)) as advance,
+        ):
+            for start in range(0, len(queries), _AT_ONCE):
+                part: Sequence[Query] = queries[start : start + _AT_ONCE]
+                contents = [query.content for query in part]
+                found = searcher.batch_search(contents, [query.qid for query in part], system.hits, self.threads)
+                for qid, hits in found.items():
+                    writer.add(qid, self._as_published(qid, hits))
+                advance(len(part))
+
+    def _open_searcher(self) -> Any:
+        system, index = self.entry.system, self.places.index
+        if system.method == "bm25":
+            from splade_lucene.bm25 import Bm25Searcher
+
+            return Bm25Searcher(index, k1=system.k1, b=system.b)
+        from splade_lucene.searcher import LuceneImpactSearcher
+
+        if system.method == "impacts":
+            return LuceneImpactSearcher(index)
+        from splade_lucene.encoder import open_query_encoder
+
+        return LuceneImpactSearcher(index, open_query_encoder(index, query_dtype="float32"))
+
+    def _as_published(self, qid: str, hits: Any) -> list[tuple[str, float]]:
+        """The hits in the order in which the published run was judged."""
+        from splade_lucene.run import Run
+
+        system = self.entry.system
+        pairs = Run({qid: hits})[qid]
+        if system.remove_query:
+            pairs = [pair for pair in pairs if pair[0] != qid]
+        if system.ties == "descending":
+            pairs.sort(key=lambda pair: pair[0].encode(), reverse=True)
+            pairs.sort(key=lambda pair: -pair[1])
+        return pairs
+
+    # ---- evaluate ----
+
+    def _counts(self, topics: Path, qrels: Path) -> list[Figure]:
+        from splade_lucene.evaluation import read_qrels
+        from splade_lucene.topics import read_topics
+
+        entry, system = self.entry, self.entry.system
+        with self._open_reader() as reader:
+            statistics = reader.statistics()
+        pairs = [
+            ("documents", entry.documents, statistics["documents"]),
+            ("total terms", system.total_terms, statistics["total_impact"]),
+            ("topics", system.topics.count, len(read_topics(topics, encoded=system.topics.encoded))),
+            ("judged", entry.judged, len(read_qrels(qrels))),
+        ]
+        return [Figure(name, published, obtained) for name, published, obtained in pairs if published is not None]
+
+    def _open_reader(self) -> Any:
+        if self.entry.system.method == "bm25":
+            return self._open_searcher()
+        from splade_lucene.index_reader import LuceneImpactIndexReader
+
+        return LuceneImpactIndexReader(self.places.index)
+
+    def _measure(self, qrels: Path, run: Path) -> list[Figure]:
+        from splade_lucene.evaluation import evaluate
+
+        system = self.entry.system
+        means = evaluate(qrels, run, list(system.published))
+        return [Figure(name, figure, means[name], system.tolerance) for name, figure in system.published.items()]
+
+
+def _identity(path: Path, checksum: str) -> str:
+    """What tells a file from another: its checksum, which was checked, or else place, size and time."""
+    status = path.stat()
+    return checksum or f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"

@@ -1,0 +1,162 @@
+"""What stands in run files: their three forms, each read line by line, and told from its first line."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from splade_lucene.errors import RunError
+
+RunFormat = Literal["trec", "msmarco", "json"]
+RUN_FORMATS: tuple[RunFormat, ...] = get_args(RunFormat)
+
+Scores = dict[str, dict[str, float]]
+"""qid → docid → score."""
+
+Lines = Iterable[tuple[int, str]]
+"""Lines with their numbers."""
+
+
+_JSON_START = re.compile(r'\s*\{\s*("([^"\\]|\\.)*"\s*:|\}?\s*$)')
+
+
+def looks_like(line: str) -> RunFormat:
+    """The form of a run by its first line."""
+    if _JSON_START.match(line):  # a qid may begin with a brace, too
+        return "json"
+    return "msmarco" if len(line.split()) == 3 else "trec"
+
+
+def check_format(form: str) -> RunFormat:
+    """The form of a name.
+
+    Raises:
+        RunError: There is none.
+    """
+    for known in RUN_FORMATS:
+        if form == known:
+            return known
+    raise RunError(
+        f"no run format is named {form!r}", remedy=f"Choose {', '.join(RUN_FORMATS[:-1])} or {RUN_FORMATS[-1]}"
+    )
+
+
+def _read_trec(path: Path, lines: Lines) -> Scores:
+    rankings: Scores = {}
+    for number, line in lines:
+        columns = line.split()
+        if len(columns) != 6:
+            raise RunError(
+                f"expected six columns (qid Q0 docid rank score tag), found {len(columns)}", path=path, line=number,
+                remedy="Write the run in TREC format, or three columns in all lines (MS MARCO's), or JSON",
+            )  # fmt: skip
+        qid, _, docid, _, score, _ = columns
+        _put(rankings.setdefault(qid, {}), qid, docid, parse_score(score), score, path, number)
+    return rankings
+
+
+def _read_msmarco(path: Path, lines: Lines) -> Scores:
+    rankings: Scores = {}
+    ranks: dict[str, set[int]] = {}
+    for number, line in lines:
+        columns = line.split()
+        if len(columns) != 3:
+            raise RunError(
+                f"expected three columns (qid, docid, rank), found {len(columns)}", path=path, line=number,
+                remedy="Write the run in MS MARCO's format",
+            )  # fmt: skip
+        qid, docid, text = columns
+        rank = parse_rank(text)
+        if rank is None or rank in ranks.setdefault(qid, set()):
+            what = f"the rank {text!r} is no integer of at least 1" if rank is None else f"rank {rank} is taken already"
+            raise RunError(f"{what} (query {qid!r})", path=path, line=number, remedy="Write ranks 1, 2, 3 …")
+        ranks[qid].add(rank)
+        _put(rankings.setdefault(qid, {}), qid, docid, 1 / rank, text, path, number)
+    return rankings
+
+
+class JsonPairs(list[tuple[str, Any]]):
+    """A JSON object with the keys that stand in it twice."""
+
+
+def read_json_pairs(path: Path, lines: Lines) -> JsonPairs:
+    """The object that a JSON file holds, with objects in it as :class:`JsonPairs`.
+
+    Raises:
+        RunError: Broken JSON, or something else than an object.
+    """
+    numbered = list(lines)
+    try:
+        value = json.loads("".join(line for _, line in numbered), object_pairs_hook=JsonPairs)
+    except json.JSONDecodeError as error:
+        line = numbered[min(error.lineno, len(numbered)) - 1][0]
+        raise RunError(f"broken JSON ({error.msg})", path=path, line=line, remedy="Write the run again") from None
+    except RecursionError:
+        raise RunError("JSON that is nested too deeply", path=path, remedy=_JSON_FORM) from None
+    if not isinstance(value, JsonPairs):
+        raise RunError("the JSON is no object", path=path, remedy=_JSON_FORM)
+    return value
+
+
+_JSON_FORM = 'Write {"qid": {"docid": score, …}, …}'
+
+
+def _read_json(path: Path, lines: Lines) -> Scores:
+    rankings: Scores = {}
+    for qid, hits in read_json_pairs(path, lines):
+        if qid in rankings or not isinstance(hits, JsonPairs):
+            what = "stands twice" if qid in rankings else f"has no object of docid: score ({hits!r:.40})"
+            raise RunError(f"query {qid!r} {what}", path=path, remedy=_JSON_FORM)
+        ranking = rankings[qid] = {}
+        for docid, score in hits:
+            _put(ranking, qid, docid, finite_number(score), score, path, None)
+    return rankings
+
+
+READERS: dict[RunFormat, Callable[[Path, Lines], Scores]] = {
+    "trec": _read_trec,
+    "msmarco": _read_msmarco,
+    "json": _read_json,
+}
+
+
+def _put(
+    ranking: dict[str, float], qid: str, docid: str, score: float | None, text: Any, path: Path, line: int | None
+) -> None:
+    if docid in ranking:
+        raise RunError(
+            f"document {docid!r} is ranked twice for query {qid!r}",
+            path=path,
+            line=line,
+            remedy="Rank each document once",
+        )
+    if score is None:
+        raise RunError(f"the score {text!r} is no number", path=path, line=line, remedy="Write scores as numbers")
+    ranking[docid] = score
+
+
+def parse_score(text: str) -> float | None:
+    """The finite number that a column holds, else None."""
+    try:
+        return finite_number(float(text))
+    except ValueError:
+        return None
+
+
+def parse_rank(text: str) -> int | None:
+    """The rank that a column holds, an integer of at least 1, else None."""
+    return int(text) if text.isascii() and text.isdigit() and 0 < len(text) < 19 and int(text) > 0 else None
+
+
+def finite_number(value: Any) -> float | None:
+    """A finite number as a float; None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None

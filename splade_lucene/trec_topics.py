@@ -1,0 +1,124 @@
+"""Topics as TREC writes them: ``<top>`` blocks of tags that may or may not be closed, and XML with ``<topic number="…">``.
+
+A ``<top>`` block of the ad hoc tracks says ``<num> Number: 301 <title> … <desc> Description: … <narr> Narrative: …``,
+the first years ``<title> Topic: …`` and more fields; later tracks close their tags. Labels such as ``Number:`` and the
+leading zeros of numbers (``051``), which judgments lack, are left out. XML topics name the fields query, question or
+description, and narrative.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from html import unescape
+from pathlib import Path
+from typing import NamedTuple
+
+from splade_lucene.errors import TopicsError
+
+FIELDS = ("title", "desc", "narr")
+"""What a topic consists of: a few words, a sentence, and what is relevant."""
+
+_TOP = re.compile(r"<top\s*>(.*?)(?=<top\s*>|</top\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(
+    r"<(/?)(num|title|query|desc|narr|dom|smry|con|fac|def|nat|time|querytime|querytweettime|docid|url|subtopics?|to)"
+    r"\b[^<>]*>",
+    re.IGNORECASE,
+)
+_LABELS = {"num": "number", "title": "topic", "desc": "description", "narr": "narrative"}
+_SAME = {"query": "title"}
+
+_TOPIC = re.compile(r"<topic\b([^<>]*)>(.*?)</topic\s*>", re.IGNORECASE | re.DOTALL)
+_NUMBER = re.compile(r"\b(?:number|id)\s*=\s*[\"']([^\"']*)[\"']", re.IGNORECASE)
+_ELEMENTS = {
+    "title": ("query", "title"), "desc": ("question", "description", "desc"), "narr": ("narrative", "narr"),
+}  # fmt: skip
+
+
+class TrecTopic(NamedTuple):
+    """A topic: the line where it begins, its qid, and its fields."""
+
+    line: int
+    qid: str
+    fields: Mapping[str, str]
+
+
+def is_trec(text: str) -> bool:
+    """Whether a file of topics is of one of these forms, by its beginning."""
+    return re.match(r"\s*<(top|topics?|\?xml|!--|!doctype)\b", text, re.IGNORECASE) is not None or (
+        text.lstrip().startswith("<!--")
+    )
+
+
+def check_field(field: str) -> list[str]:
+    """The fields that a choice such as ``title+desc`` names.
+
+    Raises:
+        TopicsError: There is no such field.
+    """
+    names = field.split("+")
+    if wrong := [name for name in names if name not in FIELDS]:
+        raise TopicsError(
+            f"topics have no field {wrong[0]!r}", remedy=f"Choose {', '.join(FIELDS)}, or several as title+desc"
+        )
+    return names
+
+
+def choose_fields(fields: Mapping[str, str], field: str) -> str | None:
+    """The text of the chosen fields, joined by spaces; None if the topic has none of them."""
+    return " ".join(fields[name] for name in check_field(field) if fields.get(name)) or None
+
+
+def parse_trec(text: str, path: Path, start: int = 1) -> Iterator[TrecTopic]:
+    """The topics of a file.
+
+    Args:
+        text: What stands in the file.
+        path: The file, for messages.
+        start: The line of the file at which the text begins.
+
+    Raises:
+        TopicsError: A topic without a number.
+    """
+    blocks = list(_TOP.finditer(text))
+    for match in blocks or _TOPIC.finditer(text):
+        line = text.count("\n", 0, match.start()) + start
+        qid, fields = _parse_block(match[1]) if blocks else _parse_element(match[1], match[2])
+        if not qid:
+            what = "<num>" if blocks else 'number="…"'
+            raise TopicsError(f"a topic without {what}", path=path, line=line, remedy="Give it a number")
+        yield TrecTopic(line, qid.lstrip("0") or "0" if qid.isdigit() else qid, fields)
+
+
+def _parse_block(block: str) -> tuple[str, dict[str, str]]:
+    parts: dict[str, list[str]] = {}
+    name, at = "", 0
+    for tag in _TAG.finditer(block):
+        parts.setdefault(name, []).append(block[at : tag.start()])
+        at = tag.end()
+        kind = tag[2].lower()
+        name = "" if tag[1] else _SAME.get(kind, kind)
+    parts.setdefault(name, []).append(block[at:])
+    fields = {name: _without_label(" ".join(" ".join(parts.get(name, [])).split()), name) for name in _LABELS}
+    return fields.pop("num"), fields
+
+
+def _without_label(text: str, name: str) -> str:
+    label, colon, rest = text.partition(":")
+    return rest.strip() if colon and label.strip().lower() == _LABELS[name] else text
+
+
+def _parse_element(attributes: str, body: str) -> tuple[str, dict[str, str]]:
+    number = _NUMBER.search(attributes)
+    fields = {name: _element(body, tags) for name, tags in _ELEMENTS.items()}
+    if not any(fields.values()) and "<" not in body:
+        fields["title"] = " ".join(unescape(body).split())  # as clinical trials' topics are
+    return number[1].strip() if number else "", fields
+
+
+def _element(body: str, names: tuple[str, ...]) -> str:
+    for name in names:
+        found = re.search(rf"<{name}\b[^<>]*>(.*?)</{name}\s*>", body, re.IGNORECASE | re.DOTALL)
+        if found:
+            return " ".join(unescape(found[1]).split())
+    return ""

@@ -1,0 +1,222 @@
+"""Fusion by hand, against Pyserini's, and shards against the whole collection."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from conftest import random_collection
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splade_lucene import (
+    LuceneImpactSearcher,
+    Run,
+    cut_run,
+    index_pseudo_documents,
+    jvm,
+    merge_queries,
+    merge_shards,
+    reciprocal_rank_fusion,
+    weighted_sum,
+    write_pseudo_documents,
+)
+from splade_lucene.errors import RunError
+from splade_lucene.fusion import integer_scores
+from splade_lucene.run import strictly_falling
+
+A = {"q1": [("a", 10), ("b", 6), ("c", 2)], "q2": [("x", 4)]}
+B = {"q1": [("b", 0.75), ("d", 0.5), ("a", 0.25)], "q3": [("y", 1)]}
+
+
+def rounded(run):
+    return {qid: [(docid, round(score, 6)) for docid, score in hits] for qid, hits in run.items()}
+
+
+# ---- by hand ----
+
+
+def test_reciprocal_ranks_by_hand():
+    fused = reciprocal_rank_fusion([A, B])
+    assert rounded(fused) == {
+        "q1": [
+            ("b", round(1 / 62 + 1 / 61, 6)),
+            ("a", round(1 / 61 + 1 / 63, 6)),
+            ("d", round(1 / 62, 6)),
+            ("c", round(1 / 63, 6)),
+        ],
+        "q2": [("x", round(1 / 61, 6))],
+        "q3": [("y", round(1 / 61, 6))],
+    }
+    weighted = reciprocal_rank_fusion([A, B], weights=[3, 0.5], constant=0, depth=2, k=2)
+    assert rounded(weighted) == {"q1": [("a", 3.0), ("b", 2.0)], "q2": [("x", 3.0)], "q3": [("y", 0.5)]}
+
+
+def test_weighted_sums_by_hand():
+    assert rounded(weighted_sum([A, B], weights=[0.5, 2])) == {
+        "q1": [("b", 2.25), ("d", 1.0), ("a", 0.5), ("c", 0.0)],
+        "q2": [("x", 0.5)],
+        "q3": [("y", 2.0)],
+    }
+    assert rounded(weighted_sum([A, B], normalization="max"))["q1"] == [
+        ("b", 1.6),
+        ("a", 1.333333),
+        ("d", 0.666667),
+        ("c", 0.2),
+    ]
+    assert rounded(weighted_sum([A, B], weights=[1, 4], normalization="none", depth=1))["q1"] == [("a", 10), ("b", 3)]
+
+
+def test_equal_fused_scores_are_by_docid_as_bytes():
+    runs = [{"q": [("é", 1), ("z", 1), ("d2", 1)]}, {"q": [("d10", 1)]}, {"q": [("d2", 1)]}]
+    assert [docid for docid, _ in weighted_sum(runs)["q"]] == ["d2", "d10", "z", "é"]
+
+
+rankings = st.lists(st.sampled_from("abcdefgh"), max_size=8, unique=True).map(
+    lambda docids: [(docid, float(len(docids) - place // 2)) for place, docid in enumerate(docids)]
+)
+runs = st.lists(st.dictionaries(st.sampled_from(["p", "q"]), rankings), min_size=2, max_size=5)
+
+
+@given(runs, st.randoms())
+@settings(deadline=None)
+def test_the_order_of_the_runs_changes_nothing(drawn, source):
+    weights = [0.1 * (number + 1) for number in range(len(drawn))]
+    order = list(range(len(drawn)))
+    source.shuffle(order)
+    for fuse in (reciprocal_rank_fusion, weighted_sum):
+        one = fuse(drawn, weights=weights)
+        other = fuse([drawn[i] for i in order], weights=[weights[i] for i in order])
+        assert dict(one) == dict(other)
+
+
+# ---- Pyserini's ----
+
+
+@pytest.fixture(scope="module")
+def three_runs(tmp_path_factory):
+    """Run files."""
+    source = random.Random(4)
+    folder = tmp_path_factory.mktemp("runs")
+    for number in range(3):
+        docids = {f"q{q}": source.sample([f"d{i}" for i in range(40)], 25) for q in range(6)}
+        scores = {qid: sorted(source.sample(range(1000), 25), reverse=True) for qid in docids}
+        run = Run({qid: zip(docids[qid], scores[qid], strict=True) for qid in docids})
+        run.write(folder / f"{number}.trec")
+    return [folder / f"{number}.trec" for number in range(3)]
+
+
+def mean(runs, **how):
+    return weighted_sum(runs, weights=[1 / len(runs)] * len(runs), normalization="none", **how)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "cutoffs"),
+    [
+        ("reciprocal_rank_fusion", reciprocal_rank_fusion, {}),
+        ("reciprocal_rank_fusion", reciprocal_rank_fusion, {"depth": 12, "k": 15}),
+        ("normalize", weighted_sum, {}),
+        ("normalize", weighted_sum, {"k": 15}),
+        ("average", mean, {"depth": 12, "k": 15}),
+        ("interpolation", mean, {"depth": 12}),
+    ],
+)
+def test_fusion_equals_pyserinis(three_runs, theirs, ours, cutoffs):
+    with jvm.pyserini_importable():
+        from pyserini import fusion
+        from pyserini.trectools import TrecRun
+    files = three_runs[:2] if theirs == "interpolation" else three_runs
+    fused = ours([Run.read(path) for path in files], **cutoffs)
+    rows = getattr(fusion, theirs)([TrecRun(str(path)) for path in files], **cutoffs).to_numpy()
+    expected = {}
+    for qid, _, docid, _, score, _ in rows:
+        expected.setdefault(str(qid), {})[docid] = score
+    assert set(fused) == set(expected)
+    for qid, hits in fused.items():
+        assert dict(hits).keys() == expected[qid].keys()
+        assert [score for _, score in hits] == pytest.approx([expected[qid][docid] for docid, _ in hits])
+        assert [score for _, score in hits] == sorted((score for _, score in hits), reverse=True)
+
+
+# ---- parts ----
+
+
+def test_cutting():
+    assert dict(cut_run(A, 1)) == {"q1": [("a", 10)], "q2": [("x", 4)]}
+    assert dict(cut_run(A, qids=["q2", "q9", "q1", "q2"], k=2)) == {"q2": [("x", 4)], "q1": [("a", 10), ("b", 6)]}
+    assert cut_run(Run(A, tag="mine"), 1).tag == "mine"
+    with pytest.raises(RunError, match="none of these queries"):
+        cut_run(A, qids=["q9"])
+
+
+def test_merging_queries():
+    merged = merge_queries([Run({"q1": A["q1"]}, tag="t"), Run({"q2": A["q2"]}, tag="t")])
+    assert (dict(merged), merged.tag) == (A, "t")
+    with pytest.raises(RunError, match="query 'q1' is in run 2 and in one before it"):
+        merge_queries([A, B])
+    assert merge_queries([Run({"q": []}, tag="s"), Run({"p": []}, tag="t")]).tag == "splade-lucene"
+
+
+def test_merging_shards_by_hand():
+    shards = [{"q": [("d3", 7), ("d1", 5)]}, {"q": [("d4", 7), ("d2", 5), ("d9", 1)], "p": [("d2", 3)]}]
+    assert dict(merge_shards(shards, 4)) == {"q": [("d3", 7), ("d4", 7), ("d1", 5), ("d2", 5)], "p": [("d2", 3)]}
+    with pytest.raises(RunError, match="document 'a' is ranked for query 'q1' by run 2"):
+        merge_shards([{"q1": [("a", 1)]}, {"q1": [("a", 2)]}])
+
+
+@given(st.lists(st.integers(0, 30) | st.integers(0, 2**20), max_size=60))
+@settings(deadline=None)
+def test_integers_behind_written_scores(drawn):
+    scores = sorted(map(float, drawn), reverse=True)
+    written = [(f"d{i}", np.float32(score)) for i, score in enumerate(strictly_falling(scores))]
+    assert [score for _, score in integer_scores(written)] == scores
+
+
+@given(st.lists(st.floats(-50, 50, width=32), max_size=20, unique=True))
+@settings(deadline=None)
+def test_other_scores_stay(drawn):
+    ranking = [(f"d{i}", score) for i, score in enumerate(sorted(drawn, reverse=True))]
+    whole = all(score == int(score) for score in drawn)
+    recovered = integer_scores(ranking)
+    assert recovered == ranking or strictly_falling([s for _, s in recovered]) == strictly_falling(
+        [s for _, s in ranking]
+    )
+    if whole:
+        assert recovered == ranking
+
+
+def test_shards_merge_to_the_run_of_the_whole_collection(tmp_path):
+    """Byte by byte, from run files, with many ties and a cutoff within them."""
+    collection = random_collection(400, seed=5, impacts=3)
+    queries = {f"q{i}": {f"term{i + j}": 1 + j % 2 for j in range(4)} for i in range(12)}
+    for name, part in [("whole", collection), *((f"shard{i}", collection[i::3]) for i in range(3))]:
+        write_pseudo_documents(tmp_path / f"{name}.jsonl", part)
+        index_pseudo_documents(tmp_path / f"{name}.jsonl", tmp_path / name, accelerator=False)
+        with LuceneImpactSearcher(tmp_path / name) as searcher:
+            Run({qid: searcher.search(query, 50) for qid, query in queries.items()}).write(tmp_path / f"{name}.trec")
+    merged = merge_shards([Run.read(tmp_path / f"shard{i}.trec") for i in range(3)], 50)
+    merged.write(tmp_path / "merged.trec")
+    assert (tmp_path / "merged.trec").read_bytes() == (tmp_path / "whole.trec").read_bytes()
+    assert b"." in (tmp_path / "whole.trec").read_bytes()  # there were ties
+
+
+# ---- refusals ----
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: reciprocal_rank_fusion([A]), "at least two runs"),
+        (lambda: reciprocal_rank_fusion([A, B], weights=[1]), "2 runs take 2 weights"),
+        (lambda: weighted_sum([A, B], weights=[1, float("nan")]), "2 runs take 2 weights"),
+        (lambda: reciprocal_rank_fusion([A, B], constant=-1), "a number of at least 0"),
+        (lambda: weighted_sum([A, B], normalization="zmuv"), "no normalization is named 'zmuv'"),
+        (lambda: weighted_sum([A, {"q1": [("a", -1)]}], normalization="max"), "query 'q1' has a best score of -1"),
+        (lambda: weighted_sum([A, B], depth=0), "depth is at least 1"),
+        (lambda: cut_run(A, 0), "k is at least 1"),
+    ],
+)
+def test_wrong_values_are_refused(call, says):
+    with pytest.raises(RunError, match=says):
+        call()

@@ -1,0 +1,228 @@
+"""Names of topics and judgments: those of the installed Anserini and Pyserini, over folders with fake files."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+
+from splade_lucene import find_qrels, find_topics, jvm, named_collections, read_qrels, read_topics
+from splade_lucene.errors import JavaRuntimeError, MissingDependencyError, RunError, TopicsError
+from splade_lucene.records import Query
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """The folders that are looked in, in their order; none exists yet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPLADE_LUCENE_COLLECTIONS", str(tmp_path / "mine"))
+    monkeypatch.setenv("PYSERINI_CACHE", str(tmp_path / "pyserini"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return [
+        tmp_path / "mine",
+        tmp_path / "tools" / "topics-and-qrels",
+        tmp_path / "pyserini" / "topics-and-qrels",
+        tmp_path / "cache" / "splade-lucene" / "topics-and-qrels",
+    ]
+
+
+def put(folder, name, text):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return folder / name
+
+
+# The files are those that Anserini's documentation of its regressions names.
+@pytest.mark.parametrize(
+    ("name", "topics", "qrels"),
+    [
+        ("msmarco-passage-dev-subset", "topics.msmarco-passage.dev-subset.txt", "qrels.msmarco-passage.dev-subset.txt"),
+        ("msmarco-v1-passage.dev", "topics.msmarco-passage.dev-subset.txt", "qrels.msmarco-passage.dev-subset.txt"),
+        ("dl19-passage", "topics.dl19-passage.txt", "qrels.dl19-passage.txt"),
+        ("dl20-passage", "topics.dl20.txt", "qrels.dl20-passage.txt"),
+        ("dl20", "topics.dl20.txt", None),
+        ("beir-v1.0.0-scifact-test", "topics.beir-v1.0.0-scifact.test.tsv.gz", "qrels.beir-v1.0.0-scifact.test.txt"),
+        ("beir-v1.0.0-scifact.test", "topics.beir-v1.0.0-scifact.test.tsv.gz", "qrels.beir-v1.0.0-scifact.test.txt"),
+        ("BEIR_V1_0_0_SCIFACT_TEST", "topics.beir-v1.0.0-scifact.test.tsv.gz", "qrels.beir-v1.0.0-scifact.test.txt"),
+        ("topics.robust04.txt", "topics.robust04.txt", None),
+        ("robust04", "topics.robust04.txt", "qrels.robust04.txt"),
+    ],
+)
+def test_names_stand_for_the_files_that_anserini_documents(places, name, topics, qrels):
+    if qrels:
+        path = put(places[2], qrels, "q 0 d 1\n")
+        assert find_qrels(name) == path
+    path = put(places[2], topics, "1\ta query\n")
+    assert find_topics(name) == path
+    if "robust04" not in name:
+        assert read_topics(name) == [Query("1", "a query")]
+
+
+@pytest.mark.parametrize("kind", ["topics", "qrels"])
+def test_every_name_of_pyserini_is_known(kind):
+    theirs = named_collections._pyserini_names(kind)
+    names = named_collections.named(kind)
+    assert len(theirs) > 200
+    assert all(names[named_collections._key(name)].file.startswith(kind) for name, _ in theirs)
+
+
+def test_folders_are_looked_in_one_after_another(places):
+    for folder in reversed(places):
+        put(folder, "topics.dl19-passage.txt", f"1\tfrom {folder.parent.name}\n")
+        assert find_topics("dl19-passage").resolve() == folder / "topics.dl19-passage.txt"
+    (places[0] / "topics.dl19-passage.txt").unlink()
+    packed = put(places[0], "topics.dl19-passage.txt.gz", "1\tpacked\n")
+    assert find_topics("dl19-passage") == packed
+
+
+def test_files_come_before_names(places, tmp_path):
+    put(places[0], "topics.robust04.txt", "1\tother\n")
+    path = put(tmp_path, "robust04", "1\tmine\n")
+    assert find_topics("robust04").resolve() == path
+    assert read_topics("robust04") == [Query("1", "mine")]
+
+
+def test_a_file_that_is_not_here_names_its_source(places):
+    with pytest.raises(TopicsError) as caught:
+        find_topics("dl19-passage")
+    message = str(caught.value)
+    for each in (
+        *places[::2],
+        named_collections.SOURCE + "topics.dl19-passage.txt",
+        "irds:msmarco-passage/trec-dl-2019",
+    ):
+        assert str(each) in message
+    with pytest.raises(RunError, match="irds:beir/scifact/test"):
+        find_qrels("beir-v1.0.0-scifact-test")
+
+
+def test_names_that_nobody_knows(places):
+    with pytest.raises(TopicsError, match=r"Anserini knows no topics of this name. Near it: dl19-passage"):
+        find_topics("dl19-pasage")
+    with pytest.raises(RunError, match=r"Anserini knows no qrels of this name. Near it: .*dl20-passage"):
+        find_qrels("dl20")
+    for source in ("nothing.tsv", "some/where", "my topics"):
+        with pytest.raises(TopicsError, match="no such file"):
+            read_topics(source)
+
+
+def test_without_anserini_a_name_is_a_missing_file(places, monkeypatch):
+    def missing(_kind):
+        raise JavaRuntimeError("no Java")
+
+    monkeypatch.setattr(named_collections, "named", missing)
+    with pytest.raises(TopicsError, match=r"no such file, and names cannot be looked up \(no Java\)"):
+        find_topics("dl19-passage")
+
+
+def test_a_path_needs_no_java(tmp_path):
+    path = put(tmp_path, "topics.tsv", "1\tone\n")
+    code = f"import sys, splade_lucene as s; s.read_topics({str(path)!r}); s.find_qrels({str(path)!r}); print('jnius' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+# ---- what a name says ----
+
+
+def test_encoded_topics_are_not_taken_for_texts(places):
+    put(places[0], "topics.dl19-passage.splade-pp-ed.tsv.gz", "1\tcat cat dog\n")
+    put(places[0], "topics.dl19-passage.txt", "1\tcat and dog\n")
+    assert read_topics("dl19-passage-splade-pp-ed", encoded=True) == [Query("1", "", {"cat": 2, "dog": 1})]
+    with pytest.raises(TopicsError, match="are encoded. Pass --encoded"):
+        read_topics("dl19-passage-splade-pp-ed")
+    with pytest.raises(TopicsError, match="are texts. Leave out --encoded"):
+        read_topics("dl19-passage", encoded=True)
+    put(places[0], "topics.dl19-passage.bge-base-en-v1.5.jsonl.gz", '{"qid": 1, "vector": [0.5]}\n')
+    with pytest.raises(TopicsError, match="dense vectors"):
+        read_topics("dl19-passage.bge-base-en-v1.5")
+
+
+def test_forms_of_single_tracks_are_read_by_anserinis_readers(places):
+    put(places[0], "topics.cacm.txt", "<DOC>\n<DOCNO> 10 </DOCNO>\nParallel languages;\nin  computers\n</DOC>\n"
+        "<DOC>\n<DOCNO> 2 </DOCNO>\nintermediate languages\n</DOC>\n")  # fmt: skip
+    assert read_topics("cacm") == [
+        Query("2", "intermediate languages"),
+        Query("10", "Parallel languages; in computers"),
+    ]
+    with pytest.raises(TopicsError, match=r"topic '2' has no desc \(its fields: title\)"):
+        read_topics("cacm", field="desc")
+
+
+def test_importing_pyserini_is_not_needed(places):
+    put(places[0], "topics.dl19-passage.txt", "1\tone\n")
+    assert find_topics("dl19-passage").exists()
+    code = (
+        "import sys, splade_lucene.named_collections as n\n"
+        "print(n.find_topics('dl19-passage').name, 'pyserini' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "topics.dl19-passage.txt False\n"
+
+
+# ---- ir_datasets ----
+
+QUERIES = [SimpleNamespace(query_id="1", title="few  words", description="a sentence", narrative="what\nis relevant",
+                           default_text=lambda: "few words")]  # fmt: skip
+PLAIN = [SimpleNamespace(query_id="2", text="text", default_text=lambda: "text")]
+JUDGMENTS = [
+    SimpleNamespace(query_id="1", doc_id="d1", relevance=2),
+    SimpleNamespace(query_id="2", doc_id="d2", relevance=0),
+]
+
+
+@pytest.fixture
+def fake_ir_datasets(monkeypatch):
+    def load(name):
+        if name not in ("plain", "fields", "documents"):
+            raise KeyError(name)
+        has = name != "documents"
+        queries = QUERIES if name == "fields" else PLAIN
+        return SimpleNamespace(
+            has_queries=lambda: has, has_qrels=lambda: has, queries_iter=lambda: queries, qrels_iter=lambda: JUDGMENTS
+        )
+
+    monkeypatch.setitem(sys.modules, "ir_datasets", SimpleNamespace(load=load))
+
+
+def test_ir_datasets(places, fake_ir_datasets):
+    assert read_topics("irds:plain") == [Query("2", "text")]
+    assert [query.text for query in read_topics("irds:fields", field="title+desc+narr")] == [
+        "few words a sentence what is relevant"
+    ]
+    path = find_qrels("irds:plain")
+    assert path.parent == places[3]
+    assert path.read_text() == "1 0 d1 2\n2 0 d2 0\n"
+    assert read_qrels(path) == {"1": {"d1": 2}, "2": {"d2": 0}}
+    with pytest.raises(TopicsError, match="topic '2' has no desc"):
+        read_topics("irds:plain", field="desc")
+    with pytest.raises(TopicsError, match="ir_datasets knows no data set 'nothing'"):
+        read_topics("irds:nothing")
+    with pytest.raises(RunError, match="irds:documents has no qrels"):
+        find_qrels("irds:documents")
+    with pytest.raises(TopicsError, match="no encoded queries"):
+        read_topics("irds:plain", encoded=True)
+
+
+def test_ir_datasets_is_optional(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ir_datasets", None)
+    with pytest.raises(MissingDependencyError, match=r"splade-lucene\[irds\]"):
+        read_topics("irds:beir/scifact/test")
+
+
+def test_twins_are_in_ir_datasets():
+    registry = pytest.importorskip("ir_datasets").registry
+    for kind in ("topics", "qrels"):
+        twins = {named_collections._ir_datasets_twin(entry.file) for entry in named_collections.named(kind).values()}
+        assert len(twins) > 30
+        assert all(twin.removeprefix("irds:") in registry._registered for twin in twins if twin)
+
+
+def test_the_source_is_the_one_that_anserini_fetches_from():
+    with zipfile.ZipFile(jvm.find_fatjar()) as jar:
+        for name in ("search/topicreader/TopicReader", "eval/RelevanceJudgments"):
+            assert named_collections.SOURCE.encode() in jar.read(f"io/anserini/{name}.class")

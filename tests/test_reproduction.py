@@ -1,0 +1,607 @@
+"""A small collection of our own, reproduced against a loopback server: broken, changed, killed, offline and wrong."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import hashlib
+import io
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import textwrap
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from conftest import ROOT, child_environment
+from typer.testing import CliRunner
+
+from splade_lucene import LuceneImpactIndexReader, PseudoDocument, Run, SpladeEncoder, exhaustive_search
+from splade_lucene.cli import app
+from splade_lucene.corpus import read_corpus
+from splade_lucene.errors import CatalogueError, DownloadError
+from splade_lucene.evaluation import evaluate
+from splade_lucene.quantizer import Quantizer
+from splade_lucene.reproduction import entries, fetching, find_entry, read_catalogue, reproduce
+from splade_lucene.reproduction.checks import check_entry
+from splade_lucene.reproduction.commands import our_commands
+from splade_lucene.reproduction.downloads import Downloads, find_fault
+from splade_lucene.reproduction.entries import Download
+from splade_lucene.reproduction.reading import read_collection
+from splade_lucene.reproduction.running import _Running
+from splade_lucene.reproduction.steps import Steps
+from splade_lucene.reproduction.unpacking import unpack
+from splade_lucene.topics import read_topics
+
+NAMES = ("animals.tar", "topics.tsv.gz", "qrels.txt", "texts.jsonl", "topics.txt.tsv")
+
+
+# ---- the collection, and what serves it ----
+
+
+def impacts(number: int) -> dict[str, int]:
+    """By hand: cats rank d9, d8 … d0; five dogs tie; d31 is a fish, and so is d30, more so."""
+    if number < 10:
+        return {"cat": number + 1}
+    if 20 <= number < 25:
+        return {"dog": 5}
+    return {30: {"fish": 9}, 31: {"fish": 5}}.get(number, {"other": 1})
+
+
+def tar_of(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def collection() -> dict[str, bytes]:
+    lines = [json.dumps({"id": f"d{i}", "contents": "x" * 2000, "vector": impacts(i)}) + "\n" for i in range(40)]
+    texts = [json.dumps({"id": f"d{i}", "contents": " ".join(impacts(i))}) + "\n" for i in range(40)]
+    return {
+        "animals.tar": tar_of(
+            {
+                "all/cats/part.jsonl": b'{"id": "no", "contents": "", "vector": {"cat": 99}}\n',
+                "all/animals/one.jsonl": "".join(lines[:25]).encode(),
+                "all/animals/two.jsonl.gz": gzip.compress("".join(lines[25:]).encode(), mtime=0),
+            }
+        ),
+        "topics.tsv.gz": gzip.compress(b"q1\tcat cat\nq2\tdog\nd30\tfish\nq4\tother\n", mtime=0),
+        "qrels.txt": b"q1 0 d8 1\nq2 0 d23 1\nd30 0 d31 1\n",
+        "texts.jsonl": "".join(texts).encode(),
+        "topics.txt.tsv": b"q1\tcat\nq2\tdog\nd30\tfish\nq4\tother\n",
+    }
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves bytes with ranges, and breaks connections as it is told."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+    breaks: ClassVar[dict[str, list[int]]] = {}
+    stalls: ClassVar[set[str]] = set()
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        name, wanted = self.path.strip("/"), self.headers.get("Range")
+        self.asked.append((name, wanted))
+        if name not in self.files:
+            self.send_error(404)
+            return
+        data = self.files[name]
+        tag = f'"{hashlib.sha256(data).hexdigest()}"'
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if self.headers.get("If-Range", tag) != tag:
+            start = 0
+        if start and start >= len(data):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("ETag", tag)
+        self.send_header("Content-Length", str(len(data) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        rest = data[start:]
+        if self.breaks.get(name):
+            rest = rest[: self.breaks[name].pop(0)]
+        self.wfile.write(rest)
+        self.wfile.flush()
+        while name in self.stalls:
+            time.sleep(0.05)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    Handler.stalls.clear()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def served(address, monkeypatch) -> str:
+    """A fresh server's state, and no waiting between tries."""
+    Handler.files, Handler.breaks = collection(), {}
+    Handler.stalls.clear()
+    Handler.asked.clear()
+    monkeypatch.setattr(fetching.time, "sleep", lambda _: None)
+    monkeypatch.setenv("COLUMNS", "500")
+    monkeypatch.setenv("SPLADE_LUCENE_COLLECTIONS", "")
+    return address
+
+
+def facts(address: str, name: str) -> str:
+    data = collection()[name]
+    kinds = {
+        "animals.tar": f"md5:{hashlib.md5(data).hexdigest()}",
+        "topics.tsv.gz": f"git-blob:{hashlib.sha1(b'blob %d' % len(data) + bytes(1) + data).hexdigest()}",
+    }
+    checksum = kinds.get(name, f"sha256:{hashlib.sha256(data).hexdigest()}")
+    return f'file = "{name}"\nurl = "{address}/{name}"\nchecksum = "{checksum}"\nsize = {len(data)}\n'
+
+
+def system(address: str, name: str, figure: float, extra: str = "") -> str:
+    return f"""
+[[systems]]
+name = "{name}"
+title = "By hand"
+method = "impacts"
+source = "this test"
+tolerance = 0.0001
+total_terms = 117
+query_scale = 1.0
+quantization = "none"
+{extra}
+[systems.topics]
+{facts(address, "topics.tsv.gz")}count = 4
+encoded = true
+[systems.corpus]
+name = "animals"
+folder = "animals"
+{facts(address, "animals.tar")}
+[systems.published]
+"RR@10" = {figure}
+"R@100" = 1.0
+"""
+
+
+@pytest.fixture
+def catalogue(served, tmp_path) -> Path:
+    """Four systems: as Anserini's run is judged, the same with a wrong figure, our own order, and BM25."""
+    folder = tmp_path / "catalogue"
+    folder.mkdir()
+    bm25 = f"""
+[[systems]]
+name = "bm25"
+title = "BM25"
+method = "bm25"
+source = "this test"
+tolerance = 0.0001
+[systems.topics]
+{facts(served, "topics.txt.tsv")}count = 4
+[systems.corpus]
+name = "animal-texts"
+{facts(served, "texts.jsonl")}
+[systems.published]
+"R@100" = 1.0
+"""
+    (folder / "animals.toml").write_text(
+        f'name = "animals"\ntitle = "Forty animals"\ndocuments = 40\njudged = 3\n[qrels]\n{facts(served, "qrels.txt")}'
+        + system(served, "right", 0.6667, 'ties = "descending"\nremove_query = true')
+        + system(served, "wrong", 0.9, 'ties = "descending"\nremove_query = true')
+        + system(served, "ours", 0.4167)
+        + bm25
+    )
+    return folder
+
+
+def invoke(*arguments: object):
+    return CliRunner().invoke(app, ["reproduce", *map(str, arguments)])
+
+
+def figures(done) -> dict[str, tuple[float, float, bool]]:
+    found = json.loads(done.stdout)
+    return {each["name"]: (each["published"], each["obtained"], each["agrees"]) for each in found["figures"]}
+
+
+# ---- from nothing to figures ----
+
+
+def test_from_the_network_to_figures_and_again_from_what_is_there(catalogue, tmp_path):
+    Handler.breaks["animals.tar"] = [30_000, 20_000]
+    place = ["--catalogue", catalogue, "--dir", tmp_path / "work", "--threads", "1"]
+    done = invoke("animals.right", *place, "--json")
+    assert done.exit_code == 0, done.stderr
+    # d8 and d23 stand second (ties by docid descending), d31 first without the query itself: (1/2 + 1/2 + 1) / 3
+    assert figures(done) == {
+        "documents": (40, 40, True), "total terms": (117, 117, True), "topics": (4, 4, True), "judged": (3, 3, True),
+        "RR@10": (0.6667, pytest.approx(2 / 3), True), "R@100": (1.0, 1.0, True),
+    }  # fmt: skip
+    assert [wanted for name, wanted in Handler.asked if name == "animals.tar"] == [None, "bytes=30000-", "bytes=50000-"]
+    with LuceneImpactIndexReader(tmp_path / "work/indexes/impact.animals") as reader:
+        assert reader.statistics()["total_impact"] == 10 * 11 // 2 + 5 * 5 + 9 + 5 + 23
+    assert not list((tmp_path / "work").rglob("*.partial*"))
+
+    Handler.asked.clear()
+    for name, figure, code, mark in (("right", 2 / 3, 0, "✓"), ("wrong", 2 / 3, 1, "✗"), ("ours", 5 / 12, 0, "✓")):
+        done = invoke(f"animals.{name}", *place)
+        line = next(line for line in done.stdout.splitlines() if line.startswith("RR@10"))
+        assert (done.exit_code, line.split()[2:]) == (code, [f"{figure:.4f}", mark]), done.stderr
+        assert "index.impact.animals: finished before" in done.stderr
+    assert ("a figure is outside its tolerance" in done.stderr) is False
+    assert Handler.asked == []  # all three from what was fetched, unpacked and indexed once
+
+    again = reproduce(find_entry("animals.right", read_catalogue([catalogue])), tmp_path / "work")  # from Python
+    assert (again.agrees, again.run) == (True, tmp_path / "work/runs/animals.right.trec")
+
+    done = invoke("animals.bm25", *place)
+    assert (done.exit_code, "R@100" in done.stdout) == (0, True), done.stderr
+
+
+def test_a_run_that_is_stopped_goes_on_with_what_is_missing(catalogue, tmp_path, monkeypatch):
+    place = ["--catalogue", catalogue, "--dir", tmp_path / "work"]
+    whole, stop = _Running._search, iter([KeyboardInterrupt])
+
+    def search(self, topics):
+        if (error := next(stop, None)) is not None:
+            raise error
+        whole(self, topics)
+
+    monkeypatch.setattr(_Running, "_search", search)
+    done = invoke("animals.right", *place)
+    assert (done.exit_code, done.stdout) == (130, "")
+    done = invoke("animals.right", *place)
+    assert (done.exit_code, "search.animals.right: /" in done.stderr) == (0, True), done.stderr
+    assert "index.impact.animals: finished before" in done.stderr
+    done = invoke("animals.right", *place)
+    assert "search.animals.right: finished before" in done.stderr
+    (tmp_path / "work/runs/animals.right.trec").write_text("q1 Q0 d1 1 1 x\n")  # not what the step left
+    done = invoke("animals.right", *place)
+    assert (done.exit_code, "search.animals.right: /" in done.stderr) == (0, True)
+
+
+def test_a_killed_download_is_gone_on_with(catalogue, tmp_path):
+    whole = len(Handler.files["animals.tar"])
+    Handler.stalls.add("animals.tar")
+    Handler.breaks["animals.tar"] = [30_000]
+    command = [sys.executable, "-m", "splade_lucene", "reproduce", "animals.right", "--download-only",
+               "--catalogue", catalogue, "--dir", tmp_path / "work"]  # fmt: skip
+    child = subprocess.Popen(list(map(str, command)), cwd=ROOT, env=child_environment(), stderr=subprocess.PIPE)
+    partial = tmp_path / "work/downloads/animals.tar.partial"
+    deadline = time.monotonic() + 120
+    real_sleep = threading.Event()
+    while not (partial.exists() and partial.stat().st_size):
+        assert time.monotonic() < deadline
+        assert child.poll() is None, child.communicate()[1]
+        real_sleep.wait(0.05)
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    left = partial.stat().st_size
+    assert 0 < left < whole
+    Handler.stalls.clear()
+    Handler.asked.clear()
+    plan = json.loads(invoke("animals.right", "--dry-run", "--json", *command[-4:]).stdout)[0]
+    assert [each["state"] for each in plan["files"]] == ["begun", "to fetch", "to fetch"]
+    assert invoke("animals.right", "--download-only", *command[-4:]).exit_code == 0
+    assert Handler.asked[0] == ("animals.tar", f"bytes={left}-")
+    assert (tmp_path / "work/downloads/animals.tar").read_bytes() == Handler.files["animals.tar"]
+
+
+def test_two_processes_do_not_share_a_folder_at_once(catalogue, tmp_path):
+    with Steps(tmp_path / "work").sole_user():
+        done = invoke("animals.right", "--catalogue", catalogue, "--dir", tmp_path / "work")
+        partial = tmp_path / "qrels.txt.partial"
+        with partial.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with pytest.raises(DownloadError, match="another process is fetching this file"):
+                fetching.fetch_whole("http://127.0.0.1:1/", partial, 0, lambda _there, _whole: None)
+    assert (done.exit_code, "another process reproduces here" in done.stderr, Handler.asked) == (1, True, [])
+
+
+def test_work_goes_where_the_environment_says(catalogue, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPLADE_LUCENE_CACHE", str(tmp_path / "cache"))
+    done = invoke("animals.right", "--dry-run", "--catalogue", catalogue)
+    assert done.stdout.splitlines()[0].endswith(f"in {tmp_path}/cache/reproduce")
+    for part in ("to fetch", "finished        nothing", "to do           fetch, unpack, index, search, evaluate"):
+        assert part in done.stdout
+
+
+# ---- what is wrong ----
+
+
+def test_a_changed_file_is_not_kept(catalogue, tmp_path):
+    Handler.files["qrels.txt"] = Handler.files["qrels.txt"].replace(b"d8", b"d9")
+    done = invoke("animals.right", "--catalogue", catalogue, "--dir", tmp_path / "work", "--download-only")
+    assert done.exit_code == 1
+    assert "its sha256 checksum is" in done.stderr
+    assert not list((tmp_path / "work").rglob("qrels.txt*"))
+
+
+def test_a_file_that_changed_between_two_tries_is_fetched_anew(served, tmp_path):
+    old, new = b"a" * 50_000, b"b" * 60_000
+    Handler.files["f"], Handler.breaks["f"] = old, [20_000]
+    download = Download("f", f"{served}/f", f"sha256:{hashlib.sha256(new).hexdigest()}")
+    partial = tmp_path / "f.partial"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fetching, "TRIES", 1)
+        Handler.breaks["f"] = [20_000, 0]
+        with pytest.raises(DownloadError, match="was closed early"):
+            Downloads(tmp_path).fetch(download)
+    assert partial.stat().st_size == 20_000
+    Handler.files["f"] = new
+    assert Downloads(tmp_path).fetch(download).read_bytes() == new
+    assert Handler.asked[-1] == ("f", "bytes=20000-")
+
+
+def test_a_server_without_ranges_and_a_partial_file_that_is_whole(served, tmp_path):
+    data = b"c" * 5_000
+    Handler.files["f"] = data
+    (tmp_path / "f.partial").write_bytes(data)
+    download = Download("f", f"{served}/f", f"md5:{hashlib.md5(data).hexdigest()}")
+    assert Downloads(tmp_path).fetch(download).read_bytes() == data  # 416: nothing is missing
+    (tmp_path / "f").unlink()
+    (tmp_path / "f.partial").write_bytes(b"of something else that is longer" * 1_000)
+    with pytest.raises(DownloadError, match="its md5 checksum"):
+        Downloads(tmp_path).fetch(download)
+    assert not (tmp_path / "f.partial").exists()
+    assert Downloads(tmp_path).fetch(download).read_bytes() == data
+
+
+@pytest.mark.parametrize(("url", "reason"), [("/none", "answers 404"), ("", "it is served nowhere")])
+def test_what_cannot_be_had_says_what_to_put_where(served, tmp_path, url, reason):
+    download = Download("a/f.tar", f"{served}{url}" if url else "", "md5:" + "0" * 32, published_size="7.4 GB")
+    with pytest.raises(DownloadError) as caught:
+        Downloads(tmp_path).fetch(download)
+    for part in (reason, str(tmp_path / "a/f.tar"), "--mirror", "md5:000", "7.4 GB"):
+        assert part in str(caught.value)
+
+
+def test_no_network_and_a_damaged_mirror(catalogue, tmp_path):
+    work = ["--catalogue", catalogue, "--dir", tmp_path / "work"]
+    done = invoke("animals.right", *work, "--offline")
+    assert (done.exit_code, "--offline forbids the network" in done.stderr, Handler.asked) == (1, True, [])
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror/topics.tsv.gz").write_bytes(b"something else")
+    done = invoke("animals.right", *work, "--offline", "--mirror", tmp_path / "mirror")
+    assert (done.exit_code, "bytes, not" in done.stderr) == (1, True)
+    assert (tmp_path / "mirror/topics.tsv.gz").read_bytes() == b"something else"
+    assert invoke("animals.right", *work, "--mirror", tmp_path / "nowhere").exit_code == 2
+
+
+# ---- without a network ----
+
+
+@pytest.mark.parametrize("form", ["folder", "tar", "zip"])
+def test_mirrors_and_offline_archives(catalogue, tmp_path, form):
+    files = {name: data for name, data in Handler.files.items() if name in NAMES}
+    mirror = tmp_path / {"folder": "mirror", "tar": "mirror.tar", "zip": "mirror.zip"}[form]
+    if form == "folder":
+        mirror.mkdir()
+        for name, data in files.items():
+            (mirror / name).write_bytes(data)
+    elif form == "tar":
+        mirror.write_bytes(tar_of({f"files/{name}": data for name, data in files.items()}))
+    else:
+        with zipfile.ZipFile(mirror, "w") as zipped:
+            for name, data in files.items():
+                zipped.writestr(f"files/{name}", data)
+    given = ["animals.right", "--catalogue", catalogue, "--dir", tmp_path / "work", "--offline", "--mirror", mirror]
+    plan = json.loads(invoke(*given, "--dry-run", "--json").stdout)[0]
+    assert {each["state"] for each in plan["files"]} == {"at hand" if form == "folder" else "in the archive"}
+    assert plan["bytes_to_fetch"] == 0
+    done = invoke(*given, "--download-only", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert [Path(each).read_bytes() for each in json.loads(done.stdout)] == [files[name] for name in NAMES[:3]]
+    assert Handler.asked == []
+
+
+def test_what_is_fetched_serves_as_a_mirror(catalogue, tmp_path):
+    first = ["animals.right", "--catalogue", catalogue, "--dir", tmp_path / "first", "--download-only"]
+    assert invoke(*first).exit_code == 0
+    Handler.asked.clear()
+    given = ["--dir", tmp_path / "second", "--mirror", tmp_path / "first/downloads", "--offline"]
+    assert invoke(*first[:3], "--download-only", *given).exit_code == 0
+    assert Handler.asked == []
+
+
+# ---- a model of one's own, and a published index ----
+
+
+def test_texts_through_a_model_equal_the_oracle(catalogue, served, tmp_path):
+    from test_encoder import tiny_checkpoint
+
+    (tmp_path / "model").mkdir()
+    tiny_checkpoint(tmp_path / "model", "bert")
+    encoder, rule = SpladeEncoder(tmp_path / "model", dtype="float32", device="cpu"), Quantizer.named("naver")
+    (tmp_path / "texts.jsonl").write_bytes(Handler.files["texts.jsonl"])
+    (tmp_path / "topics.tsv").write_bytes(Handler.files["topics.txt.tsv"])
+    texts, queries = list(read_corpus(tmp_path / "texts.jsonl")), read_topics(tmp_path / "topics.tsv")
+    documents = encoder.encode_documents([each.text for each in texts]).quantize(rule, "document")
+    vectors = encoder.encode_queries([each.text for each in queries]).quantize(rule, "query")
+    pairs = zip(texts, documents, strict=True)
+    pseudo = [PseudoDocument(each.docid, "", vector) for each, vector in pairs if vector]
+    ranked = {q.qid: exhaustive_search(pseudo, vector, 1000) for q, vector in zip(queries, vectors, strict=True)}
+    qrels = {"q1": {"d8": 1}, "q2": {"d23": 1}, "d30": {"d31": 1}}
+    expected = evaluate(qrels, Run(ranked), ["nDCG@10"])["nDCG@10"]
+    (catalogue / "mine.toml").write_text(f"""
+name = "mine"
+title = "Mine"
+documents = {len(pseudo)}
+judged = 3
+[qrels]
+{facts(served, "qrels.txt")}
+[[systems]]
+name = "tiny"
+title = "A tiny model"
+method = "encode"
+source = "the oracle"
+tolerance = 0.0001
+model = "{tmp_path / "model"}"
+quantizer = "naver"
+document_scale = 100.0
+query_scale = 100.0
+[systems.topics]
+{facts(served, "topics.txt.tsv")}count = 4
+[systems.corpus]
+name = "animal-texts"
+{facts(served, "texts.jsonl")}
+[systems.published]
+"nDCG@10" = {expected:.4f}
+""")
+    place = ["--catalogue", catalogue, "--dir", tmp_path / "work", "--json"]
+    done = invoke("mine.tiny", *place)
+    assert done.exit_code == 0, done.stderr
+    assert figures(done)["nDCG@10"][1] == pytest.approx(expected, abs=1e-9)
+    assert "finished before" in invoke("mine.tiny", *place).stderr
+
+
+def test_a_published_index_in_place_of_ones_own(catalogue, served, tmp_path):
+    assert invoke("animals.right", "--catalogue", catalogue, "--dir", tmp_path / "work").exit_code == 0
+    index = tmp_path / "work/indexes/impact.animals"
+    data = tar_of({f"made/{each.name}": each.read_bytes() for each in index.iterdir() if each.is_file()})
+    Handler.files["index.tar.gz"] = gzip.compress(data, mtime=0)
+    size, checksum = len(Handler.files["index.tar.gz"]), hashlib.md5(Handler.files["index.tar.gz"]).hexdigest()
+    text = (catalogue / "animals.toml").read_text()
+    prebuilt = (f'[systems.prebuilt]\nfile = "index.tar.gz"\nurl = "{served}/index.tar.gz"\n'
+                f'checksum = "md5:{checksum}"\nsize = {size}\n[systems.published]')  # fmt: skip
+    (catalogue / "animals.toml").write_text(text.replace("[systems.published]", prebuilt, 1))
+    Handler.asked.clear()
+    done = invoke("animals.right", "--catalogue", catalogue, "--dir", tmp_path / "other", "--prebuilt", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert figures(done)["RR@10"][1] == pytest.approx(2 / 3)
+    assert {name for name, _ in Handler.asked} == {"index.tar.gz", "topics.tsv.gz", "qrels.txt"}
+    refused = invoke("animals.wrong", "--catalogue", catalogue, "--dir", tmp_path / "other", "--prebuilt")
+    assert (refused.exit_code, "animals.wrong: no index of it is published" in refused.stderr) == (1, True)
+
+
+# ---- the catalogue's own faults ----
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("judged = 3", "judgd = 3", "the key judgd is not known. Did you mean judged?"),
+        ("judged = 3", 'judged = "3"', "judged is '3'. Write a value of type int"),
+        ("judged = 3\n", "", "the key judged is missing"),
+        ("judged = 3", "judged = 5", "5 queries have judgments, and there are only 4"),
+        ('method = "impacts"', 'method = "magic"', "systems[0].method is 'magic'. Write one of impacts, encode, bm25"),
+        ("md5:", "md4:", "is no checksum of the kinds md5, sha256, git-blob"),
+        ('file = "animals.tar"', 'file = "../animals.tar"', "is no relative name"),
+        ("encoded = true", "", "method impacts needs topics that are encoded"),
+        ('"RR@10" = 0.6667', '"RRR@10" = 0.6667', "no measure is named 'RRR@10'"),
+        ('"RR@10" = 0.6667', '"RR@10" = 66.67', "is 66.67, which is not between 0 and 1"),
+        ('name = "wrong"', 'name = "right"', "the entry animals.right stands in animals.toml, too"),
+        ('title = "Forty animals"', "title = Forty", "no TOML that can be read"),
+        ('source = "this test"', "source = 7", "systems[0].source is 7"),
+        ("query_scale = 1.0", "query_scale = -1.0", "query_scale is -1.0, which is not above 0"),
+    ],
+)
+def test_faults_of_an_entry_name_file_and_key(catalogue, old, new, reason):
+    file = catalogue / "animals.toml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(CatalogueError) as caught:
+        check_entry(find_entry("animals.right", read_catalogue([catalogue])))
+    assert reason in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_the_form_that_is_documented_can_be_read(tmp_path):
+    text = textwrap.dedent(entries.__doc__.split(".. code-block:: toml")[1])
+    (tmp_path / "form.toml").write_text(text)
+    (entry,) = read_collection(tmp_path / "form.toml")
+    assert (entry.name, entry.judged, entry.system.published) == ("animals.splade-v3", 3, {"RR@10": 0.3999})
+    assert [each.file for each in entry.downloads()] == ["animals.tar", "topics.tsv.gz", "qrels.txt"]
+
+
+def test_names_that_are_nearly_right():
+    catalogue = read_catalogue()
+    for given, meant in (
+        ("cacm", "cacm.bm25, cacm.splade-minilm"),
+        ("dl19-passage.splade-v4", "dl19-passage.splade-v3"),
+    ):
+        with pytest.raises(CatalogueError, match=meant):
+            find_entry(given, catalogue)
+
+
+def test_unpacking_stays_inside(tmp_path):
+    (tmp_path / "bad.tar").write_bytes(tar_of({"../outside": b"x"}))
+    with pytest.raises(DownloadError, match="cannot be unpacked"):
+        unpack(tmp_path / "bad.tar", tmp_path / "in")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["bad.tar"]
+    (tmp_path / "cut.tar").write_bytes(tar_of({"a": b"x" * 5_000})[:2_000])
+    with pytest.raises(DownloadError, match="cannot be unpacked"):
+        unpack(tmp_path / "cut.tar", tmp_path / "in")
+    assert not (tmp_path / "in").exists()
+
+
+def test_git_blob_checksum_is_gits(tmp_path):
+    (tmp_path / "f").write_bytes(b"hello\n")  # git hash-object says ce013625…
+    assert find_fault(tmp_path / "f", Download("f", checksum="git-blob:ce013625030ba8dba906f756967f9e9ca394464a")) == ""
+
+
+# ---- by hand ----
+
+
+def test_the_commands_that_are_shown_give_the_same_run(catalogue, tmp_path, monkeypatch):
+    """Of our own order of ties; the fetching is curl's, and stands here already."""
+    entry = find_entry("animals.ours", read_catalogue([catalogue]))
+    commands = [line.replace(" \\\n", " ") for line in our_commands(entry)]
+    monkeypatch.chdir(tmp_path)  # the JVM of this process keeps the folder that it was started in
+    commands = [line.replace(" indexes/", f" {tmp_path}/indexes/") for line in commands]
+    (tmp_path / "downloads").mkdir()
+    for name in NAMES[:3]:
+        (tmp_path / "downloads" / name).write_bytes(Handler.files[name])
+    for command in commands:
+        if command.startswith("splade-lucene "):
+            done = CliRunner().invoke(app, shlex.split(command)[1:])
+            assert done.exit_code == 0, (command, done.stderr)
+        elif not command.startswith("curl "):
+            subprocess.run(command, shell=True, check=True)
+    assert "0.4167" in done.stdout
+    assert invoke("animals.ours", "--catalogue", catalogue, "--dir", "work").exit_code == 0
+    by_hand, at_once = Run.read("runs/animals.ours.trec"), Run.read("work/runs/animals.ours.trec")
+    assert dict(by_hand) == dict(at_once)
+    shutil.rmtree(tmp_path / "work")
+
+
+def test_lists_for_people_and_machines(catalogue):
+    lines = invoke("--list", "--catalogue", catalogue).stdout.splitlines()
+    rows = json.loads(invoke("--list", "--catalogue", catalogue, "--json").stdout)
+    assert [line.split()[0] for line in lines[1:]] == [row["name"] for row in rows] == [*read_catalogue([catalogue])]
+    assert next(line.split()[1:] for line in lines if line.startswith("animals.right")) == [
+        "40",
+        "3",
+        "RR@10",
+        "0.6667",
+    ]
+    plans = invoke("--dry-run", "--catalogue", catalogue)
+    assert len(plans.stdout.splitlines()) == len(rows)
+    assert f"{len(rows)} entries fit together" in plans.stderr
+
+
+def test_wrong_usage():
+    for wrong in ([], ["--list", "--show"], ["--list", "cacm.bm25"], ["--dry-run", "--show", "cacm.bm25"]):
+        assert invoke(*wrong).exit_code == 2, wrong
+    assert invoke("no-such-entry").exit_code == 1
