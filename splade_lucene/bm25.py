@@ -187,7 +187,7 @@ class Bm25Searcher:
         if not self.index_dir.is_dir():
             raise NotAnIndexError(f"{index_dir} is no folder. Name the index that 'splade-lucene bm25 index' wrote.")
         with jvm.translated_exceptions(self.index_dir):
-            self._java: Any = jvm.bridge("Bm25Index")(str(self.index_dir), self.k1, self.b)
+            self._java: Any = jvm.bridge("Bm25Index")(jvm.java_path(self.index_dir), self.k1, self.b)
             if not self._java.holdsTexts():
                 self._java.close()
                 raise NotAnIndexError(

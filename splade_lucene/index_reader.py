@@ -63,7 +63,7 @@ class LuceneImpactIndexReader:
             what = "is a file, not the folder of an index" if self.index_dir.exists() else "does not exist"
             raise NotAnIndexError(f"{index_dir} {what}. Name the folder that 'splade-lucene build' or 'index' wrote.")
         with jvm.translated_exceptions(self.index_dir):
-            self.java: Any = jvm.bridge("ImpactIndexReader")(str(self.index_dir))
+            self.java: Any = jvm.bridge("ImpactIndexReader")(jvm.java_path(self.index_dir))
         self.num_docs: int = int(self.java.numDocs())
         self.max_doc: int = int(self.java.maxDoc())
 
@@ -167,5 +167,5 @@ def check_index(index_dir: str | Path) -> tuple[bool, str]:
         Whether the index is sound, and Lucene's report.
     """
     with jvm.translated_exceptions(index_dir):
-        report = str(jvm.bridge("ImpactIndexReader").check(str(index_dir)))
+        report = str(jvm.bridge("ImpactIndexReader").check(jvm.java_path(index_dir)))
     return report.endswith("clean"), report

@@ -141,7 +141,7 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool) -> None:
                 "an index exists here", path=index_dir, remedy="Pass --overwrite, or --append to add to it"
             )
         with jvm.translated_exceptions(index_dir):
-            jvm.bridge("ImpactIndexWriter").checkUnlocked(str(index_dir))
+            jvm.bridge("ImpactIndexWriter").checkUnlocked(jvm.java_path(index_dir))
         return
     raise InputError(
         "this exists and is no Lucene index, so it is not replaced", path=index_dir, remedy="Name another folder"
@@ -279,7 +279,7 @@ class LuceneImpactIndexer:
         append = is_index(self.index_dir)
         prepare_target(self.index_dir, append=append, overwrite=False)
         with jvm.translated_exceptions(self.index_dir):
-            self._writer = jvm.bridge("ImpactIndexWriter")(str(self.index_dir), append)
+            self._writer = jvm.bridge("ImpactIndexWriter")(jvm.java_path(self.index_dir), append)
 
     def add(self, documents: Iterable[PseudoDocument]) -> None:
         """Puts documents into the index; one whose docid is there already replaces the old one.

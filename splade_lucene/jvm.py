@@ -248,6 +248,11 @@ def bridge(name: str) -> Any:
     return java_class(BRIDGE_PACKAGE + name)
 
 
+def java_path(path: str | Path) -> str:
+    """A path as Java needs it: absolute, for Java keeps the folder in which it was started, and Python may leave it."""
+    return str(Path(path).absolute())
+
+
 def java_class(name: str) -> Any:
     """Any Java class, by its full name; starts the JVM if need be."""
     start()

@@ -40,7 +40,7 @@ class PyseriniSearcher:
             jvm.java_class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_NO_LIMIT)
             limit = -1.0 if min_idf is None else min_idf
             # Pyserini's class fails on an index without a term, so it is not asked there
-            self._theirs: Any = PyserinisSearcher(str(index_dir), _AsIs(), limit) if self.num_docs else None
+            self._theirs: Any = PyserinisSearcher(jvm.java_path(index_dir), _AsIs(), limit) if self.num_docs else None
 
     def search(self, q: str | Mapping[str, int], k: int = 10) -> Hits:
         """Hits of one query, best first."""

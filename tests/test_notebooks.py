@@ -37,7 +37,9 @@ def promise(notebook) -> str:
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.parametrize("path", notebooks.sources(), ids=lambda path: path.stem)
-def test_the_notebook_runs_and_its_ipynb_is_up_to_date(path):
+def test_the_notebook_runs_and_its_ipynb_is_up_to_date(path, request):
+    if path.stem == "03_cacm":
+        request.getfixturevalue("shared")  # or is skipped
     shown = jupytext.read(path.with_suffix(".ipynb"))
     script = jupytext.read(path)
     assert [cell.source for cell in shown.cells] == [cell.source for cell in script.cells], "run: make notebooks"

@@ -15,8 +15,10 @@ from splade_lucene import (
     LuceneImpactSearcher,
     PseudoDocument,
     PyseriniSearcher,
+    check_index,
     exhaustive_search,
     index_pseudo_documents,
+    jvm,
     write_pseudo_documents,
 )
 from splade_lucene.errors import IndexAccessError, IndexVersionError, InputError, NotAnIndexError, QueryError
@@ -408,3 +410,18 @@ def test_an_index_without_impacts_is_refused(tmp_path):
     writer.close()
     with pytest.raises(NotAnIndexError, match="this Lucene index is no impact index"):
         LuceneImpactSearcher(code_index)
+
+
+def test_relative_paths_are_those_of_the_folder_that_python_is_in(index_dir, tmp_path, monkeypatch):
+    """Java keeps the folder in which it started."""
+    jvm.start()
+    monkeypatch.chdir(index_dir.parent)
+    with LuceneImpactSearcher(index_dir.name) as searcher:
+        assert searcher.num_docs == 2000
+    assert check_index(index_dir.name)[0]
+    monkeypatch.chdir(tmp_path)
+    with LuceneImpactIndexer("new") as indexer:
+        indexer.add([PseudoDocument("d1", "", {"heart": 3})])
+    assert (tmp_path / "new").is_dir()
+    with LuceneImpactSearcher("new") as searcher:
+        assert [hit.docid for hit in searcher.search({"heart": 1})] == ["d1"]

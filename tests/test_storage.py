@@ -22,7 +22,7 @@ def pair(tmp_path):
     return tmp_path / "plain", tmp_path / "small"
 
 
-def test_each_weight_is_within_half_a_step_of_its_row(pair):
+def test_each_weight_is_within_half_a_step_of_its_group(pair):
     plain, small = pair
     before, after = load_file(plain / "model.safetensors"), read_rows8(small / ROWS8_WEIGHTS)
     assert before.keys() == after.keys()
@@ -30,8 +30,21 @@ def test_each_weight_is_within_half_a_step_of_its_row(pair):
         if weights.ndim != 2:
             assert torch.equal(after[name], weights.float())
             continue
-        step = weights.float().abs().amax(dim=1, keepdim=True) / 127
-        assert ((after[name] - weights.float()).abs() <= step * 0.5001 + 1e-12).all()
+        groups = weights.float().unflatten(1, (-1, 32 if weights.shape[1] % 32 == 0 else weights.shape[1]))
+        steps = groups.abs().amax(dim=2, keepdim=True) / 127
+        assert ((after[name].view_as(groups) - groups).abs() <= steps * 0.5001 + 1e-12).all()
+
+
+def test_an_outlier_coarsens_no_weights_but_its_neighbours(tmp_path):
+    matrix = torch.linspace(-0.5, 0.5, 3 * 64).reshape(3, 64).contiguous()
+    matrix[0, 0] = 1000.0
+    (tmp_path / "plain").mkdir()
+    save_file({"weight": matrix}, tmp_path / "plain" / "model.safetensors")
+    store_in_rows8(tmp_path / "plain", tmp_path / "small")
+    after = read_rows8(tmp_path / "small" / ROWS8_WEIGHTS)["weight"]
+    assert (after[0, 1:32] == 0).all()
+    assert torch.allclose(after[0, 32:], matrix[0, 32:], atol=0.002)
+    assert torch.allclose(after[1:], matrix[1:], atol=0.002)
 
 
 def test_the_file_is_about_a_quarter_and_no_other_weights_are_copied(pair):
@@ -81,6 +94,16 @@ def test_lost_scales_are_named(pair):
     del packed[name]
     save_file(packed, small / ROWS8_WEIGHTS)
     with pytest.raises(ModelError, match="lacks its scales"):
+        read_rows8(small / ROWS8_WEIGHTS)
+
+
+def test_scales_of_another_shape_are_named(pair):
+    _, small = pair
+    packed = load_file(small / ROWS8_WEIGHTS)
+    name = next(name for name in packed if name.endswith(".scales"))
+    packed[name] = packed[name][1:].contiguous()
+    save_file(packed, small / ROWS8_WEIGHTS)
+    with pytest.raises(ModelError, match="do not fit"):
         read_rows8(small / ROWS8_WEIGHTS)
 
 

