@@ -27,7 +27,7 @@
 # | | nDCG@10 | R@100 |
 # |---|---|---|
 # | BM25 | 0.460 | 0.620 |
-# | SPLADE, the embedded model | 0.473 | 0.652 |
+# | SPLADE, the embedded model | 0.480 | 0.673 |
 #
 # **Data.** A folder `cacm` with `corpus.jsonl`, `topics.tsv` and `qrels.txt`, in `../../shared/data` or where
 # `SPLADE_LUCENE_TEST_DATA` says. To make one, take `src/main/resources/cacm/cacm.tar.gz` from Anserini's repository

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from splade_lucene import PseudoDocument, SpladeEncoder, index_pseudo_documents, jvm, write_pseudo_documents
 
@@ -104,6 +105,12 @@ def find_jdk(version: int) -> Path:
 def lucene10_jars() -> Path:
     """A folder with the fatjar of pyserini 2.x, taken from the package index once."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splade-lucene" / "tests"
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / "lock"):  # of another process of pytest-xdist
+        return _download_lucene10(cache)
+
+
+def _download_lucene10(cache: Path) -> Path:
     folder = cache / "pyserini-2-jars"
     if not list(folder.glob("anserini-*-fatjar.jar")):
         download = cache / "download"
