@@ -214,7 +214,7 @@ def draw(found: Mapping[str, tuple[Comparison, Mapping[str, System]]], path: Pat
         right.barh(range(len(systems)), encode, color="#56b4e9", label="encode the query")
         right.barh(range(len(systems)), search, left=encode, color="#d55e00", label="search")
         right.set_xlabel(f"ms a query, one thread, {HITS} hits", fontsize=8)
-        right.legend(fontsize=8)
+        right.legend(fontsize=8, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     save_figure(figure, path)
 
 
