@@ -168,8 +168,8 @@ class Sparsity(_Section):
             fall silent, on both sides.
     """
 
-    query_weight: Amount = 0.1
-    document_weight: Amount = 0.008
+    query_weight: Amount = 0.03
+    document_weight: Amount = 0.003
     ramp: Annotated[float, Field(gt=0, le=1)] = 0.33
     query_terms: PositiveInt | None = None
     document_terms: PositiveInt | None = None
