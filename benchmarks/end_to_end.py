@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "java_bridge"))
 
 import build as bridge
+
 from splade_lucene import LuceneImpactSearcher, Quantizer, SpladeEncoder
 
 BORDER = 2e-3  # of an impact: float32 leaves some 3e-4

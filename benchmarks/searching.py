@@ -29,9 +29,9 @@ from common import ROOT, WORK, corpus, describe_machine, queries
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "java_bridge"))
 
+import build as bridge
 from real_text import real_text
 
-import build as bridge
 from splade_lucene import LuceneImpactSearcher, index_pseudo_documents, jvm
 
 DEPTHS = (10, 1000)

@@ -305,7 +305,10 @@ def _translate(error: Any, where: str) -> SpladeLuceneError:
             + " build the index again here."
         )
     if name == "IllegalArgumentException" and "frequencies" in message:
-        return NotAnIndexError(f"{place}this Lucene index is no impact index ({message}).")
+        return NotAnIndexError(
+            f"{place}this Lucene index is no impact index ({message}). Indexes of texts are "
+            "searched by 'splade-lucene bm25 search'."
+        )
     if name.endswith("UnreadableInput"):
         return PseudoDocumentError(message, remedy="Fetch or encode it again")
     if name == "AlreadyClosedException":

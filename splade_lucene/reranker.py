@@ -13,12 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.bm25 import Bm25Searcher
 from splade_lucene.corpus import read_corpus
 from splade_lucene.errors import (
     CorpusError,
     InputError,
     MissingDependencyError,
     ModelError,
+    NotAnIndexError,
     QueryError,
     RunError,
     StorageError,
@@ -243,24 +245,36 @@ class StoredTexts:
     """The texts that an index stores, by docid.
 
     Args:
-        index_dir: The index.
+        index_dir: An impact index, or one of texts (``bm25 index``).
 
     Raises:
-        NotAnIndexError: No impact index there.
+        NotAnIndexError: No index there.
     """
 
     def __init__(self, index_dir: str | Path) -> None:
-        self._reader = LuceneImpactIndexReader(index_dir)
+        self._reader: LuceneImpactIndexReader | Bm25Searcher
+        try:
+            self._reader = LuceneImpactIndexReader(index_dir)
+        except NotAnIndexError as error:
+            try:
+                self._reader = Bm25Searcher(index_dir)
+            except NotAnIndexError:
+                raise error from None
 
     def __getitem__(self, docid: str) -> str:
-        number = self._reader.lucene_docid(docid)
-        text = StoredDocument(docid, number, self._reader.raw([number])[0]).contents()
+        text = self._text(docid)
         if text is None:
             raise InputError(
                 f"the index stores no text of document {docid!r}", path=self._reader.index_dir,
                 remedy="Index with --store text, or give the corpus (--corpus) in place of the index",
             )  # fmt: skip
         return text
+
+    def _text(self, docid: str) -> str | None:
+        if isinstance(self._reader, Bm25Searcher):
+            return self._reader.text(docid)
+        number = self._reader.lucene_docid(docid)
+        return StoredDocument(docid, number, self._reader.raw([number])[0]).contents()
 
     def close(self) -> None:
         """Closes the index."""

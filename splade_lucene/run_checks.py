@@ -20,6 +20,7 @@ unknown-docid  a document that is not in the index
 
 from __future__ import annotations
 
+import codecs
 import re
 from array import array
 from collections import Counter
@@ -33,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.errors import RunError
+from splade_lucene.files import open_bytes
 from splade_lucene.run import read_lines
 from splade_lucene.run_formats import (
     JsonPairs,
@@ -118,6 +120,11 @@ def check_run(
     if first is None:
         raise RunError("the run is empty", path=path, remedy="Check that it is the right file")
     report = RunReport(path, check_format(format) if format else looks_like(first[1]))
+    with open_bytes(path) as file:
+        if file.read(3) == codecs.BOM_UTF8:
+            report.add(
+                "mark", "the file begins with a byte order mark, which trec_eval takes for part of the first qid", 1
+            )
     every = chain([first], lines)
     queries = _read_json(path, every, report) if report.format == "json" else _read_columns(every, report)
     for qid, query in queries.items():

@@ -140,9 +140,9 @@ def _put(
 
 
 def parse_score(text: str) -> float | None:
-    """The finite number that a column holds, else None."""
+    """The finite number that a column holds, else None. Python's ``1_0`` is none: trec_eval reads a 1."""
     try:
-        return finite_number(float(text))
+        return None if "_" in text else finite_number(float(text))
     except ValueError:
         return None
 

@@ -18,7 +18,7 @@ from splade_lucene.cli.evaluate import (
     split_measures,
 )
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
-from splade_lucene.cli.options import JsonOption
+from splade_lucene.cli.options import JsonOption, wrong_usage
 from splade_lucene.cli.output import note
 from splade_lucene.cli.search_options import EncodedOption
 from splade_lucene.evaluation.comparison import ALPHA
@@ -51,7 +51,7 @@ def compare(
         CorrectionName, typer.Option("--correction", help="Over the tests of one measure.")
     ] = CorrectionName.holm,  # type: ignore[attr-defined]
     alpha: Annotated[
-        float, typer.Option("--alpha", help="Below which corrected p a difference is significant.")
+        float, typer.Option("--alpha", min=0, max=1, help="Below which corrected p a difference is significant.")
     ] = ALPHA,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Draws of bootstrap and randomization.")] = SAMPLES,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Where their chance starts.")] = SEED,
@@ -77,7 +77,7 @@ def compare(
 
     Queries are taken from the first measure; a run is set against the baseline, or without one against the first run.
     """
-    from splade_lucene.evaluation import MeasuredRun, draw_differences, read_qrels
+    from splade_lucene.evaluation import MeasuredRun, draw_differences, parse_measures, read_qrels
     from splade_lucene.evaluation import compare as compare_runs
     from splade_lucene.evaluation.plots import check_figure
     from splade_lucene.topics import read_topics
@@ -88,14 +88,17 @@ def compare(
     paths = run if baseline is None or baseline in run else [baseline, *run]
     if len(set(paths)) < max(2, len(paths)):
         raise typer.BadParameter("give two or more runs, each once")
-    if figure:
-        check_figure(figure)
+    names_of_measures = split_measures(measures)
+    with wrong_usage():
+        if figure:
+            check_figure(figure)
+        parse_measures(names_of_measures)
     names = _names(paths)
     judged = read_qrels(qrels)
     queries = {query.qid: query for query in read_topics(topics, encoded=encoded)} if topics else {}
     runs = {name: MeasuredRun(path) for path, name in names.items()}
     comparison = compare_runs(
-        judged, runs, split_measures(measures), None if baseline is None else names[baseline], test.value,
+        judged, runs, names_of_measures, None if baseline is None else names[baseline], test.value,
         correction.value, alpha=alpha, samples=samples, seed=seed,
     )  # fmt: skip
     changes = _explain(comparison, judged, runs, index_dir, options, queries, encoded) if index_dir else {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from splade_lucene.cli.options import JsonOption
+from splade_lucene.cli.options import JsonOption, wrong_usage
 from splade_lucene.cli.output import note
 from splade_lucene.evaluation import DEFAULT_MEASURES
 
@@ -60,7 +60,8 @@ def evaluate(
     from splade_lucene.evaluation import MeasuredRun, evaluate_queries, parse_measures, read_qrels
 
     table_format = choose_format(table_format, as_json)
-    parsed = parse_measures(split_measures(measures))
+    with wrong_usage():
+        parsed = parse_measures(split_measures(measures))
     judged = read_qrels(qrels)
     means: dict[str, dict[str, float]] = {}
     of_queries: dict[str, dict[str, dict[str, float]]] = {}

@@ -56,12 +56,12 @@ def rerank(
     transformers_logging.disable_progress_bar()
     first_stage = Run.read(run)
     queries = read_topics(topics, field=topic_field)
-    reranker = Reranker(
-        model, device=device, max_length=max_length, batch_size=batch_size, trust_remote_code=trust_remote_code
-    )
     work = work_folder(output.absolute(), "reranking")
     with ExitStack() as opened:
         texts = _open_texts(index_dir, corpus, first_stage, hits, opened)
+        reranker = Reranker(
+            model, device=device, max_length=max_length, batch_size=batch_size, trust_remote_code=trust_remote_code
+        )
         pairs = sum(min(hits, len(ranking)) for ranking in first_stage.values())
         advance = opened.enter_context(progress_bar("reranking", pairs))
         reranked = reranker.rerank(

@@ -158,7 +158,9 @@ def fuse(
     weight: Annotated[
         list[float] | None, typer.Option("--weight", help="One for each run, in their order. Default: 1.")
     ] = None,
-    constant: Annotated[float, typer.Option("--rrf-k", min=0, help="rrf: added to each rank.")] = RRF_CONSTANT,
+    constant: Annotated[
+        float | None, typer.Option("--rrf-k", min=0, help=f"rrf: added to each rank. Default: {RRF_CONSTANT:g}.")
+    ] = None,
     normalization: Annotated[
         Normalization,
         typer.Option("--normalization", help="sum: min-max of each query's hits; max: by the best one's score; none."),
@@ -179,8 +181,11 @@ def fuse(
     if method is FusionMethod.rrf:
         if normalization is not Normalization.minmax:
             raise typer.BadParameter("--normalization is for --method sum")
-        fused = reciprocal_rank_fusion(runs, weights=weight, constant=constant, depth=depth, k=hits)
+        how = RRF_CONSTANT if constant is None else constant
+        fused = reciprocal_rank_fusion(runs, weights=weight, constant=how, depth=depth, k=hits)
     else:
+        if constant is not None:
+            raise typer.BadParameter("--rrf-k is for --method rrf")
         fused = weighted_sum(runs, weights=weight, normalization=normalization.value, depth=depth, k=hits)
     _write(fused, output, output_format or FileFormat(runs[0].format), tag)
 
@@ -234,5 +239,6 @@ def _print_report(report: RunReport) -> None:
             print(f"{report.path}: {kind}: and {count - shown[kind]:,} more")
     for each in report.notes:
         note(f"{report.path}: {each}")
-    verdict = "nothing is wrong" if report.is_valid else f"{report.counts.total():,} things are wrong"
+    faults = report.counts.total()
+    verdict = "nothing is wrong" if not faults else f"{faults:,} thing{'s are' if faults > 1 else ' is'} wrong"
     print(f"{report.path}: {report.format}, {report.queries:,} queries, {report.hits:,} hits: {verdict}")

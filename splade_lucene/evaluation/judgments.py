@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from splade_lucene.run import read_lines
 
 Qrels = Mapping[str, Mapping[str, int]]
 """qid → docid → relevance."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
@@ -38,12 +41,11 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
                 f"expected qid, iteration, docid and relevance, found {len(columns)} columns", path=path, line=number,
                 remedy="Write judgments in TREC or BEIR format",
             )  # fmt: skip
-        try:
-            value = int(relevance)
-        except ValueError:
+        if not _INTEGER.fullmatch(relevance):  # int() takes 1_0, too, which trec_eval reads as 1
             raise RunError(
                 f"the relevance {relevance!r} is no integer", path=path, line=number, remedy="Write it as an integer"
-            ) from None
+            )
+        value = int(relevance)
         if qrels.setdefault(qid, {}).setdefault(docid, value) != value:
             raise RunError(
                 f"document {docid!r} is judged twice for query {qid!r}", path=path, line=number, remedy="Keep one"

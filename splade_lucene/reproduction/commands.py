@@ -65,8 +65,14 @@ def anserini_commands(entry: Entry) -> list[str]:
 
 
 def pyserini_commands(entry: Entry) -> list[str]:
-    """The same with Pyserini: its index and searcher over the same pseudo-documents and topics."""
+    """The same with Pyserini: its index and searcher over the same pseudo-documents and topics.
+
+    Empty for collections of our own: their texts are no JsonCollection, and Pyserini takes topics whose path holds "cacm" for
+    CACM's own form.
+    """
     system = entry.system
+    if system.anserini is None:
+        return []
     run, impact = f"runs/run.{entry.name}.txt", "" if system.method == "bm25" else " --impact"
     collection = "JsonCollection" if system.method == "bm25" else "JsonVectorCollection"
     topics = f"downloads/{system.topics.file}"

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.errors import InputError
+from splade_lucene.manifest import read_folder_manifest
 from splade_lucene.reproduction.checks import check_entry
 from splade_lucene.reproduction.downloads import Downloads
 from splade_lucene.reproduction.entries import Download, Entry
 from splade_lucene.reproduction.places import Places
+from splade_lucene.reproduction.steps import Steps
 from splade_lucene.reproduction.unpacking import ARCHIVES
+
+_BYTES_A_DOCUMENT = 4_000  # pseudo-documents and index of a SPLADE model, some 150 terms
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,19 @@ class Plan:
 
     @property
     def disk_bytes(self) -> int:
-        """About how much disk a run from nothing takes: the files, archives once more unpacked, and an index of that size."""
-        total = 0
-        for each in self.files:
-            total += each.download.about_bytes * (3 if each.download.file.endswith(ARCHIVES) else 1)
+        """About how much disk a run from nothing takes, or at least.
+
+        The files; of archives that are unpacked whole the same once more, and an index of that size; of what we encode, and
+        of the one folder that is taken out of an archive of many, a guess of so many bytes a document.
+        """
+        system = self.entry.system
+        total = guessed = (self.entry.documents or 0) * _BYTES_A_DOCUMENT
+        for each in (plan.download for plan in self.files):
+            is_corpus = each.file == system.corpus.file
+            total += each.about_bytes
+            if each.file.endswith(ARCHIVES) and not (is_corpus and system.corpus.folder):
+                total += each.about_bytes * (2 if is_corpus else 1) - guessed
+                guessed = 0
         return total
 
     def to_json(self) -> dict[str, Any]:
@@ -108,13 +122,24 @@ def make_plan(entry: Entry, folder: Path, downloads: Downloads, *, prebuilt: boo
         for each in entry.downloads(prebuilt=prebuilt)
     )
     places, system = Places(folder, entry, prebuilt), entry.system
-    steps = {"index": places.index, "search": places.run}
+    records = Steps(folder)
+    steps = {
+        "index": records.has_record(f"index.{places.index.name}", places.index),
+        "search": records.has_record(f"search.{places.run.stem}", places.run),
+    }
     if not prebuilt and system.method == "encode":
-        steps = {"encode": places.encoded, **steps}
+        steps = {"encode": _is_encoded(places.encoded), **steps}
     if system.corpus.file.endswith(ARCHIVES) and not prebuilt:
-        steps = {"unpack": places.corpus, **steps}
-    finished = tuple(name for name, path in steps.items() if path.exists())
+        steps = {"unpack": records.has_record(f"unpack.{places.corpus.name}", places.corpus), **steps}
+    finished = tuple(name for name, is_done in steps.items() if is_done)
     todo = tuple(name for name in (*steps, "evaluate") if name not in finished)
     if any(each.path is None for each in files):
         todo = ("fetch", *todo)
     return Plan(entry, files, finished, todo, tuple(notes))
+
+
+def _is_encoded(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and read_folder_manifest(folder) is not None
+    except InputError:  # unfinished
+        return False

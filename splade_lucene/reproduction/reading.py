@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
@@ -16,6 +17,7 @@ from splade_lucene.reproduction.entries import Collection, Entry
 CATALOGUE = Path(__file__).parent / "catalogue"
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 def read_catalogue(folders: Iterable[str | Path] = ()) -> dict[str, Entry]:
@@ -32,7 +34,10 @@ def read_catalogue(folders: Iterable[str | Path] = ()) -> dict[str, Entry]:
     """
     entries = dict(_read_own())
     for folder in folders:
-        entries |= _read_folder(Path(folder))
+        found = _read_folder(Path(folder))
+        if replaced := sorted(found.keys() & entries.keys()):
+            _log.warning("%s: takes the place of entries of the same name: %s", folder, ", ".join(replaced))
+        entries |= found
     return dict(sorted(entries.items()))
 
 

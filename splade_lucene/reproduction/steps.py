@@ -82,6 +82,10 @@ class Steps:
         stamp = _stamp(output)
         return bool(stamp and record.get("inputs") == json.loads(json.dumps(inputs)) and record.get("output") == stamp)
 
+    def has_record(self, name: str, output: Path) -> bool:
+        """Whether a step was finished once, and its output is there; with which inputs is for :meth:`is_done` to say."""
+        return self._record(name).is_file() and output.exists()
+
     def _record(self, name: str) -> Path:
         return self.folder / "records" / f"{name}.json"
 
