@@ -371,9 +371,7 @@ def test_failures_are_one_message_with_a_remedy(place, tmp_path):
         "no such file or folder": ["build", "--corpus", tmp_path / "missing.jsonl", "--index", tmp_path / "i"],
         "written by a newer Lucene": ["stats", "--index", ROOT / "tests" / "data" / "lucene10-index"],
         "no document has the id 'nobody'": ["explain", "--index", index, "--query", "cat", "--docid", "nobody"],
-        "no measure is named 'Foo@10'": ["evaluate", "--qrels", place / "qrels.txt", "--run", tmp_path / "r", "--measures", "Foo@10"],
     }  # fmt: skip
-    (tmp_path / "r").write_text("q1 Q0 d1 1 5 tag\n")
     for message, arguments in expected.items():
         assert message in fails(*arguments), arguments
     assert not (tmp_path / "i").exists()

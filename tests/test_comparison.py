@@ -519,16 +519,14 @@ def test_wrong_usage_is_told(place):
         ([*qrels, *both, "--index", "x"], "--topics"),
         ([*qrels, *both, "--json", "--format", "latex"], "exclude"),
         ([*qrels, *both, "--test", "z"], "--test"),
+        ([*qrels, *both, "--figure", "a.gif"], "a picture's name ends in"),
+        ([*qrels, *both, "--measures", "nDGC@10"], "no measure is named 'nDGC@10'"),
+        ([*qrels, *both, "--alpha", "2"], "--alpha"),
     ):
         code, out, err = invoke(*arguments)
         assert (code, out) == (2, "")
         assert says in err
-    for arguments, says in (
-        ([*qrels, *both, "--figure", "a.gif"], "a picture's name ends in"),
-        ([*qrels, *both, "--measures", "nDGC@10"], "no measure is named 'nDGC@10'"),
-        (["--qrels", place / "none.txt", *both], "none.txt"),
-        ([*qrels, *both, "--alpha", "2"], "alpha is a probability"),
-    ):
+    for arguments, says in ((["--qrels", place / "none.txt", *both], "none.txt"),):
         code, out, err = invoke(*arguments)
         assert (code, out) == (1, ""), err
         assert says in err

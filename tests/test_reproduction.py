@@ -242,6 +242,15 @@ def test_from_the_network_to_figures_and_again_from_what_is_there(catalogue, tmp
         assert reader.statistics()["total_impact"] == 10 * 11 // 2 + 5 * 5 + 9 + 5 + 23
     assert not list((tmp_path / "work").rglob("*.partial*"))
 
+    plan = json.loads(invoke("animals.right", "--dry-run", "--json", *place[:4]).stdout)[0]
+    assert (plan["finished"], plan["todo"]) == (["unpack", "index", "search"], ["evaluate"])
+    (tmp_path / "work/records/index.impact.animals.json").rename(
+        tmp_path / "kept"
+    )  # as if it was killed before the end
+    plan = json.loads(invoke("animals.right", "--dry-run", "--json", *place[:4]).stdout)[0]
+    assert (plan["finished"], plan["todo"]) == (["unpack", "search"], ["index", "evaluate"])
+    (tmp_path / "kept").rename(tmp_path / "work/records/index.impact.animals.json")
+
     Handler.asked.clear()
     for name, figure, code, mark in (("right", 2 / 3, 0, "✓"), ("wrong", 2 / 3, 1, "✗"), ("ours", 5 / 12, 0, "✓")):
         done = invoke(f"animals.{name}", *place)

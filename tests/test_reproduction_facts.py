@@ -18,6 +18,8 @@ from splade_lucene.cli import app
 from splade_lucene.jvm import find_fatjar
 from splade_lucene.reproduction import read_catalogue
 from splade_lucene.reproduction.commands import anserini_commands, our_commands, pyserini_commands
+from splade_lucene.reproduction.downloads import Downloads
+from splade_lucene.reproduction.plans import make_plan
 
 yaml = pytest.importorskip("yaml")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -243,12 +245,19 @@ def test_bm25_on_cacm_is_reproduced(shared, tmp_path):
 @pytest.mark.parametrize(
     "name", ["beir-v1.0.0-nfcorpus.splade-v3", "dl19-passage.bm25-d2q-t5", "cacm.splade-minilm", "python-docs.bm25"]
 )
-def test_commands_are_shown_for_all_three_programs(name):
+def test_commands_are_shown_for_all_programs_that_read_the_files(name):
     done = CliRunner().invoke(app, ["reproduce", "--show", name])
     assert done.exit_code == 0, done.stderr
-    for part in ("splade-lucene reproduce", "evaluate --qrels", "pyserini.search.lucene", "pyserini.eval.trec_eval"):
+    for part in ("splade-lucene reproduce", "evaluate --qrels"):
         assert part in done.stdout
-    assert ("io.anserini.index.IndexCollection" in done.stdout) == (not name.startswith(OURS))
+    for part in (
+        "# Anserini",
+        "# Pyserini",
+        "io.anserini.index.IndexCollection",
+        "pyserini.search.lucene",
+        "pyserini.eval.trec_eval",
+    ):
+        assert (part in done.stdout) == (not name.startswith(OURS))
 
 
 def test_commands_of_dl19_by_hand():
@@ -266,3 +275,22 @@ def test_commands_of_dl19_by_hand():
         "runs/run.dl19-passage.splade-pp-ed.txt" in flat
     )
     assert any("-topicReader TsvInt" in each and each.endswith("-impact -pretokenized") for each in flat)
+
+
+def test_pyserinis_commands_stand_only_where_pyserini_reads_the_files():
+    for name, entry in ENTRIES.items():
+        assert bool(pyserini_commands(entry)) == (not name.startswith(OURS)), name
+
+
+@pytest.mark.parametrize(
+    ("name", "prebuilt", "least", "most"),
+    [
+        ("msmarco-v1-passage.splade-v3", False, 22e9, 23e9),  # the archive of 7.4 GB, unpacked, and an index
+        ("beir-v1.0.0-nfcorpus.splade-v3", False, 54e9, 57e9),  # one folder out of an archive of 55 GB
+        ("beir-v1.0.0-nfcorpus.splade-v3", True, 2e6, 6e6),
+        ("cacm.splade-minilm", False, 5e6, 50e6),
+    ],
+)
+def test_the_disk_that_a_run_takes(tmp_path, name, prebuilt, least, most):
+    plan = make_plan(ENTRIES[name], tmp_path, Downloads(tmp_path / "downloads"), prebuilt=prebuilt)
+    assert least < plan.disk_bytes < most

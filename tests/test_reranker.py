@@ -14,13 +14,23 @@ from test_encoder import tiny_tokenizer
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, BertModel
 from typer.testing import CliRunner
 
-from splade_lucene import PseudoDocument, Query, Reranker, Run, index_pseudo_documents, write_pseudo_documents
+from splade_lucene import (
+    PseudoDocument,
+    Query,
+    Reranker,
+    Run,
+    index_pseudo_documents,
+    index_texts,
+    read_corpus,
+    write_pseudo_documents,
+)
 from splade_lucene.cli import app
 from splade_lucene.errors import (
     CorpusError,
     InputError,
     MissingDependencyError,
     ModelError,
+    NotAnIndexError,
     QueryError,
     RunError,
     StorageError,
@@ -213,6 +223,13 @@ def test_texts_of_an_index_and_of_a_corpus(place):
             texts["nobody"]
     with StoredTexts(place / "none") as texts, pytest.raises(InputError, match="stores no text of document 'd1'"):
         texts["d1"]
+    index_texts(read_corpus(place / "corpus.tsv"), place / "bm25", store="text")
+    with StoredTexts(place / "bm25") as texts:
+        assert {docid: texts[docid] for docid in TEXTS} == TEXTS
+        with pytest.raises(InputError, match="no text of document 'nobody'"):
+            texts["nobody"]
+    with pytest.raises(NotAnIndexError, match="nowhere"):
+        StoredTexts(place / "nowhere")
     assert texts_of_corpus(place / "corpus.tsv", ["d3", "d7"]) == {docid: TEXTS[docid] for docid in ("d3", "d7")}
     with pytest.raises(CorpusError, match="2 documents of the run are not in the corpus: x, y"):
         texts_of_corpus(place / "corpus.tsv", ["y", "d1", "x"])

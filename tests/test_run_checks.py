@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from splade_lucene import Run, check_run
+from splade_lucene import Run, check_run, read_qrels
 from splade_lucene.cli import app
 from splade_lucene.errors import RunError
 from splade_lucene.run_checks import SHOWN
@@ -62,12 +62,24 @@ def tool(*arguments):
         (GOOD + "q3 Q0 d2 1 2 tag\nq3 Q0 d1 2 2 tag\n", []),  # a tie that evaluators break as the ranks say
         (GOOD + "q2 Q0 d2 2 2 other\n", [("tag", 4)]),
         ("q1 Q0 b 2 1 t\nq2 Q0 a 1 1 t\nq1 Q0 a 1 2 t\n", []),  # in any order
+        ("\ufeff" + GOOD, [("mark", 1)]),  # trec_eval takes it for part of the qid
     ],
 )
 def test_each_fault_is_found_on_its_line(tmp_path, text, expected):
     path = write(tmp_path / "run", text)
     assert found(path) == expected
     assert check_run(path).is_valid == (not expected)
+
+
+def test_digits_with_underscores_are_no_numbers(tmp_path):
+    """Python reads 1_0 as 10, trec_eval as 1."""
+    path = write(tmp_path / "run", "q1 Q0 d1 1 1_0 tag\n")
+    assert not check_run(path).is_valid
+    with pytest.raises(RunError, match=r"run:1: .*1_0"):
+        Run.read(path)
+    with pytest.raises(RunError, match=r"qrels:1: the relevance '1_0' is no integer"):
+        read_qrels(write(tmp_path / "qrels", "q1 0 d1 1_0\n"))
+    assert read_qrels(write(tmp_path / "qrels", "q1 0 d1 -1\n")) == {"q1": {"d1": -1}}
 
 
 def test_what_else_is_known_is_compared(tmp_path):
@@ -207,6 +219,11 @@ def test_fuse(tmp_path):
         (["merge", "--run", "a", "--output", "x"], 2, "give --run at least twice"),
         (["fuse", "--run", "a", "--run", "b", "--weight", "1", "--output", "x"], 2, "2 runs take 2 weights"),
         (["fuse", "--run", "a", "--run", "b", "--normalization", "max", "--output", "x"], 2, "is for --method sum"),
+        (
+            ["fuse", "--run", "a", "--run", "b", "--method", "sum", "--rrf-k", "3", "--output", "x"],
+            2,
+            "is for --method rrf",
+        ),
         (["merge", "--run", "a", "--run", "a", "--output", "x"], 1, "query 'q1' is in run 2 and in one before it"),
         (["convert", "--run", "nowhere", "--format", "json", "--output", "x"], 1, "nowhere: the file cannot be read"),
         (["validate", "--run", "a", "--topics", "nowhere.tsv"], 1, "nowhere.tsv: no such file"),

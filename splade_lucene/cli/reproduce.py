@@ -115,16 +115,15 @@ def _print_commands(entry: Entry, prebuilt: bool, as_json: bool) -> None:
     print(f"# {entry.name}: {system.title} on {entry.title}; figures of {system.source}")
     if system.quantization:
         print(f"# impacts: {system.quantization} ({system.quantization_source})")
-    for each in (entry.note, system.note, *notes):
+    for each in dict.fromkeys((entry.note, system.note, *notes)):
         if each:
             print(f"# {each}")
     print(f"\n# all at once\nsplade-lucene reproduce {entry.name}{' --prebuilt' if prebuilt else ''}\n\n# step by step")
     print("\n".join(ours))
-    if theirs:
-        print("\n# Anserini")
-        print("\n".join(theirs))
-    print("\n# Pyserini")
-    print("\n".join(pyserini))
+    for program, commands in (("Anserini", theirs), ("Pyserini", pyserini)):
+        if commands:
+            print(f"\n# {program}")
+            print("\n".join(commands))
 
 
 def _print_plans(entries: Sequence[Entry], folder: Path, downloads: Downloads, prebuilt: bool, as_json: bool) -> None:
