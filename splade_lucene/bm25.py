@@ -23,7 +23,7 @@ from splade_lucene import jvm
 from splade_lucene.errors import CorpusError, InputError, NotAnIndexError, QueryError
 from splade_lucene.files import storage_error, work_folder
 from splade_lucene.hits import StoredDocument
-from splade_lucene.index_reader import TermStatistics, is_index, unpack_terms
+from splade_lucene.index_reader import LuceneImpactIndexReader, TermStatistics, is_index, unpack_terms
 from splade_lucene.indexer import prepare_target, publish
 from splade_lucene.pseudo_documents import is_id
 from splade_lucene.records import Document, Query, well_formed
@@ -270,6 +270,22 @@ class Bm25Searcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def open_index(index_dir: str | Path) -> LuceneImpactIndexReader | Bm25Searcher:
+    """Opens an index of either kind: of impacts, or else of texts.
+
+    Raises:
+        NotAnIndexError: No index there.
+        IndexVersionError: A newer Lucene wrote it.
+    """
+    try:
+        return LuceneImpactIndexReader(index_dir)
+    except NotAnIndexError as error:
+        try:
+            return Bm25Searcher(index_dir)
+        except NotAnIndexError:
+            raise error from None
 
 
 def search_texts(

@@ -13,14 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene.bm25 import Bm25Searcher
+from splade_lucene.bm25 import Bm25Searcher, open_index
 from splade_lucene.corpus import read_corpus
 from splade_lucene.errors import (
     CorpusError,
     InputError,
     MissingDependencyError,
     ModelError,
-    NotAnIndexError,
     QueryError,
     RunError,
     StorageError,
@@ -28,7 +27,6 @@ from splade_lucene.errors import (
 from splade_lucene.files import storage_error
 from splade_lucene.fusion import Rankings
 from splade_lucene.hits import StoredDocument
-from splade_lucene.index_reader import LuceneImpactIndexReader
 from splade_lucene.records import Query
 from splade_lucene.run import DEFAULT_TAG, Run
 
@@ -252,14 +250,7 @@ class StoredTexts:
     """
 
     def __init__(self, index_dir: str | Path) -> None:
-        self._reader: LuceneImpactIndexReader | Bm25Searcher
-        try:
-            self._reader = LuceneImpactIndexReader(index_dir)
-        except NotAnIndexError as error:
-            try:
-                self._reader = Bm25Searcher(index_dir)
-            except NotAnIndexError:
-                raise error from None
+        self._reader = open_index(index_dir)
 
     def __getitem__(self, docid: str) -> str:
         text = self._text(docid)

@@ -207,3 +207,18 @@ def test_stats_encode_texts_as_the_index_says(tmp_path):
     with LuceneImpactSearcher(tmp_path / "index") as searcher:
         lengths = [len(searcher.encode(text)) for text in ("cat fish", "horse")]
     assert json.loads(told)["efficiency"]["query_terms"] == np.mean(lengths) > 1
+
+
+def test_stats_of_an_index_of_texts(tmp_path):
+    index_texts([Document("d1", "the cat sat"), Document("d2", "a dog and a cat")], tmp_path / "index")
+    (tmp_path / "topics.tsv").write_text("q1\tcats\nq2\ta dog or a fish\n")
+    command = ["stats", "--index", str(tmp_path / "index"), "--topics", str(tmp_path / "topics.tsv")]
+    done = CliRunner().invoke(app, [*command, "--latency", "--json"])
+    assert done.exit_code == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert (facts["documents"], facts["postings"]) == (2, 4)  # cat, sat; dog, cat
+    assert facts["efficiency"]["query_terms"] == 1.5  # cat; dog, fish
+    assert facts["efficiency"]["flops"] == (2 + 1) / 2 / 2
+    assert facts["latency"]["mean"] > 0
+    assert "FLOPS" in CliRunner().invoke(app, [*command, "--latency"]).stdout
+    assert CliRunner().invoke(app, [*command, "--encoded"]).exit_code != 0

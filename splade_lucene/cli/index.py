@@ -27,6 +27,7 @@ from splade_lucene.cli.search_options import EncodedOption
 from splade_lucene.cli.topic_options import TopicFieldOption
 
 if TYPE_CHECKING:
+    from splade_lucene.bm25 import Bm25Searcher
     from splade_lucene.encoder import SpladeQueryEncoder
     from splade_lucene.manifest import Manifest
     from splade_lucene.records import Query
@@ -92,19 +93,24 @@ def stats(
 ) -> None:
     """Show what is in an index, what made it, and what queries cost: FLOPS, terms, postings, bytes, time."""
     from splade_lucene.accelerator import accelerator_bytes
-    from splade_lucene.index_reader import LuceneImpactIndexReader, read_index_manifest
+    from splade_lucene.bm25 import Bm25Searcher, open_index
+    from splade_lucene.index_reader import read_index_manifest
+    from splade_lucene.topics import read_topics
 
     if topics is None and (encoded or latency):
         raise typer.BadParameter("--encoded and --latency are for --topics")
-    with LuceneImpactIndexReader(index_dir) as reader:
-        counts = reader.statistics()
-        counts["accelerator_bytes"] = accelerator_bytes(reader)
-    manifest = read_index_manifest(index_dir)
+    queries = [] if topics is None else read_topics(topics, encoded=encoded, field=topic_field)
     costs: dict[str, Any] = {}
-    if topics is not None:
-        from splade_lucene.topics import read_topics
-
-        queries = read_topics(topics, encoded=encoded, field=topic_field)
+    with open_index(index_dir) as reader:
+        counts = reader.statistics()
+        holds_texts = isinstance(reader, Bm25Searcher)
+        counts["accelerator_bytes"] = 0 if isinstance(reader, Bm25Searcher) else accelerator_bytes(reader)
+        if holds_texts and encoded:
+            raise typer.BadParameter("--encoded is for impact indexes; this one holds texts")
+        if isinstance(reader, Bm25Searcher) and queries:
+            costs = _measure_bm25_costs(reader, queries, hits if latency else None)
+    manifest = read_index_manifest(index_dir)
+    if queries and not holds_texts:
         query_encoder = None if encoded else options.open_query_encoder(index_dir)
         costs = _measure_costs(index_dir, query_encoder, queries, hits if latency else None)
     if as_json:
@@ -131,6 +137,17 @@ def _measure_costs(
     return costs
 
 
+def _measure_bm25_costs(searcher: Bm25Searcher, queries: Sequence[Query], hits: int | None) -> dict[str, Any]:
+    """The same of BM25."""
+    from splade_lucene.efficiency import measure_efficiency, measure_search
+
+    texts = [query.text for query in queries]
+    costs = {"efficiency": measure_efficiency(searcher, [searcher.analyze(text) for text in texts]).to_json()}
+    if hits is not None:
+        costs["latency"] = measure_search(lambda text: searcher.search(text, hits), texts).to_json()
+    return costs
+
+
 def _print_counts(counts: Mapping[str, Any]) -> None:
     documents = max(1, counts["documents"])
     for name in ("documents", "deleted_documents", "segments", "terms", "postings", "total_impact", "bytes",
@@ -150,7 +167,8 @@ def _print_costs(costs: Mapping[str, Any], hits: int) -> None:
         print(f"{'postings a query':22} {efficiency['query_postings']:>16,.1f}")
         print(f"{'FLOPS':22} {efficiency['flops']:>16.4f}")
     if latency := costs.get("latency"):
-        print(f"{'postings added up':22} {latency['postings_scored']:>16,.1f}")
+        if latency["postings_scored"] is not None:
+            print(f"{'postings added up':22} {latency['postings_scored']:>16,.1f}")
         for name in ("mean", "median", "p99"):
             print(f"{f'ms a query, {name}':22} {latency[name]:>16.3f}")
         print(f"{'measured with':22} {hits:,} hits, one thread, {latency['machine']}")
