@@ -64,7 +64,9 @@ def plain_network(folder: Path) -> Any:
     network = AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(folder))
     for name, parameter in network.named_parameters():
         scales = packed.get(f"{name}.scales")
-        weights = packed[name].float() if scales is None else packed[name].float() * scales[:, None]
+        weights = packed[name].float()
+        if scales is not None:  # one for 32 numbers
+            weights = weights * scales.repeat_interleave(weights.shape[1] // scales.shape[1], dim=1)
         parameter.data.copy_(weights)
     return network.float()
 

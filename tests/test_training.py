@@ -179,7 +179,7 @@ def test_it_learns(tmp_path, data, base):
     }
     result = run(
         tmp_path, data, base, validation=validation, recipe="distilsplade-max", losses={"in_batch_kl": 1.0},
-        head={"initial_terms": 300},
+        head={"initial_terms": 300}, sparsity={"query_weight": 3e-4, "document_weight": 1e-4},
         optimization={"steps": 120, "queries": 8, "learning_rate": 3e-3, "head_learning_rate": 3e-3, "checkpoint": 1000},
     )  # fmt: skip
     lines = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
