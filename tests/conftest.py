@@ -12,6 +12,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+# Before torch is loaded: with all cores for each, processes would wait for each other's threads.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    _cores = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores)))
+
 from splade_lucene import PseudoDocument, SpladeEncoder, index_pseudo_documents, jvm, write_pseudo_documents
 
 ROOT = Path(__file__).resolve().parent.parent
