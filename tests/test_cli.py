@@ -112,6 +112,8 @@ def test_wrong_usage_exits_with_2(place):
         done = run(*arguments)
         assert done.returncode == 2, arguments
         assert "Usage" in done.stderr
+    done = run("evaluate", "--qrels", place / "qrels.txt", "--run", place / "none", "--measures", "Foo@10")
+    assert (done.returncode, "no measure is named 'Foo@10'" in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.parametrize(
