@@ -16,7 +16,7 @@ import yaml
 from checkpoints import bert
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SparseEncoder
-from transformers import BertConfig, BertModel
+from transformers import AutoTokenizer, BertConfig, BertModel
 
 from splade_lucene import SpladeEncoder, read_corpus
 from splade_lucene.encoder.layout import TableSide
@@ -667,6 +667,28 @@ def test_queries_are_seen_in_the_order_in_which_they_were_drawn(tmp_path, data, 
     run(tmp_path, data, base, optimization={"steps": 10, **WITHOUT_CALIBRATION})
     flat = [query for batch in seen for query in batch]
     assert len(flat) == len(set(flat)) == 40  # each of the forty once, before one comes again
+
+
+@pytest.mark.parametrize("recipe", ["splade-max", "splade-doc"])
+def test_a_batch_holds_the_texts_of_its_rows(tmp_path, data, base, monkeypatch, recipe):
+    seen = []
+
+    def observe(model, inputs):
+        seen.append(inputs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer._Trainer, "compute_loss", lambda _, model, inputs, **__: observe(model, inputs))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, data, base, recipe=recipe, optimization={"score_scale": 1.0})
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    queries = [line.split("\t")[1].strip() for line in (data / "queries.tsv").read_text().splitlines()]
+    passages = [document.text for document in read_corpus(data / "corpus.jsonl")]
+    [inputs] = seen
+    for column, texts, place in (("query", queries, 0), ("passage_1", passages, 1), ("passage_3", passages, 3)):
+        for ids, label in zip(inputs[f"{column}_input_ids"], inputs["label"], strict=True):
+            expected = tokenizer(texts[label[place]], add_special_tokens=False)["input_ids"]
+            assert len(expected) > 3
+            assert [each for each in ids.tolist() if each not in tokenizer.all_special_ids] == expected[:22]
 
 
 def test_ones_own_pairs_are_scored_by_bm25_whichever_are_drawn(tmp_path, data, base, monkeypatch):

@@ -260,11 +260,11 @@ def lists(count=40, length=30):
 def test_each_step_gets_its_passages_and_the_seed_decides():
     settings = Optimization(steps=7, queries=9, passages=4, seed=3)
     rows = draw_rows(lists(), settings, positives=5, passages=200)
-    assert len(rows) == 63
-    assert all(len(row) == 5 for row in rows)
-    assert rows == draw_rows(lists(), settings, positives=5, passages=200)
-    assert rows != draw_rows(lists(), Optimization(steps=7, queries=9, passages=4, seed=4), positives=5, passages=200)
-    assert {row[0] for row in rows[:40]} == set(range(40))  # every query once, before one comes again
+    assert rows.shape == (63, 5)
+    assert np.array_equal(rows, draw_rows(lists(), settings, positives=5, passages=200))
+    others = draw_rows(lists(), Optimization(steps=7, queries=9, passages=4, seed=4), positives=5, passages=200)
+    assert not np.array_equal(rows, others)
+    assert {row[0] for row in rows[:40].tolist()} == set(range(40))  # every query once, before one comes again
 
 
 def test_the_first_passage_is_among_the_best_and_the_others_are_farther_down():
@@ -281,9 +281,8 @@ def test_lists_that_are_too_short_are_filled_with_other_passages():
         assert passages[0] in ([7] if query == 0 else [3, 4])
 
 
-def test_columns_hold_texts_and_the_rows():
-    columns = to_columns([[1, 2, 0], [0, 1, 1]], texts())
-    assert columns == {
-        "query": ["second", "first"], "passage_1": ["three", "two"], "passage_2": ["one", "two"],
-        "label": [[1, 2, 0], [0, 1, 1]],
+def test_columns_hold_the_rows():
+    columns = to_columns(np.array([[1, 2, 0], [0, 1, 1]], np.int32))
+    assert {name: column.tolist() for name, column in columns.items()} == {
+        "query": [1, 0], "passage_1": [2, 1], "passage_2": [0, 1], "label": [[1, 2, 0], [0, 1, 1]],
     }  # fmt: skip

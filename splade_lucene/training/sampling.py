@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import Optimization
-    from splade_lucene.training.examples import Example, Texts
+    from splade_lucene.training.examples import Example
 
 
-def draw_rows(examples: Sequence[Example], settings: Optimization, positives: int, passages: int) -> list[list[int]]:
+def draw_rows(examples: Sequence[Example], settings: Optimization, positives: int, passages: int) -> NDArray[np.int32]:
     """Rows of a query and its passages, for all queries of all steps.
 
     Queries are gone through in random orders. Of a scored list the first passage is drawn from the best ``positives``, the
@@ -27,24 +28,23 @@ def draw_rows(examples: Sequence[Example], settings: Optimization, positives: in
         passages: How many passages there are.
 
     Returns:
-        ``steps · queries`` lists of ``1 + passages`` rows.
+        Rows of the query and of its passages; shape [steps · queries, 1 + passages].
     """
     source = np.random.default_rng(settings.seed)
     wanted = settings.steps * settings.queries
-    rows: list[list[int]] = []
-    while len(rows) < wanted:
-        for number in source.permutation(len(examples))[: wanted - len(rows)]:
-            rows.append(_draw(examples[number], settings.passages, positives, passages, source))
+    rows = np.empty((wanted, 1 + settings.passages), np.int32)
+    drawn = 0
+    while drawn < wanted:
+        for number in source.permutation(len(examples))[: wanted - drawn]:
+            rows[drawn] = _draw(examples[number], settings.passages, positives, passages, source)
+            drawn += 1
     return rows
 
 
-def to_columns(rows: Sequence[Sequence[int]], texts: Texts) -> dict[str, list[Any]]:
-    """The columns that sentence-transformers' trainer takes: texts, and as label the rows themselves."""
-    columns: dict[str, list[Any]] = {"query": [texts.queries[row[0]] for row in rows]}
-    for number in range(1, len(rows[0])):
-        columns[f"passage_{number}"] = [texts.passages[row[number]] for row in rows]
-    columns["label"] = [list(row) for row in rows]
-    return columns
+def to_columns(rows: NDArray[np.int32]) -> dict[str, NDArray[np.int32]]:
+    """The columns that sentence-transformers' trainer takes: rows in place of texts, and as label all rows of an example."""
+    passages = {f"passage_{number}": rows[:, number] for number in range(1, rows.shape[1])}
+    return {"query": rows[:, 0], **passages, "label": rows}
 
 
 def _draw(example: Example, count: int, positives: int, passages: int, source: np.random.Generator) -> list[int]:

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from numpy.typing import NDArray
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sparse_encoder import (
     SparseEncoderTrainer,
@@ -111,7 +112,27 @@ def train(
 
 
 class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
-    """With batches as they were drawn; without sentence-transformers' model card, which asks the hub."""
+    """With batches as they were drawn; without sentence-transformers' model card, which asks the hub.
+
+    Args:
+        texts: What the rows in the data set's columns stand for: each text is in memory once, however often it is drawn.
+        options: Those of sentence-transformers' trainer.
+    """
+
+    def __init__(self, texts: Texts, **options: Any) -> None:
+        self._texts = {"query": texts.queries, "document": texts.passages}
+        super().__init__(**options)
+
+    def get_data_collator(self, *args: Any, **options: Any) -> Any:
+        """Sentence-transformers' own, which is given texts for rows."""
+        collator = super().get_data_collator(*args, **options)
+        preprocess = collator.preprocess_fn
+
+        def preprocess_rows(rows: list[int], *, task: str, **others: Any) -> Any:
+            return preprocess([self._texts[task][row] for row in rows], task=task, **others)
+
+        collator.preprocess_fn = preprocess_rows
+        return collator
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Adds none: ours is written at the end."""
@@ -265,7 +286,7 @@ class _Run:
             write_examples(path, self.texts, mine(self.sources(chosen), mining))
         return read_examples(path, self.texts)
 
-    def scorer(self, examples: list[Example], rows: list[list[int]]) -> Scorer | None:
+    def scorer(self, examples: list[Example], rows: NDArray[np.int32]) -> Scorer | None:
         """What the student learns from: the teacher; or scores that are known already, of a list's passages only."""
         if not self.is_distilled:
             return None
@@ -275,7 +296,7 @@ class _Run:
             rankings = known_scores(examples, len(self.texts.queries))
             return RankedScorer(rankings, len(self.texts.passages), "none" if is_mined else "range")
         candidates: dict[int, set[int]] = {}
-        for query, *passages in rows:
+        for query, *passages in map(np.ndarray.tolist, rows):
             candidates.setdefault(query, set()).update(passages)
         sources = self.sources(np.array(sorted(candidates)))
         return sources.scorer({query: np.array(sorted(found)) for query, found in candidates.items()})
@@ -330,10 +351,10 @@ class _Run:
         student.scale.set(scale)
 
     def new_trainer(
-        self, student: Student, ranking: RankingLoss, rows: list[list[int]], folder: Path
+        self, student: Student, ranking: RankingLoss, rows: NDArray[np.int32], folder: Path
     ) -> SparseEncoderTrainer:
         settings, sparsity, validation = self.config.optimization, self.config.sparsity, self.config.validation
-        columns = to_columns(rows, self.texts)
+        columns = to_columns(rows)
         loss = losses.SpladeLoss(
             model=student.encoder, loss=ranking, document_regularizer_weight=sparsity.document_weight,
             query_regularizer_weight=None if self.recipe.is_doc else sparsity.query_weight,
@@ -355,7 +376,7 @@ class _Run:
         if validation is not None and is_validated:
             evaluator = IndexEvaluator(student, validation, self.output / "validation", self.progress)
         return _Trainer(
-            model=student.encoder, args=arguments, train_dataset=Dataset.from_dict(columns), loss=loss,
+            self.texts, model=student.encoder, args=arguments, train_dataset=Dataset.from_dict(columns), loss=loss,
             evaluator=evaluator,
             callbacks=[
                 SparsityController(loss, ranking, sparsity),
