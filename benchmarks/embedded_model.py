@@ -24,6 +24,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from common import ROOT, SHARED, WORK, describe_machine
+from numpy.typing import NDArray
 
 from splade_lucene import (
     LuceneImpactSearcher,
@@ -136,6 +137,27 @@ def make(checkpoint: Path) -> None:
     print(f"{target / ROWS8_WEIGHTS}: {size:,} bytes; {len(table):,} query weights")
 
 
+def distortion(collection: Collection, original: Path) -> dict[int, float]:
+    """How far the weights of the hundred longest documents are off when a row, 64 or 32 numbers share a scale."""
+    texts = sorted((document.text for document in collection.documents), key=len)[-100:]
+
+    def weights_of(model: Path) -> NDArray[np.float32]:
+        encoder = SpladeEncoder(model, max_length=collection.length, dtype="float32", device="cpu")
+        encoded = encoder.encode_documents(texts)
+        dense = np.zeros((len(texts), len(encoded.terms)), np.float32)
+        dense[np.repeat(np.arange(len(texts)), encoded.counts), encoded.term_ids] = encoded.values
+        return dense
+
+    expected, found = weights_of(original), {}
+    for group in (384, 64, 32):
+        shutil.rmtree(FOLDER / "stored", ignore_errors=True)
+        store_in_rows8(original, FOLDER / "stored", group)
+        found[group] = round(
+            float(np.linalg.norm(weights_of(FOLDER / "stored") - expected) / np.linalg.norm(expected)), 4
+        )
+    return found
+
+
 def speed() -> dict[str, float]:
     """Seconds to load, imports aside, in a process of its own; passages of 100 tokens a second; a query's milliseconds."""
     code = (
@@ -179,7 +201,7 @@ def main() -> None:
     """Makes or measures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--make", type=Path, metavar="CHECKPOINT")
-    parser.add_argument("--original", type=Path, help="the checkpoint that the embedded one was made from")
+    parser.add_argument("--original", type=Path, help="the float32 checkpoint that the embedded one was made from")
     parser.add_argument("--model", help="another model than the embedded one")
     parser.add_argument(
         "--bfloat16", action="store_true", help="measure it; slow on processors without instructions for it"
@@ -206,6 +228,9 @@ def main() -> None:
         if arguments.original:
             original = collection.encode(arguments.original)
             table["original, before eight bits"] = collection.measure(original, collection.queries(arguments.original))
+            print(
+                f"{name:12} relative L2 off for numbers that share a scale:", distortion(collection, arguments.original)
+            )
         if arguments.bfloat16:
             table["documents in bfloat16"] = collection.measure(collection.encode(arguments.model, "bfloat16"), queries)
         for row, figures in table.items():
