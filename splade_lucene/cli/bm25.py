@@ -21,7 +21,16 @@ from splade_lucene.cli.options import (
     wrong_usage,
 )
 from splade_lucene.cli.output import name_some, note, progress_bar
-from splade_lucene.cli.search_options import RunFormat
+from splade_lucene.cli.search_options import (
+    HitsOption,
+    ManyTopicsOption,
+    RunFormat,
+    RunFormatOption,
+    RunOption,
+    SingleQueryOption,
+    TagOption,
+    check_queries,
+)
 from splade_lucene.cli.topic_options import TopicFieldOption
 
 if TYPE_CHECKING:
@@ -89,30 +98,23 @@ def index(
 @bm25.command()
 def search(
     index_dir: IndexOption,
-    query: Annotated[str | None, typer.Option("--query", help="One query; its hits are printed.")] = None,
-    topics: Annotated[
-        Path | None, typer.Option("--topics", metavar="FILE", help="Many queries: a file, or a name as dl19-passage.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", metavar="RUN", help="The run file, for --topics.")] = None,
-    output_format: Annotated[RunFormat, typer.Option("--output-format")] = RunFormat.trec,
-    hits: Annotated[
-        int | None, typer.Option("--hits", min=1, help="Default: 10 for --query, 1000 for --topics.")
-    ] = None,
+    query: SingleQueryOption = None,
+    topics: ManyTopicsOption = None,
+    output: RunOption = None,
+    output_format: RunFormatOption = RunFormat.trec,
+    hits: HitsOption = None,
     k1: Annotated[float, typer.Option("--k1", help="How soon further occurrences of a term stop counting.")] = 0.9,
     b: Annotated[float, typer.Option("--b", help="How much a document's length counts.")] = 0.4,
     threads: ThreadsOption = None,
     topic_field: TopicFieldOption = "title",
-    tag: Annotated[str, typer.Option("--tag", help="Last column of a TREC run.")] = "bm25",
+    tag: TagOption = "bm25",
     as_json: JsonOption = False,
 ) -> None:
     """Search a BM25 index for one query, or write the run of many."""
     from splade_lucene.bm25 import Bm25Searcher, check_parameters
     from splade_lucene.topics import read_topics
 
-    if (query is None) == (topics is None):
-        raise typer.BadParameter("give either --query or --topics")
-    if (topics is None) != (output is None):
-        raise typer.BadParameter("--topics and --output go together")
+    check_queries(query, topics, output)
     with wrong_usage():
         check_parameters(k1, b)
     with Bm25Searcher(index_dir, k1=k1, b=b) as searcher:

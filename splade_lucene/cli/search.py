@@ -12,7 +12,20 @@ import typer
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import IndexOption, JsonOption, ThreadsOption
 from splade_lucene.cli.output import name_some, note, progress_bar
-from splade_lucene.cli.search_options import EncodedOption, Engine, MinIdfOption, RunFormat, SearchOptions
+from splade_lucene.cli.search_options import (
+    EncodedOption,
+    Engine,
+    HitsOption,
+    ManyTopicsOption,
+    MinIdfOption,
+    RunFormat,
+    RunFormatOption,
+    RunOption,
+    SearchOptions,
+    SingleQueryOption,
+    TagOption,
+    check_queries,
+)
 from splade_lucene.cli.search_report import QUERY, SearchReport
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.errors import InputError
@@ -29,15 +42,11 @@ def search(
     index_dir: IndexOption,
     options: QueryOptions,
     ways: SearchOptions,
-    query: Annotated[str | None, typer.Option("--query", help="One query; its hits are printed.")] = None,
-    topics: Annotated[
-        Path | None, typer.Option("--topics", metavar="FILE", help="Many queries: a file, or a name as dl19-passage.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", metavar="RUN", help="The run file, for --topics.")] = None,
-    output_format: Annotated[RunFormat, typer.Option("--output-format")] = RunFormat.trec,
-    hits: Annotated[
-        int | None, typer.Option("--hits", min=1, help="Default: 10 for --query, 1000 for --topics.")
-    ] = None,
+    query: SingleQueryOption = None,
+    topics: ManyTopicsOption = None,
+    output: RunOption = None,
+    output_format: RunFormatOption = RunFormat.trec,
+    hits: HitsOption = None,
     threads: ThreadsOption = None,
     topic_field: TopicFieldOption = "title",
     encoded: EncodedOption = False,
@@ -48,7 +57,7 @@ def search(
             "--engine", help="The same hits from each: auto chooses; pyserini goes through Pyserini's own searcher."
         ),
     ] = Engine.auto,
-    tag: Annotated[str, typer.Option("--tag", help="Last column of a TREC run.")] = DEFAULT_TAG,
+    tag: TagOption = DEFAULT_TAG,
     profile: Annotated[
         bool, typer.Option("--profile", help="Tell what the search did: engine, blocks, postings, times.")
     ] = False,
@@ -60,10 +69,7 @@ def search(
     """Search for one query, or write the run of many."""
     from splade_lucene.topics import read_topics
 
-    if (query is None) == (topics is None):
-        raise typer.BadParameter("give either --query or --topics")
-    if (topics is None) != (output is None):
-        raise typer.BadParameter("--topics and --output go together")
+    check_queries(query, topics, output)
     approximation = ways.approximation
     if engine is Engine.pyserini and (profile or recall or ways != SearchOptions()):
         raise typer.BadParameter("Pyserini's searcher knows no --mode, --only, --without, --profile or --recall")

@@ -1,4 +1,4 @@
-"""Options of searching: which engine, how exactly, among which documents."""
+"""Options of searching: which queries, what comes out, which engine, how exactly, among which documents."""
 
 from __future__ import annotations
 
@@ -43,6 +43,14 @@ class Mode(str, Enum):
     approximate = "approximate"
 
 
+SingleQueryOption = Annotated[str | None, typer.Option("--query", help="One query; its hits are printed.")]
+ManyTopicsOption = Annotated[
+    Path | None, typer.Option("--topics", metavar="FILE", help="Many queries: a file, or a name as dl19-passage.")
+]
+RunOption = Annotated[Path | None, typer.Option("--output", metavar="RUN", help="The run file, for --topics.")]
+RunFormatOption = Annotated[RunFormat, typer.Option("--output-format")]
+HitsOption = Annotated[int | None, typer.Option("--hits", min=1, help="Default: 10 for --query, 1000 for --topics.")]
+TagOption = Annotated[str, typer.Option("--tag", help="Last column of a TREC run.")]
 MinIdfOption = Annotated[
     float | None,
     typer.Option(
@@ -50,6 +58,14 @@ MinIdfOption = Annotated[
     ),
 ]
 EncodedOption = Annotated[bool, typer.Option("--encoded", help="The topics are encoded: term tokens, or vectors.")]
+
+
+def check_queries(query: str | None, topics: Path | None, output: Path | None) -> None:
+    """Refuses anything but one query, or topics and the run that they go into."""
+    if (query is None) == (topics is None):
+        raise typer.BadParameter("give either --query or --topics")
+    if (topics is None) != (output is None):
+        raise typer.BadParameter("--topics and --output go together")
 
 
 @dataclass(frozen=True)
