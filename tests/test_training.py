@@ -374,6 +374,14 @@ def test_lambda_follows_the_active_terms_slowly():
     assert ramp(without, 200, ranking, (60.0, 50.0))[199] == (1e-3, 1e-4)
 
 
+def test_during_the_ramp_lambda_is_steered_down_only():
+    controller, ranking, _ = controller_of(ramp=0.5, query_terms=30, document_terms=100, gain=0.01)
+    seen = ramp(controller, 200, ranking, (60.0, 50.0))
+    assert seen[99][0] == pytest.approx(1e-3 * 0.99**2)
+    assert seen[199][0] == pytest.approx(1e-3 * 2 ** (0.01 * 100), rel=0.02)
+    assert seen[99][1] == pytest.approx(1e-4 * 0.99**2 * 0.5 ** (0.01 * 99), rel=0.02)
+
+
 def test_its_state_outlives_a_checkpoint(tmp_path):
     controller, ranking, _ = controller_of(ramp=0.01, query_terms=30)
     ramp(controller, 50, ranking, (90.0, 50.0))

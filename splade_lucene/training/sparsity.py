@@ -24,8 +24,10 @@ _MOST, _LEAST = 1e3, 1e-3  # how far λ may go from where it was set
 class SparsityController(SpladeRegularizerWeightSchedulerCallback):  # type: ignore[misc]
     """Raises λ quadratically (arXiv 2109.10086), and steers it to a number of active terms if one is given.
 
-    λ is multiplied a step by ``(terms / target) ** gain``, with a running mean of the terms. It is steered during the ramp,
-    too, for what is too sparse already should not be pressed further. Its state is part of a checkpoint.
+    λ is multiplied a step by ``(terms / target) ** gain``, with a running mean of the terms. During the ramp it is steered down
+    only: what is too sparse already should not be pressed further, and what is too dense is what the ramp is for. (Steered up
+    from the first, dense steps on, it overshoots, and the terms that fall silent then hardly come back.) Its state is part of a
+    checkpoint.
 
     Args:
         loss: The whole loss, whose weights are set.
@@ -53,15 +55,16 @@ class SparsityController(SpladeRegularizerWeightSchedulerCallback):  # type: ign
             self._means, self._factors = kept["means"], kept["factors"]
             self._apply()
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
+    def on_step_end(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
         """Steers λ after each step."""
         now = [self._ranking.observed.query_terms, self._ranking.observed.document_terms]
         means = self._means or now
         self._means = [_MEMORY * mean + (1 - _MEMORY) * terms for mean, terms in zip(means, now, strict=True)]
         targets = (self._settings.query_terms, self._settings.document_terms)
+        highest = 0.0 if state.global_step < self._settings.ramp * state.max_steps else math.inf
         for side, target in enumerate(targets):
             if target is not None:
-                change = self._settings.gain * math.log(max(self._means[side], 1.0) / target)
+                change = min(highest, self._settings.gain * math.log(max(self._means[side], 1.0) / target))
                 self._factors[side] = min(_MOST, max(_LEAST, self._factors[side] * math.exp(change)))
         self._apply()
 
