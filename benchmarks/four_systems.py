@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from common import SHARED, WORK
+from common import SHARED, WORK, describe_machine
 
 from splade_lucene import Query, Run, bm25, evaluate, read_corpus, read_qrels, read_topics
 from splade_lucene.corpus import PYTHON_DOCS
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--system", choices=SYSTEMS, action="append")
     parser.add_argument("--steps", type=int, help="another budget than the file's")
     arguments = parser.parse_args()
+    print(describe_machine(), flush=True)
     data = collections()
     suffix = "" if arguments.steps is None else f"-{arguments.steps}"
     results = WORK / "training" / f"four-systems{suffix}.json"
@@ -110,8 +111,8 @@ def print_table(table: dict[str, dict[str, dict[str, float]]]) -> None:
     """A line for each system and collection, in Markdown."""
     print("| | | " + " | ".join([*MEASURES, "query terms", "document terms", "FLOPS"]) + " |")
     print("|---|---|" + "---|" * (len(MEASURES) + len(COSTS)))
-    for system, rows in table.items():
-        for collection, figures in rows.items():
+    for system in ("BM25", *SYSTEMS):
+        for collection, figures in table.get(system, {}).items():
             cells = [f"{figures[name]:.3f}" for name in MEASURES]
             cells += [f"{figures[name]:.1f}" if name in figures else "" for name in COSTS]
             print(f"| {system} | {collection} | " + " | ".join(cells) + " |", flush=True)
