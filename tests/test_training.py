@@ -513,7 +513,7 @@ def test_a_finished_run_is_not_run_again(tmp_path, data, base):
 
 def test_other_settings_are_refused_and_named(tmp_path, data, base):
     run(tmp_path, data, base)
-    with pytest.raises(ConfigError, match=r"other settings \(optimization\).*--overwrite"):
+    with pytest.raises(ConfigError, match=r"other settings \(optimization\.seed was 1, is 2\).*--overwrite"):
         run(tmp_path, data, base, optimization={"seed": 2})
     config = read_config(write_config(tmp_path, data, base, optimization={"seed": 2}))
     assert train(config, device="cpu", overwrite=True).model.is_dir()
@@ -630,7 +630,7 @@ def test_changed_data_are_noticed(tmp_path, data, base):
     run(tmp_path, copy, base)
     with (copy / "corpus.jsonl").open("a") as file:
         file.write('{"_id": "new", "text": "The heart has a beat."}\n')
-    with pytest.raises(ConfigError, match=r"other settings \(digests\)"):
+    with pytest.raises(ConfigError, match=r"other settings \(data\.passages was \w{8} …, is \w{8} …\)"):
         run(tmp_path, copy, base)
 
 

@@ -28,7 +28,9 @@ def train(
         typer.Option("--output", metavar="DIR", help="Folder for all that is made, in place of the file's."),
     ] = None,
     device: DeviceOption = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew over a run with other settings.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete what an earlier run made there, and start anew.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train SPLADE, SPLADE-max, SPLADE-doc or DistilSPLADE-max. Goes on where an interrupted run stopped."""

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from splade_lucene.encoder.checkpoint import read_language_model
+from splade_lucene.encoder.layout import read_layout
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError, ModelError
 from splade_lucene.training.resuming import run_to_end
@@ -59,7 +60,7 @@ def prepare_base(
         ModelError: The base cannot be loaded, or has no head and takes none.
     """
     settings = config.optimization
-    weights = locate(config.base).digest()
+    weights = locate(network_folder(config.base)).digest()
     made_from = [weights, config.head.model_dump(), settings.max_length, settings.seed, texts.passages_digest]
     key, passages = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16], texts.passages
     target, work = folder / f"base-{key}", folder / f"mlm-{key}"
@@ -89,11 +90,23 @@ def prepare_base(
     return target
 
 
-def _load(name: str) -> tuple[Any, Any, list[str]]:
+def network_folder(name: str) -> Path:
+    """Where the masked-language model of a base lies: in the folder itself, or in one of its folders, as in SPLADE-doc's.
+
+    Raises:
+        ModelError: There is no such checkpoint.
+    """
     location = locate(name)
+    if (location.folder / "config.json").is_file() or not (location.folder / "modules.json").is_file():
+        return location.folder
+    return read_layout(name).documents.location.folder
+
+
+def _load(name: str) -> tuple[Any, Any, list[str]]:
+    folder = network_folder(name)
     try:
-        model, missing = read_language_model(location.folder, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(location.folder)
+        model, missing = read_language_model(folder, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     except ModelError:
         raise
     except Exception as error:  # transformers raises whatever its parsers do
@@ -101,8 +114,6 @@ def _load(name: str) -> tuple[Any, Any, list[str]]:
     trunk = [key for key in missing if key.startswith(f"{model.base_model_prefix}.")]
     if trunk:
         raise ModelError(f"{name}: the checkpoint lacks {trunk[0]}, which is no part of the head. Use another base.")
-    if tokenizer.mask_token_id is None:
-        raise ModelError(f"{name}: the tokenizer has no mask token. Use the base of a masked-language model.")
     return model, tokenizer, missing
 
 

@@ -40,6 +40,13 @@ Amount = Annotated[float, Field(ge=0)]
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError(f"expected a number, a text or a section, got {str(value).lower()}")
+        return value
+
 
 def _absolute(value: str | None, info: ValidationInfo) -> str | None:
     """A path below the file's folder, if such a file is there; else the value: a hub name, a data set, ``python-docs``."""
@@ -59,11 +66,14 @@ class Data(_Section):
         examples: Pairs, triples, scored lists or judgments (see :mod:`splade_lucene.training.examples`). Without it,
             examples are mined: each query's candidates from BM25, a dense encoder and SPLADE, in the teacher's order. If
             they have scores, these are what is distilled, and no teacher may be named beside them.
+        temperature: What the examples' scores are divided by, in all losses: their unit. 1 fits a cross-encoder's logits, 0.05
+            cosines. None: a twentieth of the range from a list's best to its worst, in the mean.
     """
 
     passages: str | None = None
     queries: str | None = None
     examples: str | None = None
+    temperature: Annotated[float, Field(gt=0)] | None = None
 
     _paths = field_validator("passages", "queries", "examples")(_absolute)
 
@@ -142,9 +152,14 @@ class Losses(_Section):
     kl: Amount = 0.0
     in_batch_kl: Amount = 0.0
 
+    @property
+    def is_distilled(self) -> bool:
+        """Whether a teacher's scores are learned from."""
+        return bool(self.margin_mse or self.kl or self.in_batch_kl)
+
     @model_validator(mode="after")
     def _is_there(self) -> Losses:
-        if not (self.contrastive or self.margin_mse or self.kl or self.in_batch_kl):
+        if not (self.contrastive or self.is_distilled):
             raise ValueError("at least one loss must count")
         return self
 
@@ -236,7 +251,7 @@ class Optimization(_Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint: PositiveInt = 100
     log: PositiveInt = 10
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
 
 
 class Validation(_Section):
@@ -255,7 +270,7 @@ class Validation(_Section):
     topics: str
     qrels: str
     every: Annotated[int, Field(ge=0)] = 0
-    measures: tuple[str, ...] = ("nDCG@10", "RR@10", "R@100")
+    measures: Annotated[tuple[str, ...], Field(min_length=1)] = ("nDCG@10", "RR@10", "R@100")
     max_length: PositiveInt = 256
 
     _paths = field_validator("corpus", "topics", "qrels")(_absolute)
@@ -337,6 +352,8 @@ def read_config(path: str | Path, **changes: Any) -> TrainingConfig:
         line = None if mark is None else mark.line + 1
         problem = getattr(error, "problem", None) or "not YAML"
         raise ConfigError(f"broken YAML ({problem})", path=path, line=line, remedy="Mend the line") from None
+    except ValueError as error:  # a date that is none
+        raise ConfigError(f"broken YAML ({error})", path=path, remedy="Put the value into quotation marks") from None
     if not isinstance(raw, dict):
         raise ConfigError("the file holds no mapping of keys", path=path, remedy="Write 'recipe: splade-max' and so on")
     given = {key: str(Path(value).absolute()) if key == "output" else value for key, value in changes.items() if value}

@@ -76,7 +76,7 @@ class RankingLoss(nn.Module):
             found["contrastive"] = self.weights.contrastive * self.contrastive.compute_loss_from_embeddings(
                 embeddings, None
             )
-        if self.weights.margin_mse or self.weights.kl or self.weights.in_batch_kl:
+        if self.weights.is_distilled:
             assert self.teacher is not None
             # columns: first passages of all queries, then second ones …, as the student's are put together
             scores = torch.from_numpy(self.teacher.scores(rows[:, 0], rows[:, 1:].T.reshape(-1)))

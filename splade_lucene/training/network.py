@@ -37,6 +37,30 @@ _DROPOUTS = (
 """What configurations of BERT, DistilBERT and ModernBERT call it."""
 
 
+def check_length(base: Path, max_length: int) -> Any:
+    """The configuration of a network that takes so many tokens.
+
+    Args:
+        base: The network's folder.
+        max_length: Tokens of a passage.
+
+    Raises:
+        ConfigError: It takes fewer.
+        ModelError: Its configuration cannot be read.
+    """
+    try:
+        config = AutoConfig.from_pretrained(base)
+    except Exception as error:  # transformers raises whatever its parsers do
+        raise ModelError(f"{base}: cannot load a masked-language model: {str(error).splitlines()[0]}") from error
+    positions = getattr(config, "max_position_embeddings", None) or max_length
+    if max_length > positions:
+        raise ConfigError(
+            f"passages of {max_length} tokens do not fit into the base, which takes {positions}",
+            remedy="Lower optimization.max_length",
+        )
+    return config
+
+
 class PooledTransformer(Transformer):  # type: ignore[misc]
     """A masked-language model that gives weights, not logits.
 
@@ -150,13 +174,7 @@ class Student:
         dropout: float | None = None, device: str | None = None,
     ) -> None:  # fmt: skip
         self._base = base
-        config = AutoConfig.from_pretrained(base)
-        positions = getattr(config, "max_position_embeddings", None) or max_length
-        if max_length > positions:
-            raise ConfigError(
-                f"passages of {max_length} tokens do not fit into the base, which takes {positions}",
-                remedy="Lower optimization.max_length",
-            )
+        config = check_length(base, max_length)
         self._dropouts = {name: getattr(config, name) for name in _DROPOUTS if hasattr(config, name)}
         changed = {} if dropout is None else dict.fromkeys(self._dropouts, dropout)
         self.network = PooledTransformer(

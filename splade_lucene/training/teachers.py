@@ -21,7 +21,7 @@ Rankings = Sequence[tuple[Rows, NDArray[np.float32]]]
 
 NO_RANKING: tuple[Rows, NDArray[np.float32]] = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
-Scaling = Literal["best", "range", "none"]
+Scaling = Literal["best", "range", "lowest", "none"]
 _LOWEST = 0.05
 
 
@@ -58,7 +58,8 @@ class RankedScorer:
         rankings: Each query's list, no passage twice.
         passages: How many passages there are.
         scaling: ``best`` divides by each query's best score, for scores whose 0 has a meaning, as BM25's; ``range`` shifts
-            and divides each query's so that they go from a twentieth to 1; ``none`` leaves them.
+            and divides each query's so that they go from a twentieth to 1; ``lowest`` shifts all by the lowest of all, so that
+            differences stay; ``none`` leaves them.
     """
 
     def __init__(self, rankings: Rankings, passages: int, scaling: Scaling) -> None:
@@ -66,6 +67,8 @@ class RankedScorer:
         np.cumsum([len(rows) for rows, _ in rankings], out=starts[1:])
         columns = np.concatenate([NO_RANKING[0], *(rows for rows, _ in rankings)]).astype(np.int32)
         values = np.concatenate([NO_RANKING[1], *(_scaled(scores, scaling) for _, scores in rankings)])
+        if scaling == "lowest" and len(values):
+            values -= values.min()
         self._matrix = csr_matrix((values, columns, starts), shape=(len(rankings), passages))
 
     def scores(self, queries: Rows, passages: Rows) -> NDArray[np.float32]:
@@ -105,7 +108,7 @@ def rankings_by_row(
 
 
 def _scaled(scores: NDArray[np.float32], scaling: Scaling) -> NDArray[np.float32]:
-    if not len(scores) or scaling == "none":
+    if not len(scores) or scaling in ("lowest", "none"):
         return scores.astype(np.float32)
     best, worst = float(scores.max()), float(scores.min())
     if scaling == "best":

@@ -2,10 +2,12 @@
 
 What is made lies in the output folder:
 
-    settings.json       the configuration; another one is refused
+    settings.json       the configuration and digests of what it names; another one is refused
+    lock                held by the process that trains
     round-1, round-2    examples.jsonl.gz, checkpoints, the round's model, and its index for the next round
     log.jsonl           figures of each step that was logged
     model               the model that comes out, with README.md and training.json
+    figures.json        its measures, and what they were measured on
 
 and in the same folder or one that several runs share, named after what it was made from:
 
@@ -17,8 +19,11 @@ and in the same folder or one that several runs share, named after what it was m
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +42,6 @@ from sentence_transformers.sparse_encoder import (
 from torch.utils.data import SequentialSampler
 from transformers import set_seed
 
-from splade_lucene.corpus import corpus_digest
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.precision import choose_device, native_dtype
 from splade_lucene.encoding import encode_corpus
@@ -48,18 +52,20 @@ from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.training.base import prepare_base
 from splade_lucene.training.calibration import calibrate_scale
 from splade_lucene.training.card import write_card
+from splade_lucene.training.checks import check_examples, check_run
 from splade_lucene.training.config import Teacher, TrainingConfig
 from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, read_texts, write_examples
 from splade_lucene.training.losses import RankingLoss
 from splade_lucene.training.mining import Sources, mine
 from splade_lucene.training.network import Student
+from splade_lucene.training.output_folder import FIGURES, LOG, OutputFolder
 from splade_lucene.training.progress import Report, TrainingProgress, no_report
 from splade_lucene.training.recipes import RECIPES, Recipe
 from splade_lucene.training.resuming import last_checkpoint, refused_by_disk, run_to_end
 from splade_lucene.training.sampling import draw_rows, to_columns
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
-from splade_lucene.training.validation import IndexEvaluator, check_validation, measure_model
+from splade_lucene.training.validation import IndexEvaluator, measure_model
 
 
 @dataclass(frozen=True)
@@ -85,11 +91,12 @@ def train(
     Args:
         config: What to do; see :func:`splade_lucene.training.read_config`.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
-        overwrite: Start the training anew over a run with other settings or data.
+        overwrite: Delete what an earlier run made in the output folder, and start anew.
         report: Told how far it is.
 
     Raises:
-        ConfigError: The output folder holds a run with other settings or data, or settings do not go together.
+        ConfigError: The output folder holds a run with other settings or data, or files of something else; another process
+            trains into it; or settings do not go together.
         ExamplesError, CorpusError, TopicsError, RunError: Data cannot be read; names file and line.
         ModelError: Base or teacher cannot be loaded.
         TrainingError: A loss or gradient is not finite.
@@ -100,14 +107,17 @@ def train(
     if chosen.index:
         raise ConfigError("training uses the first GPU that it sees", remedy=f"Set CUDA_VISIBLE_DEVICES={chosen.index}")
     run = _Run(config, chosen, report)
+    folder = OutputFolder(config)
     with refused_by_disk(run.output):
         run.check()
-        run.claim_output(overwrite)
-        figures = run.finished_figures()
-        if figures is None:
-            for number in range(1, config.rounds + 1):
-                run.train_round(number)
-            figures = run.finish()
+        with folder.claimed(overwrite) as before:
+            run.set_precision(before)
+            folder.write_settings(run.precision)
+            figures = run.finished_figures()
+            if figures is None:
+                for number in range(1, config.rounds + 1):
+                    run.train_round(number)
+                figures = run.finish()
     return TrainingResult(run.output / "model", figures, time.monotonic() - start)
 
 
@@ -154,66 +164,21 @@ class _Run:
         self.recipe: Recipe = RECIPES[config.recipe]
         self.losses = config.losses or self.recipe.losses
         self.positives = config.mining.positives or self.recipe.positives
-        self.is_distilled = bool(self.losses.margin_mse or self.losses.kl or self.losses.in_batch_kl)
-        self.progress = TrainingProgress(report, self.output / "log.jsonl")
-        self.precision = config.optimization.precision
+        self.progress = TrainingProgress(report, self.output / LOG)
+        self.precision: str = config.optimization.precision
 
     # ---- before anything is computed ----
 
     def check(self) -> None:
         """Refuses what would fail after hours."""
-        if self.config.validation is not None:
-            check_validation(self.config.validation)
-        if (self.losses.margin_mse or self.losses.kl) and self.config.optimization.passages < 2:
-            raise ConfigError(
-                "margin_mse and kl compare a query's passages", remedy="Set optimization.passages to 2 or more"
-            )
-        if self.config.data.examples is None:
-            return
-        has_scores = self.own_examples[0].scores is not None
-        if has_scores and self.config.teacher is not None:
-            raise ConfigError(
-                "the examples have scores, and a teacher is named beside them", path=self.config.data.examples,
-                remedy="Leave out the teacher, or the scores",
-            )  # fmt: skip
-        if self.is_distilled and not has_scores and self.config.teacher is None:
-            raise ConfigError(
-                "margin_mse and kl need a teacher or scored lists, and the examples have no scores",
-                path=self.config.data.examples, remedy="Name a teacher, add scores, or use losses.contrastive",
-            )  # fmt: skip
+        check_run(self.config, self.losses)
+        if self.config.data.examples is not None:
+            check_examples(self.config, self.losses, self.own_examples[0].scores is not None)
 
-    def claim_output(self, overwrite: bool) -> None:
-        path = self.output / "settings.json"
-        settings = self.settings()
-        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else settings
-        differing = [key for key in settings if key not in _FREE and settings[key] != before.get(key)]
-        if differing and not overwrite:
-            raise ConfigError(
-                f"the folder holds a run with other settings ({', '.join(differing)})", path=self.output,
-                remedy="Give another output, or --overwrite to start the training anew",
-            )  # fmt: skip
-        if differing:
-            for each in ("round-1", "round-2", "model"):
-                shutil.rmtree(self.output / each, ignore_errors=True)
-            (self.output / "log.jsonl").unlink(missing_ok=True)
-        elif self.precision == "auto" and before.get("computed_in"):
-            self.precision = before["computed_in"]  # a measurement could now say something else
+    def set_precision(self, before: dict[str, Any]) -> None:
+        """What ``auto`` stands for: what it stood for when the run began, for a measurement could now say something else."""
         if self.precision == "auto":
-            self.precision = native_dtype(self.device)  # type: ignore[assignment]
-        with written_whole(path) as file:
-            json.dump({**settings, "computed_in": self.precision}, file, indent=1)
-
-    def settings(self) -> dict[str, Any]:
-        """What makes the model what it is: the configuration, and the data's digests."""
-        settings = self.config.model_dump(mode="json", exclude={"output", "cache"})
-        data = self.config.data
-        files = {"passages": data.passages}
-        for name, value, of_folder in (
-            ("queries", data.queries, "queries.jsonl"),
-            ("examples", data.examples, "qrels/train.tsv"),
-        ):
-            files[name] = str(Path(value) / of_folder) if value and Path(value).is_dir() else value
-        return {**settings, "digests": {name: corpus_digest(path) for name, path in files.items() if path}}
+            self.precision = before.get("computed_in") or native_dtype(self.device)
 
     # ---- training ----
 
@@ -247,19 +212,27 @@ class _Run:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(last, partial)
         write_card(partial, self.config, figures, queries=len(self.texts.queries), passages=len(self.texts.passages))
+        (self.output / FIGURES).unlink(missing_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
+        with written_whole(self.output / FIGURES) as file:
+            json.dump({"figures": figures, "validation": self.validation_settings()}, file, indent=1)
         return figures
 
     def finished_figures(self) -> dict[str, float] | None:
         """Those of a model that is there and was measured on the same data; else None."""
-        path = self.output / "model" / "training.json"
-        if not path.is_file():
+        path = self.output / FIGURES
+        if not (path.is_file() and (self.output / "model").is_dir()):
             return None
-        record = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            return record["figures"] if record["validation"] == self.validation_settings() else None
+        except (ValueError, LookupError, TypeError):
+            return None  # damaged: it is measured again
+
+    def validation_settings(self) -> dict[str, Any] | None:
         validation = self.config.validation
-        asked = None if validation is None else validation.model_dump(mode="json")
-        return record["figures"] if record["settings"].get("validation") == asked else None
+        return None if validation is None else validation.model_dump(mode="json")
 
     # ---- what is learned from ----
 
@@ -288,13 +261,13 @@ class _Run:
 
     def scorer(self, examples: list[Example], rows: NDArray[np.int32]) -> Scorer | None:
         """What the student learns from: the teacher; or scores that are known already, of a list's passages only."""
-        if not self.is_distilled:
+        if not self.losses.is_distilled:
             return None
         teacher = self.config.teacher
         is_mined = self.config.data.examples is None
         if teacher is None or (is_mined and teacher.cross_encoder):
             rankings = known_scores(examples, len(self.texts.queries))
-            return RankedScorer(rankings, len(self.texts.passages), "none" if is_mined else "range")
+            return RankedScorer(rankings, len(self.texts.passages), "none" if is_mined else "lowest")
         candidates: dict[int, set[int]] = {}
         for query, *passages in map(np.ndarray.tolist, rows):
             candidates.setdefault(query, set()).update(passages)
@@ -305,9 +278,16 @@ class _Run:
         device = str(self.device)
         return Sources(self.texts, queries, self.config.teacher, self.cache, device, self.progress.tell)
 
-    @property
+    @cached_property
     def temperature(self) -> float:
-        return (self.config.teacher or Teacher(bm25=1.0)).temperature
+        """The unit of the teacher's scores, or of the examples' own: by default a twentieth of a list's range, in the mean."""
+        if self.config.teacher is not None:
+            return self.config.teacher.temperature
+        given = self.config.data.temperature
+        if given is not None or self.config.data.examples is None:
+            return given or Teacher(bm25=1.0).temperature
+        ranges = [float(np.ptp(each.scores)) for each in self.own_examples if each.scores is not None]
+        return float(np.mean(ranges)) / 20 if any(ranges) else 1.0
 
     def index_of_first_round(self) -> Path:
         folder = self.output / "round-1" / "pseudo-documents"
@@ -355,10 +335,11 @@ class _Run:
     ) -> SparseEncoderTrainer:
         settings, sparsity, validation = self.config.optimization, self.config.sparsity, self.config.validation
         columns = to_columns(rows)
-        loss = losses.SpladeLoss(
-            model=student.encoder, loss=ranking, document_regularizer_weight=sparsity.document_weight,
-            query_regularizer_weight=None if self.recipe.is_doc else sparsity.query_weight,
-        )  # fmt: skip
+        with _without_warnings():  # that SPLADE-doc's queries are not regularized
+            loss = losses.SpladeLoss(
+                model=student.encoder, loss=ranking, document_regularizer_weight=sparsity.document_weight,
+                query_regularizer_weight=None if self.recipe.is_doc else sparsity.query_weight,
+            )  # fmt: skip
         is_validated = validation is not None and validation.every > 0
         arguments = SparseEncoderTrainingArguments(
             output_dir=str(folder), max_steps=settings.steps, per_device_train_batch_size=settings.queries,
@@ -395,5 +376,11 @@ class _Run:
         }  # fmt: skip
 
 
-_FREE = ("validation",)
-"""Settings that may change between a kill and going on."""
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """While a library says what is known."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -78,7 +78,8 @@ def check_validation(validation: Validation) -> None:
             "none of validation.topics is judged", path=validation.qrels, remedy="Check that they belong together"
         )
     judged_docids = {docid for judgments in judged.values() for docid in judgments}
-    if not any(document.docid in judged_docids for document in read_corpus(validation.corpus)):
+    found = sum(document.docid in judged_docids for document in read_corpus(validation.corpus))  # read to its end
+    if not found:
         raise RunError(
             "no judged document is in validation.corpus",
             path=validation.qrels,

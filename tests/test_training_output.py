@@ -1,0 +1,175 @@
+"""The output folder of a training run: what it never touches, what it refuses, and what may change."""
+
+import fcntl
+import json
+import shutil
+
+import pytest
+import torch
+import yaml
+from checkpoints import bert
+from safetensors.torch import load_file, save_file
+from test_training import base, data, run, weights_of, write_config  # noqa: F401
+
+from splade_lucene.errors import ConfigError, ModelError, RunError, SpladeLuceneError
+from splade_lucene.training import read_config, train
+from splade_lucene.training.output_folder import OutputFolder, describe_run
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def claim(config, overwrite=False):
+    with OutputFolder(config).claimed(overwrite) as before:
+        OutputFolder(config).write_settings("float32")
+        return before
+
+
+@pytest.fixture
+def config(tmp_path, data, base):  # noqa: F811
+    return read_config(write_config(tmp_path, data, base))
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path, config):
+    folder = tmp_path / "out"
+    (folder / "model").mkdir(parents=True)
+    (folder / "model/mine.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(ConfigError, match=r"files of something else \(model\).*folder of its own"):
+            train(config, device="cpu", overwrite=overwrite)
+    assert [path.name for path in folder.rglob("*")] == ["model", "mine.txt"]
+
+
+@pytest.mark.parametrize("name", ["base", "data.passages", "validation.corpus"])
+def test_inputs_in_the_output_folder_are_refused_and_left_alone(tmp_path, data, base, name):  # noqa: F811
+    folder = tmp_path / "out"
+    claim(read_config(write_config(tmp_path, data, base)))  # the folder is a run's
+    shutil.copytree(base, folder / "base")
+    shutil.copytree(data, folder / "validation")
+    own = folder / "validation"
+    changes = {
+        "base": {"base": str(folder / "base")},
+        "data.passages": {"data": {"passages": str(own / "corpus.jsonl")}},
+        "validation.corpus": {"validation": {
+            "corpus": str(own / "corpus.jsonl"), "topics": str(data / "queries.tsv"), "qrels": str(data / "qrels.txt"),
+        }},
+    }[name]  # fmt: skip
+    config = read_config(write_config(tmp_path, data, changes.pop("base", base), **changes))
+    with pytest.raises(ConfigError, match=rf"{name} .* lies in the output folder"):
+        train(config, device="cpu", overwrite=True)
+    assert (own / "corpus.jsonl").read_bytes() == (data / "corpus.jsonl").read_bytes()
+    assert (folder / "base/model.safetensors").is_file()
+
+
+def test_two_processes_do_not_train_into_one_folder(tmp_path, config):
+    claim(config)
+    with (tmp_path / "out/lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="another process trains into this folder"):
+            train(config, device="cpu")
+    assert claim(config)["recipe"] == "splade-max"
+
+
+def test_a_damaged_settings_file_is_named(tmp_path, config):
+    claim(config)
+    (tmp_path / "out/settings.json").write_text('{"recipe": "spl')
+    with pytest.raises(ConfigError, match=r"settings\.json: what the folder's run was cannot be read.*--overwrite"):
+        claim(config)
+    assert claim(config, overwrite=True) == {}
+    assert claim(config)["base"] == describe_run(config)["base"]
+
+
+def test_what_does_not_change_the_model_may_change(tmp_path, data, base):  # noqa: F811
+    first = read_config(write_config(tmp_path, data, base))
+    claim(first)
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(data, moved / "data")
+    shutil.copytree(base, moved / "base")
+    same = read_config(write_config(tmp_path, moved / "data", moved / "base", optimization={"log": 3, "checkpoint": 7}))
+    assert claim(same)
+    (moved / "data/queries.tsv").write_text("q0\tanother query\n")
+    with pytest.raises(ConfigError, match=r"\(data\.queries was \w{8} …, is \w{8} …\)"):
+        claim(same)
+
+
+def test_changed_weights_and_scores_are_noticed(tmp_path, data):  # noqa: F811
+    own = bert(tmp_path / "base")
+    scores = tmp_path / "scores.trec"
+    scores.write_text("q0 Q0 d0 1 2.0 x\n")
+    config = read_config(write_config(tmp_path, data, own, teacher={"scores": str(scores)}))
+    claim(config)
+    scores.write_text("q0 Q0 d0 1 3.0 x\n")
+    with pytest.raises(ConfigError, match=r"\(teacher\.scores was"):
+        claim(config)
+    claim(config, overwrite=True)
+    weights = load_file(own / "model.safetensors")
+    name = next(iter(weights))
+    save_file({**weights, name: weights[name] + 1}, own / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ConfigError, match=r"\(base was"):
+        claim(config)
+
+
+def test_overwrite_starts_anew_though_nothing_changed(tmp_path, data, base):  # noqa: F811
+    first = run(tmp_path, data, base)
+    before = weights_of(first.model)
+    save_file(
+        {name: tensor * 0 for name, tensor in before.items()}, first.model / "model.safetensors", {"format": "pt"}
+    )
+    config = read_config(write_config(tmp_path, data, base))
+    train(config, device="cpu")
+    assert not any(tensor.any() for tensor in weights_of(first.model).values())  # it is finished
+    train(config, device="cpu", overwrite=True)
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights_of(first.model).items())
+
+
+def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path, data, base):  # noqa: F811
+    files = {"corpus": data / "corpus.jsonl", "topics": data / "queries.tsv", "qrels": data / "qrels.txt"}
+    good = {name: str(path) for name, path in files.items()}
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text((data / "corpus.jsonl").read_text() + '{"_id": "last", "te')
+    cases = [
+        ({"validation": {**good, "corpus": str(broken)}}, SpladeLuceneError, r"broken\.jsonl:41"),
+        ({"own": tmp_path / "none"}, ModelError, "none"),
+        ({"optimization": {"max_length": 900}}, ConfigError, "passages of 900 tokens do not fit"),
+        ({"teacher": {"scores": str(tmp_path / "none.trec")}}, RunError, r"none\.trec"),
+        ({"teacher": {"dense": str(tmp_path / "none")}}, ModelError, "cannot load a dense encoder"),
+        ({"teacher": {"cross_encoder": str(tmp_path / "none")}}, ModelError, "cannot load a cross-encoder"),
+    ]
+    for changes, error, message in cases:
+        with pytest.raises(error, match=message):
+            run(tmp_path, data, changes.pop("own", base), **changes)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("optimization: {steps: true}", r"optimization\.steps.*got true"),
+        ("optimization: {seed: 4294967296}", r"optimization\.seed.*less than 4294967296"),
+        ("base: 2026-13-45", r"broken YAML \(month must be in 1\.\.12\)"),
+        ("validation: {corpus: a, topics: b, qrels: c, measures: []}", r"validation\.measures.*at least 1 item"),
+    ],
+)
+def test_odd_values_are_named(tmp_path, data, base, line, message):  # noqa: F811
+    settings = yaml.safe_load(write_config(tmp_path, data, base).read_text())
+    key = line.partition(":")[0]
+    path = tmp_path / "odd.yaml"
+    path.write_text(yaml.safe_dump({name: value for name, value in settings.items() if name != key}) + line + "\n")
+    with pytest.raises(ConfigError, match=message):
+        read_config(path)
+
+
+def test_a_card_names_no_folder_of_its_maker(tmp_path, data, base):  # noqa: F811
+    files = {"corpus": data / "corpus.jsonl", "topics": data / "queries.tsv", "qrels": data / "qrels.txt"}
+    result = run(tmp_path, data, base, validation={name: str(path) for name, path in files.items()})
+    for name in ("README.md", "training.json"):
+        text = (result.model / name).read_text()
+        assert "corpus.jsonl" in text
+        assert str(data.parent) not in text
+    assert "base_model" not in (result.model / "README.md").read_text()
+    assert json.loads((tmp_path / "out/figures.json").read_text())["figures"] == result.figures
+
+
+def test_what_splade_doc_made_can_be_a_base(tmp_path, data, base):  # noqa: F811
+    first = run(tmp_path, data, base, recipe="splade-doc")
+    second = run(tmp_path, data, first.model, recipe="splade-max", output=str(tmp_path / "second"))
+    assert (second.model / "model.safetensors").is_file()
