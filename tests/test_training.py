@@ -263,6 +263,28 @@ def test_examples_of_ones_own(tmp_path, data, base):
         run(tmp_path, data, base, **settings, losses={"kl": 1.0}, output=str(tmp_path / "other"))
 
 
+@pytest.mark.parametrize(("given", "expected"), [({}, (0.1 + 18) / 2 / 20), ({"temperature": 2.0}, 2.0)])
+def test_margins_of_ones_own_scores_stay(tmp_path, data, base, monkeypatch, given, expected):
+    lists = [{"qid": "q0", "docids": ["d0", "d1"], "scores": [9.0, 8.9]},
+             {"qid": "q1", "docids": ["d1", "d2"], "scores": [-9.0, 9.0]}]  # fmt: skip
+    examples = tmp_path / "lists.jsonl"
+    examples.write_text("".join(json.dumps(each) + "\n" for each in lists))
+    seen = []
+    original = RankingLoss.compute_loss_from_embeddings
+
+    def watched(self, embeddings, labels):
+        seen.append((self.teacher.scores(np.array([0, 1]), np.arange(4)).tolist(), self.temperature))
+        return original(self, embeddings, labels)
+
+    monkeypatch.setattr(RankingLoss, "compute_loss_from_embeddings", watched)
+    paths = {"passages": str(data / "corpus.jsonl"), "queries": str(data / "queries.tsv"), "examples": str(examples)}
+    run(tmp_path, data, base, data={**paths, **given}, teacher=None, losses={"margin_mse": 1.0},
+        optimization={"passages": 2, "queries": 2})  # fmt: skip
+    scores, temperature = seen[-1]
+    assert scores == [[18.0, pytest.approx(17.9), 0.0, 0.0], [0.0, 0.0, 18.0, 0.0]]
+    assert temperature == pytest.approx(expected)
+
+
 def test_a_teacher_that_is_a_run_file(tmp_path, data, base):
     (tmp_path / "teacher.trec").write_text(
         "".join(f"q{i} Q0 d{(i + j) % 40} {j + 1} {9 - j} t\n" for i in range(40) for j in range(5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
@@ -62,11 +63,20 @@ def prepare_base(
     settings = config.optimization
     weights = locate(network_folder(config.base)).digest()
     made_from = [weights, config.head.model_dump(), settings.max_length, settings.seed, texts.passages_digest]
-    key, passages = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16], texts.passages
-    target, work = folder / f"base-{key}", folder / f"mlm-{key}"
-    if target.is_dir():
-        shutil.rmtree(work, ignore_errors=True)
-        return target
+    key = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
+    target = folder / f"base-{key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"mlm-{key}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a run that shares the cache makes it now: wait
+        if not target.is_dir():
+            _make(config, texts.passages, folder / f"mlm-{key}", target, arguments, progress)
+    return target
+
+
+def _make(
+    config: TrainingConfig, passages: Sequence[str], work: Path, target: Path, arguments: dict[str, Any],
+    progress: TrainingProgress,
+) -> None:  # fmt: skip
     model, tokenizer, missing = _load(config.base)
     if not passages:
         raise ConfigError("there are no passages to make the base ready with", remedy="Give data.passages")
@@ -77,17 +87,13 @@ def prepare_base(
         _model_language(config, model, tokenizer, passages, work, arguments, progress)
     terms = config.head.initial_terms or (_FIRST_TERMS if missing else None)
     if terms is not None:
-        _wake_terms(model, tokenizer, passages[:: max(1, len(passages) // _SAMPLE)], terms, settings.max_length)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix="base-", suffix=".partial", dir=folder))
+        sample = passages[:: max(1, len(passages) // _SAMPLE)]
+        _wake_terms(model, tokenizer, sample, terms, config.optimization.max_length)
+    partial = Path(tempfile.mkdtemp(prefix="base-", suffix=".partial", dir=target.parent))
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
-    if target.is_dir():  # another run was quicker
-        shutil.rmtree(partial)
-    else:
-        partial.rename(target)
+    partial.rename(target)
     shutil.rmtree(work, ignore_errors=True)
-    return target
 
 
 def network_folder(name: str) -> Path:

@@ -11,7 +11,7 @@ What is made lies in the output folder:
 
 and in the same folder or one that several runs share, named after what it was made from:
 
-    base-…              the base with a masked-LM head
+    base-…              the base with a masked-LM head; mlm-….lock is held while it is made
     embeddings          a dense teacher's vectors
     bm25-index-…        the BM25 index of the passages
 """
