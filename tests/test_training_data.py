@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -279,6 +280,76 @@ def test_lists_that_are_too_short_are_filled_with_other_passages():
     for query, *passages in draw_rows(examples, Optimization(steps=10, queries=2, passages=3), 5, 200):
         assert len(set(passages)) == 3
         assert passages[0] in ([7] if query == 0 else [3, 4])
+
+
+def drawn_as_before(examples, settings, positives, passages):
+    """The loop of the versions whose results are published."""
+    source = np.random.default_rng(settings.seed)
+    rows = []
+    while len(rows) < settings.steps * settings.queries:
+        for number in source.permutation(len(examples))[: settings.steps * settings.queries - len(rows)]:
+            listed, count = examples[number].passages, settings.passages
+            if examples[number].scores is None:
+                drawn = listed[:count].tolist()
+            else:
+                best = min(positives, max(1, len(listed) - count + 1))
+                drawn = [listed[source.integers(best)]]
+                if len(listed) > best:
+                    bounds = np.unique(np.geomspace(best, len(listed), count).round().astype(int)).tolist()
+                    drawn += [listed[source.integers(low, high)] for low, high in pairwise(bounds)]
+            while len(drawn) < count:
+                row = source.integers(passages)
+                if row not in drawn:
+                    drawn.append(row)
+            rows.append([examples[number].query, *drawn])
+    return np.array(rows, np.int32)
+
+
+def pairs_and_triples(count=40):
+    source = np.random.default_rng(2)
+    return [Example(q, source.permutation(50)[: 1 + q % 2]) for q in range(count)]
+
+
+@pytest.mark.parametrize("passages", [1, 2, 3, 6])
+@pytest.mark.parametrize("examples", [lists(), lists(length=7), lists(length=3), pairs_and_triples()])
+def test_what_is_drawn_of_one_example_a_query_is_what_was_always_drawn(examples, passages):
+    for steps, queries in ((8, 5), (13, 3), (1, 40), (3, 1)):
+        settings = Optimization(steps=steps, queries=queries, passages=passages, seed=6)
+        rows = draw_rows(examples, settings, positives=2, passages=200)
+        assert np.array_equal(rows, drawn_as_before(examples, settings, 2, 200))
+
+
+def of_queries(*queries):
+    return [Example(query, np.array([number])) for number, query in enumerate(queries)]
+
+
+@pytest.mark.parametrize(
+    "examples", [of_queries(*range(10)), of_queries(*[*range(8)] * 3), of_queries(0, 0, 0, *range(8))]
+)
+def test_no_query_comes_twice_in_a_batch(examples):
+    for seed in range(20):
+        rows = draw_rows(examples, Optimization(steps=40, queries=7, passages=1, seed=seed), 1, 50)
+        for batch in rows.reshape(40, 7, 2):
+            assert len(set(batch[:, 0].tolist())) == 7
+        counts = np.bincount(rows[:, 1], minlength=len(examples))
+        assert counts.min() > 0
+        if len(examples) == 24:  # as many of each query
+            assert counts.max() - counts.min() < 4
+
+
+def test_an_example_comes_again_after_all_others_where_queries_allow_it():
+    examples = of_queries(*range(10))
+    for seed in range(20):
+        rows = draw_rows(examples, Optimization(steps=50, queries=4, passages=1, seed=seed), 1, 50)[:, 0]
+        assert all(len(set(rows[at : at + 10].tolist())) == 10 for at in range(0, 200, 10))
+
+
+def test_fewer_queries_than_a_batch_has_come_as_seldom_as_possible():
+    rows = draw_rows(of_queries(0, 0, 0, 0, 1, 2), Optimization(steps=30, queries=7, passages=1), 1, 50)
+    for batch in rows.reshape(30, 7, 2):
+        assert sorted(np.bincount(batch[:, 0]).tolist()) == [2, 2, 3]
+    assert set(rows[:, 1].tolist()) == set(range(6))
+    assert draw_rows(of_queries(3), Optimization(steps=2, queries=2, passages=1), 1, 50).tolist() == [[3, 0]] * 4
 
 
 def test_columns_hold_the_rows():
