@@ -352,6 +352,38 @@ def test_fewer_queries_than_a_batch_has_come_as_seldom_as_possible():
     assert draw_rows(of_queries(3), Optimization(steps=2, queries=2, passages=1), 1, 50).tolist() == [[3, 0]] * 4
 
 
+def test_what_other_examples_of_a_query_hold_is_no_negative():
+    examples = [Example(0, np.array([row])) for row in range(6)] + [Example(1, np.array([9]))]
+    for query, first, *others in draw_rows(examples, Optimization(steps=50, queries=2, passages=3), 1, 10).tolist():
+        assert len({first, *others}) == 3
+        assert not set(others) & (set(range(6)) if query == 0 else {9})
+
+
+def test_where_too_few_passages_are_unknown_known_ones_follow_them():
+    examples = [Example(0, np.array([row])) for row in range(4)]
+    for _, first, *others in draw_rows(examples, Optimization(steps=20, queries=1, passages=4), 1, 5).tolist():
+        assert first < 4
+        assert others[0] == 4
+        assert len({first, *others}) == 4
+
+
+def test_of_a_list_without_scores_the_first_is_the_positive_and_the_others_are_drawn():
+    examples = [Example(query, np.arange(10) + 10 * query) for query in range(2)]
+    rows = draw_rows(examples, Optimization(steps=60, queries=2, passages=4), 5, 200)
+    for query, first, *others in rows.tolist():
+        assert first == 10 * query
+        assert len(set(others)) == 3
+        assert set(others) <= set(range(10 * query + 1, 10 * query + 10))
+    assert set(rows[:, 2:].ravel().tolist()) == set(range(20)) - {0, 10}
+
+
+def test_more_passages_of_a_query_than_there_are_are_refused():
+    with pytest.raises(ConfigError, match=r"to have 4 passages, and there are 3 in all\. Lower optimization\.passages"):
+        draw_rows([Example(0, np.array([0]))], Optimization(steps=1, queries=1, passages=4), 1, 3)
+    rows = draw_rows([Example(0, np.array([0]))], Optimization(steps=1, queries=1, passages=3), 1, 3)
+    assert sorted(rows[0, 1:].tolist()) == [0, 1, 2]
+
+
 def test_columns_hold_the_rows():
     columns = to_columns(np.array([[1, 2, 0], [0, 1, 1]], np.int32))
     assert {name: column.tolist() for name, column in columns.items()} == {
