@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from splade_lucene.errors import ConfigError, ExamplesError
+from splade_lucene.errors import ConfigError, CorpusError, ExamplesError, TopicsError
 from splade_lucene.training import read_config
 from splade_lucene.training.config import Optimization
 from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, read_texts, write_examples
@@ -167,12 +167,79 @@ def test_written_examples_are_read_again(tmp_path):
         ({"query": "x", "positive": 5}, r":2: positive holds 5"),
         ({"qid": "q1", "docids": ["d1"], "scores": [10**400]}, r":2: scores must be 1 finite numbers"),
         ({"qid": "q1", "docids": ["d1"], "scores": [1]}, r"some records have scores and some have none"),
+        (
+            {"qid": "q1", "positive_id": "d1", "negative_id": "d2", "scores": [1]},
+            r":2: scores must be 2 finite numbers",
+        ),
+        ({"query": "", "positive": "  "}, r":2: query is blank"),
+        ({"query": "x", "positive": " \t"}, r":2: positive is blank"),
+        ({"query": "x", "positive": "y", "negative": ""}, r":2: negative is blank"),
+        ({"query": "x", "passages": ["y", "\u2003"]}, r":2: passages is blank"),
+        ({"qid": "q1", "positive": "y"}, r":2: positive does not go with qid\. Write qid, .* only, or query, .* only"),
+        ({"qid": "q1", "positive_id": "d1", "negative": "y"}, r":2: negative does not go with qid"),
+        ({"qid": "q1", "passages": ["y"]}, r":2: passages does not go with qid"),
+        ({"query": "x", "positive_id": "d1"}, r":2: positive_id does not go with query"),
+        ({"query": "x", "positive": "y", "docids": ["d1"]}, r":2: docids does not go with query"),
+        ({"qid": "q1", "positive_id": "d1", "docids": ["d2"]}, r":2: positive_id does not go with docids"),
+        ({"query": "x", "passages": ["y"], "negative": "z"}, r":2: negative does not go with passages"),
     ],
 )
 def test_bad_records_are_named_with_their_line(tmp_path, record, message):
     path = write_lines(tmp_path / "examples.jsonl", {"qid": "q1", "positive_id": "d1"}, record)
     with pytest.raises(ExamplesError, match=message):
         read_examples(path, texts())
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "score",
+        "margin",
+        "label",
+        "labels",
+        "negatives",
+        "positives",
+        "negative_ids",
+        "positive_ids",
+        "negs",
+        "pos",
+        "neg",
+        "positive_passages",
+        "negative_passages",
+    ],
+)
+def test_keys_that_were_meant_for_something_are_refused_and_others_are_not_looked_at(tmp_path, key):
+    by_id = {"qid": "q1", "positive_id": "d1", "source": "x", "comment": None}
+    path = write_lines(tmp_path / "examples.jsonl", {**by_id, key: None}, {**by_id, key: ["d2"]})
+    with pytest.raises(ExamplesError, match=rf"jsonl:2: {key} is not a key of examples\. .* docids, .* scores"):
+        read_examples(path, texts())
+    table = pa.table({"query": ["a", "b"], "positive": ["c", "d"], key: [None, 1]})
+    pyarrow.parquet.write_table(table, tmp_path / "examples.parquet")
+    with pytest.raises(ExamplesError, match=rf"parquet:2: {key} is not a key of examples\. .* passages, .* scores"):
+        read_examples(tmp_path / "examples.parquet", texts())
+    assert len(read_examples(write_lines(path, by_id, {**by_id, "negative_id": "d2"}), texts())) == 2
+
+
+def test_scores_of_pairs_and_triples_make_them_scored_lists(tmp_path):
+    path = write_lines(
+        tmp_path / "examples.jsonl", {"qid": "q1", "positive_id": "d1", "negative_id": "d2", "scores": [1.5, 2.5]},
+        {"query": "x", "positive": "y", "negative": "z", "scores": [3, -1]}, {"qid": "q2", "positive_id": "d3", "scores": [7]},
+    )  # fmt: skip
+    read = read_examples(path, texts())
+    assert [each.passages.tolist() for each in read] == [[1, 0], [3, 4], [2]]
+    assert [each.scores.tolist() for each in read] == [[2.5, 1.5], [3, -1], [7]]
+
+
+def test_examples_of_blank_queries_are_left_out(tmp_path, caplog):
+    known = Texts(["q1", "q2"], ["first", " "], ["d1"], ["one"])
+    both = [{"qid": "q2", "positive_id": "d1"}, {"qid": "q1", "positive_id": "d1"}]
+    path = write_lines(tmp_path / "examples.jsonl", *both)
+    assert [example.query for example in read_examples(path, known)] == [0]
+    assert "1 examples of blank queries are left out" in caplog.text
+    (tmp_path / "train.tsv").write_text("q2 0 d1 1\nq1 0 d1 1\n")
+    assert [example.query for example in read_examples(tmp_path / "train.tsv", known)] == [0]
+    with pytest.raises(ExamplesError, match=r"examples\.jsonl: the queries of all examples are blank"):
+        read_examples(write_lines(path, both[0]), known)
 
 
 @pytest.mark.parametrize("name", ["examples.jsonl.gz", "examples.parquet"])
@@ -196,9 +263,22 @@ def test_judgments_are_pairs(tmp_path):
     assert [(each.query, each.passages.tolist(), each.scores) for each in read_examples(path, texts())] == [
         (0, [1], None), (1, [0], None),
     ]  # fmt: skip
-    path.write_text("q9 0 d1 1\n")
-    with pytest.raises(ExamplesError, match=r"train\.tsv: qid names 'q9'"):
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("q9 0 d1 1", r"train\.tsv:3: the qid 'q9' is not among the queries\. Check data\.queries"),
+        ("q2\td9\t1", r"train\.tsv:3: the docid 'd9' is not among the passages\. Check data\.passages"),
+    ],
+)
+def test_unknown_ids_of_judgments_are_named_with_their_line(tmp_path, line, message):
+    path = tmp_path / "train.tsv"
+    path.write_text(f"q1 0 d1 1\n\n{line}\nq1 0 d2 1\n{line}\n")
+    with pytest.raises(ExamplesError, match=message):
         read_examples(path, texts())
+    path.write_text("q9 0 d1 0\nq1 0 d2 1\n")
+    assert len(read_examples(path, texts())) == 1  # what is not relevant need not be known
 
 
 def test_several_lists_of_a_query_are_known_together():
@@ -222,6 +302,17 @@ def test_beir_folders_are_read(tmp_path):
     write_lines(tmp_path / "queries.jsonl", {"_id": "q1", "text": "what"})
     read = read_texts(str(tmp_path), str(tmp_path))
     assert (read.passages, read.queries) == (["A b"], ["what"])
+
+
+@pytest.mark.parametrize("name", ["passages.tsv", "passages.jsonl.gz"])
+def test_a_file_without_passages_or_queries_is_named(tmp_path, name):
+    write_lines(tmp_path / name)
+    (tmp_path / "queries.tsv").write_text("q1\twhat\n")
+    with pytest.raises(CorpusError, match=rf"{name}: no passage in this file\. Check"):
+        read_texts(str(tmp_path / name), str(tmp_path / "queries.tsv"))
+    with pytest.raises(TopicsError, match=rf"{name}: no query in this file\. Check"):
+        read_texts(None, str(tmp_path / name))
+    assert read_texts(None, None).passages == []
 
 
 # ---- teachers ----
