@@ -11,8 +11,9 @@ import pytest
 
 from splade_lucene.errors import ConfigError, CorpusError, ExamplesError, TopicsError
 from splade_lucene.training import read_config
-from splade_lucene.training.config import Optimization
+from splade_lucene.training.config import Mining, Optimization, Teacher
 from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, read_texts, write_examples
+from splade_lucene.training.mining import Sources, mine
 from splade_lucene.training.sampling import draw_rows, to_columns
 from splade_lucene.training.teachers import DenseScorer, Ensemble, RankedScorer, rankings_by_row
 
@@ -143,10 +144,10 @@ def test_written_examples_are_read_again(tmp_path):
     ]
     assert write_examples(tmp_path / "examples.jsonl.gz", known, given) == 2
     read = read_examples(tmp_path / "examples.jsonl.gz", known)
-    for mine, theirs in zip(read, given, strict=True):
-        assert mine.query == theirs.query
-        assert mine.passages.tolist() == theirs.passages.tolist()
-        assert mine.scores.tolist() == theirs.scores.tolist()
+    for ours, theirs in zip(read, given, strict=True):
+        assert ours.query == theirs.query
+        assert ours.passages.tolist() == theirs.passages.tolist()
+        assert ours.scores.tolist() == theirs.scores.tolist()
 
 
 @pytest.mark.parametrize(
@@ -337,6 +338,45 @@ def test_scores_without_a_meaningful_zero_go_up_to_1_and_unlisted_passages_are_b
     rankings = rankings_by_row(run, ["q1", "q2", "q3"], {"d1": 0, "d2": 1, "d3": 2})
     scores = RankedScorer(rankings, 3, "range").scores(np.arange(3), np.arange(3))
     assert scores.tolist() == [[pytest.approx(0.05), 1, 0], [1, 0, 0], [0, 0, 0]]
+
+
+# ---- mining ----
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Makes sources of three queries and four passages; the teacher is a run file."""
+    known = Texts(
+        ["q1", "q2", "q3"], ["heart blood", "river bank", "\t "], ["d1", "d2", "d3", "d4"],
+        ["blood of a heart", "a river", "bank of a river", "a heart"],
+    )  # fmt: skip
+
+    def make(run, queries=(0, 1, 2)):
+        (tmp_path / "teacher.trec").write_text(run)
+        teacher = Teacher(scores=str(tmp_path / "teacher.trec"))
+        return Sources(known, np.array(queries), teacher, tmp_path, "cpu", lambda *_: None)
+
+    return make
+
+
+def test_mined_candidates_are_in_the_teachers_order(sources, caplog):
+    mined = mine(sources("q1 Q0 d4 1 9 t\nq2 Q0 d3 1 5 t\nq2 Q0 d2 2 4 t\n"), Mining())
+    assert [(each.query, each.passages.tolist()) for each in mined] == [(0, [3, 0]), (1, [2, 1])]
+    assert mined[0].scores.tolist() == [1, 0]  # one that the run lacks is the last
+    assert caplog.messages == ["1 queries are blank and are left out"]
+
+
+def test_queries_that_the_teacher_says_nothing_of_are_left_out(sources, caplog):
+    (mined,) = mine(sources("q2 Q0 d2 1 9 t\nq1 Q0 d2 1 7 t\n", (0, 1)), Mining())
+    assert (mined.query, mined.passages.tolist()) == (1, [1, 2])
+    assert caplog.messages == ["1 queries have no candidate that the teacher scores and are left out"]
+    with pytest.raises(ExamplesError, match=r"scores none of the candidates.*Check that teacher\.scores"):
+        mine(sources("q1 Q0 d2 1 7 t\n", (0, 1)), Mining())
+
+
+def test_queries_that_are_all_blank_are_named(sources):
+    with pytest.raises(ExamplesError, match=r"all queries are blank\. Check data\.queries"):
+        mine(sources("q1 Q0 d2 1 7 t\n", (2,)), Mining())
 
 
 # ---- drawing ----
