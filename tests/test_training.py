@@ -22,6 +22,7 @@ from splade_lucene import SpladeEncoder, read_corpus
 from splade_lucene.encoder.layout import TableSide
 from splade_lucene.errors import (
     ConfigError,
+    CorpusError,
     ExamplesError,
     ModelError,
     SpladeLuceneError,
@@ -768,6 +769,60 @@ def test_texts_in_the_examples_are_all_that_is_needed(tmp_path, data, base):
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     given = {"passages": None, "queries": None, "examples": str(tmp_path / "pairs.jsonl")}
     assert run(tmp_path, data, base, data=given, teacher=None).model.is_dir()
+
+
+def test_no_query_is_drawn_twice_into_a_batch_nor_its_passages_as_negatives(tmp_path, data, base, monkeypatch):
+    (tmp_path / "qrels.txt").write_text("".join(f"q{i % 8} 0 d{i} 1\n" for i in range(40)))
+    seen = []
+    original = RankingLoss.compute_loss_from_embeddings
+
+    def watched(self, embeddings, labels):
+        seen.append(labels.tolist())
+        return original(self, embeddings, labels)
+
+    monkeypatch.setattr(RankingLoss, "compute_loss_from_embeddings", watched)
+    settings = {"teacher": None, "data": {"examples": str(tmp_path / "qrels.txt")}}
+    run(tmp_path, data, base, **settings, optimization={"steps": 12, "queries": 6, **WITHOUT_CALIBRATION})
+    assert len(seen) == 12
+    for batch in seen:
+        assert len({query for query, *_ in batch}) == 6
+        for query, first, *others in batch:
+            assert first % 8 == query
+            assert all(row % 8 != query for row in others)
+
+
+def test_more_passages_than_there_are_of_ones_own_are_refused(tmp_path, data, base):
+    (tmp_path / "pairs.jsonl").write_text(
+        '{"query": "blood", "positive": "heart"}\n{"query": "bank", "positive": "river"}\n'
+    )
+    given = {"passages": None, "queries": None, "examples": str(tmp_path / "pairs.jsonl")}
+    with pytest.raises(ConfigError, match=r"to have 3 passages, and there are 2 in all\. Lower optimization\.passages"):
+        run(tmp_path, data, base, data=given, teacher=None)
+
+
+def test_blank_queries_are_left_out_and_a_file_without_texts_is_named(tmp_path, data, base):
+    (tmp_path / "queries.tsv").write_text((data / "queries.tsv").read_text() + "x1\t \nx2\t\n")
+    run(tmp_path, data, base, data={"queries": str(tmp_path / "queries.tsv")}, optimization={"steps": 11})
+    mined = {json.loads(line)["qid"] for line in gunzip(tmp_path / "out/round-1/examples.jsonl.gz")}
+    assert mined == {f"q{number}" for number in range(40)}
+    (tmp_path / "empty.tsv").touch()
+    with pytest.raises(CorpusError, match=r"empty\.tsv: no passage in this file"):
+        run(tmp_path, data, base, data={"passages": str(tmp_path / "empty.tsv")}, output=str(tmp_path / "other"))
+
+
+def test_a_run_file_of_some_queries_teaches_these_only(tmp_path, data, base):
+    (tmp_path / "teacher.trec").write_text("".join(f"q{i} Q0 d{i} 1 9 t\n" for i in range(10)))
+    run(
+        tmp_path,
+        data,
+        base,
+        teacher={"bm25": 0.0, "scores": str(tmp_path / "teacher.trec")},
+        optimization={"steps": 11},
+    )
+    mined = [json.loads(line) for line in gunzip(tmp_path / "out/round-1/examples.jsonl.gz")]
+    assert {(each["qid"], each["docids"][0], each["scores"][0]) for each in mined} == {
+        (f"q{i}", f"d{i}", 1.0) for i in range(10)
+    }
 
 
 def test_queries_without_documents_are_named(tmp_path, data, base):

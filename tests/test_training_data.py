@@ -2,16 +2,18 @@
 
 import gzip
 import json
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from splade_lucene.errors import ConfigError, ExamplesError
+from splade_lucene.errors import ConfigError, CorpusError, ExamplesError, TopicsError
 from splade_lucene.training import read_config
-from splade_lucene.training.config import Optimization
+from splade_lucene.training.config import Mining, Optimization, Teacher
 from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, read_texts, write_examples
+from splade_lucene.training.mining import Sources, mine
 from splade_lucene.training.sampling import draw_rows, to_columns
 from splade_lucene.training.teachers import DenseScorer, Ensemble, RankedScorer, rankings_by_row
 
@@ -142,10 +144,10 @@ def test_written_examples_are_read_again(tmp_path):
     ]
     assert write_examples(tmp_path / "examples.jsonl.gz", known, given) == 2
     read = read_examples(tmp_path / "examples.jsonl.gz", known)
-    for mine, theirs in zip(read, given, strict=True):
-        assert mine.query == theirs.query
-        assert mine.passages.tolist() == theirs.passages.tolist()
-        assert mine.scores.tolist() == theirs.scores.tolist()
+    for ours, theirs in zip(read, given, strict=True):
+        assert ours.query == theirs.query
+        assert ours.passages.tolist() == theirs.passages.tolist()
+        assert ours.scores.tolist() == theirs.scores.tolist()
 
 
 @pytest.mark.parametrize(
@@ -166,12 +168,79 @@ def test_written_examples_are_read_again(tmp_path):
         ({"query": "x", "positive": 5}, r":2: positive holds 5"),
         ({"qid": "q1", "docids": ["d1"], "scores": [10**400]}, r":2: scores must be 1 finite numbers"),
         ({"qid": "q1", "docids": ["d1"], "scores": [1]}, r"some records have scores and some have none"),
+        (
+            {"qid": "q1", "positive_id": "d1", "negative_id": "d2", "scores": [1]},
+            r":2: scores must be 2 finite numbers",
+        ),
+        ({"query": "", "positive": "  "}, r":2: query is blank"),
+        ({"query": "x", "positive": " \t"}, r":2: positive is blank"),
+        ({"query": "x", "positive": "y", "negative": ""}, r":2: negative is blank"),
+        ({"query": "x", "passages": ["y", "\u2003"]}, r":2: passages is blank"),
+        ({"qid": "q1", "positive": "y"}, r":2: positive does not go with qid\. Write qid, .* only, or query, .* only"),
+        ({"qid": "q1", "positive_id": "d1", "negative": "y"}, r":2: negative does not go with qid"),
+        ({"qid": "q1", "passages": ["y"]}, r":2: passages does not go with qid"),
+        ({"query": "x", "positive_id": "d1"}, r":2: positive_id does not go with query"),
+        ({"query": "x", "positive": "y", "docids": ["d1"]}, r":2: docids does not go with query"),
+        ({"qid": "q1", "positive_id": "d1", "docids": ["d2"]}, r":2: positive_id does not go with docids"),
+        ({"query": "x", "passages": ["y"], "negative": "z"}, r":2: negative does not go with passages"),
     ],
 )
 def test_bad_records_are_named_with_their_line(tmp_path, record, message):
     path = write_lines(tmp_path / "examples.jsonl", {"qid": "q1", "positive_id": "d1"}, record)
     with pytest.raises(ExamplesError, match=message):
         read_examples(path, texts())
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "score",
+        "margin",
+        "label",
+        "labels",
+        "negatives",
+        "positives",
+        "negative_ids",
+        "positive_ids",
+        "negs",
+        "pos",
+        "neg",
+        "positive_passages",
+        "negative_passages",
+    ],
+)
+def test_keys_that_were_meant_for_something_are_refused_and_others_are_not_looked_at(tmp_path, key):
+    by_id = {"qid": "q1", "positive_id": "d1", "source": "x", "comment": None}
+    path = write_lines(tmp_path / "examples.jsonl", {**by_id, key: None}, {**by_id, key: ["d2"]})
+    with pytest.raises(ExamplesError, match=rf"jsonl:2: {key} is not a key of examples\. .* docids, .* scores"):
+        read_examples(path, texts())
+    table = pa.table({"query": ["a", "b"], "positive": ["c", "d"], key: [None, 1]})
+    pyarrow.parquet.write_table(table, tmp_path / "examples.parquet")
+    with pytest.raises(ExamplesError, match=rf"parquet:2: {key} is not a key of examples\. .* passages, .* scores"):
+        read_examples(tmp_path / "examples.parquet", texts())
+    assert len(read_examples(write_lines(path, by_id, {**by_id, "negative_id": "d2"}), texts())) == 2
+
+
+def test_scores_of_pairs_and_triples_make_them_scored_lists(tmp_path):
+    path = write_lines(
+        tmp_path / "examples.jsonl", {"qid": "q1", "positive_id": "d1", "negative_id": "d2", "scores": [1.5, 2.5]},
+        {"query": "x", "positive": "y", "negative": "z", "scores": [3, -1]}, {"qid": "q2", "positive_id": "d3", "scores": [7]},
+    )  # fmt: skip
+    read = read_examples(path, texts())
+    assert [each.passages.tolist() for each in read] == [[1, 0], [3, 4], [2]]
+    assert [each.scores.tolist() for each in read] == [[2.5, 1.5], [3, -1], [7]]
+
+
+def test_examples_of_blank_queries_are_left_out(tmp_path, caplog):
+    known = Texts(["q1", "q2"], ["first", " "], ["d1"], ["one"])
+    both = [{"qid": "q2", "positive_id": "d1"}, {"qid": "q1", "positive_id": "d1"}]
+    path = write_lines(tmp_path / "examples.jsonl", *both)
+    assert [example.query for example in read_examples(path, known)] == [0]
+    assert "1 examples of blank queries are left out" in caplog.text
+    (tmp_path / "train.tsv").write_text("q2 0 d1 1\nq1 0 d1 1\n")
+    assert [example.query for example in read_examples(tmp_path / "train.tsv", known)] == [0]
+    with pytest.raises(ExamplesError, match=r"examples\.jsonl: the queries of all examples are blank"):
+        read_examples(write_lines(path, both[0]), known)
 
 
 @pytest.mark.parametrize("name", ["examples.jsonl.gz", "examples.parquet"])
@@ -195,9 +264,22 @@ def test_judgments_are_pairs(tmp_path):
     assert [(each.query, each.passages.tolist(), each.scores) for each in read_examples(path, texts())] == [
         (0, [1], None), (1, [0], None),
     ]  # fmt: skip
-    path.write_text("q9 0 d1 1\n")
-    with pytest.raises(ExamplesError, match=r"train\.tsv: qid names 'q9'"):
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("q9 0 d1 1", r"train\.tsv:3: the qid 'q9' is not among the queries\. Check data\.queries"),
+        ("q2\td9\t1", r"train\.tsv:3: the docid 'd9' is not among the passages\. Check data\.passages"),
+    ],
+)
+def test_unknown_ids_of_judgments_are_named_with_their_line(tmp_path, line, message):
+    path = tmp_path / "train.tsv"
+    path.write_text(f"q1 0 d1 1\n\n{line}\nq1 0 d2 1\n{line}\n")
+    with pytest.raises(ExamplesError, match=message):
         read_examples(path, texts())
+    path.write_text("q9 0 d1 0\nq1 0 d2 1\n")
+    assert len(read_examples(path, texts())) == 1  # what is not relevant need not be known
 
 
 def test_several_lists_of_a_query_are_known_together():
@@ -223,6 +305,17 @@ def test_beir_folders_are_read(tmp_path):
     assert (read.passages, read.queries) == (["A b"], ["what"])
 
 
+@pytest.mark.parametrize("name", ["passages.tsv", "passages.jsonl.gz"])
+def test_a_file_without_passages_or_queries_is_named(tmp_path, name):
+    write_lines(tmp_path / name)
+    (tmp_path / "queries.tsv").write_text("q1\twhat\n")
+    with pytest.raises(CorpusError, match=rf"{name}: no passage in this file\. Check"):
+        read_texts(str(tmp_path / name), str(tmp_path / "queries.tsv"))
+    with pytest.raises(TopicsError, match=rf"{name}: no query in this file\. Check"):
+        read_texts(None, str(tmp_path / name))
+    assert read_texts(None, None).passages == []
+
+
 # ---- teachers ----
 
 
@@ -245,6 +338,45 @@ def test_scores_without_a_meaningful_zero_go_up_to_1_and_unlisted_passages_are_b
     rankings = rankings_by_row(run, ["q1", "q2", "q3"], {"d1": 0, "d2": 1, "d3": 2})
     scores = RankedScorer(rankings, 3, "range").scores(np.arange(3), np.arange(3))
     assert scores.tolist() == [[pytest.approx(0.05), 1, 0], [1, 0, 0], [0, 0, 0]]
+
+
+# ---- mining ----
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Makes sources of three queries and four passages; the teacher is a run file."""
+    known = Texts(
+        ["q1", "q2", "q3"], ["heart blood", "river bank", "\t "], ["d1", "d2", "d3", "d4"],
+        ["blood of a heart", "a river", "bank of a river", "a heart"],
+    )  # fmt: skip
+
+    def make(run, queries=(0, 1, 2)):
+        (tmp_path / "teacher.trec").write_text(run)
+        teacher = Teacher(scores=str(tmp_path / "teacher.trec"))
+        return Sources(known, np.array(queries), teacher, tmp_path, "cpu", lambda *_: None)
+
+    return make
+
+
+def test_mined_candidates_are_in_the_teachers_order(sources, caplog):
+    mined = mine(sources("q1 Q0 d4 1 9 t\nq2 Q0 d3 1 5 t\nq2 Q0 d2 2 4 t\n"), Mining())
+    assert [(each.query, each.passages.tolist()) for each in mined] == [(0, [3, 0]), (1, [2, 1])]
+    assert mined[0].scores.tolist() == [1, 0]  # one that the run lacks is the last
+    assert caplog.messages == ["1 queries are blank and are left out"]
+
+
+def test_queries_that_the_teacher_says_nothing_of_are_left_out(sources, caplog):
+    (mined,) = mine(sources("q2 Q0 d2 1 9 t\nq1 Q0 d2 1 7 t\n", (0, 1)), Mining())
+    assert (mined.query, mined.passages.tolist()) == (1, [1, 2])
+    assert caplog.messages == ["1 queries have no candidate that the teacher scores and are left out"]
+    with pytest.raises(ExamplesError, match=r"scores none of the candidates.*Check that teacher\.scores"):
+        mine(sources("q1 Q0 d2 1 7 t\n", (0, 1)), Mining())
+
+
+def test_queries_that_are_all_blank_are_named(sources):
+    with pytest.raises(ExamplesError, match=r"all queries are blank\. Check data\.queries"):
+        mine(sources("q1 Q0 d2 1 7 t\n", (2,)), Mining())
 
 
 # ---- drawing ----
@@ -279,6 +411,108 @@ def test_lists_that_are_too_short_are_filled_with_other_passages():
     for query, *passages in draw_rows(examples, Optimization(steps=10, queries=2, passages=3), 5, 200):
         assert len(set(passages)) == 3
         assert passages[0] in ([7] if query == 0 else [3, 4])
+
+
+def drawn_as_before(examples, settings, positives, passages):
+    """The loop of the versions whose results are published."""
+    source = np.random.default_rng(settings.seed)
+    rows = []
+    while len(rows) < settings.steps * settings.queries:
+        for number in source.permutation(len(examples))[: settings.steps * settings.queries - len(rows)]:
+            listed, count = examples[number].passages, settings.passages
+            if examples[number].scores is None:
+                drawn = listed[:count].tolist()
+            else:
+                best = min(positives, max(1, len(listed) - count + 1))
+                drawn = [listed[source.integers(best)]]
+                if len(listed) > best:
+                    bounds = np.unique(np.geomspace(best, len(listed), count).round().astype(int)).tolist()
+                    drawn += [listed[source.integers(low, high)] for low, high in pairwise(bounds)]
+            while len(drawn) < count:
+                row = source.integers(passages)
+                if row not in drawn:
+                    drawn.append(row)
+            rows.append([examples[number].query, *drawn])
+    return np.array(rows, np.int32)
+
+
+def pairs_and_triples(count=40):
+    source = np.random.default_rng(2)
+    return [Example(q, source.permutation(50)[: 1 + q % 2]) for q in range(count)]
+
+
+@pytest.mark.parametrize("passages", [1, 2, 3, 6])
+@pytest.mark.parametrize("examples", [lists(), lists(length=7), lists(length=3), pairs_and_triples()])
+def test_what_is_drawn_of_one_example_a_query_is_what_was_always_drawn(examples, passages):
+    for steps, queries in ((8, 5), (13, 3), (1, 40), (3, 1)):
+        settings = Optimization(steps=steps, queries=queries, passages=passages, seed=6)
+        rows = draw_rows(examples, settings, positives=2, passages=200)
+        assert np.array_equal(rows, drawn_as_before(examples, settings, 2, 200))
+
+
+def of_queries(*queries):
+    return [Example(query, np.array([number])) for number, query in enumerate(queries)]
+
+
+@pytest.mark.parametrize(
+    "examples", [of_queries(*range(10)), of_queries(*[*range(8)] * 3), of_queries(0, 0, 0, *range(8))]
+)
+def test_no_query_comes_twice_in_a_batch(examples):
+    for seed in range(20):
+        rows = draw_rows(examples, Optimization(steps=40, queries=7, passages=1, seed=seed), 1, 50)
+        for batch in rows.reshape(40, 7, 2):
+            assert len(set(batch[:, 0].tolist())) == 7
+        counts = np.bincount(rows[:, 1], minlength=len(examples))
+        assert counts.min() > 0
+        if len(examples) == 24:  # as many of each query
+            assert counts.max() - counts.min() < 4
+
+
+def test_an_example_comes_again_after_all_others_where_queries_allow_it():
+    examples = of_queries(*range(10))
+    for seed in range(20):
+        rows = draw_rows(examples, Optimization(steps=50, queries=4, passages=1, seed=seed), 1, 50)[:, 0]
+        assert all(len(set(rows[at : at + 10].tolist())) == 10 for at in range(0, 200, 10))
+
+
+def test_fewer_queries_than_a_batch_has_come_as_seldom_as_possible():
+    rows = draw_rows(of_queries(0, 0, 0, 0, 1, 2), Optimization(steps=30, queries=7, passages=1), 1, 50)
+    for batch in rows.reshape(30, 7, 2):
+        assert sorted(np.bincount(batch[:, 0]).tolist()) == [2, 2, 3]
+    assert set(rows[:, 1].tolist()) == set(range(6))
+    assert draw_rows(of_queries(3), Optimization(steps=2, queries=2, passages=1), 1, 50).tolist() == [[3, 0]] * 4
+
+
+def test_what_other_examples_of_a_query_hold_is_no_negative():
+    examples = [Example(0, np.array([row])) for row in range(6)] + [Example(1, np.array([9]))]
+    for query, first, *others in draw_rows(examples, Optimization(steps=50, queries=2, passages=3), 1, 10).tolist():
+        assert len({first, *others}) == 3
+        assert not set(others) & (set(range(6)) if query == 0 else {9})
+
+
+def test_where_too_few_passages_are_unknown_known_ones_follow_them():
+    examples = [Example(0, np.array([row])) for row in range(4)]
+    for _, first, *others in draw_rows(examples, Optimization(steps=20, queries=1, passages=4), 1, 5).tolist():
+        assert first < 4
+        assert others[0] == 4
+        assert len({first, *others}) == 4
+
+
+def test_of_a_list_without_scores_the_first_is_the_positive_and_the_others_are_drawn():
+    examples = [Example(query, np.arange(10) + 10 * query) for query in range(2)]
+    rows = draw_rows(examples, Optimization(steps=60, queries=2, passages=4), 5, 200)
+    for query, first, *others in rows.tolist():
+        assert first == 10 * query
+        assert len(set(others)) == 3
+        assert set(others) <= set(range(10 * query + 1, 10 * query + 10))
+    assert set(rows[:, 2:].ravel().tolist()) == set(range(20)) - {0, 10}
+
+
+def test_more_passages_of_a_query_than_there_are_are_refused():
+    with pytest.raises(ConfigError, match=r"to have 4 passages, and there are 3 in all\. Lower optimization\.passages"):
+        draw_rows([Example(0, np.array([0]))], Optimization(steps=1, queries=1, passages=4), 1, 3)
+    rows = draw_rows([Example(0, np.array([0]))], Optimization(steps=1, queries=1, passages=3), 1, 3)
+    assert sorted(rows[0, 1:].tolist()) == [0, 1, 2]
 
 
 def test_columns_hold_the_rows():

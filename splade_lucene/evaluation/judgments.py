@@ -53,3 +53,12 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     if not qrels:
         raise RunError("no judgment in this file", path=path, remedy="Check that it is the right one")
     return qrels
+
+
+def line_of_judgment(path: str | Path, qid: str, docid: str) -> int | None:
+    """The first line of judgments, which can be read, that is about a query and a document; None if there is none."""
+    for number, line in read_lines(find_qrels(path)):
+        columns = line.split()
+        if (columns[0], columns[-2]) == (qid, docid):
+            return number
+    return None

@@ -4,17 +4,24 @@
 form           keys of a record
 =============  =======================================================================================================
 pair, triple   ``qid``, ``positive_id`` and perhaps ``negative_id``: ids of the queries' and the passages' files; or
-               ``query``, ``positive`` and perhaps ``negative``: the texts themselves
+               ``query``, ``positive`` and perhaps ``negative``: the texts themselves. With ``scores``, a number for each,
+               it is a scored list of one or two
 scored list    ``qid`` and ``docids``, or ``query`` and ``passages``; with ``scores``, a number for each
+list           the same without ``scores``: the first passage is the positive one, and the others of each step are drawn
+               from the rest at random
 judgments      ``.tsv``, ``.txt`` or ``.qrels`` in BEIR's or TREC's columns: what is relevant is a pair. A BEIR folder
                stands for the ``qrels/train.tsv`` in it
 =============  =======================================================================================================
+
+Other keys are not looked at, but those that look as if they were meant for one of these are refused. A record whose qid
+is of a blank query is left out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,14 +34,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.corpus import read_corpus
-from splade_lucene.errors import ExamplesError
+from splade_lucene.errors import CorpusError, ExamplesError
 from splade_lucene.evaluation import read_qrels
+from splade_lucene.evaluation.judgments import line_of_judgment
 from splade_lucene.files import open_text, written_whole
 from splade_lucene.records import well_formed
 from splade_lucene.topics import read_topics
 from splade_lucene.training.teachers import NO_RANKING, Rankings
 
+_log = logging.getLogger(__name__)
 QRELS_SUFFIXES = (".tsv", ".txt", ".qrels")
+_IDS = ("qid", "positive_id", "negative_id", "docids")
+_TEXTS = ("query", "positive", "negative", "passages")
+_MISSPELT = (
+    "score", "margin", "label", "labels", "negatives", "positives", "negative_ids", "positive_ids", "negs", "pos", "neg",
+    "positive_passages", "negative_passages",
+)  # fmt: skip
 
 
 @dataclass
@@ -111,9 +126,11 @@ def read_texts(passages: str | None, queries: str | None) -> Texts:
     """Reads the passages and queries that examples name by their ids.
 
     Raises:
-        CorpusError, TopicsError: One cannot be read; names file and line.
+        CorpusError, TopicsError: One cannot be read or is empty; names file and line.
     """
     corpus = list(read_corpus(passages)) if passages else []
+    if passages and not corpus:
+        raise CorpusError("no passage in this file", path=passages, remedy="Check that it is the right one")
     topics = read_topics(queries) if queries else []
     return Texts(
         [query.qid for query in topics], [query.text for query in topics],
@@ -125,15 +142,23 @@ def read_examples(path: str | Path, texts: Texts) -> list[Example]:
     """Reads examples; texts that they hold themselves are added to the others.
 
     Raises:
-        ExamplesError: The file or a record cannot be read, names an unknown id or has no passage; names file and line.
+        ExamplesError: The file or a record cannot be read, names an unknown id, has no passage, a blank text or a key that
+            is none; names file and line. Or all queries are blank.
     """
     path = Path(path)
     if path.is_dir():
         path = path / "qrels" / "train.tsv"
-    records = _judged(path) if path.suffix in QRELS_SUFFIXES else _records(path)
-    examples = [_example(record, texts, path, number) for number, record in records]
-    if not examples:
+    if path.suffix in QRELS_SUFFIXES:
+        found = list(_judged(path, texts))
+    else:
+        found = [_example(record, texts, path, number) for number, record in _records(path)]
+    if not found:
         raise ExamplesError("no example in this file", path=path, remedy="Check that it is the right one")
+    examples = [example for example in found if texts.queries[example.query].strip()]
+    if not examples:
+        raise ExamplesError("the queries of all examples are blank", path=path, remedy="Check data.queries")
+    if left_out := len(found) - len(examples):
+        _log.warning("%d examples of blank queries are left out", left_out)
     if len({example.scores is None for example in examples}) == 2:
         raise ExamplesError(
             "some records have scores and some have none", path=path, remedy="Give scores to all, or keep two files"
@@ -161,7 +186,7 @@ def write_examples(path: Path, texts: Texts, examples: Iterable[Example]) -> int
     return count
 
 
-def _records(path: Path) -> Iterator[tuple[int | None, dict[str, Any]]]:
+def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if not path.is_file():
         raise ExamplesError("no such file", path=path, remedy="Check the path")
     try:
@@ -185,13 +210,20 @@ def _records(path: Path) -> Iterator[tuple[int | None, dict[str, Any]]]:
         raise ExamplesError(f"no parquet file ({error})", path=path, remedy="Check or fetch it again") from error
 
 
-def _judged(path: Path) -> Iterator[tuple[int | None, dict[str, Any]]]:
+def _judged(path: Path, texts: Texts) -> Iterator[Example]:
     if not path.is_file():
         raise ExamplesError("no such file", path=path, remedy="Check the path")
     for qid, judged in read_qrels(path).items():
-        for docid, relevance in judged.items():
-            if relevance > 0:
-                yield None, {"qid": qid, "positive_id": docid}
+        for docid in (docid for docid, relevance in judged.items() if relevance > 0):
+            for what, name, rows, of_what in (
+                ("qid", qid, texts.query_rows, "queries"), ("docid", docid, texts.passage_rows, "passages"),
+            ):  # fmt: skip
+                if name not in rows:
+                    raise ExamplesError(
+                        f"the {what} {name!r:.80} is not among the {of_what}",
+                        path=path, line=line_of_judgment(path, qid, docid), remedy=f"Check data.{of_what}",
+                    )  # fmt: skip
+            yield Example(texts.query_rows[qid], np.array([texts.passage_rows[docid]], np.int64))
 
 
 def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
@@ -204,25 +236,30 @@ def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
     return record
 
 
-def _example(record: dict[str, Any], texts: Texts, path: Path, number: int | None) -> Example:
+def _example(record: dict[str, Any], texts: Texts, path: Path, number: int) -> Example:
     def fail(message: str, remedy: str) -> ExamplesError:
         return ExamplesError(message, path=path, line=number, remedy=remedy)
 
     def row_of(key: str, value: Any, rows: Mapping[str, int], add: Any, of_what: str) -> int:
         if not isinstance(value, str | int) or isinstance(value, bool) or (add and not isinstance(value, str)):
             raise fail(f"{key} holds {value!r:.60}", "Write ids and texts as strings")
+        name = str(value)
         if add:
-            row: int = add(well_formed(str(value)))
+            if not name.strip():
+                raise fail(f"{key} is blank", "Give it a text, or leave the record out")
+            row: int = add(well_formed(name))
             return row
-        if str(value) not in rows:
-            raise fail(f"{key} names {str(value)!r:.80}, which is not among the {of_what}", f"Check data.{of_what}")
-        return rows[str(value)]
+        if name not in rows:
+            raise fail(f"{key} names {name!r:.80}, which is not among the {of_what}", f"Check data.{of_what}")
+        return rows[name]
 
     by_id = "qid" in record
     if by_id == ("query" in record):
         raise fail("a record needs either qid or query", "See splade_lucene/training/examples.py for the forms")
     adds = (None, None) if by_id else (texts.add_query, texts.add_passage)
-    names = ("qid", "positive_id", "negative_id", "docids") if by_id else ("query", "positive", "negative", "passages")
+    names = _IDS if by_id else _TEXTS
+    if fault := _misplaced(record, names):
+        raise fail(*fault)
     query = row_of(names[0], record[names[0]], texts.query_rows, adds[0], "queries")
     listed = record.get(names[3])
     if listed is None:
@@ -234,13 +271,29 @@ def _example(record: dict[str, Any], texts: Texts, path: Path, number: int | Non
         if not found:
             raise fail(f"{names[3]} is no list with a passage", "Give each query a passage")
     passages = np.array([row_of(key, value, texts.passage_rows, adds[1], "passages") for key, value in found], np.int64)
-    if listed is None or "scores" not in record:
+    if "scores" not in record:
         return Example(query, passages)
     scores = record["scores"]
     if not isinstance(scores, list) or len(scores) != len(passages) or not all(map(_is_score, scores)):
         raise fail(f"scores must be {len(passages)} finite numbers, one a passage", "Mend the record")
     order = np.argsort(-np.array(scores, np.float64), kind="stable")
     return Example(query, passages[order], np.array(scores, np.float32)[order])
+
+
+def _misplaced(record: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str] | None:
+    """What is wrong with a key that would be ignored though it means something, and the remedy; None if all is well."""
+    query, positive, negative, listed = names
+    given = [key for key, value in record.items() if value is not None]
+    for key in given:
+        if key in _IDS + _TEXTS and key not in names:
+            return f"{key} does not go with {query}", f"Write {', '.join(_IDS)} only, or {', '.join(_TEXTS)} only"
+        if key in (positive, negative) and listed in given:
+            return f"{key} does not go with {listed}", f"Write it into {listed}, which begins with the positive passage"
+        if key in _MISSPELT:
+            return f"{key} is not a key of examples", (
+                f"Write the passages as a list that begins with the positive one, {listed}, and a number for each as scores"
+            )
+    return None
 
 
 def _is_score(value: Any) -> bool:

@@ -49,7 +49,7 @@ class Sources:
 
     Args:
         texts: All queries and passages.
-        queries: Rows of the queries in question.
+        queries: Rows of the queries in question; blank ones are left out.
         teacher: What scores; None if nothing does.
         folder: Where vectors, scores and the BM25 index are kept, so that a killed run finds them again.
         device: Where teachers compute.
@@ -59,7 +59,10 @@ class Sources:
     def __init__(
         self, texts: Texts, queries: Rows, teacher: Teacher | None, folder: Path, device: str, progress: Progress
     ) -> None:
-        self.texts, self.queries, self.settings = texts, queries, teacher
+        self.texts, self.settings = texts, teacher
+        self.queries = np.array([row for row in queries.tolist() if texts.queries[row].strip()], np.int64)
+        if left_out := len(queries) - len(self.queries):
+            _log.warning("%d queries are blank and are left out", left_out)
         self._folder, self._device, self._progress = folder, device, progress
 
     @cached_property
@@ -220,11 +223,13 @@ def mine(sources: Sources, mining: Mining) -> list[Example]:
         mining: How many from where.
 
     Returns:
-        Scored lists, of the queries that have at least two candidates.
+        Scored lists, of the queries that have at least two candidates, one of which the teacher scores.
 
     Raises:
         ExamplesError: No query has.
     """
+    if not len(sources.queries):
+        raise ExamplesError("all queries are blank", remedy="Check data.queries")
     rankings: list[tuple[int, Rankings]] = []
     if mining.bm25:
         rankings.append((mining.bm25, sources.bm25_rankings))
@@ -249,8 +254,16 @@ def mine(sources: Sources, mining: Mining) -> list[Example]:
     examples = []
     for query, rows in candidates.items():
         scores = teacher.scores(np.array([query]), rows)[0]
-        order = np.argsort(-scores, kind="stable")[: mining.depth]
-        examples.append(Example(query, rows[order], scores[order]))
+        if scores.any():
+            order = np.argsort(-scores, kind="stable")[: mining.depth]
+            examples.append(Example(query, rows[order], scores[order]))
+    if not examples:
+        raise ExamplesError(
+            "the teacher scores none of the candidates that were mined",
+            remedy="Check that teacher.scores is of the same queries and passages, or add teacher.bm25 or another teacher",
+        )
+    if left_out := len(candidates) - len(examples):
+        _log.warning("%d queries have no candidate that the teacher scores and are left out", left_out)
     return examples
 
 
