@@ -126,7 +126,12 @@ def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path, data,
     good = {name: str(path) for name, path in files.items()}
     broken = tmp_path / "broken.jsonl"
     broken.write_text((data / "corpus.jsonl").read_text() + '{"_id": "last", "te')
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    paths = {"passages": str(data / "corpus.jsonl"), "queries": str(data / "queries.tsv")}
     cases = [
+        ({"data": {**paths, "passages": str(empty)}}, SpladeLuceneError, r"empty\.jsonl: no passage in this file"),
+        ({"optimization": {"passages": 41}}, ConfigError, "41 passages, and there are 40 in all"),
         ({"validation": {**good, "corpus": str(broken)}}, SpladeLuceneError, r"broken\.jsonl:41"),
         ({"own": tmp_path / "none"}, ModelError, "none"),
         ({"optimization": {"max_length": 900}}, ConfigError, "passages of 900 tokens do not fit"),

@@ -38,11 +38,7 @@ def draw_rows(examples: Sequence[Example], settings: Optimization, positives: in
     Raises:
         ConfigError: A query is to have more passages than there are.
     """
-    if passages < settings.passages:
-        raise ConfigError(
-            f"each query is to have {settings.passages} passages, and there are {passages} in all",
-            remedy="Lower optimization.passages, or add passages",
-        )
+    require_passages(settings, passages)
     of_query: dict[int, list[Example]] = {}
     for example in examples:
         of_query.setdefault(example.query, []).append(example)
@@ -59,6 +55,19 @@ def draw_rows(examples: Sequence[Example], settings: Optimization, positives: in
             _fill(own, settings.passages, known, passages, source)
         rows[drawn] = [example.query, *own]
     return rows
+
+
+def require_passages(settings: Optimization, passages: int) -> None:
+    """Refuses a collection that is too small.
+
+    Raises:
+        ConfigError: A query is to have more passages than there are.
+    """
+    if passages < settings.passages:
+        raise ConfigError(
+            f"each query is to have {settings.passages} passages, and there are {passages} in all",
+            remedy="Lower optimization.passages, or add passages",
+        )
 
 
 def to_columns(rows: NDArray[np.int32]) -> dict[str, NDArray[np.int32]]:

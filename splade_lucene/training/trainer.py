@@ -62,7 +62,7 @@ from splade_lucene.training.output_folder import FIGURES, LOG, OutputFolder
 from splade_lucene.training.progress import Report, TrainingProgress, no_report
 from splade_lucene.training.recipes import RECIPES, Recipe
 from splade_lucene.training.resuming import last_checkpoint, refused_by_disk, run_to_end
-from splade_lucene.training.sampling import draw_rows, to_columns
+from splade_lucene.training.sampling import draw_rows, require_passages, to_columns
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
 from splade_lucene.training.validation import IndexEvaluator, measure_model
@@ -174,6 +174,7 @@ class _Run:
         check_run(self.config, self.losses)
         if self.config.data.examples is not None:
             check_examples(self.config, self.losses, self.own_examples[0].scores is not None)
+        require_passages(self.config.optimization, len(self.texts.passages))
 
     def set_precision(self, before: dict[str, Any]) -> None:
         """What ``auto`` stands for: what it stood for when the run began, for a measurement could now say something else."""
