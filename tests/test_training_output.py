@@ -60,9 +60,17 @@ def test_inputs_in_the_output_folder_are_refused_and_left_alone(tmp_path, data, 
     assert (folder / "base/model.safetensors").is_file()
 
 
+def test_a_settings_file_of_somebody_else_does_not_make_a_folder_a_runs(tmp_path, config):
+    (tmp_path / "out/model").mkdir(parents=True)
+    (tmp_path / "out/settings.json").write_text('{"theme": "dark"}')
+    with pytest.raises(ConfigError, match=r"files of something else \(model, settings\.json\)"):
+        claim(config, overwrite=True)
+    assert (tmp_path / "out/model").is_dir()
+
+
 def test_two_processes_do_not_train_into_one_folder(tmp_path, config):
     claim(config)
-    with (tmp_path / "out/lock").open("a") as lock:
+    with (tmp_path / "out/splade-lucene.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ConfigError, match="another process trains into this folder"):
             train(config, device="cpu")
@@ -71,9 +79,12 @@ def test_two_processes_do_not_train_into_one_folder(tmp_path, config):
 
 def test_a_damaged_settings_file_is_named(tmp_path, config):
     claim(config)
-    (tmp_path / "out/settings.json").write_text('{"recipe": "spl')
-    with pytest.raises(ConfigError, match=r"settings\.json: what the folder's run was cannot be read.*--overwrite"):
-        claim(config)
+    (tmp_path / "out/model").mkdir()
+    for text in ('{"recipe": "spl', "{}", "[]", '{"settings": 3}'):
+        (tmp_path / "out/settings.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"settings\.json: what the folder's run was cannot be read.*--overwrite"):
+            claim(config)
+        assert (tmp_path / "out/model").is_dir()
     assert claim(config, overwrite=True) == {}
     assert claim(config)["base"] == describe_run(config)["base"]
 

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from splade_lucene.errors import ConfigError
 from splade_lucene.files import file_digest, files_digest, written_whole
 from splade_lucene.training.config import TrainingConfig
 
-SETTINGS, LOCK, LOG, FIGURES = "settings.json", "lock", "log.jsonl", "figures.json"
+SETTINGS, LOCK, LOG, FIGURES = "settings.json", "splade-lucene.lock", "log.jsonl", "figures.json"
 _MADE = ("round-1", "round-2", "model", "model.partial", "validation")
 _FREE = ("validation", "optimization.log", "optimization.checkpoint")
 """Settings that may change between a kill and going on."""
@@ -51,7 +52,7 @@ class OutputFolder:
         """
         self._refuse_inputs()
         self._refuse_others_files()
-        settings = describe_run(self._config)
+        now = self.settings  # the base may not be there, and is looked at before a folder is made
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / LOCK).open("a") as lock:
             try:
@@ -64,7 +65,7 @@ class OutputFolder:
                 ) from None
             before = {} if overwrite else self._settings_before()
             if before:
-                self._refuse_other_settings(before, settings)
+                _refuse_other_settings(self.path, before, now)
             else:
                 self._delete_what_was_made()
             yield before
@@ -76,33 +77,25 @@ class OutputFolder:
             computed_in: The precision that ``auto`` stands for on this machine.
         """
         with written_whole(self.path / SETTINGS) as file:
-            json.dump({**describe_run(self._config), "computed_in": computed_in}, file, indent=1)
+            json.dump({"settings": {**self.settings, "computed_in": computed_in}}, file, indent=1)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What makes the model what it is; see :func:`describe_run`."""
+        return describe_run(self._config)
 
     def _settings_before(self) -> dict[str, Any]:
         path = self.path / SETTINGS
         if not path.is_file():
             return {}
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            before: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8"))["settings"])
+            return before
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise ConfigError(
                 f"what the folder's run was cannot be read ({error})", path=path,
                 remedy="Give another output, or --overwrite to start the training anew",
             ) from None  # fmt: skip
-        return before if isinstance(before, dict) else {}
-
-    def _refuse_other_settings(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        names = [name for name in {**now, **before} if name not in (*_FREE, "computed_in")]
-        differing = [
-            f"{name} was {_shown(before.get(name, _UNKNOWN))}, is {_shown(now.get(name, _UNKNOWN))}"
-            for name in names
-            if before.get(name, _UNKNOWN) != now.get(name, _UNKNOWN)
-        ]
-        if differing:
-            raise ConfigError(
-                f"the folder holds a run with other settings ({'; '.join(differing)})", path=self.path,
-                remedy="Give another output, or --overwrite to start the training anew",
-            )  # fmt: skip
 
     def _refuse_inputs(self) -> None:
         """A run deletes folders of its own: no input may lie among them."""
@@ -116,7 +109,8 @@ class OutputFolder:
     def _refuse_others_files(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError("the output is no folder", path=self.path, remedy=_FOLDER_OF_ITS_OWN)
-        if not self.path.is_dir() or (self.path / SETTINGS).is_file():
+        is_ours = (self.path / SETTINGS).is_file() and (self.path / LOCK).is_file()
+        if is_ours or not self.path.is_dir():
             return
         others = sorted(each.name for each in self.path.iterdir() if each.name not in (LOCK, f"{SETTINGS}.partial"))
         if others:
@@ -130,6 +124,20 @@ class OutputFolder:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (LOG, FIGURES):
             (self.path / name).unlink(missing_ok=True)
+
+
+def _refuse_other_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    names = [name for name in {**now, **before} if name not in (*_FREE, "computed_in")]
+    differing = [
+        f"{name} was {_shown(before.get(name, _UNKNOWN))}, is {_shown(now.get(name, _UNKNOWN))}"
+        for name in names
+        if before.get(name, _UNKNOWN) != now.get(name, _UNKNOWN)
+    ]
+    if differing:
+        raise ConfigError(
+            f"the folder holds a run with other settings ({'; '.join(differing)})", path=folder,
+            remedy="Give another output, or --overwrite to start the training anew",
+        )  # fmt: skip
 
 
 _FOLDER_OF_ITS_OWN = "Give the run a folder of its own"

@@ -3,7 +3,7 @@
 What is made lies in the output folder:
 
     settings.json       the configuration and digests of what it names; another one is refused
-    lock                held by the process that trains
+    splade-lucene.lock  held by the process that trains
     round-1, round-2    examples.jsonl.gz, checkpoints, the round's model, and its index for the next round
     log.jsonl           figures of each step that was logged
     model               the model that comes out, with README.md and training.json
