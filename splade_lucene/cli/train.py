@@ -40,6 +40,7 @@ def train(
     from splade_lucene.training import train as run_training
 
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # what a base lacks is said by us, in a line
     settings = read_config(config, output=output)
     result = run_training(settings, device=device, overwrite=overwrite, report=_Notes())
     note(f"the model is in {result.model}, made in {result.seconds / 60:.1f} minutes")
