@@ -264,6 +264,13 @@ def test_examples_of_ones_own(tmp_path, data, base):
         run(tmp_path, data, base, **settings, losses={"kl": 1.0}, output=str(tmp_path / "other"))
 
 
+def test_a_temperature_of_scores_that_are_not_there_is_refused(tmp_path, data, base):
+    paths = {"passages": str(data / "corpus.jsonl"), "queries": str(data / "queries.tsv")}
+    examples = {**paths, "examples": str(data / "qrels.txt"), "temperature": 2.0}
+    with pytest.raises(ConfigError, match=r"qrels\.txt: data\.temperature is set, and the examples have no scores"):
+        run(tmp_path, data, base, data=examples, teacher=None)
+
+
 @pytest.mark.parametrize(("given", "expected"), [({}, (0.1 + 18) / 2 / 20), ({"temperature": 2.0}, 2.0)])
 def test_margins_of_ones_own_scores_stay(tmp_path, data, base, monkeypatch, given, expected):
     lists = [{"qid": "q0", "docids": ["d0", "d1"], "scores": [9.0, 8.9]},

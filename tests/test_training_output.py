@@ -161,6 +161,7 @@ def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path, data,
     [
         ("optimization: {steps: true}", r"optimization\.steps.*got true"),
         ("optimization: {seed: 4294967296}", r"optimization\.seed.*less than 4294967296"),
+        ("data: {passages: a, queries: b, temperature: 2}", r"data\.temperature is for scores in data\.examples"),
         ("base: 2026-13-45", r"broken YAML \(month must be in 1\.\.12\)"),
         ("validation: {corpus: a, topics: b, qrels: c, measures: []}", r"validation\.measures.*at least 1 item"),
     ],

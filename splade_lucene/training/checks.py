@@ -50,12 +50,17 @@ def check_examples(config: TrainingConfig, losses: Losses, has_scores: bool) -> 
         has_scores: Whether the examples have scores.
 
     Raises:
-        ConfigError: There are two teachers, or none where one is needed.
+        ConfigError: There are two teachers, or none where one is needed, or the unit of scores that are not there.
     """
     if has_scores and config.teacher is not None:
         raise ConfigError(
             "the examples have scores, and a teacher is named beside them", path=config.data.examples,
             remedy="Leave out the teacher, or the scores",
+        )  # fmt: skip
+    if config.data.temperature is not None and not has_scores:
+        raise ConfigError(
+            "data.temperature is set, and the examples have no scores", path=config.data.examples,
+            remedy="Leave it out, or add scores",
         )  # fmt: skip
     if losses.is_distilled and not has_scores and config.teacher is None:
         raise ConfigError(

@@ -327,6 +327,10 @@ class TrainingConfig(_Section):
             raise ValueError("give data.examples, or a teacher that orders what is mined")
         if self.data.examples is None and not (self.data.passages and self.data.queries):
             raise ValueError("give data.passages and data.queries, or data.examples that hold their texts")
+        if self.data.temperature is not None and (self.data.examples is None or self.teacher is not None):
+            raise ValueError(
+                "data.temperature is for scores in data.examples; a teacher has its own: teacher.temperature"
+            )
         if self.rounds == 2 and self.data.examples is not None:
             raise ValueError("two rounds mine their own examples: leave out data.examples, or set rounds to 1")
         return self
