@@ -1,41 +1,55 @@
-# Everything runs in .venv, which the first target that needs it makes. No Java, no other tool has to be there beforehand.
+# Everything runs in .venv, which the first target that needs it makes (tools/install.py). No Java, no other tool has to be
+# there beforehand. PYTHON names another Python, TORCH_INDEX an index that has another build of PyTorch, such as
+# https://download.pytorch.org/whl/cpu.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
+TORCH_INDEX ?=
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+INSTALL := $(PYTHON) tools/install.py --venv $(VENV) $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/splade-lucene
 
-.PHONY: demo test lint types bridge notebooks docs clean
+.PHONY: demo test lint types bridge notebooks docs constraints clean clean-cache install install-dev
 
-demo: $(INSTALLED)
+demo: install
 	$(BIN)/splade-lucene demo
 
+# worksteal: with the other ways of sharing out tests, xdist hangs or runs a test again that kills its process
 test: lint types
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-lint: $(INSTALLED)
+lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(INSTALLED)
+types: install-dev
 	$(BIN)/mypy
 
-bridge: $(INSTALLED)  ## compile java_bridge/ into the package's jar; needs a JDK of 21 or newer
+bridge: install-dev  ## compile java_bridge/ into the package's jar; needs a JDK of 21 or newer
 	$(BIN)/python java_bridge/build.py
 
-docs: $(INSTALLED)  ## build the documentation in build/docs; a warning is an error
+docs: install-dev  ## build the documentation in build/docs; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "build/docs/index.html"
 
-notebooks: $(INSTALLED)  ## write the .ipynb of each notebooks/*.py, with its output
+notebooks: install-dev  ## write the .ipynb of each notebooks/*.py, with its output
 	$(BIN)/python notebooks/execute.py
 
-$(INSTALLED): setup.cfg constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
-	@echo "installing into $(VENV): some two minutes and 2.5 GB"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	touch $@
+constraints: install-dev  ## resolve setup.cfg for all Pythons and platforms; UPGRADE=1 takes the newest versions
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
+		--constraint constraints.in --custom-compile-command "make constraints" $(if $(UPGRADE),--upgrade) \
+		--output-file constraints.txt setup.cfg
 
-clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+install:
+	@$(INSTALL)
+
+install-dev:
+	@$(INSTALL) --extra dev
+
+clean:  ## remove all that was made in this folder
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/work
+	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.partial' | xargs rm -rf
+	@if [ -d "$(CACHE)" ]; then echo "the demo's index and other work are kept in $(CACHE): 'make clean-cache' removes it"; fi
+
+clean-cache:  ## remove what the demo and the tests keep in the user's cache
+	rm -rf "$(CACHE)/demo" "$(CACHE)/tests"
+	-rmdir "$(CACHE)" 2>/dev/null

@@ -96,9 +96,9 @@ def plain(folder: Path, device: str) -> tuple[Encode, Encode]:
 
 
 def pyserini(folder: Path, device: str) -> tuple[Encode, Encode]:
-    from splade_lucene import jvm
+    from splade_lucene.pyserini_import import pyserini_importable
 
-    with jvm.pyserini_importable():
+    with pyserini_importable():
         from pyserini.encode import SpladeDocumentEncoder, SpladeQueryEncoder
     documents, queries = (
         SpladeDocumentEncoder(str(folder), device=device),

@@ -33,6 +33,7 @@ import build as bridge
 from real_text import real_text
 
 from splade_lucene import LuceneImpactSearcher, index_pseudo_documents, jvm
+from splade_lucene.pyserini_import import pyserini_importable
 
 DEPTHS = (10, 1000)
 Way = Callable[[], tuple[list[float], dict[str, list[tuple[str, float]]]]]
@@ -90,7 +91,7 @@ def plain_lucene(index: Path, vectors: dict[str, dict[str, int]], k: int) -> tup
 
 def measure(index: Path, vectors: dict[str, dict[str, int]], repeat: int) -> list[dict[str, Any]]:
     """All comparisons on one index, printed and returned."""
-    with jvm.pyserini_importable():
+    with pyserini_importable():
         from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
     theirs = PyserinisSearcher(str(index), AsIs(), min_idf=0)
     rows = []

@@ -38,12 +38,14 @@
 # %% [markdown]
 # ## 1. The import
 #
-# Two things stop `import pyserini.search.lucene` on many machines. Pyserini 1.6 makes an OpenAI client while it is imported,
-# which openai 2.34 and newer refuse without `OPENAI_API_KEY`; and it starts Java by itself, which has to be a full JDK of
-# version 21. Importing `splade_lucene` does neither: Java is a Python package and starts with the first index.
+# Two things stop `import pyserini.search.lucene` on many machines. It asks for something that searching a folder does not
+# need: Pyserini 1.6 for an `OPENAI_API_KEY` (it makes a client, which openai 2.34 and newer refuse without one), Pyserini 2.x
+# for a network (it fetches lists of its prebuilt indexes). And it starts Java by itself, which has to be a full JDK of version
+# 21. Importing `splade_lucene` does neither: Java is a Python package and starts with the first index.
 #
-# Where you want Pyserini's own classes too, `jvm.pyserini_importable()` lends it both: a placeholder for the key, taken away
-# again behind the block, and the Java that runs already. No key is sent anywhere.
+# Where you want Pyserini's own classes too, import them under `pyserini_importable()`: a placeholder stands in for the key
+# until the block ends, the lists are fetched when something first reads them, and the Java that runs already is used. No
+# key is sent anywhere.
 
 # %%
 import os
@@ -55,12 +57,13 @@ os.chdir(work.name)  # relative names below; before Java starts, which keeps the
 
 start = time.process_time()  # of the processor, which other work on the machine changes little
 from splade_lucene import LuceneImpactSearcher, jvm
+from splade_lucene.pyserini_import import pyserini_importable
 
 jvm.start()  # no need to call it: the first index does
 ours = time.process_time() - start
 
 start = time.process_time()
-with jvm.pyserini_importable():
+with pyserini_importable():
     from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
 theirs = time.process_time() - start
 print(f"import and Java: {ours:.1f} s of processor time; Pyserini's import, with Java running already: {theirs:.1f} s more")
@@ -172,7 +175,7 @@ print(f"every term: {kept}\nmin_idf=0:  {dropped}")
 from splade_lucene.cli.program import app  # the command line, without the start of another Python
 
 app(["models", "splade-minilm", "--save", "splade-minilm"], standalone_mode=False)
-with jvm.pyserini_importable():
+with pyserini_importable():
     from pyserini.encode import SpladeQueryEncoder as PyserinisQueryEncoder
 pyserinis_encoder = PyserinisQueryEncoder("splade-minilm")
 off_by = []

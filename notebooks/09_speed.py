@@ -39,6 +39,7 @@ from splade_lucene import (
     jvm,
     write_pseudo_documents,
 )
+from splade_lucene.pyserini_import import pyserini_importable
 
 plt.rcParams.update({"figure.dpi": 64, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 work = Path(tempfile.mkdtemp())
@@ -115,7 +116,7 @@ for name, folder in (("without accelerator", work / "plain"), ("with accelerator
 # shown.
 
 # %%
-with jvm.pyserini_importable():
+with pyserini_importable():
     from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
 
 

@@ -18,7 +18,6 @@ a folder                                all such files in it; ``corpus.jsonl`` a
 
 from __future__ import annotations
 
-import json
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +28,7 @@ from urllib.parse import quote
 
 from splade_lucene.errors import CorpusError, MissingDependencyError
 from splade_lucene.files import files_digest, open_bytes
+from splade_lucene.json_text import parse_json
 from splade_lucene.pseudo_documents import MAX_ID_BYTES, is_id
 from splade_lucene.python_docs import read_python_docs
 from splade_lucene.records import Document, well_formed
@@ -214,8 +214,8 @@ def _read_jsonl(path: Path) -> Iterator[_Making]:
 
 def _json_document(line: bytes, path: Path, number: int) -> Document:
     try:
-        record = json.loads(_decoded(line, path, number))
-    except (ValueError, RecursionError) as error:
+        record = parse_json(_decoded(line, path, number))
+    except ValueError as error:
         raise CorpusError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
     if not isinstance(record, dict):
         raise CorpusError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.index_reader import LuceneImpactIndexReader
+from splade_lucene.json_text import parse_json
 
 _PROFILE = struct.Struct("<13q")
 
@@ -86,7 +86,7 @@ class StoredDocument:
         if self._raw is None:
             return None
         try:
-            text = json.loads(self._raw).get("contents")
+            text = parse_json(self._raw).get("contents")
         except (ValueError, AttributeError):
             return self._raw  # of an index whose raw is not JSON
         return text if isinstance(text, str) else None

@@ -281,23 +281,23 @@ class LuceneImpactIndexer:
         with jvm.translated_exceptions(self.index_dir):
             self._writer = jvm.bridge("ImpactIndexWriter")(jvm.java_path(self.index_dir), append)
 
-    def add(self, documents: Iterable[PseudoDocument]) -> None:
-        """Puts documents into the index; one whose docid is there already replaces the old one.
+    def add(self, documents: PseudoDocument | Iterable[PseudoDocument]) -> None:
+        """Puts one or several documents into the index; one whose docid is there already replaces the old one.
 
         Raises:
             PseudoDocumentError: A document cannot be indexed; none of this call's documents went in.
         """
         parts = []
-        for document in documents:
+        for document in [documents] if isinstance(documents, PseudoDocument) else documents:
             check_document(document)
             parts.append(_pack_document(document, self._store_text))
         with jvm.translated_exceptions(self.index_dir):
             self._writer.put(struct.pack("<i", len(parts)) + b"".join(parts))
 
-    def delete(self, docids: Iterable[str]) -> None:
-        """Deletes documents; docids that are not there are passed over."""
+    def delete(self, docids: str | Iterable[str]) -> None:
+        """Deletes the documents of one or several docids; docids that are not there are passed over."""
         with jvm.translated_exceptions(self.index_dir):
-            self._writer.delete(jvm.pack_strings(docids))
+            self._writer.delete(jvm.pack_strings([docids] if isinstance(docids, str) else docids))
 
     def merge(self) -> None:
         """Merges all segments into one, which frees the space of deleted documents."""

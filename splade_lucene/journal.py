@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from splade_lucene.errors import InputError, StorageError
 from splade_lucene.files import file_digest, storage_error, written_whole
+from splade_lucene.json_text import parse_json
 from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, read_manifest
 
 _SHARD = re.compile(r"splade-lucene(?:-([1-9][0-9]{0,8})of([1-9][0-9]{0,8}))?")
@@ -241,13 +242,13 @@ class Journal:
             return
         lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
         try:
-            self.settings = dict(json.loads(lines[0])["settings"])
+            self.settings = dict(parse_json(lines[0])["settings"])
         except (ValueError, KeyError, TypeError, IndexError):
             self.settings = {"unreadable": True}
             return
         for line in lines[1:]:
             try:
-                part = Part.from_json(json.loads(line))
+                part = Part.from_json(parse_json(line))
             except (ValueError, KeyError, TypeError):
                 break  # torn when the run was cut off
             self.parts[part.number] = part

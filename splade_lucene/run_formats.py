@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from splade_lucene.errors import RunError
+from splade_lucene.json_text import parse_json
 
 RunFormat = Literal["trec", "msmarco", "json"]
 RUN_FORMATS: tuple[RunFormat, ...] = get_args(RunFormat)
@@ -91,12 +92,10 @@ def read_json_pairs(path: Path, lines: Lines) -> JsonPairs:
     """
     numbered = list(lines)
     try:
-        value = json.loads("".join(line for _, line in numbered), object_pairs_hook=JsonPairs)
+        value = parse_json("".join(line for _, line in numbered), object_pairs_hook=JsonPairs)
     except json.JSONDecodeError as error:
         line = numbered[min(error.lineno, len(numbered)) - 1][0]
         raise RunError(f"broken JSON ({error.msg})", path=path, line=line, remedy="Write the run again") from None
-    except RecursionError:
-        raise RunError("JSON that is nested too deeply", path=path, remedy=_JSON_FORM) from None
     if not isinstance(value, JsonPairs):
         raise RunError("the JSON is no object", path=path, remedy=_JSON_FORM)
     return value

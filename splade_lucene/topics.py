@@ -28,6 +28,7 @@ from typing import Any
 
 from splade_lucene.errors import QueryError, TopicsError
 from splade_lucene.files import open_text, written_whole
+from splade_lucene.json_text import parse_json
 from splade_lucene.named_collections import (
     IR_DATASETS,
     TopicsFile,
@@ -188,8 +189,8 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Query]]:
 
 def _parse_json(line: str, path: Path, number: int, encoded: bool) -> Query:
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        record = parse_json(line)
+    except ValueError as error:
         raise TopicsError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
     if not isinstance(record, dict):
         raise TopicsError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")

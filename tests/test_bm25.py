@@ -19,6 +19,7 @@ from splade_lucene import Bm25Searcher, Document, Query, Run, bm25, check_index,
 from splade_lucene.cli import app
 from splade_lucene.errors import CorpusError, InputError, JavaError, NotAnIndexError, QueryError
 from splade_lucene.files import work_folder
+from splade_lucene.pyserini_import import pyserini_importable
 
 WORDS = ["running", "runner", "the", "cats", "cat", "naïve", "café", "e-mail", "U.S.", "don't", "2024", "漢字", "of",
          "index", "indexes", "indexing", "Lucene", "heart", "blood", "pumps"]  # fmt: skip
@@ -95,7 +96,7 @@ def test_hits_and_scores_equal_anserinis(text_index, k1, b):
 
 @pytest.mark.java
 def test_pyserinis_searcher_opens_the_index(text_index, texts):
-    with jvm.pyserini_importable():
+    with pyserini_importable():
         from pyserini.search.lucene import LuceneSearcher
     theirs = LuceneSearcher(str(text_index))
     assert theirs.num_docs == 600

@@ -25,13 +25,14 @@ from transformers import (
     RobertaForMaskedLM,
 )
 
-from splade_lucene import Pruning, Quantizer, SpladeEncoder, SpladeQueryEncoder, jvm
+from splade_lucene import Pruning, Quantizer, SpladeEncoder, SpladeQueryEncoder
 from splade_lucene.encoder.batching import batches_by_length
 from splade_lucene.encoder.linear import linear_map
 from splade_lucene.encoder.pooling import pool_logits, project_and_pool
 from splade_lucene.encoder.storage import restore_from_rows8
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.models import embedded_model_folder
+from splade_lucene.pyserini_import import pyserini_importable
 
 TEXTS = [
     "How do I list every file below a folder?",
@@ -96,7 +97,7 @@ def test_impacts_equal_pyserinis_encoders(encoder, shared, tmp_path):
     """Impact by impact: on Pyserini's own rule and rounding, for documents in a padded batch and for queries."""
     passages = [json.loads(line)["text"] for line in (shared / "data/cacm/corpus.jsonl").open(encoding="utf-8")][:24]
     questions = [json.loads(line)["text"] for line in (shared / "data/cacm/queries.jsonl").open(encoding="utf-8")][:12]
-    with jvm.pyserini_importable():
+    with pyserini_importable():
         from pyserini.encode import SpladeDocumentEncoder
         from pyserini.encode import SpladeQueryEncoder as TheirQueryEncoder
     folder = str(tmp_path / "splade-plain")
@@ -139,7 +140,7 @@ def test_pyserinis_own_searcher_takes_our_query_encoder(encoder, tmp_path):
     write_pseudo_documents(tmp_path / "d.jsonl", documents)
     index_pseudo_documents(tmp_path / "d.jsonl", tmp_path / "index")
     query_encoder = SpladeQueryEncoder(encoder, rule)
-    with jvm.pyserini_importable():
+    with pyserini_importable():
         from pyserini.search.lucene import LuceneImpactSearcher as Theirs
     theirs = Theirs(str(tmp_path / "index"), query_encoder)
     with LuceneImpactSearcher(tmp_path / "index", query_encoder, min_idf=0) as ours:

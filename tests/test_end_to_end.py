@@ -16,6 +16,7 @@ from test_indexer import build_with_anserini, contents
 
 from splade_lucene import Run, evaluate, jvm, read_topics
 from splade_lucene.demo import read_questions
+from splade_lucene.pyserini_import import pyserini_importable
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_pyserinis_own_classes_give_the_identical_run_on_the_same_index(cacm, sh
     """Pyserini's searcher, driven as its users drive it, with our object as its query encoder."""
     from splade_lucene import Quantizer, SpladeQueryEncoder
 
-    with jvm.pyserini_importable():
+    with pyserini_importable():
         from pyserini.search.lucene import LuceneImpactSearcher as Theirs
     topics = read_topics(shared / "data" / "cacm" / "topics.tsv")
     theirs = Theirs(str(cacm / "index"), SpladeQueryEncoder(encoder, Quantizer.named("naver")), min_idf=-1)

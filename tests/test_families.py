@@ -67,6 +67,7 @@ from splade_lucene.encoder.layout import TableSide
 from splade_lucene.errors import ModelError, QueryError, TopicsError
 from splade_lucene.index_reader import LuceneImpactIndexReader
 from splade_lucene.manifest import INDEX_FILE
+from splade_lucene.pyserini_import import pyserini_importable
 from splade_lucene.topics import read_topics
 
 RULE = Quantizer.named("naver")
@@ -500,7 +501,7 @@ def encode_and_index(folder: Path, texts: dict[str, str], encoder: SpladeEncoder
 def hits_of_both_engines(index: Path, encoder: SpladeEncoder, queries: list[str], k: int = 5) -> list[list[str]]:
     """The docids of each query's hits, after Pyserini's own searcher gave the same hits and scores."""
     query_encoder = SpladeQueryEncoder(encoder, RULE)
-    with jvm.pyserini_importable():
+    with pyserini_importable():
         from pyserini.search.lucene import LuceneImpactSearcher as Theirs
     pyserinis = Theirs(str(index), query_encoder)
     found = []

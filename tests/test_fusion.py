@@ -15,7 +15,6 @@ from splade_lucene import (
     Run,
     cut_run,
     index_pseudo_documents,
-    jvm,
     merge_queries,
     merge_shards,
     reciprocal_rank_fusion,
@@ -24,6 +23,7 @@ from splade_lucene import (
 )
 from splade_lucene.errors import RunError
 from splade_lucene.fusion import integer_scores
+from splade_lucene.pyserini_import import pyserini_importable
 from splade_lucene.run import strictly_falling
 
 A = {"q1": [("a", 10), ("b", 6), ("c", 2)], "q2": [("x", 4)]}
@@ -123,7 +123,7 @@ def mean(runs, **how):
     ],
 )
 def test_fusion_equals_pyserinis(three_runs, theirs, ours, cutoffs):
-    with jvm.pyserini_importable():
+    with pyserini_importable():
         from pyserini import fusion
         from pyserini.trectools import TrecRun
     files = three_runs[:2] if theirs == "interpolation" else three_runs

@@ -424,6 +424,15 @@ def test_update_and_delete(tmp_path):
         assert searcher.doc("b") is None
 
 
+def test_one_document_and_one_docid_are_taken_as_they_are(tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        for docid in ("a", "b", "ab"):
+            indexer.add(PseudoDocument(docid, "", {"cat": 1}))
+        indexer.delete("ab")  # not "a" and "b"
+        indexer.merge()
+    assert contents(tmp_path / "index") == {"cat": {"a": 1, "b": 1}}
+
+
 def test_an_exception_undoes_what_was_not_committed(tmp_path):
     with LuceneImpactIndexer(tmp_path / "index") as indexer:
         indexer.add([PseudoDocument("a", "", {"cat": 1})])

@@ -1,18 +1,25 @@
-"""Names of topics and judgments: those of the installed Anserini and Pyserini, over folders with fake files."""
+"""Names of topics and judgments: those of Anserini and Pyserini, 1.x and 2.x, over folders with fake files."""
 
 from __future__ import annotations
 
 import gzip
+import importlib.util
+import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import ROOT
 
 from splade_lucene import find_qrels, find_topics, jvm, named_collections, read_qrels, read_topics
-from splade_lucene.errors import JavaRuntimeError, MissingDependencyError, RunError, TopicsError
+from splade_lucene.errors import MissingDependencyError, RunError, TopicsError
 from splade_lucene.records import Query
+
+sys.path.insert(0, str(ROOT / "tools"))
+import collection_names
 
 
 @pytest.fixture
@@ -25,7 +32,9 @@ def places(tmp_path, monkeypatch):
     return [
         tmp_path / "mine",
         tmp_path / "tools" / "topics-and-qrels",
+        tmp_path / "tools" / "topics",
         tmp_path / "pyserini" / "topics-and-qrels",
+        tmp_path / "pyserini" / "topics",
         tmp_path / "cache" / "splade-lucene" / "topics-and-qrels",
     ]
 
@@ -54,20 +63,34 @@ def put(folder, name, text):
 )
 def test_names_stand_for_the_files_that_anserini_documents(places, name, topics, qrels):
     if qrels:
-        path = put(places[2], qrels, "q 0 d 1\n")
+        path = put(places[-1], qrels, "q 0 d 1\n")
         assert find_qrels(name) == path
-    path = put(places[2], topics, "1\ta query\n")
+    path = put(places[-1], topics, "1\ta query\n")
     assert find_topics(name) == path
     if "robust04" not in name:
         assert read_topics(name) == [Query("1", "a query")]
 
 
 @pytest.mark.parametrize("kind", ["topics", "qrels"])
-def test_every_name_of_pyserini_is_known(kind):
-    theirs = named_collections._pyserini_names(kind)
+def test_every_name_of_anserini_and_pyserini_1_is_known(kind):
+    if not hasattr(jvm.java_class(collection_names.CLASSES[kind]), "values"):
+        pytest.skip("Anserini 2.x has no enum of names")
+    theirs = collection_names.read_anserini_1(kind)
     names = named_collections.named(kind)
-    assert len(theirs) > 200
-    assert all(names[named_collections._key(name)].file.startswith(kind) for name, _ in theirs)
+    assert len(theirs) > 400
+    assert {name: names[named_collections.name_key(name)] for name in theirs} == theirs
+
+
+@pytest.mark.parametrize("kind", ["topics", "qrels"])
+def test_every_local_alias_of_pyserini_2_is_known(kind):
+    package = importlib.util.find_spec("pyserini")
+    aliases = Path(package.origin).parent / "resources" / f"local-{kind}-aliases.json"
+    if not aliases.exists():
+        pytest.skip("Pyserini 1.x has its names in its source")
+    names = named_collections.named(kind)
+    for name, others in json.loads(aliases.read_text()).items():
+        keys = {named_collections.name_key(each) for each in (name, *others)}
+        assert len({names[key] for key in keys}) == 1, name
 
 
 def test_folders_are_looked_in_one_after_another(places):
@@ -91,8 +114,10 @@ def test_a_file_that_is_not_here_names_its_source(places):
         find_topics("dl19-passage")
     message = str(caught.value)
     for each in (
-        *places[::2],
-        named_collections.SOURCE + "topics.dl19-passage.txt",
+        places[0],
+        "tools/topics-and-qrels",
+        *places[3:],
+        named_collections.SOURCE + "/topics/topics.dl19-passage.txt",
         "irds:msmarco-passage/trec-dl-2019",
     ):
         assert str(each) in message
@@ -110,18 +135,15 @@ def test_names_that_nobody_knows(places):
             read_topics(source)
 
 
-def test_without_anserini_a_name_is_a_missing_file(places, monkeypatch):
-    def missing(_kind):
-        raise JavaRuntimeError("no Java")
-
-    monkeypatch.setattr(named_collections, "named", missing)
-    with pytest.raises(TopicsError, match=r"no such file, and names cannot be looked up \(no Java\)"):
-        find_topics("dl19-passage")
+def test_qrels_lie_where_anserini_2_puts_them(places, tmp_path):
+    path = put(tmp_path / "pyserini" / "qrels", "qrels.dl19-passage.txt", "1 0 d 1\n")
+    assert find_qrels("dl19-passage") == path
 
 
-def test_a_path_needs_no_java(tmp_path):
+def test_neither_a_path_nor_a_name_needs_java(places, tmp_path):
     path = put(tmp_path, "topics.tsv", "1\tone\n")
-    code = f"import sys, splade_lucene as s; s.read_topics({str(path)!r}); s.find_qrels({str(path)!r}); print('jnius' in sys.modules)"
+    put(places[0], "topics.dl19-passage.txt", "1\tone\n")
+    code = f"import sys, splade_lucene as s; [s.read_topics(each) for each in ({str(path)!r}, 'dl19-passage')]; print('jnius' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
@@ -151,17 +173,6 @@ def test_forms_of_single_tracks_are_read_by_anserinis_readers(places):
     ]
     with pytest.raises(TopicsError, match=r"topic '2' has no desc \(its fields: title\)"):
         read_topics("cacm", field="desc")
-
-
-def test_importing_pyserini_is_not_needed(places):
-    put(places[0], "topics.dl19-passage.txt", "1\tone\n")
-    assert find_topics("dl19-passage").exists()
-    code = (
-        "import sys, splade_lucene.named_collections as n\n"
-        "print(n.find_topics('dl19-passage').name, 'pyserini' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "topics.dl19-passage.txt False\n"
 
 
 # ---- ir_datasets ----
@@ -195,7 +206,7 @@ def test_ir_datasets(places, fake_ir_datasets):
         "few words a sentence what is relevant"
     ]
     path = find_qrels("irds:plain")
-    assert path.parent == places[3]
+    assert path.parent == places[-1]
     assert path.read_text() == "1 0 d1 2\n2 0 d2 0\n"
     assert read_qrels(path) == {"1": {"d1": 2}, "2": {"d2": 0}}
     with pytest.raises(TopicsError, match="topic '2' has no desc"):
@@ -224,5 +235,10 @@ def test_twins_are_in_ir_datasets():
 
 def test_the_source_is_the_one_that_anserini_fetches_from():
     with zipfile.ZipFile(jvm.find_fatjar()) as jar:
-        for name in ("search/topicreader/TopicReader", "eval/RelevanceJudgments"):
-            assert named_collections.SOURCE.encode() in jar.read(f"io/anserini/{name}.class")
+        try:
+            registry = jar.read("io/anserini/search/topicreader/Topics.class")
+        except KeyError:
+            registry = b""
+    if b"castorini/eval" not in registry:
+        pytest.skip("Anserini 1.x fetches from anserini-tools, which has moved its files")
+    assert named_collections.SOURCE.encode() in registry

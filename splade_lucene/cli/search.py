@@ -29,6 +29,7 @@ from splade_lucene.cli.search_options import (
 from splade_lucene.cli.search_report import QUERY, SearchReport
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.errors import InputError
+from splade_lucene.json_text import parse_json
 from splade_lucene.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _search_topics(
 
 def _json_query(text: str) -> Any:
     try:
-        vector = json.loads(text)
+        vector = parse_json(text)
     except ValueError:
         vector = None
     if not isinstance(vector, dict):

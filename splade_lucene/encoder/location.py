@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from splade_lucene.encoder.storage import ROWS8_WEIGHTS
 from splade_lucene.errors import ModelError
 from splade_lucene.files import files_digest
+from splade_lucene.json_text import parse_json
 from splade_lucene.models import EMBEDDED_DOC_MODEL, EMBEDDED_MODEL, embedded_model_folder, embedded_query_table
 
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", ROWS8_WEIGHTS)
@@ -170,7 +170,7 @@ def read_json(path: Path, kind: type[Any] = dict) -> Any:
         ModelError: It is missing, no JSON, or another kind of value.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}). Copy the whole checkpoint.") from error
     except ValueError as error:
@@ -185,7 +185,7 @@ def _parts(path: Path) -> list[Path]:
     if not path.name.endswith(".index.json"):
         return []
     try:
-        names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(parse_json(path.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, AttributeError) as error:
         raise ModelError(f"{path}: this is no index of weights ({error}). Copy the checkpoint again.") from error
     missing = [name for name in names if not (path.parent / name).is_file()]

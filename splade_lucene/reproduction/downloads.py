@@ -102,7 +102,7 @@ class Downloads:
         yield self.folder / download.file
         from splade_lucene.named_collections import collection_folders
 
-        yield from (folder / Path(download.file).name for folder in collection_folders())
+        yield from (folder / Path(download.file).name for folder in collection_folders("topics", "qrels"))
 
     # ---- checking ----
 

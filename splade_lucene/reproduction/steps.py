@@ -16,6 +16,7 @@ from typing import Any
 from splade_lucene import __version__
 from splade_lucene.errors import InputError
 from splade_lucene.files import storage_error, written_whole
+from splade_lucene.json_text import parse_json
 from splade_lucene.manifest import INDEX_FOLDER
 
 Inputs = dict[str, Any]
@@ -76,7 +77,7 @@ class Steps:
     def is_done(self, name: str, inputs: Inputs, output: Path) -> bool:
         """Whether an earlier run finished a step with these inputs, and what it made is still there."""
         try:
-            record = json.loads(self._record(name).read_text(encoding="utf-8"))
+            record = parse_json(self._record(name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
         stamp = _stamp(output)

@@ -38,6 +38,7 @@ from splade_lucene.errors import CorpusError, ExamplesError
 from splade_lucene.evaluation import read_qrels
 from splade_lucene.evaluation.judgments import line_of_judgment
 from splade_lucene.files import open_text, written_whole
+from splade_lucene.json_text import parse_json
 from splade_lucene.records import well_formed
 from splade_lucene.topics import read_topics
 from splade_lucene.training.teachers import NO_RANKING, Rankings
@@ -228,8 +229,8 @@ def _judged(path: Path, texts: Texts) -> Iterator[Example]:
 
 def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        record = parse_json(line)
+    except ValueError as error:
         raise ExamplesError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
     if not isinstance(record, dict):
         raise ExamplesError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")

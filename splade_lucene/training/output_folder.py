@@ -15,6 +15,7 @@ from splade_lucene.corpus import corpus_digest
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError
 from splade_lucene.files import file_digest, files_digest, written_whole
+from splade_lucene.json_text import parse_json
 from splade_lucene.training.config import TrainingConfig
 
 SETTINGS, LOCK, LOG, FIGURES = "settings.json", "splade-lucene.lock", "log.jsonl", "figures.json"
@@ -89,7 +90,7 @@ class OutputFolder:
         if not path.is_file():
             return {}
         try:
-            before: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8"))["settings"])
+            before: dict[str, Any] = dict(parse_json(path.read_text(encoding="utf-8"))["settings"])
             return before
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise ConfigError(

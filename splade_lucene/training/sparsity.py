@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sentence_transformers.sparse_encoder.callbacks import SpladeRegularizerWeightSchedulerCallback
 
 from splade_lucene.files import written_whole
+from splade_lucene.json_text import parse_json
 
 if TYPE_CHECKING:
     from sentence_transformers.sparse_encoder.losses import SpladeLoss
@@ -51,7 +52,7 @@ class SparsityController(SpladeRegularizerWeightSchedulerCallback):  # type: ign
         """Starts, or goes on from what a checkpoint kept."""
         super().on_train_begin(args, state, control, **others)
         if state.global_step:
-            kept = json.loads(_state_file(args, state).read_text(encoding="utf-8"))
+            kept = parse_json(_state_file(args, state).read_text(encoding="utf-8"))
             self._means, self._factors = kept["means"], kept["factors"]
             self._apply()
 

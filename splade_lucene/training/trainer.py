@@ -48,6 +48,7 @@ from splade_lucene.encoding import encode_corpus
 from splade_lucene.errors import ConfigError
 from splade_lucene.files import written_whole
 from splade_lucene.indexer import index_pseudo_documents
+from splade_lucene.json_text import parse_json
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.training.base import prepare_base
 from splade_lucene.training.calibration import calibrate_scale
@@ -226,7 +227,7 @@ class _Run:
         if not (path.is_file() and (self.output / "model").is_dir()):
             return None
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = parse_json(path.read_text(encoding="utf-8"))
             return record["figures"] if record["validation"] == self.validation_settings() else None
         except (ValueError, LookupError, TypeError):
             return None  # damaged: it is measured again

@@ -1,0 +1,73 @@
+"""JSON from outside: what is nested too deeply is an error, in every reader, also in a process with a JVM."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import run_python
+
+from splade_lucene.json_text import MAX_NESTING, parse_json
+
+
+def nested(depth: int) -> str:
+    return '{"a": [' * (depth // 2) + "1" + "]}" * (depth // 2)
+
+
+def test_what_is_nested_within_the_bound_is_parsed():
+    assert parse_json(nested(MAX_NESTING)) == json.loads(nested(MAX_NESTING))
+    many = json.dumps([[{"text": 'brackets "[[[{" in a string \\'}]] * MAX_NESTING)
+    assert parse_json(many) == json.loads(many)
+    quoted = json.dumps({"text": "[" * 1000 + '\\"' + "{" * 1000})
+    assert parse_json(quoted.encode()) == json.loads(quoted)
+
+
+@pytest.mark.parametrize("depth", [MAX_NESTING + 2, 100_000])
+@pytest.mark.parametrize("bracket", ["[", '{"a":', '{"a": [', '["]]]]", '])
+def test_what_is_nested_deeper_is_refused(depth, bracket):
+    with pytest.raises(json.JSONDecodeError, match=f"Nested more than {MAX_NESTING} levels deep"):
+        parse_json('{"text": "a",\n "more": ' + bracket * depth)
+
+
+def test_pairs_and_broken_text():
+    assert parse_json('{"a": 1, "a": 2}', object_pairs_hook=list) == [("a", 1), ("a", 2)]
+    for text in ("", "{", "nothing", b"\xff"):
+        with pytest.raises(ValueError):  # noqa: PT011  either of its two kinds
+            parse_json(text)
+
+
+READERS = """
+from pathlib import Path
+from splade_lucene import jvm, read_corpus, read_pseudo_documents, read_topics, Run
+from splade_lucene.cli.search import _json_query
+from splade_lucene.encoder.location import read_json
+from splade_lucene.errors import SpladeLuceneError
+from splade_lucene.manifest import read_manifest
+jvm.start()
+folder = Path({folder!r})
+readers = {{
+    "corpus": lambda: list(read_corpus(folder / "deep.jsonl")),
+    "pseudo-documents": lambda: list(read_pseudo_documents(folder / "deep.jsonl")),
+    "topics": lambda: read_topics(folder / "deep.jsonl"),
+    "run": lambda: Run.read(folder / "deep.json"),
+    "query": lambda: _json_query((folder / "deep.json").read_text()),
+    "manifest": lambda: read_manifest(folder / "deep.json"),
+    "checkpoint": lambda: read_json(folder / "deep.json"),
+}}
+for name, read in readers.items():
+    try:
+        read()
+    except SpladeLuceneError as error:
+        print(name, "refused:", error)
+"""
+
+
+@pytest.mark.java
+def test_no_reader_dies_of_it_beside_a_jvm(tmp_path):
+    """On Python 3.13 json.loads ends the process there, by running into the guard pages that the JVM set."""
+    for name in ("deep.jsonl", "deep.json"):
+        (tmp_path / name).write_text('{"id": "1", "contents": "a", "extra": ' + "[" * 100_000 + "]" * 100_000 + "}\n")
+    done = run_python(READERS.format(folder=str(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("refused:") == 7, done.stdout
+    assert done.stdout.count("Nested more than 200 levels deep") >= 5, done.stdout

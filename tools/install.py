@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""Makes .venv and installs this project into it, for `make demo` and `make test`.
+
+    python3 tools/install.py [--venv DIR] [--extra NAME ...] [--torch-index URL]
+
+It runs on the user's own Python before anything is installed, so it uses the standard library alone and no syntax newer
+than Python 3.6: an older Python has to get as far as the sentence that says it is too old. Versions come from
+constraints.txt. What is installed already is left alone, an interrupted installation is resumed, and a changed setup.cfg or
+constraints.txt renews it. A failure ends with one sentence that says what to do.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OLDEST = (3, 11)
+NEWEST_TESTED = (3, 14)
+PYTHON = "{}.{}".format(*sys.version_info[:2])
+STATE = ".splade-lucene-install.json"
+GB = 10**9
+
+# Measured on Linux x86_64 with an empty pip cache: the environment, and what pip downloads for it. PyPI's torch for Linux
+# brings CUDA; its CPU build, and macOS's, does not.
+SIZES = {"cuda": (6.6 * GB, 3.3 * GB), "cpu": (2.6 * GB, 0.9 * GB)}
+
+
+class InstallError(Exception):
+    """Why the installation cannot go on, and what to do about it, in a sentence."""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--venv", type=Path, default=Path(".venv"), help="the environment (default: .venv)")
+    parser.add_argument("--extra", action="append", default=[], help="an extra of setup.cfg, such as dev")
+    parser.add_argument("--torch-index", default="", metavar="URL", help="a package index to take torch from as well")
+    args = parser.parse_args()
+    try:
+        install(args.venv, sorted(set(args.extra)), args.torch_index)
+    except InstallError as error:
+        sys.exit(f"\ninstallation failed: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\ninstallation interrupted: run the same command again to resume it.")
+
+
+def install(venv, extras, torch_index):
+    check_python()
+    before = read_state(venv)
+    torch_index = torch_index or before.get("torch_index", "")
+    wanted = {
+        "python": PYTHON,
+        "extras": extras,
+        "torch_index": torch_index,
+        "inputs": {name: digest(ROOT / name) for name in ("setup.cfg", "constraints.txt")},
+    }
+    if is_current(before, wanted):
+        return
+    started = time.time()
+    make_room(venv, before, torch_index)
+    check_disk(venv, torch_index)
+    if not before.get("inputs"):
+        check_compiler()
+    make_environment(venv)
+    discard_unfinished_packages(venv)
+    write_state(venv, {"python": PYTHON, "torch_index": torch_index})  # the rest is said when all is there
+    run_pip(venv, extras, torch_index)
+    write_state(venv, wanted)
+    seconds = int(time.time() - started)
+    say(f"installed in {venv}: {tree_size(venv) / GB:.1f} GB, {seconds // 60} min {seconds % 60:02} s")
+
+
+def say(text):
+    print("==> " + text, flush=True)
+
+
+# ---- what was installed ----
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_state(venv):
+    try:
+        return dict(json.loads((venv / STATE).read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def write_state(venv, state):
+    partial = venv / (STATE + ".partial")
+    partial.write_text(json.dumps(state, indent=1) + "\n")
+    partial.replace(venv / STATE)
+
+
+def is_current(before, wanted):
+    """Whether all that is wanted was installed, from the same files; more extras than wanted do no harm."""
+    same = all(before.get(key) == wanted[key] for key in ("python", "inputs", "torch_index"))
+    return same and set(wanted["extras"]) <= set(before.get("extras", []))
+
+
+# ---- what the machine has ----
+
+
+def check_python():
+    version = platform.python_version()
+    if sys.version_info < OLDEST:
+        raise InstallError(
+            f"Python 3.11 or newer is needed and {sys.executable} is Python {version}: install a newer one and name it, "
+            "as in 'make demo PYTHON=python3.12'."
+        )
+    if sys.version_info[:2] > NEWEST_TESTED:
+        say(
+            f"note: Python {version} is newer than 3.14, the newest one that this was tested with; packages without a "
+            "wheel for it are compiled. Name another with PYTHON=python3.13."
+        )
+    if not (has_module("venv") and has_module("ensurepip")):
+        raise InstallError(
+            f"this Python has no module 'venv': install it (Debian and Ubuntu: apt install python{PYTHON}-venv) and run "
+            "the same command again."
+        )
+
+
+def has_module(name):
+    try:
+        __import__(name)
+    except ImportError:
+        return False
+    return True
+
+
+def check_compiler():
+    """Linux on arm64 is the one platform on which a package has no wheel (tests/test_resolution.py keeps this true)."""
+    if not (sys.platform.startswith("linux") and platform.machine() in ("aarch64", "arm64")):
+        return
+    lacking = []
+    if not any(shutil.which(name) for name in (os.environ.get("CC") or "cc", "gcc", "clang")):
+        lacking.append("a C compiler")
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():
+        lacking.append("Python's headers")
+    if lacking:
+        raise InstallError(
+            f"on Linux arm64 the package pytrec-eval-terrier is compiled, which needs {' and '.join(lacking)}: install "
+            f"them (Debian and Ubuntu: apt install gcc python{PYTHON}-dev) and run the same command again."
+        )
+
+
+def expected_sizes(torch_index):
+    return SIZES["cuda" if sys.platform.startswith("linux") and not torch_index else "cpu"]
+
+
+def check_disk(venv, torch_index):
+    size, download = expected_sizes(torch_index)
+    cache = Path(os.environ.get("PIP_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    needs = {}
+    for folder, bytes_ in ((venv, size - tree_size(venv)), (Path(tempfile.gettempdir()), download), (cache, download)):
+        folder = existing_parent(folder)
+        device = folder.stat().st_dev
+        needs.setdefault(device, [folder, 0])[1] += max(0, bytes_)
+    for folder, needed in needs.values():
+        free = shutil.disk_usage(str(folder)).free
+        if free < needed:
+            raise InstallError(
+                f"the disk of {folder} has {free / GB:.1f} GB free and {needed / GB:.1f} GB are needed: make room and run "
+                "the same command again. PyTorch's CPU build needs less: TORCH_INDEX=https://download.pytorch.org/whl/cpu."
+            )
+
+
+def existing_parent(path):
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def tree_size(folder):
+    total = 0
+    for parent, _, names in os.walk(str(folder)):
+        for name in names:
+            path = Path(parent, name)
+            if not path.is_symlink():
+                total += path.stat().st_blocks * 512
+    return total
+
+
+# ---- the environment ----
+
+
+def make_room(venv, before, torch_index):
+    """Removes an environment of another Python or PyTorch; refuses a folder that is no environment."""
+    if not venv.exists():
+        return
+    if not (venv / "pyvenv.cfg").is_file():
+        if any(venv.iterdir()):
+            raise InstallError(f"{venv} is not a virtual environment: move it away, or pass VENV=another.")
+        return
+    found = re.search(r"^version(?:_info)? *= *(\d+\.\d+)", (venv / "pyvenv.cfg").read_text(), re.MULTILINE)
+    if found and found.group(1) != PYTHON:
+        say(f"{venv} was made with Python {found.group(1)}; making it anew with Python {PYTHON}")
+    elif before.get("torch_index", torch_index) != torch_index:
+        say(f"{venv} was made with another build of PyTorch; making it anew")
+    else:
+        return
+    shutil.rmtree(str(venv))
+
+
+def make_environment(venv):
+    if has_pip(venv):
+        return
+    say(f"making {venv} with Python {platform.python_version()}")
+    done = subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)])
+    if done.returncode or not has_pip(venv):
+        raise InstallError(
+            f"'{sys.executable} -m venv {venv}' failed with the message above: repair this Python or name another with "
+            "PYTHON=python3.12."
+        )
+
+
+def has_pip(venv):
+    python = venv / "bin" / "python"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return python.exists() and subprocess.run([str(python), "-m", "pip", "--version"], **quiet).returncode == 0
+
+
+def discard_unfinished_packages(venv):
+    """Makes pip install again what it was installing when it was killed.
+
+    Pip takes a package for installed as soon as its METADATA is there, and writes INSTALLER after its last file.
+    """
+    for metadata in venv.glob("lib*/python*/site-packages/*.dist-info"):
+        if not (metadata / "INSTALLER").exists():
+            say("{} was not installed completely; installing it again".format(metadata.name.replace(".dist-info", "")))
+            shutil.rmtree(str(metadata))
+
+
+def run_pip(venv, extras, torch_index):
+    size, download = expected_sizes(torch_index)
+    say(f"installing with pip: downloads of up to {download / GB:.1f} GB, {size / GB:.1f} GB in {venv}, some minutes")
+    requirement = str(ROOT) + ("[{}]".format(",".join(extras)) if extras else "")
+    handle, log = tempfile.mkstemp(prefix="splade-lucene-pip-", suffix=".log")
+    os.close(handle)
+    command = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--log", log, "install"]
+    command += ["--constraint", str(ROOT / "constraints.txt")]
+    if torch_index:
+        command += ["--extra-index-url", torch_index]
+    failed = subprocess.run([*command, "--editable", requirement]).returncode
+    text = Path(log).read_text(encoding="utf-8", errors="replace")
+    if failed:
+        raise InstallError(f"{explain(text)} (pip's log: {log})")
+    Path(log).unlink()
+
+
+CAUSES = (
+    (r"No space left on device|\[Errno 28\]", "the disk is full: make room and run the same command again"),
+    (
+        r"Temporary failure in name resolution|Name or service not known|nodename nor servname|No address associated|"
+        r"Network is unreachable",
+        "there is no network, or no name server answers: connect this machine, or name an index that it reaches with "
+        "PIP_INDEX_URL, and run the same command again",
+    ),
+    (
+        r"NewConnectionError|ConnectTimeoutError|ReadTimeoutError|Read timed out|Connection refused|ProxyError|"
+        r"Connection reset|SSLError|Max retries exceeded|IncompleteRead|HTTP error 5\d\d|5\d\d Server Error",
+        "the package index does not answer: check the network and the proxy, or name another index with "
+        "PIP_INDEX_URL, and run the same command again",
+    ),
+    (
+        r"command '\S*(gcc|cc|clang)\S*' failed|unable to execute '\S*cc'|Python\.h: No such file",
+        "a package had to be compiled and the compiler failed: install a C compiler and Python's headers (Debian and "
+        "Ubuntu: apt install gcc python3-dev) and run the same command again",
+    ),
+    (
+        r"ResolutionImpossible|No matching distribution found|conflicting dependencies",
+        "the versions in constraints.txt do not fit {} on {}: use Python 3.11 to 3.14, or report this".format(
+            "Python " + platform.python_version(), platform.platform()
+        ),
+    ),
+)
+
+
+def explain(log):
+    """The sentence for a failure of pip, from its log."""
+    for pattern, sentence in CAUSES:
+        if re.search(pattern, log):
+            return sentence
+    return "pip failed with the message above: repair what it names and run the same command again"
+
+
+if __name__ == "__main__":
+    main()
