@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import random
 import subprocess
@@ -104,6 +105,11 @@ def find_jdk(version: int) -> Path:
         if runtime is not None and runtime.version == version and (home / "lib" / "server").is_dir():
             return home
     pytest.skip(f"needs an installed JDK {version}")
+
+
+def has_lucene_10() -> bool:
+    """Whether the installed Pyserini brings Lucene 10 (2.x does) or 9.9 (1.x)."""
+    return not importlib.metadata.version("pyserini").startswith("1.")
 
 
 @pytest.fixture(scope="session")

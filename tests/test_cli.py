@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, child_environment
+from conftest import ROOT, child_environment, has_lucene_10
 from test_encoder import tiny_checkpoint
 from typer.testing import CliRunner
 
@@ -371,9 +371,10 @@ def test_failures_are_one_message_with_a_remedy(place, tmp_path):
         "cannot write": ["search", "--index", index, "--topics", topics, "--output", topics / "below-a-file" / "run"],
         "an index exists here": ["build", "--corpus", place / "corpus.jsonl", "--index", index],
         "no such file or folder": ["build", "--corpus", tmp_path / "missing.jsonl", "--index", tmp_path / "i"],
-        "written by a newer Lucene": ["stats", "--index", ROOT / "tests" / "data" / "lucene10-index"],
         "no document has the id 'nobody'": ["explain", "--index", index, "--query", "cat", "--docid", "nobody"],
     }  # fmt: skip
+    if not has_lucene_10():
+        expected["written by a newer Lucene"] = ["stats", "--index", ROOT / "tests" / "data" / "lucene10-index"]
     for message, arguments in expected.items():
         assert message in fails(*arguments), arguments
     assert not (tmp_path / "i").exists()

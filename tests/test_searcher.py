@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TERMS
+from conftest import ROOT, TERMS, has_lucene_10
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -384,9 +384,7 @@ def test_what_is_no_index_is_named(tmp_path):
 
 
 def test_an_index_of_lucene_10_is_refused_by_9_9():
-    from splade_lucene import jvm
-
-    if not jvm.versions()["lucene"].startswith("9."):
+    if has_lucene_10():
         pytest.skip("Lucene 10 is installed, which reads it")
     with pytest.raises(
         IndexVersionError, match=r"written by a newer Lucene than the installed one \(9\.9\.1.*pyserini 2\.x"
