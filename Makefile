@@ -35,7 +35,7 @@ notebooks: install-dev  ## write the .ipynb of each notebooks/*.py, with its out
 	$(BIN)/python notebooks/execute.py
 
 constraints: install-dev  ## resolve setup.cfg for all Pythons and platforms; UPGRADE=1 takes the newest versions
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
 		--constraint constraints.in --custom-compile-command "make constraints" $(if $(UPGRADE),--upgrade) \
 		--output-file constraints.txt setup.cfg
 
