@@ -27,7 +27,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from splade_lucene import jvm
-from splade_lucene.errors import InputError, MissingDependencyError, RunError, TopicsError
+from splade_lucene.errors import InputError, JavaError, MissingDependencyError, RunError, TopicsError
 from splade_lucene.files import cache_folder, written_whole
 
 Kind = Literal["topics", "qrels"]
@@ -196,12 +196,18 @@ def read_with_anserini(path: Path, reader: str) -> Iterator[tuple[str, dict[str,
     Raises:
         TopicsError: The reader refuses the file.
     """
-    with jvm.translated_exceptions(path):
-        opened = jvm.java_class(f"{_READERS}TopicReader")
-        topics = opened.getTopicsWithStringIdsFromFileWithTopicReaderClass(_READERS + reader, str(path.absolute()))
-    if topics is None:
-        raise TopicsError(f"Anserini's {reader} refuses this file", path=path, remedy="Fetch it again")
-    found = {str(qid): topics.get(qid) for qid in topics.keySet().toArray()}
+    found: dict[str, Any] = {}
+    try:
+        with jvm.translated_exceptions(path):
+            topics = jvm.java_class(_READERS + reader)(
+                jvm.java_class("java.nio.file.Path").of(jvm.java_path(path))
+            ).read()
+            for entry in topics.entrySet().toArray():
+                found[str(entry.getKey())] = entry.getValue()
+    except JavaError as error:
+        raise TopicsError(
+            f"Anserini's {reader} refuses this file ({error})", path=path, remedy="Fetch it again"
+        ) from error
     for qid in sorted(found, key=lambda qid: (not qid.isdigit(), int(qid) if qid.isdigit() else 0, qid)):
         values = {name: found[qid].get(key) for name, key in _ANSERINI_FIELDS.items()}
         yield qid, {name: " ".join(str(value).split()) for name, value in values.items() if value is not None}

@@ -102,6 +102,8 @@ def test_impacts_equal_pyserinis_encoders(encoder, shared, tmp_path):
         from pyserini.encode import SpladeQueryEncoder as TheirQueryEncoder
     folder = str(tmp_path / "splade-plain")
     restore_from_rows8(embedded_model_folder(), tmp_path / "splade-plain")
+    weights = load_file(tmp_path / "splade-plain" / "model.safetensors")
+    torch.save(weights, tmp_path / "splade-plain" / "pytorch_model.bin")  # Pyserini 2.4 reads no safetensors
     rule = Quantizer.named("pyserini")
     document_encoder = SpladeDocumentEncoder(folder, device="cpu")
     document_encoder.model.float()  # whatever type the configuration names

@@ -89,7 +89,9 @@ def test_joins_the_jvm_of_a_pyserini_that_was_imported_first(index_dir):
     code = f"""
 import os
 os.environ["OPENAI_API_KEY"] = "none"
-from pyserini.search.lucene import LuceneImpactSearcher as Theirs
+from splade_lucene.pyserini_import import _with_deferred_catalogue
+with _with_deferred_catalogue():  # for there may be no network; it starts no JVM
+    from pyserini.search.lucene import LuceneImpactSearcher as Theirs
 from splade_lucene import LuceneImpactSearcher
 with LuceneImpactSearcher({str(index_dir)!r}) as searcher:
     print(len(searcher.search({{"term1": 1}}, 5)))

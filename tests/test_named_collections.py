@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
-import json
+import re
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, has_lucene_10
 
 from splade_lucene import find_qrels, find_topics, jvm, named_collections, read_qrels, read_topics
 from splade_lucene.errors import MissingDependencyError, RunError, TopicsError
@@ -82,15 +80,16 @@ def test_every_name_of_anserini_and_pyserini_1_is_known(kind):
 
 
 @pytest.mark.parametrize("kind", ["topics", "qrels"])
-def test_every_local_alias_of_pyserini_2_is_known(kind):
-    package = importlib.util.find_spec("pyserini")
-    aliases = Path(package.origin).parent / "resources" / f"local-{kind}-aliases.json"
-    if not aliases.exists():
-        pytest.skip("Pyserini 1.x has its names in its source")
-    names = named_collections.named(kind)
-    for name, others in json.loads(aliases.read_text()).items():
-        keys = {named_collections.name_key(each) for each in (name, *others)}
-        assert len({names[key] for key in keys}) == 1, name
+def test_every_file_of_anserini_2_is_known(kind):
+    """Its jar has no table of names, but the configurations of its reproductions name the files that they use."""
+    if not has_lucene_10():
+        pytest.skip("Anserini 1.x has an enum of names")
+    with zipfile.ZipFile(jvm.find_fatjar()) as jar:
+        texts = [jar.read(name).decode() for name in jar.namelist() if re.search(r"/configs/[^/]+\.yaml$", name)]
+    pattern = rf"\b{kind}\.[\w.-]+\.(?:txt|tsv|jsonl|trec)(?:\.gz)?\b"
+    files = {file for text in texts for file in re.findall(pattern, text)}
+    assert len(files) > 100
+    assert {file for file in files if named_collections.name_key(file) not in named_collections.named(kind)} == set()
 
 
 def test_folders_are_looked_in_one_after_another(places):

@@ -283,6 +283,7 @@ public final class ImpactIndexReader implements Closeable {
     ByteArrayOutputStream report = new ByteArrayOutputStream();
     try (Directory directory = FSDirectory.open(Path.of(index));
         CheckIndex checker = new CheckIndex(directory)) {
+      checkContents(checker);
       checker.setInfoStream(new PrintStream(report, true, StandardCharsets.UTF_8));
       boolean clean = checker.checkIndex().clean;
       return report.toString(StandardCharsets.UTF_8) + (clean ? "clean" : "damaged");
@@ -292,5 +293,17 @@ public final class ImpactIndexReader implements Closeable {
   @Override
   public void close() throws IOException {
     reader.close();
+  }
+
+  /** Lucene 10 compares checksums only, unless it is told; Lucene 9 has no such levels and reads everything. */
+  private static void checkContents(CheckIndex checker) {
+    int integrity = 2; // CheckIndex.Level.MIN_LEVEL_FOR_INTEGRITY_CHECKS
+    try {
+      CheckIndex.class.getMethod("setLevel", int.class).invoke(checker, integrity);
+    } catch (NoSuchMethodException lucene9) {
+      // nothing to set
+    } catch (ReflectiveOperationException error) {
+      throw new IllegalStateException(error);
+    }
   }
 }
