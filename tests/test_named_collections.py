@@ -79,17 +79,17 @@ def test_every_name_of_anserini_and_pyserini_1_is_known(kind):
     assert {name: names[named_collections.name_key(name)] for name in theirs} == theirs
 
 
-@pytest.mark.parametrize("kind", ["topics", "qrels"])
-def test_every_file_of_anserini_2_is_known(kind):
-    """Its jar has no table of names, but the configurations of its reproductions name the files that they use."""
+@pytest.mark.parametrize(("kind", "key"), [("topics", "id"), ("qrels", "qrels")])
+def test_every_name_of_anserini_2s_reproductions_is_known(kind, key):
+    """Its jar has no table of names, but the configurations of its reproductions use them."""
     if not has_lucene_10():
         pytest.skip("Anserini 1.x has an enum of names")
     with zipfile.ZipFile(jvm.find_fatjar()) as jar:
         texts = [jar.read(name).decode() for name in jar.namelist() if re.search(r"/configs/[^/]+\.yaml$", name)]
-    pattern = rf"\b{kind}\.[\w.-]+\.(?:txt|tsv|jsonl|trec)(?:\.gz)?\b"
-    files = {file for text in texts for file in re.findall(pattern, text)}
-    assert len(files) > 100
-    assert {file for file in files if named_collections.name_key(file) not in named_collections.named(kind)} == set()
+    names = {name for text in texts for name in re.findall(rf"^ +{key}: *([\w.-]+)$", text, re.MULTILINE)}
+    assert len(names) > 100
+    known = named_collections.named(kind)
+    assert {name for name in names if named_collections.name_key(name) not in known} == set()
 
 
 def test_folders_are_looked_in_one_after_another(places):
