@@ -5,17 +5,24 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 BIN := $(VENV)/bin
+# worksteal: with the other ways of sharing out tests, xdist hangs or repeats a test that kills its process
+PYTEST_OPTIONS := --numprocesses auto --maxprocesses 4 --dist worksteal
 INSTALL := $(PYTHON) tools/install.py --venv $(VENV) $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/splade-lucene
 
-.PHONY: demo test lint types bridge notebooks docs constraints clean clean-cache install install-dev
+.PHONY: demo test test-light lint types bridge notebooks docs constraints clean clean-cache install install-dev
 
 demo: install
 	$(BIN)/splade-lucene demo
 
-# worksteal: with the other ways of sharing out tests, xdist hangs or runs a test again that kills its process
 test: lint types
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+test-light:  ## the tests that need neither torch nor Pyserini's Python, in an environment of a tenth of the size
+	$(PYTHON) -m venv $(VENV)-light
+	$(VENV)-light/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt --requirement tests/light.txt
+	$(VENV)-light/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt --no-deps pyserini --editable .
+	SPLADE_LUCENE_TEST_LIGHT=1 $(VENV)-light/bin/python -m pytest $(PYTEST_OPTIONS) tests
 
 lint: install-dev
 	$(BIN)/ruff check .
@@ -46,7 +53,7 @@ install-dev:
 	@$(INSTALL) --extra dev
 
 clean:  ## remove all that was made in this folder
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/work
+	rm -rf $(VENV) $(VENV)-light build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/work
 	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.partial' | xargs rm -rf
 	@if [ -d "$(CACHE)" ]; then echo "the demo's index and other work are kept in $(CACHE): 'make clean-cache' removes it"; fi
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import random
+import re
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
@@ -18,7 +21,33 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     _cores = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores)))
 
-from splade_lucene import PseudoDocument, SpladeEncoder, index_pseudo_documents, jvm, write_pseudo_documents
+from splade_lucene import PseudoDocument, index_pseudo_documents, jvm, write_pseudo_documents
+
+if TYPE_CHECKING:
+    from splade_lucene import SpladeEncoder
+
+# make test-light: an environment without torch and all that Pyserini requires; what needs them is skipped there.
+LIGHT = "SPLADE_LUCENE_TEST_LIGHT" in os.environ
+_LACKING = re.compile(r"No module named '(torch|transformers|pandas|sphinx|jupytext|huggingface_hub)")
+
+
+def _skip_where_light(report: Any, where: str) -> Any:
+    lacking = _LACKING.search(str(report.longrepr)) if LIGHT and report.failed else None
+    if lacking:
+        report.outcome = "skipped"
+        report.longrepr = (where, 0, f"Skipped: needs {lacking[1]}, which the light environment lacks")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    return _skip_where_light((yield), str(collector.path))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    return _skip_where_light((yield), str(item.path))
+
 
 ROOT = Path(__file__).resolve().parent.parent
 # White space is the only thing that terms may not hold.
@@ -74,6 +103,8 @@ def index_dir(collection_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def encoder() -> SpladeEncoder:
     """The embedded model in float32 on the CPU."""
+    from splade_lucene import SpladeEncoder  # not above: a part of the tests runs without torch
+
     return SpladeEncoder(device="cpu", dtype="float32")
 
 

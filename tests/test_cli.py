@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, child_environment, has_lucene_10
-from test_encoder import tiny_checkpoint
 from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactSearcher, Run, read_pseudo_documents, read_topics
@@ -69,6 +68,8 @@ def place(tmp_path_factory) -> Path:
     """A corpus of forty texts, topics, judgments, and a tiny checkpoint, with an index of them."""
     folder = tmp_path_factory.mktemp("cli")
     (folder / "model").mkdir()
+    from test_encoder import tiny_checkpoint
+
     tiny_checkpoint(folder / "model", "bert")
     words = ["cat", "dog", "bird", "fish", "horse", "cow", "sheep", "goat", "mouse", "rat"]
     texts = [" ".join(words[(i * j) % 10] for j in range(1, 3 + i % 8)) for i in range(40)]
@@ -163,6 +164,8 @@ def test_wrong_values_exit_with_2_and_say_why(place, tmp_path, monkeypatch, wron
 def test_wrong_usage_is_told_before_anything_is_read(tmp_path, monkeypatch, command, reason):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "500")
+    if "quantum" in reason:
+        pytest.importorskip("torch")  # knows the devices
     done = CliRunner().invoke(app, command)
     assert (done.exit_code, reason in done.stderr) == (2, True), done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_encoder import tiny_checkpoint
 from typer.testing import CliRunner
 
 from splade_lucene import (
@@ -196,6 +195,8 @@ def test_queries_costs_need_queries(index_dir, flag):
 def test_stats_encode_texts_as_the_index_says(tmp_path):
     """With the model that its manifest names."""
     (tmp_path / "model").mkdir()
+    from test_encoder import tiny_checkpoint
+
     tiny_checkpoint(tmp_path / "model", "bert")
     (tmp_path / "corpus.tsv").write_text("d1\tcat and dog\nd2\ta horse\n")
     (tmp_path / "topics.tsv").write_text("1\tcat fish\n2\thorse\n")

@@ -114,6 +114,7 @@ def test_trec_evals_own_binary_agrees_to_the_last_digit(cacm, shared):
 @pytest.mark.slow
 def test_the_demo_answers_evaluates_survives_ctrl_c_and_is_reused(tmp_path):
     """One demo from nothing, interrupted once on its way; then again, which encodes nothing."""
+    pytest.importorskip("torch")
     folder = tmp_path / "demo"
     part = folder / "pseudo-documents" / "part-00000.jsonl"
     interrupted = interrupt_when(["demo", "--dir", folder], lambda pid: part.exists(), child_environment())

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from test_encoder import tiny_checkpoint
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from splade_lucene import (
@@ -243,6 +242,8 @@ def odd(tmp_path_factory) -> Odd:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
+    from test_encoder import tiny_checkpoint
+
     return tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert")
 
 
