@@ -247,17 +247,16 @@ def run_pip(venv, extras, torch_index):
     size, download = expected_sizes(torch_index)
     say(f"installing with pip: downloads of up to {download / GB:.1f} GB, {size / GB:.1f} GB in {venv}, some minutes")
     requirement = str(ROOT) + ("[{}]".format(",".join(extras)) if extras else "")
-    handle, log = tempfile.mkstemp(prefix="splade-lucene-pip-", suffix=".log")
-    os.close(handle)
-    command = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--log", log, "install"]
+    log = venv / "pip.log"
+    log.write_text("")  # pip appends
+    command = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--log", str(log), "install"]
     command += ["--constraint", str(ROOT / "constraints.txt")]
     if torch_index:
         command += ["--extra-index-url", torch_index]
     failed = subprocess.run([*command, "--editable", requirement]).returncode
-    text = Path(log).read_text(encoding="utf-8", errors="replace")
     if failed:
-        raise InstallError(f"{explain(text)} (pip's log: {log})")
-    Path(log).unlink()
+        raise InstallError(f"{explain(log.read_text(encoding='utf-8', errors='replace'))} (pip's log: {log})")
+    log.unlink()
 
 
 CAUSES = (
@@ -269,8 +268,8 @@ CAUSES = (
         "PIP_INDEX_URL, and run the same command again",
     ),
     (
-        r"NewConnectionError|ConnectTimeoutError|ReadTimeoutError|Read timed out|Connection refused|ProxyError|"
-        r"Connection reset|SSLError|Max retries exceeded|IncompleteRead|HTTP error 5\d\d|5\d\d Server Error",
+        r"NewConnectionError|ConnectTimeoutError|ReadTimeoutError|Read timed out|Connection refused|Connection reset|"
+        r"ProxyError|SSLError|Max retries exceeded|IncompleteRead|5\d\d Server Error|from versions: none",
         "the package index does not answer: check the network and the proxy, or name another index with "
         "PIP_INDEX_URL, and run the same command again",
     ),

@@ -1,0 +1,223 @@
+"""The installation behind the two commands: what it refuses, in which words, what it keeps and what it resumes."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import ROOT
+
+SCRIPT = ROOT / "tools" / "install.py"
+spec = importlib.util.spec_from_file_location("tools_install", SCRIPT)
+installer = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(installer)
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """One in which pip knows this machine's own settings no more."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    return {**kept, "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "1", "PIP_NO_CACHE_DIR": "1", **changes}
+
+
+# ---- what the machine has ----
+
+
+def test_an_old_python_gets_as_far_as_the_message():
+    ast.parse(SCRIPT.read_text(encoding="utf-8"), feature_version=(3, 6))
+
+
+@pytest.mark.parametrize("version", [(3, 6, 9), (3, 9, 2), (3, 10, 13)])
+def test_a_python_that_is_too_old(monkeypatch, version):
+    monkeypatch.setattr(installer.sys, "version_info", version)
+    with pytest.raises(installer.InstallError, match=r"3\.11 or newer is needed .* 'make demo PYTHON=python3\.12'"):
+        installer.check_python()
+
+
+def test_a_python_that_is_newer_than_tested_is_only_noted(monkeypatch, capsys):
+    monkeypatch.setattr(installer.sys, "version_info", (3, 15, 0))
+    installer.check_python()
+    assert "is newer than 3.14" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("missing", ["venv", "ensurepip"])
+def test_a_python_without_venv(monkeypatch, missing):
+    monkeypatch.setattr(installer, "has_module", lambda name: name != missing)
+    with pytest.raises(installer.InstallError, match=r"no module 'venv': install it .*apt install python3\.\d+-venv"):
+        installer.check_python()
+
+
+def test_a_compiler_is_needed_on_linux_arm64_alone(monkeypatch):
+    monkeypatch.setattr(installer.shutil, "which", lambda name: None)
+    monkeypatch.setattr(installer.sysconfig, "get_paths", lambda: {"include": "/nowhere"})
+    monkeypatch.setattr(installer.sys, "platform", "linux")
+    monkeypatch.setattr(installer.platform, "machine", lambda: "x86_64")
+    installer.check_compiler()
+    monkeypatch.setattr(installer.platform, "machine", lambda: "aarch64")
+    with pytest.raises(
+        installer.InstallError,
+        match=r"pytrec-eval-terrier is compiled, which needs a C compiler and Python's headers: .*apt install gcc python3",
+    ):
+        installer.check_compiler()
+    monkeypatch.setattr(installer.sys, "platform", "darwin")
+    installer.check_compiler()
+
+
+def test_a_disk_that_is_too_small(monkeypatch, tmp_path):
+    monkeypatch.setattr(installer.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))
+    with pytest.raises(installer.InstallError, match=r"has 1\.0 GB free and \d+\.\d GB are needed: make room"):
+        installer.check_disk(tmp_path / "venv", "")
+    monkeypatch.setattr(installer.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**11))
+    installer.check_disk(tmp_path / "venv", "")
+
+
+def test_what_is_installed_already_needs_no_room(monkeypatch, tmp_path):
+    monkeypatch.setattr(installer.shutil, "disk_usage", lambda path: SimpleNamespace(free=8 * 10**9))
+    monkeypatch.setattr(installer, "SIZES", {"cuda": (10**10, 0), "cpu": (10**10, 0)})
+    with pytest.raises(installer.InstallError, match=r"10\.0 GB are needed"):
+        installer.check_disk(tmp_path, "")
+    monkeypatch.setattr(installer, "tree_size", lambda folder: 3 * 10**9)
+    installer.check_disk(tmp_path, "")
+
+
+def test_a_folder_that_is_no_environment_is_kept(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(installer.InstallError, match="is not a virtual environment: move it away"):
+        installer.make_room(tmp_path, {}, "")
+    assert (tmp_path / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "before", "torch_index", "is_kept"),
+    [
+        (f"version = {installer.PYTHON}.99\n", {}, "", True),
+        ("version = 3.2.1\n", {}, "", False),
+        ("version_info = 3.2.1.final.0\n", {}, "", False),  # as virtualenv writes it
+        (f"version = {installer.PYTHON}.1\n", {"torch_index": ""}, "https://example.org", False),
+        (f"version = {installer.PYTHON}.1\n", {"torch_index": "https://example.org"}, "https://example.org", True),
+    ],
+)
+def test_an_environment_of_another_python_or_pytorch_is_made_anew(tmp_path, config, before, torch_index, is_kept):
+    venv = tmp_path / "venv"
+    venv.mkdir()
+    (venv / "pyvenv.cfg").write_text("home = /usr/bin\n" + config)
+    installer.make_room(venv, before, torch_index)
+    assert venv.exists() == is_kept
+
+
+# ---- what is installed ----
+
+
+def test_what_was_installed_is_current_until_something_changes():
+    state = {
+        "python": "3.11",
+        "torch_index": "",
+        "inputs": {"setup.cfg": "a", "constraints.txt": "b"},
+        "extras": ["dev"],
+    }
+    assert installer.is_current(state, state)
+    assert installer.is_current(state, {**state, "extras": []})  # make demo after make test
+    assert not installer.is_current({**state, "extras": []}, state)
+    assert not installer.is_current({}, state)
+    assert not installer.is_current({"python": "3.11", "torch_index": ""}, state)  # it was interrupted
+    for key, other in (
+        ("python", "3.12"),
+        ("torch_index", "x"),
+        ("inputs", {"setup.cfg": "c", "constraints.txt": "b"}),
+    ):
+        assert not installer.is_current({**state, key: other}, state)
+
+
+def test_a_package_that_pip_did_not_finish_is_installed_again(tmp_path):
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    for name, files in {"whole-1.0": ("METADATA", "INSTALLER"), "half-2.0": ("METADATA",)}.items():
+        folder = packages / f"{name}.dist-info"
+        folder.mkdir(parents=True)
+        for file in files:
+            (folder / file).write_text("")
+    installer.discard_unfinished_packages(tmp_path)
+    assert [path.name for path in packages.iterdir()] == ["whole-1.0.dist-info"]
+
+
+def write_index(folder: Path, version: str) -> str:
+    """A package index of one wheel that calls itself torch; its address."""
+    wheel = folder / "torch" / f"torch-{version}-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    metadata = f"torch-{version}.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{metadata}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
+        archive.writestr(f"{metadata}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{metadata}/RECORD", "")
+    (wheel.parent / "index.html").write_text(f'<a href="{wheel.name.replace("+", "%2B")}">{wheel.name}</a>')
+    return folder.as_uri()
+
+
+def test_the_torch_index_is_preferred_where_it_has_the_version(monkeypatch, tmp_path):
+    """pip, asked as the script asks it, takes the CPU build over the same version of the ordinary index."""
+    commands = []
+    real_run = subprocess.run
+    monkeypatch.setattr(
+        installer.subprocess,
+        "run",
+        lambda command, **_options: commands.append(command) or SimpleNamespace(returncode=0),
+    )
+    cpu = write_index(tmp_path / "cpu", "2.13.0+cpu")
+    installer.run_pip(tmp_path, [], cpu)
+    (command,) = commands
+    command[0] = sys.executable
+    command[command.index("install") + 1 : command.index("install") + 1] = [
+        "--dry-run",
+        "--no-deps",
+        "--ignore-installed",
+    ]
+    command[command.index("--editable") :] = ["torch"]
+    plain = write_index(tmp_path / "plain", "2.13.0")
+    done = real_run(command, env=environment(PIP_INDEX_URL=plain), capture_output=True, text=True)
+    assert "Would install torch-2.13.0+cpu" in done.stdout, done.stdout + done.stderr
+    assert installer.expected_sizes(cpu) == installer.SIZES["cpu"]
+
+
+# ---- how pip fails ----
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("index", "sentence"),
+    [
+        ("https://nowhere.invalid/simple", "there is no network, or no name server answers"),
+        ("http://127.0.0.1:9/simple", "the package index does not answer"),
+    ],
+)
+def test_without_a_network_or_an_index_the_last_line_says_so(tmp_path, index, sentence):
+    command = [sys.executable, str(SCRIPT), "--venv", str(tmp_path / "venv")]
+    done = subprocess.run(command, env=environment(PIP_INDEX_URL=index), capture_output=True, text=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1
+    assert last.startswith(f"installation failed: {sentence}"), done.stderr
+    assert "run the same command again" in last
+    assert installer.read_state(tmp_path / "venv").keys() == {"python", "torch_index"}  # not what was to be installed
+
+
+@pytest.mark.parametrize(
+    ("log", "sentence"),
+    [
+        ("OSError: [Errno 28] No space left on device", "the disk is full: make room"),
+        ("error: command '/usr/bin/gcc' failed with exit code 1", "a package had to be compiled"),
+        ("src/x.c:1:10: fatal error: Python.h: No such file or directory", "a package had to be compiled"),
+        ("ERROR: ResolutionImpossible: for help visit", "the versions in constraints.txt do not fit Python"),
+        (
+            "ERROR: No matching distribution found for pyjnius==1.9.0",
+            "the versions in constraints.txt do not fit Python",
+        ),
+        ("ReadTimeoutError: Read timed out.", "the package index does not answer"),
+        ("something else", "pip failed with the message above"),
+    ],
+)
+def test_other_failures_of_pip(log, sentence):
+    assert installer.explain(log).startswith(sentence)
