@@ -243,7 +243,7 @@ def _check_scores(
     qid: str, query: _Query, order: NDArray[np.int64], scores: NDArray[np.float32], report: RunReport
 ) -> None:
     steps = np.diff(scores)
-    for at in np.flatnonzero(steps > 0):
+    for at in np.flatnonzero(steps > 0).tolist():
         line = _line(query, int(order[at + 1]))
         report.add("score", f"query {qid!r}: the score rises from {scores[at]:g} to {scores[at + 1]:g}", line)
     tied = np.flatnonzero(steps == 0)

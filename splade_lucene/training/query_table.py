@@ -47,7 +47,7 @@ def make_query_table(encoder: SpladeEncoder, queries: Sequence[str], passages: S
         for term_id in ids:
             sums[term_id] += given.get(term_id, 0.0)
             counts[term_id] += 1
-    often = counts >= min(_OFTEN, counts.max())
+    often = counts >= min(_OFTEN, np.max(counts))
     means = sums[often] / counts[often]
     line = np.polynomial.Polynomial.fit(logarithms[often], means, 1)
     expected = np.clip(line(logarithms), 0, np.quantile(means, 0.95))  # terms rarer than any that was seen often

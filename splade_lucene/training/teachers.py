@@ -110,7 +110,7 @@ def rankings_by_row(
 def _scaled(scores: NDArray[np.float32], scaling: Scaling) -> NDArray[np.float32]:
     if not len(scores) or scaling in ("lowest", "none"):
         return scores.astype(np.float32)
-    best, worst = float(scores.max()), float(scores.min())
+    best, worst = float(np.max(scores)), float(np.min(scores))
     if scaling == "best":
         return (scores / best if best > 0 else scores * 0).astype(np.float32)
     spread = (scores - worst) / (best - worst) if best > worst else np.ones_like(scores)
