@@ -73,7 +73,8 @@ def accelerate_segments(
     elif is_own:
         max_bytes = _remembered(folder / LIMIT_FILE)
     with jvm.translated_exceptions(folder):
-        reader.java.accelerate(str(folder), anew, is_own, _NO_LIMIT if max_bytes is None else max_bytes)
+        limit = _NO_LIMIT if max_bytes is None else max_bytes
+        jvm.facade("Index").accelerate(reader.java, str(folder), anew, is_own, limit)
     return folder
 
 
@@ -85,7 +86,7 @@ def has_accelerator(index_dir: Path) -> bool:
 def accelerator_bytes(reader: LuceneImpactIndexReader) -> int:
     """The size of the files that a searcher would use; 0 if there are none."""
     with jvm.translated_exceptions(reader.index_dir):
-        names = str(reader.java.acceleratorNames()).split()
+        names = str(jvm.facade("Index").acceleratorNames(reader.java)).split()
     total = 0
     for name in names:
         found = (folder / name for folder in accelerator_folders(reader.index_dir))

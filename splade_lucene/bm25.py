@@ -101,16 +101,17 @@ def _write(
 ) -> int:
     total = 0
     with jvm.translated_exceptions(folder):
-        writer = jvm.bridge("Bm25Writer")(str(folder), threads)
+        java = jvm.facade("Bm25")
+        writer = java.openWriter(str(folder), threads)
         try:
             for count, batch in batches:
-                writer.add(batch)
+                java.add(writer, batch)
                 total += count
                 if progress:
                     progress(count)
-            twice = writer.finish()
+            twice = java.finish(writer)
         except BaseException:
-            writer.rollback()
+            java.rollback(writer)
             raise
     if twice is not None:
         raise CorpusError(f"the id {str(twice)!r} stands twice", remedy="Make ids unique, for a run names each once")
@@ -187,14 +188,14 @@ class Bm25Searcher:
         if not self.index_dir.is_dir():
             raise NotAnIndexError(f"{index_dir} is no folder. Name the index that 'splade-lucene bm25 index' wrote.")
         with jvm.translated_exceptions(self.index_dir):
-            self._java: Any = jvm.bridge("Bm25Index")(jvm.java_path(self.index_dir), self.k1, self.b)
-            if not self._java.holdsTexts():
-                self._java.close()
+            self._java: Any = jvm.facade("Bm25").openIndex(jvm.java_path(self.index_dir), self.k1, self.b)
+            if not jvm.facade("Bm25").holdsTexts(self._java):
+                jvm.facade("Bm25").close(self._java)
                 raise NotAnIndexError(
                     f"{index_dir}: this index holds impacts, not texts. Search it with 'splade-lucene search', or build "
                     "one of the texts with 'splade-lucene bm25 index'."
                 )
-            self.num_docs = int(self._java.numDocs())
+            self.num_docs = int(jvm.facade("Bm25").numDocs(self._java))
 
     def search(self, q: str, k: int = 10) -> Ranking:
         """Searches for one query; see :meth:`batch_search`."""
@@ -225,13 +226,14 @@ class Bm25Searcher:
             if not isinstance(query, str):
                 raise QueryError(f"a query is a text, got {query!r:.60}")
         with jvm.translated_exceptions(self.index_dir):
-            packed = jvm.to_bytes(self._java.search(jvm.pack_strings(map(well_formed, queries)), k, threads))
+            texts = jvm.pack_strings(map(well_formed, queries))
+            packed = jvm.to_bytes(jvm.facade("Bm25").search(self._java, texts, k, threads))
         return _unpack(packed, len(queries))
 
     def analyze(self, text: str) -> dict[str, int]:
         """The terms that the index's analyzer makes of a text, and how often each stands in it."""
         with jvm.translated_exceptions(self.index_dir):
-            packed = jvm.to_bytes(self._java.analyze(jvm.pack_strings([well_formed(text)])))
+            packed = jvm.to_bytes(jvm.facade("Bm25").analyze(self._java, jvm.pack_strings([well_formed(text)])))
         (count,) = struct.unpack_from("<i", packed)
         tokens = []
         at = 4
@@ -244,24 +246,24 @@ class Bm25Searcher:
     def text(self, docid: str) -> str | None:
         """The stored text of a document; None if the index stores none or has no such document."""
         with jvm.translated_exceptions(self.index_dir):
-            raw = self._java.raw(well_formed(docid))
+            raw = jvm.facade("Bm25").raw(self._java, well_formed(docid))
         return StoredDocument(docid, -1, None if raw is None else str(raw)).contents()
 
     def statistics(self) -> dict[str, Any]:
         """Counts, as of :meth:`LuceneImpactIndexReader.statistics`; ``total_impact`` is the words of all texts."""
         with jvm.translated_exceptions(self.index_dir):
-            counts: dict[str, Any] = json.loads(self._java.statistics())
+            counts: dict[str, Any] = json.loads(jvm.facade("Bm25").statistics(self._java))
         counts["bytes"] = sum(path.stat().st_size for path in self.index_dir.iterdir() if path.is_file())
         return counts
 
     def terms(self) -> list[TermStatistics]:
         """All terms, in byte order, with their documents and occurrences."""
         with jvm.translated_exceptions(self.index_dir):
-            return unpack_terms(jvm.to_bytes(self._java.terms()))
+            return unpack_terms(jvm.to_bytes(jvm.facade("Bm25").terms(self._java)))
 
     def close(self) -> None:
         """Closes the index's files."""
-        self._java.close()
+        jvm.facade("Bm25").close(self._java)
 
     def __enter__(self) -> Bm25Searcher:
         return self

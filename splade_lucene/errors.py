@@ -14,6 +14,7 @@
     ├── TrainingError          a training run that cannot go on
     ├── ModelError             a checkpoint is missing, incomplete or of an unknown layout
     ├── JavaRuntimeError       no usable Java, or the JVM that runs cannot serve
+    ├── ForkedProcessError     a process was forked while Java or an encoder was in use
     ├── IndexAccessError       an index cannot be opened
     │   ├── NotAnIndexError    nothing there that is an impact index
     │   └── IndexVersionError  written by a Lucene newer than the installed one
@@ -99,6 +100,10 @@ class ModelError(SpladeLuceneError):
 
 class JavaRuntimeError(SpladeLuceneError):
     """No usable Java runtime, or the running one cannot serve."""
+
+
+class ForkedProcessError(SpladeLuceneError):
+    """A process that was forked while Java or an encoder was in use, and can use neither."""
 
 
 class IndexAccessError(SpladeLuceneError):

@@ -63,26 +63,26 @@ class LuceneImpactIndexReader:
             what = "is a file, not the folder of an index" if self.index_dir.exists() else "does not exist"
             raise NotAnIndexError(f"{index_dir} {what}. Name the folder that 'splade-lucene build' or 'index' wrote.")
         with jvm.translated_exceptions(self.index_dir):
-            self.java: Any = jvm.bridge("ImpactIndexReader")(jvm.java_path(self.index_dir))
-        self.num_docs: int = int(self.java.numDocs())
-        self.max_doc: int = int(self.java.maxDoc())
+            self.java: Any = jvm.facade("Index").openReader(jvm.java_path(self.index_dir))
+        self.num_docs: int = int(jvm.facade("Index").numDocs(self.java))
+        self.max_doc: int = int(jvm.facade("Index").maxDoc(self.java))
 
     def statistics(self) -> dict[str, Any]:
         """Counts: documents, deleted_documents, segments, terms, postings, total_impact, lucene, bytes."""
         with jvm.translated_exceptions(self.index_dir):
-            counts: dict[str, Any] = json.loads(self.java.statistics())
+            counts: dict[str, Any] = json.loads(jvm.facade("Index").statistics(self.java))
         counts["bytes"] = sum(path.stat().st_size for path in self.index_dir.iterdir() if path.is_file())
         return counts
 
     def commit(self) -> str:
         """What identifies the open commit."""
         with jvm.translated_exceptions(self.index_dir):
-            return str(self.java.commit())
+            return str(jvm.facade("Index").commitOf(self.java))
 
     def terms(self) -> list[TermStatistics]:
         """All terms, in byte order."""
         with jvm.translated_exceptions(self.index_dir):
-            return unpack_terms(jvm.to_bytes(self.java.terms()))
+            return unpack_terms(jvm.to_bytes(jvm.facade("Index").terms(self.java)))
 
     def postings(self, term: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """A term's postings, live documents only.
@@ -91,18 +91,18 @@ class LuceneImpactIndexReader:
             lucene_docids, ascending, and the impact in each; both of shape [postings].
         """
         with jvm.translated_exceptions(self.index_dir):
-            values = np.frombuffer(jvm.to_bytes(self.java.postings(term)), dtype="<i4")
+            values = np.frombuffer(jvm.to_bytes(jvm.facade("Index").postings(self.java, term)), dtype="<i4")
         return values[1 : 1 + values[0]], values[1 + values[0] :]
 
     def docids(self) -> list[str]:
         """The docids of all documents, deleted ones included, by lucene_docid."""
         with jvm.translated_exceptions(self.index_dir):
-            return jvm.to_bytes(self.java.allDocids()).decode().split("\0")[:-1]
+            return jvm.to_bytes(jvm.facade("Index").allDocids(self.java)).decode().split("\0")[:-1]
 
     def docid(self, lucene_docid: int) -> str:
         """The docid of a document by its lucene_docid, which must be at least 0 and below ``max_doc``."""
         with jvm.translated_exceptions(self.index_dir):
-            return str(self.java.docid(lucene_docid))
+            return str(jvm.facade("Index").docid(self.java, lucene_docid))
 
     def lucene_docid(self, docid: str) -> int:
         """The lucene_docid of a document.
@@ -111,7 +111,7 @@ class LuceneImpactIndexReader:
             InputError: No document has this docid.
         """
         with jvm.translated_exceptions(self.index_dir):
-            found = int(self.java.luceneDocid(well_formed(docid)))
+            found = int(jvm.facade("Index").luceneDocid(self.java, well_formed(docid)))
         if found < 0:
             raise InputError(f"no document has the id {docid!r}", path=self.index_dir, remedy="Check its spelling")
         return found
@@ -119,14 +119,15 @@ class LuceneImpactIndexReader:
     def impacts(self, docid: str, terms: Sequence[str]) -> list[int]:
         """The impacts of terms in a document, 0 where it has none."""
         with jvm.translated_exceptions(self.index_dir):
-            packed = self.java.impacts(self.lucene_docid(docid), jvm.pack_strings(terms))
+            packed = jvm.facade("Index").impacts(self.java, self.lucene_docid(docid), jvm.pack_strings(terms))
             return [int(impact) for impact in np.frombuffer(jvm.to_bytes(packed), dtype="<i4")]
 
     def raw(self, lucene_docids: Iterable[int]) -> list[str | None]:
         """The stored field ``raw`` of documents, None where one has none."""
         wanted = list(lucene_docids)
         with jvm.translated_exceptions(self.index_dir):
-            packed = jvm.to_bytes(self.java.raw(struct.pack(f"<{len(wanted) + 1}i", len(wanted), *wanted)))
+            numbers = struct.pack(f"<{len(wanted) + 1}i", len(wanted), *wanted)
+            packed = jvm.to_bytes(jvm.facade("Index").raw(self.java, numbers))
         found: list[str | None] = []
         at = 0
         for _ in wanted:
@@ -137,7 +138,7 @@ class LuceneImpactIndexReader:
 
     def close(self) -> None:
         """Closes the index's files."""
-        self.java.close()
+        jvm.facade("Index").closeReader(self.java)
 
     def __enter__(self) -> LuceneImpactIndexReader:
         return self
@@ -167,5 +168,5 @@ def check_index(index_dir: str | Path) -> tuple[bool, str]:
         Whether the index is sound, and Lucene's report.
     """
     with jvm.translated_exceptions(index_dir):
-        report = str(jvm.bridge("ImpactIndexReader").check(jvm.java_path(index_dir)))
+        report = str(jvm.facade("Index").check(jvm.java_path(index_dir)))
     return report.endswith("clean"), report

@@ -141,7 +141,7 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool) -> None:
                 "an index exists here", path=index_dir, remedy="Pass --overwrite, or --append to add to it"
             )
         with jvm.translated_exceptions(index_dir):
-            jvm.bridge("ImpactIndexWriter").checkUnlocked(jvm.java_path(index_dir))
+            jvm.facade("Index").checkUnlocked(jvm.java_path(index_dir))
         return
     raise InputError(
         "this exists and is no Lucene index, so it is not replaced", path=index_dir, remedy="Name another folder"
@@ -168,19 +168,20 @@ def _run_bulk_indexer(
     total = max(1, sum(path.stat().st_size for path in files))
     with jvm.translated_exceptions(target):
         if memory is None:
-            memory = int(jvm.java_class("java.lang.Runtime").getRuntime().maxMemory()) // 5
+            memory = int(jvm.facade("Runtime").maxMemory()) // 5
         paths = "".join(f"{path.absolute()}\0" for path in files).encode()
-        build = jvm.bridge("BulkIndexer")(paths, str(target), store, threads, skip_bad, append, order, memory)
-        build.start()
+        java = jvm.facade("Index")
+        build = java.startBuild(paths, str(target), store, threads, skip_bad, append, order, memory)
         try:
-            while not getattr(build, "await")(300):  # short waits, so that Ctrl-C is heard
+            while not java.awaitBuild(build, 300):  # short waits, so that Ctrl-C is heard
                 if progress:
-                    progress(str(build.stage()), int(build.documents()), int(build.bytesRead()) / total)
+                    stage, read = str(java.buildStage(build)), int(java.bytesRead(build))
+                    progress(stage, int(java.documentsBuilt(build)), read / total)
         except BaseException:
-            build.cancel()
-            getattr(build, "await")(60_000)
+            java.cancelBuild(build)
+            java.awaitBuild(build, 60_000)
             raise
-        result: dict[str, Any] = json.loads(build.result())
+        result: dict[str, Any] = json.loads(java.buildResult(build))
     problems = tuple(_problem(entry) for entry in result["bad"])
     if result["failed"]:
         raise problems[0].error()
@@ -279,7 +280,7 @@ class LuceneImpactIndexer:
         append = is_index(self.index_dir)
         prepare_target(self.index_dir, append=append, overwrite=False)
         with jvm.translated_exceptions(self.index_dir):
-            self._writer = jvm.bridge("ImpactIndexWriter")(jvm.java_path(self.index_dir), append)
+            self._writer = jvm.facade("Index").openWriter(jvm.java_path(self.index_dir), append)
 
     def add(self, documents: PseudoDocument | Iterable[PseudoDocument]) -> None:
         """Puts one or several documents into the index; one whose docid is there already replaces the old one.
@@ -292,29 +293,29 @@ class LuceneImpactIndexer:
             check_document(document)
             parts.append(_pack_document(document, self._store_text))
         with jvm.translated_exceptions(self.index_dir):
-            self._writer.put(struct.pack("<i", len(parts)) + b"".join(parts))
+            jvm.facade("Index").put(self._writer, struct.pack("<i", len(parts)) + b"".join(parts))
 
     def delete(self, docids: str | Iterable[str]) -> None:
         """Deletes the documents of one or several docids; docids that are not there are passed over."""
         with jvm.translated_exceptions(self.index_dir):
-            self._writer.delete(jvm.pack_strings([docids] if isinstance(docids, str) else docids))
+            jvm.facade("Index").delete(self._writer, jvm.pack_strings([docids] if isinstance(docids, str) else docids))
 
     def merge(self) -> None:
         """Merges all segments into one, which frees the space of deleted documents."""
         with jvm.translated_exceptions(self.index_dir):
-            self._writer.merge()
+            jvm.facade("Index").merge(self._writer)
 
     def commit(self) -> None:
         """Makes all changes durable, and visible to searchers opened from now on."""
         with jvm.translated_exceptions(self.index_dir):
-            self._writer.commit()
+            jvm.facade("Index").commit(self._writer)
         _write_index_manifest(self.index_dir, self._manifest or Manifest())
 
     def close(self) -> None:
         """Commits and closes. An accelerator that the index has is brought up to date."""
         self.commit()
         with jvm.translated_exceptions(self.index_dir):
-            self._writer.close()
+            jvm.facade("Index").closeWriter(self._writer)
         if (self.index_dir / FOLDER).is_dir():
             _accelerate(self.index_dir)
 
@@ -328,7 +329,7 @@ class LuceneImpactIndexer:
             self.close()
         else:
             with jvm.translated_exceptions(self.index_dir):
-                self._writer.rollback()
+                jvm.facade("Index").rollback(self._writer)
 
 
 def _pack_document(document: PseudoDocument, store_text: bool) -> bytes:

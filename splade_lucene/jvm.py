@@ -15,12 +15,13 @@ import importlib.util
 import os
 import re
 import struct
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from splade_lucene.errors import (
     IndexAccessError,
@@ -32,6 +33,7 @@ from splade_lucene.errors import (
     SpladeLuceneError,
     StorageError,
 )
+from splade_lucene.fork_guard import ForkGuard
 
 MINIMUM_JAVA = 21
 BRIDGE_JAR = Path(__file__).parent / "jars" / "splade-lucene-bridge.jar"
@@ -39,7 +41,8 @@ BRIDGE_PACKAGE = "io.spladelucene."
 
 _lock = threading.Lock()
 _started = False
-_kept: list[Any] = []  # Java forgets a logger's level when nobody holds the logger
+_facades: dict[str, Any] = {}
+_fork_guard = ForkGuard("Java ran", lambda: bool(getattr(sys.modules.get("jnius_config"), "vm_running", False)))
 
 
 # ---- the runtime ----
@@ -132,8 +135,10 @@ def start() -> None:
 
     Raises:
         JavaRuntimeError: No runtime, or the one that runs is too old or lacks Lucene.
+        ForkedProcessError: The JVM ran already when this process was forked.
     """
     global _started
+    _fork_guard.check()
     with _lock:
         if _started:
             return
@@ -143,7 +148,10 @@ def start() -> None:
             _join_running_jvm()
         else:
             _start_own_jvm(jnius_config)
-        _hush_lucene()
+        import jnius
+
+        # Impact indexes hold no vectors, so the incubating module that Lucene misses for them is of no use here.
+        jnius.autoclass(BRIDGE_PACKAGE + "RuntimeFacade").quietLucene()
         _started = True
 
 
@@ -172,22 +180,6 @@ def _start_own_jvm(jnius_config: Any) -> None:
             del os.environ["JAVA_HOME"]
         else:
             os.environ["JAVA_HOME"] = before
-
-
-def _hush_lucene() -> None:
-    """Keeps Lucene's notes on how it maps memory and computes with vectors off the terminal; its warnings still come.
-
-    Impact indexes hold no vectors, so the incubating module that it misses for them is of no use here, and a JVM that
-    loads it warns on the terminal.
-    """
-    import jnius
-
-    level = jnius.autoclass("java.util.logging.Level")
-    loggers = (("org.apache.lucene", level.WARNING), ("org.apache.lucene.internal.vectorization", level.SEVERE))
-    for name, lowest in loggers:
-        logger = jnius.autoclass("java.util.logging.Logger").getLogger(name)
-        logger.setLevel(lowest)
-        _kept.append(logger)
 
 
 def _join_running_jvm() -> None:
@@ -247,9 +239,20 @@ def _function(interface: ctypes.c_void_p, slot: int, *arguments: Any) -> Any:
 # ---- classes and calls ----
 
 
-def bridge(name: str) -> Any:
-    """A class of the bridge, by its simple name; starts the JVM if need be."""
-    return java_class(BRIDGE_PACKAGE + name)
+def facade(room: Literal["Index", "Search", "Bm25", "Runtime"]) -> Any:
+    """The Java class with all static methods of a room; starts the JVM if need be.
+
+    Nothing else of Java is ever called. Pyjnius keeps the receiver of an instance method in an object that all threads
+    share, so that one thread's call could reach another thread's index; a static method takes its object as an argument.
+
+    Raises:
+        ForkedProcessError: The JVM ran already when this process was forked.
+    """
+    _fork_guard.check()
+    found = _facades.get(room)
+    if found is None:
+        found = _facades[room] = java_class(f"{BRIDGE_PACKAGE}{room}Facade")
+    return found
 
 
 def java_path(path: str | Path) -> str:
@@ -268,10 +271,9 @@ def java_class(name: str) -> Any:
 
 def versions() -> dict[str, str]:
     """The versions of Java and Lucene that run. Starts the JVM."""
-    system = java_class("java.lang.System")
     return {
-        "java": str(system.getProperty("java.version")),
-        "lucene": str(java_class("org.apache.lucene.util.Version").LATEST.toString()),
+        "java": str(java_class("java.lang.System").getProperty("java.version")),
+        "lucene": str(facade("Runtime").luceneVersion()),
         "anserini": re.sub(r"^anserini-|-fatjar$", "", find_fatjar().stem),
     }
 
@@ -356,6 +358,19 @@ def pack_strings(strings: Iterable[str]) -> bytes:
         count += 1
     parts[0] = struct.pack("<i", count)
     return b"".join(parts)
+
+
+def unpack_rows(packed: bytes, columns: int) -> Iterator[list[str]]:
+    """Rows of strings as the bridge writes them: int count; per row, per column: int length, UTF-8 bytes."""
+    (count,) = struct.unpack_from("<i", packed)
+    at = 4
+    for _ in range(count):
+        row = []
+        for _ in range(columns):
+            (length,) = struct.unpack_from("<i", packed, at)
+            row.append(packed[at + 4 : at + 4 + length].decode())
+            at += 4 + length
+        yield row
 
 
 def to_bytes(array: Any) -> bytes:

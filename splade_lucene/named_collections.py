@@ -40,7 +40,6 @@ NAMES_FILE = Path(__file__).parent / "data" / "collection_names.json"
 
 IR_DATASETS = "irds:"
 _FOLDER = "topics-and-qrels"
-_READERS = "io.anserini.search.topicreader."
 _ERRORS: dict[Kind, type[InputError]] = {"topics": TopicsError, "qrels": RunError}
 _SUFFIXES = (".tsv", ".txt", ".json", ".jsonl", ".gz", ".parquet", ".xml", ".trec", ".qrels", ".csv")
 _ENCODED = re.compile(r"splade|unicoil|deepimpact")
@@ -196,21 +195,19 @@ def read_with_anserini(path: Path, reader: str) -> Iterator[tuple[str, dict[str,
     Raises:
         TopicsError: The reader refuses the file.
     """
-    found: dict[str, Any] = {}
     try:
         with jvm.translated_exceptions(path):
-            topics = jvm.java_class(_READERS + reader)(
-                jvm.java_class("java.nio.file.Path").of(jvm.java_path(path))
-            ).read()
-            for entry in topics.entrySet().toArray():
-                found[str(entry.getKey())] = entry.getValue()
+            packed = jvm.to_bytes(jvm.facade("Runtime").readTopics(reader, jvm.java_path(path)))
     except JavaError as error:
         raise TopicsError(
             f"Anserini's {reader} refuses this file ({error})", path=path, remedy="Fetch it again"
         ) from error
+    found: dict[str, dict[str, str]] = {}
+    for qid, field, value in jvm.unpack_rows(packed, 3):
+        found.setdefault(qid, {})[field] = value
     for qid in sorted(found, key=lambda qid: (not qid.isdigit(), int(qid) if qid.isdigit() else 0, qid)):
-        values = {name: found[qid].get(key) for name, key in _ANSERINI_FIELDS.items()}
-        yield qid, {name: " ".join(str(value).split()) for name, value in values.items() if value is not None}
+        fields = found[qid]
+        yield qid, {name: " ".join(fields[key].split()) for name, key in _ANSERINI_FIELDS.items() if key in fields}
 
 
 _ANSERINI_FIELDS = {"title": "title", "desc": "description", "narr": "narrative"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +16,15 @@ from splade_lucene.pyserini_import import pyserini_importable
 from splade_lucene.searcher import LuceneImpactSearcher, QueryEncoder, check_batch, check_k
 
 _NO_LIMIT = 1 << 24
+_one_at_a_time = threading.RLock()
 
 
 class PyseriniSearcher:
     """Searches through Pyserini's class. Slower than :class:`LuceneImpactSearcher`, and the same run.
+
+    Pyserini calls instance methods through pyjnius, whose receivers threads can mix up, so that one searcher's call
+    reaches another's index. All searchers of this class therefore share one lock: threads wait for each other. What you
+    call of Pyserini yourself beside it is not behind that lock.
 
     Args:
         index_dir: The index.
@@ -36,9 +42,9 @@ class PyseriniSearcher:
         with pyserini_importable():
             from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
         self.num_docs: int = self._ours.num_docs
-        with jvm.translated_exceptions(self._ours.index_dir):
+        with _one_at_a_time, jvm.translated_exceptions(self._ours.index_dir):
             # a document used as a query has more clauses than Lucene's default of 1,024
-            jvm.java_class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_NO_LIMIT)
+            jvm.facade("Runtime").allowClauses(_NO_LIMIT)
             limit = -1.0 if min_idf is None else min_idf
             # Pyserini's class fails on an index without a term, so it is not asked there
             self._theirs: Any = PyserinisSearcher(jvm.java_path(index_dir), _AsIs(), limit) if self.num_docs else None
@@ -54,7 +60,7 @@ class PyseriniSearcher:
         check_batch(queries, qids, threads)
         depth = check_k(k)
         encoded = self._ours.encode_batch(queries)
-        with jvm.translated_exceptions(self._ours.index_dir):
+        with _one_at_a_time, jvm.translated_exceptions(self._ours.index_dir):
             found = self._theirs.batch_search(encoded, list(qids), depth, threads) if self._theirs else {}
             return {qid: self._hits(found.get(qid, ())) for qid in qids}
 
@@ -74,8 +80,9 @@ class PyseriniSearcher:
 
     def close(self) -> None:
         """Closes the index's files."""
-        if self._theirs:
-            self._theirs.close()
+        with _one_at_a_time:
+            if self._theirs:
+                self._theirs.close()
         self._ours.close()
 
     def __enter__(self) -> PyseriniSearcher:

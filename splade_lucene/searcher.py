@@ -54,7 +54,7 @@ class DocumentFilter:
         self.searcher, self.java = searcher, java
 
     def __len__(self) -> int:
-        return int(self.java.size())
+        return int(jvm.facade("Search").filterSize(self.java))
 
 
 class LuceneImpactSearcher:
@@ -101,7 +101,7 @@ class LuceneImpactSearcher:
         try:
             with jvm.translated_exceptions(self.index_dir):
                 folders = b"".join(os.fsencode(folder) + b"\0" for folder in accelerator_folders(self.index_dir))
-                self._java: Any = jvm.bridge("ImpactSearcher")(
+                self._java: Any = jvm.facade("Search").openSearcher(
                     self.reader.java, -1 if cache_bytes is None else cache_bytes, folders
                 )
                 self._settings = self._java_settings(self.approximation)
@@ -110,7 +110,7 @@ class LuceneImpactSearcher:
             self.reader.close()
             raise
         self._tell_problems()
-        stale = int(self._java.segments()) - self.accelerated_segments - len(self._problems)
+        stale = int(jvm.facade("Search").segments(self._java)) - self.accelerated_segments - len(self._problems)
         if stale > 0 and has_accelerator(self.index_dir):
             _log.warning(
                 "%s: %d segments are newer than the accelerator and are searched without; 'splade-lucene index --accelerate' "
@@ -121,16 +121,16 @@ class LuceneImpactSearcher:
     @property
     def accelerated_segments(self) -> int:
         """Segments whose postings are read from an accelerator; see :func:`splade_lucene.accelerate`."""
-        return int(self._java.accelerated())
+        return int(jvm.facade("Search").acceleratedSegments(self._java))
 
     def _tell_problems(self) -> None:
         """Warns once of each file of an accelerator that is not used."""
-        for problem in {*str(self._java.problems()).splitlines()} - self._problems:
+        for problem in {*str(jvm.facade("Search").problems(self._java)).splitlines()} - self._problems:
             self._problems.add(problem)
             _log.warning("%s; it is not used. Make it again with 'splade-lucene index --accelerate'", problem)
 
     def _java_settings(self, approximation: Approximation) -> Any:
-        return jvm.bridge("ImpactSearcher$Settings")(
+        return jvm.facade("Search").settings(
             self.engine, -1.0 if self.min_idf is None else float(self.min_idf),
             approximation.alpha, approximation.blocks, approximation.beta, approximation.candidates,
         )  # fmt: skip
@@ -181,7 +181,7 @@ class LuceneImpactSearcher:
                 raise QueryError(f"a docid is a string, got {docid!a}")
         with jvm.translated_exceptions(self.index_dir):
             return DocumentFilter(
-                self, jvm.bridge("DocumentFilter")(self.reader.java, jvm.pack_strings(docids), not exclude)
+                self, jvm.facade("Search").filter(self.reader.java, jvm.pack_strings(docids), not exclude)
             )
 
     def search(
@@ -287,7 +287,8 @@ class LuceneImpactSearcher:
             raise QueryError("this filter was made by another searcher", remedy="Make it with this one's make_filter")
         java_filter = None if filter is None else filter.java
         with jvm.translated_exceptions(self.index_dir):
-            packed = jvm.to_bytes(self._java.search(_pack_queries(vectors), k, threads, settings, java_filter))
+            answer = jvm.facade("Search").search(self._java, _pack_queries(vectors), k, threads, settings, java_filter)
+            packed = jvm.to_bytes(answer)
         found = unpack_hits(packed, len(vectors), self.reader)
         if any(hits.met_damage for hits in found):
             self._tell_problems()
@@ -330,7 +331,7 @@ class LuceneImpactSearcher:
 
     def close(self) -> None:
         """Closes the index's files."""
-        self._java.close()
+        jvm.facade("Search").close(self._java)
         self.reader.close()
 
     def __enter__(self) -> LuceneImpactSearcher:

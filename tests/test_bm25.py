@@ -288,13 +288,14 @@ def test_what_a_killed_build_left_is_cleared(tmp_path):
 @pytest.mark.java
 @pytest.mark.parametrize("threads", [1, 3])
 def test_what_a_thread_fails_at_is_heard(tmp_path, threads):
-    writer = jvm.bridge("Bm25Writer")(str(tmp_path / "index"), threads)
+    java = jvm.facade("Bm25")
+    writer = java.openWriter(str(tmp_path / "index"), threads)
 
     def write() -> None:
         with jvm.translated_exceptions(tmp_path):
             for _ in range(20):
-                writer.add(b"\x05\0\0\0\x09\0\0\0")  # five documents are announced, and there is none
-            writer.finish()
+                java.add(writer, b"\x05\0\0\0\x09\0\0\0")  # five documents are announced, and there is none
+            java.finish(writer)
 
     with pytest.raises(JavaError):
         write()

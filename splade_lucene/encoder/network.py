@@ -21,11 +21,14 @@ from splade_lucene.encoder.pooling import SLICE_TERMS, Projection, pool_logits, 
 from splade_lucene.encoder.sparsify import Entries, combine, compact
 from splade_lucene.encoder.table import read_tensor
 from splade_lucene.errors import ModelError
+from splade_lucene.fork_guard import ForkGuard
 
 _log = logging.getLogger(__name__)
 _TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 _BATCH_WEIGHTS = 1 << 24  # pooled weights of a batch: 64 MB
 _FEW_ROWS = 32
+_networks = 0  # that were laid out here
+_fork_guard = ForkGuard("an encoder was loaded", lambda: _networks > 0)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.float32}
 
 
@@ -49,6 +52,9 @@ class Network:
     """
 
     def __init__(self, side: NetworkSide, *, dtype: str, device: torch.device, trust_remote_code: bool = False) -> None:
+        global _networks
+        _fork_guard.check()
+        _networks += 1
         if dtype == "int8" and device.type != "cpu":
             raise ModelError("int8 is for processors. Use bfloat16 on a GPU.")
         self.side, self.dtype, self.device = side, dtype, device
@@ -147,6 +153,7 @@ class Network:
         )
 
     def _forward(self, input_ids: Tensor, attention: Tensor) -> Tensor:
+        _fork_guard.check()
         output: Tensor = self.model(input_ids=input_ids, attention_mask=attention, **self._no_cache).logits
         return output
 

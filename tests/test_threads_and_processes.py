@@ -1,0 +1,326 @@
+"""Many threads never get each other's answers; processes that were forked say so, and spawned ones work."""
+
+from __future__ import annotations
+
+import ast
+import os
+import random
+import re
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from splade_lucene import (
+    Bm25Searcher,
+    Document,
+    LuceneImpactIndexer,
+    LuceneImpactIndexReader,
+    LuceneImpactSearcher,
+    PseudoDocument,
+    index_texts,
+)
+
+PACKAGE = ROOT / "splade_lucene"
+JAVA = ROOT / "java_bridge" / "src" / "io" / "spladelucene"
+SECONDS = float(os.environ.get("SPLADE_LUCENE_TEST_SECONDS", "60"))
+
+
+# ---- every call is static ----
+
+
+def facade_calls(tree: ast.AST) -> tuple[set[tuple[str, str]], list[int]]:
+    """(room, method) of all calls through a facade, and the lines of uses of Java that go another way.
+
+    A facade is ``jvm.facade("Room")`` or a name that was assigned one. Java's objects are kept in attributes and names
+    (``java``, ``_java``, ``_writer``, ``build``, ``writer``) of which nothing may be asked: they are arguments only.
+    """
+    rooms = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and (room := facade_room(node.value)) and isinstance(node.targets[0], ast.Name):
+            rooms[node.targets[0].id] = room
+    calls, wrong = set(), []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute):
+            continue
+        room = facade_room(node.value) or (isinstance(node.value, ast.Name) and rooms.get(node.value.id))
+        if room:
+            calls.add((room, node.attr))
+        elif (
+            (isinstance(node.value, ast.Attribute) and node.value.attr in ("java", "_java", "_writer"))
+            or (
+                isinstance(node.value, ast.Name) and node.value.id == "jvm" and node.attr in ("java_class", "autoclass")
+            )
+            or (isinstance(node.value, ast.Name) and node.value.id == "build" and "Index" in rooms.values())
+        ):
+            wrong.append(node.lineno)
+    return calls, wrong
+
+
+def facade_room(node: ast.AST) -> str | None:
+    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "facade"
+    return node.args[0].value if is_call else None
+
+
+def test_the_walk_finds_what_it_looks_for():
+    calls, wrong = facade_calls(
+        ast.parse(
+            'java = jvm.facade("Index")\n'
+            "build = java.startBuild(1)\n"
+            'jvm.facade("Search").search(self._java, 2)\n'
+            "self._java.search(2)\n"
+            "reader.java.docid(1)\n"
+            "build.cancel()\n"
+            'jvm.java_class("java.lang.String")\n'
+        )
+    )
+    assert calls == {("Index", "startBuild"), ("Search", "search")}
+    assert wrong == [4, 5, 6, 7]
+
+
+def test_java_is_called_through_static_methods_alone():
+    """Pyjnius keeps the receiver of an instance method where another thread can change it."""
+    called: set[tuple[str, str]] = set()
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "jvm.py":
+            calls, wrong = facade_calls(ast.parse(path.read_text(encoding="utf-8")))
+            assert wrong == [], path
+            called |= calls
+    called |= {("Runtime", "quietLucene"), ("Runtime", "luceneVersion")}  # by jvm.py
+    offered = set()
+    for room in ("Index", "Search", "Bm25", "Runtime"):
+        source = (JAVA / f"{room}Facade.java").read_text(encoding="utf-8")
+        public = re.findall(r"^  public (\w+) ", source, re.MULTILINE)
+        assert set(public) == {"static"}, room
+        offered |= {
+            (room, name) for name in re.findall(r"^  public static (?:synchronized )?[\w.\[\]]+ (\w+)\(", source, re.M)
+        }
+    assert called == offered
+
+
+# ---- threads ----
+
+
+def documents(name: str, count: int) -> list[PseudoDocument]:
+    return [
+        PseudoDocument(f"{name}{i}", f"text of {name}{i}", {f"t{j}": 1 + (i * j) % 50 for j in range(40)})
+        for i in range(count)
+    ]
+
+
+@pytest.mark.java
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 300)
+def test_no_thread_gets_the_answer_of_another(tmp_path):
+    """Four searchers, two indexers, a reader and BM25, a thread each."""
+    searchers = {}
+    for name in "ABCD":
+        with LuceneImpactIndexer(tmp_path / name) as indexer:
+            indexer.add(documents(name, 60 if name in "AB" else 90))
+        searchers[name] = LuceneImpactSearcher(tmp_path / name)
+    reader = LuceneImpactIndexReader(tmp_path / "C")
+    index_texts([Document(f"x{i}", f"word{i % 7} word{i % 11}") for i in range(200)], tmp_path / "bm25")
+    bm25 = Bm25Searcher(tmp_path / "bm25")
+    indexers = {name: LuceneImpactIndexer(tmp_path / name) for name in ("new-E", "new-F")}
+    counts: Counter[str] = Counter()
+    wrong: list[str] = []
+    stop = time.monotonic() + SECONDS
+
+    def repeat(what, work) -> None:
+        source, done = random.Random(what), 0
+        try:
+            while time.monotonic() < stop:
+                done += work(source)
+        except Exception as error:
+            wrong.append(f"{what}: {error!r}")
+        counts[what] += done
+
+    queries = [{f"t{j}": j + 1 for j in range(start, start + 10)} for start in range(30)]
+    expected = {name: [searcher.search(q, 5).docids for q in queries] for name, searcher in searchers.items()}
+
+    def search(name):
+        def work(source) -> int:
+            number = source.randrange(30)
+            found = searchers[name].batch_search([queries[number]] * 8, [*"abcdefgh"], 5, 1)
+            document = searchers[name].doc(f"{name}{number}")
+            if any(hits.docids != expected[name][number] for hits in found.values()):
+                wrong.append(f"search of {name}")
+            if document is None or document.contents() != f"text of {name}{number}":
+                wrong.append(f"document of {name}")
+            return 9
+
+        return work
+
+    added = Counter()
+
+    def index(name):
+        def work(source) -> int:
+            indexers[name].add(PseudoDocument(f"{name}-{added[name]}", "", {"t": 1 + added[name] % 9}))
+            added[name] += 1
+            return 1
+
+        return work
+
+    docids, postings = reader.docids(), {f"t{j}": reader.postings(f"t{j}")[1].tolist() for j in range(1, 6)}
+
+    def read(source) -> int:
+        number, term = source.randrange(len(docids)), f"t{source.randrange(1, 6)}"
+        if reader.docid(number) != docids[number] or reader.lucene_docid(docids[number]) != number:
+            wrong.append("reader's docid")
+        if reader.postings(term)[1].tolist() != postings[term]:
+            wrong.append("reader's postings")
+        return 3
+
+    ranked = {text: bm25.search(text, 5) for text in (f"word{i}" for i in range(11))}
+
+    def search_texts(source) -> int:
+        text = f"word{source.randrange(11)}"
+        if bm25.search(text, 5) != ranked[text]:
+            wrong.append("BM25")
+        return 1
+
+    work = {
+        **{f"search {name}": search(name) for name in searchers},
+        **{f"index {name}": index(name) for name in indexers},
+        "read": read,
+        "bm25": search_texts,
+    }
+    threads = [threading.Thread(target=repeat, args=each) for each in work.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(dict(counts))
+    assert wrong == []
+    assert min(counts[what] for what in work) > 10
+    for name, indexer in indexers.items():
+        indexer.close()
+        with LuceneImpactIndexReader(tmp_path / name) as written:
+            assert sorted(written.docids()) == sorted(f"{name}-{i}" for i in range(added[name]))
+    for each in (*searchers.values(), reader, bm25):
+        each.close()
+
+
+# ---- processes ----
+
+START = """
+import asyncio, multiprocessing, sys, tempfile
+from pathlib import Path
+from splade_lucene import LuceneImpactIndexer, LuceneImpactSearcher, PseudoDocument
+from splade_lucene.errors import ForkedProcessError
+
+def search(index, results=None):
+    try:
+        with LuceneImpactSearcher(index) as searcher:
+            found = searcher.search({"a": 2}).docids
+    except ForkedProcessError as error:
+        found = str(error)
+    if results is not None:
+        results.put(found)
+    return found
+
+def build():
+    index = str(Path(tempfile.mkdtemp()) / "index")
+    with LuceneImpactIndexer(index) as indexer:
+        indexer.add(PseudoDocument("d", "", {"a": 1}))
+    return index
+"""
+
+
+def run_script(tmp_path: Path, body: str) -> list[str]:
+    """Runs a script from a file, which spawned processes import; the lines that it prints."""
+    script = tmp_path / "script.py"
+    script.write_text(f"{START}\nif __name__ == '__main__':\n{textwrap.indent(body, '    ')}")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=200, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+IN_A_PROCESS = """
+index = build()
+print(search(index))
+context = multiprocessing.get_context("{method}")
+results = context.Queue()
+process = context.Process(target=search, args=(index, results))
+process.start()
+print(results.get(timeout=60))
+process.join(60)
+"""
+
+
+@pytest.mark.java
+def test_a_forked_process_is_told_at_once(tmp_path):
+    before, forked = run_script(tmp_path, IN_A_PROCESS.format(method="fork"))
+    assert before == "['d']"
+    assert forked.startswith("this process was forked from one in which Java ran already")
+    assert 'get_context("spawn") or "forkserver"' in forked
+
+
+@pytest.mark.java
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_process_that_was_started_anew_works(tmp_path, method):
+    assert run_script(tmp_path, IN_A_PROCESS.format(method=method)) == ["['d']", "['d']"]
+
+
+@pytest.mark.java
+def test_forking_before_the_first_use_works(tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add(PseudoDocument("d", "", {"a": 1}))
+    body = IN_A_PROCESS.replace("build()", repr(str(tmp_path / "index"))).replace("print(search(index))\n", "")
+    assert run_script(tmp_path, body.format(method="fork")) == ["['d']"]
+
+
+@pytest.mark.java
+def test_asyncio(tmp_path):
+    body = """
+index = build()
+async def ask():
+    return await asyncio.gather(*(asyncio.to_thread(search, index) for _ in range(8)))
+print(asyncio.run(ask()) == [["d"]] * 8)
+"""
+    assert run_script(tmp_path, body) == ["True"]
+
+
+@pytest.mark.java
+def test_workers_of_a_data_loader(tmp_path):
+    pytest.importorskip("torch")
+    body = """
+from torch.utils.data import DataLoader
+index = build()
+for context in ("spawn", "fork"):
+    loader = DataLoader([index] * 4, batch_size=None, num_workers=2, multiprocessing_context=context, collate_fn=search)
+    print(sorted({str(found)[:30] for found in loader}))
+"""
+    assert run_script(tmp_path, body) == ["[\"['d']\"]", "['this process was forked from o']"]
+
+
+def test_a_forked_process_with_an_encoder_is_told_at_once(tmp_path):
+    pytest.importorskip("torch")
+    from test_encoder import tiny_checkpoint
+
+    (tmp_path / "model").mkdir()
+    tiny_checkpoint(tmp_path / "model", "bert")
+    body = f"""
+from splade_lucene import SpladeEncoder
+encoder = SpladeEncoder({str(tmp_path / "model")!r}, device="cpu", dtype="float32")
+encoder.encode_documents(["a text"])
+import os
+child = os.fork()
+if not child:
+    for each in (encoder, SpladeEncoder({str(tmp_path / "model")!r}, device="cpu", dtype="float32")):
+        try:
+            each.encode_documents(["a text"])
+        except ForkedProcessError as error:
+            print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    printed = run_script(tmp_path, body)
+    assert len(printed) == 2
+    assert all(each.startswith("this process was forked from one in which an encoder was loaded") for each in printed)
