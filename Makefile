@@ -4,10 +4,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
-BIN := $(VENV)/bin
+BIN := "$(VENV)"/bin
 # worksteal: with the other ways of sharing out tests, xdist hangs or repeats a test that kills its process
 PYTEST_OPTIONS := --numprocesses auto --maxprocesses 4 --dist worksteal
-INSTALL := $(PYTHON) tools/install.py --venv $(VENV) $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
+INSTALL = command -v "$(PYTHON)" >/dev/null || { echo "no $(PYTHON) was found: install Python 3.11 or newer, or name it with PYTHON=" >&2; exit 1; }; \
+	"$(PYTHON)" tools/install.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
+SOURCES := splade_lucene tests java_bridge notebooks benchmarks docs tools
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/splade-lucene
 
 .PHONY: demo test test-light lint types bridge notebooks docs constraints clean clean-cache install install-dev
@@ -19,10 +21,8 @@ test: lint types
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 test-light:  ## the tests that need neither torch nor Pyserini's Python, in an environment of a tenth of the size
-	$(PYTHON) -m venv $(VENV)-light
-	$(VENV)-light/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt --requirement tests/light.txt
-	$(VENV)-light/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt --no-deps pyserini --editable .
-	SPLADE_LUCENE_TEST_LIGHT=1 $(VENV)-light/bin/python -m pytest $(PYTEST_OPTIONS) tests
+	@$(INSTALL) --venv "$(VENV)-light" --light
+	SPLADE_LUCENE_TEST_LIGHT=1 "$(VENV)-light"/bin/python -m pytest $(PYTEST_OPTIONS) tests
 
 lint: install-dev
 	$(BIN)/ruff check .
@@ -47,14 +47,14 @@ constraints: install-dev  ## resolve setup.cfg for all Pythons and platforms; UP
 		--output-file constraints.txt setup.cfg
 
 install:
-	@$(INSTALL)
+	@$(INSTALL) --venv "$(VENV)"
 
 install-dev:
-	@$(INSTALL) --extra dev
+	@$(INSTALL) --venv "$(VENV)" --extra dev
 
 clean:  ## remove all that was made in this folder
-	rm -rf $(VENV) $(VENV)-light build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/work
-	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.partial' | xargs rm -rf
+	rm -rf "$(VENV)" "$(VENV)-light" build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/work
+	find $(SOURCES) \( -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.partial' \) -prune -exec rm -rf {} +
 	@if [ -d "$(CACHE)" ]; then echo "the demo's index and other work are kept in $(CACHE): 'make clean-cache' removes it"; fi
 
 clean-cache:  ## remove what the demo and the tests keep in the user's cache

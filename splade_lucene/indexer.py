@@ -290,15 +290,28 @@ class LuceneImpactIndexer:
         """
         parts = []
         for document in [documents] if isinstance(documents, PseudoDocument) else documents:
+            if not isinstance(document, PseudoDocument):
+                raise PseudoDocumentError(
+                    f"expected a PseudoDocument, got {document!r:.80}",
+                    remedy="Write PseudoDocument(docid, contents, {term: impact})",
+                )
             check_document(document)
             parts.append(_pack_document(document, self._store_text))
         with jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").put(self._writer, struct.pack("<i", len(parts)) + b"".join(parts))
 
     def delete(self, docids: str | Iterable[str]) -> None:
-        """Deletes the documents of one or several docids; docids that are not there are passed over."""
+        """Deletes the documents of one or several docids; docids that are not there are passed over.
+
+        Raises:
+            PseudoDocumentError: A docid is not a string; nothing was deleted.
+        """
+        wanted = [docids] if isinstance(docids, str) else list(docids)
+        for docid in wanted:
+            if not isinstance(docid, str):
+                raise PseudoDocumentError(f"a docid is a string, got {docid!r:.80}", remedy="Write it as a string")
         with jvm.translated_exceptions(self.index_dir):
-            jvm.facade("Index").delete(self._writer, jvm.pack_strings([docids] if isinstance(docids, str) else docids))
+            jvm.facade("Index").delete(self._writer, jvm.pack_strings(wanted))
 
     def merge(self) -> None:
         """Merges all segments into one, which frees the space of deleted documents."""

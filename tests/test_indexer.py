@@ -433,6 +433,18 @@ def test_one_document_and_one_docid_are_taken_as_they_are(tmp_path):
     assert contents(tmp_path / "index") == {"cat": {"a": 1, "b": 1}}
 
 
+def test_something_else_than_documents_and_docids_is_refused(tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add(PseudoDocument("a", "", {"cat": 1}))
+        for wrong in ("abc", {"id": "a"}, [PseudoDocument("b", "", {"cat": 1}), None]):
+            with pytest.raises(PseudoDocumentError, match="expected a PseudoDocument, got"):
+                indexer.add(wrong)
+        for wrong in (b"a", [1]):
+            with pytest.raises(PseudoDocumentError, match="a docid is a string, got"):
+                indexer.delete(wrong)
+    assert contents(tmp_path / "index") == {"cat": {"a": 1}}
+
+
 def test_an_exception_undoes_what_was_not_committed(tmp_path):
     with LuceneImpactIndexer(tmp_path / "index") as indexer:
         indexer.add([PseudoDocument("a", "", {"cat": 1})])

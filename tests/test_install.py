@@ -69,69 +69,120 @@ def test_a_compiler_is_needed_on_linux_arm64_alone(monkeypatch):
     installer.check_compiler()
 
 
+def free_space(monkeypatch, gigabytes: float) -> None:
+    monkeypatch.setattr(installer.shutil, "disk_usage", lambda path: SimpleNamespace(free=gigabytes * 10**9))
+
+
 def test_a_disk_that_is_too_small(monkeypatch, tmp_path):
-    monkeypatch.setattr(installer.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))
-    with pytest.raises(installer.InstallError, match=r"has 1\.0 GB free and \d+\.\d GB are needed: make room"):
-        installer.check_disk(tmp_path / "venv", "")
-    monkeypatch.setattr(installer.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**11))
-    installer.check_disk(tmp_path / "venv", "")
+    sizes = (7 * 10**9, 3 * 10**9)
+    monkeypatch.setattr(installer.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "cache"))
+    free_space(monkeypatch, 12.9)
+    with pytest.raises(installer.InstallError, match=r"has 12\.9 GB free and 13\.0 GB are needed, .*: make room"):
+        installer.check_disk(tmp_path / "venv", sizes, is_complete=False)
+    free_space(monkeypatch, 13)
+    installer.check_disk(tmp_path / "venv", sizes, is_complete=False)
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    free_space(monkeypatch, 10)
+    installer.check_disk(tmp_path / "venv", sizes, is_complete=False)
 
 
-def test_what_is_installed_already_needs_no_room(monkeypatch, tmp_path):
-    monkeypatch.setattr(installer.shutil, "disk_usage", lambda path: SimpleNamespace(free=8 * 10**9))
-    monkeypatch.setattr(installer, "SIZES", {"cuda": (10**10, 0), "cpu": (10**10, 0)})
-    with pytest.raises(installer.InstallError, match=r"10\.0 GB are needed"):
-        installer.check_disk(tmp_path, "")
-    monkeypatch.setattr(installer, "tree_size", lambda folder: 3 * 10**9)
-    installer.check_disk(tmp_path, "")
+def test_what_is_installed_already_needs_little_room(monkeypatch, tmp_path):
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    monkeypatch.setattr(installer.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(installer, "tree_size", lambda folder: 6 * 10**9)
+    free_space(monkeypatch, 3)
+    installer.check_disk(tmp_path, (7 * 10**9, 2 * 10**9), is_complete=False)  # it was interrupted
+    free_space(monkeypatch, 2)
+    installer.check_disk(tmp_path, (7 * 10**9, 2 * 10**9), is_complete=True)
+
+
+# ---- what is there ----
+
+OURS = {"venv": "", "python": installer.PYTHON, "torch_index": ""}
+
+
+def make_venv(folder: Path, version: str = f"{installer.PYTHON}.1", **state: str) -> Path:
+    venv = folder / "a venv"
+    venv.mkdir()
+    (venv / "pyvenv.cfg").write_text(f"home = /usr/bin\nversion = {version}\n")
+    (venv / "thesis.tex").write_text("")
+    if state:
+        installer.write_state(venv, {**OURS, "venv": str(venv), **state})
+    return venv
+
+
+@pytest.fixture
+def with_pip(monkeypatch):
+    monkeypatch.setattr(installer, "has_pip", lambda venv: True)
 
 
 def test_a_folder_that_is_no_environment_is_kept(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(installer.InstallError, match="is not a virtual environment: move it away"):
-        installer.make_room(tmp_path, {}, "")
+        installer.clear_other(tmp_path, {}, "")
     assert (tmp_path / "thesis.tex").exists()
 
 
+def test_an_environment_that_fits_is_kept(tmp_path, with_pip):
+    installer.clear_other(make_venv(tmp_path), {}, "")
+    assert (tmp_path / "a venv" / "thesis.tex").exists()
+
+
+def test_an_environment_of_another_python_that_is_not_ours_is_kept(tmp_path, with_pip):
+    venv = make_venv(tmp_path, "3.2.1")
+    with pytest.raises(
+        installer.InstallError, match=r"was made with Python 3\.2, .* not made by this command: move it away"
+    ):
+        installer.clear_other(venv, installer.read_state(venv), "")
+    assert (venv / "thesis.tex").exists()
+
+
+def test_an_environment_without_pip_that_is_not_ours_is_kept(tmp_path):
+    venv = make_venv(tmp_path)
+    with pytest.raises(installer.InstallError, match="has no working pip, and was not made by this command"):
+        installer.clear_other(venv, {}, "")
+    assert (venv / "thesis.tex").exists()
+
+
 @pytest.mark.parametrize(
-    ("config", "before", "torch_index", "is_kept"),
+    ("version", "state", "torch_index"),
     [
-        (f"version = {installer.PYTHON}.99\n", {}, "", True),
-        ("version = 3.2.1\n", {}, "", False),
-        ("version_info = 3.2.1.final.0\n", {}, "", False),  # as virtualenv writes it
-        (f"version = {installer.PYTHON}.1\n", {"torch_index": ""}, "https://example.org", False),
-        (f"version = {installer.PYTHON}.1\n", {"torch_index": "https://example.org"}, "https://example.org", True),
+        ("3.2.1", {"python": "3.2"}, ""),
+        (f"{installer.PYTHON}.1", {"torch_index": ""}, "https://example.org"),
+        (f"{installer.PYTHON}.1", {"venv": "/moved/away"}, ""),
     ],
 )
-def test_an_environment_of_another_python_or_pytorch_is_made_anew(tmp_path, config, before, torch_index, is_kept):
-    venv = tmp_path / "venv"
-    venv.mkdir()
-    (venv / "pyvenv.cfg").write_text("home = /usr/bin\n" + config)
-    installer.make_room(venv, before, torch_index)
-    assert venv.exists() == is_kept
+def test_an_environment_of_ours_that_does_not_fit_is_made_again(tmp_path, with_pip, version, state, torch_index):
+    venv = make_venv(tmp_path, version, **state)
+    installer.clear_other(venv, installer.read_state(venv), torch_index)
+    assert not venv.exists()
 
 
 # ---- what is installed ----
 
 
 def test_what_was_installed_is_current_until_something_changes():
-    state = {
-        "python": "3.11",
-        "torch_index": "",
-        "inputs": {"setup.cfg": "a", "constraints.txt": "b"},
-        "extras": ["dev"],
-    }
+    inputs = {"setup.cfg": "a", "constraints.txt": "b"}
+    state = {"venv": "/v", "python": "3.11", "torch_index": "", "inputs": inputs, "extras": ["dev"]}
     assert installer.is_current(state, state)
     assert installer.is_current(state, {**state, "extras": []})  # make demo after make test
     assert not installer.is_current({**state, "extras": []}, state)
     assert not installer.is_current({}, state)
-    assert not installer.is_current({"python": "3.11", "torch_index": ""}, state)  # it was interrupted
+    assert not installer.is_current({"venv": "/v", "python": "3.11", "torch_index": ""}, state)  # it was interrupted
     for key, other in (
         ("python", "3.12"),
+        ("venv", "/w"),
         ("torch_index", "x"),
-        ("inputs", {"setup.cfg": "c", "constraints.txt": "b"}),
+        ("inputs", {**inputs, "setup.cfg": "c"}),
     ):
         assert not installer.is_current({**state, key: other}, state)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 30])
+def test_a_damaged_state_counts_as_none(tmp_path, text):
+    (tmp_path / installer.STATE).write_text(text)
+    assert installer.read_state(tmp_path) == {}
 
 
 def test_a_package_that_pip_did_not_finish_is_installed_again(tmp_path):
@@ -168,7 +219,7 @@ def test_the_torch_index_is_preferred_where_it_has_the_version(monkeypatch, tmp_
         lambda command, **_options: commands.append(command) or SimpleNamespace(returncode=0),
     )
     cpu = write_index(tmp_path / "cpu", "2.13.0+cpu")
-    installer.run_pip(tmp_path, [], cpu)
+    installer.run_pip(tmp_path, ["--editable", "."], cpu)
     (command,) = commands
     command[0] = sys.executable
     command[command.index("install") + 1 : command.index("install") + 1] = [
@@ -180,7 +231,7 @@ def test_the_torch_index_is_preferred_where_it_has_the_version(monkeypatch, tmp_
     plain = write_index(tmp_path / "plain", "2.13.0")
     done = real_run(command, env=environment(PIP_INDEX_URL=plain), capture_output=True, text=True)
     assert "Would install torch-2.13.0+cpu" in done.stdout, done.stdout + done.stderr
-    assert installer.expected_sizes(cpu) == installer.SIZES["cpu"]
+    assert installer.expected_sizes(False, cpu) == installer.SIZES["cpu"]
 
 
 # ---- how pip fails ----
@@ -201,7 +252,11 @@ def test_without_a_network_or_an_index_the_last_line_says_so(tmp_path, index, se
     assert done.returncode == 1
     assert last.startswith(f"installation failed: {sentence}"), done.stderr
     assert "run the same command again" in last
-    assert installer.read_state(tmp_path / "venv").keys() == {"python", "torch_index"}  # not what was to be installed
+    assert installer.read_state(tmp_path / "venv").keys() == {
+        "venv",
+        "python",
+        "torch_index",
+    }  # not what was to be installed
 
 
 @pytest.mark.parametrize(
@@ -211,10 +266,8 @@ def test_without_a_network_or_an_index_the_last_line_says_so(tmp_path, index, se
         ("error: command '/usr/bin/gcc' failed with exit code 1", "a package had to be compiled"),
         ("src/x.c:1:10: fatal error: Python.h: No such file or directory", "a package had to be compiled"),
         ("ERROR: ResolutionImpossible: for help visit", "the versions in constraints.txt do not fit Python"),
-        (
-            "ERROR: No matching distribution found for pyjnius==1.9.0",
-            "the versions in constraints.txt do not fit Python",
-        ),
+        ("Read timed out.\nERROR: ResolutionImpossible: for help", "the versions in constraints.txt do not fit Python"),
+        ("ERROR: No matching distribution found for pyjnius==1.9.0", "the package index does not have a package for"),
         ("ReadTimeoutError: Read timed out.", "the package index does not answer"),
         ("something else", "pip failed with the message above"),
     ],

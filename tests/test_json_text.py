@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from conftest import run_python
@@ -18,6 +19,8 @@ def test_what_is_nested_within_the_bound_is_parsed():
     assert parse_json(nested(MAX_NESTING)) == json.loads(nested(MAX_NESTING))
     many = json.dumps([[{"text": 'brackets "[[[{" in a string \\'}]] * MAX_NESTING)
     assert parse_json(many) == json.loads(many)
+    escaped = json.dumps({"text": '\\\\" [[' * 300, "more": ["\\\\"] * 300})
+    assert parse_json(escaped) == json.loads(escaped)
     quoted = json.dumps({"text": "[" * 1000 + '\\"' + "{" * 1000})
     assert parse_json(quoted.encode()) == json.loads(quoted)
 
@@ -27,6 +30,20 @@ def test_what_is_nested_within_the_bound_is_parsed():
 def test_what_is_nested_deeper_is_refused(depth, bracket):
     with pytest.raises(json.JSONDecodeError, match=f"Nested more than {MAX_NESTING} levels deep"):
         parse_json('{"text": "a",\n "more": ' + bracket * depth)
+
+
+def test_the_time_does_not_depend_on_what_is_in_strings():
+    """A regular expression took a minute for a tenth of this."""
+    started = time.process_time()
+    with pytest.raises(ValueError, match="Unterminated string"):
+        parse_json('{"contents": "' + '\\"' * 500_000 + "[" * 201)
+    assert time.process_time() - started < 10
+
+
+def test_the_line_is_named():
+    with pytest.raises(json.JSONDecodeError) as caught:
+        parse_json('{"text": "a",\n"b": "\\"[",\n "more": ' + "[" * 300)
+    assert caught.value.lineno == 3
 
 
 def test_pairs_and_broken_text():
@@ -40,7 +57,7 @@ READERS = """
 from pathlib import Path
 from splade_lucene import jvm, read_corpus, read_pseudo_documents, read_topics, Run
 from splade_lucene.cli.search import _json_query
-from splade_lucene.encoder.location import read_json
+from splade_lucene.encoder.location import locate, read_json
 from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.manifest import read_manifest
 jvm.start()
@@ -53,6 +70,7 @@ readers = {{
     "query": lambda: _json_query((folder / "deep.json").read_text()),
     "manifest": lambda: read_manifest(folder / "deep.json"),
     "checkpoint": lambda: read_json(folder / "deep.json"),
+    "tokenizer": lambda: locate(folder),
 }}
 for name, read in readers.items():
     try:
@@ -69,5 +87,5 @@ def test_no_reader_dies_of_it_beside_a_jvm(tmp_path):
         (tmp_path / name).write_text('{"id": "1", "contents": "a", "extra": ' + "[" * 100_000 + "]" * 100_000 + "}\n")
     done = run_python(READERS.format(folder=str(tmp_path)))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("refused:") == 7, done.stdout
+    assert done.stdout.count("refused:") == 8, done.stdout
     assert done.stdout.count("Nested more than 200 levels deep") >= 5, done.stdout

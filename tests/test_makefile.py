@@ -47,16 +47,27 @@ def test_clean_leaves_nothing_of_ours(tmp_path):
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
     for ignored in (ROOT / ".gitignore").read_text().split():
-        path = clone / ignored.lstrip("/").replace("*", "made")
+        path = clone / ("docs" if ignored == "*.partial" else "") / ignored.lstrip("/").replace("*", "made")
         if ignored.endswith("/"):
             path.mkdir(parents=True)
             path /= "file"
         path.write_text("")
     (clone / "splade_lucene" / "cli" / "__pycache__").mkdir()
+    for mine in ("notes/thesis.tex", "notes x.partial"):
+        (clone / mine).parent.mkdir(exist_ok=True)
+        (clone / mine).write_text("")
+    subprocess.run(["git", "branch", "mine.partial"], cwd=clone, check=True)
     shown = subprocess.run(["make", "clean"], cwd=clone, capture_output=True, text=True, check=True)
     assert "error" not in shown.stderr
     status = ["git", "status", "--porcelain", "--ignored", "--untracked-files=all"]
-    assert subprocess.run(status, cwd=clone, capture_output=True, text=True, check=True).stdout == ""
+    left = subprocess.run(status, cwd=clone, capture_output=True, text=True, check=True).stdout
+    assert left == '?? notes/thesis.tex\n!! "notes x.partial"\n'
+    subprocess.run(["git", "rev-parse", "--verify", "-q", "mine.partial"], cwd=clone, capture_output=True, check=True)
+
+
+def test_a_python_that_is_not_there(tmp_path):
+    done = subprocess.run(["make", "demo", "PYTHON=/nowhere/python3"], cwd=ROOT, capture_output=True, text=True)
+    assert "no /nowhere/python3 was found: install Python 3.11 or newer, or name it with PYTHON=" in done.stderr
 
 
 def test_clean_cache_removes_the_demos_work_and_no_file_that_a_user_put_there(tmp_path):

@@ -32,7 +32,8 @@ GB = 10**9
 
 # Measured on Linux x86_64 with an empty pip cache: the environment, and what pip downloads for it. PyPI's torch for Linux
 # brings CUDA; its CPU build, and macOS's, does not.
-SIZES = {"cuda": (6.6 * GB, 3.3 * GB), "cpu": (2.6 * GB, 0.9 * GB)}
+SIZES = {"cuda": (6.9 * GB, 3.3 * GB), "cpu": (3.6 * GB, 1.0 * GB), "light": (0.8 * GB, 0.4 * GB)}
+RENEWAL = 1 * GB  # of single packages
 
 
 class InstallError(Exception):
@@ -43,37 +44,50 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--venv", type=Path, default=Path(".venv"), help="the environment (default: .venv)")
     parser.add_argument("--extra", action="append", default=[], help="an extra of setup.cfg, such as dev")
+    parser.add_argument(
+        "--light", action="store_true", help="what tests/light.txt lists, and Pyserini without its needs"
+    )
     parser.add_argument("--torch-index", default="", metavar="URL", help="a package index to take torch from as well")
     args = parser.parse_args()
     try:
-        install(args.venv, sorted(set(args.extra)), args.torch_index)
+        install(Path(os.path.realpath(str(args.venv))), sorted(set(args.extra)), args.light, args.torch_index)
     except InstallError as error:
         sys.exit(f"\ninstallation failed: {error}")
+    except OSError as error:
+        sys.exit(f"\ninstallation failed: {error}: repair that and run the same command again.")
     except KeyboardInterrupt:
         sys.exit("\ninstallation interrupted: run the same command again to resume it.")
 
 
-def install(venv, extras, torch_index):
+def install(venv, extras, light, torch_index):
     check_python()
     before = read_state(venv)
     torch_index = torch_index or before.get("torch_index", "")
+    names = ["setup.cfg", "constraints.txt"] + (["tests/light.txt"] if light else [])
     wanted = {
+        "venv": str(venv),
         "python": PYTHON,
-        "extras": extras,
         "torch_index": torch_index,
-        "inputs": {name: digest(ROOT / name) for name in ("setup.cfg", "constraints.txt")},
+        "extras": extras,
+        "inputs": {name: digest(ROOT / name) for name in names},
     }
-    if is_current(before, wanted):
+    if is_current(before, wanted) and has_pip(venv) and (venv / "bin" / "splade-lucene").exists():
         return
     started = time.time()
-    make_room(venv, before, torch_index)
-    check_disk(venv, torch_index)
-    if not before.get("inputs"):
+    clear_other(venv, before, torch_index)
+    sizes = expected_sizes(light, torch_index)
+    check_disk(venv, sizes, is_complete="inputs" in read_state(venv))
+    if "inputs" not in before:
         check_compiler()
-    make_environment(venv)
+    # all that identifies the environment now, and what was to be installed when all of it is there
+    make_environment(venv, {key: wanted[key] for key in ("venv", "python", "torch_index")})
     discard_unfinished_packages(venv)
-    write_state(venv, {"python": PYTHON, "torch_index": torch_index})  # the rest is said when all is there
-    run_pip(venv, extras, torch_index)
+    say(f"installing with pip into {venv}: {sizes[0] / GB:.1f} GB, downloads of {sizes[1] / GB:.1f} GB, some minutes")
+    if light:
+        run_pip(venv, ["--requirement", str(ROOT / "tests" / "light.txt")], "")
+        run_pip(venv, ["--no-deps", "pyserini", "--editable", str(ROOT)], "")
+    else:
+        run_pip(venv, ["--editable", str(ROOT) + ("[{}]".format(",".join(extras)) if extras else "")], torch_index)
     write_state(venv, wanted)
     seconds = int(time.time() - started)
     say(f"installed in {venv}: {tree_size(venv) / GB:.1f} GB, {seconds // 60} min {seconds % 60:02} s")
@@ -93,7 +107,7 @@ def digest(path):
 def read_state(venv):
     try:
         return dict(json.loads((venv / STATE).read_text()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return {}
 
 
@@ -105,7 +119,7 @@ def write_state(venv, state):
 
 def is_current(before, wanted):
     """Whether all that is wanted was installed, from the same files; more extras than wanted do no harm."""
-    same = all(before.get(key) == wanted[key] for key in ("python", "inputs", "torch_index"))
+    same = all(before.get(key) == wanted[key] for key in ("venv", "python", "inputs", "torch_index"))
     return same and set(wanted["extras"]) <= set(before.get("extras", []))
 
 
@@ -155,24 +169,30 @@ def check_compiler():
         )
 
 
-def expected_sizes(torch_index):
+def expected_sizes(light, torch_index):
+    if light:
+        return SIZES["light"]
     return SIZES["cuda" if sys.platform.startswith("linux") and not torch_index else "cpu"]
 
 
-def check_disk(venv, torch_index):
-    size, download = expected_sizes(torch_index)
-    cache = Path(os.environ.get("PIP_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    needs = {}
-    for folder, bytes_ in ((venv, size - tree_size(venv)), (Path(tempfile.gettempdir()), download), (cache, download)):
+def check_disk(venv, sizes, is_complete):
+    """The environment, pip's temporary files and pip's cache may lie on one disk or on three."""
+    size, download = (RENEWAL, RENEWAL) if is_complete else (max(0, sizes[0] - tree_size(venv)), sizes[1])
+    needs = [(venv, size), (Path(tempfile.gettempdir()), download)]
+    if not os.environ.get("PIP_NO_CACHE_DIR"):
+        cache = os.environ.get("PIP_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home())
+        needs.append((Path(cache), download))
+    disks = {}
+    for folder, needed in needs:
         folder = existing_parent(folder)
-        device = folder.stat().st_dev
-        needs.setdefault(device, [folder, 0])[1] += max(0, bytes_)
-    for folder, needed in needs.values():
+        disks.setdefault(folder.stat().st_dev, [folder, 0])[1] += needed
+    for folder, needed in disks.values():
         free = shutil.disk_usage(str(folder)).free
         if free < needed:
             raise InstallError(
-                f"the disk of {folder} has {free / GB:.1f} GB free and {needed / GB:.1f} GB are needed: make room and run "
-                "the same command again. PyTorch's CPU build needs less: TORCH_INDEX=https://download.pytorch.org/whl/cpu."
+                f"the disk of {folder} has {free / GB:.1f} GB free and {needed / GB:.1f} GB are needed, downloads included: "
+                "make room and run the same command again. PyTorch's CPU build needs less: "
+                "TORCH_INDEX=https://download.pytorch.org/whl/cpu."
             )
 
 
@@ -196,29 +216,41 @@ def tree_size(folder):
 # ---- the environment ----
 
 
-def make_room(venv, before, torch_index):
-    """Removes an environment of another Python or PyTorch; refuses a folder that is no environment."""
-    if not venv.exists():
+def clear_other(venv, before, torch_index):
+    """Removes an environment of ours that is of another Python, PyTorch or place; refuses what is not ours."""
+    if not venv.exists() or (venv.is_dir() and not any(venv.iterdir())):
         return
-    if not (venv / "pyvenv.cfg").is_file():
-        if any(venv.iterdir()):
-            raise InstallError(f"{venv} is not a virtual environment: move it away, or pass VENV=another.")
-        return
-    found = re.search(r"^version(?:_info)? *= *(\d+\.\d+)", (venv / "pyvenv.cfg").read_text(), re.MULTILINE)
-    if found and found.group(1) != PYTHON:
-        say(f"{venv} was made with Python {found.group(1)}; making it anew with Python {PYTHON}")
+    config = venv / "pyvenv.cfg"
+    if not (config.is_file() or before):
+        raise InstallError(f"{venv} is not a virtual environment: move it away, or pass VENV=another.")
+    found = re.search(
+        r"^version(?:_info)? *= *(\d+\.\d+)", config.read_text() if config.is_file() else "", re.MULTILINE
+    )
+    version = found.group(1) if found else before.get("python", "an unknown version")
+    if version != PYTHON:
+        reason = f"was made with Python {version}, and this is {PYTHON}"
     elif before.get("torch_index", torch_index) != torch_index:
-        say(f"{venv} was made with another build of PyTorch; making it anew")
+        reason = "was made with another build of PyTorch"
+    elif before.get("venv", str(venv)) != str(venv):
+        reason = f"was moved here from {before['venv']}"
+    elif not has_pip(venv):
+        reason = "has no working pip"
     else:
         return
+    if not before:
+        raise InstallError(f"{venv} {reason}, and was not made by this command: move it away, or pass VENV=another.")
+    say(f"{venv} {reason}; recreating it")
     shutil.rmtree(str(venv))
 
 
-def make_environment(venv):
+def make_environment(venv, state):
     if has_pip(venv):
+        write_state(venv, state)
         return
     say(f"making {venv} with Python {platform.python_version()}")
-    done = subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)])
+    venv.mkdir(parents=True, exist_ok=True)
+    write_state(venv, state)  # first: an environment that was not finished is known as ours
+    done = subprocess.run([sys.executable, "-m", "venv", str(venv)])
     if done.returncode or not has_pip(venv):
         raise InstallError(
             f"'{sys.executable} -m venv {venv}' failed with the message above: repair this Python or name another with "
@@ -243,24 +275,32 @@ def discard_unfinished_packages(venv):
             shutil.rmtree(str(metadata))
 
 
-def run_pip(venv, extras, torch_index):
-    size, download = expected_sizes(torch_index)
-    say(f"installing with pip: downloads of up to {download / GB:.1f} GB, {size / GB:.1f} GB in {venv}, some minutes")
-    requirement = str(ROOT) + ("[{}]".format(",".join(extras)) if extras else "")
+def run_pip(venv, arguments, torch_index):
     log = venv / "pip.log"
     log.write_text("")  # pip appends
     command = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--log", str(log), "install"]
     command += ["--constraint", str(ROOT / "constraints.txt")]
     if torch_index:
         command += ["--extra-index-url", torch_index]
-    failed = subprocess.run([*command, "--editable", requirement]).returncode
-    if failed:
+    if subprocess.run(command + arguments).returncode:
         raise InstallError(f"{explain(log.read_text(encoding='utf-8', errors='replace'))} (pip's log: {log})")
     log.unlink()
 
 
+HERE = f"Python {platform.python_version()} on {platform.platform()}"
+UNRESOLVED = "ResolutionImpossible|conflicting dependencies"
+NOT_FOUND = "No matching distribution found|from versions: none"
 CAUSES = (
     (r"No space left on device|\[Errno 28\]", "the disk is full: make room and run the same command again"),
+    (
+        UNRESOLVED,
+        f"the versions in constraints.txt do not fit {HERE}: use Python 3.11 to 3.14, or report this",
+    ),
+    (
+        r"command '\S*(gcc|cc|clang)\S*' failed|unable to execute '\S*cc'|Python\.h: No such file",
+        "a package had to be compiled and the compiler failed: install a C compiler and Python's headers (Debian and "
+        "Ubuntu: apt install gcc python3-dev) and run the same command again",
+    ),
     (
         r"Temporary failure in name resolution|Name or service not known|nodename nor servname|No address associated|"
         r"Network is unreachable",
@@ -269,20 +309,14 @@ CAUSES = (
     ),
     (
         r"NewConnectionError|ConnectTimeoutError|ReadTimeoutError|Read timed out|Connection refused|Connection reset|"
-        r"ProxyError|SSLError|Max retries exceeded|IncompleteRead|5\d\d Server Error|from versions: none",
+        r"ProxyError|SSLError|Max retries exceeded|IncompleteRead|5\d\d Server Error",
         "the package index does not answer: check the network and the proxy, or name another index with "
         "PIP_INDEX_URL, and run the same command again",
     ),
     (
-        r"command '\S*(gcc|cc|clang)\S*' failed|unable to execute '\S*cc'|Python\.h: No such file",
-        "a package had to be compiled and the compiler failed: install a C compiler and Python's headers (Debian and "
-        "Ubuntu: apt install gcc python3-dev) and run the same command again",
-    ),
-    (
-        r"ResolutionImpossible|No matching distribution found|conflicting dependencies",
-        "the versions in constraints.txt do not fit {} on {}: use Python 3.11 to 3.14, or report this".format(
-            "Python " + platform.python_version(), platform.platform()
-        ),
+        NOT_FOUND,
+        f"the package index does not have a package for {HERE}: the lines above name it; use Python 3.11 to 3.14, "
+        "or name another index with PIP_INDEX_URL",
     ),
 )
 

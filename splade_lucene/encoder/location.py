@@ -9,7 +9,7 @@ from typing import Any
 from splade_lucene.encoder.storage import ROWS8_WEIGHTS
 from splade_lucene.errors import ModelError
 from splade_lucene.files import files_digest
-from splade_lucene.json_text import parse_json
+from splade_lucene.json_text import check_nesting, parse_json
 from splade_lucene.models import EMBEDDED_DOC_MODEL, EMBEDDED_MODEL, embedded_model_folder, embedded_query_table
 
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", ROWS8_WEIGHTS)
@@ -120,6 +120,7 @@ def locate(name: str | Path | None) -> Location:
     text = str(name)
     path = Path(text).expanduser()
     if path.is_dir():
+        _check_json_files(path)
         return Location(
             EMBEDDED_MODEL if path.resolve() == embedded_model_folder().resolve() else str(path.absolute()), path
         )
@@ -129,7 +130,20 @@ def locate(name: str | Path | None) -> Location:
         raise ModelError(
             f"{text}: no such model folder. Check the path, or give a hub name such as naver/splade-cocondenser-selfdistil."
         )
-    return Location(text, _fetch(text))
+    folder = _fetch(text)
+    _check_json_files(folder)
+    return Location(text, folder)
+
+
+def _check_json_files(folder: Path) -> None:
+    """Refuses what would end the process in the parser of transformers or tokenizers: JSON that is nested too deeply."""
+    for path in (*folder.glob("*.json"), *folder.glob("*/*.json")):
+        try:
+            check_nesting(path.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            pass  # whoever needs this file says so
+        except ValueError as error:
+            raise ModelError(f"{path}: broken JSON ({error}). Copy the checkpoint again.") from error
 
 
 def _fetch(name: str) -> Path:
