@@ -53,7 +53,8 @@ install-dev:
 	@$(INSTALL) --venv "$(VENV)" --extra dev
 
 clean:  ## remove all that was made in this folder
-	rm -rf "$(VENV)" "$(VENV)-light" build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/work
+	rm -rf "$(VENV)" "$(VENV)-light" build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/work \
+		__pycache__ .ipynb_checkpoints
 	find $(SOURCES) \( -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.partial' \) -prune -exec rm -rf {} +
 	@if [ -d "$(CACHE)" ]; then echo "the demo's index and other work are kept in $(CACHE): 'make clean-cache' removes it"; fi
 
