@@ -169,12 +169,17 @@ print(f"every term: {kept}\nmin_idf=0:  {dropped}")
 # ## 6. The other way round: their encoder, their index
 #
 # A query encoder of Pyserini's goes into our searcher as it is. The embedded model is stored in eight bits a weight;
-# `splade-lucene models splade-minilm --save DIR` writes it as Pyserini reads it.
+# `splade-lucene models splade-minilm --save DIR` writes it as transformers and Pyserini 1.6 read it. Pyserini 2.4 reads pickled
+# weights only, so they are put beside.
 
 # %%
+import torch
+from safetensors.torch import load_file
+
 from splade_lucene.cli.program import app  # the command line, without the start of another Python
 
 app(["models", "splade-minilm", "--save", "splade-minilm"], standalone_mode=False)
+torch.save(load_file("splade-minilm/model.safetensors"), "splade-minilm/pytorch_model.bin")
 with pyserini_importable():
     from pyserini.encode import SpladeQueryEncoder as PyserinisQueryEncoder
 pyserinis_encoder = PyserinisQueryEncoder("splade-minilm")

@@ -48,7 +48,7 @@ def check_nesting(text: str) -> None:
     is_outside = np.cumsum(characters == ord('"'), dtype=np.int32) % 2 == 0
     steps = np.isin(characters, (ord("["), ord("{"))).astype(np.int8) - np.isin(characters, (ord("]"), ord("}")))
     depths = np.cumsum(steps * is_outside, dtype=np.int32)
-    if len(depths) and depths.max(initial=0) > MAX_NESTING:
+    if int(np.max(depths)) > MAX_NESTING:
         line = plain[: int(np.argmax(depths > MAX_NESTING))].count(b"\n")
         start = sum(len(each) + 1 for each in text.split("\n")[:line])
         raise json.JSONDecodeError(f"Nested more than {MAX_NESTING} levels deep", text, start)

@@ -41,7 +41,7 @@ def models(
         from splade_lucene.encoder.storage import restore_from_rows8
 
         restore_from_rows8(locate(checkpoint or options.model).folder, save)
-        note(f"the checkpoint is in {save}, as transformers, sentence-transformers and Pyserini read it")
+        note(f"the checkpoint is in {save}, as transformers, sentence-transformers and Pyserini 1.6 read it")
         return
     encoder = replace(options, model=checkpoint or options.model).open_encoder(device=device)
     facts = _describe(encoder, options)

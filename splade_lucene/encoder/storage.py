@@ -65,7 +65,7 @@ def store_in_rows8(checkpoint: Path, target: Path, group: int = 32) -> int:
 
 
 def restore_from_rows8(checkpoint: Path, target: Path) -> None:
-    """Copies such a checkpoint with ordinary weights, ``model.safetensors`` in float32, which every program reads.
+    """Copies such a checkpoint with ordinary weights, ``model.safetensors`` in float32, as other programs read it.
 
     Raises:
         ModelError: It holds no weights in eight bits, or they are damaged.
