@@ -288,7 +288,7 @@ def run_pip(venv, arguments, torch_index):
 
 
 HERE = f"Python {platform.python_version()} on {platform.platform()}"
-UNRESOLVED = "ResolutionImpossible|conflicting dependencies"
+UNRESOLVED = "ResolutionImpossible: for help|have conflicting dependencies"
 NOT_FOUND = "No matching distribution found|from versions: none"
 CAUSES = (
     (r"No space left on device|\[Errno 28\]", "the disk is full: make room and run the same command again"),
