@@ -211,6 +211,7 @@ def write_index(folder: Path, version: str) -> str:
 
 def test_the_torch_index_is_preferred_where_it_has_the_version(monkeypatch, tmp_path):
     """pip, asked as the script asks it, takes the CPU build over the same version of the ordinary index."""
+    pytest.importorskip("pip")
     commands = []
     real_run = subprocess.run
     monkeypatch.setattr(

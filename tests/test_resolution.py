@@ -69,7 +69,7 @@ def package_index() -> None:
     """Skips where no package index answers."""
     done = uv("--refresh", what="iniconfig")
     if done.returncode and UNREACHABLE.search(done.stderr):
-        pytest.skip(f"no package index answers: {done.stderr.strip()[-200:]}")
+        pytest.skip(f"no package index answers: {' '.join(done.stderr.split())[-120:]}")
     assert done.returncode == 0, done.stderr
 
 
