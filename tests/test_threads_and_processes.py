@@ -307,7 +307,9 @@ def test_a_forked_process_with_an_encoder_is_told_at_once(tmp_path):
     (tmp_path / "model").mkdir()
     tiny_checkpoint(tmp_path / "model", "bert")
     body = f"""
+import torch
 from splade_lucene import SpladeEncoder
+torch.set_num_threads(2)
 encoder = SpladeEncoder({str(tmp_path / "model")!r}, device="cpu", dtype="float32")
 encoder.encode_documents(["a text"])
 import os

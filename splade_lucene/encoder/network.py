@@ -28,7 +28,8 @@ _TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 _BATCH_WEIGHTS = 1 << 24  # pooled weights of a batch: 64 MB
 _FEW_ROWS = 32
 _networks = 0  # that were laid out here
-_fork_guard = ForkGuard("an encoder was loaded", lambda: _networks > 0)
+# with one thread PyTorch has no pool of them that a forked process could miss
+_fork_guard = ForkGuard("an encoder was loaded", lambda: _networks > 0 and torch.get_num_threads() > 1)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.float32}
 
 

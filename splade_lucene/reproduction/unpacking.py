@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from splade_lucene.errors import DownloadError
 from splade_lucene.files import storage_error, work_folder
 
+_COPIED_AT_ONCE = 1 << 20
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
@@ -45,7 +46,7 @@ def unpack(archive: Path, target: Path, folder: str = "", progress: Callable[[in
                 name = _place(member.name, folder)
                 if not member.isfile() or name is None:
                     continue
-                tar.extract(member.replace(name=name, deep=False), work, filter="data")
+                _write(tar, member, work / name)
                 count += 1
                 if progress:
                     progress(1)
@@ -62,10 +63,25 @@ def unpack(archive: Path, target: Path, folder: str = "", progress: Callable[[in
     return count
 
 
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    """Writes a member that is a file. Python's own filters for safe names came only with 3.11.4."""
+    source = tar.extractfile(member)
+    assert source is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with source, path.open("wb") as file:
+        shutil.copyfileobj(source, file, _COPIED_AT_ONCE)
+
+
 def _place(name: str, folder: str) -> str | None:
-    """Where a member goes; None if it does not count."""
-    parts = PurePosixPath(name).parts
-    if PurePosixPath(name).name.startswith("._"):  # what macOS adds
+    """Where a member goes; None if it does not count.
+
+    Raises:
+        tarfile.TarError: Outside the folder that the archive is unpacked into.
+    """
+    parts = PurePosixPath(name.lstrip("/")).parts
+    if ".." in parts:
+        raise tarfile.TarError(f"{name!r} lies outside of it")
+    if not parts or parts[-1].startswith("._"):  # what macOS adds
         return None
     if not folder:
         return str(PurePosixPath(*parts))
