@@ -30,8 +30,8 @@ PYTHON = "{}.{}".format(*sys.version_info[:2])
 STATE = ".splade-lucene-install.json"
 GB = 10**9
 
-# Measured on Linux x86_64 with an empty pip cache: the environment, and what pip downloads for it. PyPI's torch for Linux
-# brings CUDA; its CPU build, and macOS's, does not.
+# The environment with the extra dev, and what pip downloads for it. Measured on Linux x86_64, but for the downloads of the
+# last two, which are estimates. PyPI's torch for Linux brings CUDA; its CPU build, and macOS's, does not.
 SIZES = {"cuda": (6.9 * GB, 3.3 * GB), "cpu": (3.6 * GB, 1.0 * GB), "light": (0.8 * GB, 0.4 * GB)}
 RENEWAL = 1 * GB  # of single packages
 
