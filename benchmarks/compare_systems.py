@@ -37,14 +37,14 @@ from splade_lucene import (
     index_pseudo_documents,
     index_texts,
     measure_efficiency,
-    measure_search,
     write_pseudo_documents,
 )
-from splade_lucene.approximation import USUAL
 from splade_lucene.evaluation import tabulate, tabulate_tests
+from splade_lucene.evaluation.efficiency import measure_search
 from splade_lucene.evaluation.plots import save_figure
 from splade_lucene.evaluation.tables import Cell, Table
-from splade_lucene.fusion import reciprocal_rank_fusion
+from splade_lucene.run.fusion import reciprocal_rank_fusion
+from splade_lucene.search.approximation import USUAL
 
 FOLDER = WORK / "compare-systems"
 MEASURES = ("nDCG@10", "RR@10", "R@100")

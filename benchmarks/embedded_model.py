@@ -34,7 +34,6 @@ from splade_lucene import (
     Query,
     Run,
     SpladeEncoder,
-    bm25,
     evaluate,
     index_pseudo_documents,
     read_corpus,
@@ -46,6 +45,7 @@ from splade_lucene.demo import MAX_LENGTH, read_questions
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.encoder.storage import ROWS8_WEIGHTS, store_in_rows8
 from splade_lucene.models import EMBEDDED_MODEL
+from splade_lucene.search import bm25
 
 FOLDER = WORK / "embedded-model"
 MODELS = ROOT / "splade_lucene" / "models"

@@ -96,7 +96,7 @@ def plain(folder: Path, device: str) -> tuple[Encode, Encode]:
 
 
 def pyserini(folder: Path, device: str) -> tuple[Encode, Encode]:
-    from splade_lucene.pyserini_import import pyserini_importable
+    from splade_lucene.jvm.pyserini_import import pyserini_importable
 
     with pyserini_importable():
         from pyserini.encode import SpladeDocumentEncoder, SpladeQueryEncoder

@@ -20,9 +20,10 @@ from typing import Any
 
 from common import SHARED, WORK, describe_machine
 
-from splade_lucene import Query, Run, bm25, evaluate, read_corpus, read_qrels, read_topics
-from splade_lucene.corpus import PYTHON_DOCS
+from splade_lucene import Query, Run, evaluate, read_corpus, read_qrels, read_topics
+from splade_lucene.corpus.reading import PYTHON_DOCS
 from splade_lucene.demo import MAX_LENGTH, read_questions
+from splade_lucene.search import bm25
 from splade_lucene.training import read_config, train
 from splade_lucene.training.config import Validation
 from splade_lucene.training.validation import measure_model

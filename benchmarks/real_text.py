@@ -26,9 +26,9 @@ from common import ROOT, SHARED, WORK
 
 sys.path.insert(0, str(ROOT))
 
+from splade_lucene.corpus.python_docs import read_python_docs
 from splade_lucene.demo import read_questions
-from splade_lucene.python_docs import read_python_docs
-from splade_lucene.topics import read_topics
+from splade_lucene.topics.reading import read_topics
 
 QUERIES = 1000
 DATA = SHARED / "data"

@@ -33,7 +33,7 @@ import build as bridge
 from real_text import real_text
 
 from splade_lucene import LuceneImpactSearcher, index_pseudo_documents, jvm
-from splade_lucene.pyserini_import import pyserini_importable
+from splade_lucene.jvm.pyserini_import import pyserini_importable
 
 DEPTHS = (10, 1000)
 Way = Callable[[], tuple[list[float], dict[str, list[tuple[str, float]]]]]

@@ -22,7 +22,7 @@ from common import ROOT, WORK, corpus, describe_machine, queries
 sys.path.insert(0, str(ROOT))
 
 from splade_lucene import LuceneImpactSearcher, index_pseudo_documents
-from splade_lucene.searcher import Engine
+from splade_lucene.search.searcher import Engine
 
 BATCH = 500  # two of them: one answer in a thousand is checked
 

@@ -52,7 +52,7 @@ def write_command_line() -> str:
     import typer
     from typer.cli import get_docs_for_click
 
-    from splade_lucene.cli.program import app as program
+    from splade_lucene.cli.app import app as program
 
     command = typer.main.get_command(program)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="splade-lucene", indent=1)

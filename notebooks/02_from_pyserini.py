@@ -57,7 +57,7 @@ os.chdir(work.name)  # relative names below; before Java starts, which keeps the
 
 start = time.process_time()  # of the processor, which other work on the machine changes little
 from splade_lucene import LuceneImpactSearcher, jvm
-from splade_lucene.pyserini_import import pyserini_importable
+from splade_lucene.jvm.pyserini_import import pyserini_importable
 
 jvm.start()  # no need to call it: the first index does
 ours = time.process_time() - start
@@ -176,7 +176,7 @@ print(f"every term: {kept}\nmin_idf=0:  {dropped}")
 import torch
 from safetensors.torch import load_file
 
-from splade_lucene.cli.program import app  # the command line, without the start of another Python
+from splade_lucene.cli.app import app  # the command line, without the start of another Python
 
 app(["models", "splade-minilm", "--save", "splade-minilm"], standalone_mode=False)
 torch.save(load_file("splade-minilm/model.safetensors"), "splade-minilm/pytorch_model.bin")

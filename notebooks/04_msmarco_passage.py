@@ -38,7 +38,7 @@ import shlex
 import tempfile
 from pathlib import Path
 
-from splade_lucene.cli.program import app
+from splade_lucene.cli.app import app
 from splade_lucene.reproduction import read_catalogue
 
 work = tempfile.TemporaryDirectory()

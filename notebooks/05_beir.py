@@ -180,7 +180,7 @@ print("\n".join(rows))
 import urllib.error
 import urllib.request
 
-from splade_lucene.cli.program import app  # the command line, without the start of another Python
+from splade_lucene.cli.app import app  # the command line, without the start of another Python
 
 
 def is_online():

@@ -78,7 +78,7 @@ sorted(path.name for path in Path("sentence-transformers").iterdir())
 # `--query-model`, `--drop-specials`, the lengths and prefixes (README, "Which checkpoints").
 
 # %%
-from splade_lucene.cli.program import app  # the command line, without the start of another Python
+from splade_lucene.cli.app import app  # the command line, without the start of another Python
 
 
 def splade_lucene(command):
@@ -156,7 +156,7 @@ print("\n".join(f"{name:24} largest difference below 1e-5: {difference < 1e-5}" 
 # %%
 from splade_lucene import Quantizer, read_corpus
 from splade_lucene.demo import read_questions
-from splade_lucene.loss_report import measure_loss
+from splade_lucene.evaluation.loss_report import measure_loss
 
 questions = [(query, relevant) for query, relevant in read_questions() if len(relevant) == 1][:20]
 answers = {docid for _, relevant in questions for docid in relevant}

@@ -40,7 +40,7 @@ from splade_lucene import (
     read_corpus,
 )
 from splade_lucene.demo import read_questions
-from splade_lucene.loss_report import measure_loss
+from splade_lucene.evaluation.loss_report import measure_loss
 from splade_lucene.quantizer import RULES
 
 plt.rcParams.update({"figure.dpi": 64, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})

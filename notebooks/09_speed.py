@@ -39,7 +39,7 @@ from splade_lucene import (
     jvm,
     write_pseudo_documents,
 )
-from splade_lucene.pyserini_import import pyserini_importable
+from splade_lucene.jvm.pyserini_import import pyserini_importable
 
 plt.rcParams.update({"figure.dpi": 64, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 work = Path(tempfile.mkdtemp())

@@ -12,20 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splade_lucene import bm25
-from splade_lucene.corpus import PYTHON_DOCS, read_corpus
-from splade_lucene.encoder import SpladeEncoder, SpladeQueryEncoder
-from splade_lucene.encoding import encode_corpus
+from splade_lucene.corpus.reading import PYTHON_DOCS, read_corpus
+from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.evaluation import evaluate
 from splade_lucene.files import written_whole
-from splade_lucene.hits import Hit, Hits
-from splade_lucene.index_reader import is_index, read_index_manifest
-from splade_lucene.indexer import index_pseudo_documents
+from splade_lucene.index.indexer import index_pseudo_documents
+from splade_lucene.index.reader import is_index, read_index_manifest
+from splade_lucene.index.texts import index_texts
 from splade_lucene.manifest import Manifest
+from splade_lucene.pseudo_documents.encoding import encode_corpus
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.records import Contribution, Query
-from splade_lucene.run import Run
-from splade_lucene.searcher import LuceneImpactSearcher
+from splade_lucene.run.run import Run
+from splade_lucene.search.bm25 import search_texts
+from splade_lucene.search.hits import Hit, Hits
+from splade_lucene.search.query_encoder import SpladeQueryEncoder
+from splade_lucene.search.searcher import LuceneImpactSearcher
 
 QUESTIONS = Path(__file__).parent / "data" / "python_docs_questions.jsonl"
 SHOWN = ("pd001", "pd026", "pd051", "pd076")
@@ -95,7 +97,7 @@ def run_demo(folder: Path, progress_bar: ProgressBar) -> DemoResult:
     is_current = existing is not None and existing.encoding == manifest.encoding
     if not is_current or not is_index(folder / "bm25-index"):
         with progress_bar("indexing", len(documents)) as advance:
-            bm25.index_texts(documents, folder / "bm25-index")  # first: the other index says that both are there
+            index_texts(documents, folder / "bm25-index")  # first: the other index says that both are there
             summary = index_pseudo_documents(folder / "pseudo-documents", index_dir, overwrite=True)
             advance(summary.documents)
     questions = list(read_questions())
@@ -107,7 +109,7 @@ def run_demo(folder: Path, progress_bar: ProgressBar) -> DemoResult:
         answers = tuple(
             _answer(searcher, query, relevant, found[query.qid]) for query, relevant in questions if query.qid in SHOWN
         )
-    runs = {"SPLADE": Run(found), "BM25": Run(bm25.search_texts(folder / "bm25-index", queries, 100))}
+    runs = {"SPLADE": Run(found), "BM25": Run(search_texts(folder / "bm25-index", queries, 100))}
     table = _evaluate(folder, runs, questions)
     return DemoResult(folder, manifest, answers, table, len(questions))
 

@@ -25,9 +25,9 @@ from splade_lucene import (
     index_pseudo_documents,
     write_pseudo_documents,
 )
-from splade_lucene.accelerator import FOLDER, accelerator_bytes
 from splade_lucene.errors import InputError, NotAnIndexError
-from splade_lucene.searcher import Engine
+from splade_lucene.index.accelerator import FOLDER, accelerator_bytes
+from splade_lucene.search.searcher import Engine
 
 SEED = 4
 

@@ -15,11 +15,11 @@ import pytest
 from conftest import run_python
 from typer.testing import CliRunner
 
-from splade_lucene import Bm25Searcher, Document, Query, Run, bm25, check_index, index_texts, jvm, search_texts
+from splade_lucene import Bm25Searcher, Document, Query, Run, check_index, index_texts, jvm, search_texts
 from splade_lucene.cli import app
 from splade_lucene.errors import CorpusError, InputError, JavaError, NotAnIndexError, QueryError
 from splade_lucene.files import work_folder
-from splade_lucene.pyserini_import import pyserini_importable
+from splade_lucene.jvm.pyserini_import import pyserini_importable
 
 WORDS = ["running", "runner", "the", "cats", "cat", "naïve", "café", "e-mail", "U.S.", "don't", "2024", "漢字", "of",
          "index", "indexes", "indexing", "Lucene", "heart", "blood", "pumps"]  # fmt: skip
@@ -219,7 +219,7 @@ def test_texts_and_terms(text_index, texts, tmp_path):
 
 
 def test_texts_pass_through_in_small_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(bm25, "_BATCH_BYTES", 2000)
+    monkeypatch.setattr(texts, "_BATCH_BYTES", 2000)
     given = 0
     seen: list[tuple[int, int]] = []
 

@@ -480,7 +480,7 @@ def many_pseudo_documents(tmp_path_factory) -> Path:
     """120 MB: several seconds of indexing."""
     from conftest import random_collection
 
-    from splade_lucene.pseudo_documents import format_pseudo_document
+    from splade_lucene.pseudo_documents.format import format_pseudo_document
 
     folder = tmp_path_factory.mktemp("many")
     lines = [format_pseudo_document(document) for document in random_collection(3000, seed=8)]

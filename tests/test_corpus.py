@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from splade_lucene.corpus import describe_corpus, read_corpus
+from splade_lucene.corpus.reading import describe_corpus, read_corpus
 from splade_lucene.errors import CorpusError, MissingDependencyError
 from splade_lucene.records import Document
 

@@ -15,7 +15,7 @@ from conftest import ROOT
 from sphinx.util.inventory import InventoryFile
 
 import splade_lucene
-from splade_lucene.cli.program import app
+from splade_lucene.cli.app import app
 
 MACHINE = (str(ROOT), sys.prefix, f"{Path.home()}/")
 API = "docs/api/"

@@ -18,16 +18,16 @@ from splade_lucene import (
     LuceneImpactSearcher,
     Query,
     accelerate,
-    efficiency,
     index_pseudo_documents,
     index_texts,
     measure_efficiency,
-    measure_search,
     write_encoded_topics,
 )
-from splade_lucene.accelerator import FOLDER
 from splade_lucene.cli import app
 from splade_lucene.errors import QueryError
+from splade_lucene.evaluation import efficiency
+from splade_lucene.evaluation.efficiency import measure_search
+from splade_lucene.index.accelerator import FOLDER
 
 pytestmark = pytest.mark.java
 

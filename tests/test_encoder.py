@@ -31,8 +31,8 @@ from splade_lucene.encoder.linear import linear_map
 from splade_lucene.encoder.pooling import pool_logits, project_and_pool
 from splade_lucene.encoder.storage import restore_from_rows8
 from splade_lucene.errors import InputError, ModelError
+from splade_lucene.jvm.pyserini_import import pyserini_importable
 from splade_lucene.models import embedded_model_folder
-from splade_lucene.pyserini_import import pyserini_importable
 
 TEXTS = [
     "How do I list every file below a folder?",

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from test_encoder import tiny_checkpoint
 
-from splade_lucene import Quantizer, SpladeEncoder, encode_corpus, encoding, read_pseudo_documents
+from splade_lucene import Quantizer, SpladeEncoder, encode_corpus, read_pseudo_documents
 from splade_lucene.errors import CorpusError, InputError, StorageError
-from splade_lucene.journal import Shard
 from splade_lucene.manifest import read_folder_manifest
+from splade_lucene.pseudo_documents import parts
+from splade_lucene.pseudo_documents.journal import Shard
 
 RULE = Quantizer.named("naver")
 
@@ -23,7 +24,7 @@ def tiny(tmp_path_factory) -> SpladeEncoder:
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch):
-    monkeypatch.setattr(encoding, "PART_DOCUMENTS", 10)
+    monkeypatch.setattr(parts, "PART_DOCUMENTS", 10)
 
 
 @pytest.fixture

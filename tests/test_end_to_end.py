@@ -16,7 +16,7 @@ from test_indexer import build_with_anserini, contents
 
 from splade_lucene import Run, evaluate, jvm, read_topics
 from splade_lucene.demo import read_questions
-from splade_lucene.pyserini_import import pyserini_importable
+from splade_lucene.jvm.pyserini_import import pyserini_importable
 
 
 @pytest.fixture(scope="module")

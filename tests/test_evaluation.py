@@ -26,7 +26,7 @@ from splade_lucene.evaluation import (
     read_qrels,
 )
 from splade_lucene.jvm import find_fatjar
-from splade_lucene.run import Run
+from splade_lucene.run.run import Run
 
 MEASURES = ("nDCG@10", "RR", "AP", "R@100")
 

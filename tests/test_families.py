@@ -56,7 +56,6 @@ from splade_lucene import (
     SpladeQueryEncoder,
     Turn,
     encode_corpus,
-    escape_term,
     index_pseudo_documents,
     jvm,
     open_query_encoder,
@@ -64,11 +63,12 @@ from splade_lucene import (
 )
 from splade_lucene.cli import app
 from splade_lucene.encoder.layout import TableSide
+from splade_lucene.encoder.terms import escape_term
 from splade_lucene.errors import ModelError, QueryError, TopicsError
-from splade_lucene.index_reader import LuceneImpactIndexReader
+from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.jvm.pyserini_import import pyserini_importable
 from splade_lucene.manifest import INDEX_FILE
-from splade_lucene.pyserini_import import pyserini_importable
-from splade_lucene.topics import read_topics
+from splade_lucene.topics.reading import read_topics
 
 RULE = Quantizer.named("naver")
 

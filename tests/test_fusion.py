@@ -22,9 +22,9 @@ from splade_lucene import (
     write_pseudo_documents,
 )
 from splade_lucene.errors import RunError
-from splade_lucene.fusion import integer_scores
-from splade_lucene.pyserini_import import pyserini_importable
-from splade_lucene.run import strictly_falling
+from splade_lucene.jvm.pyserini_import import pyserini_importable
+from splade_lucene.run.fusion import integer_scores
+from splade_lucene.run.run import strictly_falling
 
 A = {"q1": [("a", 10), ("b", 6), ("c", 2)], "q2": [("x", 4)]}
 B = {"q1": [("b", 0.75), ("d", 0.5), ("a", 0.25)], "q3": [("y", 1)]}

@@ -24,7 +24,7 @@ from splade_lucene import (
     read_pseudo_documents,
     write_pseudo_documents,
 )
-from splade_lucene.corpus import read_corpus
+from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.errors import CorpusError, PseudoDocumentError
 from splade_lucene.manifest import Manifest
 

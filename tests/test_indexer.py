@@ -21,7 +21,7 @@ from splade_lucene import (
     write_pseudo_documents,
 )
 from splade_lucene.errors import InputError, PseudoDocumentError, StorageError
-from splade_lucene.pseudo_documents import PROBLEMS
+from splade_lucene.pseudo_documents.format import PROBLEMS
 
 
 def build_with_anserini(source: Path, index: Path, *options: str) -> None:
@@ -508,7 +508,7 @@ def test_an_unfinished_or_incomplete_encoding_is_not_indexed(tmp_path):
 
 
 def test_a_file_beside_an_encoding_has_nothing_of_its_manifest(tmp_path):
-    from splade_lucene.index_reader import read_index_manifest
+    from splade_lucene.index.reader import read_index_manifest
     from splade_lucene.manifest import Manifest, write_manifest
 
     write_manifest(tmp_path / "splade-lucene.manifest", Manifest(model="m"))

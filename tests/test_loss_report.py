@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from splade_lucene import Pruning, Quantizer, Run, SpladeEncoder, evaluate
 from splade_lucene.cli import app
 from splade_lucene.errors import CorpusError, InputError
-from splade_lucene.loss_report import measure_loss
+from splade_lucene.evaluation.loss_report import measure_loss
 
 RULE = Quantizer.named("naver")
 WORDS = ["cats", "dogs", "birds", "fish", "horses", "trees", "rivers", "stones", "clouds", "stars"]

@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT, has_lucene_10
 
-from splade_lucene import find_qrels, find_topics, jvm, named_collections, read_qrels, read_topics
+from splade_lucene import find_qrels, find_topics, jvm, read_qrels, read_topics
 from splade_lucene.errors import MissingDependencyError, RunError, TopicsError
 from splade_lucene.records import Query
+from splade_lucene.topics import named
 
 sys.path.insert(0, str(ROOT / "tools"))
 import collection_names
@@ -74,9 +75,9 @@ def test_every_name_of_anserini_and_pyserini_1_is_known(kind):
     if not hasattr(jvm.java_class(collection_names.CLASSES[kind]), "values"):
         pytest.skip("Anserini 2.x has no enum of names")
     theirs = collection_names.read_anserini_1(kind)
-    names = named_collections.named(kind)
+    names = named.named(kind)
     assert len(theirs) > 400
-    assert {name: names[named_collections.name_key(name)] for name in theirs} == theirs
+    assert {name: names[named.name_key(name)] for name in theirs} == theirs
 
 
 @pytest.mark.parametrize(("kind", "key"), [("topics", "id"), ("qrels", "qrels")])
@@ -88,8 +89,8 @@ def test_every_name_of_anserini_2s_reproductions_is_known(kind, key):
         texts = [jar.read(name).decode() for name in jar.namelist() if re.search(r"/configs/[^/]+\.yaml$", name)]
     names = {name for text in texts for name in re.findall(rf"^ +{key}: *([\w.-]+)$", text, re.MULTILINE)}
     assert len(names) > 100
-    known = named_collections.named(kind)
-    assert {name for name in names if named_collections.name_key(name) not in known} == set()
+    known = named.named(kind)
+    assert {name for name in names if named.name_key(name) not in known} == set()
 
 
 def test_folders_are_looked_in_one_after_another(places):
@@ -116,7 +117,7 @@ def test_a_file_that_is_not_here_names_its_source(places):
         places[0],
         "tools/topics-and-qrels",
         *places[3:],
-        named_collections.SOURCE + "/topics/topics.dl19-passage.txt",
+        named.SOURCE + "/topics/topics.dl19-passage.txt",
         "irds:msmarco-passage/trec-dl-2019",
     ):
         assert str(each) in message
@@ -227,7 +228,7 @@ def test_ir_datasets_is_optional(monkeypatch):
 def test_twins_are_in_ir_datasets():
     registry = pytest.importorskip("ir_datasets").registry
     for kind in ("topics", "qrels"):
-        twins = {named_collections._ir_datasets_twin(entry.file) for entry in named_collections.named(kind).values()}
+        twins = {named._ir_datasets_twin(entry.file) for entry in named.named(kind).values()}
         assert len(twins) > 30
         assert all(twin.removeprefix("irds:") in registry._registered for twin in twins if twin)
 
@@ -240,4 +241,4 @@ def test_the_source_is_the_one_that_anserini_fetches_from():
             registry = b""
     if b"castorini/eval" not in registry:
         pytest.skip("Anserini 1.x fetches from anserini-tools, which has moved its files")
-    assert named_collections.SOURCE.encode() in registry
+    assert named.SOURCE.encode() in registry

@@ -33,7 +33,7 @@ from splade_lucene.encoder.batching import Sequencer
 from splade_lucene.encoder.sparse import SparseImpacts
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.manifest import read_folder_manifest
-from splade_lucene.pseudo_documents import ImpactWriter
+from splade_lucene.pseudo_documents.format import ImpactWriter
 from splade_lucene.quantizer import RULES, Scaling
 from splade_lucene.records import Document
 

@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_lucene.errors import PseudoDocumentError, StorageError
-from splade_lucene.pseudo_documents import (
+from splade_lucene.ids import has_space_or_control
+from splade_lucene.pseudo_documents.format import (
     PROBLEMS,
     check_document,
     find_files,
     format_pseudo_document,
-    has_space_or_control,
-    has_white_space,
     read_pseudo_documents,
     write_pseudo_documents,
 )
 from splade_lucene.records import PseudoDocument
+from splade_lucene.white_space import has_white_space
 
 GOOD = b'{"id": "good", "contents": "text", "vector": {"a": 1}}'
 

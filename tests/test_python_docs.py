@@ -10,7 +10,7 @@ from importlib import resources
 
 import pytest
 
-from splade_lucene.python_docs import read_python_docs
+from splade_lucene.corpus.python_docs import read_python_docs
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_every_known_answer_that_this_python_has_is_in_the_corpus(texts):
 
 def test_the_corpus_is_the_same_in_every_process(documents):
     program = (
-        "import hashlib, json\nfrom splade_lucene.python_docs import read_python_docs\n"
+        "import hashlib, json\nfrom splade_lucene.corpus.python_docs import read_python_docs\n"
         "data = json.dumps([[each.docid, each.text] for each in read_python_docs()])\n"
         "print(hashlib.sha256(data.encode()).hexdigest())"
     )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splade_lucene.records import Contribution, PseudoDocument
-from splade_lucene.reference import exhaustive_search
+from splade_lucene.search.reference import exhaustive_search
 
 
 def documents_of(vectors):

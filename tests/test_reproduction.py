@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactIndexReader, PseudoDocument, Run, SpladeEncoder, exhaustive_search
 from splade_lucene.cli import app
-from splade_lucene.corpus import read_corpus
+from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.errors import CatalogueError, DownloadError
 from splade_lucene.evaluation import evaluate
 from splade_lucene.quantizer import Quantizer
@@ -41,7 +41,7 @@ from splade_lucene.reproduction.reading import read_collection
 from splade_lucene.reproduction.running import _Running
 from splade_lucene.reproduction.steps import Steps
 from splade_lucene.reproduction.unpacking import unpack
-from splade_lucene.topics import read_topics
+from splade_lucene.topics.reading import read_topics
 
 NAMES = ("animals.tar", "topics.tsv.gz", "qrels.txt", "texts.jsonl", "topics.txt.tsv")
 

@@ -36,7 +36,7 @@ from splade_lucene.errors import (
     StorageError,
 )
 from splade_lucene.files import work_folder
-from splade_lucene.reranker import StoredTexts, texts_of_corpus
+from splade_lucene.run.reranker import StoredTexts, texts_of_corpus
 
 TEXTS = {f"d{i}": f"the {word} and {word} number {i}" + " and so on" * (i % 4) for i, word in enumerate(
     "cat dog bird fish horse cow sheep goat mouse rat".split())}  # fmt: skip # noqa: SIM905

@@ -21,12 +21,13 @@ import torch
 from conftest import ROOT, child_environment, run_python
 from test_encoder import tiny_checkpoint
 
-from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus, encoding, read_pseudo_documents, workers
+from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus, read_pseudo_documents
 from splade_lucene.encoder import network, precision
 from splade_lucene.errors import CorpusError, InputError, SpladeLuceneError
-from splade_lucene.journal import Shard, settings_digest
 from splade_lucene.manifest import Part, read_folder_manifest, read_manifest
-from splade_lucene.pseudo_documents import ImpactWriter
+from splade_lucene.pseudo_documents import devices, parts
+from splade_lucene.pseudo_documents.format import ImpactWriter
+from splade_lucene.pseudo_documents.journal import Shard, settings_digest
 
 RULE = Quantizer.named("naver")
 MANIFEST, JOURNAL = "splade-lucene.manifest", "splade-lucene.journal"
@@ -63,7 +64,7 @@ def tiny(model) -> SpladeEncoder:
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch):
-    monkeypatch.setattr(encoding, "PART_DOCUMENTS", 10)
+    monkeypatch.setattr(parts, "PART_DOCUMENTS", 10)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -86,12 +87,12 @@ def corpus(tmp_path) -> Path:
 def kill_and_resume(work: str, model: str) -> None:
     """Runs in a process of its own, which computes nothing itself so that its forks are sound; prints what it saw."""
     torch.set_num_threads(1)
-    encoding.PART_DOCUMENTS = 10
+    parts.PART_DOCUMENTS = 10
     folder = Path(work)
     encoder = SpladeEncoder(model, device="cpu", dtype="float32")
     encoder.load("document")
     writer = ImpactWriter(encoder.terms)
-    encoding.ImpactWriter = lambda _: writer  # made once: kills are to hit what comes behind it
+    parts.ImpactWriter = lambda _: writer  # made once: kills are to hit what comes behind it
     print(json.dumps({"random": random_kills(folder, encoder), "everywhere": kills_everywhere(folder, encoder)}))
 
 
@@ -230,10 +231,11 @@ def test_a_kill_before_any_touch_of_the_disk_is_gone_on_from_by_the_same_command
 SEVERAL_DEVICES = """
 import os, sys, time
 from pathlib import Path
-from splade_lucene import Quantizer, SpladeEncoder, encode_corpus, encoding
+from splade_lucene import Quantizer, SpladeEncoder, encode_corpus
+from splade_lucene.pseudo_documents import parts
 
 model, corpus, output = sys.argv[1:]
-encoding.PART_DOCUMENTS = 10  # each process imports this file
+parts.PART_DOCUMENTS = 10  # each process imports this file
 Path(output + f".{os.getpid()}.pid").touch()
 encode_impacts, calls = SpladeEncoder.encode_impacts, []
 
@@ -555,7 +557,7 @@ def test_finished_shards_are_overwritten_by_whatever_comes(tiny, corpus, tmp_pat
 
 
 def test_two_processes_do_not_write_one_folder(tiny, corpus, tmp_path):
-    from splade_lucene.journal import Journal
+    from splade_lucene.pseudo_documents.journal import Journal
 
     for shard in (Shard(), Shard(1, 2)):  # whole, and a share of it
         with (
@@ -685,8 +687,8 @@ def test_a_worker_that_dies_is_reported_and_nothing_is_lost(tiny, corpus, tmp_pa
     import dying_worker
 
     with monkeypatch.context() as patched:
-        patched.setattr(workers, "_work", dying_worker.die)
-        patched.setattr(workers, "_PATIENCE", 0.2)
+        patched.setattr(devices, "_work", dying_worker.die)
+        patched.setattr(devices, "_PATIENCE", 0.2)
         with pytest.raises(SpladeLuceneError, match=r"the process on cpu died \(exit code -9\)\. Run the same command"):
             encode_corpus(corpus, tmp_path / "out", tiny, RULE, devices=("cpu", "cpu"))
     encode_corpus(corpus, tmp_path / "out", tiny, RULE)
@@ -699,12 +701,12 @@ def test_a_defect_in_a_worker_is_told_with_its_class(model, corpus, tmp_path, mo
     import queue
 
     messages: queue.Queue[tuple[str, object]] = queue.Queue()
-    job = encoding.Job(str(corpus), tmp_path / "out", RULE)
+    job = parts.Job(str(corpus), tmp_path / "out", RULE)
     settings = SpladeEncoder(model, device="cpu", dtype="float32").settings_on("cpu")
     threads = torch.get_num_threads()
-    monkeypatch.setattr(encoding, "encode_parts", lambda *_: 1 / 0)
+    monkeypatch.setattr(parts, "encode_parts", lambda *_: 1 / 0)
     try:
-        workers._work(job, settings, set(), (0, 1), messages)
+        devices._work(job, settings, set(), (0, 1), messages)
     finally:
         torch.set_num_threads(threads)
     kind, error = messages.get_nowait()
@@ -716,21 +718,21 @@ def test_workers_share_the_parts_and_only_the_first_tells_of_problems(model, cor
 
     with corpus.open("a") as file:
         file.write("no tab\n")
-    job = encoding.Job(str(corpus), tmp_path / "out", RULE, skip_bad=True)
+    job = parts.Job(str(corpus), tmp_path / "out", RULE, skip_bad=True)
     settings = SpladeEncoder(model, device="cpu", dtype="float32").settings_on("cpu")
     threads = torch.get_num_threads()
     told = []
     try:
         for number in (0, 1):
             messages: queue.Queue[tuple[str, object]] = queue.Queue()
-            workers._work(job, settings, {2}, (number, 2), messages)
+            devices._work(job, settings, {2}, (number, 2), messages)
             told.append([messages.get_nowait() for _ in range(messages.qsize())])
     finally:
         torch.set_num_threads(threads)
-    parts = [
+    numbers = [
         [asdict(each)["number"] for kind, each in some if kind == "part" and isinstance(each, Part)] for some in told
     ]
-    assert parts == [[0, 4], [1, 3]]
+    assert numbers == [[0, 4], [1, 3]]
     assert [[str(each) for kind, each in some if kind == "problem"] for some in told] == [
         [f"{corpus}:46: no tab between id and text. Write id<TAB>text"],
         [],

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_lucene.errors import RunError, StorageError
-from splade_lucene.run import Run, open_run_writer, strictly_falling
-from splade_lucene.run_formats import RUN_FORMATS, looks_like
+from splade_lucene.run.formats import RUN_FORMATS, looks_like
+from splade_lucene.run.run import Run, open_run_writer, strictly_falling
 
 docids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=10)
 falling_scores = st.lists(st.integers(0, 2**31 - 1) | st.integers(0, 20), max_size=60).map(

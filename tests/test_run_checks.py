@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from splade_lucene import Run, check_run, read_qrels
 from splade_lucene.cli import app
 from splade_lucene.errors import RunError
-from splade_lucene.run_checks import SHOWN
+from splade_lucene.run.validation import SHOWN
 
 GOOD = "q1 Q0 d1 1 9 tag\nq1 Q0 d2 2 7.5 tag\nq2 Q0 d1 1 3 tag\n"
 

@@ -240,7 +240,7 @@ def test_numpy_integers_serve_and_pyserinis_fields_are_only_accepted_empty(index
 
 def test_a_text_index_is_refused_by_its_norms(tmp_path):
     from splade_lucene import Document
-    from splade_lucene.bm25 import index_texts
+    from splade_lucene.index.texts import index_texts
 
     index_texts([Document(f"d{i}", "some words " * (i + 1)) for i in range(5)], tmp_path / "bm25")
     with pytest.raises(NotAnIndexError, match="its norms are lengths of texts"):

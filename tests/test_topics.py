@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_lucene.errors import StorageError, TopicsError
-from splade_lucene.named_collections import read_with_anserini
 from splade_lucene.records import Query
-from splade_lucene.topics import read_topics, write_encoded_topics
+from splade_lucene.topics.named import read_with_anserini
+from splade_lucene.topics.reading import read_topics, write_encoded_topics
 
 
 def write(path, text):

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from splade_lucene import jvm
-from splade_lucene.named_collections import NAMES_FILE, Kind, name_key, names_of_file
+from splade_lucene.topics.named import NAMES_FILE, Kind, name_key, names_of_file
 
 CLASSES = {"topics": "io.anserini.search.topicreader.Topics", "qrels": "io.anserini.eval.Qrels"}
 Names = dict[str, tuple[str, str]]

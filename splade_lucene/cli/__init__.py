@@ -5,6 +5,6 @@ Results go to stdout, progress and notes to stderr. Heavy imports stand inside t
 
 from __future__ import annotations
 
-from splade_lucene.cli.program import app, main
+from splade_lucene.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -34,9 +34,9 @@ from splade_lucene.cli.search_options import (
 from splade_lucene.cli.topic_options import TopicFieldOption
 
 if TYPE_CHECKING:
-    from splade_lucene.bm25 import Bm25Searcher
     from splade_lucene.errors import InputError
     from splade_lucene.records import Document, Query
+    from splade_lucene.search.bm25 import Bm25Searcher
 
 bm25 = typer.Typer(
     name="bm25",
@@ -65,8 +65,8 @@ def index(
     as_json: JsonOption = False,
 ) -> None:
     """Build a BM25 index of a corpus' texts, which Pyserini's LuceneSearcher opens."""
-    from splade_lucene.bm25 import index_texts, is_blank
-    from splade_lucene.corpus import count_documents, read_corpus
+    from splade_lucene.corpus.reading import count_documents, read_corpus
+    from splade_lucene.index.texts import index_texts, is_blank
 
     skipped = blank = 0
 
@@ -111,8 +111,8 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Search a BM25 index for one query, or write the run of many."""
-    from splade_lucene.bm25 import Bm25Searcher, check_parameters
-    from splade_lucene.topics import read_topics
+    from splade_lucene.search.bm25 import Bm25Searcher, check_parameters
+    from splade_lucene.topics.reading import read_topics
 
     check_queries(query, topics, output)
     with wrong_usage():
@@ -145,7 +145,7 @@ def _search_topics(
     searcher: Bm25Searcher, queries: list[Query], output: Path, output_format: Any, hits: int, threads: int, tag: str,
     as_json: bool,
 ) -> None:  # fmt: skip
-    from splade_lucene.run import open_run_writer
+    from splade_lucene.run.run import open_run_writer
 
     without = []
     with (

@@ -46,8 +46,8 @@ def build(
 ) -> None:
     """Encode a corpus and index it: 'encode' and 'index' in one."""
     from splade_lucene.files import work_folder
-    from splade_lucene.indexer import prepare_target
-    from splade_lucene.journal import WHOLE
+    from splade_lucene.index.publish import prepare_target
+    from splade_lucene.pseudo_documents.journal import WHOLE
 
     if output is not None and output.resolve() == index_dir.resolve():
         raise typer.BadParameter("--output and --index must be different folders")

@@ -80,7 +80,7 @@ def compare(
     from splade_lucene.evaluation import MeasuredRun, draw_differences, parse_measures, read_qrels
     from splade_lucene.evaluation import compare as compare_runs
     from splade_lucene.evaluation.plots import check_figure
-    from splade_lucene.topics import read_topics
+    from splade_lucene.topics.reading import read_topics
 
     table_format = choose_format(table_format, as_json)
     if index_dir and not topics:
@@ -119,7 +119,7 @@ def _explain(
     options: QueryOptions, queries: Mapping[str, Query], encoded: bool,
 ) -> dict[str, Change]:  # fmt: skip
     from splade_lucene.evaluation import explain_top_change
-    from splade_lucene.searcher import LuceneImpactSearcher
+    from splade_lucene.search.searcher import LuceneImpactSearcher
 
     query_encoder = options.open_query_encoder(index_dir) if not encoded else None
     changes = {}

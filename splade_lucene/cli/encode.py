@@ -25,9 +25,9 @@ from splade_lucene.records import Query
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
-    from splade_lucene.journal import Shard
-    from splade_lucene.loss_report import Losses
+    from splade_lucene.evaluation.loss_report import Losses
     from splade_lucene.manifest import Manifest
+    from splade_lucene.pseudo_documents.journal import Shard
     from splade_lucene.quantizer import Quantizer
 
 
@@ -68,7 +68,7 @@ def encode(
     encoder = options.open_encoder(**documents.encoder_settings())
     quantizer = options.open_quantizer(encoder)
     if report:
-        from splade_lucene.loss_report import measure_loss
+        from splade_lucene.evaluation.loss_report import measure_loss
 
         with progress_bar("measuring", 0) as advance:
             losses = measure_loss(
@@ -98,8 +98,8 @@ def encode_queries(
     as_json: JsonOption = False,
 ) -> None:
     """Encode queries into a file that Anserini and 'search --encoded' read."""
-    from splade_lucene.encoder import SpladeQueryEncoder
-    from splade_lucene.topics import read_topics, write_encoded_topics
+    from splade_lucene.search.query_encoder import SpladeQueryEncoder
+    from splade_lucene.topics.reading import read_topics, write_encoded_topics
 
     queries = read_topics(topics, field=topic_field)
     encoder = options.open_encoder(device=device, query_dtype=dtype.value)
@@ -126,8 +126,8 @@ def encode_documents(
     shard: Shard, overwrite: bool, skip_bad: bool,
 ) -> Manifest:  # fmt: skip
     """Encodes a corpus into a folder of pseudo-documents, with a progress bar."""
-    from splade_lucene.corpus import count_documents
-    from splade_lucene.encoding import encode_corpus
+    from splade_lucene.corpus.reading import count_documents
+    from splade_lucene.pseudo_documents.encoding import encode_corpus
 
     total = (count_documents(corpus) or 0) // shard.count
     if len(documents.devices) == 1:
@@ -150,7 +150,7 @@ def note_encoded(manifest: Manifest, output: Path) -> None:
 
 
 def _parse_shard(text: str) -> Shard:
-    from splade_lucene.journal import Shard
+    from splade_lucene.pseudo_documents.journal import Shard
 
     with wrong_usage():
         return Shard.parse(text)

@@ -27,10 +27,10 @@ from splade_lucene.cli.search_options import EncodedOption
 from splade_lucene.cli.topic_options import TopicFieldOption
 
 if TYPE_CHECKING:
-    from splade_lucene.bm25 import Bm25Searcher
-    from splade_lucene.encoder import SpladeQueryEncoder
     from splade_lucene.manifest import Manifest
     from splade_lucene.records import Query
+    from splade_lucene.search.bm25 import Bm25Searcher
+    from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
 
 def index(
@@ -92,10 +92,10 @@ def stats(
     as_json: JsonOption = False,
 ) -> None:
     """Show what is in an index, what made it, and what queries cost: FLOPS, terms, postings, bytes, time."""
-    from splade_lucene.accelerator import accelerator_bytes
-    from splade_lucene.bm25 import Bm25Searcher, open_index
-    from splade_lucene.index_reader import read_index_manifest
-    from splade_lucene.topics import read_topics
+    from splade_lucene.index.accelerator import accelerator_bytes
+    from splade_lucene.index.reader import read_index_manifest
+    from splade_lucene.search.bm25 import Bm25Searcher, open_index
+    from splade_lucene.topics.reading import read_topics
 
     if topics is None and (encoded or latency):
         raise typer.BadParameter("--encoded and --latency are for --topics")
@@ -126,8 +126,8 @@ def _measure_costs(
     index_dir: Path, query_encoder: SpladeQueryEncoder | None, queries: Sequence[Query], hits: int | None
 ) -> dict[str, Any]:
     """``efficiency`` of the queries, and with ``hits`` the ``latency`` of searching for so many; as JSON holds them."""
-    from splade_lucene.efficiency import measure_efficiency, measure_search
-    from splade_lucene.searcher import LuceneImpactSearcher
+    from splade_lucene.evaluation.efficiency import measure_efficiency, measure_search
+    from splade_lucene.search.searcher import LuceneImpactSearcher
 
     with LuceneImpactSearcher(index_dir, query_encoder) as searcher:
         vectors = searcher.encode_batch([query.content for query in queries])
@@ -139,7 +139,7 @@ def _measure_costs(
 
 def _measure_bm25_costs(searcher: Bm25Searcher, queries: Sequence[Query], hits: int | None) -> dict[str, Any]:
     """The same of BM25."""
-    from splade_lucene.efficiency import measure_efficiency, measure_search
+    from splade_lucene.evaluation.efficiency import measure_efficiency, measure_search
 
     texts = [query.text for query in queries]
     costs = {"efficiency": measure_efficiency(searcher, [searcher.analyze(text) for text in texts]).to_json()}
@@ -191,7 +191,7 @@ def write_index(
     overwrite: bool, skip_bad: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Indexes pseudo-documents, with a progress bar, and tells what is in the index and what was left out."""
-    from splade_lucene.indexer import index_pseudo_documents
+    from splade_lucene.index.indexer import index_pseudo_documents
 
     with progress_bar("indexing", 0) as advance:
         shown = 0
@@ -217,8 +217,8 @@ def write_index(
 
 
 def _accelerate(index_dir: Path, max_bytes: int | None, as_json: bool) -> None:
-    from splade_lucene.accelerator import accelerate, accelerator_bytes
-    from splade_lucene.index_reader import LuceneImpactIndexReader
+    from splade_lucene.index.accelerator import accelerate, accelerator_bytes
+    from splade_lucene.index.reader import LuceneImpactIndexReader
 
     folder = accelerate(index_dir, max_bytes=max_bytes)
     with LuceneImpactIndexReader(index_dir) as reader:

@@ -28,8 +28,9 @@ from splade_lucene.cli.options import (
 from splade_lucene.quantizer import DEFAULT_RULE
 
 if TYPE_CHECKING:
-    from splade_lucene.encoder import Pruning, SpladeEncoder, SpladeQueryEncoder
+    from splade_lucene.encoder import Pruning, SpladeEncoder
     from splade_lucene.quantizer import Quantizer
+    from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
 
 def takes_options(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -142,8 +143,8 @@ class QueryOptions:
 
     def open_query_encoder(self, index_dir: Path) -> SpladeQueryEncoder:
         """The encoder that matches an index."""
-        from splade_lucene.encoder import open_query_encoder
         from splade_lucene.quantizer import Quantizer
+        from splade_lucene.search.query_encoder import open_query_encoder
 
         given = {
             "queries": None if self.queries is None else self.queries.value,

@@ -16,8 +16,8 @@ from splade_lucene.cli.run import OutputFormatOption, OutputOption, RunOption, T
 from splade_lucene.cli.topic_options import TopicFieldOption
 
 if TYPE_CHECKING:
-    from splade_lucene.reranker import Texts
-    from splade_lucene.run import Run
+    from splade_lucene.run.reranker import Texts
+    from splade_lucene.run.run import Run
 
 
 def rerank(
@@ -49,9 +49,9 @@ def rerank(
     from transformers.utils import logging as transformers_logging
 
     from splade_lucene.files import work_folder
-    from splade_lucene.reranker import Reranker
-    from splade_lucene.run import Run
-    from splade_lucene.topics import read_topics
+    from splade_lucene.run.reranker import Reranker
+    from splade_lucene.run.run import Run
+    from splade_lucene.topics.reading import read_topics
 
     transformers_logging.disable_progress_bar()
     first_stage = Run.read(run)
@@ -76,7 +76,7 @@ def rerank(
 
 
 def _open_texts(index_dir: Path | None, corpus: str | None, run: Run, hits: int, opened: ExitStack) -> Texts:
-    from splade_lucene.reranker import StoredTexts, texts_of_corpus
+    from splade_lucene.run.reranker import StoredTexts, texts_of_corpus
 
     if index_dir is not None:
         return opened.enter_context(StoredTexts(index_dir))

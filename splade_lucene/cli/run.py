@@ -11,12 +11,12 @@ import typer
 
 from splade_lucene.cli.options import JsonOption
 from splade_lucene.cli.output import note
-from splade_lucene.fusion import RRF_CONSTANT
-from splade_lucene.run_formats import RUN_FORMATS
+from splade_lucene.run.formats import RUN_FORMATS
+from splade_lucene.run.fusion import RRF_CONSTANT
 
 if TYPE_CHECKING:
-    from splade_lucene.run import Run
-    from splade_lucene.run_checks import RunReport
+    from splade_lucene.run.run import Run
+    from splade_lucene.run.validation import RunReport
 
 FileFormat = Enum("FileFormat", {name: name for name in RUN_FORMATS}, type=str)  # type: ignore[misc]
 
@@ -77,7 +77,7 @@ def validate(
     as_json: JsonOption = False,
 ) -> None:
     """Look for all that is wrong with run files; exits with 1 if there is something."""
-    from splade_lucene.run_checks import check_run
+    from splade_lucene.run.validation import check_run
 
     known = _known(topics, encoded, qrels, index_dir)
     reports = [check_run(path, format=input_format.value if input_format else None, k=hits, **known) for path in run]
@@ -98,7 +98,7 @@ def convert(
     tag: TagOption = None,
 ) -> None:
     """Write a run in another form."""
-    from splade_lucene.run import Run
+    from splade_lucene.run.run import Run
 
     _write(Run.read(run), output, output_format, tag)
 
@@ -115,8 +115,8 @@ def cut(
     tag: TagOption = None,
 ) -> None:
     """Keep the best hits, or some queries."""
-    from splade_lucene.fusion import cut_run
-    from splade_lucene.run import Run, read_lines
+    from splade_lucene.run.fusion import cut_run
+    from splade_lucene.run.run import Run, read_lines
 
     if hits is None and qids is None:
         raise typer.BadParameter("give --hits, --qids, or both")
@@ -141,7 +141,7 @@ def merge(
     tag: TagOption = None,
 ) -> None:
     """Put parts of a run together."""
-    from splade_lucene.fusion import cut_run, merge_queries, merge_shards
+    from splade_lucene.run.fusion import cut_run, merge_queries, merge_shards
 
     runs = _read_several(run)
     merged = merge_shards(runs, hits) if by is MergeBy.score else cut_run(merge_queries(runs), hits)
@@ -173,7 +173,7 @@ def fuse(
     tag: TagOption = None,
 ) -> None:
     """Fuse the rankings of different systems."""
-    from splade_lucene.fusion import reciprocal_rank_fusion, weighted_sum
+    from splade_lucene.run.fusion import reciprocal_rank_fusion, weighted_sum
 
     if weight and len(weight) != len(run):
         raise typer.BadParameter(f"{len(run)} runs take {len(run)} weights, got {len(weight)}")
@@ -191,7 +191,7 @@ def fuse(
 
 
 def _read_several(paths: list[Path]) -> list[Run]:
-    from splade_lucene.run import Run
+    from splade_lucene.run.run import Run
 
     if len(paths) < 2:
         raise typer.BadParameter("give --run at least twice")
@@ -206,7 +206,7 @@ def _write(run: Run, output: Path, output_format: Any, tag: str | None) -> None:
 def _known(topics: str | None, encoded: bool, qrels: str | None, index_dir: Path | None) -> dict[str, Any]:
     known: dict[str, Any] = {}
     if topics is not None:
-        from splade_lucene.topics import read_topics
+        from splade_lucene.topics.reading import read_topics
 
         known["topics"] = {query.qid: None for query in read_topics(topics, encoded=encoded)}
     if qrels is not None:
@@ -214,7 +214,7 @@ def _known(topics: str | None, encoded: bool, qrels: str | None, index_dir: Path
 
         known["judged"] = read_qrels(qrels)
     if index_dir is not None:
-        from splade_lucene.index_reader import LuceneImpactIndexReader
+        from splade_lucene.index.reader import LuceneImpactIndexReader
 
         with LuceneImpactIndexReader(index_dir) as reader:
             known["docids"] = frozenset(reader.docids())

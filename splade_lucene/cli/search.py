@@ -30,12 +30,12 @@ from splade_lucene.cli.search_report import QUERY, SearchReport
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.errors import InputError
 from splade_lucene.json_text import parse_json
-from splade_lucene.run import DEFAULT_TAG
+from splade_lucene.run.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
-    from splade_lucene.approximation import Approximation
-    from splade_lucene.encoder import SpladeQueryEncoder
     from splade_lucene.records import Query
+    from splade_lucene.search.approximation import Approximation
+    from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
 
 @takes_options(options=QueryOptions, ways=SearchOptions)
@@ -68,7 +68,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Search for one query, or write the run of many."""
-    from splade_lucene.topics import read_topics
+    from splade_lucene.topics.reading import read_topics
 
     check_queries(query, topics, output)
     approximation = ways.approximation
@@ -102,7 +102,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Show what each shared term adds to a document's score."""
-    from splade_lucene.searcher import LuceneImpactSearcher
+    from splade_lucene.search.searcher import LuceneImpactSearcher
 
     query_encoder = options.open_query_encoder(index_dir) if not encoded else None
     with LuceneImpactSearcher(index_dir, query_encoder, min_idf) as searcher:
@@ -133,10 +133,10 @@ def _open_searcher(
     approximation: Approximation,
 ) -> Any:
     if engine is Engine.pyserini:
-        from splade_lucene.pyserini_engine import PyseriniSearcher
+        from splade_lucene.search.pyserini import PyseriniSearcher
 
         return PyseriniSearcher(index_dir, query_encoder, min_idf)
-    from splade_lucene.searcher import LuceneImpactSearcher
+    from splade_lucene.search.searcher import LuceneImpactSearcher
 
     return LuceneImpactSearcher(index_dir, query_encoder, min_idf, engine=engine.value, approximation=approximation)
 
@@ -166,7 +166,7 @@ def _search_topics(
     searcher: Any, queries: list[Query], output: Path, output_format: Any, hits: int, threads: int, tag: str,
     how: dict[str, Any], report: SearchReport, as_json: bool,
 ) -> None:  # fmt: skip
-    from splade_lucene.run import open_run_writer
+    from splade_lucene.run.run import open_run_writer
 
     without = []
     with (

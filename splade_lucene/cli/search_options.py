@@ -14,8 +14,8 @@ from splade_lucene.cli.options import wrong_usage
 from splade_lucene.errors import InputError
 
 if TYPE_CHECKING:
-    from splade_lucene.approximation import Approximation
-    from splade_lucene.searcher import DocumentFilter, LuceneImpactSearcher
+    from splade_lucene.search.approximation import Approximation
+    from splade_lucene.search.searcher import DocumentFilter, LuceneImpactSearcher
 
 
 class Engine(str, Enum):
@@ -97,7 +97,7 @@ class SearchOptions:
     @property
     def approximation(self) -> Approximation:
         """What may be left out."""
-        from splade_lucene.approximation import USUAL, Approximation
+        from splade_lucene.search.approximation import USUAL, Approximation
 
         names = ("alpha", "blocks", "beta", "candidates")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
@@ -110,7 +110,7 @@ class SearchOptions:
 
     def check(self, engine: Engine, min_idf: float | None) -> None:
         """Refuses what does not go together, before anything is loaded."""
-        from splade_lucene.searcher import check_settings
+        from splade_lucene.search.searcher import check_settings
 
         if self.only and self.without:
             raise typer.BadParameter("--only and --without exclude each other")

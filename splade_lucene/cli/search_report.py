@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from splade_lucene.cli.output import note
 
 if TYPE_CHECKING:
-    from splade_lucene.hits import Hits, SearchProfile
+    from splade_lucene.search.hits import Hits, SearchProfile
 
 QUERY = "query"
 """Stands for the qid of a query that has none, on the command line."""

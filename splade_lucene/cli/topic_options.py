@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from splade_lucene.errors import InputError
-from splade_lucene.trec_topics import check_field
+from splade_lucene.topics.trec import check_field
 
 
 def _known_field(value: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from splade_lucene.encoder.encoder import SpladeEncoder
 from splade_lucene.encoder.layout import Choices, Layout, read_layout
 from splade_lucene.encoder.pruning import Pruning
-from splade_lucene.encoder.query import SpladeQueryEncoder, open_query_encoder
 from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights
 from splade_lucene.encoder.terms import escape_term, unescape_term
 
@@ -20,9 +19,7 @@ __all__ = [
     "SparseImpacts",
     "SparseWeights",
     "SpladeEncoder",
-    "SpladeQueryEncoder",
     "escape_term",
-    "open_query_encoder",
     "read_layout",
     "unescape_term",
 ]

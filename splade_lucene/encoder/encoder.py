@@ -21,7 +21,7 @@ from splade_lucene.encoder.layout import (
     read_layout,
 )
 from splade_lucene.encoder.pruning import Pruning
-from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights
+from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights, to_impacts, to_weights
 from splade_lucene.encoder.table import TermTable
 from splade_lucene.errors import InputError
 from splade_lucene.records import well_formed
@@ -131,8 +131,6 @@ class SpladeEncoder:
             texts: Any number of texts; they are encoded in the order of their lengths and returned in theirs.
             progress: Called after each batch with the number of texts just begun, and of tokens.
         """
-        from splade_lucene.encoder.sparsify import to_weights
-
         network, sequences = self.document_network, self.tokenize_documents(texts)
         return to_weights(network.encode(sequences, self.batch_tokens, progress), sequences.texts, network.terms)
 
@@ -141,8 +139,6 @@ class SpladeEncoder:
         texts = _checked(texts)
         if isinstance(self.layout.queries, TableSide):
             return self.query_table.encode(texts)
-        from splade_lucene.encoder.sparsify import to_weights
-
         network, sequences = self.query_network, self._query_sequencer(texts)
         return to_weights(network.encode(sequences, _QUERY_BATCH_TOKENS), sequences.texts, network.terms)
 
@@ -163,7 +159,7 @@ class SpladeEncoder:
             min_impact: Least impact to keep.
             progress: Called after each batch with the number of texts just begun, and of tokens.
         """
-        from splade_lucene.encoder.sparsify import prune, to_impacts
+        from splade_lucene.encoder.sparsify import prune
 
         network = self.document_network
         entries = prune(network.encode(sequences, self.batch_tokens, progress), pruning, sequences.texts)

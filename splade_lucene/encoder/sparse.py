@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.encoder.pruning import Pruning
 from splade_lucene.quantizer import Quantizer, Side
+
+if TYPE_CHECKING:
+    from splade_lucene.encoder.sparsify import Entries
 
 Value = TypeVar("Value", float, int)
 
@@ -107,8 +110,24 @@ class SparseWeights(_Rows[float]):
         """The entries that a pruning keeps."""
         import torch
 
-        from splade_lucene.encoder.sparsify import Entries, prune, to_weights
+        from splade_lucene.encoder.sparsify import Entries, prune
 
         texts = torch.from_numpy(np.repeat(np.arange(len(self)), self.counts))
         entries = Entries(texts, torch.from_numpy(self.term_ids.astype(np.int64)), torch.from_numpy(self.values))
         return to_weights(prune(entries, pruning, len(self)), len(self), self.terms)
+
+
+def to_weights(entries: Entries, texts: int, terms: Sequence[str]) -> SparseWeights:
+    """The entries as compressed rows in this process's memory."""
+    owners, term_ids, values = (each.cpu().numpy() for each in entries)
+    return SparseWeights(compress_rows(owners, texts), term_ids.astype(np.int32), values, terms)
+
+
+def to_impacts(
+    entries: Entries, texts: int, terms: Sequence[str], quantizer: Quantizer, side: Side, min_impact: int = 1
+) -> SparseImpacts:
+    """The entries quantized where they lie; impacts below ``min_impact`` are left out."""
+    impacts = quantizer.quantize(entries.values, side)
+    kept = impacts >= max(1, min_impact)
+    owners, term_ids, values = (each[kept].cpu().numpy() for each in (entries.texts, entries.term_ids, impacts))
+    return SparseImpacts.from_entries(owners, term_ids, values, texts, terms)

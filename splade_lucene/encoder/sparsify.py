@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 
 from splade_lucene.encoder.pruning import Pruning
-from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights, compress_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from splade_lucene.quantizer import Quantizer, Side
 
 
 class Entries(NamedTuple):
@@ -79,19 +75,3 @@ def prune(entries: Entries, pruning: Pruning, texts: int) -> Entries:
         kept &= before - before[starts[owners]] < pruning.kept_mass * mass[owners] * (1 - 1e-12)
     chosen = torch.sort(order[kept]).values
     return Entries(entries.texts[chosen], entries.term_ids[chosen], entries.values[chosen])
-
-
-def to_weights(entries: Entries, texts: int, terms: Sequence[str]) -> SparseWeights:
-    """The entries as compressed rows in this process's memory."""
-    owners, term_ids, values = (each.cpu().numpy() for each in entries)
-    return SparseWeights(compress_rows(owners, texts), term_ids.astype(np.int32), values, terms)
-
-
-def to_impacts(
-    entries: Entries, texts: int, terms: Sequence[str], quantizer: Quantizer, side: Side, min_impact: int = 1
-) -> SparseImpacts:
-    """The entries quantized where they lie; impacts below ``min_impact`` are left out."""
-    impacts = quantizer.quantize(entries.values, side)
-    kept = impacts >= max(1, min_impact)
-    owners, term_ids, values = (each[kept].cpu().numpy() for each in (entries.texts, entries.term_ids, impacts))
-    return SparseImpacts.from_entries(owners, term_ids, values, texts, terms)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from splade_lucene.errors import RunError
-from splade_lucene.named_collections import find_qrels
-from splade_lucene.run import read_lines
+from splade_lucene.run.run import read_lines
+from splade_lucene.topics.named import find_qrels
 
 Qrels = Mapping[str, Mapping[str, int]]
 """qid → docid → relevance."""
@@ -20,7 +20,7 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     """Reads judgments: TREC's four columns (qid, iteration, docid, relevance) or BEIR's three under a header.
 
     Args:
-        path: The file; or a name of Anserini's or Pyserini's, or ``irds:NAME`` (:mod:`splade_lucene.named_collections`).
+        path: The file; or a name of Anserini's or Pyserini's, or ``irds:NAME`` (:mod:`splade_lucene.topics.named`).
 
     Raises:
         RunError: The file or a line cannot be read, a pair is judged twice with different relevance, or there is no such name.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import RunError
-from splade_lucene.run import Run, read_lines, strictly_falling
-from splade_lucene.run_formats import parse_rank
+from splade_lucene.run.formats import parse_rank
+from splade_lucene.run.run import Run, read_lines, strictly_falling
 
 
 class MeasuredRun:

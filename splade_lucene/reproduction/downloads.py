@@ -100,7 +100,7 @@ class Downloads:
             yield self.mirror / download.file
             yield self.mirror / Path(download.file).name
         yield self.folder / download.file
-        from splade_lucene.named_collections import collection_folders
+        from splade_lucene.topics.named import collection_folders
 
         yield from (folder / Path(download.file).name for folder in collection_folders("topics", "qrels"))
 

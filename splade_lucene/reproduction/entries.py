@@ -97,7 +97,7 @@ class Corpus:
         size: As of a :class:`Download`.
         published_size: As of a :class:`Download`.
         folder: The only folder of the archive that counts; empty: all of it.
-        source: A corpus that is no file, as of :mod:`splade_lucene.corpus`: ``python-docs``, ``irds:…`` or ``hf:…``.
+        source: A corpus that is no file, as of :mod:`splade_lucene.corpus.reading`: ``python-docs``, ``irds:…`` or ``hf:…``.
         note: How to come by it, where it is not served.
     """
 

@@ -11,7 +11,7 @@ from splade_lucene.manifest import read_folder_manifest
 from splade_lucene.reproduction.checks import check_entry
 from splade_lucene.reproduction.downloads import Downloads
 from splade_lucene.reproduction.entries import Download, Entry
-from splade_lucene.reproduction.places import Places
+from splade_lucene.reproduction.paths import Places
 from splade_lucene.reproduction.steps import Steps
 from splade_lucene.reproduction.unpacking import ARCHIVES
 

@@ -20,7 +20,7 @@ from splade_lucene.reproduction.checks import check_entry
 from splade_lucene.reproduction.downloads import Downloads, reproduction_folder
 from splade_lucene.reproduction.entries import Download, Entry
 from splade_lucene.reproduction.figures import Figure
-from splade_lucene.reproduction.places import Places
+from splade_lucene.reproduction.paths import Places
 from splade_lucene.reproduction.steps import Inputs, Steps
 from splade_lucene.reproduction.unpacking import is_archive, unpack
 
@@ -150,7 +150,7 @@ class _Running:
     def _corpus(self) -> tuple[str, Inputs]:
         corpus = self.entry.system.corpus
         if corpus.source:
-            from splade_lucene.corpus import describe_corpus
+            from splade_lucene.corpus.reading import describe_corpus
 
             return corpus.source, {"source": describe_corpus(corpus.source)}
         if corpus.download is None:
@@ -170,7 +170,7 @@ class _Running:
 
     def _local_corpus(self) -> tuple[str, Inputs]:
         """A corpus that nobody serves: a folder of this name in the place of corpora, or in the mirror."""
-        from splade_lucene.corpus import describe_corpus
+        from splade_lucene.corpus.reading import describe_corpus
 
         corpus, mirror = self.entry.system.corpus, self.downloads.mirror
         places = [self.places.corpus, *([mirror / corpus.name] if mirror is not None else [])]
@@ -183,9 +183,9 @@ class _Running:
         )
 
     def _encode(self, corpus: str, inputs: Inputs) -> tuple[str, Inputs]:
-        from splade_lucene.corpus import count_documents
+        from splade_lucene.corpus.reading import count_documents
         from splade_lucene.encoder import SpladeEncoder
-        from splade_lucene.encoding import encode_corpus
+        from splade_lucene.pseudo_documents.encoding import encode_corpus
         from splade_lucene.quantizer import Quantizer
 
         system = self.entry.system
@@ -196,7 +196,7 @@ class _Running:
         return str(output), {"corpus": inputs, "encoding": manifest.encoding}
 
     def _index_impacts(self, source: str) -> None:
-        from splade_lucene.indexer import index_pseudo_documents
+        from splade_lucene.index.indexer import index_pseudo_documents
 
         with self.progress_bar("indexing", self.entry.documents or 0) as advance:
             shown = 0
@@ -211,8 +211,8 @@ class _Running:
             )
 
     def _index_texts(self, source: str) -> None:
-        from splade_lucene.bm25 import index_texts
-        from splade_lucene.corpus import read_corpus
+        from splade_lucene.corpus.reading import read_corpus
+        from splade_lucene.index.texts import index_texts
 
         with self.progress_bar("indexing", self.entry.documents or 0) as advance:
             index_texts(read_corpus(source), self.places.index, threads=self.threads, progress=advance)
@@ -220,8 +220,8 @@ class _Running:
     # ---- search ----
 
     def _search(self, topics: Path) -> None:
-        from splade_lucene.run import open_run_writer
-        from splade_lucene.topics import read_topics
+        from splade_lucene.run.run import open_run_writer
+        from splade_lucene.topics.reading import read_topics
 
         system = self.entry.system
         queries = read_topics(topics, encoded=system.topics.encoded)
@@ -241,20 +241,20 @@ class _Running:
     def _open_searcher(self) -> Any:
         system, index = self.entry.system, self.places.index
         if system.method == "bm25":
-            from splade_lucene.bm25 import Bm25Searcher
+            from splade_lucene.search.bm25 import Bm25Searcher
 
             return Bm25Searcher(index, k1=system.k1, b=system.b)
-        from splade_lucene.searcher import LuceneImpactSearcher
+        from splade_lucene.search.searcher import LuceneImpactSearcher
 
         if system.method == "impacts":
             return LuceneImpactSearcher(index)
-        from splade_lucene.encoder import open_query_encoder
+        from splade_lucene.search.query_encoder import open_query_encoder
 
         return LuceneImpactSearcher(index, open_query_encoder(index, query_dtype="float32"))
 
     def _as_published(self, qid: str, hits: Any) -> list[tuple[str, float]]:
         """The hits in the order in which the published run was judged."""
-        from splade_lucene.run import Run
+        from splade_lucene.run.run import Run
 
         system = self.entry.system
         pairs = Run({qid: hits})[qid]
@@ -269,7 +269,7 @@ class _Running:
 
     def _counts(self, topics: Path, qrels: Path) -> list[Figure]:
         from splade_lucene.evaluation import read_qrels
-        from splade_lucene.topics import read_topics
+        from splade_lucene.topics.reading import read_topics
 
         entry, system = self.entry, self.entry.system
         with self._open_reader() as reader:
@@ -285,7 +285,7 @@ class _Running:
     def _open_reader(self) -> Any:
         if self.entry.system.method == "bm25":
             return self._open_searcher()
-        from splade_lucene.index_reader import LuceneImpactIndexReader
+        from splade_lucene.index.reader import LuceneImpactIndexReader
 
         return LuceneImpactIndexReader(self.places.index)
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splade_lucene import __version__
 from splade_lucene.errors import InputError
 from splade_lucene.files import storage_error, written_whole
 from splade_lucene.json_text import parse_json
 from splade_lucene.manifest import INDEX_FOLDER
+from splade_lucene.version import __version__
 
 Inputs = dict[str, Any]
 """What a step's result depends on, as JSON."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-import splade_lucene
+from splade_lucene.version import __version__
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import TrainingConfig
@@ -30,7 +30,7 @@ def write_card(folder: Path, config: TrainingConfig, figures: dict[str, float], 
     """
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    versions["splade-lucene"] = splade_lucene.__version__
+    versions["splade-lucene"] = __version__
     settings = _without_folders(config.model_dump(mode="json", exclude_none=True, exclude={"output", "cache"}))
     record = {"date": day, "versions": versions, "queries": queries, "passages": passages, "figures": figures}
     (folder / "training.json").write_text(
@@ -66,7 +66,7 @@ tags: [sparse-encoder, splade, {config.recipe}]{base_model}
 # A {config.recipe} model
 
 Trained from `{settings["base"]}` on {record["queries"]} queries and {record["passages"]} passages with splade_lucene
-{splade_lucene.__version__} on {record["date"]}. Weights are log(1 + relu(logits)) pooled over a text's tokens
+{__version__} on {record["date"]}. Weights are log(1 + relu(logits)) pooled over a text's tokens
 (arXiv 2109.10086).
 
 ```python

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
 from splade_lucene.errors import ConfigError, ModelError
-from splade_lucene.run import Run
+from splade_lucene.run.run import Run
 from splade_lucene.training.base import network_folder
 from splade_lucene.training.network import check_length
 from splade_lucene.training.validation import check_validation

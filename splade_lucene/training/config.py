@@ -30,7 +30,7 @@ from pydantic import (
     model_validator,
 )
 
-from splade_lucene.corpus import PYTHON_DOCS
+from splade_lucene.corpus.reading import PYTHON_DOCS
 from splade_lucene.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene import bm25
 from splade_lucene.errors import ConfigError, ExamplesError, ModelError
+from splade_lucene.index.texts import index_texts
 from splade_lucene.records import Document, Query
-from splade_lucene.run import Run
+from splade_lucene.run.run import Run
+from splade_lucene.search.bm25 import search_texts
 from splade_lucene.training.examples import Example, Texts
 from splade_lucene.training.teacher_outputs import embed_texts, score_pairs
 from splade_lucene.training.teachers import (
@@ -85,10 +86,10 @@ class Sources:
         index = self._folder / f"bm25-index-{self.texts.passages_digest}"
         if not index.is_dir():
             self._progress("indexing for BM25", 0, len(self.texts.passages))
-            bm25.index_texts((Document(str(row), text) for row, text in enumerate(self.texts.passages)), index)
+            index_texts((Document(str(row), text) for row, text in enumerate(self.texts.passages)), index)
 
         def search(queries: list[Query]) -> dict[str, list[tuple[str, float]]]:
-            return bm25.search_texts(index, queries, BM25_DEPTH)
+            return search_texts(index, queries, BM25_DEPTH)
 
         return self._search("BM25", search)
 
@@ -98,8 +99,8 @@ class Sources:
         Raises:
             ConfigError: None of its documents is among the passages.
         """
-        from splade_lucene.encoder import open_query_encoder
-        from splade_lucene.searcher import LuceneImpactSearcher
+        from splade_lucene.search.query_encoder import open_query_encoder
+        from splade_lucene.search.searcher import LuceneImpactSearcher
 
         rows = self.texts.passage_rows
         with LuceneImpactSearcher(index, open_query_encoder(index)) as searcher:

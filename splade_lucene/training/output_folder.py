@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from splade_lucene.corpus import corpus_digest
+from splade_lucene.corpus.reading import corpus_digest
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError
 from splade_lucene.files import file_digest, files_digest, written_whole

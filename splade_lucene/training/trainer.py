@@ -44,11 +44,11 @@ from transformers import set_seed
 
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.precision import choose_device, native_dtype
-from splade_lucene.encoding import encode_corpus
 from splade_lucene.errors import ConfigError
 from splade_lucene.files import written_whole
-from splade_lucene.indexer import index_pseudo_documents
+from splade_lucene.index.indexer import index_pseudo_documents
 from splade_lucene.json_text import parse_json
+from splade_lucene.pseudo_documents.encoding import encode_corpus
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.training.base import prepare_base
 from splade_lucene.training.calibration import calibrate_scale

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from sentence_transformers.base.evaluation import BaseEvaluator
 
-from splade_lucene.corpus import read_corpus
-from splade_lucene.efficiency import measure_efficiency
-from splade_lucene.encoder import SpladeEncoder, SpladeQueryEncoder
-from splade_lucene.encoding import encode_corpus
+from splade_lucene.corpus.reading import read_corpus
+from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation import evaluate, parse_measure, read_qrels
-from splade_lucene.index_reader import LuceneImpactIndexReader
-from splade_lucene.indexer import index_pseudo_documents
+from splade_lucene.evaluation.efficiency import measure_efficiency
+from splade_lucene.index.indexer import index_pseudo_documents
+from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.pseudo_documents.encoding import encode_corpus
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
-from splade_lucene.run import Run
-from splade_lucene.searcher import LuceneImpactSearcher
-from splade_lucene.topics import read_topics
+from splade_lucene.run.run import Run
+from splade_lucene.search.query_encoder import SpladeQueryEncoder
+from splade_lucene.search.searcher import LuceneImpactSearcher
+from splade_lucene.topics.reading import read_topics
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import Validation

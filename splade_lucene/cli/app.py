@@ -1,0 +1,102 @@
+"""The program of all commands, with its messages and exit codes.
+
+Exit codes: 0 done; 1 the work failed (one message on stderr; a trace with --debug); 2 wrong usage; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from splade_lucene.cli.bm25 import bm25
+from splade_lucene.cli.build import build
+from splade_lucene.cli.compare import compare
+from splade_lucene.cli.demo import demo
+from splade_lucene.cli.encode import encode, encode_queries
+from splade_lucene.cli.evaluate import evaluate
+from splade_lucene.cli.index import index, stats
+from splade_lucene.cli.models import models
+from splade_lucene.cli.output import note
+from splade_lucene.cli.reproduce import reproduce
+from splade_lucene.cli.rerank import rerank
+from splade_lucene.cli.run import run_tools
+from splade_lucene.cli.search import explain, search
+from splade_lucene.cli.train import train
+from splade_lucene.errors import SpladeLuceneError
+from splade_lucene.version import __version__
+
+
+class _Commands(typer.core.TyperGroup):
+    """Turns what went wrong in a command into a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            note("interrupted: nothing is left half-written, and the same command goes on or starts anew")
+            raise typer.Exit(130) from None
+        except SpladeLuceneError as error:
+            if _debug:
+                raise
+            note(f"splade-lucene: {error}")
+            raise typer.Exit(1) from None
+
+
+_debug = False
+
+app = typer.Typer(
+    name="splade-lucene",
+    cls=_Commands,
+    help="SPLADE retrieval on plain Lucene impact indexes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (
+    demo,
+    encode,
+    encode_queries,
+    index,
+    build,
+    search,
+    rerank,
+    evaluate,
+    compare,
+    explain,
+    stats,
+    models,
+    train,
+    reproduce,
+):
+    app.command()(command)
+app.add_typer(bm25)
+app.add_typer(run_tools, name="run")
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error; stands anywhere.")] = False,  # noqa: ARG001
+) -> None:
+    """SPLADE retrieval on plain Lucene impact indexes."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs the program."""
+    global _debug
+    _debug = "--debug" in sys.argv
+    logging.basicConfig(format="%(message)s", level=logging.DEBUG if _debug else logging.WARNING)
+    try:
+        app(args=[argument for argument in sys.argv[1:] if argument != "--debug"], prog_name="splade-lucene")
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

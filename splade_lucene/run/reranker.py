@@ -1,0 +1,297 @@
+"""The second stage: the best hits of a run scored again by a cross-encoder, which reads query and document together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.corpus.reading import read_corpus
+from splade_lucene.errors import (
+    CorpusError,
+    InputError,
+    MissingDependencyError,
+    ModelError,
+    QueryError,
+    RunError,
+    StorageError,
+)
+from splade_lucene.files import storage_error
+from splade_lucene.json_text import parse_json
+from splade_lucene.records import Query
+from splade_lucene.run.fusion import Rankings
+from splade_lucene.run.run import DEFAULT_TAG, Run
+from splade_lucene.search.bm25 import Bm25Searcher, open_index
+from splade_lucene.search.hits import StoredDocument
+
+DEFAULT_DEPTH = 100
+DEFAULT_BATCH_SIZE = 32
+
+Progress = Callable[[int, bool], None]
+"""Called with the number of hits that were scored, and whether an earlier run had scored them."""
+
+
+class Texts(Protocol):
+    """Documents' texts by docid: a mapping, or :class:`StoredTexts`."""
+
+    def __getitem__(self, docid: str, /) -> str: ...
+
+
+class Reranker:
+    """A cross-encoder: sentence-transformers' ``CrossEncoder``.
+
+    Args:
+        model: A folder or a hub name of a model for sequence classification with one label, or with two of which the
+            second is "relevant".
+        device: ``auto``, ``cpu``, ``cuda`` …
+        max_length: Tokens after which a pair is cut; None: as the checkpoint says.
+        batch_size: Pairs computed together.
+        trust_remote_code: Run code that the checkpoint brings.
+
+    Raises:
+        MissingDependencyError: sentence-transformers is not installed.
+        ModelError: The checkpoint cannot be loaded, or is no cross-encoder.
+    """
+
+    def __init__(
+        self, model: str | Path, *, device: str = "auto", max_length: int | None = None,
+        batch_size: int = DEFAULT_BATCH_SIZE, trust_remote_code: bool = False,
+    ) -> None:  # fmt: skip
+        self.name, self.batch_size, self._max_length = str(model), batch_size, max_length
+        self.model = _load(self.name, device, max_length, trust_remote_code)
+        self._fingerprint = ""
+
+    def scores(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The relevance of texts to a query: logits, or of two labels their difference; shape [texts].
+
+        Raises:
+            ModelError: A score is not finite.
+        """
+        from torch.nn import Identity
+
+        if not texts:
+            return np.zeros(0, np.float32)
+        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        pairs = [(query, text) for text in places]  # each once: in another batch a copy would score otherwise by a hair
+        # the logits themselves: a sigmoid would make all good documents alike in single precision
+        found = self.model.predict(
+            pairs, batch_size=self.batch_size, activation_fn=Identity(), show_progress_bar=False, convert_to_numpy=True
+        )
+        logits = np.asarray(found, np.float32).reshape(len(pairs), -1)[[places[text] for text in texts]]
+        scores: NDArray[np.float32] = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+        if not np.isfinite(scores).all():
+            raise ModelError(f"{self.name}: scores are not finite. Check its weights.")
+        return scores
+
+    def rerank(
+        self, run: Rankings, topics: Mapping[str, str] | Iterable[Query], texts: Texts, k: int = DEFAULT_DEPTH, *,
+        work: Path | None = None, progress: Progress | None = None,
+    ) -> Run:  # fmt: skip
+        """Orders the first k hits of each query by the cross-encoder's scores; the others keep their order behind them.
+
+        Args:
+            run: What is reranked.
+            topics: The queries' texts.
+            texts: The documents' texts.
+            k: How many hits of each query are scored.
+            work: A file that keeps the scores of finished queries, so that the same call goes on where a killed one
+                stopped. It holds what was scored, so other settings or texts cannot be mistaken for these.
+            progress: Told of each query.
+
+        Returns:
+            Rankings with the cross-encoder's scores; equal scores keep the order of the run, and the scores of hits
+            behind the first k go on downward in steps of 1.
+
+        Raises:
+            RunError: k is below 1, or a query is not among the topics.
+            QueryError: A query has no text.
+            InputError: A document has no text.
+            StorageError: The work file cannot be written, or is damaged.
+        """
+        if k < 1:
+            raise RunError(f"k is at least 1, got {k}")
+        queries = topics if isinstance(topics, Mapping) else {query.qid: query.text for query in topics}
+        for qid in run:
+            _query_text(qid, queries)  # before hours of work
+        finished = _Finished(work)
+        reranked = {}
+        for qid, ranking in run.items():
+            query = _query_text(qid, queries)
+            head = [docid for docid, _ in ranking[:k]]
+            found = [texts[docid] for docid in head]
+            key = self._key(query, head, found) if work else ""
+            scores = finished.get(key)
+            if scores is None:
+                scores = finished.put(key, qid, self.scores(query, found))
+                is_old = False
+            else:
+                is_old = True
+            reranked[qid] = _in_order(head, scores, [docid for docid, _ in ranking[k:]])
+            if progress:
+                progress(len(head), is_old)
+        return Run(reranked, tag=run.tag if isinstance(run, Run) else DEFAULT_TAG)
+
+    def _key(self, query: str, docids: Sequence[str], texts: Sequence[str]) -> str:
+        """What tells a query's scores from all others."""
+        if not self._fingerprint:
+            self._fingerprint = _fingerprint(self.model)
+        what = [
+            self._fingerprint,
+            getattr(self.model, "max_seq_length", self._max_length),
+            query,
+            list(docids),
+            list(texts),
+        ]
+        return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+
+def _load(name: str, device: str, max_length: int | None, trust_remote_code: bool) -> Any:
+    try:
+        from sentence_transformers import CrossEncoder
+    except ImportError:
+        raise MissingDependencyError(
+            "rerank needs sentence-transformers: run 'pip install splade-lucene[rerank]'."
+        ) from None
+    from splade_lucene.encoder.precision import choose_device
+
+    on = str(choose_device(device))
+    try:
+        model = CrossEncoder(name, max_length=max_length, device=on, trust_remote_code=trust_remote_code)
+    except Exception as error:  # hub and parsers raise whatever they do
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{name}: cannot load a cross-encoder: {reason}. Check the path or the name.") from error
+    kinds = getattr(model.config, "architectures", None) or []
+    if kinds and not any("ForSequenceClassification" in kind for kind in kinds) and len(model) == 1:
+        raise ModelError(
+            f"{name}: a {kinds[0]} has no trained head to score pairs with. Name a cross-encoder, such as "
+            "cross-encoder/ms-marco-MiniLM-L6-v2."
+        )
+    if model.num_labels > 2:
+        raise ModelError(f"{name}: {model.num_labels} labels, where a score of relevance has one, or two at most.")
+    return model
+
+
+def _fingerprint(model: Any) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _query_text(qid: str, queries: Mapping[str, str]) -> str:
+    if qid not in queries:
+        raise RunError(f"query {qid!r} of the run is not among the topics", remedy="Give the topics that were searched")
+    if not queries[qid].strip():
+        raise QueryError(f"query {qid!r} has no text", remedy="Give the topics as text, not encoded")
+    return queries[qid]
+
+
+def _in_order(head: Sequence[str], scores: Sequence[float], tail: Sequence[str]) -> list[tuple[str, float]]:
+    ranking = sorted(zip(head, scores, strict=True), key=lambda hit: -hit[1])  # stable: ties keep the run's order
+    below = math.floor(ranking[-1][1]) if ranking else 0
+    return [*ranking, *((docid, float(below - place)) for place, docid in enumerate(tail, 1))]
+
+
+class _Finished:
+    """Scores of finished queries: a line each in a file, if one is named."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._scores: dict[str, list[float]] = {}
+        if path is None or not path.exists():
+            return
+        try:
+            lines = path.read_bytes().split(b"\n")
+            for line in lines[:-1]:
+                record = parse_json(line)
+                self._scores[record["key"]] = record["scores"]
+            if lines[-1]:  # the process was killed while it wrote this
+                with path.open("r+b") as file:
+                    file.truncate(path.stat().st_size - len(lines[-1]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StorageError(f"{path}: damaged ({error}). Delete it; its queries are scored again.") from error
+
+    def get(self, key: str) -> list[float] | None:
+        return self._scores.get(key)
+
+    def put(self, key: str, qid: str, scores: NDArray[np.float32]) -> list[float]:
+        values: list[float] = scores.astype(np.float64).tolist()
+        if self._path is not None:
+            line = json.dumps({"key": key, "qid": qid, "scores": values}) + "\n"
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                with self._path.open("ab") as file:
+                    file.write(line.encode())
+            except OSError as error:
+                raise storage_error(self._path, error) from error
+        return values
+
+
+# ---- texts ----
+
+
+class StoredTexts:
+    """The texts that an index stores, by docid.
+
+    Args:
+        index_dir: An impact index, or one of texts (``bm25 index``).
+
+    Raises:
+        NotAnIndexError: No index there.
+    """
+
+    def __init__(self, index_dir: str | Path) -> None:
+        self._reader = open_index(index_dir)
+
+    def __getitem__(self, docid: str) -> str:
+        text = self._text(docid)
+        if text is None:
+            raise InputError(
+                f"the index stores no text of document {docid!r}", path=self._reader.index_dir,
+                remedy="Index with --store text, or give the corpus (--corpus) in place of the index",
+            )  # fmt: skip
+        return text
+
+    def _text(self, docid: str) -> str | None:
+        if isinstance(self._reader, Bm25Searcher):
+            return self._reader.text(docid)
+        number = self._reader.lucene_docid(docid)
+        return StoredDocument(docid, number, self._reader.raw([number])[0]).contents()
+
+    def close(self) -> None:
+        """Closes the index."""
+        self._reader.close()
+
+    def __enter__(self) -> StoredTexts:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def texts_of_corpus(source: str | Path, docids: Iterable[str]) -> dict[str, str]:
+    """The texts of some documents of a corpus (:func:`splade_lucene.read_corpus`).
+
+    Raises:
+        CorpusError: The corpus cannot be read, or lacks a document.
+    """
+    wanted = set(docids)
+    texts = {document.docid: document.text for document in read_corpus(source) if document.docid in wanted}
+    if missing := sorted(wanted - texts.keys()):
+        raise CorpusError(
+            f"{len(missing):,} documents of the run are not in the corpus: {', '.join(missing[:5])} …", path=source,
+            remedy="Give the corpus that was indexed",
+        )  # fmt: skip
+    return texts

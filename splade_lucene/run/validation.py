@@ -1,0 +1,287 @@
+"""What is wrong with a run file, line by line: what evaluators would silently read otherwise than it was meant.
+
+=============  =======================================================================================================
+kind           what is wrong
+=============  =======================================================================================================
+columns        a line has more or fewer columns than its form, or a query of a JSON run is no object
+white-space    carriage returns, white space around a line or at which only some programs split
+number         a rank or a score is no (finite) number
+duplicate      a document is ranked twice for a query
+rank           a query's ranks are not 1 to n
+score          a score is higher than that of the rank before
+tie            equal scores, in single precision as trec_eval reads them, whose ranks are not by docid descending
+tag            another tag than in the first line
+few-hits       a query has fewer hits than asked for
+unknown-qid    a query that is not among the topics
+missing-qid    a query of the topics or the judgments that has no hit
+unknown-docid  a document that is not in the index
+=============  =======================================================================================================
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from array import array
+from collections import Counter
+from collections.abc import Collection, Container, Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.errors import RunError
+from splade_lucene.files import open_bytes
+from splade_lucene.run.formats import (
+    JsonPairs,
+    Lines,
+    RunFormat,
+    check_format,
+    finite_number,
+    looks_like,
+    parse_score,
+    read_json_pairs,
+)
+from splade_lucene.run.run import read_lines
+
+SHOWN = 20
+"""Findings of a kind that a report keeps; the others are counted."""
+
+_SPACE = " \t\v\f\r\n"
+_COLUMNS = re.compile(f"[^{_SPACE}]+")
+_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong; ``line`` is None where no single line is."""
+
+    kind: str
+    message: str
+    line: int | None = None
+
+
+@dataclass
+class RunReport:
+    """What :func:`check_run` found.
+
+    Attributes:
+        path: The file.
+        format: Its form.
+        queries: How many queries have a hit.
+        hits: How many hits there are.
+        counts: How often each kind was found.
+        findings: The first of each kind, in the order in which they were found.
+        notes: What may be as it should.
+    """
+
+    path: Path
+    format: RunFormat
+    queries: int = 0
+    hits: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.counts
+
+    def add(self, kind: str, message: str, line: int | None = None) -> None:
+        """Counts a finding, and keeps it if it is one of the first of its kind."""
+        self.counts[kind] += 1
+        if self.counts[kind] <= SHOWN:
+            self.findings.append(Finding(kind, message, line))
+
+
+def check_run(
+    path: str | Path, *, format: RunFormat | None = None, k: int | None = None, topics: Collection[str] | None = None,  # noqa: A002
+    judged: Collection[str] | None = None, docids: Container[str] | None = None,
+) -> RunReport:  # fmt: skip
+    """Looks for all that is wrong with a run file.
+
+    Args:
+        path: The file.
+        format: Its form; None: what its first line looks like.
+        k: How many hits each query should have; None: any number.
+        topics: The qids of the topics that were searched; None: not known.
+        judged: The qids of judged queries, each of which should have a hit; None: not known.
+        docids: All documents that may be ranked; None: not known.
+
+    Raises:
+        RunError: The file cannot be read at all, or is empty.
+    """
+    path = Path(path)
+    lines = iter(read_lines(path))
+    first = next(lines, None)
+    if first is None:
+        raise RunError("the run is empty", path=path, remedy="Check that it is the right file")
+    report = RunReport(path, check_format(format) if format else looks_like(first[1]))
+    with open_bytes(path) as file:
+        if file.read(3) == codecs.BOM_UTF8:
+            report.add(
+                "mark", "the file begins with a byte order mark, which trec_eval takes for part of the first qid", 1
+            )
+    every = chain([first], lines)
+    queries = _read_json(path, every, report) if report.format == "json" else _read_columns(every, report)
+    for qid, query in queries.items():
+        _check_query(qid, query, report, k)
+        if docids is not None:
+            _check_docids(query, docids, report)
+    report.queries = sum(1 for query in queries.values() if query.docids)
+    report.hits = sum(len(query.docids) for query in queries.values())
+    _check_qids({qid: query.lines[0] for qid, query in queries.items() if query.docids}, topics, judged, report)
+    return report
+
+
+class _Query:
+    """The hits of a query in the order of the file; line 0 stands for none."""
+
+    def __init__(self) -> None:
+        self.docids: list[str] = []
+        self.seen: set[str] = set()
+        self.lines, self.ranks, self.scores = array("q"), array("q"), array("d")
+        self.is_damaged = False
+
+    def add(self, docid: str, line: int, rank: int, score: float) -> bool:
+        """Adds a hit, unless its document is there already; returns whether it was added."""
+        if docid in self.seen:
+            self.is_damaged = True
+            return False
+        self.seen.add(docid)
+        self.docids.append(docid)
+        self.lines.append(line)
+        self.ranks.append(rank)
+        self.scores.append(score)
+        return True
+
+
+# ---- reading what can be read ----
+
+
+def _read_columns(lines: Lines, report: RunReport) -> dict[str, _Query]:
+    queries: dict[str, _Query] = {}
+    first_tag = None
+    wanted = 6 if report.format == "trec" else 3
+    for number, line in lines:
+        _check_white_space(line, number, report)
+        columns = _COLUMNS.findall(line)
+        if len(columns) != wanted:
+            report.add("columns", f"{len(columns)} columns where {wanted} are expected", number)
+            continue
+        qid, docid = columns[0], columns[2 if wanted == 6 else 1]
+        query = queries.setdefault(qid, _Query())
+        rank, score = columns[3 if wanted == 6 else 2], columns[4] if wanted == 6 else "0"
+        place, value = _INTEGER.fullmatch(rank), parse_score(score)
+        if place is None or value is None:
+            what = f"the rank {rank!r} is no integer" if place is None else f"the score {score!r} is no finite number"
+            report.add("number", what, number)
+            query.is_damaged = True
+        elif not query.add(docid, number, int(rank), value):
+            report.add("duplicate", f"document {docid!r} is ranked again for query {qid!r}", number)
+        if wanted == 6:
+            first_tag = first_tag or columns[5]
+            if columns[5] != first_tag:
+                report.add("tag", f"the tag {columns[5]!r}, after {first_tag!r} in the first line", number)
+    return queries
+
+
+def _read_json(path: Path, lines: Lines, report: RunReport) -> dict[str, _Query]:
+    queries: dict[str, _Query] = {}
+    for qid, hits in read_json_pairs(path, lines):
+        if qid in queries or not isinstance(hits, JsonPairs):
+            again = qid in queries
+            what = "stands twice" if again else "has no object of docid: score"
+            report.add("duplicate" if again else "columns", f"query {qid!r} {what}")
+            continue
+        query = queries[qid] = _Query()
+        for rank, (docid, value) in enumerate(hits, 1):
+            score = finite_number(value)
+            if score is None:
+                report.add("number", f"query {qid!r}: the score {value!r:.40} of {docid!r} is no finite number")
+                query.is_damaged = True
+            elif not query.add(docid, 0, rank, score):
+                report.add("duplicate", f"document {docid!r} is ranked again for query {qid!r}")
+        for name in (qid, *query.docids):
+            if not name or name.split() != [name]:
+                report.add("white-space", f"the id {name!r} is empty or has white space, and no TREC run can hold it")
+    return queries
+
+
+def _check_white_space(line: str, number: int, report: RunReport) -> None:
+    text = line.removesuffix("\n")
+    if text.endswith("\r"):
+        report.add("white-space", "the line ends in a carriage return", number)
+    elif text.strip(_SPACE) != text:
+        report.add("white-space", "white space before the first or after the last column", number)
+    if not line.isascii() and line.split() != _COLUMNS.findall(line):
+        report.add("white-space", "a space beyond ASCII, at which some programs split and others do not", number)
+
+
+# ---- what is wrong with what was read ----
+
+
+def _check_query(qid: str, query: _Query, report: RunReport, k: int | None) -> None:
+    if k is not None and len(query.docids) < k:
+        report.add("few-hits", f"query {qid!r} has {len(query.docids)} hits, not {k}", _line(query, -1))
+    ranks = np.frombuffer(query.ranks, np.int64) if query.ranks else np.zeros(0, np.int64)
+    order = np.argsort(ranks, kind="stable")
+    wrong = np.flatnonzero(ranks[order] != np.arange(1, len(ranks) + 1))
+    if len(wrong) and not query.is_damaged:
+        at = int(wrong[0])
+        found, line = ranks[order[at]], _line(query, int(order[at]))
+        report.add("rank", f"query {qid!r}: rank {found} where {at + 1} is expected", line)
+    if report.format != "msmarco" and query.docids:
+        scores = np.frombuffer(query.scores, np.float64)[order].astype(np.float32)
+        _check_scores(qid, query, order, scores, report)
+
+
+def _check_scores(
+    qid: str, query: _Query, order: NDArray[np.int64], scores: NDArray[np.float32], report: RunReport
+) -> None:
+    steps = np.diff(scores)
+    for at in np.flatnonzero(steps > 0).tolist():
+        line = _line(query, int(order[at + 1]))
+        report.add("score", f"query {qid!r}: the score rises from {scores[at]:g} to {scores[at + 1]:g}", line)
+    tied = np.flatnonzero(steps == 0)
+    for group in np.split(tied, np.flatnonzero(np.diff(tied) > 1) + 1) if len(tied) else []:
+        places = order[group[0] : group[-1] + 2]
+        docids = [query.docids[place].encode() for place in places]
+        if docids != sorted(docids, reverse=True):
+            message = (
+                f"query {qid!r}: {len(docids)} hits have the score {scores[group[0]]:g} in single precision; evaluators "
+                "put them by docid descending, which is not their order here"
+            )
+            report.add("tie", message, _line(query, int(places[0])))
+
+
+def _check_docids(query: _Query, docids: Container[str], report: RunReport) -> None:
+    for place, docid in enumerate(query.docids):
+        if docid not in docids:
+            report.add("unknown-docid", f"no document of the index has the id {docid!r}", _line(query, place))
+
+
+def _check_qids(
+    found: dict[str, int], topics: Collection[str] | None, judged: Collection[str] | None, report: RunReport
+) -> None:
+    known = set(topics or ())
+    for qid, line in found.items():
+        if topics is not None and qid not in known:
+            report.add("unknown-qid", f"no topic has the qid {qid!r}", line or None)
+    expected: Iterable[str] = dict.fromkeys([*(topics or ()), *(judged or ())])
+    for qid in expected:
+        if qid not in found:
+            whose = "topics" if qid in known else "judgments"
+            report.add("missing-qid", f"query {qid!r} of the {whose} has no hit, and counts as 0")
+    if judged is not None:
+        unjudged = len(found.keys() - set(judged))
+        if unjudged:
+            report.notes.append(f"{unjudged:,} of {len(found):,} queries have no judgment, and count for nothing")
+
+
+def _line(query: _Query, place: int) -> int | None:
+    """The line of a hit; None where there is none."""
+    return (query.lines[place] or None) if query.lines else None

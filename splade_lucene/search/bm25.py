@@ -1,0 +1,195 @@
+"""BM25 over the same texts, from the same Lucene, with Anserini's English analyzer: what SPLADE is compared with.
+
+The index is the one that Anserini's IndexCollection makes of a JsonCollection: Pyserini's ``LuceneSearcher`` opens it, and
+:class:`Bm25Searcher` opens Anserini's. Expanded texts (doc2query) are texts like others.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from splade_lucene import jvm
+from splade_lucene.errors import NotAnIndexError, QueryError
+from splade_lucene.index.reader import LuceneImpactIndexReader, TermStatistics
+from splade_lucene.jvm import wire
+from splade_lucene.records import Query, well_formed
+from splade_lucene.search.hits import StoredDocument
+from splade_lucene.search.searcher import check_batch, check_k
+
+K1 = 0.9
+B = 0.4
+"""Anserini's defaults."""
+
+
+_HITS_AT_ONCE = 1 << 20
+
+Ranking = list[tuple[str, float]]
+"""(docid, score) of each hit, best first."""
+
+
+# ---- indexing ----
+
+
+# ---- searching ----
+
+
+class Bm25Searcher:
+    """BM25 over an index of texts: ours, Anserini's or Pyserini's.
+
+    Args:
+        index_dir: The index.
+        k1: How soon further occurrences of a term stop counting, at least 0.
+        b: How much a document's length counts, 0 to 1.
+
+    Raises:
+        NotAnIndexError: No index of texts there.
+        IndexVersionError: A newer Lucene wrote it.
+        QueryError: k1 or b is out of range.
+
+    Example:
+        >>> from splade_lucene import Bm25Searcher, Document, index_texts
+        >>> index_dir = getfixture("tmp_path") / "index"
+        >>> index_texts([Document("d1", "the cat sat"), Document("d2", "dogs and a cat"), Document("d3", "fish")], index_dir)
+        3
+        >>> with Bm25Searcher(index_dir) as searcher:
+        ...     [docid for docid, score in searcher.search("dog or cats?")]
+        ['d2', 'd1']
+    """
+
+    def __init__(self, index_dir: str | Path, *, k1: float = K1, b: float = B) -> None:
+        check_parameters(k1, b)
+        self.index_dir, self.k1, self.b = Path(index_dir), float(k1), float(b)
+        if not self.index_dir.is_dir():
+            raise NotAnIndexError(f"{index_dir} is no folder. Name the index that 'splade-lucene bm25 index' wrote.")
+        with jvm.translated_exceptions(self.index_dir):
+            self._java: Any = jvm.facade("Bm25").openIndex(jvm.java_path(self.index_dir), self.k1, self.b)
+            if not jvm.facade("Bm25").holdsTexts(self._java):
+                jvm.facade("Bm25").close(self._java)
+                raise NotAnIndexError(
+                    f"{index_dir}: this index holds impacts, not texts. Search it with 'splade-lucene search', or build "
+                    "one of the texts with 'splade-lucene bm25 index'."
+                )
+            self.num_docs = int(jvm.facade("Bm25").numDocs(self._java))
+
+    def search(self, q: str, k: int = 10) -> Ranking:
+        """Searches for one query; see :meth:`batch_search`."""
+        return self._search([q], check_k(k), 1)[0]
+
+    def batch_search(
+        self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
+    ) -> dict[str, Ranking]:
+        """Searches for many queries with several threads.
+
+        Returns:
+            qid → (docid, score) of the hits, in the order of ``qids``: score descending, then docid ascending as bytes. Scores
+            are single-precision numbers.
+
+        Raises:
+            QueryError: Something that is no text, or ids that do not fit.
+        """
+        check_batch(queries, qids, threads)
+        k = check_k(k)
+        found: list[Ranking] = []
+        step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
+        for start in range(0, len(queries), step):  # in pieces, so that Ctrl-C is heard and memory is bounded
+            found += self._search(queries[start : start + step], k, threads)
+        return dict(zip(qids, found, strict=True))
+
+    def _search(self, queries: Sequence[str], k: int, threads: int) -> list[Ranking]:
+        for query in queries:
+            if not isinstance(query, str):
+                raise QueryError(f"a query is a text, got {query!r:.60}")
+        with jvm.translated_exceptions(self.index_dir):
+            texts = wire.pack_strings(map(well_formed, queries))
+            packed = wire.to_bytes(jvm.facade("Bm25").search(self._java, texts, k, threads))
+        return list(wire.unpack_text_rankings(packed, len(queries)))
+
+    def analyze(self, text: str) -> dict[str, int]:
+        """The terms that the index's analyzer makes of a text, and how often each stands in it."""
+        with jvm.translated_exceptions(self.index_dir):
+            packed = wire.to_bytes(jvm.facade("Bm25").analyze(self._java, wire.pack_strings([well_formed(text)])))
+        return dict(Counter(wire.unpack_strings(packed)))
+
+    def text(self, docid: str) -> str | None:
+        """The stored text of a document; None if the index stores none or has no such document."""
+        with jvm.translated_exceptions(self.index_dir):
+            raw = jvm.facade("Bm25").raw(self._java, well_formed(docid))
+        return StoredDocument(docid, -1, None if raw is None else str(raw)).contents()
+
+    def statistics(self) -> dict[str, Any]:
+        """Counts, as of :meth:`LuceneImpactIndexReader.statistics`; ``total_impact`` is the words of all texts."""
+        with jvm.translated_exceptions(self.index_dir):
+            counts: dict[str, Any] = json.loads(jvm.facade("Bm25").statistics(self._java))
+        counts["bytes"] = sum(path.stat().st_size for path in self.index_dir.iterdir() if path.is_file())
+        return counts
+
+    def terms(self) -> list[TermStatistics]:
+        """All terms, in byte order, with their documents and occurrences."""
+        with jvm.translated_exceptions(self.index_dir):
+            packed = wire.to_bytes(jvm.facade("Bm25").terms(self._java))
+        return [TermStatistics(*each) for each in wire.unpack_terms(packed)]
+
+    def close(self) -> None:
+        """Closes the index's files."""
+        jvm.facade("Bm25").close(self._java)
+
+    def __enter__(self) -> Bm25Searcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_index(index_dir: str | Path) -> LuceneImpactIndexReader | Bm25Searcher:
+    """Opens an index of either kind: of impacts, or else of texts.
+
+    Raises:
+        NotAnIndexError: No index there.
+        IndexVersionError: A newer Lucene wrote it.
+    """
+    try:
+        return LuceneImpactIndexReader(index_dir)
+    except NotAnIndexError as error:
+        try:
+            return Bm25Searcher(index_dir)
+        except NotAnIndexError:
+            raise error from None
+
+
+def search_texts(
+    index_dir: str | Path, queries: Sequence[Query], k: int, *, k1: float = K1, b: float = B, threads: int | None = None
+) -> dict[str, Ranking]:
+    """Ranks the documents of an index of texts; see :meth:`Bm25Searcher.batch_search`.
+
+    Args:
+        index_dir: The index.
+        queries: The queries, as texts.
+        k: Hits wanted for each.
+        k1: See :class:`Bm25Searcher`.
+        b: Likewise.
+        threads: Threads that search; default: all cores.
+    """
+    with Bm25Searcher(index_dir, k1=k1, b=b) as searcher:
+        texts, qids = [query.text for query in queries], [query.qid for query in queries]
+        return searcher.batch_search(texts, qids, k, threads or os.cpu_count() or 1)
+
+
+def check_parameters(k1: float, b: float) -> None:
+    """Refuses parameters of BM25 that are out of range.
+
+    Raises:
+        QueryError: Says which.
+    """
+    if not (math.isfinite(k1) and k1 >= 0):
+        raise QueryError(f"k1 is a number of at least 0, got {k1}", remedy=f"Anserini's default is {K1}")
+    if not 0 <= b <= 1:
+        raise QueryError(f"b is a number from 0 to 1, got {b}", remedy=f"Anserini's default is {B}")

@@ -1,0 +1,181 @@
+"""What a search returns: hits as columns, made into objects as they are asked for, and what the search did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.json_text import parse_json
+
+
+@dataclass(frozen=True, slots=True)
+class SearchProfile:
+    """What the search for one query did. Times are in milliseconds.
+
+    Attributes:
+        blockmax: Segments that block-max pruning searched.
+        maxscore: Segments where the postings of the heaviest terms were all added up, those of the others where they matter.
+        taat: Segments whose postings were all added up, term at a time.
+        streamed: Segments whose postings were read from Lucene, too long or too large for the others.
+        postings: Postings of the query's terms.
+        postings_scored: Those that were added up.
+        blocks: Blocks of 64 documents whose bounds were added up; 0 where no bounds were needed.
+        blocks_scored: Those whose documents were scored.
+        lookup: Finding the terms' postings, and decoding those that were not at hand.
+        bounds: Adding up the blocks' bounds.
+        probes: Scoring the most promising blocks.
+        scoring: Scoring the rest.
+        total: All of it, without Python's side.
+    """
+
+    blockmax: int
+    maxscore: int
+    taat: int
+    streamed: int
+    postings: int
+    postings_scored: int
+    blocks: int
+    blocks_scored: int
+    lookup: float
+    bounds: float
+    probes: float
+    scoring: float
+    total: float
+
+    @property
+    def engine(self) -> str:
+        """The engines that searched, joined by ``+``; ``none`` of an empty index."""
+        return "+".join(name for name in ("blockmax", "maxscore", "taat", "streamed") if getattr(self, name)) or "none"
+
+
+class StoredDocument:
+    """A document as the index stores it; its methods are those of Pyserini's ``Document``, without Lucene's own object."""
+
+    __slots__ = ("_docid", "_lucene_docid", "_raw")
+
+    def __init__(self, docid: str, lucene_docid: int, raw: str | None) -> None:
+        self._docid, self._lucene_docid, self._raw = docid, lucene_docid, raw
+
+    def docid(self) -> str:
+        """External id."""
+        return self._docid
+
+    def id(self) -> str:
+        """External id."""
+        return self._docid
+
+    def lucene_docid(self) -> int:
+        """Lucene's internal id."""
+        return self._lucene_docid
+
+    def raw(self) -> str | None:
+        """The stored JSON, ``{"id": …, "contents": …}`` unless the index stores whole inputs; None if it stores none."""
+        return self._raw
+
+    def contents(self) -> str | None:
+        """The text; None if the index stores none."""
+        if self._raw is None:
+            return None
+        try:
+            text = parse_json(self._raw).get("contents")
+        except (ValueError, AttributeError):
+            return self._raw  # of an index whose raw is not JSON
+        return text if isinstance(text, str) else None
+
+    def get(self, field: str) -> str | None:
+        """A stored field: ``id``, ``raw`` or ``contents``."""
+        return {"id": self._docid, "raw": self._raw, "contents": self.contents()}.get(field)
+
+
+class Hit:
+    """One document of a ranking.
+
+    Attributes:
+        docid: External id.
+        score: Its score, an integer in a float, as in Pyserini.
+        lucene_docid: Lucene's internal id.
+    """
+
+    __slots__ = ("_reader", "docid", "lucene_docid", "score")
+
+    def __init__(self, docid: str, score: float, lucene_docid: int, reader: LuceneImpactIndexReader) -> None:
+        self.docid, self.score, self.lucene_docid, self._reader = docid, score, lucene_docid, reader
+
+    @property
+    def document(self) -> StoredDocument:
+        """The stored document, read when it is asked for."""
+        return StoredDocument(self.docid, self.lucene_docid, self._reader.raw([self.lucene_docid])[0])
+
+    @property
+    def raw(self) -> str | None:
+        """The stored field ``raw``, read when it is asked for."""
+        return self.document.raw()
+
+    @property
+    def contents(self) -> str | None:
+        """The stored text, read when it is asked for."""
+        return self.document.contents()
+
+    def __repr__(self) -> str:
+        return f"Hit(docid={self.docid!r}, score={self.score}, lucene_docid={self.lucene_docid})"
+
+
+class Hits(Sequence[Hit]):
+    """A ranking, best hit first. Hits are made as they are asked for; the columns cost nothing.
+
+    Attributes:
+        docids: External ids, best first.
+        scores: Scores, shape [hits], int64.
+        lucene_docids: Internal ids, shape [hits], int32.
+    """
+
+    __slots__ = ("_profile", "_reader", "docids", "lucene_docids", "scores")
+
+    def __init__(
+        self, docids: list[str], scores: NDArray[np.int64], lucene_docids: NDArray[np.int32],
+        reader: LuceneImpactIndexReader, profile: tuple[int, ...] | None = None,
+    ) -> None:  # fmt: skip
+        self.docids, self.scores, self.lucene_docids, self._reader = docids, scores, lucene_docids, reader
+        self._profile = profile
+
+    @property
+    def profile(self) -> SearchProfile | None:
+        """What the search did; None of hits that did not come from one of our engines."""
+        if self._profile is None:
+            return None
+        blockmax, maxscore, taat, streamed, postings, postings_scored, blocks, blocks_scored = self._profile[:8]
+        lookup, bounds, probes, total = (nanoseconds / 1e6 for nanoseconds in self._profile[8:12])
+        return SearchProfile(
+            blockmax, maxscore, taat, streamed, postings, postings_scored, blocks, blocks_scored,
+            lookup, bounds, probes, total - lookup - bounds - probes, total,
+        )  # fmt: skip
+
+    @property
+    def met_damage(self) -> bool:
+        """Whether the search found an accelerator damaged; the hits are right all the same."""
+        return self._profile is not None and bool(self._profile[12])
+
+    def __len__(self) -> int:
+        return len(self.docids)
+
+    def __iter__(self) -> Iterator[Hit]:
+        scores, lucene_docids = self.scores.astype(float).tolist(), self.lucene_docids.tolist()
+        return map(Hit, self.docids, scores, lucene_docids, repeat(self._reader))
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Hits: ...
+    def __getitem__(self, index: int | slice) -> Hit | Hits:
+        if isinstance(index, slice):
+            return Hits(self.docids[index], self.scores[index], self.lucene_docids[index], self._reader, self._profile)
+        return Hit(self.docids[index], float(self.scores[index]), int(self.lucene_docids[index]), self._reader)
+
+    def __repr__(self) -> str:
+        return f"Hits({list(self)!r})"

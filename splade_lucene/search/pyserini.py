@@ -1,0 +1,101 @@
+"""The literal path: the same encoded queries through Pyserini's own ``LuceneImpactSearcher``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from splade_lucene import jvm
+from splade_lucene.jvm.pyserini_import import pyserini_importable
+from splade_lucene.search.hits import Hits, StoredDocument
+from splade_lucene.search.searcher import LuceneImpactSearcher, QueryEncoder, check_batch, check_k
+
+_NO_LIMIT = 1 << 24
+_one_at_a_time = threading.RLock()
+
+
+class PyseriniSearcher:
+    """Searches through Pyserini's class. Slower than :class:`LuceneImpactSearcher`, and the same run.
+
+    Pyserini calls instance methods through pyjnius, whose receivers threads can mix up, so that one searcher's call
+    reaches another's index. All searchers of this class therefore share one lock: threads wait for each other. What you
+    call of Pyserini yourself beside it is not behind that lock.
+
+    Args:
+        index_dir: The index.
+        query_encoder: As for :class:`LuceneImpactSearcher`.
+        min_idf: As there; None keeps every term.
+    """
+
+    def __init__(
+        self,
+        index_dir: str | Path,
+        query_encoder: QueryEncoder | str | Path | None = None,
+        min_idf: float | None = None,
+    ) -> None:
+        self._ours = LuceneImpactSearcher(index_dir, query_encoder)
+        with pyserini_importable():
+            from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
+        self.num_docs: int = self._ours.num_docs
+        with _one_at_a_time, jvm.translated_exceptions(self._ours.index_dir):
+            # a document used as a query has more clauses than Lucene's default of 1,024
+            jvm.facade("Runtime").allowClauses(_NO_LIMIT)
+            limit = -1.0 if min_idf is None else min_idf
+            # Pyserini's class fails on an index without a term, so it is not asked there
+            self._theirs: Any = PyserinisSearcher(jvm.java_path(index_dir), _AsIs(), limit) if self.num_docs else None
+
+    def search(self, q: str | Mapping[str, int], k: int = 10) -> Hits:
+        """Hits of one query, best first."""
+        return self.batch_search([q], ["q"], k)["q"]
+
+    def batch_search(
+        self, queries: Sequence[str | Mapping[str, int]], qids: Sequence[str], k: int = 10, threads: int = 1
+    ) -> dict[str, Hits]:
+        """Hits of each query, in the order of ``qids``."""
+        check_batch(queries, qids, threads)
+        depth = check_k(k)
+        encoded = self._ours.encode_batch(queries)
+        with _one_at_a_time, jvm.translated_exceptions(self._ours.index_dir):
+            found = self._theirs.batch_search(encoded, list(qids), depth, threads) if self._theirs else {}
+            return {qid: self._hits(found.get(qid, ())) for qid in qids}
+
+    def _hits(self, hits: Any) -> Hits:
+        # Anserini lowers tied scores by millionths, which only shows in small ones; the score itself is an integer
+        rows = [(str(hit.docid), round(hit.score), int(hit.lucene_docid)) for hit in hits]
+        return Hits(
+            [docid for docid, _, _ in rows],
+            np.array([score for _, score, _ in rows], dtype=np.int64),
+            np.array([number for _, _, number in rows], dtype=np.int32),
+            self._ours.reader,
+        )
+
+    def doc(self, docid: str | int) -> StoredDocument | None:
+        """The stored document, as :meth:`LuceneImpactSearcher.doc`."""
+        return self._ours.doc(docid)
+
+    def close(self) -> None:
+        """Closes the index's files."""
+        with _one_at_a_time:
+            if self._theirs:
+                self._theirs.close()
+        self._ours.close()
+
+    def __enter__(self) -> PyseriniSearcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _AsIs:
+    """A query encoder for Pyserini that takes queries which are encoded already."""
+
+    def encode(self, vector: Mapping[str, int]) -> dict[str, int]:
+        return dict(vector)

@@ -1,0 +1,209 @@
+"""The house: which room may import which, and what only one of them may know."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import splade_lucene
+
+PACKAGE = Path(splade_lucene.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+STEPS = """
+version errors files records ids white_space json_text defaults fork_guard jvm
+quantizer manifest models
+corpus topics encoder pseudo_documents index search run evaluation
+demo
+training reproduction
+cli __main__
+""".split()  # noqa: SIM905
+"""Folders and modules of the package. Each imports only what stands before it."""
+
+WINGS = {"training", "reproduction"}
+"""What only the command line and the public door may import, beside themselves."""
+
+DATA = {"data", "jars"}
+"""Folders without code."""
+
+
+def module_name(path: Path) -> str:
+    parts = ["splade_lucene", *path.relative_to(PACKAGE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def imported_modules(source: str, package: str) -> set[str]:
+    """Absolute names of what a source imports, wherever in it: statements, and import_module of a constant."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                base = ".".join(parts[: len(parts) - node.level + 1] + ([base] if base else []))
+            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = ast.unparse(node.func).rpartition(".")[2]
+            if called in ("import_module", "__import__"):
+                found.add(str(node.args[0].value))
+    return found
+
+
+def output_calls(source: str) -> list[int]:
+    """Lines that print or end the process."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called in ("print", "exit", "quit", "sys.exit", "os._exit", "os.abort", "SystemExit") or (
+                called in ("sys.stdout.write", "sys.stderr.write")
+            ):
+                lines.append(node.lineno)
+        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name) and node.exc.id == "SystemExit":
+            lines.append(node.lineno)
+        elif isinstance(node, ast.ImportFrom) and node.module == "sys":
+            lines += [node.lineno for alias in node.names if alias.name == "exit"]
+    return sorted(lines)
+
+
+def arrows(modules: dict[str, Path]) -> dict[str, set[str]]:
+    """Module of ours → modules of ours that it imports, lazily or not."""
+    found = {}
+    for name, path in modules.items():
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        imported = imported_modules(path.read_text(encoding="utf-8"), package)
+        known = {each for each in imported if each in modules}
+        # "from package.module import name" names the package's module; the package itself is then not meant
+        found[name] = {each for each in known if not any(other.startswith(f"{each}.") for other in known)} - {name}
+    return found
+
+
+def room(module: str) -> str:
+    """The part of a module's name that :data:`STEPS` lists; empty for the public door."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """A way round through each set of modules that import each other."""
+    found, finished = [], set()
+
+    def follow(module: str, way: list[str]) -> None:
+        if module in way:
+            found.append([*way[way.index(module) :], module])
+        elif module not in finished:
+            for each in sorted(graph.get(module, ())):
+                follow(each, [*way, module])
+            finished.add(module)
+
+    for module in sorted(graph):
+        follow(module, [])
+    return found
+
+
+ARROWS = arrows(MODULES)
+
+
+# ---- the walks themselves ----
+
+
+def test_walks_find_what_they_look_for(tmp_path):
+    source = """
+def f():
+    import jnius.reflect
+    from jnius_config import x
+    from . import training
+    from .search import hits
+    from splade_lucene import reproduction
+    importlib.import_module("splade_lucene.cli")
+"""
+    assert imported_modules(source, "splade_lucene") >= {
+        "jnius.reflect",
+        "jnius_config",
+        "splade_lucene.training",
+        "splade_lucene.search.hits",
+        "splade_lucene.reproduction",
+        "splade_lucene.cli",
+    }
+    assert imported_modules("from ..cli import x", "splade_lucene.encoder") >= {"splade_lucene.cli"}
+    program = "import sys\nprint(1)\nsys.exit(2)\nraise SystemExit(3)\nraise SystemExit\nlog.print(5)"
+    assert output_calls(program) == [2, 3, 4, 5]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c", "b"]]
+    first, second = tmp_path / "first.py", tmp_path / "second.py"
+    first.write_text("def f():\n    from splade_lucene.second import x\n")
+    second.write_text("from splade_lucene import first\n")
+    assert arrows({"splade_lucene.first": first, "splade_lucene.second": second}) == {
+        "splade_lucene.first": {"splade_lucene.second"},
+        "splade_lucene.second": {"splade_lucene.first"},
+    }
+    assert sum(map(len, ARROWS.values())) > 300
+
+
+# ---- rooms ----
+
+
+def test_every_module_and_folder_has_its_place_among_the_steps():
+    places = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir() if path.suffix in (".py", "")}
+    assert places - {"__pycache__", "__init__"} - DATA == set(STEPS)
+    assert not any(path.suffix == ".py" for folder in DATA for path in (PACKAGE / folder).rglob("*"))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_imports_only_the_steps_before_it(step):
+    allowed = set(STEPS[: STEPS.index(step) + 1])
+    if step not in ("cli", "__main__"):
+        allowed -= WINGS - {step}
+    wrong = {
+        f"{module} imports {target}"
+        for module, targets in ARROWS.items()
+        if room(module) == step
+        for target in targets
+        if room(target) not in allowed
+    }
+    assert not wrong
+
+
+def test_no_modules_import_each_other():
+    assert circles(ARROWS) == []
+
+
+# ---- who knows what ----
+
+
+def modules_that_import(*names: str) -> set[str]:
+    return {
+        module
+        for module, path in MODULES.items()
+        if {each.partition(".")[0] for each in imported_modules(path.read_text(encoding="utf-8"), module)} & {*names}
+    }
+
+
+def test_only_the_door_to_java_knows_pyjnius_and_packed_layouts():
+    assert {room(module) for module in modules_that_import("jnius", "jnius_config", "struct")} == {"jvm"}
+
+
+def test_only_the_door_to_java_names_java_classes():
+    named = {
+        module
+        for module, path in MODULES.items()
+        if any(
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and node.value.startswith(("io.spladelucene", "io.anserini", "org.apache.lucene", "java."))
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        )
+    }
+    assert {room(module) for module in named} <= {"jvm"}
+
+
+def test_only_the_command_line_prints_or_exits():
+    found = {path.relative_to(PACKAGE).as_posix() for path in FILES if output_calls(path.read_text(encoding="utf-8"))}
+    outside = {place for place in found if not place.startswith("cli/")}
+    assert outside == {"pseudo_documents/devices.py"}  # a process ends with the one that started it
+    assert found >= {"cli/output.py", "cli/app.py"}
