@@ -44,7 +44,7 @@ from splade_lucene.evaluation.efficiency import measure_search
 from splade_lucene.evaluation.plots import save_figure
 from splade_lucene.evaluation.tables import Cell, Table
 from splade_lucene.run.fusion import reciprocal_rank_fusion
-from splade_lucene.search.approximation import USUAL
+from splade_lucene.search.approximation import DEFAULT_APPROXIMATION
 
 FOLDER = WORK / "compare-systems"
 MEASURES = ("nDCG@10", "RR@10", "R@100")
@@ -112,7 +112,9 @@ class Systems:
             EXACT: exact,
             f"documents of {TERMS} terms": self.measure_splade(cut, network),
             DOC: self.measure_splade(whole, table),
-            f"approximate (alpha {USUAL.alpha:g})": self.measure_splade(whole, network, approximation=USUAL),
+            f"approximate (alpha {DEFAULT_APPROXIMATION.alpha:g})": self.measure_splade(
+                whole, network, approximation=DEFAULT_APPROXIMATION
+            ),
             f"{EXACT} + BM25 (RRF)": fuse(exact, bm25),
         }
 
@@ -122,8 +124,8 @@ class Systems:
         return encoder.encode_batch(self.texts), median(encoder.encode, self.texts)
 
     def measure_bm25(self) -> System:
-        index_texts(self.collection.documents, self.folder / "bm25")
-        with Bm25Searcher(self.folder / "bm25") as searcher:
+        index_texts(self.collection.documents, self.folder / "bm25", overwrite=True)
+        with Bm25Searcher(self.folder / "bm25", overwrite=True) as searcher:
             run = Run(searcher.batch_search(self.texts, self.qids, HITS))
             costs = measure_efficiency(searcher, [searcher.analyze(text) for text in self.texts])
             search = median(lambda text: searcher.search(text, HITS), self.texts)

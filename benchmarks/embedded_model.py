@@ -44,8 +44,9 @@ from splade_lucene import (
 from splade_lucene.demo import MAX_LENGTH, read_questions
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.encoder.storage import ROWS8_WEIGHTS, store_in_rows8
+from splade_lucene.index.texts import index_texts
 from splade_lucene.models import EMBEDDED_MODEL
-from splade_lucene.search import bm25
+from splade_lucene.search.bm25 import search_texts
 
 FOLDER = WORK / "embedded-model"
 MODELS = ROOT / "splade_lucene" / "models"
@@ -112,9 +113,9 @@ class Collection:
     def measure_bm25(self) -> dict[str, float]:
         """The same of BM25."""
         index = FOLDER / f"bm25-{self.name}"
-        bm25.index_texts(self.documents, index)
+        index_texts(self.documents, index, overwrite=True)
         topics: list[Query] = self.topics
-        return evaluate(self.qrels, Run(bm25.search_texts(index, topics, 1000)), MEASURES)
+        return evaluate(self.qrels, Run(search_texts(index, topics, 1000)), MEASURES)
 
 
 def make(checkpoint: Path) -> None:

@@ -23,7 +23,8 @@ from common import SHARED, WORK, describe_machine
 from splade_lucene import Query, Run, evaluate, read_corpus, read_qrels, read_topics
 from splade_lucene.corpus.reading import PYTHON_DOCS
 from splade_lucene.demo import MAX_LENGTH, read_questions
-from splade_lucene.search import bm25
+from splade_lucene.index.texts import index_texts
+from splade_lucene.search.bm25 import search_texts
 from splade_lucene.training import read_config, train
 from splade_lucene.training.config import Validation
 from splade_lucene.training.validation import measure_model
@@ -57,10 +58,10 @@ def collections() -> dict[str, Validation]:
 def measure_bm25(validation: Validation) -> dict[str, float]:
     """The same measures of BM25 (k1 = 0.9, b = 0.4, Porter stemming)."""
     index = WORK / "training" / "bm25" / Path(validation.topics).parent.name
-    bm25.index_texts(read_corpus(validation.corpus), index)
+    index_texts(read_corpus(validation.corpus), index, overwrite=True)
     judged = read_qrels(validation.qrels)
     topics: list[Query] = [topic for topic in read_topics(validation.topics) if topic.qid in judged]
-    return evaluate(judged, Run(bm25.search_texts(index, topics, 1000)), validation.measures)
+    return evaluate(judged, Run(search_texts(index, topics, 1000)), validation.measures)
 
 
 def train_system(name: str, steps: int | None) -> Path:

@@ -131,7 +131,7 @@ Path("splade.trec").read_text().splitlines()[:3]
 # %%
 from splade_lucene import index_texts, search_texts
 
-index_texts(read_corpus("corpus.jsonl"), "bm25-index")
+index_texts(read_corpus("corpus.jsonl"), "bm25-index", overwrite=True)
 Run(search_texts("bm25-index", topics, 1000)).write("bm25.trec", tag="bm25")
 
 # %% [markdown]

@@ -117,7 +117,7 @@ def run_collection(folder, work):
     index_pseudo_documents(work / "pseudo-documents", work / "index")
     with LuceneImpactSearcher(work / "index", queries) as searcher:
         hits = searcher.batch_search([query.text for query in topics], [query.qid for query in topics], k=1001, threads=2)
-    index_texts(read_corpus(folder), work / "bm25-index")
+    index_texts(read_corpus(folder), work / "bm25-index", overwrite=True)
     runs = {"BM25": search_texts(work / "bm25-index", topics, 1001), "SPLADE": hits}
     table = {}
     for system, rankings in runs.items():

@@ -32,6 +32,8 @@ from .evaluation.judgments import read_qrels as read_qrels
 from .evaluation.measures import evaluate as evaluate
 from .evaluation.measures import evaluate_queries as evaluate_queries
 from .index.accelerator import accelerate as accelerate
+from .index.build import BuildSummary as BuildSummary
+from .index.build import build_index as build_index
 from .index.indexer import IndexSummary as IndexSummary
 from .index.indexer import LuceneImpactIndexer as LuceneImpactIndexer
 from .index.indexer import index_pseudo_documents as index_pseudo_documents
@@ -39,6 +41,7 @@ from .index.reader import LuceneImpactIndexReader as LuceneImpactIndexReader
 from .index.reader import check_index as check_index
 from .index.texts import index_texts as index_texts
 from .manifest import Manifest as Manifest
+from .progress import Progress as Progress
 from .pseudo_documents.encoding import encode_corpus as encode_corpus
 from .pseudo_documents.format import read_pseudo_documents as read_pseudo_documents
 from .pseudo_documents.format import write_pseudo_documents as write_pseudo_documents
@@ -56,6 +59,7 @@ from .run.fusion import reciprocal_rank_fusion as reciprocal_rank_fusion
 from .run.fusion import weighted_sum as weighted_sum
 from .run.reranker import Reranker as Reranker
 from .run.run import Run as Run
+from .run.searching import search_run as search_run
 from .run.validation import RunReport as RunReport
 from .run.validation import check_run as check_run
 from .search.approximation import Approximation as Approximation

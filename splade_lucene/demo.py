@@ -6,36 +6,35 @@ Everything lies in one folder and is reused by the next run.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splade_lucene.corpus.reading import PYTHON_DOCS, read_corpus
+from splade_lucene.corpus.reading import PYTHON_DOCS, describe_corpus, read_corpus
+from splade_lucene.defaults import QUICK_MEASURES
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.evaluation import evaluate
 from splade_lucene.files import written_whole
-from splade_lucene.index.indexer import index_pseudo_documents
+from splade_lucene.index.build import build_index
 from splade_lucene.index.reader import is_index, read_index_manifest
 from splade_lucene.index.texts import index_texts
 from splade_lucene.manifest import Manifest
-from splade_lucene.pseudo_documents.encoding import encode_corpus
+from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.records import Contribution, Query
 from splade_lucene.run.run import Run
-from splade_lucene.search.bm25 import search_texts
+from splade_lucene.run.searching import CollectedRankings, search_run
+from splade_lucene.search.bm25 import Bm25Searcher
 from splade_lucene.search.hits import Hit, Hits
 from splade_lucene.search.query_encoder import SpladeQueryEncoder
 from splade_lucene.search.searcher import LuceneImpactSearcher
 
 QUESTIONS = Path(__file__).parent / "data" / "python_docs_questions.jsonl"
 SHOWN = ("pd001", "pd026", "pd051", "pd076")
-MEASURES = ("nDCG@10", "RR@10", "R@10", "R@100")
+_DEPTH = 100
 MAX_LENGTH = 192  # docstrings say what they are about at their start
-
-ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
-"""Opens a progress bar of a title and a total; what it gives is called with each advance."""
 
 
 @dataclass(frozen=True)
@@ -83,35 +82,32 @@ def read_questions() -> Iterator[tuple[Query, tuple[str, ...]]]:
         yield Query(record["qid"], record["text"]), tuple(record["relevant"])
 
 
-def run_demo(folder: Path, progress_bar: ProgressBar) -> DemoResult:
+def run_demo(folder: Path, progress: Progress = NO_PROGRESS) -> DemoResult:
     """Encodes, indexes, searches and evaluates, reusing what an earlier run left in the folder."""
-    documents = list(read_corpus(PYTHON_DOCS))
+    index_dir, bm25_dir = folder / "index", folder / "bm25-index"
+    existing = read_index_manifest(index_dir) if is_index(index_dir) else None
+    if existing is None or existing.encoded_with.get("corpus") != describe_corpus(PYTHON_DOCS):
+        shutil.rmtree(bm25_dir, ignore_errors=True)  # the documentation of another Python
     encoder = SpladeEncoder(max_length=MAX_LENGTH)
     quantizer = Quantizer.named(DEFAULT_RULE)
-    with progress_bar("encoding", len(documents)) as advance:
-        manifest = encode_corpus(
-            PYTHON_DOCS, folder / "pseudo-documents", encoder, quantizer, overwrite=True, progress=advance
-        )
-    index_dir = folder / "index"
-    existing = read_index_manifest(index_dir) if is_index(index_dir) else None
-    is_current = existing is not None and existing.encoding == manifest.encoding
-    if not is_current or not is_index(folder / "bm25-index"):
-        with progress_bar("indexing", len(documents)) as advance:
-            index_texts(documents, folder / "bm25-index")  # first: the other index says that both are there
-            summary = index_pseudo_documents(folder / "pseudo-documents", index_dir, overwrite=True)
-            advance(summary.documents)
+    built = build_index(
+        PYTHON_DOCS, index_dir, encoder, quantizer, pseudo_documents=folder / "pseudo-documents",
+        overwrite=True, keep_current=True, progress=progress,
+    )  # fmt: skip
+    if not is_index(bm25_dir):
+        index_texts(read_corpus(PYTHON_DOCS), bm25_dir, progress=progress)
     questions = list(read_questions())
+    queries = [query for query, _ in questions]
+    found, found_by_bm25 = CollectedRankings(), CollectedRankings()
     with LuceneImpactSearcher(index_dir, SpladeQueryEncoder(encoder, quantizer)) as searcher:
-        queries = [query for query, _ in questions]
-        with progress_bar("searching", len(queries)) as advance:
-            found = searcher.batch_search([query.text for query in queries], [query.qid for query in queries], k=100)
-            advance(len(queries))
+        search_run(searcher, queries, found, _DEPTH, progress=progress)
         answers = tuple(
             _answer(searcher, query, relevant, found[query.qid]) for query, relevant in questions if query.qid in SHOWN
         )
-    runs = {"SPLADE": Run(found), "BM25": Run(search_texts(folder / "bm25-index", queries, 100))}
-    table = _evaluate(folder, runs, questions)
-    return DemoResult(folder, manifest, answers, table, len(questions))
+    with Bm25Searcher(bm25_dir) as bm25_searcher:
+        search_run(bm25_searcher, queries, found_by_bm25, _DEPTH)
+    table = _evaluate(folder, {"SPLADE": Run(found), "BM25": Run(found_by_bm25)}, questions)
+    return DemoResult(folder, built.manifest, answers, table, len(questions))
 
 
 def _answer(searcher: LuceneImpactSearcher, query: Query, relevant: tuple[str, ...], hits: Hits) -> Answer:
@@ -133,5 +129,5 @@ def _evaluate(
     for system, run in runs.items():
         path = folder / "runs" / f"{system.lower()}.trec"
         run.write(path, tag=system.lower())
-        table[system] = evaluate(folder / "qrels.txt", path, MEASURES)
+        table[system] = evaluate(folder / "qrels.txt", path, QUICK_MEASURES)
     return table

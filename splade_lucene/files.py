@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import Any, AnyStr, BinaryIO, TextIO, cast
 
 from splade_lucene.errors import StorageError
 
@@ -74,7 +75,12 @@ def file_digest(path: Path) -> str:
 
 def files_digest(paths: Iterable[Path]) -> str:
     """SHA-256 over the SHA-256 of each file."""
-    return hashlib.sha256(b"".join(bytes.fromhex(file_digest(path)) for path in paths)).hexdigest()
+    return digest_of_digests(bytes.fromhex(file_digest(path)) for path in paths)
+
+
+def digest_of_digests(digests: Iterable[bytes]) -> str:
+    """SHA-256 over some SHA-256."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def work_folder(path: Path, purpose: str) -> Path:
@@ -91,3 +97,40 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 def cache_folder() -> Path:
     """Where this program may keep what it can make again: ``splade-lucene`` in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splade-lucene"
+
+
+class HashingReader(io.RawIOBase):
+    """A file that is hashed as it is read, so that its contents are read once.
+
+    Args:
+        path: The file. It has to be read to its end, in order.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = path.open("rb", buffering=0)
+        self._hash = hashlib.sha256()
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Reads bytes, and hashes them."""
+        count = self._file.readinto(buffer) or 0
+        self._hash.update(memoryview(buffer)[:count])
+        return count
+
+    def digest(self) -> bytes:
+        """SHA-256 of what was read."""
+        return self._hash.digest()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+        super().close()
+
+
+def numbered_lines(lines: Iterable[AnyStr]) -> Iterator[tuple[int, AnyStr]]:
+    """The lines that are not blank, each with its number, from 1."""
+    return ((number, line) for number, line in enumerate(lines, 1) if line.strip())

@@ -1,10 +1,13 @@
-"""Docids and qids: what may be one, and the order of documents whose scores are equal."""
+"""Docids and qids: what may be one, and how documents with equal scores are ordered."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from splade_lucene.records import well_formed
 
-MAX_ID_BYTES = 32_766  # Lucene's longest term
+MAX_ID_BYTES = 32_766
+"""Lucene's longest term."""
 
 
 def is_id(value: object) -> bool:
@@ -19,3 +22,18 @@ def is_id(value: object) -> bool:
 def has_space_or_control(text: str) -> bool:
     """Whether an id would break the columns of a run file: white space of any kind, or a control character."""
     return any(character.isspace() or character < " " or character == "\x7f" for character in text)
+
+
+def docid_order(docid: str) -> bytes:
+    """The key by which docids are sorted: their UTF-8 bytes, as Lucene sorts terms."""
+    return docid.encode()
+
+
+def best_first(scores: Mapping[str, float], k: int | None = None) -> list[tuple[str, float]]:
+    """The best k hits in the order of our searchers: score descending, then docid ascending.
+
+    Args:
+        scores: Docid → score.
+        k: Hits to keep; None: all.
+    """
+    return sorted(scores.items(), key=lambda hit: (-hit[1], docid_order(hit[0])))[:k]

@@ -32,6 +32,21 @@ def parse_json(text: str | bytes, object_pairs_hook: Callable[[list[tuple[str, A
     return json.loads(text, object_pairs_hook=object_pairs_hook)
 
 
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """The object that a JSON text holds, such as a line of a JSON-lines file.
+
+    Raises:
+        ValueError: The text is not JSON, or not an object; says which.
+    """
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"broken JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
 def check_nesting(text: str) -> None:
     """Refuses a JSON text that is nested too deeply. Takes time in proportion to its length, whatever it holds.
 

@@ -163,6 +163,9 @@ _THOUSANDTHS = Scaling(1000.0)
 _FIFTHS_OF_256 = Scaling(256.0, divisor=5.0)
 _JAVA = Scaling(256.0, divisor=5.0, rounding="half-up", precision="float32")
 
+RuleName = Literal["naver", "splade-pp", "pyserini", "anserini", "pyt-splade"]
+"""The names of the rules."""
+
 RULES: dict[str, Quantizer] = {
     rule.name: rule
     for rule in (

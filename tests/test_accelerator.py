@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_used_is_told_and_not_used(index, caplog, damage):
         assert searcher.accelerated_segments == 0
         assert found(searcher) == expected(make_documents(500))
     assert str(path) in caplog.text
-    assert "index --accelerate" in caplog.text
+    assert "splade-lucene accelerate" in caplog.text
     accelerate(index)
     caplog.clear()
     with LuceneImpactSearcher(index) as searcher:
@@ -217,12 +217,13 @@ def test_no_index_is_no_place_for_one(tmp_path):
 
 def test_the_command(index, tmp_path):
     shutil.rmtree(index / FOLDER)
-    done = run("index", "--accelerate", str(index), "--json")
+    done = run("accelerate", "--index", str(index), "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["bytes"] == files(index)[0].stat().st_size
-    assert run("index", "--accelerate", str(index), "--index", str(index)).returncode == 2
+    old = run("index", "--accelerate", str(index))
+    assert (old.returncode, "splade-lucene accelerate --index DIR" in old.stderr) == (2, True)
     assert run("index", "--input", str(tmp_path)).returncode == 2
-    assert run("index", "--accelerate", str(tmp_path)).returncode == 1
+    assert run("accelerate", "--index", str(tmp_path)).returncode == 1
 
 
 @pytest.mark.parametrize("share", [0, 0.2, 0.6, 1])
@@ -246,12 +247,10 @@ def test_a_negative_limit_of_bytes_is_refused(index):
 
 def test_the_limit_of_bytes_on_the_command_line(index):
     before = sum(path.stat().st_size for path in files(index))
-    shown = run("index", "--accelerate", str(index), "--max-accelerator-bytes", str(before // 2), "--json")
+    shown = run("accelerate", "--index", str(index), "--max-bytes", str(before // 2), "--json")
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["bytes"] == sum(path.stat().st_size for path in files(index)) < before
-    refused = run("index", "--input", "x", "--index", "y", "--max-accelerator-bytes", "5")
-    assert refused.returncode == 2
-    assert "--max-accelerator-bytes is for --accelerate" in refused.stderr
+    assert run("accelerate", "--index", str(index), "--max-bytes", "-1").returncode == 2
 
 
 def test_what_is_added_keeps_to_the_limit(index):

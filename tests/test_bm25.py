@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import run_python
+from support.progress import RecordedProgress
 from typer.testing import CliRunner
 
 from splade_lucene import Bm25Searcher, Document, Query, Run, check_index, index_texts, jvm, search_texts
 from splade_lucene.cli import app
 from splade_lucene.errors import CorpusError, InputError, JavaError, NotAnIndexError, QueryError
 from splade_lucene.files import work_folder
+from splade_lucene.index import texts as text_indexing
 from splade_lucene.jvm.pyserini_import import pyserini_importable
 
 WORDS = ["running", "runner", "the", "cats", "cat", "naïve", "café", "e-mail", "U.S.", "don't", "2024", "漢字", "of",
@@ -209,7 +211,7 @@ def test_texts_and_terms(text_index, texts, tmp_path):
         assert searcher.analyze("The runner runs, running; the RUNNERS ran") == {"runner": 2, "run": 2, "ran": 1}
         assert searcher.text(texts[0].docid) == texts[0].text
         assert searcher.text("nobody") is None
-    index_texts(texts, tmp_path / "bare")
+    index_texts(texts, tmp_path / "bare", store="none")
     with Bm25Searcher(tmp_path / "bare") as searcher:
         assert searcher.text(texts[0].docid) is None
         assert searcher.num_docs == 600
@@ -219,7 +221,7 @@ def test_texts_and_terms(text_index, texts, tmp_path):
 
 
 def test_texts_pass_through_in_small_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(texts, "_BATCH_BYTES", 2000)
+    monkeypatch.setattr(text_indexing, "_BATCH_BYTES", 2000)
     given = 0
     seen: list[tuple[int, int]] = []
 
@@ -228,7 +230,10 @@ def test_texts_pass_through_in_small_batches(tmp_path, monkeypatch):
         for given in range(1, 501):
             yield Document(f"d{given}", f"text number {given} with some words")
 
-    index_texts(documents(), tmp_path / "index", progress=lambda count: seen.append((count, given)))
+    progress = RecordedProgress()
+    progress.on_report = lambda count: seen.append((count, given))
+    index_texts(documents(), tmp_path / "index", progress=progress)
+    assert progress.steps == [("indexing", None, "documents")]
     assert sum(count for count, _ in seen) == 500
     assert len(seen) > 10
     assert [*np.cumsum([count for count, _ in seen])] == [given for _, given in seen]  # no document is read ahead
@@ -249,24 +254,24 @@ def test_what_goes_wrong_leaves_nothing_behind_and_the_old_index_alone(tmp_path,
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        index_texts(interrupted(), index)
+        index_texts(interrupted(), index, overwrite=True)
     for documents, reason in (
         (broken(), "broken on the way"),
-        ([Document("a", "cat"), Document("b", "cat"), Document("a", "dog")], "the id 'a' stands twice"),
+        ([Document("a", "cat"), Document("b", "cat"), Document("a", "dog")], "the id 'a' is a duplicate"),
         ([Document("a b", "cat")], "white space"),
         ([], "no document"),
     ):
         with pytest.raises(CorpusError, match=reason):
-            index_texts(documents, index)
+            index_texts(documents, index, overwrite=True)
         with pytest.raises(CorpusError, match=reason):
             index_texts(documents if isinstance(documents, list) else broken(), tmp_path / "other")
     with pytest.raises(InputError, match="an index exists here"):
-        index_texts([Document("new", "cat")], index, overwrite=False)
-    with pytest.raises(InputError, match="none or text"):
+        index_texts([Document("new", "cat")], index)
+    with pytest.raises(InputError, match="store is one of none, text"):
         index_texts([Document("new", "cat")], tmp_path / "other", store="raw")
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "a.txt").write_text("mine")
-    with pytest.raises(InputError, match="no Lucene index"):
+    with pytest.raises(InputError, match="is not a Lucene index"):
         index_texts([Document("new", "cat")], tmp_path / "papers")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index", "papers"]
     with Bm25Searcher(index) as searcher:
@@ -309,9 +314,9 @@ def test_what_a_thread_fails_at_is_heard(tmp_path, threads):
 def test_what_is_no_index_of_texts_is_refused(index_dir, text_index, tmp_path):
     with pytest.raises(NotAnIndexError, match="holds impacts, not texts"):
         Bm25Searcher(index_dir)
-    with pytest.raises(NotAnIndexError, match="is no folder"):
+    with pytest.raises(NotAnIndexError, match="is not a folder"):
         Bm25Searcher(tmp_path / "missing")
-    with pytest.raises(NotAnIndexError, match="no Lucene index"):
+    with pytest.raises(NotAnIndexError, match="there is no Lucene index"):
         Bm25Searcher(tmp_path)
     for wrong in ({"k1": -1}, {"k1": math.inf}, {"b": 1.1}, {"b": math.nan}):
         with pytest.raises(QueryError, match="Anserini's default"):
@@ -321,7 +326,7 @@ def test_what_is_no_index_of_texts_is_refused(index_dir, text_index, tmp_path):
             searcher.search({"cat": 1})
         with pytest.raises(QueryError, match="k must be"):
             searcher.search("cat", 0)
-        with pytest.raises(QueryError, match="stands twice"):
+        with pytest.raises(QueryError, match="is a duplicate"):
             searcher.batch_search(["cat", "dog"], ["q", "q"])
 
 

@@ -120,12 +120,12 @@ def test_wrong_usage_exits_with_2(place):
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (["--shard", "3/2"], "'3/2' is no shard"),
+        (["--shard", "3/2"], "'3/2' is not a shard"),
         (["--scale", "nan"], "a scale must be a positive number"),
         (["--passage-tokens", "4"], "passages of 4 tokens"),
         (["--passage-overlap", "4"], "an overlap was given, and no passages"),
-        (["--prune-ratio", "1"], "a ratio of 1.0"),
-        (["--keep-mass", "0"], "a kept mass of 0.0"),
+        (["--max-ratio", "1"], "a ratio of 1.0"),
+        (["--kept-mass", "0"], "a kept mass of 0.0"),
         (["--min-weight", "nan"], "greater than or equal to 0"),
         (["--device", "quantum"], "the device 'quantum' cannot be used"),
     ],

@@ -472,7 +472,7 @@ def test_the_command_prints_tests_queries_and_the_top_change(place, index_dir, t
 @pytest.mark.parametrize("form", ["markdown", "latex"])
 def test_the_command_writes_what_documents_can_take(place, index_dir, form):
     code, out, err = invoke(
-        "--qrels", place / "qrels.txt", "--run", place / "exact.trec", "--run", place / "few.json", "--format", form,
+        "--qrels", place / "qrels.txt", "--run", place / "exact.trec", "--run", place / "few.json", "--output-format", form,
         "--index", index_dir, "--topics", place / "topics.jsonl", "--encoded", "--measures", "RR@10",
     )  # fmt: skip
     assert code == 0, err
@@ -507,7 +507,7 @@ def test_evaluate_prints_each_query_and_other_formats(place):
     text = CliRunner().invoke(app, [*command, "--per-query"]).stdout.splitlines()
     assert len(text) == 1 + 12 + 1
     assert text[-1].split() == ["all", f"{facts['all']['RR@10']:.4f}", f"{facts['all']['num_ret']:,.0f}"]
-    assert CliRunner().invoke(app, [*command, "--format", "latex"]).stdout.startswith(r"\begin{tabular}{lrr}")
+    assert CliRunner().invoke(app, [*command, "--output-format", "latex"]).stdout.startswith(r"\begin{tabular}{lrr}")
 
 
 def test_wrong_usage_is_told(place):
@@ -517,7 +517,7 @@ def test_wrong_usage_is_told(place):
         ([*qrels, "--run", place / "exact.trec"], "two or more"),
         ([*qrels, "--run", place / "exact.trec", "--run", place / "exact.trec"], "two or more"),
         ([*qrels, *both, "--index", "x"], "--topics"),
-        ([*qrels, *both, "--json", "--format", "latex"], "exclude"),
+        ([*qrels, *both, "--json", "--output-format", "latex"], "exclude"),
         ([*qrels, *both, "--test", "z"], "--test"),
         ([*qrels, *both, "--figure", "a.gif"], "a picture's name ends in"),
         ([*qrels, *both, "--measures", "nDGC@10"], "no measure is named 'nDGC@10'"),

@@ -150,9 +150,9 @@ def test_first_id_key_that_has_a_value_counts(tmp_path):
         ('{"text": "x"}', "none of the keys id, _id, docid"),
         ('{"id": null, "text": "x"}', "none of the keys id, _id, docid"),
         ('{"id": "2"}', "none of the keys contents, text"),
-        ('{"id": "2", "text": 5}', "a text that is no string (5)"),
-        ('{"id": "2", "title": 5, "text": "x"}', "a text that is no string (5)"),
-        ('{"id": "2", "text": ["x"]}', "a text that is no string (['x'])"),
+        ('{"id": "2", "text": 5}', "a text that is not a string (5)"),
+        ('{"id": "2", "title": 5, "text": "x"}', "a text that is not a string (5)"),
+        ('{"id": "2", "text": ["x"]}', "a text that is not a string (['x'])"),
         ('{"id": "", "text": "x"}', "the id '' is empty"),
         ('{"id": "a b", "text": "x"}', "the id 'a b'"),
         (r'{"id": "a\u00a0b", "text": "x"}', r"the id 'a\xa0b'"),
@@ -219,7 +219,7 @@ def test_damaged_file(tmp_path, name):
         path.write_bytes(data)
         message = refused(path)
         assert message.startswith(f"{path}")
-        assert "be read" in message or "broken JSON" in message or "no parquet file" in message
+        assert "be read" in message or "broken JSON" in message or "not a Parquet file" in message
 
 
 def test_byte_order_mark_is_no_part_of_the_first_id(tmp_path):
@@ -284,7 +284,7 @@ def test_ir_datasets_corpus(monkeypatch):
 def test_ir_datasets_knows_no_such_corpus():
     pytest.importorskip("ir_datasets")
     message = refused("irds:no-such/data-set")
-    assert "ir_datasets knows no data set 'no-such/data-set'" in message
+    assert "ir_datasets has no data set 'no-such/data-set'" in message
     assert "https://ir-datasets.com" in message
 
 

@@ -872,7 +872,7 @@ def test_topics_with_turns_are_read_and_searched(tmp_path, doc_index, network):
 )  # fmt: skip
 def test_wrong_turns_are_refused_with_file_and_line(tmp_path, turns):
     path = write_topics(tmp_path / "topics.jsonl", {"id": "1", "text": "fine"}, {"id": "2", "turns": turns})
-    with pytest.raises(TopicsError, match=r"the turns .* are no list of texts") as caught:
+    with pytest.raises(TopicsError, match=r"the turns .* are not a list of texts") as caught:
         read_topics(path)
     assert (caught.value.path, caught.value.line) == (path, 2)
     assert str(caught.value).startswith(f"{path}:2: ")

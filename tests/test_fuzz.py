@@ -154,7 +154,7 @@ def broken_lines() -> Iterator[Broken]:
                  b'{"id": "x", "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", b'{"id": "x"}\r{"id": "y"}'):  # fmt: skip
         yield Broken(line, "broken JSON")
     for line in (b"5", b'"text"', b"null", b"true", b"[]", b'["x", "a"]', b"1.5", b"NaN"):
-        yield Broken(line, "the line is not a JSON object")
+        yield Broken(line, "not a JSON object")
     for line in (b'{"id": "x", "text": "caf\xe9"}', b'{"id": "x", "text": "\xc0\xaf"}', b'{"id": "x", "text": "\xed\xa0\x80"}',
                  b"\xff\xfe{\x00", b'{"id": "x", "text": "\x80"}', b'{"id": "\xff", "text": "a"}', b'{"id": "x", "text": "\xf4\x90\x80\x80"}',
                  '{"id": "x", "text": "a"}'.encode("utf-16"), '{"id": "x", "text": "漢"}'.encode("shift-jis"),
@@ -165,7 +165,7 @@ def broken_lines() -> Iterator[Broken]:
     for value in ("", " ", "a b", "a\tb", "a\n", "\u2028", "a\u00a0b", "\u3000x", "\x85", "a\x00b", "\x1f", "\x7f", "\ud800", "a\udfff",
                   1.5, True, False, [], ["a"], {}, {"a": 1}, float("nan"), float("inf"), [[[]]], "漢" * 10_923):  # fmt: skip
         for key in ("id", "_id"):
-            yield Broken(json.dumps({key: value, "text": "a"}).encode(), "has white space, or is no string")
+            yield Broken(json.dumps({key: value, "text": "a"}).encode(), "has white space, or is not a string")
     for record in ({"id": "x"}, {"id": "x", "text": None}, {"id": "x", "title": ""}, {"id": "x", "body": "a"}, {"id": "x", "title": None},
                    {"id": "x", "contents": None, "text": None}):  # fmt: skip
         yield Broken(json.dumps(record).encode(), "has none of the keys contents, text")
@@ -175,7 +175,7 @@ def broken_lines() -> Iterator[Broken]:
             {"id": "x", "contents": value},
             {"id": "x", "text": "a", "title": value},
         ):
-            yield Broken(json.dumps(record).encode(), "has a text that is no string")
+            yield Broken(json.dumps(record).encode(), "has a text that is not a string")
     for docid in ("d0", "d0", "7", 7):
         yield Broken(json.dumps({"id": docid, "text": "a"}).encode(), "was used before")
     for depth in range(900, 1000, 2):  # about where Python stops reading, and what it reads is to be shown

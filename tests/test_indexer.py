@@ -256,7 +256,7 @@ def test_a_bad_document_is_named_and_can_be_skipped_alike_in_java_and_python(kin
             read()
         assert str(caught.value).startswith(f"{source}:2: ")
         assert str(caught.value).endswith(remedy)
-        assert "--skip-bad" in remedy
+        assert "skip_bad=True" in remedy
         errors.append(caught.value)
     if kind not in ("broken-json", "not-utf8"):  # the parsers word these in their own ways
         detail = str(errors[0]).lower().replace(".0", "")
@@ -333,7 +333,7 @@ def test_no_input(tmp_path):
 def test_an_index_is_replaced_only_when_asked(tmp_path):
     source = write_lines(tmp_path / "docs.jsonl", GOOD)
     index_pseudo_documents(source, tmp_path / "index")
-    with pytest.raises(InputError, match=r"an index exists here\. Pass --overwrite, or --append"):
+    with pytest.raises(InputError, match=r"an index exists here\. Pass overwrite=True to replace it, or append=True"):
         index_pseudo_documents(source, tmp_path / "index")
     write_lines(source, '{"id": "new", "vector": {"dog": 1}}')
     index_pseudo_documents(source, tmp_path / "index", overwrite=True)
@@ -354,7 +354,7 @@ def test_a_folder_with_other_things_is_never_replaced(tmp_path):
     source = write_lines(tmp_path / "docs.jsonl", GOOD)
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match="exists and is no Lucene index, so it is not replaced"):
+    with pytest.raises(InputError, match="exists and is not a Lucene index, so it is not replaced"):
         index_pseudo_documents(source, tmp_path / "home", overwrite=True)
     assert (tmp_path / "home" / "letter.txt").read_text() == "dear"
 
@@ -495,12 +495,12 @@ def test_an_unfinished_or_incomplete_encoding_is_not_indexed(tmp_path):
         index_pseudo_documents(source, tmp_path / "index")
     write_manifest(source / "splade-lucene.manifest", Manifest(parts=(facts,)))
     write_lines(source / "stray.jsonl", GOOD.replace("good", "stray"))
-    with pytest.raises(InputError, match=r"stray\.jsonl: this file is no part of the encoding"):
+    with pytest.raises(InputError, match=r"stray\.jsonl: this file is not part of the encoding"):
         index_pseudo_documents(source, tmp_path / "index")
     (source / "stray.jsonl").unlink()
     write_lines(part, GOOD.replace("good", "Good"))
     for path in (source, part):
-        with pytest.raises(InputError, match=r"part-00000\.jsonl: this part is not as it was encoded"):
+        with pytest.raises(InputError, match=r"part-00000\.jsonl: this part was changed since it was encoded"):
             index_pseudo_documents(path, tmp_path / "index")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["encoded"]
     write_lines(part, GOOD)

@@ -111,7 +111,7 @@ def test_a_running_jvm_that_is_too_old_is_named():
 @pytest.mark.java
 def test_a_heap_that_is_no_size_is_refused():
     done = run_python(SHOW_VERSIONS, SPLADE_LUCENE_HEAP="much")
-    assert "SPLADE_LUCENE_HEAP=much is no size: write it as 8g or 512m" in done.stderr
+    assert "SPLADE_LUCENE_HEAP=much is not a size: write it as 8g or 512m" in done.stderr
 
 
 @pytest.mark.java

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from splade_lucene import Pruning, Quantizer, Run, SpladeEncoder, evaluate
 from splade_lucene.cli import app
+from splade_lucene.defaults import QUICK_MEASURES
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.evaluation.loss_report import measure_loss
 
@@ -89,7 +90,7 @@ def test_effectiveness_is_that_of_an_exhaustive_search(place, tiny):
         qid: sorted(zip(docids, row.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
         for qid, row in zip(("q1", "q2"), scores, strict=True)
     }
-    assert losses.rows[0].effectiveness == pytest.approx(evaluate(place / "qrels.txt", Run(run), ["nDCG@10", "RR@10"]))
+    assert losses.rows[0].effectiveness == pytest.approx(evaluate(place / "qrels.txt", Run(run), QUICK_MEASURES))
 
 
 def test_judged_documents_are_always_in_the_sample(place, tiny):
@@ -121,21 +122,15 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_report_on_the_command_line(place, tmp_path):
-    given = ["encode", "--corpus", place / "corpus.tsv", "--model", place / "model", "--report", "--dtype", "float32"]
+    given = ["report", "--corpus", place / "corpus.tsv", "--model", place / "model", "--dtype", "float32"]
     judged = ["--topics", place / "topics.tsv", "--qrels", place / "qrels.txt"]
     done = run(*given, *judged, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert (report["documents"], report["queries"], len(report["rows"])) == (60, 2, 3)
-    done = run(*given, "--output", tmp_path / "out")
+    done = run(*given)
     assert done.returncode == 0, done.stderr
     assert "all together, as indexed" in done.stdout
-    assert (tmp_path / "out" / "part-00000.jsonl").exists()
-
-
-@pytest.mark.parametrize("wrong", [[], ["--output", "x", "--topics", "t"], ["--report", "--qrels", "q"]])
-def test_wrong_combinations_are_wrong_usage(place, wrong):
-    assert run("encode", "--corpus", place / "corpus.tsv", *wrong).returncode == 2
 
 
 def test_the_first_row_loses_nothing(place, tiny):
@@ -180,7 +175,7 @@ def test_the_last_row_is_what_a_search_of_the_index_gives(place, tiny):
         scores = {f"d{i}": sum(query.get(term, 0) * impact for term, impact in vector.items())
                   for i, vector in enumerate(documents)}  # fmt: skip
         run[qid] = sorted(((d, s) for d, s in scores.items() if s), key=lambda pair: (-pair[1], pair[0]))[:100]
-    assert losses.rows[-1].effectiveness == evaluate(place / "qrels.txt", Run(run), ["nDCG@10", "RR@10"])
+    assert losses.rows[-1].effectiveness == evaluate(place / "qrels.txt", Run(run), QUICK_MEASURES)
 
 
 def test_a_sample_has_the_smallest_hashes_whatever_the_order_of_the_corpus(place, tiny, tmp_path):
@@ -209,8 +204,8 @@ def test_broken_documents_are_left_out_and_named_or_stop_the_report(place, tiny,
 @pytest.mark.parametrize("judged", [False, True])
 def test_the_report_alone_is_printed_as_a_table_and_as_json(place, tiny, tmp_path, monkeypatch, judged):
     monkeypatch.chdir(tmp_path)
-    given = ["encode", "--corpus", place / "corpus.tsv", "--model", place / "model", "--report", "--dtype", "float32",
-             "--device", "cpu", "--report-sample", "20", "--top-terms", "20"]  # fmt: skip
+    given = ["report", "--corpus", place / "corpus.tsv", "--model", place / "model", "--dtype", "float32",
+             "--device", "cpu", "--sample", "20", "--top-terms", "20"]  # fmt: skip
     files = {"topics": place / "topics.tsv", "qrels": place / "qrels.txt"} if judged else {}
     given += [each for name, path in files.items() for each in (f"--{name}", path)]
     expected = measure_loss(place / "corpus.tsv", tiny, RULE, pruning=Pruning(top_terms=20), sample=20, **files)
@@ -234,11 +229,22 @@ def test_the_report_alone_is_printed_as_a_table_and_as_json(place, tiny, tmp_pat
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--report", "--topics", "t"], ["--output", "x", "--topics", "t", "--qrels", "q"], ["--report", "--report-sample", "0"],
-     ["--topics", "t", "--qrels", "q"], ["--json"]],
-)  # fmt: skip
-def test_more_wrong_combinations_are_wrong_usage(place, tmp_path, monkeypatch, wrong):
+    [
+        ["report", "--topics", "t"],
+        ["report", "--qrels", "q"],
+        ["report", "--sample", "0"],
+        ["encode"],
+        ["encode", "--output", "x", "--topics", "t", "--qrels", "q"],
+        ["encode", "--json"],
+    ],
+)
+def test_wrong_combinations_are_wrong_usage(place, tmp_path, monkeypatch, wrong):
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["encode", "--corpus", str(place / "corpus.tsv"), *wrong])
+    done = CliRunner().invoke(app, [*wrong, "--corpus", str(place / "corpus.tsv")])
     assert done.exit_code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_old_spelling_is_refused_with_the_new_one(place):
+    done = CliRunner().invoke(app, ["encode", "--corpus", str(place / "corpus.tsv"), "--report"])
+    assert (done.exit_code, "'splade-lucene report --corpus SRC'" in done.output) == (2, True)

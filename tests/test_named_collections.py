@@ -155,9 +155,9 @@ def test_encoded_topics_are_not_taken_for_texts(places):
     put(places[0], "topics.dl19-passage.splade-pp-ed.tsv.gz", "1\tcat cat dog\n")
     put(places[0], "topics.dl19-passage.txt", "1\tcat and dog\n")
     assert read_topics("dl19-passage-splade-pp-ed", encoded=True) == [Query("1", "", {"cat": 2, "dog": 1})]
-    with pytest.raises(TopicsError, match="are encoded. Pass --encoded"):
+    with pytest.raises(TopicsError, match="are encoded. Pass encoded=True"):
         read_topics("dl19-passage-splade-pp-ed")
-    with pytest.raises(TopicsError, match="are texts. Leave out --encoded"):
+    with pytest.raises(TopicsError, match="are texts. Leave out encoded=True"):
         read_topics("dl19-passage", encoded=True)
     put(places[0], "topics.dl19-passage.bge-base-en-v1.5.jsonl.gz", '{"qid": 1, "vector": [0.5]}\n')
     with pytest.raises(TopicsError, match="dense vectors"):

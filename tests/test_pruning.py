@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.progress import RecordedProgress
 from test_encoder import tiny_checkpoint
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 from typer.testing import CliRunner
@@ -159,9 +160,9 @@ TEXTS = ["the cat sat on the mat", "", "dogs and cats " * 20, "a heart pumps blo
 FLAGS = {
     ("--top-terms", "5"): Pruning(top_terms=5),
     ("--min-weight", "0.4"): Pruning(min_weight=0.4),
-    ("--prune-ratio", "0.75"): Pruning(max_ratio=0.75),
-    ("--keep-mass", "0.5"): Pruning(kept_mass=0.5),
-    ("--top-terms", "30", "--min-weight", "0.35", "--prune-ratio", "0.7", "--keep-mass", "0.3"): Pruning(
+    ("--max-ratio", "0.75"): Pruning(max_ratio=0.75),
+    ("--kept-mass", "0.5"): Pruning(kept_mass=0.5),
+    ("--top-terms", "30", "--min-weight", "0.35", "--max-ratio", "0.7", "--kept-mass", "0.3"): Pruning(
         30, 0.35, 0.7, 0.3
     ),
 }
@@ -193,7 +194,7 @@ def test_the_commands_flags_prune_what_is_written(model, tmp_path, flags):
     assert (tmp_path / "same" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
-@pytest.mark.parametrize("flags", [("--prune-ratio", "1"), ("--keep-mass", "0"), ("--top-terms", "-1")])
+@pytest.mark.parametrize("flags", [("--max-ratio", "1"), ("--kept-mass", "0"), ("--top-terms", "-1")])
 def test_flags_that_make_no_sense_are_refused(model, tmp_path, flags):
     from splade_lucene.cli import app
 
@@ -410,19 +411,18 @@ def test_documents_of_passages_are_written_whole(model, tmp_path):
     corpus = tmp_path / "corpus.tsv"
     corpus.write_text(f"long\t{LONG}\nshort\tcat\n")
     encoder = SpladeEncoder(model, device="cpu", dtype="float32", passage_tokens=16, passage_overlap=4)
-    counted = []
-    manifest = encode_corpus(
-        corpus, tmp_path / "out", encoder, RULE, progress=lambda n, tokens, *_: counted.append((n, tokens))
-    )
+    progress = RecordedProgress()
+    manifest = encode_corpus(corpus, tmp_path / "out", encoder, RULE, progress=progress)
     long, short = read_pseudo_documents(tmp_path / "out")
     assert (long.contents, short.contents) == (LONG, "cat")
     expected = passages_one_by_one(model, LONG, 16, 4, "max")
     impacts = np.array([long.vector.get(term, 0) for term in encoder.terms])
     assert abs(impacts - 100 * expected).max() < 0.51
     assert manifest.documents == 2
-    assert sum(n for n, _ in counted) == 2
+    assert progress.steps == [("encoding", 2, "documents")]
+    assert sum(count for count, _, _ in progress.reports) == 2
     tokens = len(AutoTokenizer.from_pretrained(model)(LONG, add_special_tokens=False)["input_ids"])
-    assert sum(each for _, each in counted) > tokens + 3
+    assert sum(each for _, each, _ in progress.reports) > tokens + 3
 
 
 @pytest.mark.parametrize("wrong", [(7, 0), (16, 9), (16, -1)])

@@ -109,7 +109,7 @@ BAD = {
         ("\ufeff" + GOOD.decode(), "BOM"),
     ],
     "not-utf8": [(b'{"id": "bad\xff", "vector": {"a": 1}}', "xff")],
-    "repeated-key": [('{"id": "bad", "id": "worse", "vector": {"a": 1}}', "'id' stands twice")],
+    "repeated-key": [('{"id": "bad", "id": "worse", "vector": {"a": 1}}', "'id' is a duplicate")],
     "no-id": [
         ('{"vector": {"a": 1}}', 'no "id"'),
         ('{"id": null, "vector": {"a": 1}}', 'no "id"'),
@@ -155,7 +155,7 @@ BAD = {
     "empty-term": [(with_vector('{"": 1}'), "empty string")],
     "huge-total": [(with_vector(json.dumps({"cat": 2**31 - 1, "dog": 1})), "sum to over 2147483647")],
     "long-term": [(with_vector(json.dumps({"x" * 256: 1})), "x" * 40)],
-    "repeated-term": [(with_vector('{"a": 1, "a": 2}'), "'a' stands twice")],
+    "repeated-term": [(with_vector('{"a": 1, "a": 2}'), "'a' is a duplicate")],
 }
 CASES = [(kind, line, says) for kind, cases in BAD.items() for line, says in cases]
 
@@ -174,7 +174,7 @@ def test_bad_document_is_refused_with_place_and_remedy(tmp_path, kind, line, say
     assert message.startswith(f"{path}:3: ")
     assert says in message
     assert message.endswith(PROBLEMS[kind][1])
-    assert "--skip-bad" in error.remedy
+    assert "skip_bad=True" in error.remedy
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz"])
@@ -270,7 +270,7 @@ def test_check_document_names_document_and_problem(document, says):
         check_document(document)
     assert str(caught.value).startswith(f"document {document.docid!r}: ")
     assert says in str(caught.value)
-    assert "--skip-bad" not in str(caught.value)  # there is no such option in memory
+    assert "skip_bad" not in str(caught.value)  # there is no such option in memory
 
 
 def test_check_document_lets_good_ones_pass():

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.progress import RecordedProgress
 from test_encoder import tiny_tokenizer
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, BertModel
 from typer.testing import CliRunner
@@ -172,26 +173,26 @@ class Killed(BaseException):
 def test_a_killed_reranking_goes_on(reranker, tmp_path, monkeypatch):
     undisturbed = dict(reranker.rerank(RUN, QUERIES, TEXTS, k=6))
     work = tmp_path / "work" / "scores.jsonl"
-    told = []
 
-    def kill_after_two(count, is_old):
-        told.append((count, is_old))
-        if len(told) == 2:
+    def kill_after_two(count):
+        if len(killed.reports) == 2:
             raise Killed
 
+    killed, resumed = RecordedProgress(), RecordedProgress()
+    killed.on_report = kill_after_two
     with pytest.raises(Killed):
-        reranker.rerank(RUN, QUERIES, TEXTS, k=6, work=work, progress=kill_after_two)
+        reranker.rerank(RUN, QUERIES, TEXTS, k=6, work=work, progress=killed)
     with work.open("a") as file:
         file.write('{"key": "half a li')  # killed while it wrote
     scored = []
     monkeypatch.setattr(
         reranker, "scores", lambda query, texts: scored.append(query) or type(reranker).scores(reranker, query, texts)
     )
-    told.clear()
-    again = reranker.rerank(RUN, QUERIES, TEXTS, k=6, work=work, progress=lambda *what: told.append(what))
+    again = reranker.rerank(RUN, QUERIES, TEXTS, k=6, work=work, progress=resumed)
     assert dict(again) == undisturbed
     assert scored == [QUERIES["q3"]]
-    assert told == [(6, True), (3, True), (1, False)]
+    assert resumed.steps == [("reranking", 10, "pairs")]
+    assert [(count, is_resumed) for count, _, is_resumed in resumed.reports] == [(6, True), (3, True), (1, False)]
     # what others would say of other texts, depths or queries is not mistaken for it
     reranker.rerank(RUN, QUERIES | {"q1": "another"}, TEXTS | {"d5": "another"}, k=6, work=work)
     assert scored[1:] == ["another", QUERIES["q3"]]

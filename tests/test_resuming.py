@@ -443,7 +443,7 @@ def test_other_options_are_refused_by_name(tiny, corpus, interrupted, undisturbe
     before = files(folder)
     with pytest.raises(InputError, match=re.escape(message)) as caught:
         encode_corpus(corpus, folder, tiny, **{"quantizer": RULE, **options})
-    assert str(caught.value).endswith("Name another folder, or pass --overwrite to encode anew")
+    assert str(caught.value).endswith("Name another folder, or pass overwrite=True to replace them")
     assert files(folder) == before
 
 
@@ -542,7 +542,7 @@ def test_finished_shards_are_overwritten_by_whatever_comes(tiny, corpus, tmp_pat
     for number in (1, 2):
         encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=Shard(number, 2))
     before = files(tmp_path / "out")
-    with pytest.raises(InputError, match="pass --overwrite to encode anew"):
+    with pytest.raises(InputError, match="pass overwrite=True to replace them"):
         encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=then[0], pruning=pruning)
     assert files(tmp_path / "out") == before
     for shard in then:

@@ -190,8 +190,8 @@ def test_one_form_after_another_keeps_the_order(tmp_path_factory, drawn):
 def test_what_no_reader_would_take_is_not_written(tmp_path, form):
     for qid, hits, reason in (
         ("q", [("d", 2), ("e", 1), ("d", 0)], "document 'd' is ranked twice for query 'q'"),
-        ("q", [("d", float("nan"))], "a score that is no finite number"),
-        ("q", [("d", 1e39)], "a score that is no finite number"),  # beyond single precision
+        ("q", [("d", float("nan"))], "a score that is not a finite number"),
+        ("q", [("d", 1e39)], "a score that is not a finite number"),  # beyond single precision
         ("q 1", [("d", 1)], "has white space"),
     ):
         with pytest.raises(RunError, match=reason):
@@ -274,8 +274,8 @@ def test_gzipped_run_is_read(tmp_path):
         ("q Q0 d 1 5", "expected six columns (qid Q0 docid rank score tag), found 5"),
         ("q Q0 d 1 5 t extra", "found 7"),
         ("q\td\t1", "found 3"),
-        ("q Q0 d 1 five t", "the score 'five' is no number"),
-        ("q Q0 d 1 nan t", "the score 'nan' is no number"),
+        ("q Q0 d 1 five t", "the score 'five' is not a number"),
+        ("q Q0 d 1 nan t", "the score 'nan' is not a number"),
         ("p Q0 d 2 4 t", "document 'd' is ranked twice for query 'p'"),
     ],
 )
@@ -292,18 +292,18 @@ def test_malformed_line_is_named(tmp_path, line, says):
     ("text", "says"),
     [
         ("q\td\t1\nq\te\t1\n", ":2: rank 1 is taken already (query 'q')"),
-        ("q\td\t1\nq\te\t0\n", ":2: the rank '0' is no integer of at least 1"),
-        ("q\td\t1\nq\te\t1.5\n", ":2: the rank '1.5' is no integer"),
-        ("q\td\t1\nq\te\t²\n", ":2: the rank '²' is no integer"),
+        ("q\td\t1\nq\te\t0\n", ":2: the rank '0' is not an integer of at least 1"),
+        ("q\td\t1\nq\te\t1.5\n", ":2: the rank '1.5' is not an integer"),
+        ("q\td\t1\nq\te\t²\n", ":2: the rank '²' is not an integer"),
         ("q\td\t1\nq\td\t2\n", ":2: document 'd' is ranked twice for query 'q'"),
         ("q\td\t1\nq Q0 e 2 4 t\n", ":2: expected three columns (qid, docid, rank), found 6"),
         ("q Q0 e 2 4 t\nq\td\t1\n", ":2: expected six columns (qid Q0 docid rank score tag), found 3"),
         ('\n{"q": {"d": 1,}}', ":2: broken JSON"),
-        ('{"q": {"d": 1}, "q": {}}', ": query 'q' stands twice"),
+        ('{"q": {"d": 1}, "q": {}}', ": query 'q' is a duplicate"),
         ('{"q": {"d": 1, "d": 2}}', ": document 'd' is ranked twice for query 'q'"),
-        ('{"q": {"d": true}}', ": the score True is no number"),
-        ('{"q": {"d": NaN}}', ": the score nan is no number"),
-        ('{"q": {"d": "1"}}', ": the score '1' is no number"),
+        ('{"q": {"d": true}}', ": the score True is not a number"),
+        ('{"q": {"d": NaN}}', ": the score nan is not a number"),
+        ('{"q": {"d": "1"}}', ": the score '1' is not a number"),
         ('{"q": ["d"]}', ": query 'q' has no object of docid: score (['d'])"),
     ],
 )
@@ -336,7 +336,7 @@ def test_forms_are_told_by_the_first_line(line, form):
 
 def test_a_form_can_be_given(tmp_path):
     path = write(tmp_path / "run", "[1]")
-    with pytest.raises(RunError, match="the JSON is no object"):
+    with pytest.raises(RunError, match="the JSON is not an object"):
         Run.read(path, format="json")
     with pytest.raises(RunError, match="no run format is named 'csv'"):
         Run.read(path, format="csv")

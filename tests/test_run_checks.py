@@ -162,14 +162,14 @@ def test_validate_of_good_runs_exits_with_0(tmp_path):
     done = tool("validate", "--run", tmp_path / "a", "--run", tmp_path / "b")
     assert done.exit_code == 0
     assert done.stdout.count("nothing is wrong") == 2
-    assert tool("validate", "--run", tmp_path / "b", "--format", "trec").exit_code == 1
+    assert tool("validate", "--run", tmp_path / "b", "--input-format", "trec").exit_code == 1
 
 
 def test_convert_cut_and_merge_keep_form_and_tag(tmp_path):
     run = write(tmp_path / "a.trec", GOOD)
-    assert tool("convert", "--run", run, "--format", "json", "--output", tmp_path / "a.json").exit_code == 0
+    assert tool("convert", "--run", run, "--output-format", "json", "--output", tmp_path / "a.json").exit_code == 0
     assert json.loads((tmp_path / "a.json").read_text()) == {"q1": {"d1": 9, "d2": 7.5}, "q2": {"d1": 3}}
-    assert tool("convert", "--run", run, "--format", "msmarco", "--output", tmp_path / "a.tsv").exit_code == 0
+    assert tool("convert", "--run", run, "--output-format", "msmarco", "--output", tmp_path / "a.tsv").exit_code == 0
     assert (tmp_path / "a.tsv").read_text() == "q1\td1\t1\nq1\td2\t2\nq2\td1\t1\n"
     write(tmp_path / "qids", "q1\n\nq7\n")
     done = tool("cut", "--run", run, "--hits", 1, "--qids", tmp_path / "qids", "--output", tmp_path / "cut")
@@ -225,7 +225,11 @@ def test_fuse(tmp_path):
             "is for --method rrf",
         ),
         (["merge", "--run", "a", "--run", "a", "--output", "x"], 1, "query 'q1' is in run 2 and in one before it"),
-        (["convert", "--run", "nowhere", "--format", "json", "--output", "x"], 1, "nowhere: the file cannot be read"),
+        (
+            ["convert", "--run", "nowhere", "--output-format", "json", "--output", "x"],
+            1,
+            "nowhere: the file cannot be read",
+        ),
         (["validate", "--run", "a", "--topics", "nowhere.tsv"], 1, "nowhere.tsv: no such file"),
     ],
 )

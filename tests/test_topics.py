@@ -320,7 +320,7 @@ def test_repeated_qid_names_both_lines(tmp_path, name):
         ('{"text": "x"}', "none of the keys id, _id, qid"),
         ('{"id": "2"}', "the query has no text. Name the text text or contents or query or title"),
         ('{"id": "2", "text": 5}', "the query has no text"),
-        ('{"id": "2", "vector": {"a": 1}}', "the query has no text. It has a vector: pass --encoded"),
+        ('{"id": "2", "vector": {"a": 1}}', "the query has no text. It has a vector: pass encoded=True"),
         ('{"id": "", "text": "x"}', "the qid ''"),
         ('{"id": "a b", "text": "x"}', "the qid 'a b'"),
         ('{"id": 1.5, "text": "x"}', "the qid 1.5"),
@@ -337,7 +337,7 @@ def test_bad_json_line_is_named(tmp_path, line, says):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('{"id": "2", "text": "x"}', 'no "vector" of term: impact. Leave --encoded out for texts'),
+        ('{"id": "2", "text": "x"}', 'no "vector" of term: impact. Leave out encoded=True for texts'),
         ('{"id": "2", "vector": [1]}', 'no "vector"'),
         ('{"id": "2", "vector": {"a": 1.5}}', "term 'a' has impact 1.5"),
         ('{"id": "2", "vector": {"a": -1}}', "term 'a' has impact -1"),
@@ -374,7 +374,7 @@ def test_parquet(tmp_path):
     assert read_topics(tmp_path / "t.parquet") == [Query("1", "one"), Query("2", "two")]
     assert "not read from parquet" in refused(tmp_path / "t.parquet", encoded=True)
     (tmp_path / "u.parquet").write_bytes(b"nonsense")
-    assert "no parquet file" in refused(tmp_path / "u.parquet")
+    assert "not a Parquet file" in refused(tmp_path / "u.parquet")
 
 
 def test_missing_file(tmp_path):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def claim(config, overwrite=False):
-    with OutputFolder(config).claimed(overwrite) as before:
+    with OutputFolder(config).claimed(overwrite=overwrite) as before:
         OutputFolder(config).write_settings("float32")
         return before
 

@@ -13,19 +13,22 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from splade_lucene.cli.accelerate import accelerate
 from splade_lucene.cli.bm25 import bm25
 from splade_lucene.cli.build import build
 from splade_lucene.cli.compare import compare
 from splade_lucene.cli.demo import demo
 from splade_lucene.cli.encode import encode, encode_queries
 from splade_lucene.cli.evaluate import evaluate
-from splade_lucene.cli.index import index, stats
+from splade_lucene.cli.index import index
 from splade_lucene.cli.models import models
-from splade_lucene.cli.output import note
+from splade_lucene.cli.output import as_flags, echo
+from splade_lucene.cli.report import report
 from splade_lucene.cli.reproduce import reproduce
 from splade_lucene.cli.rerank import rerank
 from splade_lucene.cli.run import run_tools
 from splade_lucene.cli.search import explain, search
+from splade_lucene.cli.stats import stats
 from splade_lucene.cli.train import train
 from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.version import __version__
@@ -38,12 +41,12 @@ class _Commands(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            note("interrupted: nothing is left half-written, and the same command goes on or starts anew")
+            echo("interrupted: nothing is left half-written; the same command resumes or starts again")
             raise typer.Exit(130) from None
         except SpladeLuceneError as error:
             if _debug:
                 raise
-            note(f"splade-lucene: {error}")
+            echo(f"splade-lucene: {as_flags(str(error))}")
             raise typer.Exit(1) from None
 
 
@@ -62,7 +65,9 @@ for command in (
     demo,
     encode,
     encode_queries,
+    report,
     index,
+    accelerate,
     build,
     search,
     rerank,
@@ -82,7 +87,7 @@ app.add_typer(run_tools, name="run")
 @app.callback(invoke_without_command=True)
 def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error; stands anywhere.")] = False,  # noqa: ARG001
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error; may be given anywhere.")] = False,  # noqa: ARG001
 ) -> None:
     """SPLADE retrieval on plain Lucene impact indexes."""
     if version:

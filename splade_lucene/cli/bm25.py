@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from enum import Enum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,11 +17,11 @@ from splade_lucene.cli.options import (
     ThreadsOption,
     wrong_usage,
 )
-from splade_lucene.cli.output import name_some, note, progress_bar
+from splade_lucene.cli.output import LeftOut, ProgressBars, echo
+from splade_lucene.cli.search import echo_run, run_to_json
 from splade_lucene.cli.search_options import (
     HitsOption,
     ManyTopicsOption,
-    RunFormat,
     RunFormatOption,
     RunOption,
     SingleQueryOption,
@@ -32,26 +29,20 @@ from splade_lucene.cli.search_options import (
     check_queries,
 )
 from splade_lucene.cli.topic_options import TopicFieldOption
+from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN, K1, B
+from splade_lucene.index.texts import TextStore
 
 if TYPE_CHECKING:
-    from splade_lucene.errors import InputError
-    from splade_lucene.records import Document, Query
+    from splade_lucene.records import Document
     from splade_lucene.search.bm25 import Bm25Searcher
 
 bm25 = typer.Typer(
     name="bm25",
-    help="BM25 over texts, with Anserini's analyzer: the baseline.",
+    help="Index and search texts with BM25.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-class TextStore(str, Enum):
-    """What an index of texts keeps of a document."""
-
-    none = "none"
-    text = "text"
 
 
 @bm25.command()
@@ -59,40 +50,35 @@ def index(
     corpus: CorpusOption,
     index_dir: IndexOption,
     threads: ThreadsOption = None,
-    store: Annotated[TextStore, typer.Option("--store", help="Keep nothing, or the text.")] = TextStore.text,
+    store: Annotated[TextStore, typer.Option("--store", help="Keep nothing, or the text.")] = "text",
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Build a BM25 index of a corpus' texts, which Pyserini's LuceneSearcher opens."""
-    from splade_lucene.corpus.reading import count_documents, read_corpus
+    """Index a corpus for BM25.
+
+    Pyserini's LuceneSearcher opens the index, too.
+    """
+    from splade_lucene.corpus.reading import read_corpus
     from splade_lucene.index.texts import index_texts, is_blank
 
-    skipped = blank = 0
+    blank = 0
+    left_out = LeftOut()
 
     def texts() -> Iterator[Document]:
         nonlocal blank
-        for document in read_corpus(corpus, skip_bad=skip_bad, on_problem=tell):
+        for document in read_corpus(corpus, skip_bad=skip_bad, on_problem=left_out):
             blank += is_blank(document.text)
             yield document
 
-    def tell(problem: InputError) -> None:
-        nonlocal skipped
-        skipped += 1
-        if skipped <= 100:
-            note(f"left out: {problem}")
-
-    with progress_bar("indexing", count_documents(corpus) or 0) as advance:
-        count = index_texts(
-            texts(), index_dir, store=store.value, threads=threads, overwrite=overwrite, progress=advance
-        )
-    if skipped:
-        note(f"{skipped:,} documents were left out")
+    count = index_texts(texts(), index_dir, store=store, threads=threads, overwrite=overwrite, progress=ProgressBars())
+    if left_out.count:
+        echo(f"{left_out.count:,} documents were left out")
     if blank:
-        note(f"{blank:,} documents are blank and were left out")
-    note(f"{count:,} documents in {index_dir}")
+        echo(f"{blank:,} documents are blank and were left out")
+    echo(f"{count:,} documents in {index_dir}")
     if as_json:
-        print(json.dumps({"index": str(index_dir), "documents": count, "blank": blank, "skipped": skipped}))
+        print(json.dumps({"index": str(index_dir), "documents": count, "blank": blank, "skipped": left_out.count}))
 
 
 @bm25.command()
@@ -101,16 +87,18 @@ def search(
     query: SingleQueryOption = None,
     topics: ManyTopicsOption = None,
     output: RunOption = None,
-    output_format: RunFormatOption = RunFormat.trec,
+    output_format: RunFormatOption = "trec",
     hits: HitsOption = None,
-    k1: Annotated[float, typer.Option("--k1", help="How soon further occurrences of a term stop counting.")] = 0.9,
-    b: Annotated[float, typer.Option("--b", help="How much a document's length counts.")] = 0.4,
+    k1: Annotated[float, typer.Option("--k1", help="How soon further occurrences of a term stop counting.")] = K1,
+    b: Annotated[float, typer.Option("--b", help="How much a document's length counts.")] = B,
     threads: ThreadsOption = None,
     topic_field: TopicFieldOption = "title",
     tag: TagOption = "bm25",
     as_json: JsonOption = False,
 ) -> None:
-    """Search a BM25 index for one query, or write the run of many."""
+    """Search for one query, or write a run."""
+    from splade_lucene.run.run import open_run_writer
+    from splade_lucene.run.searching import search_run
     from splade_lucene.search.bm25 import Bm25Searcher, check_parameters
     from splade_lucene.topics.reading import read_topics
 
@@ -119,14 +107,19 @@ def search(
         check_parameters(k1, b)
     with Bm25Searcher(index_dir, k1=k1, b=b) as searcher:
         if query is not None:
-            _search_one(searcher, query, hits or 10, as_json)
+            _search_one(searcher, query, hits or HITS_SHOWN, as_json=as_json)
         elif topics is not None and output is not None:
-            threads = threads or os.cpu_count() or 1
             queries = read_topics(topics, field=topic_field)
-            _search_topics(searcher, queries, output, output_format.value, hits or 1000, threads, tag, as_json)
+            with open_run_writer(output, format=output_format, tag=tag) as writer:
+                without_hits = search_run(
+                    searcher, queries, writer, hits or HITS_IN_RUN, threads=threads, progress=ProgressBars()
+                )
+            echo_run(output, len(queries), without_hits)
+            if as_json:
+                print(run_to_json(output, len(queries), without_hits, {}))
 
 
-def _search_one(searcher: Bm25Searcher, query: str, hits: int, as_json: bool) -> None:
+def _search_one(searcher: Bm25Searcher, query: str, hits: int, *, as_json: bool) -> None:
     rows = [
         {"rank": rank, "docid": docid, "score": score, "text": searcher.text(docid) or ""}
         for rank, (docid, score) in enumerate(searcher.search(query, hits), 1)
@@ -138,30 +131,4 @@ def _search_one(searcher: Bm25Searcher, query: str, hits: int, as_json: bool) ->
         text = " ".join(str(row["text"]).split())
         print(f"{row['rank']:>3} {row['score']:>8.4f}  {row['docid']}" + (f"  {text:.90}" if text else ""))
     if not rows:
-        note("no document shares a term with the query")
-
-
-def _search_topics(
-    searcher: Bm25Searcher, queries: list[Query], output: Path, output_format: Any, hits: int, threads: int, tag: str,
-    as_json: bool,
-) -> None:  # fmt: skip
-    from splade_lucene.run.run import open_run_writer
-
-    without = []
-    with (
-        open_run_writer(output, format=output_format, tag=tag) as writer,
-        progress_bar("searching", len(queries)) as advance,
-    ):
-        for start in range(0, len(queries), 64):
-            part = queries[start : start + 64]
-            found = searcher.batch_search([each.text for each in part], [each.qid for each in part], hits, threads)
-            for qid, ranking in found.items():
-                writer.add(qid, ranking)
-                if not ranking:
-                    without.append(qid)
-            advance(len(part))
-    if without:
-        note(f"{len(without)} queries have no hit and so no line in the run: {name_some(without)}")
-    note(f"{len(queries):,} queries in {output}")
-    if as_json:
-        print(json.dumps({"run": str(output), "queries": len(queries), "without_hits": without}, ensure_ascii=False))
+        echo("no document shares a term with the query")

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from splade_lucene.cli.encode import encode_documents, note_encoded
-from splade_lucene.cli.index import write_index
+from splade_lucene.cli.encode import echo_encoded
+from splade_lucene.cli.index import echo_indexed
 from splade_lucene.cli.option_groups import DocumentOptions, ModelOptions, takes_options
 from splade_lucene.cli.options import (
     AcceleratorOption,
     CorpusOption,
     IndexOption,
     JsonOption,
-    Order,
     OrderOption,
     OverwriteOption,
     SkipBadOption,
-    Store,
     StoreOption,
     ThreadsOption,
 )
+from splade_lucene.cli.output import LeftOut, ProgressBars
 
 
 @takes_options(options=ModelOptions, documents=DocumentOptions)
@@ -34,29 +32,33 @@ def build(
     documents: DocumentOptions,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="Keep the pseudo-documents here. Default: do not keep."),
+        typer.Option("--output", metavar="DIR", help="Keep the pseudo-documents here. Default: do not keep them."),
     ] = None,
     threads: ThreadsOption = None,
-    store: StoreOption = Store.text,
-    order: OrderOption = Order.bp,
+    store: StoreOption = "text",
+    order: OrderOption = "bp",
     accelerator: AcceleratorOption = True,
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Encode a corpus and index it: 'encode' and 'index' in one."""
-    from splade_lucene.files import work_folder
+    """Encode and index a corpus.
+
+    This is 'encode' and 'index' in one command. It resumes after an interruption.
+    """
+    from splade_lucene.index.build import build_index
     from splade_lucene.index.publish import prepare_target
-    from splade_lucene.pseudo_documents.journal import WHOLE
 
     if output is not None and output.resolve() == index_dir.resolve():
         raise typer.BadParameter("--output and --index must be different folders")
-    prepare_target(index_dir, append=False, overwrite=overwrite)
-    work = output or work_folder(index_dir.resolve(), "encoded")
+    prepare_target(index_dir, append=False, overwrite=overwrite)  # before a model is loaded
     encoder = options.open_encoder(**documents.encoder_settings())
     quantizer = options.open_quantizer(encoder)
-    manifest = encode_documents(corpus, work, encoder, quantizer, documents, WHOLE, overwrite or not output, skip_bad)
-    note_encoded(manifest, work)
-    write_index(work, index_dir, threads, store, order, accelerator, False, overwrite, False, as_json)
-    if output is None:
-        shutil.rmtree(work)
+    summary = build_index(
+        corpus, index_dir, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact,
+        pseudo_documents=output, gzip=documents.gzip, devices=documents.devices, threads=threads, store=store,
+        order=order, accelerator=accelerator, overwrite=overwrite, skip_bad=skip_bad, on_problem=LeftOut(),
+        progress=ProgressBars(),
+    )  # fmt: skip
+    echo_encoded(summary.manifest, summary.pseudo_documents)
+    echo_indexed(summary.index, index_dir, as_json=as_json)

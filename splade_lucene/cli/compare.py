@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,16 +12,17 @@ from splade_lucene.cli.evaluate import (
     FormatOption,
     MeasuresOption,
     QrelsOption,
-    TableFormat,
     choose_format,
     split_measures,
 )
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import JsonOption, wrong_usage
-from splade_lucene.cli.output import note
+from splade_lucene.cli.output import echo
 from splade_lucene.cli.search_options import EncodedOption
+from splade_lucene.defaults import QUICK_MEASURES
 from splade_lucene.evaluation.comparison import ALPHA
 from splade_lucene.evaluation.significance import SAMPLES, SEED, Correction, PairedTest
+from splade_lucene.evaluation.tables import TableFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from splade_lucene.evaluation import Change, Comparison, MeasuredRun
     from splade_lucene.records import Query
 
-TestName = Enum("TestName", {name: name for name in get_args(PairedTest)}, type=str)  # type: ignore[misc]
-CorrectionName = Enum("CorrectionName", {name: name for name in get_args(Correction)}, type=str)  # type: ignore[misc]
+
+_MEASURES = " ".join(QUICK_MEASURES)
 
 
 @takes_options(options=QueryOptions)
@@ -45,16 +45,17 @@ def compare(
         Path | None,
         typer.Option("--baseline", metavar="RUN", help="The run to test the others against. Default: test each pair."),
     ] = None,
-    measures: MeasuresOption = "nDCG@10 RR@10 R@100",
-    test: Annotated[TestName, typer.Option("--test", help="t, bootstrap or randomization; paired.")] = TestName.t,  # type: ignore[attr-defined]
+    measures: MeasuresOption = _MEASURES,
+    test: Annotated[PairedTest, typer.Option("--test", help="The paired test of significance.")] = "t",
     correction: Annotated[
-        CorrectionName, typer.Option("--correction", help="Over the tests of one measure.")
-    ] = CorrectionName.holm,  # type: ignore[attr-defined]
+        Correction, typer.Option("--correction", help="For testing several runs in one measure.")
+    ] = "holm",
     alpha: Annotated[
-        float, typer.Option("--alpha", min=0, max=1, help="Below which corrected p a difference is significant.")
+        float,
+        typer.Option("--alpha", min=0, max=1, help="A difference is significant if its corrected p is below this."),
     ] = ALPHA,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Draws of bootstrap and randomization.")] = SAMPLES,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Where their chance starts.")] = SEED,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The seed of their random numbers.")] = SEED,
     per_query: Annotated[
         int,
         typer.Option(
@@ -70,19 +71,20 @@ def compare(
     ] = None,
     topics: Annotated[Path | None, typer.Option("--topics", metavar="FILE", help="The queries.")] = None,
     encoded: EncodedOption = False,
-    table_format: FormatOption = TableFormat.text,
+    table_format: FormatOption = "text",
     as_json: JsonOption = False,
 ) -> None:
-    """Compare runs: tests, gains and losses by query, and what moved the query that changed most.
+    """Compare runs, with significance tests.
 
-    Queries are taken from the first measure; a run is set against the baseline, or without one against the first run.
+    It shows gains and losses by query, and what moved the query that changed most. Queries are ordered by the first
+    measure. Each run is compared with the baseline; without one, with the first run.
     """
     from splade_lucene.evaluation import MeasuredRun, draw_differences, parse_measures, read_qrels
     from splade_lucene.evaluation import compare as compare_runs
     from splade_lucene.evaluation.plots import check_figure
     from splade_lucene.topics.reading import read_topics
 
-    table_format = choose_format(table_format, as_json)
+    table_format = choose_format(table_format, as_json=as_json)
     if index_dir and not topics:
         raise typer.BadParameter("--index needs the queries: give --topics")
     paths = run if baseline is None or baseline in run else [baseline, *run]
@@ -98,13 +100,13 @@ def compare(
     queries = {query.qid: query for query in read_topics(topics, encoded=encoded)} if topics else {}
     runs = {name: MeasuredRun(path) for path, name in names.items()}
     comparison = compare_runs(
-        judged, runs, names_of_measures, None if baseline is None else names[baseline], test.value,
-        correction.value, alpha=alpha, samples=samples, seed=seed,
+        judged, runs, names_of_measures, None if baseline is None else names[baseline], test,
+        correction, alpha=alpha, samples=samples, seed=seed,
     )  # fmt: skip
     changes = _explain(comparison, judged, runs, index_dir, options, queries, encoded) if index_dir else {}
     if figure:
         draw_differences(comparison, figure)
-        note(f"gains and losses in {comparison.measures[0]}: {figure}")
+        echo(f"gains and losses in {comparison.measures[0]}: {figure}")
     _show(comparison, changes, per_query, queries, table_format)
 
 
@@ -141,7 +143,7 @@ def _show(
 
     measure = comparison.measures[0]
     extremes = {run: pick_extremes(comparison.differences(measure, run), count) for run in comparison.others}
-    if form is TableFormat.json:
+    if form == "json":
         facts: dict[str, Any] = to_json(comparison)
         if changes:
             facts["changes"] = {run: change.to_json() for run, change in changes.items()}
@@ -152,7 +154,7 @@ def _show(
     tables += [
         tabulate_queries(found, (run, comparison.reference), measure, texts) for run, found in extremes.items() if found
     ]
-    parts = [table.render(form.value) for table in tables]
+    parts = [table.render(form) for table in tables]
     parts += [
         _set_apart(describe_change(change, (run, comparison.reference), measure), form)
         for run, change in changes.items()
@@ -162,6 +164,6 @@ def _show(
 
 def _set_apart(text: str, form: TableFormat) -> str:
     """Lines of text as they can stand between tables."""
-    if form is TableFormat.markdown:
+    if form == "markdown":
         return f"```text\n{text}\n```"
-    return "\n".join(f"% {line}" for line in text.splitlines()) if form is TableFormat.latex else text
+    return "\n".join(f"% {line}" for line in text.splitlines()) if form == "latex" else text

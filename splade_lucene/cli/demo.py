@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from splade_lucene.cli.options import JsonOption
-from splade_lucene.cli.output import print_table, progress_bar
+from splade_lucene.cli.output import ProgressBars, print_table
 
 if TYPE_CHECKING:
     from splade_lucene.records import Contribution
@@ -21,11 +21,14 @@ def demo(
     directory: Annotated[Path | None, typer.Option("--dir", help="Where to work. Default: the user's cache.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Encode, index, search and evaluate Python's own documentation."""
+    """Search Python's own documentation.
+
+    This is the whole flow: encode, index, search, evaluate.
+    """
     from splade_lucene.demo import run_demo
     from splade_lucene.files import cache_folder
 
-    result = run_demo(directory or cache_folder() / "demo", progress_bar)
+    result = run_demo(directory or cache_folder() / "demo", ProgressBars())
     if as_json:
         print(json.dumps({"folder": str(result.folder), "questions": result.questions, "table": result.table}))
         return
@@ -41,7 +44,7 @@ def demo(
         if not any(hit.docid in answer.relevant for hit, _ in answer.hits):
             print(f"  known answer: {_known_answer(answer.best_rank, answer.best)}")
         print()
-    print("(* known answers; a term's share of the score = query impact x document impact)\n")
+    print("(* a known answer; each term adds query impact x document impact to the score)\n")
     print(f"{result.questions} questions with known answers; runs, topics and qrels in {result.folder}\n")
     print_table({system: dict(means) for system, means in result.table.items()})
     print(

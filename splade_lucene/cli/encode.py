@@ -13,22 +13,17 @@ from splade_lucene.cli.options import (
     CorpusOption,
     DeviceOption,
     JsonOption,
-    QueryDtype,
     QueryDtypeOption,
     SkipBadOption,
+    moved_to,
     wrong_usage,
 )
-from splade_lucene.cli.output import name_some, note, progress_bar
+from splade_lucene.cli.output import LeftOut, ProgressBars, echo, name_some
 from splade_lucene.cli.topic_options import TopicFieldOption
-from splade_lucene.errors import InputError
 from splade_lucene.records import Query
 
 if TYPE_CHECKING:
-    from splade_lucene.encoder import SpladeEncoder
-    from splade_lucene.evaluation.loss_report import Losses
     from splade_lucene.manifest import Manifest
-    from splade_lucene.pseudo_documents.journal import Shard
-    from splade_lucene.quantizer import Quantizer
 
 
 @takes_options(options=ModelOptions, documents=DocumentOptions)
@@ -36,52 +31,35 @@ def encode(
     corpus: CorpusOption,
     options: ModelOptions,
     documents: DocumentOptions,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", metavar="DIR", help="Folder of pseudo-documents; needed but for --report."),
-    ] = None,
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="The folder of pseudo-documents.")],
     shard: Annotated[
         str, typer.Option("--shard", metavar="I/N", help="Encode one of N shares, counted from 1.")
     ] = "1/1",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an encoding with other settings. The same is gone on with.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an encoding with other settings.")] = False,
     skip_bad: SkipBadOption = False,
-    report: Annotated[
-        bool, typer.Option("--report", help="Measure on a sample what precision, pruning and quantization lose.")
+    report: Annotated[  # noqa: ARG001
+        bool, moved_to("--report", "splade-lucene report --corpus SRC")
     ] = False,
-    report_sample: Annotated[int, typer.Option("--report-sample", min=1, help="Documents of the sample.")] = 1000,
-    topics: Annotated[
-        Path | None, typer.Option("--topics", metavar="FILE", help="Queries, for the report's effectiveness.")
-    ] = None,
-    qrels: Annotated[
-        Path | None, typer.Option("--qrels", metavar="FILE", help="Judgments, for the report's effectiveness.")
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Encode a corpus into pseudo-documents. Goes on where an interrupted run stopped."""
-    if output is None and not report:
-        raise typer.BadParameter("give --output, or --report for the report alone")
-    if (topics is None) != (qrels is None) or (topics is not None and not report):
-        raise typer.BadParameter("--topics and --qrels go together, and with --report")
-    share, pruning = _parse_shard(shard), documents.pruning
-    encoder = options.open_encoder(**documents.encoder_settings())
-    quantizer = options.open_quantizer(encoder)
-    if report:
-        from splade_lucene.evaluation.loss_report import measure_loss
+    """Encode a corpus into pseudo-documents.
 
-        with progress_bar("measuring", 0) as advance:
-            losses = measure_loss(
-                corpus, encoder, quantizer, pruning=pruning, min_impact=documents.min_impact,
-                sample=report_sample, topics=topics, qrels=qrels, skip_bad=skip_bad, on_problem=_ProblemNotes(),
-                progress=advance,
-            )  # fmt: skip
-        _print_losses(losses, as_json)
-    if output is not None:
-        manifest = encode_documents(corpus, output, encoder, quantizer, documents, share, overwrite, skip_bad)
-        note_encoded(manifest, output)
-        if as_json and not report:
-            print(json.dumps({"output": str(output), "manifest": manifest.to_json()}, ensure_ascii=False))
+    It resumes after an interruption.
+    """
+    from splade_lucene.pseudo_documents.encoding import encode_corpus
+    from splade_lucene.pseudo_documents.journal import Shard
+
+    with wrong_usage():
+        share, pruning = Shard.parse(shard), documents.pruning
+    encoder = options.open_encoder(**documents.encoder_settings())
+    manifest = encode_corpus(
+        corpus, output, encoder, options.open_quantizer(encoder), pruning=pruning, min_impact=documents.min_impact,
+        shard=share, gzip=documents.gzip, overwrite=overwrite, skip_bad=skip_bad, devices=documents.devices,
+        on_problem=LeftOut(), progress=ProgressBars(),
+    )  # fmt: skip
+    echo_encoded(manifest, output)
+    if as_json:
+        print(json.dumps({"output": str(output), "manifest": manifest.to_json()}, ensure_ascii=False))
 
 
 @takes_options(options=ModelOptions)
@@ -94,19 +72,22 @@ def encode_queries(
     options: ModelOptions,
     topic_field: TopicFieldOption = "title",
     device: DeviceOption = "auto",
-    dtype: QueryDtypeOption = QueryDtype.auto,
+    dtype: QueryDtypeOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Encode queries into a file that Anserini and 'search --encoded' read."""
+    """Encode queries into a file.
+
+    Anserini and 'search --encoded' read it.
+    """
     from splade_lucene.search.query_encoder import SpladeQueryEncoder
     from splade_lucene.topics.reading import read_topics, write_encoded_topics
 
     queries = read_topics(topics, field=topic_field)
-    encoder = options.open_encoder(device=device, query_dtype=dtype.value)
+    encoder = options.open_encoder(device=device, query_dtype=dtype)
     query_encoder = SpladeQueryEncoder(encoder, options.open_quantizer(encoder))
     encoder.load("query")
-    encoded = []
-    with progress_bar("encoding", len(queries)) as advance:
+    encoded: list[Query] = []
+    with ProgressBars().step("encoding", len(queries), "queries") as advance:
         for start in range(0, len(queries), 64):
             part = queries[start : start + 64]
             vectors = query_encoder.encode_batch([query.turns or query.text for query in part])
@@ -114,71 +95,23 @@ def encode_queries(
             advance(len(part))
     empty = [query.qid for query in encoded if not query.vector]
     if empty:
-        note(f"{len(empty)} queries encode to no term: {name_some(empty)}")
+        echo(f"{len(empty)} queries encode to no term: {name_some(empty)}")
     written = write_encoded_topics(output, encoded)
-    note(f"{written:,} encoded queries in {output}")
+    echo(f"{written:,} encoded queries in {output}")
     if as_json:
         print(json.dumps({"output": str(output), "queries": written, "empty": empty}, ensure_ascii=False))
 
 
-def encode_documents(
-    corpus: str, output: Path, encoder: SpladeEncoder, quantizer: Quantizer, documents: DocumentOptions,
-    shard: Shard, overwrite: bool, skip_bad: bool,
-) -> Manifest:  # fmt: skip
-    """Encodes a corpus into a folder of pseudo-documents, with a progress bar."""
-    from splade_lucene.corpus.reading import count_documents
-    from splade_lucene.pseudo_documents.encoding import encode_corpus
+def echo_encoded(manifest: Manifest, output: Path | None) -> None:
+    """Reports how many pseudo-documents there are, and what was left out.
 
-    total = (count_documents(corpus) or 0) // shard.count
-    if len(documents.devices) == 1:
-        encoder.load("document")
-    with progress_bar("encoding", total) as advance:
-        return encode_corpus(
-            corpus, output, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact, shard=shard,
-            gzip=documents.gzip, overwrite=overwrite, skip_bad=skip_bad, devices=documents.devices,
-            on_problem=_ProblemNotes(), progress=advance,
-        )  # fmt: skip
-
-
-def note_encoded(manifest: Manifest, output: Path) -> None:
-    """Tells how many pseudo-documents there are, and what was left out."""
-    note(f"{manifest.documents:,} pseudo-documents in {output}, computed in {manifest.dtype}")
+    Args:
+        manifest: What was encoded.
+        output: Where the pseudo-documents are; None if they were not kept.
+    """
+    where = "" if output is None else f" in {output}"
+    echo(f"{manifest.documents:,} pseudo-documents{where}, computed in {manifest.dtype}")
     if manifest.empty:
-        note(f"{len(manifest.empty)} documents encode to no term and were left out: {name_some(manifest.empty)}")
+        echo(f"{len(manifest.empty)} documents encode to no term and were left out: {name_some(manifest.empty)}")
     if manifest.skipped:
-        note(f"{manifest.skipped:,} documents cannot be read and were left out")
-
-
-def _parse_shard(text: str) -> Shard:
-    from splade_lucene.pseudo_documents.journal import Shard
-
-    with wrong_usage():
-        return Shard.parse(text)
-
-
-class _ProblemNotes:
-    """Names the first hundred documents that are left out."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def __call__(self, problem: InputError) -> None:
-        self._count += 1
-        if self._count <= 100:
-            note(f"left out: {problem}")
-        elif self._count == 101:
-            note("left out: more, which are counted and not named")
-
-
-def _print_losses(losses: Losses, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(losses.to_json()))
-        return
-    measures = list(losses.rows[0].effectiveness)
-    print(f"{losses.documents:,} documents, {losses.queries:,} queries; every row against the first\n")
-    print(f"{'':34} {'relative L2':>11} {'terms lost':>10} {'terms':>7} {'changed impacts':>15}", end="")
-    print("".join(f" {measure:>9}" for measure in measures))
-    for row in losses.rows:
-        changed = "" if row.changed_impacts is None else f"{row.changed_impacts:.3%}"
-        print(f"{row.name:34} {row.relative_l2:>11.5f} {row.terms_lost:>10.2%} {row.terms:>7.1f} {changed:>15}", end="")
-        print("".join(f" {row.effectiveness[measure]:>9.4f}" for measure in measures))
+        echo(f"{manifest.skipped:,} documents cannot be read and were left out")

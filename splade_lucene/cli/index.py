@@ -1,228 +1,68 @@
-"""Step 5: pseudo-documents to an index, its accelerator, and what is in it."""
+"""Step 5: pseudo-documents to an index."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import (
     AcceleratorOption,
     IndexOption,
     JsonOption,
-    Order,
     OrderOption,
     OverwriteOption,
     SkipBadOption,
-    Store,
     StoreOption,
     ThreadsOption,
+    moved_to,
 )
-from splade_lucene.cli.output import name_some, note, progress_bar
-from splade_lucene.cli.search_options import EncodedOption
-from splade_lucene.cli.topic_options import TopicFieldOption
+from splade_lucene.cli.output import LeftOut, ProgressBars, echo
 
 if TYPE_CHECKING:
-    from splade_lucene.manifest import Manifest
-    from splade_lucene.records import Query
-    from splade_lucene.search.bm25 import Bm25Searcher
-    from splade_lucene.search.query_encoder import SpladeQueryEncoder
+    from splade_lucene.index.indexer import IndexSummary
 
 
 def index(
-    source: Annotated[
-        Path | None, typer.Option("--input", metavar="DIR", help="Pseudo-documents: a folder or a file.")
-    ] = None,
-    index_dir: Annotated[Path | None, typer.Option("--index", metavar="DIR", help="The Lucene index.")] = None,
-    accelerate: Annotated[
-        Path | None,
-        typer.Option("--accelerate", metavar="DIR", help="Only make the accelerator of an index that exists, anew."),
-    ] = None,
-    max_bytes: Annotated[
-        int | None,
-        typer.Option(
-            "--max-accelerator-bytes",
-            min=0,
-            max=2**62,
-            help="With --accelerate: what it may take; the commonest terms come first.",
-        ),
-    ] = None,
+    source: Annotated[Path, typer.Option("--input", metavar="DIR", help="Pseudo-documents: a folder or a file.")],
+    index_dir: IndexOption,
     threads: ThreadsOption = None,
-    store: StoreOption = Store.text,
-    order: OrderOption = Order.bp,
+    store: StoreOption = "text",
+    order: OrderOption = "bp",
     accelerator: AcceleratorOption = True,
     append: Annotated[bool, typer.Option("--append", help="Add to an existing index.")] = False,
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
-) -> None:
-    """Build a Lucene impact index from pseudo-documents, or the accelerator of an index that exists."""
-    if append and overwrite:
-        raise typer.BadParameter("--append and --overwrite exclude each other")
-    if accelerate is not None:
-        others = (source, index_dir, threads, store, order, accelerator, append, overwrite, skip_bad)
-        if others != (None, None, None, Store.text, Order.bp, True, False, False, False):
-            raise typer.BadParameter("--accelerate stands alone, or with --max-accelerator-bytes")
-        _accelerate(accelerate, max_bytes, as_json)
-    elif max_bytes is not None:
-        raise typer.BadParameter("--max-accelerator-bytes is for --accelerate")
-    elif source is None or index_dir is None:
-        raise typer.BadParameter("give --input and --index, or --accelerate")
-    else:
-        write_index(source, index_dir, threads, store, order, accelerator, append, overwrite, skip_bad, as_json)
-
-
-@takes_options(options=QueryOptions)
-def stats(
-    index_dir: IndexOption,
-    options: QueryOptions,
-    topics: Annotated[
-        Path | None, typer.Option("--topics", metavar="FILE", help="Queries, to measure what they cost.")
+    accelerate: Annotated[  # noqa: ARG001
+        str | None, moved_to("--accelerate", "splade-lucene accelerate --index DIR")
     ] = None,
-    topic_field: TopicFieldOption = "title",
-    encoded: EncodedOption = False,
-    latency: Annotated[
-        bool, typer.Option("--latency", help="Time the queries of --topics, encoded, one after another on one thread.")
-    ] = False,
-    hits: Annotated[int, typer.Option("--hits", min=1, help="With --latency: hits of each query.")] = 1000,
-    as_json: JsonOption = False,
 ) -> None:
-    """Show what is in an index, what made it, and what queries cost: FLOPS, terms, postings, bytes, time."""
-    from splade_lucene.index.accelerator import accelerator_bytes
-    from splade_lucene.index.reader import read_index_manifest
-    from splade_lucene.search.bm25 import Bm25Searcher, open_index
-    from splade_lucene.topics.reading import read_topics
+    """Index pseudo-documents.
 
-    if topics is None and (encoded or latency):
-        raise typer.BadParameter("--encoded and --latency are for --topics")
-    queries = [] if topics is None else read_topics(topics, encoded=encoded, field=topic_field)
-    costs: dict[str, Any] = {}
-    with open_index(index_dir) as reader:
-        counts = reader.statistics()
-        holds_texts = isinstance(reader, Bm25Searcher)
-        counts["accelerator_bytes"] = 0 if isinstance(reader, Bm25Searcher) else accelerator_bytes(reader)
-        if holds_texts and encoded:
-            raise typer.BadParameter("--encoded is for impact indexes; this one holds texts")
-        if isinstance(reader, Bm25Searcher) and queries:
-            costs = _measure_bm25_costs(reader, queries, hits if latency else None)
-    manifest = read_index_manifest(index_dir)
-    if queries and not holds_texts:
-        query_encoder = None if encoded else options.open_query_encoder(index_dir)
-        costs = _measure_costs(index_dir, query_encoder, queries, hits if latency else None)
-    if as_json:
-        print(json.dumps({**counts, "manifest": manifest.to_json() if manifest else None, **costs}, ensure_ascii=False))
-        return
-    _print_counts(counts)
-    if manifest and manifest.model:
-        _print_origin(manifest)
-    _print_costs(costs, hits)
-
-
-def _measure_costs(
-    index_dir: Path, query_encoder: SpladeQueryEncoder | None, queries: Sequence[Query], hits: int | None
-) -> dict[str, Any]:
-    """``efficiency`` of the queries, and with ``hits`` the ``latency`` of searching for so many; as JSON holds them."""
-    from splade_lucene.evaluation.efficiency import measure_efficiency, measure_search
-    from splade_lucene.search.searcher import LuceneImpactSearcher
-
-    with LuceneImpactSearcher(index_dir, query_encoder) as searcher:
-        vectors = searcher.encode_batch([query.content for query in queries])
-        costs = {"efficiency": measure_efficiency(searcher.reader, vectors).to_json()}
-        if hits is not None:
-            costs["latency"] = measure_search(lambda vector: searcher.search(vector, hits), vectors).to_json()
-    return costs
-
-
-def _measure_bm25_costs(searcher: Bm25Searcher, queries: Sequence[Query], hits: int | None) -> dict[str, Any]:
-    """The same of BM25."""
-    from splade_lucene.evaluation.efficiency import measure_efficiency, measure_search
-
-    texts = [query.text for query in queries]
-    costs = {"efficiency": measure_efficiency(searcher, [searcher.analyze(text) for text in texts]).to_json()}
-    if hits is not None:
-        costs["latency"] = measure_search(lambda text: searcher.search(text, hits), texts).to_json()
-    return costs
-
-
-def _print_counts(counts: Mapping[str, Any]) -> None:
-    documents = max(1, counts["documents"])
-    for name in ("documents", "deleted_documents", "segments", "terms", "postings", "total_impact", "bytes",
-                 "accelerator_bytes"):  # fmt: skip
-        print(f"{name:22} {counts[name]:>16,}")
-    print(f"{'postings a document':22} {counts['postings'] / documents:>16.1f}")
-    print(f"{'impact a posting':22} {counts['total_impact'] / max(1, counts['postings']):>16.1f}")
-    print(f"{'bytes a document':22} {counts['bytes'] / documents:>16.1f}")
-    print(f"{'accelerator a document':22} {counts['accelerator_bytes'] / documents:>16.1f}")
-    print(f"{'lucene':22} {counts['lucene']:>16}")
-
-
-def _print_costs(costs: Mapping[str, Any], hits: int) -> None:
-    if efficiency := costs.get("efficiency"):
-        print(f"{'queries':22} {efficiency['queries']:>16,}")
-        print(f"{'terms a query':22} {efficiency['query_terms']:>16.1f}")
-        print(f"{'postings a query':22} {efficiency['query_postings']:>16,.1f}")
-        print(f"{'FLOPS':22} {efficiency['flops']:>16.4f}")
-    if latency := costs.get("latency"):
-        if latency["postings_scored"] is not None:
-            print(f"{'postings added up':22} {latency['postings_scored']:>16,.1f}")
-        for name in ("mean", "median", "p99"):
-            print(f"{f'ms a query, {name}':22} {latency[name]:>16.3f}")
-        print(f"{'measured with':22} {hits:,} hits, one thread, {latency['machine']}")
-
-
-def _print_origin(manifest: Manifest) -> None:
-    rule = manifest.quantizer
-    print(f"{'model':22} {manifest.model} ({manifest.pooling} pooling, at most {manifest.max_length} tokens)")
-    if manifest.dtype:
-        print(f"{'computed in':22} {manifest.dtype}")
-    if rule:
-        print(f"{'quantizer':22} {rule.name}: documents x{rule.document.scale:g}, queries x{rule.query.scale:g}")
-    print(f"{'corpus':22} {manifest.corpus}")
-    if manifest.empty:
-        print(f"{'without a term':22} {len(manifest.empty)}: {name_some(manifest.empty)}")
-
-
-def write_index(
-    source: Path, index_dir: Path, threads: int | None, store: Store, order: Order, accelerator: bool, append: bool,
-    overwrite: bool, skip_bad: bool, as_json: bool,
-) -> None:  # fmt: skip
-    """Indexes pseudo-documents, with a progress bar, and tells what is in the index and what was left out."""
+    The index is a Lucene impact index, which Pyserini and Anserini read.
+    """
     from splade_lucene.index.indexer import index_pseudo_documents
 
-    with progress_bar("indexing", 0) as advance:
-        shown = 0
+    if append and overwrite:
+        raise typer.BadParameter("--append and --overwrite exclude each other")
+    summary = index_pseudo_documents(
+        source, index_dir, threads=threads, store=store, order=order, append=append, overwrite=overwrite,
+        skip_bad=skip_bad, accelerator=accelerator, progress=ProgressBars(),
+    )  # fmt: skip
+    echo_indexed(summary, index_dir, as_json=as_json)
 
-        def progress(_stage: str, documents: int, _share: float) -> None:
-            nonlocal shown
-            advance(documents - shown)
-            shown = documents
 
-        summary = index_pseudo_documents(
-            source, index_dir, threads=threads, store=store.value, order=order.value, append=append, overwrite=overwrite,
-            skip_bad=skip_bad, accelerator=accelerator, progress=progress,
-        )  # fmt: skip
-        advance(summary.documents - shown)
-    for problem in summary.skipped[:100]:
-        note(f"left out: {problem}")
-    if summary.skipped:
-        note(f"{len(summary.skipped):,} documents were left out")
-    note(f"{summary.documents:,} documents, {summary.postings:,} postings and {summary.terms:,} terms in {index_dir}")
+def echo_indexed(summary: IndexSummary, index_dir: Path, *, as_json: bool) -> None:
+    """Reports what is in an index and what was left out of it."""
+    left_out = LeftOut()
+    for problem in summary.skipped:
+        left_out(problem)
+    if left_out.count:
+        echo(f"{left_out.count:,} documents were left out")
+    echo(f"{summary.documents:,} documents, {summary.postings:,} postings and {summary.terms:,} terms in {index_dir}")
     if as_json:
         counts = {"documents": summary.documents, "postings": summary.postings, "terms": summary.terms}
-        print(json.dumps({"index": str(index_dir), **counts, "skipped": len(summary.skipped)}))
-
-
-def _accelerate(index_dir: Path, max_bytes: int | None, as_json: bool) -> None:
-    from splade_lucene.index.accelerator import accelerate, accelerator_bytes
-    from splade_lucene.index.reader import LuceneImpactIndexReader
-
-    folder = accelerate(index_dir, max_bytes=max_bytes)
-    with LuceneImpactIndexReader(index_dir) as reader:
-        size, of_index = accelerator_bytes(reader), reader.statistics()["bytes"]
-    note(f"{size:,} bytes in {folder}, {size / max(1, of_index):.2f} times the index's own")
-    if as_json:
-        print(json.dumps({"index": str(index_dir), "accelerator": str(folder), "bytes": size}))
+        print(json.dumps({"index": str(index_dir), **counts, "skipped": left_out.count}))

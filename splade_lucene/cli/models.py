@@ -11,7 +11,7 @@ import typer
 
 from splade_lucene.cli.option_groups import ModelOptions, takes_options
 from splade_lucene.cli.options import DeviceOption, JsonOption
-from splade_lucene.cli.output import note
+from splade_lucene.cli.output import echo
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
@@ -30,7 +30,10 @@ def models(
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """List known models, or load one and say what it is, and which of its files said so."""
+    """List known models, or describe one.
+
+    A model is loaded, and described with the files that say what it is.
+    """
     if checkpoint is None and options.model is None:
         if save is not None:
             raise typer.BadParameter("--save needs the name or folder of a checkpoint, such as splade-minilm")
@@ -41,7 +44,7 @@ def models(
         from splade_lucene.encoder.storage import restore_from_rows8
 
         restore_from_rows8(locate(checkpoint or options.model).folder, save)
-        note(f"the checkpoint is in {save}, as transformers, sentence-transformers and Pyserini 1.6 read it")
+        echo(f"the checkpoint is in {save}, as transformers, sentence-transformers and Pyserini 1.6 read it")
         return
     encoder = replace(options, model=checkpoint or options.model).open_encoder(device=device)
     facts = _describe(encoder, options)

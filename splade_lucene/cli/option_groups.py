@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from splade_lucene.cli.options import (
-    Activation,
     DeviceOption,
-    Dtype,
-    Pooling,
     QuantizerName,
-    QueriesOption,
-    QueryDtype,
     QueryDtypeOption,
     QueryMaxLengthOption,
+    QueryModeOption,
     QueryPrefixOption,
     ScaleOption,
     TrustOption,
     wrong_usage,
 )
+from splade_lucene.encoder.encoder import Dtype
+from splade_lucene.encoder.layout import Activation, Pooling
 from splade_lucene.quantizer import DEFAULT_RULE
 
 if TYPE_CHECKING:
@@ -70,7 +68,7 @@ def takes_options(**groups: type[Any]) -> Callable[[Callable[..., None]], Callab
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which checkpoint, and how it is used. What is not given is told by the checkpoint's own files."""
+    """Which checkpoint, and how it is used. The checkpoint's own files decide what is not given."""
 
     model: Annotated[
         str | None, typer.Option("--model", help="Folder or hub name of a checkpoint. Default: the embedded model.")
@@ -78,7 +76,7 @@ class ModelOptions:
     query_model: Annotated[
         str | None, typer.Option("--query-model", help="Another checkpoint for queries (efficient SPLADE).")
     ] = None
-    queries: QueriesOption = None
+    query_mode: QueryModeOption = None
     pooling: Annotated[Pooling | None, typer.Option("--pooling", help="max: SPLADE v2 and later. sum: SPLADE v1.")] = (
         None
     )
@@ -86,15 +84,16 @@ class ModelOptions:
         None
     )
     drop_specials: Annotated[
-        bool | None, typer.Option("--drop-specials/--keep-specials", help="Whether special tokens are no terms.")
+        bool | None,
+        typer.Option("--drop-specials/--keep-specials", help="Leave special tokens out of the terms, or keep them."),
     ] = None
     query_prefix: QueryPrefixOption = None
     query_max_length: QueryMaxLengthOption = None
     trust_remote_code: TrustOption = False
     quantizer: Annotated[
         QuantizerName,
-        typer.Option("--quantizer", help=f"Weights to impacts. auto: the model's usual rule, else {DEFAULT_RULE}."),
-    ] = QuantizerName.auto  # type: ignore[attr-defined]
+        typer.Option("--quantizer", help=f"Weights to impacts. auto: the usual one of the model, else {DEFAULT_RULE}."),
+    ] = "auto"
     scale: ScaleOption = None
 
     def open_encoder(self, **others: Any) -> SpladeEncoder:
@@ -105,11 +104,12 @@ class ModelOptions:
         """
         from splade_lucene.encoder import SpladeEncoder
 
-        names = ("model", "query_model", "query_prefix", "query_max_length", "drop_specials", "trust_remote_code")
+        names = (
+            "model", "query_model", "query_prefix", "query_max_length", "drop_specials", "pooling", "activation",
+            "trust_remote_code",
+        )  # fmt: skip
         settings: dict[str, Any] = {name: getattr(self, name) for name in names}
-        for name in ("queries", "pooling", "activation"):
-            value = getattr(self, name)
-            settings[name] = None if value is None else value.value
+        settings["queries"] = self.query_mode
         with wrong_usage():
             return SpladeEncoder(**settings, **others)
 
@@ -118,27 +118,28 @@ class ModelOptions:
         from splade_lucene.models import usual_rule
         from splade_lucene.quantizer import Quantizer
 
-        name = self.quantizer.value
+        name = self.quantizer
         with wrong_usage():
             return Quantizer.named(usual_rule(encoder.layout.location.name) if name == "auto" else name, self.scale)
 
 
 @dataclass(frozen=True)
 class QueryOptions:
-    """How queries are encoded for an index. What is not given is what the index says."""
+    """How queries are encoded for an index. The index's manifest decides what is not given."""
 
     model: Annotated[
-        str | None, typer.Option("--model", help="Folder or hub name of a checkpoint. Default: what the index names.")
+        str | None,
+        typer.Option("--model", help="Folder or hub name of a checkpoint. Default: the model that made the index."),
     ] = None
-    queries: QueriesOption = None
+    query_mode: QueryModeOption = None
     query_prefix: QueryPrefixOption = None
     query_max_length: QueryMaxLengthOption = None
     device: DeviceOption = "auto"
-    dtype: QueryDtypeOption = QueryDtype.auto
+    dtype: QueryDtypeOption = "auto"
     trust_remote_code: TrustOption = False
     quantizer: Annotated[
-        QuantizerName, typer.Option("--quantizer", help="auto: what the index names, else the model's usual rule.")
-    ] = QuantizerName.auto  # type: ignore[attr-defined]
+        QuantizerName, typer.Option("--quantizer", help="auto: the index's, else the usual one of the model.")
+    ] = "auto"
     scale: ScaleOption = None
 
     def open_query_encoder(self, index_dir: Path) -> SpladeQueryEncoder:
@@ -147,13 +148,13 @@ class QueryOptions:
         from splade_lucene.search.query_encoder import open_query_encoder
 
         given = {
-            "queries": None if self.queries is None else self.queries.value,
+            "queries": self.query_mode,
             "query_prefix": self.query_prefix,
             "query_max_length": self.query_max_length,
         }
-        name = self.quantizer.value
+        name = self.quantizer
         if name == "auto" and self.scale is not None:
-            raise typer.BadParameter("--scale needs --quantizer here, for it says which rule it changes")
+            raise typer.BadParameter("--scale changes a quantizer: name it with --quantizer")
         _check_devices([self.device])
         with wrong_usage():
             quantizer = None if name == "auto" else Quantizer.named(name, self.scale)
@@ -162,7 +163,7 @@ class QueryOptions:
             self.model,
             quantizer=quantizer,
             device=self.device,
-            query_dtype=self.dtype.value,
+            query_dtype=self.dtype,
             trust_remote_code=self.trust_remote_code,
             **{key: value for key, value in given.items() if value is not None},
         )
@@ -185,7 +186,10 @@ class DocumentOptions:
         ),
     ] = None
     passage_tokens: Annotated[
-        int, typer.Option("--passage-tokens", min=0, help="Split documents into passages, not cut them; max over them.")
+        int,
+        typer.Option(
+            "--passage-tokens", min=0, help="Split long documents into passages, and keep each term's largest weight."
+        ),
     ] = 0
     passage_overlap: Annotated[
         int, typer.Option("--passage-overlap", min=0, help="Tokens that a passage shares with the next.")
@@ -193,17 +197,17 @@ class DocumentOptions:
     document_prefix: Annotated[str | None, typer.Option("--document-prefix", help="Put before each document.")] = None
     dtype: Annotated[
         Dtype, typer.Option("--dtype", help="auto: bfloat16 where the device computes it natively (measured).")
-    ] = Dtype.auto
+    ] = "auto"
     batch_tokens: Annotated[
         int | None, typer.Option("--batch-tokens", min=1, help="Tokens of a batch, as a hint; memory limits them.")
     ] = None
     top_terms: Annotated[int, typer.Option("--top-terms", min=0, help="Terms to keep of each document; 0: all.")] = 0
     min_weight: Annotated[float, typer.Option("--min-weight", min=0, help="Least weight to keep.")] = 0.0
-    prune_ratio: Annotated[
-        float, typer.Option("--prune-ratio", min=0, max=1, help="Keep weights above this share of the largest.")
+    max_ratio: Annotated[
+        float, typer.Option("--max-ratio", min=0, max=1, help="Keep weights above this share of the largest.")
     ] = 0.0
-    keep_mass: Annotated[
-        float, typer.Option("--keep-mass", min=0, max=1, help="Keep the heaviest terms with this share of all weight.")
+    kept_mass: Annotated[
+        float, typer.Option("--kept-mass", min=0, max=1, help="Keep the heaviest terms with this share of all weight.")
     ] = 1.0
     min_impact: Annotated[int, typer.Option("--min-impact", min=1, help="Least impact to keep.")] = 1
     gzip: Annotated[bool, typer.Option("--gzip", help="Compress the pseudo-documents.")] = False
@@ -212,7 +216,7 @@ class DocumentOptions:
         """What the encoder is told of it."""
         names = ("max_length", "passage_tokens", "passage_overlap", "document_prefix", "batch_tokens")
         _check_devices(self.devices)
-        return {**{name: getattr(self, name) for name in names}, "dtype": self.dtype.value, "device": self.devices[0]}
+        return {**{name: getattr(self, name) for name in names}, "dtype": self.dtype, "device": self.devices[0]}
 
     @property
     def devices(self) -> list[str]:
@@ -225,7 +229,7 @@ class DocumentOptions:
         from splade_lucene.encoder import Pruning
 
         with wrong_usage():
-            return Pruning(self.top_terms, self.min_weight, self.prune_ratio, self.keep_mass)
+            return Pruning(self.top_terms, self.min_weight, self.max_ratio, self.kept_mass)
 
 
 def _check_devices(names: Sequence[str]) -> None:

@@ -4,93 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
+from splade_lucene.cli.output import as_flags
+from splade_lucene.encoder.encoder import QueryDtype
+from splade_lucene.encoder.layout import QueryWay
 from splade_lucene.errors import InputError
-from splade_lucene.quantizer import RULES
+from splade_lucene.index.indexer import Order, Store
+from splade_lucene.quantizer import RuleName
 
-
-class Pooling(str, Enum):
-    """SPLADE's two poolings."""
-
-    max = "max"
-    sum = "sum"
-
-
-class Activation(str, Enum):
-    """What is done with logits."""
-
-    log1p_relu = "log1p_relu"
-    log1p_log1p_relu = "log1p_log1p_relu"
-
-
-class Queries(str, Enum):
-    """How queries are encoded."""
-
-    model = "model"
-    lexical = "lexical"
-    binary = "binary"
-    table = "table"
-
-
-class Dtype(str, Enum):
-    """Floating-point types of the network of documents."""
-
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-
-
-class QueryDtype(str, Enum):
-    """Floating-point types of the network of queries."""
-
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    int8 = "int8"
-
-
-class Store(str, Enum):
-    """What an index keeps of a document."""
-
-    none = "none"
-    text = "text"
-    raw = "raw"
-
-
-class Order(str, Enum):
-    """How an index numbers its documents."""
-
-    bp = "bp"
-    input = "input"
-
-
-QuantizerName = Enum("QuantizerName", {"auto": "auto", **{name: name for name in RULES}}, type=str)  # type: ignore[misc]
+QuantizerName = Literal["auto", RuleName]
 
 
 @contextmanager
 def wrong_usage() -> Iterator[None]:
-    """Tells of a wrong value as typer tells of wrong options; for blocks that read nothing but options."""
+    """Reports a wrong value as wrong usage; for blocks that read nothing but options."""
     try:
         yield
     except InputError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(as_flags(str(error))) from None
+
+
+def moved_to(flag: str, command: str) -> Any:
+    """A hidden option in place of one that has become a command of its own."""
+
+    def refuse(value: str | None) -> None:
+        if value:
+            raise typer.BadParameter(f"{flag} is a command of its own: '{command}'")
+
+    return typer.Option(flag, hidden=True, callback=refuse, is_eager=True, show_default=False)
 
 
 def _one_device(value: str) -> str:
     if "," in value:
-        raise typer.BadParameter("several devices are for encode and build.")
+        raise typer.BadParameter("several devices are for encode and build")
     return value
 
 
-QueriesOption = Annotated[
-    Queries | None,
+QueryModeOption = Annotated[
+    QueryWay | None,
     typer.Option(
-        "--queries",
+        "--query-mode",
         help="model; lexical: the query's own terms only; binary: SPLADE-doc; table: idf.json and the like.",
     ),
 ]
@@ -98,9 +55,9 @@ QueryPrefixOption = Annotated[str | None, typer.Option("--query-prefix", help="P
 QueryMaxLengthOption = Annotated[
     int | None, typer.Option("--query-max-length", min=3, help="Tokens after which a query is cut.")
 ]
-TrustOption = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")]
+TrustOption = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")]
 ScaleOption = Annotated[
-    float | None, typer.Option("--scale", help="Impacts per unit of weight, in place of the rule's.")
+    float | None, typer.Option("--scale", help="Impacts per unit of weight. Default: the quantizer's.")
 ]
 DeviceOption = Annotated[
     str, typer.Option("--device", callback=_one_device, metavar="NAME", help="auto, cpu, cuda, cuda:1 …")
@@ -123,16 +80,18 @@ StoreOption = Annotated[
     Store, typer.Option("--store", help="Keep nothing, the text, or the whole input (Anserini's -storeRaw).")
 ]
 OrderOption = Annotated[
-    Order, typer.Option("--order", help="bp: documents that share terms become neighbours, for speed. No hit changes.")
+    Order,
+    typer.Option("--order", help="bp: number documents that share terms together, for speed. The hits are the same."),
 ]
 AcceleratorOption = Annotated[
     bool,
     typer.Option(
         "--accelerator/--no-accelerator",
-        help="Keep the postings once more as searches want them, 3.5 bytes each. No hit changes.",
+        help="Keep a second copy of the postings, 3.5 bytes each, which makes searches faster. The hits are the same.",
     ),
 ]
 SkipBadOption = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave out, count and name what cannot be read or indexed.")
+    bool,
+    typer.Option("--skip-bad", help="Leave out documents that cannot be read or indexed; they are counted and named."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splade_lucene.cli.options import JsonOption, ThreadsOption
-from splade_lucene.cli.output import note, progress_bar
+from splade_lucene.cli.output import ProgressBars, echo
 
 if TYPE_CHECKING:
     from splade_lucene.reproduction import Entry, Reproduction
@@ -29,10 +29,11 @@ def reproduce(
         bool, typer.Option("--show", help="Print the commands of an entry, and Anserini's and Pyserini's.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check an entry, or all, and tell what a run would do, fetch and take.")
+        bool, typer.Option("--dry-run", help="Check an entry, or all, and show what a run would do, download and need.")
     ] = False,
     download_only: Annotated[
-        bool, typer.Option("--download-only", help="Only get the files; their folder serves as a --mirror elsewhere.")
+        bool,
+        typer.Option("--download-only", help="Only download the files; their folder serves as a --mirror elsewhere."),
     ] = False,
     directory: Annotated[
         Path | None,
@@ -52,7 +53,10 @@ def reproduce(
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Reproduce a published figure: fetch, index, search, evaluate and compare. Goes on where it was stopped."""
+    """Reproduce a published figure.
+
+    The steps are: fetch, index, search, evaluate, compare. It resumes after an interruption.
+    """
     if sum((list_all, show, dry_run, download_only)) > 1:
         raise typer.BadParameter("--list, --show, --dry-run and --download-only exclude each other")
     if name is None and not (list_all or dry_run):
@@ -143,7 +147,7 @@ def _print_plans(entries: Sequence[Entry], folder: Path, downloads: Downloads, p
     width = max(len(plan.entry.name) for plan in plans)
     for plan in plans:
         print(f"{plan.entry.name:{width}}  to fetch {_size(plan.bytes_to_fetch):>8}  disk {_size(plan.disk_bytes):>8}")
-    note(f"{len(plans)} entries fit together")
+    echo(f"{len(plans)} entries fit together")
 
 
 def _print_plan(plan: Plan, folder: Path) -> None:
@@ -157,7 +161,7 @@ def _print_plan(plan: Plan, folder: Path) -> None:
     print(f"finished        {', '.join(plan.finished) or 'nothing'}")
     print(f"to do           {', '.join(plan.todo)}")
     for text in plan.notes:
-        note(f"note: {text}")
+        echo(f"note: {text}")
 
 
 def _size(count: int) -> str:
@@ -195,10 +199,10 @@ def _download(entry: Entry, downloads: Downloads, prebuilt: bool, as_json: bool)
     from splade_lucene.reproduction.checks import check_entry
 
     for text in check_entry(entry, prebuilt=prebuilt):
-        note(f"note: {text}")
+        echo(f"note: {text}")
     paths = [downloads.fetch(each) for each in entry.downloads(prebuilt=prebuilt)]
     for path in paths:
-        note(f"whole: {path}")
+        echo(f"whole: {path}")
     if as_json:
         print(json.dumps([str(path) for path in paths]))
 
@@ -206,18 +210,18 @@ def _download(entry: Entry, downloads: Downloads, prebuilt: bool, as_json: bool)
 def _run(entry: Entry, folder: Path, downloads: Downloads, prebuilt: bool, threads: int | None, as_json: bool) -> None:
     from splade_lucene.reproduction import reproduce as reproduce_entry
 
-    def tell(step: str, output: Path, done: bool) -> None:
-        note(f"{step}: {f'finished before, {output}' if done else output}")
+    def report_step(step: str, output: Path, done: bool) -> None:
+        echo(f"{step}: {f'finished before, {output}' if done else output}")
 
     result = reproduce_entry(
-        entry, folder, downloads, prebuilt=prebuilt, threads=threads, progress_bar=progress_bar, tell=tell
+        entry, folder, downloads, prebuilt=prebuilt, threads=threads, progress=ProgressBars(), on_step=report_step
     )
     if as_json:
         print(json.dumps(_to_json(result), ensure_ascii=False))
     else:
         _print_figures(result)
     if not result.agrees:
-        note("a figure is outside its tolerance")
+        echo("a figure is outside its tolerance")
         raise typer.Exit(1)
 
 

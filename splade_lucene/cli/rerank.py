@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from splade_lucene.cli.options import DeviceOption, JsonOption, TrustOption
-from splade_lucene.cli.output import note, progress_bar
+from splade_lucene.cli.output import ProgressBars, echo
 from splade_lucene.cli.run import OutputFormatOption, OutputOption, RunOption, TagOption
 from splade_lucene.cli.topic_options import TopicFieldOption
 
@@ -43,7 +43,10 @@ def rerank(
     tag: TagOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Rerank the best hits of a run by a cross-encoder. Goes on where an interrupted run stopped."""
+    """Rerank a run with a cross-encoder.
+
+    It resumes after an interruption.
+    """
     if (index_dir is None) == (corpus is None):
         raise typer.BadParameter("give either --index or --corpus")
     from transformers.utils import logging as transformers_logging
@@ -63,14 +66,12 @@ def rerank(
             model, device=device, max_length=max_length, batch_size=batch_size, trust_remote_code=trust_remote_code
         )
         pairs = sum(min(hits, len(ranking)) for ranking in first_stage.values())
-        advance = opened.enter_context(progress_bar("reranking", pairs))
         reranked = reranker.rerank(
-            first_stage, queries, texts, hits, work=work / "scores.jsonl",
-            progress=lambda count, is_old: advance(count, of_earlier_run=is_old),
-        )  # fmt: skip
-    reranked.write(output, format=output_format.value if output_format else first_stage.format, tag=tag)
+            first_stage, queries, texts, hits, work=work / "scores.jsonl", progress=ProgressBars()
+        )
+    reranked.write(output, format=output_format or first_stage.format, tag=tag)
     shutil.rmtree(work, ignore_errors=True)
-    note(f"{len(reranked):,} queries in {output}, {pairs:,} hits scored by {model}")
+    echo(f"{len(reranked):,} queries in {output}, {pairs:,} hits scored by {model}")
     if as_json:
         print(json.dumps({"run": str(output), "queries": len(reranked), "scored": pairs, "model": model}))
 

@@ -1,66 +1,45 @@
-"""Tools for run files: look for faults, convert, cut, merge, fuse."""
+"""Tools for run files: find faults, convert, cut, merge, fuse."""
 
 from __future__ import annotations
 
 import json
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from splade_lucene.cli.options import JsonOption
-from splade_lucene.cli.output import note
-from splade_lucene.run.formats import RUN_FORMATS
-from splade_lucene.run.fusion import RRF_CONSTANT
+from splade_lucene.cli.output import echo
+from splade_lucene.defaults import HITS_IN_RUN
+from splade_lucene.run.formats import RunFormat
+from splade_lucene.run.fusion import RRF_CONSTANT, Normalization
 
 if TYPE_CHECKING:
     from splade_lucene.run.run import Run
     from splade_lucene.run.validation import RunReport
 
-FileFormat = Enum("FileFormat", {name: name for name in RUN_FORMATS}, type=str)  # type: ignore[misc]
+MergeBy = Literal["query", "score"]
+"""What is done with the parts of a run: queries are joined, or hits compared by score."""
 
-
-class MergeBy(str, Enum):
-    """What parts of a run have in common."""
-
-    query = "query"
-    score = "score"
-
-
-class FusionMethod(str, Enum):
-    """How rankings of different systems are fused."""
-
-    rrf = "rrf"
-    sum = "sum"
-
-
-class Normalization(str, Enum):
-    """What scores are divided by before they are added."""
-
-    minmax = "min-max"
-    max = "max"
-    none = "none"
-
+FusionMethod = Literal["rrf", "sum"]
+"""How rankings of several systems are fused."""
 
 RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="The run file: TREC, MS MARCO or JSON.")]
 RunsOption = Annotated[list[Path], typer.Option("--run", metavar="RUN", help="A run file; given several times.")]
 OutputOption = Annotated[Path, typer.Option("--output", metavar="RUN", help="The run file to write.")]
 OutputFormatOption = Annotated[
-    FileFormat | None, typer.Option("--output-format", help="Default: the form of the first run.")
+    RunFormat | None, typer.Option("--output-format", help="Default: the form of the first run.")
 ]
 TagOption = Annotated[str | None, typer.Option("--tag", help="Last column of a TREC run. Default: as it was.")]
 
-run_tools = typer.Typer(
-    help="Check, convert, cut, merge and fuse run files.", no_args_is_help=True, rich_markup_mode=None
-)
+run_tools = typer.Typer(help="Check, convert, cut, merge and fuse runs.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @run_tools.command()
 def validate(
     run: RunsOption,
     input_format: Annotated[
-        FileFormat | None, typer.Option("--format", help="Default: what the first line looks like.")
+        RunFormat | None, typer.Option("--input-format", help="Default: what the first line looks like.")
     ] = None,
     hits: Annotated[int | None, typer.Option("--hits", min=1, help="Name queries with fewer hits.")] = None,
     topics: Annotated[
@@ -76,11 +55,14 @@ def validate(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for all that is wrong with run files; exits with 1 if there is something."""
+    """Find faults in run files.
+
+    The exit code is 1 if there are any.
+    """
     from splade_lucene.run.validation import check_run
 
     known = _known(topics, encoded, qrels, index_dir)
-    reports = [check_run(path, format=input_format.value if input_format else None, k=hits, **known) for path in run]
+    reports = [check_run(path, format=input_format, k=hits, **known) for path in run]
     if as_json:
         print(json.dumps([_to_json(report) for report in reports], ensure_ascii=False))
     else:
@@ -93,11 +75,11 @@ def validate(
 @run_tools.command()
 def convert(
     run: RunOption,
-    output_format: Annotated[FileFormat, typer.Option("--format", help="The form to write.")],
+    output_format: Annotated[RunFormat, typer.Option("--output-format", help="The form to write.")],
     output: OutputOption,
     tag: TagOption = None,
 ) -> None:
-    """Write a run in another form."""
+    """Convert a run to another format."""
     from splade_lucene.run.run import Run
 
     _write(Run.read(run), output, output_format, tag)
@@ -124,8 +106,8 @@ def cut(
     chosen = [line.strip() for _, line in read_lines(qids)] if qids else None
     kept = cut_run(whole, hits, chosen)
     if chosen and len(kept) < len(set(chosen)):
-        note(f"{len(set(chosen)) - len(kept)} of the {len(set(chosen))} queries are not in the run")
-    _write(kept, output, output_format or FileFormat(whole.format), tag)
+        echo(f"{len(set(chosen)) - len(kept)} of the {len(set(chosen))} queries are not in the run")
+    _write(kept, output, output_format or whole.format, tag)
 
 
 @run_tools.command()
@@ -135,17 +117,17 @@ def merge(
     by: Annotated[
         MergeBy,
         typer.Option("--by", help="query: runs of different queries; score: those of the shards of one collection."),
-    ] = MergeBy.query,
+    ] = "query",
     hits: Annotated[int | None, typer.Option("--hits", min=1, help="Hits kept of each query. Default: all.")] = None,
     output_format: OutputFormatOption = None,
     tag: TagOption = None,
 ) -> None:
-    """Put parts of a run together."""
+    """Merge the parts of a run."""
     from splade_lucene.run.fusion import cut_run, merge_queries, merge_shards
 
     runs = _read_several(run)
-    merged = merge_shards(runs, hits) if by is MergeBy.score else cut_run(merge_queries(runs), hits)
-    _write(merged, output, output_format or FileFormat(runs[0].format), tag)
+    merged = merge_shards(runs, hits) if by == "score" else cut_run(merge_queries(runs), hits)
+    _write(merged, output, output_format or runs[0].format, tag)
 
 
 @run_tools.command()
@@ -154,7 +136,7 @@ def fuse(
     output: OutputOption,
     method: Annotated[
         FusionMethod, typer.Option("--method", help="rrf: reciprocal ranks; sum: the sum of normalized scores.")
-    ] = FusionMethod.rrf,
+    ] = "rrf",
     weight: Annotated[
         list[float] | None, typer.Option("--weight", help="One for each run, in their order. Default: 1.")
     ] = None,
@@ -164,30 +146,31 @@ def fuse(
     normalization: Annotated[
         Normalization,
         typer.Option("--normalization", help="sum: min-max of each query's hits; max: by the best one's score; none."),
-    ] = Normalization.minmax,
+    ] = "min-max",
     depth: Annotated[
         int | None, typer.Option("--depth", min=1, help="Hits looked at of each query and run. Default: all.")
     ] = None,
-    hits: Annotated[int, typer.Option("--hits", min=1, help="Hits kept of each query.")] = 1000,
+    hits: Annotated[int, typer.Option("--hits", min=1, help="Hits kept of each query.")] = HITS_IN_RUN,
     output_format: OutputFormatOption = None,
     tag: TagOption = None,
 ) -> None:
-    """Fuse the rankings of different systems."""
+    """Fuse the rankings of several systems."""
     from splade_lucene.run.fusion import reciprocal_rank_fusion, weighted_sum
 
     if weight and len(weight) != len(run):
         raise typer.BadParameter(f"{len(run)} runs take {len(run)} weights, got {len(weight)}")
     runs = _read_several(run)
-    if method is FusionMethod.rrf:
-        if normalization is not Normalization.minmax:
+    if method == "rrf":
+        if normalization != "min-max":
             raise typer.BadParameter("--normalization is for --method sum")
-        how = RRF_CONSTANT if constant is None else constant
-        fused = reciprocal_rank_fusion(runs, weights=weight, constant=how, depth=depth, k=hits)
+        fused = reciprocal_rank_fusion(
+            runs, weights=weight, constant=RRF_CONSTANT if constant is None else constant, depth=depth, k=hits
+        )
     else:
         if constant is not None:
             raise typer.BadParameter("--rrf-k is for --method rrf")
-        fused = weighted_sum(runs, weights=weight, normalization=normalization.value, depth=depth, k=hits)
-    _write(fused, output, output_format or FileFormat(runs[0].format), tag)
+        fused = weighted_sum(runs, weights=weight, normalization=normalization, depth=depth, k=hits)
+    _write(fused, output, output_format or runs[0].format, tag)
 
 
 def _read_several(paths: list[Path]) -> list[Run]:
@@ -198,9 +181,9 @@ def _read_several(paths: list[Path]) -> list[Run]:
     return [Run.read(path) for path in paths]
 
 
-def _write(run: Run, output: Path, output_format: Any, tag: str | None) -> None:
-    run.write(output, format=output_format.value, tag=tag)
-    note(f"{len(run):,} queries and {sum(map(len, run.values())):,} hits in {output}")
+def _write(run: Run, output: Path, output_format: RunFormat, tag: str | None) -> None:
+    run.write(output, format=output_format, tag=tag)
+    echo(f"{len(run):,} queries and {sum(map(len, run.values())):,} hits in {output}")
 
 
 def _known(topics: str | None, encoded: bool, qrels: str | None, index_dir: Path | None) -> dict[str, Any]:
@@ -238,7 +221,7 @@ def _print_report(report: RunReport) -> None:
         if count > shown[kind]:
             print(f"{report.path}: {kind}: and {count - shown[kind]:,} more")
     for each in report.notes:
-        note(f"{report.path}: {each}")
+        echo(f"{report.path}: {each}")
     faults = report.counts.total()
     verdict = "nothing is wrong" if not faults else f"{faults:,} thing{'s are' if faults > 1 else ' is'} wrong"
     print(f"{report.path}: {report.format}, {report.queries:,} queries, {report.hits:,} hits: {verdict}")

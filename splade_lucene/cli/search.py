@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import IndexOption, JsonOption, ThreadsOption
-from splade_lucene.cli.output import name_some, note, progress_bar
+from splade_lucene.cli.output import ProgressBars, echo, name_some
 from splade_lucene.cli.search_options import (
     EncodedOption,
-    Engine,
     HitsOption,
     ManyTopicsOption,
     MinIdfOption,
-    RunFormat,
     RunFormatOption,
     RunOption,
+    SearchEngine,
     SearchOptions,
     SingleQueryOption,
     TagOption,
@@ -28,8 +27,10 @@ from splade_lucene.cli.search_options import (
 )
 from splade_lucene.cli.search_report import QUERY, SearchReport
 from splade_lucene.cli.topic_options import TopicFieldOption
+from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN, thread_count
 from splade_lucene.errors import InputError
 from splade_lucene.json_text import parse_json
+from splade_lucene.run.formats import RunFormat
 from splade_lucene.run.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
@@ -38,57 +39,68 @@ if TYPE_CHECKING:
     from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
 
-@takes_options(options=QueryOptions, ways=SearchOptions)
+@takes_options(options=QueryOptions, choices=SearchOptions)
 def search(
     index_dir: IndexOption,
     options: QueryOptions,
-    ways: SearchOptions,
+    choices: SearchOptions,
     query: SingleQueryOption = None,
     topics: ManyTopicsOption = None,
     output: RunOption = None,
-    output_format: RunFormatOption = RunFormat.trec,
+    output_format: RunFormatOption = "trec",
     hits: HitsOption = None,
     threads: ThreadsOption = None,
     topic_field: TopicFieldOption = "title",
     encoded: EncodedOption = False,
     min_idf: MinIdfOption = None,
     engine: Annotated[
-        Engine,
-        typer.Option(
-            "--engine", help="The same hits from each: auto chooses; pyserini goes through Pyserini's own searcher."
-        ),
-    ] = Engine.auto,
+        SearchEngine,
+        typer.Option("--engine", help="All give the same hits. auto chooses; pyserini is Pyserini's own searcher."),
+    ] = "auto",
     tag: TagOption = DEFAULT_TAG,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Tell what the search did: engine, blocks, postings, times.")
+        bool, typer.Option("--profile", help="Report what the search did: engine, blocks, postings, times.")
     ] = False,
     recall: Annotated[
-        bool, typer.Option("--recall", help="Tell what --mode approximate loses, by an exact search beside it.")
+        bool, typer.Option("--recall", help="Measure what --mode approximate loses, against an exact search.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Search for one query, or write the run of many."""
+    """Search for one query, or write a run."""
     from splade_lucene.topics.reading import read_topics
 
     check_queries(query, topics, output)
-    approximation = ways.approximation
-    if engine is Engine.pyserini and (profile or recall or ways != SearchOptions()):
-        raise typer.BadParameter("Pyserini's searcher knows no --mode, --only, --without, --profile or --recall")
-    ways.check(engine, min_idf)
+    approximation = choices.approximation
+    if engine == "pyserini" and (profile or recall or choices != SearchOptions()):
+        raise typer.BadParameter("Pyserini's searcher has no --mode, --only, --without, --profile or --recall")
+    choices.check(engine, min_idf)
     if recall and approximation.is_exact:
         raise typer.BadParameter("--recall is for --mode approximate")
     query_encoder = options.open_query_encoder(index_dir) if not encoded else None
-    report = SearchReport(profile, recall)
     with _open_searcher(index_dir, query_encoder, min_idf, engine, approximation) as searcher:
-        how = {} if engine is Engine.pyserini else {"filter": ways.make_filter(searcher)}
+        search_options = {} if engine == "pyserini" else {"filter": choices.make_filter(searcher)}
+        depth = hits or (HITS_SHOWN if topics is None else HITS_IN_RUN)
+
+        def measure_recall(vectors: Sequence[Any]) -> list[float]:
+            found: list[float] = searcher.recall(vectors, depth, thread_count(threads), **search_options)
+            return found
+
+        report = SearchReport(wants_profile=profile, measure_recall=measure_recall if recall else None)
         if topics is not None and output is not None:
-            threads = threads or os.cpu_count() or 1
             queries = read_topics(topics, encoded=encoded, field=topic_field)
             _search_topics(
-                searcher, queries, output, output_format.value, hits or 1000, threads, tag, how, report, as_json
+                searcher, queries, _Output(output, output_format, tag, as_json), depth, threads, report, search_options
             )
         elif query is not None:
-            _search_one(searcher, query, hits or 10, encoded, how, report, as_json)
+            vector = _json_query(query) if encoded else query
+            _search_one(searcher, vector, depth, report, search_options, as_json=as_json)
+
+
+class _Output(NamedTuple):
+    path: Path
+    format: RunFormat
+    tag: str
+    as_json: bool
 
 
 @takes_options(options=QueryOptions)
@@ -101,7 +113,10 @@ def explain(
     min_idf: MinIdfOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what each shared term adds to a document's score."""
+    """Show what makes up a document's score.
+
+    Each term that query and document share adds the product of its two impacts.
+    """
     from splade_lucene.search.searcher import LuceneImpactSearcher
 
     query_encoder = options.open_query_encoder(index_dir) if not encoded else None
@@ -129,24 +144,23 @@ def _open_searcher(
     index_dir: Path,
     query_encoder: SpladeQueryEncoder | None,
     min_idf: float | None,
-    engine: Engine,
+    engine: SearchEngine,
     approximation: Approximation,
 ) -> Any:
-    if engine is Engine.pyserini:
+    if engine == "pyserini":
         from splade_lucene.search.pyserini import PyseriniSearcher
 
         return PyseriniSearcher(index_dir, query_encoder, min_idf)
     from splade_lucene.search.searcher import LuceneImpactSearcher
 
-    return LuceneImpactSearcher(index_dir, query_encoder, min_idf, engine=engine.value, approximation=approximation)
+    return LuceneImpactSearcher(index_dir, query_encoder, min_idf, engine=engine, approximation=approximation)
 
 
 def _search_one(
-    searcher: Any, query: str, hits: int, encoded: bool, how: dict[str, Any], report: SearchReport, as_json: bool
+    searcher: Any, query: Any, hits: int, report: SearchReport, options: Mapping[str, Any], *, as_json: bool
 ) -> None:
-    vector = _json_query(query) if encoded else query
-    found = searcher.search(vector, hits, **how)
-    report.add(searcher, {QUERY: vector}, {QUERY: found}, hits, 1, how)
+    found = searcher.search(query, hits, **options)
+    report.add({QUERY: query}, {QUERY: found})
     rows = []
     for rank, hit in enumerate(found, 1):
         rows.append({"rank": rank, "docid": hit.docid, "score": int(hit.score), "text": hit.contents or ""})
@@ -158,38 +172,40 @@ def _search_one(
         text = " ".join(str(row["text"]).split())
         print(f"{row['rank']:>3} {row['score']:>8,}  {row['docid']}" + (f"  {text:.90}" if text else ""))
     if not rows:
-        note("no document shares a term with the query")
+        echo("no document shares a term with the query")
     report.print(hits)
 
 
 def _search_topics(
-    searcher: Any, queries: list[Query], output: Path, output_format: Any, hits: int, threads: int, tag: str,
-    how: dict[str, Any], report: SearchReport, as_json: bool,
+    searcher: Any, queries: list[Query], output: _Output, hits: int, threads: int | None, report: SearchReport,
+    options: Mapping[str, Any],
 ) -> None:  # fmt: skip
     from splade_lucene.run.run import open_run_writer
+    from splade_lucene.run.searching import search_run
 
-    without = []
-    with (
-        open_run_writer(output, format=output_format, tag=tag) as writer,
-        progress_bar("searching", len(queries)) as advance,
-    ):
-        for start in range(0, len(queries), 64):
-            part = queries[start : start + 64]
-            contents = {query.qid: query.content for query in part}
-            found = searcher.batch_search([*contents.values()], [*contents], hits, threads, **how)
-            report.add(searcher, contents, found, hits, threads, how)
-            for qid, ranking in found.items():
-                writer.add(qid, ranking)
-                if not len(ranking):
-                    without.append(qid)
-            advance(len(part))
-    if without:
-        note(f"{len(without)} queries have no hit and so no line in the run: {name_some(without)}")
-    note(f"{len(queries):,} queries in {output}")
+    with open_run_writer(output.path, format=output.format, tag=output.tag) as writer:
+        without_hits = search_run(
+            searcher, queries, writer, hits, threads=threads, options=options, on_batch=report.add,
+            progress=ProgressBars(),
+        )  # fmt: skip
+    echo_run(output.path, len(queries), without_hits)
     report.print(hits)
-    if as_json:
-        facts = {"run": str(output), "queries": len(queries), "without_hits": without, **report.to_json()}
-        print(json.dumps(facts, ensure_ascii=False))
+    if output.as_json:
+        print(run_to_json(output.path, len(queries), without_hits, report.to_json()))
+
+
+def echo_run(output: Path, queries: int, without_hits: Sequence[str]) -> None:
+    """Reports what is in a run."""
+    if without_hits:
+        echo(f"{len(without_hits)} queries have no hit and so no line in the run: {name_some(without_hits)}")
+    echo(f"{queries:,} queries in {output}")
+
+
+def run_to_json(output: Path, queries: int, without_hits: Sequence[str], facts: Mapping[str, Any]) -> str:
+    """The same as JSON, with further facts."""
+    return json.dumps(
+        {"run": str(output), "queries": queries, "without_hits": without_hits, **facts}, ensure_ascii=False
+    )
 
 
 def _json_query(text: str) -> Any:
@@ -198,5 +214,5 @@ def _json_query(text: str) -> Any:
     except ValueError:
         vector = None
     if not isinstance(vector, dict):
-        raise InputError(f"{text!r} is no encoded query", remedy='With --encoded write {"term": impact, …}')
+        raise InputError(f"{text!r} is not an encoded query", remedy='With --encoded write {"term": impact, …}')
     return vector

@@ -4,51 +4,33 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from splade_lucene.cli.options import wrong_usage
 from splade_lucene.errors import InputError
+from splade_lucene.run.formats import RunFormat
+from splade_lucene.search.searcher import Engine
 
 if TYPE_CHECKING:
     from splade_lucene.search.approximation import Approximation
     from splade_lucene.search.searcher import DocumentFilter, LuceneImpactSearcher
 
 
-class Engine(str, Enum):
-    """What answers the queries."""
+SearchEngine = Literal[Engine, "pyserini"]
+"""What searches: one of our engines, or Pyserini's own searcher."""
 
-    auto = "auto"
-    blockmax = "blockmax"
-    maxscore = "maxscore"
-    taat = "taat"
-    pyserini = "pyserini"
-
-
-class RunFormat(str, Enum):
-    """Forms of a run file."""
-
-    trec = "trec"
-    msmarco = "msmarco"
-    json = "json"
-
-
-class Mode(str, Enum):
-    """Whether hits may be missing."""
-
-    exact = "exact"
-    approximate = "approximate"
-
+Mode = Literal["exact", "approximate"]
+"""Whether hits may be missing."""
 
 SingleQueryOption = Annotated[str | None, typer.Option("--query", help="One query; its hits are printed.")]
 ManyTopicsOption = Annotated[
-    Path | None, typer.Option("--topics", metavar="FILE", help="Many queries: a file, or a name as dl19-passage.")
+    Path | None, typer.Option("--topics", metavar="FILE", help="Many queries: a file, or a name such as dl19-passage.")
 ]
 RunOption = Annotated[Path | None, typer.Option("--output", metavar="RUN", help="The run file, for --topics.")]
-RunFormatOption = Annotated[RunFormat, typer.Option("--output-format")]
+RunFormatOption = Annotated[RunFormat, typer.Option("--output-format", help="The form of the run file.")]
 HitsOption = Annotated[int | None, typer.Option("--hits", min=1, help="Default: 10 for --query, 1000 for --topics.")]
 TagOption = Annotated[str, typer.Option("--tag", help="Last column of a TREC run.")]
 MinIdfOption = Annotated[
@@ -72,7 +54,7 @@ def check_queries(query: str | None, topics: Path | None, output: Path | None) -
 class SearchOptions:
     """How our own engines search, and among which documents."""
 
-    mode: Annotated[Mode, typer.Option("--mode", help="approximate: faster, and hits may be missing.")] = Mode.exact
+    mode: Annotated[Mode, typer.Option("--mode", help="approximate: faster, and hits may be missing.")] = "exact"
     alpha: Annotated[
         float | None,
         typer.Option("--alpha", help="Approximate: skip blocks when this share of their bounds is too low for a hit."),
@@ -91,33 +73,34 @@ class SearchOptions:
         Path | None, typer.Option("--only", metavar="FILE", help="Only these documents may be hits: a docid a line.")
     ] = None
     without: Annotated[
-        Path | None, typer.Option("--without", metavar="FILE", help="These documents are no hits: a docid a line.")
+        Path | None,
+        typer.Option("--without", metavar="FILE", help="Leave these documents out of the hits: a docid a line."),
     ] = None
 
     @property
     def approximation(self) -> Approximation:
         """What may be left out."""
-        from splade_lucene.search.approximation import USUAL, Approximation
+        from splade_lucene.search.approximation import DEFAULT_APPROXIMATION, Approximation
 
         names = ("alpha", "blocks", "beta", "candidates")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        if self.mode is Mode.exact:
+        if self.mode == "exact":
             if given:
                 raise typer.BadParameter(f"--{next(iter(given))} needs --mode approximate")
             return Approximation()
         with wrong_usage():
-            return Approximation(**given) if given else USUAL
+            return Approximation(**given) if given else DEFAULT_APPROXIMATION
 
-    def check(self, engine: Engine, min_idf: float | None) -> None:
+    def check(self, engine: SearchEngine, min_idf: float | None) -> None:
         """Refuses what does not go together, before anything is loaded."""
         from splade_lucene.search.searcher import check_settings
 
         if self.only and self.without:
             raise typer.BadParameter("--only and --without exclude each other")
-        if engine is Engine.taat and self.mode is Mode.approximate and self.beta is None:
-            raise typer.BadParameter("--engine taat leaves no block out; of --mode approximate it knows --beta only")
+        if engine == "taat" and self.mode == "approximate" and self.beta is None:
+            raise typer.BadParameter("--engine taat scores every block, so --mode approximate needs --beta with it")
         with wrong_usage():
-            check_settings("auto" if engine is Engine.pyserini else engine.value, self.approximation, min_idf)
+            check_settings("auto" if engine == "pyserini" else engine, self.approximation, min_idf)
 
     def make_filter(self, searcher: LuceneImpactSearcher) -> DocumentFilter | None:
         """The documents that may be hits; None: all."""

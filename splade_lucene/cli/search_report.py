@@ -1,13 +1,13 @@
-"""What a search tells of itself, where --profile or --recall ask for it."""
+"""What --profile and --recall report about searches."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from splade_lucene.cli.output import note
+from splade_lucene.cli.output import echo
 
 if TYPE_CHECKING:
     from splade_lucene.search.hits import Hits, SearchProfile
@@ -17,34 +17,31 @@ QUERY = "query"
 
 
 class SearchReport:
-    """What searches did, and what an approximation lost, as far as it was asked for.
+    """What searches did, and what an approximation lost, if that was asked for.
 
     Args:
-        profile: Whether to tell what the searches did.
-        recall: Whether to tell what the approximation lost.
+        wants_profile: Whether to report what the searches did.
+        measure_recall: Measures the recall of several queries; None if it was not asked for.
     """
 
-    def __init__(self, profile: bool, recall: bool) -> None:
-        self._wants_profile, self._wants_recall = profile, recall
+    def __init__(self, *, wants_profile: bool, measure_recall: Callable[[Sequence[Any]], list[float]] | None) -> None:
+        self._wants_profile, self._measure_recall = wants_profile, measure_recall
         self._profiles: dict[str, SearchProfile] = {}
         self._recalls: dict[str, float] = {}
 
-    def add(
-        self, searcher: Any, queries: Mapping[str, Any], found: Mapping[str, Hits], k: int, threads: int, how: Any
-    ) -> None:
-        """Takes in what some queries found, by qid, and searches for them exactly if recall was asked for."""
+    def add(self, queries: Mapping[str, Any], found: Mapping[str, Hits]) -> None:
+        """Takes what some queries found, both by qid, and measures their recall if that was asked for."""
         if self._wants_profile:
             self._profiles |= {qid: hits.profile for qid, hits in found.items() if hits.profile}
-        if self._wants_recall:
-            recalls = searcher.recall([*queries.values()], k, threads, **how)
-            self._recalls |= zip(queries, recalls, strict=True)
+        if self._measure_recall:
+            self._recalls |= zip(queries, self._measure_recall([*queries.values()]), strict=True)
 
     def to_json(self) -> dict[str, Any]:
         """What was asked for, by qid; or of the one query."""
         facts: dict[str, Any] = {}
         if self._wants_profile:
             facts["profile"] = {qid: {"engine": each.engine, **asdict(each)} for qid, each in self._profiles.items()}
-        if self._wants_recall:
+        if self._measure_recall:
             facts["recall"] = self._recalls
         return {name: by_qid.get(QUERY, by_qid) for name, by_qid in facts.items()}
 
@@ -52,20 +49,20 @@ class SearchReport:
         """Prints means and percentiles over the queries to stderr."""
         if self._wants_profile and self._profiles:
             engines = Counter(each.engine for each in self._profiles.values())
-            note(", ".join(f"{engine}: {count:,} queries" for engine, count in engines.most_common()))
-            note(f"{'':18} {'mean':>12} {'p50':>12} {'p95':>12} {'p99':>12}")
+            echo(", ".join(f"{engine}: {count:,} queries" for engine, count in engines.most_common()))
+            echo(f"{'':18} {'mean':>12} {'p50':>12} {'p95':>12} {'p99':>12}")
             for name in ("postings", "postings_scored", "blocks", "blocks_scored"):
                 self._print_row(name, ",.0f")
             for name in ("lookup", "bounds", "probes", "scoring", "total"):
                 self._print_row(name, ",.3f", " ms")
-        if self._wants_recall and self._recalls:
+        if self._measure_recall and self._recalls:
             mean = sum(self._recalls.values()) / len(self._recalls)
             whole = sum(recall == 1 for recall in self._recalls.values())
-            note(
+            echo(
                 f"recall@{k} against exact search: {mean:.4f}; {whole:,} of {len(self._recalls):,} queries lose nothing"
             )
 
     def _print_row(self, name: str, form: str, unit: str = "") -> None:
         values = sorted(getattr(each, name) for each in self._profiles.values())
         shown = [sum(values) / len(values), *(values[int(share * (len(values) - 1))] for share in (0.5, 0.95, 0.99))]
-        note(f"{name + unit:18} " + " ".join(f"{value:>12{form}}" for value in shown))
+        echo(f"{name + unit:18} " + " ".join(f"{value:>12{form}}" for value in shown))

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from splade_lucene.cli.options import DeviceOption, JsonOption
-from splade_lucene.cli.output import note
+from splade_lucene.cli.output import echo
 
 _FIGURES = {
     "loss": "loss {:.3f}", "query_terms": "query terms {:.0f}", "document_terms": "document terms {:.0f}",
@@ -29,11 +29,14 @@ def train(
     ] = None,
     device: DeviceOption = "auto",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete what an earlier run made there, and start anew.")
+        bool, typer.Option("--overwrite", help="Delete what an earlier run left there, and start again.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train SPLADE, SPLADE-max, SPLADE-doc or DistilSPLADE-max. Goes on where an interrupted run stopped."""
+    """Train a SPLADE model.
+
+    The recipes are SPLADE, SPLADE-max, SPLADE-doc and DistilSPLADE-max. Training resumes after an interruption.
+    """
     from transformers.utils import logging as transformers_logging
 
     from splade_lucene.training import read_config
@@ -43,7 +46,7 @@ def train(
     transformers_logging.set_verbosity_error()  # what a base lacks is said by us, in a line
     settings = read_config(config, output=output)
     result = run_training(settings, device=device, overwrite=overwrite, report=_Notes())
-    note(f"the model is in {result.model}, made in {result.seconds / 60:.1f} minutes")
+    echo(f"the model is in {result.model}, made in {result.seconds / 60:.1f} minutes")
     if as_json:
         print(json.dumps({"model": str(result.model), "figures": result.figures, "seconds": result.seconds}))
         return
@@ -66,4 +69,4 @@ class _Notes:
         shown = [form.format(figures[name]) for name, form in _FIGURES.items() if name in figures]
         if figures and not shown:
             return  # a summary of transformers, which says nothing new
-        note("  ".join([f"{what} {done:,}/{total:,}", *shown]))
+        echo("  ".join([f"{what} {done:,}/{total:,}", *shown]))

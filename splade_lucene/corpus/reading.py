@@ -18,19 +18,22 @@ a folder                                all such files in it; ``corpus.jsonl`` a
 
 from __future__ import annotations
 
+import gzip
+import io
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 from urllib.parse import quote
 
 from splade_lucene.corpus.python_docs import read_python_docs
-from splade_lucene.errors import CorpusError, MissingDependencyError
-from splade_lucene.files import files_digest, open_bytes
+from splade_lucene.errors import CorpusError
+from splade_lucene.files import HashingReader, digest_of_digests, files_digest, numbered_lines, open_bytes
 from splade_lucene.ids import MAX_ID_BYTES, is_id
-from splade_lucene.json_text import parse_json
+from splade_lucene.irds import open_ir_dataset
+from splade_lucene.json_text import parse_object
 from splade_lucene.records import Document, well_formed
 
 ID_KEYS = ("id", "_id", "docid", "doc_id")
@@ -56,11 +59,72 @@ def read_corpus(
         Documents, in the order of the source. Halves of surrogate pairs, which no file can hold, become U+FFFD.
 
     Raises:
-        CorpusError: The source or a document of it cannot be read, or an id stands twice; names file and line.
+        CorpusError: The source or a document of it cannot be read, or an id is a duplicate; names file and line.
         MissingDependencyError: The source needs an optional package.
     """
+    return _documents(str(source), open_bytes, skip_bad=skip_bad, on_problem=on_problem)
+
+
+class CorpusFacts(NamedTuple):
+    """What reading a corpus through says about it.
+
+    Attributes:
+        documents: Documents that can be read.
+        digest: As of :func:`corpus_digest`.
+    """
+
+    documents: int
+    digest: str
+
+
+def examine_corpus(source: str | Path, *, skip_bad: bool = False) -> CorpusFacts | None:
+    """Checks, counts and hashes the documents of a corpus of files, all in one reading.
+
+    Args:
+        source: One of the forms above.
+        skip_bad: Do not count documents that cannot be read, instead of raising at the first.
+
+    Returns:
+        The facts; None for a corpus that has no files, of which only the first document is read, for it may come over the
+        network.
+
+    Raises:
+        CorpusError: A document cannot be read, or there is none.
+    """
+    path = Path(source)
+    if not path.exists():
+        documents = int(next(read_corpus(source, skip_bad=skip_bad), None) is not None)
+    else:
+        files = _HashedFiles()
+        documents = sum(1 for _ in _documents(str(source), files.open, skip_bad=skip_bad, on_problem=None))
+    if not documents:
+        raise CorpusError(f"there is no document in {source}", remedy="Check that it is the right corpus")
+    return CorpusFacts(documents, files.digest()) if path.exists() else None
+
+
+class _HashedFiles:
+    """Opens files for one reading in their order, and hashes them on the way."""
+
+    def __init__(self) -> None:
+        self._opened: list[HashingReader] = []
+
+    def open(self, path: Path) -> BinaryIO:
+        reader = HashingReader(path)
+        self._opened.append(reader)
+        buffered = io.BufferedReader(reader, 1 << 20)
+        return cast(BinaryIO, gzip.open(buffered) if path.suffix == ".gz" else buffered)
+
+    def digest(self) -> str:
+        for reader in self._opened:
+            reader.close()
+        return digest_of_digests(reader.digest() for reader in self._opened)
+
+
+def _documents(
+    source: str, opener: _Opener, *, skip_bad: bool, on_problem: Callable[[CorpusError], None] | None
+) -> Iterator[Document]:
     seen: dict[str, _Place] = {}
-    for make, place in _read(str(source)):
+    for make, place in _read(source, opener):
         try:
             document = make()
             if document.docid in seen:
@@ -79,7 +143,7 @@ def read_corpus(
 
 
 def count_documents(source: str | Path) -> int | None:
-    """About how many documents a corpus has, where that can be told without reading them all; else None."""
+    """About how many documents a corpus has; None where only reading all of them would say."""
     path = Path(source)
     if not path.exists():
         return None
@@ -103,7 +167,7 @@ def count_documents(source: str | Path) -> int | None:
 
 
 def describe_corpus(source: str | Path) -> str:
-    """What tells a corpus from another or from its later self: paths, sizes and times of files, or the name."""
+    """What changes with a corpus: the paths, sizes and times of its files, or its name."""
     path = Path(source)
     if str(source) == PYTHON_DOCS:
         return f"{PYTHON_DOCS} of {sys.version}"
@@ -114,7 +178,7 @@ def describe_corpus(source: str | Path) -> str:
 
 
 def corpus_digest(source: str | Path) -> str:
-    """SHA-256 of a corpus' files, whatever their names and times; the name of a corpus that is no file."""
+    """SHA-256 of the files of a corpus, whatever their names and times; the name of a corpus that has no files."""
     path = Path(source)
     if not path.exists():
         return describe_corpus(source)
@@ -122,7 +186,7 @@ def corpus_digest(source: str | Path) -> str:
 
 
 class _Place(NamedTuple):
-    """Where a document stands: a file, a data set or a name, and the line or row if there are some."""
+    """Where a document is: a file, a data set or a name, and the line or row, if there is one."""
 
     path: Path | str
     line: int | None = None
@@ -132,10 +196,13 @@ class _Place(NamedTuple):
 
 
 _Making = tuple[Callable[[], Document], _Place]
-"""What makes a document, or raises CorpusError, and the place where it stands."""
+"""A function that makes a document, or raises CorpusError, and where the document is."""
+
+_Opener = Callable[[Path], BinaryIO]
+"""Opens a file to read its bytes, decompressed."""
 
 
-def _read(source: str) -> Iterator[_Making]:
+def _read(source: str, opener: _Opener) -> Iterator[_Making]:
     if source == PYTHON_DOCS:
         yield from ((partial(_keep, document), _Place(document.docid)) for document in read_python_docs())
         return
@@ -151,7 +218,7 @@ def _read(source: str) -> Iterator[_Making]:
             "no such file or folder", path=path, remedy="Check the path, or use irds:NAME, hf:NAME or python-docs"
         )
     for file in _files_of(path) if path.is_dir() else [path]:
-        yield from _read_file(file, path)
+        yield from _read_file(file, path, opener)
 
 
 def _files_of(folder: Path) -> list[Path]:
@@ -175,56 +242,56 @@ def _files_of(folder: Path) -> list[Path]:
     return chosen
 
 
-def _read_file(path: Path, root: Path) -> Iterator[_Making]:
+def _read_file(path: Path, root: Path, opener: _Opener) -> Iterator[_Making]:
     try:
         if path.name.endswith((*JSON_LINES_SUFFIXES, *JSON_SUFFIXES)):
-            yield from _read_jsonl(path)
+            yield from _read_lines(path, opener, _json_document)
         elif path.name.endswith(TSV_SUFFIXES):
-            yield from _read_tsv(path)
+            yield from _read_lines(path, opener, _tsv_document)
         elif path.suffix == ".parquet":
-            yield from _read_parquet(path)
+            yield from _read_parquet(path, opener)
         elif path.name.endswith(PLAIN_SUFFIXES):
             name = path.name if path == root else path.relative_to(root).as_posix()
-            yield partial(_plain_document, path, name), _Place(path)
+            yield partial(_plain_document, path, name, opener), _Place(path)
         else:
             raise CorpusError(
                 "the ending is not one of .jsonl, .jsonl.gz, .json, .json.gz, .tsv, .tsv.gz, .parquet, .txt, .md", path=path,
                 remedy="Rename or convert the file",
             )  # fmt: skip
     except (OSError, EOFError, zlib.error) as error:
-        raise CorpusError(f"the file cannot be read ({error})", path=path, remedy="Check or fetch it again") from error
+        raise CorpusError(
+            f"the file cannot be read ({error})", path=path, remedy="Check it, or fetch it again"
+        ) from error
 
 
 def _keep(document: Document) -> Document:
     return document
 
 
-def _plain_document(path: Path, name: str) -> Document:
+def _plain_document(path: Path, name: str, opener: _Opener) -> Document:
     try:
-        raw = path.read_bytes()
+        with opener(path) as file:
+            raw = file.read()
     except OSError as error:
-        raise CorpusError(f"the file cannot be read ({error})", path=path, remedy="Check or fetch it again") from error
+        raise CorpusError(
+            f"the file cannot be read ({error})", path=path, remedy="Check it, or fetch it again"
+        ) from error
     return Document(quote(name, safe="/-_.~"), _decoded(raw, path, None))
 
 
-def _read_jsonl(path: Path) -> Iterator[_Making]:
-    for number, line in _lines(path):
-        yield partial(_json_document, line, path, number), _Place(path, number)
+def _read_lines(path: Path, opener: _Opener, document: Callable[[bytes, Path, int], Document]) -> Iterator[_Making]:
+    with opener(path) as lines:
+        for number, line in numbered_lines(lines):
+            yield partial(document, line, path, number), _Place(path, number)
 
 
 def _json_document(line: bytes, path: Path, number: int) -> Document:
+    text = _decoded(line, path, number)
     try:
-        record = parse_json(_decoded(line, path, number))
+        record = parse_object(text)
     except ValueError as error:
-        raise CorpusError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
-    if not isinstance(record, dict):
-        raise CorpusError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")
+        raise CorpusError(str(error), path=path, line=number, remedy="Fix the line") from None
     return _document(record, path, number)
-
-
-def _read_tsv(path: Path) -> Iterator[_Making]:
-    for number, line in _lines(path):
-        yield partial(_tsv_document, line, path, number), _Place(path, number)
 
 
 def _tsv_document(line: bytes, path: Path, number: int) -> Document:
@@ -234,14 +301,6 @@ def _tsv_document(line: bytes, path: Path, number: int) -> Document:
     return Document(_docid(docid, path, number), text)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers."""
-    with open_bytes(path) as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield number, line
-
-
 def _decoded(raw: bytes, path: Path, line: int | None) -> str:
     try:
         return raw.decode("utf-8-sig")
@@ -249,13 +308,17 @@ def _decoded(raw: bytes, path: Path, line: int | None) -> str:
         raise CorpusError(f"not UTF-8 ({error})", path=path, line=line, remedy="Convert the file to UTF-8") from error
 
 
-def _read_parquet(path: Path) -> Iterator[_Making]:
+def _read_parquet(path: Path, opener: _Opener) -> Iterator[_Making]:
     import pyarrow.parquet
 
+    if opener is not open_bytes:  # the columns are read here and there, which cannot be hashed
+        with opener(path) as whole:
+            while whole.read(1 << 20):
+                pass
     try:
         file = pyarrow.parquet.ParquetFile(path)
     except pyarrow.ArrowInvalid as error:
-        raise CorpusError(f"no parquet file ({error})", path=path, remedy="Check or fetch it again") from None
+        raise CorpusError(f"not a Parquet file ({error})", path=path, remedy="Check it, or fetch it again") from None
     number = 0
     for batch in file.iter_batches(batch_size=4096):
         for record in batch.to_pylist():
@@ -280,7 +343,7 @@ def _document(record: Mapping[str, Any], path: Path | str, number: int) -> Docum
     for value in (title, text or ""):
         if not isinstance(value, str):
             raise CorpusError(
-                f"document {docid!r:.200} has a text that is no string ({value!r:.60})", path=path, line=number,
+                f"document {docid!r:.200} has a text that is not a string ({value!r:.60})", path=path, line=number,
                 remedy="Write texts as strings",
             )  # fmt: skip
     return Document(_docid(docid, path, number), well_formed(f"{title} {text or ''}".strip()))
@@ -289,22 +352,14 @@ def _document(record: Mapping[str, Any], path: Path | str, number: int) -> Docum
 def _docid(value: object, path: Path | str, number: int) -> str:
     if not is_id(value):
         raise CorpusError(
-            f"the id {value!r:.200} is empty, over {MAX_ID_BYTES:,} bytes long, has white space, or is no string or integer",
+            f"the id {value!r:.200} is empty, over {MAX_ID_BYTES:,} bytes long, has white space, or is not a string or integer",
             path=path, line=number, remedy="Use ids without white space, for run files are split at it",
         )  # fmt: skip
     return str(value)
 
 
 def _read_ir_datasets(name: str) -> Iterator[_Making]:
-    try:
-        import ir_datasets
-    except ImportError:
-        raise MissingDependencyError("irds: needs ir_datasets: run 'pip install splade-lucene[irds]'.") from None
-    try:
-        dataset = ir_datasets.load(name)
-    except KeyError:
-        raise CorpusError(f"ir_datasets knows no data set {name!r}", remedy="See https://ir-datasets.com") from None
-    for number, each in enumerate(dataset.docs_iter(), 1):
+    for number, each in enumerate(open_ir_dataset(name, CorpusError).docs_iter(), 1):
         yield partial(_ir_document, each, name, number), _Place(f"irds:{name}", number)
 
 

@@ -68,7 +68,7 @@ def load_network(
     network: nn.Module = model
     network.eval().to(device)
     for parameter in network.parameters():
-        parameter.requires_grad_(False)
+        parameter.requires_grad = False
     return network
 
 

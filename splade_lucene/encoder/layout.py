@@ -253,10 +253,10 @@ def _read_network(location: Location) -> tuple[NetworkSide, str]:
             f"{location.folder}: no config.json, so this folder holds no model. Name a checkpoint's own folder."
         )
     location.require_weights()
-    return NetworkSide(location, _max_tokens(base.folder, is_causal), is_causal), text
+    return NetworkSide(location, _max_tokens(base.folder, is_causal=is_causal), is_causal), text
 
 
-def _max_tokens(folder: Path, is_causal: bool) -> int:
+def _max_tokens(folder: Path, *, is_causal: bool) -> int:
     config = read_json(folder / "config.json")
     positions = _number(config, "max_position_embeddings", folder) or _POSITIONS
     if config.get("model_type") in _POSITIONS_BEHIND_PADDING:

@@ -67,7 +67,7 @@ class Int8Linear(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Shape [..., inputs] → [..., outputs], float32."""
-        result: Tensor = torch.ops.quantized.linear_dynamic(rows.float(), self._packed, True)
+        result: Tensor = torch.ops.quantized.linear_dynamic(rows.float(), self._packed, True)  # noqa: FBT003  reduce_range: the operator takes no names
         return result
 
 

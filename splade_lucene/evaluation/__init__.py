@@ -20,7 +20,6 @@ from splade_lucene.evaluation.explanation import Change, describe_change, explai
 from splade_lucene.evaluation.judgments import Qrels, read_qrels
 from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
 from splade_lucene.evaluation.measures import (
-    DEFAULT_MEASURES,
     Measure,
     evaluate,
     evaluate_queries,
@@ -40,7 +39,6 @@ from splade_lucene.evaluation.tables import (
 )
 
 __all__ = [
-    "DEFAULT_MEASURES",
     "Change",
     "Comparison",
     "Difference",

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.defaults import MEASURES
 from splade_lucene.errors import InputError
 from splade_lucene.evaluation.judgments import Qrels, read_qrels
 from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
-from splade_lucene.evaluation.measures import DEFAULT_MEASURES, Measure, evaluate_queries, parse_measures
+from splade_lucene.evaluation.measures import Measure, evaluate_queries, parse_measures
 from splade_lucene.evaluation.significance import (
     SAMPLES,
     SEED,
@@ -155,7 +156,7 @@ class Comparison:
 def compare(
     qrels: Qrels | str | Path,
     runs: Mapping[str, RunLike],
-    measures: Sequence[str] = DEFAULT_MEASURES,
+    measures: Sequence[str] = MEASURES,
     baseline: str | None = None,
     test: PairedTest = "t",
     correction: Correction = "holm",

@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.corpus.reading import read_corpus
+from splade_lucene.defaults import QUICK_MEASURES, SAMPLE_DOCUMENTS
 from splade_lucene.encoder import Pruning, SparseWeights, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.evaluation import evaluate, read_qrels
+from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.records import Document, Query, Turn
 from splade_lucene.run.run import Run
 from splade_lucene.topics.reading import read_topics
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
     from splade_lucene.quantizer import Quantizer
 
-MEASURES = ("nDCG@10", "RR@10")
 _DEPTH = 100
 
 
@@ -83,12 +84,12 @@ def measure_loss(
     *,
     pruning: Pruning = Pruning(),
     min_impact: int = 1,
-    sample: int = 1000,
+    sample: int = SAMPLE_DOCUMENTS,
     topics: Path | None = None,
     qrels: Path | None = None,
     skip_bad: bool = False,
     on_problem: Callable[[CorpusError], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = NO_PROGRESS,
 ) -> Losses:
     """Measures a sample of a corpus.
 
@@ -103,7 +104,7 @@ def measure_loss(
         qrels: Their judgments.
         skip_bad: Leave out documents that cannot be read.
         on_problem: Called with each of them.
-        progress: Called after each batch.
+        progress: Follows the work.
 
     Raises:
         InputError: The corpus has no document, or none of the judged ones.
@@ -115,8 +116,14 @@ def measure_loss(
     if judged and not (queries and any(docid in judged[query.qid] for query in queries for docid in docids)):
         raise InputError("no judged query and document is in the topics and the corpus", path=qrels)
     exact_encoder = SpladeEncoder(**{**encoder.settings_on(str(encoder.device)), "dtype": "float32"})
-    exact = exact_encoder.encode_documents(texts, progress)
-    rounded = exact if encoder.dtype == "float32" else encoder.encode_documents(texts, progress)
+    passes = 1 if encoder.dtype == "float32" else 2
+    with progress.step("measuring", passes * len(texts), "documents") as advance:
+
+        def count(documents: int, tokens: int) -> None:
+            advance(documents, tokens=tokens)
+
+        exact = exact_encoder.encode_documents(texts, count)
+        rounded = exact if passes == 1 else encoder.encode_documents(texts, count)
     query_weights = _query_matrix(encoder, queries, exact.terms) if queries else None
     query_impacts = None if query_weights is None else _quantized(query_weights, quantizer)
     whole = quantizer.document.scale
@@ -222,5 +229,5 @@ def _effectiveness(
     for query, row in zip(queries, scores, strict=True):
         best = np.lexsort((names, -row))[:_DEPTH]
         run[query.qid] = [(str(names[i]), float(row[i])) for i in best if row[i] > 0]
-    means: dict[str, float] = evaluate(qrels, Run(run), MEASURES)
+    means: dict[str, float] = evaluate(qrels, Run(run), QUICK_MEASURES)
     return means

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.defaults import MEASURES
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation.judgments import Qrels, read_qrels
 from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
@@ -33,7 +34,6 @@ from splade_lucene.evaluation.trec_eval import (
 )
 
 _EXAMPLES = f"Examples: nDCG@10 RR@10 R@1000 AP {EXAMPLE} recip_rank all_trec"
-DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
 _OF_JUDGMENTS = ("NumQ", "NumRel")  # counts that do not depend on hits
 
 
@@ -100,7 +100,7 @@ def parse_measures(names: Sequence[str]) -> dict[str, Measure]:
 
 
 def evaluate(
-    qrels: Qrels | str | Path, run: RunLike, measures: Sequence[str] = DEFAULT_MEASURES
+    qrels: Qrels | str | Path, run: RunLike, measures: Sequence[str] = MEASURES
 ) -> dict[str, float]:  # fmt: skip
     """Means of measures over all judged queries; a judged query that the run lacks counts as 0 (trec_eval's ``-c``).
 
@@ -121,7 +121,7 @@ def evaluate(
 
 
 def evaluate_queries(
-    qrels: Qrels | str | Path, run: RunLike, measures: Sequence[str] = DEFAULT_MEASURES
+    qrels: Qrels | str | Path, run: RunLike, measures: Sequence[str] = MEASURES
 ) -> dict[str, dict[str, float]]:  # fmt: skip
     """Values of measures for each judged query; as :func:`evaluate`, before the mean is taken.
 

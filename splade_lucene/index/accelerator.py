@@ -28,7 +28,7 @@ def accelerator_folders(index_dir: Path) -> list[Path]:
 
 
 def accelerate(index_dir: str | Path, folder: str | Path | None = None, *, max_bytes: int | None = None) -> Path:
-    """Makes the accelerator of an index, ours or any other impact index, anew.
+    """Makes the accelerator of an index, ours or any other impact index, in place of an older one.
 
     It takes nearly twice the space of the index itself, 3.5 bytes a posting, and some seconds a million documents.
     Our indexers keep it up to date; what other software adds is searched without one until this is called again.
@@ -52,13 +52,13 @@ def accelerate(index_dir: str | Path, folder: str | Path | None = None, *, max_b
     index_dir = Path(index_dir)
     with LuceneImpactIndexReader(index_dir) as reader:
         target = Path(folder) if folder else _writable_folder(index_dir)
-        return accelerate_segments(reader, target, anew=True, max_bytes=max_bytes)
+        return accelerate_segments(reader, target, rebuild=True, max_bytes=max_bytes)
 
 
 def accelerate_segments(
-    reader: LuceneImpactIndexReader, folder: Path, *, anew: bool, max_bytes: int | None = None
+    reader: LuceneImpactIndexReader, folder: Path, *, rebuild: bool, max_bytes: int | None = None
 ) -> Path:
-    """Makes the files of all segments, or of those that have none, within the limit that was set when it was made anew.
+    """Makes the files of all segments, or of those that have none, within the size limit that was set before.
 
     Clears the files of segments that are gone; but not in a folder other than the index's own, for other indexes' files may be
     there.
@@ -68,13 +68,13 @@ def accelerate_segments(
     except OSError as error:
         raise storage_error(folder, error) from error
     is_own = folder.resolve() == (reader.index_dir / FOLDER).resolve()
-    if is_own and anew:
-        _remember(folder / LIMIT_FILE, max_bytes)
+    if is_own and rebuild:
+        _write_limit(folder / LIMIT_FILE, max_bytes)
     elif is_own:
-        max_bytes = _remembered(folder / LIMIT_FILE)
+        max_bytes = _read_limit(folder / LIMIT_FILE)
     with jvm.translated_exceptions(folder):
         limit = _NO_LIMIT if max_bytes is None else max_bytes
-        jvm.facade("Index").accelerate(reader.java, str(folder), anew, is_own, limit)
+        jvm.facade("Index").accelerate(reader.java, str(folder), rebuild, is_own, limit)
     return folder
 
 
@@ -100,7 +100,7 @@ def _writable_folder(index_dir: Path) -> Path:
     return own if os.access(nearest, os.W_OK) else cache
 
 
-def _remember(file: Path, max_bytes: int | None) -> None:
+def _write_limit(file: Path, max_bytes: int | None) -> None:
     try:
         if max_bytes is None:
             file.unlink(missing_ok=True)
@@ -110,10 +110,10 @@ def _remember(file: Path, max_bytes: int | None) -> None:
         raise storage_error(file, error) from error
 
 
-def _remembered(file: Path) -> int | None:
+def _read_limit(file: Path) -> int | None:
     try:
         return int(file.read_text(encoding="ascii"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise StorageError(f"{file}: cannot be read ({error}). Remove it, or accelerate the index anew.") from error
+        raise StorageError(f"{file}: cannot be read ({error}). Remove it, or accelerate the index again.") from error

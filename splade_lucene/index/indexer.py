@@ -7,31 +7,31 @@ adds, replaces and deletes single documents.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from splade_lucene import jvm
+from splade_lucene.defaults import thread_count
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.files import file_digest, storage_error, work_folder
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
 from splade_lucene.index.publish import prepare_target, publish
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
+from splade_lucene.index.texts import TextStore, check_store
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import INDEX_FILE, Manifest, read_folder_manifest, write_manifest
+from splade_lucene.progress import NO_PROGRESS, Advance, Progress
 from splade_lucene.pseudo_documents.format import Problem, check_document, find_files
 from splade_lucene.records import PseudoDocument
 from splade_lucene.version import __version__
 
 Store = Literal["none", "text", "raw"]
 Order = Literal["bp", "input"]
-Progress = Callable[[str, int, float], None]
-"""Called with the stage, the documents so far, and the share of the input that is read (0 to 1)."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def index_pseudo_documents(
     skip_bad: bool = False,
     accelerator: bool = True,
     memory: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = NO_PROGRESS,
 ) -> IndexSummary:
     """Builds an index from a file or folder of pseudo-documents.
 
@@ -85,7 +85,7 @@ def index_pseudo_documents(
         accelerator: Make the index's accelerator, with which a searcher is up to speed at once, from 3.5 more bytes a posting;
             see :func:`splade_lucene.accelerate`.
         memory: Bytes that inverted documents may take before they are written; default: a fifth of Java's heap.
-        progress: Called about three times a second.
+        progress: Follows the work.
 
     Raises:
         PseudoDocumentError: A document cannot be indexed, or there is no input.
@@ -94,49 +94,85 @@ def index_pseudo_documents(
         StorageError: The disk refused.
     """
     source, index_dir = Path(source), Path(index_dir).resolve()
-    files = find_files(source, but=index_dir)
-    threads = max(1, threads or os.cpu_count() or 1)
+    settings = IndexSettings(thread_count(threads), store, order, append, skip_bad, accelerator, memory)
+    files = find_files(source, without=index_dir)
     if append and overwrite:
-        raise InputError("--append and --overwrite exclude each other", remedy="Choose one")
+        raise InputError("append=True and overwrite=True exclude each other", remedy="Choose one")
     prepare_target(index_dir, append=append, overwrite=overwrite)
-    added = _read_parts_manifest(source, files, threads)
-    target = index_dir if append else work_folder(index_dir, "building")
+    return index_files(files, index_dir, settings, _verified_manifest(source, files, settings.threads), progress)
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How files are indexed: the arguments of :func:`index_pseudo_documents` of the same names."""
+
+    threads: int
+    store: Store
+    order: Order
+    append: bool
+    skip_bad: bool
+    accelerator: bool
+    memory: int | None
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (("store", self.store, get_args(Store)), ("order", self.order, get_args(Order))):
+            if value not in choices:
+                raise InputError(f"{name} is one of {', '.join(choices)}, got {value!r}")
+
+
+def index_files(
+    files: Sequence[Path], index_dir: Path, settings: IndexSettings, manifest: Manifest | None, progress: Progress
+) -> IndexSummary:
+    """Indexes files that are known to be whole, where :func:`prepare_target` allows it; see there.
+
+    Args:
+        files: Files of pseudo-documents.
+        index_dir: Where the index goes, an absolute path.
+        settings: How.
+        manifest: What made the files; None if that is not known.
+        progress: Follows the work.
+    """
+    target = index_dir if settings.append else work_folder(index_dir, "building")
     try:
-        if not append:
+        if not settings.append:
             shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(target, error) from error
-    manifest = _shared_manifest(index_dir, added) if append else added
+    total = manifest.documents if manifest else None
+    if settings.append:
+        manifest = _shared_manifest(index_dir, manifest)
     try:
-        summary = _run_bulk_indexer(files, target, threads, store, order, append, skip_bad, memory, progress)
+        with progress.step("indexing", total, "documents") as advance:
+            summary = _run_bulk_indexer(files, target, settings, advance)
     except Exception:
-        if not append:
+        if not settings.append:
             shutil.rmtree(target, ignore_errors=True)
         raise
     _write_index_manifest(target, manifest or Manifest())
-    if accelerator:
+    if settings.accelerator:
         _accelerate(target)
-    if not append:
+    if not settings.append:
         publish(target, index_dir)
     return summary
 
 
-def _run_bulk_indexer(
-    files: Sequence[Path], target: Path, threads: int, store: Store, order: Order, append: bool, skip_bad: bool,
-    memory: int | None, progress: Progress | None,
-) -> IndexSummary:  # fmt: skip
-    total = max(1, sum(path.stat().st_size for path in files))
+def _run_bulk_indexer(files: Sequence[Path], target: Path, settings: IndexSettings, advance: Advance) -> IndexSummary:
     with jvm.translated_exceptions(target):
+        memory = settings.memory
         if memory is None:
             memory = int(jvm.facade("Runtime").maxMemory()) // 5
         java = jvm.facade("Index")
-        build = java.startBuild(wire.pack_paths(files), str(target), store, threads, skip_bad, append, order, memory)
+        build = java.startBuild(
+            wire.pack_paths(files), str(target), settings.store, settings.threads, settings.skip_bad, settings.append,
+            settings.order, memory,
+        )  # fmt: skip
+        reported = 0
         try:
             while not java.awaitBuild(build, 300):  # short waits, so that Ctrl-C is heard
-                if progress:
-                    stage, read = str(java.buildStage(build)), int(java.bytesRead(build))
-                    progress(stage, int(java.documentsBuilt(build)), read / total)
+                built = int(java.documentsBuilt(build))
+                advance(built - reported)
+                reported = built
         except BaseException:
             java.cancelBuild(build)
             java.awaitBuild(build, 60_000)
@@ -147,6 +183,7 @@ def _run_bulk_indexer(
         raise problems[0].error()
     if not result["documents"]:
         raise PseudoDocumentError("no document to index in these files", path=target, remedy="Check the input")
+    advance(result["documents"] - reported)
     return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
 
 
@@ -157,11 +194,11 @@ def _problem(entry: dict[str, Any]) -> Problem:
     return Problem(entry["kind"], entry["detail"], Path(entry["file"]), entry["line"], first)
 
 
-def _read_parts_manifest(source: Path, files: Sequence[Path], threads: int) -> Manifest | None:
-    """The manifest of what is indexed, None if it is of no encoding of ours.
+def _verified_manifest(source: Path, files: Sequence[Path], threads: int) -> Manifest | None:
+    """The manifest of the files to be indexed, each of which is checked against it; None if we did not encode them.
 
     Raises:
-        InputError: A part is missing or damaged, or a file is none: that is not indexed as if it were the whole.
+        InputError: A part is missing or damaged, or a file is not a part: nothing else than the whole is indexed.
     """
     folder = source if source.is_dir() else source.parent
     manifest = read_folder_manifest(folder)
@@ -174,16 +211,16 @@ def _read_parts_manifest(source: Path, files: Sequence[Path], threads: int) -> M
     for path in sorted(known.keys() ^ set(files)) if source.is_dir() else ():
         if path in known:
             raise InputError("this part is missing", path=path, remedy=again)
-        raise InputError("this file is no part of the encoding", path=path, remedy="Move it elsewhere")
+        raise InputError("this file is not part of the encoding", path=path, remedy="Move it elsewhere")
     with ThreadPoolExecutor(threads) as pool:  # hashing lets go of the interpreter
         for path, digest in zip(files, pool.map(file_digest, files), strict=True):
             if digest != known[path]:
-                raise InputError("this part is not as it was encoded", path=path, remedy=again)
+                raise InputError("this part was changed since it was encoded", path=path, remedy=again)
     return manifest
 
 
 def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None:
-    """What holds for an index after documents of another manifest went into it."""
+    """The manifest of an index after documents of another manifest were added to it."""
     previous = read_index_manifest(index_dir)
     if previous is None or not previous.model or added is None:
         return previous
@@ -200,7 +237,7 @@ def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None
 
 def _accelerate(index_dir: Path) -> None:
     with LuceneImpactIndexReader(index_dir) as reader:
-        accelerate_segments(reader, index_dir / FOLDER, anew=False)
+        accelerate_segments(reader, index_dir / FOLDER, rebuild=False)
 
 
 def _write_index_manifest(index_dir: Path, manifest: Manifest) -> None:
@@ -218,7 +255,7 @@ class LuceneImpactIndexer:
 
     Args:
         index_dir: The index; made if there is none.
-        store_text: Keep each document's ``contents``.
+        store: What a document keeps: nothing, or ``{"id", "contents"}`` (the text).
 
     Raises:
         StorageError: Another process writes to the index, or the disk refused.
@@ -233,9 +270,10 @@ class LuceneImpactIndexer:
         [('d1', 6.0), ('d2', 4.0)]
     """
 
-    def __init__(self, index_dir: str | Path, *, store_text: bool = True) -> None:
+    def __init__(self, index_dir: str | Path, *, store: TextStore = "text") -> None:
         self.index_dir = Path(index_dir)
-        self._store_text = store_text
+        check_store(store)
+        self._stores_text = store == "text"
         self._manifest = read_index_manifest(self.index_dir) if is_index(self.index_dir) else None
         append = is_index(self.index_dir)
         prepare_target(self.index_dir, append=append, overwrite=False)
@@ -256,7 +294,7 @@ class LuceneImpactIndexer:
                     remedy="Write PseudoDocument(docid, contents, {term: impact})",
                 )
             check_document(document)
-            packed.append(_pack_document(document, self._store_text))
+            packed.append(_pack_document(document, stores_text=self._stores_text))
         with jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").put(self._writer, wire.pack_batch(packed))
 
@@ -305,8 +343,8 @@ class LuceneImpactIndexer:
                 jvm.facade("Index").rollback(self._writer)
 
 
-def _pack_document(document: PseudoDocument, store_text: bool) -> bytes:
+def _pack_document(document: PseudoDocument, *, stores_text: bool) -> bytes:
     raw = None
-    if store_text and document.contents:
+    if stores_text and document.contents:
         raw = json.dumps({"id": document.docid, "contents": document.contents}, ensure_ascii=False)
     return wire.pack_pseudo_document(document.docid, raw, document.vector)

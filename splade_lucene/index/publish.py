@@ -22,20 +22,24 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool) -> None:
         put_aside.replace(index_dir)  # an earlier build was cut off between its last two steps
     if append:
         if not is_index(index_dir):
-            raise InputError("there is no index to append to", path=index_dir, remedy="Build it without --append first")
+            raise InputError(
+                "there is no index to append to", path=index_dir, remedy="Build it without append=True first"
+            )
         return
     if not index_dir.exists() or (index_dir.is_dir() and not any(index_dir.iterdir())):
         return
     if is_index(index_dir):
         if not overwrite:
             raise InputError(
-                "an index exists here", path=index_dir, remedy="Pass --overwrite, or --append to add to it"
+                "an index exists here",
+                path=index_dir,
+                remedy="Pass overwrite=True to replace it, or append=True to add to it",
             )
         with jvm.translated_exceptions(index_dir):
             jvm.facade("Index").checkUnlocked(jvm.java_path(index_dir))
         return
     raise InputError(
-        "this exists and is no Lucene index, so it is not replaced", path=index_dir, remedy="Name another folder"
+        "this exists and is not a Lucene index, so it is not replaced", path=index_dir, remedy="Name another folder"
     )
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from splade_lucene import jvm
+from splade_lucene.defaults import thread_count
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.files import storage_error, work_folder
 from splade_lucene.ids import is_id
 from splade_lucene.index.publish import prepare_target, publish
-from splade_lucene.index.reader import is_index
 from splade_lucene.jvm import wire
+from splade_lucene.progress import NO_PROGRESS, Advance, Progress
 from splade_lucene.records import Document, well_formed
+
+TextStore = Literal["none", "text"]
+"""What an index keeps of a text."""
 
 _BATCH_BYTES = 1 << 20
 
@@ -25,10 +28,10 @@ def index_texts(
     documents: Iterable[Document],
     index_dir: str | Path,
     *,
-    store: Literal["none", "text"] = "none",
+    store: TextStore = "text",
     threads: int | None = None,
-    overwrite: bool = True,
-    progress: Callable[[int], None] | None = None,
+    overwrite: bool = False,
+    progress: Progress = NO_PROGRESS,
 ) -> int:
     """Indexes texts for BM25: lower case, English stop words, Porter's stems, as Anserini does by default.
 
@@ -41,7 +44,7 @@ def index_texts(
         threads: Threads that analyze and invert; default: all cores. With several, documents are numbered as it happens,
             which changes no hit.
         overwrite: Replace an existing index.
-        progress: Called with the number of documents of each batch.
+        progress: Follows the work.
 
     Returns:
         The number of documents in the index.
@@ -52,11 +55,8 @@ def index_texts(
         StorageError: The disk refused.
     """
     index_dir = Path(index_dir).resolve()
-    if store not in ("none", "text"):
-        raise InputError(f"store is none or text, got {store!r}")
-    prepare_target(index_dir, append=False, overwrite=True)
-    if is_index(index_dir) and not overwrite:
-        raise InputError("an index exists here", path=index_dir, remedy="Pass --overwrite to replace it")
+    check_store(store)
+    prepare_target(index_dir, append=False, overwrite=overwrite)
     building = work_folder(index_dir, "building")
     try:
         shutil.rmtree(building, ignore_errors=True)
@@ -64,7 +64,8 @@ def index_texts(
     except OSError as error:
         raise storage_error(building, error) from error
     try:
-        count = _write(_batches(documents, store), building, threads or os.cpu_count() or 1, progress)
+        with progress.step("indexing", None, "documents") as advance:
+            count = _write(_batches(documents, store), building, thread_count(threads), advance)
         if not count:
             raise CorpusError("there is no document to index", path=index_dir, remedy="Check the corpus")
     except BaseException:
@@ -74,9 +75,17 @@ def index_texts(
     return count
 
 
-def _write(
-    batches: Iterator[tuple[int, bytes]], folder: Path, threads: int, progress: Callable[[int], None] | None
-) -> int:
+def check_store(store: str) -> None:
+    """Refuses anything else than a :data:`TextStore`.
+
+    Raises:
+        InputError: Says what there is to choose from.
+    """
+    if store not in get_args(TextStore):
+        raise InputError(f"store is one of {', '.join(get_args(TextStore))}, got {store!r}")
+
+
+def _write(batches: Iterator[tuple[int, bytes]], folder: Path, threads: int, advance: Advance) -> int:
     total = 0
     with jvm.translated_exceptions(folder):
         java = jvm.facade("Bm25")
@@ -85,8 +94,7 @@ def _write(
             for count, batch in batches:
                 java.add(writer, batch)
                 total += count
-                if progress:
-                    progress(count)
+                advance(count)
             duplicate = java.finish(writer)
         except BaseException:
             java.rollback(writer)
@@ -96,7 +104,7 @@ def _write(
     return total
 
 
-def _batches(documents: Iterable[Document], store: str) -> Iterator[tuple[int, bytes]]:
+def _batches(documents: Iterable[Document], store: TextStore) -> Iterator[tuple[int, bytes]]:
     """Documents as Java reads them, about a megabyte at a time, and how many there are in each batch."""
     packed: list[bytes] = []
     size = 0
@@ -117,7 +125,7 @@ def is_blank(text: str) -> bool:
     return all(character <= " " for character in text)
 
 
-def _pack(document: Document, store: str) -> bytes:
+def _pack(document: Document, store: TextStore) -> bytes:
     if not is_id(document.docid):
         raise CorpusError(
             f"the id {document.docid!r:.200} is empty, too long, or has white space",

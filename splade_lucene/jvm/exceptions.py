@@ -51,7 +51,7 @@ _NOT_IMPACTS = _Rule(
     NotAnIndexError,
     "this Lucene index is not an impact index ({message}). Search an index of texts with 'splade-lucene bm25 search'.",
 )
-_DISK = _Rule(StorageError, "{message} ({name}). Check the file, the disk's space and the permissions.")
+_DISK = _Rule(StorageError, "{message} ({name}). Check the disk's space and permissions, and the file.")
 
 _RULES: dict[str, tuple[_Rule, ...]] = {
     "IndexNotFoundException": (_NO_INDEX,),

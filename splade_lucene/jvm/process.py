@@ -64,7 +64,7 @@ def _start_own_jvm(jnius_config: Any) -> None:
     options = ["-Xrs", "-Djava.awt.headless=true", "--enable-native-access=ALL-UNNAMED"]
     if heap := os.environ.get("SPLADE_LUCENE_HEAP"):
         if not re.fullmatch(r"\d+[kmgKMG]?", heap):
-            raise JavaRuntimeError(f"SPLADE_LUCENE_HEAP={heap} is no size: write it as 8g or 512m.")
+            raise JavaRuntimeError(f"SPLADE_LUCENE_HEAP={heap} is not a size: write it as 8g or 512m.")
         options.append(f"-Xmx{heap}")
     jnius_config.add_options(*options)
     before = os.environ.get("JAVA_HOME")

@@ -16,7 +16,7 @@ from splade_lucene.errors import CorpusError, SpladeLuceneError
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
     from splade_lucene.manifest import Part
-    from splade_lucene.pseudo_documents.parts import Job, Progress
+    from splade_lucene.pseudo_documents.parts import Job
 
 _PATIENCE = 2.0
 
@@ -28,7 +28,7 @@ def encode_on_devices(
     finished: set[int],
     on_part: Callable[[Part], None],
     on_problem: Callable[[CorpusError], None],
-    progress: Progress | None,
+    progress: Callable[[int, int], None],
 ) -> None:
     """Encodes and writes the parts of a job that are not finished.
 
@@ -39,7 +39,7 @@ def encode_on_devices(
         finished: Numbers of the parts that are there already.
         on_part: Called with each part once it is on the disk, in the order in which they are ready.
         on_problem: Called with each document that is left out.
-        progress: Called after each batch.
+        progress: Called after each batch with the number of documents just finished, and of their tokens.
 
     Raises:
         SpladeLuceneError: What went wrong in a process, or that one died.
@@ -68,7 +68,7 @@ def encode_on_devices(
                 continue
             if kind == "part":
                 on_part(content)
-            elif kind == "progress" and progress:
+            elif kind == "progress":
                 progress(*content)
             elif kind == "problem":
                 on_problem(content)
@@ -97,7 +97,7 @@ def _check_alive(workers: Sequence[Any], devices: Sequence[str]) -> None:
     for worker, device in zip(workers, devices, strict=True):
         if worker.exitcode:
             raise SpladeLuceneError(
-                f"the process on {device} died (exit code {worker.exitcode}). Run the same command again: it goes on."
+                f"the process on {device} died (exit code {worker.exitcode}). Run the same command again to resume."
             )
 
 

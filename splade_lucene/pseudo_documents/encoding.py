@@ -1,7 +1,7 @@
 """A corpus → a folder of pseudo-documents, in parts, resumable.
 
 Each part holds the documents of some thousand consecutive texts and appears under its name only when it is whole; a
-journal lists the finished ones. A run that was interrupted goes on with the parts that are missing, and what it writes
+journal lists the finished ones. An interrupted run resumes with the parts that are missing, and what it writes
 equals what an undisturbed run writes, byte for byte: batches never reach across parts.
 
 While one part is encoded, the next is read and tokenized and the one before is written. Several devices share the parts
@@ -20,8 +20,9 @@ from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.files import files_digest
 from splade_lucene.manifest import Manifest, write_manifest
+from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.journal import WHOLE, Journal, Shard, settings_digest
-from splade_lucene.pseudo_documents.parts import Job, Progress, encode_parts
+from splade_lucene.pseudo_documents.parts import Job, encode_parts
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.version import __version__
 
@@ -40,7 +41,7 @@ def encode_corpus(
     skip_bad: bool = False,
     devices: Sequence[str] = (),
     on_problem: Callable[[CorpusError], None] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = NO_PROGRESS,
 ) -> Manifest:
     """Encodes a corpus. Where this was done already with the same settings, it is not done again.
 
@@ -53,12 +54,12 @@ def encode_corpus(
         min_impact: Least impact to keep.
         shard: Which share of the corpus.
         gzip: Compress the parts.
-        overwrite: Start anew over an encoding with other settings.
+        overwrite: Replace an encoding with other settings.
         skip_bad: Leave out, and tell ``on_problem`` of, documents that cannot be read.
         devices: More than one to share the work between, a process each, in place of the encoder's own. A script that
             does so starts its work below ``if __name__ == "__main__":``, as with Python's multiprocessing.
         on_problem: Called with each document that is left out.
-        progress: Called after each batch.
+        progress: Follows the work.
 
     Returns:
         The folder's manifest. Its ``empty`` names the documents that encode to no term; they are in no part.
@@ -82,7 +83,7 @@ def encode_corpus(
         journal.forget_killed()
         return done
     with journal:
-        return _encode(job, journal, encoder, overwrite, devices, on_problem, progress)
+        return _encode(job, journal, encoder, devices, on_problem, progress, overwrite=overwrite)
 
 
 def _find_finished(job: Job, journal: Journal, encoder: SpladeEncoder) -> Manifest | None:
@@ -91,39 +92,49 @@ def _find_finished(job: Job, journal: Journal, encoder: SpladeEncoder) -> Manife
     if not begun:
         return None
     encoder.settle(begun.get("dtype", ""), begun.get("batch_tokens", 0))
+    if journal.settings:  # unfinished
+        return None
     done = journal.find_finished(_settings(job, encoder))
     return None if done is not None and done.skipped and not job.skip_bad else done  # what is bad is to be named
 
 
 def _encode(
-    job: Job, journal: Journal, encoder: SpladeEncoder, overwrite: bool, devices: Sequence[str],
-    on_problem: Callable[[CorpusError], None] | None, progress: Progress | None,
+    job: Job, journal: Journal, encoder: SpladeEncoder, devices: Sequence[str],
+    on_problem: Callable[[CorpusError], None] | None, progress: Progress, *, overwrite: bool,
 ) -> Manifest:  # fmt: skip
     done = _find_finished(job, journal, encoder)  # by another process, just now
     if done is not None:
         return done
+    if len(devices) < 2:
+        encoder.load("document")  # a damaged model is found before a large corpus is read
+    facts = job.corpus_facts
     settings = _settings(job, encoder)
     if overwrite and not journal.is_begun_with(settings):
         encoder.settle("", 0)
         settings = _settings(job, encoder)
-    job.check_corpus()
     journal.start(settings, _shared_settings(settings), overwrite=overwrite)
     problems: list[CorpusError] = []
 
-    def note(problem: CorpusError) -> None:
+    def keep(problem: CorpusError) -> None:
         problems.append(problem)
         if on_problem:
             on_problem(problem)
 
-    if progress:
+    total = facts.documents // job.shard.count if facts else None
+    with progress.step("encoding", total, "documents") as advance:
         for part in journal.parts.values():
-            progress(part.documents, part.tokens, True)
-    if len(devices) > 1:
-        from splade_lucene.pseudo_documents.devices import encode_on_devices
+            advance(part.documents, tokens=part.tokens, resumed=True)
+        finished = set(journal.parts)
 
-        encode_on_devices(job, encoder, devices, set(journal.parts), journal.add, note, progress)
-    else:
-        encode_parts(job, encoder, set(journal.parts), journal.add, note, progress)
+        def report(documents: int, tokens: int) -> None:
+            advance(documents, tokens=tokens)
+
+        if len(devices) > 1:
+            from splade_lucene.pseudo_documents.devices import encode_on_devices
+
+            encode_on_devices(job, encoder, devices, finished, journal.add, keep, report)
+        else:
+            encode_parts(job, encoder, finished, journal.add, keep, report)
     manifest = _manifest(job, encoder, settings, journal, len(problems))
     write_manifest(journal.manifest_path, manifest)
     journal.delete()

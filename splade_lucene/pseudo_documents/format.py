@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
-from splade_lucene.files import written_whole
+from splade_lucene.files import numbered_lines, written_whole
 from splade_lucene.ids import MAX_ID_BYTES, has_space_or_control
 from splade_lucene.json_text import parse_json
 from splade_lucene.records import Document, PseudoDocument
@@ -33,12 +33,12 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 
 MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer cuts longer tokens in pieces
 
-SKIP = "or pass --skip-bad to leave the document out"
+SKIP = "or pass skip_bad=True to leave the document out"
 
 PROBLEMS: dict[str, tuple[str, str]] = {
     "broken-json": ("the line is not one JSON object ({detail})", f"Write one document a line, {SKIP}"),
     "not-utf8": ("the text is not UTF-8 (near {detail!r})", f"Convert the file to UTF-8, {SKIP}"),
-    "repeated-key": ("the key {detail!r} stands twice in the object", f"Keep one, {SKIP}"),
+    "repeated-key": ("the key {detail!r} is a duplicate in the object", f"Keep one, {SKIP}"),
     "no-id": ('the document has no "id"', f"Give each document a unique id, {SKIP}"),
     "bad-id": ("the id {detail!r} is not a string or integer without white space", f"Rename it, {SKIP}"),
     "duplicate-id": ("the id {detail!r} was used before{first}", f"Make ids unique, {SKIP}"),
@@ -53,8 +53,8 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "white-space": ("the term {detail!r} contains white space, which Anserini splits at", f"Escape it, {SKIP}"),
     "empty-term": ("a term is the empty string", f"Leave it out, {SKIP}"),
     "long-term": ("the term {detail!r} has over 255 characters, where Anserini cuts", f"Shorten it, {SKIP}"),
-    "not-a-term": ("{detail} is no term, for it is no string", "Use strings as terms"),
-    "repeated-term": ("the term {detail!r} stands twice in the vector", f"Add up its impacts, {SKIP}"),
+    "not-a-term": ("{detail} is not a term, because it is not a string", "Use strings as terms"),
+    "repeated-term": ("the term {detail!r} is a duplicate in the vector", f"Add up its impacts, {SKIP}"),
 }
 """Kind of problem → message and remedy. ``{detail}`` is the offending value."""
 
@@ -98,19 +98,19 @@ class _BadDocumentError(Exception):
 # ---- files ----
 
 
-def find_files(source: Path, but: Path | None = None) -> list[Path]:
+def find_files(source: Path, without: Path | None = None) -> list[Path]:
     """The files of a collection: the one given, or all below a folder, in the order of their names.
 
     Args:
         source: File or folder.
-        but: An absolute folder whose files do not count, for an index may lie beside its input.
+        without: An absolute folder whose files are left out, for an index may be in the same folder as its input.
 
     Raises:
         PseudoDocumentError: There is no such file or folder, or none in it.
     """
     if source.is_dir():
         files = sorted(path for path in source.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
-        files = [path for path in files if but is None or not path.resolve().is_relative_to(but)]
+        files = [path for path in files if without is None or not path.resolve().is_relative_to(without)]
         if not files:
             expected = ", ".join(SUFFIXES)
             raise PseudoDocumentError(
@@ -163,7 +163,7 @@ class ImpactWriter:
         terms: The vocabulary's terms by term_id.
 
     Raises:
-        PseudoDocumentError: A term cannot stand in an index.
+        PseudoDocumentError: An index cannot hold a term.
     """
 
     def __init__(self, terms: Sequence[str]) -> None:
@@ -248,9 +248,7 @@ class _DuplicateError(_BadDocumentError):
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, line
+            yield from numbered_lines(file)
     except (OSError, EOFError, zlib.error) as error:
         raise PseudoDocumentError(
             f"the file cannot be read ({error})", path=path, remedy="Fetch or encode it again"

@@ -1,4 +1,4 @@
-"""Which parts of an encoding are finished, so that a run that was cut off goes on behind them.
+"""Which parts of an encoding are finished, so that a run that was cut off resumes behind them.
 
 The journal is a file beside the parts: a line with the settings, then a line for each finished part, written to disk
 after the part has its name. A part counts as finished only while its bytes are those that the journal knows.
@@ -6,7 +6,6 @@ after the part has its name. A part counts as finished only while its bytes are 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,11 +14,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from splade_lucene.errors import InputError, StorageError
 from splade_lucene.files import file_digest, storage_error, written_whole
 from splade_lucene.json_text import parse_json
+from splade_lucene.locks import is_locked, lock
 from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, read_manifest
 
 _SHARD = re.compile(r"splade-lucene(?:-([1-9][0-9]{0,8})of([1-9][0-9]{0,8}))?")
@@ -50,7 +50,7 @@ class Shard:
         number, slash, count = text.partition("/")
         is_pair = slash and all(each.isdecimal() and len(each) < 10 for each in (number, count))
         if not (is_pair and 1 <= int(number) <= int(count)):
-            raise InputError(f"{text!r} is no shard", remedy="Write I/N with 1 <= I <= N, such as 2/4")
+            raise InputError(f"{text!r} is not a shard", remedy="Write I/N with 1 <= I <= N, such as 2/4")
         return cls(int(number), int(count))
 
     @property
@@ -88,10 +88,10 @@ class Journal:
         self._read()
 
     def __enter__(self) -> Journal:
-        """Takes the folder, or the shard in it, for this process alone, and reads anew what is there.
+        """Locks the folder, or the shard in it, for this process, and reads again what is there.
 
         Raises:
-            InputError: Another process has it, or the folder is none.
+            InputError: Another process has it, or there is a file in its place.
         """
         if self.folder.is_file():
             raise InputError("this is a file", path=self.folder, remedy="Name a folder")
@@ -99,7 +99,7 @@ class Journal:
             self.folder.mkdir(parents=True, exist_ok=True)
             while True:
                 self._lock = self._lock_path.open("a")
-                if not _take(self._lock):
+                if not lock(self._lock):
                     self._lock.close()
                     raise self._busy()
                 if self._lock_path.exists() and os.fstat(self._lock.fileno()).st_ino == self._lock_path.stat().st_ino:
@@ -109,7 +109,7 @@ class Journal:
             raise storage_error(self.folder, error) from error
         try:
             for path, shard in self._others("lock"):
-                if shard.count != self._shard.count and _is_held(path):
+                if shard.count != self._shard.count and is_locked(path):
                     raise self._busy()
             self._read()
         except BaseException:
@@ -119,7 +119,9 @@ class Journal:
 
     def _busy(self) -> InputError:
         return InputError(
-            "another process is encoding into this folder", path=self.folder, remedy="Wait for it, or name another"
+            "another process is encoding into this folder",
+            path=self.folder,
+            remedy="Wait for it, or name another folder",
         )
 
     def __exit__(self, *_: object) -> None:
@@ -155,7 +157,7 @@ class Journal:
         return settings in (self.settings, manifest.encoded_with if manifest else {})
 
     def start(self, settings: dict[str, Any], shared: dict[str, Any], *, overwrite: bool) -> None:
-        """Gets ready to encode: keeps what is finished and whole of the same encoding, deletes what is of another.
+        """Prepares the folder: keeps the finished parts of the same encoding, and deletes those of others.
 
         Args:
             settings: Everything that decides what the parts hold.
@@ -183,11 +185,11 @@ class Journal:
             for path, shard, found in others:
                 theirs = {key: found.get(key) for key in shared}
                 self._refuse({**shared, "shards": self._shard.count}, {**theirs, "shards": shard.count}, path)
-        elif any(_is_held(path.with_suffix(".lock")) for path, _, _ in others):
+        elif any(is_locked(path.with_suffix(".lock")) for path, _, _ in others):
             raise self._busy()
         self.parts = {part.number: part for part in kept if self._is_there(part)}
         names = {part.name for part in self.parts.values()}
-        self._rewrite(settings)  # first, so that a run which is cut off behind that is gone on with
+        self._rewrite(settings)  # first, so that a run that is cut off after this resumes
         self.manifest_path.unlink(missing_ok=True)
         for number, path in written:
             is_to_go = any(shard.has_part(number) for shard in (self._shard, *(shard for _, shard, _ in others)))
@@ -218,11 +220,11 @@ class Journal:
     def _refuse(self, settings: dict[str, Any], found: dict[str, Any], path: Path) -> None:
         raise InputError(
             f"there are documents encoded with other settings, or of another corpus{_difference(found, settings)}",
-            path=path, remedy="Name another folder, or pass --overwrite to encode anew",
+            path=path, remedy="Name another folder, or pass overwrite=True to replace them",
         )  # fmt: skip
 
     def add(self, part: Part) -> None:
-        """Notes a part that has its name and its bytes on the disk."""
+        """Records a part that is on the disk under its name."""
         self.parts[part.number] = part
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -233,7 +235,7 @@ class Journal:
             raise storage_error(self._path, error) from error
 
     def delete(self) -> None:
-        """Forgets: the manifest says it all now."""
+        """Deletes the journal, once the manifest is written."""
         self._path.unlink(missing_ok=True)
 
     def _read(self) -> None:
@@ -267,23 +269,6 @@ class Journal:
     def _is_there(self, part: Part) -> bool:
         path = self.folder / part.name
         return path.is_file() and file_digest(path) == part.sha256
-
-
-def _take(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_held(path: Path) -> bool:
-    """Whether a process has a lock; one that was killed has none."""
-    try:
-        with path.open() as lock:
-            return not _take(lock)
-    except OSError:
-        return False
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:

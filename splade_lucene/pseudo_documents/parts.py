@@ -13,7 +13,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from splade_lucene.corpus.reading import corpus_digest, read_corpus
+from splade_lucene.corpus.reading import CorpusFacts, corpus_digest, examine_corpus, read_corpus
 from splade_lucene.encoder import Pruning, SparseImpacts, SpladeEncoder
 from splade_lucene.errors import CorpusError
 from splade_lucene.files import file_digest
@@ -24,8 +24,6 @@ from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import Document
 
 PART_DOCUMENTS = 2000
-Progress = Callable[..., None]
-"""Called with the number of documents just finished, of their tokens, and true if an earlier run finished them."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,19 @@ class Job:
         return f"part-{number:05d}.jsonl{'.gz' if self.gzip else ''}"
 
     @cached_property
+    def corpus_facts(self) -> CorpusFacts | None:
+        """The corpus read through, so that a bad document is found before hours of work, not behind them.
+
+        Raises:
+            CorpusError: A document cannot be read, or there is none.
+        """
+        return examine_corpus(self.source, skip_bad=self.skip_bad)
+
+    @cached_property
     def corpus_digest(self) -> str:
-        """What the corpus holds; read once, for it may be large."""
-        return corpus_digest(self.source)
+        """The digest of the corpus; if the corpus has been read through, without reading it again."""
+        facts = self.corpus_facts if "corpus_facts" in self.__dict__ else None
+        return facts.digest if facts is not None else corpus_digest(self.source)
 
     def read_parts(self, on_problem: Callable[[CorpusError], None] | None) -> Iterator[tuple[int, list[Document]]]:
         """The documents of each part of the shard."""
@@ -73,21 +81,6 @@ class Job:
             if self.shard.has_part(number):
                 yield number, part
 
-    def check_corpus(self) -> None:
-        """Reads a corpus of files through, so that a bad document is known before hours of work, not behind them.
-
-        Raises:
-            CorpusError: A document cannot be read, or there is none.
-        """
-        if self.skip_bad or not Path(self.source).exists():
-            first = next(read_corpus(self.source, skip_bad=self.skip_bad), None)
-        else:
-            first = None
-            for document in read_corpus(self.source):
-                first = first or document
-        if first is None:
-            raise CorpusError(f"there is no document in {self.source}", remedy="Check that it is the right corpus")
-
 
 def encode_parts(
     job: Job,
@@ -95,7 +88,7 @@ def encode_parts(
     finished: Container[int],
     on_part: Callable[[Part], None],
     on_problem: Callable[[CorpusError], None] | None,
-    progress: Progress | None,
+    progress: Callable[[int, int], None] | None,
     share: tuple[int, int] = (0, 1),
 ) -> None:
     """Encodes and writes the parts of a job that are not finished.
@@ -106,7 +99,7 @@ def encode_parts(
         finished: Numbers of the parts that are there already.
         on_part: Called with each part once it is on the disk, in order, from another thread.
         on_problem: Called with each document that is left out.
-        progress: Called after each batch.
+        progress: Called after each batch with the number of documents just finished, and of their tokens.
         share: Which of the processes this is, from 0, and how many there are.
     """
     writer = ImpactWriter(encoder.terms)
@@ -117,7 +110,7 @@ def encode_parts(
     )
     with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
         written: Future[None] | None = None
-        for number, documents, sequences in _ahead(prepared, reading):
+        for number, documents, sequences in _read_ahead(prepared, reading):
             impacts = encoder.encode_impacts(
                 sequences, job.quantizer, pruning=job.pruning, min_impact=job.min_impact, progress=progress
             )
@@ -128,7 +121,7 @@ def encode_parts(
             written.result()
 
 
-def _ahead(items: Iterator[Any], pool: ThreadPoolExecutor) -> Iterator[Any]:
+def _read_ahead(items: Iterator[Any], pool: ThreadPoolExecutor) -> Iterator[Any]:
     """The items, each made while the one before is in use."""
     upcoming = pool.submit(next, items, None)
     while (item := upcoming.result()) is not None:

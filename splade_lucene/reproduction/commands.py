@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
+from splade_lucene.reproduction.arguments import encode_arguments, index_arguments, search_arguments
 from splade_lucene.reproduction.entries import Download, Entry
+from splade_lucene.reproduction.paths import Places
 from splade_lucene.reproduction.unpacking import ARCHIVES
 
 _PAGE = 100  # columns, after which a command goes on in the next line
@@ -21,22 +25,19 @@ _TREC_EVAL = {
 
 
 def our_commands(entry: Entry, *, prebuilt: bool = False) -> list[str]:
-    """What to type for the same with this program's commands, in a shell."""
-    system, topics = entry.system, f"downloads/{entry.system.topics.file}"
-    run = f"runs/{entry.name}.trec"
+    """What to type in a shell, in the folder of reproductions, to do what :mod:`.running` does."""
+    system, paths = entry.system, Places(Path(), entry, prebuilt)
     lines = [line for download in entry.downloads(prebuilt=prebuilt) for line in _fetch(download)]
-    index, made = _unpack_prebuilt(system.prebuilt) if prebuilt and system.prebuilt else _build(entry)
-    lines += made
-    if system.method == "bm25":
-        search = f"splade-lucene bm25 search --index {index} --topics {topics} --output {run} --hits {system.hits}"
-        if (system.k1, system.b) != (0.9, 0.4):
-            search += f" --k1 {system.k1:g} --b {system.b:g}"
+    if prebuilt and system.prebuilt:
+        archive = f"downloads/{system.prebuilt.file}"
+        lines.append(f"mkdir -p {paths.index} && tar xf {archive} -C {paths.index} --strip-components 1")
     else:
-        search = f"splade-lucene search --index {index} --topics {topics} --output {run} --hits {system.hits}"
-        search += " --encoded" if system.topics.encoded else " --dtype float32"
-    lines.append(search)
+        lines += _build(entry, paths)
+    given = search_arguments(entry, paths, f"downloads/{system.topics.file}")
+    lines.append(_command("bm25 search" if system.method == "bm25" else "search", given))
+    run = paths.run
     if system.remove_query:
-        lines += ["# the query itself is no hit", f"awk '$1 != $3' {run} > {run}.tmp && mv {run}.tmp {run}"]
+        lines += ["# the query itself is not a hit", f"awk '$1 != $3' {run} > {run}.tmp && mv {run}.tmp {run}"]
     if system.ties == "descending":
         lines.append("# 'reproduce' also orders ties by docid descending, as trec_eval orders those of Anserini's runs")
     measures = " ".join(system.published)
@@ -46,19 +47,33 @@ def our_commands(entry: Entry, *, prebuilt: bool = False) -> list[str]:
     return [_wrap(line) for line in lines]
 
 
+def _command(name: str, arguments: Mapping[str, Any]) -> str:
+    """One of our commands with the arguments of the library call that does the same."""
+    words = ["splade-lucene", name]
+    for argument, value in arguments.items():
+        if value is None:
+            continue
+        flag = {"index_dir": "--index", "source": "--input"}.get(argument, "--" + argument.replace("_", "-"))
+        if value is True:
+            words.append(flag)
+        else:
+            words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+    return " ".join(words)
+
+
 def anserini_commands(entry: Entry) -> list[str]:
     """The same with Anserini, in a checkout of it; empty if Anserini does not document it."""
-    system, how = entry.system, entry.system.anserini
-    if how is None:
+    system, anserini = entry.system, entry.system.anserini
+    if anserini is None:
         return []
     collection = "JsonCollection" if system.method == "bm25" else "JsonVectorCollection"
     run = f"runs/run.{entry.name}.txt"
     tools = "tools/topics-and-qrels"
     lines = [
         f"bin/run.sh io.anserini.index.IndexCollection -collection {collection} -input {_corpus(entry)} "
-        f"-generator DefaultLuceneDocumentGenerator -index {_index(entry)} -threads 16 {how.index_options}",
+        f"-generator DefaultLuceneDocumentGenerator -index {_index(entry)} -threads 16 {anserini.index_options}",
         f"bin/run.sh io.anserini.search.SearchCollection -index {_index(entry)} -topics {tools}/{system.topics.file} "
-        f"-topicReader {how.topic_reader} -output {run} {how.search_options}",
+        f"-topicReader {anserini.topic_reader} -output {run} {anserini.search_options}",
         *(f"bin/trec_eval {each} {tools}/{entry.qrels.file} {run}" for each in _trec_eval(system.published)),
     ]
     return [_wrap(line) for line in lines]
@@ -102,34 +117,22 @@ def _fetch(download: Download) -> list[str]:
     return [f"curl --create-dirs -L -C - -o {path} {download.url}" + (f"  # {facts}" if facts else "")]
 
 
-def _build(entry: Entry) -> tuple[str, list[str]]:
-    system, corpus, index = entry.system, entry.system.corpus, _index(entry)
+def _build(entry: Entry, paths: Places) -> list[str]:
+    system, corpus = entry.system, entry.system.corpus
     lines = []
     if corpus.file.endswith(ARCHIVES):
         only = f" --wildcards '*/{corpus.folder}/*'" if corpus.folder else ""
-        lines.append(f"mkdir -p {_corpus(entry)} && tar xf downloads/{corpus.file} -C {_corpus(entry)}{only}")
+        lines.append(f"mkdir -p {paths.corpus} && tar xf downloads/{corpus.file} -C {paths.corpus}{only}")
     elif not corpus.file and not corpus.source:
-        lines.append(f"# {_corpus(entry)}: {corpus.note}")
-    if system.method == "bm25":
-        return index, [*lines, f"splade-lucene bm25 index --corpus {_text_corpus(entry)} --index {index}"]
+        lines.append(f"# {paths.corpus}: {corpus.note}")
     if system.method == "encode":
         lines.append(_encode(entry))
-    return index, [*lines, f"splade-lucene index --input {_corpus(entry)} --index {index}"]
-
-
-def _unpack_prebuilt(download: Download) -> tuple[str, list[str]]:
-    name = download.file.removesuffix(".tar.gz")
-    index = f"indexes/{name}"
-    return index, [f"mkdir -p {index} && tar xf downloads/{download.file} -C {index} --strip-components 1"]
+    name = "bm25 index" if system.method == "bm25" else "index"
+    return [*lines, _command(name, index_arguments(entry, paths, _corpus(entry)))]
 
 
 def _encode(entry: Entry) -> str:
-    system = entry.system
-    length = f" --max-length {system.max_length}" if system.max_length else ""
-    return (
-        f"splade-lucene encode --corpus {_text_corpus(entry)} --output {_corpus(entry)} --model {system.model} "
-        f"--quantizer {system.quantizer} --dtype float32{length}"
-    )
+    return _command("encode", encode_arguments(entry, Places(Path(), entry), _text_corpus(entry)))
 
 
 def _encode_queries(entry: Entry) -> str:
@@ -155,7 +158,8 @@ def _corpus(entry: Entry) -> str:
 
 
 def _index(entry: Entry) -> str:
-    return f"indexes/{entry.name if entry.system.method == 'encode' else entry.system.corpus.name}"
+    """Where Anserini and Pyserini put their index: beside ours."""
+    return f"{Places(Path(), entry).index}.anserini"
 
 
 def _trec_eval(measures: Iterable[str]) -> list[str]:

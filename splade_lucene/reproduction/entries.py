@@ -37,6 +37,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from splade_lucene.defaults import HITS_IN_RUN, K1, B
+
 Method = Literal["impacts", "encode", "bm25"]
 Ties = Literal["ascending", "descending"]
 
@@ -177,7 +179,7 @@ class System:
     prebuilt: Download | None = None
     anserini: Anserini | None = None
     total_terms: int | None = None
-    hits: int = 1000
+    hits: int = HITS_IN_RUN
     remove_query: bool = False
     ties: Ties = "ascending"
     document_scale: float | None = None
@@ -187,8 +189,8 @@ class System:
     model: str = ""
     quantizer: str = ""
     max_length: int | None = None
-    k1: float = 0.9
-    b: float = 0.4
+    k1: float = K1
+    b: float = B
     documents: int | None = None
     note: str = ""
 

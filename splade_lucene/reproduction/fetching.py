@@ -6,7 +6,6 @@ the server gave for the beginning: should the file have changed in the meantime,
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import shutil
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from splade_lucene.errors import DownloadError
+from splade_lucene.locks import lock
 
 TIMEOUT = 60  # seconds without a byte
 TRIES = 5  # in a row that bring nothing new
@@ -101,8 +101,6 @@ def _continues(response: Any, start: int) -> bool:
 @contextmanager
 def _sole_writer(partial: Path) -> Iterator[BinaryIO]:
     with partial.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DownloadError(f"{partial}: another process is fetching this file. Wait for it.") from None
+        if not lock(file):
+            raise DownloadError(f"{partial}: another process is fetching this file. Wait for it.")
         yield file

@@ -1,21 +1,21 @@
 """An entry from its files to its figures: fetch, unpack, (encode,) index, search, evaluate.
 
-Everything lies in one folder. Entries with the same corpus share its index. A run that was stopped, at any point, goes on
-with the first step that is not finished.
+Everything lies in one folder. Entries with the same corpus share its index. A run that was stopped, at any point,
+resumes with the first step that is not finished.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import DownloadError
-from splade_lucene.records import Query
+from splade_lucene.ids import docid_order
+from splade_lucene.progress import NO_PROGRESS, Progress
+from splade_lucene.reproduction.arguments import DTYPE, encode_arguments, index_arguments, search_arguments
 from splade_lucene.reproduction.checks import check_entry
 from splade_lucene.reproduction.downloads import Downloads, reproduction_folder
 from splade_lucene.reproduction.entries import Download, Entry
@@ -23,11 +23,6 @@ from splade_lucene.reproduction.figures import Figure
 from splade_lucene.reproduction.paths import Places
 from splade_lucene.reproduction.steps import Inputs, Steps
 from splade_lucene.reproduction.unpacking import is_archive, unpack
-
-_AT_ONCE = 64  # queries; of a thousand hits each
-
-ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
-"""Opens a progress bar of a title and a total; what it gives is called with each advance."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +54,8 @@ def reproduce(
     *,
     prebuilt: bool = False,
     threads: int | None = None,
-    progress_bar: ProgressBar | None = None,
-    tell: Callable[[str, Path, bool], None] | None = None,
+    progress: Progress = NO_PROGRESS,
+    on_step: Callable[[str, Path, bool], None] | None = None,
 ) -> Reproduction:
     """Runs an entry, or what an earlier run left of it.
 
@@ -70,8 +65,8 @@ def reproduce(
         downloads: Where files come from; default: the network, kept in the folder.
         prebuilt: Search the published index, in place of building one.
         threads: Threads of indexing and searching; default: all cores.
-        progress_bar: Opens progress bars; default: none.
-        tell: Told each step, what it makes, and whether an earlier run finished it.
+        progress: Follows the work.
+        on_step: Called with each step, what it makes, and whether an earlier run finished it.
 
     Raises:
         CatalogueError: The entry does not fit together.
@@ -81,16 +76,10 @@ def reproduce(
     """
     check_entry(entry, prebuilt=prebuilt)
     folder = Path(folder or reproduction_folder()).resolve()  # Java has a working folder of its own
-    places, steps = Places(folder, entry, prebuilt), Steps(folder, tell)
+    places, steps = Places(folder, entry, prebuilt), Steps(folder, on_step)
     downloads = downloads or Downloads(folder / "downloads")
-    threads, progress_bar = threads or os.cpu_count() or 1, progress_bar or _no_bar
     with steps.sole_user():
-        return _Running(entry, places, downloads, steps, prebuilt, threads, progress_bar).run()
-
-
-@contextmanager
-def _no_bar(_title: str, _total: int) -> Iterator[Callable[..., None]]:
-    yield lambda *_: None
+        return _Running(entry, places, downloads, steps, prebuilt, threads, progress).run()
 
 
 @dataclass(frozen=True)
@@ -100,8 +89,8 @@ class _Running:
     downloads: Downloads
     steps: Steps
     prebuilt: bool
-    threads: int
-    progress_bar: ProgressBar
+    threads: int | None
+    progress: Progress
 
     def run(self) -> Reproduction:
         system = self.entry.system
@@ -162,7 +151,7 @@ class _Running:
         target = self.places.corpus
 
         def make() -> None:
-            with self.progress_bar("unpacking", 0) as advance:
+            with self.progress.step("unpacking", None, "bytes") as advance:
                 unpack(file, target, corpus.folder, advance)
 
         self.steps.do(f"unpack.{target.name}", inputs, target, make)
@@ -183,60 +172,46 @@ class _Running:
         )
 
     def _encode(self, corpus: str, inputs: Inputs) -> tuple[str, Inputs]:
-        from splade_lucene.corpus.reading import count_documents
         from splade_lucene.encoder import SpladeEncoder
         from splade_lucene.pseudo_documents.encoding import encode_corpus
         from splade_lucene.quantizer import Quantizer
 
-        system = self.entry.system
-        encoder = SpladeEncoder(system.model, max_length=system.max_length, dtype="float32")
-        rule, output = Quantizer.named(system.quantizer), self.places.encoded
-        with self.progress_bar("encoding", count_documents(corpus) or 0) as advance:  # which knows what is finished
-            manifest = encode_corpus(corpus, output, encoder, rule, overwrite=True, progress=advance)
-        return str(output), {"corpus": inputs, "encoding": manifest.encoding}
+        given = encode_arguments(self.entry, self.places, corpus)
+        encoder = SpladeEncoder(given["model"], max_length=given["max_length"], dtype=given["dtype"])
+        manifest = encode_corpus(  # which knows what is finished
+            given["corpus"], given["output"], encoder, Quantizer.named(given["quantizer"]), overwrite=True,
+            progress=self.progress,
+        )  # fmt: skip
+        return str(given["output"]), {"corpus": inputs, "encoding": manifest.encoding}
 
     def _index_impacts(self, source: str) -> None:
         from splade_lucene.index.indexer import index_pseudo_documents
 
-        with self.progress_bar("indexing", self.entry.documents or 0) as advance:
-            shown = 0
-
-            def progress(_stage: str, documents: int, _share: float) -> None:
-                nonlocal shown
-                advance(documents - shown)
-                shown = documents
-
-            index_pseudo_documents(
-                source, self.places.index, threads=self.threads, store="none", overwrite=True, progress=progress
-            )
+        given = index_arguments(self.entry, self.places, source)
+        index_pseudo_documents(**given, threads=self.threads, overwrite=True, progress=self.progress)
 
     def _index_texts(self, source: str) -> None:
         from splade_lucene.corpus.reading import read_corpus
         from splade_lucene.index.texts import index_texts
 
-        with self.progress_bar("indexing", self.entry.documents or 0) as advance:
-            index_texts(read_corpus(source), self.places.index, threads=self.threads, progress=advance)
+        given = index_arguments(self.entry, self.places, source)
+        documents = read_corpus(given.pop("corpus"))
+        index_texts(documents, **given, threads=self.threads, overwrite=True, progress=self.progress)
 
     # ---- search ----
 
     def _search(self, topics: Path) -> None:
         from splade_lucene.run.run import open_run_writer
+        from splade_lucene.run.searching import search_run
         from splade_lucene.topics.reading import read_topics
 
-        system = self.entry.system
-        queries = read_topics(topics, encoded=system.topics.encoded)
-        with (
-            self._open_searcher() as searcher,
-            open_run_writer(self.places.run, tag=self.entry.name) as writer,
-            self.progress_bar("searching", len(queries)) as advance,
-        ):
-            for start in range(0, len(queries), _AT_ONCE):
-                part: Sequence[Query] = queries[start : start + _AT_ONCE]
-                contents = [query.content for query in part]
-                found = searcher.batch_search(contents, [query.qid for query in part], system.hits, self.threads)
-                for qid, hits in found.items():
-                    writer.add(qid, self._as_published(qid, hits))
-                advance(len(part))
+        given = search_arguments(self.entry, self.places, topics)
+        queries = read_topics(given["topics"], encoded=given.get("encoded", False))
+        with self._open_searcher() as searcher, open_run_writer(given["output"], tag=given["tag"]) as writer:
+            search_run(
+                searcher, queries, writer, given["hits"], threads=self.threads, transform=self._as_published,
+                progress=self.progress,
+            )  # fmt: skip
 
     def _open_searcher(self) -> Any:
         system, index = self.entry.system, self.places.index
@@ -250,7 +225,7 @@ class _Running:
             return LuceneImpactSearcher(index)
         from splade_lucene.search.query_encoder import open_query_encoder
 
-        return LuceneImpactSearcher(index, open_query_encoder(index, query_dtype="float32"))
+        return LuceneImpactSearcher(index, open_query_encoder(index, query_dtype=DTYPE))
 
     def _as_published(self, qid: str, hits: Any) -> list[tuple[str, float]]:
         """The hits in the order in which the published run was judged."""
@@ -261,7 +236,7 @@ class _Running:
         if system.remove_query:
             pairs = [pair for pair in pairs if pair[0] != qid]
         if system.ties == "descending":
-            pairs.sort(key=lambda pair: pair[0].encode(), reverse=True)
+            pairs.sort(key=lambda pair: docid_order(pair[0]), reverse=True)
             pairs.sort(key=lambda pair: -pair[1])
         return pairs
 

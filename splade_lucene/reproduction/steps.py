@@ -5,7 +5,6 @@ A step is done again if its inputs differ from those of the record, or if what i
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 from splade_lucene.errors import InputError
 from splade_lucene.files import storage_error, written_whole
 from splade_lucene.json_text import parse_json
+from splade_lucene.locks import lock
 from splade_lucene.manifest import INDEX_FOLDER
 from splade_lucene.version import __version__
 
@@ -42,19 +42,17 @@ class Steps:
         Raises:
             InputError: One is in there.
         """
-        lock = self.folder / ".lock"
+        path = self.folder / ".lock"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = lock.open("w")
+            file = path.open("w")
         except OSError as error:
-            raise storage_error(lock, error) from error
+            raise storage_error(path, error) from error
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not lock(file):
                 raise InputError(
-                    "another process reproduces here", path=self.folder, remedy="Wait for it, or name another --dir"
-                ) from None
+                    "another process reproduces here", path=self.folder, remedy="Wait for it, or name another folder=…"
+                )
             yield
 
     def do(self, name: str, inputs: Inputs, output: Path, make: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""What stands in run files: their three forms, each read line by line, and told from its first line."""
+"""The three forms of run files: each is read line by line, and recognized by its first line."""
 
 from __future__ import annotations
 
@@ -73,7 +73,11 @@ def _read_msmarco(path: Path, lines: Lines) -> Scores:
         qid, docid, text = columns
         rank = parse_rank(text)
         if rank is None or rank in ranks.setdefault(qid, set()):
-            what = f"the rank {text!r} is no integer of at least 1" if rank is None else f"rank {rank} is taken already"
+            what = (
+                f"the rank {text!r} is not an integer of at least 1"
+                if rank is None
+                else f"rank {rank} is taken already"
+            )
             raise RunError(f"{what} (query {qid!r})", path=path, line=number, remedy="Write ranks 1, 2, 3 …")
         ranks[qid].add(rank)
         _put(rankings.setdefault(qid, {}), qid, docid, 1 / rank, text, path, number)
@@ -97,7 +101,7 @@ def read_json_pairs(path: Path, lines: Lines) -> JsonPairs:
         line = numbered[min(error.lineno, len(numbered)) - 1][0]
         raise RunError(f"broken JSON ({error.msg})", path=path, line=line, remedy="Write the run again") from None
     if not isinstance(value, JsonPairs):
-        raise RunError("the JSON is no object", path=path, remedy=_JSON_FORM)
+        raise RunError("the JSON is not an object", path=path, remedy=_JSON_FORM)
     return value
 
 
@@ -108,7 +112,7 @@ def _read_json(path: Path, lines: Lines) -> Scores:
     rankings: Scores = {}
     for qid, hits in read_json_pairs(path, lines):
         if qid in rankings or not isinstance(hits, JsonPairs):
-            what = "stands twice" if qid in rankings else f"has no object of docid: score ({hits!r:.40})"
+            what = "is a duplicate" if qid in rankings else f"has no object of docid: score ({hits!r:.40})"
             raise RunError(f"query {qid!r} {what}", path=path, remedy=_JSON_FORM)
         ranking = rankings[qid] = {}
         for docid, score in hits:
@@ -134,7 +138,7 @@ def _put(
             remedy="Rank each document once",
         )
     if score is None:
-        raise RunError(f"the score {text!r} is no number", path=path, line=line, remedy="Write scores as numbers")
+        raise RunError(f"the score {text!r} is not a number", path=path, line=line, remedy="Write scores as numbers")
     ranking[docid] = score
 
 

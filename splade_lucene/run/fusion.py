@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from splade_lucene.errors import RunError
+from splade_lucene.ids import best_first
 from splade_lucene.run.run import DEFAULT_TAG, Ranking, Run, strictly_falling
 
 Rankings = Mapping[str, Ranking]
@@ -206,11 +207,6 @@ def _fuse(runs: Sequence[Rankings], weights: Sequence[float] | None, depth: int 
         # exactly rounded sums, so that what is equal on paper stays a tie, whatever the order
         fused[qid] = best_first({docid: math.fsum(each) for docid, each in shares.items()}, k)
     return Run(fused)
-
-
-def best_first(scores: Mapping[str, float], k: int | None = None) -> list[tuple[str, float]]:
-    """Hits by score descending, then docid ascending as bytes; the first k."""
-    return sorted(scores.items(), key=lambda hit: (-hit[1], hit[0].encode()))[:k]
 
 
 def _check_cutoff(name: str, value: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from splade_lucene.errors import (
 )
 from splade_lucene.files import storage_error
 from splade_lucene.json_text import parse_json
+from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.records import Query
 from splade_lucene.run.fusion import Rankings
 from splade_lucene.run.run import DEFAULT_TAG, Run
@@ -33,9 +34,6 @@ from splade_lucene.search.hits import StoredDocument
 
 DEFAULT_DEPTH = 100
 DEFAULT_BATCH_SIZE = 32
-
-Progress = Callable[[int, bool], None]
-"""Called with the number of hits that were scored, and whether an earlier run had scored them."""
 
 
 class Texts(Protocol):
@@ -57,7 +55,7 @@ class Reranker:
 
     Raises:
         MissingDependencyError: sentence-transformers is not installed.
-        ModelError: The checkpoint cannot be loaded, or is no cross-encoder.
+        ModelError: The checkpoint cannot be loaded, or is not a cross-encoder.
     """
 
     def __init__(
@@ -65,7 +63,7 @@ class Reranker:
         batch_size: int = DEFAULT_BATCH_SIZE, trust_remote_code: bool = False,
     ) -> None:  # fmt: skip
         self.name, self.batch_size, self._max_length = str(model), batch_size, max_length
-        self.model = _load(self.name, device, max_length, trust_remote_code)
+        self.model = _load(self.name, device, max_length, trust_remote_code=trust_remote_code)
         self._fingerprint = ""
 
     def scores(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -92,7 +90,7 @@ class Reranker:
 
     def rerank(
         self, run: Rankings, topics: Mapping[str, str] | Iterable[Query], texts: Texts, k: int = DEFAULT_DEPTH, *,
-        work: Path | None = None, progress: Progress | None = None,
+        work: Path | None = None, progress: Progress = NO_PROGRESS,
     ) -> Run:  # fmt: skip
         """Orders the first k hits of each query by the cross-encoder's scores; the others keep their order behind them.
 
@@ -101,9 +99,9 @@ class Reranker:
             topics: The queries' texts.
             texts: The documents' texts.
             k: How many hits of each query are scored.
-            work: A file that keeps the scores of finished queries, so that the same call goes on where a killed one
+            work: A file that keeps the scores of finished queries, so that the same call resumes where a killed one
                 stopped. It holds what was scored, so other settings or texts cannot be mistaken for these.
-            progress: Told of each query.
+            progress: Follows the work.
 
         Returns:
             Rankings with the cross-encoder's scores; equal scores keep the order of the run, and the scores of hits
@@ -122,20 +120,18 @@ class Reranker:
             _query_text(qid, queries)  # before hours of work
         finished = _Finished(work)
         reranked = {}
-        for qid, ranking in run.items():
-            query = _query_text(qid, queries)
-            head = [docid for docid, _ in ranking[:k]]
-            found = [texts[docid] for docid in head]
-            key = self._key(query, head, found) if work else ""
-            scores = finished.get(key)
-            if scores is None:
-                scores = finished.put(key, qid, self.scores(query, found))
-                is_old = False
-            else:
-                is_old = True
-            reranked[qid] = _in_order(head, scores, [docid for docid, _ in ranking[k:]])
-            if progress:
-                progress(len(head), is_old)
+        with progress.step("reranking", sum(min(k, len(ranking)) for ranking in run.values()), "pairs") as advance:
+            for qid, ranking in run.items():
+                query = _query_text(qid, queries)
+                head = [docid for docid, _ in ranking[:k]]
+                found = [texts[docid] for docid in head]
+                key = self._key(query, head, found) if work else ""
+                scores = finished.get(key)
+                is_resumed = scores is not None
+                if scores is None:
+                    scores = finished.put(key, qid, self.scores(query, found))
+                reranked[qid] = _in_order(head, scores, [docid for docid, _ in ranking[k:]])
+                advance(len(head), resumed=is_resumed)
         return Run(reranked, tag=run.tag if isinstance(run, Run) else DEFAULT_TAG)
 
     def _key(self, query: str, docids: Sequence[str], texts: Sequence[str]) -> str:
@@ -152,7 +148,7 @@ class Reranker:
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
-def _load(name: str, device: str, max_length: int | None, trust_remote_code: bool) -> Any:
+def _load(name: str, device: str, max_length: int | None, *, trust_remote_code: bool) -> Any:
     try:
         from sentence_transformers import CrossEncoder
     except ImportError:
@@ -258,7 +254,7 @@ class StoredTexts:
         if text is None:
             raise InputError(
                 f"the index stores no text of document {docid!r}", path=self._reader.index_dir,
-                remedy="Index with --store text, or give the corpus (--corpus) in place of the index",
+                remedy="Index with store=text, or give the corpus in place of the index",
             )  # fmt: skip
         return text
 

@@ -29,8 +29,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from splade_lucene.errors import RunError
-from splade_lucene.files import open_text, written_whole
-from splade_lucene.ids import has_space_or_control
+from splade_lucene.files import numbered_lines, open_text, written_whole
+from splade_lucene.ids import docid_order, has_space_or_control
 from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like
 
 DEFAULT_TAG = "splade-lucene"
@@ -122,7 +122,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
 
 
 def _as_evaluators_see(ranking: Mapping[str, float]) -> list[tuple[str, float]]:
-    by_docid = sorted(ranking.items(), key=lambda hit: hit[0].encode(), reverse=True)
+    by_docid = sorted(ranking.items(), key=lambda hit: docid_order(hit[0]), reverse=True)
     return sorted(by_docid, key=lambda hit: -np.float32(hit[1]))
 
 
@@ -144,7 +144,7 @@ class RunWriter:
         """Writes one ranking: hits of a searcher, or (docid, score) pairs, best first.
 
         Raises:
-            RunError: A query or document comes twice, an id has white space, or a score is no finite number.
+            RunError: A query or document comes twice, an id has white space, or a score is not a finite number.
         """
         pairs = _pairs(ranking)
         _check_ids(qid, [docid for docid, _ in pairs])
@@ -152,7 +152,9 @@ class RunWriter:
             raise RunError(f"query {qid!r} has a ranking already", remedy="Rank each query once")
         scores = strictly_falling([score for _, score in pairs])
         if not all(map(math.isfinite, scores)):
-            raise RunError(f"query {qid!r} has a score that is no finite number", remedy="Check what made the scores")
+            raise RunError(
+                f"query {qid!r} has a score that is not a finite number", remedy="Check what made the scores"
+            )
         if self._format == "msmarco":
             lines = [f"{qid}\t{docid}\t{rank}\n" for rank, (docid, _) in enumerate(pairs, 1)]
         elif self._format == "trec":
@@ -167,7 +169,7 @@ class RunWriter:
         self._file.writelines(lines)
 
     def finish(self) -> None:
-        """Writes what stands behind the last ranking."""
+        """Writes the end of the file."""
         if self._format == "json":
             self._file.write("\n}\n" if self._qids else "{}\n")
 
@@ -221,9 +223,7 @@ def read_lines(path: Path) -> Iterable[tuple[int, str]]:
     """
     try:
         with open_text(path) as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, line
+            yield from numbered_lines(lines)
     except UnicodeDecodeError as error:
         raise RunError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:

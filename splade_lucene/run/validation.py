@@ -3,7 +3,7 @@
 =============  =======================================================================================================
 kind           what is wrong
 =============  =======================================================================================================
-columns        a line has more or fewer columns than its form, or a query of a JSON run is no object
+columns        a line has more or fewer columns than its form, or a query of a JSON run is not an object
 white-space    carriage returns, white space around a line or at which only some programs split
 number         a rank or a score is no (finite) number
 duplicate      a document is ranked twice for a query
@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.errors import RunError
 from splade_lucene.files import open_bytes
+from splade_lucene.ids import docid_order
 from splade_lucene.run.formats import (
     JsonPairs,
     Lines,
@@ -177,7 +178,11 @@ def _read_columns(lines: Lines, report: RunReport) -> dict[str, _Query]:
         rank, score = columns[3 if wanted == 6 else 2], columns[4] if wanted == 6 else "0"
         place, value = _INTEGER.fullmatch(rank), parse_score(score)
         if place is None or value is None:
-            what = f"the rank {rank!r} is no integer" if place is None else f"the score {score!r} is no finite number"
+            what = (
+                f"the rank {rank!r} is not an integer"
+                if place is None
+                else f"the score {score!r} is not a finite number"
+            )
             report.add("number", what, number)
             query.is_damaged = True
         elif not query.add(docid, number, int(rank), value):
@@ -194,14 +199,14 @@ def _read_json(path: Path, lines: Lines, report: RunReport) -> dict[str, _Query]
     for qid, hits in read_json_pairs(path, lines):
         if qid in queries or not isinstance(hits, JsonPairs):
             again = qid in queries
-            what = "stands twice" if again else "has no object of docid: score"
+            what = "is a duplicate" if again else "has no object of docid: score"
             report.add("duplicate" if again else "columns", f"query {qid!r} {what}")
             continue
         query = queries[qid] = _Query()
         for rank, (docid, value) in enumerate(hits, 1):
             score = finite_number(value)
             if score is None:
-                report.add("number", f"query {qid!r}: the score {value!r:.40} of {docid!r} is no finite number")
+                report.add("number", f"query {qid!r}: the score {value!r:.40} of {docid!r} is not a finite number")
                 query.is_damaged = True
             elif not query.add(docid, 0, rank, score):
                 report.add("duplicate", f"document {docid!r} is ranked again for query {qid!r}")
@@ -249,7 +254,7 @@ def _check_scores(
     tied = np.flatnonzero(steps == 0)
     for group in np.split(tied, np.flatnonzero(np.diff(tied) > 1) + 1) if len(tied) else []:
         places = order[group[0] : group[-1] + 2]
-        docids = [query.docids[place].encode() for place in places]
+        docids = [docid_order(query.docids[place]) for place in places]
         if docids != sorted(docids, reverse=True):
             message = (
                 f"query {qid!r}: {len(docids)} hits have the score {scores[group[0]]:g} in single precision; evaluators "

@@ -46,5 +46,5 @@ class Approximation:
         return self == Approximation()
 
 
-USUAL = Approximation(alpha=0.85)
+DEFAULT_APPROXIMATION = Approximation(alpha=0.85)
 """What an approximate search does if it is told no more; ``benchmarks/tradeoff.py`` shows what it loses."""

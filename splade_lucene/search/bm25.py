@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,17 +15,13 @@ from types import TracebackType
 from typing import Any
 
 from splade_lucene import jvm
+from splade_lucene.defaults import K1, B, thread_count
 from splade_lucene.errors import NotAnIndexError, QueryError
 from splade_lucene.index.reader import LuceneImpactIndexReader, TermStatistics
 from splade_lucene.jvm import wire
 from splade_lucene.records import Query, well_formed
 from splade_lucene.search.hits import StoredDocument
 from splade_lucene.search.searcher import check_batch, check_k
-
-K1 = 0.9
-B = 0.4
-"""Anserini's defaults."""
-
 
 _HITS_AT_ONCE = 1 << 20
 
@@ -67,7 +62,7 @@ class Bm25Searcher:
         check_parameters(k1, b)
         self.index_dir, self.k1, self.b = Path(index_dir), float(k1), float(b)
         if not self.index_dir.is_dir():
-            raise NotAnIndexError(f"{index_dir} is no folder. Name the index that 'splade-lucene bm25 index' wrote.")
+            raise NotAnIndexError(f"{index_dir} is not a folder. Name the index that 'splade-lucene bm25 index' wrote.")
         with jvm.translated_exceptions(self.index_dir):
             self._java: Any = jvm.facade("Bm25").openIndex(jvm.java_path(self.index_dir), self.k1, self.b)
             if not jvm.facade("Bm25").holdsTexts(self._java):
@@ -92,7 +87,7 @@ class Bm25Searcher:
             are single-precision numbers.
 
         Raises:
-            QueryError: Something that is no text, or ids that do not fit.
+            QueryError: Something that is not a text, or ids that do not fit.
         """
         check_batch(queries, qids, threads)
         k = check_k(k)
@@ -112,7 +107,7 @@ class Bm25Searcher:
         return list(wire.unpack_text_rankings(packed, len(queries)))
 
     def analyze(self, text: str) -> dict[str, int]:
-        """The terms that the index's analyzer makes of a text, and how often each stands in it."""
+        """The terms that the index's analyzer makes of a text, and how often each occurs in it."""
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Bm25").analyze(self._java, wire.pack_strings([well_formed(text)])))
         return dict(Counter(wire.unpack_strings(packed)))
@@ -180,7 +175,7 @@ def search_texts(
     """
     with Bm25Searcher(index_dir, k1=k1, b=b) as searcher:
         texts, qids = [query.text for query in queries], [query.qid for query in queries]
-        return searcher.batch_search(texts, qids, k, threads or os.cpu_count() or 1)
+        return searcher.batch_search(texts, qids, k, thread_count(threads))
 
 
 def check_parameters(k1: float, b: float) -> None:

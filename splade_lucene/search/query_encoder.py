@@ -119,7 +119,7 @@ def _serve(requests: list[_Request], compute: Any) -> None:
         if len(requests) == 1 or not isinstance(error, Exception):
             for request in requests:
                 request.error = error
-        else:  # one thread's query is no fault of another's
+        else:  # the other threads' queries are not at fault
             for request in requests:
                 _serve([request], compute)
         return
@@ -164,7 +164,7 @@ def open_query_encoder(
     if model is None and (manifest is None or not manifest.model):
         raise QueryError(
             f"{index_dir} does not say which model encoded it",
-            remedy="Name the model (--model), or give encoded queries",
+            remedy="Name the model with model=…, or give encoded queries",
         )
     manifest = manifest or Manifest()
     rule = quantizer or manifest.quantizer or Quantizer.named(usual_rule(str(model or manifest.model)))
@@ -178,7 +178,7 @@ def open_query_encoder(
         if model is None:
             raise ModelError(
                 f"{index_dir} was encoded with another model than the one that is now at {manifest.model}. "
-                "Name the right one (--model), or encode again."
+                "Name the right one with model=…, or encode again."
             )
         _log.warning("%s was encoded with another model (%s) than the one given", index_dir, manifest.model)
     return SpladeQueryEncoder(encoder, rule)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from splade_lucene.ids import docid_order
 from splade_lucene.records import PseudoDocument
 
 
@@ -30,6 +31,8 @@ def exhaustive_search(documents: Iterable[PseudoDocument], query: Mapping[str, i
                 impacts[row, column[term]] = impact
     scores = impacts @ np.array([query[term] for term in terms], dtype=np.int64)
     ranking = sorted(
-        (-int(score), document.docid.encode()) for document, score in zip(collection, scores, strict=True) if score > 0
+        (-int(score), docid_order(document.docid))
+        for document, score in zip(collection, scores, strict=True)
+        if score > 0
     )
     return [(docid.decode(), -negated) for negated, docid in ranking[:k]]

@@ -112,7 +112,7 @@ class LuceneImpactSearcher:
         stale = int(jvm.facade("Search").segments(self._java)) - self.accelerated_segments - len(self._problems)
         if stale > 0 and has_accelerator(self.index_dir):
             _log.warning(
-                "%s: %d segments are newer than the accelerator and are searched without; 'splade-lucene index --accelerate' "
+                "%s: %d segments are newer than the accelerator and are searched without; 'splade-lucene accelerate' "
                 "makes it again",
                 self.index_dir, stale,
             )  # fmt: skip
@@ -126,7 +126,7 @@ class LuceneImpactSearcher:
         """Warns once of each file of an accelerator that is not used."""
         for problem in {*str(jvm.facade("Search").problems(self._java)).splitlines()} - self._problems:
             self._problems.add(problem)
-            _log.warning("%s; it is not used. Make it again with 'splade-lucene index --accelerate'", problem)
+            _log.warning("%s; it is not used. Make it again with 'splade-lucene accelerate'", problem)
 
     def _java_settings(self, approximation: Approximation) -> Any:
         return jvm.facade("Search").settings(
@@ -380,7 +380,7 @@ def check_k(k: object) -> int:
     """The depth as an int that Lucene takes.
 
     Raises:
-        QueryError: It is no integer, or below 1.
+        QueryError: It is not an integer, or below 1.
     """
     if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
         raise QueryError(f"k must be an integer of at least 1, got {k!r}")
@@ -397,7 +397,7 @@ def check_batch(queries: Sequence[object], qids: Sequence[str], threads: int) ->
         raise QueryError(f"{len(queries)} queries came with {len(qids)} ids", remedy="Give one id a query")
     if len(set(qids)) != len(qids):
         repeated = next(qid for qid in qids if list(qids).count(qid) > 1)
-        raise QueryError(f"the qid {repeated!r} stands twice", remedy="Make qids unique")
+        raise QueryError(f"the qid {repeated!r} is a duplicate", remedy="Make qids unique")
     if isinstance(threads, bool) or not isinstance(threads, Integral) or not 1 <= threads < 2**31:
         raise QueryError(f"threads must be an integer of at least 1, got {threads!r}")
 
@@ -419,7 +419,7 @@ def _checked(term: object, impact: object) -> bool:
     if not isinstance(term, str):
         raise QueryError(f"query terms are strings, got {term!r}")
     if well_formed(term) != term:
-        raise QueryError(f"the query term {term!a} holds half of a surrogate pair", remedy="Mend the query's text")
+        raise QueryError(f"the query term {term!a} holds half of a surrogate pair", remedy="Fix the text of the query")
     if isinstance(impact, bool) or not isinstance(impact, int | np.integer):
         raise QueryError(
             f"query term {term!r} has impact {impact!r}", remedy="Quantize query weights to integers first"

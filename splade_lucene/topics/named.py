@@ -27,8 +27,9 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from splade_lucene import jvm
-from splade_lucene.errors import InputError, JavaError, MissingDependencyError, RunError, TopicsError
+from splade_lucene.errors import InputError, JavaError, RunError, TopicsError
 from splade_lucene.files import cache_folder, written_whole
+from splade_lucene.irds import PREFIX, open_ir_dataset
 from splade_lucene.jvm import wire
 
 Kind = Literal["topics", "qrels"]
@@ -39,7 +40,6 @@ SOURCE = "https://raw.githubusercontent.com/castorini/eval/5b819c1a45c8a0a3ec942
 NAMES_FILE = Path(__file__).parent.parent / "data" / "collection_names.json"
 """The table of names."""
 
-IR_DATASETS = "irds:"
 _FOLDER = "topics-and-qrels"
 _ERRORS: dict[Kind, type[InputError]] = {"topics": TopicsError, "qrels": RunError}
 _SUFFIXES = (".tsv", ".txt", ".json", ".jsonl", ".gz", ".parquet", ".xml", ".trec", ".qrels", ".csv")
@@ -87,8 +87,8 @@ def find_qrels(source: str | Path) -> Path:
         RunError: There is no such file or name, or the file is not on this machine; says where it comes from.
         MissingDependencyError: ``irds:`` without ir_datasets.
     """
-    if str(source).startswith(IR_DATASETS):
-        return _write_ir_datasets_qrels(str(source).removeprefix(IR_DATASETS))
+    if str(source).startswith(PREFIX):
+        return _write_ir_datasets_qrels(str(source).removeprefix(PREFIX))
     path = Path(source)
     return path if path.exists() else _find("qrels", source)[0]
 
@@ -179,9 +179,9 @@ def _ir_datasets_twin(file: str) -> str | None:
     stem = _stem(file)
     beir = re.fullmatch(r"beir-v1\.0\.0-(.+)\.test", stem)
     if beir is None or beir[1] in _BEIR_ELSEWHERE:
-        return IR_DATASETS + _TWINS[stem] if stem in _TWINS else None
+        return PREFIX + _TWINS[stem] if stem in _TWINS else None
     name = beir[1].replace("cqadupstack-", "cqadupstack/").replace("touche2020", "touche2020/v2")
-    return f"{IR_DATASETS}beir/{name}" + ("/test" if name in _BEIR_WITH_TEST else "")
+    return f"{PREFIX}beir/{name}" + ("/test" if name in _BEIR_WITH_TEST else "")
 
 
 # ---- what others read ----
@@ -245,14 +245,7 @@ def _write_ir_datasets_qrels(name: str) -> Path:
 
 
 def _open_ir_datasets(name: str, kind: Kind) -> Any:
-    try:
-        import ir_datasets
-    except ImportError:
-        raise MissingDependencyError("irds: needs ir_datasets: run 'pip install splade-lucene[irds]'.") from None
-    try:
-        dataset = ir_datasets.load(name)
-    except KeyError:
-        raise _ERRORS[kind](f"ir_datasets knows no data set {name!r}", remedy="See https://ir-datasets.com") from None
+    dataset = open_ir_dataset(name, _ERRORS[kind])
     if not (dataset.has_queries() if kind == "topics" else dataset.has_qrels()):
         raise _ERRORS[kind](f"irds:{name} has no {kind}", remedy="Name one of its subsets, such as …/dev")
     return dataset

@@ -27,12 +27,12 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import QueryError, TopicsError
-from splade_lucene.files import open_text, written_whole
+from splade_lucene.files import numbered_lines, open_text, written_whole
 from splade_lucene.ids import is_id
-from splade_lucene.json_text import parse_json
+from splade_lucene.irds import PREFIX
+from splade_lucene.json_text import parse_object
 from splade_lucene.records import Query, Turn, Vector, well_formed
 from splade_lucene.topics.named import (
-    IR_DATASETS,
     TopicsFile,
     locate_topics,
     read_ir_datasets_topics,
@@ -50,7 +50,7 @@ def read_topics(path: str | Path, *, encoded: bool = False, field: str = "title"
     """Reads queries.
 
     Args:
-        path: The file; a folder stands for the ``queries.jsonl`` in it (BEIR); or a name, or ``irds:NAME``.
+        path: The file; for a folder, the ``queries.jsonl`` in it (BEIR); or a name, or ``irds:NAME``.
         encoded: The queries come encoded.
         field: Of topics that have fields, the one that is the query: title, desc, narr, or several as ``title+desc``.
 
@@ -58,11 +58,11 @@ def read_topics(path: str | Path, *, encoded: bool = False, field: str = "title"
         The queries in the order of the file.
 
     Raises:
-        TopicsError: The file or a query cannot be read, or a qid stands twice; names file and line.
+        TopicsError: The file or a query cannot be read, or a qid is a duplicate; names file and line.
         MissingDependencyError: ``irds:`` without ir_datasets.
     """
     check_field(field)
-    path, numbered = _open(path, encoded, field)
+    path, numbered = _open(path, field, encoded=encoded)
     queries: list[Query] = []
     lines: dict[str, int] = {}
     try:
@@ -87,11 +87,11 @@ Numbered = Iterator[tuple[int, Query]]
 """Queries with their lines, or their numbers where there are no lines."""
 
 
-def _open(source: str | Path, encoded: bool, field: str) -> tuple[Path, Numbered]:
-    if str(source).startswith(IR_DATASETS):
+def _open(source: str | Path, field: str, *, encoded: bool) -> tuple[Path, Numbered]:
+    if str(source).startswith(PREFIX):
         if encoded:
-            raise TopicsError("ir_datasets has no encoded queries", path=source, remedy="Leave --encoded out")
-        topics = read_ir_datasets_topics(str(source).removeprefix(IR_DATASETS))
+            raise TopicsError("ir_datasets has no encoded queries", path=source, remedy="Leave out encoded=True")
+        topics = read_ir_datasets_topics(str(source).removeprefix(PREFIX))
         return Path(source), _from_fields(
             ((number, *each) for number, each in enumerate(topics, 1)), Path(source), field
         )
@@ -101,8 +101,10 @@ def _open(source: str | Path, encoded: bool, field: str) -> tuple[Path, Numbered
         raise TopicsError("no such file", path=path, remedy="Check the path")
     if found.is_encoded is not None and found.is_encoded != encoded:
         what, hint = ("encoded", "Pass") if found.is_encoded else ("texts", "Leave out")
-        raise TopicsError(f"{source} are {what}", path=path, remedy=f"{hint} --encoded (encoded=True)")
-    return path, _read_own(found, path, field) if found.reader not in _OUR_FORMS else _read(path, encoded, field)
+        raise TopicsError(f"{source} are {what}", path=path, remedy=f"{hint} encoded=True")
+    if found.reader not in _OUR_FORMS:
+        return path, _read_own(found, path, field)
+    return path, _read(path, field, encoded=encoded)
 
 
 _OUR_FORMS = (
@@ -138,7 +140,7 @@ def _from_fields(topics: Iterable[tuple[int, str, Mapping[str, str]]], path: Pat
         yield number, Query(_qid(qid, path, number), well_formed(text))
 
 
-def _read(path: Path, encoded: bool, field: str) -> Numbered:
+def _read(path: Path, field: str, *, encoded: bool) -> Numbered:
     if path.suffix == ".parquet":
         if encoded:
             raise TopicsError("encoded queries are not read from parquet", path=path, remedy="Write them as JSON lines")
@@ -147,7 +149,7 @@ def _read(path: Path, encoded: bool, field: str) -> Numbered:
         return
     is_json = path.name.endswith(JSON_SUFFIXES)
     with open_text(path) as lines:
-        numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+        numbered = numbered_lines(lines)
         first = next(numbered, None)
         if first and not is_json and not encoded and is_trec(first[1]):
             yield from _from_fields(parse_trec(first[1] + lines.read(), path, first[0]), path, field)
@@ -155,9 +157,9 @@ def _read(path: Path, encoded: bool, field: str) -> Numbered:
         _refuse_field(field, path)
         for number, line in chain([first] if first else [], numbered):
             if is_json:
-                yield number, _parse_json(line, path, number, encoded)
+                yield number, _parse_json(line, path, number, encoded=encoded)
             else:
-                yield number, _parse_tsv(line.rstrip("\r\n"), path, number, encoded)
+                yield number, _parse_tsv(line.rstrip("\r\n"), path, number, encoded=encoded)
 
 
 def _refuse_field(field: str, path: Path) -> None:
@@ -167,7 +169,7 @@ def _refuse_field(field: str, path: Path) -> None:
         )
 
 
-def _parse_tsv(line: str, path: Path, number: int, encoded: bool) -> Query:
+def _parse_tsv(line: str, path: Path, number: int, *, encoded: bool) -> Query:
     qid, tab, text = line.partition("\t")
     if not tab:
         raise TopicsError("no tab between qid and text", path=path, line=number, remedy="Write qid<TAB>text")
@@ -182,23 +184,21 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Query]]:
     try:
         records = pyarrow.parquet.read_table(path).to_pylist()
     except pyarrow.ArrowInvalid as error:
-        raise TopicsError(f"no parquet file ({error})", path=path, remedy="Check or fetch it again") from None
+        raise TopicsError(f"not a Parquet file ({error})", path=path, remedy="Check it, or fetch it again") from None
     for number, record in enumerate(records, 1):
         given = {key: value for key, value in record.items() if value is not None}
-        yield number, _parse_record(given, path, number, False)
+        yield number, _parse_record(given, path, number, encoded=False)
 
 
-def _parse_json(line: str, path: Path, number: int, encoded: bool) -> Query:
+def _parse_json(line: str, path: Path, number: int, *, encoded: bool) -> Query:
     try:
-        record = parse_json(line)
+        record = parse_object(line)
     except ValueError as error:
-        raise TopicsError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
-    if not isinstance(record, dict):
-        raise TopicsError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")
-    return _parse_record(record, path, number, encoded)
+        raise TopicsError(str(error), path=path, line=number, remedy="Fix the line") from None
+    return _parse_record(record, path, number, encoded=encoded)
 
 
-def _parse_record(record: dict[str, Any], path: Path, number: int, encoded: bool) -> Query:
+def _parse_record(record: dict[str, Any], path: Path, number: int, *, encoded: bool) -> Query:
     qid = next((record[key] for key in QID_KEYS if record.get(key) is not None), None)
     if qid is None:
         raise TopicsError(
@@ -211,7 +211,7 @@ def _parse_record(record: dict[str, Any], path: Path, number: int, encoded: bool
         return Query(_qid(qid, path, number), " ".join(turn.text for turn in turns), turns=turns)
     text = next((record[key] for key in TEXT_KEYS if isinstance(record.get(key), str)), None)
     if text is None:
-        hint = "It has a vector: pass --encoded" if "vector" in record else f"Name the text {' or '.join(TEXT_KEYS)}"
+        hint = "It has a vector: pass encoded=True" if "vector" in record else f"Name the text {' or '.join(TEXT_KEYS)}"
         raise TopicsError("the query has no text", path=path, line=number, remedy=hint)
     return Query(_qid(qid, path, number), well_formed(text))
 
@@ -231,7 +231,7 @@ def _turns(value: Any, path: Path, number: int) -> tuple[Turn, ...]:
     except (TypeError, KeyError, AttributeError, QueryError):
         pass
     raise TopicsError(
-        f"the turns {value!r:.80} are no list of texts", path=path, line=number,
+        f"the turns {value!r:.80} are not a list of texts", path=path, line=number,
         remedy='Write "turns": [{"text": "…", "factor": 0.5}, …], each factor above 0',
     )  # fmt: skip
 
@@ -239,7 +239,10 @@ def _turns(value: Any, path: Path, number: int) -> tuple[Turn, ...]:
 def _vector(value: Any, path: Path, number: int) -> Vector:
     if not isinstance(value, dict):
         raise TopicsError(
-            'the query has no "vector" of term: impact', path=path, line=number, remedy="Leave --encoded out for texts"
+            'the query has no "vector" of term: impact',
+            path=path,
+            line=number,
+            remedy="Leave out encoded=True for texts",
         )
     for term, impact in value.items():
         if not isinstance(impact, int) or isinstance(impact, bool) or impact < 0:
@@ -253,7 +256,7 @@ def _vector(value: Any, path: Path, number: int) -> Vector:
 def _qid(value: object, path: Path, number: int) -> str:
     if not is_id(value):
         raise TopicsError(
-            f"the qid {value!r} is empty, has white space, or is no string or integer", path=path, line=number,
+            f"the qid {value!r} is empty, has white space, or is not a string or integer", path=path, line=number,
             remedy="Use qids without white space, for run files are split at it",
         )  # fmt: skip
     return str(value)

@@ -73,7 +73,7 @@ def parse_trec(text: str, path: Path, start: int = 1) -> Iterator[TrecTopic]:
     """The topics of a file.
 
     Args:
-        text: What stands in the file.
+        text: The contents of the file.
         path: The file, for messages.
         start: The line of the file at which the text begins.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -25,6 +24,7 @@ from splade_lucene.encoder.checkpoint import read_language_model
 from splade_lucene.encoder.layout import read_layout
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError, ModelError
+from splade_lucene.locks import lock
 from splade_lucene.training.resuming import run_to_end
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def prepare_base(
     key = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
     target = folder / f"base-{key}"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"mlm-{key}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a run that shares the cache makes it now: wait
+    with (folder / f"mlm-{key}.lock").open("a") as file:
+        lock(file, wait=True)  # a run that shares the cache may be making it
         if not target.is_dir():
             _make(config, texts.passages, folder / f"mlm-{key}", target, arguments, progress)
     return target
@@ -150,7 +150,7 @@ def _unigram_logarithms(tokenizer: Any, passages: Sequence[str], size: int) -> T
 class _MaskedTrainer(Trainer):  # type: ignore[misc]
     """Computes logits of the masked tokens only."""
 
-    def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
+    def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:  # noqa: FBT001, FBT002
         labels = inputs.pop("labels")
         inner = getattr(model, "module", model)
         decoder = inner.get_output_embeddings()

@@ -41,7 +41,7 @@ def check_run(config: TrainingConfig, losses: Losses) -> None:
         _check_teacher(config.teacher)
 
 
-def check_examples(config: TrainingConfig, losses: Losses, has_scores: bool) -> None:
+def check_examples(config: TrainingConfig, losses: Losses, *, has_scores: bool) -> None:
     """Refuses examples that do not go with the rest.
 
     Args:

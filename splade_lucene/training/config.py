@@ -31,6 +31,7 @@ from pydantic import (
 )
 
 from splade_lucene.corpus.reading import PYTHON_DOCS
+from splade_lucene.defaults import QUICK_MEASURES
 from splade_lucene.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -270,7 +271,7 @@ class Validation(_Section):
     topics: str
     qrels: str
     every: Annotated[int, Field(ge=0)] = 0
-    measures: Annotated[tuple[str, ...], Field(min_length=1)] = ("nDCG@10", "RR@10", "R@100")
+    measures: Annotated[tuple[str, ...], Field(min_length=1)] = QUICK_MEASURES
     max_length: PositiveInt = 256
 
     _paths = field_validator("corpus", "topics", "qrels")(_absolute)

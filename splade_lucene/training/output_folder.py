@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError
 from splade_lucene.files import file_digest, files_digest, written_whole
 from splade_lucene.json_text import parse_json
+from splade_lucene.locks import lock
 from splade_lucene.training.config import TrainingConfig
 
 SETTINGS, LOCK, LOG, FIGURES = "settings.json", "splade-lucene.lock", "log.jsonl", "figures.json"
@@ -37,7 +37,7 @@ class OutputFolder:
         self.path, self._config = Path(config.output), config
 
     @contextmanager
-    def claimed(self, overwrite: bool) -> Iterator[dict[str, Any]]:
+    def claimed(self, *, overwrite: bool) -> Iterator[dict[str, Any]]:
         """Keeps other processes and other runs away.
 
         Args:
@@ -55,15 +55,13 @@ class OutputFolder:
         self._refuse_others_files()
         now = self.settings  # the base may not be there, and is looked at before a folder is made
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / LOCK).open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with (self.path / LOCK).open("a") as file:
+            if not lock(file):
                 raise ConfigError(
                     "another process trains into this folder",
                     path=self.path,
                     remedy="Wait for it, or give another output",
-                ) from None
+                )
             before = {} if overwrite else self._settings_before()
             if before:
                 _refuse_other_settings(self.path, before, now)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
+
+from splade_lucene.progress import Advance, Progress, Unit
 
 if TYPE_CHECKING:
     from splade_lucene.training.losses import RankingLoss
@@ -37,6 +40,14 @@ class TrainingProgress:
         """Tells how far something is."""
         self._report(what, done, total, figures or {})
 
+    def follow(self, purpose: str) -> Progress:
+        """The progress of a job of the library, reported like all else.
+
+        Args:
+            purpose: What the job is for, which is put behind the name of each step.
+        """
+        return _Followed(self, purpose)
+
     def write(self, what: str, step: int, figures: Mapping[str, float]) -> None:
         """Writes figures into the log, a JSON line."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +60,22 @@ class TrainingProgress:
     ) -> TrainerCallback:
         """What transformers' trainer calls."""
         return _Callback(self, what, ranking, scale)
+
+
+class _Followed:
+    def __init__(self, progress: TrainingProgress, purpose: str) -> None:
+        self._progress, self._purpose = progress, purpose
+
+    @contextmanager
+    def step(self, title: str, total: int | None, unit: Unit) -> Iterator[Advance]:  # noqa: ARG002
+        done = 0
+
+        def advance(count: int, *, tokens: int = 0, resumed: bool = False) -> None:  # noqa: ARG001
+            nonlocal done
+            done += count
+            self._progress.tell(f"{title} {self._purpose}", done, total or done)
+
+        yield advance
 
 
 class _Callback(TrainerCallback):  # type: ignore[misc]

@@ -18,23 +18,23 @@ class Recipe:
 
     Attributes:
         pooling: How logits become a weight: ``sum`` (eq. 1) or ``max`` (eq. 6).
-        is_doc: Only documents are expanded; a query is the bag of its tokens.
         losses: What it is trained with, unless a configuration says otherwise.
+        is_doc: Only documents are expanded; a query is the bag of its tokens.
         positives: How many of a query's best passages count as relevant: a contrastive loss believes what it is told, a
             teacher's scores tell them apart.
     """
 
     pooling: Pooling
-    is_doc: bool
     losses: Losses
-    positives: int
+    is_doc: bool = False
+    positives: int = 1
 
 
 RECIPES: dict[RecipeName, Recipe] = {
-    "splade": Recipe("sum", False, Losses(contrastive=1.0), 1),
-    "splade-max": Recipe("max", False, Losses(contrastive=1.0), 1),
-    "splade-doc": Recipe("max", True, Losses(contrastive=1.0), 1),
-    "distilsplade-max": Recipe("max", False, Losses(in_batch_kl=1.0, margin_mse=0.05), 5),
+    "splade": Recipe("sum", losses=Losses(contrastive=1.0)),
+    "splade-max": Recipe("max", losses=Losses(contrastive=1.0)),
+    "splade-doc": Recipe("max", losses=Losses(contrastive=1.0), is_doc=True),
+    "distilsplade-max": Recipe("max", losses=Losses(in_batch_kl=1.0, margin_mse=0.05), positives=5),
 }
 """Name, as in the paper's tables → system.
 

@@ -46,9 +46,8 @@ from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.precision import choose_device, native_dtype
 from splade_lucene.errors import ConfigError
 from splade_lucene.files import written_whole
-from splade_lucene.index.indexer import index_pseudo_documents
+from splade_lucene.index.build import build_index
 from splade_lucene.json_text import parse_json
-from splade_lucene.pseudo_documents.encoding import encode_corpus
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.training.base import prepare_base
 from splade_lucene.training.calibration import calibrate_scale
@@ -111,7 +110,7 @@ def train(
     folder = OutputFolder(config)
     with refused_by_disk(run.output):
         run.check()
-        with folder.claimed(overwrite) as before:
+        with folder.claimed(overwrite=overwrite) as before:
             run.set_precision(before)
             folder.write_settings(run.precision)
             figures = run.finished_figures()
@@ -148,7 +147,7 @@ class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Adds none: ours is written at the end."""
 
-    def get_batch_sampler(self, dataset: Any, batch_size: int, drop_last: bool, **options: Any) -> Any:
+    def get_batch_sampler(self, dataset: Any, batch_size: int, drop_last: bool, **options: Any) -> Any:  # noqa: FBT001
         """Rows in their order, which is random already, and in which no query comes twice in a batch."""
         return DefaultBatchSampler(SequentialSampler(dataset), batch_size=batch_size, drop_last=drop_last, **options)
 
@@ -174,7 +173,7 @@ class _Run:
         """Refuses what would fail after hours."""
         check_run(self.config, self.losses)
         if self.config.data.examples is not None:
-            check_examples(self.config, self.losses, self.own_examples[0].scores is not None)
+            check_examples(self.config, self.losses, has_scores=self.own_examples[0].scores is not None)
         require_passages(self.config.optimization, len(self.texts.passages))
 
     def set_precision(self, before: dict[str, Any]) -> None:
@@ -292,24 +291,15 @@ class _Run:
         return float(np.mean(ranges)) / 20 if any(ranges) else 1.0
 
     def index_of_first_round(self) -> Path:
-        folder = self.output / "round-1" / "pseudo-documents"
         index = self.output / "round-1" / "index"
         if not index.is_dir():
             length = self.config.optimization.max_length
             encoder = SpladeEncoder(self.output / "round-1" / "model", max_length=length, device=str(self.device))
-            total = len(self.texts.passages)
-            done = 0
-
-            def advance(count: int, *_: Any, **__: Any) -> None:
-                nonlocal done
-                done += count
-                self.progress.tell("encoding for the second round", done, total)
-
             assert self.config.data.passages is not None
-            rule = Quantizer.named(DEFAULT_RULE)
-            encode_corpus(self.config.data.passages, folder, encoder, rule, progress=advance)
-            index_pseudo_documents(folder, index, store="none")
-        shutil.rmtree(folder, ignore_errors=True)
+            build_index(
+                self.config.data.passages, index, encoder, Quantizer.named(DEFAULT_RULE), store="none",
+                progress=self.progress.follow("for the second round"),
+            )  # fmt: skip
         return index
 
     # ---- what learns ----

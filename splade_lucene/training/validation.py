@@ -13,11 +13,12 @@ from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation import evaluate, parse_measure, read_qrels
 from splade_lucene.evaluation.efficiency import measure_efficiency
-from splade_lucene.index.indexer import index_pseudo_documents
+from splade_lucene.index.build import build_index
 from splade_lucene.index.reader import LuceneImpactIndexReader
-from splade_lucene.pseudo_documents.encoding import encode_corpus
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
+from splade_lucene.records import Query
 from splade_lucene.run.run import Run
+from splade_lucene.run.searching import CollectedRankings, search_run
 from splade_lucene.search.query_encoder import SpladeQueryEncoder
 from splade_lucene.search.searcher import LuceneImpactSearcher
 from splade_lucene.topics.reading import read_topics
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from splade_lucene.training.network import Student
     from splade_lucene.training.progress import TrainingProgress
 
-_DEPTH = 1000
-
 
 def measure_model(model: str | Path, validation: Validation, folder: Path, **options: Any) -> dict[str, float]:
     """Effectiveness and cost of a model through an index of its own.
@@ -36,7 +35,7 @@ def measure_model(model: str | Path, validation: Validation, folder: Path, **opt
     Args:
         model: Folder or hub name.
         validation: What it is measured on.
-        folder: Where pseudo-documents and index are put; what stands there is overwritten.
+        folder: Where the index goes; what is there is deleted.
         options: Passed to :class:`SpladeEncoder`, such as ``dtype``.
 
     Returns:
@@ -46,14 +45,15 @@ def measure_model(model: str | Path, validation: Validation, folder: Path, **opt
     encoder = SpladeEncoder(model, max_length=validation.max_length, **options)
     rule = Quantizer.named(DEFAULT_RULE)
     shutil.rmtree(folder, ignore_errors=True)
-    encode_corpus(validation.corpus, folder / "pseudo-documents", encoder, rule)
-    index_pseudo_documents(folder / "pseudo-documents", folder / "index", accelerator=False, overwrite=True)
+    build_index(validation.corpus, folder / "index", encoder, rule, accelerator=False)
     judged = read_qrels(validation.qrels)
     topics = [topic for topic in read_topics(validation.topics) if topic.qid in judged]
     query_encoder = SpladeQueryEncoder(encoder, rule)
     vectors = query_encoder.encode_batch([topic.text for topic in topics])
-    with LuceneImpactSearcher(folder / "index", query_encoder) as searcher:
-        found = searcher.batch_search(vectors, [topic.qid for topic in topics], k=_DEPTH)
+    encoded = [Query(topic.qid, topic.text, vector) for topic, vector in zip(topics, vectors, strict=True)]
+    found = CollectedRankings()
+    with LuceneImpactSearcher(folder / "index") as searcher:
+        search_run(searcher, encoded, found)
     with LuceneImpactIndexReader(folder / "index") as reader:
         costs = measure_efficiency(reader, vectors)
     means = evaluate(judged, Run(found), validation.measures)

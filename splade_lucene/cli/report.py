@@ -1,0 +1,62 @@
+"""What an encoding loses, measured on a sample before hours are spent on the whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from splade_lucene.cli.option_groups import DocumentOptions, ModelOptions, takes_options
+from splade_lucene.cli.options import CorpusOption, JsonOption, SkipBadOption
+from splade_lucene.cli.output import LeftOut, ProgressBars
+from splade_lucene.defaults import SAMPLE_DOCUMENTS
+
+if TYPE_CHECKING:
+    from splade_lucene.evaluation.loss_report import Losses
+
+
+@takes_options(options=ModelOptions, documents=DocumentOptions)
+def report(
+    corpus: CorpusOption,
+    options: ModelOptions,
+    documents: DocumentOptions,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="Documents of the sample.")] = SAMPLE_DOCUMENTS,
+    topics: Annotated[
+        Path | None, typer.Option("--topics", metavar="FILE", help="Queries, to measure effectiveness with --qrels.")
+    ] = None,
+    qrels: Annotated[
+        Path | None, typer.Option("--qrels", metavar="FILE", help="Judgments, to measure effectiveness with --topics.")
+    ] = None,
+    skip_bad: SkipBadOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what an encoding loses.
+
+    Precision, pruning and quantization are each compared with float32 on a sample of the corpus.
+    """
+    from splade_lucene.evaluation.loss_report import measure_loss
+
+    if (topics is None) != (qrels is None):
+        raise typer.BadParameter("--topics and --qrels go together")
+    encoder = options.open_encoder(**documents.encoder_settings())
+    measured = measure_loss(
+        corpus, encoder, options.open_quantizer(encoder), pruning=documents.pruning, min_impact=documents.min_impact,
+        sample=sample, topics=topics, qrels=qrels, skip_bad=skip_bad, on_problem=LeftOut(), progress=ProgressBars(),
+    )  # fmt: skip
+    if as_json:
+        print(json.dumps(measured.to_json()))
+    else:
+        _print(measured)
+
+
+def _print(measured: Losses) -> None:
+    measures = list(measured.rows[0].effectiveness)
+    print(f"{measured.documents:,} documents, {measured.queries:,} queries; each row is compared with the first\n")
+    print(f"{'':34} {'relative L2':>11} {'terms lost':>10} {'terms':>7} {'changed impacts':>15}", end="")
+    print("".join(f" {measure:>9}" for measure in measures))
+    for row in measured.rows:
+        changed = "" if row.changed_impacts is None else f"{row.changed_impacts:.3%}"
+        print(f"{row.name:34} {row.relative_l2:>11.5f} {row.terms_lost:>10.2%} {row.terms:>7.1f} {changed:>15}", end="")
+        print("".join(f" {row.effectiveness[measure]:>9.4f}" for measure in measures))

@@ -1,0 +1,136 @@
+"""What is in an index, what made it, and what queries against it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from splade_lucene.cli.option_groups import QueryOptions, takes_options
+from splade_lucene.cli.options import IndexOption, JsonOption
+from splade_lucene.cli.output import name_some
+from splade_lucene.cli.search_options import EncodedOption
+from splade_lucene.cli.topic_options import TopicFieldOption
+from splade_lucene.defaults import HITS_IN_RUN
+
+if TYPE_CHECKING:
+    from splade_lucene.manifest import Manifest
+    from splade_lucene.records import Query
+    from splade_lucene.search.bm25 import Bm25Searcher
+    from splade_lucene.search.query_encoder import SpladeQueryEncoder
+
+
+@takes_options(options=QueryOptions)
+def stats(
+    index_dir: IndexOption,
+    options: QueryOptions,
+    topics: Annotated[
+        Path | None, typer.Option("--topics", metavar="FILE", help="Queries, to measure what they cost.")
+    ] = None,
+    topic_field: TopicFieldOption = "title",
+    encoded: EncodedOption = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Time the encoded queries of --topics, one after another on one thread.")
+    ] = False,
+    hits: Annotated[int, typer.Option("--hits", min=1, help="With --latency: hits of each query.")] = HITS_IN_RUN,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what an index holds and what made it.
+
+    With --topics also what queries cost: FLOPS, terms, postings, and with --latency time.
+    """
+    from splade_lucene.index.accelerator import accelerator_bytes
+    from splade_lucene.index.reader import read_index_manifest
+    from splade_lucene.search.bm25 import Bm25Searcher, open_index
+    from splade_lucene.topics.reading import read_topics
+
+    if topics is None and (encoded or latency):
+        raise typer.BadParameter("--encoded and --latency are for --topics")
+    queries = [] if topics is None else read_topics(topics, encoded=encoded, field=topic_field)
+    costs: dict[str, Any] = {}
+    with open_index(index_dir) as reader:
+        counts = reader.statistics()
+        holds_texts = isinstance(reader, Bm25Searcher)
+        counts["accelerator_bytes"] = 0 if isinstance(reader, Bm25Searcher) else accelerator_bytes(reader)
+        if holds_texts and encoded:
+            raise typer.BadParameter("--encoded is for impact indexes; this one holds texts")
+        if isinstance(reader, Bm25Searcher) and queries:
+            costs = _measure_bm25_costs(reader, queries, hits if latency else None)
+    manifest = read_index_manifest(index_dir)
+    if queries and not holds_texts:
+        query_encoder = None if encoded else options.open_query_encoder(index_dir)
+        costs = _measure_costs(index_dir, query_encoder, queries, hits if latency else None)
+    if as_json:
+        print(json.dumps({**counts, "manifest": manifest.to_json() if manifest else None, **costs}, ensure_ascii=False))
+        return
+    _print_counts(counts)
+    if manifest and manifest.model:
+        _print_origin(manifest)
+    _print_costs(costs, hits)
+
+
+def _measure_costs(
+    index_dir: Path, query_encoder: SpladeQueryEncoder | None, queries: Sequence[Query], hits: int | None
+) -> dict[str, Any]:
+    """``efficiency`` of the queries, and with ``hits`` the ``latency`` of searching for so many; as JSON holds them."""
+    from splade_lucene.evaluation.efficiency import measure_efficiency, measure_search
+    from splade_lucene.search.searcher import LuceneImpactSearcher
+
+    with LuceneImpactSearcher(index_dir, query_encoder) as searcher:
+        vectors = searcher.encode_batch([query.content for query in queries])
+        costs = {"efficiency": measure_efficiency(searcher.reader, vectors).to_json()}
+        if hits is not None:
+            costs["latency"] = measure_search(lambda vector: searcher.search(vector, hits), vectors).to_json()
+    return costs
+
+
+def _measure_bm25_costs(searcher: Bm25Searcher, queries: Sequence[Query], hits: int | None) -> dict[str, Any]:
+    """The same of BM25."""
+    from splade_lucene.evaluation.efficiency import measure_efficiency, measure_search
+
+    texts = [query.text for query in queries]
+    costs = {"efficiency": measure_efficiency(searcher, [searcher.analyze(text) for text in texts]).to_json()}
+    if hits is not None:
+        costs["latency"] = measure_search(lambda text: searcher.search(text, hits), texts).to_json()
+    return costs
+
+
+def _print_counts(counts: Mapping[str, Any]) -> None:
+    documents = max(1, counts["documents"])
+    for name in ("documents", "deleted_documents", "segments", "terms", "postings", "total_impact", "bytes",
+                 "accelerator_bytes"):  # fmt: skip
+        print(f"{name:22} {counts[name]:>16,}")
+    print(f"{'postings a document':22} {counts['postings'] / documents:>16.1f}")
+    print(f"{'impact a posting':22} {counts['total_impact'] / max(1, counts['postings']):>16.1f}")
+    print(f"{'bytes a document':22} {counts['bytes'] / documents:>16.1f}")
+    print(f"{'accelerator a document':22} {counts['accelerator_bytes'] / documents:>16.1f}")
+    print(f"{'lucene':22} {counts['lucene']:>16}")
+
+
+def _print_costs(costs: Mapping[str, Any], hits: int) -> None:
+    if efficiency := costs.get("efficiency"):
+        print(f"{'queries':22} {efficiency['queries']:>16,}")
+        print(f"{'terms a query':22} {efficiency['query_terms']:>16.1f}")
+        print(f"{'postings a query':22} {efficiency['query_postings']:>16,.1f}")
+        print(f"{'FLOPS':22} {efficiency['flops']:>16.4f}")
+    if latency := costs.get("latency"):
+        if latency["postings_scored"] is not None:
+            print(f"{'postings added up':22} {latency['postings_scored']:>16,.1f}")
+        for name in ("mean", "median", "p99"):
+            print(f"{f'ms a query, {name}':22} {latency[name]:>16.3f}")
+        print(f"{'measured with':22} {hits:,} hits, one thread, {latency['machine']}")
+
+
+def _print_origin(manifest: Manifest) -> None:
+    rule = manifest.quantizer
+    print(f"{'model':22} {manifest.model} ({manifest.pooling} pooling, at most {manifest.max_length} tokens)")
+    if manifest.dtype:
+        print(f"{'computed in':22} {manifest.dtype}")
+    if rule:
+        print(f"{'quantizer':22} {rule.name}: documents x{rule.document.scale:g}, queries x{rule.query.scale:g}")
+    print(f"{'corpus':22} {manifest.corpus}")
+    if manifest.empty:
+        print(f"{'without a term':22} {len(manifest.empty)}: {name_some(manifest.empty)}")

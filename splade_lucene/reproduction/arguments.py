@@ -1,0 +1,41 @@
+"""The arguments of each step of an entry, decided once: ``running`` calls the library with them, ``commands`` prints them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from splade_lucene.reproduction.entries import Entry
+from splade_lucene.reproduction.paths import Places
+
+STORE = "none"
+"""What the indexes keep of a document: published figures need no texts."""
+
+DTYPE = "float32"
+"""What models compute in, so that a figure does not depend on the machine."""
+
+
+def encode_arguments(entry: Entry, paths: Places, corpus: str | Path) -> dict[str, Any]:
+    """Of encoding the corpus."""
+    system = entry.system
+    return {
+        "corpus": str(corpus), "output": paths.encoded, "model": system.model, "quantizer": system.quantizer,
+        "dtype": DTYPE, "max_length": system.max_length,
+    }  # fmt: skip
+
+
+def index_arguments(entry: Entry, paths: Places, source: str | Path) -> dict[str, Any]:
+    """Of indexing pseudo-documents, or texts for BM25."""
+    kind = "corpus" if entry.system.method == "bm25" else "source"
+    return {kind: str(source), "index_dir": paths.index, "store": STORE}
+
+
+def search_arguments(entry: Entry, paths: Places, topics: str | Path) -> dict[str, Any]:
+    """Of searching; what the run is made of, too."""
+    system = entry.system
+    found: dict[str, Any] = {
+        "index_dir": paths.index, "topics": topics, "output": paths.run, "hits": system.hits, "tag": entry.name,
+    }  # fmt: skip
+    if system.method == "bm25":
+        return {**found, "k1": system.k1, "b": system.b}
+    return {**found, "encoded": True} if system.topics.encoded else {**found, "dtype": DTYPE}

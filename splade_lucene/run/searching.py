@@ -1,0 +1,101 @@
+"""Many queries → a run: one loop for every searcher, command and guide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from splade_lucene.defaults import HITS_IN_RUN, thread_count
+from splade_lucene.errors import QueryError
+from splade_lucene.progress import NO_PROGRESS, Progress
+from splade_lucene.records import Query
+
+_BATCH_QUERIES = 64
+"""Queries searched between two reports of progress; their hits are in memory together."""
+
+
+class BatchSearcher(Protocol):
+    """Anything that searches for several queries, such as each of our searchers."""
+
+    @property
+    def batch_search(self) -> Callable[..., Mapping[str, Any]]:
+        """Searches for queries with qids, k and a number of threads; returns the hits of each qid."""
+        ...
+
+
+class RankingWriter(Protocol):
+    """Anything that takes rankings: what :func:`splade_lucene.run.run.open_run_writer` opens, or :class:`CollectedRankings`."""
+
+    def add(self, qid: str, ranking: Any) -> None:
+        """Takes the hits of one query, best first."""
+        ...
+
+
+class CollectedRankings(dict[str, Any]):
+    """Rankings by qid, kept in memory."""
+
+    def add(self, qid: str, ranking: Any) -> None:
+        """Keeps a ranking."""
+        self[qid] = ranking
+
+
+def search_run(
+    searcher: BatchSearcher,
+    queries: Sequence[Query],
+    writer: RankingWriter,
+    k: int = HITS_IN_RUN,
+    *,
+    threads: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    transform: Callable[[str, Any], Any] | None = None,
+    on_batch: Callable[[Mapping[str, Any], Mapping[str, Any]], None] | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> list[str]:
+    """Searches for many queries and writes their rankings.
+
+    Args:
+        searcher: What searches.
+        queries: The queries: texts, conversations, or encoded.
+        writer: Takes the rankings, in the order of the queries.
+        k: Hits of each query.
+        threads: Threads that search; None: all cores.
+        options: Further arguments of the searcher's ``batch_search``, such as a ``filter``.
+        transform: Called with qid and hits of each query; what it returns is written in place of the hits.
+        on_batch: Called for every few dozen queries with what was searched for and what was found, both by qid.
+        progress: Follows the work.
+
+    Returns:
+        The qids of the queries without a hit; a run file has no line for them.
+
+    Raises:
+        QueryError: A query is malformed, or two have the same qid.
+
+    Example:
+        >>> from splade_lucene import Bm25Searcher, Document, Query, index_texts, search_run
+        >>> from splade_lucene.run.run import open_run_writer
+        >>> folder = getfixture("tmp_path")
+        >>> _ = index_texts([Document("d1", "a cat"), Document("d2", "a dog")], folder / "index")
+        >>> with Bm25Searcher(folder / "index") as searcher, open_run_writer(folder / "run.trec") as writer:
+        ...     search_run(searcher, [Query("q1", "cats"), Query("q2", "fish")], writer)
+        ['q2']
+    """
+    qids = [query.qid for query in queries]
+    if len(set(qids)) < len(qids):
+        duplicate = next(qid for qid in qids if qids.count(qid) > 1)
+        raise QueryError(f"the qid {duplicate!r} is a duplicate", remedy="Give each query a qid of its own")
+    without_hits = []
+    with progress.step("searching", len(queries), "queries") as advance:
+        for start in range(0, len(queries), _BATCH_QUERIES):
+            batch = queries[start : start + _BATCH_QUERIES]
+            contents = [query.content for query in batch]
+            batch_qids = qids[start : start + _BATCH_QUERIES]
+            found = searcher.batch_search(contents, batch_qids, k, thread_count(threads), **(options or {}))
+            if on_batch:
+                on_batch(dict(zip(batch_qids, contents, strict=True)), found)
+            for qid in batch_qids:
+                ranking = transform(qid, found[qid]) if transform else found[qid]
+                writer.add(qid, ranking)
+                if not len(ranking):
+                    without_hits.append(qid)
+            advance(len(batch))
+    return without_hits
