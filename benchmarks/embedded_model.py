@@ -23,7 +23,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from common import ROOT, SHARED, WORK, describe_machine
+from common import ROOT, SHARED, WORK, add_write_results, describe_machine, figure, write_results
 from numpy.typing import NDArray
 
 from splade_lucene import (
@@ -208,6 +208,7 @@ def main() -> None:
         "--bfloat16", action="store_true", help="measure it; slow on processors without instructions for it"
     )
     parser.add_argument("--collections", nargs="+", choices=("CACM", "python-docs"), default=["CACM", "python-docs"])
+    add_write_results(parser)
     arguments = parser.parse_args()
     if arguments.make:
         make(arguments.make)
@@ -237,10 +238,35 @@ def main() -> None:
         for row, figures in table.items():
             print(f"{name:12} {row:28}", *(f"{key} {value:.4f}" for key, value in figures.items()), flush=True)
     if arguments.model is None:
-        print(speed())
+        measured = speed()
+        print(measured)
         draw(rows)
+        if arguments.write_results:
+            write_results("embedded_model", as_figures(rows, measured))
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "figures.json").write_text(json.dumps(rows, indent=1))
+
+
+def as_figures(rows: dict[str, dict[str, dict[str, float]]], measured: dict[str, float]) -> dict[str, dict[str, Any]]:
+    """The rows as figures to keep, under the names that the tables show."""
+    names = {
+        "embedded": EMBEDDED_MODEL,
+        "original, before eight bits": "before storage in eight bits",
+        "documents in bfloat16": "documents computed in bfloat16",
+        "queries from the table": DOC,
+        "queries binary": "each query token weighs 1",
+        **{f"documents of {terms} terms": f"documents cut to {terms} terms" for terms in PRUNED},
+    }
+    others = {"R@100": "R@100", "query terms": "query_terms", "document terms": "document_terms"}
+    found = {}
+    for collection, table in rows.items():
+        for row, values in table.items():
+            name = names.get(row, row)
+            details = {key: values[column] for column, key in others.items() if column in values}
+            found[f"{collection}/{name}"] = figure(f"{name}, {collection}", values["nDCG@10"], "nDCG@10", **details)
+    found["load"] = figure("load the embedded model, imports aside", measured["load s"], "s")
+    found["passages"] = figure("encode passages of 100 tokens", measured["passages/s"], "passages/s")
+    return found
 
 
 def draw(rows: dict[str, dict[str, dict[str, float]]]) -> None:

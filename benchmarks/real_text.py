@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A collection of really encoded text, made once: 1,000 queries and some 70,000 documents, by the embedded model.
+"""A collection of real text, encoded once: 1,000 queries and some 70,000 documents, by the embedded model.
 
     python benchmarks/real_text.py [--max-length 64]
 
 The documents are the abstracts of CACM, Python's own documentation and the passages of the shared training data; the queries
 are CACM's and the demo's questions on Python, which have judgments, and queries of the training data, which have none. The
-encoding goes on where it was stopped; on two slow cores it takes an hour.
+encoding resumes where it was stopped; on two slow cores it takes an hour.
 """
 
 from __future__ import annotations
