@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -115,7 +116,7 @@ def write_results(script: str, figures: Mapping[str, dict[str, Any]]) -> None:
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     options = [argument for argument in sys.argv[1:] if argument != "--write-results"]
     origin = {
-        "command": " ".join([f"benchmarks/{Path(script).stem}.py", *options]),
+        "command": shlex.join([f"benchmarks/{Path(script).stem}.py", *options]),
         "date": time.strftime("%Y-%m-%d"),
         "machine": describe_machine().rpartition(", Python")[0],
         "python": platform.python_version(),

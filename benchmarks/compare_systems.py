@@ -125,7 +125,7 @@ class Systems:
 
     def measure_bm25(self) -> System:
         index_texts(self.collection.documents, self.folder / "bm25", overwrite=True)
-        with Bm25Searcher(self.folder / "bm25", overwrite=True) as searcher:
+        with Bm25Searcher(self.folder / "bm25") as searcher:
             run = Run(searcher.batch_search(self.texts, self.qids, HITS))
             costs = measure_efficiency(searcher, [searcher.analyze(text) for text in self.texts])
             search = median(lambda text: searcher.search(text, HITS), self.texts)

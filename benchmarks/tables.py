@@ -27,7 +27,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted(ROOT.glob("splade_lucene/models/*/README.md")),
 ]
-MARKED = re.compile(r"<!-- figures: ([a-z-]+) -->\n(.*?)\n<!-- end of figures -->", re.DOTALL)
+MARKED = re.compile(r"<!-- figures: ([a-z-]+) -->\n(.*?)<!-- end of figures -->", re.DOTALL)
 
 Figure = dict[str, Any]
 
