@@ -164,7 +164,7 @@ Path("queries.dev.small.encoded.tsv").read_text()[:76]
 # %%
 splade_lucene(
     "search --index index --topics queries.dev.small.encoded.tsv --encoded --output run.trec --hits 1000 --threads 2",
-    "run convert --run run.trec --format msmarco --output run.msmarco.tsv",
+    "run convert --run run.trec --output-format msmarco --output run.msmarco.tsv",
     "run validate --run run.trec --run run.msmarco.tsv --topics queries.dev.small.tsv --qrels qrels.dev.small.tsv",
 )
 

@@ -74,8 +74,8 @@ sorted(path.name for path in Path("sentence-transformers").iterdir())
 # ## 2. What is it?
 #
 # Read the lines `documents`, `queries` and `found` before anything else: if they are not what the model's paper or card says,
-# the index will be silently wrong. Everything can be set by hand: `--pooling`, `--activation`, `--queries`, `--query-model`,
-# `--drop-specials`, the lengths and prefixes (docs/models.md).
+# the index will be silently wrong. Everything can be set by hand: `--pooling`, `--activation`, `--query-mode`,
+# `--query-model`, `--drop-specials`, the lengths and prefixes (docs/models.md).
 
 # %%
 from splade_lucene.cli.app import app  # the command line, without the start of another Python
@@ -183,7 +183,7 @@ print("\n".join(lines))
 #
 # ## 5. How queries are encoded
 #
-# | `--queries` | cost | what |
+# | `--query-mode` | cost | what |
 # |---|---|---|
 # | `model` | a network | the model's weights for every term, expansions too |
 # | `lexical` | a network | the model's weights, for the query's own terms only |

@@ -23,9 +23,6 @@ from splade_lucene.quantizer import RULES
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 COLUMN = 88  # characters of a code sample that a page shows without scrolling
-PLANNED_COMMANDS: set[str] = {"report", "accelerate"}
-PLANNED_NAMES: set[str] = {"build_index", "search_run"}
-"""What the pages name and the package does not have yet; empty once it has it."""
 
 MACHINE = (str(ROOT), sys.prefix, f"{Path.home()}/")
 API = "docs/api/"
@@ -111,8 +108,7 @@ def test_commands_in_pages_can_be_parsed():
     places = [(page, words) for page, code in samples("sh", "bash") for words in commands_of(code)]
     assert len(places) > 50
     for page, words in places:
-        if words[0] not in PLANNED_COMMANDS:
-            check_usage(command, words, page)
+        check_usage(command, words, page)
 
 
 def test_wrong_commands_are_noticed():
@@ -126,13 +122,8 @@ def test_python_in_pages_compiles_and_imports_what_there_is():
     for page, code in samples("python"):
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.ImportFrom) and node.module == "splade_lucene":
-                unknown = {alias.name for alias in node.names} - {*splade_lucene.__all__, "*"} - PLANNED_NAMES
+                unknown = {alias.name for alias in node.names} - {*splade_lucene.__all__, "*"}
                 assert not unknown, page
-
-
-def test_what_is_planned_is_not_there_yet():
-    assert not PLANNED_NAMES & {*splade_lucene.__all__}, "take these out of PLANNED_NAMES"
-    assert not PLANNED_COMMANDS & {*typer.main.get_command(app).commands}, "take these out of PLANNED_COMMANDS"
 
 
 def test_samples_fit_their_column():
