@@ -18,7 +18,7 @@ from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.errors import ModelError, QueryError
 from splade_lucene.index.reader import read_index_manifest
 from splade_lucene.manifest import Manifest
-from splade_lucene.models import usual_rule
+from splade_lucene.models import recommended_rule
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import Turn
 
@@ -167,7 +167,7 @@ def open_query_encoder(
             remedy="Name the model (--model), or give encoded queries",
         )
     manifest = manifest or Manifest()
-    rule = quantizer or manifest.quantizer or Quantizer.named(usual_rule(str(model or manifest.model)))
+    rule = quantizer or manifest.quantizer or Quantizer.named(recommended_rule(str(model or manifest.model)))
     choices = manifest_choices(manifest)
     if model is not None:
         choices = replace(choices, query_model=None)
