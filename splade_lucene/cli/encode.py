@@ -25,7 +25,7 @@ from splade_lucene.records import Query
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
-    from splade_lucene.evaluation.loss_report import Losses
+    from splade_lucene.evaluation.loss_report import Distortion
     from splade_lucene.manifest import Manifest
     from splade_lucene.pseudo_documents.journal import Shard
     from splade_lucene.quantizer import Quantizer
@@ -71,12 +71,12 @@ def encode(
         from splade_lucene.evaluation.loss_report import measure_loss
 
         with progress_bar("measuring", 0) as advance:
-            losses = measure_loss(
+            distortion = measure_loss(
                 corpus, encoder, quantizer, pruning=pruning, min_impact=documents.min_impact,
                 sample=report_sample, topics=topics, qrels=qrels, skip_bad=skip_bad, on_problem=_ProblemNotes(),
                 progress=advance,
             )  # fmt: skip
-        _print_losses(losses, as_json)
+        _print_distortion(distortion, as_json)
     if output is not None:
         manifest = encode_documents(corpus, output, encoder, quantizer, documents, share, overwrite, skip_bad)
         note_encoded(manifest, output)
@@ -170,15 +170,15 @@ class _ProblemNotes:
             note("left out: more, which are counted and not named")
 
 
-def _print_losses(losses: Losses, as_json: bool) -> None:
+def _print_distortion(distortion: Distortion, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(losses.to_json()))
+        print(json.dumps(distortion.to_json()))
         return
-    measures = list(losses.rows[0].effectiveness)
-    print(f"{losses.documents:,} documents, {losses.queries:,} queries; every row against the first\n")
+    measures = list(distortion.rows[0].effectiveness)
+    print(f"{distortion.documents:,} documents, {distortion.queries:,} queries; every row against the first\n")
     print(f"{'':34} {'relative L2':>11} {'terms lost':>10} {'terms':>7} {'changed impacts':>15}", end="")
     print("".join(f" {measure:>9}" for measure in measures))
-    for row in losses.rows:
+    for row in distortion.rows:
         changed = "" if row.changed_impacts is None else f"{row.changed_impacts:.3%}"
         print(f"{row.name:34} {row.relative_l2:>11.5f} {row.terms_lost:>10.2%} {row.terms:>7.1f} {changed:>15}", end="")
         print("".join(f" {row.effectiveness[measure]:>9.4f}" for measure in measures))
