@@ -272,8 +272,8 @@ def test_special_tokens_of_opensearchs_documents_were_terms_before(opensearch, s
         ("idf.json", '{"index": "heavy"}', r"idf\.json: token 'index' has the weight 'heavy'"),
         ("idf.json", '{"index": -1}', r"idf\.json: token 'index' has the weight -1"),
         ("idf.json", '{"index": NaN}', r"idf\.json: token 'index' has the weight nan"),
-        ("idf.json", '{"notoken\\u0001": 1}', r"idf\.json: no token of the tokenizer has a weight"),
-        ("query_token_weights.txt", "index\t2\nterm 3\n", r"query_token_weights\.txt:2: no tab"),
+        ("idf.json", '{"notoken\\u0001": 1}', r"idf\.json: none of the tokenizer's tokens has a weight"),
+        ("query_token_weights.txt", "index\t2\nterm 3\n", r"query_token_weights\.txt:2: expected a tab"),
         ("query_token_weights.txt", "index\tmuch\n", r"query_token_weights\.txt:1: could not convert string to float"),
     ],
 )
@@ -448,13 +448,13 @@ def test_the_command_line_says_what_a_folder_holds_and_which_file_said_so(tmp_pa
     facts = json.loads(capsys.readouterr().out)
     assert facts["family"] == "inference-free queries"
     assert facts["documents"] == "masked language model, max of log(1 + log(1 + relu(x)))"
-    assert facts["queries"] == "tokenizer, weights of model.safetensors"
+    assert facts["queries"] == "tokenizer, weights from model.safetensors"
     assert facts["architecture"] == "BertForMaskedLM"
     assert (facts["terms"], facts["max_tokens"]) == (BERT_TERMS, 64)
     assert facts["found"] == [
         "modules.json: Router",
-        "router_config.json: document goes through MLMTransformer in the root, document_1_SpladePooling",
-        f"router_config.json: query goes through {QUERY_TABLE}",
+        "router_config.json: document route is MLMTransformer in the root, document_1_SpladePooling",
+        f"router_config.json: query route is {QUERY_TABLE}",
         "config.json: BertForMaskedLM",
         "document_1_SpladePooling/config.json: max of log(1 + log(1 + relu(x)))",
         f"{QUERY_TABLE}/model.safetensors: weights of query tokens",
@@ -947,7 +947,7 @@ def test_weights_in_several_files(tmp_path, network, is_safe):
         file.write(b"\x01")
     assert ours(parts).query_digest() != before
     (parts / part).unlink()
-    with pytest.raises(ModelError, match=f"the weights {part} are missing"):
+    with pytest.raises(ModelError, match=f"missing weight files: {part}"):
         ours(parts).query_digest()
 
 
@@ -979,7 +979,7 @@ def test_code_of_a_checkpoint_is_run_only_where_that_is_asked_for(tmp_path, netw
         "auto_map": {"AutoConfig": "own_code.OwnConfig", "AutoModelForMaskedLM": "own_code.OwnForMaskedLM"},
     }  # fmt: skip
     write_json(folder / "config.json", config)
-    with pytest.raises(ModelError, match="code of its own is run only with --trust-remote-code"):
+    with pytest.raises(ModelError, match="its own code runs only with trust_remote_code"):
         ours(folder).encode_documents(["a"])
     assert not marker.exists()
     encoder = ours(folder, trust_remote_code=True)

@@ -91,7 +91,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(tiny, monkeypatch, ca
     assert batches.refused
     assert abs(dense(found) - expected).max() < 5e-6
     assert sum(texts for texts, _ in told) == len(TEXTS)
-    assert "out of memory: going on with batches of" in caplog.text
+    assert "out of memory: halving the batch from" in caplog.text
 
 
 def test_an_encoding_that_ran_out_of_memory_is_written_all_the_same(tiny, tmp_path, monkeypatch):
@@ -118,8 +118,8 @@ def test_an_encoding_that_ran_out_of_memory_is_written_all_the_same(tiny, tmp_pa
 )  # fmt: skip
 def test_a_text_that_does_not_fit_alone_is_an_error_that_says_what_to_do(tiny, monkeypatch, error, message):
     Batches(monkeypatch, 0, error, message=message)
-    with pytest.raises(ModelError, match=r"a text of \d+ tokens does not fit into the memory of cpu\. Cut texts earlier "
-                       r"\(--max-length\) or split them \(--passage-tokens\)\.") as caught:  # fmt: skip
+    with pytest.raises(ModelError, match=r"a text of \d+ tokens does not fit into the memory of cpu\. Lower "
+                       r"max_length, or set passage_tokens to split texts\.") as caught:  # fmt: skip
         tiny.encode_documents(TEXTS)
     assert isinstance(caught.value.__cause__, error)
 

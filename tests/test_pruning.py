@@ -401,7 +401,7 @@ def test_passages_of_any_length_are_those_of_transformers(model):
 
 
 def test_passages_are_no_longer_than_the_model_takes(model):
-    with pytest.raises(InputError, match="Give 8 to 64 tokens, which is what this model takes"):
+    with pytest.raises(InputError, match=r"Set passage_tokens to 8 to 64 \(this model's limit\)"):
         SpladeEncoder(model, device="cpu", dtype="float32", passage_tokens=500)
     encoder = SpladeEncoder(model, device="cpu", dtype="float32", passage_tokens=64, max_length=20)
     assert max(len(ids) for ids in encoder.tokenize_documents([LONG]).ids) == 64
@@ -428,6 +428,7 @@ def test_documents_of_passages_are_written_whole(model, tmp_path):
 @pytest.mark.parametrize("wrong", [(7, 0), (16, 9), (16, -1)])
 def test_passages_that_make_no_sense_are_refused(model, wrong):
     with pytest.raises(
-        InputError, match="Give 8 to 64 tokens, which is what this model takes, and share at most half of them"
+        InputError,
+        match=r"Set passage_tokens to 8 to 64 \(this model's limit\) and passage_overlap to at most half of it",
     ):
         SpladeEncoder(model, passage_tokens=wrong[0], passage_overlap=wrong[1])

@@ -115,12 +115,14 @@ class ModelOptions:
 
     def open_quantizer(self, encoder: SpladeEncoder) -> Quantizer:
         """The rule that was asked for, or that is usual for the model."""
-        from splade_lucene.models import usual_rule
+        from splade_lucene.models import recommended_rule
         from splade_lucene.quantizer import Quantizer
 
         name = self.quantizer
         with wrong_usage():
-            return Quantizer.named(usual_rule(encoder.layout.location.name) if name == "auto" else name, self.scale)
+            return Quantizer.named(
+                recommended_rule(encoder.layout.location.name) if name == "auto" else name, self.scale
+            )
 
 
 @dataclass(frozen=True)
