@@ -24,6 +24,8 @@ from typing import Any
 
 from common import ROOT, SHARED, WORK, describe_machine, plain_embedded_model
 
+from splade_lucene import DocumentSettings, QuerySettings
+
 sys.path.insert(0, str(ROOT))
 
 MAX_LENGTH = 256
@@ -140,7 +142,13 @@ def ours(folder: Path, device: str, dtype: str) -> tuple[Encode, Encode]:
     from splade_lucene import Quantizer, SpladeEncoder, SpladeQueryEncoder
 
     rule = Quantizer.named("pyserini")
-    encoder = SpladeEncoder(folder, device=device, dtype=dtype, query_dtype=dtype, max_length=MAX_LENGTH)
+    encoder = SpladeEncoder(
+        folder,
+        documents=DocumentSettings(max_length=MAX_LENGTH),
+        queries=QuerySettings(dtype=dtype),
+        device=device,
+        dtype=dtype,
+    )
     queries = SpladeQueryEncoder(encoder, rule, cached_queries=0)
     return lambda texts: list(encoder.encode_impacts(encoder.tokenize_documents(texts), rule)), queries.encode_batch
 

@@ -25,7 +25,7 @@ from transformers import (
     RobertaForMaskedLM,
 )
 
-from splade_lucene import Pruning, Quantizer, SpladeEncoder, SpladeQueryEncoder
+from splade_lucene import DocumentSettings, Pruning, Quantizer, QuerySettings, SpladeEncoder, SpladeQueryEncoder
 from splade_lucene.encoder.batching import batches_by_length
 from splade_lucene.encoder.linear import linear_map
 from splade_lucene.encoder.pooling import pool_logits, project_and_pool
@@ -86,7 +86,9 @@ def assert_close(found: dict[str, float], expected: dict[str, float]) -> None:
 @pytest.mark.model
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 def test_weights_equal_the_published_formula(pooling):
-    weights = SpladeEncoder(pooling=pooling, device="cpu", dtype="float32").encode_documents(TEXTS)
+    weights = SpladeEncoder(
+        documents=DocumentSettings(pooling=pooling), device="cpu", dtype="float32"
+    ).encode_documents(TEXTS)
     assert len(weights) == len(TEXTS)
     for text, found in zip(TEXTS, weights, strict=True):
         assert_close(found, straight_weights(embedded_model_folder(), text, pooling))
@@ -168,9 +170,11 @@ def test_a_text_has_the_same_weights_in_every_batch(encoder):
 
 @pytest.mark.model
 def test_documents_and_queries_are_cut_after_their_own_lengths():
-    encoder = SpladeEncoder(device="cpu", dtype="float32", max_length=12, query_max_length=6)
+    encoder = SpladeEncoder(
+        documents=DocumentSettings(max_length=12), queries=QuerySettings(max_length=6), device="cpu", dtype="float32"
+    )
     long = "cat dog bird fish horse cow sheep goat mouse rat frog toad snake"
-    short = SpladeEncoder(device="cpu", dtype="float32", max_length=100)
+    short = SpladeEncoder(documents=DocumentSettings(max_length=100), device="cpu", dtype="float32")
     assert_close(encoder.encode_documents([long])[0], short.encode_documents([" ".join(long.split()[:10])])[0])
     assert_close(encoder.encode_queries([long])[0], short.encode_documents([" ".join(long.split()[:4])])[0])
 
@@ -275,7 +279,7 @@ def tiny_checkpoint(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 def test_other_architectures_give_their_formula_too(tmp_path, kind, pooling):
     folder = tiny_checkpoint(tmp_path, kind)
-    encoder = SpladeEncoder(folder, pooling=pooling, device="cpu", dtype="float32")
+    encoder = SpladeEncoder(folder, documents=DocumentSettings(pooling=pooling), device="cpu", dtype="float32")
     assert encoder.document_network._decoder is not None  # applied by slices, not on all logits
     for text, found in zip(TEXTS, encoder.encode_documents(TEXTS), strict=True):
         assert_close(found, straight_weights(folder, text, pooling, max_length=encoder.max_length))
@@ -341,7 +345,7 @@ def test_a_hub_name_that_cannot_be_reached_says_so(monkeypatch):
 
 def test_bad_settings_are_refused():
     with pytest.raises(InputError, match="unknown pooling 'mean'"):
-        SpladeEncoder(pooling="mean")
+        SpladeEncoder(documents=DocumentSettings(pooling="mean"))
     with pytest.raises(InputError, match="unknown dtype 'int4'"):
         SpladeEncoder(dtype="int4")
     with pytest.raises(InputError, match="cannot use the device"):

@@ -40,7 +40,7 @@ def report(
 
     if (topics is None) != (qrels is None):
         raise typer.BadParameter("--topics and --qrels go together")
-    encoder = options.open_encoder(**documents.encoder_settings())
+    encoder = options.open_encoder(documents)
     measured = measure_loss(
         corpus, encoder, options.open_quantizer(encoder), pruning=documents.pruning, min_impact=documents.min_impact,
         sample=sample, topics=topics, qrels=qrels, skip_bad=skip_bad, on_problem=LeftOut(), progress=ProgressBars(),

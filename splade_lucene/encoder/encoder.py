@@ -14,6 +14,7 @@ from splade_lucene.encoder.layout import (
     Choices,
     Layout,
     NetworkSide,
+    QueryMode,
     TableSide,
     read_layout,
 )
