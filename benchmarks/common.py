@@ -1,4 +1,4 @@
-"""What the benchmarks share: the corpus, the machine, and how figures are kept."""
+"""Shared code of the benchmarks: corpus, queries, models, a description of the machine, and how figures are kept."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def corpus(documents: int, files: int) -> Path:
-    """A folder of SPLADE-like pseudo-documents, made once by the shared generator."""
+    """A folder of SPLADE-like pseudo-documents, created once by the shared generator."""
     folder = WORK / f"corpus-{documents}-{files}"
     if not (folder / "done").exists():
         generator = SHARED / "tools" / "make_splade_corpus.py"
         if not generator.exists():
-            sys.exit(f"{generator} is missing: set SPLADE_LUCENE_SHARED to the folder of the shared tools and data")
+            sys.exit(f"{generator} not found: set SPLADE_LUCENE_SHARED to the folder of the shared tools and data")
         subprocess.run([sys.executable, str(generator), str(documents), str(folder), "--files", str(files)], check=True)
         (folder / "done").touch()
     return folder
@@ -40,21 +40,21 @@ def queries() -> dict[str, dict[str, int]]:
         return {record["id"]: record["vector"] for record in map(json.loads, lines)}
 
 
-PLAIN_MODEL = WORK / "splade-minilm-plain"  # Pyserini tells a SPLADE checkpoint by its path's spelling
+PLAIN_MODEL = WORK / "splade-minilm-plain"  # Pyserini recognizes SPLADE checkpoints by their path
 
 
 def plain_embedded_model() -> Path:
-    """Writes the embedded model with ordinary float32 weights, which peers read."""
-    from splade_lucene.encoder.storage import restore_from_rows8
+    """Writes the embedded model with ordinary float32 weights for the other systems."""
+    from splade_lucene.encoder.storage import restore_from_int8
     from splade_lucene.models import embedded_model_folder
 
     shutil.rmtree(PLAIN_MODEL, ignore_errors=True)
-    restore_from_rows8(embedded_model_folder(), PLAIN_MODEL)
+    restore_from_int8(embedded_model_folder(), PLAIN_MODEL)
     return PLAIN_MODEL
 
 
 def describe_machine() -> str:
-    """One line: processor, cores, memory, Python."""
+    """One line: CPU, cores, memory, Python version."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

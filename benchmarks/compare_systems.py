@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Systems side by side: BM25, the embedded model in four ways, and fused with BM25; effect, tests, and what each costs.
+"""Compares systems: BM25, the embedded model in four variants, and its fusion with BM25; effectiveness, tests and cost.
 
     python benchmarks/compare_systems.py                                              # both collections, minutes
     python benchmarks/compare_systems.py --collections CACM --documents 300 --queries 10   # a quick look
 
-On CACM and on the questions on Python's documentation: BM25; splade-minilm, exact; its documents cut to 64 terms; its sibling
-splade-minilm-doc, whose queries need no network; the approximate mode; and the exact run fused with BM25's by reciprocal rank.
-Prints a table for each collection in Markdown, with a paired t-test of each system against BM25 (Holm's correction), and how
-many terms, FLOPS, bytes and milliseconds each takes. The runs, the judgments and the tables stay in
-benchmarks/work/compare-systems, for ``splade-lucene compare``. A whole run draws docs/systems.png. CACM needs the shared data.
+The systems, on CACM and on the questions on Python's documentation: BM25; splade-minilm, exact; its documents pruned to 64
+terms; its variant splade-minilm-doc, whose queries need no network; approximate search; and reciprocal rank fusion of the
+exact run with BM25's. Prints a Markdown table for each collection, with a paired t-test of each system against BM25 (Holm's
+correction), and the terms, FLOPS, bytes and milliseconds of each. The runs, judgments and tables are kept in
+benchmarks/work/compare-systems for ``splade-lucene compare``. A complete run draws docs/systems.png. CACM needs the shared
+data.
 """
 
 from __future__ import annotations
@@ -57,16 +58,16 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class System:
-    """A run, and what it takes. Times are medians over the queries, in milliseconds, one after another on one thread.
+    """A run and its cost. Times are medians over the queries, in milliseconds, one after another on one thread.
 
     Attributes:
-        run: Its rankings.
-        query_terms: Terms of a query, mean.
-        document_terms: Terms of a document, mean.
+        run: The run.
+        query_terms: Mean number of terms per query.
+        document_terms: Mean number of terms per document.
         flops: SPLADE's FLOPS.
-        index_bytes: Bytes of Lucene's files and the accelerator, a document.
-        encode: Time to encode a query; 0 for BM25, whose analyzer is part of the search.
-        search: Time to search with it.
+        index_bytes: Bytes of Lucene's files and the accelerator per document.
+        encode: Time to encode a query; 0 for BM25, whose analysis is part of the search.
+        search: Time to search for a query.
     """
 
     run: Run
@@ -83,8 +84,8 @@ class Systems:
 
     Args:
         name: ``CACM`` or ``python-docs``.
-        documents: Documents beside the judged ones; None: all.
-        queries: Queries; None: all.
+        documents: Number of documents in addition to the judged ones; None: all.
+        queries: Number of queries; None: all.
     """
 
     def __init__(self, name: str, documents: int | None, queries: int | None) -> None:
@@ -119,7 +120,7 @@ class Systems:
         }
 
     def encode_queries(self, model: str | None) -> tuple[list[dict[str, int]], float]:
-        """The queries, and the time that one takes."""
+        """The encoded queries, and the time per query."""
         encoder = SpladeQueryEncoder(SpladeEncoder(model, device="cpu"), RULE, cached_queries=0)
         return encoder.encode_batch(self.texts), median(encoder.encode, self.texts)
 
@@ -139,11 +140,11 @@ class Systems:
             run = Run(searcher.batch_search(vectors, self.qids, HITS))
             costs = measure_efficiency(searcher.reader, vectors)
             search = median(lambda vector: searcher.search(vector, HITS), vectors)
-        held = costs.index_bytes + costs.accelerator_bytes
-        return System(run, costs.query_terms, costs.document_terms, costs.flops or 0.0, held, encode, search)
+        size = costs.index_bytes + costs.accelerator_bytes
+        return System(run, costs.query_terms, costs.document_terms, costs.flops or 0.0, size, encode, search)
 
     def index(self, weights: SparseWeights, name: str) -> Path:
-        """An index of impacts, without the texts."""
+        """Builds an impact index without texts."""
         parts = self.folder / f"{name}.jsonl"
         vectors = weights.quantize(RULE, "document")
         pairs = zip(self.collection.documents, vectors, strict=True)
@@ -153,30 +154,30 @@ class Systems:
 
 
 def fuse(one: System, other: System) -> System:
-    """Two systems fused by reciprocal rank, which takes what both take; terms cannot be added, for they differ."""
+    """Reciprocal rank fusion of two systems; costs add up, except for terms, which differ between the systems."""
     return System(
         reciprocal_rank_fusion([one.run, other.run], k=HITS), None, None, one.flops + other.flops,
         one.index_bytes + other.index_bytes, one.encode + other.encode, one.search + other.search,
     )  # fmt: skip
 
 
-def median(work: Callable[[Any], object], queries: Sequence[Any]) -> float:
-    return measure_search(work, queries, rounds=ROUNDS).median
+def median(function: Callable[[Any], object], queries: Sequence[Any]) -> float:
+    return measure_search(function, queries, rounds=ROUNDS).median
 
 
 def tabulate_systems(comparison: Comparison, systems: Mapping[str, System]) -> Table:
-    """The comparison's table with what each system takes behind it."""
-    effect = tabulate(comparison)
+    """The comparison's table, followed by the cost of each system."""
+    effectiveness = tabulate(comparison)
     rows = []
-    for name, cells in effect.rows:
+    for name, cells in effectiveness.rows:
         system = systems[name]
         costs = (
             show(system.query_terms, ".1f"), show(system.document_terms, ".1f"), show(system.flops, ".2f"),
             show(system.index_bytes, ",.0f"), show(system.encode, ".2f"), show(system.search, ".3f"),
         )  # fmt: skip
         rows.append((name, (*cells, *map(Cell, costs))))
-    columns = ("terms a query", "a document", "FLOPS", "bytes a document", "ms to encode", "to search")
-    return Table((*effect.columns, *columns), tuple(rows), effect.legend)
+    columns = ("query terms", "document terms", "FLOPS", "bytes/document", "ms to encode", "ms to search")
+    return Table((*effectiveness.columns, *columns), tuple(rows), effectiveness.legend)
 
 
 def show(value: float | None, form: str) -> str:
@@ -210,7 +211,7 @@ def keep(systems: Mapping[str, System], qrels: Mapping[str, Mapping[str, int]], 
 
 
 def draw(found: Mapping[str, tuple[Comparison, Mapping[str, System]]], path: Path) -> None:
-    """Effect, with the interval of the difference from BM25, and the time of a query, a row of panels a collection."""
+    """Plots effectiveness with the interval of the difference from BM25, and query times; one row of panels per collection."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 0.5 + 2.4 * len(found)), layout="constrained")
@@ -219,21 +220,19 @@ def draw(found: Mapping[str, tuple[Comparison, Mapping[str, System]]], path: Pat
         measure = MEASURES[0]
         base = comparison.means[BASELINE][measure]
         intervals = {t.run: t.significance.interval for t in comparison.tests if t.measure == measure}
-        for place, run in enumerate(comparison.runs):
+        for row, run in enumerate(comparison.runs):
             if (interval := intervals.get(run)) is not None:
-                left.plot([base + interval[0], base + interval[1]], [place, place], color="#0072b2", linewidth=1.5)
-            left.plot(
-                comparison.means[run][measure], place, marker="o", color="black" if run == BASELINE else "#0072b2"
-            )
+                left.plot([base + interval[0], base + interval[1]], [row, row], color="#0072b2", linewidth=1.5)
+            left.plot(comparison.means[run][measure], row, marker="o", color="black" if run == BASELINE else "#0072b2")
         left.axvline(base, color="grey", linestyle=":")
         left.set_yticks(range(len(systems)), [*systems])
         left.invert_yaxis()
         left.set_title(name, loc="left", fontsize=10)
-        left.set_xlabel(f"{measure}, with the 95 % interval of its difference from BM25", fontsize=8)
+        left.set_xlabel(f"{measure}, with the 95 % interval of the difference from BM25", fontsize=8)
         encode, search = ([getattr(each, kind) for each in systems.values()] for kind in ("encode", "search"))
         right.barh(range(len(systems)), encode, color="#56b4e9", label="encode the query")
         right.barh(range(len(systems)), search, left=encode, color="#d55e00", label="search")
-        right.set_xlabel(f"ms a query, one thread, {HITS} hits", fontsize=8)
+        right.set_xlabel(f"ms per query, one thread, {HITS} hits", fontsize=8)
         right.legend(fontsize=8, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     save_figure(figure, path)
 
@@ -241,8 +240,8 @@ def draw(found: Mapping[str, tuple[Comparison, Mapping[str, System]]], path: Pat
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collections", nargs="+", choices=("CACM", "python-docs"), default=["CACM", "python-docs"])
-    parser.add_argument("--documents", type=int, metavar="N", help="the judged documents and N others")
-    parser.add_argument("--queries", type=int, metavar="N", help="the first N")
+    parser.add_argument("--documents", type=int, metavar="N", help="use the judged documents and N others")
+    parser.add_argument("--queries", type=int, metavar="N", help="use the first N queries")
     add_write_results(parser)
     arguments = parser.parse_args()
     found: dict[str, tuple[Comparison, Mapping[str, System]]] = {}

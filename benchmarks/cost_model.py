@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Fits the constants of CostModel.java, and says what choosing by them costs against the best engine for each query.
+"""Fits the constants of CostModel.java, and compares the engine it chooses with the best engine for each query.
 
     python benchmarks/cost_model.py [--documents 50000 200000 1000000] [--queries 300]
 
-Every query is searched by all engines; what they did and how long they took is in the profiles of the hits.
+Every query is searched with all engines; their work and times are taken from the profiles of the hits.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ SOURCE = ROOT / "java_bridge" / "src" / "io" / "spladelucene" / "CostModel.java"
 
 
 def profiles(searcher: Any, vectors: list[dict[str, int]], k: int) -> list[SearchProfile]:
-    """The fastest profile of each query, after a round to warm up."""
+    """The fastest profile of each query, after a warm-up round."""
     rounds = [[searcher.search(vector, k).profile for vector in vectors] for _ in range(ROUNDS + 1)]
     return [min(each, key=lambda profile: profile.total) for each in zip(*rounds[1:], strict=True)]
 
 
 def fit(columns: list[list[float]], values: list[float]) -> np.ndarray[Any, Any]:
-    """Coefficients of least relative squares."""
+    """Least-squares coefficients for relative errors."""
     target = np.array(values)
     matrix = np.array(columns).T / target[:, None]
     return np.linalg.lstsq(matrix, np.ones(len(target)), rcond=None)[0]
@@ -52,7 +52,7 @@ def main() -> None:
     sums_rows: list[list[float]] = []
     sums_times: list[float] = []
     needed: list[tuple[int, float]] = []
-    wholes: list[float] = []  # all of a search by blocks, for each part that scores them
+    ratios: list[float] = []  # total time of a search by blocks, relative to the time for scoring blocks
     print(
         f"{'documents':>10} {'k':>5} {'blockmax ms':>12} {'maxscore ms':>12} {'taat ms':>9} {'auto ms':>9} {'best ms':>9} "
         f"{'blocks scored':>14}"
@@ -68,7 +68,7 @@ def main() -> None:
                     found[engine] = profiles(searcher, vectors, k)
             for vector, profile in zip(vectors, found["blockmax"], strict=True):
                 if profile.blocks_scored:
-                    wholes.append(profile.total / (profile.probes + profile.scoring))
+                    ratios.append(profile.total / (profile.probes + profile.scoring))
                     blocks_rows.append([profile.blocks_scored * len(vector), 1])
                     blocks_times.append((profile.probes + profile.scoring) * 1e6)
             for profile in found["taat"]:
@@ -85,13 +85,13 @@ def main() -> None:
             )
     of_list, _fixed = fit(list(map(list, zip(*blocks_rows, strict=True))), blocks_times)
     posting, document = fit(list(map(list, zip(*sums_rows, strict=True))), sums_times)
-    largest = needed[-len(DEPTHS) :]  # where the collection is no limit
+    largest = needed[-len(DEPTHS) :]  # the largest collection, whose size is not a limit
     growth, first = np.polyfit(np.log([k for k, _ in largest]), np.log([count for _, count in largest]), 1)
     fitted = {
         "LIST_OF_BLOCK": of_list,
         "POSTING": posting,
         "DOCUMENT": document,
-        "BOUNDS": float(np.mean(wholes)),
+        "BOUNDS": float(np.mean(ratios)),
         "BLOCKS_OF_ONE": float(np.exp(first)),
         "GROWTH": float(growth),
     }

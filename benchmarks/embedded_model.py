@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The embedded model: made from a trained checkpoint, and measured.
+"""Creates the embedded model from a trained checkpoint, or measures it.
 
-    python benchmarks/embedded_model.py --make CHECKPOINT                     # into splade_lucene/models
+    python benchmarks/embedded_model.py --make CHECKPOINT                     # write to splade_lucene/models
     python benchmarks/embedded_model.py [--original CHECKPOINT] [--bfloat16]  # measure
 
-Measures, on CACM and on the questions on Python's documentation, through Lucene indexes of quantized impacts: BM25, the model,
-its documents pruned to some numbers of terms, its sibling whose queries need no network, what the storage in eight bits loses
-against the original, and bfloat16 against float32; and how long the model takes to load and to encode passages of 100 tokens.
-Draws docs/embedded-model.png. Needs the shared data, and for --make the extra ``train``.
+Measures, on CACM and on the questions on Python's documentation, with Lucene indexes of quantized impacts: BM25; the model; its
+documents pruned to different numbers of terms; its variant whose queries need no network; int8 storage against the original;
+and bfloat16 against float32. Also measures the time to load the model and to encode passages of 100 tokens. Draws
+docs/embedded-model.png. Needs the shared data and, for --make, the extra ``train``.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from common import ROOT, SHARED, WORK, add_write_results, describe_machine, figu
 from numpy.typing import NDArray
 
 from splade_lucene import (
+    DocumentSettings,
     LuceneImpactSearcher,
     Pruning,
     PseudoDocument,
     Quantizer,
     Query,
+    QuerySettings,
     Run,
     SpladeEncoder,
     evaluate,
@@ -43,7 +45,7 @@ from splade_lucene import (
 )
 from splade_lucene.demo import MAX_LENGTH, read_questions
 from splade_lucene.encoder.sparse import SparseWeights
-from splade_lucene.encoder.storage import ROWS8_WEIGHTS, store_in_rows8
+from splade_lucene.encoder.storage import INT8_WEIGHTS, store_in_int8
 from splade_lucene.index.texts import index_texts
 from splade_lucene.models import EMBEDDED_MODEL
 from splade_lucene.search.bm25 import search_texts
@@ -57,7 +59,7 @@ DOC = f"{EMBEDDED_MODEL}-doc"
 
 
 class Collection:
-    """Documents, queries and judgments, and how long a document may be."""
+    """Documents, queries and judgments, and the maximum length of documents."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -74,11 +76,11 @@ class Collection:
 
     def encode(self, model: str | Path | None, dtype: str = "float32") -> SparseWeights:
         """Weights of all documents."""
-        encoder = SpladeEncoder(model, max_length=self.length, dtype=dtype, device="cpu")  # type: ignore[arg-type]
+        encoder = SpladeEncoder(model, documents=DocumentSettings(max_length=self.length), dtype=dtype, device="cpu")  # type: ignore[arg-type]
         return encoder.encode_documents([document.text for document in self.documents])
 
     def measure(self, documents: SparseWeights, queries: list[dict[str, int]]) -> dict[str, float]:
-        """Figures through an index."""
+        """Measures with an index."""
         shutil.rmtree(FOLDER / "work", ignore_errors=True)
         vectors = documents.quantize(RULE, "document")
         parts = FOLDER / "work" / "part.jsonl"
@@ -105,13 +107,13 @@ class Collection:
             "FLOPS": products / len(queries) / len(vectors),
         }
 
-    def queries(self, model: str | Path | None, **options: Any) -> list[dict[str, int]]:
+    def queries(self, model: str | Path | None, settings: QuerySettings = QuerySettings()) -> list[dict[str, int]]:
         """The encoded queries."""
-        encoder = SpladeEncoder(model, device="cpu", **options)
+        encoder = SpladeEncoder(model, queries=settings, device="cpu")
         return encoder.encode_queries([topic.text for topic in self.topics]).quantize(RULE, "query")
 
     def measure_bm25(self) -> dict[str, float]:
-        """The same of BM25."""
+        """Measures BM25."""
         index = FOLDER / f"bm25-{self.name}"
         index_texts(self.documents, index, overwrite=True)
         topics: list[Query] = self.topics
@@ -119,13 +121,13 @@ class Collection:
 
 
 def make(checkpoint: Path) -> None:
-    """Puts a trained model, in eight bits, and its table of query weights into the package."""
+    """Writes a trained model as int8, and its table of query weights, into the package."""
     from splade_lucene.training.query_table import make_query_table, write_query_table
 
     target = MODELS / EMBEDDED_MODEL
     kept = {name: (target / name).read_bytes() for name in ("README.md",) if (target / name).is_file()}
     shutil.rmtree(target)
-    size = store_in_rows8(checkpoint, target)
+    size = store_in_int8(checkpoint, target)
     for name in ("training.json", "training_args.bin", "model.safetensors"):
         (target / name).unlink(missing_ok=True)
     for name, content in kept.items():
@@ -133,17 +135,23 @@ def make(checkpoint: Path) -> None:
     data = SHARED / "data" / "training"
     queries = [query.text for query in read_topics(data / "queries.jsonl.gz")][::4]
     passages = [document.text for document in read_corpus(data / "passages.jsonl.gz")]
-    table = make_query_table(SpladeEncoder(target, device="cpu", query_dtype="float32"), queries, passages)
+    table = make_query_table(
+        SpladeEncoder(target, queries=QuerySettings(dtype="float32"), device="cpu"),
+        queries,
+        passages,
+    )
     write_query_table(MODELS / DOC / "query_token_weights.txt", table)
-    print(f"{target / ROWS8_WEIGHTS}: {size:,} bytes; {len(table):,} query weights")
+    print(f"wrote {target / INT8_WEIGHTS}: {size:,} bytes; {len(table):,} query weights")
 
 
 def distortion(collection: Collection, original: Path) -> dict[int, float]:
-    """How far the weights of the hundred longest documents are off when a row, 64 or 32 numbers share a scale."""
+    """Relative L2 error of the weights of the hundred longest documents if a row, 64 or 32 numbers share a scale."""
     texts = sorted((document.text for document in collection.documents), key=len)[-100:]
 
     def weights_of(model: Path) -> NDArray[np.float32]:
-        encoder = SpladeEncoder(model, max_length=collection.length, dtype="float32", device="cpu")
+        encoder = SpladeEncoder(
+            model, documents=DocumentSettings(max_length=collection.length), dtype="float32", device="cpu"
+        )
         encoded = encoder.encode_documents(texts)
         dense = np.zeros((len(texts), len(encoded.terms)), np.float32)
         dense[np.repeat(np.arange(len(texts)), encoded.counts), encoded.term_ids] = encoded.values
@@ -152,7 +160,7 @@ def distortion(collection: Collection, original: Path) -> dict[int, float]:
     expected, found = weights_of(original), {}
     for group in (384, 64, 32):
         shutil.rmtree(FOLDER / "stored", ignore_errors=True)
-        store_in_rows8(original, FOLDER / "stored", group)
+        store_in_int8(original, FOLDER / "stored", group)
         found[group] = round(
             float(np.linalg.norm(weights_of(FOLDER / "stored") - expected) / np.linalg.norm(expected)), 4
         )
@@ -160,7 +168,7 @@ def distortion(collection: Collection, original: Path) -> dict[int, float]:
 
 
 def speed() -> dict[str, float]:
-    """Seconds to load, imports aside, in a process of its own; passages of 100 tokens a second; a query's milliseconds."""
+    """Seconds to load without imports, in a separate process; passages of 100 tokens per second; milliseconds per query."""
     code = (
         "import time; a = time.perf_counter(); from splade_lucene import SpladeEncoder\n"
         "from splade_lucene.encoder import network; from transformers.models.bert import modeling_bert\n"
@@ -172,7 +180,7 @@ def speed() -> dict[str, float]:
     encoder = SpladeEncoder(device="cpu")
     encoder.load("document")
     text = " ".join(["information retrieval ranks the documents of a large collection for each query"] * 20)
-    encoder = SpladeEncoder(device="cpu", max_length=100)
+    encoder = SpladeEncoder(documents=DocumentSettings(max_length=100), device="cpu")
     texts = [f"{number} {text}" for number in range(64)]
     encoder.encode_documents(texts[:8])
     rates = []
@@ -199,13 +207,13 @@ def _query_time(encoder: SpladeEncoder) -> float:
 
 
 def main() -> None:
-    """Makes or measures."""
+    """Creates or measures the model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--make", type=Path, metavar="CHECKPOINT")
-    parser.add_argument("--original", type=Path, help="the float32 checkpoint that the embedded one was made from")
-    parser.add_argument("--model", help="another model than the embedded one")
+    parser.add_argument("--original", type=Path, help="the float32 checkpoint that the embedded one was created from")
+    parser.add_argument("--model", help="measure this model instead of the embedded one")
     parser.add_argument(
-        "--bfloat16", action="store_true", help="measure it; slow on processors without instructions for it"
+        "--bfloat16", action="store_true", help="measure bfloat16 as well; slow on CPUs without native support"
     )
     parser.add_argument("--collections", nargs="+", choices=("CACM", "python-docs"), default=["CACM", "python-docs"])
     add_write_results(parser)
@@ -224,15 +232,14 @@ def main() -> None:
             table[f"documents of {terms} terms"] = collection.measure(
                 documents.prune(Pruning(top_terms=terms)), queries
             )
-        table["queries binary"] = collection.measure(documents, collection.queries(arguments.model, queries="binary"))
+        binary = collection.queries(arguments.model, QuerySettings(mode="binary"))
+        table["queries binary"] = collection.measure(documents, binary)
         if arguments.model is None:
             table["queries from the table"] = collection.measure(documents, collection.queries(DOC))
         if arguments.original:
             original = collection.encode(arguments.original)
-            table["original, before eight bits"] = collection.measure(original, collection.queries(arguments.original))
-            print(
-                f"{name:12} relative L2 off for numbers that share a scale:", distortion(collection, arguments.original)
-            )
+            table["original, before int8"] = collection.measure(original, collection.queries(arguments.original))
+            print(f"{name:12} relative L2 error by numbers per scale:", distortion(collection, arguments.original))
         if arguments.bfloat16:
             table["documents in bfloat16"] = collection.measure(collection.encode(arguments.model, "bfloat16"), queries)
         for row, figures in table.items():
@@ -251,11 +258,11 @@ def as_figures(rows: dict[str, dict[str, dict[str, float]]], measured: dict[str,
     """The rows as figures to keep, under the names that the tables show."""
     names = {
         "embedded": EMBEDDED_MODEL,
-        "original, before eight bits": "before storage in eight bits",
-        "documents in bfloat16": "documents computed in bfloat16",
+        "original, before int8": "before int8 storage",
+        "documents in bfloat16": "documents encoded in bfloat16",
         "queries from the table": DOC,
-        "queries binary": "each query token weighs 1",
-        **{f"documents of {terms} terms": f"documents cut to {terms} terms" for terms in PRUNED},
+        "queries binary": "every query token weighs 1",
+        **{f"documents of {terms} terms": f"documents pruned to {terms} terms" for terms in PRUNED},
     }
     others = {"R@100": "R@100", "query terms": "query_terms", "document terms": "document_terms"}
     found = {}
@@ -264,13 +271,13 @@ def as_figures(rows: dict[str, dict[str, dict[str, float]]], measured: dict[str,
             name = names.get(row, row)
             details = {key: values[column] for column, key in others.items() if column in values}
             found[f"{collection}/{name}"] = figure(f"{name}, {collection}", values["nDCG@10"], "nDCG@10", **details)
-    found["load"] = figure("load the embedded model, imports aside", measured["load s"], "s")
+    found["load"] = figure("load the embedded model, not counting imports", measured["load s"], "s")
     found["passages"] = figure("encode passages of 100 tokens", measured["passages/s"], "passages/s")
     return found
 
 
 def draw(rows: dict[str, dict[str, dict[str, float]]]) -> None:
-    """nDCG@10 against the terms of a document."""
+    """Plots nDCG@10 against the mean number of terms per document."""
     mpl.use("Agg")
     from matplotlib import pyplot
 
@@ -283,7 +290,7 @@ def draw(rows: dict[str, dict[str, dict[str, float]]]) -> None:
         )
         axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=name)
         axes.axhline(table["BM25"]["nDCG@10"], color=colour, linestyle=":", label=f"{name}, BM25")
-    axes.set_xlabel("terms of a document, mean")
+    axes.set_xlabel("mean terms per document")
     axes.set_ylabel("nDCG@10")
     axes.legend()
     figure.tight_layout()

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Documents a second, peak memory and query latency: ours against Pyserini, sentence-transformers and plain PyTorch.
+"""Documents per second, peak memory and query latency: ours against Pyserini, sentence-transformers and plain PyTorch.
 
     python benchmarks/encoding.py [--documents 256] [--repeat 3] [--models minilm distilbert] [--device cpu]
 
-Every system runs in a process of its own, in turns, on the same checkpoint and texts, and must end with {term: impact}
-mappings (rule ``pyserini``) of which the float32 ones must agree with plain PyTorch's. The checkpoints are the embedded one
-and one of DistilBERT's size with random weights; the texts are CACM's abstracts and Python's documentation, unsorted. The
-ceiling is the best of some large matrix products in the same precision on the same machine.
+Every system runs in a separate process, in turn, on the same checkpoint and texts, and must produce {term: impact} mappings
+(rule ``pyserini``); those in float32 must agree with plain PyTorch's. The checkpoints are the embedded one and one of
+DistilBERT's size with random weights; the texts are CACM's abstracts and Python's documentation, unsorted. The ceiling is the
+best of several large matrix products in the same precision on the same machine.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from common import (
     write_results,
 )
 
+from splade_lucene import DocumentSettings, QuerySettings
+
 sys.path.insert(0, str(ROOT))
 
 MAX_LENGTH = 256
@@ -41,11 +43,11 @@ SYSTEMS = ("plain PyTorch", "sentence-transformers", "Pyserini", "ours float32",
 BATCHES = {"Pyserini": 64, "sentence-transformers": 32, "plain PyTorch": 32}  # their own defaults
 
 
-# ---- what is encoded, and with what ----
+# ---- texts and checkpoints ----
 
 
 def texts_of(corpus: str, documents: int) -> list[str]:
-    """Texts at even distances, in the corpus's own order."""
+    """Evenly spaced texts, in the order of the corpus."""
     from splade_lucene import read_corpus
 
     everything = [each.text for each in read_corpus(SHARED / "data" / "cacm" if corpus == "CACM" else "python-docs")]
@@ -67,14 +69,14 @@ def checkpoint(name: str) -> Path:
 
         torch.manual_seed(0)
         model = DistilBertForMaskedLM(DistilBertConfig(vocab_size=30522))
-        torch.nn.init.normal_(model.vocab_projector.bias, mean=-1.7, std=0.3)  # few terms a text, as if trained
+        torch.nn.init.normal_(model.vocab_projector.bias, mean=-1.7, std=0.3)  # few terms per text, as if trained
         model.save_pretrained(folder)
         for file in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(embedded_model_folder() / file, folder / file)
     return folder
 
 
-# ---- the systems: each gives a function from texts to {term: impact} mappings, and one for a single query ----
+# ---- the systems: each returns a function from texts to {term: impact} mappings, and one for a single query ----
 
 Encode = Callable[[Sequence[str]], list[dict[str, int]]]
 
@@ -150,7 +152,13 @@ def ours(folder: Path, device: str, dtype: str) -> tuple[Encode, Encode]:
     from splade_lucene import Quantizer, SpladeEncoder, SpladeQueryEncoder
 
     rule = Quantizer.named("pyserini")
-    encoder = SpladeEncoder(folder, device=device, dtype=dtype, query_dtype=dtype, max_length=MAX_LENGTH)
+    encoder = SpladeEncoder(
+        folder,
+        documents=DocumentSettings(max_length=MAX_LENGTH),
+        queries=QuerySettings(dtype=dtype),
+        device=device,
+        dtype=dtype,
+    )
     queries = SpladeQueryEncoder(encoder, rule, cached_queries=0)
     return lambda texts: list(encoder.encode_impacts(encoder.tokenize_documents(texts), rule)), queries.encode_batch
 
@@ -163,10 +171,10 @@ def open_system(name: str, folder: Path, device: str) -> tuple[Encode, Encode]:
     )
 
 
-# ---- one system, in a process of its own ----
+# ---- one system, in a separate process ----
 
 
-def work(job: dict[str, Any]) -> dict[str, Any]:
+def run_job(job: dict[str, Any]) -> dict[str, Any]:
     encode, encode_query = open_system(job["system"], Path(job["folder"]), job["device"])
     if job["queries"]:
         for query in job["queries"][:10]:
@@ -185,9 +193,9 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": seconds, "peak": peak, "vectors": vectors}
 
 
-def in_process(**job: Any) -> dict[str, Any]:
+def run_in_process(**job: Any) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, __file__, "--work"],
+        [sys.executable, __file__, "--job"],
         input=json.dumps({"queries": [], "texts": [], **job}),
         capture_output=True,
         text=True,
@@ -202,7 +210,7 @@ def in_process(**job: Any) -> dict[str, Any]:
 
 
 def ceiling(dtype: str, device: str) -> float:
-    """FLOP a second of the best of some large products."""
+    """FLOP per second of the best of several large products."""
     import torch
 
     kind = getattr(torch, dtype)
@@ -218,8 +226,8 @@ def ceiling(dtype: str, device: str) -> float:
     return best
 
 
-def work_of(folder: Path, texts: Sequence[str]) -> tuple[int, float]:
-    """Tokens of the texts, and the FLOP of the matrix products that encoding them takes."""
+def count_work(folder: Path, texts: Sequence[str]) -> tuple[int, float]:
+    """Tokens of the texts, and the FLOP of the matrix products for encoding them."""
     from transformers import AutoConfig, AutoTokenizer
 
     config, tokenizer = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
@@ -227,12 +235,12 @@ def work_of(folder: Path, texts: Sequence[str]) -> tuple[int, float]:
     width = config.hidden_size
     layers = config.num_hidden_layers
     inner = getattr(config, "intermediate_size", None) or config.hidden_dim
-    a_token = 2 * (layers * (4 * width**2 + 2 * width * inner) + width**2 + width * config.vocab_size)
-    return sum(lengths), sum(n * a_token + layers * 4 * n * n * width for n in lengths)
+    flop_per_token = 2 * (layers * (4 * width**2 + 2 * width * inner) + width**2 + width * config.vocab_size)
+    return sum(lengths), sum(n * flop_per_token + layers * 4 * n * n * width for n in lengths)
 
 
 def agreement(expected: Sequence[dict[str, int]], found: Sequence[dict[str, int]]) -> tuple[int, int, int]:
-    """Impacts that differ, the largest difference, and the number of impacts."""
+    """Number of impacts that differ, the largest difference, and the total number of impacts."""
     differences = [
         abs(one.get(term, 0) - other.get(term, 0))
         for one, other in zip(expected, found, strict=True)
@@ -251,11 +259,11 @@ def peer_name(system: str) -> str:
 
 def compare_documents(model: str, corpus: str, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     folder, texts = checkpoint(model), texts_of(corpus, args.documents)
-    tokens, flop = work_of(folder, texts)
+    tokens, flop = count_work(folder, texts)
     rounds: dict[str, list[dict[str, Any]]] = {system: [] for system in args.systems}
     for _ in range(args.repeat):
         for system in args.systems:
-            rounds[system].append(in_process(system=system, folder=str(folder), device=args.device, texts=texts))
+            rounds[system].append(run_in_process(system=system, folder=str(folder), device=args.device, texts=texts))
     expected = rounds["plain PyTorch"][0]["vectors"]
     seconds = {system: statistics.median(each["seconds"] for each in done) for system, done in rounds.items()}
     peers = [s for s in args.systems if not s.startswith("ours")]
@@ -323,7 +331,9 @@ def compare_queries(model: str, args: argparse.Namespace) -> dict[str, dict[str,
     rounds: dict[str, list[dict[str, Any]]] = {system: [] for system in args.systems}
     for _ in range(args.repeat):
         for system in args.systems:
-            rounds[system].append(in_process(system=system, folder=str(folder), device=args.device, queries=queries))
+            rounds[system].append(
+                run_in_process(system=system, folder=str(folder), device=args.device, queries=queries)
+            )
     expected = rounds["plain PyTorch"][0]["vectors"]
     print(f"\n{model}, one query at a time, {len(queries)} questions on Python")
     print(f"{'':24}{'p50 ms':>8}{'p95 ms':>8}{'best peer':>11}  impacts that differ from plain PyTorch")
@@ -361,13 +371,13 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--device", default="cpu")
     add_write_results(parser)
-    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--job", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.work:
-        print(json.dumps(work(json.load(sys.stdin))))
+    if args.job:
+        print(json.dumps(run_job(json.load(sys.stdin))))
         return
     if "plain PyTorch" not in args.systems:
-        sys.exit("plain PyTorch is what the others are compared with: leave it among --systems")
+        sys.exit("--systems must include plain PyTorch, which the others are compared with")
     args.ceilings = {dtype: ceiling(dtype, args.device) for dtype in ("float32", "bfloat16")}
     print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}, median of {args.repeat} rounds")
     print("ceiling: " + ", ".join(f"{dtype} {value / 1e9:,.0f} GFLOP/s" for dtype, value in args.ceilings.items()))

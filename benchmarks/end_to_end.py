@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""From the text of 1,000 queries to a run file: our search command against Pyserini's, whole processes, on the same index.
+"""From the text of 1,000 queries to a run file: our search command against Pyserini's, as complete processes.
 
     python benchmarks/end_to_end.py [--hits 1000] [--queries 1000] [--repeat 3]
 
-Python's own documentation is encoded once with the embedded model and indexed; the queries are headings and questions of the
-shared training data. Both commands start, load the model, encode the queries, search with all cores and write a TREC run,
-both in float32: Pyserini computes in the precision that a checkpoint is stored in, so it is stored anew in that. The runs must
-have the same hits and scores, but for ties at the last place and for Pyserini's hits of score 0. A weight that lies at the
-border of two impacts, as near as float32 computes, may fall to either side: where a query differs, our search must give
-Pyserini's hits once such weights are put to the other side; else the script fails.
+Python's own documentation is encoded once with the embedded model and indexed; the queries are headings and questions from the
+shared training data. Both commands use the same index: they start, load the model, encode the queries, search with all cores
+and write a TREC run, both in float32 (Pyserini computes in the precision of the checkpoint, so a float32 copy is used). The
+runs must have the same hits and scores, except for ties at the last rank and for Pyserini's hits with score 0. A weight at the
+rounding boundary between two impacts, within the accuracy of float32, may be rounded either way: if a query differs, our search
+must return Pyserini's hits once such weights are rounded the other way; otherwise the script fails.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ import build as bridge
 
 from splade_lucene import LuceneImpactSearcher, Quantizer, SpladeEncoder
 
-BORDER = 2e-3  # of an impact: float32 leaves some 3e-4
+BOUNDARY = 2e-3  # distance from a rounding boundary, in impacts; float32 errors are about 3e-4
 
 
 def write_topics(path: Path, count: int) -> None:
@@ -68,15 +68,19 @@ def pyserinis(index: Path, topics: Path, run: Path, hits: int) -> list[str]:
 def seconds(command: list[str]) -> float:
     jdks = bridge.find_jdks()
     if not jdks:
-        sys.exit("Pyserini needs a whole JDK of 21 or newer: set SPLADE_LUCENE_JDK to one")
-    environment = {**os.environ, "JAVA_HOME": str(jdks[0]), "OPENAI_API_KEY": "none"}  # without a key it does not start
+        sys.exit("Pyserini needs a full JDK, version 21 or newer: set SPLADE_LUCENE_JDK to its folder")
+    environment = {
+        **os.environ,
+        "JAVA_HOME": str(jdks[0]),
+        "OPENAI_API_KEY": "none",
+    }  # Pyserini does not start without a key
     start = time.perf_counter()
     subprocess.run(command, check=True, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
 def read_run(path: Path) -> dict[str, list[tuple[int, str]]]:
-    """The rankings without hits of score 0, which Pyserini gives for terms whose impact is rounded to 0."""
+    """The rankings without hits of score 0, which Pyserini returns for terms whose impact is rounded to 0."""
     ranked: dict[str, list[tuple[int, str]]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         qid, _, docid, _, score, _ = line.split()
@@ -86,7 +90,7 @@ def read_run(path: Path) -> dict[str, list[tuple[int, str]]]:
 
 
 def certain(ranking: list[tuple[int, str]], hits: int) -> list[tuple[int, str]]:
-    """The hits whose place is certain: ties at the last place of a full ranking may be cut otherwise."""
+    """The hits above the last rank of a full ranking, where ties may be cut differently."""
     least = ranking[-1][0] if len(ranking) == hits else -1
     return sorted(hit for hit in ranking if hit[0] > least)
 
@@ -99,7 +103,7 @@ def compare(own: Path, peer: Path, hits: int) -> list[str]:
 
 
 def explain_differences(index: Path, topics: Path, peer: Path, qids: list[str], hits: int) -> None:
-    """Fails unless each ranking of the peer's is ours with some weights at a border put to the other side."""
+    """Fails unless each of the peer's rankings is ours with some boundary weights rounded the other way."""
     texts = dict(line.split("\t") for line in topics.read_text(encoding="utf-8").splitlines())
     theirs = read_run(peer)
     encoder, rule = SpladeEncoder(PLAIN_MODEL, device="cpu", dtype="float32"), Quantizer.named("pyserini")
@@ -108,14 +112,14 @@ def explain_differences(index: Path, topics: Path, peer: Path, qids: list[str], 
             weights = encoder.encode_queries([texts[qid]])
             impacts = weights.quantize(rule, "query")[0]
             scaled = {term: weight * rule.query.scale for term, weight in weights[0].items()}
-            borders = [term for term, value in scaled.items() if abs(value % 1 - 0.5) < BORDER]
-            for sides in product((0, 1), repeat=len(borders)):
-                either = {term: int(scaled[term]) + side for term, side in zip(borders, sides, strict=True)}
-                found = [(int(hit.score), hit.docid) for hit in searcher.search({**impacts, **either}, hits)]
+            boundary_terms = [term for term, value in scaled.items() if abs(value % 1 - 0.5) < BOUNDARY]
+            for steps in product((0, 1), repeat=len(boundary_terms)):
+                rounded = {term: int(scaled[term]) + step for term, step in zip(boundary_terms, steps, strict=True)}
+                found = [(int(hit.score), hit.docid) for hit in searcher.search({**impacts, **rounded}, hits)]
                 if certain(found, hits) == certain(theirs[qid], hits):
                     break
             else:
-                sys.exit(f"query {qid} differs, and not by weights at a border")
+                sys.exit(f"query {qid} differs, and not because of weights at a rounding boundary")
 
 
 def main() -> None:
@@ -145,9 +149,9 @@ def main() -> None:
     explain_differences(index, topics, runs["Pyserini"], different, args.hits)
     equal = args.queries - len(different)
     print(
-        f"{equal} queries with the same hits and scores; {len(different)} with a weight at the border of two impacts,"
+        f"{equal} queries have the same hits and scores; {len(different)} have a weight at a rounding boundary between two"
     )
-    print("put to one side here and to the other there: with it there, their hits are the same, too")
+    print("impacts that is rounded differently: rounded the same way, their hits are the same too")
     if args.write_results:
         what = f"{args.queries:,} queries from text to a run file, whole processes"
         counts = {"equal_queries": equal, "border_queries": len(different)}

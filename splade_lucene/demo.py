@@ -15,6 +15,7 @@ from typing import Any
 from splade_lucene.corpus.reading import PYTHON_DOCS, describe_corpus, read_corpus
 from splade_lucene.defaults import QUICK_MEASURES
 from splade_lucene.encoder import SpladeEncoder
+from splade_lucene.encoder.settings import DocumentSettings
 from splade_lucene.evaluation import evaluate
 from splade_lucene.files import written_whole
 from splade_lucene.index.build import build_index
@@ -88,7 +89,7 @@ def run_demo(folder: Path, progress: Progress = NO_PROGRESS) -> DemoResult:
     existing = read_index_manifest(index_dir) if is_index(index_dir) else None
     if existing is None or existing.encoded_with.get("corpus") != describe_corpus(PYTHON_DOCS):
         shutil.rmtree(bm25_dir, ignore_errors=True)  # the documentation of another Python
-    encoder = SpladeEncoder(max_length=MAX_LENGTH)
+    encoder = SpladeEncoder(documents=DocumentSettings(max_length=MAX_LENGTH))
     quantizer = Quantizer.named(DEFAULT_RULE)
     built = build_index(
         PYTHON_DOCS, index_dir, encoder, quantizer, pseudo_documents=folder / "pseudo-documents",

@@ -1,28 +1,28 @@
-"""Everything that can go wrong, as one tree.
+"""The exception hierarchy.
 
     SpladeLuceneError
-    ├── InputError             a file or value given by the user is wrong; says where
+    ├── InputError             a file or value given by the user is wrong; names the file and line
     │   ├── CorpusError        documents
     │   ├── TopicsError        queries
     │   ├── PseudoDocumentError  encoded documents
     │   ├── RunError           run files and judgments
     │   ├── QueryError         a query given to a searcher
-    │   ├── ConfigError        the description of a training run
-    │   ├── ExamplesError      what a model is trained on
-    │   └── CatalogueError     an entry of the catalogue of published figures
-    ├── DownloadError          a file cannot be fetched, or is not the one that was published
-    ├── TrainingError          a training run that cannot go on
-    ├── ModelError             a checkpoint is missing, incomplete or of an unknown layout
-    ├── JavaRuntimeError       no usable Java, or the JVM that runs cannot serve
+    │   ├── ConfigError        the configuration of a training run
+    │   ├── ExamplesError      training examples
+    │   └── CatalogueError     an entry in the catalogue of published figures
+    ├── DownloadError          a file cannot be downloaded, or differs from the published one
+    ├── TrainingError          a training run cannot continue
+    ├── ModelError             a checkpoint is missing, incomplete or has an unknown layout
+    ├── JavaRuntimeError       no usable Java, or the running JVM cannot be used
     ├── ForkedProcessError     a process was forked while Java or an encoder was in use
     ├── IndexAccessError       an index cannot be opened
-    │   ├── NotAnIndexError    nothing there that is an impact index
-    │   └── IndexVersionError  written by a Lucene newer than the installed one
-    ├── StorageError           the disk refused: full, read-only, locked, damaged
+    │   ├── NotAnIndexError    the path is not an impact index
+    │   └── IndexVersionError  the index was written by a newer Lucene than the installed one
+    ├── StorageError           a disk error: full, read-only, locked, damaged
     ├── MissingDependencyError an optional package is not installed
-    └── JavaError              any other exception of the Java side, with its class and trace
+    └── JavaError              any other Java exception, with its class and stack trace
 
-A message says what was expected, what was found, where, and what to do.
+Messages state what was expected, what was found, where, and what to do about it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pathlib import Path
 
 
 class SpladeLuceneError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base class of all errors raised by this package."""
 
 
 class InputError(SpladeLuceneError):
@@ -39,8 +39,8 @@ class InputError(SpladeLuceneError):
 
     Args:
         message: What is wrong and what was expected.
-        path: The file, if the fault lies in one.
-        line: Its line, from 1.
+        path: The file concerned, if any.
+        line: Line number in the file, from 1.
         remedy: What to do about it.
     """
 
@@ -55,84 +55,84 @@ class InputError(SpladeLuceneError):
 
 
 class CorpusError(InputError):
-    """Documents that cannot be read."""
+    """Documents cannot be read."""
 
 
 class TopicsError(InputError):
-    """Queries that cannot be read."""
+    """Queries cannot be read."""
 
 
 class PseudoDocumentError(InputError):
-    """Encoded documents that cannot be indexed."""
+    """Encoded documents cannot be indexed."""
 
 
 class RunError(InputError):
-    """A run or judgments that cannot be read or written."""
+    """A run or judgments cannot be read or written."""
 
 
 class QueryError(InputError):
-    """A query that cannot be searched."""
+    """A query cannot be searched."""
 
 
 class ConfigError(InputError):
-    """A description of a training run with wrong keys or values."""
+    """The configuration of a training run has wrong keys or values."""
 
 
 class ExamplesError(InputError):
-    """Pairs, triples or scored lists that cannot be trained on."""
+    """Training examples (pairs, triples or scored lists) cannot be used."""
 
 
 class CatalogueError(InputError):
-    """An entry of the catalogue of published figures that cannot be read or does not fit together."""
+    """An entry in the catalogue of published figures cannot be read or is inconsistent."""
 
 
 class DownloadError(SpladeLuceneError):
-    """A file that cannot be fetched, or that is not the one that was published."""
+    """A file cannot be downloaded, or differs from the published one."""
 
 
 class TrainingError(SpladeLuceneError):
-    """A training run that cannot go on."""
+    """A training run cannot continue."""
 
 
 class ModelError(SpladeLuceneError):
-    """A checkpoint that cannot be used."""
+    """A checkpoint cannot be used."""
 
 
 class JavaRuntimeError(SpladeLuceneError):
-    """No usable Java runtime, or the running one cannot serve."""
+    """No usable Java runtime was found, or the running JVM cannot be used."""
 
 
 class ForkedProcessError(SpladeLuceneError):
-    """A process that was forked while Java or an encoder was in use, and can use neither."""
+    """The process was forked while Java or an encoder was in use, and cannot use them."""
 
 
 class IndexAccessError(SpladeLuceneError):
-    """An index that cannot be opened."""
+    """An index cannot be opened."""
 
 
 class NotAnIndexError(IndexAccessError):
-    """No impact index at the given place."""
+    """The given path is not an impact index."""
 
 
 class IndexVersionError(IndexAccessError):
-    """An index of a newer Lucene than the installed one."""
+    """The index was written by a newer Lucene than the installed one."""
 
 
 class StorageError(SpladeLuceneError):
-    """The disk refused to read or write."""
+    """Reading from or writing to the disk failed."""
 
 
 class MissingDependencyError(SpladeLuceneError):
-    """An optional package that is not installed."""
+    """An optional package is not installed."""
 
 
 class JavaError(SpladeLuceneError):
-    """An exception of the Java side that has no name of its own here.
+    """A Java exception without a more specific class here.
 
     Args:
         message: The exception's message.
-        java_class: Its class.
-        trace: Its stack trace, one line an entry.
+        java_class: Name of its Java class.
+        trace: Its stack trace, one entry per line.
     """
 
     def __init__(self, message: str, java_class: str = "", trace: tuple[str, ...] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Text files, gzipped if their names end in ``.gz``: opened in one place, and written whole or not at all."""
+"""Text files, gzipped if their names end in ``.gz``: reading, atomic writing and digests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from splade_lucene.errors import StorageError
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Opens a file for reading bytes, unpacked if need be."""
+    """Opens a file for reading bytes, decompressing ``.gz`` files."""
     return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
 def open_text(path: Path) -> TextIO:
-    """Opens a text file for reading, as UTF-8 with or without a byte order mark, keeping line ends."""
+    """Opens a text file for reading as UTF-8, with or without a byte order mark; line ends are kept."""
     if path.suffix == ".gz":
         return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", newline="\n"))
     return path.open(encoding="utf-8-sig", newline="\n")
@@ -29,10 +29,10 @@ def open_text(path: Path) -> TextIO:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[TextIO]:
-    """Opens a text file for writing. It appears under its name when the block ends well, and else not at all.
+    """Opens a text file for atomic writing: it appears under its name only if the block succeeds.
 
     Raises:
-        StorageError: The place cannot be written.
+        StorageError: The file cannot be written.
     """
     if not path.name:
         raise StorageError("a file needs a name, got an empty path")
@@ -48,7 +48,7 @@ def written_whole(path: Path) -> Iterator[TextIO]:
             raise
     except OSError as error:
         if error.filename is not None and Path(error.filename) not in (partial, path.parent, *path.parent.parents):
-            raise  # of another file, which the block reads
+            raise  # about another file, which the block reads
         raise storage_error(path, error) from error
 
 
@@ -58,7 +58,7 @@ def _open_for_writing(path: Path, *, compress: bool) -> Iterator[TextIO]:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             yield file
         return
-    # neither name nor time, so that equal contents are equal files
+    # no name or time in the header, so that equal contents give equal files
     with (
         path.open("wb") as raw,
         gzip.GzipFile("", "wb", 5, raw, mtime=0) as packed,
@@ -84,18 +84,18 @@ def digest_of_digests(digests: Iterable[bytes]) -> str:
 
 
 def work_folder(path: Path, purpose: str) -> Path:
-    """The folder beside a path in which it is made or put aside. The name is ours alone, so it may be cleared."""
+    """A temporary sibling folder of a path. The name is reserved for this package, so the folder may be cleared."""
     return path.with_name(f".{path.name}.splade-lucene-{purpose}")
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
-    """The error to raise where the disk refused to write."""
+    """The error to raise when writing to the disk failed."""
     reason = error.strerror or str(error)
-    return StorageError(f"{path}: cannot write ({reason}). Check the disk's space and the folder's permissions.")
+    return StorageError(f"{path}: cannot write ({reason}). Check the free disk space and the folder's permissions.")
 
 
 def cache_folder() -> Path:
-    """Where this program may keep what it can make again: ``splade-lucene`` in the user's cache."""
+    """The cache folder of this package: ``splade-lucene`` in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splade-lucene"
 
 

@@ -1,7 +1,7 @@
-"""What a forked process cannot use any more, said at once.
+"""Detects resources that do not survive a fork, so that a forked process fails at once instead of hanging.
 
-``fork`` copies a process with one of its threads. A JVM or PyTorch's pool of threads that was in use before is then there
-without the threads that do its work, and the first call waits for ever.
+``fork`` copies only one thread of a process. A JVM or PyTorch's thread pool that was in use before then lacks its threads
+in the child, and the first call blocks forever.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from splade_lucene.errors import ForkedProcessError
 
 
 class ForkGuard:
-    """Remembers whether something was in use when this process was forked off.
+    """Remembers whether a resource was in use when this process was forked.
 
     Args:
-        what: What is the case once it is in use, as a clause: "Java runs".
-        is_in_use: Whether it is in use now.
+        usage: Clause that describes a process using the resource, such as "Java ran".
+        is_in_use: Whether the resource is in use now.
     """
 
-    def __init__(self, what: str, is_in_use: Callable[[], bool]) -> None:
-        self._what, self._is_in_use = what, is_in_use
+    def __init__(self, usage: str, is_in_use: Callable[[], bool]) -> None:
+        self._usage, self._is_in_use = usage, is_in_use
         self._is_lost = False
         os.register_at_fork(after_in_child=self._after_fork)
 
@@ -29,14 +29,14 @@ class ForkGuard:
         self._is_lost = self._is_lost or self._is_in_use()
 
     def check(self) -> None:
-        """Refuses to go on if the process was forked while it was in use.
+        """Raises an error if the resource was in use when the process was forked.
 
         Raises:
-            ForkedProcessError: It was.
+            ForkedProcessError: The resource was in use.
         """
         if self._is_lost:
             raise ForkedProcessError(
-                f"this process was forked from one in which {self._what} already, and its threads were not copied. Start "
-                'processes with multiprocessing.get_context("spawn") or "forkserver" (a DataLoader takes '
+                f"this process was forked from one in which {self._usage}, and a fork does not copy its threads. Start "
+                'processes with multiprocessing.get_context("spawn") or "forkserver" (for a DataLoader, '
                 'multiprocessing_context="spawn"), or fork before the first use.'
             )

@@ -1,8 +1,8 @@
-"""JSON text from outside, parsed with a bound on how deeply it is nested.
+"""Parsing of external JSON text with a limit on nesting depth.
 
-Python's parser recurses in C. Python 3.13 lets it go further than a JVM in the same process leaves of the stack, and a
-line of brackets then ends the process instead of raising an error. So every JSON text is parsed here, or checked here
-where a library parses it.
+Python's parser recurses in C. With a JVM in the same process, less stack is left than Python 3.13 assumes, so a line of
+brackets crashes the process instead of raising an error. All JSON text is therefore parsed here, or checked here before a
+library parses it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Callable
 from typing import Any
 
 MAX_NESTING = 200
-"""Levels of arrays and objects; records of documents, queries and runs have a handful."""
+"""Maximum levels of arrays and objects; records of documents, queries and runs have only a few."""
 
 
 def parse_json(text: str | bytes, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """The value that a JSON text holds.
+    """Parses a JSON text.
 
     Args:
         text: The text; bytes are UTF-8.
-        object_pairs_hook: Makes an object of its pairs, as for ``json.loads``.
+        object_pairs_hook: Builds an object from its pairs, as for ``json.loads``.
 
     Raises:
-        ValueError: The text is not JSON, not UTF-8, or nested more than ``MAX_NESTING`` levels deep. It is a
-            ``json.JSONDecodeError``, with the line, except for what is not UTF-8.
+        ValueError: The text is not JSON, not UTF-8, or nested more than ``MAX_NESTING`` levels deep. Except for text that
+            is not UTF-8, it is a ``json.JSONDecodeError`` with the line.
     """
     if isinstance(text, bytes):
         text = text.decode()
@@ -48,16 +48,16 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
 
 
 def check_nesting(text: str) -> None:
-    """Refuses a JSON text that is nested too deeply. Takes time in proportion to its length, whatever it holds.
+    """Rejects a JSON text that is nested too deeply, in time linear in its length.
 
     Raises:
-        json.JSONDecodeError: It is nested more than ``MAX_NESTING`` levels deep.
+        json.JSONDecodeError: The text is nested more than ``MAX_NESTING`` levels deep.
     """
     if text.count("[") + text.count("{") <= MAX_NESTING:
         return
     import numpy as np
 
-    # without escaped characters each quotation mark opens or closes a string
+    # once escaped characters are removed, every quotation mark opens or closes a string
     plain = text.encode("utf-8", "surrogatepass").replace(b"\\\\", b"").replace(b'\\"', b"")
     characters = np.frombuffer(plain, np.uint8)
     is_outside = np.cumsum(characters == ord('"'), dtype=np.int32) % 2 == 0

@@ -1,8 +1,8 @@
-"""What made a folder of pseudo-documents or an index: model, quantizer, counts, versions.
+"""Manifests: how a folder of pseudo-documents or an index was made (model, quantizer, counts, versions).
 
-A folder's own file is ``splade-lucene.manifest``, or one for each shard (Anserini would read a ``.json`` as documents).
-An index keeps the same facts in ``splade_lucene/manifest.json`` below it, which Lucene ignores, tied to the commit that
-they describe.
+For pseudo-documents, the manifest is the file ``splade-lucene.manifest``, or one file per shard (Anserini would read a
+``.json`` file as documents). An index has the same facts in ``splade_lucene/manifest.json``, which Lucene ignores, together
+with the commit that they describe.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from splade_lucene.json_text import parse_json
 from splade_lucene.quantizer import Quantizer
 
 MANIFEST_SUFFIX = ".manifest"
-INDEX_FOLDER = "splade_lucene"  # in an index: all that is ours and not Lucene's
+INDEX_FOLDER = "splade_lucene"  # subfolder of an index for files that are not Lucene's
 INDEX_FILE = f"{INDEX_FOLDER}/manifest.json"
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Part:
-    """A finished part.
+    """A finished part of an encoding.
 
     Attributes:
-        number: Its place in the encoding, from 0.
-        name: Its file.
-        documents: Documents that it was made of.
-        tokens: Tokens that they had.
-        empty: Those that encode to no term, and so are not in the file.
+        number: Number of the part, from 0.
+        name: File name.
+        documents: Number of documents encoded.
+        tokens: Number of tokens in these documents.
+        empty: Docids of documents without any term, which are not in the file.
         sha256: Checksum of the file.
     """
 
@@ -45,7 +45,7 @@ class Part:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Part:
-        """The part whose fields stand in a line of a journal or in a manifest."""
+        """Restores a part from a line of a journal or from a manifest."""
         return cls(
             **{each.name: data[each.name] for each in fields(cls) if each.name != "empty"}, empty=tuple(data["empty"])
         )
@@ -53,31 +53,31 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The facts.
+    """How pseudo-documents or an index were made.
 
     Attributes:
-        model: Folder or hub name of the checkpoint that encoded; empty if it is not known.
-        model_digest: SHA-256 of the checkpoint's weights file, so that another model under the same name is noticed.
-        query_digest: SHA-256 of what encodes queries: a network's weights, or a tokenizer and its table.
-        choices: How the encoder was set: the fields of :class:`splade_lucene.encoder.layout.Choices`.
-        dtype: What the documents were computed in.
-        pooling: How token logits became one weight a term: ``max`` or ``sum``.
-        max_length: Tokens after which documents were cut.
-        query_max_length: Tokens after which queries are to be cut.
-        quantizer: The rule, or None if it is not known.
-        pruning: Which terms a document kept: the fields of :class:`splade_lucene.encoder.pruning.Pruning`.
-        min_impact: Least impact that was kept.
-        corpus: What was encoded, as it was named.
-        documents: Documents written.
+        model: Folder or hub name of the encoder's checkpoint; empty if unknown.
+        model_digest: SHA-256 of the checkpoint's weight file, to detect another model under the same name.
+        query_digest: SHA-256 of the query side: of a network's weights, or of a tokenizer and its table.
+        choices: The encoder's settings: the fields of :class:`splade_lucene.encoder.layout.Choices`.
+        dtype: Precision that the documents were encoded in.
+        pooling: How token logits were pooled into one weight per term: ``max`` or ``sum``.
+        max_length: Tokens at which documents were truncated.
+        query_max_length: Tokens at which queries must be truncated.
+        quantizer: The rule; None if unknown.
+        pruning: How documents were pruned: the fields of :class:`splade_lucene.encoder.pruning.Pruning`.
+        min_impact: Smallest impact that was kept.
+        corpus: The corpus, as the caller named it.
+        documents: Number of documents written.
         encoding: Digest of all settings and of the corpus; equal digests mean equal pseudo-documents.
-        settings: Digest of all settings but corpus and shard.
-        encoded_with: All settings and the corpus, to say what differs.
+        settings: Digest of all settings except corpus and shard.
+        encoded_with: All settings and the corpus, used to report differences.
         parts: The files that were written; empty for an index.
         shard: ``I/N`` for one shard of N, else empty.
-        empty: Docids of documents that encode to no term, and so are in no index.
-        skipped: Documents of the corpus that could not be read.
-        versions: Of this package and of what encoded or indexed.
-        commit: For an index: the commit that these facts describe.
+        empty: Docids of documents without any term, which are not indexed.
+        skipped: Number of documents of the corpus that could not be read.
+        versions: Versions of this package and of the libraries used for encoding or indexing.
+        commit: For an index, the commit that this manifest describes.
     """
 
     model: str = ""
@@ -104,13 +104,13 @@ class Manifest:
     commit: str = ""
 
     def is_compatible(self, other: Manifest) -> bool:
-        """Whether documents of both may share an index: one model, used in one way, and one quantizer."""
-        mine, its = self._way(), other._way()
-        return (self.model_digest, self.quantizer, mine) == (other.model_digest, other.quantizer, its)
+        """Whether documents of both may share an index: same model, encoder settings and quantizer."""
+        own, others = self._encoder_settings(), other._encoder_settings()
+        return (self.model_digest, self.quantizer, own) == (other.model_digest, other.quantizer, others)
 
-    def _way(self) -> dict[str, Any]:
-        lengths = ("max_length", "query_max_length", "query_model")
-        return {"pooling": self.pooling, **{key: value for key, value in self.choices.items() if key not in lengths}}
+    def _encoder_settings(self) -> dict[str, Any]:
+        ignored = ("max_length", "query_max_length", "query_model")
+        return {"pooling": self.pooling, **{key: value for key, value in self.choices.items() if key not in ignored}}
 
     def describe(self) -> str:
         """Model, pooling and quantizer in words."""
@@ -121,7 +121,7 @@ class Manifest:
         return f"{self.model or 'an unknown model'}, pooling {self.pooling or 'unknown'}, quantizer {scales}"
 
     def to_json(self) -> dict[str, Any]:
-        """The facts as plain data."""
+        """The manifest as plain data."""
         data = asdict(self)
         data["quantizer"] = self.quantizer.to_json() if self.quantizer else None
         data["empty"] = list(self.empty)
@@ -129,16 +129,16 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Manifest:
-        """The facts that :meth:`to_json` wrote; keys of later versions are passed over."""
+        """Restores a manifest from :meth:`to_json`; keys of later versions are ignored."""
         known = {each.name for each in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         values["quantizer"] = Quantizer.from_json(data["quantizer"]) if data.get("quantizer") else None
         values["empty"] = tuple(data.get("empty", ()))
-        parts: Any = data.get("parts")  # earlier versions wrote their number, or less about each
-        is_known = isinstance(parts, list) and all(
+        parts: Any = data.get("parts")  # earlier versions wrote only their number, or fewer fields
+        is_current = isinstance(parts, list) and all(
             {each.name for each in fields(Part)} <= part.keys() for part in parts
         )
-        values["parts"] = tuple(map(Part.from_json, parts)) if is_known else ()
+        values["parts"] = tuple(map(Part.from_json, parts)) if is_current else ()
         return cls(**values)
 
 
@@ -146,15 +146,15 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     """Writes a manifest.
 
     Args:
-        path: The folder of pseudo-documents' or index's manifest file itself.
-        manifest: The facts.
+        path: Path of the manifest file itself.
+        manifest: The manifest.
     """
     with written_whole(path) as file:
         file.write(json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """Reads a manifest file; None where there is none.
+    """Reads a manifest file; None if there is none.
 
     Raises:
         InputError: The file is damaged.
@@ -164,20 +164,18 @@ def read_manifest(path: Path) -> Manifest | None:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"this manifest is damaged ({error})", path=path, remedy="Delete it and build again"
-        ) from error
+        raise InputError(f"the manifest is damaged ({error})", path=path, remedy="Delete it and build again") from error
 
 
 def read_folder_manifest(folder: Path) -> Manifest | None:
-    """The facts of a folder of pseudo-documents, one file or one for each shard; None if there is none.
+    """Reads the manifest of a folder of pseudo-documents, merged over its shards; None if there is none.
 
     Raises:
-        InputError: The shards do not fit each other, or some are missing.
+        InputError: The shards do not belong together, or some are missing.
     """
     unfinished = sorted(path for path in folder.glob("splade-lucene*.journal") if path.is_file())
     if unfinished:
-        raise InputError("this encoding is unfinished", path=unfinished[0], remedy="Run the same encode command again")
+        raise InputError("the encoding is unfinished", path=unfinished[0], remedy="Run the same encode command again")
     paths = sorted(path for path in folder.glob(f"splade-lucene*{MANIFEST_SUFFIX}") if path.is_file())
     manifests = [manifest for path in paths if (manifest := read_manifest(path)) is not None]
     if not manifests:
@@ -186,21 +184,23 @@ def read_folder_manifest(folder: Path) -> Manifest | None:
     for path, each in zip(paths, manifests, strict=True):
         if not each.is_compatible(first) or each.settings != first.settings:
             raise InputError(
-                f"this shard was encoded with other settings, or of another corpus, than {paths[0].name}",
+                f"this shard was encoded with different settings, or from a different corpus, than {paths[0].name}",
                 path=path,
-                remedy="Encode all shards alike",
+                remedy="Encode all shards with the same settings",
             )
     if len({each.shard.partition("/")[2] for each in manifests}) > 1:
         raise InputError(
-            "encodings in different numbers of shards lie in this folder", path=folder, remedy="Keep one set of shards"
+            "the folder has shards of encodings with different numbers of shards",
+            path=folder,
+            remedy="Keep one set of shards",
         )
     if first.shard:
         count = int(first.shard.partition("/")[2])
         missing = {f"{i}/{count}" for i in range(1, count + 1)} - {each.shard for each in manifests}
         if missing:
             raise InputError(
-                f"not all shards are encoded, {', '.join(sorted(missing))} missing", path=folder,
-                remedy="Encode them with --shard into this folder",
+                f"missing shards: {', '.join(sorted(missing))}", path=folder,
+                remedy="Encode the missing shards into this folder",
             )  # fmt: skip
     return replace(
         first, shard="", documents=sum(each.documents for each in manifests),

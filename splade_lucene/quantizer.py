@@ -1,7 +1,7 @@
-"""Float weights → integer impacts: every rule of the field, named, in one table.
+"""Float weights → integer impacts: the quantization rules in common use, by name.
 
-A rule says how documents and how queries are quantized. Which rule made an index travels with its pseudo-documents and
-its manifest, so a query is quantized to match without anybody having to remember.
+A rule defines how documents and queries are quantized. The rule is recorded in the manifests of pseudo-documents and
+indexes, so queries are quantized to match automatically.
 
 ==============  =============  ============  ======================================================================
 rule            documents      queries       used by
@@ -14,11 +14,11 @@ rule            documents      queries       used by
                 half to even   half to even
 ``anserini``    w / 5 x 256    w / 5 x 256   Anserini's ONNX encoders, in float32 as Java computes it
                 half up        half up
-``pyt-splade``  int(w x 100)   w x 1000      pyt_splade: truncated documents and float queries, for which the
-                truncated      half to even  thousandths stand here (no Lucene impact is a float)
+``pyt-splade``  int(w x 100)   w x 1000      pyt_splade: truncated documents and float queries, approximated here by
+                truncated      half to even  thousandths because Lucene impacts are integers
 ==============  =============  ============  ======================================================================
 
-A weight that rounds to 0 is no term of the vector.
+Terms whose weight rounds to 0 are dropped.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ Side = Literal["document", "query"]
 class Scaling:
     """One side of a rule: ``round(w / divisor * multiplier)``.
 
-    The two factors stay apart because the order of the operations decides the last bit, and with it the rounding.
+    The two factors are kept apart because the order of operations affects the last bit, and thus the rounding.
 
     Attributes:
-        multiplier: The last factor.
-        divisor: What a weight is divided by first.
-        rounding: What happens to the fraction.
+        multiplier: Applied after the divisor.
+        divisor: Applied first.
+        rounding: How the result is rounded.
         precision: The floating-point type of the arithmetic.
     """
 
@@ -66,13 +66,13 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Quantizer:
-    """A named rule, for documents and for queries.
+    """A named rule for documents and queries.
 
     Attributes:
         name: The rule's name.
-        document: How documents are scaled and rounded.
-        query: How queries are.
-        max_impact: Ceiling of an impact; larger ones are cut down to it.
+        document: Scaling of documents.
+        query: Scaling of queries.
+        max_impact: Largest impact; larger ones are clipped.
 
     Example:
         >>> from splade_lucene import Quantizer
@@ -87,22 +87,22 @@ class Quantizer:
 
     @classmethod
     def named(cls, name: str, scale: float | None = None) -> Quantizer:
-        """Looks a rule up in the table.
+        """Looks up a rule by name.
 
         Args:
             name: A key of :data:`RULES`.
-            scale: Another number of impacts per unit of weight, for both sides, in place of the rule's.
+            scale: Impacts per unit of weight for both sides, overriding the rule's own.
 
         Raises:
-            InputError: No such rule, or a scale that is not positive.
+            InputError: The rule is unknown, or the scale is not positive.
         """
         rule = RULES.get(name)
         if rule is None:
-            raise InputError(f"no quantizer is named {name!r}", remedy=f"Choose one of: {', '.join(RULES)}")
+            raise InputError(f"unknown quantizer {name!r}", remedy=f"Choose one of: {', '.join(RULES)}")
         if scale is None:
             return rule
         if not (np.isfinite(scale) and scale > 0):
-            raise InputError(f"a scale must be a positive number, got {scale}", remedy="Give --scale 100, for example")
+            raise InputError(f"scale must be a positive number, got {scale}", remedy="For example, set scale to 100")
         return replace(
             rule,
             document=replace(rule.document, multiplier=float(scale), divisor=1.0),
@@ -117,25 +117,23 @@ class Quantizer:
         """Quantizes weights.
 
         Args:
-            weights: An array, or a tensor on any device, of any shape; each weight finite and at least 0.
-            side: Which half of the rule applies.
+            weights: An array, or a tensor on any device, of any shape; every weight finite and at least 0.
+            side: Which side of the rule applies.
 
         Returns:
-            Impacts of the same kind and shape, int32, 0 to ``max_impact``; 0 means that the term is left out.
+            Impacts of the same type and shape as ``weights``, int32, 0 to ``max_impact``; 0 means that the term is dropped.
 
         Raises:
-            InputError: A weight is negative or no finite number, or no side has this name.
+            InputError: A weight is negative or not finite, or the side is unknown.
         """
         if side not in ("document", "query"):
-            raise InputError(f"no side is named {side!r}", remedy="Choose document or query")
+            raise InputError(f"unknown side {side!r}", remedy="Choose document or query")
         xp: Any = np if isinstance(weights, np.ndarray) else import_module("torch")
         if not (bool(xp.isfinite(weights).all()) and bool((weights >= 0).all())):
-            raise InputError(
-                "weights must be finite and at least 0", remedy="Check the model, or encode with --dtype float32"
-            )
+            raise InputError("weights must be finite and at least 0", remedy="Check the model, or set dtype to float32")
         scaling = self.document if side == "document" else self.query
         values = _as(weights, getattr(xp, scaling.precision))
-        values = values / scaling.divisor * scaling.multiplier  # Python's numbers take the arrays' precision
+        values = values / scaling.divisor * scaling.multiplier  # Python scalars take the array's precision
         if scaling.rounding == "half-even":
             values = xp.round(values)
         elif scaling.rounding == "half-up":
@@ -150,7 +148,7 @@ class Quantizer:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Quantizer:
-        """The rule that :meth:`to_json` wrote."""
+        """Restores a rule from :meth:`to_json`."""
         return cls(data["name"], Scaling(**data["document"]), Scaling(**data["query"]), data["max_impact"])
 
 

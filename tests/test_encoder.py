@@ -25,11 +25,11 @@ from transformers import (
     RobertaForMaskedLM,
 )
 
-from splade_lucene import Pruning, Quantizer, SpladeEncoder, SpladeQueryEncoder
+from splade_lucene import DocumentSettings, Pruning, Quantizer, QuerySettings, SpladeEncoder, SpladeQueryEncoder
 from splade_lucene.encoder.batching import batches_by_length
 from splade_lucene.encoder.linear import linear_map
 from splade_lucene.encoder.pooling import pool_logits, project_and_pool
-from splade_lucene.encoder.storage import restore_from_rows8
+from splade_lucene.encoder.storage import restore_from_int8
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.jvm.pyserini_import import pyserini_importable
 from splade_lucene.models import embedded_model_folder
@@ -58,7 +58,7 @@ def straight_weights(model_folder: Path, text: str, pooling: str, max_length: in
 
 def plain_network(folder: Path) -> Any:
     """transformers' own network; weights in eight bits are multiplied out by hand."""
-    path = folder / "model.rows8.safetensors"
+    path = folder / "model.int8.safetensors"
     if not path.exists():
         return AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
     packed = load_file(path)
@@ -86,7 +86,9 @@ def assert_close(found: dict[str, float], expected: dict[str, float]) -> None:
 @pytest.mark.model
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 def test_weights_equal_the_published_formula(pooling):
-    weights = SpladeEncoder(pooling=pooling, device="cpu", dtype="float32").encode_documents(TEXTS)
+    weights = SpladeEncoder(
+        documents=DocumentSettings(pooling=pooling), device="cpu", dtype="float32"
+    ).encode_documents(TEXTS)
     assert len(weights) == len(TEXTS)
     for text, found in zip(TEXTS, weights, strict=True):
         assert_close(found, straight_weights(embedded_model_folder(), text, pooling))
@@ -101,7 +103,7 @@ def test_impacts_equal_pyserinis_encoders(encoder, shared, tmp_path):
         from pyserini.encode import SpladeDocumentEncoder
         from pyserini.encode import SpladeQueryEncoder as TheirQueryEncoder
     folder = str(tmp_path / "splade-plain")
-    restore_from_rows8(embedded_model_folder(), tmp_path / "splade-plain")
+    restore_from_int8(embedded_model_folder(), tmp_path / "splade-plain")
     weights = load_file(tmp_path / "splade-plain" / "model.safetensors")
     torch.save(weights, tmp_path / "splade-plain" / "pytorch_model.bin")  # Pyserini 2.4 reads no safetensors
     rule = Quantizer.named("pyserini")
@@ -168,9 +170,11 @@ def test_a_text_has_the_same_weights_in_every_batch(encoder):
 
 @pytest.mark.model
 def test_documents_and_queries_are_cut_after_their_own_lengths():
-    encoder = SpladeEncoder(device="cpu", dtype="float32", max_length=12, query_max_length=6)
+    encoder = SpladeEncoder(
+        documents=DocumentSettings(max_length=12), queries=QuerySettings(max_length=6), device="cpu", dtype="float32"
+    )
     long = "cat dog bird fish horse cow sheep goat mouse rat frog toad snake"
-    short = SpladeEncoder(device="cpu", dtype="float32", max_length=100)
+    short = SpladeEncoder(documents=DocumentSettings(max_length=100), device="cpu", dtype="float32")
     assert_close(encoder.encode_documents([long])[0], short.encode_documents([" ".join(long.split()[:10])])[0])
     assert_close(encoder.encode_queries([long])[0], short.encode_documents([" ".join(long.split()[:4])])[0])
 
@@ -275,7 +279,7 @@ def tiny_checkpoint(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 def test_other_architectures_give_their_formula_too(tmp_path, kind, pooling):
     folder = tiny_checkpoint(tmp_path, kind)
-    encoder = SpladeEncoder(folder, pooling=pooling, device="cpu", dtype="float32")
+    encoder = SpladeEncoder(folder, documents=DocumentSettings(pooling=pooling), device="cpu", dtype="float32")
     assert encoder.document_network._decoder is not None  # applied by slices, not on all logits
     for text, found in zip(TEXTS, encoder.encode_documents(TEXTS), strict=True):
         assert_close(found, straight_weights(folder, text, pooling, max_length=encoder.max_length))
@@ -309,14 +313,16 @@ def test_a_checkpoint_without_its_head_is_refused(tmp_path):
     )
     BertModel(config).save_pretrained(tmp_path)
     tiny_tokenizer(tmp_path)
-    with pytest.raises(ModelError, match=r"lacks \d+ weights of a masked language model, cls\.predictions"):
+    with pytest.raises(
+        ModelError, match=r"is missing \d+ weights of a masked language model \(for example cls\.predictions"
+    ):
         SpladeEncoder(tmp_path, device="cpu").encode_queries(["a"])
 
 
 def test_missing_and_incomplete_checkpoints_are_named(tmp_path):
     with pytest.raises(ModelError, match=r"no such model folder\. Check the path"):
         SpladeEncoder(tmp_path / "missing")
-    with pytest.raises(ModelError, match="no config.json, so this folder holds no model"):
+    with pytest.raises(ModelError, match="config.json not found, so this is not a model folder"):
         SpladeEncoder(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelError, match="no weights"):
@@ -333,16 +339,16 @@ def test_missing_and_incomplete_checkpoints_are_named(tmp_path):
 
 def test_a_hub_name_that_cannot_be_reached_says_so(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ModelError, match="looked up on the model hub"):
+    with pytest.raises(ModelError, match="the download from the model hub failed"):
         SpladeEncoder("nobody/no-such-model")
 
 
 def test_bad_settings_are_refused():
-    with pytest.raises(InputError, match="no pooling is named 'mean'"):
-        SpladeEncoder(pooling="mean")
-    with pytest.raises(InputError, match="no dtype is named 'int4'"):
+    with pytest.raises(InputError, match="unknown pooling 'mean'"):
+        SpladeEncoder(documents=DocumentSettings(pooling="mean"))
+    with pytest.raises(InputError, match="unknown dtype 'int4'"):
         SpladeEncoder(dtype="int4")
-    with pytest.raises(InputError, match="cannot be used"):
+    with pytest.raises(InputError, match="cannot use the device"):
         SpladeEncoder(device="quantum")
 
 

@@ -153,7 +153,7 @@ def test_no_file_of_the_package_is_missing_from_a_built_distribution(tmp_path):
         str(Path(package.replace(".", "/")) / name) for package, _, _, names in command.data_files for name in names
     }
     packed |= {str(Path(path).relative_to(ROOT)) for *_, path in command.find_all_modules() if Path(path).is_absolute()}
-    for needed in ("splade_lucene/jars/splade-lucene-bridge.jar", "splade_lucene/models/splade-minilm/model.rows8.safetensors",
+    for needed in ("splade_lucene/jars/splade-lucene-bridge.jar", "splade_lucene/models/splade-minilm/model.int8.safetensors",
                    "splade_lucene/models/splade-minilm-doc/query_token_weights.txt",
                    "splade_lucene/models/known_models.json", "splade_lucene/data/python_docs_questions.jsonl",
                    "splade_lucene/py.typed"):  # fmt: skip

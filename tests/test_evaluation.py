@@ -413,9 +413,9 @@ def test_a_judgment_of_0_is_not_relevant_to_ms_marcos_measure():
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("q Q0 b 0 1 t", "the rank '0' is no integer from 1 on"),
-        ("q Q0 b x 1 t", "the rank 'x' is no integer from 1 on"),
-        ("q Q0 b 1 1 t", "rank 1 stands twice for query 'q'"),
+        ("q Q0 b 0 1 t", "the rank '0' is not a positive integer"),
+        ("q Q0 b x 1 t", "the rank 'x' is not a positive integer"),
+        ("q Q0 b 1 1 t", "duplicate rank 1 for query 'q'"),
     ],
 )
 def test_ranks_that_cannot_be_are_named(tmp_path, line, says):
@@ -493,13 +493,13 @@ def test_three_columns_without_a_header(tmp_path):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("1 0 d9", "the relevance 'd9' is no integer"),
-        ("1 d9", "expected qid, iteration, docid and relevance, found 2 columns"),
-        ("1 0 d9 1 x", "found 5 columns"),
-        ("1 0 d9 high", "the relevance 'high' is no integer"),
-        ("1 0 d9 1.5", "the relevance '1.5' is no integer"),
-        ("1 0 d1 1", "document 'd1' is judged twice for query '1'"),
-        ("query-id corpus-id score", "the relevance 'score' is no integer"),
+        ("1 0 d9", "the relevance 'd9' is not an integer"),
+        ("1 d9", "expected qid, iteration, docid and relevance, got 2 columns"),
+        ("1 0 d9 1 x", "got 5 columns"),
+        ("1 0 d9 high", "the relevance 'high' is not an integer"),
+        ("1 0 d9 1.5", "the relevance '1.5' is not an integer"),
+        ("1 0 d1 1", "duplicate judgment of document 'd1' for query '1'"),
+        ("query-id corpus-id score", "the relevance 'score' is not an integer"),
     ],
 )
 def test_malformed_judgment_is_named(tmp_path, line, says):
@@ -511,7 +511,7 @@ def test_malformed_judgment_is_named(tmp_path, line, says):
 
 @pytest.mark.parametrize("text", ["", "\n", "query-id\tcorpus-id\tscore\n"])
 def test_no_judgment(tmp_path, text):
-    assert "no judgment in this file" in refused(read_qrels, write(tmp_path / "qrels.txt", text))
+    assert "no judgments found" in refused(read_qrels, write(tmp_path / "qrels.txt", text))
 
 
 def test_judgments_that_cannot_be_read(tmp_path):

@@ -39,6 +39,7 @@ from conftest import run_python
 from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from support.encoders import encoder_on_cpu
 from test_encoder import tiny_tokenizer
 from transformers import (
     AutoModelForCausalLM,
@@ -74,7 +75,7 @@ RULE = Quantizer.named("naver")
 
 
 def ours(model: Path, **settings: object) -> SpladeEncoder:
-    return SpladeEncoder(model, **{"device": "cpu", "dtype": "float32", **settings})
+    return encoder_on_cpu(model, **settings)
 
 
 def assert_same(found, expected, tolerance: float = 2e-5) -> None:
@@ -157,7 +158,7 @@ NO_TERMS = ("[CLS]", "[SEP]", "[PAD]", "[MASK]")
 
 
 def test_splade_doc_queries_are_their_tokens_once_without_specials(network, straight):
-    encoder = ours(network, queries="binary")
+    encoder = ours(network, query_mode="binary")
     expected = [
         {token: 1.0 for token in straight.tokenizer.tokenize(text) if token not in NO_TERMS} for text in QUERIES
     ]
@@ -171,7 +172,7 @@ def test_splade_doc_queries_are_their_tokens_once_without_specials(network, stra
 
 
 def test_splade_lexical_queries_are_the_models_weights_of_their_own_tokens(network, straight):
-    encoder = ours(network, queries="lexical")
+    encoder = ours(network, query_mode="lexical")
     expected = []
     for text in DOCUMENTS:
         own = torch.zeros(BERT_TERMS)
@@ -189,13 +190,13 @@ def test_the_unknown_token_is_a_term_of_a_lexical_query(tmp_path, network):
     model = AutoModelForMaskedLM.from_pretrained(folder)
     model.cls.predictions.bias.data[100] = 50
     model.save_pretrained(folder)
-    assert "[UNK]" in ours(folder, queries="lexical").encode_queries(["a 😀 b"])[0]
-    assert "[UNK]" not in ours(folder, queries="lexical", drop_specials=True).encode_queries(["a 😀 b"])[0]
+    assert "[UNK]" in ours(folder, query_mode="lexical").encode_queries(["a 😀 b"])[0]
+    assert "[UNK]" not in ours(folder, query_mode="lexical", drop_specials=True).encode_queries(["a 😀 b"])[0]
 
 
 def test_a_lexical_query_without_a_token_has_no_term(tmp_path):
     folder = llama(tmp_path, CODE, "$A")
-    found = ours(folder, queries="lexical").encode_queries(["", "def f"])
+    found = ours(folder, query_mode="lexical").encode_queries(["", "def f"])
     assert found[0] == {}
     assert len(found) == 2
 
@@ -272,8 +273,8 @@ def test_special_tokens_of_opensearchs_documents_were_terms_before(opensearch, s
         ("idf.json", '{"index": "heavy"}', r"idf\.json: token 'index' has the weight 'heavy'"),
         ("idf.json", '{"index": -1}', r"idf\.json: token 'index' has the weight -1"),
         ("idf.json", '{"index": NaN}', r"idf\.json: token 'index' has the weight nan"),
-        ("idf.json", '{"notoken\\u0001": 1}', r"idf\.json: no token of the tokenizer has a weight"),
-        ("query_token_weights.txt", "index\t2\nterm 3\n", r"query_token_weights\.txt:2: no tab"),
+        ("idf.json", '{"notoken\\u0001": 1}', r"idf\.json: none of the tokenizer's tokens has a weight"),
+        ("query_token_weights.txt", "index\t2\nterm 3\n", r"query_token_weights\.txt:2: expected a tab"),
         ("query_token_weights.txt", "index\tmuch\n", r"query_token_weights\.txt:1: could not convert string to float"),
     ],
 )
@@ -448,13 +449,13 @@ def test_the_command_line_says_what_a_folder_holds_and_which_file_said_so(tmp_pa
     facts = json.loads(capsys.readouterr().out)
     assert facts["family"] == "inference-free queries"
     assert facts["documents"] == "masked language model, max of log(1 + log(1 + relu(x)))"
-    assert facts["queries"] == "tokenizer, weights of model.safetensors"
+    assert facts["queries"] == "tokenizer, weights from model.safetensors"
     assert facts["architecture"] == "BertForMaskedLM"
     assert (facts["terms"], facts["max_tokens"]) == (BERT_TERMS, 64)
     assert facts["found"] == [
         "modules.json: Router",
-        "router_config.json: document goes through MLMTransformer in the root, document_1_SpladePooling",
-        f"router_config.json: query goes through {QUERY_TABLE}",
+        "router_config.json: document route is MLMTransformer in the root, document_1_SpladePooling",
+        f"router_config.json: query route is {QUERY_TABLE}",
         "config.json: BertForMaskedLM",
         "document_1_SpladePooling/config.json: max of log(1 + log(1 + relu(x)))",
         f"{QUERY_TABLE}/model.safetensors: weights of query tokens",
@@ -577,9 +578,9 @@ def test_sentencepiece_vocabularies_give_their_formula(multilingual):
 def test_the_unknown_token_is_a_term_of_splade_doc_whatever_the_tokenizer(multilingual):
     """Unigram tokenizers do not name it in their model, as WordPiece does."""
     tokens = AutoTokenizer.from_pretrained(multilingual).tokenize("Blut Ω")
-    found = ours(multilingual, queries="binary").encode_queries(["Blut Ω <s> </s>"])[0]
+    found = ours(multilingual, query_mode="binary").encode_queries(["Blut Ω <s> </s>"])[0]
     assert found == dict.fromkeys(["<unk>" if token == "Ω" else token for token in tokens], 1.0)
-    dropped = ours(multilingual, queries="binary", drop_specials=True).encode_queries(["Blut Ω"])[0]
+    dropped = ours(multilingual, query_mode="binary", drop_specials=True).encode_queries(["Blut Ω"])[0]
     assert dropped == dict.fromkeys(tokens[:-1], 1.0)
 
 
@@ -755,7 +756,7 @@ def test_an_adapter_over_a_causal_model_equals_the_merged_model(tmp_path, has_to
 def test_an_adapter_over_a_masked_model_equals_the_merged_model(tmp_path, network):
     lora(tmp_path / "lora", network, tmp_path / "merged", AutoModelForMaskedLM, None)
     straight = Straight(tmp_path / "merged")
-    encoder = ours(tmp_path / "lora", queries="binary")
+    encoder = ours(tmp_path / "lora", query_mode="binary")
     assert_same(encoder.encode_documents(DOCUMENTS), [straight.row(straight.pooled(text)) for text in DOCUMENTS])
     assert encoder.encode_queries(["index"])[0] == {"index": 1.0}
 
@@ -804,7 +805,7 @@ CONVERSATION = [
 
 @pytest.mark.parametrize("queries", ["model", "binary", "lexical"])
 def test_a_conversation_is_the_sum_of_its_turns_weights_times_their_factors(network, queries):
-    encoder = ours(network, queries=queries)
+    encoder = ours(network, query_mode=queries)
     query_encoder = SpladeQueryEncoder(encoder, RULE)
     found = query_encoder.encode(CONVERSATION)
     expected = added_up(encoder, CONVERSATION)
@@ -828,7 +829,7 @@ def doc_index(tmp_path_factory, network) -> Path:
     """A SPLADE-doc index, whose queries anyone can compute."""
     folder = tmp_path_factory.mktemp("doc-index")
     return encode_and_index(
-        folder, {f"d{i}": text for i, text in enumerate(DOCUMENTS)}, ours(network, queries="binary")
+        folder, {f"d{i}": text for i, text in enumerate(DOCUMENTS)}, ours(network, query_mode="binary")
     )
 
 
@@ -852,7 +853,7 @@ def test_topics_with_turns_are_read_and_searched(tmp_path, doc_index, network):
         standalone_mode=False,
     )
     run = [line.split() for line in (tmp_path / "run").read_text().splitlines()]
-    query = SpladeQueryEncoder(ours(network, queries="binary"), RULE).encode(queries[0].turns)
+    query = SpladeQueryEncoder(ours(network, query_mode="binary"), RULE).encode(queries[0].turns)
     assert query == {"blood": 200, "heart": 100, "oxygen": 100}
     with LuceneImpactSearcher(doc_index) as searcher:
         expected = [("c1", hit.docid, hit.score) for hit in searcher.search(query, 4)]
@@ -947,7 +948,7 @@ def test_weights_in_several_files(tmp_path, network, is_safe):
         file.write(b"\x01")
     assert ours(parts).query_digest() != before
     (parts / part).unlink()
-    with pytest.raises(ModelError, match=f"the weights {part} are missing"):
+    with pytest.raises(ModelError, match=f"missing weight files: {part}"):
         ours(parts).query_digest()
 
 
@@ -979,7 +980,7 @@ def test_code_of_a_checkpoint_is_run_only_where_that_is_asked_for(tmp_path, netw
         "auto_map": {"AutoConfig": "own_code.OwnConfig", "AutoModelForMaskedLM": "own_code.OwnForMaskedLM"},
     }  # fmt: skip
     write_json(folder / "config.json", config)
-    with pytest.raises(ModelError, match="code of its own is run only with --trust-remote-code"):
+    with pytest.raises(ModelError, match="its own code runs only with trust_remote_code"):
         ours(folder).encode_documents(["a"])
     assert not marker.exists()
     encoder = ours(folder, trust_remote_code=True)
@@ -1127,7 +1128,7 @@ def test_a_tokenizer_in_parts_is_enough_for_inference_free_queries(tmp_path, net
     tokens = AutoTokenizer.from_pretrained(folder).get_vocab()
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in sorted(tokens, key=tokens.get)))
     (folder / "tokenizer.json").unlink()
-    index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, ours(folder, queries="binary"))
+    index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, ours(folder, query_mode="binary"))
     assert open_query_encoder(index, device="cpu").encode("Inverted index") == {"inverted": 100, "index": 100}
     (folder / "vocab.txt").write_text((folder / "vocab.txt").read_text().replace("\nindex\n", "\nindox\n"))
     with pytest.raises(ModelError, match="was encoded with another model"):
@@ -1166,7 +1167,7 @@ def test_indexes_from_before_there_were_families_still_open(tmp_path, network, p
 def test_what_the_list_of_known_models_says_now_does_not_change_indexes_from_before(tmp_path, network, monkeypatch):
     """Their queries were expanded, whatever the model."""
     monkeypatch.setattr("splade_lucene.encoder.location._fetch", lambda _: network)
-    encoder = ours("naver/splade-v3-doc", queries="model")
+    encoder = ours("naver/splade-v3-doc", query_mode="model")
     index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, encoder)
     age(index)
     assert open_query_encoder(index, device="cpu").encode("index") == SpladeQueryEncoder(encoder, RULE).encode("index")

@@ -114,5 +114,5 @@ def test_a_full_disk_is_a_storage_error(tmp_path, name):
 
 def test_message_names_path_reason_and_remedy(tmp_path):
     error = storage_error(tmp_path / "a", OSError(errno.ENOSPC, "No space left on device"))
-    assert str(error).startswith(f"{tmp_path / 'a'}: cannot write (No space left on device). Check the disk's space")
+    assert str(error).startswith(f"{tmp_path / 'a'}: cannot write (No space left on device). Check the free disk space")
     assert "cannot write (odd)" in str(storage_error(tmp_path / "a", OSError("odd")))

@@ -14,6 +14,7 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from splade_lucene import (
+    DocumentSettings,
     LuceneImpactSearcher,
     Pruning,
     PseudoDocument,
@@ -249,7 +250,7 @@ def model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def encoder(model) -> SpladeEncoder:
-    return SpladeEncoder(model, device="cpu", dtype="float32", max_length=LENGTH)
+    return SpladeEncoder(model, documents=DocumentSettings(max_length=LENGTH), device="cpu", dtype="float32")
 
 
 class Encoded(NamedTuple):

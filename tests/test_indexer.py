@@ -362,7 +362,7 @@ def test_a_folder_with_other_things_is_never_replaced(tmp_path):
 def test_a_place_that_cannot_be_written(tmp_path):
     source = write_lines(tmp_path / "docs.jsonl", GOOD)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match=r"cannot write \(.*Check the disk's space and the folder's permissions"):
+    with pytest.raises(StorageError, match=r"cannot write \(.*Check the free disk space and the folder's permissions"):
         index_pseudo_documents(source, tmp_path / "file" / "index")
 
 
@@ -390,7 +390,7 @@ print((folder / "index").exists())
 """
     done = run_python(code)
     assert "StorageError" in done.stdout, (done.stdout, done.stderr)
-    assert "Check the disk's space" in done.stdout
+    assert "Check the free disk space" in done.stdout
     assert done.stdout.split()[-1] == "False"
 
 
@@ -484,7 +484,7 @@ def test_an_unfinished_or_incomplete_encoding_is_not_indexed(tmp_path):
     part = source / "part-00000.jsonl"
     write_lines(part, GOOD)
     (source / "splade-lucene.journal").write_text('{"encoding": "x"}\n')
-    with pytest.raises(InputError, match="this encoding is unfinished"):
+    with pytest.raises(InputError, match="the encoding is unfinished"):
         index_pseudo_documents(source, tmp_path / "index")
     (source / "splade-lucene.journal").unlink()
     facts = Part(0, part.name, 1, 3, (), file_digest(part))

@@ -36,7 +36,7 @@ def test_an_old_python_gets_as_far_as_the_message():
 @pytest.mark.parametrize("version", [(3, 6, 9), (3, 9, 2), (3, 10, 13)])
 def test_a_python_that_is_too_old(monkeypatch, version):
     monkeypatch.setattr(installer.sys, "version_info", version)
-    with pytest.raises(installer.InstallError, match=r"3\.11 or newer is needed .* 'make demo PYTHON=python3\.12'"):
+    with pytest.raises(installer.InstallError, match=r"3\.11 or newer is required, .* 'make demo PYTHON=python3\.12'"):
         installer.check_python()
 
 
@@ -78,7 +78,7 @@ def test_a_disk_that_is_too_small(monkeypatch, tmp_path):
     monkeypatch.setattr(installer.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "cache"))
     free_space(monkeypatch, 12.9)
-    with pytest.raises(installer.InstallError, match=r"has 12\.9 GB free and 13\.0 GB are needed, .*: make room"):
+    with pytest.raises(installer.InstallError, match=r"has 12\.9 GB free, but 13\.0 GB are needed .*: free some space"):
         installer.check_disk(tmp_path / "venv", sizes, is_complete=False)
     free_space(monkeypatch, 13)
     installer.check_disk(tmp_path / "venv", sizes, is_complete=False)
@@ -132,7 +132,7 @@ def test_an_environment_that_fits_is_kept(tmp_path, with_pip):
 def test_an_environment_of_another_python_that_is_not_ours_is_kept(tmp_path, with_pip):
     venv = make_venv(tmp_path, "3.2.1")
     with pytest.raises(
-        installer.InstallError, match=r"was made with Python 3\.2, .* not made by this command: move it away"
+        installer.InstallError, match=r"was created with Python 3\.2, .* not created by this command: move it away"
     ):
         installer.clear_other(venv, installer.read_state(venv), "")
     assert (venv / "thesis.tex").exists()
@@ -140,7 +140,7 @@ def test_an_environment_of_another_python_that_is_not_ours_is_kept(tmp_path, wit
 
 def test_an_environment_without_pip_that_is_not_ours_is_kept(tmp_path):
     venv = make_venv(tmp_path)
-    with pytest.raises(installer.InstallError, match="has no working pip, and was not made by this command"):
+    with pytest.raises(installer.InstallError, match="has no working pip, and was not created by this command"):
         installer.clear_other(venv, {}, "")
     assert (venv / "thesis.tex").exists()
 
@@ -242,8 +242,8 @@ def test_the_torch_index_is_preferred_where_it_has_the_version(monkeypatch, tmp_
 @pytest.mark.parametrize(
     ("index", "sentence"),
     [
-        ("https://nowhere.invalid/simple", "there is no network, or no name server answers"),
-        ("http://127.0.0.1:9/simple", "the package index does not answer"),
+        ("https://nowhere.invalid/simple", "there is no network, or name resolution fails"),
+        ("http://127.0.0.1:9/simple", "the package index does not respond"),
     ],
 )
 def test_without_a_network_or_an_index_the_last_line_says_so(tmp_path, index, sentence):
@@ -263,13 +263,19 @@ def test_without_a_network_or_an_index_the_last_line_says_so(tmp_path, index, se
 @pytest.mark.parametrize(
     ("log", "sentence"),
     [
-        ("OSError: [Errno 28] No space left on device", "the disk is full: make room"),
+        ("OSError: [Errno 28] No space left on device", "the disk is full: free some space"),
         ("error: command '/usr/bin/gcc' failed with exit code 1", "a package had to be compiled"),
         ("src/x.c:1:10: fatal error: Python.h: No such file or directory", "a package had to be compiled"),
-        ("ERROR: ResolutionImpossible: for help visit", "the versions in constraints.txt do not fit Python"),
-        ("Read timed out.\nERROR: ResolutionImpossible: for help", "the versions in constraints.txt do not fit Python"),
-        ("ERROR: No matching distribution found for pyjnius==1.9.0", "the package index does not have a package for"),
-        ("ReadTimeoutError: Read timed out.", "the package index does not answer"),
+        ("ERROR: ResolutionImpossible: for help visit", "the versions in constraints.txt are not available for Python"),
+        (
+            "Read timed out.\nERROR: ResolutionImpossible: for help",
+            "the versions in constraints.txt are not available for Python",
+        ),
+        (
+            "ERROR: No matching distribution found for pyjnius==1.9.0",
+            "the package index has no suitable version of a package for",
+        ),
+        ("ReadTimeoutError: Read timed out.", "the package index does not respond"),
         ("something else", "pip failed with the message above"),
     ],
 )

@@ -26,7 +26,7 @@ from splade_lucene.encoder import location
 from splade_lucene.encoder.layout import (
     ACTIVATIONS,
     POOLINGS,
-    QUERY_WAYS,
+    QUERY_MODES,
     Choices,
     NetworkSide,
     TableSide,
@@ -84,7 +84,7 @@ def test_an_adapter_names_its_base_and_its_kind(tmp_path, task, is_causal):
     assert layout.queries == layout.documents
     assert layout.location.name == str(tmp_path)
     assert layout.documents.max_tokens == (50 if is_causal else 100)
-    assert found(layout) == f"adapter_config.json: LoRA over {base}"
+    assert found(layout) == f"adapter_config.json: LoRA adapter for {base}"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_what_a_network_can_take(tmp_path, config, limit, expected):
 def test_a_configuration_with_no_numbers_is_named(tmp_path, key):
     bare_network(tmp_path)
     write_json(tmp_path / "config.json", {"model_type": "roberta", key: "many"})
-    with pytest.raises(ModelError, match=rf"config\.json: {key} is 'many', expected a whole number"):
+    with pytest.raises(ModelError, match=rf"config\.json: {key} must be an integer, got 'many'"):
         read_layout(tmp_path)
 
 
@@ -159,7 +159,7 @@ def test_a_router_sends_documents_and_queries_different_ways(tmp_path, style, is
     )
     assert layout.family == "inference-free queries"
     assert "modules.json: Router" in found(layout)
-    assert f"router_config.json: query goes through {QUERY_TABLE}" in found(layout)
+    assert f"router_config.json: query route is {QUERY_TABLE}" in found(layout)
     assert "document_1_SpladePooling/config.json: max of log(1 + relu(x))" in found(layout)
     assert f"{QUERY_TABLE}/model.safetensors: weights of query tokens" in found(layout)
 
@@ -249,14 +249,14 @@ def test_static_weights_may_be_the_json_file_that_their_folder_names(tmp_path):
         ([("Transformer", ""), ("SpladePooling", "1_SpladePooling"), ("Dense", "2_Dense")],
          "Transformer, SpladePooling, Dense"),
         ([("Transformer", ""), ("Pooling", "1_Pooling")], "Transformer, Pooling"),
-        ([], "no module"),
+        ([], "none"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("style", STYLES)
 def test_other_modules_are_refused_by_name(tmp_path, style, modules, named):
     bare_network(tmp_path)
     add_modules(tmp_path, modules, style)
-    with pytest.raises(ModelError, match=f"asks for {named}, which is not known here") as caught:
+    with pytest.raises(ModelError, match=f"unsupported modules in modules.json: {named}") as caught:
         read_layout(tmp_path)
     assert str(tmp_path) in str(caught.value)
 
@@ -272,7 +272,7 @@ def test_documents_without_a_network_are_refused(tmp_path):
 def test_an_unknown_pooling_is_refused(tmp_path, key, value):
     bare_plain(tmp_path, "6")
     write_json(tmp_path / "1_SpladePooling" / "config.json", {key: value})
-    with pytest.raises(ModelError, match=rf"1_SpladePooling/config\.json: unknown pooling or activation: .*{value}"):
+    with pytest.raises(ModelError, match=rf"1_SpladePooling/config\.json: unknown pooling or activation in .*{value}"):
         read_layout(tmp_path)
 
 
@@ -340,7 +340,7 @@ def test_a_table_beside_a_network_weighs_query_tokens(tmp_path, name):
     assert layout.documents == NetworkSide(layout.location, drop_specials=True)
     assert layout.queries == TableSide(layout.location, tmp_path / name, 1.0, drop_specials=True)
     assert layout.family == "inference-free queries"
-    assert f"{name}: weights of query tokens; special tokens count on neither side" in found(layout)
+    assert f"{name}: weights of query tokens; special tokens are dropped on both sides" in found(layout)
 
 
 def test_of_two_tables_the_whole_one_counts(tmp_path):
@@ -386,7 +386,7 @@ def test_broken_json_is_named(tmp_path, name):
     add_max_seq_length(tmp_path / "document_0_MLMTransformer", 384)
     read_layout(tmp_path)
     (tmp_path / name).write_text('{"cut": ')
-    with pytest.raises(ModelError, match=r"broken JSON \(") as caught:
+    with pytest.raises(ModelError, match=r"invalid JSON \(") as caught:
         read_layout(tmp_path)
     assert str(caught.value).startswith(str(tmp_path / name))
     (tmp_path / name).write_text("7")
@@ -400,9 +400,9 @@ def test_broken_json_is_named(tmp_path, name):
     [
         ("router_config.json", r"router_config\.json: cannot be read \(No such file or directory\)"),
         ("document_1_SpladePooling/config.json", r"document_1_SpladePooling/config\.json: cannot be read"),
-        ("document_0_MLMTransformer/config.json", "document_0_MLMTransformer: no config.json"),
+        ("document_0_MLMTransformer/config.json", "document_0_MLMTransformer: config.json not found"),
         ("document_0_MLMTransformer/model.safetensors", "document_0_MLMTransformer: no weights"),
-        (f"{QUERY_TABLE}/model.safetensors", f"{QUERY_TABLE}: no weights of query tokens"),
+        (f"{QUERY_TABLE}/model.safetensors", f"{QUERY_TABLE}: no weights for query tokens"),
     ],
 )
 def test_a_missing_file_is_named(tmp_path, name, message):
@@ -475,7 +475,7 @@ def test_queries_by_hand_of_a_checkpoint_with_a_table(tmp_path):
     table = read_layout(tmp_path)
     by_hand = read_layout(tmp_path, Choices(queries="table"))
     assert (by_hand.documents, by_hand.queries) == (table.documents, table.queries)
-    assert by_hand.found == (*table.found, "by hand: queries='table'")
+    assert by_hand.found == (*table.found, "overridden: queries='table'")
     assert read_layout(tmp_path, Choices(queries="binary")).queries.weights is None
     assert read_layout(tmp_path, Choices(queries="model")).queries == table.documents
     assert not read_layout(tmp_path, Choices(drop_specials=False)).queries.drop_specials
@@ -504,13 +504,13 @@ def test_another_query_model_by_hand(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"pooling": "mean"}, "no pooling is named 'mean'"),
-        ({"query_pooling": "mean"}, "no pooling is named 'mean'"),
-        ({"query_activation": "gelu"}, "no activation is named 'gelu'"),
-        ({"activation": "gelu"}, "no activation is named 'gelu'"),
-        ({"queries": "bm25"}, "no way to encode queries is named 'bm25'"),
-        ({"max_length": 2}, "a length must be a number of at least 3 tokens, got 2"),
-        ({"query_max_length": 0}, "a length must be a number of at least 3 tokens, got 0"),
+        ({"pooling": "mean"}, "unknown pooling 'mean'"),
+        ({"query_pooling": "mean"}, "unknown pooling 'mean'"),
+        ({"query_activation": "gelu"}, "unknown activation 'gelu'"),
+        ({"activation": "gelu"}, "unknown activation 'gelu'"),
+        ({"queries": "bm25"}, "unknown query mode 'bm25'"),
+        ({"max_length": 2}, "max_length must be at least 3 tokens, got 2"),
+        ({"query_max_length": 0}, "query_max_length must be at least 3 tokens, got 0"),
     ],
 )
 def test_choices_that_do_not_exist_are_refused(wrong, message):
@@ -544,7 +544,7 @@ def test_the_list_says_what_splade_lexical_cannot(hub):
     assert layout.location == location.Location("naver/splade-v3-lexical", folder)
     assert layout.family == "SPLADE-lexical"
     assert layout.queries == NetworkSide(layout.location, own_terms=True)
-    assert "the list of known models: SPLADE-lexical" in found(layout)
+    assert "list of known models: SPLADE-lexical" in found(layout)
     assert read_layout("naver/splade-v3-lexical", Choices(queries="model")).family == "SPLADE-max"
 
 
@@ -643,7 +643,7 @@ def test_the_list_is_sound():
         assert KEYS <= each.keys() <= KEYS | {"drop_specials"}, each["name"]
         assert each["pooling"] in POOLINGS
         assert each["activation"] in ACTIVATIONS
-        assert each["queries"] in QUERY_WAYS
+        assert each["queries"] in QUERY_MODES
         assert each["quantizer"] in {None, *RULES}
         assert each["query_model"] in {None, *names}
         assert each["gated"] in (None, True, False)

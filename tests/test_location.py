@@ -60,7 +60,7 @@ def test_a_gated_model_says_what_to_do(monkeypatch):
         raise GatedRepoError("Access to model owner/name is restricted.", response=_Response())
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(ModelError, match=r"owner/name: .* restricted.*needs its terms accepted and 'hf auth login'"):
+    with pytest.raises(ModelError, match=r"owner/name: .* restricted.*accept its terms and run 'hf auth login'"):
         locate("owner/name")
 
 

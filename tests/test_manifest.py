@@ -122,7 +122,7 @@ def test_missing_file_is_none(tmp_path):
 )
 def test_damaged_manifest_is_named(tmp_path, text):
     (tmp_path / "m").write_bytes(text)
-    with pytest.raises(InputError, match="this manifest is damaged") as caught:
+    with pytest.raises(InputError, match="the manifest is damaged") as caught:
         read_manifest(tmp_path / "m")
     assert caught.value.path == tmp_path / "m"
     assert "Delete it and build again" in str(caught.value)
@@ -158,10 +158,10 @@ def test_shards_are_joined(tmp_path):
 
 def test_missing_shards_are_named(tmp_path):
     shards(tmp_path, replace(FULL, shard="2/4"), replace(FULL, shard="4/4"))
-    with pytest.raises(InputError, match=r"not all shards are encoded, 1/4, 3/4 missing") as caught:
+    with pytest.raises(InputError, match=r"missing shards: 1/4, 3/4") as caught:
         read_folder_manifest(tmp_path)
     assert caught.value.path == tmp_path
-    assert "--shard" in caught.value.remedy
+    assert "Encode the missing shards" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_missing_shards_are_named(tmp_path):
 def test_shards_encoded_differently_are_refused(tmp_path, other):
     shards(tmp_path, replace(FULL, shard="1/2"), replace(FULL, shard="2/2", **other))
     with pytest.raises(
-        InputError, match=r"with other settings, or of another corpus, than splade-lucene-1of2\.manifest"
+        InputError, match=r"with different settings, or from a different corpus, than splade-lucene-1of2\.manifest"
     ) as caught:
         read_folder_manifest(tmp_path)
     assert caught.value.path == tmp_path / "splade-lucene-2of2.manifest"

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.encoders import settings_by_name
 from test_encoder import plain_network, tiny_checkpoint
 from torch import nn
 from transformers import AutoTokenizer
 
 from splade_lucene import (
+    DocumentSettings,
     Quantizer,
+    QuerySettings,
     SparseWeights,
     SpladeEncoder,
     SpladeQueryEncoder,
@@ -91,7 +94,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(tiny, monkeypatch, ca
     assert batches.refused
     assert abs(dense(found) - expected).max() < 5e-6
     assert sum(texts for texts, _ in told) == len(TEXTS)
-    assert "out of memory: going on with batches of" in caplog.text
+    assert "out of memory: halving the batch from" in caplog.text
 
 
 def test_an_encoding_that_ran_out_of_memory_is_written_all_the_same(tiny, tmp_path, monkeypatch):
@@ -118,8 +121,8 @@ def test_an_encoding_that_ran_out_of_memory_is_written_all_the_same(tiny, tmp_pa
 )  # fmt: skip
 def test_a_text_that_does_not_fit_alone_is_an_error_that_says_what_to_do(tiny, monkeypatch, error, message):
     Batches(monkeypatch, 0, error, message=message)
-    with pytest.raises(ModelError, match=r"a text of \d+ tokens does not fit into the memory of cpu\. Cut texts earlier "
-                       r"\(--max-length\) or split them \(--passage-tokens\)\.") as caught:  # fmt: skip
+    with pytest.raises(ModelError, match=r"a text of \d+ tokens does not fit into the memory of cpu\. Lower "
+                       r"max_length, or set passage_tokens to split texts\.") as caught:  # fmt: skip
         tiny.encode_documents(TEXTS)
     assert isinstance(caught.value.__cause__, error)
 
@@ -328,7 +331,7 @@ def differing_impacts(found: np.ndarray, exact: np.ndarray) -> tuple[int, int]:
 @pytest.mark.slow
 def test_the_sliced_and_packed_head_gives_the_naive_formulas_impacts(abstracts):
     """From the same hidden states, against all logits at once."""
-    encoder = SpladeEncoder(device="cpu", dtype="float32", max_length=LENGTH)
+    encoder = SpladeEncoder(documents=DocumentSettings(max_length=LENGTH), device="cpu", dtype="float32")
     net, sequences = encoder.document_network, encoder.tokenize_documents(abstracts)
     found, exact = [], []
     with torch.inference_mode():
@@ -350,7 +353,7 @@ def test_the_sliced_and_packed_head_gives_the_naive_formulas_impacts(abstracts):
 @pytest.mark.slow
 def test_impacts_are_those_of_transformers_but_at_rounding_boundaries(abstracts):
     """With a network of its own, whose float32 differs from ours, and from float64, in more than the head."""
-    encoder = SpladeEncoder(device="cpu", dtype="float32", max_length=LENGTH)
+    encoder = SpladeEncoder(documents=DocumentSettings(max_length=LENGTH), device="cpu", dtype="float32")
     tokenizer = AutoTokenizer.from_pretrained(embedded_model_folder())
     plain = plain_network(embedded_model_folder()).eval()
     exact = []
@@ -377,14 +380,14 @@ def test_bfloat16_and_int8_stay_within_their_tolerance(encoder, shared):
         ({"query_dtype": "bfloat16"}, 0.03),
         ({"query_dtype": "int8"}, 0.06),
     ):
-        other = SpladeEncoder(device="cpu", **options)
+        other = SpladeEncoder(**settings_by_name(device="cpu", **options))
         found = dense(other.encode_documents(texts) if "dtype" in options else other.encode_queries(texts))
         assert 0 < relative_distance(found, exact) < most, options
         assert abs(found - exact).max() < 0.25, options
 
 
 def test_queries_and_documents_may_differ_in_precision(model):
-    encoder = SpladeEncoder(model, device="cpu", dtype="bfloat16", query_dtype="float32")
+    encoder = SpladeEncoder(model, queries=QuerySettings(dtype="float32"), device="cpu", dtype="bfloat16")
     exact = SpladeEncoder(model, device="cpu", dtype="float32")
     assert abs(dense(encoder.encode_queries(TEXTS[:9])) - dense(exact.encode_queries(TEXTS[:9]))).max() < 1e-6
     difference = abs(dense(encoder.encode_documents(TEXTS[:9])) - dense(exact.encode_documents(TEXTS[:9]))).max()

@@ -15,12 +15,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.encoders import encoder_on_cpu
 from support.progress import RecordedProgress
 from test_encoder import tiny_checkpoint
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 from typer.testing import CliRunner
 
 from splade_lucene import (
+    DocumentSettings,
     Pruning,
     PseudoDocument,
     Quantizer,
@@ -376,14 +378,13 @@ def dense(weights: SparseWeights, text: int) -> np.ndarray:
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 @pytest.mark.parametrize(("size", "overlap"), [(16, 0), (16, 4), (20, 10), (64, 7)])
 def test_a_long_document_has_the_largest_weights_of_its_passages(model, size, overlap, pooling):
-    settings_ = {"device": "cpu", "dtype": "float32", "pooling": pooling}
-    encoder = SpladeEncoder(model, passage_tokens=size, passage_overlap=overlap, **settings_)
+    encoder = encoder_on_cpu(model, pooling=pooling, passage_tokens=size, passage_overlap=overlap)
     short = "a short text"
     found = encoder.encode_documents([short, LONG, "", LONG + " end"])
     for number, text in ((1, LONG), (3, LONG + " end")):
         expected = passages_one_by_one(model, text, size, overlap, pooling)
         assert abs(dense(found, number) - expected).max() < 5e-5
-    plain = SpladeEncoder(model, **settings_).encode_documents([short, ""])
+    plain = encoder_on_cpu(model, pooling=pooling).encode_documents([short, ""])
     assert abs(dense(found, 0) - dense(plain, 0)).max() < 5e-6
     assert abs(dense(found, 2) - dense(plain, 1)).max() < 5e-6
 
@@ -401,16 +402,20 @@ def test_passages_of_any_length_are_those_of_transformers(model):
 
 
 def test_passages_are_no_longer_than_the_model_takes(model):
-    with pytest.raises(InputError, match="Give 8 to 64 tokens, which is what this model takes"):
-        SpladeEncoder(model, device="cpu", dtype="float32", passage_tokens=500)
-    encoder = SpladeEncoder(model, device="cpu", dtype="float32", passage_tokens=64, max_length=20)
+    with pytest.raises(InputError, match=r"Set passage_tokens to 8 to 64 \(this model's limit\)"):
+        SpladeEncoder(model, documents=DocumentSettings(passage_tokens=500), device="cpu", dtype="float32")
+    encoder = SpladeEncoder(
+        model, documents=DocumentSettings(passage_tokens=64, max_length=20), device="cpu", dtype="float32"
+    )
     assert max(len(ids) for ids in encoder.tokenize_documents([LONG]).ids) == 64
 
 
 def test_documents_of_passages_are_written_whole(model, tmp_path):
     corpus = tmp_path / "corpus.tsv"
     corpus.write_text(f"long\t{LONG}\nshort\tcat\n")
-    encoder = SpladeEncoder(model, device="cpu", dtype="float32", passage_tokens=16, passage_overlap=4)
+    encoder = SpladeEncoder(
+        model, documents=DocumentSettings(passage_tokens=16, passage_overlap=4), device="cpu", dtype="float32"
+    )
     progress = RecordedProgress()
     manifest = encode_corpus(corpus, tmp_path / "out", encoder, RULE, progress=progress)
     long, short = read_pseudo_documents(tmp_path / "out")
@@ -428,6 +433,7 @@ def test_documents_of_passages_are_written_whole(model, tmp_path):
 @pytest.mark.parametrize("wrong", [(7, 0), (16, 9), (16, -1)])
 def test_passages_that_make_no_sense_are_refused(model, wrong):
     with pytest.raises(
-        InputError, match="Give 8 to 64 tokens, which is what this model takes, and share at most half of them"
+        InputError,
+        match=r"Set passage_tokens to 8 to 64 \(this model's limit\) and passage_overlap to at most half of it",
     ):
-        SpladeEncoder(model, passage_tokens=wrong[0], passage_overlap=wrong[1])
+        SpladeEncoder(model, documents=DocumentSettings(passage_tokens=wrong[0], passage_overlap=wrong[1]))

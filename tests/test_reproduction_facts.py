@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import zipfile
 from functools import cache
 from importlib.util import find_spec
@@ -20,6 +25,7 @@ from splade_lucene.reproduction import read_catalogue
 from splade_lucene.reproduction.commands import anserini_commands, our_commands, pyserini_commands
 from splade_lucene.reproduction.downloads import Downloads
 from splade_lucene.reproduction.plans import make_plan
+from splade_lucene.reproduction.reading import CATALOGUE
 
 yaml = pytest.importorskip("yaml")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -242,6 +248,43 @@ def test_bm25_on_cacm_is_reproduced(shared, tmp_path):
     assert json.loads(done.stdout)["agrees"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["bm25", "splade-minilm"])
+def test_the_printed_commands_make_the_run_that_reproduce_makes(shared, tmp_path, system):
+    """BM25 on all of CACM; the model, which takes minutes for that, on its first 120 documents."""
+    catalogue = tmp_path / "catalogue"
+    files = tmp_path / "files" / "cacm"
+    shutil.copytree(shared / "data" / "cacm", files)
+    entry = (CATALOGUE / "cacm.toml").read_text(encoding="utf-8").replace('name = "cacm"', 'name = "by-hand"')
+    if system != "bm25":
+        whole = (files / "corpus.jsonl").read_bytes()
+        part = b"".join(whole.splitlines(keepends=True)[:120])
+        (files / "corpus.jsonl").write_bytes(part)
+        entry = entry.replace(hashlib.sha256(whole).hexdigest(), hashlib.sha256(part).hexdigest())
+        entry = entry.replace(f"size = {len(whole)}", f"size = {len(part)}")
+    catalogue.mkdir()
+    (catalogue / "by-hand.toml").write_text(entry, encoding="utf-8")
+    chosen = [f"by-hand.{system}", "--catalogue", str(catalogue)]
+    given = ["reproduce", *chosen, "--dir", str(tmp_path / "a"), "--mirror", str(files.parent), "--offline"]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == (0 if system == "bm25" else 1), (done.stdout, done.stderr)  # a part has other figures
+    shown = CliRunner().invoke(app, ["reproduce", *chosen, "--show", "--json"])
+    place = tmp_path / "b"
+    place.mkdir()
+    (place / "downloads").symlink_to(files.parent)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    script = "\n".join(["set -e", *json.loads(shown.stdout)["splade-lucene"]])
+    done_by_hand = subprocess.run(
+        ["bash", "-c", script], cwd=place, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done_by_hand.returncode == 0, done_by_hand.stderr
+    runs = [folder / "runs" / f"by-hand.{system}.trec" for folder in (tmp_path / "a", place)]
+    assert runs[0].read_bytes() == runs[1].read_bytes() != b""
+    assert {each.name for each in (tmp_path / "a" / "indexes").iterdir()} == {
+        each.name for each in (place / "indexes").iterdir()
+    }
+
+
 @pytest.mark.parametrize(
     "name", ["beir-v1.0.0-nfcorpus.splade-v3", "dl19-passage.bm25-d2q-t5", "cacm.splade-minilm", "python-docs.bm25"]
 )
@@ -266,10 +309,10 @@ def test_commands_of_dl19_by_hand():
     flat = [each.replace(" \\\n", " ") for each in (*ours, *anserini, *pyserini_lines)]
     flat = [" ".join(each.split()) for each in flat]
     assert (
-        "splade-lucene index --input corpora/msmarco-passage-splade-pp-ed --index indexes/msmarco-passage-splade-pp-ed"
-        in flat
+        "splade-lucene index --input corpora/msmarco-passage-splade-pp-ed "
+        "--index indexes/impact.msmarco-passage-splade-pp-ed --store none" in flat
     )
-    assert any(each.endswith("--hits 1000 --encoded") for each in flat)
+    assert any(each.endswith("--hits 1000 --tag dl19-passage.splade-pp-ed --encoded") for each in flat)
     assert (
         "bin/trec_eval -c -l 2 -M 1000 -m map tools/topics-and-qrels/qrels.dl19-passage.txt "
         "runs/run.dl19-passage.splade-pp-ed.txt" in flat

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, child_environment, run_python
+from support.encoders import encoder_on_cpu
 from test_encoder import tiny_checkpoint
 
 from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus, read_pseudo_documents
@@ -453,7 +454,7 @@ def test_other_options_are_refused_by_name(tiny, corpus, interrupted, undisturbe
         ({"max_length": 20}, "max_length was 64, is 20"),
         ({"batch_tokens": 100}, "batch_tokens was 1024, is 100"),
         ({"pooling": "sum"}, 'pooling was "max", is "sum"'),
-        ({"document_prefix": "text: "}, 'document_prefix was "", is "text: "'),
+        ({"prefix": "text: "}, 'document_prefix was "", is "text: "'),
         ({"passage_tokens": 20, "passage_overlap": 4}, "passages was [0, 0], is [20, 4]"),
         ({"dtype": "bfloat16"}, 'dtype was "float32", is "bfloat16"'),
     ],
@@ -461,7 +462,7 @@ def test_other_options_are_refused_by_name(tiny, corpus, interrupted, undisturbe
 def test_another_use_of_the_model_is_refused_by_name(model, corpus, interrupted, options, message):
     before = files(interrupted)
     with pytest.raises(InputError, match=re.escape(message)):
-        encode_corpus(corpus, interrupted, SpladeEncoder(model, device="cpu", **{"dtype": "float32", **options}), RULE)
+        encode_corpus(corpus, interrupted, encoder_on_cpu(model, **options), RULE)
     assert files(interrupted) == before
 
 
@@ -676,7 +677,7 @@ def test_a_bad_document_found_by_a_worker_reaches_the_caller(tiny, corpus, tmp_p
 
 @pytest.mark.parametrize("device", ["quantum", "meta"])
 def test_a_device_that_is_not_there_is_found_before_any_work(tiny, corpus, tmp_path, device):
-    with pytest.raises(InputError, match=rf"the device '{device}' cannot be used .*Use --device cpu or auto"):
+    with pytest.raises(InputError, match=rf"cannot use the device '{device}' .*Set device to cpu or auto"):
         encode_corpus(corpus, tmp_path / "out", tiny, RULE, devices=("cpu", device))
     assert not (tmp_path / "out").exists()
 

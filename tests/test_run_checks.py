@@ -77,7 +77,7 @@ def test_digits_with_underscores_are_no_numbers(tmp_path):
     assert not check_run(path).is_valid
     with pytest.raises(RunError, match=r"run:1: .*1_0"):
         Run.read(path)
-    with pytest.raises(RunError, match=r"qrels:1: the relevance '1_0' is no integer"):
+    with pytest.raises(RunError, match=r"qrels:1: the relevance '1_0' is not an integer"):
         read_qrels(write(tmp_path / "qrels", "q1 0 d1 1_0\n"))
     assert read_qrels(write(tmp_path / "qrels", "q1 0 d1 -1\n")) == {"q1": {"d1": -1}}
 

@@ -8,7 +8,7 @@ from transformers import AutoModelForMaskedLM
 
 from splade_lucene import SpladeEncoder
 from splade_lucene.encoder.location import locate
-from splade_lucene.encoder.storage import ROWS8_WEIGHTS, read_rows8, restore_from_rows8, store_in_rows8
+from splade_lucene.encoder.storage import INT8_WEIGHTS, read_int8, restore_from_int8, store_in_int8
 from splade_lucene.errors import ModelError
 
 TEXTS = ["Lucene writes an inverted index.", "The heart pumps blood through the body."]
@@ -17,14 +17,14 @@ TEXTS = ["Lucene writes an inverted index.", "The heart pumps blood through the 
 @pytest.fixture
 def pair(tmp_path):
     bert(tmp_path / "plain")
-    size = store_in_rows8(tmp_path / "plain", tmp_path / "small")
-    assert size == (tmp_path / "small" / ROWS8_WEIGHTS).stat().st_size
+    size = store_in_int8(tmp_path / "plain", tmp_path / "small")
+    assert size == (tmp_path / "small" / INT8_WEIGHTS).stat().st_size
     return tmp_path / "plain", tmp_path / "small"
 
 
 def test_each_weight_is_within_half_a_step_of_its_group(pair):
     plain, small = pair
-    before, after = load_file(plain / "model.safetensors"), read_rows8(small / ROWS8_WEIGHTS)
+    before, after = load_file(plain / "model.safetensors"), read_int8(small / INT8_WEIGHTS)
     assert before.keys() == after.keys()
     for name, weights in before.items():
         if weights.ndim != 2:
@@ -40,8 +40,8 @@ def test_an_outlier_coarsens_no_weights_but_its_neighbours(tmp_path):
     matrix[0, 0] = 1000.0
     (tmp_path / "plain").mkdir()
     save_file({"weight": matrix}, tmp_path / "plain" / "model.safetensors")
-    store_in_rows8(tmp_path / "plain", tmp_path / "small")
-    after = read_rows8(tmp_path / "small" / ROWS8_WEIGHTS)["weight"]
+    store_in_int8(tmp_path / "plain", tmp_path / "small")
+    after = read_int8(tmp_path / "small" / INT8_WEIGHTS)["weight"]
     assert (after[0, 1:32] == 0).all()
     assert torch.allclose(after[0, 32:], matrix[0, 32:], atol=0.002)
     assert torch.allclose(after[1:], matrix[1:], atol=0.002)
@@ -50,7 +50,7 @@ def test_an_outlier_coarsens_no_weights_but_its_neighbours(tmp_path):
 def test_the_file_is_about_a_quarter_and_no_other_weights_are_copied(pair):
     plain, small = pair
     assert not (small / "model.safetensors").exists()
-    ratio = (small / ROWS8_WEIGHTS).stat().st_size / (plain / "model.safetensors").stat().st_size
+    ratio = (small / INT8_WEIGHTS).stat().st_size / (plain / "model.safetensors").stat().st_size
     assert ratio < 0.4  # vectors and scales of narrow rows weigh more here than in a real model
 
 
@@ -66,12 +66,12 @@ def test_the_encoder_reads_it_and_says_nearly_the_same(pair):
 
 def test_it_becomes_an_ordinary_checkpoint_again(pair, tmp_path):
     _, small = pair
-    restore_from_rows8(small, tmp_path / "again")
+    restore_from_int8(small, tmp_path / "again")
     encoders = [SpladeEncoder(folder, device="cpu", dtype="float32") for folder in (small, tmp_path / "again")]
     assert list(encoders[0].encode_documents(TEXTS)) == list(encoders[1].encode_documents(TEXTS))
     assert AutoModelForMaskedLM.from_pretrained(tmp_path / "again") is not None
     with pytest.raises(ModelError, match="ordinary already"):
-        restore_from_rows8(tmp_path / "again", tmp_path / "more")
+        restore_from_int8(tmp_path / "again", tmp_path / "more")
 
 
 def test_its_digest_tells_it_from_others(pair):
@@ -81,40 +81,40 @@ def test_its_digest_tells_it_from_others(pair):
 
 def test_a_damaged_file_is_named(pair):
     _, small = pair
-    with (small / ROWS8_WEIGHTS).open("r+b") as file:
+    with (small / INT8_WEIGHTS).open("r+b") as file:
         file.truncate(1000)
-    with pytest.raises(ModelError, match=r"model\.rows8\.safetensors: damaged"):
+    with pytest.raises(ModelError, match=r"model\.int8\.safetensors: damaged"):
         SpladeEncoder(small).load("document")
 
 
 def test_lost_scales_are_named(pair):
     _, small = pair
-    packed = load_file(small / ROWS8_WEIGHTS)
+    packed = load_file(small / INT8_WEIGHTS)
     name = next(name for name in packed if name.endswith(".scales"))
     del packed[name]
-    save_file(packed, small / ROWS8_WEIGHTS)
-    with pytest.raises(ModelError, match="lacks its scales"):
-        read_rows8(small / ROWS8_WEIGHTS)
+    save_file(packed, small / INT8_WEIGHTS)
+    with pytest.raises(ModelError, match="the scales of .* are missing"):
+        read_int8(small / INT8_WEIGHTS)
 
 
 def test_scales_of_another_shape_are_named(pair):
     _, small = pair
-    packed = load_file(small / ROWS8_WEIGHTS)
+    packed = load_file(small / INT8_WEIGHTS)
     name = next(name for name in packed if name.endswith(".scales"))
     packed[name] = packed[name][1:].contiguous()
-    save_file(packed, small / ROWS8_WEIGHTS)
-    with pytest.raises(ModelError, match="do not fit"):
-        read_rows8(small / ROWS8_WEIGHTS)
+    save_file(packed, small / INT8_WEIGHTS)
+    with pytest.raises(ModelError, match="have the wrong shape"):
+        read_int8(small / INT8_WEIGHTS)
 
 
 def test_a_missing_weight_is_named(pair):
     _, small = pair
-    packed = load_file(small / ROWS8_WEIGHTS)
+    packed = load_file(small / INT8_WEIGHTS)
     lost = next(name for name, tensor in packed.items() if "intermediate" in name and tensor.ndim == 1)
     for name in [name for name in packed if name.startswith(lost.removesuffix(".scales"))]:
         del packed[name]
-    save_file(packed, small / ROWS8_WEIGHTS)
-    with pytest.raises(ModelError, match=r"lacks 1 weights"):
+    save_file(packed, small / INT8_WEIGHTS)
+    with pytest.raises(ModelError, match=r"is missing 1 weights"):
         SpladeEncoder(small).load("document")
 
 
@@ -124,9 +124,9 @@ def test_numbers_that_are_not_finite_are_refused(pair, tmp_path):
     next(tensor for tensor in tensors.values() if tensor.ndim == 2)[0, 0] = float("nan")
     save_file(tensors, plain / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="not finite"):
-        store_in_rows8(plain, tmp_path / "other")
+        store_in_int8(plain, tmp_path / "other")
 
 
 def test_a_checkpoint_without_one_file_of_weights_is_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"no model\.safetensors"):
-        store_in_rows8(tmp_path, tmp_path / "small")
+    with pytest.raises(ModelError, match=r"model\.safetensors not found"):
+        store_in_int8(tmp_path, tmp_path / "small")

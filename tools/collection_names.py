@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes splade_lucene/data/collection_names.json: which files the names of topics and judgments stand for.
+"""Writes splade_lucene/data/collection_names.json, which maps names of topics and judgments to files.
 
     python tools/collection_names.py EVAL     # EVAL: a checkout of github.com/castorini/eval
 
-Anserini 1.x holds its names in two Java enums and Pyserini 1.x adds spellings of its own; Anserini and Pyserini 2.x read
-both from the JSON files of castorini/eval. The names of all of them are merged. Run it in an environment with Pyserini
-1.6; where that and EVAL differ about a name, EVAL wins and the difference is printed.
+Anserini 1.x defines its names in two Java enums, and Pyserini 1.x adds its own spellings; Anserini and Pyserini 2.x read both
+from the JSON files of castorini/eval. The names of all of them are merged. Run it in an environment with Pyserini 1.6; if
+Pyserini and EVAL disagree about a name, EVAL wins and the difference is printed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Names = dict[str, tuple[str, str]]
 
 
 def read_anserini_1(kind: Kind) -> Names:
-    """The constants of the installed Anserini's enum, and what Pyserini and Anserini call them."""
+    """The constants of the installed Anserini's enum, and their names in Pyserini and Anserini."""
     java = jvm.java_class(CLASSES[kind])
     constants: Names = {}
     for each in java.values():
@@ -55,11 +55,11 @@ def _pyserini_1_names(kind: Kind) -> list[tuple[str, str]]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == f"{kind}_mapping":
             return [(str(name), str(constant)) for name, constant in ast.literal_eval(node.value).items()]
-    raise SystemExit("Pyserini 1.6 is needed: this one has no table of names in its source.")
+    raise SystemExit("Pyserini 1.6 is required: the installed one has no table of names in its source.")
 
 
 def read_eval(kind: Kind, checkout: Path) -> Names:
-    """The names of castorini/eval, and their aliases."""
+    """The names and aliases in castorini/eval."""
     entries = json.loads((checkout / f"{kind}.json").read_text(encoding="utf-8"))
     names: Names = {
         name: (entry, "") if kind == "qrels" else (entry["path"], entry["reader_class"].rpartition(".")[2])
@@ -71,7 +71,7 @@ def read_eval(kind: Kind, checkout: Path) -> Names:
 
 
 def merge(kind: Kind, older: Names, newer: Names) -> dict[str, dict[str, object]]:
-    """File → its reader and those of its names that do not follow from the file's own name."""
+    """File → its reader, and those of its names that cannot be derived from the file name."""
     by_key = {name_key(name): entry for name, entry in older.items()}
     for name, entry in newer.items():
         before = by_key.get(name_key(name), entry)
@@ -91,7 +91,7 @@ def merge(kind: Kind, older: Names, newer: Names) -> dict[str, dict[str, object]
 
 
 def _format(source: str, tables: dict[Kind, dict[str, dict[str, object]]]) -> str:
-    """JSON with a line for each file."""
+    """JSON with one line per file."""
     blocks = []
     for kind, table in tables.items():
         rows = ",\n".join(f"{json.dumps(file)}: {json.dumps(record)}" for file, record in table.items())

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Makes .venv and installs this project into it, for `make demo` and `make test`.
+"""Creates .venv and installs this project into it, for `make demo` and `make test`.
 
     python3 tools/install.py [--venv DIR] [--extra NAME ...] [--torch-index URL]
 
-It runs on the user's own Python before anything is installed, so it uses the standard library alone and no syntax newer
-than Python 3.6: an older Python has to get as far as the sentence that says it is too old. Versions come from
-constraints.txt. What is installed already is left alone, an interrupted installation is resumed, and a changed setup.cfg or
-constraints.txt renews it. A failure ends with one sentence that says what to do.
+It runs on the user's own Python before anything is installed, so it uses only the standard library and no syntax newer than
+Python 3.6: older versions must get as far as the message that they are too old. Package versions come from constraints.txt. An
+up-to-date installation is left alone, an interrupted one is resumed, and a changed setup.cfg or constraints.txt updates it.
+Failures end with a one-sentence message that states the remedy.
 """
 
 import argparse
@@ -30,14 +30,14 @@ PYTHON = "{}.{}".format(*sys.version_info[:2])
 STATE = ".splade-lucene-install.json"
 GB = 10**9
 
-# The environment with the extra dev, and what pip downloads for it. Measured on Linux x86_64, but for the downloads of the
-# last two, which are estimates. PyPI's torch for Linux brings CUDA; its CPU build, and macOS's, does not.
+# Size of the environment with the extra dev, and of pip's downloads for it. Measured on Linux x86_64, except for the downloads
+# of the last two, which are estimates. PyPI's torch for Linux includes CUDA; its CPU build and macOS's do not.
 SIZES = {"cuda": (6.9 * GB, 3.3 * GB), "cpu": (3.6 * GB, 1.0 * GB), "light": (0.8 * GB, 0.4 * GB)}
-RENEWAL = 1 * GB  # of single packages
+UPDATE = 1 * GB  # to replace some packages
 
 
 class InstallError(Exception):
-    """Why the installation cannot go on, and what to do about it, in a sentence."""
+    """Why the installation failed, and what to do about it, in one sentence."""
 
 
 def main():
@@ -45,16 +45,16 @@ def main():
     parser.add_argument("--venv", type=Path, default=Path(".venv"), help="the environment (default: .venv)")
     parser.add_argument("--extra", action="append", default=[], help="an extra of setup.cfg, such as dev")
     parser.add_argument(
-        "--light", action="store_true", help="what tests/light.txt lists, and Pyserini without its needs"
+        "--light", action="store_true", help="install what tests/light.txt lists, and Pyserini without its dependencies"
     )
-    parser.add_argument("--torch-index", default="", metavar="URL", help="a package index to take torch from as well")
+    parser.add_argument("--torch-index", default="", metavar="URL", help="an additional package index for torch")
     args = parser.parse_args()
     try:
         install(Path(os.path.realpath(str(args.venv))), sorted(set(args.extra)), args.light, args.torch_index)
     except InstallError as error:
         sys.exit(f"\ninstallation failed: {error}")
     except OSError as error:
-        sys.exit(f"\ninstallation failed: {error}: repair that and run the same command again.")
+        sys.exit(f"\ninstallation failed: {error}: fix this and run the same command again.")
     except KeyboardInterrupt:
         sys.exit("\ninstallation interrupted: run the same command again to resume it.")
 
@@ -79,7 +79,7 @@ def install(venv, extras, light, torch_index):
     check_disk(venv, sizes, is_complete="inputs" in read_state(venv))
     if "inputs" not in before:
         check_compiler()
-    # all that identifies the environment now, and what was to be installed when all of it is there
+    # first only what identifies the environment; the rest is added once everything is installed
     make_environment(venv, {key: wanted[key] for key in ("venv", "python", "torch_index")})
     discard_unfinished_packages(venv)
     say(f"installing with pip into {venv}: {sizes[0] / GB:.1f} GB, downloads of {sizes[1] / GB:.1f} GB, some minutes")
@@ -118,7 +118,7 @@ def write_state(venv, state):
 
 
 def is_current(before, wanted):
-    """Whether all that is wanted was installed, from the same files; more extras than wanted do no harm."""
+    """Whether everything wanted is installed, from the same files; additional extras do no harm."""
     same = all(before.get(key) == wanted[key] for key in ("venv", "python", "inputs", "torch_index"))
     return same and set(wanted["extras"]) <= set(before.get("extras", []))
 
@@ -130,13 +130,13 @@ def check_python():
     version = platform.python_version()
     if sys.version_info < OLDEST:
         raise InstallError(
-            f"Python 3.11 or newer is needed and {sys.executable} is Python {version}: install a newer one and name it, "
+            f"Python 3.11 or newer is required, but {sys.executable} is Python {version}: install a newer one and select it, "
             "as in 'make demo PYTHON=python3.12'."
         )
     if sys.version_info[:2] > NEWEST_TESTED:
         say(
-            f"note: Python {version} is newer than 3.14, the newest one that this was tested with; packages without a "
-            "wheel for it are compiled. Name another with PYTHON=python3.13."
+            f"note: Python {version} is newer than 3.14, the newest tested version; packages without a wheel for it are "
+            "compiled. To select another Python, use PYTHON=python3.13."
         )
     if not (has_module("venv") and has_module("ensurepip")):
         raise InstallError(
@@ -154,17 +154,17 @@ def has_module(name):
 
 
 def check_compiler():
-    """Linux on arm64 is the one platform on which a package has no wheel (tests/test_resolution.py keeps this true)."""
+    """Checks for a compiler on Linux arm64, the only platform where a package has no wheel (see tests/test_resolution.py)."""
     if not (sys.platform.startswith("linux") and platform.machine() in ("aarch64", "arm64")):
         return
-    lacking = []
+    missing = []
     if not any(shutil.which(name) for name in (os.environ.get("CC") or "cc", "gcc", "clang")):
-        lacking.append("a C compiler")
+        missing.append("a C compiler")
     if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():
-        lacking.append("Python's headers")
-    if lacking:
+        missing.append("Python's headers")
+    if missing:
         raise InstallError(
-            f"on Linux arm64 the package pytrec-eval-terrier is compiled, which needs {' and '.join(lacking)}: install "
+            f"on Linux arm64 the package pytrec-eval-terrier is compiled, which needs {' and '.join(missing)}: install "
             f"them (Debian and Ubuntu: apt install gcc python{PYTHON}-dev) and run the same command again."
         )
 
@@ -176,8 +176,8 @@ def expected_sizes(light, torch_index):
 
 
 def check_disk(venv, sizes, is_complete):
-    """The environment, pip's temporary files and pip's cache may lie on one disk or on three."""
-    size, download = (RENEWAL, RENEWAL) if is_complete else (max(0, sizes[0] - tree_size(venv)), sizes[1])
+    """Checks the free space; the environment, pip's temporary files and pip's cache may be on different disks."""
+    size, download = (UPDATE, UPDATE) if is_complete else (max(0, sizes[0] - tree_size(venv)), sizes[1])
     needs = [(venv, size), (Path(tempfile.gettempdir()), download)]
     if not os.environ.get("PIP_NO_CACHE_DIR"):
         cache = os.environ.get("PIP_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home())
@@ -190,8 +190,8 @@ def check_disk(venv, sizes, is_complete):
         free = shutil.disk_usage(str(folder)).free
         if free < needed:
             raise InstallError(
-                f"the disk of {folder} has {free / GB:.1f} GB free and {needed / GB:.1f} GB are needed, downloads included: "
-                "make room and run the same command again. PyTorch's CPU build needs less: "
+                f"the disk of {folder} has {free / GB:.1f} GB free, but {needed / GB:.1f} GB are needed including downloads: "
+                "free some space and run the same command again. PyTorch's CPU build needs less: "
                 "TORCH_INDEX=https://download.pytorch.org/whl/cpu."
             )
 
@@ -217,20 +217,20 @@ def tree_size(folder):
 
 
 def clear_other(venv, before, torch_index):
-    """Removes an environment of ours that is of another Python, PyTorch or place; refuses what is not ours."""
+    """Removes our environment if it belongs to another Python, PyTorch or folder; refuses environments that are not ours."""
     if not venv.exists() or (venv.is_dir() and not any(venv.iterdir())):
         return
     config = venv / "pyvenv.cfg"
     if not (config.is_file() or before):
-        raise InstallError(f"{venv} is not a virtual environment: move it away, or pass VENV=another.")
+        raise InstallError(f"{venv} is not a virtual environment: move it away, or choose another folder with VENV=.")
     found = re.search(
         r"^version(?:_info)? *= *(\d+\.\d+)", config.read_text() if config.is_file() else "", re.MULTILINE
     )
     version = found.group(1) if found else before.get("python", "an unknown version")
     if version != PYTHON:
-        reason = f"was made with Python {version}, and this is {PYTHON}"
+        reason = f"was created with Python {version}, but this is {PYTHON}"
     elif before.get("torch_index", torch_index) != torch_index:
-        reason = "was made with another build of PyTorch"
+        reason = "was created with another build of PyTorch"
     elif before.get("venv", str(venv)) != str(venv):
         reason = f"was moved here from {before['venv']}"
     elif not has_pip(venv):
@@ -238,7 +238,9 @@ def clear_other(venv, before, torch_index):
     else:
         return
     if not before:
-        raise InstallError(f"{venv} {reason}, and was not made by this command: move it away, or pass VENV=another.")
+        raise InstallError(
+            f"{venv} {reason}, and was not created by this command: move it away, or choose another folder with VENV=."
+        )
     say(f"{venv} {reason}; recreating it")
     shutil.rmtree(str(venv))
 
@@ -247,13 +249,13 @@ def make_environment(venv, state):
     if has_pip(venv):
         write_state(venv, state)
         return
-    say(f"making {venv} with Python {platform.python_version()}")
+    say(f"creating {venv} with Python {platform.python_version()}")
     venv.mkdir(parents=True, exist_ok=True)
-    write_state(venv, state)  # first: an environment that was not finished is known as ours
+    write_state(venv, state)  # first, so that an unfinished environment is recognized as ours
     done = subprocess.run([sys.executable, "-m", "venv", str(venv)])
     if done.returncode or not has_pip(venv):
         raise InstallError(
-            f"'{sys.executable} -m venv {venv}' failed with the message above: repair this Python or name another with "
+            f"'{sys.executable} -m venv {venv}' failed with the message above: repair this Python or select another with "
             "PYTHON=python3.12."
         )
 
@@ -265,9 +267,9 @@ def has_pip(venv):
 
 
 def discard_unfinished_packages(venv):
-    """Makes pip install again what it was installing when it was killed.
+    """Removes packages whose installation was interrupted, so that pip installs them again.
 
-    Pip takes a package for installed as soon as its METADATA is there, and writes INSTALLER after its last file.
+    Pip considers a package installed once its METADATA exists, and writes INSTALLER after the last file.
     """
     for metadata in venv.glob("lib*/python*/site-packages/*.dist-info"):
         if not (metadata / "INSTALLER").exists():
@@ -291,42 +293,42 @@ HERE = f"Python {platform.python_version()} on {platform.platform()}"
 UNRESOLVED = "ResolutionImpossible: for help|have conflicting dependencies"
 NOT_FOUND = "No matching distribution found|from versions: none"
 CAUSES = (
-    (r"No space left on device|\[Errno 28\]", "the disk is full: make room and run the same command again"),
+    (r"No space left on device|\[Errno 28\]", "the disk is full: free some space and run the same command again"),
     (
         UNRESOLVED,
-        f"the versions in constraints.txt do not fit {HERE}: use Python 3.11 to 3.14, or report this",
+        f"the versions in constraints.txt are not available for {HERE}: use Python 3.11 to 3.14, or report this",
     ),
     (
         r"command '\S*(gcc|cc|clang)\S*' failed|unable to execute '\S*cc'|Python\.h: No such file",
-        "a package had to be compiled and the compiler failed: install a C compiler and Python's headers (Debian and "
+        "a package had to be compiled, but the compiler failed: install a C compiler and Python's headers (Debian and "
         "Ubuntu: apt install gcc python3-dev) and run the same command again",
     ),
     (
         r"Temporary failure in name resolution|Name or service not known|nodename nor servname|No address associated|"
         r"Network is unreachable",
-        "there is no network, or no name server answers: connect this machine, or name an index that it reaches with "
-        "PIP_INDEX_URL, and run the same command again",
+        "there is no network, or name resolution fails: connect this machine, or set PIP_INDEX_URL to an index that it can "
+        "reach, and run the same command again",
     ),
     (
         r"NewConnectionError|ConnectTimeoutError|ReadTimeoutError|Read timed out|Connection refused|Connection reset|"
         r"ProxyError|SSLError|Max retries exceeded|IncompleteRead|5\d\d Server Error",
-        "the package index does not answer: check the network and the proxy, or name another index with "
-        "PIP_INDEX_URL, and run the same command again",
+        "the package index does not respond: check the network and the proxy, or set PIP_INDEX_URL to another index, and run "
+        "the same command again",
     ),
     (
         NOT_FOUND,
-        f"the package index does not have a package for {HERE}: the lines above name it; use Python 3.11 to 3.14, "
-        "or name another index with PIP_INDEX_URL",
+        f"the package index has no suitable version of a package for {HERE}: see the lines above; use Python 3.11 to 3.14, "
+        "or set PIP_INDEX_URL to another index",
     ),
 )
 
 
 def explain(log):
-    """The sentence for a failure of pip, from its log."""
+    """The message for a failure of pip, derived from its log."""
     for pattern, sentence in CAUSES:
         if re.search(pattern, log):
             return sentence
-    return "pip failed with the message above: repair what it names and run the same command again"
+    return "pip failed with the message above: fix the problem and run the same command again"
 
 
 if __name__ == "__main__":

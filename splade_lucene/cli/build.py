@@ -52,7 +52,7 @@ def build(
     if output is not None and output.resolve() == index_dir.resolve():
         raise typer.BadParameter("--output and --index must be different folders")
     prepare_target(index_dir, append=False, overwrite=overwrite)  # before a model is loaded
-    encoder = options.open_encoder(**documents.encoder_settings())
+    encoder = options.open_encoder(documents)
     quantizer = options.open_quantizer(encoder)
     summary = build_index(
         corpus, index_dir, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact,

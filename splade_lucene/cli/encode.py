@@ -51,7 +51,7 @@ def encode(
 
     with wrong_usage():
         share, pruning = Shard.parse(shard), documents.pruning
-    encoder = options.open_encoder(**documents.encoder_settings())
+    encoder = options.open_encoder(documents)
     manifest = encode_corpus(
         corpus, output, encoder, options.open_quantizer(encoder), pruning=pruning, min_impact=documents.min_impact,
         shard=share, gzip=documents.gzip, overwrite=overwrite, skip_bad=skip_bad, devices=documents.devices,

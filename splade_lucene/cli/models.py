@@ -41,9 +41,9 @@ def models(
         return
     if save is not None:
         from splade_lucene.encoder.location import locate
-        from splade_lucene.encoder.storage import restore_from_rows8
+        from splade_lucene.encoder.storage import restore_from_int8
 
-        restore_from_rows8(locate(checkpoint or options.model).folder, save)
+        restore_from_int8(locate(checkpoint or options.model).folder, save)
         echo(f"the checkpoint is in {save}, as transformers, sentence-transformers and Pyserini 1.6 read it")
         return
     encoder = replace(options, model=checkpoint or options.model).open_encoder(device=device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -21,8 +21,8 @@ from splade_lucene.cli.options import (
     TrustOption,
     wrong_usage,
 )
-from splade_lucene.encoder.encoder import Dtype
 from splade_lucene.encoder.layout import Activation, Pooling
+from splade_lucene.encoder.settings import DocumentSettings, Dtype, QueryDtype, QuerySettings
 from splade_lucene.quantizer import DEFAULT_RULE
 
 if TYPE_CHECKING:
@@ -96,31 +96,42 @@ class ModelOptions:
     ] = "auto"
     scale: ScaleOption = None
 
-    def open_encoder(self, **others: Any) -> SpladeEncoder:
+    def open_encoder(
+        self, documents: DocumentOptions | None = None, *, device: str = "auto", query_dtype: QueryDtype = "auto"
+    ) -> SpladeEncoder:
         """The encoder that was asked for.
 
         Args:
-            others: What these options do not say.
+            documents: How documents are encoded; None if only queries are.
+            device: Where queries are encoded; documents name their own device.
+            query_dtype: The precision for queries.
         """
         from splade_lucene.encoder import SpladeEncoder
 
-        names = (
-            "model", "query_model", "query_prefix", "query_max_length", "drop_specials", "pooling", "activation",
-            "trust_remote_code",
-        )  # fmt: skip
-        settings: dict[str, Any] = {name: getattr(self, name) for name in names}
-        settings["queries"] = self.query_mode
         with wrong_usage():
-            return SpladeEncoder(**settings, **others)
+            own = DocumentSettings(self.pooling, self.activation, self.drop_specials)
+            queries = QuerySettings(
+                model=self.query_model, mode=self.query_mode, prefix=self.query_prefix,
+                max_length=self.query_max_length, dtype=query_dtype,
+            )  # fmt: skip
+            if documents is None:
+                return SpladeEncoder(self.model, own, queries, device=device, trust_remote_code=self.trust_remote_code)
+            _check_devices(documents.devices)
+            return SpladeEncoder(
+                self.model, documents.settings_over(own), queries, device=documents.devices[0], dtype=documents.dtype,
+                batch_tokens=documents.batch_tokens, trust_remote_code=self.trust_remote_code,
+            )  # fmt: skip
 
     def open_quantizer(self, encoder: SpladeEncoder) -> Quantizer:
         """The rule that was asked for, or that is usual for the model."""
-        from splade_lucene.models import usual_rule
+        from splade_lucene.models import recommended_rule
         from splade_lucene.quantizer import Quantizer
 
         name = self.quantizer
         with wrong_usage():
-            return Quantizer.named(usual_rule(encoder.layout.location.name) if name == "auto" else name, self.scale)
+            return Quantizer.named(
+                recommended_rule(encoder.layout.location.name) if name == "auto" else name, self.scale
+            )
 
 
 @dataclass(frozen=True)
@@ -147,26 +158,19 @@ class QueryOptions:
         from splade_lucene.quantizer import Quantizer
         from splade_lucene.search.query_encoder import open_query_encoder
 
-        given = {
-            "queries": self.query_mode,
-            "query_prefix": self.query_prefix,
-            "query_max_length": self.query_max_length,
-        }
         name = self.quantizer
         if name == "auto" and self.scale is not None:
             raise typer.BadParameter("--scale changes a quantizer: name it with --quantizer")
         _check_devices([self.device])
         with wrong_usage():
             quantizer = None if name == "auto" else Quantizer.named(name, self.scale)
-        return open_query_encoder(
-            index_dir,
-            self.model,
-            quantizer=quantizer,
-            device=self.device,
-            query_dtype=self.dtype,
-            trust_remote_code=self.trust_remote_code,
-            **{key: value for key, value in given.items() if value is not None},
+        queries = QuerySettings(
+            mode=self.query_mode, prefix=self.query_prefix, max_length=self.query_max_length, dtype=self.dtype
         )
+        return open_query_encoder(
+            index_dir, self.model, queries, quantizer=quantizer, device=self.device,
+            trust_remote_code=self.trust_remote_code,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -212,11 +216,12 @@ class DocumentOptions:
     min_impact: Annotated[int, typer.Option("--min-impact", min=1, help="Least impact to keep.")] = 1
     gzip: Annotated[bool, typer.Option("--gzip", help="Compress the pseudo-documents.")] = False
 
-    def encoder_settings(self) -> dict[str, Any]:
-        """What the encoder is told of it."""
-        names = ("max_length", "passage_tokens", "passage_overlap", "document_prefix", "batch_tokens")
-        _check_devices(self.devices)
-        return {**{name: getattr(self, name) for name in names}, "dtype": self.dtype, "device": self.devices[0]}
+    def settings_over(self, settings: DocumentSettings) -> DocumentSettings:
+        """Settings with what these options say of lengths, passages and prefix."""
+        return replace(
+            settings, prefix=self.document_prefix, max_length=self.max_length, passage_tokens=self.passage_tokens,
+            passage_overlap=self.passage_overlap,
+        )  # fmt: skip
 
     @property
     def devices(self) -> list[str]:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from splade_lucene.cli.output import as_flags
-from splade_lucene.encoder.encoder import QueryDtype
-from splade_lucene.encoder.layout import QueryWay
+from splade_lucene.encoder.layout import QueryMode
+from splade_lucene.encoder.settings import QueryDtype
 from splade_lucene.errors import InputError
 from splade_lucene.index.indexer import Order, Store
 from splade_lucene.quantizer import RuleName
@@ -45,7 +45,7 @@ def _one_device(value: str) -> str:
 
 
 QueryModeOption = Annotated[
-    QueryWay | None,
+    QueryMode | None,
     typer.Option(
         "--query-mode",
         help="model; lexical: the query's own terms only; binary: SPLADE-doc; table: idf.json and the like.",

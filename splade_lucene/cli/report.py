@@ -14,7 +14,7 @@ from splade_lucene.cli.output import LeftOut, ProgressBars
 from splade_lucene.defaults import SAMPLE_DOCUMENTS
 
 if TYPE_CHECKING:
-    from splade_lucene.evaluation.loss_report import Losses
+    from splade_lucene.evaluation.loss_report import Distortion
 
 
 @takes_options(options=ModelOptions, documents=DocumentOptions)
@@ -40,7 +40,7 @@ def report(
 
     if (topics is None) != (qrels is None):
         raise typer.BadParameter("--topics and --qrels go together")
-    encoder = options.open_encoder(**documents.encoder_settings())
+    encoder = options.open_encoder(documents)
     measured = measure_loss(
         corpus, encoder, options.open_quantizer(encoder), pruning=documents.pruning, min_impact=documents.min_impact,
         sample=sample, topics=topics, qrels=qrels, skip_bad=skip_bad, on_problem=LeftOut(), progress=ProgressBars(),
@@ -51,7 +51,7 @@ def report(
         _print(measured)
 
 
-def _print(measured: Losses) -> None:
+def _print(measured: Distortion) -> None:
     measures = list(measured.rows[0].effectiveness)
     print(f"{measured.documents:,} documents, {measured.queries:,} queries; each row is compared with the first\n")
     print(f"{'':34} {'relative L2':>11} {'terms lost':>10} {'terms':>7} {'changed impacts':>15}", end="")

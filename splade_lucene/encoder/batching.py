@@ -1,4 +1,4 @@
-"""Texts → sequences of tokens → batches: sorted by length, so that little padding is computed, within a memory budget."""
+"""Texts → token sequences → batches, sorted by length to keep padding small and limited by a token budget."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class TokenSequences:
-    """What some texts are to a network. A long text may be several sequences (passages).
+    """Tokenized texts. A long text may be split into several sequences (passages).
 
     Attributes:
-        ids: Token ids of each sequence, special tokens included.
-        pooled: The positions of each sequence that are pooled: from the first to behind the last.
-        owners: The text that each sequence belongs to; ascending.
+        ids: Token ids of each sequence, including special tokens.
+        pooled: The positions of each sequence to pool over, as (start, stop); stop is exclusive.
+        owners: Index of the text that each sequence belongs to; ascending.
         texts: Number of texts.
     """
 
@@ -30,7 +30,7 @@ class TokenSequences:
 
     @property
     def tokens(self) -> int:
-        """Tokens of all sequences."""
+        """Total number of tokens."""
         return sum(map(len, self.ids))
 
 
@@ -38,13 +38,13 @@ class Sequencer:
     """Turns texts into sequences for one network.
 
     Args:
-        tokenizer: The checkpoint's.
-        max_length: Tokens of a sequence, special tokens included; what is longer is cut, or split into passages.
-        prefix: What is put before each text, and before each of its passages.
-        lower_case: Turn texts into lower case.
-        echo: Each text twice, the second copy pooled; ``max_length`` counts one copy.
-        passage_tokens: Tokens of a passage, special tokens included; 0 to cut texts after ``max_length`` instead.
-        passage_overlap: Tokens that a passage shares with the next.
+        tokenizer: The checkpoint's tokenizer.
+        max_length: Maximum tokens per sequence, including special tokens; longer texts are truncated or split into passages.
+        prefix: Text prepended to each text and to each of its passages.
+        lower_case: Whether to lowercase texts.
+        echo: Whether to repeat each text and pool only the second copy; ``max_length`` counts one copy.
+        passage_tokens: Tokens per passage, including special tokens; 0 to truncate texts at ``max_length`` instead.
+        passage_overlap: Tokens that consecutive passages share.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Sequencer:
         frame = len(self.before) + len(self.after)
         self._width = max(1, min(max_length, passage_tokens or max_length) - frame)
         self._before_each: list[int] = []
-        if passage_tokens and prefix:  # each passage is as a text of its own
+        if passage_tokens and prefix:  # each passage is treated as a text of its own
             self._before_each = tokenizer(prefix, add_special_tokens=False)["input_ids"]
             self._prefix = ""
             self._width = max(1, self._width - len(self._before_each))
@@ -72,14 +72,14 @@ class Sequencer:
         return sequences
 
     def contents(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, without special tokens and uncut."""
+        """Token ids of each text, without special tokens and not truncated."""
         if not texts:
             return []
-        whole = [self._prefix + text for text in texts]
+        prefixed = [self._prefix + text for text in texts]
         if self._lower_case:
-            whole = [text.lower() for text in whole]
+            prefixed = [text.lower() for text in prefixed]
         encoded = self._tokenizer(
-            whole, add_special_tokens=False, truncation=False, padding=False, return_attention_mask=False,
+            prefixed, add_special_tokens=False, truncation=False, padding=False, return_attention_mask=False,
             return_token_type_ids=False, verbose=False,
         )  # fmt: skip
         ids: list[list[int]] = encoded["input_ids"]
@@ -103,7 +103,7 @@ class Sequencer:
 
 
 def _special_frame(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The special tokens that a tokenizer puts before and behind a text."""
+    """The special tokens that a tokenizer adds before and after a text."""
     probe = next((text for text in "a1.的اअ" if tokenizer(text, add_special_tokens=False)["input_ids"]), "a")
     plain: list[int] = tokenizer(probe, add_special_tokens=False)["input_ids"]
     framed: list[int] = tokenizer(probe, add_special_tokens=True)["input_ids"]
@@ -116,11 +116,11 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int, batch_texts: in
 
     Args:
         lengths: Tokens of each sequence.
-        batch_tokens: Tokens of a batch, padding included; a longer sequence is a batch of its own.
-        batch_texts: Sequences of a batch.
+        batch_tokens: Maximum tokens per batch, including padding; a longer sequence forms a batch of its own.
+        batch_texts: Maximum sequences per batch.
 
     Yields:
-        Positions in ``lengths``, longest first, each position once.
+        Positions in ``lengths``, longest sequence first; each position exactly once.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     start = 0
@@ -133,10 +133,10 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int, batch_texts: in
 def pad(
     ids: Sequence[Sequence[int]], spans: Sequence[tuple[int, int]], pad_id: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A rectangular batch.
+    """Pads sequences to a rectangular batch.
 
     Returns:
-        Token ids, attention mask, and mask of the pooled positions, each of shape [texts, tokens of the longest].
+        Token ids, attention mask, and mask of the positions to pool over, each of shape [sequences, tokens of the longest].
     """
     width = max(1, max(len(each) for each in ids))
     input_ids = torch.full((len(ids), width), pad_id, dtype=torch.long)

@@ -1,4 +1,4 @@
-"""A checkpoint's files → tokenizer and network, in inference mode."""
+"""Loads the tokenizer and the network of a checkpoint, ready for inference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.encoder.location import SAFE_WEIGHTS
-from splade_lucene.encoder.storage import ROWS8_WEIGHTS, read_rows8
+from splade_lucene.encoder.storage import INT8_WEIGHTS, read_int8
 from splade_lucene.encoder.terms import escape_term
 from splade_lucene.errors import MissingDependencyError, ModelError
 
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
-    """The tokenizer of a checkpoint.
+    """Loads the tokenizer of a checkpoint.
 
     Raises:
-        ModelError: It is missing or damaged.
+        ModelError: The tokenizer is missing or damaged.
     """
     from transformers import AutoTokenizer
 
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except Exception as error:  # tokenizers raise whatever their parsers do
+    except Exception as error:  # the tokenizers' parsers raise all kinds of exceptions
         raise ModelError(f"{folder}: cannot load the tokenizer: {_reason(error)}. {_REMEDY}") from error
 
 
 def load_network(
     side: NetworkSide, *, dtype: torch.dtype | None, device: torch.device, trust_remote_code: bool = False
 ) -> nn.Module:
-    """The language model of a checkpoint. Safetensors come first; pickled weights are read as weights only.
+    """Loads the language model of a checkpoint, preferably from safetensors; pickles are loaded with ``weights_only``.
 
     Args:
-        side: What the checkpoint says of itself.
+        side: The settings read from the checkpoint.
         dtype: Floating-point type to compute in; None for the checkpoint's own.
-        device: Where to.
-        trust_remote_code: Run code that the checkpoint brings.
+        device: Where to put the network.
+        trust_remote_code: Whether to run code shipped with the checkpoint.
 
     Raises:
-        ModelError: It is missing, incomplete, needs code of its own, or is no language model with its head.
-        MissingDependencyError: It has a LoRA adapter, and peft is not installed.
+        ModelError: The checkpoint is missing or incomplete, needs its own code, or has no language-model head.
+        MissingDependencyError: The checkpoint has a LoRA adapter and peft is not installed.
     """
     from transformers.utils import logging as transformers_logging
 
@@ -54,13 +54,13 @@ def load_network(
         model, missing = read_language_model(
             base, is_causal=side.is_causal, dtype=dtype, trust_remote_code=trust_remote_code
         )
-    except Exception as error:  # the loaders of weights and configurations each raise their own
+    except Exception as error:  # the loaders of weights and configurations raise all kinds of exceptions
         kind = "causal" if side.is_causal else "masked"
         raise ModelError(f"{base}: cannot load a {kind} language model: {_reason(error)}. {_REMEDY}") from error
     if missing:
         raise ModelError(
-            f"{base}: the checkpoint lacks {len(missing)} weights of a {'causal' if side.is_causal else 'masked'} "
-            f"language model, {missing[0]} among them, and random ones would take their place. "
+            f"{base}: the checkpoint is missing {len(missing)} weights of a {'causal' if side.is_causal else 'masked'} "
+            f"language model (for example {missing[0]}), which would be initialized at random. "
             "Use a checkpoint with its language-model head."
         )
     if base != folder:
@@ -72,33 +72,34 @@ def load_network(
     return network
 
 
-_REMEDY = "Check that the checkpoint is whole; code of its own is run only with --trust-remote-code"
+_REMEDY = "Check that the checkpoint is complete; its own code runs only with trust_remote_code"
 
 
 def read_language_model(
     folder: Path, *, is_causal: bool = False, dtype: torch.dtype | None = None, trust_remote_code: bool = False
 ) -> tuple[Any, list[str]]:
-    """A language model from a folder of weights: safe, pickled (read as weights only) or in eight bits.
+    """Loads a language model from safetensors, pickled (loaded with ``weights_only``) or int8 weights.
 
     Args:
-        folder: The checkpoint's.
-        is_causal: A causal language model, not a masked one.
+        folder: Folder of the checkpoint.
+        is_causal: Whether to load a causal language model rather than a masked one.
         dtype: Floating-point type; None for the checkpoint's own.
-        trust_remote_code: Run code that the checkpoint brings.
+        trust_remote_code: Whether to run code shipped with the checkpoint.
 
     Returns:
-        The model, and the names of the weights that the checkpoint lacks and that are not tied to others; they are random.
+        The model, and the names of the weights that are missing from the checkpoint and not tied to others; those are
+        initialized at random.
 
     Raises:
-        Exception: Whatever transformers raises.
+        Exception: Anything that transformers raises.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
     kind = AutoModelForCausalLM if is_causal else AutoModelForMaskedLM
-    if (folder / ROWS8_WEIGHTS).is_file():
+    if (folder / INT8_WEIGHTS).is_file():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         model = kind.from_config(config, trust_remote_code=trust_remote_code)
-        lacking = model.load_state_dict(read_rows8(folder / ROWS8_WEIGHTS), strict=False).missing_keys
+        missing = model.load_state_dict(read_int8(folder / INT8_WEIGHTS), strict=False).missing_keys
         model.tie_weights()
         model = model.to(dtype or getattr(config, "dtype", None))
     else:
@@ -107,9 +108,9 @@ def read_language_model(
             use_safetensors=any((folder / file).is_file() for file in SAFE_WEIGHTS),
             trust_remote_code=trust_remote_code,
         )  # fmt: skip
-        lacking = report["missing_keys"]
+        missing = report["missing_keys"]
     tied = set(getattr(model, "all_tied_weights_keys", None) or getattr(model, "_tied_weights_keys", None) or ())
-    return model, sorted(key for key in lacking if key not in tied)
+    return model, sorted(key for key in missing if key not in tied)
 
 
 def _merge_adapter(model: Any, folder: Path) -> Any:
@@ -119,7 +120,7 @@ def _merge_adapter(model: Any, folder: Path) -> Any:
         raise MissingDependencyError("LoRA adapters need peft: run 'pip install splade-lucene[lora]'.") from None
     try:
         return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
-    except Exception as error:  # peft raises whatever its parsers do
+    except Exception as error:  # peft's parsers raise all kinds of exceptions
         raise ModelError(f"{folder}: cannot load the LoRA adapter: {_reason(error)}. {_REMEDY}") from error
 
 
@@ -129,11 +130,11 @@ def _reason(error: Exception) -> str:
 
 
 def vocabulary_terms(tokenizer: Any, size: int) -> list[str]:
-    """The term of each output of the decoder.
+    """The term of each decoder output.
 
     Args:
         tokenizer: The checkpoint's tokenizer.
-        size: Outputs of the decoder. Those without a token (padding of the matrix) get names that no text yields.
+        size: Number of decoder outputs. Outputs without a token (padding of the matrix) get names that no text produces.
     """
     terms = [f"[unnamed{term_id}]" for term_id in range(size)]
     for entry, term_id in tokenizer.get_vocab().items():

@@ -1,7 +1,8 @@
 """SPLADE pooling fused with the projection to the vocabulary, over packed tokens, as one Triton kernel.
 
-The formulas are those of ``pooling``. There a slice of the logits of all tokens is held at a time; here none is ever
-written: the logits of a block of tokens stay in registers, and so does the running maximum or sum of each text.
+It computes the formulas of :mod:`splade_lucene.encoder.pooling`. That module materializes the logits one vocabulary slice at
+a time; this kernel never writes them: the logits of a block of tokens stay in registers, as does the running maximum or sum
+of each text.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _RUN = 2048
-"""Tokens, to the next text's start, that one program pools: enough to drown the unused rows of its last block."""
+"""Tokens pooled by one program, rounded to the next text's start: enough to make its partly empty last block negligible."""
 
 triton: Any
 tl: Any
 try:
     triton = importlib.import_module("triton")
     tl = importlib.import_module("triton.language")
-except Exception:  # Triton is optional, and a broken one is as good as none
+except Exception:  # Triton is optional, and a broken installation counts as none
     triton = tl = None
 
 
@@ -46,11 +47,11 @@ def _activate(logits: tl.tensor, activation: tl.constexpr) -> tl.tensor:
     return weights
 
 
-# One program pools one tile of the vocabulary for one run of whole texts, block after block of the packed stream. Texts
-# share blocks, so passages of some 80 tokens fill all of the product but for each run's last block, where a program per
-# text would leave 3 columns in 8 unused. No text is cut between programs: no atomics, and the result is deterministic.
-# The product has a row per term, so that the tokens of a text lie in the registers of four threads of a warp, and pooling
-# them takes few shuffles and no shared memory. The vocabulary is the slow axis of the grid: programs that run at the same
+# One program pools one tile of the vocabulary over one run of whole texts, block by block of the packed stream. Texts share
+# blocks, so passages of some 80 tokens fill every product except in each run's last block, whereas one program per text would
+# leave 3 columns in 8 unused. No text is split between programs, so there are no atomics and the result is deterministic.
+# The product has one row per term, so the tokens of a text lie in the registers of four threads of a warp, and pooling them
+# takes few shuffles and no shared memory. The vocabulary is the slow axis of the grid, so that programs running at the same
 # time share their part of the decoder matrix in the L2 cache.
 @_jit
 def _pool_kernel(
@@ -73,17 +74,17 @@ def _pool_kernel(
     end = tl.load(starts + tl.load(owners + (tl.program_id(0) + 1) * run_tokens))
     terms = tl.program_id(1) * block_terms + tl.arange(0, block_terms)
     columns = tl.arange(0, block_width)
-    # Terms and tokens beyond the end repeat the last one: their logits are never used, and loads need no mask.
+    # Terms and tokens past the end repeat the last one: their logits are never used, and the loads need no mask.
     weight += tl.minimum(terms, size - 1).to(tl.int64)[:, None] * width + columns[None, :]
     offset = tl.zeros([block_terms], tl.float32)
     if bias is not None:
         offset += tl.load(bias + tl.minimum(terms, size - 1)).to(tl.float32)
 
     least: tl.constexpr = float("-inf") if pooling == "max" else 0.0
-    so_far = tl.full([block_terms], least, tl.float32)
+    running = tl.full([block_terms], least, tl.float32)
     for block in range(begin, end, block_tokens):
-        places = block + tl.arange(0, block_tokens)
-        rows = hidden + tl.minimum(places, end - 1).to(tl.int64)[None, :] * width + columns[:, None]
+        positions = block + tl.arange(0, block_tokens)
+        rows = hidden + tl.minimum(positions, end - 1).to(tl.int64)[None, :] * width + columns[:, None]
         logits = tl.zeros([block_terms, block_tokens], tl.float32)
         for k in range(0, width, block_width):
             if width % block_width == 0:
@@ -99,15 +100,15 @@ def _pool_kernel(
         stop = tl.minimum(block + block_tokens, end)
         for text in range(tl.load(owners + block), tl.load(owners + stop - 1) + 1):
             text_begin, text_end = tl.load(starts + text), tl.load(starts + text + 1)
-            inside = ((places >= text_begin) & (places < text_end))[None, :]
-            so_far = tl.where(text_begin < block, so_far, least)
+            inside = ((positions >= text_begin) & (positions < text_end))[None, :]
+            running = tl.where(text_begin < block, running, least)
             if pooling == "max":
-                so_far = tl.maximum(so_far, tl.max(tl.where(inside, logits, least), axis=1))
+                running = tl.maximum(running, tl.max(tl.where(inside, logits, least), axis=1))
             else:
-                so_far += tl.sum(tl.where(inside, logits, least), axis=1)
+                running += tl.sum(tl.where(inside, logits, least), axis=1)
             if text_end <= stop:
-                # The activations are monotone: under a maximum they can wait until one logit a term is left.
-                weights = _activate(so_far, activation) if pooling == "max" else so_far
+                # The activations are monotone, so with max pooling they can be applied to the maximum.
+                weights = _activate(running, activation) if pooling == "max" else running
                 tl.store(pooled + tl.cast(text, tl.int64) * size + terms, weights, mask=terms < size)
 
 
@@ -115,10 +116,10 @@ _INTERPRETED = triton is not None and not isinstance(_pool_kernel, triton.JITFun
 
 
 def _tile(dtype: torch.dtype, generation: int) -> dict[str, int]:
-    """The shape of the kernel's tiles on a generation of GPUs: fixed, so that results do not depend on timings."""
-    if dtype == torch.float32:  # exact products run outside the tensor cores and are bound by registers
+    """The kernel's tile shape on a GPU generation: fixed rather than autotuned, so that results do not depend on timings."""
+    if dtype == torch.float32:  # exact products run outside the tensor cores and are limited by registers
         return {"block_terms": 64, "block_tokens": 64, "block_width": 32, "num_warps": 4, "num_stages": 2}
-    if generation in (9, 10):  # H100 and B200, which have the shared memory for it; 11 and 12 are smaller devices
+    if generation in (9, 10):  # H100 and B200 have enough shared memory; 11 and 12 are smaller devices
         return {"block_terms": 256, "block_tokens": 128, "block_width": 64, "num_warps": 8, "num_stages": 4}
     return {"block_terms": 128, "block_tokens": 128, "block_width": 32, "num_warps": 8, "num_stages": 4}
 
@@ -130,23 +131,23 @@ def fused_pool(
 
     Args:
         hidden: Output of the masked-LM head's transform, shape [tokens, width], without padding; float32, bfloat16 or
-            float16. Products are added in float32.
-        starts: Where each text's tokens start, ascending, and after them the number of tokens; shape [texts + 1], int32.
+            float16. Products are accumulated in float32.
+        starts: Start of each text's tokens, ascending, followed by the number of tokens; shape [texts + 1], int32.
         weight: Decoder matrix, shape [terms, width], of the same dtype as ``hidden``.
         bias: Decoder bias, shape [terms].
-        pooling: Which formula.
-        activation: ``log(1 + relu(x))``, or the logarithm of one plus that.
+        pooling: ``max`` or ``sum``.
+        activation: ``log(1 + relu(x))`` or ``log(1 + log(1 + relu(x)))``.
 
     Returns:
-        Weights, shape [texts, terms], float32, at least 0; those of a text without tokens are 0.
+        Weights, shape [texts, terms], float32, at least 0; all 0 for a text without tokens.
     """
-    if _INTERPRETED and hidden.dtype == torch.bfloat16:  # which Triton's interpreter cannot multiply
+    if _INTERPRETED and hidden.dtype == torch.bfloat16:  # Triton's interpreter cannot multiply bfloat16
         hidden, weight = hidden.float(), weight.float()
     (tokens, width), size = hidden.shape, len(weight)
     pooled = torch.zeros(len(starts) - 1, size, dtype=torch.float32, device=hidden.device)
     runs = -(-tokens // _RUN)
-    places = torch.arange(runs * _RUN + 1, dtype=starts.dtype, device=starts.device)
-    owners = torch.searchsorted(starts, places, right=True, out_int32=True) - 1
+    positions = torch.arange(runs * _RUN + 1, dtype=starts.dtype, device=starts.device)
+    owners = torch.searchsorted(starts, positions, right=True, out_int32=True) - 1
     tile = _tile(hidden.dtype, torch.cuda.get_device_capability(hidden.device)[0] if hidden.is_cuda else 0)
     with torch.cuda.device(hidden.get_device()):
         _pool_kernel[(runs, -(-size // tile["block_terms"]))](
@@ -169,7 +170,7 @@ def fused_pool(
 
 @functools.cache
 def is_usable(device: torch.device) -> bool:
-    """Whether the kernel runs on a device, which is found out by pooling one token: it takes a driver and a compiler."""
+    """Whether the kernel runs on a device, tested by pooling one token because it needs a driver and a compiler."""
     if triton is None or not (_INTERPRETED or device.type == "cuda"):
         return False
     try:
@@ -179,5 +180,5 @@ def is_usable(device: torch.device) -> bool:
         starts = torch.tensor([0, 1], dtype=torch.int32, device=device)
         return abs(fused_pool(ones, starts, ones, None, "max", "log1p_relu").item() - math.log(17)) < 1e-3
     except Exception as error:
-        _log.info("the fused kernel does not run on %s: %s", device, error)
+        _log.info("cannot run the fused kernel on %s: %s", device, error)
         return False

@@ -1,8 +1,8 @@
-"""Linear layers for inference on a processor: weights are laid out once for oneDNN's kernels.
+"""Linear layers for inference on a CPU, with weights prepacked for oneDNN's kernels.
 
-PyTorch multiplies float32 matrices with MKL, which lays the weights out anew in every call. For a query of ten tokens
-that costs more than the product: prepacked, the projection of such a query to the vocabulary is some four times as
-fast, and large batches gain about a tenth. ``torch.compile`` does the same behind a C++ compiler, which users lack.
+PyTorch multiplies float32 matrices with MKL, which repacks the weights on every call. For a query of ten tokens, packing
+costs more than the product: with prepacked weights, projecting such a query to the vocabulary is about four times as fast,
+and large batches gain about a tenth. ``torch.compile`` does the same but needs a C++ compiler, which users may not have.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class PackedLinear(nn.Module):
 
 
 class Int8Linear(nn.Module):
-    """A linear layer with int8 weights, one scale an output; inputs are quantized as they come.
+    """A linear layer with int8 weights and one scale per output; inputs are quantized dynamically.
 
     Args:
         weight: Shape [outputs, inputs], float32.
         bias: Shape [outputs], or None.
 
     Raises:
-        ModelError: There are no such products here.
+        ModelError: This PyTorch has no int8 products.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -58,11 +58,13 @@ class Int8Linear(nn.Module):
         zeros = torch.zeros(len(scales), dtype=torch.int64)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # deprecated, and nothing else is as fast
+                warnings.simplefilter("ignore", UserWarning)  # deprecated, but nothing else is as fast
                 quantized = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
                 packed = torch.ops.quantized.linear_prepack(quantized, None if bias is None else bias.detach().float())
         except (AttributeError, RuntimeError, NotImplementedError) as error:
-            raise ModelError("this PyTorch has no int8 products on this device. Use float32 or bfloat16.") from error
+            raise ModelError(
+                "this PyTorch does not support int8 products on this device. Use float32 or bfloat16."
+            ) from error
         self._packed = packed
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -72,7 +74,7 @@ class Int8Linear(nn.Module):
 
 
 def can_pack(weight: Tensor) -> bool:
-    """Whether oneDNN's packed product is here and gives what the plain one gives."""
+    """Whether oneDNN's packed product is available and agrees with the plain one."""
     if weight.device.type != "cpu" or not torch._C._has_mkldnn:
         return False
     probe = torch.linspace(-1, 1, 3 * weight.shape[1]).reshape(3, -1).to(weight.dtype)
@@ -82,12 +84,12 @@ def can_pack(weight: Tensor) -> bool:
             plain = nn.functional.linear(probe, weight[:64])
             return bool(torch.allclose(packed.float(), plain.float(), rtol=1e-3, atol=1e-3))
     except (RuntimeError, AttributeError, NotImplementedError) as error:
-        _log.info("linear layers stay unpacked: %s", error)
+        _log.info("cannot pack linear layers: %s", error)
         return False
 
 
 def pack_linear_layers(module: nn.Module) -> None:
-    """Replaces the linear layers below a module by packed ones, where this machine can."""
+    """Replaces the linear layers below a module with packed ones, where this machine supports them."""
     for name, child in list(module.named_children()):
         if type(child) is nn.Linear:
             if can_pack(child.weight):
@@ -97,7 +99,7 @@ def pack_linear_layers(module: nn.Module) -> None:
 
 
 def linear_map(weight: Tensor, bias: Tensor | None, *, int8: bool = False) -> Callable[[Tensor], Tensor]:
-    """The fastest linear map of a matrix on its device."""
+    """The fastest available linear map of a matrix on its device."""
     if int8:
         return Int8Linear(weight, bias)
     if can_pack(weight):

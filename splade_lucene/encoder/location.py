@@ -1,4 +1,4 @@
-"""A model's name → a folder on this machine, fetched from the hub where need be."""
+"""Resolves a model name to a local folder, downloading from the hub if needed."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splade_lucene.encoder.storage import ROWS8_WEIGHTS
+from splade_lucene.encoder.storage import INT8_WEIGHTS
 from splade_lucene.errors import ModelError
 from splade_lucene.files import files_digest
 from splade_lucene.json_text import check_nesting, parse_json
 from splade_lucene.models import EMBEDDED_DOC_MODEL, EMBEDDED_MODEL, embedded_model_folder, embedded_query_table
 
-SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", ROWS8_WEIGHTS)
+SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", INT8_WEIGHTS)
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin")
 WEIGHT_FILES = (*SAFE_WEIGHTS, *PICKLED_WEIGHTS)
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "sentencepiece.bpe.model",
                     "spiece.model", "tokenizer_config.json")  # fmt: skip
 _SMALL_FILES = ["*.json", "*.txt", "*.model", "*.py", "*.jinja"]
-_LEFT_OUT = ["onnx/*", "openvino/*", "*.onnx*", "*.h5", "*.msgpack", "checkpoint-*/*"]
+_IGNORED = ["onnx/*", "openvino/*", "*.onnx*", "*.h5", "*.msgpack", "checkpoint-*/*"]
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where a checkpoint, or one half of it, lies.
+    """Where a checkpoint, or one side of it, is stored.
 
     Attributes:
-        name: What finds it again from every working folder: ``splade-minilm``, an absolute path, or a hub name.
+        name: A name that does not depend on the working directory: ``splade-minilm``, an absolute path, or a hub name.
         folder: The folder with its files.
-        query_table: A table of query weights that lies elsewhere; None for most.
+        query_table: A table of query weights in another folder; usually None.
     """
 
     name: str
@@ -37,59 +37,59 @@ class Location:
     query_table: Path | None = None
 
     def below(self, folder: Path) -> Location:
-        """A folder within the checkpoint; it keeps the checkpoint's name."""
+        """The location of a folder within the checkpoint, under the checkpoint's name."""
         return self if folder == self.folder else Location(self.name, folder)
 
     def require_weights(self) -> None:
-        """Refuses a folder without weights.
+        """Checks that the folder has weights.
 
         Raises:
-            ModelError: There are none.
+            ModelError: The folder has no weights.
         """
         if not any((self.folder / file).is_file() for file in WEIGHT_FILES):
             raise ModelError(
-                f"{self.folder}: no weights (expected one of {', '.join(WEIGHT_FILES)}). Copy the whole checkpoint."
+                f"{self.folder}: no weights found (expected one of {', '.join(WEIGHT_FILES)}). Copy the whole checkpoint."
             )
 
     @property
     def base_name(self) -> str | None:
-        """Folder or hub name of what an adapter lies over; None for a checkpoint that is whole.
+        """Folder or hub name of an adapter's base model; None if the checkpoint is not an adapter.
 
         Raises:
-            ModelError: The adapter does not say.
+            ModelError: The adapter does not name its base model.
         """
         path = self.folder / "adapter_config.json"
         if not path.is_file():
             return None
         name = read_json(path).get("base_model_name_or_path")
         if not (name and isinstance(name, str)):
-            raise ModelError(f"{path}: no base model is named (base_model_name_or_path). Copy the checkpoint again.")
+            raise ModelError(f"{path}: base_model_name_or_path is missing. Copy the checkpoint again.")
         return name
 
     @property
     def base(self) -> Location | None:
-        """What an adapter lies over; None for a checkpoint that is whole.
+        """An adapter's base model; None if the checkpoint is not an adapter.
 
         Raises:
-            ModelError: The adapter does not say, or its base is not there.
+            ModelError: The adapter does not name its base model, or the base model is not found.
         """
         name = self.base_name
         return None if name is None else locate(name)
 
     @property
     def tokenizer_folder(self) -> Path:
-        """The folder of the tokenizer: an adapter's own, or that of its base."""
+        """The folder with the tokenizer; for an adapter without one, that of its base model."""
         if not any((self.folder / file).is_file() for file in _TOKENIZER_FILES) and (base := self.base):
             return base.folder
         return self.folder
 
     def tokenizer_files(self) -> list[Path]:
-        """What tells one tokenizer from another."""
+        """The files that define the tokenizer."""
         paths = [self.tokenizer_folder / file for file in _TOKENIZER_FILES]
         return next(([path] for path in paths[:1] if path.is_file()), [path for path in paths if path.is_file()])
 
     def weight_files(self) -> list[Path]:
-        """The weights, those of an adapter's base included."""
+        """The weight files, including those of an adapter's base model."""
         for file in WEIGHT_FILES:
             path = self.folder / file
             if path.is_file():
@@ -98,7 +98,7 @@ class Location:
         return []
 
     def digest(self) -> str:
-        """SHA-256 over the weights; empty where there are none."""
+        """SHA-256 over the weight files; empty if there are none."""
         paths = self.weight_files()
         return files_digest(paths) if paths else ""
 
@@ -107,11 +107,11 @@ def locate(name: str | Path | None) -> Location:
     """Finds a checkpoint.
 
     Args:
-        name: A folder, or a hub name, whose files are fetched into the hub's cache; None and ``splade-minilm`` stand for
-            the embedded model, ``splade-minilm-doc`` for its document-only sibling.
+        name: A folder, or a hub name whose files are downloaded into the hub's cache; None and ``splade-minilm`` stand for
+            the embedded model, ``splade-minilm-doc`` for its document-only variant.
 
     Raises:
-        ModelError: There is no such folder, or the hub does not give it.
+        ModelError: The folder does not exist, or the download failed.
     """
     if name is None or str(name) == EMBEDDED_MODEL:
         return Location(EMBEDDED_MODEL, embedded_model_folder())
@@ -125,7 +125,7 @@ def locate(name: str | Path | None) -> Location:
             EMBEDDED_MODEL if path.resolve() == embedded_model_folder().resolve() else str(path.absolute()), path
         )
     if path.is_file():
-        raise ModelError(f"{path} is a file. Name the folder of the checkpoint.")
+        raise ModelError(f"{path} is a file. Give the checkpoint's folder instead.")
     if path.is_absolute() or text.startswith((".", "~")) or text.count("/") > 1:
         raise ModelError(
             f"{text}: no such model folder. Check the path, or give a hub name such as naver/splade-cocondenser-selfdistil."
@@ -136,34 +136,34 @@ def locate(name: str | Path | None) -> Location:
 
 
 def _check_json_files(folder: Path) -> None:
-    """Refuses what would end the process in the parser of transformers or tokenizers: JSON that is nested too deeply."""
+    """Rejects deeply nested JSON, which would crash the process in the parsers of transformers or tokenizers."""
     for path in (*folder.glob("*.json"), *folder.glob("*/*.json")):
         try:
             check_nesting(path.read_text(encoding="utf-8", errors="replace"))
         except OSError:
-            pass  # whoever needs this file says so
+            pass  # reported by the code that needs this file
         except ValueError as error:
-            raise ModelError(f"{path}: broken JSON ({error}). Copy the checkpoint again.") from error
+            raise ModelError(f"{path}: invalid JSON ({error}). Copy the checkpoint again.") from error
 
 
 def _fetch(name: str) -> Path:
-    """The hub's files of a checkpoint: the small ones, and safe weights, or pickled ones where there are no others."""
+    """Downloads a checkpoint's small files and its safetensors, or its pickled weights if there are no safetensors."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
-    disable_progress_bars()  # small files; the weights show theirs
+    disable_progress_bars()  # for the small files
     try:
-        folder = Path(snapshot_download(name, allow_patterns=_SMALL_FILES, ignore_patterns=_LEFT_OUT))
+        folder = Path(snapshot_download(name, allow_patterns=_SMALL_FILES, ignore_patterns=_IGNORED))
         enable_progress_bars()
-        snapshot_download(name, allow_patterns=["*.safetensors"], ignore_patterns=_LEFT_OUT)
+        snapshot_download(name, allow_patterns=["*.safetensors"], ignore_patterns=_IGNORED)
         pickled = _pickled_weights(folder)
         if pickled:
-            snapshot_download(name, allow_patterns=pickled, ignore_patterns=_LEFT_OUT)
-    except Exception as error:  # the hub's client, the network and the cache each raise their own
+            snapshot_download(name, allow_patterns=pickled, ignore_patterns=_IGNORED)
+    except Exception as error:  # the hub's client, the network and the cache raise all kinds of exceptions
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"{name}: it is no local folder, so it was looked up on the model hub: {reason}. "
-            "Check the name and the network; a gated model needs its terms accepted and 'hf auth login'."
+            f"{name}: not a local folder, and the download from the model hub failed: {reason}. "
+            "Check the name and the network; for a gated model, accept its terms and run 'hf auth login'."
         ) from error
     finally:
         enable_progress_bars()
@@ -171,38 +171,38 @@ def _fetch(name: str) -> Path:
 
 
 def _pickled_weights(folder: Path) -> list[str]:
-    """Patterns of the weights of those parts of a checkpoint that have no safe ones."""
+    """Patterns for the weights of those parts of a checkpoint that have no safetensors."""
     parts = {path.parent for pattern in ("config.json", "adapter_config.json") for path in folder.rglob(pattern)}
-    lacking = [part.relative_to(folder) for part in sorted(parts) if not any(part.glob("*.safetensors"))]
-    return [(part / "*.bin").as_posix() for part in lacking]
+    pickled = [part.relative_to(folder) for part in sorted(parts) if not any(part.glob("*.safetensors"))]
+    return [(part / "*.bin").as_posix() for part in pickled]
 
 
 def read_json(path: Path, kind: type[Any] = dict) -> Any:
-    """The object in a small JSON file of a checkpoint.
+    """Reads a small JSON file of a checkpoint.
 
     Raises:
-        ModelError: It is missing, no JSON, or another kind of value.
+        ModelError: The file is missing, is not valid JSON, or holds another kind of value.
     """
     try:
         value = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}). Copy the whole checkpoint.") from error
     except ValueError as error:
-        raise ModelError(f"{path}: broken JSON ({error}). Copy the checkpoint again.") from error
+        raise ModelError(f"{path}: invalid JSON ({error}). Copy the checkpoint again.") from error
     if not isinstance(value, kind):
         raise ModelError(f"{path}: expected a JSON {'list' if kind is list else 'object'}. Copy the checkpoint again.")
     return value
 
 
 def _parts(path: Path) -> list[Path]:
-    """The files that an index of sharded weights names."""
+    """The files listed in an index of sharded weights."""
     if not path.name.endswith(".index.json"):
         return []
     try:
         names = sorted(set(parse_json(path.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, AttributeError) as error:
-        raise ModelError(f"{path}: this is no index of weights ({error}). Copy the checkpoint again.") from error
+        raise ModelError(f"{path}: not a valid index of weights ({error}). Copy the checkpoint again.") from error
     missing = [name for name in names if not (path.parent / name).is_file()]
     if missing:
-        raise ModelError(f"{path}: the weights {', '.join(missing)} are missing. Copy the whole checkpoint.")
+        raise ModelError(f"{path}: missing weight files: {', '.join(missing)}. Copy the whole checkpoint.")
     return [path.parent / name for name in names]

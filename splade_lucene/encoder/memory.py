@@ -1,4 +1,4 @@
-"""How much memory is free, and what running out of it looks like."""
+"""Free memory, and detection of out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be had on a device; for a processor the lesser of the machine's and the container's."""
+    """Bytes available on a device; for a CPU, the smaller of what the machine and the container have."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -39,7 +39,7 @@ def _free_in_container() -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, on a GPU or a processor."""
+    """Whether an exception reports running out of memory, on a GPU or a CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()

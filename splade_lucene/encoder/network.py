@@ -1,4 +1,4 @@
-"""A language model that gives weights: loaded, laid out for this machine, pooled without ever holding all logits."""
+"""A language model that computes weights: loaded, optimized for this machine, and pooled without holding all logits."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from splade_lucene.fork_guard import ForkGuard
 
 _log = logging.getLogger(__name__)
 _TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 5e-2}
-_BATCH_WEIGHTS = 1 << 24  # pooled weights of a batch: 64 MB
+_BATCH_WEIGHTS = 1 << 24  # pooled weights per batch: 64 MB
 _FEW_ROWS = 32
-_networks = 0  # that were laid out here
-# with one thread PyTorch has no pool of them that a forked process could miss
+_networks = 0  # loaded in this process
+# with a single thread PyTorch has no thread pool, so forking is safe
 _fork_guard = ForkGuard("an encoder was loaded", lambda: _networks > 0 and torch.get_num_threads() > 1)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.float32}
 
@@ -36,18 +36,18 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.fl
 class Network:
     """Computes the weights of token sequences.
 
-    The decoder, the last layer of the head, is taken out of the network and applied slice by slice. Whether a network
-    allows that is not guessed from its name: both ways are computed once on a short probe, and if they differ the
-    network is left whole.
+    The decoder, the last layer of the head, is detached from the network and applied slice by slice. Whether a network
+    allows this is tested rather than guessed from its name: a short probe is encoded both ways, and if the results differ,
+    the decoder stays attached.
 
     Args:
-        side: What the checkpoint says of itself.
+        side: The settings read from the checkpoint.
         dtype: ``float32``, ``bfloat16``, ``int8`` (the decoder only; the rest is float32), or ``checkpoint``.
         device: Where to compute.
-        trust_remote_code: Run code that the checkpoint brings.
+        trust_remote_code: Whether to run code shipped with the checkpoint.
 
     Attributes:
-        tokenizer: The checkpoint's.
+        tokenizer: The checkpoint's tokenizer.
         model: The network.
         terms: The vocabulary's Lucene terms by term_id.
     """
@@ -57,14 +57,14 @@ class Network:
         _fork_guard.check()
         _networks += 1
         if dtype == "int8" and device.type != "cpu":
-            raise ModelError("int8 is for processors. Use bfloat16 on a GPU.")
+            raise ModelError("int8 is supported on CPUs only. Use bfloat16 on a GPU.")
         self.side, self.dtype, self.device = side, dtype, device
         self.tokenizer = load_tokenizer(side.location.tokenizer_folder, trust_remote_code=trust_remote_code)
         model: Any = load_network(side, dtype=DTYPES.get(dtype), device=device, trust_remote_code=trust_remote_code)
         self.model = model
         decoder: Any = model.get_output_embeddings()
         if decoder is None:
-            raise ModelError(f"{side.location.folder}: this network has no output for terms.")
+            raise ModelError(f"{side.location.folder}: this network has no output embeddings for the vocabulary.")
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.terms = vocabulary_terms(self.tokenizer, int(decoder.weight.shape[0]))
         self._decoder: nn.Linear | None = None
@@ -73,7 +73,7 @@ class Network:
         self._factors = self._read_factors()
 
     def sequencer(self, max_length: int, prefix: str, **passages: int) -> Sequencer:
-        """What turns texts into sequences for this network; see :class:`Sequencer`."""
+        """A sequencer for this network; see :class:`Sequencer`."""
         return Sequencer(
             self.tokenizer,
             max_length,
@@ -84,36 +84,36 @@ class Network:
         )
 
     def affordable_tokens(self) -> int:
-        """Tokens of a batch that fit into half of the memory that is free now."""
+        """Tokens per batch that fit into half of the memory that is free now."""
         config = self.model.config
         width = int(getattr(config, "hidden_size", 0) or 768)
         inner = int(getattr(config, "intermediate_size", 0) or 4 * width)
-        a_token = 4 * (8 * width + 3 * inner + 2 * SLICE_TERMS)
+        bytes_per_token = 4 * (8 * width + 3 * inner + 2 * SLICE_TERMS)
         if self._decoder is None:
-            a_token += 8 * len(self.terms)
-        return max(1, free_memory(self.device) // 2 // a_token)
+            bytes_per_token += 8 * len(self.terms)
+        return max(1, free_memory(self.device) // 2 // bytes_per_token)
 
     def encode(
         self, sequences: TokenSequences, batch_tokens: int, progress: Callable[[int, int], None] | None = None
     ) -> Entries:
-        """Weights above 0 of some texts; of a text with several passages the largest of each term.
+        """Computes the weights above 0; for a text with several passages, the largest weight of each term.
 
         Args:
-            sequences: What to encode.
-            batch_tokens: Tokens of a batch; a batch for which memory does not suffice is halved.
-            progress: Called after each batch with the number of texts whose first sequence it held, and of its tokens.
+            sequences: The tokenized texts.
+            batch_tokens: Tokens per batch; a batch that does not fit into memory is halved.
+            progress: Called after each batch with the number of texts whose first sequence is in it, and its number of tokens.
         """
         lengths = [len(ids) for ids in sequences.ids]
         owners = torch.tensor(sequences.owners, dtype=torch.int64, device=self.device)
         parts = []
-        most_texts = max(1, _BATCH_WEIGHTS // len(self.terms))
-        for batch in batches_by_length(lengths, batch_tokens, most_texts):
+        max_texts = max(1, _BATCH_WEIGHTS // len(self.terms))
+        for batch in batches_by_length(lengths, batch_tokens, max_texts):
             entries = self._encode_batch(sequences, batch)
             rows = owners[torch.tensor(batch, dtype=torch.int64, device=self.device)]
             parts.append(Entries(rows[entries.texts], entries.term_ids, entries.values))
             if progress:
-                firsts = sum(not i or sequences.owners[i - 1] != sequences.owners[i] for i in batch)
-                progress(firsts, sum(lengths[i] for i in batch))
+                new_texts = sum(not i or sequences.owners[i - 1] != sequences.owners[i] for i in batch)
+                progress(new_texts, sum(lengths[i] for i in batch))
         return combine(parts, len(self.terms), self.device)
 
     @torch.inference_mode()
@@ -140,12 +140,12 @@ class Network:
             if len(batch) == 1:
                 raise ModelError(
                     f"a text of {len(sequences.ids[batch[0]])} tokens does not fit into the memory of {self.device}. "
-                    "Cut texts earlier (--max-length) or split them (--passage-tokens)."
+                    "Lower max_length, or set passage_tokens to split texts."
                 ) from error
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         half = len(batch) // 2
-        _log.warning("out of memory: going on with batches of %d in place of %d texts", half, len(batch))
+        _log.warning("out of memory: halving the batch from %d to %d sequences", len(batch), half)
         first, second = self._encode_batch(sequences, batch[:half]), self._encode_batch(sequences, batch[half:])
         return Entries(
             torch.cat([first.texts, second.texts + half]),
@@ -173,7 +173,7 @@ class Network:
         return project_and_pool(output, projections, mask, pooling, activation)
 
     def _own_terms(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        """1, or the checkpoint's factor, for the terms that a text holds; shape [texts, terms]."""
+        """1, or the checkpoint's factor, for terms that occur in the text, else 0; shape [texts, terms]."""
         factors = self._factors
         own = torch.zeros(len(ids), len(self.terms), device=self.device)
         for row, each in enumerate(ids):
@@ -183,11 +183,11 @@ class Network:
             return own
         return own * factors
 
-    # ---- once ----
+    # ---- computed once ----
 
     @cached_property
     def _is_fused(self) -> bool:
-        """Whether projection and pooling are one kernel: on a GPU, and in the interpreter that tests it."""
+        """Whether projection and pooling run as one fused kernel: on a GPU, or in Triton's interpreter for tests."""
         if self.device.type != "cuda" and "TRITON_INTERPRET" not in os.environ:
             return False
         from splade_lucene.encoder import fused
@@ -200,7 +200,7 @@ class Network:
 
     @cached_property
     def _whole_decoder(self) -> list[Projection]:
-        """For one query, a single product is faster than slices."""
+        """The decoder as a single slice, which is faster for one query."""
         return self._project_by(len(self.terms))
 
     def _project_by(self, step: int) -> list[Projection]:
@@ -239,27 +239,31 @@ class Network:
     def _detach_decoder(self, decoder: nn.Module) -> None:
         path = next((name for name, module in self.model.named_modules() if module is decoder), "")
         if not isinstance(decoder, nn.Linear) or not path:
-            _log.warning("the decoder of this network is no linear layer: logits are held whole, which costs memory")
+            _log.warning(
+                "the decoder of this network is not a linear layer; holding all logits, which takes more memory"
+            )
             return
         probe, mask = self._probe()
-        whole = self._weights_of(probe, mask)
+        expected = self._weights_of(probe, mask)
         owner = self.model.get_submodule(path.rpartition(".")[0])
         setattr(owner, path.rpartition(".")[2], nn.Identity())
         self._decoder = decoder
         try:
-            tolerance = _TOLERANCES[next(self.model.parameters()).dtype] * max(1.0, float(whole.max()))
-            fits = torch.allclose(self._weights_of(probe, mask), whole, atol=tolerance)
+            tolerance = _TOLERANCES[next(self.model.parameters()).dtype] * max(1.0, float(expected.max()))
+            is_equal = torch.allclose(self._weights_of(probe, mask), expected, atol=tolerance)
         except RuntimeError:
-            fits = False
-        if not fits:
-            _log.warning("the decoder is not the last layer of this network: logits are held whole, which costs memory")
+            is_equal = False
+        if not is_equal:
+            _log.warning(
+                "the decoder is not the last layer of this network; holding all logits, which takes more memory"
+            )
             setattr(owner, path.rpartition(".")[2], decoder)
             self._decoder = None
             return
         if self.device.type == "cpu":
             pack_linear_layers(self.model)
         self._is_int8 = self.dtype == "int8"
-        self.__dict__.pop("_whole_decoder", None)  # that of the probe
+        self.__dict__.pop("_whole_decoder", None)  # computed for the probe
 
     def _probe(self) -> tuple[Tensor, Tensor]:
         size = int(self.model.get_input_embeddings().weight.shape[0])

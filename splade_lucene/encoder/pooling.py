@@ -1,12 +1,12 @@
 """Token logits → one weight per vocabulary term: the formulas of SPLADE, as pure functions.
 
-With logits ``w_ij`` of token ``i`` for term ``j`` over a text's tokens, special tokens included, padding excluded, and
+With logits ``w_ij`` of token ``i`` for term ``j``, over a text's tokens including special tokens and excluding padding, and
 ``f(x) = log(1 + relu(x))``:
 
 - ``sum``, SPLADE v1 (arXiv 2107.05720, eq. 1):  ``w_j = Σ_i f(w_ij)``
 - ``max``, SPLADE v2 (arXiv 2109.10086, eq. 6):  ``w_j = max_i f(w_ij)``
 
-OpenSearch's v3 models have ``f(x) = log(1 + log(1 + relu(x)))`` (arXiv 2504.14839).
+OpenSearch's v3 models use ``f(x) = log(1 + log(1 + relu(x)))`` (arXiv 2504.14839).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from splade_lucene.encoder.layout import Activation, Pooling
 
 SLICE_TERMS = 4096
-"""Terms projected at a time: with a thousand tokens, the logits stay in a processor's cache until they are pooled."""
+"""Terms projected at a time: with a thousand tokens, the logits stay in the CPU cache until they are pooled."""
 
 Projection = tuple[int, int, "Callable[[Tensor], Tensor]"]
-"""First term, term behind the last, and the linear map from hidden states to their logits."""
+"""First term, one past the last term, and the linear map from hidden states to their logits."""
 
 
 def activate(logits: Tensor, activation: Activation) -> Tensor:
@@ -35,19 +35,19 @@ def activate(logits: Tensor, activation: Activation) -> Tensor:
 
 
 def pool_logits(logits: Tensor, mask: Tensor, pooling: Pooling, activation: Activation = "log1p_relu") -> Tensor:
-    """Pools logits that are all there.
+    """Pools a complete tensor of logits.
 
     Args:
         logits: Shape [texts, tokens, terms].
         mask: Shape [texts, tokens]; true for tokens, false for padding.
-        pooling: Which formula.
-        activation: Which ``f``.
+        pooling: The pooling formula.
+        activation: The function ``f``.
 
     Returns:
         Weights, shape [texts, terms], float32, at least 0.
     """
     padding = ~mask.bool().unsqueeze(-1)
-    if pooling == "max":  # f is monotone and 0 below 0, so it can wait until one logit a term is left
+    if pooling == "max":  # f is monotone and 0 below 0, so it can be applied to the maximum
         return activate(logits.masked_fill(padding, 0).amax(dim=1).float(), activation)
     return activate(logits.float().clone(), activation).masked_fill(padding, 0).sum(dim=1)
 
@@ -56,17 +56,17 @@ def project_and_pool(
     hidden: Tensor, projections: Sequence[Projection], mask: Tensor, pooling: Pooling,
     activation: Activation = "log1p_relu",
 ) -> Tensor:  # fmt: skip
-    """Projects hidden states to the vocabulary and pools them, a slice of the vocabulary at a time.
+    """Projects hidden states to the vocabulary and pools them, one vocabulary slice at a time.
 
     The result equals :func:`pool_logits` of all logits up to the order of additions, but no tensor of shape
-    [texts, tokens, terms] ever exists.
+    [texts, tokens, terms] is ever allocated.
 
     Args:
         hidden: Output of the masked-LM head's transform, shape [texts, tokens, width].
-        projections: The decoder in slices, which follow each other.
+        projections: The decoder as consecutive slices.
         mask: Shape [texts, tokens]; true for tokens, false for padding.
-        pooling: Which formula.
-        activation: Which ``f``.
+        pooling: The pooling formula.
+        activation: The function ``f``.
 
     Returns:
         Weights, shape [texts, terms], float32.
@@ -74,7 +74,7 @@ def project_and_pool(
     texts, tokens, width = hidden.shape
     mask = mask.bool()
     is_ragged = not bool(mask.all())
-    if is_ragged and pooling == "max":  # repeating a token changes no maximum, and saves masking every slice
+    if is_ragged and pooling == "max":  # repeating a token does not change the maximum, and avoids masking every slice
         first = mask.to(torch.uint8).argmax(dim=1)
         hidden = torch.where(mask.unsqueeze(-1), hidden, hidden[torch.arange(texts), first].unsqueeze(1))
     rows = hidden.reshape(texts * tokens, width)

@@ -1,4 +1,4 @@
-"""Which floating-point type, and which device, the documents are encoded with."""
+"""Choice of the device and the floating-point type."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _WORTHWHILE = 1.3
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; ``auto`` is a GPU if there is one.
+    """The device with the given name; ``auto`` is a GPU if available.
 
     Raises:
-        InputError: No such device here.
+        InputError: The device is not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -28,23 +28,23 @@ def choose_device(name: str) -> torch.device:
         torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"the device {name!r} cannot be used ({reason})", remedy="Use --device cpu or auto") from error
+        raise InputError(f"cannot use the device {name!r} ({reason})", remedy="Set device to cpu or auto") from error
     return device
 
 
 @cache
 def native_dtype(device: torch.device) -> str:
-    """``bfloat16`` where the device computes it natively, else ``float32``.
+    """``bfloat16`` where the device supports it natively, else ``float32``.
 
-    A GPU says so itself, and so does a processor with AVX512-BF16 or AMX; others are measured for some hundredths of a
-    second, for without such instructions a product in bfloat16 takes far longer than one in float32.
+    GPUs report their support, as do CPUs with AVX512-BF16 or AMX. Other CPUs are measured for some hundredths of a second,
+    because without such instructions a product in bfloat16 takes far longer than one in float32.
     """
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     if any(getattr(torch.cpu, name, bool)() for name in _INSTRUCTIONS):
         return "bfloat16"
     ratio = _speedup()
-    _log.info("bfloat16 is %.1f times as fast as float32 on this processor", ratio)
+    _log.info("bfloat16 is %.1f times as fast as float32 on this CPU", ratio)
     return "bfloat16" if ratio > _WORTHWHILE else "float32"
 
 
@@ -52,7 +52,7 @@ _INSTRUCTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 def _speedup() -> float:
-    """How many times as fast a product in bfloat16 is; the best of many turns, for other programs disturb it."""
+    """How many times as fast a product in bfloat16 is: best of several runs, because other processes interfere."""
     times = {torch.float32: math.inf, torch.bfloat16: math.inf}
     for _ in range(15):
         for dtype in times:

@@ -1,4 +1,4 @@
-"""Which of a text's terms are kept."""
+"""Static pruning: which of a text's terms are kept."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from splade_lucene.errors import InputError
 
 @dataclass(frozen=True)
 class Pruning:
-    """Static pruning of weights, before they are quantized. An entry stays if every rule keeps it.
+    """Static pruning of weights before quantization. A term is kept only if every rule keeps it.
 
     Attributes:
-        top_terms: Terms to keep of each text, the heaviest (equal ones by term_id); 0 for all.
-        min_weight: Least weight to keep.
-        max_ratio: Keep weights above this share of the text's largest; OpenSearch's ``prune_ratio``.
-        kept_mass: Keep the heaviest terms that together make up this share of the sum of the text's weights.
+        top_terms: Number of terms to keep per text, heaviest first (ties by term_id); 0 for all.
+        min_weight: Smallest weight to keep.
+        max_ratio: Keep weights above this fraction of the text's largest weight; OpenSearch's ``prune_ratio``.
+        kept_mass: Keep the heaviest terms that together make up this fraction of the sum of the text's weights.
     """
 
     top_terms: int = 0
@@ -27,11 +27,11 @@ class Pruning:
     def __post_init__(self) -> None:
         if not isinstance(self.top_terms, int) or self.top_terms < 0 or not 0 <= self.min_weight < math.inf:
             raise InputError(
-                f"{self.top_terms} terms of at least {self.min_weight} cannot be kept",
-                remedy="Give a whole number of terms and a least weight, both at least 0",
+                f"invalid pruning: top_terms {self.top_terms}, min_weight {self.min_weight}",
+                remedy="Set top_terms to an integer and min_weight to a number, both at least 0",
             )
         if not (0 <= self.max_ratio < 1 and 0 < self.kept_mass <= 1):
             raise InputError(
-                f"a ratio of {self.max_ratio} and a kept mass of {self.kept_mass} are no shares",
-                remedy="Give a ratio from 0 to below 1, and a kept mass above 0 and at most 1",
+                f"invalid pruning: max_ratio {self.max_ratio}, kept_mass {self.kept_mass}",
+                remedy="Set max_ratio to at least 0 and below 1, and kept_mass to above 0 and at most 1",
             )

@@ -1,4 +1,4 @@
-"""Sparse vectors of many texts, in compressed rows of NumPy arrays."""
+"""Sparse vectors of many texts as compressed sparse rows in NumPy arrays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Value = TypeVar("Value", float, int)
 
 
 def compress_rows(texts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Where each text's entries start, and one more, of entries that come by text."""
+    """The start of each text's entries, followed by the number of entries; the entries must be sorted by text."""
     counts = np.bincount(texts, minlength=count)
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
@@ -27,9 +27,9 @@ class _Rows(Sequence[dict[str, Value]], Generic[Value]):
     """Rows of {term: value}.
 
     Attributes:
-        starts: Where each text's entries start, and one more; shape [texts + 1], int64.
-        term_ids: Terms of the entries; shape [entries], int32.
-        values: Their values; shape [entries].
+        starts: Start of each text's entries, followed by the number of entries; shape [texts + 1], int64.
+        term_ids: Term of each entry; shape [entries], int32.
+        values: Value of each entry; shape [entries].
         terms: The vocabulary's terms by term_id.
     """
 
@@ -43,7 +43,7 @@ class _Rows(Sequence[dict[str, Value]], Generic[Value]):
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Entries of each text; shape [texts]."""
+        """Number of entries per text; shape [texts]."""
         return np.diff(self.starts)
 
     def row(self, text: int) -> slice:
@@ -61,19 +61,19 @@ class _Rows(Sequence[dict[str, Value]], Generic[Value]):
 
 
 class SparseImpacts(_Rows[int]):
-    """Impacts of some texts: ``values`` are int32, at least 1, a text's largest first, then by term_id."""
+    """Impacts of texts: ``values`` are int32, at least 1, in descending order within a text, ties by term_id."""
 
     @classmethod
     def from_entries(
         cls, texts: NDArray[np.int64], term_ids: NDArray[Any], impacts: NDArray[np.int32], count: int,
         terms: Sequence[str],
     ) -> SparseImpacts:  # fmt: skip
-        """Orders entries that come by text and term.
+        """Builds rows from entries sorted by text and term.
 
         Args:
-            texts: The text of each entry; shape [entries].
-            term_ids: Its term.
-            impacts: Its impact.
+            texts: Text of each entry; shape [entries].
+            term_ids: Term of each entry; shape [entries].
+            impacts: Impact of each entry; shape [entries].
             count: Number of texts.
             terms: The vocabulary's terms by term_id.
         """
@@ -82,7 +82,7 @@ class SparseImpacts(_Rows[int]):
 
 
 class SparseWeights(_Rows[float]):
-    """Weights of some texts: ``values`` are float32, above 0; a text's terms ascend by term_id."""
+    """Weights of texts: ``values`` are float32, above 0; within a text, terms are sorted by term_id."""
 
     @property
     def weights(self) -> NDArray[np.float32]:
@@ -90,12 +90,12 @@ class SparseWeights(_Rows[float]):
         return self.values
 
     def impacts(self, quantizer: Quantizer, side: Side, *, min_impact: int = 1) -> SparseImpacts:
-        """Quantizes.
+        """Quantizes the weights.
 
         Args:
             quantizer: The rule.
-            side: Which half of it applies.
-            min_impact: Least impact to keep.
+            side: Which side of the rule applies.
+            min_impact: Smallest impact to keep.
         """
         impacts = quantizer.quantize(self.values, side)
         kept = impacts >= max(1, min_impact)
@@ -107,7 +107,7 @@ class SparseWeights(_Rows[float]):
         return list(self.impacts(quantizer, side, min_impact=min_impact))
 
     def prune(self, pruning: Pruning) -> SparseWeights:
-        """The entries that a pruning keeps."""
+        """The entries kept by a pruning."""
         import torch
 
         from splade_lucene.encoder.sparsify import Entries, prune
@@ -118,7 +118,7 @@ class SparseWeights(_Rows[float]):
 
 
 def to_weights(entries: Entries, texts: int, terms: Sequence[str]) -> SparseWeights:
-    """The entries as compressed rows in this process's memory."""
+    """The entries as compressed rows in main memory."""
     owners, term_ids, values = (each.cpu().numpy() for each in entries)
     return SparseWeights(compress_rows(owners, texts), term_ids.astype(np.int32), values, terms)
 
@@ -126,7 +126,7 @@ def to_weights(entries: Entries, texts: int, terms: Sequence[str]) -> SparseWeig
 def to_impacts(
     entries: Entries, texts: int, terms: Sequence[str], quantizer: Quantizer, side: Side, min_impact: int = 1
 ) -> SparseImpacts:
-    """The entries quantized where they lie; impacts below ``min_impact`` are left out."""
+    """The entries quantized on their device, without impacts below ``min_impact``."""
     impacts = quantizer.quantize(entries.values, side)
     kept = impacts >= max(1, min_impact)
     owners, term_ids, values = (each[kept].cpu().numpy() for each in (entries.texts, entries.term_ids, impacts))

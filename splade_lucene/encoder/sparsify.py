@@ -1,7 +1,7 @@
-"""Dense rows of weights → entries above 0, combined over passages, pruned and quantized where they were computed.
+"""Dense rows of weights → entries above 0, combined over passages, pruned and quantized on the device.
 
-What leaves a GPU is an entry's text, term and impact: some hundred of them a text, not one number for each term of the
-vocabulary.
+Only each entry's text, term and impact leave the GPU: about a hundred entries per text instead of one number per term of
+the vocabulary.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Entries(NamedTuple):
-    """The terms of some texts.
+    """Weights above 0 of texts, in coordinate form.
 
     Attributes:
-        texts: Which text each entry belongs to; shape [entries], int64.
-        term_ids: Its term; shape [entries], int64.
-        values: Its weight, above 0; shape [entries], float32.
+        texts: Text of each entry; shape [entries], int64.
+        term_ids: Term of each entry; shape [entries], int64.
+        values: Weight of each entry, above 0; shape [entries], float32.
     """
 
     texts: Tensor
@@ -32,7 +32,7 @@ class Entries(NamedTuple):
 
 
 def compact(weights: Tensor) -> Entries:
-    """The entries above 0 of dense rows, by text and term.
+    """The entries above 0 of dense rows, sorted by text and term.
 
     Args:
         weights: Shape [texts, terms], float32.
@@ -42,21 +42,21 @@ def compact(weights: Tensor) -> Entries:
 
 
 def combine(parts: Sequence[Entries], terms: int, device: torch.device) -> Entries:
-    """Joins entries of several batches, by text and term; where passages of a text share a term, the largest stays."""
+    """Joins the entries of several batches, sorted by text and term; among passages of a text, the largest weight wins."""
     if not parts:
-        nothing = torch.empty(0, dtype=torch.int64, device=device)
-        return Entries(nothing, nothing, nothing.float())
+        empty = torch.empty(0, dtype=torch.int64, device=device)
+        return Entries(empty, empty, empty.float())
     texts = torch.cat([part.texts for part in parts])
     keys, order = torch.sort(texts * terms + torch.cat([part.term_ids for part in parts]))
     values = torch.cat([part.values for part in parts])[order]
-    unique, places = torch.unique_consecutive(keys, return_inverse=True)
+    unique, positions = torch.unique_consecutive(keys, return_inverse=True)
     if len(unique) < len(keys):
-        values = torch.zeros(len(unique), device=device).scatter_reduce(0, places, values, "amax")
+        values = torch.zeros(len(unique), device=device).scatter_reduce(0, positions, values, "amax")
     return Entries(unique // terms, unique % terms, values)
 
 
 def prune(entries: Entries, pruning: Pruning, texts: int) -> Entries:
-    """Keeps the entries that a pruning keeps."""
+    """The entries kept by a pruning."""
     if pruning == Pruning():
         return entries
     order = torch.argsort(entries.values, descending=True, stable=True)

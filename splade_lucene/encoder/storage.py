@@ -1,11 +1,11 @@
-"""Weights in eight bits a number: a quarter of float32's bytes, for checkpoints that travel with a package.
+"""Checkpoints stored as int8: a quarter of the size of float32, for checkpoints shipped with a package.
 
-Each row of a matrix is stored as int8, every 32 numbers with a scale of their own, ``max |w| / 127``; vectors stay in float32.
-(One scale a row is not enough: a single outlier coarsens hundreds of weights. What splade-minilm makes of the hundred longest
-documents of CACM is off by 19 % in relative L2 with one scale a row, by 3.8 % with one for 64 numbers, 2.3 % for 32:
-``benchmarks/embedded_model.py --original CHECKPOINT``.)
-What is loaded are ordinary floating-point weights, so that nothing computes otherwise; only the file is small. Its name is its
-own, for a program that does not know the form would take the integers for weights.
+Matrices are stored as int8 with one scale, ``max |w| / 127``, for every 32 numbers of a row; vectors stay in float32.
+(One scale per row is not enough: a single outlier coarsens hundreds of weights. For the hundred longest documents of CACM,
+the relative L2 error of splade-minilm's weights is 19 % with one scale per row, 3.8 % with one per 64 numbers, and 2.3 % with
+one per 32: ``benchmarks/embedded_model.py --original CHECKPOINT``.)
+Loading restores ordinary floating-point weights, so computation is unchanged and only the file is smaller. The file has its
+own name because programs that do not know the format would mistake the integers for weights.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from splade_lucene.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor
 
-ROWS8_WEIGHTS = "model.rows8.safetensors"
+INT8_WEIGHTS = "model.int8.safetensors"
 _PLAIN_WEIGHTS = "model.safetensors"
 _SCALES = ".scales"
 _LEVELS = 127
 
 
-def store_in_rows8(checkpoint: Path, target: Path, group: int = 32) -> int:
-    """Copies a checkpoint whose weights lie in one ``model.safetensors``, with its weights in eight bits.
+def store_in_int8(checkpoint: Path, target: Path, group: int = 32) -> int:
+    """Copies a checkpoint with a single ``model.safetensors``, storing its weights as int8.
 
     Args:
-        checkpoint: Its folder.
-        target: The folder to write.
-        group: Numbers that share a scale; a row shares one where this does not divide its length.
+        checkpoint: Folder of the checkpoint.
+        target: Folder to write.
+        group: Numbers that share a scale; if it does not divide the length of a row, the whole row shares one.
 
     Returns:
-        Bytes of the weights' file.
+        Size of the weight file in bytes.
 
     Raises:
-        ModelError: There are no such weights, or one is not finite.
+        ModelError: There is no ``model.safetensors``, or a weight is not finite.
     """
     import torch
     from safetensors.torch import load_file, save_file
 
     source = checkpoint / _PLAIN_WEIGHTS
     if not source.is_file():
-        raise ModelError(f"{checkpoint}: no model.safetensors. Save the model in one file.")
+        raise ModelError(f"{checkpoint}: model.safetensors not found. Save the model in a single file.")
     packed: dict[str, Tensor] = {}
     for name, tensor in load_file(source).items():
         weights = tensor.float()
         if not bool(weights.isfinite().all()):
-            raise ModelError(f"{source}: {name} holds numbers that are not finite. Train or copy it again.")
+            raise ModelError(f"{source}: {name} has values that are not finite. Train or copy the checkpoint again.")
         if weights.ndim != 2:
             packed[name] = weights.contiguous()
             continue
@@ -59,31 +59,33 @@ def store_in_rows8(checkpoint: Path, target: Path, group: int = 32) -> int:
         packed[name] = (groups / scales.unsqueeze(2)).round().to(torch.int8).reshape(rows, columns)
         packed[name + _SCALES] = scales
     _copy_others(checkpoint, target)
-    save_file(packed, target / ROWS8_WEIGHTS, metadata={"format": "rows8"})
-    (target / ROWS8_WEIGHTS).chmod(0o644)
-    return (target / ROWS8_WEIGHTS).stat().st_size
+    save_file(packed, target / INT8_WEIGHTS, metadata={"format": "int8"})
+    (target / INT8_WEIGHTS).chmod(0o644)
+    return (target / INT8_WEIGHTS).stat().st_size
 
 
-def restore_from_rows8(checkpoint: Path, target: Path) -> None:
-    """Copies such a checkpoint with ordinary weights, ``model.safetensors`` in float32, as other programs read it.
+def restore_from_int8(checkpoint: Path, target: Path) -> None:
+    """Copies an int8 checkpoint with ordinary float32 weights (``model.safetensors``) for other programs.
 
     Raises:
-        ModelError: It holds no weights in eight bits, or they are damaged.
+        ModelError: The checkpoint has no int8 weights, or they are damaged.
     """
     from safetensors.torch import save_file
 
-    if not (checkpoint / ROWS8_WEIGHTS).is_file():
-        raise ModelError(f"{checkpoint}: no {ROWS8_WEIGHTS}, so its weights are ordinary already. Copy the folder.")
-    weights = read_rows8(checkpoint / ROWS8_WEIGHTS)
+    if not (checkpoint / INT8_WEIGHTS).is_file():
+        raise ModelError(
+            f"{checkpoint}: {INT8_WEIGHTS} not found, so the weights are ordinary already. Copy the folder."
+        )
+    weights = read_int8(checkpoint / INT8_WEIGHTS)
     _copy_others(checkpoint, target)
     save_file(weights, target / _PLAIN_WEIGHTS, metadata={"format": "pt"})
 
 
-def read_rows8(path: Path) -> dict[str, Tensor]:
-    """The weights of such a file, in float32.
+def read_int8(path: Path) -> dict[str, Tensor]:
+    """Reads int8 weights as float32.
 
     Raises:
-        ModelError: It is damaged.
+        ModelError: The file is damaged.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -98,18 +100,18 @@ def read_rows8(path: Path) -> dict[str, Tensor]:
             continue
         scales = packed.get(name + _SCALES)
         if (scales is None) == (tensor.ndim == 2):
-            raise ModelError(f"{path}: {name} lacks its scales. Copy the checkpoint again.")
+            raise ModelError(f"{path}: the scales of {name} are missing. Copy the checkpoint again.")
         if scales is None:
             weights[name] = tensor.float()
             continue
         if scales.ndim != 2 or len(scales) != len(tensor) or not scales.numel() or tensor.shape[1] % scales.shape[1]:
-            raise ModelError(f"{path}: the scales of {name} do not fit. Copy the checkpoint again.")
+            raise ModelError(f"{path}: the scales of {name} have the wrong shape. Copy the checkpoint again.")
         weights[name] = (tensor.float().view(*scales.shape, -1) * scales.unsqueeze(2)).view_as(tensor)
     return weights
 
 
 def _copy_others(checkpoint: Path, target: Path) -> None:
-    """Copies all that is no weights of the network itself."""
+    """Copies everything except the weights of the network itself."""
     target.mkdir(parents=True, exist_ok=True)
     for path in checkpoint.iterdir():
         if path.is_dir():

@@ -1,8 +1,8 @@
 """Queries without a network: a tokenizer and a table of weights. Neither torch nor transformers is imported.
 
-- SPLADE-doc: each token of the query weighs 1, special tokens are left out (arXiv 2109.10086).
-- OpenSearch's document-only models and sentence-transformers' SparseStaticEmbedding: each token has the weight that the
-  checkpoint's table gives it, however often it stands in the query.
+- SPLADE-doc: every token of the query weighs 1; special tokens are dropped (arXiv 2109.10086).
+- OpenSearch's document-only models and sentence-transformers' SparseStaticEmbedding: every token has its weight from the
+  checkpoint's table, no matter how often it occurs in the query.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from splade_lucene.files import files_digest
 
 
 class TermTable:
-    """Encodes queries by looking their tokens up.
+    """Encodes queries by looking up the weights of their tokens.
 
     Args:
-        side: What the checkpoint says; see :mod:`splade_lucene.encoder.layout`.
+        side: The settings read from the checkpoint; see :mod:`splade_lucene.encoder.layout`.
 
     Raises:
         ModelError: The tokenizer or the table cannot be read.
@@ -41,16 +41,15 @@ class TermTable:
         for entry, term_id in entries.items():
             self.terms[term_id] = escape_term(entry)
         self._weights = _read_weights(side.weights, side.missing, entries, size)
-        for term_id in self._no_terms():
+        for term_id in self._dropped_specials():
             self._weights[term_id] = 0
         if side.max_length:
             self._tokenizer.enable_truncation(side.max_length)
 
-    def _no_terms(self) -> list[int]:
-        """The special tokens that have no weight, even where a text spells them.
+    def _dropped_specials(self) -> list[int]:
+        """The special tokens without weight, even if a text spells them out.
 
-        OpenSearch leaves all of them out; naver/splade keeps the one for unknown words; sentence-transformers leaves the
-        choice to the table.
+        OpenSearch drops all of them; naver/splade keeps the unknown token; sentence-transformers leaves it to the table.
         """
         if self.side.weights is not None and not self.side.drop_specials:
             return []
@@ -59,7 +58,7 @@ class TermTable:
         return [term_id for term_id, token in added.items() if token.special and token.content != unknown]
 
     def _unknown(self) -> str | None:
-        """The token for unknown words, as the tokenizer's settings name it; not every tokenizer's model does."""
+        """The unknown token, from the tokenizer's settings because not every tokenizer model names it."""
         path = self.side.location.tokenizer_folder / "tokenizer_config.json"
         named = read_json(path).get("unk_token") if path.is_file() else None
         named = named.get("content") if isinstance(named, dict) else named
@@ -67,12 +66,12 @@ class TermTable:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over tokenizer and table."""
+        """SHA-256 over the tokenizer and the table."""
         weights = [] if self.side.weights is None else [self.side.weights]
         return files_digest([*self.side.location.tokenizer_files(), *weights])
 
     def encode(self, texts: Sequence[str]) -> SparseWeights:
-        """Weights of some texts, a token's once however often it occurs."""
+        """Encodes texts; repeated tokens count once."""
         encodings = self._tokenizer.encode_batch([self.side.prefix + text for text in texts], add_special_tokens=False)
         starts, term_ids, weights = [0], [], []
         for encoding in encodings:
@@ -97,12 +96,12 @@ def _load_tokenizer(folder: Path) -> Any:
     try:
         if path.is_file():
             tokenizer = Tokenizer.from_file(str(path))
-        else:  # an older checkpoint, with the tokenizer's parts only
+        else:  # an older checkpoint, which has only the parts of a tokenizer
             from transformers import AutoTokenizer
 
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False).backend_tokenizer
     except Exception as error:  # the tokenizers library raises bare exceptions
-        raise ModelError(f"{folder}: the tokenizer cannot be loaded ({error}). Copy the checkpoint again.") from error
+        raise ModelError(f"{folder}: cannot load the tokenizer ({error}). Copy the checkpoint again.") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
@@ -119,13 +118,13 @@ def _read_weights(path: Path | None, missing: float, entries: dict[str, int], si
     known = 0
     for entry, weight in table.items():
         if not isinstance(weight, int | float) or not np.isfinite(weight) or weight < 0:
-            raise ModelError(f"{path}: token {entry!r} has the weight {weight!r}; expected a number of at least 0.")
+            raise ModelError(f"{path}: token {entry!r} has the weight {weight!r}, expected a number of at least 0.")
         term_id = entries.get(entry)
         if term_id is not None:
             weights[term_id] = weight
             known += 1
     if not known:
-        raise ModelError(f"{path}: no token of the tokenizer has a weight. Copy the checkpoint again.")
+        raise ModelError(f"{path}: none of the tokenizer's tokens has a weight here. Copy the checkpoint again.")
     return weights
 
 
@@ -138,7 +137,7 @@ def _read_lines(path: Path) -> dict[str, float]:
         entry, tab, weight = line.rstrip("\r").rpartition("\t")
         try:
             if not tab:
-                raise ValueError("no tab between token and weight")
+                raise ValueError("expected a tab between token and weight")
             table[entry] = float(weight)
         except ValueError as error:
             raise ModelError(f"{path}:{number}: {error}. Copy the checkpoint again.") from None
@@ -146,10 +145,13 @@ def _read_lines(path: Path) -> dict[str, float]:
 
 
 def read_tensor(path: Path, size: int) -> NDArray[np.float32]:
-    """The one tensor of a SparseStaticEmbedding, without what is below 0; shape [at least ``size``].
+    """Reads the tensor of a SparseStaticEmbedding; negative values become 0.
+
+    Returns:
+        Shape [terms], at least ``size`` of them, float32.
 
     Raises:
-        ModelError: It cannot be read, or has another shape.
+        ModelError: The tensor cannot be read or has the wrong shape.
     """
     try:
         if path.suffix == ".safetensors":
@@ -161,9 +163,9 @@ def read_tensor(path: Path, size: int) -> NDArray[np.float32]:
             import torch
 
             tensor = torch.load(path, map_location="cpu", weights_only=True)["weight"].float().numpy()
-    except Exception as error:  # each loader raises its own
+    except Exception as error:  # each loader raises its own exceptions
         raise ModelError(f"{path}: the weights cannot be read ({error}). Copy the checkpoint again.") from error
     if tensor.ndim != 1 or len(tensor) < size:
-        raise ModelError(f"{path}: expected a weight for each of {size} tokens, got the shape {tensor.shape}.")
+        raise ModelError(f"{path}: expected one weight for each of {size} tokens, got shape {tensor.shape}.")
     weights: NDArray[np.float32] = np.maximum(tensor.astype(np.float32), 0)
     return weights

@@ -1,23 +1,23 @@
 """Vocabulary entries ⇄ Lucene terms.
 
-Anserini's whitespace analyzer splits encoded queries at white space, so an entry that holds some (byte-level and
-SentencePiece vocabularies have line breaks and runs of spaces) could be indexed but never found. Such an entry, and one
-with a control character, is written with an escape that can be undone. Every other entry is its own term, as in the
-indexes that others publish.
+Anserini's whitespace analyzer splits encoded queries at white space, so an entry that contains white space (byte-level and
+SentencePiece vocabularies have line breaks and runs of spaces) could be indexed but never found. Such entries, and those
+with control characters, are written with a reversible escape. All other entries are their own terms, as in published
+indexes.
 """
 
 from __future__ import annotations
 
 import re
 
-_MARK = "\u241b"  # SYMBOL FOR ESCAPE, in hardly any vocabulary
+_MARK = "\u241b"  # SYMBOL FOR ESCAPE, rare in vocabularies
 _ESCAPED = re.compile(rf"([\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff{_MARK}\ud800-\udfff])\1*")
 _ESCAPE = re.compile(rf"{_MARK}([0-9a-f]+)(?:x([0-9]+))?;")
 _EMPTY = f"{_MARK};"
 
 
 def escape_term(entry: str) -> str:
-    r"""The Lucene term of a vocabulary entry: free of white space and control characters, and never empty.
+    r"""The Lucene term of a vocabulary entry, without white space or control characters and never empty.
 
     Example:
         >>> escape_term("##ing"), escape_term("a\tb"), escape_term("    ")
@@ -29,7 +29,7 @@ def escape_term(entry: str) -> str:
 
 
 def unescape_term(term: str) -> str:
-    """The vocabulary entry of a Lucene term; undoes :func:`escape_term`."""
+    """The vocabulary entry of a Lucene term; the inverse of :func:`escape_term`."""
     if term == _EMPTY:
         return ""
     return _ESCAPE.sub(lambda found: chr(int(found[1], 16)) * int(found[2] or 1), term)
@@ -38,5 +38,5 @@ def unescape_term(term: str) -> str:
 def _escape(found: re.Match[str]) -> str:
     count = len(
         found[0]
-    )  # of the same character: code has tokens of a hundred spaces, and terms have a greatest length
+    )  # runs are counted: code models have tokens of a hundred spaces, and Lucene limits term length
     return f"{_MARK}{ord(found[1]):x}{f'x{count}' if count > 1 else ''};"

@@ -1,18 +1,20 @@
-"""Step 8: runs against judgments, one or several side by side.
+"""Step 8: evaluates runs against judgments, one run or several side by side.
 
 =========================  ===========================================================================================
-module                     what it decides
+module                     content
 =========================  ===========================================================================================
-``judgments``              judgments in
-``measured_run``           a run as measures see it: scores or ranks
-``measures``               measures by name; ``trec_eval`` and ``msmarco`` those that ir_measures lacks
+``judgments``              reading judgments
+``measured_run``           a run prepared for measuring: scores or ranks
+``measures``               measures by name; ``trec_eval`` and ``msmarco`` add those missing from ir_measures
 ``significance``           paired tests and corrections
 ``comparison``             several runs side by side, query by query
-``tables``, ``plots``      the same as text, Markdown, LaTeX, JSON, and a picture
-``explanation``            what moved the query that changed most
+``tables``, ``plots``      comparisons as text, Markdown, LaTeX, JSON or a plot
+``explanation``            why the query that changed most changed
+``efficiency``             the cost of retrieval
+``loss_report``            the distortion by precision, pruning and quantization
 =========================  ===========================================================================================
 
-The figures are trec_eval's: by ir_measures, whose figures they are, or by trec_eval's own code.
+All figures agree with trec_eval: they are computed by ir_measures or by trec_eval's own code.
 """
 
 from splade_lucene.evaluation.comparison import Comparison, Difference, QueryDifference, compare

@@ -1,7 +1,7 @@
-"""Several runs side by side over the same judged queries: means, paired tests, and what happened to each query.
+"""Compares several runs over the same judged queries: means, paired tests, and differences per query.
 
-With a baseline, each other run is tested against it; without one, each pair of runs is. The p values of one measure are one
-family and are corrected together.
+With a baseline, every other run is tested against it; without one, every pair of runs is tested. The p-values of one measure
+form a family and are corrected together.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference of two runs in one measure.
+    """The difference between two runs in one measure.
 
     Attributes:
-        measure: Which measure.
-        run: One run.
-        against: The run that it is compared with: the baseline, or the one that was given earlier.
-        difference: Mean over the queries of the run's value less the other's.
-        gained: Queries where the run is better.
-        lost: Queries where it is worse.
-        equal: Queries where both are the same.
-        significance: What the test found.
-        corrected: The p value after correction for the tests of this measure; None where no test could be made.
-        is_significant: Whether that is below alpha.
+        measure: The measure.
+        run: The run.
+        against: The run that it is compared with: the baseline, or the one given earlier.
+        difference: Mean over the queries of the run's value minus the other's.
+        gained: Number of queries where the run is better.
+        lost: Number of queries where it is worse.
+        equal: Number of queries where both are equal.
+        significance: Result of the test.
+        corrected: p-value corrected over the tests of this measure; None if no test was possible.
+        is_significant: Whether the corrected p-value is below alpha.
     """
 
     measure: str
@@ -65,12 +65,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class QueryDifference:
-    """What two runs have of one query.
+    """The values of two runs for one query.
 
     Attributes:
         qid: The query.
         value: The run's value.
-        against: The other's.
+        against: The other run's value.
     """
 
     qid: str
@@ -79,26 +79,26 @@ class QueryDifference:
 
     @property
     def difference(self) -> float:
-        """The run's value less the other's."""
+        """The run's value minus the other's."""
         return self.value - self.against
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side.
+    """Several runs side by side.
 
     Attributes:
         qids: The judged queries.
         values: measure → run → values in the order of ``qids``, shape [queries].
-        means: run → measure → mean (of counts the sum, of gm_map the geometric mean).
-        tests: All tests that were made, measure by measure.
-        baseline: The run that the others were tested against; None: each pair was.
-        test: Which test.
-        correction: Which correction.
-        alpha: Below which corrected p value a difference is significant.
-        samples: Draws of the bootstrap and the randomization test.
-        seed: Where their chance started.
-        without_hits: run → judged queries for which it has no hit; each counts as 0.
+        means: run → measure → mean (for counts the sum, for gm_map the geometric mean).
+        tests: All tests, measure by measure.
+        baseline: The run that the others are tested against; None: every pair is tested.
+        test: The test.
+        correction: The correction.
+        alpha: Significance level for corrected p-values.
+        samples: Number of samples of the bootstrap and the randomization test.
+        seed: Their random seed.
+        without_hits: run → judged queries without hits; each counts as 0.
     """
 
     qids: tuple[str, ...]
@@ -115,41 +115,41 @@ class Comparison:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """Their names, in the order given."""
+        """Names of the runs, in the order given."""
         return tuple(self.means)
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """Their names, in the order given."""
+        """Names of the measures, in the order given."""
         return tuple(self.values)
 
     def differences(self, measure: str, run: str, against: str | None = None) -> list[QueryDifference]:
-        """All queries of two runs, the most gained first.
+        """The differences of all queries between two runs, largest gain first.
 
         Args:
-            measure: One of the comparison's.
+            measure: A measure of the comparison.
             run: The run.
             against: The run that it is compared with; None: the baseline, or the first run.
 
         Raises:
-            InputError: No such measure or run.
+            InputError: The measure or a run is unknown.
         """
         against = self.reference if against is None else against
         for name, known in ((measure, self.measures), (run, self.runs), (against, self.runs)):
             if name not in known:
-                raise InputError(f"{name!r} was not compared", remedy=f"Choose one of: {', '.join(known)}")
+                raise InputError(f"{name!r} is not in the comparison", remedy=f"Choose one of: {', '.join(known)}")
         pairs = zip(self.qids, self.values[measure][run], self.values[measure][against], strict=True)
         found = [QueryDifference(qid, float(value), float(other)) for qid, value, other in pairs]
-        return sorted(found, key=lambda each: -each.difference)  # stable: in the order of the judgments
+        return sorted(found, key=lambda each: -each.difference)  # stable: ties keep the order of the judgments
 
     @property
     def reference(self) -> str:
-        """The baseline; without one the first run, which differences of queries are then against."""
+        """The baseline or, without one, the first run; differences of queries are relative to it."""
         return self.runs[0] if self.baseline is None else self.baseline
 
     @property
     def others(self) -> tuple[str, ...]:
-        """All runs but the reference."""
+        """All runs except the reference."""
         return tuple(run for run in self.runs if run != self.reference)
 
 
@@ -165,22 +165,22 @@ def compare(
     samples: int = SAMPLES,
     seed: int = SEED,
 ) -> Comparison:
-    """Compares runs over all judged queries; a judged query for which a run has no hit counts as 0 there.
+    """Compares runs over all judged queries; a judged query without hits counts as 0.
 
     Args:
         qrels: Judgments, or their file.
         runs: At least two, by name: runs, rankings by qid, or run files.
         measures: Names; see :mod:`splade_lucene.evaluation.measures`.
-        baseline: Name of the run to test the others against; None: test each pair.
+        baseline: Name of the run to test the others against; None: test every pair.
         test: ``t``, ``bootstrap`` or ``randomization``; see :mod:`splade_lucene.evaluation.significance`.
         correction: ``holm``, ``bonferroni``, ``benjamini-hochberg`` or ``none``, over the tests of one measure.
-        alpha: Below which corrected p value a difference is significant.
-        samples: Draws of the bootstrap and the randomization test.
-        seed: Where their chance starts.
+        alpha: Significance level for corrected p-values.
+        samples: Number of samples of the bootstrap and the randomization test.
+        seed: Their random seed.
 
     Raises:
         RunError: A file cannot be read, a measure is unknown, or a run shares no query with the judgments.
-        InputError: Fewer than two runs, or no such baseline, test or correction.
+        InputError: There are fewer than two runs, or the baseline, test or correction is unknown.
 
     Example:
         >>> qrels = {f"q{i}": {"a": 1} for i in range(8)}
@@ -198,11 +198,11 @@ def compare(
     qids = tuple(judged)
     values: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in parsed}
     without_hits: dict[str, tuple[str, ...]] = {}
-    for run, given in runs.items():
-        measured = MeasuredRun.of(given)
+    for run, source in runs.items():
+        measured = MeasuredRun.of(source)
         without_hits[run] = tuple(qid for qid in qids if not measured.run.get(qid))
-        for name, of_queries in evaluate_queries(judged, measured, [*parsed]).items():
-            values[name][run] = np.array([of_queries[qid] for qid in qids])
+        for name, by_query in evaluate_queries(judged, measured, [*parsed]).items():
+            values[name][run] = np.array([by_query[qid] for qid in qids])
     pairs = [*combinations(runs, 2)] if baseline is None else [(baseline, run) for run in runs if run != baseline]
     tests = [
         each for name in parsed for each in _tested(name, values[name], pairs, test, correction, alpha, samples, seed)
@@ -215,11 +215,13 @@ def compare(
 
 def _check(runs: Mapping[str, RunLike], baseline: str | None, alpha: float) -> None:
     if len(runs) < 2:
-        raise InputError(f"a comparison needs two runs or more, got {len(runs)}", remedy="Give another run")
+        raise InputError(f"a comparison needs at least two runs, got {len(runs)}", remedy="Add another run")
     if baseline is not None and baseline not in runs:
-        raise InputError(f"the baseline {baseline!r} is none of the runs", remedy=f"Choose one of: {', '.join(runs)}")
+        raise InputError(
+            f"the baseline {baseline!r} is not one of the runs", remedy=f"Choose one of: {', '.join(runs)}"
+        )
     if not 0 < alpha < 1:
-        raise InputError(f"alpha is a probability between 0 and 1, got {alpha!r}", remedy="Usual are 0.05 and 0.01")
+        raise InputError(f"alpha must be between 0 and 1, got {alpha!r}", remedy="Common values are 0.05 and 0.01")
 
 
 def _means(

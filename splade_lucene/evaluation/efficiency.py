@@ -1,9 +1,9 @@
-"""What retrieval costs, in the measures of the papers: FLOPS, terms, postings and bytes, and the time of a query.
+"""The cost of retrieval in the papers' measures: FLOPS, terms, postings and bytes, and query latency.
 
-**FLOPS** is SPLADE's (arXiv 2107.05720 and 2109.10086, after 2004.05665): the multiplications that an average query takes
-with an average document, Σ over terms of p_q(term) · p_d(term), where p is the share of the queries, or of the documents, that
-have the term. Over an index that is the mean number of postings in a query's lists, divided by the documents. What an engine
-skips, or what a posting costs, is no part of it: that is what :class:`SearchCosts` measures.
+**FLOPS** is defined as for SPLADE (arXiv 2107.05720 and 2109.10086, after 2004.05665): the number of multiplications for an
+average query and an average document, Σ over terms of p_q(term) · p_d(term), where p is the fraction of queries or documents
+that have the term. For an index this is the mean number of postings in a query's lists, divided by the number of documents.
+It does not account for postings that an engine skips, or for the cost of a posting; :class:`SearchCosts` measures those.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Q = TypeVar("Q")
 
 
 class CountedIndex(Protocol):
-    """An open index that knows its counts: :class:`LuceneImpactIndexReader`, or :class:`splade_lucene.Bm25Searcher`."""
+    """An open index with counts: :class:`LuceneImpactIndexReader`, or :class:`splade_lucene.Bm25Searcher`."""
 
     def statistics(self) -> dict[str, Any]:
         """Counts: documents, deleted_documents, postings, bytes, and others."""
@@ -41,17 +41,17 @@ class CountedIndex(Protocol):
 
 @dataclass(frozen=True)
 class Efficiency:
-    """What an index holds, and what it costs a query to look through it; a function of index and queries alone.
+    """Size of an index and cost of queries; depends only on the index and the queries, not on the machine.
 
     Attributes:
-        documents: Documents of the index.
-        postings: Postings of all of them.
-        document_terms: Mean number of distinct terms of a document.
-        index_bytes: Bytes of Lucene's files a document.
-        accelerator_bytes: Bytes of the accelerator a document; 0 if there is none.
-        queries: Queries measured; 0 if there are none, and then the rest is None.
-        query_terms: Mean number of distinct terms of a query, those that no document has included.
-        query_postings: Mean number of postings in a query's lists, all of which an exhaustive search touches.
+        documents: Number of documents in the index.
+        postings: Total number of postings.
+        document_terms: Mean number of distinct terms per document.
+        index_bytes: Bytes of Lucene's files per document.
+        accelerator_bytes: Bytes of the accelerator per document; 0 if there is none.
+        queries: Number of queries measured; if 0, the remaining attributes are None.
+        query_terms: Mean number of distinct terms per query, including terms that occur in no document.
+        query_postings: Mean number of postings in a query's lists, all of which an exhaustive search visits.
         flops: SPLADE's FLOPS.
     """
 
@@ -66,22 +66,22 @@ class Efficiency:
     flops: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The measures as JSON holds them; those of queries only if there are queries."""
+        """The measures as plain data; those of queries only if there are queries."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
 class SearchCosts:
-    """What searches took on one machine, one query after another on one thread. Times are in milliseconds.
+    """Search times on one machine, one query after another on one thread. Times are in milliseconds.
 
     Attributes:
-        queries: Queries timed.
+        queries: Number of queries timed.
         mean: Mean time.
-        median: Its median.
-        p99: Its 99th percentile.
-        machine: What they ran on; times of different machines cannot be compared.
-        postings_scored: Mean number of postings that the engine really added up, those with an impact above 255 in pieces;
-            None where it does not tell.
+        median: Median time.
+        p99: 99th percentile of the times.
+        machine: The machine; times from different machines are not comparable.
+        postings_scored: Mean number of postings scored by the engine, where postings with an impact above 255 count in
+            pieces; None if the engine does not report it.
     """
 
     queries: int
@@ -92,20 +92,20 @@ class SearchCosts:
     postings_scored: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The measures as JSON holds them."""
+        """The measures as plain data."""
         return asdict(self)
 
 
 def measure_efficiency(index: CountedIndex, queries: Sequence[Vector] = ()) -> Efficiency:
-    """Measures an index, and queries against it, by the index's document frequencies.
+    """Measures an index, and queries against it, using the index's document frequencies.
 
     Args:
-        index: An open impact index, or an open BM25 index.
-        queries: Encoded queries, term → impact, of which those with an impact above 0 count; for a BM25 index what its
-            ``analyze`` makes of texts. None: only the index is measured.
+        index: An open impact index or BM25 index.
+        queries: Encoded queries, term → impact, where only impacts above 0 count; for a BM25 index, the results of its
+            ``analyze``. Empty: only the index is measured.
 
     Returns:
-        The measures. Documents that were deleted since the last merge count as long as their postings are there.
+        The measures. Deleted documents count until their postings are merged away.
 
     Example:
         >>> from splade_lucene import LuceneImpactIndexer, LuceneImpactIndexReader, PseudoDocument
@@ -137,13 +137,13 @@ def measure_efficiency(index: CountedIndex, queries: Sequence[Vector] = ()) -> E
 
 
 def measure_search(search: Callable[[Q], object], queries: Sequence[Q], *, rounds: int = 1) -> SearchCosts:
-    """Times searches, one after another on this thread, after each has run once untimed.
+    """Times searches one after another on this thread, after an untimed warm-up run of each.
 
     Args:
-        search: Searches for one query, such as ``lambda query: searcher.search(query, 1000)``. Where its result has a
-            ``profile`` (:class:`splade_lucene.Hits`), the postings that were added up are told, too.
-        queries: What it is called with; at least one. Texts, and the encoder's time counts; vectors, and it does not.
-        rounds: How often each query is timed.
+        search: Searches for one query, such as ``lambda query: searcher.search(query, 1000)``. If its result has a
+            ``profile`` (:class:`splade_lucene.Hits`), the number of scored postings is reported as well.
+        queries: Arguments for ``search``; at least one. With texts, the times include encoding; with vectors, they do not.
+        rounds: Number of times each query is timed.
 
     Raises:
         QueryError: There is no query.
@@ -164,7 +164,7 @@ def measure_search(search: Callable[[Q], object], queries: Sequence[Q], *, round
 
 
 def name_machine() -> str:
-    """What this machine is, for those who read its times: processor, cores, system."""
+    """Describes this machine: CPU, cores and operating system."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

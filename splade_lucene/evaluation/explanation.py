@@ -1,4 +1,4 @@
-"""What moved the query that changed most: the relevant document that rose or fell, and the terms that it was found by."""
+"""Explains the query that changed most: the relevant document that rose or fell, and its matching terms."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from splade_lucene.records import Contribution, Query
 
 
 class Explainer(Protocol):
-    """What takes a score apart: :class:`splade_lucene.LuceneImpactSearcher`."""
+    """Explains scores; implemented by :class:`splade_lucene.LuceneImpactSearcher`."""
 
     def explain(self, q: Any, docid: str) -> list[Contribution]:
-        """What each shared term adds to a document's score."""
+        """The contribution of each shared term to a document's score."""
         ...
 
     def doc(self, docid: str) -> Any:
@@ -28,18 +28,19 @@ class Explainer(Protocol):
 
 @dataclass(frozen=True)
 class Change:
-    """The query that changed most, and the relevant document that changed it most.
+    """The query that changed most, and the relevant document most responsible for it.
 
     Attributes:
         query: The query's values in both runs.
-        text: Its text; None if it is not among the topics.
+        text: The query's text; None if it is not among the topics.
         docid: The document; None if no relevant document is ranked differently.
-        relevance: How it is judged.
-        rank: Its rank in the run; None if it is not there.
-        rank_against: Its rank in the other run.
-        contents: The document's text as the index stores it, if it does.
-        score: The document's score for the query in the index; None if it has not the document, or there is no query.
-        contributions: What the score consists of, largest first.
+        relevance: The document's relevance.
+        rank: Rank of the document in the run; None if it is not ranked.
+        rank_against: Rank of the document in the other run; None if it is not ranked.
+        contents: The document's text, if the index stores it.
+        score: The document's score for the query in the index; None if the index does not have the document or the topics
+            do not have the query.
+        contributions: The contributions to the score, largest first.
     """
 
     query: QueryDifference
@@ -64,15 +65,15 @@ def explain_top_change(
 ) -> Change | None:  # fmt: skip
     """Explains the query with the largest gain or loss.
 
-    Its document is the relevant one whose discount as in nDCG, 1 / log2(1 + rank), times its relevance changed most in the
-    query's direction: from rank 12 to 1 is more than from 900 to 300.
+    The document is the relevant one for which the discount of nDCG, 1 / log2(1 + rank), times the relevance changed most in
+    the direction of the query: a move from rank 12 to 1 counts more than one from 900 to 300.
 
     Args:
-        differences: All queries of two runs.
+        differences: Differences of all queries between two runs.
         qrels: Judgments.
         run: The run.
-        against: The other.
-        searcher: The index in which the score is taken apart; as a rule the run's.
+        against: The other run.
+        searcher: Searcher of the index used to explain the score; usually the index of the run.
         topics: Queries by qid.
 
     Returns:
@@ -83,27 +84,30 @@ def explain_top_change(
         return None
     query = topics.get(top.qid)
     text = None if query is None else query.text or " ".join(query.vector or ())
-    ranks, others = _ranks(run, top.qid), _ranks(against, top.qid)
-    docid = _moved_most(qrels[top.qid], ranks, others, rose=top.difference > 0)
+    ranks, ranks_against = _ranks(run, top.qid), _ranks(against, top.qid)
+    docid = _find_most_moved(qrels[top.qid], ranks, ranks_against, rose=top.difference > 0)
     if docid is None:
         return Change(top, text, None, None, None, None)
     contents, score, contributions = _look_up(searcher, query, docid)
     return Change(
-        top, text, docid, qrels[top.qid][docid], ranks.get(docid), others.get(docid), contents, score, contributions
-    )
+        top, text, docid, qrels[top.qid][docid], ranks.get(docid), ranks_against.get(docid), contents, score,
+        contributions,
+    )  # fmt: skip
 
 
 def _ranks(run: RunLike, qid: str) -> dict[str, int]:
     return {docid: rank for rank, (docid, _) in enumerate(MeasuredRun.of(run).run.get(qid, ()), 1)}
 
 
-def _moved_most(judged: Mapping[str, int], ranks: dict[str, int], others: dict[str, int], *, rose: bool) -> str | None:
-    def discount(found: dict[str, int], docid: str) -> float:
-        return 1 / math.log2(1 + found[docid]) if docid in found else 0.0
+def _find_most_moved(
+    judged: Mapping[str, int], ranks: dict[str, int], ranks_against: dict[str, int], *, rose: bool
+) -> str | None:
+    def discount(ranked: dict[str, int], docid: str) -> float:
+        return 1 / math.log2(1 + ranked[docid]) if docid in ranked else 0.0
 
     sign = 1 if rose else -1
     moves = {
-        docid: sign * relevance * (discount(ranks, docid) - discount(others, docid))
+        docid: sign * relevance * (discount(ranks, docid) - discount(ranks_against, docid))
         for docid, relevance in judged.items()
         if relevance > 0
     }
@@ -123,20 +127,20 @@ def _look_up(
         contributions = tuple(searcher.explain(query.content, docid))
     except InputError as error:
         raise InputError(
-            f"the query {query.qid!r} cannot be explained in this index ({error})",
-            remedy="Name the index and the topics that the run was made from",
+            f"cannot explain query {query.qid!r} with this index ({error})",
+            remedy="Use the index and the topics that the run was created with",
         ) from error
     return document.contents(), sum(each.product for each in contributions), contributions
 
 
 def describe_change(change: Change, names: tuple[str, str], measure: str, terms: int = 10) -> str:
-    """A change in words, with the terms that add most to the document's score.
+    """Describes a change as text, with the terms that contribute most to the document's score.
 
     Args:
         change: The change.
-        names: Names of the run and of that which it is compared with.
-        measure: The measure's name.
-        terms: How many terms are shown.
+        names: Names of the run and of the run that it is compared with.
+        measure: Name of the measure.
+        terms: Number of terms to show.
     """
     query = change.query
     lines = [
@@ -146,14 +150,14 @@ def describe_change(change: Change, names: tuple[str, str], measure: str, terms:
     ]
     if change.docid is None:
         return "\n".join([*lines, "  no relevant document is ranked differently"])
-    way = "rose" if query.difference > 0 else "fell"
+    direction = "rose" if query.difference > 0 else "fell"
     ranks = f"{names[1]} {_rank(change.rank_against)}, {names[0]} {_rank(change.rank)}"
-    lines.append(f"relevant document that {way} most: {change.docid} (judged {change.relevance}), {ranks}")
+    lines.append(f"relevant document that {direction} most: {change.docid} (judged {change.relevance}), {ranks}")
     if change.contents:
         lines.append(f"  {_shorten(change.contents)}")
     if change.score is None:
         return "\n".join(
-            [*lines, "  its score cannot be taken apart: the index lacks it, or the topics lack the query"]
+            [*lines, "  cannot explain the score: the document is not in the index, or the query is not in the topics"]
         )
     lines.append(f"  {'term':24} {'query':>8} {'document':>9} {'product':>10} {'share':>7}")
     for each in change.contributions[:terms]:
@@ -161,7 +165,7 @@ def describe_change(change: Change, names: tuple[str, str], measure: str, terms:
             f"  {each.term:24} {each.query_impact:>8,} {each.document_impact:>9,} {each.product:>10,} "
             f"{each.product / change.score:>7.1%}"
         )
-    lines.append(f"  score {change.score:,} of {len(change.contributions)} shared terms")
+    lines.append(f"  score {change.score:,} from {len(change.contributions)} shared terms")
     return "\n".join(lines)
 
 

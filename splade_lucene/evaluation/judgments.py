@@ -1,4 +1,4 @@
-"""Judgments of which documents are relevant for which queries."""
+"""Judgments (qrels): which documents are relevant for which queries."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
-    """Reads judgments: TREC's four columns (qid, iteration, docid, relevance) or BEIR's three under a header.
+    """Reads judgments: TREC's four columns (qid, iteration, docid, relevance), or BEIR's three columns with a header.
 
     Args:
-        path: The file; or a name of Anserini's or Pyserini's, or ``irds:NAME`` (:mod:`splade_lucene.topics.named`).
+        path: A file, a name known to Anserini or Pyserini, or ``irds:NAME`` (see :mod:`splade_lucene.topics.named`).
 
     Raises:
-        RunError: The file or a line cannot be read, a pair is judged twice with different relevance, or there is no such name.
-        MissingDependencyError: ``irds:`` without ir_datasets.
+        RunError: The file or a line cannot be read, a document is judged twice with different relevance for a query, or the
+            name is unknown.
+        MissingDependencyError: The name starts with ``irds:`` and ir_datasets is not installed.
     """
     path = find_qrels(path)
     qrels: dict[str, dict[str, int]] = {}
@@ -38,25 +39,31 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
             qid, docid, relevance = columns
         else:
             raise RunError(
-                f"expected qid, iteration, docid and relevance, found {len(columns)} columns", path=path, line=number,
+                f"expected qid, iteration, docid and relevance, got {len(columns)} columns", path=path, line=number,
                 remedy="Write judgments in TREC or BEIR format",
             )  # fmt: skip
-        if not _INTEGER.fullmatch(relevance):  # int() takes 1_0, too, which trec_eval reads as 1
+        if not _INTEGER.fullmatch(relevance):  # int() accepts 1_0, which trec_eval reads as 1
             raise RunError(
-                f"the relevance {relevance!r} is no integer", path=path, line=number, remedy="Write it as an integer"
+                f"the relevance {relevance!r} is not an integer",
+                path=path,
+                line=number,
+                remedy="Write it as an integer",
             )
         value = int(relevance)
         if qrels.setdefault(qid, {}).setdefault(docid, value) != value:
             raise RunError(
-                f"document {docid!r} is judged twice for query {qid!r}", path=path, line=number, remedy="Keep one"
+                f"duplicate judgment of document {docid!r} for query {qid!r}, with different relevance",
+                path=path,
+                line=number,
+                remedy="Keep one of them",
             )
     if not qrels:
-        raise RunError("no judgment in this file", path=path, remedy="Check that it is the right one")
+        raise RunError("no judgments found", path=path, remedy="Check that it is the right file")
     return qrels
 
 
 def line_of_judgment(path: str | Path, qid: str, docid: str) -> int | None:
-    """The first line of judgments, which can be read, that is about a query and a document; None if there is none."""
+    """The line number of the first judgment of a document for a query; None if there is none. The file must be valid."""
     for number, line in read_lines(find_qrels(path)):
         columns = line.split()
         if (columns[0], columns[-2]) == (qid, docid):

@@ -1,9 +1,9 @@
-"""What precision, pruning and quantization each change, against float32 without pruning.
+"""Measures the distortion by precision, pruning and quantization, relative to float32 without pruning.
 
-Measured on a sample of the corpus: the relative L2 distance of the document vectors, the share of terms lost, and, where
-queries and judgments are given, effectiveness by exhaustive search over the sample, with queries quantized in the rows
-that quantize. The sample has every judged document of the corpus, and of all documents those whose ids have the smallest
-hashes, so it is the same in every run, whatever the order of the corpus.
+For a sample of the corpus, it reports the relative L2 distance of the document vectors, the fraction of terms lost and, if
+queries and judgments are given, effectiveness by exhaustive search over the sample; queries are quantized in the rows with
+quantization. The sample consists of all judged documents of the corpus and of the documents whose docids have the smallest
+hashes, so it is the same in every run and does not depend on the order of the corpus.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _DEPTH = 100
 
 
 @dataclass(frozen=True)
-class Loss:
-    """One way to encode, against float32 without pruning.
+class DistortionRow:
+    """The distortion by one or all encoding steps, relative to float32 without pruning.
 
     Attributes:
-        name: Which way.
-        relative_l2: Distance of all document vectors from the exact ones, over the length of the exact ones; integers
-            are divided by the quantizer's scale first.
-        terms_lost: Share of the exact vectors' terms that are gone.
-        terms: Terms of a document, on average.
-        changed_impacts: Share of impacts that differ from the quantized exact vectors'; None if nothing is quantized.
+        name: The step.
+        relative_l2: L2 distance of all document vectors from the exact ones, divided by the norm of the exact ones;
+            impacts are divided by the quantizer's scale first.
+        terms_lost: Fraction of the exact vectors' terms that are missing.
+        terms: Mean number of terms per document.
+        changed_impacts: Fraction of impacts that differ from the quantized exact vectors; None without quantization.
         effectiveness: Measure → mean; empty without judgments.
     """
 
@@ -59,18 +59,18 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Losses:
+class Distortion:
     """The report.
 
     Attributes:
-        documents: Documents of the sample.
-        queries: Judged queries.
-        rows: The first is exact; then each step alone; the last is all of them together, which is what is indexed.
+        documents: Number of documents in the sample.
+        queries: Number of judged queries.
+        rows: The first row is exact, followed by each step alone; the last row has all steps combined, as indexed.
     """
 
     documents: int
     queries: int
-    rows: tuple[Loss, ...]
+    rows: tuple[DistortionRow, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -90,31 +90,35 @@ def measure_loss(
     skip_bad: bool = False,
     on_problem: Callable[[CorpusError], None] | None = None,
     progress: Progress = NO_PROGRESS,
-) -> Losses:
-    """Measures a sample of a corpus.
+) -> Distortion:
+    """Measures the distortion on a sample of a corpus.
 
     Args:
         source: A corpus.
-        encoder: The model, with the precision that is to be judged.
-        quantizer: The rule that is to be judged.
-        pruning: The pruning that is to be judged.
-        min_impact: Least impact that is kept.
-        sample: Documents, beside the judged ones.
+        encoder: The model, with the precision to measure.
+        quantizer: The quantization rule to measure.
+        pruning: The pruning to measure.
+        min_impact: Smallest impact to keep.
+        sample: Number of sampled documents, in addition to the judged ones.
         topics: Queries.
-        qrels: Their judgments.
-        skip_bad: Leave out documents that cannot be read.
-        on_problem: Called with each of them.
+        qrels: Judgments.
+        skip_bad: Whether to skip documents that cannot be read.
+        on_problem: Called with the error for each skipped document.
         progress: Follows the work.
 
     Raises:
-        InputError: The corpus has no document, or none of the judged ones.
+        InputError: The corpus has no documents, or none of the judged ones.
     """
     judged: dict[str, dict[str, int]] = {} if qrels is None else read_qrels(qrels)
     queries = [] if topics is None else [query for query in read_topics(topics) if query.qid in judged]
     documents = read_corpus(source, skip_bad=skip_bad, on_problem=on_problem)
-    docids, texts = _take_sample(documents, {docid for each in judged.values() for docid in each}, sample)
+    docids, texts = _sample(documents, {docid for each in judged.values() for docid in each}, sample)
     if judged and not (queries and any(docid in judged[query.qid] for query in queries for docid in docids)):
-        raise InputError("no judged query and document is in the topics and the corpus", path=qrels)
+        raise InputError(
+            "no judged query is in the topics together with a judged document in the corpus",
+            path=qrels,
+            remedy="Check that corpus, topics and qrels belong together",
+        )
     exact_encoder = SpladeEncoder(**{**encoder.settings_on(str(encoder.device)), "dtype": "float32"})
     passes = 1 if encoder.dtype == "float32" else 2
     with progress.step("measuring", passes * len(texts), "documents") as advance:
@@ -126,62 +130,62 @@ def measure_loss(
         rounded = exact if passes == 1 else encoder.encode_documents(texts, count)
     query_weights = _query_matrix(encoder, queries, exact.terms) if queries else None
     query_impacts = None if query_weights is None else _quantized(query_weights, quantizer)
-    whole = quantizer.document.scale
+    scale = quantizer.document.scale
     unpruned = exact.impacts(quantizer, "document")
 
-    def judge(name: str, weights: SparseWeights, least: int | None) -> Loss:
+    def measure(name: str, weights: SparseWeights, least_impact: int | None) -> DistortionRow:
         compared: Any = weights
         divisor, changed = 1.0, None
-        if least is not None:
-            compared = weights.impacts(quantizer, "document", min_impact=least)
-            divisor = whole
+        if least_impact is not None:
+            compared = weights.impacts(quantizer, "document", min_impact=least_impact)
+            divisor = scale
             changed = _share_changed(_matrix(unpruned, 1), _matrix(compared, 1))
         matrix, reference = _matrix(compared, divisor), _matrix(exact, 1)
         means = {}
         if query_weights is not None and qrels is not None:
-            queries_as_judged = query_weights if least is None or query_impacts is None else query_impacts
-            means = _effectiveness(matrix, queries_as_judged, docids, queries, qrels)
+            query_matrix = query_weights if least_impact is None or query_impacts is None else query_impacts
+            means = _effectiveness(matrix, query_matrix, docids, queries, qrels)
         kept = (matrix > 0).multiply(reference > 0).nnz
-        return Loss(
+        return DistortionRow(
             name, _norm(matrix - reference) / max(1e-12, _norm(reference)),
             1 - kept / max(1, reference.nnz), matrix.nnz / len(docids), changed, means,
         )  # fmt: skip
 
-    rows = [judge("float32, unpruned, not quantized", exact, None)]
+    rows = [measure("float32, unpruned, not quantized", exact, None)]
     if encoder.dtype != "float32":
-        rows.append(judge(f"precision: {encoder.dtype}", rounded, None))
+        rows.append(measure(f"precision: {encoder.dtype}", rounded, None))
     if pruning != Pruning():
-        rows.append(judge("pruning", exact.prune(pruning), None))
-    rows.append(judge(f"quantization: {quantizer.name} x{whole:g}", exact, min_impact))
-    rows.append(judge("all together, as indexed", rounded.prune(pruning), min_impact))
-    return Losses(len(docids), len(queries), tuple(rows))
+        rows.append(measure("pruning", exact.prune(pruning), None))
+    rows.append(measure(f"quantization: {quantizer.name} x{scale:g}", exact, min_impact))
+    rows.append(measure("all together, as indexed", rounded.prune(pruning), min_impact))
+    return Distortion(len(docids), len(queries), tuple(rows))
 
 
-def _take_sample(documents: Iterable[Document], judged: set[str], size: int) -> tuple[list[str], list[str]]:
-    """Docids and texts of the sample, in the order of the corpus, of which no more than the sample is held."""
+def _sample(documents: Iterable[Document], judged: set[str], size: int) -> tuple[list[str], list[str]]:
+    """Docids and texts of the sample, in the order of the corpus; only the sample is kept in memory."""
     chosen: dict[int, Document] = {}
     smallest: list[tuple[int, int, Document]] = []
     for number, document in enumerate(documents):
         if document.docid in judged:
             chosen[number] = document
         digest = int.from_bytes(hashlib.blake2b(document.docid.encode(), digest_size=8).digest())
-        place = (-digest, number, document)
+        item = (-digest, number, document)
         if len(smallest) < size:
-            heapq.heappush(smallest, place)
+            heapq.heappush(smallest, item)
         else:
-            heapq.heappushpop(smallest, place)
+            heapq.heappushpop(smallest, item)
     chosen |= {number: document for _, number, document in smallest}
     if not chosen:
-        raise CorpusError("there is no document in the corpus", remedy="Check that it is the right corpus")
+        raise CorpusError("the corpus has no documents", remedy="Check that it is the right corpus")
     sample = [document for _, document in sorted(chosen.items())]
     return [document.docid for document in sample], [document.text for document in sample]
 
 
 def _query_matrix(encoder: SpladeEncoder, queries: Sequence[Query], terms: Sequence[str]) -> csr_matrix:
-    """Float weights of the queries; shape [queries, terms]."""
+    """Weights of the queries; shape [queries, terms]."""
     from scipy.sparse import coo_matrix
 
-    term_ids = {term: term_id for term_id, term in enumerate(terms)}  # queries may have another network's vocabulary
+    term_ids = {term: term_id for term_id, term in enumerate(terms)}  # the query network may have another vocabulary
     turns = [(row, turn) for row, query in enumerate(queries) for turn in query.turns or (Turn(query.text),)]
     weights = encoder.encode_queries([turn.text for _, turn in turns])
     entries = [
@@ -191,8 +195,8 @@ def _query_matrix(encoder: SpladeEncoder, queries: Sequence[Query], terms: Seque
         if term in term_ids
     ]
     table = np.array(entries, dtype=np.float64).reshape(-1, 3)
-    places = (table[:, 0].astype(np.int64), table[:, 1].astype(np.int64))
-    return coo_matrix((table[:, 2], places), shape=(len(queries), len(terms))).tocsr()  # adds up what stands twice
+    positions = (table[:, 0].astype(np.int64), table[:, 1].astype(np.int64))
+    return coo_matrix((table[:, 2], positions), shape=(len(queries), len(terms))).tocsr()  # sums duplicates
 
 
 def _matrix(rows: Any, divisor: float) -> csr_matrix:

@@ -1,4 +1,4 @@
-"""A run as measures see it: scores that fall strictly, or the ranks that its file gives."""
+"""A run prepared for measuring: strictly descending scores, or the ranks from its file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from splade_lucene.run.run import Run, read_lines, strictly_falling
 
 
 class MeasuredRun:
-    """A run that is open for measuring; reads its file once, however many measures there are.
+    """A run prepared for measuring; its file is read only once, no matter how many measures are computed.
 
     Args:
-        run: A :class:`Run`, or rankings by qid, best first; or a run file.
+        run: A :class:`Run`, rankings by qid (best first), or a run file.
 
     Attributes:
         run: The run.
@@ -31,12 +31,12 @@ class MeasuredRun:
 
     @classmethod
     def of(cls, run: RunLike) -> MeasuredRun:
-        """Anything that is or holds a run, opened; what is open stays as it is."""
+        """Prepares a run; a run that is already prepared is returned unchanged."""
         return run if isinstance(run, MeasuredRun) else cls(run)
 
     @cached_property
     def scores(self) -> dict[str, dict[str, float]]:
-        """Qid → docid → score, each falling strictly, so that no evaluator finds a tie to break; without empty rankings."""
+        """Qid → docid → score, strictly descending so that evaluators have no ties to break; without empty rankings."""
         return {
             qid: dict(zip([docid for docid, _ in hits], strictly_falling([score for _, score in hits]), strict=True))
             for qid, hits in self.run.items()
@@ -45,22 +45,22 @@ class MeasuredRun:
 
     @cached_property
     def ranks(self) -> dict[str, dict[str, int]]:
-        """Qid → docid → rank, as the file numbers its hits; of a run without a file, the place of a hit, from 1.
+        """Qid → docid → rank as written in the file; for a run without a file, the position of the hit, from 1.
 
         Raises:
-            RunError: A rank is no integer from 1 on, or stands twice.
+            RunError: A rank is not a positive integer, or is a duplicate.
         """
-        if self._path is not None and self.run.format != "json":  # which has no ranks
+        if self._path is not None and self.run.format != "json":  # JSON runs have no ranks
             return _read_ranks(self._path)
         return {qid: {docid: rank for rank, (docid, _) in enumerate(hits, 1)} for qid, hits in self.run.items()}
 
 
 RunLike = Mapping[str, Any] | str | Path | MeasuredRun
-"""A run, rankings by qid, a run file, or a run that is open for measuring."""
+"""A run, rankings by qid, a run file, or a run prepared for measuring."""
 
 
 def _read_ranks(path: Path) -> dict[str, dict[str, int]]:
-    """The ranks of a TREC run (six columns) or an MS MARCO run (three)."""
+    """Reads the ranks of a TREC run (six columns) or an MS MARCO run (three columns)."""
     ranks: dict[str, dict[str, int]] = {}
     taken: set[tuple[str, int]] = set()
     for number, line in read_lines(path):
@@ -68,13 +68,13 @@ def _read_ranks(path: Path) -> dict[str, dict[str, int]]:
         rank = parse_rank(written)
         if rank is None:
             raise RunError(
-                f"the rank {written!r} is no integer from 1 on, and this measure goes by the ranks of the file",
-                path=path, line=number, remedy="Number the hits from 1, or choose RR@10, which goes by scores",
+                f"the rank {written!r} is not a positive integer, and this measure uses the ranks in the file",
+                path=path, line=number, remedy="Number the hits from 1, or choose RR@10, which uses scores",
             )  # fmt: skip
         if (qid, rank) in taken:
             raise RunError(
-                f"rank {rank} stands twice for query {qid!r}, and this measure goes by the ranks of the file",
-                path=path, line=number, remedy="Number the hits from 1, or choose RR@10, which goes by scores",
+                f"duplicate rank {rank} for query {qid!r}, and this measure uses the ranks in the file",
+                path=path, line=number, remedy="Number the hits from 1, or choose RR@10, which uses scores",
             )  # fmt: skip
         taken.add((qid, rank))
         ranks.setdefault(qid, {})[docid] = rank
@@ -89,6 +89,6 @@ def _columns(columns: Iterable[str], path: Path, number: int) -> tuple[str, str,
             return qid, docid, rank
         case other:
             raise RunError(
-                f"expected the six columns of a TREC run or the three of an MS MARCO run, found {len(other)}",
+                f"expected the six columns of a TREC run or the three of an MS MARCO run, got {len(other)}",
                 path=path, line=number, remedy="Write the run in one of these formats",
             )  # fmt: skip

@@ -1,15 +1,15 @@
-"""Measures by name: ir_measures', trec_eval's own, and MS MARCO's.
+"""Measures by name: those of ir_measures, trec_eval and MS MARCO.
 
 ===========================================  =========================================================================
-name                                         what it is
+name                                         measure
 ===========================================  =========================================================================
-``nDCG@10``, ``RR@10``, ``AP(rel=2)`` …      as ir_measures spells them, computed by it
-``ndcg_cut_10``, ``recip_rank``, ``gm_map``  as trec_eval prints them: :mod:`splade_lucene.evaluation.trec_eval`
-``all_trec``, ``official``, ``set``          all of trec_eval's, or groups of them
-``MSMARCO-RR@10``                            the leaderboard's: :mod:`splade_lucene.evaluation.msmarco`
+``nDCG@10``, ``RR@10``, ``AP(rel=2)`` …      names and implementation of ir_measures
+``ndcg_cut_10``, ``recip_rank``, ``gm_map``  names as printed by trec_eval: :mod:`splade_lucene.evaluation.trec_eval`
+``all_trec``, ``official``, ``set``          all of trec_eval's measures, or groups of them
+``MSMARCO-RR@10``                            the leaderboard's measure: :mod:`splade_lucene.evaluation.msmarco`
 ===========================================  =========================================================================
 
-A judged query that the run lacks, or that has no hits, counts as 0 (trec_eval's ``-c``).
+A judged query that is missing from the run, or has no hits, counts as 0 (trec_eval's ``-c``).
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ _OF_JUDGMENTS = ("NumQ", "NumRel")  # counts that do not depend on hits
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure that can be computed here.
+    """A supported measure.
 
     Attributes:
-        name: Its name.
-        definition: What computes it: ir_measures' measure, trec_eval's name, or MS MARCO's cut-off.
+        name: Name of the measure.
+        definition: The measure of ir_measures, the name in trec_eval, or the cut-off of MS MARCO's measure.
     """
 
     name: str
     definition: Any
 
     def aggregate(self, values: Collection[float]) -> float:
-        """The figure of all queries: for nearly all measures their mean."""
+        """Aggregates the values of all queries: for most measures, the mean."""
         if isinstance(self.definition, str):
             return aggregate_by_trec_name(self.definition, values)
         if isinstance(self.definition, int):
@@ -62,10 +62,10 @@ class Measure:
 
 
 def parse_measure(name: str) -> Measure:
-    """The measure of a name.
+    """Looks up a measure by name.
 
     Raises:
-        RunError: There is none, or the name stands for several.
+        RunError: The name is unknown, or stands for several measures.
     """
     import ir_measures
 
@@ -78,31 +78,31 @@ def parse_measure(name: str) -> Measure:
     except (NameError, ValueError, KeyError, TypeError, AssertionError, SyntaxError) as error:
         trec_name = find_trec_name(name)
         if trec_name is None:
-            raise RunError(f"no measure is named {name!r} ({error})", remedy=_EXAMPLES) from None
+            raise RunError(f"unknown measure {name!r} ({error})", remedy=_EXAMPLES) from None
         return Measure(name, trec_name)
     if measure.params.get("cutoff", 1) < 1:
-        raise RunError(f"the cutoff of {name!r} is below 1", remedy=_EXAMPLES)
+        raise RunError(f"the cut-off of {name!r} is below 1", remedy=_EXAMPLES)
     return Measure(name, measure)
 
 
 def parse_measures(names: Sequence[str]) -> dict[str, Measure]:
-    """The measures of some names, by name; nicknames are spelled out.
+    """Looks up measures by name; nicknames are expanded.
 
     Raises:
-        RunError: There is no name, or no measure of one.
+        RunError: There are no names, or a name is unknown.
     """
     if isinstance(names, str):
-        raise RunError(f"measures are several names, got {names!r}", remedy="Write [name] for one")
+        raise RunError(f"expected a list of measures, got {names!r}", remedy="Pass [name] for a single measure")
     if not names:
-        raise RunError("no measure was asked for", remedy=_EXAMPLES)
-    spelled = [each for name in names for each in (list_trec_names(name) if name in NICKNAMES else (name,))]
-    return {name: parse_measure(name) for name in spelled}
+        raise RunError("no measure was given", remedy=_EXAMPLES)
+    expanded = [each for name in names for each in (list_trec_names(name) if name in NICKNAMES else (name,))]
+    return {name: parse_measure(name) for name in expanded}
 
 
 def evaluate(
     qrels: Qrels | str | Path, run: RunLike, measures: Sequence[str] = MEASURES
 ) -> dict[str, float]:  # fmt: skip
-    """Means of measures over all judged queries; a judged query that the run lacks counts as 0 (trec_eval's ``-c``).
+    """Means of measures over all judged queries; a judged query missing from the run counts as 0 (trec_eval's ``-c``).
 
     Args:
         qrels: Judgments, or their file.
@@ -110,7 +110,7 @@ def evaluate(
         measures: Names; see :mod:`splade_lucene.evaluation.measures`.
 
     Returns:
-        measure → mean, in the order asked for; of counts such as ``num_ret`` the sum.
+        measure → mean, in the order given; for counts such as ``num_ret``, the sum.
 
     Raises:
         RunError: A file cannot be read, a measure is unknown, or run and judgments share no query.
@@ -123,7 +123,7 @@ def evaluate(
 def evaluate_queries(
     qrels: Qrels | str | Path, run: RunLike, measures: Sequence[str] = MEASURES
 ) -> dict[str, dict[str, float]]:  # fmt: skip
-    """Values of measures for each judged query; as :func:`evaluate`, before the mean is taken.
+    """Values of measures for each judged query, as in :func:`evaluate` but not averaged.
 
     Returns:
         measure → qid → value, in the order of the judgments.
@@ -141,7 +141,7 @@ def evaluate_queries(
     if not set(judged) & set(measured.run):
         raise RunError(
             f"run and judgments share no query (the run has {next(iter(measured.run), 'none')}…, the judgments "
-            f"{next(iter(judged), 'none')}…)", remedy="Check that they are of the same collection",
+            f"{next(iter(judged), 'none')}…)", remedy="Check that they belong to the same collection",
         )  # fmt: skip
     by_trec_eval = [each.definition for each in parsed.values() if isinstance(each.definition, str)]
     by_ir_measures = [each for each in parsed.values() if not isinstance(each.definition, str | int)]
@@ -166,12 +166,12 @@ def _measure_by_ir_measures(
     definitions = {measure.definition for measure in measures}
     found: dict[Any, dict[str, float]] = {definition: {} for definition in definitions}
     for of_judgments, run in ((False, hits), (True, with_all_queries)):
-        asked = [each for each in definitions if (each.NAME in _OF_JUDGMENTS) == of_judgments]
+        selected = [each for each in definitions if (each.NAME in _OF_JUDGMENTS) == of_judgments]
         try:
-            for metric in ir_measures.iter_calc(asked, qrels, run) if asked else ():
+            for metric in ir_measures.iter_calc(selected, qrels, run) if selected else ():
                 found[metric.measure][metric.query_id] = float(metric.value)
         except (ValueError, RuntimeError, ArithmeticError, OSError, subprocess.SubprocessError) as error:
-            raise RunError(f"these measures cannot be computed here ({error})", remedy=_EXAMPLES) from error
+            raise RunError(f"cannot compute these measures ({error})", remedy=_EXAMPLES) from error
     return {
         measure.name: {qid: found[measure.definition].get(qid, float(measure.definition.DEFAULT)) for qid in qrels}
         for measure in measures

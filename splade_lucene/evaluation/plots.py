@@ -1,4 +1,4 @@
-"""A picture of what each query gained and lost. Needs matplotlib (the extra ``plots``)."""
+"""Plots of the gain or loss of each query. Requires matplotlib (the extra ``plots``)."""
 
 from __future__ import annotations
 
@@ -17,49 +17,51 @@ if TYPE_CHECKING:
 
 
 FORMATS = ("png", "pdf", "svg")
-_GAINED, _LOST = "#0072b2", "#d55e00"  # which colour-blind people tell apart
-_NAMED = 1  # more would overlap
+_GAINED, _LOST = "#0072b2", "#d55e00"  # distinguishable for colour-blind readers
+_LABELLED = 1  # more labels would overlap
 
 
 def draw_differences(comparison: Comparison, path: str | Path, measure: str | None = None) -> None:
-    """Draws, for each run beside the baseline (without one: the first run), every query's gain or loss, the largest gain first.
+    """Plots the gain or loss of every query for each run, relative to the baseline or else the first run, largest gain first.
 
     Args:
         comparison: The comparison.
-        path: The picture, ``.png``, ``.pdf`` or ``.svg``; it appears under its name only when it is whole.
-        measure: Which measure; None: the first.
+        path: The file, ``.png``, ``.pdf`` or ``.svg``; it is written atomically.
+        measure: The measure; None: the first one.
 
     Raises:
-        InputError: Another ending, or no such measure.
+        InputError: The file extension or the measure is unknown.
         MissingDependencyError: matplotlib is not installed.
-        StorageError: The place cannot be written.
+        StorageError: The file cannot be written.
     """
     path = Path(path)
     check_figure(path)
     measure = comparison.measures[0] if measure is None else measure
-    of_runs = {run: comparison.differences(measure, run) for run in comparison.others}
-    figure = _figure(len(of_runs))
-    panels = figure.subplots(len(of_runs), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    for axes, (run, differences) in zip(panels, of_runs.items(), strict=True):
+    by_run = {run: comparison.differences(measure, run) for run in comparison.others}
+    figure = _figure(len(by_run))
+    panels = figure.subplots(len(by_run), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, (run, differences) in zip(panels, by_run.items(), strict=True):
         _draw(axes, run, comparison.reference, measure, differences)
     panels[-1].set_xlabel("queries, by gain")
     save_figure(figure, path)
 
 
 def check_figure(path: Path) -> None:
-    """Refuses what cannot be drawn, before anything is computed.
+    """Checks that a plot can be drawn, before anything is computed.
 
     Raises:
-        InputError: The ending of no picture.
+        InputError: The file extension is unknown.
         MissingDependencyError: matplotlib is not installed.
     """
     if path.suffix.lstrip(".").lower() not in FORMATS:
-        raise InputError(f"a picture's name ends in .{', .'.join(FORMATS)}, got {path.name!r}", remedy="Rename it")
+        raise InputError(
+            f"a plot's file name must end in .{', .'.join(FORMATS)}, got {path.name!r}", remedy="Rename it"
+        )
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         raise MissingDependencyError(
-            "pictures need matplotlib. Install it with: pip install 'splade-lucene[plots]'"
+            "plots need matplotlib. Install it with: pip install 'splade-lucene[plots]'"
         ) from None
 
 
@@ -84,19 +86,19 @@ def _draw(axes: Axes, run: str, against: str, measure: str, differences: list[Qu
     axes.set_ylabel(f"difference in {measure}", fontsize=8, parse_math=False)
     axes.set_xticks([])
     axes.margins(x=0.01, y=0.15)
-    for place in (*range(min(_NAMED, gained)), *range(heights.size - min(_NAMED, lost), heights.size)):
+    for bar in (*range(min(_LABELLED, gained)), *range(heights.size - min(_LABELLED, lost), heights.size)):
         axes.annotate(
-            differences[place].qid, (place, heights[place]), xytext=(0, 2 if heights[place] > 0 else -2),
-            textcoords="offset points", ha="center", va="bottom" if heights[place] > 0 else "top", fontsize=7,
+            differences[bar].qid, (bar, heights[bar]), xytext=(0, 2 if heights[bar] > 0 else -2),
+            textcoords="offset points", ha="center", va="bottom" if heights[bar] > 0 else "top", fontsize=7,
             parse_math=False,
         )  # fmt: skip
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Writes a matplotlib figure; it appears under its name only when it is whole.
+    """Writes a matplotlib figure atomically.
 
     Raises:
-        StorageError: The place cannot be written.
+        StorageError: The file cannot be written.
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -112,5 +114,5 @@ def save_figure(figure: Any, path: Path) -> None:
 
 
 def _undated(path: Path) -> dict[str, Any]:
-    """Metadata without the time, so that equal pictures are equal files."""
+    """Metadata without a timestamp, so that equal plots give equal files."""
     return {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix.lower(), {})

@@ -1,11 +1,13 @@
-"""Whether a difference between two systems over the same queries may be chance: paired tests, and corrections for many.
+"""Significance of the difference between two systems over the same queries: paired tests, and multiple-testing corrections.
 
 - ``t``: Student's paired t-test.
-- ``bootstrap``: the queries are drawn again with replacement; p is the share of draws whose mean difference is as far from the
-  observed one as that is from 0 (the shift method of Noreen 1989, *Computer-Intensive Methods for Testing Hypotheses*).
-- ``randomization``: Fisher's; the two systems' values of each query are swapped at random, or in all ways if those are fewer.
+- ``bootstrap``: queries are resampled with replacement; p is the fraction of samples whose mean difference is at least as far
+  from the observed one as that is from 0 (the shift method of Noreen 1989, *Computer-Intensive Methods for Testing
+  Hypotheses*).
+- ``randomization``: Fisher's test; the two systems' values of each query are swapped at random, or exhaustively if there are
+  fewer permutations than samples.
 
-All are two-sided, and all come from scipy.stats. Smucker, Allan and Carterette (CIKM 2007) compare them on TREC runs.
+All tests are two-sided and implemented by scipy.stats. Smucker, Allan and Carterette (CIKM 2007) compare them on TREC runs.
 """
 
 from __future__ import annotations
@@ -26,17 +28,17 @@ Correction = Literal["holm", "bonferroni", "benjamini-hochberg", "none"]
 
 SAMPLES = 10_000
 SEED = 42
-_FEW = 10
+_FEW_QUERIES = 10
 
 
 @dataclass(frozen=True)
 class Significance:
-    """What a paired test found.
+    """The result of a paired test.
 
     Attributes:
-        p_value: Probability of a difference at least as large if the two systems were alike; None where no test can be made.
-        interval: 95 % confidence interval of the mean difference; None where the test gives none.
-        remark: What was special about the data; empty as a rule.
+        p_value: Probability of a difference at least as large if both systems were equally good; None if no test is possible.
+        interval: 95 % confidence interval of the mean difference; None if the test gives none.
+        remark: A remark on unusual data; usually empty.
     """
 
     p_value: float | None
@@ -51,16 +53,16 @@ def paired_test(
     samples: int = SAMPLES,
     seed: int = SEED,
 ) -> Significance:
-    """Tests whether the mean of paired differences may be 0.
+    """Tests the hypothesis that the mean of paired differences is 0.
 
     Args:
-        differences: One system's value less the other's, one a query.
-        test: Which test.
-        samples: Draws of the bootstrap and the randomization test.
-        seed: Where their chance starts; the same seed gives the same p.
+        differences: One system's value minus the other's, for each query.
+        test: The test.
+        samples: Number of samples of the bootstrap and the randomization test.
+        seed: Their random seed; the same seed gives the same p-value.
 
     Raises:
-        InputError: There is no difference, no such test, or not one sample.
+        InputError: There are no differences, the test is unknown, or ``samples`` is below 1.
 
     Example:
         >>> round(paired_test([0.1, 0.2, 0.3, 0.0]).p_value, 4)
@@ -71,31 +73,27 @@ def paired_test(
     check_test(test, samples)
     paired = np.asarray(differences, dtype=np.float64)
     if not paired.size:
-        raise InputError("there is no query to test", remedy="Compare runs of the judged queries")
+        raise InputError("there are no queries to test", remedy="Compare runs of the judged queries")
     if not paired.any():
         return Significance(1.0, (0.0, 0.0), "no query differs")
     if paired.size == 1:
-        return Significance(None, None, "one query allows no test")
+        return Significance(None, None, "no test is possible with one query")
     if test == "t":
         return _t_test(paired)
-    chance = np.random.default_rng(seed)
-    return (
-        _bootstrap_test(paired, samples, chance)
-        if test == "bootstrap"
-        else _randomization_test(paired, samples, chance)
-    )
+    rng = np.random.default_rng(seed)
+    return _bootstrap_test(paired, samples, rng) if test == "bootstrap" else _randomization_test(paired, samples, rng)
 
 
 def check_test(test: str, samples: int = SAMPLES) -> None:
-    """Refuses what is no test.
+    """Checks the arguments of a test.
 
     Raises:
-        InputError: Says which there are.
+        InputError: The test is unknown, or ``samples`` is not a positive integer.
     """
     if test not in get_args(PairedTest):
-        raise InputError(f"no test is named {test!r}", remedy=f"Choose one of: {', '.join(get_args(PairedTest))}")
+        raise InputError(f"unknown test {test!r}", remedy=f"Choose one of: {', '.join(get_args(PairedTest))}")
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-        raise InputError(f"samples are a number from 1 on, got {samples!r}")
+        raise InputError(f"samples must be a positive integer, got {samples!r}")
 
 
 def _t_test(paired: NDArray[np.float64]) -> Significance:
@@ -103,56 +101,58 @@ def _t_test(paired: NDArray[np.float64]) -> Significance:
 
     if np.ptp(paired) <= 1e-12 * abs(paired[0]):  # no variance: t is infinite
         mean = float(paired[0])
-        return Significance(0.0, (mean, mean), "all queries differ by the same")
-    found = stats.ttest_1samp(paired, 0.0)  # which the paired test is, on differences
+        return Significance(0.0, (mean, mean), "all queries differ by the same amount")
+    found = stats.ttest_1samp(paired, 0.0)  # equivalent to the paired test
     low, high = found.confidence_interval(0.95)
     return Significance(float(found.pvalue), (float(low), float(high)))
 
 
-def _bootstrap_test(paired: NDArray[np.float64], samples: int, chance: np.random.Generator) -> Significance:
+def _bootstrap_test(paired: NDArray[np.float64], samples: int, rng: np.random.Generator) -> Significance:
     from scipy import stats
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all differences equal: the interval is a point
+        warnings.simplefilter("ignore", RuntimeWarning)  # raised if all differences are equal: the interval is a point
         found = stats.bootstrap(
             (paired,), np.mean, n_resamples=samples, batch=max(1, 10**6 // paired.size), confidence_level=0.95,
-            method="percentile", **_random(stats.bootstrap, chance),
+            method="percentile", **_rng_argument(stats.bootstrap, rng),
         )  # fmt: skip
     mean = paired.mean()
-    remark = f"few queries for a bootstrap: {paired.size}" if paired.size < _FEW else ""
-    far = np.abs(found.bootstrap_distribution - mean) >= abs(mean) * (1 - 1e-12)
+    remark = f"few queries for a bootstrap: {paired.size}" if paired.size < _FEW_QUERIES else ""
+    is_extreme = np.abs(found.bootstrap_distribution - mean) >= abs(mean) * (1 - 1e-12)
     interval = found.confidence_interval
-    return Significance((int(far.sum()) + 1) / (samples + 1), (float(interval.low), float(interval.high)), remark)
+    return Significance(
+        (int(is_extreme.sum()) + 1) / (samples + 1), (float(interval.low), float(interval.high)), remark
+    )
 
 
-def _randomization_test(paired: NDArray[np.float64], samples: int, chance: np.random.Generator) -> Significance:
+def _randomization_test(paired: NDArray[np.float64], samples: int, rng: np.random.Generator) -> Significance:
     from scipy import stats
 
     found = stats.permutation_test(
         (paired,), lambda values, axis: np.mean(values, axis=axis), permutation_type="samples", vectorized=True,
-        n_resamples=samples, batch=max(1, 10**6 // paired.size), **_random(stats.permutation_test, chance),
+        n_resamples=samples, batch=max(1, 10**6 // paired.size), **_rng_argument(stats.permutation_test, rng),
     )  # fmt: skip
     return Significance(min(1.0, float(found.pvalue)))
 
 
-def _random(function: Any, chance: np.random.Generator) -> dict[str, Any]:
-    """The generator under the name that this scipy has for it: ``rng`` since 1.15."""
+def _rng_argument(function: Any, rng: np.random.Generator) -> dict[str, Any]:
+    """The random generator as a keyword argument, which scipy calls ``rng`` since 1.15 and ``random_state`` before."""
     name = "rng" if "rng" in inspect.signature(function).parameters else "random_state"
-    return {name: chance}
+    return {name: rng}
 
 
 def correct(p_values: Sequence[float | None], correction: Correction = "holm") -> list[float | None]:
-    """P values of a family of tests, raised so that they hold together.
+    """Corrects the p-values of a family of tests for multiple testing.
 
-    ``holm`` (Holm 1979) and ``bonferroni`` bound the chance of any false finding, and Holm finds at least as much;
-    ``benjamini-hochberg`` bounds the expected share of false findings.
+    ``holm`` (Holm 1979) and ``bonferroni`` control the family-wise error rate, and Holm is uniformly more powerful;
+    ``benjamini-hochberg`` controls the false discovery rate.
 
     Args:
-        p_values: Of each test; None where none could be made, and then no part of the family.
-        correction: Which correction.
+        p_values: p-value of each test; None for tests that were not possible, which do not count as part of the family.
+        correction: The correction.
 
     Raises:
-        InputError: There is no such correction.
+        InputError: The correction is unknown.
 
     Example:
         >>> correct([0.01, 0.04, None, 0.03])
@@ -160,10 +160,10 @@ def correct(p_values: Sequence[float | None], correction: Correction = "holm") -
     """
     if correction not in get_args(Correction):
         raise InputError(
-            f"no correction is named {correction!r}", remedy=f"Choose one of: {', '.join(get_args(Correction))}"
+            f"unknown correction {correction!r}", remedy=f"Choose one of: {', '.join(get_args(Correction))}"
         )
-    given = np.array([p for p in p_values if p is not None], dtype=np.float64)
-    corrected = iter(_corrected(given, correction).tolist() if given.size else [])
+    family = np.array([p for p in p_values if p is not None], dtype=np.float64)
+    corrected = iter(_corrected(family, correction).tolist() if family.size else [])
     return [None if p is None else next(corrected) for p in p_values]
 
 

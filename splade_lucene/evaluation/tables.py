@@ -1,7 +1,7 @@
-"""Tables of measures, with marks for significance: plain text, Markdown, LaTeX (booktabs) or JSON.
+"""Tables of measures with significance marks: plain text, Markdown, LaTeX (booktabs) or JSON.
 
-Against a baseline, † marks a significant difference. Without one, each run has a letter, and a figure bears the letters of the
-runs that it is significantly better than. The best figure of each measure is bold, in plain text marked with a star.
+With a baseline, † marks a significant difference from it. Without one, every run has a letter, and a figure is marked with the
+letters of the runs that it is significantly better than. The best figure of each measure is bold, or starred in plain text.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure.
+    """One figure of a table.
 
     Attributes:
-        text: As it is printed.
-        mark: † or letters that go with it.
-        is_best: Whether it is the best of its column.
+        text: The formatted figure.
+        mark: † or letters that mark its significance.
+        is_best: Whether it is the best in its column.
     """
 
     text: str
@@ -49,13 +49,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of figures under their columns' names, and what the marks mean.
+    """A table of figures with a legend.
 
     Attributes:
-        columns: Names of the figures' columns.
-        rows: Name, and a cell for each column; at least one row.
+        columns: Names of the columns with figures.
+        rows: Name of each row, and a cell for each column; at least one row.
         legend: Lines below the table.
-        corner: What stands above the names.
+        corner: Heading of the column of names.
     """
 
     columns: tuple[str, ...]
@@ -64,10 +64,10 @@ class Table:
     corner: str = ""
 
     def render(self, format: TableFormat = "text") -> str:  # noqa: A002
-        r"""The table as text, Markdown or LaTeX, without a line end at its end.
+        r"""Renders the table as text, Markdown or LaTeX, without a trailing newline.
 
         Raises:
-            InputError: No such format.
+            InputError: The format is unknown.
 
         Example:
             >>> print(Table(("RR@10",), (("a_b", (Cell("0.5000", "†", True),)),)).render("markdown"))
@@ -77,7 +77,7 @@ class Table:
         """
         renderers = {"text": self._as_text, "markdown": self._as_markdown, "latex": self._as_latex}
         if format not in renderers:
-            raise InputError(f"no table format is named {format!r}", remedy=f"Choose one of: {', '.join(renderers)}")
+            raise InputError(f"unknown table format {format!r}", remedy=f"Choose one of: {', '.join(renderers)}")
         return renderers[format]()
 
     def _as_text(self) -> str:
@@ -87,10 +87,10 @@ class Table:
         for number, column in enumerate(self.columns):
             figures = [row[number].text for _, row in self.rows]
             width = max(8, len(column), *map(len, figures))
-            hang = max(len(row[number]) for row in suffixes)  # marks stand behind, so that figures are aligned
-            head += f"  {column:>{width}}" + " " * hang
-            for place, (figure, suffix) in enumerate(zip(figures, suffixes, strict=True)):
-                lines[place] += f"  {figure:>{width}}" + suffix[number].ljust(hang)
+            mark_width = max(len(row[number]) for row in suffixes)  # marks follow the figures, which stay aligned
+            head += f"  {column:>{width}}" + " " * mark_width
+            for line, (figure, suffix) in enumerate(zip(figures, suffixes, strict=True)):
+                lines[line] += f"  {figure:>{width}}" + suffix[number].ljust(mark_width)
         return "\n".join([*(line.rstrip() for line in (head, *lines)), *self.legend])
 
     def _as_markdown(self) -> str:
@@ -121,7 +121,7 @@ class Table:
 
 
 def escape_latex(text: str) -> str:
-    r"""The text as LaTeX prints it.
+    r"""Escapes text for LaTeX.
 
     Example:
         >>> print(escape_latex("BM25_k1 & 50%"))
@@ -131,7 +131,7 @@ def escape_latex(text: str) -> str:
 
 
 def _latex_figure(text: str) -> str:
-    return escape_latex(text).replace("-", "$-$")  # else printed as a hyphen
+    return escape_latex(text).replace("-", "$-$")  # a minus sign, not a hyphen
 
 
 def _escape_markdown(text: str) -> str:
@@ -139,12 +139,12 @@ def _escape_markdown(text: str) -> str:
 
 
 def tabulate_means(means: Mapping[str, Mapping[str, float]], *, corner: str = "", best: bool = True) -> Table:
-    """Figures without tests.
+    """A table of figures without tests.
 
     Args:
         means: run → measure → mean; or qid → measure → value.
-        corner: What stands above the names.
-        best: Whether to mark the best of each measure.
+        corner: Heading of the column of names.
+        best: Whether to mark the best figure of each measure.
     """
     measures = tuple(next(iter(means.values())))
     highest = {each: _best(each, [row[each] for row in means.values()]) if best else None for each in measures}
@@ -156,7 +156,7 @@ def tabulate_means(means: Mapping[str, Mapping[str, float]], *, corner: str = ""
 
 
 def tabulate(comparison: Comparison) -> Table:
-    """A comparison: a row for each run, a column for each measure, with marks and their legend."""
+    """A table of a comparison: one row per run and one column per measure, with marks and their legend."""
     letters = _letters(comparison.runs)
     means = comparison.means
     best = {each: _best(each, [row[each] for row in means.values()]) for each in comparison.measures}
@@ -171,7 +171,7 @@ def tabulate(comparison: Comparison) -> Table:
 
 
 def show(value: float, measure: str) -> str:
-    """A figure with trec_eval's four digits; a count, such as num_ret, without any."""
+    """Formats a figure with four digits as in trec_eval; counts such as num_ret have none."""
     return f"{value:,.0f}" if _is_count(measure) else f"{value:.4f}"
 
 
@@ -200,16 +200,16 @@ def _mark(comparison: Comparison, letters: Mapping[str, str], run: str, measure:
 
 
 def _legend(comparison: Comparison) -> tuple[str, ...]:
-    how = (
+    method = (
         f"{_NAMES[comparison.test]}, {_NAMES[comparison.correction]} over the tests of a measure, p < {comparison.alpha:g}, "
         f"{len(comparison.qids)} queries"
     )
     if comparison.test != "t":
-        how += f", {comparison.samples:,} samples, seed {comparison.seed}"
+        method += f", {comparison.samples:,} samples, seed {comparison.seed}"
     meaning = (
         f"† differs from {comparison.baseline}"
         if comparison.baseline
-        else "letters: better than the runs that have them"
+        else "letters: better than the runs with these letters"
     )
     missing = [f"{run}: {len(qids)}" for run, qids in comparison.without_hits.items() if qids]
     remarks = sorted(
@@ -219,14 +219,14 @@ def _legend(comparison: Comparison) -> tuple[str, ...]:
             if each.significance.remark
         }
     )
-    lines = [f"{meaning} ({how})"]
+    lines = [f"{meaning} ({method})"]
     if missing:
-        lines.append(f"queries without hits, which count as 0: {', '.join(missing)}")
+        lines.append(f"queries without hits (counted as 0): {', '.join(missing)}")
     return (*lines, *remarks)
 
 
 def tabulate_tests(comparison: Comparison) -> Table:
-    """Each test: the difference, its interval, p values, and the queries that gained, lost and stayed."""
+    """A table of all tests: difference, confidence interval, p-values, and numbers of queries gained, lost and equal."""
     rows = []
     for each in comparison.tests:
         interval = each.significance.interval
@@ -247,13 +247,13 @@ def _show_p(p_value: float | None) -> str:
 def tabulate_queries(
     differences: Sequence[QueryDifference], names: tuple[str, str], measure: str, texts: Mapping[str, str]
 ) -> Table:
-    """Queries of two runs.
+    """A table of queries in two runs.
 
     Args:
         differences: The queries.
-        names: Names of the run and of that which it is compared with.
-        measure: The measure's name.
-        texts: qid → text, for those that have one.
+        names: Names of the run and of the run that it is compared with.
+        measure: Name of the measure.
+        texts: qid → text; may be incomplete.
     """
     rows = tuple(
         (
@@ -266,11 +266,11 @@ def tabulate_queries(
 
 
 def pick_extremes(differences: Sequence[QueryDifference], count: int) -> list[QueryDifference]:
-    """The most gained and the most lost queries, at most so many of each; those that stayed are left out.
+    """The queries with the largest gains and the largest losses; queries without a difference are omitted.
 
     Args:
-        differences: All queries, the most gained first.
-        count: How many of each.
+        differences: All queries, largest gain first.
+        count: Maximum number of gains and of losses.
     """
     gained = [each for each in differences if each.difference > 0][:count]
     lost = [each for each in differences if each.difference < 0][-count:] if count else []
@@ -278,7 +278,7 @@ def pick_extremes(differences: Sequence[QueryDifference], count: int) -> list[Qu
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
-    """The whole comparison as plain data, the values of all queries included."""
+    """The complete comparison as plain data, including the values of all queries."""
     return {
         "queries": len(comparison.qids), "test": comparison.test, "correction": comparison.correction,
         "alpha": comparison.alpha, "samples": comparison.samples, "seed": comparison.seed,
@@ -294,14 +294,14 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def render(comparison: Comparison, format: TableFormat = "text") -> str:  # noqa: A002
-    """A comparison in one of the formats.
+    """Renders a comparison in one of the formats.
 
     Raises:
-        InputError: No such format.
+        InputError: The format is unknown.
     """
     if format not in get_args(TableFormat):
         raise InputError(
-            f"no table format is named {format!r}", remedy=f"Choose one of: {', '.join(get_args(TableFormat))}"
+            f"unknown table format {format!r}", remedy=f"Choose one of: {', '.join(get_args(TableFormat))}"
         )
     return (
         json.dumps(to_json(comparison), ensure_ascii=False) if format == "json" else tabulate(comparison).render(format)

@@ -1,10 +1,10 @@
-"""All measures of trec_eval, by its own names, through pytrec_eval, which is trec_eval's code and comes with ir_measures.
+"""All measures of trec_eval under its own names, computed by pytrec_eval, a build of trec_eval that ir_measures depends on.
 
-A name stands for one figure, as trec_eval prints it: ``map``, ``P_10``, ``iprec_at_recall_0.20``, ``gm_map``. Three names stand
-for many: ``all_trec``, ``official`` and ``set``.
+A name stands for one figure as printed by trec_eval: ``map``, ``P_10``, ``iprec_at_recall_0.20``, ``gm_map``. Three nicknames
+stand for groups: ``all_trec``, ``official`` and ``set``.
 
-The values are those of trec_eval with ``-c``: a judged query without hits counts, with the value that an empty ranking has.
-Values of single queries of ``gm_map`` and ``gm_bpref`` are natural logarithms, of which the mean is taken.
+Values agree with trec_eval's ``-c``: judged queries without hits count, with the value of an empty ranking. For ``gm_map`` and
+``gm_bpref``, the values of single queries are natural logarithms, which are averaged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHARE = re.compile(rf"({'|'.join(_WITH_SHARE)})[_.]([0-9](?:\.[0-9]{{1,2}})?)")
 
 
 def find_trec_name(name: str) -> str | None:
-    """The name as trec_eval prints it; None if trec_eval has no such figure.
+    """The name as printed by trec_eval; None if trec_eval has no such figure.
 
     Example:
         >>> find_trec_name("ndcg_cut.10"), find_trec_name("gm_map"), find_trec_name("P")
@@ -41,7 +41,7 @@ def find_trec_name(name: str) -> str | None:
 
 @cache
 def list_trec_names(nickname: str) -> tuple[str, ...]:
-    """The figures that a nickname stands for, in trec_eval's order.
+    """The figures in a nickname's group, in trec_eval's order.
 
     Args:
         nickname: One of :data:`NICKNAMES`.
@@ -55,12 +55,12 @@ def list_trec_names(nickname: str) -> tuple[str, ...]:
 def measure_by_trec_name(
     qrels: Mapping[str, Mapping[str, int]], scores: Mapping[str, Mapping[str, float]], names: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """Values of all judged queries.
+    """Computes values for all judged queries.
 
     Args:
         qrels: Judgments.
         scores: qid → docid → score, without ties.
-        names: As :func:`find_trec_name` gives them.
+        names: Names as returned by :func:`find_trec_name`.
 
     Returns:
         name → qid → value.
@@ -73,11 +73,11 @@ def measure_by_trec_name(
 
 
 def _number(value: float) -> float:
-    return 0.0 if math.isnan(value) else float(value)  # interpolated precision of no hits; trec_eval itself prints 0
+    return 0.0 if math.isnan(value) else float(value)  # NaN for interpolated precision without hits; trec_eval prints 0
 
 
 def aggregate_by_trec_name(name: str, values: Collection[float]) -> float:
-    """The figure of all queries: a mean, a geometric mean, or, of counts, a sum."""
+    """Aggregates the values of all queries: a mean, a geometric mean or, for counts, a sum."""
     import pytrec_eval
 
     return float(pytrec_eval.compute_aggregated_measure(name, [*values]))

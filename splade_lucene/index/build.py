@@ -15,7 +15,7 @@ from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Stor
 from splade_lucene.index.publish import prepare_target
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
 from splade_lucene.manifest import Manifest
-from splade_lucene.models import usual_rule
+from splade_lucene.models import recommended_rule
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.encoding import encode_corpus
 from splade_lucene.quantizer import Quantizer
@@ -108,7 +108,7 @@ def build_index(
     )
     prepare_target(index_dir, append=False, overwrite=overwrite or keep_current)
     encoder = encoder or SpladeEncoder()
-    quantizer = quantizer or Quantizer.named(usual_rule(encoder.layout.location.name))
+    quantizer = quantizer or Quantizer.named(recommended_rule(encoder.layout.location.name))
     manifest = encode_corpus(
         corpus, folder, encoder, quantizer, pruning=pruning, min_impact=min_impact, gzip=gzip,
         overwrite=overwrite or not keeps, skip_bad=skip_bad, devices=devices, on_problem=on_problem, progress=progress,

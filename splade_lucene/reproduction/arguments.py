@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from splade_lucene.reproduction.entries import Entry
 from splade_lucene.reproduction.paths import Places
@@ -11,7 +11,7 @@ from splade_lucene.reproduction.paths import Places
 STORE = "none"
 """What the indexes keep of a document: published figures need no texts."""
 
-DTYPE = "float32"
+DTYPE: Final = "float32"
 """What models compute in, so that a figure does not depend on the machine."""
 
 

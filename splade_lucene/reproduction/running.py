@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.encoder.settings import DocumentSettings, QuerySettings
 from splade_lucene.errors import DownloadError
 from splade_lucene.ids import docid_order
 from splade_lucene.progress import NO_PROGRESS, Progress
@@ -177,7 +178,9 @@ class _Running:
         from splade_lucene.quantizer import Quantizer
 
         given = encode_arguments(self.entry, self.places, corpus)
-        encoder = SpladeEncoder(given["model"], max_length=given["max_length"], dtype=given["dtype"])
+        encoder = SpladeEncoder(
+            given["model"], documents=DocumentSettings(max_length=given["max_length"]), dtype=given["dtype"]
+        )
         manifest = encode_corpus(  # which knows what is finished
             given["corpus"], given["output"], encoder, Quantizer.named(given["quantizer"]), overwrite=True,
             progress=self.progress,
@@ -225,7 +228,7 @@ class _Running:
             return LuceneImpactSearcher(index)
         from splade_lucene.search.query_encoder import open_query_encoder
 
-        return LuceneImpactSearcher(index, open_query_encoder(index, query_dtype=DTYPE))
+        return LuceneImpactSearcher(index, open_query_encoder(index, queries=QuerySettings(dtype=DTYPE)))
 
     def _as_published(self, qid: str, hits: Any) -> list[tuple[str, float]]:
         """The hits in the order in which the published run was judged."""

@@ -14,11 +14,12 @@ import numpy as np
 
 from splade_lucene.encoder.encoder import SpladeEncoder
 from splade_lucene.encoder.layout import Choices
+from splade_lucene.encoder.settings import QuerySettings, from_choices
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.errors import ModelError, QueryError
 from splade_lucene.index.reader import read_index_manifest
 from splade_lucene.manifest import Manifest
-from splade_lucene.models import usual_rule
+from splade_lucene.models import recommended_rule
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import Turn
 
@@ -146,15 +147,18 @@ def _add_turns(weights: SparseWeights, queries: Sequence[Turns]) -> SparseWeight
 
 
 def open_query_encoder(
-    index_dir: str | Path, model: str | Path | None = None, *, quantizer: Quantizer | None = None, **options: Any
-) -> SpladeQueryEncoder:
+    index_dir: str | Path, model: str | Path | None = None, queries: QuerySettings = QuerySettings(), *,
+    quantizer: Quantizer | None = None, device: str = "auto", trust_remote_code: bool = False,
+) -> SpladeQueryEncoder:  # fmt: skip
     """The query encoder that matches an index.
 
     Args:
         index_dir: The index; its manifest says model, pooling, lengths and quantizer.
         model: Another folder or hub name of the same checkpoint (or of its query half); None for the manifest's.
+        queries: What overrides the manifest for queries.
         quantizer: Another rule than the manifest's.
-        options: Passed to :class:`SpladeEncoder`.
+        device: As for :class:`SpladeEncoder`.
+        trust_remote_code: Likewise.
 
     Raises:
         QueryError: Neither the caller nor the index says which model to use.
@@ -167,12 +171,13 @@ def open_query_encoder(
             remedy="Name the model with model=…, or give encoded queries",
         )
     manifest = manifest or Manifest()
-    rule = quantizer or manifest.quantizer or Quantizer.named(usual_rule(str(model or manifest.model)))
-    choices = manifest_choices(manifest)
+    rule = quantizer or manifest.quantizer or Quantizer.named(recommended_rule(str(model or manifest.model)))
+    documents, recorded = from_choices(manifest_choices(manifest))
     if model is not None:
-        choices = replace(choices, query_model=None)
-    settings = {each.name: getattr(choices, each.name) for each in fields(choices)}
-    encoder = SpladeEncoder(model or manifest.model, **{**settings, **options})
+        recorded = replace(recorded, model=None)
+    encoder = SpladeEncoder(
+        model or manifest.model, documents, queries.over(recorded), device=device, trust_remote_code=trust_remote_code
+    )
     expected = manifest.query_digest or manifest.model_digest
     if expected and encoder.query_digest() != expected:
         if model is None:

@@ -44,6 +44,7 @@ from transformers import set_seed
 
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.precision import choose_device, native_dtype
+from splade_lucene.encoder.settings import DocumentSettings
 from splade_lucene.errors import ConfigError
 from splade_lucene.files import written_whole
 from splade_lucene.index.build import build_index
@@ -294,7 +295,11 @@ class _Run:
         index = self.output / "round-1" / "index"
         if not index.is_dir():
             length = self.config.optimization.max_length
-            encoder = SpladeEncoder(self.output / "round-1" / "model", max_length=length, device=str(self.device))
+            encoder = SpladeEncoder(
+                self.output / "round-1" / "model",
+                documents=DocumentSettings(max_length=length),
+                device=str(self.device),
+            )
             assert self.config.data.passages is not None
             build_index(
                 self.config.data.passages, index, encoder, Quantizer.named(DEFAULT_RULE), store="none",
