@@ -44,6 +44,7 @@ from splade_lucene import (
     write_pseudo_documents,
 )
 from splade_lucene.demo import MAX_LENGTH, read_questions
+from splade_lucene.encoder.layout import QueryMode
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.encoder.storage import INT8_WEIGHTS, store_in_int8
 from splade_lucene.index.texts import index_texts
@@ -107,9 +108,9 @@ class Collection:
             "FLOPS": products / len(queries) / len(vectors),
         }
 
-    def queries(self, model: str | Path | None, settings: QuerySettings = QuerySettings()) -> list[dict[str, int]]:
+    def queries(self, model: str | Path | None, mode: QueryMode | None = None) -> list[dict[str, int]]:
         """The encoded queries."""
-        encoder = SpladeEncoder(model, queries=settings, device="cpu")
+        encoder = SpladeEncoder(model, queries=QuerySettings(mode=mode), device="cpu")
         return encoder.encode_queries([topic.text for topic in self.topics]).quantize(RULE, "query")
 
     def measure_bm25(self) -> dict[str, float]:
@@ -232,7 +233,7 @@ def main() -> None:
             table[f"documents of {terms} terms"] = collection.measure(
                 documents.prune(Pruning(top_terms=terms)), queries
             )
-        binary = collection.queries(arguments.model, QuerySettings(mode="binary"))
+        binary = collection.queries(arguments.model, "binary")
         table["queries binary"] = collection.measure(documents, binary)
         if arguments.model is None:
             table["queries from the table"] = collection.measure(documents, collection.queries(DOC))
