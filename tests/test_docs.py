@@ -20,10 +20,12 @@ from sphinx.util.inventory import InventoryFile
 import splade_lucene
 from splade_lucene.cli.app import app
 from splade_lucene.quantizer import RULES
+from splade_lucene.reproduction import read_catalogue
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 COLUMN = 88  # characters of a code sample that a page shows without scrolling
 
+PUBLIC: list[str] = vars(splade_lucene)["__all__"]
 MACHINE = (str(ROOT), sys.prefix, f"{Path.home()}/")
 API = "docs/api/"
 
@@ -99,7 +101,7 @@ def check_usage(command: Any, words: list[str], place: str) -> None:
 def test_each_public_name_is_in_a_page_of_the_api():
     text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / API).glob("*.rst"))
     named = set(re.findall(r"^\.\. auto\w+:: splade_lucene\.(\w+)$", text, flags=re.MULTILINE))
-    missing = set(splade_lucene.__all__) - named
+    missing = set(PUBLIC) - named
     assert not missing, f"add '.. autoclass:: splade_lucene.NAME' or '.. autofunction::' for these to a page in {API}"
 
 
@@ -122,7 +124,7 @@ def test_python_in_pages_compiles_and_imports_what_there_is():
     for page, code in samples("python"):
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.ImportFrom) and node.module == "splade_lucene":
-                unknown = {alias.name for alias in node.names} - {*splade_lucene.__all__, "*"}
+                unknown = {alias.name for alias in node.names} - {*PUBLIC, "*"}
                 assert not unknown, page
 
 
@@ -135,6 +137,11 @@ def test_samples_fit_their_column():
 def test_each_quantizer_rule_is_in_the_table_of_formats():
     table = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8").partition("## Quantization")[2]
     assert [name for name in RULES if f"| `{name}`" not in table] == []
+
+
+def test_the_number_of_entries_is_that_of_the_catalogue():
+    text = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
+    assert f"The catalogue has {len(read_catalogue())} entries" in text
 
 
 # ---- the site ----
@@ -158,7 +165,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_public_name_has_an_entry(site):
     inventory = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
     entries = {name for kind in inventory.data if kind.startswith("py:") for name in inventory.data[kind]}
-    missing = [name for name in splade_lucene.__all__ if f"splade_lucene.{name}" not in entries]
+    missing = [name for name in PUBLIC if f"splade_lucene.{name}" not in entries]
     assert not missing, f"add '.. autoclass:: splade_lucene.NAME' or '.. autofunction::' for these to a page in {API}"
     assert "splade_lucene.LuceneImpactSearcher.batch_search" in entries  # and members theirs
 
