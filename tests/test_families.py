@@ -860,7 +860,7 @@ def test_topics_with_turns_are_read_and_searched(tmp_path, doc_index, network):
         expected += [("c2", hit.docid, hit.score) for hit in searcher.search({"index": 100}, 4)]
     assert [(line[0], line[2]) for line in run] == [(qid, docid) for qid, docid, _ in expected]
     assert [float(line[4]) for line in run] == pytest.approx([score for _, _, score in expected], rel=1e-5)
-    app(["encode-queries", "--model", str(network), "--queries", "binary", "--topics", str(path), "--output",
+    app(["encode-queries", "--model", str(network), "--query-mode", "binary", "--topics", str(path), "--output",
          str(tmp_path / "encoded.jsonl")], standalone_mode=False)  # fmt: skip
     encoded = [json.loads(line) for line in (tmp_path / "encoded.jsonl").read_text().splitlines()]
     assert [each["vector"] for each in encoded] == [query, {"index": 100}]
@@ -1032,15 +1032,15 @@ def families(tmp_path: Path, network: Path, small_network: Path) -> dict[str, tu
     pooled = plain(tmp_path / "pooled", "6", pooling="sum", activation="log1p_relu")
     return {
         "v1": (network, {"pooling": "sum"}),
-        "max": (network, {"query_max_length": 8, "query_prefix": "query: ", "document_prefix": "text: "}),
-        "doc": (network, {"queries": "binary", "query_max_length": 4}),
-        "lexical": (network, {"queries": "lexical", "activation": "log1p_log1p_relu"}),
+        "max": (network, {"query_max_length": 8, "query_prefix": "query: ", "prefix": "text: "}),
+        "doc": (network, {"query_mode": "binary", "query_max_length": 4}),
+        "lexical": (network, {"query_mode": "lexical", "activation": "log1p_log1p_relu"}),
         "efficient": (network, {"query_model": small_network}),
         "efficient, of other poolings": (network, {"query_model": pooled}),
         "efficient, with a table": (network, {"query_model": tables}),
         "opensearch": (tables, {}),
         "opensearch by hand": (tables, {"drop_specials": False, "activation": "log1p_log1p_relu"}),
-        "opensearch with its network": (tables, {"queries": "model"}),
+        "opensearch with its network": (tables, {"query_mode": "model"}),
         "static": (static, {}),
         "chain": (chain, {}),
         "two networks": (two, {}),
@@ -1082,8 +1082,8 @@ def test_an_index_opens_the_queries_of_its_family(tmp_path, checkpoints, family)
     ("settings", "changed"),
     [
         ({}, "model.safetensors"),
-        ({"queries": "binary"}, "tokenizer.json"),
-        ({"queries": "lexical"}, "model.safetensors"),
+        ({"query_mode": "binary"}, "tokenizer.json"),
+        ({"query_mode": "lexical"}, "model.safetensors"),
     ],
 )
 def test_a_query_side_that_changed_since_is_refused(tmp_path, network, settings, changed):
