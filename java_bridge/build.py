@@ -64,7 +64,7 @@ def build(fatjar: Path, output: Path, jdk: Path) -> None:
                 str(jdk / "bin" / "javac"),
                 "--release",
                 "21",
-                "-Xlint:all,-classfile",
+                "-Xlint:all",
                 "-Werror",
                 "-g:source,lines",
                 "-proc:none",

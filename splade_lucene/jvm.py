@@ -151,7 +151,7 @@ def start() -> None:
         import jnius
 
         # Impact indexes hold no vectors, so the incubating module that Lucene misses for them is of no use here.
-        jnius.autoclass(BRIDGE_PACKAGE + "RuntimeFacade").quietLucene()
+        jnius.autoclass(_facade_class("Runtime")).quietLucene()
         _started = True
 
 
@@ -251,8 +251,12 @@ def facade(room: Literal["Index", "Search", "Bm25", "Runtime"]) -> Any:
     _fork_guard.check()
     found = _facades.get(room)
     if found is None:
-        found = _facades[room] = java_class(f"{BRIDGE_PACKAGE}{room}Facade")
+        found = _facades[room] = java_class(_facade_class(room))
     return found
+
+
+def _facade_class(room: str) -> str:
+    return f"{BRIDGE_PACKAGE}{room.lower()}.{room}Facade"
 
 
 def java_path(path: str | Path) -> str:
