@@ -23,7 +23,10 @@ from build import HERE, find_jdks
 VARIABLE = "SPLADE_LUCENE_JAVA_FORMAT"
 SHARED = HERE.parent.parent / "shared" / "java"
 # What google-java-format needs of the compiler's internals.
-EXPORTS = [f"--add-exports=jdk.compiler/com.sun.tools.javac.{name}=ALL-UNNAMED" for name in ("api", "code", "file", "parser", "tree", "util")]
+EXPORTS = [
+    f"--add-exports=jdk.compiler/com.sun.tools.javac.{name}=ALL-UNNAMED"
+    for name in ("api", "code", "file", "parser", "tree", "util")
+]
 
 
 def find_formatter(shared: Path = SHARED) -> Path | None:
