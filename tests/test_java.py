@@ -1,8 +1,8 @@
 """The bridge's Java unit tests, a pytest test for each Java class, and the form of its sources.
 
-They need a JDK of 21 or newer and JUnit 5: the jars that SPLADE_LUCENE_JUNIT names (jars or folders, separated as in
-PATH), else those in ../shared/java, else Debian's package junit5. Those against Lucene's random codecs and failing
-directories also need Lucene's test framework, of the version of the installed Lucene, among these jars.
+They need a JDK of 21 or newer and JUnit 5, which is in the jars that SPLADE_LUCENE_JUNIT names (jars or folders of jars,
+separated as in PATH), or else in ../shared/java, or else in Debian's package junit5. The tests with Lucene's random codecs
+and failing directories also need Lucene's test framework, and what it depends on, among these jars.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ SOURCES = ROOT / "java_bridge" / "src"
 TESTS = ROOT / "java_bridge" / "tests"
 SHARED = Path(os.environ.get("SPLADE_LUCENE_SHARED", ROOT.parent / "shared")) / "java"
 DEBIAN = Path("/usr/share/java")
+JUNIT = "junit-platform-console-standalone*.jar"  # all of JUnit 5
 FRAMEWORK = "import org.apache.lucene.tests."
 CLASSES = sorted(".".join(path.relative_to(TESTS).with_suffix("").parts) for path in TESTS.rglob("*Test.java"))
 # Packages in order: each may use those before it.
@@ -40,23 +42,10 @@ def junit_jars() -> list[Path]:
     """The jars of JUnit and, where it is, of Lucene's test framework; none if there are none."""
     if named := os.environ.get("SPLADE_LUCENE_JUNIT"):
         entries = [Path(entry) for entry in named.split(os.pathsep)]
-    elif list(SHARED.glob("junit-platform-console-standalone-*.jar")):
-        entries = [SHARED]
     else:
-        names = (
-            "junit-jupiter-*",
-            "junit-platform-*",
-            "junit-vintage-*",
-            "junit4",
-            "hamcrest",
-            "opentest4j",
-            "apiguardian-api",
-        )
-        entries = [jar for name in names for jar in sorted(DEBIAN.glob(f"{name}.jar"))]
-    jars = []
-    for entry in entries:
-        jars += sorted(entry.glob("*.jar")) if entry.is_dir() else [entry]
-    return [jar for jar in jars if "google-java-format" not in jar.name]
+        entries = [SHARED] if list(SHARED.glob(JUNIT)) else [DEBIAN / "junit-platform-console-standalone.jar"]
+    jars = [jar for entry in entries for jar in (sorted(entry.glob("*.jar")) if entry.is_dir() else [entry])]
+    return [jar for jar in jars if jar.exists() and not jar.name.startswith("google-java-format")]
 
 
 def has_framework() -> bool:
@@ -65,11 +54,10 @@ def has_framework() -> bool:
 
 
 def skip_reason(name: str) -> str | None:
-    jars = junit_jars()
     if not build.find_jdks():
         return "needs a JDK of 21 or newer"
-    if not any(jar.name.startswith(("junit-platform-launcher", "junit-platform-console-standalone")) for jar in jars):
-        return "needs JUnit 5: Debian's package junit5, or its jars in SPLADE_LUCENE_JUNIT"
+    if not any(fnmatch(jar.name, JUNIT) or fnmatch(jar.name, "junit-platform-launcher*.jar") for jar in junit_jars()):
+        return "needs JUnit 5: Debian's package junit5, or SPLADE_LUCENE_JUNIT with the path of its console's jar"
     source = (TESTS / (name.replace(".", "/") + ".java")).read_text(encoding="utf-8")
     if FRAMEWORK in source and not has_framework():
         return "needs Lucene's test framework, of the version of the installed Lucene (9.9)"

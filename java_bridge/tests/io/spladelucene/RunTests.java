@@ -14,7 +14,7 @@ import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.discovery.DiscoverySelectors;
 import org.junit.platform.engine.support.descriptor.ClassSource;
 import org.junit.platform.engine.support.descriptor.MethodSource;
-import org.junit.platform.launcher.LauncherDiscoveryRequest;
+import org.junit.platform.launcher.EngineFilter;
 import org.junit.platform.launcher.TestExecutionListener;
 import org.junit.platform.launcher.TestIdentifier;
 import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
@@ -33,13 +33,15 @@ public final class RunTests implements TestExecutionListener {
 
   /** Arguments: the file to write, and the names of the test classes. */
   public static void main(String[] arguments) throws IOException {
-    LauncherDiscoveryRequest request =
+    LauncherDiscoveryRequestBuilder request =
         LauncherDiscoveryRequestBuilder.request()
             .selectors(
-                Arrays.stream(arguments).skip(1).map(DiscoverySelectors::selectClass).toList())
-            .build();
+                Arrays.stream(arguments).skip(1).map(DiscoverySelectors::selectClass).toList());
+    if (RunTests.class.getResource("/org/junit/Test.class") == null) {
+      request.filters(EngineFilter.includeEngines("junit-jupiter")); // the other needs JUnit 4
+    }
     RunTests listener = new RunTests();
-    LauncherFactory.create().execute(request, listener);
+    LauncherFactory.create().execute(request.build(), listener);
     Files.write(Path.of(arguments[0]), listener.lines);
     System.exit(0); // whatever threads a failed test has left
   }

@@ -31,8 +31,7 @@ import org.apache.lucene.store.Directory;
 public final class Bm25Writer {
   private final Directory directory;
   private final IndexWriter writer;
-  private final ThreadPoolExecutor
-      pool; // null: the calling thread works, and documents stay in order
+  private final ThreadPoolExecutor pool; // null: the calling thread does the work
   private final Deque<Future<Void>> pending = new ArrayDeque<>();
 
   /**

@@ -56,8 +56,7 @@ public final class Accelerator implements Closeable {
   private static final int HEADER = 8 + 4 + 16 + 4 + 4 + 8 + 4;
 
   // A map starts every so many bytes and is twice as long, so that the lists of a term, which are
-  // not
-  // longer than that, are in one map.
+  // not longer than that, are in one map.
   private static final long CHUNK = 1L << 30;
 
   private static final int ID_BYTES = 16;

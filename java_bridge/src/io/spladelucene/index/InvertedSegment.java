@@ -117,8 +117,8 @@ final class InvertedSegment extends FilterLeafReader {
     return null;
   }
 
-  // Lucene's classes of doc values share no class for the iteration, so each of these two
-  // delegates.
+  // Lucene's classes of doc values have no common implementation of the iteration: the two classes
+  // below delegate it.
 
   /** The norms of impacts: 1 for every document. */
   private static final class Norms extends NumericDocValues {

@@ -10,8 +10,7 @@ public final class ForwardBlock {
   private final byte[][] docids;
   private final byte[][] stored;
   private final int[] starts;
-  private final byte[]
-      postings; // by document: its (term id, impact), in the order of the block's terms
+  private final byte[] postings; // by document: (term id, impact) in the order of the block
 
   /** Builds the forward index of a block. */
   public ForwardBlock(InvertedBlock block) {

@@ -187,20 +187,14 @@ public final class ImpactSearcher implements Closeable {
       boolean isDecoded = collect(leaf, terms, query, lists);
       Accelerator accelerator = accelerators[leaf.ord];
       profile.metDamage |= accelerator != null && accelerator.isDamaged();
-      if (!isDecoded || !lists.fitsInt()) {
-        List<StreamedSearch.Stream> streams = open(terms, query);
-        profile.lookedUp();
-        long streamed = 0;
-        for (StreamedSearch.Stream stream : streams) {
-          streamed += stream.postings().cost();
-        }
-        engines.streamed.search(streams, lists, top);
-        profile.leavesStreamed++;
-        profile.postings += streamed;
-        profile.postingsScored += streamed;
-        profile.scored();
-        return;
+      if (isDecoded && lists.fitsInt()) {
+        searchDecoded(lists, engines, top, profile);
+      } else {
+        stream(open(terms, query), lists, engines, top, profile);
       }
+    }
+
+    private void searchDecoded(QueryLists lists, Engines engines, TopHits top, Profile profile) {
       profile.lookedUp();
       profile.postings += lists.total();
       top.raise(lists.floor(top.depth()));
@@ -212,6 +206,25 @@ public final class ImpactSearcher implements Closeable {
       engines.termAtATime.search(lists, top);
       profile.leavesByTerm++;
       profile.postingsScored += lists.total();
+      profile.scored();
+    }
+
+    private void stream(
+        List<StreamedSearch.Stream> streams,
+        QueryLists lists,
+        Engines engines,
+        TopHits top,
+        Profile profile)
+        throws IOException {
+      profile.lookedUp();
+      long postings = 0;
+      for (StreamedSearch.Stream stream : streams) {
+        postings += stream.postings().cost();
+      }
+      engines.streamed.search(streams, lists, top);
+      profile.leavesStreamed++;
+      profile.postings += postings;
+      profile.postingsScored += postings;
       profile.scored();
     }
 

@@ -12,7 +12,7 @@ final class Sums {
         list.docs, list.impacts, queryImpact, list.windows[window], list.windows[window + 1], sums);
   }
 
-  // The same loop as in add, but the JIT compiles each for how often it is repeated.
+  // The same loop as in add: the JIT optimizes each for its own typical number of iterations.
   private static void addMany(
       char[] docs, byte[] impacts, int queryImpact, int from, int to, int[] sums) {
     for (int i = from; i < to; i++) {
