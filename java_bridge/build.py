@@ -65,6 +65,7 @@ def build(fatjar: Path, output: Path, jdk: Path) -> None:
                 "--release",
                 "21",
                 "-Xlint:all",
+                "-Xdoclint:all,-missing",
                 "-Werror",
                 "-g:source,lines",
                 "-proc:none",
