@@ -5,6 +5,7 @@ import io.spladelucene.index.Fields;
 import io.spladelucene.wire.PackedWriter;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -109,6 +110,22 @@ public class Bm25WriterTest extends LuceneTestCase {
         }
         writer.rollback();
         expectThrows(IndexNotFoundException.class, () -> DirectoryReader.open(directory));
+      }
+    }
+  }
+
+  public void testABatchThatFailsReachesTheCaller() throws Exception {
+    byte[] whole = pack(List.of("a", "b"), List.of("x", "y"));
+    for (int threads : new int[] {1, 3}) {
+      try (Directory directory = newDirectory()) {
+        Bm25Writer writer = new Bm25Writer(open(directory), threads);
+        expectThrows(
+            RuntimeException.class,
+            () -> {
+              writer.add(Arrays.copyOf(whole, whole.length - 8));
+              writer.finish();
+            });
+        writer.rollback();
       }
     }
   }

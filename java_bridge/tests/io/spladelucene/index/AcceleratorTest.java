@@ -102,17 +102,21 @@ class AcceleratorTest {
   void aDamagedListIsNotUsed() throws IOException {
     reader.accelerate(folder, false, false, Long.MAX_VALUE);
     Path file = folder.resolve(reader.acceleratorNames());
-    byte[] bytes = Files.readAllBytes(file);
-    bytes[60] ^= 1; // in the first list
-    Files.write(file, bytes);
-    try (Accelerator accelerator = Accelerator.open(folder, leaf)) {
-      assertNotNull(accelerator);
-      int[] read = {0};
-      forEachTerm(
-          (term, planes) ->
-              read[0] += accelerator.readIfSound(term, planes.docFreq()) == null ? 0 : 1);
-      assertTrue(accelerator.isDamaged());
-      assertEquals(0, read[0], "lists that were read after the damage was known");
+    byte[] whole = Files.readAllBytes(file);
+    // Of the first list: checksum, count, factor, size, ranked impacts, dense, documents.
+    for (int at : new int[] {48, 52, 56, 60, 66, 84, 95}) {
+      byte[] bytes = whole.clone();
+      bytes[at] ^= 1;
+      Files.write(file, bytes);
+      try (Accelerator accelerator = Accelerator.open(folder, leaf)) {
+        assertNotNull(accelerator);
+        int[] read = {0};
+        forEachTerm(
+            (term, planes) ->
+                read[0] += accelerator.readIfSound(term, planes.docFreq()) == null ? 0 : 1);
+        assertTrue(accelerator.isDamaged(), "byte " + at);
+        assertEquals(0, read[0], "lists that were read after the damage was known");
+      }
     }
   }
 

@@ -162,4 +162,25 @@ public class BulkIndexerTest extends LuceneTestCase {
       IndexContents.assertEqual(documents, directory);
     }
   }
+
+  public void testADuplicateSaysWhereTheFirstOneIs() throws Exception {
+    List<Doc> documents = draw(40);
+    List<Doc> repeating = new ArrayList<>(documents);
+    repeating.add(documents.get(25));
+    List<Path> files = write(repeating, 3); // 14 lines, 14 lines, 13 lines
+    try (Directory directory = newDirectory()) {
+      String result = build(files, directory, false, "input", ONE_SEGMENT, 2);
+      assertTrue(
+          result,
+          result.endsWith(
+              "\"bad\":[{\"kind\":\"duplicate-id\",\"detail\":\""
+                  + documents.get(25).docid()
+                  + "\",\"line\":13,\"first_file\":\""
+                  + files.get(1)
+                  + "\",\"first_line\":12,\"file\":\""
+                  + files.get(2)
+                  + "\"}]}"));
+      IndexContents.assertEqual(documents, directory);
+    }
+  }
 }

@@ -18,7 +18,7 @@ class BlockBoundsTest {
   private record Drawn(QueryLists lists, long[] scores) {
     static Drawn of(Random random) {
       int maxDoc = 1 + random.nextInt(30_000);
-      int terms = 1 + random.nextInt(20);
+      int terms = 1 + random.nextInt(1 + random.nextInt(20));
       QueryLists lists = new QueryLists(terms, 0, maxDoc, null, 0);
       long[] scores = new long[maxDoc];
       for (int term = 0; term < terms; term++) {
@@ -73,9 +73,9 @@ class BlockBoundsTest {
     int blocksInAll = 0;
     for (int round = 0; round < 200; round++) {
       Drawn drawn = Drawn.of(random);
-      long largest = Arrays.stream(drawn.scores).max().orElseThrow();
-      long first = (long) (largest * random.nextDouble());
-      long threshold = first + (long) ((largest - first) * random.nextDouble());
+      // A score that occurs: a block whose bound equals it must be chosen, too.
+      long threshold = drawn.largestScore(random.nextInt(drawn.blocks()));
+      long first = (long) (threshold * random.nextDouble());
       drawn.lists.arrange();
       bounds.begin(drawn.lists);
       int[] chosen = new int[drawn.blocks()];
