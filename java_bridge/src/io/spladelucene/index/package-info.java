@@ -1,8 +1,8 @@
 /**
  * Impact indexes on disk: how they are built, changed, read and accelerated.
  *
- * <p>A build reads files of pseudo-documents and writes each segment in one piece, in memory-sized
- * parts:
+ * <p>A build reads files of pseudo-documents. When the inverted blocks in memory reach a limit,
+ * they are written as one segment; at the end the segments of a new index are merged:
  *
  * <pre>
  *   LineBlocks → PseudoDocumentParser → InvertedBlock → Reordering → InvertedSegment → IndexWriter
