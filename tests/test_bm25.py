@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import random
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import run_python
+from support.anserini import build_texts_with_anserini, search_with_anserini
+from support.processes import run_python
 from typer.testing import CliRunner
 
 from splade_lucene import Bm25Searcher, Document, Query, Run, check_index, index_texts, jvm, search_texts
@@ -44,23 +44,6 @@ def text_index(texts: list[Document], tmp_path_factory: pytest.TempPathFactory) 
     index = tmp_path_factory.mktemp("bm25") / "index"
     assert index_texts(texts, index, store="text", threads=3) == 600
     return index
-
-
-def build_texts_with_anserini(source: Path, index: Path, *options: str) -> None:
-    java = jvm.find_runtime().home / "bin" / "java"
-    command = [str(java), "-cp", str(jvm.find_fatjar()), "io.anserini.index.IndexCollection", "-collection", "JsonCollection",
-               "-input", str(source), "-index", str(index), "-generator", "DefaultLuceneDocumentGenerator", "-threads", "2",
-               *options]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def search_with_anserini(index: Path, text: str, k: int, k1: float = 0.9, b: float = 0.4) -> list[tuple[str, float]]:
-    searcher = jvm.java_class("io.anserini.search.SimpleSearcher")(str(index))
-    try:
-        searcher.set_bm25(k1, b)
-        return [(hit.docid, hit.score) for hit in searcher.search(text, k)]
-    finally:
-        searcher.close()
 
 
 def as_anserini_scores(ranking: list[tuple[str, float]]) -> list[tuple[str, float]]:

@@ -13,54 +13,14 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, child_environment, has_lucene_10
+from support.commands import COMMANDS, assert_interrupted, fails, heed_ctrl_c, interrupt_when, run, run_well
+from support.java import has_lucene_10
+from support.processes import ROOT, child_environment
 from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactSearcher, Run, read_pseudo_documents, read_topics
 from splade_lucene.cli import app
 from splade_lucene.files import work_folder
-
-COMMANDS = [
-    "demo",
-    "encode",
-    "index",
-    "build",
-    "search",
-    "rerank",
-    "run",
-    "encode-queries",
-    "evaluate",
-    "compare",
-    "explain",
-    "stats",
-    "models",
-    "train",
-    "reproduce",
-    "bm25",
-]
-
-
-def run(*arguments: object, **environment: str | None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=child_environment(**environment), timeout=600, check=False
-    )
-
-
-def run_well(*arguments: object) -> str:
-    done = run(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout
-
-
-def fails(*arguments: object) -> str:
-    """Runs what must fail with exit code 1, one message and no trace; returns the message."""
-    done = run(*arguments)
-    assert done.returncode == 1, (done.returncode, done.stderr)
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
-    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +28,7 @@ def place(tmp_path_factory) -> Path:
     """A corpus of forty texts, topics, judgments, and a tiny checkpoint, with an index of them."""
     folder = tmp_path_factory.mktemp("cli")
     (folder / "model").mkdir()
-    from test_encoder import tiny_checkpoint
+    from support.checkpoints import tiny_checkpoint
 
     tiny_checkpoint(folder / "model", "bert")
     words = ["cat", "dog", "bird", "fish", "horse", "cow", "sheep", "goat", "mouse", "rat"]
@@ -411,32 +371,6 @@ def test_a_reader_that_stops_early_is_no_error(place):
 # ---- Ctrl-C ----
 
 
-def heed_ctrl_c() -> None:
-    """A shell starts background jobs with SIGINT ignored, and their children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def interrupt_when(arguments: list[object], ready, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Starts a command and sends it SIGINT as soon as something holds; returns it, ended."""
-    command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_ctrl_c
-    )
-    deadline = time.monotonic() + 240
-    while process.poll() is None and not ready(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert process.poll() is None, (process.communicate(), "it ended before it could be interrupted")
-    process.send_signal(signal.SIGINT)
-    process.captured = process.communicate(timeout=120)
-    return process
-
-
-def assert_interrupted(process: subprocess.Popen[str]) -> None:
-    assert process.returncode == 130, process.captured
-    assert "interrupted: nothing is left half-written" in process.captured[1]
-    assert "Traceback" not in process.captured[1]
-
-
 @pytest.fixture(scope="module")
 def large_corpus(tmp_path_factory) -> Path:
     """Enough texts that encoding them with the tiny model takes some seconds and several parts."""
@@ -478,7 +412,7 @@ def assert_equal_indexes(a: Path, b: Path) -> None:
 @pytest.fixture(scope="module")
 def many_pseudo_documents(tmp_path_factory) -> Path:
     """120 MB: several seconds of indexing."""
-    from conftest import random_collection
+    from support.collections import random_collection
 
     from splade_lucene.pseudo_documents.format import format_pseudo_document
 

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_bm25 import search_with_anserini
-from test_indexer import build_with_anserini
+from support.anserini import build_with_anserini, search_with_anserini
 from typer.testing import CliRunner
 
 from splade_lucene import PseudoDocument, Run, evaluate, exhaustive_search, jvm, read_topics

@@ -11,7 +11,7 @@ from math import comb, sqrt
 
 import numpy as np
 import pytest
-from conftest import TERMS
+from support.collections import TERMS
 from typer.testing import CliRunner
 
 from splade_lucene import Contribution, LuceneImpactSearcher, Query, Run, compare, evaluate

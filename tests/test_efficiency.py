@@ -195,7 +195,7 @@ def test_queries_costs_need_queries(index_dir, flag):
 def test_stats_encode_texts_as_the_index_says(tmp_path):
     """With the model that its manifest names."""
     (tmp_path / "model").mkdir()
-    from test_encoder import tiny_checkpoint
+    from support.checkpoints import tiny_checkpoint
 
     tiny_checkpoint(tmp_path / "model", "bert")
     (tmp_path / "corpus.tsv").write_text("d1\tcat and dog\nd2\ta horse\n")

@@ -10,9 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, child_environment
-from test_cli import interrupt_when, run_well
-from test_indexer import build_with_anserini, contents
+from support.anserini import build_with_anserini, contents
+from support.commands import interrupt_when, run_well
+from support.processes import ROOT, child_environment
 
 from splade_lucene import Run, evaluate, jvm, read_topics
 from splade_lucene.demo import read_questions

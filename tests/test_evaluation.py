@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
-from conftest import TERMS
+from support.collections import TERMS
 
 from splade_lucene import LuceneImpactSearcher, index_texts, read_corpus, read_topics, search_texts
 from splade_lucene.errors import RunError

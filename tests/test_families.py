@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checkpoints import (
+from hypothesis import example, given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from support.checkpoints import (
     BERT_TERMS,
     CODE,
     DOCUMENTS,
@@ -32,14 +35,11 @@ from checkpoints import (
     roberta_like,
     router,
     static_weights,
+    tiny_tokenizer,
     unigram_tokenizer,
     write_json,
 )
-from conftest import run_python
-from hypothesis import example, given
-from hypothesis import strategies as st
-from safetensors.torch import load_file
-from test_encoder import tiny_tokenizer
+from support.processes import run_python
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,

@@ -6,7 +6,7 @@ import importlib.util
 import json
 
 import pytest
-from conftest import run_python
+from support.processes import run_python
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs Triton")
 

@@ -6,9 +6,9 @@ import random
 
 import numpy as np
 import pytest
-from conftest import random_collection
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.collections import random_collection
 
 from splade_lucene import (
     LuceneImpactSearcher,

@@ -242,7 +242,7 @@ def odd(tmp_path_factory) -> Odd:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    from test_encoder import tiny_checkpoint
+    from support.checkpoints import tiny_checkpoint
 
     return tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import random_collection
+from support.anserini import build_with_anserini, contents
+from support.collections import random_collection
 
 from splade_lucene import (
     LuceneImpactIndexer,
@@ -16,33 +16,11 @@ from splade_lucene import (
     PseudoDocument,
     check_index,
     index_pseudo_documents,
-    jvm,
     read_pseudo_documents,
     write_pseudo_documents,
 )
 from splade_lucene.errors import InputError, PseudoDocumentError, StorageError
 from splade_lucene.pseudo_documents.format import PROBLEMS
-
-
-def build_with_anserini(source: Path, index: Path, *options: str) -> None:
-    java = jvm.find_runtime().home / "bin" / "java"
-    command = [str(java), "-cp", str(jvm.find_fatjar()), "io.anserini.index.IndexCollection", "-collection",
-               "JsonVectorCollection", "-input", str(source), "-index", str(index), "-generator",
-               "DefaultLuceneDocumentGenerator", "-threads", "2", "-impact", "-pretokenized", *options]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def contents(index: Path) -> dict[str, dict[str, int]]:
-    """term → docid → impact: all that an impact index knows."""
-    with LuceneImpactIndexReader(index) as reader:
-        docids = reader.docids()
-        found = {}
-        for each in reader.terms():
-            documents, impacts = reader.postings(each.term)
-            found[each.term] = {docids[d]: int(i) for d, i in zip(documents, impacts, strict=True)}
-            assert len(found[each.term]) == each.doc_freq
-            assert sum(found[each.term].values()) == each.total_impact
-        return found
 
 
 def statistics(index: Path) -> dict[str, object]:
@@ -369,13 +347,13 @@ def test_a_place_that_cannot_be_written(tmp_path):
 def test_a_disk_that_fills_up_while_lucene_writes():
     """/dev/full takes no byte; Lucene's own file is put there by a link in the target's place."""
     pytest.importorskip("resource")
-    from conftest import run_python
+    from support.processes import run_python
 
     code = """
 import resource, signal, sys, tempfile
 from pathlib import Path
 sys.path.insert(0, "tests")
-from conftest import random_collection
+from support.collections import random_collection
 from splade_lucene import index_pseudo_documents, write_pseudo_documents, jvm
 folder = Path(tempfile.mkdtemp())
 write_pseudo_documents(folder / "docs.jsonl", random_collection(3000, seed=4))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import find_jdk, has_lucene_10, run_python
+from support.java import find_jdk, has_lucene_10
+from support.processes import run_python
 
 from splade_lucene import jvm
 from splade_lucene.errors import JavaRuntimeError

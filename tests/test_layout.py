@@ -6,7 +6,7 @@ import json
 from dataclasses import fields
 
 import pytest
-from checkpoints import (
+from support.checkpoints import (
     NETWORK,
     QUERY_TABLE,
     add_max_seq_length,
@@ -20,7 +20,7 @@ from checkpoints import (
     document_route,
     write_json,
 )
-from conftest import run_python
+from support.processes import run_python
 
 from splade_lucene.encoder import location
 from splade_lucene.encoder.layout import (

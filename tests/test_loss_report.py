@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from test_encoder import tiny_checkpoint
+from support.checkpoints import tiny_checkpoint
 from typer.testing import CliRunner
 
 from splade_lucene import Pruning, Quantizer, Run, SpladeEncoder, evaluate

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_encoder import plain_network, tiny_checkpoint
+from support.checkpoints import plain_network, tiny_checkpoint
 from torch import nn
 from transformers import AutoTokenizer
 

@@ -10,7 +10,8 @@ import zipfile
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT, has_lucene_10
+from support.java import has_lucene_10
+from support.processes import ROOT
 
 from splade_lucene import find_qrels, find_topics, jvm, read_qrels, read_topics
 from splade_lucene.errors import MissingDependencyError, RunError, TopicsError

@@ -6,9 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TERMS, has_lucene_10
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.collections import TERMS
+from support.java import has_lucene_10
+from support.processes import ROOT
 
 from splade_lucene import (
     LuceneImpactIndexer,

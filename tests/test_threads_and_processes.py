@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from support.processes import ROOT
 
 from splade_lucene import (
     Bm25Searcher,
@@ -302,7 +302,7 @@ for context in ("spawn", "fork"):
 
 def test_a_forked_process_with_an_encoder_is_told_at_once(tmp_path):
     pytest.importorskip("torch")
-    from test_encoder import tiny_checkpoint
+    from support.checkpoints import tiny_checkpoint
 
     (tmp_path / "model").mkdir()
     tiny_checkpoint(tmp_path / "model", "bert")

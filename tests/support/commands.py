@@ -1,0 +1,81 @@
+"""The command line in a process of its own, as people start it, and Ctrl-C in its middle."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+from support.processes import child_environment
+
+COMMANDS = [
+    "demo",
+    "encode",
+    "index",
+    "build",
+    "search",
+    "rerank",
+    "run",
+    "encode-queries",
+    "evaluate",
+    "compare",
+    "explain",
+    "stats",
+    "models",
+    "train",
+    "reproduce",
+    "bm25",
+]
+
+
+def run(*arguments: object, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=child_environment(**environment), timeout=600, check=False
+    )
+
+
+def run_well(*arguments: object) -> str:
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def fails(*arguments: object) -> str:
+    """Runs what must fail with exit code 1, one message and no trace; returns the message."""
+    done = run(*arguments)
+    assert done.returncode == 1, (done.returncode, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+# ---- Ctrl-C ----
+
+
+def heed_ctrl_c() -> None:
+    """A shell starts background jobs with SIGINT ignored, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def interrupt_when(arguments: list[object], ready, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """Starts a command and sends it SIGINT as soon as something holds; returns it, ended."""
+    command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_ctrl_c
+    )
+    deadline = time.monotonic() + 240
+    while process.poll() is None and not ready(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.poll() is None, (process.communicate(), "it ended before it could be interrupted")
+    process.send_signal(signal.SIGINT)
+    process.captured = process.communicate(timeout=120)
+    return process
+
+
+def assert_interrupted(process: subprocess.Popen[str]) -> None:
+    assert process.returncode == 130, process.captured
+    assert "interrupted: nothing is left half-written" in process.captured[1]
+    assert "Traceback" not in process.captured[1]
