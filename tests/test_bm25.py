@@ -246,7 +246,7 @@ def test_what_goes_wrong_leaves_nothing_behind_and_the_old_index_alone(tmp_path,
     with pytest.raises(InputError, match="an index exists here"):
         index_texts([Document("new", "cat")], index, overwrite=False)
     with pytest.raises(InputError, match="none or text"):
-        index_texts([Document("new", "cat")], tmp_path / "other", store="raw")
+        index_texts([Document("new", "cat")], tmp_path / "other", store="raw")  # type: ignore[arg-type]
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "a.txt").write_text("mine")
     with pytest.raises(InputError, match="no Lucene index"):
@@ -301,7 +301,7 @@ def test_what_is_no_index_of_texts_is_refused(index_dir, text_index, tmp_path):
             Bm25Searcher(text_index, **wrong)
     with Bm25Searcher(text_index) as searcher:
         with pytest.raises(QueryError, match="a query is a text"):
-            searcher.search({"cat": 1})
+            searcher.search({"cat": 1})  # type: ignore[arg-type]
         with pytest.raises(QueryError, match="k must be"):
             searcher.search("cat", 0)
         with pytest.raises(QueryError, match="stands twice"):

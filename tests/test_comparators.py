@@ -117,7 +117,7 @@ def test_unicoil_is_indexed_and_searched_as_by_anserini(tmp_path):
 
 def test_deepimpact_is_searched_as_by_anserini_and_the_oracle(tmp_path):
     source = random.Random(7)
-    records = [
+    records: list[dict[str, Any]] = [
         {
             "id": number,  # a number, not a string
             "contents": " ".join(source.choices(WORDS, k=8)),

@@ -286,9 +286,9 @@ def test_a_hub_name_that_cannot_be_reached_says_so(monkeypatch):
 
 def test_bad_settings_are_refused():
     with pytest.raises(InputError, match="no pooling is named 'mean'"):
-        SpladeEncoder(pooling="mean")
+        SpladeEncoder(pooling="mean")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no dtype is named 'int4'"):
-        SpladeEncoder(dtype="int4")
+        SpladeEncoder(dtype="int4")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="cannot be used"):
         SpladeEncoder(device="quantum")
 

@@ -118,7 +118,7 @@ def test_the_demo_answers_evaluates_survives_ctrl_c_and_is_reused(tmp_path):
     folder = tmp_path / "demo"
     part = folder / "pseudo-documents" / "part-00000.jsonl"
     interrupted = interrupt_when(["demo", "--dir", folder], lambda pid: part.exists(), child_environment())
-    assert interrupted.returncode == 130, interrupted.captured
+    assert interrupted.returncode == 130, interrupted.stderr
     printed = run_well("demo", "--dir", folder)
     assert "100 questions" in printed
     assert "os.walk" in printed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.anserini import build_with_anserini, contents
@@ -20,7 +21,7 @@ from splade_lucene import (
     write_pseudo_documents,
 )
 from splade_lucene.errors import InputError, PseudoDocumentError, StorageError
-from splade_lucene.pseudo_documents.format import PROBLEMS
+from splade_lucene.pseudo_documents.format import PROBLEMS, Problem
 
 
 def statistics(index: Path) -> dict[str, object]:
@@ -189,7 +190,7 @@ def test_store_none_keeps_nothing(collection_dir, tmp_path):
 # ---- bad input ----
 
 GOOD = '{"id": "good", "contents": "", "vector": {"cat": 1}}'
-BAD = {
+BAD: dict[str, list[Any]] = {
     "broken-json": ['{"id": "x", "vector": {"cat": 1}', "[1, 2]", '{"id": "x", "vector": {"cat": 1}} trailing'],
     "not-utf8": [b'{"id": "x", "contents": "\xff\xfe", "vector": {"cat": 1}}', b'{"id": "x", "vector": {"\xff": 1}}',
                  '{"id": "\\ud800", "vector": {"cat": 1}}', '{"id": "x", "vector": {"\\udc00a": 1}}',
@@ -248,7 +249,7 @@ def test_a_bad_document_is_named_and_can_be_skipped_alike_in_java_and_python(kin
     summary = index_pseudo_documents(source, tmp_path / "index", skip_bad=True)
     assert [(problem.kind, problem.line, problem.path) for problem in summary.skipped] == [(kind, 2, source)]
     assert contents(tmp_path / "index") == {"cat": {"good": 1}, "dog": {"after": 2}}
-    problems = []
+    problems: list[Problem] = []
     kept = list(read_pseudo_documents(source, skip_bad=True, on_problem=problems.append))
     assert [document.docid for document in kept] == ["good", "after"]
     assert [(problem.kind, problem.line) for problem in problems] == [(kind, 2)]
@@ -414,6 +415,7 @@ def test_one_document_and_one_docid_are_taken_as_they_are(tmp_path):
 def test_something_else_than_documents_and_docids_is_refused(tmp_path):
     with LuceneImpactIndexer(tmp_path / "index") as indexer:
         indexer.add(PseudoDocument("a", "", {"cat": 1}))
+        wrong: Any
         for wrong in ("abc", {"id": "a"}, [PseudoDocument("b", "", {"cat": 1}), None]):
             with pytest.raises(PseudoDocumentError, match="expected a PseudoDocument, got"):
                 indexer.add(wrong)

@@ -19,7 +19,7 @@ from splade_lucene.records import Query
 from splade_lucene.topics import named
 
 sys.path.insert(0, str(ROOT / "tools"))
-import collection_names
+import collection_names  # type: ignore[import-not-found]
 
 
 @pytest.fixture

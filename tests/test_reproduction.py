@@ -144,7 +144,7 @@ def served(address, monkeypatch) -> str:
     Handler.files, Handler.breaks = collection(), {}
     Handler.stalls.clear()
     Handler.asked.clear()
-    monkeypatch.setattr(fetching.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setenv("COLUMNS", "500")
     monkeypatch.setenv("SPLADE_LUCENE_COLLECTIONS", "")
     return address

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -506,7 +507,7 @@ def test_an_encoding_begun_in_one_precision_goes_on_in_it(model, corpus, tmp_pat
     assert files(tmp_path / "out") == files(tmp_path / "expected")
     with pytest.raises(InputError, match=f'dtype was "{first}", is "{second}"'):
         encode_corpus(corpus, tmp_path / "out", SpladeEncoder(model, device="cpu", dtype=second), RULE)
-    anew = {"pruning": Pruning(top_terms=5), "overwrite": True}
+    anew: dict[str, Any] = {"pruning": Pruning(top_terms=5), "overwrite": True}
     manifest = encode_corpus(corpus, tmp_path / "out", SpladeEncoder(model, device="cpu"), RULE, **anew)
     assert manifest.dtype == second  # nothing of what was there decides
 
@@ -553,7 +554,7 @@ def test_a_device_that_is_not_there_is_found_before_any_work(tiny, corpus, tmp_p
 def test_a_worker_that_dies_is_reported_and_nothing_is_lost(tiny, corpus, tmp_path, monkeypatch):
     (tmp_path / "dying_worker.py").write_text("import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    import dying_worker
+    import dying_worker  # type: ignore[import-not-found]
 
     with monkeypatch.context() as patched:
         patched.setattr(devices, "_work", dying_worker.die)

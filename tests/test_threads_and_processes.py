@@ -49,7 +49,7 @@ def facade_calls(tree: ast.AST) -> tuple[set[tuple[str, str]], list[int]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Attribute):
             continue
-        room = facade_room(node.value) or (isinstance(node.value, ast.Name) and rooms.get(node.value.id))
+        room = facade_room(node.value) or (rooms.get(node.value.id) if isinstance(node.value, ast.Name) else None)
         if room:
             calls.add((room, node.attr))
         elif (
@@ -64,8 +64,11 @@ def facade_calls(tree: ast.AST) -> tuple[set[tuple[str, str]], list[int]]:
 
 
 def facade_room(node: ast.AST) -> str | None:
-    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "facade"
-    return node.args[0].value if is_call else None
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "facade"):
+        return None
+    (name,) = node.args
+    assert isinstance(name, ast.Constant)
+    return str(name.value)
 
 
 def test_the_walk_finds_what_it_looks_for():
@@ -157,7 +160,7 @@ def test_no_thread_gets_the_answer_of_another(tmp_path):
 
         return work
 
-    added = Counter()
+    added: Counter[str] = Counter()
 
     def index(name):
         def work(source) -> int:
@@ -203,8 +206,10 @@ def test_no_thread_gets_the_answer_of_another(tmp_path):
         indexer.close()
         with LuceneImpactIndexReader(tmp_path / name) as written:
             assert sorted(written.docids()) == sorted(f"{name}-{i}" for i in range(added[name]))
-    for each in (*searchers.values(), reader, bm25):
-        each.close()
+    for searcher in searchers.values():
+        searcher.close()
+    reader.close()
+    bm25.close()
 
 
 # ---- processes ----

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -381,7 +382,9 @@ def test_its_state_outlives_a_checkpoint(tmp_path):
 class Batches:
     """Stands for trainer and network: a few batches whose weights are known."""
 
-    def __init__(self, batches):
+    scale: ScoreScale
+
+    def __init__(self, batches: list[Any]) -> None:
         self.batches, self.encoder = batches, self
 
     def get_train_dataloader(self):
@@ -404,7 +407,7 @@ def test_the_scale_starts_where_the_loss_is_least():
     source = torch.Generator().manual_seed(3)
     queries = torch.rand(6, 40, generator=source) * 3
     batches = [[queries, queries + torch.rand(6, 40, generator=source) * 4]] * 2
-    student = Batches(batches)
+    student: Any = Batches(batches)
     student.scale = ScoreScale()
     ranking = RankingLoss(None, Losses(contrastive=1.0), student.scale, None, temperature=1.0)
     best = calibrate_scale(student, student, ranking)
@@ -417,7 +420,7 @@ def test_the_scale_starts_where_the_loss_is_least():
 
 
 def test_a_student_that_knows_nothing_starts_with_a_tenth():
-    student = Batches([[torch.ones(6, 40), torch.ones(6, 40)]])
+    student: Any = Batches([[torch.ones(6, 40), torch.ones(6, 40)]])
     student.scale = ScoreScale()
     ranking = RankingLoss(None, Losses(contrastive=1.0), student.scale, None, temperature=1.0)
     assert calibrate_scale(student, student, ranking) == 0.1
@@ -574,7 +577,7 @@ def test_a_disk_that_is_full_elsewhere_says_so_and_the_same_command_goes_on(tmp_
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    owners = {"save": (Student, "save"), "copytree": (trainer.shutil, "copytree"), "card": (trainer, "write_card")}
+    owners = {"save": (Student, "save"), "copytree": (shutil, "copytree"), "card": (trainer, "write_card")}
     monkeypatch.setattr(*owners[place], full)
     with pytest.raises(StorageError, match=r"No space left on device"):
         run(tmp_path, data, base)
@@ -692,7 +695,7 @@ def test_ones_own_pairs_are_scored_by_bm25_whichever_are_drawn(tmp_path, data, b
         for j in (1, 2)
     ]
     (tmp_path / "triples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    taught = []
+    taught: list[Any] = []
     original = RankingLoss.compute_loss_from_embeddings
 
     def watched(self, embeddings, labels):

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import shutil
+from typing import Any
 
 import pytest
 import torch
@@ -56,13 +57,14 @@ def test_inputs_in_the_output_folder_are_refused_and_left_alone(tmp_path, data, 
     shutil.copytree(base, folder / "base")
     shutil.copytree(data, folder / "validation")
     own = folder / "validation"
-    changes = {
+    cases: dict[str, dict[str, Any]] = {
         "base": {"base": str(folder / "base")},
         "data.passages": {"data": {"passages": str(own / "corpus.jsonl")}},
         "validation.corpus": {"validation": {
             "corpus": str(own / "corpus.jsonl"), "topics": str(data / "queries.tsv"), "qrels": str(data / "qrels.txt"),
         }},
-    }[name]  # fmt: skip
+    }  # fmt: skip
+    changes = cases[name]
     config = read_config(write_config(tmp_path, data, changes.pop("base", base), **changes))
     with pytest.raises(ConfigError, match=rf"{name} .* lies in the output folder"):
         train(config, device="cpu", overwrite=True)
@@ -150,7 +152,7 @@ def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path, data,
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
     paths = {"passages": str(data / "corpus.jsonl"), "queries": str(data / "queries.tsv")}
-    cases = [
+    cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"data": {**paths, "passages": str(empty)}}, SpladeLuceneError, r"empty\.jsonl: no passage in this file"),
         ({"optimization": {"passages": 41}}, ConfigError, "41 passages, and there are 40 in all"),
         ({"validation": {**good, "corpus": str(broken)}}, SpladeLuceneError, r"broken\.jsonl:41"),

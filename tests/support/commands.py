@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from support.processes import child_environment
 
@@ -60,8 +61,10 @@ def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def interrupt_when(arguments: list[object], ready, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Starts a command and sends it SIGINT as soon as something holds; returns it, ended."""
+def interrupt_when(
+    arguments: list[object], ready: Callable[[int], bool], environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Starts a command and sends it SIGINT as soon as something holds, which is asked with the process's number."""
     command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_ctrl_c
@@ -71,11 +74,11 @@ def interrupt_when(arguments: list[object], ready, environment: dict[str, str]) 
         time.sleep(0.02)
     assert process.poll() is None, (process.communicate(), "it ended before it could be interrupted")
     process.send_signal(signal.SIGINT)
-    process.captured = process.communicate(timeout=120)
-    return process
+    told, noted = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(command, process.returncode, told, noted)
 
 
-def assert_interrupted(process: subprocess.Popen[str]) -> None:
-    assert process.returncode == 130, process.captured
-    assert "interrupted: nothing is left half-written" in process.captured[1]
-    assert "Traceback" not in process.captured[1]
+def assert_interrupted(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 130, done
+    assert "interrupted: nothing is left half-written" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -50,7 +50,7 @@ def kill_and_resume(work: str, model: str) -> None:
     encoder = SpladeEncoder(model, device="cpu", dtype="float32")
     encoder.load("document")
     writer = ImpactWriter(encoder.terms)
-    parts.ImpactWriter = lambda _: writer  # made once: kills are to hit what comes behind it
+    setattr(parts, "ImpactWriter", lambda _: writer)  # noqa: B010 - made once: kills are to hit what comes behind it
     print(json.dumps({"random": random_kills(folder, encoder), "everywhere": kills_everywhere(folder, encoder)}))
 
 
@@ -87,7 +87,9 @@ def random_kills(folder: Path, encoder: SpladeEncoder) -> dict[str, object]:
     assert done(encode("timed")) == 0
     whole = time.monotonic() - start
     expected, output = files(folder / "undisturbed"), folder / "killed"
-    killed_after, codes, complete = [], [], []
+    killed_after: list[int] = []
+    codes: list[int] = []
+    complete: list[bool] = []
     while len(killed_after) < KILLS:
         pid = encode("killed")
         time.sleep(source.uniform(0, whole / 4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -37,7 +38,7 @@ def write_training_data(folder: Path) -> Path:
 
 
 def write_config(folder, files, base, **changes):
-    settings = {
+    settings: dict[str, Any] = {
         "recipe": "splade-max", "base": str(base), "output": str(folder / "out"),
         "data": {"passages": str(files / "corpus.jsonl"), "queries": str(files / "queries.tsv")},
         "teacher": {"bm25": 1.0}, "mining": {"bm25": 20, "positives": 1},
