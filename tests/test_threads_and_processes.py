@@ -120,7 +120,7 @@ def documents(name: str, count: int) -> list[PseudoDocument]:
 @pytest.mark.java
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 300)
-def test_no_thread_gets_the_answer_of_another(tmp_path):
+def test_no_thread_gets_the_answer_of_another(tmp_path):  # noqa: C901 - what its threads do stands in it
     """Four searchers, two indexers, a reader and BM25, a thread each."""
     searchers = {}
     for name in "ABCD":

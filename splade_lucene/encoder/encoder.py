@@ -79,7 +79,7 @@ class SpladeEncoder:
         ['folder', 'files', 'file']
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first are keywords with defaults
         self, model: str | Path | None = None, *, query_model: str | Path | None = None, pooling: Pooling | None = None,
         activation: Activation | None = None, queries: QueryWay | None = None, drop_specials: bool | None = None,
         document_prefix: str | None = None, query_prefix: str | None = None, max_length: int | None = None,

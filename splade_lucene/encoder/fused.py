@@ -53,7 +53,7 @@ def _activate(logits: tl.tensor, activation: tl.constexpr) -> tl.tensor:
 # them takes few shuffles and no shared memory. The vocabulary is the slow axis of the grid: programs that run at the same
 # time share their part of the decoder matrix in the L2 cache.
 @_jit
-def _pool_kernel(
+def _pool_kernel(  # noqa: PLR0913 - Triton takes pointers and sizes one by one
     hidden: tl.tensor,
     starts: tl.tensor,
     owners: tl.tensor,

@@ -76,7 +76,7 @@ class Losses:
         return asdict(self)
 
 
-def measure_loss(
+def measure_loss(  # noqa: PLR0913 - all but the first are keywords with defaults
     source: str | Path,
     encoder: SpladeEncoder,
     quantizer: Quantizer,

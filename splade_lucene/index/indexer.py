@@ -51,7 +51,7 @@ class IndexSummary:
     skipped: tuple[Problem, ...]
 
 
-def index_pseudo_documents(
+def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords with defaults
     source: str | Path,
     index_dir: str | Path,
     *,
@@ -122,7 +122,7 @@ def index_pseudo_documents(
     return summary
 
 
-def _run_bulk_indexer(
+def _run_bulk_indexer(  # noqa: PLR0913 - what its caller was given
     files: Sequence[Path], target: Path, threads: int, store: Store, order: Order, append: bool, skip_bad: bool,
     memory: int | None, progress: Progress | None,
 ) -> IndexSummary:  # fmt: skip
