@@ -1,4 +1,4 @@
-"""The command line in a process of its own, as people start it, and Ctrl-C in its middle."""
+"""The command line in this process or one of its own, and Ctrl-C in its middle."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import sys
 import time
 from collections.abc import Callable
 
+from typer.testing import CliRunner
+
+from splade_lucene.cli import app
 from support.processes import child_environment
 
 COMMANDS = [
@@ -31,22 +34,34 @@ COMMANDS = [
 
 
 def run(*arguments: object, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    """Runs a command in this process, which has loaded what it needs; an error that it does not expect is raised."""
+    given = [str(argument) for argument in arguments]
+    done = CliRunner().invoke(app, given, env={"COLUMNS": "80", **environment}, catch_exceptions=False)
+    return subprocess.CompletedProcess(given, done.exit_code, done.stdout, done.stderr)
+
+
+def run_process(*arguments: object, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a process of its own, as people start it."""
     command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, env=child_environment(**environment), timeout=600, check=False
     )
 
 
-def run_well(*arguments: object) -> str:
-    done = run(*arguments)
+def check_well(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command printed that ended well."""
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
 
 
-def fails(*arguments: object) -> str:
-    """Runs what must fail with exit code 1, one message and no trace; returns the message."""
-    done = run(*arguments)
+def run_well(*arguments: object) -> str:
+    """Runs in this process what must end well; returns what it printed."""
+    return check_well(run(*arguments))
+
+
+def check_failed(done: subprocess.CompletedProcess[str]) -> str:
+    """The message of a command that failed with exit code 1, without a trace."""
     assert done.returncode == 1, (done.returncode, done.stderr)
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
