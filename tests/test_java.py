@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, has_lucene_10
 from filelock import FileLock
+from support.java import has_lucene_10
+from support.processes import ROOT
 
 from splade_lucene import jvm
 

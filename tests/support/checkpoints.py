@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
-from test_encoder import tiny_checkpoint, tiny_tokenizer
+from safetensors.torch import load_file as load_tensors
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
     AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -25,6 +32,8 @@ from transformers import (
     XLMRobertaConfig,
     XLMRobertaForMaskedLM,
 )
+
+from splade_lucene.models import embedded_model_folder
 
 BERT_TERMS = 30522
 DOCUMENTS = [
@@ -73,6 +82,54 @@ def write_json(path: Path, value: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value), encoding="utf-8")
     return path
+
+
+# ---- small ones ----
+
+
+def tiny_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(embedded_model_folder() / name, folder / name)
+
+
+def tiny_checkpoint(folder: Path, kind: str) -> Path:
+    torch.manual_seed(0)
+    size = {"vocab_size": 30522, "max_position_embeddings": 64}
+    if kind == "bert":
+        model = BertForMaskedLM(
+            BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, **size)
+        )
+    elif kind == "distilbert":
+        model = DistilBertForMaskedLM(DistilBertConfig(dim=32, n_layers=1, n_heads=2, hidden_dim=48, **size))
+    else:
+        model = RobertaForMaskedLM(
+            RobertaConfig(
+                hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, pad_token_id=0, **size
+            )
+        )
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            # a forgotten or doubled bias must show; most terms stay silent, as in a trained model
+            torch.nn.init.normal_(parameter, mean=-1.3 if parameter.shape == (30522,) else 0.0, std=0.5)
+    model.save_pretrained(folder)
+    tiny_tokenizer(folder)
+    return folder
+
+
+def plain_network(folder: Path) -> Any:
+    """transformers' own network; weights in eight bits are multiplied out by hand."""
+    path = folder / "model.int8.safetensors"
+    if not path.exists():
+        return AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
+    packed = load_tensors(path)
+    network = AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(folder))
+    for name, parameter in network.named_parameters():
+        scales = packed.get(f"{name}.scales")
+        weights = packed[name].float()
+        if scales is not None:  # one for 32 numbers
+            weights = weights * scales.repeat_interleave(weights.shape[1] // scales.shape[1], dim=1)
+        parameter.data.copy_(weights)
+    return network.float()
 
 
 # ---- bare: files that say everything, without weights ----
