@@ -1,19 +1,25 @@
-"""Shared code of the benchmarks: corpus, queries, models and a description of the machine."""
+"""Shared code of the benchmarks: corpus, queries, models, a description of the machine, and how figures are kept."""
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("SPLADE_LUCENE_SHARED", ROOT.parent / "shared"))
 WORK = ROOT / "benchmarks" / "work"
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def corpus(documents: int, files: int) -> Path:
@@ -57,3 +63,73 @@ def describe_machine() -> str:
         )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
+
+
+# ---- figures that README and docs quote ----
+
+
+def add_write_results(parser: argparse.ArgumentParser) -> None:
+    """Gives a script the flag ``--write-results``."""
+    parser.add_argument(
+        "--write-results",
+        action="store_true",
+        help="keep the figures in benchmarks/results, which README and docs quote",
+    )
+
+
+def figure(
+    what: str,
+    ours: float | None,
+    unit: str,
+    *,
+    peer: str | None = None,
+    peer_value: float | None = None,
+    ratio: float | None = None,
+    **details: Any,
+) -> dict[str, Any]:
+    """One measured figure.
+
+    Args:
+        what: What was measured, in words that a table can show.
+        ours: The figure of this package.
+        unit: Its unit: ``ms``, ``documents/s``, ``nDCG@10`` …
+        peer: What it is compared with.
+        peer_value: The peer's figure, in the same unit.
+        ratio: How many times as fast ours is, or as small. Above 1 means that ours is better.
+        details: Whatever else the tables show.
+    """
+    found = {"what": what, "ours": ours, "unit": unit, "peer": peer, "peer_value": peer_value, "ratio": ratio}
+    return {**found, "details": details} if details else found
+
+
+def write_results(script: str, figures: Mapping[str, dict[str, Any]]) -> None:
+    """Keeps figures in ``benchmarks/results/SCRIPT.json``, with the command, date, machine and Python that gave them.
+
+    Figures of other keys stay as they are, so a run of a part renews only that part. ``benchmarks/tables.py`` then
+    writes the tables.
+
+    Args:
+        script: Name of the script, without ``.py``.
+        figures: Key → what :func:`figure` returned.
+    """
+    path = RESULTS / f"{Path(script).stem}.json"
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    options = [argument for argument in sys.argv[1:] if argument != "--write-results"]
+    origin = {
+        "command": shlex.join([f"benchmarks/{Path(script).stem}.py", *options]),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": describe_machine().rpartition(", Python")[0],
+        "python": platform.python_version(),
+    }
+    for key, values in figures.items():
+        details = {"details": _rounded(values["details"])} if "details" in values else {}
+        plain = {name: value for name, value in values.items() if name != "details"}
+        kept[key] = {**_rounded(plain), **origin, **details}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"\n{len(figures)} figures are in {path.relative_to(ROOT)}; 'python benchmarks/tables.py' writes the tables")
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with four significant digits, enough for every table."""
+    return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in values.items()}

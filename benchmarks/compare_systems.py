@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, WORK, describe_machine
+from common import ROOT, WORK, add_write_results, describe_machine, figure, write_results
 from embedded_model import DOC, RULE, Collection
 
 from splade_lucene import (
@@ -126,7 +126,7 @@ class Systems:
 
     def measure_bm25(self) -> System:
         index_texts(self.collection.documents, self.folder / "bm25", overwrite=True)
-        with Bm25Searcher(self.folder / "bm25", overwrite=True) as searcher:
+        with Bm25Searcher(self.folder / "bm25") as searcher:
             run = Run(searcher.batch_search(self.texts, self.qids, HITS))
             costs = measure_efficiency(searcher, [searcher.analyze(text) for text in self.texts])
             search = median(lambda text: searcher.search(text, HITS), self.texts)
@@ -184,6 +184,24 @@ def show(value: float | None, form: str) -> str:
     return "" if value is None else f"{value:{form}}"
 
 
+def as_figures(name: str, collection: Systems, comparison: Comparison, systems: Mapping[str, System]) -> dict[str, Any]:
+    """The table of a collection as figures to keep."""
+    found = {}
+    for run, cells in tabulate(comparison).rows:
+        system = systems[run]
+        means = comparison.means[run]
+        found[f"{name}/{run}"] = figure(
+            f"{run}, {name}", means["nDCG@10"], "nDCG@10",
+            documents=len(collection.collection.documents), queries=len(collection.qids),
+            **{measure: means[measure] for measure in MEASURES[1:]},
+            best=[measure for measure, cell in zip(MEASURES, cells, strict=True) if cell.is_best],
+            differs=[measure for measure, cell in zip(MEASURES, cells, strict=True) if cell.mark],
+            query_terms=system.query_terms, document_terms=system.document_terms, flops=system.flops,
+            bytes_a_document=round(system.index_bytes), encode_ms=system.encode, search_ms=system.search,
+        )  # fmt: skip
+    return found
+
+
 def keep(systems: Mapping[str, System], qrels: Mapping[str, Mapping[str, int]], folder: Path) -> None:
     """Writes runs and judgments for further comparisons."""
     for name, system in systems.items():
@@ -224,9 +242,11 @@ def main() -> None:
     parser.add_argument("--collections", nargs="+", choices=("CACM", "python-docs"), default=["CACM", "python-docs"])
     parser.add_argument("--documents", type=int, metavar="N", help="use the judged documents and N others")
     parser.add_argument("--queries", type=int, metavar="N", help="use the first N queries")
+    add_write_results(parser)
     arguments = parser.parse_args()
     found: dict[str, tuple[Comparison, Mapping[str, System]]] = {}
     parts = [describe_machine()]
+    figures: dict[str, Any] = {}
     for name in arguments.collections:
         collection = Systems(name, arguments.documents, arguments.queries)
         systems = collection.measure()
@@ -234,12 +254,15 @@ def main() -> None:
         runs = {system: measured.run for system, measured in systems.items()}
         comparison = compare(collection.qrels, runs, MEASURES, baseline=BASELINE)
         found[name] = comparison, systems
+        figures |= as_figures(name, collection, comparison, systems)
         parts.append(f"{name}, {len(collection.collection.documents):,} documents, {len(collection.qids)} queries")
         parts += [
             table.render("markdown") for table in (tabulate_systems(comparison, systems), tabulate_tests(comparison))
         ]
         print("\n\n".join(parts[-3:]), flush=True)
     (FOLDER / "systems.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    if arguments.write_results:
+        write_results("compare_systems", figures)
     whole = arguments.documents is None and arguments.queries is None and len(found) > 1
     draw(found, ROOT / "docs" / "systems.png" if whole else FOLDER / "systems.png")
 

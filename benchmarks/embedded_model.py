@@ -23,7 +23,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from common import ROOT, SHARED, WORK, describe_machine
+from common import ROOT, SHARED, WORK, add_write_results, describe_machine, figure, write_results
 from numpy.typing import NDArray
 
 from splade_lucene import (
@@ -44,6 +44,7 @@ from splade_lucene import (
     write_pseudo_documents,
 )
 from splade_lucene.demo import MAX_LENGTH, read_questions
+from splade_lucene.encoder.layout import QueryMode
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.encoder.storage import INT8_WEIGHTS, store_in_int8
 from splade_lucene.index.texts import index_texts
@@ -107,9 +108,9 @@ class Collection:
             "FLOPS": products / len(queries) / len(vectors),
         }
 
-    def queries(self, model: str | Path | None, **options: Any) -> list[dict[str, int]]:
+    def queries(self, model: str | Path | None, mode: QueryMode | None = None) -> list[dict[str, int]]:
         """The encoded queries."""
-        encoder = SpladeEncoder(model, device="cpu", **options)
+        encoder = SpladeEncoder(model, queries=QuerySettings(mode=mode), device="cpu")
         return encoder.encode_queries([topic.text for topic in self.topics]).quantize(RULE, "query")
 
     def measure_bm25(self) -> dict[str, float]:
@@ -136,9 +137,7 @@ def make(checkpoint: Path) -> None:
     queries = [query.text for query in read_topics(data / "queries.jsonl.gz")][::4]
     passages = [document.text for document in read_corpus(data / "passages.jsonl.gz")]
     table = make_query_table(
-        SpladeEncoder(
-            target, queries=QuerySettings(mode=QuerySettings(mode=QuerySettings(dtype="float32"))), device="cpu"
-        ),
+        SpladeEncoder(target, queries=QuerySettings(dtype="float32"), device="cpu"),
         queries,
         passages,
     )
@@ -218,6 +217,7 @@ def main() -> None:
         "--bfloat16", action="store_true", help="measure bfloat16 as well; slow on CPUs without native support"
     )
     parser.add_argument("--collections", nargs="+", choices=("CACM", "python-docs"), default=["CACM", "python-docs"])
+    add_write_results(parser)
     arguments = parser.parse_args()
     if arguments.make:
         make(arguments.make)
@@ -233,7 +233,8 @@ def main() -> None:
             table[f"documents of {terms} terms"] = collection.measure(
                 documents.prune(Pruning(top_terms=terms)), queries
             )
-        table["queries binary"] = collection.measure(documents, collection.queries(arguments.model, queries="binary"))
+        binary = collection.queries(arguments.model, "binary")
+        table["queries binary"] = collection.measure(documents, binary)
         if arguments.model is None:
             table["queries from the table"] = collection.measure(documents, collection.queries(DOC))
         if arguments.original:
@@ -245,10 +246,35 @@ def main() -> None:
         for row, figures in table.items():
             print(f"{name:12} {row:28}", *(f"{key} {value:.4f}" for key, value in figures.items()), flush=True)
     if arguments.model is None:
-        print(speed())
+        measured = speed()
+        print(measured)
         draw(rows)
+        if arguments.write_results:
+            write_results("embedded_model", as_figures(rows, measured))
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "figures.json").write_text(json.dumps(rows, indent=1))
+
+
+def as_figures(rows: dict[str, dict[str, dict[str, float]]], measured: dict[str, float]) -> dict[str, dict[str, Any]]:
+    """The rows as figures to keep, under the names that the tables show."""
+    names = {
+        "embedded": EMBEDDED_MODEL,
+        "original, before int8": "before int8 storage",
+        "documents in bfloat16": "documents encoded in bfloat16",
+        "queries from the table": DOC,
+        "queries binary": "every query token weighs 1",
+        **{f"documents of {terms} terms": f"documents pruned to {terms} terms" for terms in PRUNED},
+    }
+    others = {"R@100": "R@100", "query terms": "query_terms", "document terms": "document_terms"}
+    found = {}
+    for collection, table in rows.items():
+        for row, values in table.items():
+            name = names.get(row, row)
+            details = {key: values[column] for column, key in others.items() if column in values}
+            found[f"{collection}/{name}"] = figure(f"{name}, {collection}", values["nDCG@10"], "nDCG@10", **details)
+    found["load"] = figure("load the embedded model, not counting imports", measured["load s"], "s")
+    found["passages"] = figure("encode passages of 100 tokens", measured["passages/s"], "passages/s")
+    return found
 
 
 def draw(rows: dict[str, dict[str, dict[str, float]]]) -> None:

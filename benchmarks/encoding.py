@@ -12,6 +12,7 @@ best of several large matrix products in the same precision on the same machine.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import resource
 import statistics
@@ -22,7 +23,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, SHARED, WORK, describe_machine, plain_embedded_model
+from common import (
+    ROOT,
+    SHARED,
+    WORK,
+    add_write_results,
+    describe_machine,
+    figure,
+    plain_embedded_model,
+    write_results,
+)
 
 from splade_lucene import DocumentSettings, QuerySettings
 
@@ -240,7 +250,14 @@ def agreement(expected: Sequence[dict[str, int]], found: Sequence[dict[str, int]
     return sum(d > 0 for d in differences), max(differences, default=0), len(differences)
 
 
-def compare_documents(model: str, corpus: str, args: argparse.Namespace) -> None:
+def peer_name(system: str) -> str:
+    """As the tables call a peer: Pyserini with its version, because 1.6 and 2.x differ."""
+    if system != "Pyserini":
+        return system
+    return "Pyserini " + ".".join(importlib.metadata.version("pyserini").split(".")[:2])
+
+
+def compare_documents(model: str, corpus: str, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     folder, texts = checkpoint(model), texts_of(corpus, args.documents)
     tokens, flop = count_work(folder, texts)
     rounds: dict[str, list[dict[str, Any]]] = {system: [] for system in args.systems}
@@ -266,9 +283,48 @@ def compare_documents(model: str, corpus: str, args: argparse.Namespace) -> None
             f"  {differ} of {count}, at most by {largest}",
             flush=True,
         )
+    peaks = {system: max(each["peak"] for each in done) for system, done in rounds.items()}
+    return document_figures(
+        model, corpus, {s: len(texts) / t for s, t in seconds.items()}, peaks, flop / len(texts), args
+    )
 
 
-def compare_queries(model: str, args: argparse.Namespace) -> None:
+def document_figures(
+    model: str, corpus: str, rates: dict[str, float], peaks: dict[str, float], flop: float, args: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
+    """What README and docs quote: ours against each peer, and the memory of both.
+
+    Args:
+        model: The checkpoint.
+        corpus: What was encoded.
+        rates: System → documents a second.
+        peaks: System → GiB.
+        flop: Of a document, mean.
+        args: The script's arguments.
+    """
+    size = "" if model == "minilm" else f", {model}'s size"
+    texts = "documents" if corpus == "CACM" else "Python's documentation"
+    found = {}
+    for ours in (system for system in rates if system.startswith("ours")):
+        dtype = ours.split()[1]
+        details = {
+            "share_of_ceiling": rates[ours] * flop / args.ceilings[dtype],
+            "ceiling_gflops": args.ceilings[dtype] / 1e9,
+        }
+        for peer in (system for system in rates if not system.startswith("ours")):
+            found[f"{model}/{corpus}/{ours}/{peer}"] = figure(
+                f"encode {texts}{size}, {dtype}", rates[ours], "documents/s", peer=peer_name(peer),
+                peer_value=rates[peer], ratio=rates[ours] / rates[peer], **details,
+            )  # fmt: skip
+    if "Pyserini" in peaks and "ours float32" in peaks:
+        found[f"{model}/{corpus}/ours/peak memory"] = figure(
+            "peak memory while encoding documents", peaks["ours float32"], "GiB", peer=peer_name("Pyserini"),
+            peer_value=peaks["Pyserini"], ratio=peaks["Pyserini"] / peaks["ours float32"],
+        )  # fmt: skip
+    return found
+
+
+def compare_queries(model: str, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     from splade_lucene.demo import read_questions
 
     folder, queries = checkpoint(model), [query.text for query, _ in read_questions()]
@@ -293,6 +349,17 @@ def compare_queries(model: str, args: argparse.Namespace) -> None:
             f"  {differ} of {count}, at most by {largest}",
             flush=True,
         )
+    size = "" if model == "minilm" else f", {model}'s size"
+    return {
+        f"{model}/query/{ours}/{peer}": figure(
+            f"encode one query{size}, {ours.split()[1]}, median", p50[ours] * 1000, "ms", peer=peer_name(peer),
+            peer_value=p50[peer] * 1000, ratio=p50[peer] / p50[ours],
+        )
+        for ours in p50
+        if ours.startswith("ours")
+        for peer in p50
+        if not peer.startswith("ours")
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -303,6 +370,7 @@ def main() -> None:
     parser.add_argument("--corpora", nargs="+", choices=("CACM", "python-docs"), default=("CACM", "python-docs"))
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--device", default="cpu")
+    add_write_results(parser)
     parser.add_argument("--job", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
@@ -313,10 +381,13 @@ def main() -> None:
     args.ceilings = {dtype: ceiling(dtype, args.device) for dtype in ("float32", "bfloat16")}
     print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}, median of {args.repeat} rounds")
     print("ceiling: " + ", ".join(f"{dtype} {value / 1e9:,.0f} GFLOP/s" for dtype, value in args.ceilings.items()))
+    figures: dict[str, dict[str, Any]] = {}
     for model in args.models:
         for corpus in args.corpora:
-            compare_documents(model, corpus, args)
-        compare_queries(model, args)
+            figures |= compare_documents(model, corpus, args)
+        figures |= compare_queries(model, args)
+    if args.write_results:
+        write_results("encoding", figures)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,17 @@ import time
 from itertools import product
 from pathlib import Path
 
-from common import PLAIN_MODEL, ROOT, SHARED, WORK, describe_machine, plain_embedded_model
+from common import (
+    PLAIN_MODEL,
+    ROOT,
+    SHARED,
+    WORK,
+    add_write_results,
+    describe_machine,
+    figure,
+    plain_embedded_model,
+    write_results,
+)
 
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "java_bridge"))
@@ -117,6 +127,7 @@ def main() -> None:
     parser.add_argument("--hits", type=int, default=1000)
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
+    add_write_results(parser)
     args = parser.parse_args()
     plain_embedded_model()
     index, topics = WORK / "index-python-docs", WORK / "topics.tsv"
@@ -141,6 +152,11 @@ def main() -> None:
         f"{equal} queries have the same hits and scores; {len(different)} have a weight at a rounding boundary between two"
     )
     print("impacts that is rounded differently: rounded the same way, their hits are the same too")
+    if args.write_results:
+        what = f"{args.queries:,} queries from text to a run file, whole processes"
+        counts = {"equal_queries": equal, "border_queries": len(different)}
+        found = figure(what, own, "s", peer="Pyserini's command", peer_value=peer, ratio=peer / own, **counts)
+        write_results("end_to_end", {f"{args.queries} queries": found})
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from common import SHARED, WORK, describe_machine
+from common import SHARED, WORK, add_write_results, describe_machine, figure, write_results
 
 from splade_lucene import Query, Run, evaluate, read_corpus, read_qrels, read_topics
 from splade_lucene.corpus.reading import PYTHON_DOCS
@@ -91,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--system", choices=SYSTEMS, action="append")
     parser.add_argument("--steps", type=int, help="override the number of steps in the file")
+    add_write_results(parser)
     arguments = parser.parse_args()
     print(describe_machine(), flush=True)
     data = collections()
@@ -107,6 +108,18 @@ def main() -> None:
         }
         results.write_text(json.dumps(table, indent=1))
         print_table(table)
+    if arguments.write_results:
+        write_results("four_systems", as_figures(table))
+
+
+def as_figures(table: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, Any]]:
+    """The table as figures to keep."""
+    found = {}
+    for system in ("BM25", *SYSTEMS):
+        for collection, values in table.get(system, {}).items():
+            others = {name: values[name] for name in ("RR@10", "R@100", *COSTS) if name in values}
+            found[f"{collection}/{system}"] = figure(f"{system}, {collection}", values["nDCG@10"], "nDCG@10", **others)
+    return found
 
 
 def print_table(table: dict[str, dict[str, dict[str, float]]]) -> None:

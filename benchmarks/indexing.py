@@ -18,8 +18,9 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from common import ROOT, WORK, corpus, describe_machine
+from common import ROOT, WORK, add_write_results, corpus, describe_machine, figure, write_results
 
 sys.path.insert(0, str(ROOT))
 
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--files", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=3)
+    add_write_results(parser)
     args = parser.parse_args()
     source = corpus(args.documents, args.files)
     plain = ["--order", "input", "--no-accelerator"]
@@ -63,19 +65,38 @@ def main() -> None:
             times[name].append(seconds(command(source, index_of(name)), index_of(name)))
     print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}")
     print(f"{args.documents:,} documents in {args.files} file(s), {THREADS} threads, median of {args.repeat}\n")
-    counts = {}
+    counts, figures = {}, {}
     for name, each in times.items():
         with LuceneImpactIndexReader(index_of(name)) as reader:
             counts[name] = reader.statistics()
         ratios = sorted(peer / own for own, peer in zip(each, times[PEER], strict=True))
         ratio = f"{statistics.median(ratios):.1f} times ({ratios[0]:.1f} to {ratios[-1]:.1f})"
         median, size = statistics.median(each), counts[name]["bytes"] / 2**20
+        if name != PEER:
+            built = "with bisection and accelerator" if name == "ours" else "without both"
+            figures[f"{args.documents}/{name}"] = figure(
+                f"index {args.documents:,} documents, {built}", median, "s", peer="Anserini's IndexCollection",
+                peer_value=statistics.median(times[PEER]), ratio=statistics.median(ratios),
+            )  # fmt: skip
         print(f"{name:26} {median:8.1f} s  {args.documents / median:10,.0f} documents/s  {size:8.1f} MiB  {ratio}")
     for fact in ("documents", "terms", "postings", "total_impact"):
         assert len({each[fact] for each in counts.values()}) == 1, (
             f"{fact} differ: {[each[fact] for each in counts.values()]}"
         )
     print("\nall indexes have the same documents, terms, postings and impacts")
+    if args.write_results:
+        write_results("indexing", {**figures, **space(args.documents)})
+
+
+def space(documents: int) -> dict[str, dict[str, Any]]:
+    """Bytes of our index and of its accelerator, each of all its files."""
+    files = [path for path in index_of("ours").rglob("*") if path.is_file()]
+    accelerator = [path for path in files if path.parent.name == "accelerator"]
+    whole, beside = (sum(path.stat().st_size for path in each) / 1e6 for each in (files, accelerator))
+    return {
+        f"{documents}/bytes": figure(f"index of {documents:,} documents of 138 terms", round(whole - beside), "MB"),
+        f"{documents}/accelerator bytes": figure("its accelerator, 3.5 bytes a posting", round(beside), "MB"),
+    }
 
 
 def index_of(name: str) -> Path:

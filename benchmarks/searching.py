@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, WORK, corpus, describe_machine, queries
+from common import ROOT, WORK, add_write_results, corpus, describe_machine, figure, queries, write_results
 
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "java_bridge"))
@@ -160,7 +160,33 @@ def show(name: str, peer: str, documents: int, ours: list[float], theirs: list[f
     ratio = statistics.mean(theirs) / statistics.mean(ours)
     print(f"{name + ' / ' + peer:43} {summary(ours):>30} {summary(theirs):>30} {ratio:6.1f}", flush=True)
     means = {"ours": statistics.mean(ours), "theirs": statistics.mean(theirs)}
-    return {"name": name, "peer": peer, "documents": documents, **means, "ratio": ratio}
+    percentiles = {}
+    if len(ours) > 1:
+        for share, key in ((0.5, "p50"), (0.99, "p99")):
+            percentiles[key], percentiles[f"peer_{key}"] = (
+                sorted(times)[int(share * (len(times) - 1))] for times in (ours, theirs)
+            )
+    return {"name": name, "peer": peer, "documents": documents, **means, "ratio": ratio, "percentiles": percentiles}
+
+
+def as_figures(rows: list[dict[str, Any]], collection: str | None = None) -> dict[str, dict[str, Any]]:
+    """The rows as figures to keep.
+
+    Args:
+        rows: What :func:`measure` returned.
+        collection: Names the collection; default: its number of documents.
+    """
+    found = {}
+    for row in rows:
+        work, k = row["name"].rsplit(", k=", 1)
+        work = work.replace(", 2 threads", " on two threads").replace(", 1 thread", " on one thread")
+        peer = "Lucene called directly" if row["peer"] == "Lucene" else f"Pyserini's {work.split()[0]}"
+        kind = "documents" if collection is None else "documents of real text"
+        found[f"{collection or row['documents']}/{row['name']}/{row['peer']}"] = figure(
+            f"{work}, {row['documents']:,} {kind}, k = {k}", row["ours"], "ms", peer=peer, peer_value=row["theirs"],
+            ratio=row["ratio"], documents=row["documents"], **row["percentiles"],
+        )  # fmt: skip
+    return found
 
 
 def draw(rows: list[dict[str, Any]], picture: Path) -> None:
@@ -198,17 +224,23 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--picture", type=Path, help="plot times against the size of the collection")
+    add_write_results(parser)
     args = parser.parse_args()
     print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}")
     if args.real_text:
         text = real_text()
-        measure(indexed("real-text", lambda: text.pseudo_documents), first(text.vectors(), args.queries), args.repeat)
+        index = indexed("real-text", lambda: text.pseudo_documents)
+        rows = measure(index, first(text.vectors(), args.queries), args.repeat)
+        if args.write_results:
+            write_results("searching", as_figures(rows, "real-text"))
         return
     rows = []
     for documents in args.documents:
         index = indexed(str(documents), partial(corpus, documents, 1))
         rows += measure(index, first(queries(), args.queries), args.repeat)
     (WORK / "searching.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    if args.write_results:
+        write_results("searching", as_figures(rows))
     if args.picture:
         draw(rows, args.picture)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from common import ROOT, WORK, corpus, describe_machine, queries
+from common import ROOT, WORK, add_write_results, corpus, describe_machine, figure, queries, write_results
 
 sys.path.insert(0, str(ROOT))
 
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--queries", type=int, default=1_000_000)
     parser.add_argument("--threads", type=int, default=2)
+    add_write_results(parser)
     args = parser.parse_args()
     index = WORK / f"index-{args.documents}-bp"
     if not index.exists():
@@ -67,6 +68,7 @@ def main() -> None:
     qids = [str(number) for number in range(BATCH)]
     done = checked = 0
     half_way = 0
+    sizes: list[tuple[int, int]] = []  # queries so far, resident bytes
     start = time.perf_counter()
     while done < args.queries:
         which = rng.choices(range(len(searchers)), weights=(8, 1, 1, 1))[0]
@@ -89,7 +91,8 @@ def main() -> None:
             checked += 1
         if done == args.queries // 2 // BATCH * BATCH:
             half_way = resident()
-        if done % 50_000 == 0:
+        if done % max(BATCH, min(50_000, args.queries // 20 // BATCH * BATCH)) == 0:
+            sizes.append((done, resident()))
             seconds = time.perf_counter() - start
             print(
                 f"{done:>9,} queries, {seconds:6.0f} s, {checked:,} checked, {resident() / 2**20:,.0f} MiB", flush=True
@@ -97,6 +100,13 @@ def main() -> None:
     if half_way and resident() > 1.05 * half_way:
         sys.exit(f"memory grew from {half_way / 2**20:,.0f} to {resident() / 2**20:,.0f} MiB")
     print(f"checked {checked:,} results, all exact" + ("; memory is flat" if half_way else ""))
+    if args.write_results and sizes:
+        last = sizes[-1][1]
+        flat = next(count for count, size in sizes if size > 0.98 * last)
+        what = f"{args.queries:,} random queries on {'two' if args.threads == 2 else args.threads} threads"
+        memory = {"first_gib": sizes[0][1] / 2**30, "last_gib": last / 2**30, "flat_after": flat}
+        found = figure(what, time.perf_counter() - start, "s", checked=checked, wrong=0, **memory)
+        write_results("soak", {str(args.queries): found})
 
 
 if __name__ == "__main__":

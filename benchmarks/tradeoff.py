@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import ROOT, WORK, corpus, describe_machine, queries
+from common import ROOT, WORK, add_write_results, corpus, describe_machine, figure, queries, write_results
 from real_text import real_text
 
 sys.path.insert(0, str(ROOT))
@@ -113,7 +113,10 @@ def measure_ours(index: Path, vectors: dict[str, dict[str, int]], k: int, qualit
         yield Point("ours", setting, milliseconds, quality.recall(found), quality.ndcg(found))
 
 
-def measure_seismic(folder: Path, vectors: dict[str, dict[str, int]], k: int, quality: Quality) -> Iterator[Point]:
+def measure_seismic(
+    folder: Path, vectors: dict[str, dict[str, int]], k: int, quality: Quality, built: list[float]
+) -> Iterator[Point]:
+    """All settings of Seismic; the seconds that its index takes are added to ``built``."""
     from seismic import SeismicDataset, SeismicIndex, get_seismic_string
 
     text = get_seismic_string()
@@ -123,7 +126,8 @@ def measure_seismic(folder: Path, vectors: dict[str, dict[str, int]], k: int, qu
         dataset.add_document(document.docid, terms, np.array(list(document.vector.values()), dtype=np.float32))
     start = time.perf_counter()
     index = SeismicIndex.build_from_dataset(dataset, num_threads=2)
-    print(f"built Seismic in {time.perf_counter() - start:.1f} s\n", flush=True)
+    built.append(time.perf_counter() - start)
+    print(f"built Seismic in {built[-1]:.1f} s\n", flush=True)
     prepared = {
         qid: (np.array(list(vector), dtype=text), np.array(list(vector.values()), dtype=np.float32))
         for qid, vector in vectors.items()
@@ -156,6 +160,33 @@ def compare(points: list[Point]) -> None:
             f"({theirs.setting}): {ours.milliseconds / theirs.milliseconds:.2f} times its time; "
             f"exact: {exact.milliseconds / theirs.milliseconds:.2f} times"
         )
+
+
+def as_figures(points: list[Point], collection: str, documents: int, built: float, k: int) -> dict[str, dict[str, Any]]:
+    """What README and docs quote: the fastest setting of each side that reaches a recall."""
+    kind = "documents of real text" if collection == "real-text" else "synthetic documents"
+    name = f"{documents:,} {kind}, k = {k}"
+    exact = next(point for point in points if point.setting == "exact")
+    found = {}
+    for recall in (0.99, 0.95):
+        ours, theirs = fastest(points, "ours", recall), fastest(points, "Seismic", recall)
+        if ours is None or theirs is None:
+            continue
+        peer = {"peer": f"Seismic at recall {recall}", "peer_value": theirs.milliseconds}
+        if recall == 0.99:
+            found[f"{collection}/exact"] = figure(
+                f"exact search, {name}", exact.milliseconds, "ms", **peer,
+                ratio=theirs.milliseconds / exact.milliseconds, documents=documents, seismic_build_seconds=round(built),
+            )  # fmt: skip
+        found[f"{collection}/recall {recall}"] = figure(
+            f"recall {recall}, {name}", ours.milliseconds, "ms", **peer, ratio=theirs.milliseconds / ours.milliseconds
+        )
+    usual = next(point for point in points if point.setting == "alpha 0.85")
+    effect = {} if usual.ndcg is None else {"exact_ndcg": exact.ndcg, "ndcg": usual.ndcg}
+    found[f"{collection}/alpha 0.85"] = figure(
+        f"recall of the default approximation (alpha 0.85), {name}", usual.recall, "recall", **effect
+    )
+    return found
 
 
 def draw(points: list[Point], k: int, picture: Path) -> None:
@@ -197,6 +228,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--real-text", action="store_true", help="use encoded real text, see real_text.py")
+    add_write_results(parser)
     args = parser.parse_args()
     if args.real_text:
         text = real_text()
@@ -221,9 +253,10 @@ def main() -> None:
     print(f"{documents:,} documents, {len(vectors)} queries, k={args.k}, one thread, medians of {ROUNDS} rounds\n")
     print(f"{'':10} {'':36} {'ms':>8} {'recall':>8} {'nDCG' if args.qrels else '':>8}")
     points = []
+    built: list[float] = []
     for source in (
         measure_ours(index, vectors, args.k, quality),
-        measure_seismic(folder, vectors, args.k, quality),
+        measure_seismic(folder, vectors, args.k, quality, built),
     ):
         for point in source:
             print(point.show(), flush=True)
@@ -231,6 +264,9 @@ def main() -> None:
     print()
     compare(points)
     (WORK / "tradeoff.json").write_text(json.dumps([vars(point) for point in points], indent=1), encoding="utf-8")
+    if args.write_results:
+        collection = "real-text" if args.real_text else index.name.removeprefix("index-").removesuffix("-bp")
+        write_results("tradeoff", as_figures(points, collection, documents, built[0], args.k))
     if args.picture:
         draw(points, args.k, args.picture)
 

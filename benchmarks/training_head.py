@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from common import describe_machine
+from common import add_write_results, describe_machine, figure, write_results
 
 WIDTHS = {"minilm": 384, "distilbert": 768}
 TERMS = 30522
@@ -76,11 +76,13 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=60)
     parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--active", type=int, default=300, help="active terms per text")
+    add_write_results(parser)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         print(json.dumps(measure(*json.loads(arguments.child))))
         return
+    figures = {}
     print(describe_machine(), f"{arguments.texts} texts of up to {arguments.tokens} tokens", sep="; ")
     for model in arguments.models:
         for pooling in ("max", "sum"):
@@ -103,6 +105,13 @@ def main() -> None:
                 f"{peer['MiB'] / ours['MiB']:.1f} times less memory",
                 flush=True,
             )
+            figures[f"{model}/{pooling}"] = figure(
+                f"a training step's head, {pooling} pooling" + (f", {model}" if model != "minilm" else ""), totals[0], "s",
+                peer="sentence-transformers", peer_value=totals[1], ratio=totals[1] / totals[0],
+                mib=round(ours["MiB"]), peer_mib=round(peer["MiB"]), memory_ratio=peer["MiB"] / ours["MiB"],
+            )  # fmt: skip
+    if arguments.write_results:
+        write_results("training_head", figures)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -38,13 +39,20 @@ napoleon_numpy_docstring = False
 napoleon_attr_annotations = False  # the signature has them
 autodoc_default_options = {"members": True, "exclude-members": "model_config"}
 
-# References within the package have to resolve. The site links to no other: it is built without a network.
+# References within the package must resolve. The site links to no other site: it is built without a network.
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections|contextlib|pathlib|types|typing|numpy|torch)\..*"),
     (r"py:class", r".*\b[A-Z]"),  # type variables
-    (r"py:class", r"Path|Tensor|Network|TokenSequences"),  # of annotations; the last two are the encoder's own affair
+    (r"py:class", r"Path|Tensor|Network|TokenSequences"),  # in annotations; the last two are internal to the encoder
 ]
+
+
+def shorten_help(command: Any) -> None:
+    """Gives each command the first sentence of its help as its one-line help; Click would end it in an ellipsis."""
+    for each in getattr(command, "commands", {}).values():
+        each.short_help = re.split(r"(?<=[.:])\s", each.help or "", maxsplit=1)[0]
+        shorten_help(each)
 
 
 def write_command_line() -> str:
@@ -55,6 +63,7 @@ def write_command_line() -> str:
     from splade_lucene.cli.app import app as program
 
     command = typer.main.get_command(program)
+    shorten_help(command)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="splade-lucene", indent=1)
     text = re.sub(r"(`[^`]*`)|(--[a-z][a-z-]*)", lambda found: found[1] or f"`{found[2]}`", text)  # else dashes
     return re.sub(r"\n{3,}", "\n\n", text)
@@ -71,18 +80,55 @@ def write_guides() -> str:
     return "\n".join(entries)
 
 
-GENERATED = {"<!-- the commands -->": write_command_line, "<!-- the guides -->": write_guides}
+PACKAGE = HERE.parent / "splade_lucene"
+
+
+def imported_rooms(room: Path) -> set[str]:
+    """The folders and modules of the package that a folder or module imports, lazily or not."""
+    found: set[str] = set()
+    for path in [room] if room.is_file() else room.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "splade_lucene":
+                below = (node.module or "").split(".")[1:]
+                found |= {below[0]} if below else {alias.name for alias in node.names}
+    return found - {room.stem}
+
+
+def write_rooms() -> str:
+    """Each folder and module of the package with its first sentence and what it imports, in the order of the flow."""
+    guard = ast.parse((HERE.parent / "tests" / "test_architecture.py").read_text(encoding="utf-8"))
+    steps = next(
+        node.value.func.value.value.split()  # type: ignore[attr-defined]
+        for node in guard.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "STEPS"
+    )
+    rows = ["| | what it decides | imports |", "|---|---|---|"]
+    for name in steps:
+        room = PACKAGE / name if (PACKAGE / name).is_dir() else PACKAGE / f"{name}.py"
+        source = room / "__init__.py" if room.is_dir() else room
+        title = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        imports = [f"`{each}`" for each in steps if each in imported_rooms(room)]
+        cell = re.sub(r"``([^`]*)``", r"`\1`", re.sub(r":\w+:`([^`]*)`", r"`\1`", title)).replace("|", "\\|")
+        rows.append(f"| `{name}{'/' if room.is_dir() else ''}` | {cell} | {' '.join(imports)} |")
+    return "\n".join(rows)
+
+
+GENERATED = {
+    "<!-- the commands -->": write_command_line,
+    "<!-- the guides -->": write_guides,
+    "<!-- the rooms -->": write_rooms,
+}
 
 
 def fill_in(app: Any, docname: str, source: list[str]) -> None:
-    """Puts what is generated where a page has its marker."""
+    """Replaces the markers of a page with what is generated."""
     for marker, write in GENERATED.items():
         if marker in source[0]:
             source[0] = source[0].replace(marker, write())
 
 
 def prepare(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Tells Napoleon and docutils what this package's docstrings take for granted."""
+    """Adds what Napoleon and docutils need and this package's docstrings leave out."""
     if what == "module":  # an indented block is an example or a drawing
         for number in range(len(lines) - 1, 1, -1):
             if lines[number].startswith("    ") and not lines[number - 1] and not lines[number - 2].startswith(" "):
@@ -100,8 +146,8 @@ def _default(field: Any) -> str:
     return f"{type(value).__name__}()" if hasattr(value, "model_fields") else repr(value)
 
 
-def mend_signature(app: Any, what: str, name: str, thing: Any, options: Any, signature: str, returns: str) -> Any:
-    """Writes a default that a dataclass makes anew as one that Sphinx can read, and only the defaults of settings."""
+def fix_signature(app: Any, what: str, name: str, thing: Any, options: Any, signature: str, returns: str) -> Any:
+    """Writes a default factory of a dataclass in a form that Sphinx can read, and the defaults of settings."""
     if settings := getattr(thing, "model_fields", None):
         written = [key if field.is_required() else f"{key}={_default(field)}" for key, field in settings.items()]
         return f"(*, {', '.join(written)})", None
@@ -109,9 +155,9 @@ def mend_signature(app: Any, what: str, name: str, thing: Any, options: Any, sig
 
 
 def resolve(app: Any, env: Any, node: Any, contnode: Any) -> Any:
-    """Finds the entry of a name that is written as its module spells it, or without its module.
+    """Finds the entry of a name that is written with its module, or without any.
 
-    What users import is documented as ``splade_lucene.Name``; annotations name the module where it is at home.
+    What users import is documented as ``splade_lucene.Name``; annotations name the module that defines it.
     """
     if node.get("refdomain") != "py":
         return None
@@ -129,5 +175,5 @@ def setup(app: Any) -> None:
     """Registers what this file adds."""
     app.connect("source-read", fill_in)
     app.connect("autodoc-process-docstring", prepare, priority=400)  # before Napoleon
-    app.connect("autodoc-process-signature", mend_signature)
+    app.connect("autodoc-process-signature", fix_signature)
     app.connect("missing-reference", resolve)

@@ -49,9 +49,9 @@ work = Path(tempfile.mkdtemp())
 # %% [markdown]
 # ## 1. Encode
 #
-# `SpladeEncoder()` is the embedded model; a folder or a hub name loads another. Its weights are floats, one for each term
-# of the vocabulary that the text is about, whether the text contains the term or not. Left to itself, it encodes documents
-# in bfloat16 where the processor computes that natively; float32 gives the same figures on every machine.
+# `SpladeEncoder()` loads the embedded model; give a folder or a hub name for another. The weights are floats, one for each
+# vocabulary term that the text is about, whether the text contains the term or not. By default, documents are encoded in
+# bfloat16 where the processor supports it natively; float32 gives the same figures on every machine.
 
 # %%
 encoder = SpladeEncoder(dtype="float32")
@@ -61,8 +61,8 @@ sorted(((round(weight, 2), term) for term, weight in weights.items()), reverse=T
 # %% [markdown]
 # ## 2. Quantize, and write pseudo-documents
 #
-# Lucene stores integers. A rule turns weights into impacts; the rule's name goes into the manifest beside the
-# pseudo-documents, so that queries are quantized to match later on.
+# Lucene stores integers. A rule turns weights into impacts. The manifest next to the pseudo-documents records the rule, so
+# that queries are quantized to match.
 
 # %%
 rule = Quantizer.named("naver")  # w × 100, half to even, as naver/splade and Anserini's DistilSPLADE-max do
@@ -81,8 +81,8 @@ index_pseudo_documents(work / "pseudo-documents", work / "index")
 # %% [markdown]
 # ## 4. Search
 #
-# The searcher has Pyserini's signatures. Queries are texts, encoded by the model that the manifest names, or mappings of
-# terms to impacts.
+# The searcher has Pyserini's signatures. A query is a text, which is encoded with the model that the manifest names, or a
+# mapping of terms to impacts.
 
 # %%
 searcher = LuceneImpactSearcher(work / "index")

@@ -15,7 +15,7 @@
 # # Train a model on your own corpus
 #
 # Takes about two minutes on two cores and 0.6 GB of disk, at toy size: 24 steps, where a real run has thousands. Nothing
-# is downloaded. It needs `pip install splade-lucene[train]`.
+# is downloaded. It needs the extra `train` (`pip install -e '.[train]'`).
 #
 # The steps are
 #
@@ -23,12 +23,12 @@
 #
 # ## 1. A corpus, queries and pairs
 #
-# Parts of Python's documentation; what is asked for are the names of things, written as words. For half of them the answer
-# is given as a pair of query and passage; the other half is kept for the measurement.
+# The corpus is a part of Python's documentation. The queries are names of objects, written as words. For half of them,
+# training gets the answer, as a pair of query and passage. The other half is held out for the measurement.
 #
-# Without pairs, a *teacher* takes their place: name `teacher:` in the configuration (BM25, a dense encoder, a cross-encoder,
-# or a sum of them) and leave `examples` out; candidates are then mined and the teacher puts them in order. It has to be better
-# than the model: BM25 does not know dotted names, and taught by it alone the model here gets worse.
+# Without pairs, a *teacher* takes their place: name a `teacher:` in the configuration (BM25, a dense encoder, a cross-encoder,
+# or a sum of them) and leave `examples` out. Candidates are then mined, and the teacher ranks them. The teacher must be better
+# than the model: BM25 cannot handle dotted names, and with BM25 as its only teacher the model here gets worse.
 
 # %%
 import json
@@ -59,11 +59,11 @@ with (
 len(documents) > 100
 
 # %% [markdown]
-# ## 2. What is to be trained
+# ## 2. The configuration
 #
-# One YAML file. Paths are relative to it; a wrong key or value is refused with its line before anything is loaded. `base`
-# is the embedded model, which is adapted to the corpus. With another base, such as an encoder without a masked-LM head,
-# the head is made first.
+# One YAML file. Paths are relative to it, and a wrong key or value is reported with its line before anything is loaded.
+# `base` is the embedded model, which is adapted to the corpus. Another base, such as an encoder without a masked-LM head,
+# gets a head first.
 
 # %%
 (work / "config.yaml").write_text("""\
@@ -97,8 +97,8 @@ config.recipe, config.optimization.steps
 # %% [markdown]
 # ## 3. Train
 #
-# On the command line this is `splade-lucene train config.yaml`. A killed run goes on from its last whole checkpoint. The
-# log holds loss, FLOPS and the active terms of both sides.
+# On the command line this is `splade-lucene train config.yaml`. A killed run resumes from its last complete checkpoint. The
+# log has the loss, FLOPS, and the active terms of both sides.
 
 # %%
 result = train(config, device="cpu")
@@ -106,8 +106,8 @@ log = [json.loads(line) for line in (work / "out" / "log.jsonl").read_text().spl
 [entry["step"] for entry in log if "loss" in entry]
 
 # %% [markdown]
-# The model is an ordinary checkpoint: this package, sentence-transformers and Pyserini read it. Beside it are a card and
-# everything that made it.
+# The model is an ordinary checkpoint: this package, sentence-transformers and Pyserini read it. Next to it are a model card
+# and all settings.
 
 # %%
 sorted(path.name for path in result.model.iterdir() if path.is_file())
@@ -115,8 +115,8 @@ sorted(path.name for path in result.model.iterdir() if path.is_file())
 # %% [markdown]
 # ## 4. Was it worth it?
 #
-# The figures come from a Lucene index of quantized impacts, as a search would see them, and from queries that training did
-# not see.
+# The figures come from a Lucene index of quantized impacts, as in a real search, and from queries that training did not
+# see.
 
 # %%
 from splade_lucene.models import embedded_model_folder

@@ -39,12 +39,12 @@
 # ## 1. The import
 #
 # Two things stop `import pyserini.search.lucene` on many machines. It asks for something that searching a folder does not
-# need: Pyserini 1.6 for an `OPENAI_API_KEY` (it makes a client, which openai 2.34 and newer refuse without one), Pyserini 2.x
-# for a network (it fetches lists of its prebuilt indexes). And it starts Java by itself, which has to be a full JDK of version
-# 21. Importing `splade_lucene` does neither: Java is a Python package and starts with the first index.
+# need: Pyserini 1.6 for an `OPENAI_API_KEY` (it creates a client, which openai 2.34 and newer refuse without one), Pyserini 2.x
+# for a network (it fetches lists of its prebuilt indexes). And it starts Java, which must be a full JDK 21. Importing
+# `splade_lucene` does neither: Java is a Python package and starts with the first index.
 #
-# Where you want Pyserini's own classes too, import them under `pyserini_importable()`: a placeholder stands in for the key
-# until the block ends, the lists are fetched when something first reads them, and the Java that runs already is used. No
+# If you want Pyserini's own classes, too, import them under `pyserini_importable()`: a placeholder stands in for the key
+# until the block ends, the lists are fetched only when something reads them, and the JVM that is already running is used. No
 # key is sent anywhere.
 
 # %%
@@ -69,8 +69,8 @@ theirs = time.process_time() - start
 print(f"import and Java: {ours:.1f} s of processor time; Pyserini's import, with Java running already: {theirs:.1f} s more")
 
 # %% [markdown]
-# A collection to search: what Python's documentation says of four modules. The rule `pyserini` quantizes as Pyserini's
-# encoders do, w / 5 × 256.
+# A collection to search: Python's documentation of four modules. The rule `pyserini` quantizes as Pyserini's encoders do,
+# w / 5 × 256.
 
 # %%
 import json
@@ -91,9 +91,9 @@ index_pseudo_documents("pseudo-documents", "index").documents > 40
 # ## 2. The searcher
 #
 # An index that was built here names its model, its lengths and its quantizer in a manifest, so a query is always encoded to
-# match. Pyserini takes an encoder, or a name that has `splade` in it, and multiplies by 51.2 whatever the index holds.
+# match. Pyserini takes an encoder, or a name with `splade` in it, and multiplies by 51.2 whatever the index holds.
 #
-# Our query encoder is one that Pyserini accepts. `min_idf=-1` makes Pyserini keep every term.
+# Pyserini accepts our query encoder. `min_idf=-1` makes Pyserini keep every term.
 
 # %%
 ours = LuceneImpactSearcher("index")
@@ -141,8 +141,9 @@ ours.doc(best.docid).contents()[:70]
 # %% [markdown]
 # ## 5. `min_idf`
 #
-# Pyserini drops a query term unless ln(documents / documents with the term) is above `min_idf`, which is 0 by default: a term
-# that is in every document adds nothing. Anserini's own command keeps it, and so does this package, unless you give `min_idf`.
+# Pyserini drops a query term unless ln(documents / documents with the term) is above `min_idf`, which is 0 by default. A term
+# that is in every document then adds nothing. Anserini's own command keeps it, and so does this package unless you give
+# `min_idf`.
 
 # %%
 from splade_lucene import LuceneImpactIndexer, PseudoDocument
@@ -168,9 +169,9 @@ print(f"every term: {kept}\nmin_idf=0:  {dropped}")
 # %% [markdown]
 # ## 6. The other way round: their encoder, their index
 #
-# A query encoder of Pyserini's goes into our searcher as it is. The embedded model is stored in eight bits a weight;
-# `splade-lucene models splade-minilm --save DIR` writes it as transformers and Pyserini 1.6 read it. Pyserini 2.4 reads pickled
-# weights only, so they are put beside.
+# Our searcher takes Pyserini's query encoders as they are. The embedded model is stored in eight bits a weight;
+# `splade-lucene models splade-minilm --save DIR` writes it in the form that transformers and Pyserini 1.6 read. Pyserini 2.4
+# reads only pickled weights, so these are saved as well.
 
 # %%
 import torch
@@ -191,7 +192,7 @@ assert max(off_by) <= 1  # a weight at the border of two impacts may be put to e
 print(f"{len(off_by)} impacts of {len(topics)} queries, at most {max(off_by)} apart")
 
 # %% [markdown]
-# And an index that Anserini built from the same pseudo-documents, with what Pyserini's
+# And an index that Anserini builds from the same pseudo-documents, with the command that Pyserini's
 #
 #     python -m pyserini.index.lucene --collection JsonVectorCollection --input pseudo-documents --index theirs \
 #       --generator DefaultLuceneDocumentGenerator --threads 2 --impact --pretokenized
@@ -216,8 +217,8 @@ assert all(rows(on_their_index[qid]) == rows(their_own_hits[qid]) for qid in top
 searcher.num_docs
 
 # %% [markdown]
-# Such an index names no model, so the searcher is given one: an encoder, a folder or a hub name.
-# `splade-lucene index --accelerate theirs` gives it the file from which a fresh process reads its postings faster.
+# Such an index names no model, so give the searcher one: an encoder, a folder or a hub name.
+# `splade-lucene accelerate --index theirs` adds the files from which a fresh process reads its postings faster.
 #
 # ## 7. The command line
 #

@@ -15,24 +15,19 @@
 # # CACM: from text to trec_eval
 #
 # CACM is the oldest test collection that is still in use: 3,204 titles and abstracts of the *Communications of the ACM* up to
-# 1979, and 52 questions with judgments. This guide builds an index, searches it, puts BM25 beside it, sends the same queries
+# 1979, and 52 questions with judgments. This guide builds an index, searches it, compares it with BM25, sends the same queries
 # through Pyserini, and evaluates with trec_eval's own binary.
 #
-# **Size.** As it stands, the guide takes a part of the collection, so that it runs in a quarter of a minute: the questions with
-# at most eight relevant documents, these documents, and every 32nd document, cut at 64 tokens. Its figures are therefore high
-# and no one else's. With `CACM_WHOLE=1` in the environment it takes all of CACM: two to three minutes and 15 MB of disk. The
-# whole collection's figures, which `splade-lucene reproduce cacm.splade-minilm --mirror DIR` checks, and `cacm.bm25` (DIR is the
-# folder that holds `cacm`):
+# **Size.** By default the guide uses a part of the collection and runs in a quarter of a minute: the questions with at most
+# eight relevant documents, these documents, and every 32nd document, cut at 64 tokens. Its figures are therefore high and not
+# comparable with others. With `CACM_WHOLE=1` in the environment it uses all of CACM: two to three minutes and 15 MB of disk. The
+# figures of the whole collection are in docs/models.md; `splade-lucene reproduce cacm.splade-minilm --mirror DIR` and `cacm.bm25`
+# check them (DIR is the folder that holds `cacm`).
 #
-# | | nDCG@10 | R@100 |
-# |---|---|---|
-# | BM25 | 0.460 | 0.620 |
-# | SPLADE, the embedded model | 0.480 | 0.673 |
-#
-# **Data.** A folder `cacm` with `corpus.jsonl`, `topics.tsv` and `qrels.txt`, in `../../shared/data` or where
-# `SPLADE_LUCENE_TEST_DATA` says. To make one, take `src/main/resources/cacm/cacm.tar.gz` from Anserini's repository
+# **Data.** A folder `cacm` with `corpus.jsonl`, `topics.tsv` and `qrels.txt`, in `../../shared/data` or in the folder that
+# `SPLADE_LUCENE_TEST_DATA` names. To create it, take `src/main/resources/cacm/cacm.tar.gz` from Anserini's repository
 # (github.com/castorini/anserini), and `topics.cacm.txt` and `qrels.cacm.txt` from github.com/castorini/anserini-tools,
-# `topics-and-qrels`. The corpus is what this makes of the archive:
+# `topics-and-qrels`. This turns the archive into the corpus:
 #
 # ```python
 # import json, re, tarfile
@@ -88,9 +83,9 @@ print(
 )
 
 # %% [markdown]
-# The latter is no fault of the part: of the 796 judgments that Anserini distributes, 55 name documents without their
-# leading zero, `CACM-440` for `CACM-0440`. No system finds those, whatever it does; figures of the same file stay comparable,
-# so it is left as it is.
+# Taking a part is not the reason for the latter: of the 796 judgments that Anserini distributes, 55 name documents without
+# their leading zero, `CACM-440` for `CACM-0440`. No system can find those. Figures with the same file stay comparable, so the
+# file is left as it is.
 #
 # ## 2. Encode and index
 #
@@ -121,7 +116,7 @@ splade.write("splade.trec")
 Path("splade.trec").read_text().splitlines()[:3]
 
 # %% [markdown]
-# ## 4. BM25 beside it
+# ## 4. BM25 for comparison
 #
 # The same texts in the same Lucene, with Anserini's analyzer and its k1 = 0.9 and b = 0.4.
 #
@@ -152,7 +147,7 @@ print("\n".join(rows))
 # ## 6. Is the difference more than chance?
 #
 # A paired t-test over the queries; p is corrected (Holm) for the tests of one measure, here one. With so few queries, only a
-# large difference is significant, and a p above 0.05 does not say that the systems are alike.
+# large difference is significant, and a p above 0.05 does not mean that the systems are equally good.
 #
 #     splade-lucene compare --qrels qrels.txt --run bm25.trec --run splade.trec --measures "nDCG@10 RR@10 R@100 AP"
 
@@ -170,8 +165,8 @@ print("\n".join(rows))
 # %% [markdown]
 # ## 7. Why?
 #
-# The query that gained most, its first relevant document, and what each shared term adds. A term that is no word of the query
-# is an expansion, or a piece of a word: BM25 cannot match it. (`compare … --index index --topics topics.tsv` prints such an
+# The query that gained most, its first relevant document, and what each shared term adds. A term that is not a word of the
+# query is an expansion, or a piece of a word: BM25 cannot match it. (`compare … --index index --topics topics.tsv` prints such an
 # explanation, too.)
 
 # %%

@@ -14,18 +14,18 @@
 # %% [markdown]
 # # MS MARCO passage ranking
 #
-# Takes a quarter of a minute and 1 MB of disk as it stands, because it runs every step on a stand-in: sixteen passages and
-# eight queries in the files and formats of MS MARCO. Beside each step is what it has to give on the real collection. The one
-# step that does the real thing is marked, and skipped unless you ask for it and there is a network.
+# Takes a quarter of a minute and 1 MB of disk by default, because every step runs on a stand-in: sixteen passages and eight
+# queries in the files and formats of MS MARCO. Each step says what to expect of the real collection. The one step that runs on
+# the real collection is marked, and is skipped unless you ask for it and there is a network.
 #
 # For the real collection there are two ways. Anserini's encoded corpora are downloads of some gigabytes and need no model
 # (section 9 does this with one command). Encoding it yourself is a download of 1 GB; on two CPU
-# cores, at the rate of the embedded model on abstracts of CACM (README), the 8,841,823 passages take some 40 hours in bfloat16
-# and 90 in float32, and a model of BERT's size several times as long. Encoding goes on where it was killed, and `--shard 2/4`
-# shares it between machines.
+# cores, at the rate of the embedded model on abstracts of CACM (docs/performance.md), the 8,841,823 passages take about 40 hours
+# in bfloat16 and 90 in float32, and several times as long with a model of BERT's size. Encoding resumes after a kill, and
+# `--shard 2/4` divides it among machines.
 
 # %% [markdown]
-# ## 1. What has to come out
+# ## 1. The figures to reproduce
 #
 # The catalogue of `splade-lucene reproduce` has the figures that Anserini publishes for corpora and queries that it encoded, each
 # with its source.
@@ -68,7 +68,7 @@ rows.append(f"source of the last: {entries[-1].system.source}")
 print("\n".join(rows))
 
 # %% [markdown]
-# `reproduce --show` prints an entry as commands to type, with Anserini's and Pyserini's for the same.
+# `reproduce --show` prints an entry as commands: ours, Anserini's and Pyserini's.
 
 # %%
 splade_lucene("reproduce --show msmarco-v1-passage.splade-v3")
@@ -137,7 +137,7 @@ parts, sum(1 for part in parts for line in Path("msmarco-passage", part).open())
 # %% [markdown]
 # ## 4. Index
 #
-# On the real collection the command has to say 8,841,823 documents. Anserini's command for the same index:
+# On the real collection the command must report 8,841,823 documents. Anserini's command for the same index:
 #
 #     bin/run.sh io.anserini.index.IndexCollection -threads 16 -collection JsonVectorCollection -input msmarco-passage \
 #       -generator DefaultLuceneDocumentGenerator -index index -impact -pretokenized
@@ -148,8 +148,8 @@ splade_lucene("index --input msmarco-passage --index index", "stats --index inde
 # %% [markdown]
 # ## 5. Encode the queries
 #
-# A search encodes them by itself. Written to a file, in the form that Anserini's encoded topics have (each term as often as
-# its impact says), they are searched by anything, also without the model. Anserini's own files are read in the same way.
+# A search encodes its queries by itself. Written to a file in the form of Anserini's encoded topics (each term repeated impact
+# times), they can be searched by other programs and without the model. Anserini's own files are read the same way.
 
 # %%
 splade_lucene("encode-queries --topics queries.dev.small.tsv --output queries.dev.small.encoded.tsv")
@@ -159,12 +159,12 @@ Path("queries.dev.small.encoded.tsv").read_text()[:76]
 # ## 6. Search
 #
 # 1,000 hits for each of 6,980 queries make up to 6,980,000 lines. The leaderboard's form of a run has qid, docid and rank;
-# `search --output-format msmarco` writes it at once, `run convert` from a run that is there.
+# `search --output-format msmarco` writes it directly, and `run convert` converts an existing run.
 
 # %%
 splade_lucene(
     "search --index index --topics queries.dev.small.encoded.tsv --encoded --output run.trec --hits 1000 --threads 2",
-    "run convert --run run.trec --format msmarco --output run.msmarco.tsv",
+    "run convert --run run.trec --output-format msmarco --output run.msmarco.tsv",
     "run validate --run run.trec --run run.msmarco.tsv --topics queries.dev.small.tsv --qrels qrels.dev.small.tsv",
 )
 
@@ -180,13 +180,13 @@ Path("run.msmarco.tsv").read_text().splitlines()[:3]
 # | RR@10 of the leaderboard's script | `MSMARCO-RR@10` | by the ranks in the file |
 # | recall | `R@100 R@1000` | |
 #
-# On a run without ties in its scores both are the same number. The mean is over all judged queries.
+# On a run without ties both give the same number. The mean is over all judged queries.
 
 # %%
 splade_lucene('evaluate --qrels qrels.dev.small.tsv --run run.trec --run run.msmarco.tsv --measures "RR@10 MSMARCO-RR@10 R@100 R@1000 AP"')
 
 # %% [markdown]
-# The measure is short enough to be checked by hand: 1 / rank of the first relevant passage within the first ten, else 0.
+# The measure is simple enough to check by hand: 1 / rank of the first relevant passage among the first ten, else 0.
 
 # %%
 from splade_lucene import evaluate, read_qrels
@@ -202,10 +202,10 @@ assert by_hand == evaluate(qrels, "run.trec", ["RR@10"])["RR@10"]
 f"{by_hand:.4f}"
 
 # %% [markdown]
-# ## 8. Anserini beside it
+# ## 8. Anserini on the same index
 #
 # Anserini's own command searches the same index with the same encoded queries. Its run has the same passages in the same
-# order. (Anserini 2.x fetches a list of prebuilt indexes first, even to search a folder, and ends where there is no network.)
+# order. (Anserini 2.x fetches a list of prebuilt indexes first, even to search a folder, and fails without a network.)
 
 # %%
 import subprocess
@@ -237,9 +237,9 @@ else:
 # %% [markdown]
 # ## 9. The real collection
 #
-# **Needs the network, and the disk and time that `reproduce --dry-run` tells; skipped unless `MSMARCO_WHOLE` names an entry.**
-# One command does all the steps above: it downloads, checks, indexes, searches, evaluates, and puts its figures beside the
-# published ones. It goes on where it was stopped.
+# **Needs a network, and the disk space and time that `reproduce --dry-run` reports; skipped unless `MSMARCO_WHOLE` names an
+# entry.** One command does all the steps above: it downloads, checks, indexes, searches, evaluates, and compares its figures with
+# the published ones. After an interruption it resumes.
 
 # %%
 import urllib.error

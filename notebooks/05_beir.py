@@ -14,9 +14,9 @@
 # %% [markdown]
 # # BEIR
 #
-# Takes a quarter of a minute and 2 MB of disk as it stands: two small collections are made from Python's documentation and
-# the questions that come with the package, in BEIR's own layout, and go through the loop that real ones go through. What
-# needs the network is marked, and skipped unless you ask for it and there is one.
+# Takes a quarter of a minute and 2 MB of disk by default: two small collections in BEIR's layout are made from Python's
+# documentation and the questions that come with the package, and go through the same loop as real ones. What needs a network is
+# marked, and is skipped unless you ask for it and there is one.
 #
 # A BEIR collection is a folder:
 #
@@ -76,7 +76,7 @@ sorted(path.relative_to("beir").as_posix() for path in Path("beir").rglob("*") i
 # %% [markdown]
 # ## 2. One collection, end to end
 #
-# Two things are easily done wrong.
+# Two things are easy to get wrong.
 #
 # - `queries.jsonl` holds the queries of all splits; only the judged ones need to be searched.
 # - In ArguAna and Quora the queries are documents of the corpus. Anserini drops, from each ranking, the document with the
@@ -142,7 +142,7 @@ for name, figures in {**table, "mean": means}.items():
 print("\n".join(rows))
 
 # %% [markdown]
-# BEIR's own evaluation calls pytrec_eval, which is trec_eval's code. So does `evaluate`, by trec_eval's names:
+# BEIR's own evaluation calls pytrec_eval, which is trec_eval's code. So does `evaluate` when given trec_eval's names:
 
 # %%
 for name in collections:
@@ -155,7 +155,7 @@ for name in collections:
 # ## 4. The real collections
 #
 # What Anserini 1.7.1 publishes for corpora and queries that it encoded, nDCG@10, from the catalogue of `splade-lucene reproduce`
-# (`--show NAME` tells the source of each figure):
+# (`--show NAME` gives the source of each figure):
 
 # %%
 from splade_lucene.reproduction import read_catalogue
@@ -173,8 +173,8 @@ print("\n".join(rows))
 # %% [markdown]
 # CQADupStack is usually given as the mean of its twelve parts.
 #
-# **Needs the network; skipped unless `BEIR_WHOLE` names collections, such as `"nfcorpus scifact"`.** The archives with all encoded
-# corpora have 43 and 55 GB; with `--prebuilt`, only the indexes of the collections are fetched, some megabytes for the small ones.
+# **Needs a network; skipped unless `BEIR_WHOLE` names collections, such as `"nfcorpus scifact"`.** The archives with all encoded
+# corpora have 43 and 55 GB. With `--prebuilt`, only the indexes of the collections are fetched: a few megabytes for the small ones.
 
 # %%
 import urllib.error

@@ -14,17 +14,17 @@
 # %% [markdown]
 # # Bring your own model
 #
-# Takes about half a minute and 25 MB of disk. Nothing is downloaded: the checkpoints are made on the spot, tiny and with
-# random weights, in the layouts that people have; what depends on a real model is shown with the embedded one. It needs
-# sentence-transformers (`pip install 'splade-lucene[train]'`) to compare with.
+# Takes about half a minute and 25 MB of disk. Nothing is downloaded: the checkpoints are created here, tiny and with random
+# weights, in the layouts that are in use; what depends on a real model is shown with the embedded one. For the comparison it
+# needs sentence-transformers (`pip install -e '.[train]'`).
 #
-# A model is a folder or a hub name. Its own files say how it works, never its name:
+# A model is a folder or a hub name. Its own files decide how it is used, never the spelling of its name:
 #
-#     splade-lucene models PATH                                     what it is, and which file said so
+#     splade-lucene models PATH                                     what it is, and which file says so
 #     splade-lucene build --corpus corpus.jsonl --index index --model PATH
 #
-# The index remembers the model, its settings, and a digest of what encodes queries; a search loads the same again, and refuses
-# another under the same name.
+# The index remembers the model, its settings, and a digest of what encodes queries. A search loads the same model again, and
+# refuses a different one of the same name.
 
 # %% [markdown]
 # ## 1. Three checkpoints
@@ -74,8 +74,8 @@ sorted(path.name for path in Path("sentence-transformers").iterdir())
 # ## 2. What is it?
 #
 # Read the lines `documents`, `queries` and `found` before anything else: if they are not what the model's paper or card says,
-# the index will be wrong in silence. Everything can be set by hand: `--pooling`, `--activation`, `--queries`,
-# `--query-model`, `--drop-specials`, the lengths and prefixes (README, "Which checkpoints").
+# the index will be silently wrong. Everything can be set by hand: `--pooling`, `--activation`, `--query-mode`,
+# `--query-model`, `--drop-specials`, the lengths and prefixes (docs/models.md).
 
 # %%
 from splade_lucene.cli.app import app  # the command line, without the start of another Python
@@ -93,11 +93,11 @@ def splade_lucene(command):
 print("\n".join(splade_lucene(f"models {name}") for name in ("plain", "sentence-transformers", "inference-free")))
 
 # %% [markdown]
-# ## 3. Does it compute what its makers compute?
+# ## 3. Does it compute what its authors compute?
 #
-# The check that counts: the same texts through the model's own library. Here SPLADE's formula on transformers' logits, and
-# sentence-transformers' `SparseEncoder`. In float32 the weights agree to the last digits; the impacts after quantization are the
-# same but for weights at the border of two impacts.
+# The check that counts: the same texts through the model's own library. Here that is SPLADE's formula on transformers' logits, and
+# sentence-transformers' `SparseEncoder`. In float32 the weights agree to the last digits, and the quantized impacts are the same
+# except for weights at the border of two impacts.
 
 # %%
 import numpy as np
@@ -148,7 +148,7 @@ print("\n".join(f"{name:24} largest difference below 1e-5: {difference < 1e-5}" 
 # Lucene stores integers, so weights are multiplied and rounded. Use the rule that the model's published corpora and topics use
 # (`splade-lucene models` names it for known models); for a model of your own, measure. On the command line:
 #
-#     splade-lucene encode --corpus corpus.jsonl --report --quantizer naver --topics topics.tsv --qrels qrels.txt
+#     splade-lucene report --corpus corpus.jsonl --quantizer naver --topics topics.tsv --qrels qrels.txt
 #
 # Here the embedded model, on twenty objects of Python's documentation, each the answer to one of twenty questions: float weights
 # against two rules, and against a scale that is too small.
@@ -183,15 +183,15 @@ print("\n".join(lines))
 #
 # ## 5. How queries are encoded
 #
-# | `--queries` | cost | what |
+# | `--query-mode` | cost | what |
 # |---|---|---|
 # | `model` | a network | the model's weights for every term, expansions too |
 # | `lexical` | a network | the model's weights, for the query's own terms only |
 # | `binary` | a tokenizer | each token 1 (SPLADE-doc) |
 # | `table` | a tokenizer | each token as the checkpoint's table says (OpenSearch, `splade-minilm-doc`) |
 #
-# And `--query-model` names a smaller network for queries (efficient SPLADE). Documents are the same for all of them, so one
-# index serves to compare.
+# And `--query-model` names a smaller network for queries (efficient SPLADE). The documents are the same for all of these, so one
+# index is enough to compare them.
 
 # %%
 from splade_lucene import LuceneImpactSearcher, Run, SpladeQueryEncoder, encode_corpus, evaluate, index_pseudo_documents
@@ -217,16 +217,16 @@ for way, of_queries in ways.items():
 print("\n".join(lines))
 
 # %% [markdown]
-# ## 6. Before a large collection is encoded
+# ## 6. Before you encode a large collection
 #
 # 1. `models PATH` says pooling, activation and query side as the model's card does (section 2).
-# 2. Weights equal those of the model's own library on a few texts (section 3). Differences of some 10⁻⁶ are float arithmetic,
+# 2. Weights equal those of the model's own library on a few texts (section 3). Differences of about 10⁻⁶ are float arithmetic;
 #    larger ones are not.
 # 3. The prefixes are right: a model that was trained with "query: " needs it.
 # 4. The lengths: texts are cut at `max_length` tokens. `--passage-tokens` splits longer ones.
-# 5. The loss of precision, pruning and quantization together: `encode --report` (section 4).
-# 6. Terms per document and query are what the card says, some tens for queries and one to two hundred for documents; thousands
-#    mean a wrong pooling or a model without sparsity.
+# 5. The loss of precision, pruning and quantization together: `splade-lucene report` (section 4).
+# 6. Terms per document and query are what the card says: tens for queries, one to two hundred for documents. Thousands mean a
+#    wrong pooling or a model without sparsity.
 # 7. `splade-lucene explain` on a few hits shows terms that a person would expect.
 
 # %%

@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Quantization and pruning: what they lose
 #
-# Every rule that turns weights into impacts, and every way to drop terms, each with what it loses: distance of the vectors, terms,
+# Every rule that turns weights into impacts and every way to prune terms, with what each loses: distance of the vectors, terms,
 # effectiveness. Takes about a quarter of a minute and 2 MB of disk. Nothing is downloaded: the corpus is the documentation of the
-# Python that runs this, cut to some hundred documents, and the questions come with the package.
+# Python that runs this, cut to a few hundred documents, and the questions come with the package.
 
 # %%
 import json
@@ -54,7 +54,7 @@ len(corpus), len(questions), corpus[0].docid
 # %% [markdown]
 # ## 1. Encode once
 #
-# All that follows works on these weights. float32 without pruning is what everything is compared with.
+# Everything below works on these weights. The reference is float32 without pruning.
 
 # %%
 encoder = SpladeEncoder(dtype="float32", max_length=40)
@@ -64,9 +64,9 @@ print(f"{documents.counts.mean():.1f} terms a document, {queries.counts.mean():.
 print("weights: least {:.6f}, median {:.3f}, largest {:.3f}".format(*np.quantile(documents.weights, [0, 0.5, 1])))
 
 # %% [markdown]
-# Three figures tell what is lost. The *relative L2* is the distance of all document vectors from the exact ones, over the length of
-# the exact ones; impacts are divided by the rule's scale first. *Terms lost* is the share of entries that are gone. nDCG@10 is what
-# somebody sees of it. Rankings come from a product of matrices here; the end of this guide checks them with Lucene.
+# Three figures show what is lost. The *relative L2* is the distance of all document vectors from the exact ones, over the length of
+# the exact ones; impacts are divided by the rule's scale first. *Terms lost* is the share of entries that are gone. nDCG@10 is what a
+# user notices. Rankings are computed as a matrix product here; the end of this guide checks them with Lucene.
 
 
 # %%
@@ -114,8 +114,8 @@ show("float32, nothing pruned", whole)
 # %% [markdown]
 # ## 2. The five rules
 #
-# A rule is a scale, a rounding and the precision of the arithmetic, for documents and for queries. All are in use: which to take is
-# told by the collection or the topics that yours has to match. `--quantizer auto` takes the usual one of the model.
+# A rule is a scale, a rounding and the precision of the arithmetic, for documents and for queries. All of them are in use. Take the
+# rule of the collection or topics that yours has to match. `--quantizer auto` takes the model's usual rule.
 
 # %%
 print(heading)
@@ -125,12 +125,12 @@ for name, rule in RULES.items():
     show(f"{name}: documents x{rule.document.scale:g}, {rule.document.rounding}", figures)
 
 # %% [markdown]
-# Rounding to the nearest costs at most half an impact a term; cutting off, as pyt_splade does, costs up to a whole one, and drops
-# every weight below a hundredth. None of it moves the ranking by much.
+# Rounding to the nearest costs at most half an impact per term. Truncating, as pyt_splade does, costs up to a whole one, and drops
+# every weight below a hundredth. None of them changes the ranking by much.
 #
-# ## 3. How coarse may it be?
+# ## 3. How coarse can the scale be?
 #
-# A smaller scale makes smaller numbers, which compress better, and loses the lightest terms.
+# A smaller scale gives smaller numbers, which compress better, and loses the lightest terms.
 
 # %%
 scales = [1, 2, 3, 5, 10, 20, 51.2, 100, 200]
@@ -154,8 +154,8 @@ figure.tight_layout()
 # ## 4. Four ways to prune
 #
 # `Pruning` drops terms before they are quantized: all but the heaviest (`top_terms`), those below a weight (`min_weight`), those
-# below a share of the text's heaviest (`max_ratio`), or those after which the heaviest already make up a share of all weight
-# (`kept_mass`). Ways may be combined; a term stays if each keeps it.
+# below a share of the text's heaviest (`max_ratio`), or those left once the heaviest make up a share of all weight (`kept_mass`).
+# The four can be combined; a term stays if each of them keeps it.
 
 # %%
 ways = {
@@ -172,7 +172,7 @@ for way, values in ways.items():
         show(f"{way} = {value}", pruned[way, value])
 
 # %% [markdown]
-# Which way is best? Not by its own number but at the same number of terms, which is what an index and a search pay for.
+# Which one is best? Compare them at the same number of terms, because that is what an index and a search pay for.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8))
@@ -187,17 +187,17 @@ left.legend(frameon=False)
 figure.tight_layout()
 
 # %% [markdown]
-# The curves of L2 nearly fall together: at the same size, the heaviest terms hold most of the vector, however they were chosen.
-# `top_terms`, which grants a long text no more than a short one, loses a little more. nDCG@10 stays near the exact value for much
-# longer than L2 does. With some forty questions, differences of a few hundredths are noise: on a collection of your own, judge with
-# your own queries.
+# The L2 curves almost coincide: at the same size, the heaviest terms hold most of the vector, however they were chosen.
+# `top_terms`, which gives a long text no more terms than a short one, loses a little more. nDCG@10 stays near the exact value for
+# much longer than L2 does. With about forty questions, differences of a few hundredths are noise: on a collection of your own, judge
+# with your own queries.
 #
 # ## 5. The same from the command line, and through Lucene
 #
-#     splade-lucene encode --corpus corpus.jsonl --report --top-terms 64 --topics topics.tsv --qrels qrels.txt
+#     splade-lucene report --corpus corpus.jsonl --top-terms 64 --topics topics.tsv --qrels qrels.txt
 #
-# prints this table for one choice of rule and pruning; `measure_loss` is the function behind it. It encodes for itself, a sample of
-# the corpus.
+# prints this table for one choice of rule and pruning. It encodes a sample of the corpus by itself; `measure_loss` is the function
+# behind it.
 
 # %%
 work = Path(tempfile.mkdtemp())
@@ -215,7 +215,7 @@ for row in report.rows:
     show(row.name, (row.relative_l2, row.terms_lost, row.terms, row.effectiveness["nDCG@10"]))
 
 # %% [markdown]
-# Its rows are those of this guide, and Lucene ranks the pruned, quantized documents as the matrices do.
+# Its rows are those of this guide, and Lucene ranks the pruned, quantized documents as the matrix product does.
 
 # %%
 impacts = documents.prune(pruning).impacts(rule, "document")

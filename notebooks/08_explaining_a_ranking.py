@@ -16,7 +16,7 @@
 #
 # Why is this document first? Which terms does the model add, to documents and to queries? How much weight lies on stopwords and on
 # pieces of words? What does a term cost an index? Takes about a quarter of a minute and 2 MB of disk. Nothing is downloaded: the
-# corpus is the documentation of the Python that runs this, cut to some hundred documents, and the questions come with the package.
+# corpus is the documentation of the Python that runs this, cut to a few hundred documents, and the questions come with the package.
 
 # %%
 import tempfile
@@ -57,7 +57,7 @@ searcher.num_docs
 # %% [markdown]
 # ## 1. Why this one?
 #
-# A score is a sum over the terms that query and document share: query impact times document impact. `explain` gives the parts,
+# A score is a sum over the terms that query and document share: query impact times document impact. `explain` returns the parts,
 # largest first (`splade-lucene explain` prints them).
 
 # %%
@@ -70,7 +70,7 @@ for part in searcher.explain(question, hits[0].docid)[:8]:
     print(f"{part.term:14} {part.query_impact:>4} x {part.document_impact:>4} = {part.product:>7,}")
 
 # %% [markdown]
-# Some of these terms stand in neither text: the model added them. The tokens that the encoder reads tell which are a text's own.
+# Some of these terms are in neither text: the model added them. The encoder's tokens show which terms are a text's own.
 
 
 # %%
@@ -112,7 +112,7 @@ axes[1].legend([plt.Rectangle((0, 0), 1, 1, color=c) for c in COLOURS.values()],
 figure.tight_layout()
 
 # %% [markdown]
-# Why does the first stand before the second? The parts tell that, too: these terms make the difference.
+# Why is the first hit ahead of the second? The parts show that, too: these terms make the difference.
 
 # %%
 first, second = ({part.term: part.product for part in searcher.explain(question, hit.docid)} for hit in hits[:2])
@@ -124,8 +124,8 @@ print(f"{'all terms':14} {sum(difference.values()):>+9,}")
 # %% [markdown]
 # ## 2. How much comes from terms that are not there
 #
-# The share of each best hit's score by where its terms stand, over all questions. What the question and the document both say is
-# what BM25 could have found; the rest is expansion.
+# The share of each best hit's score by where its terms come from, over all questions. Terms that are in both the question and the
+# document are what BM25 could have matched; the rest is expansion.
 
 # %%
 shares = Counter()
@@ -141,8 +141,8 @@ for name in COLOURS:
 # %% [markdown]
 # ## 3. Wacky weights
 #
-# Learned weights need not look sensible to rank well: stopwords, pieces of words and marks carry weight, and terms are added that
-# nobody would have guessed (Mackenzie, Trotman and Lin called them wacky, arXiv 2110.11540). Where the weight lies:
+# Learned weights need not look sensible to rank well: stopwords, pieces of words and punctuation carry weight, and terms are added
+# that nobody would have guessed (Mackenzie, Trotman and Lin called them wacky, arXiv 2110.11540). Where the weight lies:
 
 # %%
 STOPWORDS = set(
@@ -223,8 +223,8 @@ for impact, term, docid in sorted(rare, reverse=True)[:12]:
 # %% [markdown]
 # ## 4. What a term costs an index
 #
-# An open index gives each term's documents and the sum of its impacts; its postings give the largest. Time and space follow the
-# postings, and few terms hold most of them.
+# For each term, an open index gives the document frequency and the sum of the impacts; the postings give the largest impact. Time
+# and space grow with the postings, and a few terms hold most of them.
 
 # %%
 with LuceneImpactIndexReader(work / "index") as reader:
@@ -253,12 +253,12 @@ left.legend(frameon=False, markerscale=2)
 figure.tight_layout()
 
 # %% [markdown]
-# A term's largest impact is what bounds of a search are made of. Under BM25 it falls with the documents that have the term, which
-# is what lets a search skip frequent ones; learned impacts know no such rule, so that skipping needs bounds of small blocks
-# of documents (see the guide on speed).
+# The bounds of a search are made of the terms' largest impacts. Under BM25, the largest impact falls with the number of documents
+# that have the term, so a search can skip frequent terms. Learned impacts follow no such rule, so skipping needs the bounds of small
+# blocks of documents (see the guide on speed).
 #
-# All of this adds up. For each question, the parts of each hit's score sum to the score; and what the index says of its terms is
-# what went in.
+# Finally, the check: for each question, the parts of each hit's score sum to the score, and the index's counts of its terms are those
+# of what was indexed.
 
 # %%
 for query, _ in questions:

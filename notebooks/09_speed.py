@@ -14,11 +14,11 @@
 # %% [markdown]
 # # Speed: engines, threads, accelerator, profile
 #
-# How long a search takes, what that depends on, and what Pyserini takes for the same hits on the same index, in one run. Takes about
-# a quarter of a minute and 10 MB of disk. Nothing is downloaded: the collection is made up here, and a note at the end says what to
-# expect of a million documents.
+# How long a search takes, what it depends on, and how long Pyserini takes for the same hits on the same index, in one run. Takes about
+# a quarter of a minute and 10 MB of disk. Nothing is downloaded: the collection is generated here, and a note at the end says what to
+# expect with a million documents.
 #
-# Times are this machine's, and a busy machine's are noise: look at the ratios.
+# Times depend on the machine, and on a busy one they are noise: look at the ratios.
 
 # %%
 import os
@@ -47,9 +47,9 @@ work = Path(tempfile.mkdtemp())
 # %% [markdown]
 # ## 1. A collection
 #
-# Five thousand documents of up to 100 terms. Half of a document's terms are those of its topic, the others are drawn from a long tail, in
-# which the n-th term is as likely as 1/n. A query is twenty terms of a document. Real text is less regular; the scripts in
-# `benchmarks/` take it.
+# Five thousand documents of up to 100 terms. Half of a document's terms are those of its topic; the others are drawn from a long tail,
+# in which the n-th term has a probability proportional to 1/n. A query is twenty terms of a document. Real text is less regular; the
+# scripts in `benchmarks/` use it.
 
 # %%
 DOCUMENTS, QUERIES, TERMS, TOPICS = 5_000, 40, 3_000, 50
@@ -85,9 +85,9 @@ print(f"Java started in {started:.1f} s; indexed {summary.documents:,} documents
 # %% [markdown]
 # ## 2. The first searches
 #
-# Postings are held in memory as they are first asked for. The accelerator, which `index` makes unless told not to, is these postings
-# on disk in the form in which they are held, so that they need not be decoded. Compare the first pass over the queries with the
-# second, on an index with and one without.
+# Postings are loaded into memory when they are first needed. The accelerator, which `index` writes by default, has these postings on
+# disk in the form in which they are kept in memory, so that they need not be decoded. Compare the first pass over the queries with
+# the second, on an index with an accelerator and one without.
 
 
 # %%
@@ -112,8 +112,8 @@ for name, folder in (("without accelerator", work / "plain"), ("with accelerator
 # ## 3. Engines
 #
 # Three engines find the same hits, and `auto` chooses for each query. Beside them, Pyserini's own searcher, which gets the same
-# encoded queries. Each is run before it is timed; rounds take turns, so that a slow moment hits all; the medians of the rounds are
-# shown.
+# encoded queries. Each is run once before it is timed. Rounds alternate, so that a slow moment affects all, and the medians of the
+# rounds are shown.
 
 # %%
 with pyserini_importable():
@@ -153,7 +153,7 @@ figure.tight_layout()
 #
 # ## 4. What a search did
 #
-# `hits.profile` (`search --profile`) tells which engine ran, how much of the postings it added up, and where the time went. In a
+# `hits.profile` (`search --profile`) shows which engine ran, how many of the postings it added up, and where the time went. In a
 # collection as small as this, nearly every block of 64 documents holds one that matters, and `auto` adds up everything.
 
 # %%
@@ -169,7 +169,7 @@ print(f"{profile.postings:,} postings in all")
 # %% [markdown]
 # ## 5. Threads
 #
-# `batch_search` takes many queries at once and shares them out among threads. Fewer crossings to Java help even on one.
+# `batch_search` takes many queries at once and divides them among threads. Fewer crossings to Java help even with one thread.
 
 # %%
 qids, vectors = list(queries), list(queries.values())
@@ -189,7 +189,7 @@ for threads in (1, 2, 4):
 # %% [markdown]
 # ## 6. Less than exact
 #
-# All so far is exact. An `Approximation` gives up hits for time (`search --mode approximate`), and `recall` (`--recall`) says how many.
+# Everything so far is exact. An `Approximation` trades hits for time (`search --mode approximate`); `recall` (`--recall`) says how many.
 
 # %%
 for alpha in (1.0, 0.85, 0.7, 0.5):
@@ -201,23 +201,24 @@ for alpha in (1.0, 0.85, 0.7, 0.5):
 # %% [markdown]
 # ## 7. At a million documents
 #
-# Pyserini's time grows with the collection, in step; that of block-max pruning more slowly, for it looks at the blocks that can still
-# matter. So the ratio at k = 10 grows. This picture is of `benchmarks/searching.py` on a virtual machine of two cores of an AMD EPYC
-# (Zen 3), at up to a million documents of a generator that mixes real SPLADE vectors (2026-11-24):
+# Pyserini's time grows in proportion to the collection. The time of block-max pruning grows more slowly, because it looks only at the
+# blocks that can still matter, so the ratio at k = 10 grows. This picture was drawn by `benchmarks/searching.py` on a virtual machine
+# with two cores of an AMD EPYC (Zen 3), with up to a million documents of a generator that mixes real SPLADE vectors (2026-11-24):
 #
 # ![Time of a query against the size of the collection](../docs/searching.png)
 #
-# To measure your own: `python benchmarks/searching.py --documents 50000 200000`, or `search --profile` on your index. Things to
-# know before:
+# For figures of your own: `python benchmarks/searching.py --documents 50000 200000`, or `search --profile` on your index. What to know
+# before:
 #
-# - Java's heap holds the postings that were asked for; `SPLADE_LUCENE_HEAP=8g` makes it larger. What does not fit is read from
-#   Lucene, which is slower.
-# - `index --order bp`, the default, numbers documents so that those that share terms are neighbours. Without it, blocks bound little.
-# - Encoding a query takes longer than searching for it: some ten milliseconds with a small model. Models whose queries are a table
-#   (`splade-minilm-doc`) spare that.
+# - Java's heap holds the postings that were needed; `SPLADE_LUCENE_HEAP=8g` makes it larger. What does not fit is read from Lucene,
+#   which is slower.
+# - `index --order bp`, the default, numbers documents so that those that share terms are neighbours. Without it, the bounds of blocks
+#   are loose.
+# - Encoding a query takes longer than searching for it: about ten milliseconds with a small model. Models whose queries come from a
+#   table (`splade-minilm-doc`) avoid that.
 #
-# Speed is worth nothing if hits differ. Every engine gives those of the exhaustive sum over all documents, ties included, and Pyserini
-# has the same scores.
+# Speed is worth nothing if hits differ. Every engine returns the hits of the exhaustive sum over all documents, ties included, and
+# Pyserini has the same scores.
 
 # %%
 for k in depths:

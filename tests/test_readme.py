@@ -1,4 +1,4 @@
-"""README's commands are run as written, and its Python prints what it says."""
+"""README and the session in docs/commands.md are run as written; README's Python prints what it says, and its map is whole."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.commands import COMMANDS
 from support.processes import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Language and code of each block."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+BLOCKS = blocks(README)
 
 
 def numbers(text: str) -> list[str]:
@@ -46,9 +52,11 @@ def test_the_python_flow_prints_what_readme_shows(tmp_path):
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_the_commands_run_as_written(tmp_path):
-    scripts = [code for language, code in BLOCKS if language == "bash" and "splade-lucene" in code]
-    assert scripts
+@pytest.mark.parametrize("page", ["README.md", "docs/commands.md"])
+def test_the_commands_run_as_written(page, tmp_path):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    scripts = [code for language, code in blocks(text) if language == "bash" and "splade-lucene" in code]
+    assert len(scripts) == 1
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for script in scripts:
         done = subprocess.run(
@@ -62,12 +70,37 @@ def test_the_commands_run_as_written(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
-def test_readme_names_every_command_and_every_module():
-    for command in COMMANDS:
-        assert f"splade-lucene {command}" in README or f"`{command}`" in README, command
-    for path in (ROOT / "splade_lucene").glob("*.py"):
-        if path.stem not in ("__main__",):
-            assert path.name in README, path.name
+def test_it_is_a_landing_page():
+    assert len(README.encode()) < 9000
+
+
+def test_there_are_ten_commands():
+    commands = [line for language, code in BLOCKS if language == "bash" for line in code.splitlines()]
+    assert sum(line.startswith("splade-lucene ") for line in commands) == 10
+
+
+def test_the_map_has_every_folder_and_module_once_in_the_order_of_the_steps():
+    """The order of the import guard, which is that of the flow."""
+    map_of_package = README.partition("## Map of the package")[2].partition("\n## ")[0]
+    rows = [line.split("|")[2] for line in map_of_package.splitlines() if line.startswith("|")][2:]
+    named = [name.rstrip("/") for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    places = {path.stem for path in (ROOT / "splade_lucene").iterdir() if path.suffix in (".py", "")}
+    assert sorted(named) == sorted(places - {"__pycache__", "__init__"})
+    for name in named:
+        assert f"`{name}{'/' * (ROOT / 'splade_lucene' / name).is_dir()}`" in map_of_package
+    flow = ["corpus", "topics", "encoder", "quantizer", "pseudo_documents", "index", "search", "run", "evaluation"]
+    assert [name for name in named if name in flow] == flow
+
+
+def test_every_link_leads_to_a_file():
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert len(links) > 30
+    for link in links:
+        path, _, heading = link.partition("#")
+        assert (ROOT / path).is_file(), link
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}, link
 
 
 def test_the_two_commands_are_the_makefiles():

@@ -136,7 +136,7 @@ class Layout:
 
     @property
     def family(self) -> str:
-        """The model family, as named in the README's table."""
+        """The model family, as named in the table of docs/models.md."""
         documents, queries = self.documents, self.queries
         if documents.is_causal:
             return "causal language model with echo"

@@ -369,7 +369,7 @@ def read_config(path: str | Path, **changes: Any) -> TrainingConfig:
         raise ConfigError("; ".join(problems), path=path, remedy=_REMEDY) from None
 
 
-_REMEDY = "README says what a configuration holds, under Training"
+_REMEDY = "docs/training.md says what a configuration holds"
 
 
 def _describe(problem: Any, path: Path) -> str:

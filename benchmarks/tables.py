@@ -1,0 +1,472 @@
+#!/usr/bin/env python3
+"""Writes the tables of figures in README, docs and model cards from benchmarks/results/*.json.
+
+    python benchmarks/tables.py            # rewrites each table between its markers
+    python benchmarks/tables.py --check    # exits with 1 if one differs
+
+A table stands between ``<!-- figures: NAME -->`` and ``<!-- end of figures -->``. NAME is a key of TABLES. The benchmark
+scripts write the JSON files (``--write-results``); nobody edits a figure in a page by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(ROOT.glob("splade_lucene/models/*/README.md")),
+]
+MARKED = re.compile(r"<!-- figures: ([a-z-]+) -->\n(.*?)<!-- end of figures -->", re.DOTALL)
+
+Figure = dict[str, Any]
+
+
+@cache
+def results(script: str) -> dict[str, Figure]:
+    """The figures of a script, by key."""
+    found: dict[str, Figure] = json.loads((RESULTS / f"{script}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def number(value: float | None, form: str = "") -> str:
+    """A figure for people; empty if there is none.
+
+    Args:
+        value: The figure.
+        form: A format specification. Default: an int as it is, a float with two decimals below 1, one below 100.
+    """
+    if value is None:
+        return ""
+    if form:
+        return f"{value:{form}}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A figure with its unit."""
+    return "" if value is None else f"{number(value)} {unit}"
+
+
+def times(ratio: float | None) -> str:
+    """How many times as fast, or as small; a dash if that was not measured."""
+    return "–" if ratio is None else number(ratio, "" if isinstance(ratio, int) else ".1f")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
+    """A Markdown table.
+
+    Args:
+        columns: Names.
+        rows: Cells.
+        align: A letter for each column: l or r.
+    """
+    rule = [{"r": "---:"}.get(letter, "---") for letter in align or "l" * len(columns)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (columns, rule, *rows))
+
+
+def script_of(figure: Figure) -> str:
+    """The command, short enough for a cell."""
+    return f"`{figure['command'].removeprefix('benchmarks/')}`"
+
+
+def compared(figures: Iterable[Figure], *, with_script: bool = True) -> str:
+    """What was measured, here and at a peer: a row for each figure."""
+    rows = []
+    for each in figures:
+        peer = ": ".join(part for part in (each["peer"] or "", quantity(each["peer_value"], each["unit"])) if part)
+        row = [each["what"], quantity(each["ours"], each["unit"]), peer, times(each["ratio"])]
+        rows.append([*row, script_of(each), each["date"]] if with_script else row)
+    columns = ["", "splade_lucene", "peer", "times", "script", "date"]
+    return table(columns if with_script else columns[:4], rows, "lllrll" if with_script else "lllr")
+
+
+# ---- README ----
+
+
+def ratios() -> str:
+    search, encode = results("searching"), results("encoding")
+    figures = [
+        search["1000000/search, k=10/Pyserini"],
+        search["1000000/search, k=10/Lucene"],
+        search["1000000/search, k=1000/Pyserini"],
+        search["real-text/search, k=10/Pyserini"],
+        results("indexing")["1000000/ours"],
+        encode["minilm/CACM/ours float32/Pyserini"],
+        encode["minilm/CACM/ours float32/sentence-transformers"],
+        encode["minilm/query/ours float32/plain PyTorch"],
+        results("end_to_end")["1000 queries"],
+    ]
+    rows = []
+    for each in figures:
+        peer = f"{each['peer']}: {quantity(each['peer_value'], each['unit'])}"
+        script = each["command"].split()[0]
+        link = f"[{Path(script).name}]({script})"
+        rows.append([each["what"], quantity(each["ours"], each["unit"]), peer, f"**{times(each['ratio'])}**", link])
+    return table(["", "splade_lucene", "peer", "times", "script"], rows, "lllrl")
+
+
+# ---- performance ----
+
+
+def searching() -> str:
+    found = results("searching")
+    rows = []
+    for size in sorted({key.split("/")[0] for key in found}, key=lambda size: (not size.isdigit(), size.zfill(9))):
+        for k in (10, 1000):
+            ours, lucene = (found.get(f"{size}/search, k={k}/{peer}") for peer in ("Pyserini", "Lucene"))
+            if ours is None:
+                continue
+            name = number(ours["details"]["documents"]) + ("" if size.isdigit() else " of real text")
+            row = [name if k == 10 else "", str(k), number(ours["ours"], ".2f")]
+            for each in (ours, lucene):
+                row += ["", ""] if each is None else [number(each["peer_value"], ".1f"), times(each["ratio"])]
+            rows.append(row)
+    return table(
+        ["documents", "k", "splade_lucene", "Pyserini's `search`", "times", "Lucene called directly", "times"],
+        rows,
+        "lrrrrrr",
+    )
+
+
+def searching_more() -> str:
+    found = results("searching")
+    whole = found["1000000/search, k=10/Pyserini"]
+    details = whole["details"]
+    rows = [
+        [
+            f"the {name}, 1,000,000 documents, k = 10",
+            *(quantity(details[f"{side}{key}"], "ms") for side in ("", "peer_")),
+            times(details[f"peer_{key}"] / details[key]),
+        ]
+        for name, key in (("median query", "p50"), ("slowest hundredth", "p99"))
+    ]
+    batches = [each for key, each in found.items() if "batch_search, 2 threads" in key]
+    rows += [
+        [
+            each["what"],
+            quantity(each["ours"], each["unit"]),
+            quantity(each["peer_value"], each["unit"]),
+            times(each["ratio"]),
+        ]
+        for each in batches
+    ]
+    return table(["", "splade_lucene", "Pyserini", "times"], rows, "lrrr")
+
+
+def approximation() -> str:
+    found = results("tradeoff")
+    rows = []
+    for size, kind in (("200000", "synthetic documents"), ("real-text", "documents of real text")):
+        exact = found[f"{size}/exact"]
+        name = f"{number(exact['details']['documents'])} {kind}"
+        cells = [number(exact["ours"], ".2f")]
+        for recall in ("0.99", "0.95"):
+            each = found[f"{size}/recall {recall}"]
+            cells += [number(each["ours"], ".2f"), number(each["peer_value"], ".2f")]
+        built = quantity(exact["details"]["seismic_build_seconds"], "s")
+        rows.append([name, *cells, number(found[f"{size}/alpha 0.85"]["ours"], ".3f"), built])
+    return table(
+        [
+            "",
+            "exact",
+            "recall 0.99",
+            "Seismic",
+            "recall 0.95",
+            "Seismic",
+            "recall of alpha 0.85",
+            "Seismic is built in",
+        ],
+        rows,
+        "lrrrrrrr",
+    )
+
+
+def encoding() -> str:
+    """Both best peers on CACM, and one elsewhere."""
+    shown = []
+    for key, each in results("encoding").items():
+        model, corpus, *_, peer = key.split("/")
+        everywhere = "plain PyTorch" if corpus == "query" else "sentence-transformers"
+        if peer == everywhere or (
+            model == "minilm" and corpus != "python-docs" and peer in ("Pyserini", "sentence-transformers")
+        ):
+            shown.append(each)
+    return compared(shown)
+
+
+def ceilings() -> str:
+    rows = []
+    for dtype in ("float32", "bfloat16"):
+        details = results("encoding")[f"minilm/CACM/ours {dtype}/sentence-transformers"]["details"]
+        rows.append([dtype, quantity(details["ceiling_gflops"], "GFLOP/s"), number(details["share_of_ceiling"], ".0%")])
+    return table(["", "best product measured", "share that encoding reaches"], rows, "lrr")
+
+
+def indexing() -> str:
+    return compared(each for each in results("indexing").values() if each["peer"])
+
+
+def end_to_end() -> str:
+    return compared(results("end_to_end").values())
+
+
+def training_head() -> str:
+    rows = []
+    for each in results("training_head").values():
+        details = each["details"]
+        rows.append(
+            [
+                each["what"],
+                quantity(each["ours"], each["unit"]),
+                quantity(each["peer_value"], each["unit"]),
+                times(each["ratio"]),
+                quantity(details.get("mib"), "MiB"),
+                quantity(details.get("peer_mib"), "MiB"),
+                times(details["memory_ratio"]),
+            ]
+        )
+    return table(
+        [
+            "",
+            "splade_lucene",
+            "sentence-transformers",
+            "times as fast",
+            "memory",
+            "sentence-transformers",
+            "times less",
+        ],
+        rows,
+        "lrrrrrr",
+    )
+
+
+def space() -> str:
+    rows = [
+        [each["what"], quantity(each["ours"], each["unit"]), each["command"], each["date"]]
+        for each in results("indexing").values()
+        if not each["peer"]
+    ]
+    peak = results("encoding")["minilm/CACM/ours/peak memory"]
+    peer = f"{peak['peer']}: {quantity(peak['peer_value'], peak['unit'])}"
+    rows.append([peak["what"], f"{quantity(peak['ours'], peak['unit'])} ({peer})", script_of(peak), peak["date"]])
+    for each in results("soak").values():
+        details = each["details"]
+        grown = (
+            f"from {quantity(details['first_gib'], 'GiB')} to {quantity(details['last_gib'], 'GiB')} in the first "
+            f"{number(details['flat_after'])} queries, then no more"
+        )
+        rows.append([f"memory during {each['what']}", grown, script_of(each), each["date"]])
+    return table(["", "memory or disk", "measured by", "date"], rows)
+
+
+def soak() -> str:
+    rows = [
+        [
+            each["what"],
+            quantity(each["ours"], each["unit"]),
+            number(each["details"]["checked"]),
+            number(each["details"]["wrong"]),
+        ]
+        for each in results("soak").values()
+    ]
+    return table(["", "time", "answers checked", "wrong answers"], rows, "lrrr")
+
+
+# ---- models ----
+
+
+def _effect(found: dict[str, Figure], name: str, collection: str) -> list[str]:
+    each = found.get(f"{collection}/{name}")
+    if each is None:
+        return [""] * 4
+    details = each.get("details", {})
+    return [
+        number(each["ours"], ".3f"),
+        number(details["R@100"], ".3f"),
+        number(details.get("query_terms"), ".1f"),
+        number(details.get("document_terms"), ".1f"),
+    ]
+
+
+def embedded_model() -> str:
+    found = results("embedded_model")
+    names = dict.fromkeys(key.split("/", 1)[1] for key in found if "/" in key)
+    rows = [
+        [name, *(cell for part in ("CACM", "python-docs") for cell in _effect(found, name, part))] for name in names
+    ]
+    columns = ["nDCG@10", "R@100", "terms a query", "terms a document"]
+    return table(
+        ["", *(f"CACM: {columns[0]}", *columns[1:]), *(f"python-docs: {columns[0]}", *columns[1:])], rows, "l" + 8 * "r"
+    )
+
+
+def embedded_speed() -> str:
+    found = results("embedded_model")
+    return table(
+        ["", "", "machine", "date"],
+        [
+            [each["what"], quantity(each["ours"], each["unit"]), each["machine"], each["date"]]
+            for each in (found["load"], found["passages"])
+        ],
+    )
+
+
+# ---- evaluation ----
+
+
+def _systems(collection: str) -> str:
+    measures = ("nDCG@10", "RR@10", "R@100")
+    costs = (
+        ("query_terms", ".1f"),
+        ("document_terms", ".1f"),
+        ("flops", ".2f"),
+        ("bytes_a_document", ",.0f"),
+        ("encode_ms", ".2f"),
+        ("search_ms", ".3f"),
+    )
+    rows = []
+    for key, each in results("compare_systems").items():
+        part, _, name = key.partition("/")
+        if part != collection:
+            continue
+        details = {"nDCG@10": each["ours"], **each["details"]}
+        row = [name]
+        for measure in measures:
+            mark = "**" if measure in details["best"] else ""
+            row.append(f"{mark}{details[measure]:.4f}{mark}" + "†" * (measure in details["differs"]))
+        rows.append([*row, *(number(details[cost], form) for cost, form in costs)])
+    columns = [
+        "",
+        *measures,
+        "terms a query",
+        "terms a document",
+        "FLOPS",
+        "bytes a document",
+        "ms to encode",
+        "ms to search",
+    ]
+    return table(columns, rows, "l" + 9 * "r")
+
+
+def demo() -> str:
+    """What the demo prints: the catalogue's figures of Python's documentation."""
+    path = ROOT / "splade_lucene" / "reproduction" / "catalogue" / "python-docs.toml"
+    systems = tomllib.loads(path.read_text(encoding="utf-8"))["systems"]
+    names = {"splade-minilm": "SPLADE", "bm25": "BM25"}
+    columns = list(systems[0]["published"])
+    rows = [
+        [names[each["name"]], *(number(each["published"][column], ".4f") for column in columns)] for each in systems
+    ]
+    return table(["", *columns], rows, "l" + "r" * len(columns))
+
+
+def report() -> str:
+    rows = []
+    for name, each in results("report").items():
+        details = each["details"]
+        rows.append(
+            [
+                name,
+                number(details["relative_l2"], ".5f"),
+                number(details["terms_lost"], ".2%"),
+                number(details["terms"], ".1f"),
+                number(details["changed_impacts"], ".3%"),
+                number(each["ours"], ".4f"),
+                number(details["RR@10"], ".4f"),
+            ]
+        )
+    return table(["", "relative L2", "terms lost", "terms", "changed impacts", "nDCG@10", "RR@10"], rows, "lrrrrrr")
+
+
+# ---- training ----
+
+
+def four_systems() -> str:
+    found = results("four_systems")
+    rows = []
+    for name in dict.fromkeys(key.split("/", 1)[1] for key in found):
+        row = [name if name == "BM25" else f"`{name}`"]
+        for collection in ("CACM", "python-docs"):
+            each = found[f"{collection}/{name}"]
+            details = each["details"]
+            terms = ", ".join(
+                number(details[key], ".1f") for key in ("query_terms", "document_terms") if key in details
+            )
+            row += [
+                number(each["ours"], ".3f"),
+                number(details["RR@10"], ".3f"),
+                number(details["R@100"], ".3f"),
+                terms,
+                number(details.get("flops"), ".1f"),
+            ]
+        rows.append(row)
+    columns = ["nDCG@10", "RR@10", "R@100", "terms a query, a document", "FLOPS"]
+    return table(
+        ["", f"CACM: {columns[0]}", *columns[1:], f"python-docs: {columns[0]}", *columns[1:]], rows, "l" + 10 * "r"
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "ratios": ratios,
+    "searching": searching,
+    "searching-more": searching_more,
+    "approximation": approximation,
+    "encoding": encoding,
+    "ceilings": ceilings,
+    "indexing": indexing,
+    "end-to-end": end_to_end,
+    "training-head": training_head,
+    "space": space,
+    "soak": soak,
+    "embedded-model": embedded_model,
+    "embedded-speed": embedded_speed,
+    "systems-cacm": lambda: _systems("CACM"),
+    "systems-python-docs": lambda: _systems("python-docs"),
+    "demo": demo,
+    "report": report,
+    "four-systems": four_systems,
+}
+"""Name of a marker → what writes its table."""
+
+
+def fill_in(text: str) -> str:
+    """The text of a page with its tables written anew."""
+
+    def write(found: re.Match[str]) -> str:
+        return f"<!-- figures: {found[1]} -->\n{TABLES[found[1]]()}\n<!-- end of figures -->"
+
+    return MARKED.sub(write, text)
+
+
+def main() -> None:
+    """Writes or checks all pages."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a table is out of date")
+    check = parser.parse_args().check
+    stale = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        current = fill_in(text)
+        if current != text:
+            stale.append(page.relative_to(ROOT).as_posix())
+            if not check:
+                page.write_text(current, encoding="utf-8")
+    print("\n".join(f"{page} {'is out of date' if check else 'was written'}" for page in stale))
+    sys.exit(1 if check and stale else 0)
+
+
+if __name__ == "__main__":
+    main()
