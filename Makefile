@@ -12,7 +12,7 @@ INSTALL = command -v "$(PYTHON)" >/dev/null || { echo "no $(PYTHON) was found: i
 SOURCES := splade_lucene tests java_bridge notebooks benchmarks docs tools
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/splade-lucene
 
-.PHONY: demo test test-light lint types bridge notebooks docs constraints clean clean-cache install install-dev
+.PHONY: demo test test-light lint types format bridge notebooks docs constraints clean clean-cache install install-dev
 
 demo: install
 	$(BIN)/splade-lucene demo
@@ -30,6 +30,11 @@ lint: install-dev
 
 types: install-dev
 	$(BIN)/mypy
+
+format: install-dev  ## format Python and, where google-java-format is, Java
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/python java_bridge/format.py
 
 bridge: install-dev  ## compile java_bridge/ into the package's jar; needs a JDK of 21 or newer
 	$(BIN)/python java_bridge/build.py

@@ -24,7 +24,7 @@ from splade_lucene import LuceneImpactSearcher, SearchProfile, index_pseudo_docu
 DEPTHS = (10, 100, 1000)
 ROUNDS = 4
 ENGINES = ("blockmax", "maxscore", "taat")
-SOURCE = ROOT / "java_bridge" / "src" / "io" / "spladelucene" / "CostModel.java"
+SOURCE = ROOT / "java_bridge" / "src" / "io" / "spladelucene" / "search" / "CostModel.java"
 
 
 def profiles(searcher: Any, vectors: list[dict[str, int]], k: int) -> list[SearchProfile]:

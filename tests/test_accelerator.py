@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from test_cli import run
+from support.commands import run
 
 from splade_lucene import (
     LuceneImpactIndexer,

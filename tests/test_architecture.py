@@ -207,3 +207,19 @@ def test_only_the_command_line_prints_or_exits():
     outside = {place for place in found if not place.startswith("cli/")}
     assert outside == {"pseudo_documents/devices.py"}  # a process ends with the one that started it
     assert found >= {"cli/output.py", "cli/app.py"}
+
+
+# ---- the tests themselves ----
+
+
+def test_test_modules_import_neither_each_other_nor_conftest():
+    """What several of them need is in support/, and fixtures of several in conftest.py."""
+    tests = Path(__file__).parent
+    modules = {path.stem for path in tests.glob("test_*.py")} | {"conftest"}
+    found = {
+        path.relative_to(tests).as_posix(): imported & modules
+        for path in tests.rglob("*.py")
+        if (imported := {name.partition(".")[0] for name in imported_modules(path.read_text(encoding="utf-8"), "")})
+    }
+    assert len(found) > 50
+    assert {path: names for path, names in found.items() if names} == {}

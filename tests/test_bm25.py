@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import random
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import run_python
+from support.anserini import build_texts_with_anserini, search_with_anserini
+from support.processes import run_python
 from support.progress import RecordedProgress
 from typer.testing import CliRunner
 
@@ -46,23 +46,6 @@ def text_index(texts: list[Document], tmp_path_factory: pytest.TempPathFactory) 
     index = tmp_path_factory.mktemp("bm25") / "index"
     assert index_texts(texts, index, store="text", threads=3) == 600
     return index
-
-
-def build_texts_with_anserini(source: Path, index: Path, *options: str) -> None:
-    java = jvm.find_runtime().home / "bin" / "java"
-    command = [str(java), "-cp", str(jvm.find_fatjar()), "io.anserini.index.IndexCollection", "-collection", "JsonCollection",
-               "-input", str(source), "-index", str(index), "-generator", "DefaultLuceneDocumentGenerator", "-threads", "2",
-               *options]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def search_with_anserini(index: Path, text: str, k: int, k1: float = 0.9, b: float = 0.4) -> list[tuple[str, float]]:
-    searcher = jvm.java_class("io.anserini.search.SimpleSearcher")(str(index))
-    try:
-        searcher.set_bm25(k1, b)
-        return [(hit.docid, hit.score) for hit in searcher.search(text, k)]
-    finally:
-        searcher.close()
 
 
 def as_anserini_scores(ranking: list[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -230,8 +213,7 @@ def test_texts_pass_through_in_small_batches(tmp_path, monkeypatch):
         for given in range(1, 501):
             yield Document(f"d{given}", f"text number {given} with some words")
 
-    progress = RecordedProgress()
-    progress.on_report = lambda count: seen.append((count, given))
+    progress = RecordedProgress(lambda count: seen.append((count, given)))
     index_texts(documents(), tmp_path / "index", progress=progress)
     assert progress.steps == [("indexing", None, "documents")]
     assert sum(count for count, _ in seen) == 500
@@ -268,7 +250,7 @@ def test_what_goes_wrong_leaves_nothing_behind_and_the_old_index_alone(tmp_path,
     with pytest.raises(InputError, match="an index exists here"):
         index_texts([Document("new", "cat")], index)
     with pytest.raises(InputError, match="store is one of none, text"):
-        index_texts([Document("new", "cat")], tmp_path / "other", store="raw")
+        index_texts([Document("new", "cat")], tmp_path / "other", store="raw")  # type: ignore[arg-type]
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "a.txt").write_text("mine")
     with pytest.raises(InputError, match="is not a Lucene index"):
@@ -323,7 +305,7 @@ def test_what_is_no_index_of_texts_is_refused(index_dir, text_index, tmp_path):
             Bm25Searcher(text_index, **wrong)
     with Bm25Searcher(text_index) as searcher:
         with pytest.raises(QueryError, match="a query is a text"):
-            searcher.search({"cat": 1})
+            searcher.search({"cat": 1})  # type: ignore[arg-type]
         with pytest.raises(QueryError, match="k must be"):
             searcher.search("cat", 0)
         with pytest.raises(QueryError, match="is a duplicate"):

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run_python
+from support.processes import ROOT, run_python
 
 from splade_lucene import jvm
 
@@ -54,7 +54,7 @@ INDEX_AND_SEARCH = """
 from pathlib import Path
 import sys
 sys.path.insert(0, "tests")
-from conftest import random_collection
+from support.collections import random_collection
 from splade_lucene import *
 from splade_lucene import jvm
 folder = Path({folder!r})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import itertools
 import json
 import re
@@ -13,54 +15,24 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, child_environment, has_lucene_10
+from support.commands import (
+    COMMANDS,
+    assert_interrupted,
+    check_failed,
+    check_well,
+    heed_ctrl_c,
+    interrupt_when,
+    run,
+    run_process,
+    run_well,
+)
+from support.java import has_lucene_10
+from support.processes import ROOT, child_environment
 from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactSearcher, Run, read_pseudo_documents, read_topics
-from splade_lucene.cli import app
+from splade_lucene.cli import app, interrupts
 from splade_lucene.files import work_folder
-
-COMMANDS = [
-    "demo",
-    "encode",
-    "index",
-    "build",
-    "search",
-    "rerank",
-    "run",
-    "encode-queries",
-    "evaluate",
-    "compare",
-    "explain",
-    "stats",
-    "models",
-    "train",
-    "reproduce",
-    "bm25",
-]
-
-
-def run(*arguments: object, **environment: str | None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=child_environment(**environment), timeout=600, check=False
-    )
-
-
-def run_well(*arguments: object) -> str:
-    done = run(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout
-
-
-def fails(*arguments: object) -> str:
-    """Runs what must fail with exit code 1, one message and no trace; returns the message."""
-    done = run(*arguments)
-    assert done.returncode == 1, (done.returncode, done.stderr)
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
-    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +40,7 @@ def place(tmp_path_factory) -> Path:
     """A corpus of forty texts, topics, judgments, and a tiny checkpoint, with an index of them."""
     folder = tmp_path_factory.mktemp("cli")
     (folder / "model").mkdir()
-    from test_encoder import tiny_checkpoint
+    from support.checkpoints import tiny_checkpoint
 
     tiny_checkpoint(folder / "model", "bert")
     words = ["cat", "dog", "bird", "fish", "horse", "cow", "sheep", "goat", "mouse", "rat"]
@@ -78,30 +50,36 @@ def place(tmp_path_factory) -> Path:
     )
     (folder / "topics.tsv").write_text("q1\tcat and dog\nq2\ta horse\nq3\tfish\n")
     (folder / "qrels.txt").write_text("q1 0 d1 1\nq2 0 d2 1\nq3 0 d3 2\nq9 0 d4 1\n")
-    run_well("build", "--corpus", folder / "corpus.jsonl", "--index", folder / "index", "--model", folder / "model",
-             "--output", folder / "encoded")  # fmt: skip
+    check_well(run_process("build", "--corpus", folder / "corpus.jsonl", "--index", folder / "index", "--model",
+                           folder / "model", "--output", folder / "encoded"))  # fmt: skip
     return folder
 
 
 def test_help_of_every_command_needs_neither_torch_nor_java():
-    code = "import sys; sys.argv[1:] = {!r}\ntry:\n    from splade_lucene.cli import main; main()\nfinally:\n    print(sorted(m for m in ('torch', 'jnius', 'pyserini', 'transformers') if m in sys.modules))"
+    """All in one process: the first command that loads one of them is seen."""
+    code = """
+import contextlib, io, json, sys
+from splade_lucene.cli import main
+told = {}
+for command in json.loads(sys.argv[1]):
+    sys.argv[1:], printed = [command, "--help"], io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        main()
+    heavy = sorted({"torch", "jnius", "pyserini", "transformers"} & {*sys.modules})
+    told[command] = ["--help" in printed.getvalue(), heavy]
+print(json.dumps(told))
+"""
     assert set(COMMANDS) <= set(run_well("--help").split())
-    for command in COMMANDS:
-        done = subprocess.run(
-            [sys.executable, "-c", code.format([command, "--help"])],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=ROOT,
-        )
-        assert "--help" in done.stdout
-        assert done.stdout.endswith("[]\n"), command
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(COMMANDS)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert json.loads(done.stdout) == {command: [True, []] for command in COMMANDS}
 
 
 def test_version():
     import splade_lucene
 
-    assert run_well("--version").strip() == splade_lucene.__version__
+    assert check_well(run_process("--version")).strip() == splade_lucene.__version__
 
 
 def test_wrong_usage_exits_with_2(place):
@@ -379,13 +357,15 @@ def test_failures_are_one_message_with_a_remedy(place, tmp_path):
     if not has_lucene_10():
         expected["written by a newer Lucene"] = ["stats", "--index", ROOT / "tests" / "data" / "lucene10-index"]
     for message, arguments in expected.items():
-        assert message in fails(*arguments), arguments
+        assert message in check_failed(run(*arguments)), arguments
     assert not (tmp_path / "i").exists()
     assert not (tmp_path / "x").exists()
+    message, arguments = next(iter(expected.items()))
+    assert message in check_failed(run_process(*arguments))
 
 
 def test_debug_shows_the_trace(place, tmp_path):
-    done = run("stats", "--index", tmp_path / "missing", "--debug")
+    done = run_process("stats", "--index", tmp_path / "missing", "--debug")
     assert done.returncode == 1
     assert "NotAnIndexError" in done.stderr
     assert "Traceback" in done.stderr
@@ -411,30 +391,66 @@ def test_a_reader_that_stops_early_is_no_error(place):
 # ---- Ctrl-C ----
 
 
-def heed_ctrl_c() -> None:
-    """A shell starts background jobs with SIGINT ignored, and their children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+INTERRUPTED = """
+import signal
+try:
+    signal.raise_signal(signal.SIGINT)
+    sum(range(1_000_000))
+    told.append("finished")
+except KeyboardInterrupt:
+    told.append("interrupted")
+"""
 
 
-def interrupt_when(arguments: list[object], ready, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Starts a command and sends it SIGINT as soon as something holds; returns it, ended."""
-    command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_ctrl_c
-    )
-    deadline = time.monotonic() + 240
-    while process.poll() is None and not ready(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert process.poll() is None, (process.communicate(), "it ended before it could be interrupted")
-    process.send_signal(signal.SIGINT)
-    process.captured = process.communicate(timeout=120)
-    return process
+@pytest.fixture
+def ctrl_c():
+    """Handles Ctrl-C as the command line does."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupts.install()
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-def assert_interrupted(process: subprocess.Popen[str]) -> None:
-    assert process.returncode == 130, process.captured
-    assert "interrupted: nothing is left half-written" in process.captured[1]
-    assert "Traceback" not in process.captured[1]
+@pytest.mark.parametrize("name", ["importlib._bootstrap", "splade_lucene.encoder.checkpoint"])
+def test_ctrl_c_waits_until_an_import_or_the_loading_of_a_model_is_over(ctrl_c, name):
+    """There it ended the process now and then, for C++ code of PyTorch met an exception that it did not expect."""
+    assert importlib.util.find_spec(name) is not None
+    told: list[str] = []
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        exec(INTERRUPTED, {"__name__": name, "told": told})
+        time.sleep(10)
+    assert told == ["finished"]
+
+
+def test_ctrl_c_is_heard_at_once_elsewhere_and_twice_everywhere(ctrl_c):
+    told: list[str] = []
+    exec(INTERRUPTED, {"__name__": "splade_lucene.search.searcher", "told": told})
+    assert told == ["interrupted"]
+    exec(INTERRUPTED.replace("    sum", "    signal.raise_signal(signal.SIGINT)\n    sum"), {
+        "__name__": "importlib._bootstrap", "told": told
+    })  # fmt: skip
+    assert told == ["interrupted"] * 2
+
+
+def test_ctrl_c_in_a_real_import_is_heard_behind_it(ctrl_c, tmp_path, monkeypatch):
+    (tmp_path / "slow_to_import.py").write_text(f"told = []\n{INTERRUPTED}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        importlib.import_module("slow_to_import")
+        time.sleep(10)
+    assert sys.modules["slow_to_import"].told == ["finished"]
+
+
+def test_ctrl_c_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        interrupts.install()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
@@ -478,7 +494,7 @@ def assert_equal_indexes(a: Path, b: Path) -> None:
 @pytest.fixture(scope="module")
 def many_pseudo_documents(tmp_path_factory) -> Path:
     """120 MB: several seconds of indexing."""
-    from conftest import random_collection
+    from support.collections import random_collection
 
     from splade_lucene.pseudo_documents.format import format_pseudo_document
 
@@ -599,7 +615,8 @@ def test_search_among_some_documents(place, tmp_path):
     (tmp_path / "latin1.txt").write_bytes(b"caf\xe9\n")
     (tmp_path / "empty.txt").write_text("\n")
     for name, reason in (("nowhere", "cannot be read"), ("latin1", "in UTF-8"), ("empty", "has no docid")):
-        assert reason in fails("search", "--index", place / "index", *query, "--only", tmp_path / f"{name}.txt")
+        done = run("search", "--index", place / "index", *query, "--only", tmp_path / f"{name}.txt")
+        assert reason in check_failed(done)
 
 
 def test_an_approximate_run_tells_its_loss(place, tmp_path):

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_bm25 import search_with_anserini
-from test_indexer import build_with_anserini
+from support.anserini import build_with_anserini, search_with_anserini
 from typer.testing import CliRunner
 
 from splade_lucene import PseudoDocument, Run, evaluate, exhaustive_search, jvm, read_topics
@@ -118,7 +117,7 @@ def test_unicoil_is_indexed_and_searched_as_by_anserini(tmp_path):
 
 def test_deepimpact_is_searched_as_by_anserini_and_the_oracle(tmp_path):
     source = random.Random(7)
-    records = [
+    records: list[dict[str, Any]] = [
         {
             "id": number,  # a number, not a string
             "contents": " ".join(source.choices(WORDS, k=8)),

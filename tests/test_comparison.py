@@ -8,10 +8,11 @@ import random
 import re
 import sys
 from math import comb, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TERMS
+from support.collections import TERMS
 from typer.testing import CliRunner
 
 from splade_lucene import Contribution, LuceneImpactSearcher, Query, Run, compare, evaluate
@@ -116,11 +117,12 @@ def test_corrections_by_hand(correction, expected):
 
 
 def test_unknown_names_are_refused():
-    for call in (lambda: paired_test(SLEEP, "z"), lambda: compare(QRELS, {"a": GOOD, "b": BAD}, test="z")):
+    unknown: Any = "z"
+    for call in (lambda: paired_test(SLEEP, unknown), lambda: compare(QRELS, {"a": GOOD, "b": BAD}, test=unknown)):
         with pytest.raises(InputError, match="unknown test 'z'.*t, bootstrap, randomization"):
             call()
     with pytest.raises(InputError, match="unknown correction 'x'"):
-        compare(QRELS, {"a": GOOD, "b": BAD}, correction="x")
+        compare(QRELS, {"a": GOOD, "b": BAD}, correction="x")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="samples must be a positive integer, got 0"):
         compare(QRELS, {"a": GOOD, "b": BAD}, samples=0)
 
@@ -315,7 +317,7 @@ def test_queries_have_a_table(three):
 
 def test_unknown_formats_are_refused(three):
     with pytest.raises(InputError, match="unknown table format 'html'.*text, markdown, latex, json"):
-        render(three, "html")
+        render(three, "html")  # type: ignore[arg-type]
 
 
 # ---- pictures ----
@@ -340,7 +342,7 @@ def test_bars_are_the_differences(three):
 
     axes = Figure().subplots()
     _draw(axes, "mixed", "good_1", "RR@10", three.differences("RR@10", "mixed"))
-    assert [bar.get_height() for bar in axes.patches] == pytest.approx([0.0] * 6 + [-2 / 3] * 2)
+    assert [bar.get_height() for bar in axes.patches] == pytest.approx([0.0] * 6 + [-2 / 3] * 2)  # type: ignore[attr-defined]
     assert [text.get_text() for text in axes.texts] == ["q1"]
 
 

@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import typer
-from conftest import ROOT
 from sphinx.util.inventory import InventoryFile
+from support.processes import ROOT
 
 import splade_lucene
 from splade_lucene.cli.app import app

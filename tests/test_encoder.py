@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.checkpoints import plain_network, tiny_checkpoint, tiny_tokenizer
 from transformers import (
-    AutoConfig,
-    AutoModelForMaskedLM,
     AutoTokenizer,
     BertConfig,
-    BertForMaskedLM,
     BertModel,
-    DistilBertConfig,
-    DistilBertForMaskedLM,
-    RobertaConfig,
-    RobertaForMaskedLM,
 )
 
 from splade_lucene import DocumentSettings, Pruning, Quantizer, QuerySettings, SpladeEncoder, SpladeQueryEncoder
@@ -54,22 +46,6 @@ def straight_weights(model_folder: Path, text: str, pooling: str, max_length: in
     per_token = torch.log(1 + torch.clamp(logits, min=0))
     pooled = per_token.max(dim=0).values if pooling == "max" else per_token.sum(dim=0)
     return {tokenizer.convert_ids_to_tokens(i): float(w) for i, w in enumerate(pooled.tolist()) if w > 0}
-
-
-def plain_network(folder: Path) -> Any:
-    """transformers' own network; weights in eight bits are multiplied out by hand."""
-    path = folder / "model.int8.safetensors"
-    if not path.exists():
-        return AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
-    packed = load_file(path)
-    network = AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(folder))
-    for name, parameter in network.named_parameters():
-        scales = packed.get(f"{name}.scales")
-        weights = packed[name].float()
-        if scales is not None:  # one for 32 numbers
-            weights = weights * scales.repeat_interleave(weights.shape[1] // scales.shape[1], dim=1)
-        parameter.data.copy_(weights)
-    return network.float()
 
 
 # What single precision may cost in six layers depends on the processor's kernels: against double precision up to 6e-6 a token
@@ -246,35 +222,6 @@ def test_batches_hold_every_text_once_within_the_budget():
 # ---- checkpoints ----
 
 
-def tiny_tokenizer(folder: Path) -> None:
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(embedded_model_folder() / name, folder / name)
-
-
-def tiny_checkpoint(folder: Path, kind: str) -> Path:
-    torch.manual_seed(0)
-    size = {"vocab_size": 30522, "max_position_embeddings": 64}
-    if kind == "bert":
-        model = BertForMaskedLM(
-            BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, **size)
-        )
-    elif kind == "distilbert":
-        model = DistilBertForMaskedLM(DistilBertConfig(dim=32, n_layers=1, n_heads=2, hidden_dim=48, **size))
-    else:
-        model = RobertaForMaskedLM(
-            RobertaConfig(
-                hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, pad_token_id=0, **size
-            )
-        )
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias"):
-            # a forgotten or doubled bias must show; most terms stay silent, as in a trained model
-            torch.nn.init.normal_(parameter, mean=-1.3 if parameter.shape == (30522,) else 0.0, std=0.5)
-    model.save_pretrained(folder)
-    tiny_tokenizer(folder)
-    return folder
-
-
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta"])
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 def test_other_architectures_give_their_formula_too(tmp_path, kind, pooling):
@@ -345,9 +292,9 @@ def test_a_hub_name_that_cannot_be_reached_says_so(monkeypatch):
 
 def test_bad_settings_are_refused():
     with pytest.raises(InputError, match="unknown pooling 'mean'"):
-        SpladeEncoder(documents=DocumentSettings(pooling="mean"))
+        SpladeEncoder(documents=DocumentSettings(pooling="mean"))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="unknown dtype 'int4'"):
-        SpladeEncoder(dtype="int4")
+        SpladeEncoder(dtype="int4")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="cannot use the device"):
         SpladeEncoder(device="quantum")
 

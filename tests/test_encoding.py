@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_encoder import tiny_checkpoint
+from support.checkpoints import tiny_checkpoint
 
 from splade_lucene import Quantizer, SpladeEncoder, encode_corpus, read_pseudo_documents
 from splade_lucene.errors import CorpusError, InputError, StorageError

@@ -10,9 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, child_environment
-from test_cli import interrupt_when, run_well
-from test_indexer import build_with_anserini, contents
+from support.anserini import build_with_anserini, contents
+from support.commands import interrupt_when, run_well
+from support.processes import ROOT, child_environment
 
 from splade_lucene import Run, evaluate, jvm, read_topics
 from splade_lucene.demo import read_questions
@@ -118,7 +118,7 @@ def test_the_demo_answers_evaluates_survives_ctrl_c_and_is_reused(tmp_path):
     folder = tmp_path / "demo"
     part = folder / "pseudo-documents" / "part-00000.jsonl"
     interrupted = interrupt_when(["demo", "--dir", folder], lambda pid: part.exists(), child_environment())
-    assert interrupted.returncode == 130, interrupted.captured
+    assert interrupted.returncode == 130, interrupted.stderr
     printed = run_well("demo", "--dir", folder)
     assert "100 questions" in printed
     assert "os.walk" in printed

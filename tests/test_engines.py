@@ -372,7 +372,7 @@ def test_a_filter_belongs_to_its_searcher(clustered):
 
 def test_an_unknown_engine_is_named(tmp_path):
     with pytest.raises(QueryError, match="no engine is named 'magic'. Choose one of: auto, blockmax, maxscore, taat"):
-        LuceneImpactSearcher(tmp_path, engine="magic")
+        LuceneImpactSearcher(tmp_path, engine="magic")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

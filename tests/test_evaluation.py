@@ -13,12 +13,11 @@ from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
-from conftest import TERMS
+from support.collections import TERMS
 
-from splade_lucene import LuceneImpactSearcher, index_texts, read_corpus, read_topics, search_texts
+from splade_lucene import LuceneImpactSearcher, defaults, index_texts, read_corpus, read_topics, search_texts
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation import (
-    DEFAULT_MEASURES,
     MeasuredRun,
     evaluate,
     evaluate_queries,
@@ -86,7 +85,7 @@ def test_default_measures_and_files(tmp_path):
     run = write(tmp_path / "run.txt", "q Q0 a 1 5 t\n")
     assert evaluate(qrels, run) == dict.fromkeys(("nDCG@10", "RR@10", "R@100", "R@1000", "AP"), 1.0)
     assert evaluate(str(qrels), str(run)) == evaluate(qrels, Run.read(run))
-    assert DEFAULT_MEASURES == ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
+    assert defaults.MEASURES == ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
 
 
 # ---- three evaluators ----
@@ -273,8 +272,9 @@ def test_all_of_trec_evals_measures_are_its_own_query_by_query(name, native, req
     given = request.getfixturevalue("tied" if name == "raw" else name)
     files = (given.qrels_file, given.raw if name == "raw" else given.run_file) if name in ("tied", "raw") else given
     printed = native(*files)
-    values = evaluate_queries(*files, ["all_trec"])
-    means = evaluate(*files, ["all_trec"])
+    qrels, run = files
+    values = evaluate_queries(qrels, run, ["all_trec"])
+    means = evaluate(qrels, run, ["all_trec"])
     assert {measure for measure, _ in printed} == {*values}
     ours = {(measure, "all"): f"{mean:.4f}" for measure, mean in means.items()}
     ours |= {(measure, qid): f"{value:.4f}" for measure, row in values.items() for qid, value in row.items()}
@@ -344,11 +344,11 @@ def test_measures_are_several_names():
 
 def reciprocal_ranks(judgments, lines, cutoff=10):
     """The definition, from nothing but the text: one over the first rank up to the cut-off whose document is relevant."""
-    relevant = {}
+    relevant: dict[str, set[str]] = {}
     for line in judgments.splitlines():
         qid, _, docid, _ = line.split()
         relevant.setdefault(qid, set()).add(docid)
-    places = {}
+    places: dict[str, dict[int, str]] = {}
     for line in lines.splitlines():
         columns = line.split()
         qid, docid, rank = (columns[0], columns[2], columns[3]) if len(columns) == 6 else columns

@@ -7,11 +7,15 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from checkpoints import (
+from hypothesis import example, given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from support.checkpoints import (
     BERT_TERMS,
     CODE,
     DOCUMENTS,
@@ -32,15 +36,12 @@ from checkpoints import (
     roberta_like,
     router,
     static_weights,
+    tiny_tokenizer,
     unigram_tokenizer,
     write_json,
 )
-from conftest import run_python
-from hypothesis import example, given
-from hypothesis import strategies as st
-from safetensors.torch import load_file
 from support.encoders import encoder_on_cpu
-from test_encoder import tiny_tokenizer
+from support.processes import run_python
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
@@ -74,7 +75,7 @@ from splade_lucene.topics.reading import read_topics
 RULE = Quantizer.named("naver")
 
 
-def ours(model: Path, **settings: object) -> SpladeEncoder:
+def ours(model: str | Path, **settings: Any) -> SpladeEncoder:
     return encoder_on_cpu(model, **settings)
 
 
@@ -90,7 +91,7 @@ def assert_same(found, expected, tolerance: float = 2e-5) -> None:
 class Straight:
     """A model's logits and tokens, one text at a time, without anything of this package."""
 
-    def __init__(self, folder: Path, kind: type = AutoModelForMaskedLM) -> None:
+    def __init__(self, folder: Path, kind: Any = AutoModelForMaskedLM) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = kind.from_pretrained(folder, dtype=torch.float32).eval()
 
@@ -723,7 +724,7 @@ def test_a_long_text_is_cut_before_it_is_doubled(causal):
     assert len(ours(causal).encode_documents([long * 9])[0]) > 0
 
 
-def lora(folder: Path, base: Path, merged: Path, kind: type, task: str | None) -> None:
+def lora(folder: Path, base: Path, merged: Path, kind: Any, task: str | None) -> None:
     """An adapter with random weights, and the same merged."""
     from peft import LoraConfig, get_peft_model
 
@@ -839,7 +840,7 @@ def write_topics(path: Path, *records: dict) -> Path:
 
 
 def test_topics_with_turns_are_read_and_searched(tmp_path, doc_index, network):
-    records = [
+    records: list[Any] = [
         {"id": "c1", "turns": [{"text": "heart"}, {"text": "blood", "factor": 2}, "oxygen"]},
         {"id": "c2", "text": "index"},
     ]

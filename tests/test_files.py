@@ -108,6 +108,7 @@ def test_a_full_disk_is_a_storage_error(tmp_path, name):
     (tmp_path / f"{name}.partial").symlink_to("/dev/full")
     with pytest.raises(StorageError, match="No space left on device") as caught, written_whole(tmp_path / name) as file:
         file.write("x" * 1_000_000)
+    assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.__cause__.errno == errno.ENOSPC
     assert list(tmp_path.iterdir()) == []
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from typing import Any
 
 import pytest
-from conftest import run_python
+from support.processes import run_python
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs Triton")
 
 RAGGED = [0, 5, 0, 1, 64, 63, 300, 1, 1, 0, 128, 0, 0]
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "max": {},
     "sum": {"pooling": "sum"},
     "max of two logarithms": {"activation": "log1p_log1p_relu"},
@@ -30,7 +31,7 @@ CASES = {
     "max over several runs": {"lengths": [2000, 90, 5000, 1, 0, 1000], "width": 20, "terms": 70},
     "sum over several runs": {"lengths": [2048, 0, 2048, 7], "width": 20, "terms": 70, "pooling": "sum"},
 }
-DEFAULTS = {"lengths": RAGGED, "width": 100, "terms": 200, "dtype": "float32", "bias": 0.0, "pooling": "max",
+DEFAULTS: dict[str, Any] = {"lengths": RAGGED, "width": 100, "terms": 200, "dtype": "float32", "bias": 0.0, "pooling": "max",
             "activation": "log1p_relu"}  # fmt: skip
 
 COMPARE = """
@@ -68,7 +69,7 @@ print(json.dumps({"usable": is_usable(torch.device("cpu"))}
 @pytest.fixture(scope="module")
 def found():
     """What all cases came to, in one child process: Triton reads its variable when it is imported."""
-    cases = json.dumps({name: DEFAULTS | case for name, case in CASES.items()})
+    cases = json.dumps({name: {**DEFAULTS, **case} for name, case in CASES.items()})
     done = run_python(f"CASES = {cases!r}\n{COMPARE}", TRITON_INTERPRET="1")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

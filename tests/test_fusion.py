@@ -6,9 +6,9 @@ import random
 
 import numpy as np
 import pytest
-from conftest import random_collection
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.collections import random_collection
 
 from splade_lucene import (
     LuceneImpactSearcher,
@@ -26,8 +26,8 @@ from splade_lucene.jvm.pyserini_import import pyserini_importable
 from splade_lucene.run.fusion import integer_scores
 from splade_lucene.run.run import strictly_falling
 
-A = {"q1": [("a", 10), ("b", 6), ("c", 2)], "q2": [("x", 4)]}
-B = {"q1": [("b", 0.75), ("d", 0.5), ("a", 0.25)], "q3": [("y", 1)]}
+A: dict[str, list[tuple[str, float]]] = {"q1": [("a", 10), ("b", 6), ("c", 2)], "q2": [("x", 4)]}
+B: dict[str, list[tuple[str, float]]] = {"q1": [("b", 0.75), ("d", 0.5), ("a", 0.25)], "q3": [("y", 1)]}
 
 
 def rounded(run):
@@ -129,7 +129,7 @@ def test_fusion_equals_pyserinis(three_runs, theirs, ours, cutoffs):
     files = three_runs[:2] if theirs == "interpolation" else three_runs
     fused = ours([Run.read(path) for path in files], **cutoffs)
     rows = getattr(fusion, theirs)([TrecRun(str(path)) for path in files], **cutoffs).to_numpy()
-    expected = {}
+    expected: dict[str, dict[str, float]] = {}
     for qid, _, docid, _, score, _ in rows:
         expected.setdefault(str(qid), {})[docid] = score
     assert set(fused) == set(expected)
@@ -169,7 +169,7 @@ def test_merging_shards_by_hand():
 @settings(deadline=None)
 def test_integers_behind_written_scores(drawn):
     scores = sorted(map(float, drawn), reverse=True)
-    written = [(f"d{i}", np.float32(score)) for i, score in enumerate(strictly_falling(scores))]
+    written = [(f"d{i}", float(np.float32(score))) for i, score in enumerate(strictly_falling(scores))]
     assert [score for _, score in integer_scores(written)] == scores
 
 
@@ -211,7 +211,7 @@ def test_shards_merge_to_the_run_of_the_whole_collection(tmp_path):
         (lambda: reciprocal_rank_fusion([A, B], weights=[1]), "2 runs take 2 weights"),
         (lambda: weighted_sum([A, B], weights=[1, float("nan")]), "2 runs take 2 weights"),
         (lambda: reciprocal_rank_fusion([A, B], constant=-1), "a number of at least 0"),
-        (lambda: weighted_sum([A, B], normalization="zmuv"), "no normalization is named 'zmuv'"),
+        (lambda: weighted_sum([A, B], normalization="zmuv"), "no normalization is named 'zmuv'"),  # type: ignore[arg-type]
         (lambda: weighted_sum([A, {"q1": [("a", -1)]}], normalization="max"), "query 'q1' has a best score of -1"),
         (lambda: weighted_sum([A, B], depth=0), "depth is at least 1"),
         (lambda: cut_run(A, 0), "k is at least 1"),

@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -145,7 +145,7 @@ class Broken(NamedTuple):
     reason: str
 
 
-def broken_lines() -> Iterator[Broken]:
+def broken_lines() -> Iterator[Broken]:  # noqa: C901 - a kind of fault a loop
     """Some two hundred. Each duplicate comes after the good line d0."""
     for line in (b"{", b"}", b"nonsense", b'{"id": "x", "text": "a"', b'{"id": "x" "text": "a"}', b"{'id': 'x', 'text': 'a'}",
                  b'{"id": "x", "text": "a"} trailing', b'{"id": "x", "text": "a"}{"id": "y", "text": "b"}', b"\x00",
@@ -161,8 +161,10 @@ def broken_lines() -> Iterator[Broken]:
                  '{"id": "x", "text": "a"}'.encode("utf-16"), '{"id": "x", "text": "漢"}'.encode("shift-jis"),
                  b'{"id": "x", "text": "\xe6\xbc'):  # fmt: skip
         yield Broken(line, "not UTF-8")
+    record: dict[str, Any]
     for record in ({}, {"text": "a"}, {"id": None, "text": "a"}, {"Id": "x", "text": "a"}, {"name": "x"}):
         yield Broken(json.dumps(record).encode(), "the document has none of the keys id, _id, docid, doc_id")
+    value: Any
     for value in ("", " ", "a b", "a\tb", "a\n", "\u2028", "a\u00a0b", "\u3000x", "\x85", "a\x00b", "\x1f", "\x7f", "\ud800", "a\udfff",
                   1.5, True, False, [], ["a"], {}, {"a": 1}, float("nan"), float("inf"), [[[]]], "漢" * 10_923):  # fmt: skip
         for key in ("id", "_id"):
@@ -204,9 +206,20 @@ def as_read(title: str, text: str) -> str:
 
 def name_of(source: random.Random, number: int) -> str | int:
     if number in (0, 7):  # which broken lines use again
-        return ["d0", 7][number > 0]
+        return 7 if number else "d0"
     i = number
-    return source.choice([f"d{i}", f"{i}", i, -i, f"文書{i}", f"d/{i}?é=\"'\\", f"😀{i}", f"\ufeff{i}", f"{i}\u200b"])
+    names: list[str | int] = [
+        f"d{i}",
+        f"{i}",
+        i,
+        -i,
+        f"文書{i}",
+        f"d/{i}?é=\"'\\",
+        f"😀{i}",
+        f"\ufeff{i}",
+        f"{i}\u200b",
+    ]
+    return source.choice(names)
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +256,7 @@ def odd(tmp_path_factory) -> Odd:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    from test_encoder import tiny_checkpoint
+    from support.checkpoints import tiny_checkpoint
 
     return tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert")
 
@@ -261,7 +274,8 @@ class Encoded(NamedTuple):
 
 @pytest.fixture(scope="module")
 def encoded(odd, encoder, tmp_path_factory) -> Encoded:
-    folder, problems = tmp_path_factory.mktemp("fuzz") / "encoded", []
+    folder = tmp_path_factory.mktemp("fuzz") / "encoded"
+    problems: list[CorpusError] = []
     manifest = encode_corpus(
         odd.path, folder, encoder, RULE, pruning=Pruning(top_terms=8), skip_bad=True, on_problem=problems.append
     )

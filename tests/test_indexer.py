@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import random_collection
+from support.anserini import build_with_anserini, contents
+from support.collections import random_collection
 
 from splade_lucene import (
     LuceneImpactIndexer,
@@ -16,33 +17,11 @@ from splade_lucene import (
     PseudoDocument,
     check_index,
     index_pseudo_documents,
-    jvm,
     read_pseudo_documents,
     write_pseudo_documents,
 )
 from splade_lucene.errors import InputError, PseudoDocumentError, StorageError
-from splade_lucene.pseudo_documents.format import PROBLEMS
-
-
-def build_with_anserini(source: Path, index: Path, *options: str) -> None:
-    java = jvm.find_runtime().home / "bin" / "java"
-    command = [str(java), "-cp", str(jvm.find_fatjar()), "io.anserini.index.IndexCollection", "-collection",
-               "JsonVectorCollection", "-input", str(source), "-index", str(index), "-generator",
-               "DefaultLuceneDocumentGenerator", "-threads", "2", "-impact", "-pretokenized", *options]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def contents(index: Path) -> dict[str, dict[str, int]]:
-    """term → docid → impact: all that an impact index knows."""
-    with LuceneImpactIndexReader(index) as reader:
-        docids = reader.docids()
-        found = {}
-        for each in reader.terms():
-            documents, impacts = reader.postings(each.term)
-            found[each.term] = {docids[d]: int(i) for d, i in zip(documents, impacts, strict=True)}
-            assert len(found[each.term]) == each.doc_freq
-            assert sum(found[each.term].values()) == each.total_impact
-        return found
+from splade_lucene.pseudo_documents.format import PROBLEMS, Problem
 
 
 def statistics(index: Path) -> dict[str, object]:
@@ -211,7 +190,7 @@ def test_store_none_keeps_nothing(collection_dir, tmp_path):
 # ---- bad input ----
 
 GOOD = '{"id": "good", "contents": "", "vector": {"cat": 1}}'
-BAD = {
+BAD: dict[str, list[Any]] = {
     "broken-json": ['{"id": "x", "vector": {"cat": 1}', "[1, 2]", '{"id": "x", "vector": {"cat": 1}} trailing'],
     "not-utf8": [b'{"id": "x", "contents": "\xff\xfe", "vector": {"cat": 1}}', b'{"id": "x", "vector": {"\xff": 1}}',
                  '{"id": "\\ud800", "vector": {"cat": 1}}', '{"id": "x", "vector": {"\\udc00a": 1}}',
@@ -270,7 +249,7 @@ def test_a_bad_document_is_named_and_can_be_skipped_alike_in_java_and_python(kin
     summary = index_pseudo_documents(source, tmp_path / "index", skip_bad=True)
     assert [(problem.kind, problem.line, problem.path) for problem in summary.skipped] == [(kind, 2, source)]
     assert contents(tmp_path / "index") == {"cat": {"good": 1}, "dog": {"after": 2}}
-    problems = []
+    problems: list[Problem] = []
     kept = list(read_pseudo_documents(source, skip_bad=True, on_problem=problems.append))
     assert [document.docid for document in kept] == ["good", "after"]
     assert [(problem.kind, problem.line) for problem in problems] == [(kind, 2)]
@@ -369,13 +348,13 @@ def test_a_place_that_cannot_be_written(tmp_path):
 def test_a_disk_that_fills_up_while_lucene_writes():
     """/dev/full takes no byte; Lucene's own file is put there by a link in the target's place."""
     pytest.importorskip("resource")
-    from conftest import run_python
+    from support.processes import run_python
 
     code = """
 import resource, signal, sys, tempfile
 from pathlib import Path
 sys.path.insert(0, "tests")
-from conftest import random_collection
+from support.collections import random_collection
 from splade_lucene import index_pseudo_documents, write_pseudo_documents, jvm
 folder = Path(tempfile.mkdtemp())
 write_pseudo_documents(folder / "docs.jsonl", random_collection(3000, seed=4))
@@ -436,6 +415,7 @@ def test_one_document_and_one_docid_are_taken_as_they_are(tmp_path):
 def test_something_else_than_documents_and_docids_is_refused(tmp_path):
     with LuceneImpactIndexer(tmp_path / "index") as indexer:
         indexer.add(PseudoDocument("a", "", {"cat": 1}))
+        wrong: Any
         for wrong in ("abc", {"id": "a"}, [PseudoDocument("b", "", {"cat": 1}), None]):
             with pytest.raises(PseudoDocumentError, match="expected a PseudoDocument, got"):
                 indexer.add(wrong)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT
+from support.processes import ROOT
 
 SCRIPT = ROOT / "tools" / "install.py"
 spec = importlib.util.spec_from_file_location("tools_install", SCRIPT)

@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from conftest import run_python
+from support.processes import run_python
 
 from splade_lucene.json_text import MAX_NESTING, parse_json
 

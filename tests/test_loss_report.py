@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from test_encoder import tiny_checkpoint
+from support.checkpoints import tiny_checkpoint
 from typer.testing import CliRunner
 
 from splade_lucene import Pruning, Quantizer, Run, SpladeEncoder, evaluate
@@ -69,11 +69,11 @@ def test_each_row_equals_a_hand_computation(place, tiny):
     assert [row.name for row in losses.rows] == [
         "float32, unpruned, not quantized", "pruning", "quantization: naver x100", "all together, as indexed",
     ]  # fmt: skip
-    for row, expected in zip(losses.rows, (exact, pruned, quantized, both), strict=True):
-        assert row.relative_l2 == pytest.approx(np.linalg.norm(expected - exact) / np.linalg.norm(exact), abs=1e-6)
-        assert row.terms_lost == pytest.approx(1 - (expected > 0).sum() / (exact > 0).sum(), abs=1e-6)
-        assert row.terms == pytest.approx((expected > 0).sum() / 60, abs=0.02)
-        assert row.effectiveness == {}
+    for loss, expected in zip(losses.rows, (exact, pruned, quantized, both), strict=True):
+        assert loss.relative_l2 == pytest.approx(np.linalg.norm(expected - exact) / np.linalg.norm(exact), abs=1e-6)
+        assert loss.terms_lost == pytest.approx(1 - (expected > 0).sum() / (exact > 0).sum(), abs=1e-6)
+        assert loss.terms == pytest.approx((expected > 0).sum() / 60, abs=0.02)
+        assert loss.effectiveness == {}
     assert (losses.rows[0].changed_impacts, losses.rows[2].changed_impacts) == (None, 0)
     assert losses.rows[3].changed_impacts == pytest.approx((both != quantized).sum() / (quantized > 0).sum(), abs=1e-6)
 
@@ -193,7 +193,7 @@ def test_broken_documents_are_left_out_and_named_or_stop_the_report(place, tiny,
     (tmp_path / "corpus.tsv").write_text((place / "corpus.tsv").read_text() + "no tab\n")
     with pytest.raises(CorpusError, match=r"corpus\.tsv:61: no tab"):
         measure_loss(tmp_path / "corpus.tsv", tiny, RULE)
-    problems = []
+    problems: list[CorpusError] = []
     losses = measure_loss(tmp_path / "corpus.tsv", tiny, RULE, skip_bad=True, on_problem=problems.append)
     assert (losses.documents, [each.line for each in problems]) == (60, [61])
     (tmp_path / "empty.tsv").write_text("")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from support.processes import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 SUITE = """

@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.checkpoints import plain_network, tiny_checkpoint
 from support.encoders import settings_by_name
-from test_encoder import plain_network, tiny_checkpoint
 from torch import nn
 from transformers import AutoTokenizer
 
@@ -225,7 +226,7 @@ def test_the_speedup_is_the_ratio_of_the_best_times(monkeypatch):
         now += took[rows.dtype]
         took[rows.dtype] = max(took[rows.dtype] - 1, 3.0 if rows.dtype is torch.float32 else 1.5)
 
-    monkeypatch.setattr(precision.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
     monkeypatch.setattr(torch.nn.functional, "linear", linear)
     assert precision._speedup() == pytest.approx(2.0)
 
@@ -375,11 +376,12 @@ def test_bfloat16_and_int8_stay_within_their_tolerance(encoder, shared):
     """Of float32, in relative L2: bfloat16 within 3 %, an int8 decoder within 6 %, and no weight is off by more than 0.25."""
     texts = [json.loads(line)["text"] for line in (shared / "data/cacm/queries.jsonl").open(encoding="utf-8")][:40]
     exact = dense(encoder.encode_queries(texts))
-    for options, most in (
+    cases: list[tuple[dict[str, Any], float]] = [
         ({"dtype": "bfloat16"}, 0.03),
         ({"query_dtype": "bfloat16"}, 0.03),
         ({"query_dtype": "int8"}, 0.06),
-    ):
+    ]
+    for options, most in cases:
         other = SpladeEncoder(**settings_by_name(device="cpu", **options))
         found = dense(other.encode_documents(texts) if "dtype" in options else other.encode_queries(texts))
         assert 0 < relative_distance(found, exact) < most, options

@@ -10,7 +10,8 @@ import zipfile
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT, has_lucene_10
+from support.java import has_lucene_10
+from support.processes import ROOT
 
 from splade_lucene import find_qrels, find_topics, jvm, read_qrels, read_topics
 from splade_lucene.errors import MissingDependencyError, RunError, TopicsError
@@ -18,7 +19,7 @@ from splade_lucene.records import Query
 from splade_lucene.topics import named
 
 sys.path.insert(0, str(ROOT / "tools"))
-import collection_names
+import collection_names  # type: ignore[import-not-found]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import importlib.util
 
 import jupytext
 import pytest
-from conftest import ROOT
+from support.processes import ROOT
 
 spec = importlib.util.spec_from_file_location("notebooks_execute", ROOT / "notebooks" / "execute.py")
 notebooks = importlib.util.module_from_spec(spec)

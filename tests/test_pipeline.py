@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from support.checkpoints import tiny_checkpoint
 from support.progress import RecordedProgress
-from test_encoder import tiny_checkpoint
 
 from splade_lucene import (
     Bm25Searcher,
@@ -26,6 +26,7 @@ from splade_lucene import (
     SpladeEncoder,
     build_index,
     encode_corpus,
+    files,
     index_pseudo_documents,
     index_texts,
     read_pseudo_documents,
@@ -100,7 +101,7 @@ def test_what_is_wrong_is_found_by_that_reading(tmp_path):
 def reads(monkeypatch):
     """How often each file is opened for reading, and hashed."""
     counts: dict[str, int] = {}
-    real_open, real_digest = reading.open_bytes, reading.HashingReader.__init__
+    real_open, real_start = files.open_bytes, files.HashingReader.__init__
 
     def count(path: Path) -> None:
         counts[path.name] = counts.get(path.name, 0) + 1
@@ -111,10 +112,10 @@ def reads(monkeypatch):
 
     def hashing(self, path):
         count(path)
-        real_digest(self, path)
+        real_start(self, path)
 
     monkeypatch.setattr(reading, "open_bytes", open_bytes)
-    monkeypatch.setattr(reading.HashingReader, "__init__", hashing)
+    monkeypatch.setattr(files.HashingReader, "__init__", hashing)
     monkeypatch.setattr(reading, "files_digest", lambda paths: pytest.fail(f"{paths} are read once more for the hash"))
     return counts
 
@@ -126,7 +127,7 @@ def hashes(monkeypatch):
     from splade_lucene.pseudo_documents import journal, parts
 
     counts: dict[str, int] = {}
-    real = parts.file_digest
+    real = files.file_digest
 
     def file_digest(path):
         counts[path.name] = counts.get(path.name, 0) + 1
@@ -195,13 +196,12 @@ def test_an_interrupted_build_resumes(tiny_encoder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(parts, "PART_DOCUMENTS", 5)
     path = write_corpus(tmp_path, ".tsv")
-    progress = RecordedProgress()
 
     def interrupt(_count: int) -> None:
         if sum(count for count, _, _ in progress.reports) >= 15:
             raise KeyboardInterrupt
 
-    progress.on_report = interrupt
+    progress = RecordedProgress(interrupt)
     with pytest.raises(KeyboardInterrupt):
         build_index(path, tmp_path / "index", tiny_encoder, RULE, progress=progress)
     resumed = RecordedProgress()
@@ -215,7 +215,7 @@ def test_two_jobs_cannot_have_one_folder(tiny_encoder, tmp_path):
     with pytest.raises(InputError, match="are the same folder"):
         build_index(path, tmp_path / "x", tiny_encoder, RULE, pseudo_documents=tmp_path / "x")
     with pytest.raises(InputError, match=r"store is one of none, text, raw, got 'all'"):
-        build_index(path, tmp_path / "x", tiny_encoder, RULE, store="all")
+        build_index(path, tmp_path / "x", tiny_encoder, RULE, store="all")  # type: ignore[arg-type]
 
 
 # ---- search_run ----
@@ -248,7 +248,7 @@ def test_a_run_has_the_rankings_of_single_searches(text_index, tmp_path):
 
 @pytest.mark.java
 def test_a_run_of_encoded_queries_with_a_filter_and_a_change(index_dir):
-    seen: dict[str, dict[str, int]] = {}
+    seen: dict[str, tuple[dict[str, int], int]] = {}
     queries = [Query("a", "", {"term1": 3}), Query("b", "", {"term2": 1, "term3": 2})]
     collected = CollectedRankings()
     with LuceneImpactSearcher(index_dir) as searcher:

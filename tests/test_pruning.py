@@ -15,9 +15,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.checkpoints import tiny_checkpoint
 from support.encoders import encoder_on_cpu
 from support.progress import RecordedProgress
-from test_encoder import tiny_checkpoint
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 from typer.testing import CliRunner
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from splade_lucene.errors import PseudoDocumentError, StorageError
 from splade_lucene.ids import has_space_or_control
 from splade_lucene.pseudo_documents.format import (
     PROBLEMS,
+    Problem,
     check_document,
     find_files,
     format_pseudo_document,
@@ -100,7 +102,7 @@ def test_term_length_is_counted_in_javas_characters_of_16_bits(tmp_path):
 
 # ---- refusing what is bad ----
 
-BAD = {
+BAD: dict[str, list[Any]] = {
     "broken-json": [
         ('{"id": "bad", "vector": {"a": 1}', "Expecting"),
         ("[1, 2]", "it is not an object"),
@@ -183,7 +185,7 @@ def test_skip_bad_keeps_everything_else_and_reports_each(tmp_path, ending):
     good = [f'{{"id": "{i}", "vector": {{"a": {i + 1}}}}}' for i in range(len(cases))]
     lines = [GOOD] + [line for pair in zip((bad for _, bad in cases), good, strict=True) for line in pair]
     path = write_lines(tmp_path / f"a{ending}", *lines)
-    problems = []
+    problems: list[Problem] = []
     documents = list(read_pseudo_documents(path, skip_bad=True, on_problem=problems.append))
     assert [document.docid for document in documents] == ["good", *(str(i) for i in range(len(cases)))]
     assert [document.vector for document in documents[1:]] == [{"a": i + 1} for i in range(len(cases))]
@@ -260,7 +262,7 @@ def test_missing_file_and_empty_folder(tmp_path):
         (PseudoDocument("", "", {"t": 1}), 'no "id"'),
         (PseudoDocument("d", "", {}), "empty vector"),
         (PseudoDocument("d", "", {"t": 0}), "t: 0 is below 1"),
-        (PseudoDocument("d", "", {"t": 1.5}), "t: 1.5 is not an integer"),
+        (PseudoDocument("d", "", {"t": 1.5}), "t: 1.5 is not an integer"),  # type: ignore[dict-item]
         (PseudoDocument("d", "", {"t": 2**31}), "above 2147483647"),
         (PseudoDocument("d", "", {"a b": 1}), "white space"),
     ],

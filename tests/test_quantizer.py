@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import InputError
-from splade_lucene.quantizer import DEFAULT_RULE, MAX_IMPACT, RULES, Quantizer, Scaling
+from splade_lucene.quantizer import DEFAULT_RULE, RULES, Quantizer, Scaling
 
 SIDES = ("document", "query")
 weights_float32 = st.floats(0, 1000, width=32)

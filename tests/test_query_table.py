@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from checkpoints import bert
-from conftest import run_python
+from support.checkpoints import bert
+from support.processes import run_python
 
 from splade_lucene import LuceneImpactSearcher, SpladeEncoder, encode_corpus, index_pseudo_documents, open_query_encoder
 from splade_lucene.encoder.layout import TableSide

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from support.processes import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

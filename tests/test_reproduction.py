@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from conftest import ROOT, child_environment
+from support.processes import ROOT, child_environment
 from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactIndexReader, PseudoDocument, Run, SpladeEncoder, exhaustive_search
@@ -144,7 +144,7 @@ def served(address, monkeypatch) -> str:
     Handler.files, Handler.breaks = collection(), {}
     Handler.stalls.clear()
     Handler.asked.clear()
-    monkeypatch.setattr(fetching.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setenv("COLUMNS", "500")
     monkeypatch.setenv("SPLADE_LUCENE_COLLECTIONS", "")
     return address
@@ -437,7 +437,7 @@ def test_what_is_fetched_serves_as_a_mirror(catalogue, tmp_path):
 
 
 def test_texts_through_a_model_equal_the_oracle(catalogue, served, tmp_path):
-    from test_encoder import tiny_checkpoint
+    from support.checkpoints import tiny_checkpoint
 
     (tmp_path / "model").mkdir()
     tiny_checkpoint(tmp_path / "model", "bert")

@@ -14,7 +14,6 @@ import zipfile
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -75,8 +74,8 @@ def jar() -> zipfile.ZipFile:
 
 
 @cache
-def prebuilt_indexes() -> dict[str, dict[str, Any]]:
-    """File name → checksum and size, of Anserini's jar and of Pyserini's source."""
+def prebuilt_indexes() -> dict[str, tuple[str, int, str]]:
+    """File name → checksum, size and address, of Anserini's jar and of Pyserini's source."""
     found = {}
     for name in jar().namelist():
         if name.startswith("prebuilt-indexes/") and name.endswith(".json"):

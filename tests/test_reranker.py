@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.checkpoints import tiny_tokenizer
 from support.progress import RecordedProgress
-from test_encoder import tiny_tokenizer
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, BertModel
 from typer.testing import CliRunner
 
@@ -178,8 +178,7 @@ def test_a_killed_reranking_goes_on(reranker, tmp_path, monkeypatch):
         if len(killed.reports) == 2:
             raise Killed
 
-    killed, resumed = RecordedProgress(), RecordedProgress()
-    killed.on_report = kill_after_two
+    killed, resumed = RecordedProgress(kill_after_two), RecordedProgress()
     with pytest.raises(Killed):
         reranker.rerank(RUN, QUERIES, TEXTS, k=6, work=work, progress=killed)
     with work.open("a") as file:

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from support.processes import ROOT
 
 from splade_lucene.files import cache_folder
 

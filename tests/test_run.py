@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_lucene.errors import RunError, StorageError
-from splade_lucene.run.formats import RUN_FORMATS, looks_like
+from splade_lucene.run.formats import RUN_FORMATS, RunFormat, looks_like
 from splade_lucene.run.run import Run, open_run_writer, strictly_falling
 
 docids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=10)
@@ -26,7 +26,7 @@ def write(path, text):
 
 def trec_order(path):
     """What trec_eval makes of a file: scores as C floats, descending, then docids as bytes, descending."""
-    rankings = {}
+    rankings: dict[str, list[tuple[float, bytes]]] = {}
     for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
         qid, _, docid, _, score, _ = line.split(" ")
         rankings.setdefault(qid, []).append((float(np.float32(score)), docid.encode()))
@@ -181,7 +181,8 @@ def test_every_form_is_read_back_and_told_from_the_others(tmp_path_factory, name
 def test_one_form_after_another_keeps_the_order(tmp_path_factory, drawn):
     folder = tmp_path_factory.mktemp("run")
     Run({qid: [(docid, 3) for docid in docs] for qid, docs in drawn.items()}).write(folder / "0", format="trec")
-    for number, form in enumerate(("json", "msmarco", "json", "trec")):
+    forms: tuple[RunFormat, ...] = ("json", "msmarco", "json", "trec")
+    for number, form in enumerate(forms):
         Run.read(folder / str(number)).write(folder / str(number + 1), format=form)
     assert {qid: [docid for docid, _ in hits] for qid, hits in Run.read(folder / "4").items()} == drawn
 
@@ -213,7 +214,7 @@ def test_tag_with_white_space_is_refused(tmp_path, tag):
 
 def test_unknown_format_is_refused(tmp_path):
     with pytest.raises(RunError, match="no run format is named 'csv'") as caught:
-        Run({"q": [("d", 1)]}).write(tmp_path / "run.txt", format="csv")
+        Run({"q": [("d", 1)]}).write(tmp_path / "run.txt", format="csv")  # type: ignore[arg-type]
     assert caught.value.remedy == "Choose trec, msmarco or json"
     assert list(tmp_path.iterdir()) == []
 
@@ -339,7 +340,7 @@ def test_a_form_can_be_given(tmp_path):
     with pytest.raises(RunError, match="the JSON is not an object"):
         Run.read(path, format="json")
     with pytest.raises(RunError, match="no run format is named 'csv'"):
-        Run.read(path, format="csv")
+        Run.read(path, format="csv")  # type: ignore[arg-type]
 
 
 def test_json_ties_are_in_the_order_that_evaluators_see(tmp_path):

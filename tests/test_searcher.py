@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TERMS, has_lucene_10
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.collections import TERMS
+from support.java import has_lucene_10
+from support.processes import ROOT
 
 from splade_lucene import (
     LuceneImpactIndexer,
@@ -230,8 +233,8 @@ def test_numpy_integers_serve_and_pyserinis_fields_are_only_accepted_empty(index
 
     with LuceneImpactSearcher(index_dir) as searcher:
         expected = pairs(searcher.search({"term1": 2}, 3))
-        assert pairs(searcher.search({"term1": np.int64(2)}, np.int64(3), fields={})) == expected
-        assert searcher.doc(np.int64(0)).docid() == searcher.doc(0).docid()
+        assert pairs(searcher.search({"term1": np.int64(2)}, np.int64(3), fields={})) == expected  # type: ignore[dict-item, arg-type]
+        assert searcher.doc(np.int64(0)).docid() == searcher.doc(0).docid()  # type: ignore[arg-type]
         with pytest.raises(QueryError, match="has no field but its impacts"):
             searcher.search({"term1": 1}, 3, fields={"title": 2.0})
         with pytest.raises(QueryError, match="half of a surrogate pair"):
@@ -313,10 +316,15 @@ def test_any_query_encoder_with_an_encode_method_serves(index_dir):
 # ---- explanations and documents ----
 
 
+@pytest.fixture(scope="module")
+def vectors(collection) -> dict[str, Mapping[str, int]]:
+    return {each.docid: each.vector for each in collection}
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_an_explanation_sums_to_the_score(seed):
-    searcher = LuceneImpactSearcher(test_an_explanation_sums_to_the_score.index)
+def test_an_explanation_sums_to_the_score(index_dir, vectors, seed):
+    searcher = LuceneImpactSearcher(index_dir)
     query = random_query(random.Random(seed), 25)
     for hit in searcher.search(query, 5):
         contributions = searcher.explain(query, hit.docid)
@@ -324,19 +332,11 @@ def test_an_explanation_sums_to_the_score(seed):
         assert [each.product for each in contributions] == sorted(
             (each.product for each in contributions), reverse=True
         )
-        vector = test_an_explanation_sums_to_the_score.vectors[hit.docid]
+        vector = vectors[hit.docid]
         assert {each.term: each.document_impact for each in contributions} == {
             term: vector[term] for term in query if term in vector
         }
     searcher.close()
-
-
-@pytest.fixture(autouse=True)
-def _explained(request):
-    if request.node.originalname == "test_an_explanation_sums_to_the_score":
-        documents = request.getfixturevalue("collection")
-        test_an_explanation_sums_to_the_score.index = request.getfixturevalue("index_dir")
-        test_an_explanation_sums_to_the_score.vectors = {each.docid: each.vector for each in documents}
 
 
 def test_explaining_an_unknown_document_names_it(index_dir):

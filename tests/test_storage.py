@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from checkpoints import bert
 from safetensors.torch import load_file, save_file
+from support.checkpoints import bert
 from transformers import AutoModelForMaskedLM
 
 from splade_lucene import SpladeEncoder

@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from support.processes import ROOT
 
 from splade_lucene import (
     Bm25Searcher,
@@ -49,7 +49,7 @@ def facade_calls(tree: ast.AST) -> tuple[set[tuple[str, str]], list[int]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Attribute):
             continue
-        room = facade_room(node.value) or (isinstance(node.value, ast.Name) and rooms.get(node.value.id))
+        room = facade_room(node.value) or (rooms.get(node.value.id) if isinstance(node.value, ast.Name) else None)
         if room:
             calls.add((room, node.attr))
         elif (
@@ -64,8 +64,11 @@ def facade_calls(tree: ast.AST) -> tuple[set[tuple[str, str]], list[int]]:
 
 
 def facade_room(node: ast.AST) -> str | None:
-    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "facade"
-    return node.args[0].value if is_call else None
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "facade"):
+        return None
+    (name,) = node.args
+    assert isinstance(name, ast.Constant)
+    return str(name.value)
 
 
 def test_the_walk_finds_what_it_looks_for():
@@ -95,7 +98,7 @@ def test_java_is_called_through_static_methods_alone():
     called |= {("Runtime", "quietLucene"), ("Runtime", "luceneVersion")}  # by jvm.py
     offered = set()
     for room in ("Index", "Search", "Bm25", "Runtime"):
-        source = (JAVA / f"{room}Facade.java").read_text(encoding="utf-8")
+        source = (JAVA / room.lower() / f"{room}Facade.java").read_text(encoding="utf-8")
         public = re.findall(r"^  public (\w+) ", source, re.MULTILINE)
         assert set(public) == {"static"}, room
         offered |= {
@@ -117,7 +120,7 @@ def documents(name: str, count: int) -> list[PseudoDocument]:
 @pytest.mark.java
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 300)
-def test_no_thread_gets_the_answer_of_another(tmp_path):
+def test_no_thread_gets_the_answer_of_another(tmp_path):  # noqa: C901 - what its threads do stands in it
     """Four searchers, two indexers, a reader and BM25, a thread each."""
     searchers = {}
     for name in "ABCD":
@@ -157,7 +160,7 @@ def test_no_thread_gets_the_answer_of_another(tmp_path):
 
         return work
 
-    added = Counter()
+    added: Counter[str] = Counter()
 
     def index(name):
         def work(source) -> int:
@@ -203,8 +206,10 @@ def test_no_thread_gets_the_answer_of_another(tmp_path):
         indexer.close()
         with LuceneImpactIndexReader(tmp_path / name) as written:
             assert sorted(written.docids()) == sorted(f"{name}-{i}" for i in range(added[name]))
-    for each in (*searchers.values(), reader, bm25):
-        each.close()
+    for searcher in searchers.values():
+        searcher.close()
+    reader.close()
+    bm25.close()
 
 
 # ---- processes ----
@@ -302,7 +307,7 @@ for context in ("spawn", "fork"):
 
 def test_a_forked_process_with_an_encoder_is_told_at_once(tmp_path):
     pytest.importorskip("torch")
-    from test_encoder import tiny_checkpoint
+    from support.checkpoints import tiny_checkpoint
 
     (tmp_path / "model").mkdir()
     tiny_checkpoint(tmp_path / "model", "bert")

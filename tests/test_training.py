@@ -8,14 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
-from checkpoints import bert
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SparseEncoder
+from support.checkpoints import bert
+from support.training import TOPICS, WORDS, run, weights_of, write_config, write_training_data
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from splade_lucene import SpladeEncoder, read_corpus
@@ -38,60 +39,16 @@ from splade_lucene.training.network import ScoreScale, Student
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import DenseScorer
 
-TOPICS = ["heart", "index", "plant", "court", "python", "river", "music", "engine"]
-WORDS = {
-    "heart": "blood vein artery pulse valve", "index": "term posting query document search",
-    "plant": "leaf sunlight sugar root flower", "court": "law judge constitution ruling jury",
-    "python": "function class module loop string", "river": "water bank delta flood stream",
-    "music": "melody chord rhythm song note", "engine": "fuel piston cylinder motor gear",
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Forty passages on eight topics, and a query for each."""
-    folder = tmp_path_factory.mktemp("data")
-    source = np.random.default_rng(5)
-    passages, queries, qrels = [], [], []
-    for number in range(40):
-        topic = TOPICS[number % 8]
-        words = source.choice(WORDS[topic].split(), 4)
-        passages.append({"_id": f"d{number}", "text": f"The {topic} has a {' and a '.join(words)}."})
-        queries.append(f"q{number}\twhat about the {words[0]} of a {topic}\n")
-        qrels.append(f"q{number} 0 d{number} 1\n")
-    (folder / "corpus.jsonl").write_text("".join(json.dumps(each) + "\n" for each in passages))
-    (folder / "queries.tsv").write_text("".join(queries))
-    (folder / "qrels.txt").write_text("".join(qrels))
-    return folder
+    return write_training_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     """A tiny masked-language model."""
     return bert(tmp_path_factory.mktemp("base"))
-
-
-def write_config(folder, files, base, **changes):
-    settings = {
-        "recipe": "splade-max", "base": str(base), "output": str(folder / "out"),
-        "data": {"passages": str(files / "corpus.jsonl"), "queries": str(files / "queries.tsv")},
-        "teacher": {"bm25": 1.0}, "mining": {"bm25": 20, "positives": 1},
-        "optimization": {"steps": 4, "queries": 4, "passages": 3, "max_length": 24, "checkpoint": 2, "log": 1,
-                         "precision": "float32"},
-    }  # fmt: skip
-    for key, value in changes.items():
-        settings[key] = {**settings[key], **value} if isinstance(settings.get(key), dict) and value else value
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    return path
-
-
-def run(folder, files, base, **changes):
-    return train(read_config(write_config(folder, files, base, **changes)), device="cpu")
-
-
-def weights_of(folder):
-    return load_file(folder / "model.safetensors")
 
 
 # ---- what comes out ----
@@ -425,7 +382,9 @@ def test_its_state_outlives_a_checkpoint(tmp_path):
 class Batches:
     """Stands for trainer and network: a few batches whose weights are known."""
 
-    def __init__(self, batches):
+    scale: ScoreScale
+
+    def __init__(self, batches: list[Any]) -> None:
         self.batches, self.encoder = batches, self
 
     def get_train_dataloader(self):
@@ -448,7 +407,7 @@ def test_the_scale_starts_where_the_loss_is_least():
     source = torch.Generator().manual_seed(3)
     queries = torch.rand(6, 40, generator=source) * 3
     batches = [[queries, queries + torch.rand(6, 40, generator=source) * 4]] * 2
-    student = Batches(batches)
+    student: Any = Batches(batches)
     student.scale = ScoreScale()
     ranking = RankingLoss(None, Losses(contrastive=1.0), student.scale, None, temperature=1.0)
     best = calibrate_scale(student, student, ranking)
@@ -461,7 +420,7 @@ def test_the_scale_starts_where_the_loss_is_least():
 
 
 def test_a_student_that_knows_nothing_starts_with_a_tenth():
-    student = Batches([[torch.ones(6, 40), torch.ones(6, 40)]])
+    student: Any = Batches([[torch.ones(6, 40), torch.ones(6, 40)]])
     student.scale = ScoreScale()
     ranking = RankingLoss(None, Losses(contrastive=1.0), student.scale, None, temperature=1.0)
     assert calibrate_scale(student, student, ranking) == 0.1
@@ -618,7 +577,7 @@ def test_a_disk_that_is_full_elsewhere_says_so_and_the_same_command_goes_on(tmp_
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    owners = {"save": (Student, "save"), "copytree": (trainer.shutil, "copytree"), "card": (trainer, "write_card")}
+    owners = {"save": (Student, "save"), "copytree": (shutil, "copytree"), "card": (trainer, "write_card")}
     monkeypatch.setattr(*owners[place], full)
     with pytest.raises(StorageError, match=r"No space left on device"):
         run(tmp_path, data, base)
@@ -736,7 +695,7 @@ def test_ones_own_pairs_are_scored_by_bm25_whichever_are_drawn(tmp_path, data, b
         for j in (1, 2)
     ]
     (tmp_path / "triples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    taught = []
+    taught: list[Any] = []
     original = RankingLoss.compute_loss_from_embeddings
 
     def watched(self, embeddings, labels):

@@ -3,6 +3,7 @@
 import gzip
 import json
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -416,7 +417,7 @@ def test_lists_that_are_too_short_are_filled_with_other_passages():
 def drawn_as_before(examples, settings, positives, passages):
     """The loop of the versions whose results are published."""
     source = np.random.default_rng(settings.seed)
-    rows = []
+    rows: list[Any] = []
     while len(rows) < settings.steps * settings.queries:
         for number in source.permutation(len(examples))[: settings.steps * settings.queries - len(rows)]:
             listed, count = examples[number].passages, settings.passages

@@ -26,7 +26,9 @@ def inputs(texts, tokens, width, terms, seed, dtype=torch.float64):
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 def test_gradients_are_those_of_finite_differences(pooling):
     hidden, weight, bias, mask = inputs(3, 5, 4, 17, seed=1)
-    assert torch.autograd.gradcheck(lambda *x: pooled_weights(*x, mask, pooling, step=6), (hidden, weight, bias))
+    assert torch.autograd.gradcheck(
+        lambda h, w, b: pooled_weights(h, w, b, mask, pooling, step=6), (hidden, weight, bias)
+    )
 
 
 @settings(max_examples=60, deadline=None)

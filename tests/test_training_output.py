@@ -3,13 +3,14 @@
 import fcntl
 import json
 import shutil
+from typing import Any
 
 import pytest
 import torch
 import yaml
-from checkpoints import bert
 from safetensors.torch import load_file, save_file
-from test_training import base, data, run, weights_of, write_config  # noqa: F401
+from support.checkpoints import bert
+from support.training import run, weights_of, write_config, write_training_data
 
 from splade_lucene.errors import ConfigError, ModelError, RunError, SpladeLuceneError
 from splade_lucene.training import read_config, train
@@ -24,8 +25,18 @@ def claim(config, overwrite=False):
         return before
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_training_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return bert(tmp_path_factory.mktemp("base"))
+
+
 @pytest.fixture
-def config(tmp_path, data, base):  # noqa: F811
+def config(tmp_path, data, base):
     return read_config(write_config(tmp_path, data, base))
 
 
@@ -40,19 +51,20 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path, config):
 
 
 @pytest.mark.parametrize("name", ["base", "data.passages", "validation.corpus"])
-def test_inputs_in_the_output_folder_are_refused_and_left_alone(tmp_path, data, base, name):  # noqa: F811
+def test_inputs_in_the_output_folder_are_refused_and_left_alone(tmp_path, data, base, name):
     folder = tmp_path / "out"
     claim(read_config(write_config(tmp_path, data, base)))  # the folder is a run's
     shutil.copytree(base, folder / "base")
     shutil.copytree(data, folder / "validation")
     own = folder / "validation"
-    changes = {
+    cases: dict[str, dict[str, Any]] = {
         "base": {"base": str(folder / "base")},
         "data.passages": {"data": {"passages": str(own / "corpus.jsonl")}},
         "validation.corpus": {"validation": {
             "corpus": str(own / "corpus.jsonl"), "topics": str(data / "queries.tsv"), "qrels": str(data / "qrels.txt"),
         }},
-    }[name]  # fmt: skip
+    }  # fmt: skip
+    changes = cases[name]
     config = read_config(write_config(tmp_path, data, changes.pop("base", base), **changes))
     with pytest.raises(ConfigError, match=rf"{name} .* lies in the output folder"):
         train(config, device="cpu", overwrite=True)
@@ -89,7 +101,7 @@ def test_a_damaged_settings_file_is_named(tmp_path, config):
     assert claim(config)["base"] == describe_run(config)["base"]
 
 
-def test_what_does_not_change_the_model_may_change(tmp_path, data, base):  # noqa: F811
+def test_what_does_not_change_the_model_may_change(tmp_path, data, base):
     first = read_config(write_config(tmp_path, data, base))
     claim(first)
     moved = tmp_path / "elsewhere"
@@ -102,7 +114,7 @@ def test_what_does_not_change_the_model_may_change(tmp_path, data, base):  # noq
         claim(same)
 
 
-def test_changed_weights_and_scores_are_noticed(tmp_path, data):  # noqa: F811
+def test_changed_weights_and_scores_are_noticed(tmp_path, data):
     own = bert(tmp_path / "base")
     scores = tmp_path / "scores.trec"
     scores.write_text("q0 Q0 d0 1 2.0 x\n")
@@ -119,7 +131,7 @@ def test_changed_weights_and_scores_are_noticed(tmp_path, data):  # noqa: F811
         claim(config)
 
 
-def test_overwrite_starts_anew_though_nothing_changed(tmp_path, data, base):  # noqa: F811
+def test_overwrite_starts_anew_though_nothing_changed(tmp_path, data, base):
     first = run(tmp_path, data, base)
     before = weights_of(first.model)
     save_file(
@@ -132,7 +144,7 @@ def test_overwrite_starts_anew_though_nothing_changed(tmp_path, data, base):  # 
     assert all(torch.equal(before[name], tensor) for name, tensor in weights_of(first.model).items())
 
 
-def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path, data, base):  # noqa: F811
+def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path, data, base):
     files = {"corpus": data / "corpus.jsonl", "topics": data / "queries.tsv", "qrels": data / "qrels.txt"}
     good = {name: str(path) for name, path in files.items()}
     broken = tmp_path / "broken.jsonl"
@@ -140,7 +152,7 @@ def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path, data,
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
     paths = {"passages": str(data / "corpus.jsonl"), "queries": str(data / "queries.tsv")}
-    cases = [
+    cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"data": {**paths, "passages": str(empty)}}, SpladeLuceneError, r"empty\.jsonl: no passage in this file"),
         ({"optimization": {"passages": 41}}, ConfigError, "41 passages, and there are 40 in all"),
         ({"validation": {**good, "corpus": str(broken)}}, SpladeLuceneError, r"broken\.jsonl:41"),
@@ -166,7 +178,7 @@ def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path, data,
         ("validation: {corpus: a, topics: b, qrels: c, measures: []}", r"validation\.measures.*at least 1 item"),
     ],
 )
-def test_odd_values_are_named(tmp_path, data, base, line, message):  # noqa: F811
+def test_odd_values_are_named(tmp_path, data, base, line, message):
     settings = yaml.safe_load(write_config(tmp_path, data, base).read_text())
     key = line.partition(":")[0]
     path = tmp_path / "odd.yaml"
@@ -175,7 +187,7 @@ def test_odd_values_are_named(tmp_path, data, base, line, message):  # noqa: F81
         read_config(path)
 
 
-def test_a_card_names_no_folder_of_its_maker(tmp_path, data, base):  # noqa: F811
+def test_a_card_names_no_folder_of_its_maker(tmp_path, data, base):
     files = {"corpus": data / "corpus.jsonl", "topics": data / "queries.tsv", "qrels": data / "qrels.txt"}
     result = run(tmp_path, data, base, validation={name: str(path) for name, path in files.items()})
     for name in ("README.md", "training.json"):
@@ -186,7 +198,7 @@ def test_a_card_names_no_folder_of_its_maker(tmp_path, data, base):  # noqa: F81
     assert json.loads((tmp_path / "out/figures.json").read_text())["figures"] == result.figures
 
 
-def test_what_splade_doc_made_can_be_a_base(tmp_path, data, base):  # noqa: F811
+def test_what_splade_doc_made_can_be_a_base(tmp_path, data, base):
     first = run(tmp_path, data, base, recipe="splade-doc")
     second = run(tmp_path, data, first.model, recipe="splade-max", output=str(tmp_path / "second"))
     assert (second.model / "model.safetensors").is_file()

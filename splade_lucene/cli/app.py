@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from splade_lucene.cli import interrupts
 from splade_lucene.cli.accelerate import accelerate
 from splade_lucene.cli.bm25 import bm25
 from splade_lucene.cli.build import build
@@ -97,6 +98,7 @@ def options(
 
 def main() -> None:
     """Runs the program."""
+    interrupts.install()
     global _debug
     _debug = "--debug" in sys.argv
     logging.basicConfig(format="%(message)s", level=logging.DEBUG if _debug else logging.WARNING)

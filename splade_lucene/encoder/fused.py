@@ -54,7 +54,7 @@ def _activate(logits: tl.tensor, activation: tl.constexpr) -> tl.tensor:
 # takes few shuffles and no shared memory. The vocabulary is the slow axis of the grid, so that programs running at the same
 # time share their part of the decoder matrix in the L2 cache.
 @_jit
-def _pool_kernel(
+def _pool_kernel(  # noqa: PLR0913 - Triton takes pointers and sizes one by one
     hidden: tl.tensor,
     starts: tl.tensor,
     owners: tl.tensor,

@@ -153,7 +153,7 @@ class Comparison:
         return tuple(run for run in self.runs if run != self.reference)
 
 
-def compare(
+def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
     qrels: Qrels | str | Path,
     runs: Mapping[str, RunLike],
     measures: Sequence[str] = MEASURES,

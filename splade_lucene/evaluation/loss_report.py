@@ -77,7 +77,7 @@ class Distortion:
         return asdict(self)
 
 
-def measure_loss(
+def measure_loss(  # noqa: PLR0913 - all but the first are keywords with defaults
     source: str | Path,
     encoder: SpladeEncoder,
     quantizer: Quantizer,

@@ -36,7 +36,7 @@ class BuildSummary:
     pseudo_documents: Path | None
 
 
-def build_index(
+def build_index(  # noqa: PLR0913 - all but the first four are keywords with defaults
     corpus: str | Path,
     index_dir: str | Path,
     encoder: SpladeEncoder | None = None,

@@ -51,7 +51,7 @@ class IndexSummary:
     skipped: tuple[Problem, ...]
 
 
-def index_pseudo_documents(
+def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords with defaults
     source: str | Path,
     index_dir: str | Path,
     *,

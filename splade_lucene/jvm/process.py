@@ -22,7 +22,7 @@ from splade_lucene.jvm.exceptions import translate
 from splade_lucene.jvm.runtime import MINIMUM_JAVA, find_fatjar, find_runtime
 
 BRIDGE_JAR = Path(__file__).parent.parent / "jars" / "splade-lucene-bridge.jar"
-_FACADES = {room: f"io.spladelucene.{room}Facade" for room in ("Index", "Search", "Bm25", "Runtime")}
+_FACADES = {room: f"io.spladelucene.{room.lower()}.{room}Facade" for room in ("Index", "Search", "Bm25", "Runtime")}
 """Room → the Java class that has all its static methods."""
 
 _lock = threading.Lock()

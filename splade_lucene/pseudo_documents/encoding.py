@@ -27,7 +27,7 @@ from splade_lucene.quantizer import Quantizer
 from splade_lucene.version import __version__
 
 
-def encode_corpus(
+def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaults
     source: str | Path,
     output: str | Path,
     encoder: SpladeEncoder,

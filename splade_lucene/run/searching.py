@@ -39,7 +39,7 @@ class CollectedRankings(dict[str, Any]):
         self[qid] = ranking
 
 
-def search_run(
+def search_run(  # noqa: PLR0913 - all but the first four are keywords with defaults
     searcher: BatchSearcher,
     queries: Sequence[Query],
     writer: RankingWriter,

@@ -237,7 +237,7 @@ def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
     return record
 
 
-def _example(record: dict[str, Any], texts: Texts, path: Path, number: int) -> Example:
+def _example(record: dict[str, Any], texts: Texts, path: Path, number: int) -> Example:  # noqa: C901 - a rule a branch
     def fail(message: str, remedy: str) -> ExamplesError:
         return ExamplesError(message, path=path, line=number, remedy=remedy)
 

@@ -216,7 +216,7 @@ class Sources:
         return advance
 
 
-def mine(sources: Sources, mining: Mining) -> list[Example]:
+def mine(sources: Sources, mining: Mining) -> list[Example]:  # noqa: C901 - what may be missing, one by one
     """The candidates of each query in the teacher's order.
 
     Args:

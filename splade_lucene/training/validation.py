@@ -10,7 +10,7 @@ from sentence_transformers.base.evaluation import BaseEvaluator
 
 from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.encoder import SpladeEncoder
-from splade_lucene.encoder.settings import DocumentSettings
+from splade_lucene.encoder.settings import DocumentSettings, Dtype
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation import evaluate, parse_measure, read_qrels
 from splade_lucene.evaluation.efficiency import measure_efficiency
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from splade_lucene.training.progress import TrainingProgress
 
 
-def measure_model(model: str | Path, validation: Validation, folder: Path, *, device: str = "auto") -> dict[str, float]:
+def measure_model(
+    model: str | Path, validation: Validation, folder: Path, *, device: str = "auto", dtype: Dtype = "auto"
+) -> dict[str, float]:
     """Effectiveness and cost of a model through an index of its own.
 
     Args:
@@ -38,12 +40,15 @@ def measure_model(model: str | Path, validation: Validation, folder: Path, *, de
         validation: What it is measured on.
         folder: Where the index goes; what is there is deleted.
         device: As for :class:`splade_lucene.SpladeEncoder`.
+        dtype: Likewise.
 
     Returns:
         Each measure; ``query_terms`` and ``document_terms``, means of active terms; and ``flops``, the products that an
         average query with an average document takes (arXiv 2004.05665), all after quantization.
     """
-    encoder = SpladeEncoder(model, documents=DocumentSettings(max_length=validation.max_length), device=device)
+    encoder = SpladeEncoder(
+        model, documents=DocumentSettings(max_length=validation.max_length), device=device, dtype=dtype
+    )
     rule = Quantizer.named(DEFAULT_RULE)
     shutil.rmtree(folder, ignore_errors=True)
     build_index(validation.corpus, folder / "index", encoder, rule, accelerator=False)

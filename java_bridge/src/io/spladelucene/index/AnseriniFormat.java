@@ -1,0 +1,65 @@
+package io.spladelucene.index;
+
+import io.anserini.search.similarity.ImpactSimilarity;
+import java.io.IOException;
+import org.apache.lucene.document.BinaryDocValuesField;
+import org.apache.lucene.document.Document;
+import org.apache.lucene.document.Field;
+import org.apache.lucene.document.StoredField;
+import org.apache.lucene.document.StringField;
+import org.apache.lucene.index.IndexWriter;
+import org.apache.lucene.index.IndexWriterConfig;
+import org.apache.lucene.index.IndexableField;
+import org.apache.lucene.index.LogDocMergePolicy;
+import org.apache.lucene.store.Directory;
+import org.apache.lucene.util.BytesRef;
+
+/**
+ * The format of Anserini's indexes: the fields of a document, and how an impact index is opened for
+ * writing. No other class decides either.
+ */
+public final class AnseriniFormat {
+  private AnseriniFormat() {}
+
+  /**
+   * The configuration with which impact indexes are written.
+   *
+   * @param append whether to open an existing index; otherwise what is there is replaced
+   */
+  static IndexWriterConfig config(boolean append) {
+    IndexWriterConfig config = new IndexWriterConfig();
+    config.setSimilarity(new ImpactSimilarity());
+    config.setOpenMode(
+        append ? IndexWriterConfig.OpenMode.APPEND : IndexWriterConfig.OpenMode.CREATE);
+    config.setUseCompoundFile(false);
+    // Merges adjacent segments only, so documents stay in input order.
+    config.setMergePolicy(new LogDocMergePolicy());
+    return config;
+  }
+
+  /** Opens an impact index for writing, with {@link #config}. */
+  static IndexWriter openWriter(Directory directory, boolean append) throws IOException {
+    return new IndexWriter(directory, config(append));
+  }
+
+  /** A document of an impact index. {@code raw} may be {@code null}. */
+  static Document impactDocument(String docid, ImpactTokenStream impacts, String raw) {
+    return document(docid, raw, new Field(Fields.CONTENTS, impacts, Fields.FREQUENCIES));
+  }
+
+  /** A document of an index of texts. {@code raw} may be {@code null}. */
+  public static Document textDocument(String docid, String text, String raw) {
+    return document(docid, raw, new Field(Fields.CONTENTS, text, Fields.FREQUENCIES));
+  }
+
+  private static Document document(String docid, String raw, IndexableField contents) {
+    Document document = new Document();
+    document.add(new StringField(Fields.ID, docid, Field.Store.YES));
+    document.add(new BinaryDocValuesField(Fields.ID, new BytesRef(docid)));
+    if (raw != null) {
+      document.add(new StoredField(Fields.RAW, raw));
+    }
+    document.add(contents);
+    return document;
+  }
+}

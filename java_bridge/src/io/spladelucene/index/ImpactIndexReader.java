@@ -1,0 +1,333 @@
+package io.spladelucene.index;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.spladelucene.wire.PackedDocids;
+import io.spladelucene.wire.PackedLists;
+import io.spladelucene.wire.PackedPostings;
+import io.spladelucene.wire.PackedTerms;
+import io.spladelucene.wire.PackedWriter;
+import java.io.ByteArrayOutputStream;
+import java.io.Closeable;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Set;
+import java.util.StringJoiner;
+import org.apache.lucene.index.CheckIndex;
+import org.apache.lucene.index.DirectoryReader;
+import org.apache.lucene.index.FieldInfo;
+import org.apache.lucene.index.FieldInfos;
+import org.apache.lucene.index.IndexOptions;
+import org.apache.lucene.index.LeafReaderContext;
+import org.apache.lucene.index.MultiTerms;
+import org.apache.lucene.index.NumericDocValues;
+import org.apache.lucene.index.PostingsEnum;
+import org.apache.lucene.index.SegmentInfos;
+import org.apache.lucene.index.StoredFields;
+import org.apache.lucene.index.Term;
+import org.apache.lucene.index.Terms;
+import org.apache.lucene.index.TermsEnum;
+import org.apache.lucene.store.Directory;
+import org.apache.lucene.util.Bits;
+import org.apache.lucene.util.BytesRef;
+
+/**
+ * An open impact index. It shows the last commit at the time when it was opened, and no later one.
+ * For any number of threads.
+ */
+public final class ImpactIndexReader implements Closeable {
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  private final DirectoryReader reader;
+  private DocidTable docids;
+
+  /**
+   * Opens an index.
+   *
+   * @throws org.apache.lucene.index.IndexNotFoundException if there is none
+   * @throws IllegalArgumentException if it is not an impact index, or a newer Lucene wrote it
+   */
+  public ImpactIndexReader(Directory index) throws IOException {
+    reader = DirectoryReader.open(index);
+    try {
+      FieldInfo contents = FieldInfos.getMergedFieldInfos(reader).fieldInfo(Fields.CONTENTS);
+      if (reader.maxDoc() > 0
+          && (contents == null
+              || contents.getIndexOptions().compareTo(IndexOptions.DOCS_AND_FREQS) < 0)) {
+        throw new IllegalArgumentException("no field \"contents\" with frequencies");
+      }
+      checkNorms();
+    } catch (RuntimeException e) {
+      reader.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Refuses an index of texts, whose norms are lengths; those of impacts are all 1. The first
+   * thousand documents of a segment suffice to tell them apart.
+   */
+  private void checkNorms() throws IOException {
+    for (LeafReaderContext leaf : reader.leaves()) {
+      NumericDocValues norms = leaf.reader().getNormValues(Fields.CONTENTS);
+      for (int seen = 0;
+          norms != null && seen < 1000 && norms.nextDoc() != NumericDocValues.NO_MORE_DOCS;
+          seen++) {
+        if (norms.longValue() > 1) {
+          throw new IllegalArgumentException(
+              "its norms are lengths of texts, not frequencies of impacts");
+        }
+      }
+    }
+  }
+
+  /** The docids of all documents, which are loaded at the first call. */
+  public synchronized DocidTable docids() throws IOException {
+    if (docids == null) {
+      docids = new DocidTable(reader);
+    }
+    return docids;
+  }
+
+  /** The number of documents that are not deleted. */
+  public int numDocs() {
+    return reader.numDocs();
+  }
+
+  /** The number of documents, deleted ones included. */
+  public int maxDoc() {
+    return reader.maxDoc();
+  }
+
+  /** The segments. */
+  public List<LeafReaderContext> leaves() {
+    return reader.leaves();
+  }
+
+  /** The number of documents with a term, deleted ones included. */
+  public int docFreq(BytesRef term) throws IOException {
+    return reader.docFreq(new Term(Fields.CONTENTS, term));
+  }
+
+  /**
+   * Statistics as JSON: documents, deleted_documents, segments, terms, postings, total_impact and
+   * the version of Lucene. Terms, postings and impacts of deleted documents count until a merge.
+   */
+  public String statistics() throws IOException {
+    return statistics(reader);
+  }
+
+  /** The {@link #statistics()} of any index with the field {@code contents}. */
+  public static String statistics(DirectoryReader reader) throws IOException {
+    ObjectNode result = JSON.createObjectNode();
+    Terms terms = MultiTerms.getTerms(reader, Fields.CONTENTS);
+    long distinct = 0;
+    if (terms != null) {
+      for (TermsEnum each = terms.iterator(); each.next() != null; ) {
+        distinct++;
+      }
+    }
+    result.put("documents", reader.numDocs());
+    result.put("deleted_documents", reader.numDeletedDocs());
+    result.put("segments", reader.leaves().size());
+    result.put("terms", distinct);
+    result.put("postings", terms == null ? 0 : terms.getSumDocFreq());
+    result.put("total_impact", terms == null ? 0 : terms.getSumTotalTermFreq());
+    result.put(
+        "lucene",
+        SegmentInfos.readLatestCommit(reader.directory()).getCommitLuceneVersion().toString());
+    return JSON.writeValueAsString(result);
+  }
+
+  /**
+   * The open commit: the name of its segments file and its unique id, as {@code segments_1:0a1b…}.
+   */
+  public String commit() throws IOException {
+    String segments = reader.getIndexCommit().getSegmentsFileName();
+    SegmentInfos infos = SegmentInfos.readCommit(reader.directory(), segments);
+    return segments + ':' + HexFormat.of().formatHex(infos.getId());
+  }
+
+  /** All terms in byte order, as {@link PackedTerms}. */
+  public byte[] terms() throws IOException {
+    return terms(reader);
+  }
+
+  /** The {@link #terms()} of any index with the field {@code contents}. */
+  public static byte[] terms(DirectoryReader reader) throws IOException {
+    PackedTerms packed = new PackedTerms();
+    Terms terms = MultiTerms.getTerms(reader, Fields.CONTENTS);
+    if (terms != null) {
+      TermsEnum each = terms.iterator();
+      for (BytesRef term = each.next(); term != null; term = each.next()) {
+        packed.add(term, each.docFreq(), each.totalTermFreq());
+      }
+    }
+    return packed.toByteArray();
+  }
+
+  /** The postings of a term without those of deleted documents, as {@link PackedPostings}. */
+  public byte[] postings(String term) throws IOException {
+    PackedPostings packed = new PackedPostings();
+    for (LeafReaderContext leaf : reader.leaves()) {
+      PostingsEnum postings =
+          leaf.reader().postings(new Term(Fields.CONTENTS, term), PostingsEnum.FREQS);
+      Bits live = leaf.reader().getLiveDocs();
+      if (postings == null) {
+        continue;
+      }
+      for (int doc = postings.nextDoc();
+          doc != PostingsEnum.NO_MORE_DOCS;
+          doc = postings.nextDoc()) {
+        if (live == null || live.get(doc)) {
+          packed.add(leaf.docBase + doc, postings.freq());
+        }
+      }
+    }
+    return packed.toByteArray();
+  }
+
+  /** The lucene_docid of the document with a docid; -1 if there is none, or it is deleted. */
+  public int luceneDocid(String docid) throws IOException {
+    for (LeafReaderContext leaf : reader.leaves()) {
+      PostingsEnum postings = leaf.reader().postings(new Term(Fields.ID, docid), PostingsEnum.NONE);
+      Bits live = leaf.reader().getLiveDocs();
+      if (postings != null) {
+        for (int doc = postings.nextDoc();
+            doc != PostingsEnum.NO_MORE_DOCS;
+            doc = postings.nextDoc()) {
+          if (live == null || live.get(doc)) {
+            return leaf.docBase + doc;
+          }
+        }
+      }
+    }
+    return -1;
+  }
+
+  /**
+   * The impacts of terms in a document; 0 for a term that the document lacks.
+   *
+   * @param terms as {@link PackedLists#readBytes} reads them
+   * @return an int for each term
+   */
+  public byte[] impacts(int luceneDocid, byte[] terms) throws IOException {
+    PackedWriter out = new PackedWriter();
+    LeafReaderContext leaf = leafOf(luceneDocid);
+    int target = luceneDocid - leaf.docBase;
+    for (BytesRef term : PackedLists.readBytes(terms)) {
+      PostingsEnum postings =
+          leaf.reader().postings(new Term(Fields.CONTENTS, term), PostingsEnum.FREQS);
+      out.writeInt(postings != null && postings.advance(target) == target ? postings.freq() : 0);
+    }
+    return out.toByteArray();
+  }
+
+  private LeafReaderContext leafOf(int luceneDocid) {
+    for (LeafReaderContext leaf : reader.leaves()) {
+      if (luceneDocid >= leaf.docBase && luceneDocid < leaf.docBase + leaf.reader().maxDoc()) {
+        return leaf;
+      }
+    }
+    throw new IndexOutOfBoundsException("no document " + luceneDocid + " among " + reader.maxDoc());
+  }
+
+  /** The docid of a document. */
+  public String docid(int luceneDocid) throws IOException {
+    return docids().docid(luceneDocid);
+  }
+
+  /**
+   * The docids of all documents by lucene_docid, deleted ones included, as {@link PackedDocids}.
+   */
+  public byte[] allDocids() throws IOException {
+    return PackedDocids.pack(docids(), reader.maxDoc());
+  }
+
+  /**
+   * The stored field {@code raw} of documents.
+   *
+   * @param luceneDocids as {@link PackedLists#readInts} reads them
+   * @return for each document a string; the length -1 if it has no such field
+   */
+  public byte[] raw(byte[] luceneDocids) throws IOException {
+    PackedWriter out = new PackedWriter();
+    StoredFields stored = reader.storedFields();
+    for (int doc : PackedLists.readInts(luceneDocids)) {
+      out.writeString(stored.document(doc, Set.of(Fields.RAW)).get(Fields.RAW));
+    }
+    return out.toByteArray();
+  }
+
+  /**
+   * Writes the {@link Accelerator} of each segment to a folder.
+   *
+   * @param anew whether to replace files that are there
+   * @param clear whether to remove the files of other segments from the folder
+   * @param bytes the size of all files together; the lists of the most frequent terms are kept
+   */
+  public void accelerate(Path folder, boolean anew, boolean clear, long bytes) throws IOException {
+    int shortest = Accelerator.shortestWithin(reader, bytes);
+    for (LeafReaderContext leaf : reader.leaves()) {
+      if (anew || !Accelerator.isUsable(folder, leaf.reader())) {
+        Accelerator.write(folder, leaf.reader(), shortest);
+      }
+    }
+    if (clear) {
+      Set<String> names = Set.of(acceleratorNames().split(" "));
+      try (DirectoryStream<Path> files =
+          Files.newDirectoryStream(folder, "*" + Accelerator.SUFFIX)) {
+        for (Path file : files) {
+          if (!names.contains(file.getFileName().toString())) {
+            Files.delete(file);
+          }
+        }
+      }
+    }
+  }
+
+  /** The names of the accelerators of all segments, separated by spaces. */
+  public String acceleratorNames() {
+    StringJoiner names = new StringJoiner(" ");
+    for (LeafReaderContext leaf : reader.leaves()) {
+      names.add(Accelerator.nameFor(leaf.reader()));
+    }
+    return names.toString();
+  }
+
+  /** Runs Lucene's CheckIndex. The report ends with {@code clean} or {@code damaged}. */
+  public static String check(Directory index) throws IOException {
+    ByteArrayOutputStream report = new ByteArrayOutputStream();
+    try (CheckIndex checker = new CheckIndex(index)) {
+      checkContents(checker);
+      checker.setInfoStream(new PrintStream(report, true, StandardCharsets.UTF_8));
+      boolean clean = checker.checkIndex().clean;
+      return report.toString(StandardCharsets.UTF_8) + (clean ? "clean" : "damaged");
+    }
+  }
+
+  @Override
+  public void close() throws IOException {
+    reader.close();
+  }
+
+  /**
+   * Makes Lucene 10 check more than checksums, as Lucene 9, which has no such levels, always does.
+   */
+  private static void checkContents(CheckIndex checker) {
+    int integrity = 2; // CheckIndex.Level.MIN_LEVEL_FOR_INTEGRITY_CHECKS
+    try {
+      CheckIndex.class.getMethod("setLevel", int.class).invoke(checker, integrity);
+    } catch (NoSuchMethodException lucene9) {
+      // It checks everything.
+    } catch (ReflectiveOperationException error) {
+      throw new IllegalStateException(error);
+    }
+  }
+}

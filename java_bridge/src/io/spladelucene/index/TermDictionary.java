@@ -1,0 +1,204 @@
+package io.spladelucene.index;
+
+import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.lucene.util.BytesRef;
+
+/**
+ * Gives terms dense ids, from 0 in the order in which they are first asked for. All workers of a
+ * build share it; each asks through a {@link Cache} of its own.
+ */
+final class TermDictionary {
+  /** The longest term. Anserini's WhitespaceTokenizer would split a longer one. */
+  static final int MAX_TERM_CHARS = 255;
+
+  private final Map<BytesRef, Integer> ids = new HashMap<>();
+  private final List<BytesRef> terms = new ArrayList<>();
+
+  private synchronized int idOf(BytesRef term) {
+    Integer known = ids.get(term);
+    if (known != null) {
+      return known;
+    }
+    BytesRef copy = BytesRef.deepCopyOf(term);
+    ids.put(copy, terms.size());
+    terms.add(copy);
+    return terms.size() - 1;
+  }
+
+  /** The number of terms. */
+  synchronized int size() {
+    return terms.size();
+  }
+
+  /** The term of each id. */
+  synchronized List<BytesRef> terms() {
+    return List.copyOf(terms);
+  }
+
+  /** Refuses a term that Anserini's whitespace analyzer would change. */
+  static void check(String term) throws BadPseudoDocument {
+    if (term.isEmpty()) {
+      throw new BadPseudoDocument("empty-term", "");
+    }
+    if (term.length() > MAX_TERM_CHARS) {
+      throw new BadPseudoDocument(
+          "long-term", term.substring(0, term.offsetByCodePoints(0, 40)) + "…");
+    }
+    if (term.codePoints().anyMatch(Character::isWhitespace)) {
+      throw new BadPseudoDocument("white-space", term);
+    }
+  }
+
+  /**
+   * One worker's open-addressing table of terms, over their UTF-8 bytes. A term is checked once,
+   * when the worker first asks for it. The number of the document that last had a term finds terms
+   * that occur twice in a vector.
+   */
+  static final class Cache {
+    private final TermDictionary shared;
+    private int[] slots = new int[1 << 16];
+    private byte[] pool = new byte[1 << 20];
+    private int poolEnd = 0;
+    private int size = 0;
+    private int[] offsets = new int[1 << 15];
+    private int[] lengths = new int[1 << 15];
+    private int[] hashes = new int[1 << 15];
+    private int[] sharedIds = new int[1 << 15];
+    private long[] stamps = new long[1 << 15];
+
+    /** An empty cache. */
+    Cache(TermDictionary shared) {
+      this.shared = shared;
+      Arrays.fill(slots, -1);
+    }
+
+    /** The hash that {@link #idOf} expects: 31 times that of the bytes before, plus the byte. */
+    static int hash(byte[] bytes, int from, int to) {
+      int hash = 0;
+      for (int i = from; i < to; i++) {
+        hash = 31 * hash + bytes[i];
+      }
+      return hash;
+    }
+
+    /**
+     * The id of the term in bytes[from, to).
+     *
+     * @param hash its {@link #hash}
+     * @param document greater than 0, and another one for each vector
+     * @throws BadPseudoDocument if the term is bad, or was asked for with this document before
+     */
+    int idOf(byte[] bytes, int from, int to, int hash, long document) throws BadPseudoDocument {
+      int mask = slots.length - 1;
+      int slot = mix(hash) & mask;
+      while (slots[slot] >= 0) {
+        int entry = slots[slot];
+        if (hashes[entry] == hash
+            && lengths[entry] == to - from
+            && matches(offsets[entry], bytes, from, to)) {
+          if (stamps[entry] == document) {
+            throw new BadPseudoDocument(
+                "repeated-term", new String(bytes, from, to - from, StandardCharsets.UTF_8));
+          }
+          stamps[entry] = document;
+          return sharedIds[entry];
+        }
+        slot = (slot + 1) & mask;
+      }
+      check(decode(bytes, from, to));
+      int id = shared.idOf(new BytesRef(bytes, from, to - from));
+      insert(bytes, from, to, hash, id, document);
+      return id;
+    }
+
+    /** Terms are a few bytes long, so a plain loop is faster than Arrays.equals. */
+    private boolean matches(int offset, byte[] bytes, int from, int to) {
+      for (int i = from; i < to; i++) {
+        if (pool[offset++] != bytes[i]) {
+          return false;
+        }
+      }
+      return true;
+    }
+
+    private void insert(byte[] bytes, int from, int to, int hash, int id, long document) {
+      int length = to - from;
+      if (poolEnd + length > pool.length) {
+        pool = Arrays.copyOf(pool, Math.max(pool.length * 2, poolEnd + length));
+      }
+      System.arraycopy(bytes, from, pool, poolEnd, length);
+      if (size == offsets.length) {
+        offsets = Arrays.copyOf(offsets, size * 2);
+        lengths = Arrays.copyOf(lengths, size * 2);
+        hashes = Arrays.copyOf(hashes, size * 2);
+        sharedIds = Arrays.copyOf(sharedIds, size * 2);
+        stamps = Arrays.copyOf(stamps, size * 2);
+      }
+      offsets[size] = poolEnd;
+      lengths[size] = length;
+      hashes[size] = hash;
+      sharedIds[size] = id;
+      stamps[size] = document;
+      poolEnd += length;
+      size++;
+      if (size * 2 > slots.length) {
+        rehash(slots.length * 2);
+      } else {
+        place(size - 1);
+      }
+    }
+
+    private void rehash(int capacity) {
+      slots = new int[capacity];
+      Arrays.fill(slots, -1);
+      for (int entry = 0; entry < size; entry++) {
+        place(entry);
+      }
+    }
+
+    private void place(int entry) {
+      int mask = slots.length - 1;
+      int slot = mix(hashes[entry]) & mask;
+      while (slots[slot] >= 0) {
+        slot = (slot + 1) & mask;
+      }
+      slots[slot] = entry;
+    }
+
+    private static int mix(int hash) {
+      int mixed = hash * 0x9E3779B9;
+      return mixed ^ (mixed >>> 15);
+    }
+  }
+
+  /** Encodes a text. Half of a surrogate pair, which JSON can express, is an error. */
+  static byte[] encode(String text) throws BadPseudoDocument {
+    try {
+      ByteBuffer encoded = StandardCharsets.UTF_8.newEncoder().encode(CharBuffer.wrap(text));
+      return Arrays.copyOf(encoded.array(), encoded.limit());
+    } catch (CharacterCodingException e) {
+      throw new BadPseudoDocument("not-utf8", "half of a surrogate pair");
+    }
+  }
+
+  /** Decodes a text. Malformed bytes are an error. */
+  static String decode(byte[] bytes, int from, int to) throws BadPseudoDocument {
+    try {
+      return StandardCharsets.UTF_8
+          .newDecoder()
+          .decode(ByteBuffer.wrap(bytes, from, to - from))
+          .toString();
+    } catch (CharacterCodingException e) {
+      throw new BadPseudoDocument(
+          "not-utf8", new String(bytes, from, Math.min(to - from, 40), StandardCharsets.UTF_8));
+    }
+  }
+}

@@ -1,0 +1,81 @@
+package io.spladelucene.postings;
+
+import java.util.Arrays;
+
+/**
+ * A forward index of the documents of an {@link InvertedBlock}: the terms and impacts of each
+ * document, as variable-length integers.
+ */
+public final class ForwardBlock {
+  private final byte[][] docids;
+  private final byte[][] stored;
+  private final int[] starts;
+  private final byte[] postings; // by document: (term id, impact) in the order of the block
+
+  /** Builds the forward index of a block. */
+  public ForwardBlock(InvertedBlock block) {
+    docids = block.docids;
+    stored = block.stored;
+    starts = new int[block.documents + 1];
+    for (int term = 0; term < block.termIds.length; term++) {
+      int termLength = VInt.length(block.termIds[term]);
+      for (InvertedBlock.Cursor cursor = block.new Cursor(term); cursor.next(); ) {
+        starts[cursor.document + 1] += termLength + VInt.length(cursor.impact);
+      }
+    }
+    for (int document = 0; document < block.documents; document++) {
+      starts[document + 1] = Math.addExact(starts[document], starts[document + 1]);
+    }
+    postings = new byte[starts[block.documents]];
+    int[] next = starts.clone();
+    for (int term = 0; term < block.termIds.length; term++) {
+      for (InvertedBlock.Cursor cursor = block.new Cursor(term); cursor.next(); ) {
+        int at = VInt.write(postings, next[cursor.document], block.termIds[term]);
+        next[cursor.document] = VInt.write(postings, at, cursor.impact);
+      }
+    }
+  }
+
+  /** The number of documents. */
+  public int documents() {
+    return docids.length;
+  }
+
+  /** Adds a document, with its docid and its stored field, to a builder. */
+  public void addTo(InvertedBlock.Builder builder, int document) {
+    for (int at = starts[document]; at < starts[document + 1]; ) {
+      int term = VInt.read(postings, at);
+      at += VInt.length(term);
+      int impact = VInt.read(postings, at);
+      at += VInt.length(impact);
+      builder.addPosting(term, impact);
+    }
+    builder.endDocument(docids[document], 0, docids[document].length, stored[document]);
+  }
+
+  /**
+   * The ids of the terms with a document's {@code count} largest impacts, ascending; among equal
+   * impacts the smaller id.
+   */
+  public int[] heaviestTerms(int document, int count) {
+    long[] heaviest = new long[64];
+    int size = 0;
+    for (int at = starts[document]; at < starts[document + 1]; ) {
+      int term = VInt.read(postings, at);
+      at += VInt.length(term);
+      int impact = VInt.read(postings, at);
+      at += VInt.length(impact);
+      if (size == heaviest.length) {
+        heaviest = Arrays.copyOf(heaviest, size * 2);
+      }
+      heaviest[size++] = (long) -impact << 32 | term;
+    }
+    Arrays.sort(heaviest, 0, size);
+    int[] terms = new int[Math.min(size, count)];
+    for (int i = 0; i < terms.length; i++) {
+      terms[i] = (int) heaviest[i];
+    }
+    Arrays.sort(terms);
+    return terms;
+  }
+}

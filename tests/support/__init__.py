@@ -1,0 +1,1 @@
+"""What test modules share, apart from fixtures, which conftest.py has."""

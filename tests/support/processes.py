@@ -1,0 +1,32 @@
+"""Python in child processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+"""The repository."""
+
+
+def child_environment(**changes: str | None) -> dict[str, str]:
+    """This process's environment with some variables set, or unset where the value is None."""
+    environment = {**os.environ, **{key: value for key, value in changes.items() if value is not None}}
+    for key, value in changes.items():
+        if value is None:
+            environment.pop(key, None)
+    return environment
+
+
+def run_python(code: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    """Runs Python code in a child process, with a JVM of its own if it starts one."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=child_environment(**changes),
+        timeout=300,
+    )

@@ -1,0 +1,60 @@
+"""Training runs at toy size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors.torch import load_file
+
+from splade_lucene.training import read_config, train
+
+TOPICS = ["heart", "index", "plant", "court", "python", "river", "music", "engine"]
+WORDS = {
+    "heart": "blood vein artery pulse valve", "index": "term posting query document search",
+    "plant": "leaf sunlight sugar root flower", "court": "law judge constitution ruling jury",
+    "python": "function class module loop string", "river": "water bank delta flood stream",
+    "music": "melody chord rhythm song note", "engine": "fuel piston cylinder motor gear",
+}  # fmt: skip
+
+
+def write_training_data(folder: Path) -> Path:
+    """Forty passages on eight topics, and a query for each."""
+    source = np.random.default_rng(5)
+    passages, queries, qrels = [], [], []
+    for number in range(40):
+        topic = TOPICS[number % 8]
+        words = source.choice(WORDS[topic].split(), 4)
+        passages.append({"_id": f"d{number}", "text": f"The {topic} has a {' and a '.join(words)}."})
+        queries.append(f"q{number}\twhat about the {words[0]} of a {topic}\n")
+        qrels.append(f"q{number} 0 d{number} 1\n")
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(each) + "\n" for each in passages))
+    (folder / "queries.tsv").write_text("".join(queries))
+    (folder / "qrels.txt").write_text("".join(qrels))
+    return folder
+
+
+def write_config(folder, files, base, **changes):
+    settings: dict[str, Any] = {
+        "recipe": "splade-max", "base": str(base), "output": str(folder / "out"),
+        "data": {"passages": str(files / "corpus.jsonl"), "queries": str(files / "queries.tsv")},
+        "teacher": {"bm25": 1.0}, "mining": {"bm25": 20, "positives": 1},
+        "optimization": {"steps": 4, "queries": 4, "passages": 3, "max_length": 24, "checkpoint": 2, "log": 1,
+                         "precision": "float32"},
+    }  # fmt: skip
+    for key, value in changes.items():
+        settings[key] = {**settings[key], **value} if isinstance(settings.get(key), dict) and value else value
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def run(folder, files, base, **changes):
+    return train(read_config(write_config(folder, files, base, **changes)), device="cpu")
+
+
+def weights_of(folder):
+    return load_file(folder / "model.safetensors")
