@@ -8,7 +8,7 @@ import re
 import tomllib
 
 import pytest
-from conftest import ROOT
+from support.processes import ROOT
 
 spec = importlib.util.spec_from_file_location("benchmark_tables", ROOT / "benchmarks" / "tables.py")
 tables = importlib.util.module_from_spec(spec)
