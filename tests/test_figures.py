@@ -11,6 +11,8 @@ import pytest
 from support.processes import ROOT
 
 spec = importlib.util.spec_from_file_location("benchmark_tables", ROOT / "benchmarks" / "tables.py")
+assert spec is not None
+assert spec.loader is not None
 tables = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tables)
 
@@ -56,8 +58,9 @@ def test_readme_shows_the_results_row_by_row():
     ]
     assert len(rows) > 5
     for what, ours, peer, ratio, script in rows:
-        name = re.fullmatch(r"\[(\w+)\.py\]\(benchmarks/\1\.py\)", script)[1]
-        found = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        link = re.fullmatch(r"\[(\w+)\.py\]\(benchmarks/\1\.py\)", script)
+        assert link, script
+        found = json.loads((ROOT / "benchmarks" / "results" / f"{link[1]}.json").read_text(encoding="utf-8"))
         (figure,) = [each for each in found.values() if each["what"] == what and peer.startswith(f"{each['peer']}:")]
         for shown, value in ((ours, figure["ours"]), (peer.rpartition(": ")[2], figure["peer_value"])):
             assert float(shown.split()[0].replace(",", "")) == pytest.approx(value, rel=0.05, abs=0.005), what
