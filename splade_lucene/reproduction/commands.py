@@ -1,4 +1,4 @@
-"""An entry by hand: the commands of this program, and those of Anserini and Pyserini that do the same."""
+"""The commands that reproduce an entry by hand, with this package, Anserini or Pyserini."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from splade_lucene.reproduction.entries import Download, Entry
 from splade_lucene.reproduction.unpacking import ARCHIVES
 
-_PAGE = 100  # columns, after which a command goes on in the next line
+_PAGE = 100  # columns, after which a command is continued on the next line
 
 _TREC_EVAL = {
     "nDCG": "-m ndcg_cut.{cutoff}",
@@ -21,7 +21,7 @@ _TREC_EVAL = {
 
 
 def our_commands(entry: Entry, *, prebuilt: bool = False) -> list[str]:
-    """What to type for the same with this program's commands, in a shell."""
+    """The equivalent shell commands of this package."""
     system, topics = entry.system, f"downloads/{entry.system.topics.file}"
     run = f"runs/{entry.name}.trec"
     lines = [line for download in entry.downloads(prebuilt=prebuilt) for line in _fetch(download)]
@@ -36,9 +36,9 @@ def our_commands(entry: Entry, *, prebuilt: bool = False) -> list[str]:
         search += " --encoded" if system.topics.encoded else " --dtype float32"
     lines.append(search)
     if system.remove_query:
-        lines += ["# the query itself is no hit", f"awk '$1 != $3' {run} > {run}.tmp && mv {run}.tmp {run}"]
+        lines += ["# drop the query itself from its hits", f"awk '$1 != $3' {run} > {run}.tmp && mv {run}.tmp {run}"]
     if system.ties == "descending":
-        lines.append("# 'reproduce' also orders ties by docid descending, as trec_eval orders those of Anserini's runs")
+        lines.append("# 'reproduce' also sorts ties by descending docid, as trec_eval does for Anserini's runs")
     measures = " ".join(system.published)
     lines.append(
         f"splade-lucene evaluate --qrels downloads/{entry.qrels.file} --run {run} --measures {shlex.quote(measures)}"
@@ -47,7 +47,7 @@ def our_commands(entry: Entry, *, prebuilt: bool = False) -> list[str]:
 
 
 def anserini_commands(entry: Entry) -> list[str]:
-    """The same with Anserini, in a checkout of it; empty if Anserini does not document it."""
+    """The equivalent commands of Anserini, run in a checkout; empty if Anserini does not document them."""
     system, how = entry.system, entry.system.anserini
     if how is None:
         return []
@@ -65,10 +65,10 @@ def anserini_commands(entry: Entry) -> list[str]:
 
 
 def pyserini_commands(entry: Entry) -> list[str]:
-    """The same with Pyserini: its index and searcher over the same pseudo-documents and topics.
+    """The equivalent commands of Pyserini, with its index and searcher over the same pseudo-documents and topics.
 
-    Empty for collections of our own: their texts are no JsonCollection, and Pyserini takes topics whose path holds "cacm" for
-    CACM's own form.
+    Empty for our own collections: their texts are not a JsonCollection, and Pyserini expects topics with "cacm" in their path
+    to be in CACM's own format.
     """
     system = entry.system
     if system.anserini is None:
@@ -96,9 +96,9 @@ def _fetch(download: Download) -> list[str]:
     path = f"downloads/{download.file}"
     facts = ", ".join(each for each in (download.checksum, download.published_size) if each)
     if download.built_in:
-        return [f"# {path}: 'splade-lucene reproduce' writes it"]
+        return [f"# {path}: written by 'splade-lucene reproduce'"]
     if not download.url:
-        return [f"# {path}: {download.note or 'not served'}" + (f" ({facts})" if facts else "")]
+        return [f"# {path}: {download.note or 'cannot be downloaded'}" + (f" ({facts})" if facts else "")]
     return [f"curl --create-dirs -L -C - -o {path} {download.url}" + (f"  # {facts}" if facts else "")]
 
 
@@ -150,7 +150,7 @@ def _text_corpus(entry: Entry) -> str:
 
 
 def _corpus(entry: Entry) -> str:
-    """What is indexed, as a path."""
+    """Path of the input of indexing."""
     return f"encoded/{entry.name}" if entry.system.method == "encode" else _text_corpus(entry)
 
 
@@ -159,7 +159,7 @@ def _index(entry: Entry) -> str:
 
 
 def _trec_eval(measures: Iterable[str]) -> list[str]:
-    """trec_eval's options for measures, those that it has."""
+    """Options of trec_eval for the measures that it supports."""
     options = []
     for name in measures:
         parts = re.fullmatch(r"(\w+?)(?:\(rel=(\d)\))?@(\d+)", name)
@@ -170,7 +170,7 @@ def _trec_eval(measures: Iterable[str]) -> list[str]:
 
 
 def _wrap(command: str) -> str:
-    """A command over several lines, broken before options."""
+    """Wraps a long command, with line breaks before options."""
     if len(command) <= _PAGE or command.startswith(("#", "curl ", "awk ")) or "trec_eval -c" in command:
         return command
     lines, line = [], ""
