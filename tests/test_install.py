@@ -267,7 +267,10 @@ def test_without_a_network_or_an_index_the_last_line_says_so(tmp_path, index, se
         ("error: command '/usr/bin/gcc' failed with exit code 1", "a package had to be compiled"),
         ("src/x.c:1:10: fatal error: Python.h: No such file or directory", "a package had to be compiled"),
         ("ERROR: ResolutionImpossible: for help visit", "the versions in constraints.txt are not available for Python"),
-        ("Read timed out.\nERROR: ResolutionImpossible: for help", "the versions in constraints.txt are not available for Python"),
+        (
+            "Read timed out.\nERROR: ResolutionImpossible: for help",
+            "the versions in constraints.txt are not available for Python",
+        ),
         (
             "ERROR: No matching distribution found for pyjnius==1.9.0",
             "the package index has no suitable version of a package for",
