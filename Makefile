@@ -34,10 +34,6 @@ test-light:  ## run the tests that need neither torch nor Pyserini's Python, in 
 coverage: install-dev  ## run all tests and print which lines and branches they reached, in child processes too
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
-format: install-dev  ## lay out the sources and mend what ruff can mend
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
-
 lint: install-dev  ## check the sources' layout and ruff's rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
