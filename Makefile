@@ -12,23 +12,33 @@ INSTALL = command -v "$(PYTHON)" >/dev/null || { echo "no $(PYTHON) was found: i
 SOURCES := splade_lucene tests java_bridge notebooks benchmarks docs tools
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/splade-lucene
 
-.PHONY: demo test test-light lint types format bridge notebooks docs constraints clean clean-cache install install-dev
+.PHONY: help demo test quick test-light coverage format lint types bridge notebooks docs constraints clean clean-cache install \
+	install-dev
 
-demo: install
+help:  ## list these targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "%-12s  %s\n", $$1, $$2 }'
+
+demo: install  ## build an index of Python's documentation with the embedded model, search and measure it
 	$(BIN)/splade-lucene demo
 
-test: lint types
+test: lint types  ## run all that a change must pass
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
-test-light:  ## the tests that need neither torch nor Pyserini's Python, in an environment of a tenth of the size
+quick: install-dev  ## run the unit tests in a minute: no model, no other process
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) --quick
+
+test-light:  ## run the tests that need neither torch nor Pyserini's Python, in an environment of a tenth of the size
 	@$(INSTALL) --venv "$(VENV)-light" --light
 	SPLADE_LUCENE_TEST_LIGHT=1 "$(VENV)-light"/bin/python -m pytest $(PYTEST_OPTIONS) tests
 
-lint: install-dev
+coverage: install-dev  ## run all tests and print which lines and branches they reached, in child processes too
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+
+lint: install-dev  ## check the sources' layout and ruff's rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: install-dev
+types: install-dev  ## check types, strictly in the package
 	$(BIN)/mypy
 
 format: install-dev  ## format Python and, where google-java-format is, Java
@@ -51,14 +61,14 @@ constraints: install-dev  ## resolve setup.cfg for all Pythons and platforms; UP
 		--constraint constraints.in --custom-compile-command "make constraints" $(if $(UPGRADE),--upgrade) \
 		--output-file constraints.txt setup.cfg
 
-install:
+install:  ## make .venv with what users need
 	@$(INSTALL) --venv "$(VENV)"
 
-install-dev:
+install-dev:  ## make .venv with what developers need
 	@$(INSTALL) --venv "$(VENV)" --extra dev
 
 clean:  ## remove all that was made in this folder
-	rm -rf "$(VENV)" "$(VENV)-light" build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/work \
+	rm -rf "$(VENV)" "$(VENV)-light" build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* benchmarks/work \
 		__pycache__ .ipynb_checkpoints
 	find $(SOURCES) \( -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.partial' \) -prune -exec rm -rf {} +
 	@if [ -d "$(CACHE)" ]; then echo "the demo's index and other work are kept in $(CACHE): 'make clean-cache' removes it"; fi

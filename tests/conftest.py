@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,50 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return _skip_where_light((yield), str(item.path))
+
+
+# ---- make quick ----
+
+NOT_QUICK = """
+bridge cli comparators docs encoder end_to_end families fused fuzz golden install jvm loss_report makefile memory_and_precision
+notebooks python_docs readme reproduction reproduction_facts reranker resolution resuming threads_and_processes training training_data
+training_head training_output
+""".split()  # noqa: SIM905
+"""Test modules that ``make quick`` does not even import: most of their tests start processes or load models."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="Run unit tests only: no model, no process but this one.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--quick"):
+        sys.addaudithook(_refuse_processes)
+
+
+def _refuse_processes(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("subprocess.Popen", "os.fork", "os.posix_spawn") and "PYTEST_CURRENT_TEST" in os.environ:
+        raise RuntimeError(f"a quick test starts a process ({event} {arguments[:2]}): mark it as process")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if config.getoption("--quick") and collection_path.stem.removeprefix("test_") in NOT_QUICK else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--quick"):
+        return
+    others = [
+        item
+        for item in items
+        if {"process", "slow", "java", "model"} & {mark.name for mark in item.iter_markers()}
+        or "encoder" in getattr(item, "fixturenames", ())
+    ]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
+
+
+# ---- fixtures ----
 
 
 @pytest.fixture(scope="session")

@@ -145,6 +145,7 @@ def test_ir_measures_is_plain_python_on_the_searchers_order(tied):
     assert evaluate(tied.qrels, Run.read(tied.run_file), MEASURES) == pytest.approx(expected)
 
 
+@pytest.mark.process
 def test_ranx_agrees(tied):
     pytest.importorskip("ranx")
     program = """
@@ -201,17 +202,20 @@ def trec_eval(native):
     return means
 
 
+@pytest.mark.process
 def test_trec_eval_agrees_to_its_four_digits(tied, trec_eval):
     ours = evaluate(tied.qrels_file, tied.run_file, MEASURES)
     assert trec_eval(tied.qrels_file, tied.run_file) == [f"{ours[name]:.4f}" for name in MEASURES]
 
 
+@pytest.mark.process
 def test_trec_eval_would_see_another_order_in_scores_with_ties(tied, trec_eval):
     ours = evaluate(tied.qrels_file, tied.run_file, MEASURES)
     raw = [float(value) for value in trec_eval(tied.qrels_file, tied.raw)]
     assert all(abs(raw[i] - ours[name]) > 0.001 for i, name in enumerate(MEASURES))
 
 
+@pytest.mark.process
 def test_reading_a_run_with_ties_gives_trec_evals_order(tied, trec_eval):
     ours = evaluate(tied.qrels_file, Run.read(tied.raw), MEASURES)
     assert trec_eval(tied.qrels_file, tied.raw) == [f"{ours[name]:.4f}" for name in MEASURES]
@@ -268,6 +272,7 @@ def cacm(shared, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["tied", "raw", "odd", "impacts", "cacm"])
+@pytest.mark.process
 def test_all_of_trec_evals_measures_are_its_own_query_by_query(name, native, request):
     given = request.getfixturevalue("tied" if name == "raw" else name)
     files = (given.qrels_file, given.raw if name == "raw" else given.run_file) if name in ("tied", "raw") else given
@@ -449,6 +454,7 @@ def test_measure_whose_program_is_not_installed_is_named():
     assert "alpha_nDCG@10" in refused(evaluate, {"q": {"a": 1}}, Run({"q": [("a", 1)]}), ["alpha_nDCG@10"])
 
 
+@pytest.mark.process
 def test_cutoff_of_zero_is_refused_and_does_not_end_the_process():
     program = """
 from splade_lucene import Run, evaluate

@@ -345,6 +345,7 @@ def test_a_place_that_cannot_be_written(tmp_path):
         index_pseudo_documents(source, tmp_path / "file" / "index")
 
 
+@pytest.mark.process
 def test_a_disk_that_fills_up_while_lucene_writes():
     """/dev/full takes no byte; Lucene's own file is put there by a link in the target's place."""
     pytest.importorskip("resource")

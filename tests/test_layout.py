@@ -683,6 +683,7 @@ def test_the_lists_values_are_choices():
 # ---- nothing is loaded ----
 
 
+@pytest.mark.process
 def test_looking_at_a_checkpoint_loads_neither_torch_nor_transformers(tmp_path):
     folders = {
         "plain": bare_network(tmp_path / "plain"),

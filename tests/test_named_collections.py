@@ -141,6 +141,7 @@ def test_qrels_lie_where_anserini_2_puts_them(places, tmp_path):
     assert find_qrels("dl19-passage") == path
 
 
+@pytest.mark.process
 def test_neither_a_path_nor_a_name_needs_java(places, tmp_path):
     path = put(tmp_path, "topics.tsv", "1\tone\n")
     put(places[0], "topics.dl19-passage.txt", "1\tone\n")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import typer
 from support.checkpoints import tiny_checkpoint
 from support.progress import RecordedProgress
 
@@ -32,7 +35,8 @@ from splade_lucene import (
     read_pseudo_documents,
     search_run,
 )
-from splade_lucene.cli.output import as_flags
+from splade_lucene.cli import app
+from splade_lucene.cli.output import BARE, as_flags
 from splade_lucene.corpus import reading
 from splade_lucene.corpus.reading import corpus_digest, examine_corpus
 from splade_lucene.run.run import open_run_writer
@@ -277,6 +281,30 @@ def test_bm25_refuses_queries_that_are_not_texts(text_index):
 # ---- arguments in messages ----
 
 
+def test_arguments_that_are_named_alone_are_options():
+    def options(command):
+        own = {name for parameter in command.params for name in parameter.opts}
+        return own.union(*map(options, getattr(command, "commands", {}).values()))
+
+    assert {"--" + name.replace("_", "-") for name in BARE} <= options(typer.main.get_command(app))
+
+
+def test_no_message_of_the_library_speaks_of_flags():
+    """Of the command line's; the commands that ``reproduce --show`` prints have some."""
+    package = Path(reading.__file__).parent.parent
+    spoken = [
+        f"{path.relative_to(package)}:{node.lineno}: {node.value:.60}"
+        for path in sorted(package.rglob("*.py"))
+        if path.parent.name != "cli" and path.name != "commands.py"
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(("Error", "failure", "error", "warning"))
+        for node in ast.walk(call)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if re.search(r"(?<![\w-])--[a-z]", node.value)
+    ]
+    assert spoken == []
+
+
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
@@ -288,6 +316,9 @@ def test_bm25_refuses_queries_that_are_not_texts(text_index):
         ("SPLADE_LUCENE_HEAP=much is not a size", "SPLADE_LUCENE_HEAP=much is not a size"),
         ("got fields={'a': 1}", "got fields={'a': 1}"),
         ("the line 'a=b' has no tab", "the line 'a=b' has no tab"),
+        ("Set passage_tokens to 8 to 64", "Set --passage-tokens to 8 to 64"),
+        ("Lower optimization.max_length", "Lower optimization.max_length"),
+        ('the key "max_length" is missing', 'the key "max_length" is missing'),
     ],
 )
 def test_the_command_line_spells_arguments_as_flags(message, expected):

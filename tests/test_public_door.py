@@ -49,6 +49,7 @@ def test_each_name_is_the_thing_of_its_module():
         assert thing.__doc__
 
 
+@pytest.mark.process
 def test_star_import_gives_exactly_these_names():
     names = in_child(
         "import json\nbefore = set(globals())\nfrom splade_lucene import *\n"
@@ -96,10 +97,12 @@ def test_dir_shows_the_names():
         "import splade_lucene.cli",
     ],
 )
+@pytest.mark.process
 def test_light_imports_load_nothing_heavy(statement):
     assert loaded_by(statement) == []
 
 
+@pytest.mark.process
 def test_all_names_load_without_java():
     assert loaded_by("from splade_lucene import *") == []
     assert "torch" in loaded_by("import splade_lucene.encoder.network")  # so the check would notice it

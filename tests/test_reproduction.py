@@ -261,7 +261,7 @@ def test_from_the_network_to_figures_and_again_from_what_is_there(catalogue, tmp
     assert Handler.asked == []  # all three from what was fetched, unpacked and indexed once
 
     again = reproduce(find_entry("animals.right", read_catalogue([catalogue])), tmp_path / "work")  # from Python
-    assert (again.agrees, again.run) == (True, tmp_path / "work/runs/animals.right.trec")
+    assert (again.is_within_tolerance, again.run) == (True, tmp_path / "work/runs/animals.right.trec")
 
     done = invoke("animals.bm25", *place)
     assert (done.exit_code, "R@100" in done.stdout) == (0, True), done.stderr
@@ -310,7 +310,7 @@ def test_a_killed_download_is_gone_on_with(catalogue, tmp_path):
     Handler.stalls.clear()
     Handler.asked.clear()
     plan = json.loads(invoke("animals.right", "--dry-run", "--json", *command[-4:]).stdout)[0]
-    assert [each["state"] for each in plan["files"]] == ["begun", "to fetch", "to fetch"]
+    assert [each["state"] for each in plan["files"]] == ["partly fetched", "to fetch", "to fetch"]
     assert invoke("animals.right", "--download-only", *command[-4:]).exit_code == 0
     assert Handler.asked[0] == ("animals.tar", f"bytes={left}-")
     assert (tmp_path / "work/downloads/animals.tar").read_bytes() == Handler.files["animals.tar"]
@@ -322,9 +322,9 @@ def test_two_processes_do_not_share_a_folder_at_once(catalogue, tmp_path):
         partial = tmp_path / "qrels.txt.partial"
         with partial.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            with pytest.raises(DownloadError, match="another process is fetching this file"):
+            with pytest.raises(DownloadError, match="another process is downloading this file"):
                 fetching.fetch_whole("http://127.0.0.1:1/", partial, 0, lambda _there, _whole: None)
-    assert (done.exit_code, "another process reproduces here" in done.stderr, Handler.asked) == (1, True, [])
+    assert (done.exit_code, "another process is using this folder" in done.stderr, Handler.asked) == (1, True, [])
 
 
 def test_work_goes_where_the_environment_says(catalogue, tmp_path, monkeypatch):
@@ -376,7 +376,7 @@ def test_a_server_without_ranges_and_a_partial_file_that_is_whole(served, tmp_pa
     assert Downloads(tmp_path).fetch(download).read_bytes() == data
 
 
-@pytest.mark.parametrize(("url", "reason"), [("/none", "answers 404"), ("", "it is served nowhere")])
+@pytest.mark.parametrize(("url", "reason"), [("/none", "returned 404"), ("", "no download address is known")])
 def test_what_cannot_be_had_says_what_to_put_where(served, tmp_path, url, reason):
     download = Download("a/f.tar", f"{served}{url}" if url else "", "md5:" + "0" * 32, published_size="7.4 GB")
     with pytest.raises(DownloadError) as caught:
@@ -388,11 +388,11 @@ def test_what_cannot_be_had_says_what_to_put_where(served, tmp_path, url, reason
 def test_no_network_and_a_damaged_mirror(catalogue, tmp_path):
     work = ["--catalogue", catalogue, "--dir", tmp_path / "work"]
     done = invoke("animals.right", *work, "--offline")
-    assert (done.exit_code, "--offline forbids the network" in done.stderr, Handler.asked) == (1, True, [])
+    assert (done.exit_code, "the network is disabled (offline)" in done.stderr, Handler.asked) == (1, True, [])
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror/topics.tsv.gz").write_bytes(b"something else")
     done = invoke("animals.right", *work, "--offline", "--mirror", tmp_path / "mirror")
-    assert (done.exit_code, "bytes, not" in done.stderr) == (1, True)
+    assert (done.exit_code, "bytes, expected" in done.stderr) == (1, True)
     assert (tmp_path / "mirror/topics.tsv.gz").read_bytes() == b"something else"
     assert invoke("animals.right", *work, "--mirror", tmp_path / "nowhere").exit_code == 2
 
@@ -416,7 +416,7 @@ def test_mirrors_and_offline_archives(catalogue, tmp_path, form):
                 zipped.writestr(f"files/{name}", data)
     given = ["animals.right", "--catalogue", catalogue, "--dir", tmp_path / "work", "--offline", "--mirror", mirror]
     plan = json.loads(invoke(*given, "--dry-run", "--json").stdout)[0]
-    assert {each["state"] for each in plan["files"]} == {"at hand" if form == "folder" else "in the archive"}
+    assert {each["state"] for each in plan["files"]} == {"available" if form == "folder" else "in the archive"}
     assert plan["bytes_to_fetch"] == 0
     done = invoke(*given, "--download-only", "--json")
     assert done.exit_code == 0, done.stderr
@@ -500,7 +500,7 @@ def test_a_published_index_in_place_of_ones_own(catalogue, served, tmp_path):
     assert figures(done)["RR@10"][1] == pytest.approx(2 / 3)
     assert {name for name, _ in Handler.asked} == {"index.tar.gz", "topics.tsv.gz", "qrels.txt"}
     refused = invoke("animals.wrong", "--catalogue", catalogue, "--dir", tmp_path / "other", "--prebuilt")
-    assert (refused.exit_code, "animals.wrong: no index of it is published" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "animals.wrong: no index is published for this entry" in refused.stderr) == (1, True)
 
 
 # ---- the catalogue's own faults ----
@@ -509,20 +509,24 @@ def test_a_published_index_in_place_of_ones_own(catalogue, served, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("judged = 3", "judgd = 3", "the key judgd is not known. Did you mean judged?"),
-        ("judged = 3", 'judged = "3"', "judged is '3'. Write a value of type int"),
+        ("judged = 3", "judgd = 3", "unknown key judgd. Did you mean judged?"),
+        ("judged = 3", 'judged = "3"', "invalid value '3' for judged. Write a value of type int"),
         ("judged = 3\n", "", "the key judged is missing"),
-        ("judged = 3", "judged = 5", "5 queries have judgments, and there are only 4"),
-        ('method = "impacts"', 'method = "magic"', "systems[0].method is 'magic'. Write one of impacts, encode, bm25"),
-        ("md5:", "md4:", "is no checksum of the kinds md5, sha256, git-blob"),
-        ('file = "animals.tar"', 'file = "../animals.tar"', "is no relative name"),
-        ("encoded = true", "", "method impacts needs topics that are encoded"),
-        ('"RR@10" = 0.6667', '"RRR@10" = 0.6667', "no measure is named 'RRR@10'"),
-        ('"RR@10" = 0.6667', '"RR@10" = 66.67', "is 66.67, which is not between 0 and 1"),
-        ('name = "wrong"', 'name = "right"', "the entry animals.right stands in animals.toml, too"),
-        ('title = "Forty animals"', "title = Forty", "no TOML that can be read"),
+        ("judged = 3", "judged = 5", "5 queries are judged, but there are only 4"),
+        (
+            'method = "impacts"',
+            'method = "magic"',
+            "invalid value 'magic' for systems[0].method. Choose one of: impacts, encode, bm25",
+        ),
+        ("md5:", "md4:", "is not a valid checksum (md5, sha256, git-blob)"),
+        ('file = "animals.tar"', 'file = "../animals.tar"', "is not a relative path"),
+        ("encoded = true", "", "method impacts needs encoded topics"),
+        ('"RR@10" = 0.6667', '"RRR@10" = 0.6667', "unknown measure 'RRR@10'"),
+        ('"RR@10" = 0.6667', '"RR@10" = 66.67', "is 66.67, expected a value between 0 and 1"),
+        ('name = "wrong"', 'name = "right"', "duplicate entry animals.right, also defined in animals.toml"),
+        ('title = "Forty animals"', "title = Forty", "invalid TOML"),
         ('source = "this test"', "source = 7", "systems[0].source is 7"),
-        ("query_scale = 1.0", "query_scale = -1.0", "query_scale is -1.0, which is not above 0"),
+        ("query_scale = 1.0", "query_scale = -1.0", "query_scale is -1.0, expected a value above 0"),
     ],
 )
 def test_faults_of_an_entry_name_file_and_key(catalogue, old, new, reason):

@@ -158,7 +158,7 @@ def test_dry_run_of_every_entry_has_the_recorded_counts_and_scales(tmp_path):
         assert (plan["document_scale"], plan["query_scale"]) == scales, name
         assert plan["published"] == ENTRIES[name].system.published
         assert plan["todo"][0] == "fetch"
-        assert {each["state"] for each in plan["files"]} <= {"to fetch", "at hand"}
+        assert {each["state"] for each in plan["files"]} <= {"to fetch", "available"}
     assert len(parts) == 12
     assert tuple(map(sum, zip(*parts.values(), strict=True))) == CQADUPSTACK
     assert list(tmp_path.iterdir()) == []  # a dry run writes nothing
@@ -225,7 +225,7 @@ def test_every_file_has_a_checksum_and_an_address():
         for download in entry.downloads():
             assert download.checksum, (entry.name, download.file)
             assert download.url.endswith(f"/{download.file}"), (entry.name, download.file)
-            assert download.about_bytes or download.file in (
+            assert download.estimated_size or download.file in (
                 "topics.msmarco-passage.dev-subset.splade-pp-sd.tsv.gz", "qrels.beir-v1.0.0-robust04.test.txt",
                 "qrels.dl22-passage.txt",
             )  # fmt: skip
@@ -236,7 +236,7 @@ def test_our_own_collections_are_those_of_the_shared_data(shared):
     given = ["reproduce", "--dry-run", "--json", "--mirror", str(shared / "data")]
     done = CliRunner().invoke(app, [*given, "cacm.splade-minilm"])
     (plan,) = json.loads(done.stdout)
-    assert [each["state"] for each in plan["files"]] == ["at hand"] * 3
+    assert [each["state"] for each in plan["files"]] == ["available"] * 3
     assert (plan["documents"], plan["topics"], plan["judged"]) == (3204, 52, 52)
 
 

@@ -102,11 +102,11 @@ def test_what_is_written_beside_the_model(tmp_path, data, base):
     card = (result.model / "README.md").read_text()
     assert f"| nDCG@10 | {result.figures['nDCG@10']:.4f} |" in card
     lines = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
-    steps = [line for line in lines if line["what"] == "splade-max" and "loss" in line]
+    steps = [line for line in lines if line["stage"] == "splade-max" and "loss" in line]
     assert [line["step"] for line in steps] == [1, 2, 3, 4]
     assert all({"flops", "query_terms", "document_terms", "score_scale"} <= set(line) for line in steps)
-    assert [line["step"] for line in lines if line["what"] == "validation"] == [2, 4]
-    assert lines[-1]["what"] == "final"
+    assert [line["step"] for line in lines if line["stage"] == "validation"] == [2, 4]
+    assert lines[-1]["stage"] == "final"
 
 
 def test_figures_are_those_of_the_command_line(tmp_path, data, base):
@@ -161,7 +161,7 @@ def test_a_base_without_a_head_gets_one(tmp_path, data, base):
         shutil.copy(base / file, tmp_path / "trunk" / file)
     result = run(tmp_path, data, tmp_path / "trunk", head={"mlm_steps": 3, "initial_terms": 500})
     lines = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines if line["what"] == "masked-language modelling" and "loss" in line] == [
+    assert [line["step"] for line in lines if line["stage"] == "masked-language modelling" and "loss" in line] == [
         1,
         2,
         3,
@@ -224,7 +224,7 @@ def test_examples_of_ones_own(tmp_path, data, base):
 def test_a_temperature_of_scores_that_are_not_there_is_refused(tmp_path, data, base):
     paths = {"passages": str(data / "corpus.jsonl"), "queries": str(data / "queries.tsv")}
     examples = {**paths, "examples": str(data / "qrels.txt"), "temperature": 2.0}
-    with pytest.raises(ConfigError, match=r"qrels\.txt: data\.temperature is set, and the examples have no scores"):
+    with pytest.raises(ConfigError, match=r"qrels\.txt: data\.temperature is set, but the examples have no scores"):
         run(tmp_path, data, base, data=examples, teacher=None)
 
 
@@ -442,14 +442,14 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path, data, base, mon
     class Stop(Exception):  # noqa: N818
         pass
 
-    whole = resuming.MarkWhole.on_save
+    whole = resuming.MarkComplete.on_save
 
     def stop_after_four(self, args, state, *rest, **more):
         whole(self, args, state, *rest, **more)
         if state.global_step == 4:
             raise Stop
 
-    monkeypatch.setattr(resuming.MarkWhole, "on_save", stop_after_four)
+    monkeypatch.setattr(resuming.MarkComplete, "on_save", stop_after_four)
     with pytest.raises(Stop):
         run(tmp_path / "b", data, base, **settings)
     monkeypatch.undo()
@@ -502,7 +502,7 @@ def test_a_finished_run_is_not_run_again(tmp_path, data, base):
 
 def test_other_settings_are_refused_and_named(tmp_path, data, base):
     run(tmp_path, data, base)
-    with pytest.raises(ConfigError, match=r"other settings \(optimization\.seed was 1, is 2\).*--overwrite"):
+    with pytest.raises(ConfigError, match=r"different settings \(optimization\.seed was 1, is now 2\).*set overwrite"):
         run(tmp_path, data, base, optimization={"seed": 2})
     config = read_config(write_config(tmp_path, data, base, optimization={"seed": 2}))
     assert train(config, device="cpu", overwrite=True).model.is_dir()
@@ -520,7 +520,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(tmp_path
         return original(self, [each * float("nan") for each in embeddings] if len(calls) == 3 else embeddings, labels)
 
     monkeypatch.setattr(RankingLoss, "compute_loss_from_embeddings", at_step_three)
-    with pytest.raises(TrainingError, match=r"the loss contrastive is nan.*learning_rate.*--overwrite"):
+    with pytest.raises(TrainingError, match=r"the loss contrastive is nan.*learning_rate.*set overwrite"):
         run(tmp_path, data, base, optimization=WITHOUT_CALIBRATION)
     assert resuming.last_checkpoint(tmp_path / "out/round-1/checkpoints").endswith("checkpoint-2")
     monkeypatch.undo()
@@ -539,7 +539,7 @@ def test_a_gradient_that_is_no_number_never_reaches_the_weights(tmp_path, data, 
         return (result[0], result[1] * float("inf"), *result[2:]) if len(calls) > 10 else result
 
     monkeypatch.setattr(head._PooledWeights, "backward", staticmethod(spoiled))
-    with pytest.raises(TrainingError, match=r"step 3: gradients are not finite.*--overwrite"):
+    with pytest.raises(TrainingError, match=r"step 3: gradients are not finite.*set overwrite"):
         run(tmp_path, data, base)
     kept = resuming.last_checkpoint(tmp_path / "out/round-1/checkpoints")
     assert kept.endswith("checkpoint-2")
@@ -565,7 +565,9 @@ def test_a_full_disk_says_so_and_keeps_what_was_whole(tmp_path, data, base, monk
         return original(self, *arguments, **options)
 
     monkeypatch.setattr(trainer._Trainer, "_save", full)
-    with pytest.raises(StorageError, match=r"out: cannot write \(No space left on device\).*What was whole stays"):
+    with pytest.raises(
+        StorageError, match=r"out: cannot write \(No space left on device\).*Run the same command again to resume"
+    ):
         run(tmp_path, data, base)
     assert resuming.last_checkpoint(tmp_path / "out/round-1/checkpoints").endswith("checkpoint-2")
     monkeypatch.undo()
@@ -600,16 +602,16 @@ def test_what_would_fail_at_the_end_is_refused_at_the_start(tmp_path, data, base
     (tmp_path / "alien.txt").write_text("x1 0 y1 1\n")
     (tmp_path / "other.txt").write_text("q1 0 y1 1\n")
     for validation, message in (
-        ({**good, "measures": ["nDCG10"]}, "no measure is named 'nDCG10'"),
+        ({**good, "measures": ["nDCG10"]}, "unknown measure 'nDCG10'"),
         ({**good, "qrels": str(tmp_path / "none.txt")}, r"none\.txt"),
-        ({**good, "qrels": str(tmp_path / "alien.txt")}, r"alien\.txt: none of validation\.topics is judged"),
+        ({**good, "qrels": str(tmp_path / "alien.txt")}, r"alien\.txt: no query of validation\.topics is judged"),
         ({**good, "qrels": str(tmp_path / "other.txt")}, r"other\.txt: no judged document is in validation\.corpus"),
     ):
         with pytest.raises(SpladeLuceneError, match=message):
             run(tmp_path, data, base, validation=validation)
-    with pytest.raises(ConfigError, match="compare a query's passages"):
+    with pytest.raises(ConfigError, match="compare passages of the same query"):
         run(tmp_path, data, base, losses={"margin_mse": 1.0}, optimization={"passages": 1})
-    with pytest.raises(ConfigError, match=r"passages of 900 tokens do not fit into the base, which takes 64"):
+    with pytest.raises(ConfigError, match=r"passages of 900 tokens are too long for the base, which accepts 64"):
         run(tmp_path, data, base, optimization={"max_length": 900})
 
 
@@ -619,7 +621,7 @@ def test_changed_data_are_noticed(tmp_path, data, base):
     run(tmp_path, copy, base)
     with (copy / "corpus.jsonl").open("a") as file:
         file.write('{"_id": "new", "text": "The heart has a beat."}\n')
-    with pytest.raises(ConfigError, match=r"other settings \(data\.passages was \w{8} …, is \w{8} …\)"):
+    with pytest.raises(ConfigError, match=r"different settings \(data\.passages was \w{8} …, is now \w{8} …\)"):
         run(tmp_path, copy, base)
 
 
@@ -713,7 +715,7 @@ def test_ones_own_pairs_are_scored_by_bm25_whichever_are_drawn(tmp_path, data, b
 def test_scores_of_ones_own_and_a_teacher_are_not_mixed(tmp_path, data, base):
     (tmp_path / "lists.jsonl").write_text('{"qid": "q1", "docids": ["d1", "d2"], "scores": [2, 1]}\n')
     settings = {"recipe": "distilsplade-max", "data": {"examples": str(tmp_path / "lists.jsonl")}}
-    with pytest.raises(ConfigError, match=r"lists\.jsonl: the examples have scores, and a teacher is named"):
+    with pytest.raises(ConfigError, match=r"lists\.jsonl: the examples have scores, but a teacher is given"):
         run(tmp_path, data, base, **settings)
     assert run(tmp_path, data, base, **settings, teacher=None).model.is_dir()
 
@@ -762,7 +764,9 @@ def test_more_passages_than_there_are_of_ones_own_are_refused(tmp_path, data, ba
         '{"query": "blood", "positive": "heart"}\n{"query": "bank", "positive": "river"}\n'
     )
     given = {"passages": None, "queries": None, "examples": str(tmp_path / "pairs.jsonl")}
-    with pytest.raises(ConfigError, match=r"to have 3 passages, and there are 2 in all\. Lower optimization\.passages"):
+    with pytest.raises(
+        ConfigError, match=r"needs 3 passages, but the collection has only 2\. Lower optimization\.passages"
+    ):
         run(tmp_path, data, base, data=given, teacher=None)
 
 
@@ -772,7 +776,7 @@ def test_blank_queries_are_left_out_and_a_file_without_texts_is_named(tmp_path, 
     mined = {json.loads(line)["qid"] for line in gunzip(tmp_path / "out/round-1/examples.jsonl.gz")}
     assert mined == {f"q{number}" for number in range(40)}
     (tmp_path / "empty.tsv").touch()
-    with pytest.raises(CorpusError, match=r"empty\.tsv: no passage in this file"):
+    with pytest.raises(CorpusError, match=r"empty\.tsv: no passages found"):
         run(tmp_path, data, base, data={"passages": str(tmp_path / "empty.tsv")}, output=str(tmp_path / "other"))
 
 
@@ -811,7 +815,7 @@ def test_a_base_that_is_none_is_named(tmp_path, data, base):
     shutil.copytree(base, spoiled)
     tensors = {name: tensor for name, tensor in weights_of(base).items() if "attention.self.query.weight" not in name}
     save_file(tensors, spoiled / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"lacks .*query\.weight, which is no part of the head"):
+    with pytest.raises(ModelError, match=r"query\.weight is missing, which is not part of the head"):
         run(tmp_path, data, spoiled, output=str(tmp_path / "other"))
 
 
@@ -839,7 +843,7 @@ def test_the_command_prints_figures_and_names_faults(tmp_path, data, base):
     done = subprocess.run([*command, str(config)], capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stdout) == (1, "")
     assert "colour" in done.stderr
-    assert "no such key" in done.stderr
+    assert "unknown key" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -923,7 +927,7 @@ def test_an_index_of_other_passages_is_refused(tmp_path, data, base):
         tmp_path / "alien.tsv", tmp_path / "alien", SpladeEncoder(base, device="cpu"), Quantizer.named("naver")
     )
     index_pseudo_documents(tmp_path / "alien", tmp_path / "alien-index")
-    with pytest.raises(ConfigError, match=r"alien-index: the index holds none of data\.passages"):
+    with pytest.raises(ConfigError, match=r"alien-index: the index has none of the passages in data\.passages"):
         run(tmp_path, data, base, mining={"index": str(tmp_path / "alien-index")})
     with LuceneImpactIndexer(tmp_path / "bare") as indexer:
         indexer.add([PseudoDocument("d1", "", {"heart": 3})])

@@ -45,7 +45,7 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path, config):
     (folder / "model").mkdir(parents=True)
     (folder / "model/mine.txt").write_text("mine")
     for overwrite in (False, True):
-        with pytest.raises(ConfigError, match=r"files of something else \(model\).*folder of its own"):
+        with pytest.raises(ConfigError, match=r"unrelated files \(model\).*separate folder"):
             train(config, device="cpu", overwrite=overwrite)
     assert [path.name for path in folder.rglob("*")] == ["model", "mine.txt"]
 
@@ -66,7 +66,7 @@ def test_inputs_in_the_output_folder_are_refused_and_left_alone(tmp_path, data, 
     }  # fmt: skip
     changes = cases[name]
     config = read_config(write_config(tmp_path, data, changes.pop("base", base), **changes))
-    with pytest.raises(ConfigError, match=rf"{name} .* lies in the output folder"):
+    with pytest.raises(ConfigError, match=rf"{name} .* is inside the output folder"):
         train(config, device="cpu", overwrite=True)
     assert (own / "corpus.jsonl").read_bytes() == (data / "corpus.jsonl").read_bytes()
     assert (folder / "base/model.safetensors").is_file()
@@ -75,7 +75,7 @@ def test_inputs_in_the_output_folder_are_refused_and_left_alone(tmp_path, data, 
 def test_a_settings_file_of_somebody_else_does_not_make_a_folder_a_runs(tmp_path, config):
     (tmp_path / "out/model").mkdir(parents=True)
     (tmp_path / "out/settings.json").write_text('{"theme": "dark"}')
-    with pytest.raises(ConfigError, match=r"files of something else \(model, settings\.json\)"):
+    with pytest.raises(ConfigError, match=r"unrelated files \(model, settings\.json\)"):
         claim(config, overwrite=True)
     assert (tmp_path / "out/model").is_dir()
 
@@ -84,7 +84,7 @@ def test_two_processes_do_not_train_into_one_folder(tmp_path, config):
     claim(config)
     with (tmp_path / "out/splade-lucene.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ConfigError, match="another process trains into this folder"):
+        with pytest.raises(ConfigError, match="another process is training into this folder"):
             train(config, device="cpu")
     assert claim(config)["recipe"] == "splade-max"
 
@@ -94,7 +94,9 @@ def test_a_damaged_settings_file_is_named(tmp_path, config):
     (tmp_path / "out/model").mkdir()
     for text in ('{"recipe": "spl', "{}", "[]", '{"settings": 3}'):
         (tmp_path / "out/settings.json").write_text(text)
-        with pytest.raises(ConfigError, match=r"settings\.json: what the folder's run was cannot be read.*--overwrite"):
+        with pytest.raises(
+            ConfigError, match=r"settings\.json: cannot read the settings of the earlier run.*set overwrite"
+        ):
             claim(config)
         assert (tmp_path / "out/model").is_dir()
     assert claim(config, overwrite=True) == {}
@@ -110,7 +112,7 @@ def test_what_does_not_change_the_model_may_change(tmp_path, data, base):
     same = read_config(write_config(tmp_path, moved / "data", moved / "base", optimization={"log": 3, "checkpoint": 7}))
     assert claim(same)
     (moved / "data/queries.tsv").write_text("q0\tanother query\n")
-    with pytest.raises(ConfigError, match=r"\(data\.queries was \w{8} …, is \w{8} …\)"):
+    with pytest.raises(ConfigError, match=r"\(data\.queries was \w{8} …, is now \w{8} …\)"):
         claim(same)
 
 
@@ -153,11 +155,11 @@ def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path, data,
     empty.write_text("")
     paths = {"passages": str(data / "corpus.jsonl"), "queries": str(data / "queries.tsv")}
     cases: list[tuple[dict[str, Any], type[Exception], str]] = [
-        ({"data": {**paths, "passages": str(empty)}}, SpladeLuceneError, r"empty\.jsonl: no passage in this file"),
-        ({"optimization": {"passages": 41}}, ConfigError, "41 passages, and there are 40 in all"),
+        ({"data": {**paths, "passages": str(empty)}}, SpladeLuceneError, r"empty\.jsonl: no passages found"),
+        ({"optimization": {"passages": 41}}, ConfigError, "41 passages, but the collection has only 40"),
         ({"validation": {**good, "corpus": str(broken)}}, SpladeLuceneError, r"broken\.jsonl:41"),
         ({"own": tmp_path / "none"}, ModelError, "none"),
-        ({"optimization": {"max_length": 900}}, ConfigError, "passages of 900 tokens do not fit"),
+        ({"optimization": {"max_length": 900}}, ConfigError, "passages of 900 tokens are too long"),
         ({"teacher": {"scores": str(tmp_path / "none.trec")}}, RunError, r"none\.trec"),
         ({"teacher": {"dense": str(tmp_path / "none")}}, ModelError, "cannot load a dense encoder"),
         ({"teacher": {"cross_encoder": str(tmp_path / "none")}}, ModelError, "cannot load a cross-encoder"),
@@ -173,8 +175,8 @@ def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path, data,
     [
         ("optimization: {steps: true}", r"optimization\.steps.*got true"),
         ("optimization: {seed: 4294967296}", r"optimization\.seed.*less than 4294967296"),
-        ("data: {passages: a, queries: b, temperature: 2}", r"data\.temperature is for scores in data\.examples"),
-        ("base: 2026-13-45", r"broken YAML \(month must be in 1\.\.12\)"),
+        ("data: {passages: a, queries: b, temperature: 2}", r"data\.temperature applies to scores in data\.examples"),
+        ("base: 2026-13-45", r"invalid YAML \(month must be in 1\.\.12\)"),
         ("validation: {corpus: a, topics: b, qrels: c, measures: []}", r"validation\.measures.*at least 1 item"),
     ],
 )

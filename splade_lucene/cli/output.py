@@ -24,11 +24,14 @@ def echo(text: str) -> None:
 def as_flags(message: str) -> str:
     """A message of the library as the command line puts it: ``overwrite=True`` becomes ``--overwrite``.
 
-    Library errors name arguments in the form ``name=value``, with ``…`` for a value that the user has to choose.
+    Library errors name arguments in the form ``name=value``, with ``…`` for a value that the user has to choose, or, if
+    they are called nothing else, by their bare names.
 
     Example:
         >>> as_flags("an index exists here. Pass overwrite=True to replace it, or name another index_dir=…")
         'an index exists here. Pass --overwrite to replace it, or name another --index'
+        >>> as_flags("passage_overlap is set but passage_tokens is not")
+        '--passage-overlap is set but --passage-tokens is not'
     """
 
     def flag(match: re.Match[str]) -> str:
@@ -36,7 +39,7 @@ def as_flags(message: str) -> str:
         spelled = _FLAGS.get(name, "--" + name.replace("_", "-"))
         return spelled if value in ("True", "…") else f"{spelled} {value}"
 
-    return _ARGUMENT.sub(flag, message)
+    return _BARE.sub(lambda match: "--" + match[0].replace("_", "-"), _ARGUMENT.sub(flag, message))
 
 
 _FLAGS = {
@@ -49,6 +52,13 @@ _FLAGS = {
 }
 """Arguments that the command line spells otherwise."""
 
+BARE = (
+    "batch_tokens", "kept_mass", "max_bytes", "max_length", "max_ratio", "min_idf", "min_impact", "min_weight",
+    "passage_overlap", "passage_tokens", "query_max_length", "top_terms", "trust_remote_code",
+)  # fmt: skip
+"""Arguments that are named without a value; each is an option of some command."""
+
+_BARE = re.compile(rf"(?<![\w.\"'])({'|'.join(BARE)})(?![\w\"'=])")
 _ARGUMENT = re.compile(r"(?<![\w.(\[{\"'=])([a-z][a-z_0-9]*)=(True|…|[a-z][a-z0-9]*)(?![\w(\[=])")
 
 

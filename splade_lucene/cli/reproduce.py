@@ -155,7 +155,7 @@ def _print_plan(plan: Plan, folder: Path) -> None:
     print(f"{entry.name}: {entry.system.title} on {entry.title}, in {folder}\n")
     for file in plan.files:
         where = "" if file.path is None else f"  {file.path}"
-        print(f"{file.state:15} {_size(file.download.about_bytes):>8}  {file.download.file}{where}")
+        print(f"{file.state:15} {_size(file.download.estimated_size):>8}  {file.download.file}{where}")
     print(f"\nto fetch        {_size(plan.bytes_to_fetch)}")
     print(f"disk, about     {_size(plan.disk_bytes)}")
     print(f"finished        {', '.join(plan.finished) or 'nothing'}")
@@ -220,7 +220,7 @@ def _run(entry: Entry, folder: Path, downloads: Downloads, prebuilt: bool, threa
         print(json.dumps(_to_json(result), ensure_ascii=False))
     else:
         _print_figures(result)
-    if not result.agrees:
+    if not result.is_within_tolerance:
         echo("a figure is outside its tolerance")
         raise typer.Exit(1)
 
@@ -228,10 +228,10 @@ def _run(entry: Entry, folder: Path, downloads: Downloads, prebuilt: bool, threa
 def _to_json(result: Reproduction) -> dict[str, Any]:
     figures = [
         {"name": each.name, "published": each.published, "obtained": each.obtained, "tolerance": each.tolerance,
-         "agrees": each.agrees}
+         "agrees": each.is_within_tolerance}
         for each in result.figures
     ]  # fmt: skip
-    return {"name": result.entry.name, "agrees": result.agrees, "figures": figures, "run": str(result.run),
+    return {"name": result.entry.name, "agrees": result.is_within_tolerance, "figures": figures, "run": str(result.run),
             "index": str(result.index_dir), "source": result.entry.system.source}  # fmt: skip
 
 
@@ -243,7 +243,7 @@ def _print_figures(result: Reproduction) -> None:
     print(f"{'':{width}} {'published':>{column}} {'obtained':>{column}}")
     good, bad = ("✓", "✗") if (sys.stdout.encoding or "").lower().startswith("utf") else ("yes", "NO")
     for each in result.figures:
-        mark = good if each.agrees else bad
+        mark = good if each.is_within_tolerance else bad
         print(f"{each.name:{width}} {_number(each.published):>{column}} {_number(each.obtained):>{column}}  {mark}")
     print(f"\npublished: {entry.system.source}\nrun: {result.run}")
 

@@ -1,21 +1,21 @@
-"""Published figures, reproduced: a catalogue of collections and systems, and what runs them.
+"""Reproduction of published figures: a catalogue of collections and systems, and the code that runs them.
 
 =================  ===================================================================================================
-module             what it decides
+module             content
 =================  ===================================================================================================
-``catalogue/``     the facts, as data: one file a collection, its systems below it
-``entries``        what an entry may say
-``reading``        how it is read
-``checks``         whether an entry fits together
-``downloads``      files from a mirror, an archive, a cache or the network, whole and checked
-``fetching``       the network: broken downloads are gone on with
+``catalogue/``     the entries as data: one file per collection, with its systems
+``entries``        the fields of an entry
+``reading``        reading the catalogue
+``checks``         consistency checks of an entry
+``downloads``      files from a mirror, an archive, a cache or the network, complete and verified
+``fetching``       resumable HTTP downloads
 ``unpacking``      archives to folders
-``commands``       the same by hand: our commands, and Anserini's and Pyserini's
-``plans``          what a run would do, fetch and take
-``places``         where everything lies
+``commands``       equivalent commands of this package, Anserini and Pyserini
+``plans``          what a run would do and download, and the disk space it needs
+``paths``          where files are stored
 ``steps``          which steps an earlier run finished
 ``running``        the steps themselves
-``figures``        what came out beside what was published
+``figures``        obtained and published figures
 =================  ===================================================================================================
 """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from splade_lucene.reproduction.entries import Entry
-from splade_lucene.reproduction.paths import Places
+from splade_lucene.reproduction.paths import Paths
 
 STORE = "none"
 """What the indexes keep of a document: published figures need no texts."""
@@ -15,7 +15,7 @@ DTYPE: Final = "float32"
 """What models compute in, so that a figure does not depend on the machine."""
 
 
-def encode_arguments(entry: Entry, paths: Places, corpus: str | Path) -> dict[str, Any]:
+def encode_arguments(entry: Entry, paths: Paths, corpus: str | Path) -> dict[str, Any]:
     """Of encoding the corpus."""
     system = entry.system
     return {
@@ -24,13 +24,13 @@ def encode_arguments(entry: Entry, paths: Places, corpus: str | Path) -> dict[st
     }  # fmt: skip
 
 
-def index_arguments(entry: Entry, paths: Places, source: str | Path) -> dict[str, Any]:
+def index_arguments(entry: Entry, paths: Paths, source: str | Path) -> dict[str, Any]:
     """Of indexing pseudo-documents, or texts for BM25."""
     kind = "corpus" if entry.system.method == "bm25" else "source"
     return {kind: str(source), "index_dir": paths.index, "store": STORE}
 
 
-def search_arguments(entry: Entry, paths: Places, topics: str | Path) -> dict[str, Any]:
+def search_arguments(entry: Entry, paths: Paths, topics: str | Path) -> dict[str, Any]:
     """Of searching; what the run is made of, too."""
     system = entry.system
     found: dict[str, Any] = {

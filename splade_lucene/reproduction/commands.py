@@ -1,4 +1,4 @@
-"""An entry by hand: the commands of this program, and those of Anserini and Pyserini that do the same."""
+"""The commands that reproduce an entry by hand, with this package, Anserini or Pyserini."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from splade_lucene.reproduction.arguments import encode_arguments, index_arguments, search_arguments
 from splade_lucene.reproduction.entries import Download, Entry
-from splade_lucene.reproduction.paths import Places
+from splade_lucene.reproduction.paths import Paths
 from splade_lucene.reproduction.unpacking import ARCHIVES
 
-_PAGE = 100  # columns, after which a command goes on in the next line
+_PAGE = 100  # columns, after which a command is continued on the next line
 
 _TREC_EVAL = {
     "nDCG": "-m ndcg_cut.{cutoff}",
@@ -25,8 +25,8 @@ _TREC_EVAL = {
 
 
 def our_commands(entry: Entry, *, prebuilt: bool = False) -> list[str]:
-    """What to type in a shell, in the folder of reproductions, to do what :mod:`.running` does."""
-    system, paths = entry.system, Places(Path(), entry, prebuilt)
+    """The shell commands that do the same, typed in the folder of reproductions."""
+    system, paths = entry.system, Paths(Path(), entry, prebuilt)
     lines = [line for download in entry.downloads(prebuilt=prebuilt) for line in _fetch(download)]
     if prebuilt and system.prebuilt:
         archive = f"downloads/{system.prebuilt.file}"
@@ -37,9 +37,9 @@ def our_commands(entry: Entry, *, prebuilt: bool = False) -> list[str]:
     lines.append(_command("bm25 search" if system.method == "bm25" else "search", given))
     run = paths.run
     if system.remove_query:
-        lines += ["# the query itself is not a hit", f"awk '$1 != $3' {run} > {run}.tmp && mv {run}.tmp {run}"]
+        lines += ["# drop the query itself from its hits", f"awk '$1 != $3' {run} > {run}.tmp && mv {run}.tmp {run}"]
     if system.ties == "descending":
-        lines.append("# 'reproduce' also orders ties by docid descending, as trec_eval orders those of Anserini's runs")
+        lines.append("# 'reproduce' also sorts ties by descending docid, as trec_eval does for Anserini's runs")
     measures = " ".join(system.published)
     lines.append(
         f"splade-lucene evaluate --qrels downloads/{entry.qrels.file} --run {run} --measures {shlex.quote(measures)}"
@@ -62,7 +62,7 @@ def _command(name: str, arguments: Mapping[str, Any]) -> str:
 
 
 def anserini_commands(entry: Entry) -> list[str]:
-    """The same with Anserini, in a checkout of it; empty if Anserini does not document it."""
+    """The equivalent commands of Anserini, run in a checkout; empty if Anserini does not document them."""
     system, anserini = entry.system, entry.system.anserini
     if anserini is None:
         return []
@@ -80,10 +80,10 @@ def anserini_commands(entry: Entry) -> list[str]:
 
 
 def pyserini_commands(entry: Entry) -> list[str]:
-    """The same with Pyserini: its index and searcher over the same pseudo-documents and topics.
+    """The equivalent commands of Pyserini, with its index and searcher over the same pseudo-documents and topics.
 
-    Empty for collections of our own: their texts are no JsonCollection, and Pyserini takes topics whose path holds "cacm" for
-    CACM's own form.
+    Empty for our own collections: their texts are not a JsonCollection, and Pyserini expects topics with "cacm" in their path
+    to be in CACM's own format.
     """
     system = entry.system
     if system.anserini is None:
@@ -111,13 +111,13 @@ def _fetch(download: Download) -> list[str]:
     path = f"downloads/{download.file}"
     facts = ", ".join(each for each in (download.checksum, download.published_size) if each)
     if download.built_in:
-        return [f"# {path}: 'splade-lucene reproduce' writes it"]
+        return [f"# {path}: written by 'splade-lucene reproduce'"]
     if not download.url:
-        return [f"# {path}: {download.note or 'not served'}" + (f" ({facts})" if facts else "")]
+        return [f"# {path}: {download.note or 'cannot be downloaded'}" + (f" ({facts})" if facts else "")]
     return [f"curl --create-dirs -L -C - -o {path} {download.url}" + (f"  # {facts}" if facts else "")]
 
 
-def _build(entry: Entry, paths: Places) -> list[str]:
+def _build(entry: Entry, paths: Paths) -> list[str]:
     system, corpus = entry.system, entry.system.corpus
     lines = []
     if corpus.file.endswith(ARCHIVES):
@@ -132,7 +132,7 @@ def _build(entry: Entry, paths: Places) -> list[str]:
 
 
 def _encode(entry: Entry) -> str:
-    return _command("encode", encode_arguments(entry, Places(Path(), entry), _text_corpus(entry)))
+    return _command("encode", encode_arguments(entry, Paths(Path(), entry), _text_corpus(entry)))
 
 
 def _encode_queries(entry: Entry) -> str:
@@ -153,17 +153,17 @@ def _text_corpus(entry: Entry) -> str:
 
 
 def _corpus(entry: Entry) -> str:
-    """What is indexed, as a path."""
+    """Path of the input of indexing."""
     return f"encoded/{entry.name}" if entry.system.method == "encode" else _text_corpus(entry)
 
 
 def _index(entry: Entry) -> str:
     """Where Anserini and Pyserini put their index: beside ours."""
-    return f"{Places(Path(), entry).index}.anserini"
+    return f"{Paths(Path(), entry).index}.anserini"
 
 
 def _trec_eval(measures: Iterable[str]) -> list[str]:
-    """trec_eval's options for measures, those that it has."""
+    """Options of trec_eval for the measures that it supports."""
     options = []
     for name in measures:
         parts = re.fullmatch(r"(\w+?)(?:\(rel=(\d)\))?@(\d+)", name)
@@ -174,7 +174,7 @@ def _trec_eval(measures: Iterable[str]) -> list[str]:
 
 
 def _wrap(command: str) -> str:
-    """A command over several lines, broken before options."""
+    """Wraps a long command, with line breaks before options."""
     if len(command) <= _PAGE or command.startswith(("#", "curl ", "awk ")) or "trec_eval -c" in command:
         return command
     lines, line = [], ""

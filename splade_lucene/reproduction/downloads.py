@@ -1,6 +1,6 @@
-"""Files of an entry: from a mirror, an offline archive, the cache, or the network; whole and checked, or not at all.
+"""Gets the files of an entry from a mirror, an offline archive, the cache or the network, complete and verified.
 
-A file gets its own name when its size and checksum are those that were published.
+A download is renamed to its final name only after its size and checksum match the published ones.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from splade_lucene.reproduction.fetching import fetch_whole
 _BLOCK = 1 << 20
 
 Progress = Callable[[Download, int, int], None]
-"""Called with a file, the bytes of it that are there, and how many there will be (0: not known)."""
+"""Called with a file, the number of bytes downloaded, and the total (0: unknown)."""
 
 
 def reproduction_folder() -> Path:
-    """Where reproductions are kept unless told otherwise: ``SPLADE_LUCENE_CACHE``, else the user's cache."""
+    """The default folder for reproductions: below ``SPLADE_LUCENE_CACHE``, else in the user's cache."""
     return Path(os.environ.get("SPLADE_LUCENE_CACHE") or cache_folder()) / "reproduce"
 
 
 @dataclass(frozen=True)
 class Downloads:
-    """Where files come from.
+    """Sources of files.
 
     Attributes:
-        folder: Where fetched files are kept.
-        mirror: A folder, or a ``.tar`` (``.gz`` …) or ``.zip`` archive, that has files by name; asked first.
-        offline: Never ask the network.
-        progress: Told what is being fetched.
+        folder: Where downloaded files are kept.
+        mirror: A folder, or a ``.tar`` (``.gz`` …) or ``.zip`` archive, with files by name; tried first.
+        offline: Whether to never use the network.
+        progress: Receives the progress of downloads.
     """
 
     folder: Path
@@ -52,19 +52,19 @@ class Downloads:
     progress: Progress | None = None
 
     def locate(self, download: Download) -> Path | None:
-        """Where a file is at hand already, unchecked; None if it is not."""
-        for path in self._places(download):
+        """The path of a file that is available locally, not verified; None if it is not available."""
+        for path in self._candidates(download):
             if path.is_file():
                 return path
         return None
 
     def begun(self, download: Download) -> int:
-        """Bytes that a broken download left."""
+        """Bytes already downloaded by an interrupted download."""
         partial = _partial(self.folder / download.file)
         return partial.stat().st_size if partial.is_file() else 0
 
     def is_in_archive(self, download: Download) -> bool:
-        """Whether the offline archive has a file."""
+        """Whether the offline archive contains a file."""
         if self.mirror is None or not self.mirror.is_file():
             return False
         with _open_archive(self.mirror) as members:
@@ -74,28 +74,28 @@ class Downloads:
         """Gets a file.
 
         Returns:
-            Where it is: in the mirror or in the folder.
+            Its path, in the mirror or in the folder.
 
         Raises:
-            DownloadError: It is nowhere, the network fails, or it is not the file that was published.
-            StorageError: The disk refused.
+            DownloadError: The file is not available, the network fails, or the file differs from the published one.
+            StorageError: The disk is full or not writable.
         """
         target = self.folder / download.file
         try:
             if download.built_in:
                 return write_built_in(target)
-            for path in self._places(download):
-                if path.is_file() and self._is_right(path, download):
+            for path in self._candidates(download):
+                if path.is_file() and self._is_verified(path, download):
                     return path
             target.parent.mkdir(parents=True, exist_ok=True)
             if not self._extract(download, target):
                 self._fetch_from_network(download, target)
-            self._remember(target, download)
+            self._write_receipt(target, download)
         except OSError as error:
             raise storage_error(Path(error.filename or target), error) from error
         return target
 
-    def _places(self, download: Download) -> Iterator[Path]:
+    def _candidates(self, download: Download) -> Iterator[Path]:
         if self.mirror is not None and self.mirror.is_dir():
             yield self.mirror / download.file
             yield self.mirror / Path(download.file).name
@@ -104,26 +104,26 @@ class Downloads:
 
         yield from (folder / Path(download.file).name for folder in collection_folders("topics", "qrels"))
 
-    # ---- checking ----
+    # ---- verification ----
 
-    def _is_right(self, path: Path, download: Download) -> bool:
-        """Checks a file once; a receipt saves the next runs from reading tens of gigabytes again."""
+    def _is_verified(self, path: Path, download: Download) -> bool:
+        """Verifies a file once; a receipt saves later runs from reading tens of gigabytes again."""
         receipt = self._receipt(path)
         if receipt.is_file() and receipt.read_text(encoding="utf-8") == _stamp(path, download):
             return True
-        wrong = find_fault(path, download)
-        if not wrong:
-            self._remember(path, download)
+        problem = find_fault(path, download)
+        if not problem:
+            self._write_receipt(path, download)
             return True
-        ours = [self.folder, *([self.mirror] if self.mirror else [])]
-        if not any(path.is_relative_to(each) for each in ours):  # what Pyserini keeps may be of another version
+        own_folders = [self.folder, *([self.mirror] if self.mirror else [])]
+        if not any(path.is_relative_to(each) for each in own_folders):  # Pyserini's cache may have another version
             return False
         raise DownloadError(
-            f"{path}: {wrong}. It is not the file that was published as {download.url or download.file}: remove it, "
-            "or name another --mirror."
+            f"{path}: {problem}. The file differs from the one published as {download.url or download.file}: delete it, "
+            "or use another mirror."
         )
 
-    def _remember(self, path: Path, download: Download) -> None:
+    def _write_receipt(self, path: Path, download: Download) -> None:
         with written_whole(self._receipt(path)) as file:
             file.write(_stamp(path, download))
 
@@ -150,26 +150,26 @@ class Downloads:
 
     def _fetch_from_network(self, download: Download, target: Path) -> None:
         if self.offline or not download.url:
-            reason = "--offline forbids the network" if download.url else "it is served nowhere"
-            raise _nowhere(download, reason, target)
+            reason = "the network is disabled (offline)" if download.url else "no download address is known"
+            raise _unavailable(download, reason, target)
         partial = _partial(target)
 
-        def progress(there: int, whole: int) -> None:
+        def progress(received: int, total: int) -> None:
             if self.progress:
-                self.progress(download, there, whole or download.about_bytes)
+                self.progress(download, received, total or download.estimated_size)
 
         try:
-            fetch_whole(download.url, partial, download.about_bytes, progress)
+            fetch_whole(download.url, partial, download.estimated_size, progress)
         except ConnectionError as error:
-            raise _nowhere(download, str(error), target) from error
+            raise _unavailable(download, str(error), target) from error
         _publish(partial, target, download, download.url)
 
 
 def find_fault(path: Path, download: Download) -> str:
-    """What is wrong with a file; empty if its size and checksum are those that were published."""
+    """Compares a file with the published size and checksum; returns the problem, or an empty string."""
     size = path.stat().st_size
     if download.size is not None and size != download.size:
-        return f"it has {size:,} bytes, not {download.size:,}"
+        return f"the size is {size:,} bytes, expected {download.size:,}"
     if not download.checksum:
         return ""
     kind, _, expected = download.checksum.partition(":")
@@ -180,11 +180,11 @@ def find_fault(path: Path, download: Download) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     found = digest.hexdigest()
-    return "" if found == expected else f"its {kind} checksum is {found}, not {expected}"
+    return "" if found == expected else f"the {kind} checksum is {found}, expected {expected}"
 
 
 def write_built_in(target: Path) -> Path:
-    """Writes the topics (``.tsv``) or the judgments of the questions on Python's documentation, if they are not there."""
+    """Writes the topics (``.tsv``) or the judgments for the questions on Python's documentation, unless they exist."""
     from splade_lucene.demo import read_questions
 
     lines = []
@@ -205,18 +205,20 @@ def _partial(target: Path) -> Path:
 
 
 def _publish(partial: Path, target: Path, download: Download, origin: str) -> None:
-    wrong = find_fault(partial, download)
-    if wrong:
+    problem = find_fault(partial, download)
+    if problem:
         partial.unlink()
-        raise DownloadError(f"{origin}: {wrong}. Nothing was kept. Try again, or get the file elsewhere for --mirror.")
+        raise DownloadError(
+            f"{origin}: {problem}. The download was discarded. Try again, or get the file elsewhere and use it as a mirror."
+        )
     partial.replace(target)
 
 
-def _nowhere(download: Download, reason: str, target: Path) -> DownloadError:
+def _unavailable(download: Download, reason: str, target: Path) -> DownloadError:
     facts = ", ".join(each for each in (download.checksum, download.published_size, download.note) if each)
     return DownloadError(
-        f"{download.file} is not here, and {reason}. Put it to {target}, or into a folder or archive named by --mirror"
-        + (f" ({facts})." if facts else ".")
+        f"{download.file} is not available locally, and {reason}. Save it as {target}, or put it into a folder or archive "
+        "and set mirror to it" + (f" ({facts})." if facts else ".")
     )
 
 
@@ -227,7 +229,7 @@ def _stamp(path: Path, download: Download) -> str:
 
 @contextmanager
 def _open_archive(path: Path) -> Iterator[dict[str, Callable[[], IO[bytes]]]]:
-    """The files of an archive: name → what opens it."""
+    """The files of an archive: name → function that opens the file."""
     with ExitStack() as stack:
         try:
             members: dict[str, Callable[[], IO[bytes]]]
@@ -238,21 +240,19 @@ def _open_archive(path: Path) -> Iterator[dict[str, Callable[[], IO[bytes]]]]:
                 tar = stack.enter_context(tarfile.open(path))
                 members = {each.name: bound(_open_member, tar, each) for each in tar if each.isfile()}
         except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-            raise DownloadError(
-                f"{path}: no archive that can be read ({error}). Name a folder, .tar or .zip."
-            ) from error
+            raise DownloadError(f"{path}: cannot read the archive ({error}). Use a folder, .tar or .zip.") from error
         yield members
 
 
 def _open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     file = tar.extractfile(member)
     if file is None:
-        raise DownloadError(f"{member.name}: no plain file. Take links out of the archive.")
+        raise DownloadError(f"{member.name}: not a regular file. Remove links from the archive.")
     return file
 
 
 def _find_member(members: Iterable[str], file: str) -> str | None:
-    """The member of a file: that whose path ends with the file's, else that with its name."""
+    """The archive member for a file: the one whose path ends with the file's path, else one with the same name."""
     for wanted in (file, Path(file).name):
         for name in members:
             if name == wanted or name.endswith(f"/{wanted}"):

@@ -1,6 +1,6 @@
-"""Entries of the catalogue: a collection and a system, with everything that its figures depend on.
+"""Entries of the catalogue: a collection and a system, with everything that the figures depend on.
 
-A file of the catalogue describes one collection and, as ``[[systems]]``, what was run on it:
+Each file of the catalogue describes one collection and the systems that were run on it (``[[systems]]``):
 
 .. code-block:: toml
 
@@ -10,17 +10,17 @@ A file of the catalogue describes one collection and, as ``[[systems]]``, what w
     judged = 3                                # queries with judgments
     [qrels]
     file = "qrels.txt"
-    url = "https://example.org/qrels.txt"     # absent: nobody serves it; it comes from --mirror
+    url = "https://example.org/qrels.txt"     # absent: cannot be downloaded; comes from a mirror
     checksum = "sha256:…"                     # or md5:, or git-blob:; absent: none is published
-    size = 1234                               # bytes; published_size = "7.4 GB" where only that is known
+    size = 1234                               # bytes; published_size = "7.4 GB" if only that is known
     [[systems]]
     name = "splade-v3"                        # the entry is animals.splade-v3
     title = "SPLADE-v3"
     method = "impacts"                        # pseudo-documents; "encode": a text corpus and a model; "bm25": texts
-    source = "https://example.org/figures"    # of the published figures
+    source = "https://example.org/figures"    # source of the published figures
     tolerance = 0.0001
     [systems.corpus]
-    name = "animals-splade-v3"                # systems with equal names share the index
+    name = "animals-splade-v3"                # systems with the same corpus name share the index
     file = "animals.tar"
     [systems.topics]
     file = "topics.tsv.gz"
@@ -45,16 +45,16 @@ Ties = Literal["ascending", "descending"]
 
 @dataclass(frozen=True)
 class Download:
-    """A file that an entry needs.
+    """A file needed by an entry.
 
     Attributes:
-        file: Its name, in the cache and in a mirror; may have a folder before it.
-        url: Where it is published; empty if nowhere.
-        checksum: ``md5:``, ``sha256:`` or ``git-blob:`` and hexadecimal digits, as published; empty if none is.
-        size: Bytes; None if that is not known.
-        published_size: What the publisher says of the size, such as ``7.4 GB``.
-        built_in: It is made from what comes with this package.
-        note: How to come by it, where it is not served.
+        file: File name in the cache and in mirrors; may include a folder.
+        url: Download address; empty if there is none.
+        checksum: ``md5:``, ``sha256:`` or ``git-blob:`` followed by hexadecimal digits, as published; empty if there is none.
+        size: Size in bytes; None if unknown.
+        published_size: Approximate size as published, such as ``7.4 GB``.
+        built_in: Whether the file is generated from data in this package.
+        note: How to get the file if it cannot be downloaded.
     """
 
     file: str
@@ -66,8 +66,8 @@ class Download:
     note: str = ""
 
     @property
-    def about_bytes(self) -> int:
-        """Its size, or the published approximation of it; 0 if neither is known."""
+    def estimated_size(self) -> int:
+        """Size in bytes, or its published approximation; 0 if neither is known."""
         if self.size is not None:
             return self.size
         number, _, unit = self.published_size.partition(" ")
@@ -79,8 +79,8 @@ class Topics(Download):
     """The file of queries.
 
     Attributes:
-        count: Queries in it.
-        encoded: It holds terms and impacts, not texts.
+        count: Number of queries.
+        encoded: Whether the queries are encoded (terms and impacts) rather than texts.
     """
 
     count: int = 0
@@ -89,18 +89,18 @@ class Topics(Download):
 
 @dataclass(frozen=True)
 class Corpus:
-    """What is indexed.
+    """The corpus to index.
 
     Attributes:
-        name: Names the collection and its index on disk.
-        file: An archive, or a file of documents; empty: ``source`` says it.
-        url: As of a :class:`Download`.
-        checksum: As of a :class:`Download`.
-        size: As of a :class:`Download`.
-        published_size: As of a :class:`Download`.
-        folder: The only folder of the archive that counts; empty: all of it.
-        source: A corpus that is no file, as of :mod:`splade_lucene.corpus.reading`: ``python-docs``, ``irds:…`` or ``hf:…``.
-        note: How to come by it, where it is not served.
+        name: Name of the corpus and its index on disk.
+        file: An archive or a file of documents; empty if ``source`` is set.
+        url: As in :class:`Download`.
+        checksum: As in :class:`Download`.
+        size: As in :class:`Download`.
+        published_size: As in :class:`Download`.
+        folder: The folder of the archive to use; empty: all of the archive.
+        source: A corpus that is not a file (see :mod:`splade_lucene.corpus.reading`): ``python-docs``, ``irds:…`` or ``hf:…``.
+        note: How to get the corpus if it cannot be downloaded.
     """
 
     name: str
@@ -115,7 +115,7 @@ class Corpus:
 
     @property
     def download(self) -> Download | None:
-        """The file to fetch; None if it is not known as a file."""
+        """The file to download; None if the corpus is not a file."""
         if not self.file:
             return None
         return Download(self.file, self.url, self.checksum, self.size, self.published_size, note=self.note)
@@ -123,12 +123,12 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Anserini:
-    """How Anserini runs the same.
+    """How the system is run with Anserini.
 
     Attributes:
-        topic_reader: Its reader of topics.
-        index_options: Options of IndexCollection, but for input and output.
-        search_options: Options of SearchCollection, likewise.
+        topic_reader: Anserini's topic reader.
+        index_options: Options of IndexCollection, except input and output.
+        search_options: Options of SearchCollection, except input and output.
     """
 
     topic_reader: str
@@ -138,34 +138,34 @@ class Anserini:
 
 @dataclass(frozen=True)
 class System:
-    """What was run on a collection, and what came out.
+    """A system that was run on a collection, and its published figures.
 
     Attributes:
         name: Short name.
         title: Long name.
         method: ``impacts``: pseudo-documents and encoded topics; ``encode``: a model over texts; ``bm25``: BM25 over texts.
-        source: Where the figures were published.
-        tolerance: How far an obtained figure may be from the published one.
+        source: Source of the published figures.
+        tolerance: Maximum difference between an obtained and a published figure.
         topics: The queries.
         corpus: The documents.
-        published: Measure, as ir_measures spells it, → figure.
-        prebuilt: An index of the same, to be searched in place of one's own.
-        anserini: How Anserini runs it.
-        total_terms: Sum of all impacts (BM25: of all words) of the index.
-        hits: How many a query gets.
-        remove_query: Drop the hit that is the query itself.
-        ties: Hits of equal score by docid ascending (ours), or descending, as trec_eval orders those of Anserini's runs.
-        document_scale: Impacts per unit of weight in the documents.
-        query_scale: The same in the topics.
-        quantization: Both in words.
-        quantization_source: Who says so.
+        published: Measure, named as in ir_measures, → figure.
+        prebuilt: A published index that can be searched instead of building one.
+        anserini: How the system is run with Anserini.
+        total_terms: Sum of all impacts in the index (for BM25, number of all tokens).
+        hits: Number of hits per query.
+        remove_query: Whether to drop the query itself from its hits.
+        ties: Order of hits with equal scores by docid: ascending (ours), or descending as trec_eval does for Anserini's runs.
+        document_scale: Impacts per unit of weight in documents.
+        query_scale: Impacts per unit of weight in topics.
+        quantization: Description of the quantization.
+        quantization_source: Source of this description.
         model: For ``encode``: folder, hub name or name of an embedded checkpoint.
         quantizer: For ``encode``: the rule.
-        max_length: For ``encode``: tokens after which a document is cut.
-        k1: Of BM25.
-        b: Of BM25.
-        documents: Documents in the index, where they are not those of the other systems.
-        note: What else a reader should know.
+        max_length: For ``encode``: tokens at which documents are truncated.
+        k1: BM25's k1.
+        b: BM25's b.
+        documents: Number of documents in the index, if it differs from the other systems.
+        note: Further remarks.
     """
 
     name: str
@@ -197,7 +197,7 @@ class System:
 
 @dataclass(frozen=True)
 class Collection:
-    """What a file of the catalogue says; its fields are those of its entries."""
+    """The content of a file of the catalogue; for the fields see :class:`Entry`."""
 
     name: str
     title: str
@@ -210,17 +210,17 @@ class Collection:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue.
+    """An entry of the catalogue: one system on one collection.
 
     Attributes:
-        collection: The collection's name.
-        title: Its title.
-        documents: Documents in the index; None if that depends on the machine.
-        judged: Queries with judgments.
+        collection: Name of the collection.
+        title: Title of the collection.
+        documents: Number of documents in the index; None if it depends on the machine.
+        judged: Number of queries with judgments.
         qrels: The judgments.
-        system: What is run.
-        path: The file that says all this.
-        note: What else a reader should know of the collection.
+        system: The system.
+        path: The file that defines the entry.
+        note: Further remarks on the collection.
     """
 
     collection: str
@@ -234,10 +234,10 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """What the entry is asked for by."""
+        """Name of the entry: collection and system."""
         return f"{self.collection}.{self.system.name}"
 
     def downloads(self, *, prebuilt: bool = False) -> list[Download]:
-        """All files that a run needs; ``prebuilt``: with the prebuilt index in place of the corpus."""
+        """All files needed for a run; with ``prebuilt``, the prebuilt index instead of the corpus."""
         large = self.system.prebuilt if prebuilt else self.system.corpus.download
         return [*([large] if large else []), self.system.topics, self.qrels]

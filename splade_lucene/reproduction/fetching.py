@@ -1,7 +1,7 @@
-"""A file over HTTP: what a broken connection or a killed run left is gone on with, not fetched again.
+"""Resumable HTTP downloads: after a lost connection or a killed run, only the missing rest is downloaded.
 
-What is there of a file stands in ``NAME.partial``. The rest is asked for with a Range, tied by If-Range to the ETag that
-the server gave for the beginning: should the file have changed in the meantime, it comes from the start.
+The received part of a file is stored as ``NAME.partial``. The rest is requested with a Range header and an If-Range header
+with the ETag of the first part, so a file that has changed in the meantime is downloaded from the start.
 """
 
 from __future__ import annotations
@@ -20,51 +20,53 @@ from splade_lucene.errors import DownloadError
 from splade_lucene.locks import lock
 
 TIMEOUT = 60  # seconds without a byte
-TRIES = 5  # in a row that bring nothing new
+TRIES = 5  # consecutive tries without new data
 _BLOCK = 1 << 20
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are there, and how many there will be (0: not known)."""
+"""Called with the number of bytes received, and the total (0: unknown)."""
 
 
-def fetch_whole(url: str, partial: Path, about_bytes: int, progress: Progress) -> None:
-    """Fetches a file, or the rest of it.
+def fetch_whole(url: str, partial: Path, estimated_size: int, progress: Progress) -> None:
+    """Downloads a file, or the rest of it.
 
     Args:
-        url: Where it is served.
-        partial: Where it goes; what stands there already is its beginning.
-        about_bytes: Its size, if it is known, else 0.
+        url: Address of the file.
+        partial: Target file; existing content is the first part of the file.
+        estimated_size: Expected size in bytes; 0 if unknown.
         progress: Called after each block.
 
     Raises:
-        ConnectionError: The server cannot be reached, refuses, or keeps closing; says which.
-        DownloadError: Another process is at it, or the disk is too small.
-        OSError: The disk refused.
+        ConnectionError: The server cannot be reached, returns an error, or keeps closing the connection.
+        DownloadError: Another process is downloading the file, or there is not enough disk space.
+        OSError: The file cannot be written.
     """
     tag = partial.with_name(f"{partial.name}.etag")
     with _sole_writer(partial) as file:
-        if about_bytes - file.tell() > shutil.disk_usage(partial.parent).free:
-            raise DownloadError(f"{partial}: {about_bytes / 1e9:.1f} GB do not fit on this disk. Name another --dir.")
+        if estimated_size - file.tell() > shutil.disk_usage(partial.parent).free:
+            raise DownloadError(
+                f"{partial}: not enough disk space for {estimated_size / 1e9:.1f} GB. Choose another folder."
+            )
         tries = TRIES
         while True:
             before = file.tell()
             try:
-                if _append(url, file, tag, about_bytes, progress):
+                if _append(url, file, tag, estimated_size, progress):
                     break
                 reason = "the connection was closed early"
             except urllib.error.HTTPError as error:
-                raise ConnectionError(f"{url} answers {error.code} {error.reason}") from error
+                raise ConnectionError(f"{url} returned {error.code} {error.reason}") from error
             except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
                 reason = str(getattr(error, "reason", "") or error)
             tries = TRIES if file.tell() > before else tries - 1
             if not tries or not file.tell():
-                raise ConnectionError(f"{url} cannot be read ({reason})")
+                raise ConnectionError(f"{url} cannot be downloaded ({reason})")
             time.sleep(TRIES - tries)
     tag.unlink(missing_ok=True)
 
 
-def _append(url: str, file: BinaryIO, tag: Path, about_bytes: int, progress: Progress) -> bool:
-    """Asks for what is missing and appends it; false if the connection ended before the file did."""
+def _append(url: str, file: BinaryIO, tag: Path, estimated_size: int, progress: Progress) -> bool:
+    """Requests the missing part and appends it; returns false if the connection was closed early."""
     start = file.tell()
     headers = {"User-Agent": "splade-lucene", "Accept-Encoding": "identity"}
     if start:
@@ -74,7 +76,7 @@ def _append(url: str, file: BinaryIO, tag: Path, about_bytes: int, progress: Pro
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and start:  # nothing is missing, or this is of another file: the checksum decides
+        if error.code == 416 and start:  # nothing is missing, or the file has changed: the checksum decides
             return True
         raise
     with response:
@@ -83,15 +85,15 @@ def _append(url: str, file: BinaryIO, tag: Path, about_bytes: int, progress: Pro
             file.seek(0)
             start = 0
         etag = response.headers.get("ETag", "")
-        if etag and not etag.startswith("W/"):  # weak ones do not promise equal bytes
+        if etag and not etag.startswith("W/"):  # weak ETags do not guarantee equal bytes
             tag.write_text(etag, encoding="utf-8")
         length = response.headers.get("Content-Length")
-        whole = about_bytes if length is None else start + int(length)
-        while block := response.read1(_BLOCK):  # as it comes, so that a kill loses little
+        total = estimated_size if length is None else start + int(length)
+        while block := response.read1(_BLOCK):  # as received, so that little is lost if the process is killed
             file.write(block)
-            progress(file.tell(), whole)
+            progress(file.tell(), total)
         file.flush()
-    return length is None or file.tell() >= whole
+    return length is None or file.tell() >= total
 
 
 def _continues(response: Any, start: int) -> bool:
@@ -102,5 +104,5 @@ def _continues(response: Any, start: int) -> bool:
 def _sole_writer(partial: Path) -> Iterator[BinaryIO]:
     with partial.open("ab") as file:
         if not lock(file):
-            raise DownloadError(f"{partial}: another process is fetching this file. Wait for it.")
+            raise DownloadError(f"{partial}: another process is downloading this file. Wait for it.")
         yield file

@@ -1,4 +1,4 @@
-"""What came out beside what was published."""
+"""Obtained figures compared with published ones."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the comparison.
+    """One figure of the comparison.
 
     Attributes:
-        name: A measure, or what was counted.
+        name: Name of the measure or count.
         published: The published figure.
-        obtained: What came out.
-        tolerance: How far apart they may be.
+        obtained: The obtained figure.
+        tolerance: Maximum difference between the two.
     """
 
     name: str
@@ -22,6 +22,6 @@ class Figure:
     tolerance: float = 0.0
 
     @property
-    def agrees(self) -> bool:
-        """Whether the obtained figure, rounded to four digits as published ones are, is near enough."""
+    def is_within_tolerance(self) -> bool:
+        """Whether the obtained figure, rounded to four digits like published ones, is within the tolerance."""
         return abs(round(self.obtained, 4) - self.published) <= self.tolerance + 1e-9

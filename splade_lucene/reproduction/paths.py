@@ -1,4 +1,4 @@
-"""Where everything of an entry lies, below one folder."""
+"""Paths of an entry's files, below one folder."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from splade_lucene.reproduction.entries import Entry
 
 
 @dataclass(frozen=True)
-class Places:
+class Paths:
     """Folders and files of an entry.
 
     Attributes:
         folder: The folder of all reproductions.
         entry: The entry.
-        prebuilt: The index is the published one.
+        prebuilt: Whether the published index is used.
     """
 
     folder: Path
@@ -24,12 +24,12 @@ class Places:
 
     @property
     def corpus(self) -> Path:
-        """The unpacked corpus; shared by all entries that name it."""
+        """The unpacked corpus; shared by all entries that use it."""
         return self.folder / "corpora" / self.entry.system.corpus.name
 
     @property
     def encoded(self) -> Path:
-        """The pseudo-documents that our model makes."""
+        """The pseudo-documents created by the model of the entry."""
         return self.folder / "encoded" / self.entry.name
 
     @property

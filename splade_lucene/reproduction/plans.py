@@ -1,4 +1,4 @@
-"""What a run of an entry would do: which files it needs, where they are, and what it takes."""
+"""Plans of a run: the files needed, their state, the remaining steps and the disk space."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from splade_lucene.manifest import read_folder_manifest
 from splade_lucene.reproduction.checks import check_entry
 from splade_lucene.reproduction.downloads import Downloads
 from splade_lucene.reproduction.entries import Download, Entry
-from splade_lucene.reproduction.paths import Places
+from splade_lucene.reproduction.paths import Paths
 from splade_lucene.reproduction.steps import Steps
 from splade_lucene.reproduction.unpacking import ARCHIVES
 
-_BYTES_A_DOCUMENT = 4_000  # pseudo-documents and index of a SPLADE model, some 150 terms
+_BYTES_A_DOCUMENT = 4_000  # pseudo-document and index entry of a SPLADE model with about 150 terms
 
 
 @dataclass(frozen=True)
 class FilePlan:
-    """A file that is needed.
+    """A file needed for a run.
 
     Attributes:
         download: The file.
-        path: Where it is at hand; None if it is not.
-        in_archive: The offline archive has it.
-        begun: Bytes that an earlier run left of it.
+        path: Local path of the file; None if it is not available.
+        in_archive: Whether the offline archive contains it.
+        begun: Bytes already downloaded by an interrupted run.
     """
 
     download: Download
@@ -36,21 +36,21 @@ class FilePlan:
 
     @property
     def state(self) -> str:
-        """Where it would come from, in a word or two."""
+        """State of the file, in a word or two."""
         if self.path is not None:
-            return "at hand"
+            return "available"
         if self.download.built_in:
             return "built in"
         if self.in_archive:
             return "in the archive"
         if not self.download.url:
             return "missing"
-        return "to fetch" if not self.begun else "begun"
+        return "to fetch" if not self.begun else "partly fetched"
 
     @property
     def bytes_to_fetch(self) -> int:
-        """Bytes to come over the network, as far as the size is known."""
-        return max(0, self.download.about_bytes - self.begun) if self.state in ("to fetch", "begun") else 0
+        """Bytes to download, as far as the size is known."""
+        return max(0, self.download.estimated_size - self.begun) if self.state in ("to fetch", "partly fetched") else 0
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Plan:
 
     Attributes:
         entry: The entry.
-        files: Files that it needs.
-        finished: Of its steps, those whose results are there.
-        todo: The others, in their order.
-        notes: What the publisher leaves open.
+        files: Files needed.
+        finished: Finished steps.
+        todo: Remaining steps, in order.
+        notes: Remarks on missing checksums and download addresses.
     """
 
     entry: Entry
@@ -73,23 +73,23 @@ class Plan:
 
     @property
     def bytes_to_fetch(self) -> int:
-        """Bytes to come over the network."""
+        """Total bytes to download."""
         return sum(each.bytes_to_fetch for each in self.files)
 
     @property
     def disk_bytes(self) -> int:
-        """About how much disk a run from nothing takes, or at least.
+        """Estimate, or lower bound, of the disk space of a complete run.
 
-        The files; of archives that are unpacked whole the same once more, and an index of that size; of what we encode, and
-        of the one folder that is taken out of an archive of many, a guess of so many bytes a document.
+        It counts the files; for archives unpacked completely, their size again for the content and once more for the index;
+        for encoded corpora, and for a single folder of an archive, a fixed number of bytes per document.
         """
         system = self.entry.system
         total = guessed = (self.entry.documents or 0) * _BYTES_A_DOCUMENT
         for each in (plan.download for plan in self.files):
             is_corpus = each.file == system.corpus.file
-            total += each.about_bytes
+            total += each.estimated_size
             if each.file.endswith(ARCHIVES) and not (is_corpus and system.corpus.folder):
-                total += each.about_bytes * (2 if is_corpus else 1) - guessed
+                total += each.estimated_size * (2 if is_corpus else 1) - guessed
                 guessed = 0
         return total
 
@@ -101,7 +101,7 @@ class Plan:
             "judged": self.entry.judged, "document_scale": system.document_scale, "query_scale": system.query_scale,
             "published": dict(system.published), "finished": list(self.finished), "todo": list(self.todo),
             "files": [
-                {"file": each.download.file, "state": each.state, "bytes": each.download.about_bytes or None,
+                {"file": each.download.file, "state": each.state, "bytes": each.download.estimated_size or None,
                  "path": None if each.path is None else str(each.path)}
                 for each in self.files
             ],
@@ -110,10 +110,10 @@ class Plan:
 
 
 def make_plan(entry: Entry, folder: Path, downloads: Downloads, *, prebuilt: bool = False) -> Plan:
-    """Checks an entry against itself, and looks what is there already.
+    """Checks an entry, and determines which files and steps are available already.
 
     Raises:
-        CatalogueError: The entry does not fit together.
+        CatalogueError: The entry is inconsistent.
         DownloadError: The offline archive cannot be read.
     """
     notes = check_entry(entry, prebuilt=prebuilt)
@@ -121,16 +121,16 @@ def make_plan(entry: Entry, folder: Path, downloads: Downloads, *, prebuilt: boo
         FilePlan(each, downloads.locate(each), downloads.is_in_archive(each), downloads.begun(each))
         for each in entry.downloads(prebuilt=prebuilt)
     )
-    places, system = Places(folder, entry, prebuilt), entry.system
+    paths, system = Paths(folder, entry, prebuilt), entry.system
     records = Steps(folder)
     steps = {
-        "index": records.has_record(f"index.{places.index.name}", places.index),
-        "search": records.has_record(f"search.{places.run.stem}", places.run),
+        "index": records.has_record(f"index.{paths.index.name}", paths.index),
+        "search": records.has_record(f"search.{paths.run.stem}", paths.run),
     }
     if not prebuilt and system.method == "encode":
-        steps = {"encode": _is_encoded(places.encoded), **steps}
+        steps = {"encode": _is_encoded(paths.encoded), **steps}
     if system.corpus.file.endswith(ARCHIVES) and not prebuilt:
-        steps = {"unpack": records.has_record(f"unpack.{places.corpus.name}", places.corpus), **steps}
+        steps = {"unpack": records.has_record(f"unpack.{paths.corpus.name}", paths.corpus), **steps}
     finished = tuple(name for name, is_done in steps.items() if is_done)
     todo = tuple(name for name in (*steps, "evaluate") if name not in finished)
     if any(each.path is None for each in files):

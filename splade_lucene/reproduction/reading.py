@@ -1,4 +1,4 @@
-"""The catalogue in: files of TOML to entries, each key known and of its type."""
+"""Reads the catalogue from TOML files, checking keys and types."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _log = logging.getLogger(__name__)
 
 
 def read_catalogue(folders: Iterable[str | Path] = ()) -> dict[str, Entry]:
-    """Reads all entries: those of this package, and those of more folders, which win.
+    """Reads all entries: those of this package, and those of additional folders, which override them.
 
     Args:
-        folders: Folders of ``.toml`` files.
+        folders: Additional folders of ``.toml`` files.
 
     Returns:
-        Entries by name, in order.
+        Entries by name, sorted.
 
     Raises:
-        CatalogueError: A folder or file cannot be read, or says something unknown; names file and key.
+        CatalogueError: A folder or file cannot be read, or has unknown keys or wrong values; the message names file and key.
     """
     entries = dict(_read_own())
     for folder in folders:
         found = _read_folder(Path(folder))
         if replaced := sorted(found.keys() & entries.keys()):
-            _log.warning("%s: takes the place of entries of the same name: %s", folder, ", ".join(replaced))
+            _log.warning("%s: overriding existing entries: %s", folder, ", ".join(replaced))
         entries |= found
     return dict(sorted(entries.items()))
 
@@ -48,13 +48,13 @@ def _read_own() -> Mapping[str, Entry]:
 
 def _read_folder(folder: Path) -> dict[str, Entry]:
     if not folder.is_dir():
-        raise CatalogueError("no such folder", path=folder, remedy="Name a folder of .toml files")
+        raise CatalogueError("no such folder", path=folder, remedy="Give a folder of .toml files")
     found: dict[str, Entry] = {}
     for path in sorted(folder.glob("*.toml")):
         for entry in read_collection(path):
             if entry.name in found:
                 raise CatalogueError(
-                    f"the entry {entry.name} stands in {found[entry.name].path.name}, too", path=path,
+                    f"duplicate entry {entry.name}, also defined in {found[entry.name].path.name}", path=path,
                     remedy="Rename the system or the collection",
                 )  # fmt: skip
             found[entry.name] = entry
@@ -64,29 +64,29 @@ def _read_folder(folder: Path) -> dict[str, Entry]:
 
 
 def find_entry(name: str, entries: Mapping[str, Entry]) -> Entry:
-    """The entry of a name.
+    """Looks up an entry by name.
 
     Raises:
-        CatalogueError: There is none; names the nearest ones.
+        CatalogueError: The name is unknown; the message suggests similar names.
     """
     if name in entries:
         return entries[name]
     same = [each for each in entries if each.startswith(f"{name}.")]
     near = same or difflib.get_close_matches(name, entries, n=5, cutoff=0.5)
     hint = f"Did you mean {', '.join(near)}? " if near else ""
-    raise CatalogueError(f"no entry is named {name!r}", remedy=f"{hint}'reproduce --list' lists all")
+    raise CatalogueError(f"unknown entry {name!r}", remedy=f"{hint}See the catalogue for all names")
 
 
 def read_collection(path: Path) -> list[Entry]:
-    """The entries of one file.
+    """Reads the entries of one file.
 
     Raises:
-        CatalogueError: The file cannot be read, or says something unknown; names the key.
+        CatalogueError: The file cannot be read, or has unknown keys or wrong values; the message names the key.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CatalogueError(f"no TOML that can be read ({error})", path=path, remedy="Mend the file") from error
+        raise CatalogueError(f"invalid TOML ({error})", path=path, remedy="Fix the file") from error
     made = _make(Collection, table, "", path)
     return [
         Entry(
@@ -97,16 +97,16 @@ def read_collection(path: Path) -> list[Entry]:
 
 
 def _make(kind: type[_T], table: Any, where: str, path: Path) -> _T:
-    """A dataclass from a table, whose keys are its fields."""
+    """Builds a dataclass from a table whose keys are its fields."""
     if not isinstance(table, dict):
-        raise CatalogueError(f"{where or 'the file'} is no table", path=path, remedy="See the form of an entry")
+        raise CatalogueError(f"{where or 'the file'} is not a table", path=path, remedy="See the format of an entry")
     hints, prefix = get_type_hints(kind), f"{where}." if where else ""
     known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}"
-            raise CatalogueError(f"the key {prefix}{key} is not known", path=path, remedy=hint)
+            hint = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(known)}"
+            raise CatalogueError(f"unknown key {prefix}{key}", path=path, remedy=hint)
     values = {}
     for key, each in known.items():
         if key in table:
@@ -124,17 +124,21 @@ def _value(hint: Any, value: Any, where: str, path: Path) -> Any:
         return _value(arguments[0], value, where, path)
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
-            raise CatalogueError(f"{where} is no list of tables", path=path, remedy=f"Write [[{where}]]")
+            raise CatalogueError(f"{where} is not a list of tables", path=path, remedy=f"Write [[{where}]]")
         return tuple(_value(arguments[0], each, f"{where}[{number}]", path) for number, each in enumerate(value))
     if get_origin(hint) is Literal:
         if value in arguments:
             return value
-        raise CatalogueError(f"{where} is {value!r}", path=path, remedy=f"Write one of {', '.join(arguments)}")
+        raise CatalogueError(
+            f"invalid value {value!r} for {where}", path=path, remedy=f"Choose one of: {', '.join(arguments)}"
+        )
     if get_origin(hint) is not None:  # a table of numbers
         if not isinstance(value, dict):
-            raise CatalogueError(f"{where} is no table", path=path, remedy='Write "measure" = figure')
+            raise CatalogueError(f"{where} is not a table", path=path, remedy='Write "measure" = figure')
         return {key: _value(arguments[1], each, f"{where}.{key}", path) for key, each in value.items()}
     fits = isinstance(value, hint) or (hint is float and isinstance(value, int))
     if not fits or (isinstance(value, bool) and hint is not bool):
-        raise CatalogueError(f"{where} is {value!r}", path=path, remedy=f"Write a value of type {hint.__name__}")
+        raise CatalogueError(
+            f"invalid value {value!r} for {where}", path=path, remedy=f"Write a value of type {hint.__name__}"
+        )
     return hint(value)

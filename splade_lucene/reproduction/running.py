@@ -1,7 +1,7 @@
-"""An entry from its files to its figures: fetch, unpack, (encode,) index, search, evaluate.
+"""Runs an entry from its files to its figures: fetch, unpack, (encode,) index, search, evaluate.
 
-Everything lies in one folder. Entries with the same corpus share its index. A run that was stopped, at any point,
-resumes with the first step that is not finished.
+All files are stored in one folder. Entries with the same corpus share its index. A run that was stopped at any point resumes
+with the first unfinished step.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from splade_lucene.reproduction.checks import check_entry
 from splade_lucene.reproduction.downloads import Downloads, reproduction_folder
 from splade_lucene.reproduction.entries import Download, Entry
 from splade_lucene.reproduction.figures import Figure
-from splade_lucene.reproduction.paths import Places
+from splade_lucene.reproduction.paths import Paths
 from splade_lucene.reproduction.steps import Inputs, Steps
 from splade_lucene.reproduction.unpacking import is_archive, unpack
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came out.
+    """The result of a reproduction.
 
     Attributes:
-        entry: What was run.
+        entry: The entry.
         figures: Counts and measures, published and obtained.
         run: The run file.
         index_dir: The index that was searched.
@@ -43,9 +43,9 @@ class Reproduction:
     index_dir: Path
 
     @property
-    def agrees(self) -> bool:
+    def is_within_tolerance(self) -> bool:
         """Whether every figure is within its tolerance."""
-        return all(figure.agrees for figure in self.figures)
+        return all(figure.is_within_tolerance for figure in self.figures)
 
 
 def reproduce(
@@ -58,35 +58,35 @@ def reproduce(
     progress: Progress = NO_PROGRESS,
     on_step: Callable[[str, Path, bool], None] | None = None,
 ) -> Reproduction:
-    """Runs an entry, or what an earlier run left of it.
+    """Runs an entry, or the remaining steps of an interrupted run.
 
     Args:
-        entry: What to run.
-        folder: Where everything goes; default: see :func:`splade_lucene.reproduction.downloads.reproduction_folder`.
-        downloads: Where files come from; default: the network, kept in the folder.
-        prebuilt: Search the published index, in place of building one.
-        threads: Threads of indexing and searching; default: all cores.
+        entry: The entry.
+        folder: Folder for all files; default: :func:`splade_lucene.reproduction.downloads.reproduction_folder`.
+        downloads: Sources of files; default: the network, with downloads kept in the folder.
+        prebuilt: Whether to search the published index instead of building one.
+        threads: Threads for indexing and searching; default: all cores.
         progress: Follows the work.
-        on_step: Called with each step, what it makes, and whether an earlier run finished it.
+        on_step: Called for each step with its name, its output, and whether an earlier run finished it.
 
     Raises:
-        CatalogueError: The entry does not fit together.
-        DownloadError: A file cannot be had.
-        InputError: A file of the entry cannot be read, or another process works in the folder.
-        StorageError: The disk refused.
+        CatalogueError: The entry is inconsistent.
+        DownloadError: A file is not available.
+        InputError: A file of the entry cannot be read, or another process uses the folder.
+        StorageError: The disk is full or not writable.
     """
     check_entry(entry, prebuilt=prebuilt)
-    folder = Path(folder or reproduction_folder()).resolve()  # Java has a working folder of its own
-    places, steps = Places(folder, entry, prebuilt), Steps(folder, on_step)
+    folder = Path(folder or reproduction_folder()).resolve()  # Java has its own working directory
+    paths, steps = Paths(folder, entry, prebuilt), Steps(folder, on_step)
     downloads = downloads or Downloads(folder / "downloads")
     with steps.sole_user():
-        return _Running(entry, places, downloads, steps, prebuilt, threads, progress).run()
+        return _Running(entry, paths, downloads, steps, prebuilt, threads, progress).run()
 
 
 @dataclass(frozen=True)
 class _Running:
     entry: Entry
-    places: Places
+    paths: Paths
     downloads: Downloads
     steps: Steps
     prebuilt: bool
@@ -102,10 +102,10 @@ class _Running:
             "remove_query": system.remove_query, "ties": system.ties,
             **({"k1": system.k1, "b": system.b} if system.method == "bm25" else {}),
         }  # fmt: skip
-        run = self.places.run
+        run = self.paths.run
         self.steps.do(f"search.{run.stem}", run_inputs, run, lambda: self._search(topics))
         figures = (*self._counts(topics, qrels), *self._measure(qrels, run))
-        return Reproduction(self.entry, figures, run, self.places.index)
+        return Reproduction(self.entry, figures, run, self.paths.index)
 
     # ---- index ----
 
@@ -113,7 +113,7 @@ class _Running:
         if self.prebuilt and self.entry.system.prebuilt is not None:
             return self._unpack_prebuilt(self.entry.system.prebuilt)
         corpus, inputs = self._corpus()
-        system, index = self.entry.system, self.places.index
+        system, index = self.entry.system, self.paths.index
         if system.method == "encode":
             corpus, inputs = self._encode(corpus, inputs)
         make = {"bm25": self._index_texts}.get(system.method, self._index_impacts)
@@ -121,7 +121,7 @@ class _Running:
         return {"corpus": inputs}
 
     def _unpack_prebuilt(self, download: Download) -> Inputs:
-        archive, index = self.downloads.fetch(download), self.places.index
+        archive, index = self.downloads.fetch(download), self.paths.index
         inputs = {"prebuilt": _identity(archive, download.checksum)}
 
         def make() -> None:
@@ -129,7 +129,7 @@ class _Running:
             unpack(archive, unpacked)
             found = next(unpacked.rglob("segments_*"), None)
             if found is None:
-                raise DownloadError(f"{archive}: no Lucene index is in this archive.")
+                raise DownloadError(f"{archive}: the archive does not contain a Lucene index.")
             shutil.rmtree(index, ignore_errors=True)
             found.parent.rename(index)
             shutil.rmtree(unpacked, ignore_errors=True)
@@ -149,7 +149,7 @@ class _Running:
         inputs = {"file": _identity(file, corpus.checksum), "folder": corpus.folder}
         if not is_archive(file):
             return str(file), inputs
-        target = self.places.corpus
+        target = self.paths.corpus
 
         def make() -> None:
             with self.progress.step("unpacking", None, "bytes") as advance:
@@ -159,17 +159,17 @@ class _Running:
         return str(target), inputs
 
     def _local_corpus(self) -> tuple[str, Inputs]:
-        """A corpus that nobody serves: a folder of this name in the place of corpora, or in the mirror."""
+        """A corpus that cannot be downloaded: a folder of this name among the corpora or in the mirror."""
         from splade_lucene.corpus.reading import describe_corpus
 
         corpus, mirror = self.entry.system.corpus, self.downloads.mirror
-        places = [self.places.corpus, *([mirror / corpus.name] if mirror is not None else [])]
-        for place in places:
-            if place.is_dir():
-                return str(place), {"folder": describe_corpus(place)}
+        folders = [self.paths.corpus, *([mirror / corpus.name] if mirror is not None else [])]
+        for folder in folders:
+            if folder.is_dir():
+                return str(folder), {"folder": describe_corpus(folder)}
         raise DownloadError(
-            f"the corpus {corpus.name} is not served ({corpus.note}). Put its files into {places[0]}"
-            + (", or give --prebuilt." if self.entry.system.prebuilt else ".")
+            f"the corpus {corpus.name} cannot be downloaded ({corpus.note}). Put its files into {folders[0]}"
+            + (", or set prebuilt." if self.entry.system.prebuilt else ".")
         )
 
     def _encode(self, corpus: str, inputs: Inputs) -> tuple[str, Inputs]:
@@ -177,7 +177,7 @@ class _Running:
         from splade_lucene.pseudo_documents.encoding import encode_corpus
         from splade_lucene.quantizer import Quantizer
 
-        given = encode_arguments(self.entry, self.places, corpus)
+        given = encode_arguments(self.entry, self.paths, corpus)
         encoder = SpladeEncoder(
             given["model"], documents=DocumentSettings(max_length=given["max_length"]), dtype=given["dtype"]
         )
@@ -190,14 +190,14 @@ class _Running:
     def _index_impacts(self, source: str) -> None:
         from splade_lucene.index.indexer import index_pseudo_documents
 
-        given = index_arguments(self.entry, self.places, source)
+        given = index_arguments(self.entry, self.paths, source)
         index_pseudo_documents(**given, threads=self.threads, overwrite=True, progress=self.progress)
 
     def _index_texts(self, source: str) -> None:
         from splade_lucene.corpus.reading import read_corpus
         from splade_lucene.index.texts import index_texts
 
-        given = index_arguments(self.entry, self.places, source)
+        given = index_arguments(self.entry, self.paths, source)
         documents = read_corpus(given.pop("corpus"))
         index_texts(documents, **given, threads=self.threads, overwrite=True, progress=self.progress)
 
@@ -208,7 +208,7 @@ class _Running:
         from splade_lucene.run.searching import search_run
         from splade_lucene.topics.reading import read_topics
 
-        given = search_arguments(self.entry, self.places, topics)
+        given = search_arguments(self.entry, self.paths, topics)
         queries = read_topics(given["topics"], encoded=given.get("encoded", False))
         with self._open_searcher() as searcher, open_run_writer(given["output"], tag=given["tag"]) as writer:
             search_run(
@@ -217,7 +217,7 @@ class _Running:
             )  # fmt: skip
 
     def _open_searcher(self) -> Any:
-        system, index = self.entry.system, self.places.index
+        system, index = self.entry.system, self.paths.index
         if system.method == "bm25":
             from splade_lucene.search.bm25 import Bm25Searcher
 
@@ -231,7 +231,7 @@ class _Running:
         return LuceneImpactSearcher(index, open_query_encoder(index, queries=QuerySettings(dtype=DTYPE)))
 
     def _as_published(self, qid: str, hits: Any) -> list[tuple[str, float]]:
-        """The hits in the order in which the published run was judged."""
+        """The hits in the order in which the published run was evaluated."""
         from splade_lucene.run.run import Run
 
         system = self.entry.system
@@ -265,7 +265,7 @@ class _Running:
             return self._open_searcher()
         from splade_lucene.index.reader import LuceneImpactIndexReader
 
-        return LuceneImpactIndexReader(self.places.index)
+        return LuceneImpactIndexReader(self.paths.index)
 
     def _measure(self, qrels: Path, run: Path) -> list[Figure]:
         from splade_lucene.evaluation import evaluate
@@ -276,6 +276,6 @@ class _Running:
 
 
 def _identity(path: Path, checksum: str) -> str:
-    """What tells a file from another: its checksum, which was checked, or else place, size and time."""
+    """Identifies a file by its verified checksum, or else by path, size and modification time."""
     status = path.stat()
     return checksum or f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"

@@ -1,6 +1,6 @@
-"""Which steps are finished: each leaves a record of what it was made from, beside the records of the others.
+"""Records of finished steps and their inputs.
 
-A step is done again if its inputs differ from those of the record, or if what it made is gone or was changed.
+A step is repeated if its inputs differ from those in its record, or if its output was deleted or changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from splade_lucene.manifest import INDEX_FOLDER
 from splade_lucene.version import __version__
 
 Inputs = dict[str, Any]
-"""What a step's result depends on, as JSON."""
+"""Everything that the result of a step depends on, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Steps:
 
     Attributes:
         folder: The folder.
-        tell: Told the name of a step, what it makes, and whether an earlier run finished it.
+        tell: Called with the name of a step, its output, and whether an earlier run finished it.
     """
 
     folder: Path
@@ -37,10 +37,10 @@ class Steps:
 
     @contextmanager
     def sole_user(self) -> Iterator[None]:
-        """Keeps other processes out of the folder while the block runs.
+        """Locks the folder against other processes while the block runs.
 
         Raises:
-            InputError: One is in there.
+            InputError: Another process uses the folder.
         """
         path = self.folder / ".lock"
         try:
@@ -51,18 +51,20 @@ class Steps:
         with file:
             if not lock(file):
                 raise InputError(
-                    "another process reproduces here", path=self.folder, remedy="Wait for it, or name another folder=…"
+                    "another process is using this folder",
+                    path=self.folder,
+                    remedy="Wait for it, or choose another folder=…",
                 )
             yield
 
     def do(self, name: str, inputs: Inputs, output: Path, make: Callable[[], object]) -> None:
-        """Does a step, unless it is finished.
+        """Runs a step unless it is finished.
 
         Args:
-            name: Names the record.
-            inputs: What the result depends on.
-            output: What the step makes: a file or folder that appears when it is whole.
-            make: Makes it.
+            name: Name of the record.
+            inputs: Everything that the result depends on.
+            output: Output of the step: a file or folder that appears only when it is complete.
+            make: Creates the output.
         """
         done = self.is_done(name, inputs, output)
         if self.tell:
@@ -73,7 +75,7 @@ class Steps:
                 json.dump({"inputs": inputs, "output": _stamp(output), "version": __version__}, file, indent=1)
 
     def is_done(self, name: str, inputs: Inputs, output: Path) -> bool:
-        """Whether an earlier run finished a step with these inputs, and what it made is still there."""
+        """Whether an earlier run finished a step with these inputs, and its output is unchanged."""
         try:
             record = parse_json(self._record(name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -82,7 +84,7 @@ class Steps:
         return bool(stamp and record.get("inputs") == json.loads(json.dumps(inputs)) and record.get("output") == stamp)
 
     def has_record(self, name: str, output: Path) -> bool:
-        """Whether a step was finished once, and its output is there; with which inputs is for :meth:`is_done` to say."""
+        """Whether a step was finished with any inputs and its output exists; see also :meth:`is_done`."""
         return self._record(name).is_file() and output.exists()
 
     def _record(self, name: str) -> Path:
@@ -90,7 +92,7 @@ class Steps:
 
 
 def _stamp(output: Path) -> list[list[Any]]:
-    """Names, sizes and times of a file, or of the files below a folder but for our own of an index; empty if it is gone."""
+    """Names, sizes and times of a file or the files in a folder, except our own files in an index; empty if deleted."""
     files = sorted(each for each in output.rglob("*") if each.is_file()) if output.is_dir() else [output]
     files = [each for each in files if each.exists() and INDEX_FOLDER not in each.relative_to(output.parent).parts]
     return [[each.name, each.stat().st_size, each.stat().st_mtime_ns] for each in files]

@@ -1,4 +1,4 @@
-"""Archives to folders: safely, whole, and only the part that counts."""
+"""Unpacks archives into folders: safely, atomically, and only the needed part."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is to be unpacked, by its name."""
+    """Whether a file is an archive, by its name."""
     return path.name.endswith(ARCHIVES)
 
 
 def unpack(archive: Path, target: Path, folder: str = "", progress: Callable[[int], None] | None = None) -> int:
-    """Unpacks the files of an archive into a folder, which appears under its name when all are there.
+    """Unpacks an archive into a folder, which appears under its name only when all files are there.
 
     Args:
         archive: A tar file.
-        target: The folder to make.
-        folder: Only what lies below a folder of this name, wherever that is in the archive, without the path to it.
+        target: The folder to create.
+        folder: Unpack only files below a folder of this name, anywhere in the archive, without the path above it.
         progress: Called with 1 for each file.
 
     Returns:
-        How many files.
+        Number of files.
 
     Raises:
-        DownloadError: The archive is damaged, names a place outside itself, or has no such folder.
-        StorageError: The disk refused.
+        DownloadError: The archive is damaged, has a path outside itself, or does not contain the folder.
+        StorageError: The disk is full or not writable.
     """
-    work = work_folder(target, "unpacking")
+    partial = work_folder(target, "unpacking")
     count = 0
     try:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
         with tarfile.open(archive) as tar:
             for member in tar:
-                name = _place(member.name, folder)
+                name = _target_name(member.name, folder)
                 if not member.isfile() or name is None:
                     continue
-                _write(tar, member, work / name)
+                _write(tar, member, partial / name)
                 count += 1
                 if progress:
                     progress(1)
         if not count:
-            raise DownloadError(f"{archive}: no file {f'below a folder {folder}' if folder else 'is'} in this archive.")
+            raise DownloadError(f"{archive}: the archive has no files{f' in a folder {folder}' if folder else ''}.")
         shutil.rmtree(target, ignore_errors=True)
-        work.rename(target)
+        partial.rename(target)
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise DownloadError(f"{archive}: this archive cannot be unpacked ({error}). Fetch it again.") from error
+        raise DownloadError(f"{archive}: the archive cannot be unpacked ({error}). Download it again.") from error
     except OSError as error:
         raise storage_error(target, error) from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
     return count
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    """Writes a member that is a file. Python's own filters for safe names came only with 3.11.4."""
+    """Writes a member that is a regular file. Python's own extraction filters exist only since 3.11.4."""
     source = tar.extractfile(member)
     assert source is not None
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,16 +72,16 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
         shutil.copyfileobj(source, file, _COPIED_AT_ONCE)
 
 
-def _place(name: str, folder: str) -> str | None:
-    """Where a member goes; None if it does not count.
+def _target_name(name: str, folder: str) -> str | None:
+    """Path of a member below the target folder; None if the member is not needed.
 
     Raises:
-        tarfile.TarError: Outside the folder that the archive is unpacked into.
+        tarfile.TarError: The path is outside the target folder.
     """
     parts = PurePosixPath(name.lstrip("/")).parts
     if ".." in parts:
-        raise tarfile.TarError(f"{name!r} lies outside of it")
-    if not parts or parts[-1].startswith("._"):  # what macOS adds
+        raise tarfile.TarError(f"{name!r} is outside the target folder")
+    if not parts or parts[-1].startswith("._"):  # metadata files added by macOS
         return None
     if not folder:
         return str(PurePosixPath(*parts))

@@ -1,8 +1,8 @@
-"""Training: the paper's four systems on one's own text, with sentence-transformers' trainer.
+"""Training: the paper's four systems on your own text, with sentence-transformers' trainer.
 
     config → base (a masked-LM head) → mining (BM25, dense, SPLADE) → teacher → examples → trainer → checkpoint
 
-Needs ``pip install splade-lucene[train]``.
+Requires ``pip install splade-lucene[train]``.
 """
 
 from __future__ import annotations

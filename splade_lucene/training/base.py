@@ -1,4 +1,4 @@
-"""The base made ready: a masked-language model whose head works and whose terms are awake."""
+"""Prepares the base: a masked-language model with a working head and active terms."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _BATCH = 64
 _SAMPLE = 64
-_FIRST_TERMS = 1200
+_INITIAL_TERMS = 1200
 
 
 def prepare_base(
     config: TrainingConfig, texts: Texts, folder: Path, arguments: dict[str, Any], progress: TrainingProgress
 ) -> Path:
-    """Makes a base ready; what is ready already is used again.
+    """Prepares a base for training; a base that was prepared before is reused.
 
     A checkpoint without a masked-LM head (an encoder such as all-MiniLM-L6-v2) gets one: the decoder is tied to the input
-    embeddings, the transform starts as the identity, the bias as the logarithms of the tokens' frequencies, and a short
-    phase of masked-language modelling on the passages makes them fit.
+    embeddings, the transform starts as the identity and the bias as the log frequencies of the tokens, and a short phase of
+    masked-language modelling on the passages trains them.
 
     Args:
-        config: Names the base.
-        texts: Their passages are modelled.
-        folder: Where it is put.
-        arguments: Of transformers' trainer: device, precision, seed.
-        progress: Told how far it is.
+        config: The training run, which names the base.
+        texts: Their passages are used for masked-language modelling.
+        folder: Where the prepared base is stored.
+        arguments: Arguments of transformers' trainer: device, precision, seed.
+        progress: Receives progress.
 
     Returns:
         The folder of a masked-language model.
 
     Raises:
-        ModelError: The base cannot be loaded, or has no head and takes none.
+        ModelError: The base cannot be loaded, or has no head and cannot get one.
     """
     settings = config.optimization
     weights = locate(network_folder(config.base)).digest()
@@ -67,40 +67,40 @@ def prepare_base(
     target = folder / f"base-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"mlm-{key}.lock").open("a") as file:
-        lock(file, wait=True)  # a run that shares the cache may be making it
+        lock(file, wait=True)  # a run that shares the cache may be preparing the same base
         if not target.is_dir():
-            _make(config, texts.passages, folder / f"mlm-{key}", target, arguments, progress)
+            _prepare(config, texts.passages, folder / f"mlm-{key}", target, arguments, progress)
     return target
 
 
-def _make(
-    config: TrainingConfig, passages: Sequence[str], work: Path, target: Path, arguments: dict[str, Any],
+def _prepare(
+    config: TrainingConfig, passages: Sequence[str], checkpoints: Path, target: Path, arguments: dict[str, Any],
     progress: TrainingProgress,
 ) -> None:  # fmt: skip
     model, tokenizer, missing = _load(config.base)
     if not passages:
-        raise ConfigError("there are no passages to make the base ready with", remedy="Give data.passages")
+        raise ConfigError("no passages to prepare the base with", remedy="Set data.passages")
     if missing:
-        _log.warning("%s has no masked-LM head: it gets one by %d steps of masked-language modelling",
+        _log.warning("%s has no masked-LM head; training one for %d steps of masked-language modelling",
                      config.base, config.head.mlm_steps)  # fmt: skip
-        _start_head(model, tokenizer, missing, passages)
-        _model_language(config, model, tokenizer, passages, work, arguments, progress)
-    terms = config.head.initial_terms or (_FIRST_TERMS if missing else None)
+        _initialize_head(model, tokenizer, missing, passages)
+        _train_head(config, model, tokenizer, passages, checkpoints, arguments, progress)
+    terms = config.head.initial_terms or (_INITIAL_TERMS if missing else None)
     if terms is not None:
         sample = passages[:: max(1, len(passages) // _SAMPLE)]
-        _wake_terms(model, tokenizer, sample, terms, config.optimization.max_length)
+        _activate_terms(model, tokenizer, sample, terms, config.optimization.max_length)
     partial = Path(tempfile.mkdtemp(prefix="base-", suffix=".partial", dir=target.parent))
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     partial.rename(target)
-    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def network_folder(name: str) -> Path:
-    """Where the masked-language model of a base lies: in the folder itself, or in one of its folders, as in SPLADE-doc's.
+    """The folder of a base's masked-language model: the base's own folder, or a subfolder as in SPLADE-doc.
 
     Raises:
-        ModelError: There is no such checkpoint.
+        ModelError: The checkpoint is not found.
     """
     location = locate(name)
     if (location.folder / "config.json").is_file() or not (location.folder / "modules.json").is_file():
@@ -115,30 +115,30 @@ def _load(name: str) -> tuple[Any, Any, list[str]]:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except ModelError:
         raise
-    except Exception as error:  # transformers raises whatever its parsers do
+    except Exception as error:  # transformers' parsers raise all kinds of exceptions
         raise ModelError(f"{name}: cannot load a masked-language model: {str(error).splitlines()[0]}") from error
     trunk = [key for key in missing if key.startswith(f"{model.base_model_prefix}.")]
     if trunk:
-        raise ModelError(f"{name}: the checkpoint lacks {trunk[0]}, which is no part of the head. Use another base.")
+        raise ModelError(f"{name}: {trunk[0]} is missing, which is not part of the head. Use another base.")
     return model, tokenizer, missing
 
 
 @torch.no_grad()
-def _start_head(model: Any, tokenizer: Any, missing: Sequence[str], passages: Sequence[str]) -> None:
+def _initialize_head(model: Any, tokenizer: Any, missing: Sequence[str], passages: Sequence[str]) -> None:
     model.tie_weights()
     size = int(model.get_output_embeddings().weight.shape[0])
     parameters = dict(model.named_parameters())
     for key in missing:
         parameter = parameters.get(key)
-        if parameter is None:  # another name of one that is tied
+        if parameter is None:  # another name of a tied parameter
             continue
         if parameter.ndim == 2 and parameter.shape[0] == parameter.shape[1]:
             nn.init.eye_(parameter)
         elif parameter.ndim == 1 and len(parameter) == size:
-            parameter.copy_(_unigram_logarithms(tokenizer, passages, size))
+            parameter.copy_(_log_frequencies(tokenizer, passages, size))
 
 
-def _unigram_logarithms(tokenizer: Any, passages: Sequence[str], size: int) -> Tensor:
+def _log_frequencies(tokenizer: Any, passages: Sequence[str], size: int) -> Tensor:
     sample = passages[:: max(1, len(passages) // 5000)]
     counts = torch.full((size,), 0.1)
     for ids in tokenizer(list(sample), truncation=True, max_length=256, add_special_tokens=False)["input_ids"]:
@@ -148,7 +148,7 @@ def _unigram_logarithms(tokenizer: Any, passages: Sequence[str], size: int) -> T
 
 
 class _MaskedTrainer(Trainer):  # type: ignore[misc]
-    """Computes logits of the masked tokens only."""
+    """Computes logits for the masked tokens only."""
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:  # noqa: FBT001, FBT002
         labels = inputs.pop("labels")
@@ -166,7 +166,7 @@ class _MaskedTrainer(Trainer):  # type: ignore[misc]
         return (loss, None) if return_outputs else loss
 
 
-def _model_language(
+def _train_head(
     config: TrainingConfig, model: Any, tokenizer: Any, passages: Sequence[str], folder: Path,
     arguments: dict[str, Any], progress: TrainingProgress,
 ) -> None:  # fmt: skip
@@ -191,8 +191,8 @@ def _model_language(
 
 
 @torch.no_grad()
-def _wake_terms(model: Any, tokenizer: Any, sample: Sequence[str], terms: int, max_length: int) -> None:
-    """Shifts the decoder's bias so that so many terms are active in a passage."""
+def _activate_terms(model: Any, tokenizer: Any, sample: Sequence[str], terms: int, max_length: int) -> None:
+    """Shifts the decoder's bias so that a passage has ``terms`` active terms on average."""
     was_training = model.training
     model.eval()
     highest = []
@@ -203,6 +203,6 @@ def _wake_terms(model: Any, tokenizer: Any, sample: Sequence[str], terms: int, m
     threshold = torch.cat(highest).topk(wanted).values[-1]
     decoder = model.get_output_embeddings()
     if decoder.bias is None:
-        raise ModelError("the decoder has no bias that could be shifted. Leave head.initial_terms out.")
+        raise ModelError("the decoder has no bias to shift. Remove head.initial_terms.")
     decoder.bias -= threshold
     model.train(was_training)

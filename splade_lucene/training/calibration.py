@@ -1,4 +1,4 @@
-"""Where the scale of the student's scores starts."""
+"""The initial scale of the student's scores."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 _BATCHES = 4
 _SCALES = np.geomspace(1e-3, 10, 81)
-_OF_THE_IGNORANT = 0.1
-_GAIN = 0.99  # of the loss of scores that say nothing
+_UNTRAINED_SCALE = 0.1
+_IMPROVEMENT = 0.99  # relative to the loss of uninformative scores
 
 
 @torch.no_grad()
 def calibrate_scale(trainer: Any, student: Student, ranking: RankingLoss) -> float:
-    """Sets the scale to where the loss of the first batches is least.
+    """Sets the scale to the value that minimizes the loss of the first batches.
 
-    With a scale that is too large the student is surer than its teacher, and the first thing that it learns is to make all
-    weights smaller, which costs it terms; with one that is too small it grows them. A student that knows nothing yet would be
-    best with no scores at all; it gets 0.1.
+    If the scale is too large, the student is more confident than its teacher and first learns to shrink all weights, which
+    loses terms; if it is too small, the weights grow. For an untrained student the loss would be lowest with no scores at
+    all; it gets 0.1.
 
     Args:
-        trainer: Knows the batches.
-        student: What learns.
+        trainer: Provides the batches.
+        student: The model being trained.
         ranking: The loss without regularization.
 
     Returns:
@@ -47,6 +47,6 @@ def calibrate_scale(trainer: Any, student: Student, ranking: RankingLoss) -> flo
         return sum(float(loss) for losses in found for loss in losses.values())
 
     losses = [loss_of(float(scale)) for scale in _SCALES]
-    best = float(_SCALES[int(np.argmin(losses))]) if min(losses) < _GAIN * losses[0] else _OF_THE_IGNORANT
+    best = float(_SCALES[int(np.argmin(losses))]) if min(losses) < _IMPROVEMENT * losses[0] else _UNTRAINED_SCALE
     student.scale.set(best)
     return best

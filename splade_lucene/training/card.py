@@ -1,4 +1,4 @@
-"""What goes with a trained model: a card for people and its settings for machines."""
+"""The model card and the machine-readable settings of a trained model."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _LIBRARIES = ("torch", "transformers", "sentence-transformers", "pyserini")
 
 
 def write_card(folder: Path, config: TrainingConfig, figures: dict[str, float], *, queries: int, passages: int) -> None:
-    """Writes ``README.md`` and ``training.json`` beside a model.
+    """Writes ``README.md`` and ``training.json`` into a model's folder.
 
     Args:
-        folder: The model's.
-        config: How it was trained.
-        figures: Its measures on the validation data.
-        queries: How many queries there were.
-        passages: How many passages.
+        folder: Folder of the model.
+        config: The training run.
+        figures: Measures on the validation data.
+        queries: Number of queries.
+        passages: Number of passages.
     """
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
@@ -40,23 +40,21 @@ def write_card(folder: Path, config: TrainingConfig, figures: dict[str, float], 
 
 
 def _without_folders(settings: Any) -> Any:
-    """The same, with absolute paths cut to their last part: a model may travel, the names of one's folders need not."""
+    """The same settings with absolute paths reduced to their last part, so that a shared model does not reveal them."""
     if isinstance(settings, dict):
         return {key: _without_folders(value) for key, value in settings.items()}
     return Path(settings).name if isinstance(settings, str) and Path(settings).is_absolute() else settings
 
 
 def _card(config: TrainingConfig, record: dict[str, Any], settings: dict[str, Any]) -> str:
-    base_model = (
-        "" if Path(config.base).exists() else f"\nbase_model: {config.base}"
-    )  # the hub takes its own names only
+    base_model = "" if Path(config.base).exists() else f"\nbase_model: {config.base}"  # the hub accepts only hub names
     figures = record["figures"]
     assert isinstance(figures, dict)
-    measured = "Not measured: the configuration names no validation data."
+    measured = "Not evaluated: the configuration has no validation data."
     if figures and config.validation is not None:
         rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in figures.items())
         corpus = settings["validation"]["corpus"]
-        measured = f"On {corpus}, through a Lucene index of quantized impacts:\n\n| | |\n|---|---|\n{rows}"
+        measured = f"Evaluated on {corpus} with a Lucene index of quantized impacts:\n\n| | |\n|---|---|\n{rows}"
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: feature-extraction
@@ -66,7 +64,7 @@ tags: [sparse-encoder, splade, {config.recipe}]{base_model}
 # A {config.recipe} model
 
 Trained from `{settings["base"]}` on {record["queries"]} queries and {record["passages"]} passages with splade_lucene
-{__version__} on {record["date"]}. Weights are log(1 + relu(logits)) pooled over a text's tokens
+{__version__} on {record["date"]}. Term weights are log(1 + relu(logits)), pooled over the tokens of a text
 (arXiv 2109.10086).
 
 ```python

@@ -1,4 +1,4 @@
-"""What would fail after hours, found out at the start: base, teacher, validation data, and what does not go together."""
+"""Checks that fail early rather than after hours: base, teacher, validation data and conflicting settings."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 def check_run(config: TrainingConfig, losses: Losses) -> None:
-    """Refuses what cannot come to an end.
+    """Rejects a run that cannot succeed.
 
     Args:
-        config: The run.
-        losses: Its own, or its recipe's.
+        config: The training run.
+        losses: The losses of the run, or of its recipe.
 
     Raises:
-        ConfigError: Settings do not go together.
-        ModelError: Base or teacher is not there.
+        ConfigError: Settings conflict.
+        ModelError: The base or a teacher is not found.
         InputError: Validation data or a teacher's run file cannot be read.
     """
     if config.validation is not None:
         check_validation(config.validation)
     if (losses.margin_mse or losses.kl) and config.optimization.passages < 2:
         raise ConfigError(
-            "margin_mse and kl compare a query's passages", remedy="Set optimization.passages to 2 or more"
+            "margin_mse and kl compare passages of the same query", remedy="Set optimization.passages to 2 or more"
         )
     _check_base(config)
     if config.teacher is not None:
@@ -42,30 +42,30 @@ def check_run(config: TrainingConfig, losses: Losses) -> None:
 
 
 def check_examples(config: TrainingConfig, losses: Losses, *, has_scores: bool) -> None:
-    """Refuses examples that do not go with the rest.
+    """Rejects examples that conflict with the rest of the run.
 
     Args:
-        config: The run, with ``data.examples``.
-        losses: Its own, or its recipe's.
+        config: The training run, with ``data.examples``.
+        losses: The losses of the run, or of its recipe.
         has_scores: Whether the examples have scores.
 
     Raises:
-        ConfigError: There are two teachers, or none where one is needed, or the unit of scores that are not there.
+        ConfigError: There are two sources of scores, none although one is needed, or a temperature without scores.
     """
     if has_scores and config.teacher is not None:
         raise ConfigError(
-            "the examples have scores, and a teacher is named beside them", path=config.data.examples,
-            remedy="Leave out the teacher, or the scores",
+            "the examples have scores, but a teacher is given as well", path=config.data.examples,
+            remedy="Remove the teacher or the scores",
         )  # fmt: skip
     if config.data.temperature is not None and not has_scores:
         raise ConfigError(
-            "data.temperature is set, and the examples have no scores", path=config.data.examples,
-            remedy="Leave it out, or add scores",
+            "data.temperature is set, but the examples have no scores", path=config.data.examples,
+            remedy="Remove it or add scores",
         )  # fmt: skip
     if losses.is_distilled and not has_scores and config.teacher is None:
         raise ConfigError(
-            "margin_mse and kl need a teacher or scored lists, and the examples have no scores",
-            path=config.data.examples, remedy="Name a teacher, add scores, or use losses.contrastive",
+            "margin_mse and kl need a teacher or scored lists, but the examples have no scores",
+            path=config.data.examples, remedy="Add a teacher or scores, or use losses.contrastive",
         )  # fmt: skip
 
 
@@ -74,8 +74,8 @@ def _check_base(config: TrainingConfig) -> None:
     check_length(folder, config.optimization.max_length)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    except Exception as error:  # transformers raises whatever its parsers do
-        raise ModelError(f"{config.base}: cannot load its tokenizer: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # transformers' parsers raise all kinds of exceptions
+        raise ModelError(f"{config.base}: cannot load the tokenizer: {str(error).splitlines()[0]}") from error
     if tokenizer.mask_token_id is None:
         raise ModelError(f"{config.base}: the tokenizer has no mask token. Use the base of a masked-language model.")
 
@@ -83,9 +83,9 @@ def _check_base(config: TrainingConfig) -> None:
 def _check_teacher(teacher: Teacher) -> None:
     if teacher.scores:
         Run.read(teacher.scores)
-    for what, name in (("dense encoder", teacher.dense), ("cross-encoder", teacher.cross_encoder)):
+    for kind, name in (("dense encoder", teacher.dense), ("cross-encoder", teacher.cross_encoder)):
         if name and not Path(name).is_dir():
             try:
                 cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
-            except Exception as error:  # hub and cache raise whatever they do
-                raise ModelError(f"{name}: cannot load a {what}: {str(error).splitlines()[0]}") from error
+            except Exception as error:  # the hub and the cache raise all kinds of exceptions
+                raise ModelError(f"{name}: cannot load a {kind}: {str(error).splitlines()[0]}") from error

@@ -1,4 +1,4 @@
-"""What a training run is: one YAML file, checked as a whole before anything is loaded.
+"""The configuration of a training run: one YAML file, validated before anything is loaded.
 
     recipe: distilsplade-max
     base: sentence-transformers/all-MiniLM-L6-v2
@@ -43,14 +43,14 @@ class _Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _is_no_truth_value(cls, value: Any) -> Any:
+    def _reject_bool(cls, value: Any) -> Any:
         if isinstance(value, bool):
-            raise ValueError(f"expected a number, a text or a section, got {str(value).lower()}")
+            raise ValueError(f"expected a number, a string or a section, got {str(value).lower()}")
         return value
 
 
 def _absolute(value: str | None, info: ValidationInfo) -> str | None:
-    """A path below the file's folder, if such a file is there; else the value: a hub name, a data set, ``python-docs``."""
+    """The path relative to the configuration's folder if it exists, else the value: a hub name, a data set, ``python-docs``."""
     folder = (info.context or {}).get("folder")
     if value is None or folder is None or value == PYTHON_DOCS:
         return value
@@ -59,16 +59,18 @@ def _absolute(value: str | None, info: ValidationInfo) -> str | None:
 
 
 class Data(_Section):
-    """What is learned from.
+    """The training data.
 
     Attributes:
-        passages: A corpus, in any form that ``encode --corpus`` takes. May be left out where examples hold their texts.
-        queries: Queries, in any form that ``search --topics`` takes. May be left out where examples hold their texts.
+        passages: A corpus in any supported form (see :mod:`splade_lucene.corpus.reading`). Optional if the examples contain
+            their texts.
+        queries: Queries in any supported form (see :mod:`splade_lucene.topics.reading`). Optional if the examples contain
+            their texts.
         examples: Pairs, triples, scored lists or judgments (see :mod:`splade_lucene.training.examples`). Without it,
             examples are mined: each query's candidates from BM25, a dense encoder and SPLADE, in the teacher's order. If
-            they have scores, these are what is distilled, and no teacher may be named beside them.
-        temperature: What the examples' scores are divided by, in all losses: their unit. 1 fits a cross-encoder's logits, 0.05
-            cosines. None: a twentieth of the range from a list's best to its worst, in the mean.
+            the examples have scores, these are distilled, and no teacher may be given.
+        temperature: Divisor of the examples' scores in all losses. 1 suits a cross-encoder's logits, 0.05 suits cosines.
+            None: a twentieth of the mean range of scores within a list.
     """
 
     passages: str | None = None
@@ -80,21 +82,20 @@ class Data(_Section):
 
 
 class Teacher(_Section):
-    """What scores passages for queries. Several are added, each as it is weighted.
+    """The teacher, which scores passages for queries: a weighted sum of one or more scorers.
 
     Attributes:
-        dense: A dense encoder (sentence-transformers): folder or name. Its cosine counts ``dense_weight`` times.
-        dense_weight: How much.
-        bm25: How much BM25 counts, divided by each query's best score; 0: not at all.
-        cross_encoder: A cross-encoder (sentence-transformers): folder or name. It scores the mined candidates; its scores
-            are scaled to 0 … 1 for each query and count ``cross_encoder_weight`` times.
-        cross_encoder_weight: How much.
-        scores: A run file in TREC's format with the scores of any teacher, scaled in the same way; counts ``scores_weight``
-            times.
-        scores_weight: How much.
-        max_length: Tokens that an encoder reads.
-        temperature: What scores are divided by, in all losses. It is their unit: with 0.05, a cosine that is higher by 0.05
-            makes a passage e times as likely.
+        dense: A dense encoder (sentence-transformers): folder or hub name. It scores by cosine.
+        dense_weight: Weight of the dense encoder.
+        bm25: Weight of BM25, whose scores are divided by each query's best score; 0: not used.
+        cross_encoder: A cross-encoder (sentence-transformers): folder or hub name. It scores the mined candidates; its
+            scores are scaled to 0 … 1 for each query.
+        cross_encoder_weight: Weight of the cross-encoder.
+        scores: A run file in TREC format with the scores of any teacher, scaled in the same way.
+        scores_weight: Weight of these scores.
+        max_length: Maximum tokens that an encoder reads.
+        temperature: Divisor of the scores in all losses. With 0.05, a passage with a cosine higher by 0.05 is e times as
+            likely.
     """
 
     dense: str | None = None
@@ -110,22 +111,23 @@ class Teacher(_Section):
     _paths = field_validator("dense", "cross_encoder", "scores")(_absolute)
 
     @model_validator(mode="after")
-    def _is_there(self) -> Teacher:
+    def _require_scorer(self) -> Teacher:
         if not (self.dense or self.bm25 or self.cross_encoder or self.scores):
-            raise ValueError("name a teacher: dense, bm25, cross_encoder or scores")
+            raise ValueError("set at least one of dense, bm25, cross_encoder or scores")
         return self
 
 
 class Mining(_Section):
-    """Where the candidates of a query come from, how many of each.
+    """Where the candidates of a query come from, and how many from each source.
 
     Attributes:
         bm25: Candidates from BM25.
-        dense: From the dense teacher; 0 where there is none.
-        splade: From a SPLADE index.
-        index: Such an index, made by this package from the same passages; in the second round that of the first model.
-        positives: Best candidates, by the teacher, one of which is the first passage of an example; None: the recipe's.
-        depth: Candidates that are kept for each query.
+        dense: Candidates from the dense teacher, if there is one.
+        splade: Candidates from a SPLADE index.
+        index: The SPLADE index, built by this package from the same passages; the second round uses the first model's.
+        positives: Number of candidates ranked best by the teacher, one of which becomes the first passage of an example;
+            None: the recipe's.
+        depth: Candidates to keep per query.
     """
 
     bm25: Annotated[int, Field(ge=0)] = 50
@@ -139,13 +141,13 @@ class Mining(_Section):
 
 
 class Losses(_Section):
-    """How much each loss counts; 0: it is not computed.
+    """The weight of each loss; 0: not computed.
 
     Attributes:
         contrastive: In-batch negatives (arXiv 2109.10086, eq. 3): cross-entropy over all passages of a batch.
         margin_mse: MarginMSE (arXiv 2010.02666) over a query's own passages.
         kl: Kullback-Leibler divergence from the teacher's distribution over a query's own passages.
-        in_batch_kl: The same over all passages of the batch, for teachers that can score any pair.
+        in_batch_kl: The same over all passages of a batch, for teachers that can score any pair.
     """
 
     contrastive: Amount = 0.0
@@ -155,33 +157,33 @@ class Losses(_Section):
 
     @property
     def is_distilled(self) -> bool:
-        """Whether a teacher's scores are learned from."""
+        """Whether the losses need a teacher's scores."""
         return bool(self.margin_mse or self.kl or self.in_batch_kl)
 
     @model_validator(mode="after")
-    def _is_there(self) -> Losses:
+    def _require_loss(self) -> Losses:
         if not (self.contrastive or self.is_distilled):
-            raise ValueError("at least one loss must count")
+            raise ValueError("at least one loss must be above 0")
         return self
 
 
 class Sparsity(_Section):
-    """FLOPS regularization (arXiv 2004.05665), its weights raised quadratically as in arXiv 2109.10086.
+    """FLOPS regularization (arXiv 2004.05665), with weights that rise quadratically as in arXiv 2109.10086.
 
-    The paper's weights, from 1e-4 to 3e-3, belong to its scores, which are not scaled. Here the student's scores have a scale,
-    and what they are compared with a temperature: weights from 0.03 and 0.003 (43 and 121 terms of a query and a passage of
-    textbooks, after 300 steps from splade-minilm) to 0.1 and 0.008 (27 and 78) were seen to be apt.
+    The paper's weights, from 1e-4 to 3e-3, are for unscaled scores. Here the student's scores have a scale and the teacher's
+    have a temperature; weights from 0.03 and 0.003 (43 and 121 terms in a query and a passage of textbooks, after 300 steps
+    from splade-minilm) to 0.1 and 0.008 (27 and 78 terms) worked well.
 
     Attributes:
         query_weight: λ_q, reached at the end of the ramp.
-        document_weight: λ_d.
-        ramp: Part of the steps in which the weights rise.
-        query_terms: Active terms of a query to steer λ_q to; None: λ_q is not steered.
+        document_weight: λ_d, reached at the end of the ramp.
+        ramp: Fraction of the steps during which the weights rise.
+        query_terms: Target number of active terms in a query, to which λ_q is adapted; None: λ_q is not adapted.
         document_terms: The same for documents.
-        gain: How quickly λ follows: its logarithm moves a step by this times the logarithm of what is to what should be.
-            Too quick ruins quality.
-        threshold: Subtracted from the logits of the model that comes out, by the decoder's bias: terms that are hardly active
-            fall silent, on both sides.
+        gain: Speed of the adaptation: in each step, log λ changes by this factor times the log ratio of the actual to the
+            target number of terms. High values harm effectiveness.
+        threshold: Subtracted from the logits of the final model via the decoder's bias, which removes barely active terms
+            from queries and documents.
     """
 
     query_weight: Amount = 0.03
@@ -194,13 +196,13 @@ class Sparsity(_Section):
 
 
 class Head(_Section):
-    """How the masked-LM head of the base is made ready.
+    """How the masked-LM head of the base is prepared.
 
     Attributes:
-        mlm_steps: Steps of masked-language modelling for a base that has no such head.
-        mlm_learning_rate: Its peak.
-        initial_terms: Terms that are active in a passage at the start, by a shift of the decoder's bias: a term that is
-            silent gets no gradient. None is 1,200 for a base that had no head, and leaves others as they are.
+        mlm_steps: Steps of masked-language modelling for a base without such a head.
+        mlm_learning_rate: Peak learning rate of these steps.
+        initial_terms: Active terms in a passage at the start, set by shifting the decoder's bias, because inactive terms get
+            no gradient. None: 1,200 for a base without a head; other bases are left unchanged.
     """
 
     mlm_steps: PositiveInt = 250
@@ -209,31 +211,31 @@ class Head(_Section):
 
 
 class Optimization(_Section):
-    """The steps.
+    """The optimization.
 
     Attributes:
-        steps: How many.
-        queries: Queries of a step.
-        passages: Passages of a query, the best one included.
-        max_length: Tokens of a passage, special ones included.
-        query_max_length: Tokens of a query; not of SPLADE-doc's, which costs nothing.
-        learning_rate: Peak, for the trunk.
-        head_learning_rate: Peak, for the masked-LM head.
-        warmup: Part of the steps in which the learning rate rises; then it falls linearly.
-        weight_decay: AdamW's.
-        dropout: In the trunk; None: the base's own.
-        score_scale: Where the learnable scale of the student's scores starts. None is where the loss of some batches is
-            least: with another one, the student's scores are too large or too small for what it is to say, and the first
-            thing that it learns is to lose or to grow terms. The scale learns quickly (``scale_learning_rate``), so that the
-            size of the scores does not fight the regularizer.
-        scale_learning_rate: Of its logarithm.
-        base_share: How much of the base stays: at the end all weights are this times the base's plus the rest times the
-            trained ones (WiSE-FT, arXiv 2109.01903). For a base that is a SPLADE model already: on texts unlike those that
-            it is trained on now, the average is often better than both.
-        precision: ``auto`` is bfloat16 where the device computes it natively.
+        steps: Number of steps.
+        queries: Queries per step.
+        passages: Passages per query, including the positive one.
+        max_length: Maximum tokens per passage, including special tokens.
+        query_max_length: Maximum tokens per query; not used for SPLADE-doc, where query length is free.
+        learning_rate: Peak learning rate of the trunk.
+        head_learning_rate: Peak learning rate of the masked-LM head.
+        warmup: Fraction of the steps during which the learning rate rises; afterwards it falls linearly.
+        weight_decay: Weight decay of AdamW.
+        dropout: Dropout in the trunk; None: the base's own.
+        score_scale: Initial value of the learnable scale of the student's scores. None: the value that minimizes the loss of
+            the first batches; otherwise the scores are too large or too small, and the model first learns to lose or to add
+            terms. The scale learns quickly (``scale_learning_rate``), so that the size of the scores does not work against
+            the regularizer.
+        scale_learning_rate: Learning rate of the logarithm of the scale.
+        base_share: Share of the base in the final weights: this times the base's plus the rest times the trained weights
+            (WiSE-FT, arXiv 2109.01903). For a base that is a SPLADE model already: on texts unlike the training data, the
+            average is often better than both.
+        precision: ``auto`` is bfloat16 where the device supports it natively.
         checkpoint: Steps between checkpoints.
-        log: Steps between lines of the log.
-        seed: Of everything that is drawn.
+        log: Steps between log entries.
+        seed: Random seed.
     """
 
     steps: PositiveInt = 1000
@@ -256,15 +258,15 @@ class Optimization(_Section):
 
 
 class Validation(_Section):
-    """What the model is measured on while it learns, through an index of quantized impacts.
+    """Validation of the model during training, with an index of quantized impacts.
 
     Attributes:
-        corpus: A corpus, as ``encode --corpus`` takes it.
+        corpus: A corpus in any supported form (see :mod:`splade_lucene.corpus.reading`).
         topics: Queries.
         qrels: Judgments.
-        every: Steps between; 0: at the end only.
-        measures: As ir_measures spells them.
-        max_length: Tokens of a document.
+        every: Steps between validations; 0: only at the end.
+        measures: Names as in ir_measures.
+        max_length: Maximum tokens per document.
     """
 
     corpus: str
@@ -285,19 +287,19 @@ class TrainingConfig(_Section):
 
     Attributes:
         recipe: One of the paper's four systems (:mod:`splade_lucene.training.recipes`).
-        base: A masked-language model, or an encoder whose head is then restored: folder or hub name.
-        output: The folder for everything that is made.
-        cache: The folder for what several runs can share: the base with its head, dense vectors, the BM25 index. None: the
+        base: Folder or hub name of a masked-language model, or of an encoder, whose head is then restored.
+        output: The output folder.
+        cache: The folder for files that several runs can share: the prepared base, dense vectors, the BM25 index. None: the
             output folder.
-        data: What is learned from.
-        teacher: What orders the candidates and is distilled from.
-        mining: Where candidates come from.
-        losses: None: the recipe's.
+        data: The training data.
+        teacher: The teacher, which ranks the candidates and whose scores are distilled.
+        mining: Sources of candidates.
+        losses: The losses; None: the recipe's.
         sparsity: The regularization.
-        head: How the head is made ready.
-        optimization: The steps.
-        validation: What it is measured on; None: on nothing.
-        rounds: 2 trains once more from the base, with negatives from the first round's model.
+        head: Preparation of the head.
+        optimization: The optimization.
+        validation: The validation; None: no validation.
+        rounds: 2 trains a second time from the base, with negatives mined by the first round's model.
     """
 
     recipe: RecipeName
@@ -318,34 +320,34 @@ class TrainingConfig(_Section):
 
     @field_validator("output", "cache")
     @classmethod
-    def _below_the_file(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _resolve(cls, value: str | None, info: ValidationInfo) -> str | None:
         folder = (info.context or {}).get("folder")
         return value if folder is None or value is None else str(Path(folder) / Path(value).expanduser())
 
     @model_validator(mode="after")
-    def _fits(self) -> TrainingConfig:
+    def _check_consistency(self) -> TrainingConfig:
         if self.teacher is None and self.data.examples is None:
-            raise ValueError("give data.examples, or a teacher that orders what is mined")
+            raise ValueError("set data.examples, or a teacher to rank mined candidates")
         if self.data.examples is None and not (self.data.passages and self.data.queries):
-            raise ValueError("give data.passages and data.queries, or data.examples that hold their texts")
+            raise ValueError("set data.passages and data.queries, or data.examples that contain their texts")
         if self.data.temperature is not None and (self.data.examples is None or self.teacher is not None):
             raise ValueError(
-                "data.temperature is for scores in data.examples; a teacher has its own: teacher.temperature"
+                "data.temperature applies to scores in data.examples; for a teacher, set teacher.temperature"
             )
         if self.rounds == 2 and self.data.examples is not None:
-            raise ValueError("two rounds mine their own examples: leave out data.examples, or set rounds to 1")
+            raise ValueError("two rounds mine their own examples: remove data.examples, or set rounds to 1")
         return self
 
 
 def read_config(path: str | Path, **changes: Any) -> TrainingConfig:
-    """Reads and checks a configuration.
+    """Reads and validates a configuration.
 
     Args:
         path: The YAML file.
-        changes: Values that take the place of the file's, such as ``output``; ``None`` changes nothing.
+        changes: Values that override the file's, such as ``output``; ``None`` changes nothing.
 
     Raises:
-        ConfigError: The file cannot be read, or a key or value is wrong; names all of them.
+        ConfigError: The file cannot be read, or keys or values are wrong; the message lists all of them.
     """
     path = Path(path)
     try:
@@ -356,14 +358,16 @@ def read_config(path: str | Path, **changes: Any) -> TrainingConfig:
         mark = getattr(error, "problem_mark", None)
         line = None if mark is None else mark.line + 1
         problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"broken YAML ({problem})", path=path, line=line, remedy="Mend the line") from None
-    except ValueError as error:  # a date that is none
-        raise ConfigError(f"broken YAML ({error})", path=path, remedy="Put the value into quotation marks") from None
+        raise ConfigError(f"invalid YAML ({problem})", path=path, line=line, remedy="Fix the line") from None
+    except ValueError as error:  # an invalid date
+        raise ConfigError(f"invalid YAML ({error})", path=path, remedy="Quote the value") from None
     if not isinstance(raw, dict):
-        raise ConfigError("the file holds no mapping of keys", path=path, remedy="Write 'recipe: splade-max' and so on")
-    given = {key: str(Path(value).absolute()) if key == "output" else value for key, value in changes.items() if value}
+        raise ConfigError("the file is not a mapping of keys", path=path, remedy="Write 'recipe: splade-max' and so on")
+    overrides = {
+        key: str(Path(value).absolute()) if key == "output" else value for key, value in changes.items() if value
+    }
     try:
-        return TrainingConfig.model_validate({**raw, **given}, context={"folder": str(path.absolute().parent)})
+        return TrainingConfig.model_validate({**raw, **overrides}, context={"folder": str(path.absolute().parent)})
     except ValidationError as error:
         problems = [_describe(each, path) for each in error.errors()]
         raise ConfigError("; ".join(problems), path=path, remedy=_REMEDY) from None
@@ -376,13 +380,13 @@ def _describe(problem: Any, path: Path) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        message = "no such key"
+        message = "unknown key"
     got = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r:.80}"
     return f"{where}{_line_of(path, problem['loc'])}: {message}{got}" if where else message
 
 
 def _line_of(path: Path, keys: tuple[int | str, ...]) -> str:
-    """Where a key stands in the file, if it does."""
+    """The line of a key in the file, as a suffix for a message; empty if it is not found."""
     node = yaml.compose(path.read_text(encoding="utf-8"))
     line = None
     for key in keys:

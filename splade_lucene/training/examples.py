@@ -1,20 +1,19 @@
-"""Examples in: pairs, triples and scored lists, as JSON lines (``.jsonl``, ``.jsonl.gz``), parquet or judgments.
+"""Reads training examples: pairs, triples and scored lists from JSON lines (``.jsonl``, ``.jsonl.gz``), parquet or judgments.
 
 =============  =======================================================================================================
 form           keys of a record
 =============  =======================================================================================================
-pair, triple   ``qid``, ``positive_id`` and perhaps ``negative_id``: ids of the queries' and the passages' files; or
-               ``query``, ``positive`` and perhaps ``negative``: the texts themselves. With ``scores``, a number for each,
-               it is a scored list of one or two
-scored list    ``qid`` and ``docids``, or ``query`` and ``passages``; with ``scores``, a number for each
-list           the same without ``scores``: the first passage is the positive one, and the others of each step are drawn
-               from the rest at random
-judgments      ``.tsv``, ``.txt`` or ``.qrels`` in BEIR's or TREC's columns: what is relevant is a pair. A BEIR folder
-               stands for the ``qrels/train.tsv`` in it
+pair, triple   ``qid``, ``positive_id`` and optionally ``negative_id``: ids from the files of queries and passages; or
+               ``query``, ``positive`` and optionally ``negative``: the texts themselves. With ``scores``, one number per
+               passage, it is a scored list of one or two passages
+scored list    ``qid`` and ``docids``, or ``query`` and ``passages``; and ``scores``, one number per passage
+list           the same without ``scores``: the first passage is the positive one, and in each step the others are drawn
+               at random from the rest
+judgments      ``.tsv``, ``.txt`` or ``.qrels`` with BEIR's or TREC's columns: every relevant document gives a pair. For a
+               BEIR folder, its ``qrels/train.tsv`` is read
 =============  =======================================================================================================
 
-Other keys are not looked at, but those that look as if they were meant for one of these are refused. A record whose qid
-is of a blank query is left out.
+Other keys are ignored, except for likely misspellings of these, which are rejected. Records with a blank query are skipped.
 """
 
 from __future__ import annotations
@@ -55,13 +54,13 @@ _MISSPELT = (
 
 @dataclass
 class Texts:
-    """All queries and passages, by row.
+    """All queries and passages, addressed by row.
 
     Attributes:
-        qids: Of each query.
-        queries: Texts.
-        docids: Of each passage.
-        passages: Texts.
+        qids: Qid of each query.
+        queries: Text of each query.
+        docids: Docid of each passage.
+        passages: Text of each passage.
     """
 
     qids: list[str]
@@ -87,20 +86,20 @@ class Texts:
 
     @cached_property
     def passages_digest(self) -> str:
-        """What tells these passages from others."""
+        """Digest that identifies these passages."""
         return hashlib.sha256(json.dumps(self.passages).encode()).hexdigest()[:16]
 
     def add_query(self, text: str) -> int:
-        """The row of a query that an example holds as text."""
+        """The row of a query that an example gives as text."""
         return _add(text, self._query_rows, self.qids, self.queries)
 
     def add_passage(self, text: str) -> int:
-        """The row of a passage that an example holds as text."""
+        """The row of a passage that an example gives as text."""
         return _add(text, self._passage_rows, self.docids, self.passages)
 
 
 def _add(text: str, rows: dict[str, int], ids: list[str], texts: list[str]) -> int:
-    key = f"\0{text}"  # no id can be so
+    key = f"\0{text}"  # cannot clash with an id
     if key not in rows:
         rows[key] = len(texts)
         ids.append(key)
@@ -110,12 +109,12 @@ def _add(text: str, rows: dict[str, int], ids: list[str], texts: list[str]) -> i
 
 @dataclass(frozen=True)
 class Example:
-    """A query and what is known of some passages.
+    """A query with passages.
 
     Attributes:
         query: Row of the query.
-        passages: Rows, best first.
-        scores: The teacher's, falling; None for pairs and triples.
+        passages: Rows of the passages, best first.
+        scores: The teacher's scores, descending; None for pairs and triples.
     """
 
     query: int
@@ -124,14 +123,14 @@ class Example:
 
 
 def read_texts(passages: str | None, queries: str | None) -> Texts:
-    """Reads the passages and queries that examples name by their ids.
+    """Reads the passages and queries that examples refer to by id.
 
     Raises:
-        CorpusError, TopicsError: One cannot be read or is empty; names file and line.
+        CorpusError, TopicsError: A file cannot be read or is empty; the message names file and line.
     """
     corpus = list(read_corpus(passages)) if passages else []
     if passages and not corpus:
-        raise CorpusError("no passage in this file", path=passages, remedy="Check that it is the right one")
+        raise CorpusError("no passages found", path=passages, remedy="Check that it is the right file")
     topics = read_topics(queries) if queries else []
     return Texts(
         [query.qid for query in topics], [query.text for query in topics],
@@ -140,11 +139,11 @@ def read_texts(passages: str | None, queries: str | None) -> Texts:
 
 
 def read_examples(path: str | Path, texts: Texts) -> list[Example]:
-    """Reads examples; texts that they hold themselves are added to the others.
+    """Reads examples; texts given in the examples are added to ``texts``.
 
     Raises:
-        ExamplesError: The file or a record cannot be read, names an unknown id, has no passage, a blank text or a key that
-            is none; names file and line. Or all queries are blank.
+        ExamplesError: The file or a record cannot be read, or a record has an unknown id or key, no passage, or a blank text;
+            the message names file and line. Or all queries are blank.
     """
     path = Path(path)
     if path.is_dir():
@@ -154,15 +153,17 @@ def read_examples(path: str | Path, texts: Texts) -> list[Example]:
     else:
         found = [_example(record, texts, path, number) for number, record in _records(path)]
     if not found:
-        raise ExamplesError("no example in this file", path=path, remedy="Check that it is the right one")
+        raise ExamplesError("no examples found", path=path, remedy="Check that it is the right file")
     examples = [example for example in found if texts.queries[example.query].strip()]
     if not examples:
         raise ExamplesError("the queries of all examples are blank", path=path, remedy="Check data.queries")
-    if left_out := len(found) - len(examples):
-        _log.warning("%d examples of blank queries are left out", left_out)
+    if skipped := len(found) - len(examples):
+        _log.warning("skipped examples with blank queries: %d", skipped)
     if len({example.scores is None for example in examples}) == 2:
         raise ExamplesError(
-            "some records have scores and some have none", path=path, remedy="Give scores to all, or keep two files"
+            "some records have scores and others do not",
+            path=path,
+            remedy="Add scores to all, or split the file in two",
         )
     return examples
 
@@ -171,7 +172,7 @@ def write_examples(path: Path, texts: Texts, examples: Iterable[Example]) -> int
     """Writes scored lists.
 
     Returns:
-        How many.
+        Number of lists written.
     """
     count = 0
     with written_whole(path) as file:
@@ -205,10 +206,12 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise ExamplesError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
         raise ExamplesError(
-            f"the file cannot be read ({error})", path=path, remedy="Check or fetch it again"
+            f"the file cannot be read ({error})", path=path, remedy="Check it or download it again"
         ) from error
-    except ValueError as error:  # pyarrow's
-        raise ExamplesError(f"no parquet file ({error})", path=path, remedy="Check or fetch it again") from error
+    except ValueError as error:  # from pyarrow
+        raise ExamplesError(
+            f"not a parquet file ({error})", path=path, remedy="Check it or download it again"
+        ) from error
 
 
 def _judged(path: Path, texts: Texts) -> Iterator[Example]:
@@ -216,13 +219,13 @@ def _judged(path: Path, texts: Texts) -> Iterator[Example]:
         raise ExamplesError("no such file", path=path, remedy="Check the path")
     for qid, judged in read_qrels(path).items():
         for docid in (docid for docid, relevance in judged.items() if relevance > 0):
-            for what, name, rows, of_what in (
+            for kind, name, rows, source in (
                 ("qid", qid, texts.query_rows, "queries"), ("docid", docid, texts.passage_rows, "passages"),
             ):  # fmt: skip
                 if name not in rows:
                     raise ExamplesError(
-                        f"the {what} {name!r:.80} is not among the {of_what}",
-                        path=path, line=line_of_judgment(path, qid, docid), remedy=f"Check data.{of_what}",
+                        f"{kind} {name!r:.80} is not in data.{source}",
+                        path=path, line=line_of_judgment(path, qid, docid), remedy=f"Check data.{source}",
                     )  # fmt: skip
             yield Example(texts.query_rows[qid], np.array([texts.passage_rows[docid]], np.int64))
 
@@ -231,9 +234,9 @@ def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
     try:
         record = parse_json(line)
     except ValueError as error:
-        raise ExamplesError(f"broken JSON ({error})", path=path, line=number, remedy="Mend the line") from None
+        raise ExamplesError(f"invalid JSON ({error})", path=path, line=number, remedy="Fix the line") from None
     if not isinstance(record, dict):
-        raise ExamplesError("the line is not a JSON object", path=path, line=number, remedy="Mend the line")
+        raise ExamplesError("the line is not a JSON object", path=path, line=number, remedy="Fix the line")
     return record
 
 
@@ -241,58 +244,58 @@ def _example(record: dict[str, Any], texts: Texts, path: Path, number: int) -> E
     def fail(message: str, remedy: str) -> ExamplesError:
         return ExamplesError(message, path=path, line=number, remedy=remedy)
 
-    def row_of(key: str, value: Any, rows: Mapping[str, int], add: Any, of_what: str) -> int:
+    def row_of(key: str, value: Any, rows: Mapping[str, int], add: Any, source: str) -> int:
         if not isinstance(value, str | int) or isinstance(value, bool) or (add and not isinstance(value, str)):
-            raise fail(f"{key} holds {value!r:.60}", "Write ids and texts as strings")
+            raise fail(f"{key} must be a string, got {value!r:.60}", "Write ids and texts as strings")
         name = str(value)
         if add:
             if not name.strip():
-                raise fail(f"{key} is blank", "Give it a text, or leave the record out")
+                raise fail(f"{key} is blank", "Add a text or remove the record")
             row: int = add(well_formed(name))
             return row
         if name not in rows:
-            raise fail(f"{key} names {name!r:.80}, which is not among the {of_what}", f"Check data.{of_what}")
+            raise fail(f"{key} {name!r:.80} is not in data.{source}", f"Check data.{source}")
         return rows[name]
 
     by_id = "qid" in record
     if by_id == ("query" in record):
-        raise fail("a record needs either qid or query", "See splade_lucene/training/examples.py for the forms")
+        raise fail("a record needs either qid or query", "See splade_lucene.training.examples for the supported forms")
     adds = (None, None) if by_id else (texts.add_query, texts.add_passage)
     names = _IDS if by_id else _TEXTS
-    if fault := _misplaced(record, names):
-        raise fail(*fault)
+    if problem := _find_wrong_key(record, names):
+        raise fail(*problem)
     query = row_of(names[0], record[names[0]], texts.query_rows, adds[0], "queries")
     listed = record.get(names[3])
     if listed is None:
         found = [(key, record[key]) for key in names[1:3] if key in record]
         if not found or found[0][0] != names[1]:
-            raise fail(f"the query has no passage ({names[1]} or {names[3]})", "Give each query a passage")
+            raise fail(f"the query has no passage ({names[1]} or {names[3]})", "Add a passage to each query")
     else:
         found = [(names[3], value) for value in listed] if isinstance(listed, list) else []
         if not found:
-            raise fail(f"{names[3]} is no list with a passage", "Give each query a passage")
+            raise fail(f"{names[3]} must be a list of at least one passage", "Add a passage to each query")
     passages = np.array([row_of(key, value, texts.passage_rows, adds[1], "passages") for key, value in found], np.int64)
     if "scores" not in record:
         return Example(query, passages)
     scores = record["scores"]
     if not isinstance(scores, list) or len(scores) != len(passages) or not all(map(_is_score, scores)):
-        raise fail(f"scores must be {len(passages)} finite numbers, one a passage", "Mend the record")
+        raise fail(f"scores must be {len(passages)} finite numbers, one per passage", "Fix the record")
     order = np.argsort(-np.array(scores, np.float64), kind="stable")
     return Example(query, passages[order], np.array(scores, np.float32)[order])
 
 
-def _misplaced(record: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str] | None:
-    """What is wrong with a key that would be ignored though it means something, and the remedy; None if all is well."""
+def _find_wrong_key(record: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str] | None:
+    """Finds a key that looks meaningful but would be ignored: the problem and its remedy; None if there is none."""
     query, positive, negative, listed = names
     given = [key for key, value in record.items() if value is not None]
     for key in given:
         if key in _IDS + _TEXTS and key not in names:
-            return f"{key} does not go with {query}", f"Write {', '.join(_IDS)} only, or {', '.join(_TEXTS)} only"
+            return f"{key} cannot be combined with {query}", f"Use only {', '.join(_IDS)}, or only {', '.join(_TEXTS)}"
         if key in (positive, negative) and listed in given:
-            return f"{key} does not go with {listed}", f"Write it into {listed}, which begins with the positive passage"
+            return f"{key} cannot be combined with {listed}", f"Move it into {listed}, with the positive passage first"
         if key in _MISSPELT:
-            return f"{key} is not a key of examples", (
-                f"Write the passages as a list that begins with the positive one, {listed}, and a number for each as scores"
+            return f"unknown key {key}", (
+                f"Write the passages as the list {listed}, with the positive one first, and one number for each as scores"
             )
     return None
 
@@ -305,7 +308,7 @@ def _is_score(value: Any) -> bool:
 
 
 def known_scores(examples: Sequence[Example], queries: int) -> Rankings:
-    """For each query all passages that some example scores; of one scored twice the higher score."""
+    """For each query, all passages scored by any example; of several scores for a passage, the highest."""
     scores: dict[int, dict[int, float]] = {}
     for example in examples:
         assert example.scores is not None

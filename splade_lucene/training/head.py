@@ -1,15 +1,14 @@
-"""The pooled head for training: hidden states to weights, and back, without a tensor of [texts, tokens, terms].
+"""The pooled head for training: forward and backward passes without a tensor of shape [texts, tokens, terms].
 
-Forward, the vocabulary is projected and pooled a slice at a time, as in :mod:`splade_lucene.encoder.pooling`. What is kept
-for the way back are only the active logits, those that a gradient passes through: with max pooling the largest of each
-term and text, if it is above 0 (its token is the saved arg-max), with sum pooling all above 0. In a model that is sparse, one
-in a hundred is, so backward is two products with a sparse matrix, where the naive head has two dense ones over all logits.
-Memory grows with what is active: a base whose every second logit is above 0 gains nothing with sum pooling until the
-regularizer has thinned it out.
+The forward pass projects and pools the vocabulary one slice at a time, as in :mod:`splade_lucene.encoder.pooling`. For the
+backward pass it saves only the active logits, which have a gradient: with max pooling, the largest logit of each term and
+text if it is above 0 (together with its token); with sum pooling, all logits above 0. In a sparse model one in a hundred is
+active, so the backward pass is two products with a sparse matrix instead of two dense ones over all logits. Memory grows with
+the number of active logits: with sum pooling, a base in which every second logit is above 0 saves nothing until the
+regularizer has made it sparse.
 
-The gradients are those of the naive head. Where two tokens of a text share a term's maximum, the naive head (``amax``)
-divides the gradient among them, and this one gives it to the first, as ``torch.max`` with indices does; both are
-subgradients.
+The gradients are those of the naive head. If two tokens of a text share a term's maximum, the naive head (``amax``) splits the
+gradient between them, whereas this head gives it to the first, as ``torch.max`` with indices does; both are subgradients.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ if TYPE_CHECKING:
 def pooled_weights(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, pooling: Pooling, step: int = SLICE_TERMS
 ) -> Tensor:
-    """Weights ``pool(log(1 + relu(hidden · weightᵀ + bias)))`` that gradients pass through.
+    """Differentiable weights ``pool(log(1 + relu(hidden · weightᵀ + bias)))``.
 
     Args:
         hidden: Output of the masked-LM head's transform, shape [texts, tokens, width].
-        weight: The decoder's, shape [terms, width].
-        bias: The decoder's, shape [terms], or None.
-        mask: Shape [texts, tokens]; true for tokens, false for padding. Each text has a token.
+        weight: Decoder matrix, shape [terms, width].
+        bias: Decoder bias, shape [terms], or None.
+        mask: Shape [texts, tokens]; true for tokens, false for padding. Every text has at least one token.
         pooling: ``max`` (arXiv 2109.10086, eq. 6) or ``sum`` (eq. 1).
         step: Terms projected at a time.
 
     Returns:
-        Shape [texts, terms], in the type of ``weight``.
+        Shape [texts, terms], with the dtype of ``weight``.
     """
     if bias is None:
         bias = weight.new_zeros(len(weight))
@@ -88,7 +87,7 @@ class _PooledWeights(torch.autograd.Function):
 
 
 _Pooled = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Weights [texts, terms]; and of each active logit: its row, its term within the slice, its value."""
+"""Weights [texts, terms]; and for each active logit its row, its term within the slice and its value."""
 
 
 def _pool_max(logits: Tensor, bias: Tensor, padding: Tensor) -> _Pooled:
@@ -97,7 +96,7 @@ def _pool_max(logits: Tensor, bias: Tensor, padding: Tensor) -> _Pooled:
     highest = logits.amax(dim=1)
     values = highest + bias
     found, columns = (values > 0).nonzero(as_tuple=True)
-    # the token of a maximum is looked for only where one is above 0, while the slice is still in the cache
+    # the arg-max is computed only where the maximum is above 0, while the slice is still in the cache
     at = logits.transpose(1, 2)[found, columns].argmax(dim=1) + found * tokens
     return values.relu().log1p(), at, columns, values[found, columns]
 

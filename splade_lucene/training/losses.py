@@ -1,4 +1,4 @@
-"""How far the student is from what it should say: the losses of sentence-transformers, with a teacher and a score scale."""
+"""The ranking losses: those of sentence-transformers, with a teacher and a score scale."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Observed:
-    """What the last batch was like.
+    """Statistics of the last batch.
 
     Attributes:
-        query_terms: Active terms of a query, mean.
-        document_terms: The same of a passage.
-        flops: Products that an average query with an average passage takes: Σ over terms of the parts of queries and of
-            passages in which the term is active (arXiv 2004.05665).
+        query_terms: Mean number of active terms per query.
+        document_terms: Mean number of active terms per passage.
+        flops: Multiplications for an average query and an average passage: the sum over terms of the fraction of queries
+            times the fraction of passages in which the term is active (arXiv 2004.05665).
     """
 
     query_terms: float = 0.0
@@ -36,14 +36,14 @@ class Observed:
 
 
 class RankingLoss(nn.Module):
-    """The part of the loss that knows relevance; :class:`SpladeLoss` adds the regularization.
+    """The ranking part of the loss; :class:`SpladeLoss` adds the regularization.
 
     Args:
         model: The student.
-        weights: How much each loss counts.
-        scale: The learnable factor of its scores.
-        teacher: Scores pairs; needed by all losses but the contrastive one.
-        temperature: What the teacher's scores are divided by: their unit.
+        weights: The weight of each loss.
+        scale: The learnable scale of the student's scores.
+        teacher: Scores pairs; needed by all losses except the contrastive one.
+        temperature: Divisor of the teacher's scores.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class RankingLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.weights, self.teacher, self.temperature = weights, teacher, temperature
-        self._scale = [scale]  # its parameter belongs to the model, and is to be optimized once
+        self._scale = [scale]  # in a list: its parameter belongs to the model and must not be registered twice
         self.contrastive = st_losses.SparseMultipleNegativesRankingLoss(
             model, scale=1.0, similarity_fct=self._all_pairs
         )
@@ -60,11 +60,11 @@ class RankingLoss(nn.Module):
         self.observed = Observed()
 
     def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Each loss that counts, weighted.
+        """Computes the losses with a weight above 0, each multiplied by its weight.
 
         Args:
             embeddings: Weights of the queries, then of the first, second … passages; each of shape [queries, terms].
-            labels: Rows of the query and of its passages; shape [queries, 1 + passages].
+            labels: Rows of each query and its passages; shape [queries, 1 + passages].
 
         Raises:
             TrainingError: A loss is not finite.
@@ -78,7 +78,7 @@ class RankingLoss(nn.Module):
             )
         if self.weights.is_distilled:
             assert self.teacher is not None
-            # columns: first passages of all queries, then second ones …, as the student's are put together
+            # columns: the first passages of all queries, then the second ones …, in the same order as the student's
             scores = torch.from_numpy(self.teacher.scores(rows[:, 0], rows[:, 1:].T.reshape(-1)))
             scores = (scores / self.temperature).to(embeddings[0].device)
             count, passages = len(rows), rows.shape[1] - 1
@@ -97,7 +97,7 @@ class RankingLoss(nn.Module):
             if not bool(torch.isfinite(loss)):
                 raise TrainingError(
                     f"the loss {name} is {loss.item()}. Lower optimization.learning_rate or head_learning_rate, or use "
-                    "precision: float32, and start the training anew with --overwrite."
+                    "precision: float32, and set overwrite to restart the training."
                 )
         return found
 

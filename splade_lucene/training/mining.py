@@ -1,4 +1,4 @@
-"""Candidates of queries from BM25, a dense encoder and our own SPLADE index, put in order by a teacher."""
+"""Mines candidates for queries with BM25, a dense encoder and a SPLADE index, and ranks them with a teacher."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 BM25_DEPTH = 500
-"""Passages of a query whose BM25 scores a teacher knows; the others count 0."""
+"""Number of passages per query with a BM25 score for the teacher; the others score 0."""
 _QUERIES_AT_ONCE = 500
 _PASSAGES_AT_ONCE = 100_000
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with the name of the current stage, the amount done, and the total."""
 
 Candidates = Mapping[int, Rows]
 """Row of a query → rows of its candidates."""
 
 
 class Sources:
-    """What candidates and scores of some queries come from; each is computed when it is first asked for.
+    """Sources of candidates and scores for queries, computed on first use.
 
     Args:
         texts: All queries and passages.
-        queries: Rows of the queries in question; blank ones are left out.
-        teacher: What scores; None if nothing does.
-        folder: Where vectors, scores and the BM25 index are kept, so that a killed run finds them again.
-        device: Where teachers compute.
-        progress: Told how far it is.
+        queries: Rows of the queries to mine for; blank ones are skipped.
+        teacher: The teacher; None if there is none.
+        folder: Where vectors, scores and the BM25 index are kept, so that a killed run can reuse them.
+        device: Device of the teachers.
+        progress: Receives progress.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class Sources:
     ) -> None:
         self.texts, self.settings = texts, teacher
         self.queries = np.array([row for row in queries.tolist() if texts.queries[row].strip()], np.int64)
-        if left_out := len(queries) - len(self.queries):
-            _log.warning("%d queries are blank and are left out", left_out)
+        if skipped := len(queries) - len(self.queries):
+            _log.warning("skipped blank queries: %d", skipped)
         self._folder, self._device, self._progress = folder, device, progress
 
     @cached_property
@@ -73,16 +73,16 @@ class Sources:
             return None
         model = _open_dense_encoder(self.settings.dense, self.settings.max_length, self._device)
 
-        def embed(texts: Sequence[str], what: str) -> NDArray[np.float16]:
+        def embed(texts: Sequence[str], kind: str) -> NDArray[np.float16]:
             return embed_texts(
-                texts, model, self._folder / "embeddings", self._counting(f"embedding {what}", len(texts))
+                texts, model, self._folder / "embeddings", self._counter(f"embedding {kind}", len(texts))
             )
 
         return DenseScorer(embed(self.texts.queries, "queries"), embed(self.texts.passages, "passages"))
 
     @cached_property
     def bm25_rankings(self) -> Rankings:
-        """For each query of the collection, its best passages by BM25; empty for those not in question."""
+        """The best passages by BM25 for each query of the collection; empty for queries that are not mined."""
         index = self._folder / f"bm25-index-{self.texts.passages_digest}"
         if not index.is_dir():
             self._progress("indexing for BM25", 0, len(self.texts.passages))
@@ -94,7 +94,7 @@ class Sources:
         return self._search("BM25", search)
 
     def splade_rankings(self, index: Path, depth: int) -> Rankings:
-        """The same from an impact index of the passages, with the model that it was made with.
+        """The same from an impact index of the passages, with the model that built it.
 
         Raises:
             ConfigError: None of its documents is among the passages.
@@ -114,11 +114,13 @@ class Sources:
 
             rankings = self._search("SPLADE", search)
         if not any(len(found) for found, _ in rankings):
-            raise ConfigError("the index holds none of data.passages", path=index, remedy="Index the same passages")
+            raise ConfigError(
+                "the index has none of the passages in data.passages", path=index, remedy="Index the same passages"
+            )
         return rankings
 
     def dense_rankings(self, depth: int) -> Rankings:
-        """The same by the dense teacher."""
+        """The same from the dense teacher."""
         rankings = [NO_RANKING] * len(self.texts.queries)
         if self.dense is None:
             return rankings
@@ -127,21 +129,21 @@ class Sources:
         scores = np.zeros((len(self.queries), 0), np.float32)
         for start in range(0, count, _PASSAGES_AT_ONCE):
             part = np.arange(start, min(count, start + _PASSAGES_AT_ONCE))
-            best, scores = self._better(self.dense, best, scores, part, depth)
-            self._progress("searching dense", int(part[-1]) + 1, count)
+            best, scores = self._merge_best(self.dense, best, scores, part, depth)
+            self._progress("searching with the dense encoder", int(part[-1]) + 1, count)
         for query, rows, values in zip(self.queries, best, scores, strict=True):
             order = np.argsort(-values, kind="stable")
             rankings[query] = (rows[order], values[order])
         return rankings
 
     def scorer(self, candidates: Candidates) -> Ensemble:
-        """What scores pairs.
+        """The scorer of pairs.
 
         Args:
-            candidates: The pairs that a cross-encoder has to score.
+            candidates: The pairs for a cross-encoder to score.
 
         Raises:
-            ConfigError: A run file of scores is of another collection.
+            ConfigError: The run file of scores belongs to another collection.
         """
         settings, count = self.settings, len(self.texts.passages)
         parts: list[tuple[float, Scorer]] = []
@@ -155,8 +157,8 @@ class Sources:
             rankings = rankings_by_row(Run.read(settings.scores), self.texts.qids, self.texts.passage_rows)
             if not any(len(rows) for rows, _ in rankings):
                 raise ConfigError(
-                    "no query and passage of this run are among data.queries and data.passages",
-                    path=settings.scores, remedy="Check that it is of the same collection",
+                    "no query and passage of this run are in data.queries and data.passages",
+                    path=settings.scores, remedy="Check that it belongs to the same collection",
                 )  # fmt: skip
             parts.append((settings.scores_weight, RankedScorer(rankings, count, "range")))
         if settings.cross_encoder:
@@ -168,33 +170,33 @@ class Sources:
         model = _open_cross_encoder(name, max_length, self._device)
         texts = self.texts
         pairs = [(texts.queries[query], texts.passages[row]) for query, rows in candidates.items() for row in rows]
-        advance = self._counting("scoring with the cross-encoder", len(pairs))
+        advance = self._counter("scoring with the cross-encoder", len(pairs))
         scores = score_pairs(pairs, model, self._folder / "cross-encoder", advance)
         rankings = [NO_RANKING] * len(texts.queries)
-        at = 0
+        start = 0
         for query, rows in candidates.items():
-            rankings[query] = (rows, scores[at : at + len(rows)])
-            at += len(rows)
+            rankings[query] = (rows, scores[start : start + len(rows)])
+            start += len(rows)
         return rankings
 
-    def _better(
+    def _merge_best(
         self, dense: DenseScorer, best: Rows, scores: NDArray[np.float32], part: Rows, depth: int
     ) -> tuple[Rows, NDArray[np.float32]]:
-        """The best passages of each query, when some more are looked at."""
+        """Merges the best passages of each query so far with those of another part."""
         rows_found, scores_found = [], []
         for start in range(0, len(self.queries), _QUERIES_AT_ONCE):
-            these = slice(start, start + _QUERIES_AT_ONCE)
-            more = dense.scores(self.queries[these], part)
-            values = np.concatenate([scores[these], more], axis=1)
-            rows = np.concatenate([best[these], np.broadcast_to(part, more.shape)], axis=1)
+            batch = slice(start, start + _QUERIES_AT_ONCE)
+            new_scores = dense.scores(self.queries[batch], part)
+            values = np.concatenate([scores[batch], new_scores], axis=1)
+            rows = np.concatenate([best[batch], np.broadcast_to(part, new_scores.shape)], axis=1)
             kept = np.argpartition(-values, min(depth, values.shape[1]) - 1, axis=1)[:, :depth]
             rows_found.append(np.take_along_axis(rows, kept, axis=1))
             scores_found.append(np.take_along_axis(values, kept, axis=1))
         return np.concatenate(rows_found), np.concatenate(scores_found)
 
-    def _search(self, what: str, search: Callable[[list[Query]], dict[str, list[tuple[str, float]]]]) -> Rankings:
+    def _search(self, name: str, search: Callable[[list[Query]], dict[str, list[tuple[str, float]]]]) -> Rankings:
         rankings = [NO_RANKING] * len(self.texts.queries)
-        advance = self._counting(f"searching {what}", len(self.queries))
+        advance = self._counter(f"searching {name}", len(self.queries))
         for start in range(0, len(self.queries), _QUERIES_AT_ONCE):
             part = self.queries[start : start + _QUERIES_AT_ONCE]
             found = search([Query(str(row), self.texts.queries[row]) for row in part])
@@ -205,29 +207,29 @@ class Sources:
             advance(len(part))
         return rankings
 
-    def _counting(self, what: str, total: int) -> Callable[[int], None]:
+    def _counter(self, stage: str, total: int) -> Callable[[int], None]:
         done = 0
 
         def advance(count: int) -> None:
             nonlocal done
             done += count
-            self._progress(what, done, total)
+            self._progress(stage, done, total)
 
         return advance
 
 
 def mine(sources: Sources, mining: Mining) -> list[Example]:  # noqa: C901 - what may be missing, one by one
-    """The candidates of each query in the teacher's order.
+    """Mines the candidates of each query and ranks them with the teacher.
 
     Args:
-        sources: Where candidates and scores come from.
-        mining: How many from where.
+        sources: Sources of candidates and scores.
+        mining: Number of candidates per source.
 
     Returns:
-        Scored lists, of the queries that have at least two candidates, one of which the teacher scores.
+        Scored lists for all queries that have at least two candidates, one of which the teacher scores.
 
     Raises:
-        ExamplesError: No query has.
+        ExamplesError: There is no such query.
     """
     if not len(sources.queries):
         raise ExamplesError("all queries are blank", remedy="Check data.queries")
@@ -239,7 +241,7 @@ def mine(sources: Sources, mining: Mining) -> list[Example]:  # noqa: C901 - wha
     if mining.splade and mining.index:
         rankings.append((mining.splade, sources.splade_rankings(Path(mining.index), mining.splade)))
     if not rankings:
-        raise ExamplesError("nothing to mine from", remedy="Set mining.bm25, a dense teacher, or mining.index")
+        raise ExamplesError("no source of candidates", remedy="Set mining.bm25, teacher.dense or mining.index")
     candidates: dict[int, Rows] = {}
     for query in sources.queries:
         found = np.unique(np.concatenate([lists[query][0][:depth] for depth, lists in rankings]))
@@ -247,10 +249,10 @@ def mine(sources: Sources, mining: Mining) -> list[Example]:  # noqa: C901 - wha
             candidates[int(query)] = found
     if not candidates:
         raise ExamplesError(
-            "no query has two candidates", remedy="Check that passages and queries are of the same collection"
+            "no query has two candidates", remedy="Check that passages and queries belong to the same collection"
         )
-    if left_out := len(sources.queries) - len(candidates):
-        _log.warning("%d queries have less than two candidates and are left out", left_out)
+    if skipped := len(sources.queries) - len(candidates):
+        _log.warning("skipped queries with fewer than two candidates: %d", skipped)
     teacher = sources.scorer(candidates)
     examples = []
     for query, rows in candidates.items():
@@ -260,11 +262,11 @@ def mine(sources: Sources, mining: Mining) -> list[Example]:  # noqa: C901 - wha
             examples.append(Example(query, rows[order], scores[order]))
     if not examples:
         raise ExamplesError(
-            "the teacher scores none of the candidates that were mined",
-            remedy="Check that teacher.scores is of the same queries and passages, or add teacher.bm25 or another teacher",
+            "the teacher scores none of the mined candidates",
+            remedy="Check that teacher.scores belongs to these queries and passages, or add teacher.bm25 or another teacher",
         )
-    if left_out := len(candidates) - len(examples):
-        _log.warning("%d queries have no candidate that the teacher scores and are left out", left_out)
+    if skipped := len(candidates) - len(examples):
+        _log.warning("skipped queries without a candidate scored by the teacher: %d", skipped)
     return examples
 
 
@@ -273,7 +275,7 @@ def _open_dense_encoder(name: str, max_length: int, device: str) -> Any:
 
     try:
         model = SentenceTransformer(name, device=device)
-    except Exception as error:  # hub and parsers raise whatever they do
+    except Exception as error:  # the hub and the parsers raise all kinds of exceptions
         raise ModelError(f"{name}: cannot load a dense encoder: {str(error).splitlines()[0]}") from error
     model.max_seq_length = max_length
     return model

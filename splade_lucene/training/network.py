@@ -1,6 +1,6 @@
-"""The network that learns: a masked-language model whose head is pooled cheaply, as modules of sentence-transformers.
+"""The trained network: a masked-language model with a memory-saving pooled head, as sentence-transformers modules.
 
-What is saved is an ordinary checkpoint: the masked-language model with ``SpladePooling``, or with SPLADE-doc's router.
+It is saved as an ordinary checkpoint: the masked-language model with ``SpladePooling``, or with SPLADE-doc's router.
 """
 
 from __future__ import annotations
@@ -34,37 +34,37 @@ _DROPOUTS = (
     "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "embedding_dropout",
     "mlp_dropout",
 )  # fmt: skip
-"""What configurations of BERT, DistilBERT and ModernBERT call it."""
+"""Names of the dropout settings in the configurations of BERT, DistilBERT and ModernBERT."""
 
 
 def check_length(base: Path, max_length: int) -> Any:
-    """The configuration of a network that takes so many tokens.
+    """Reads a network's configuration and checks its maximum length.
 
     Args:
-        base: The network's folder.
-        max_length: Tokens of a passage.
+        base: Folder of the network.
+        max_length: Tokens per passage.
 
     Raises:
-        ConfigError: It takes fewer.
-        ModelError: Its configuration cannot be read.
+        ConfigError: The network accepts fewer tokens.
+        ModelError: The configuration cannot be read.
     """
     try:
         config = AutoConfig.from_pretrained(base)
-    except Exception as error:  # transformers raises whatever its parsers do
+    except Exception as error:  # transformers' parsers raise all kinds of exceptions
         raise ModelError(f"{base}: cannot load a masked-language model: {str(error).splitlines()[0]}") from error
     positions = getattr(config, "max_position_embeddings", None) or max_length
     if max_length > positions:
         raise ConfigError(
-            f"passages of {max_length} tokens do not fit into the base, which takes {positions}",
+            f"passages of {max_length} tokens are too long for the base, which accepts {positions}",
             remedy="Lower optimization.max_length",
         )
     return config
 
 
 class PooledTransformer(Transformer):  # type: ignore[misc]
-    """A masked-language model that gives weights, not logits.
+    """A masked-language model that returns weights instead of logits.
 
-    Texts go through it in a few groups of like length, so that little of the work is done on padding.
+    Texts are encoded in a few buckets of similar length, to reduce padding.
 
     Attributes:
         pooling: ``max`` or ``sum``.
@@ -73,7 +73,7 @@ class PooledTransformer(Transformer):  # type: ignore[misc]
     pooling: Pooling = "max"
 
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Puts ``sentence_embedding`` into the features: weights, shape [texts, terms]."""
+        """Adds ``sentence_embedding`` to the features: weights, shape [texts, terms]."""
         ids, mask = features["input_ids"], features["attention_mask"].bool()
         lengths = mask.sum(dim=1)
         order = lengths.argsort()
@@ -86,7 +86,7 @@ class PooledTransformer(Transformer):  # type: ignore[misc]
         return features
 
     def get_embedding_dimension(self) -> int:
-        """How many terms there are."""
+        """Number of terms."""
         return len(self.decoder.weight)
 
     @property
@@ -94,7 +94,7 @@ class PooledTransformer(Transformer):  # type: ignore[misc]
         """The last layer of the head.
 
         Raises:
-            ModelError: It is no linear layer.
+            ModelError: It is not a linear layer.
         """
         found = self.model.get_output_embeddings()
         if not isinstance(found, nn.Linear):
@@ -105,7 +105,7 @@ class PooledTransformer(Transformer):  # type: ignore[misc]
         decoder = self.decoder
         path = next(name for name, module in self.model.named_modules() if module is decoder)
         owner, name = self.model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2]
-        setattr(owner, name, nn.Identity())  # only for this call: what is saved stays whole
+        setattr(owner, name, nn.Identity())  # only during this call, so that the decoder is saved with the model
         try:
             hidden = self.model(input_ids=ids, attention_mask=mask.long()).logits
         finally:
@@ -114,10 +114,10 @@ class PooledTransformer(Transformer):  # type: ignore[misc]
 
 
 class ScoreScale(Module):  # type: ignore[misc]
-    """The factor of the student's scores, learned with it: part of the training, not of the model that comes out.
+    """The learnable scale of the student's scores: part of the training, not of the final model.
 
     Args:
-        value: Where it starts.
+        value: Initial value.
     """
 
     config_keys: ClassVar[list[str]] = []
@@ -127,26 +127,26 @@ class ScoreScale(Module):  # type: ignore[misc]
         self.logarithm = nn.Parameter(torch.tensor(math.log(value)))
 
     def set(self, value: float) -> None:
-        """Makes it another value."""
+        """Sets the value."""
         with torch.no_grad():
             self.logarithm.fill_(math.log(value))
 
     @property
     def value(self) -> Tensor:
-        """The factor; a scalar."""
+        """The scale; a scalar."""
         return self.logarithm.exp()
 
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Leaves the features as they are."""
+        """Returns the features unchanged."""
         return features
 
     def save(self, output_path: str, *_: Any, safe_serialization: bool = True, **__: Any) -> None:
-        """Writes the factor into a folder."""
+        """Writes the scale into a folder."""
         self.save_torch_weights(output_path, safe_serialization=safe_serialization)
 
     @classmethod
     def load(cls, model_name_or_path: str, **options: Any) -> Self:
-        """Reads it again."""
+        """Reads the scale from a folder."""
         known = ("subfolder", "token", "cache_folder", "revision", "local_files_only")
         scale: Self = cls.load_torch_weights(
             model_name_or_path, model=cls(), **{key: options[key] for key in known if key in options}
@@ -155,18 +155,18 @@ class ScoreScale(Module):  # type: ignore[misc]
 
 
 class Student:
-    """The network and what belongs to it.
+    """The network being trained, with its score scale.
 
     Args:
         base: Folder of a masked-language model.
         pooling: ``max`` or ``sum``.
-        is_doc: Queries are bags of tokens without a network (SPLADE-doc, arXiv 2109.10086).
-        max_length: Tokens of a passage; the tokenizer's limit while it learns.
-        dropout: In the trunk; None: the base's own.
-        device: Where it learns.
+        is_doc: Whether queries are bags of tokens without a network (SPLADE-doc, arXiv 2109.10086).
+        max_length: Tokens per passage; the tokenizer's limit during training.
+        dropout: Dropout in the trunk; None: the base's own.
+        device: Device for training.
 
     Raises:
-        ConfigError: Passages are longer than the base can take.
+        ConfigError: Passages are longer than the base accepts.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Student:
 
     @property
     def head_pattern(self) -> str:
-        """A regular expression of the names of the parameters that belong to the masked-LM head alone."""
+        """A regular expression matching the names of the parameters that belong only to the masked-LM head."""
         model = self.network.model
         trunk = {id(parameter) for parameter in getattr(model, model.base_model_prefix).parameters()}
         names = [re.escape(name) for name, parameter in model.named_parameters() if id(parameter) not in trunk]
@@ -205,20 +205,20 @@ class Student:
         """Moves all weights towards the base's (WiSE-FT, arXiv 2109.01903).
 
         Args:
-            share: Of the base; 0 changes nothing.
+            share: Share of the base; 0 changes nothing.
         """
         if not share:
             return
         base = AutoModelForMaskedLM.from_pretrained(self._base, dtype=torch.float32).state_dict()
-        for name, trained in self.network.model.named_parameters():  # each once, tied ones, too
+        for name, trained in self.network.model.named_parameters():  # tied parameters occur once
             trained.lerp_(base[name].to(trained.device), share)
 
     @torch.no_grad()
     def raise_threshold(self, amount: float) -> None:
-        """Lowers all logits, so that terms that are hardly active fall silent.
+        """Lowers all logits, which removes barely active terms.
 
         Args:
-            amount: By how much; 0 changes nothing.
+            amount: Amount to subtract; 0 changes nothing.
 
         Raises:
             ModelError: The decoder has no bias.
@@ -226,19 +226,19 @@ class Student:
         if amount:
             bias = self.network.decoder.bias
             if bias is None:
-                raise ModelError("the decoder has no bias that could be lowered. Leave sparsity.threshold out.")
+                raise ModelError("the decoder has no bias to lower. Remove sparsity.threshold.")
             bias.sub_(amount)
 
     def save(self, folder: Path, max_length: int) -> None:
-        """Writes an ordinary checkpoint, which sentence-transformers and this package read.
+        """Writes an ordinary checkpoint for sentence-transformers and this package.
 
         Args:
-            folder: Where to; what stands there is overwritten.
-            max_length: Tokens of a document that whoever uses it should read.
+            folder: Target folder; existing files are overwritten.
+            max_length: Maximum tokens per document when the checkpoint is used.
         """
-        with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-            self.network.save(work)
-            plain = Transformer(work, transformer_task="fill-mask", max_seq_length=max_length)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            self.network.save(temporary)
+            plain = Transformer(temporary, transformer_task="fill-mask", max_seq_length=max_length)
         for name, value in self._dropouts.items():
             setattr(plain.model.config, name, value)
         pooling = SpladePooling(pooling_strategy=self.network.pooling)

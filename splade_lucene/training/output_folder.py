@@ -1,4 +1,4 @@
-"""The output folder of a run: one process's at a time, one configuration's, and never one with files of other makers."""
+"""The output folder of a training run: used by one process and one configuration, and never shared with other files."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from splade_lucene.locks import lock
 from splade_lucene.training.config import TrainingConfig
 
 SETTINGS, LOCK, LOG, FIGURES = "settings.json", "splade-lucene.lock", "log.jsonl", "figures.json"
-_MADE = ("round-1", "round-2", "model", "model.partial", "validation")
-_FREE = ("validation", "optimization.log", "optimization.checkpoint")
-"""Settings that may change between a kill and going on."""
+_CREATED = ("round-1", "round-2", "model", "model.partial", "validation")
+_CHANGEABLE = ("validation", "optimization.log", "optimization.checkpoint")
+"""Settings that may change when a run is resumed."""
 
 _UNKNOWN = "—"
 
 
 class OutputFolder:
-    """Where a run puts what it makes.
+    """The output folder of a training run.
 
     Args:
-        config: The run.
+        config: The training run.
     """
 
     def __init__(self, config: TrainingConfig) -> None:
@@ -38,39 +38,39 @@ class OutputFolder:
 
     @contextmanager
     def claimed(self, *, overwrite: bool) -> Iterator[dict[str, Any]]:
-        """Keeps other processes and other runs away.
+        """Locks the folder against other processes and other runs.
 
         Args:
-            overwrite: Delete what an earlier run made.
+            overwrite: Delete the output of an earlier run.
 
         Yields:
-            What the settings file held before; empty for a new run.
+            The settings of the earlier run to resume; empty for a new run.
 
         Raises:
-            ConfigError: The folder holds files that are no run's, input files, or a run with other settings or data; or
-                another process trains into it.
-            ModelError: The base is not there.
+            ConfigError: The folder has unrelated files, input files, or a run with different settings or data; or it is used
+                by another process.
+            ModelError: The base is not found.
         """
         self._refuse_inputs()
-        self._refuse_others_files()
-        now = self.settings  # the base may not be there, and is looked at before a folder is made
+        self._refuse_unrelated_files()
+        now = self.settings  # before the folder is created, because the base may be missing
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / LOCK).open("a") as file:
             if not lock(file):
                 raise ConfigError(
-                    "another process trains into this folder",
+                    "another process is training into this folder",
                     path=self.path,
-                    remedy="Wait for it, or give another output",
+                    remedy="Wait for it, or choose another output",
                 )
             before = {} if overwrite else self._settings_before()
             if before:
                 _refuse_other_settings(self.path, before, now)
             else:
-                self._delete_what_was_made()
+                self._delete_created()
             yield before
 
     def write_settings(self, computed_in: str) -> None:
-        """Says what the folder's run is.
+        """Writes the settings of the run.
 
         Args:
             computed_in: The precision that ``auto`` stands for on this machine.
@@ -80,7 +80,7 @@ class OutputFolder:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What makes the model what it is; see :func:`describe_run`."""
+        """The settings that determine the model; see :func:`describe_run`."""
         return describe_run(self._config)
 
     def _settings_before(self) -> dict[str, Any]:
@@ -92,61 +92,61 @@ class OutputFolder:
             return before
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise ConfigError(
-                f"what the folder's run was cannot be read ({error})", path=path,
-                remedy="Give another output, or --overwrite to start the training anew",
+                f"cannot read the settings of the earlier run ({error})", path=path,
+                remedy="Choose another output, or set overwrite to restart the training",
             ) from None  # fmt: skip
 
     def _refuse_inputs(self) -> None:
-        """A run deletes folders of its own: no input may lie among them."""
+        """Refuses inputs inside the output folder, because a run deletes folders there."""
         folder = self.path.resolve()
         for name, value in _inputs(self._config).items():
             if Path(value).exists() and Path(value).resolve().is_relative_to(folder):
                 raise ConfigError(
-                    f"{name} ({value}) lies in the output folder", path=self.path, remedy=_FOLDER_OF_ITS_OWN
+                    f"{name} ({value}) is inside the output folder", path=self.path, remedy=_SEPARATE_FOLDER
                 )
 
-    def _refuse_others_files(self) -> None:
+    def _refuse_unrelated_files(self) -> None:
         if self.path.exists() and not self.path.is_dir():
-            raise ConfigError("the output is no folder", path=self.path, remedy=_FOLDER_OF_ITS_OWN)
+            raise ConfigError("the output is not a folder", path=self.path, remedy=_SEPARATE_FOLDER)
         is_ours = (self.path / SETTINGS).is_file() and (self.path / LOCK).is_file()
         if is_ours or not self.path.is_dir():
             return
         others = sorted(each.name for each in self.path.iterdir() if each.name not in (LOCK, f"{SETTINGS}.partial"))
         if others:
             raise ConfigError(
-                f"the output folder holds files of something else ({', '.join(others[:3])}{' …' if others[3:] else ''})",
-                path=self.path, remedy=_FOLDER_OF_ITS_OWN,
+                f"the output folder has unrelated files ({', '.join(others[:3])}{' …' if others[3:] else ''})",
+                path=self.path, remedy=_SEPARATE_FOLDER,
             )  # fmt: skip
 
-    def _delete_what_was_made(self) -> None:
-        for name in _MADE:
+    def _delete_created(self) -> None:
+        for name in _CREATED:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (LOG, FIGURES):
             (self.path / name).unlink(missing_ok=True)
 
 
 def _refuse_other_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    names = [name for name in {**now, **before} if name not in (*_FREE, "computed_in")]
+    names = [name for name in {**now, **before} if name not in (*_CHANGEABLE, "computed_in")]
     differing = [
-        f"{name} was {_shown(before.get(name, _UNKNOWN))}, is {_shown(now.get(name, _UNKNOWN))}"
+        f"{name} was {_shorten(before.get(name, _UNKNOWN))}, is now {_shorten(now.get(name, _UNKNOWN))}"
         for name in names
         if before.get(name, _UNKNOWN) != now.get(name, _UNKNOWN)
     ]
     if differing:
         raise ConfigError(
-            f"the folder holds a run with other settings ({'; '.join(differing)})", path=folder,
-            remedy="Give another output, or --overwrite to start the training anew",
+            f"the folder has a run with different settings ({'; '.join(differing)})", path=folder,
+            remedy="Choose another output, or set overwrite to restart the training",
         )  # fmt: skip
 
 
-_FOLDER_OF_ITS_OWN = "Give the run a folder of its own"
+_SEPARATE_FOLDER = "Choose a separate folder for the run"
 
 
 def describe_run(config: TrainingConfig) -> dict[str, Any]:
-    """What makes a model what it is: the settings, by dotted keys, and in place of files and folders their digests.
+    """The settings that determine a model, by dotted key, with digests in place of files and folders.
 
     Raises:
-        ModelError: The base is not there.
+        ModelError: The base is not found.
     """
     flat = dict(_flatten(config.model_dump(mode="json", exclude={"output", "cache", "validation"})))
     data = config.data
@@ -158,11 +158,11 @@ def describe_run(config: TrainingConfig) -> dict[str, Any]:
     for name, value in _inputs(config).items():
         if name.startswith(("teacher.", "mining.")) and Path(value).exists():
             digests[name] = _digest_of(Path(value))
-    return {**{name: value for name, value in flat.items() if name not in _FREE}, **digests}
+    return {**{name: value for name, value in flat.items() if name not in _CHANGEABLE}, **digests}
 
 
 def _inputs(config: TrainingConfig) -> dict[str, str]:
-    """All settings that may name a file or folder, and do."""
+    """All settings that may be a file or folder and are set."""
     flat = dict(_flatten(config.model_dump(mode="json")))
     names = (
         "base", "data.passages", "data.queries", "data.examples", "teacher.dense", "teacher.cross_encoder",
@@ -172,13 +172,13 @@ def _inputs(config: TrainingConfig) -> dict[str, str]:
 
 
 def _data_file(name: str, value: str | None) -> str | None:
-    """The file of a BEIR folder that is meant; passages are the whole folder."""
+    """The file to use from a BEIR folder; for passages, the whole folder."""
     of_folder = {"queries": "queries.jsonl", "examples": "qrels/train.tsv"}.get(name)
     return str(Path(value) / of_folder) if value and of_folder and Path(value).is_dir() else value
 
 
 def _digest_of(path: Path) -> str:
-    """Of a file, of a checkpoint's weights, or of all files of an index or of a checkpoint in parts."""
+    """Digest of a file, of a checkpoint's weights, or of all files of an index or a modular checkpoint."""
     if path.is_file():
         return file_digest(path)
     return locate(path).digest() or files_digest(
@@ -194,7 +194,7 @@ def _flatten(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str
             yield above + name, value
 
 
-def _shown(value: Any) -> str:
-    """A value; of a digest the beginning."""
+def _shorten(value: Any) -> str:
+    """A value as text; digests are abbreviated."""
     text = str(value)
     return text if len(text) < 64 else f"{text[:8]} …"

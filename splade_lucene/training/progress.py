@@ -1,4 +1,4 @@
-"""How a training run tells how far it is: to whoever calls, and to a log file, a JSON line an entry."""
+"""Progress of a training run: reported to the caller, and logged to a file as JSON lines."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from splade_lucene.training.network import ScoreScale
 
 Report = Callable[[str, int, int, Mapping[str, float]], None]
-"""Called with what is being done, how much of it is done, how much there is, and figures."""
+"""Called with the name of the current stage, the amount done, the total, and figures."""
 
 
-def no_report(_what: str, _done: int, _total: int, _figures: Mapping[str, float]) -> None:
-    """Tells nobody."""
+def no_report(_stage: str, _done: int, _total: int, _figures: Mapping[str, float]) -> None:
+    """Ignores progress."""
 
 
 class TrainingProgress:
-    """Passes on what happens, and writes the figures of each step that is logged.
+    """Reports progress and logs figures.
 
     Args:
-        report: Who is told.
-        log: The file; lines are appended.
+        report: Receives progress.
+        log: The log file; lines are appended.
     """
 
     def __init__(self, report: Report, log: Path) -> None:
         self._report, self._log = report, log
 
-    def tell(self, what: str, done: int, total: int, figures: Mapping[str, float] | None = None) -> None:
-        """Tells how far something is."""
-        self._report(what, done, total, figures or {})
+    def report(self, stage: str, done: int, total: int, figures: Mapping[str, float] | None = None) -> None:
+        """Reports the progress of a stage."""
+        self._report(stage, done, total, figures or {})
 
     def follow(self, purpose: str) -> Progress:
         """The progress of a job of the library, reported like all else.
@@ -48,18 +48,18 @@ class TrainingProgress:
         """
         return _Followed(self, purpose)
 
-    def write(self, what: str, step: int, figures: Mapping[str, float]) -> None:
-        """Writes figures into the log, a JSON line."""
+    def write(self, stage: str, step: int, figures: Mapping[str, float]) -> None:
+        """Appends figures to the log as a JSON line."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("a", encoding="utf-8") as file:
-            entry = {"time": round(time.time()), "what": what, "step": step}
+            entry = {"time": round(time.time()), "stage": stage, "step": step}
             file.write(json.dumps({**entry, **{key: float(f"{value:.6g}") for key, value in figures.items()}}) + "\n")
 
     def callback(
-        self, what: str, ranking: RankingLoss | None = None, scale: ScoreScale | None = None
+        self, stage: str, ranking: RankingLoss | None = None, scale: ScoreScale | None = None
     ) -> TrainerCallback:
-        """What transformers' trainer calls."""
-        return _Callback(self, what, ranking, scale)
+        """A callback for transformers' trainer."""
+        return _Callback(self, stage, ranking, scale)
 
 
 class _Followed:
@@ -73,23 +73,23 @@ class _Followed:
         def advance(count: int, *, tokens: int = 0, resumed: bool = False) -> None:  # noqa: ARG001
             nonlocal done
             done += count
-            self._progress.tell(f"{title} {self._purpose}", done, total or done)
+            self._progress.report(f"{title} {self._purpose}", done, total or done)
 
         yield advance
 
 
 class _Callback(TrainerCallback):  # type: ignore[misc]
     def __init__(
-        self, progress: TrainingProgress, what: str, ranking: RankingLoss | None, scale: ScoreScale | None
+        self, progress: TrainingProgress, stage: str, ranking: RankingLoss | None, scale: ScoreScale | None
     ) -> None:
-        self._progress, self._what, self._ranking, self._scale = progress, what, ranking, scale
+        self._progress, self._stage, self._ranking, self._scale = progress, stage, ranking, scale
 
     def on_log(self, _args: Any, state: Any, *_: Any, logs: dict[str, Any] | None = None, **__: Any) -> None:
         figures = {key: float(value) for key, value in (logs or {}).items() if isinstance(value, int | float)}
         if self._ranking is not None and "loss" in figures:
-            seen = self._ranking.observed
-            figures |= {"query_terms": seen.query_terms, "document_terms": seen.document_terms, "flops": seen.flops}
+            batch = self._ranking.observed
+            figures |= {"query_terms": batch.query_terms, "document_terms": batch.document_terms, "flops": batch.flops}
         if self._scale is not None and "loss" in figures:
             figures["score_scale"] = float(self._scale.value.detach())
-        self._progress.tell(self._what, state.global_step, state.max_steps, figures)
-        self._progress.write(self._what, state.global_step, figures)
+        self._progress.report(self._stage, state.global_step, state.max_steps, figures)
+        self._progress.write(self._stage, state.global_step, figures)

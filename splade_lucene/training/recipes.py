@@ -1,4 +1,4 @@
-"""The paper's four systems (arXiv 2109.10086) as data: what tells one from another."""
+"""The paper's four systems (arXiv 2109.10086) as data."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One system.
+    """One of the systems.
 
     Attributes:
-        pooling: How logits become a weight: ``sum`` (eq. 1) or ``max`` (eq. 6).
-        losses: What it is trained with, unless a configuration says otherwise.
-        is_doc: Only documents are expanded; a query is the bag of its tokens.
-        positives: How many of a query's best passages count as relevant: a contrastive loss believes what it is told, a
-            teacher's scores tell them apart.
+        pooling: How logits are pooled into a weight: ``sum`` (eq. 1) or ``max`` (eq. 6).
+        losses: The default losses.
+        is_doc: Whether only documents are expanded, and a query is the bag of its tokens.
+        positives: How many of a query's best passages count as relevant: one for a contrastive loss, which treats all
+            positives as equally relevant; several with a teacher, whose scores distinguish them.
     """
 
     pooling: Pooling
@@ -38,6 +38,6 @@ RECIPES: dict[RecipeName, Recipe] = {
 }
 """Name, as in the paper's tables → system.
 
-The paper distils by MarginMSE alone, over millions of triples. KL over all passages of a batch learns from far fewer steps;
-``losses: {margin_mse: 1.0}`` is the paper's.
+The paper distils with MarginMSE alone, over millions of triples. KL over all passages of a batch needs far fewer steps; for
+the paper's setup, use ``losses: {margin_mse: 1.0}``.
 """

@@ -1,4 +1,4 @@
-"""Which queries and passages each step sees."""
+"""Sampling of queries and passages for each training step."""
 
 from __future__ import annotations
 
@@ -18,75 +18,76 @@ if TYPE_CHECKING:
 
 
 def draw_rows(examples: Sequence[Example], settings: Optimization, positives: int, passages: int) -> NDArray[np.int32]:
-    """Rows of a query and its passages, for all queries of all steps.
+    """Draws a query and its passages for every example of every step.
 
-    Examples are gone through in random orders, but no query comes twice in a step as long as there are others: an example
-    of a query that is in the step already waits for the next one. Of a scored list the first passage is drawn from the
-    best ``positives``, the others from the rest, divided at ranks that grow geometrically: one hard, one less so. Of a
-    list without scores the first passage is taken, the others are drawn from the rest. What an example lacks is drawn from
-    the passages that no other example of its query holds, or from all when these are used up.
+    Examples are visited in random order, but no query is repeated within a step while there are others: an example whose
+    query is already in the step waits for the next one. From a scored list, the first passage is drawn from the best
+    ``positives``; the others are drawn from the remaining ranks, split into geometrically growing intervals, so that they
+    range from hard to easy. From a list without scores, the first passage is taken and the others are drawn from the rest.
+    If an example has too few passages, more are drawn from those in no other example of its query, or from all passages if
+    these run out.
 
     Args:
         examples: Lists, triples or pairs.
-        settings: Steps, queries and passages of a step, and the seed.
-        positives: See above.
-        passages: How many passages there are.
+        settings: Steps, queries and passages per step, and the seed.
+        positives: Number of best passages from which the first is drawn.
+        passages: Total number of passages.
 
     Returns:
-        Rows of the query and of its passages; shape [steps · queries, 1 + passages].
+        Rows of the query and its passages; shape [steps · queries, 1 + passages].
 
     Raises:
-        ConfigError: A query is to have more passages than there are.
+        ConfigError: There are fewer passages than each query needs.
     """
     require_passages(settings, passages)
     of_query: dict[int, list[Example]] = {}
     for example in examples:
         of_query.setdefault(example.query, []).append(example)
-    source = np.random.default_rng(settings.seed)
-    wanted = settings.steps * settings.queries
-    rows = np.empty((wanted, 1 + settings.passages), np.int32)
-    order = _in_turn([example.query for example in examples], settings.queries, source)
-    for drawn, number in enumerate(islice(order, wanted)):
+    rng = np.random.default_rng(settings.seed)
+    count = settings.steps * settings.queries
+    rows = np.empty((count, 1 + settings.passages), np.int32)
+    order = _cycle([example.query for example in examples], settings.queries, rng)
+    for position, number in enumerate(islice(order, count)):
         example = examples[number]
-        own = _draw(example, settings.passages, positives, source)
-        if len(own) < settings.passages:
+        drawn = _draw(example, settings.passages, positives, rng)
+        if len(drawn) < settings.passages:
             others = (other for other in of_query[example.query] if other is not example)
             known = {row for other in others for row in other.passages.tolist()}
-            _fill(own, settings.passages, known, passages, source)
-        rows[drawn] = [example.query, *own]
+            _fill(drawn, settings.passages, known, passages, rng)
+        rows[position] = [example.query, *drawn]
     return rows
 
 
 def require_passages(settings: Optimization, passages: int) -> None:
-    """Refuses a collection that is too small.
+    """Rejects a collection that is too small.
 
     Raises:
-        ConfigError: A query is to have more passages than there are.
+        ConfigError: There are fewer passages than each query needs.
     """
     if passages < settings.passages:
         raise ConfigError(
-            f"each query is to have {settings.passages} passages, and there are {passages} in all",
+            f"each query needs {settings.passages} passages, but the collection has only {passages}",
             remedy="Lower optimization.passages, or add passages",
         )
 
 
 def to_columns(rows: NDArray[np.int32]) -> dict[str, NDArray[np.int32]]:
-    """The columns that sentence-transformers' trainer takes: rows in place of texts, and as label all rows of an example."""
+    """Columns for sentence-transformers' trainer: rows instead of texts, and all rows of an example as its label."""
     passages = {f"passage_{number}": rows[:, number] for number in range(1, rows.shape[1])}
     return {"query": rows[:, 0], **passages, "label": rows}
 
 
-def _in_turn(queries: Sequence[int], size: int, source: np.random.Generator) -> Iterator[int]:
-    """Numbers of examples without end; among each ``size`` of them a query comes again only after all others.
+def _cycle(queries: Sequence[int], size: int, rng: np.random.Generator) -> Iterator[int]:
+    """Endless example numbers; among each ``size`` of them, a query is repeated only after all others.
 
     Args:
         queries: The query of each example.
-        size: Examples of a step.
-        source: What is random; each order is drawn when the one before is used up.
+        size: Examples per step.
+        rng: Random generator; a new order is drawn whenever the previous one is exhausted.
     """
     distinct = len(set(queries))
-    numbers = _shuffled(len(queries), source)
-    waiting: OrderedDict[int, OrderedDict[int, None]] = OrderedDict()  # numbers of each query, longest first
+    numbers = _shuffled(len(queries), rng)
+    waiting: OrderedDict[int, OrderedDict[int, None]] = OrderedDict()  # numbers by query, longest waiting first
     while True:
         seen: set[int] = set()
         for _ in range(size):
@@ -96,7 +97,7 @@ def _in_turn(queries: Sequence[int], size: int, source: np.random.Generator) -> 
             if query is None:
                 number = next(numbers)
                 while queries[number] in seen:
-                    waiting.setdefault(queries[number], OrderedDict())[number] = None  # once, if it waits already
+                    waiting.setdefault(queries[number], OrderedDict())[number] = None  # no duplicates
                     number = next(numbers)
             else:
                 number, _ = waiting[query].popitem(last=False)
@@ -107,32 +108,32 @@ def _in_turn(queries: Sequence[int], size: int, source: np.random.Generator) -> 
             yield number
 
 
-def _shuffled(count: int, source: np.random.Generator) -> Iterator[int]:
+def _shuffled(count: int, rng: np.random.Generator) -> Iterator[int]:
     while True:
-        yield from source.permutation(count).tolist()
+        yield from rng.permutation(count).tolist()
 
 
-def _draw(example: Example, count: int, positives: int, source: np.random.Generator) -> list[int]:
-    """Passages that the example holds, ``count`` or less."""
+def _draw(example: Example, count: int, positives: int, rng: np.random.Generator) -> list[int]:
+    """Up to ``count`` of the example's own passages."""
     listed = example.passages
     if example.scores is None:
-        rest = listed[1:] if len(listed) <= count else source.choice(listed[1:], count - 1, replace=False)
+        rest = listed[1:] if len(listed) <= count else rng.choice(listed[1:], count - 1, replace=False)
         return [int(listed[0]), *rest.tolist()]
     best = min(positives, max(1, len(listed) - count + 1))
-    drawn = [int(listed[source.integers(best)])]
+    drawn = [int(listed[rng.integers(best)])]
     if len(listed) > best:
         bounds = np.unique(np.geomspace(best, len(listed), count).round().astype(int))
-        drawn += [int(listed[source.integers(low, high)]) for low, high in pairwise(bounds.tolist())]
+        drawn += [int(listed[rng.integers(low, high)]) for low, high in pairwise(bounds.tolist())]
     return drawn
 
 
-def _fill(drawn: list[int], count: int, known: set[int], passages: int, source: np.random.Generator) -> None:
-    """Adds others to the passages of an example until there are ``count``: those that are not known first."""
+def _fill(drawn: list[int], count: int, known: set[int], passages: int, rng: np.random.Generator) -> None:
+    """Adds passages until there are ``count``, preferring those that are not known."""
     while len(drawn) < count:
         taken = known.union(drawn)
         if len(taken) == passages:
             taken = set(drawn)
-        row = int(source.integers(passages))
+        row = int(rng.integers(passages))
         while row in taken:
-            row = int(source.integers(passages))
+            row = int(rng.integers(passages))
         drawn.append(row)

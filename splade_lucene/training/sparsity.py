@@ -1,4 +1,4 @@
-"""The regularizer's weights while the model learns: a quadratic ramp, and if asked for a slow controller."""
+"""Schedule of the regularizer's weights: a quadratic ramp and, optionally, a slow controller."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from splade_lucene.training.config import Sparsity
     from splade_lucene.training.losses import RankingLoss
 
-_MEMORY = 0.95  # of the running means of active terms, a step
-_MOST, _LEAST = 1e3, 1e-3  # how far λ may go from where it was set
+_MEMORY = 0.95  # decay per step of the running means of active terms
+_MOST, _LEAST = 1e3, 1e-3  # bounds of λ relative to its setting
 
 
 class SparsityController(SpladeRegularizerWeightSchedulerCallback):  # type: ignore[misc]
-    """Raises λ quadratically (arXiv 2109.10086), and steers it to a number of active terms if one is given.
+    """Raises λ quadratically (arXiv 2109.10086), and adapts it to a target number of active terms if one is set.
 
-    λ is multiplied a step by ``(terms / target) ** gain``, with a running mean of the terms. During the ramp it is steered down
-    only: what is too sparse already should not be pressed further, and what is too dense is what the ramp is for. (Steered up
-    from the first, dense steps on, it overshoots, and the terms that fall silent then hardly come back.) Its state is part of a
-    checkpoint.
+    In each step λ is multiplied by ``(terms / target) ** gain``, with a running mean of the terms. During the ramp it is only
+    lowered: a model that is too sparse should not be regularized further, and one that is too dense is handled by the ramp
+    itself. (Raised from the dense first steps on, λ overshoots, and terms that become inactive hardly ever return.) The state
+    is saved in checkpoints.
 
     Args:
-        loss: The whole loss, whose weights are set.
-        ranking: The part of it that sees the batches.
+        loss: The complete loss, whose weights are adapted.
+        ranking: The ranking part of the loss, which observes the batches.
         settings: Weights, ramp and targets.
     """
 
@@ -44,23 +44,23 @@ class SparsityController(SpladeRegularizerWeightSchedulerCallback):  # type: ign
         self._factors = [1.0, 1.0]
 
     def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
-        """Puts its state into each checkpoint."""
+        """Saves the state in each checkpoint."""
         with written_whole(_state_file(args, state)) as file:
             json.dump({"means": self._means, "factors": self._factors}, file)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        """Starts, or goes on from what a checkpoint kept."""
+        """Starts, or resumes from the state in a checkpoint."""
         super().on_train_begin(args, state, control, **others)
         if state.global_step:
-            kept = parse_json(_state_file(args, state).read_text(encoding="utf-8"))
-            self._means, self._factors = kept["means"], kept["factors"]
+            saved = parse_json(_state_file(args, state).read_text(encoding="utf-8"))
+            self._means, self._factors = saved["means"], saved["factors"]
             self._apply()
 
     def on_step_end(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
-        """Steers λ after each step."""
-        now = [self._ranking.observed.query_terms, self._ranking.observed.document_terms]
-        means = self._means or now
-        self._means = [_MEMORY * mean + (1 - _MEMORY) * terms for mean, terms in zip(means, now, strict=True)]
+        """Adapts λ after each step."""
+        current = [self._ranking.observed.query_terms, self._ranking.observed.document_terms]
+        means = self._means or current
+        self._means = [_MEMORY * mean + (1 - _MEMORY) * terms for mean, terms in zip(means, current, strict=True)]
         targets = (self._settings.query_terms, self._settings.document_terms)
         highest = 0.0 if state.global_step < self._settings.ramp * state.max_steps else math.inf
         for side, target in enumerate(targets):

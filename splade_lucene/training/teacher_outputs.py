@@ -1,6 +1,6 @@
-"""What teachers' networks say of texts, computed once and kept on disk, so that a killed run goes on where it stopped.
+"""Outputs of teacher networks, computed once and cached on disk, so that a killed run can be resumed.
 
-Each part is named after its texts and the network's weights, so that those of others cannot be mistaken for it.
+Each part is named by a digest of its texts and the network's weights, so that stale parts are never used.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 from splade_lucene.errors import ModelError, StorageError
 
 PART_SIZE = 4096
-"""Texts or pairs of a part: what is lost at most if the process is killed."""
+"""Texts or pairs per part: at most this many are lost if the process is killed."""
 
 Advance = Callable[[int], None]
 """Called with the number of texts or pairs of each part."""
 
 
 def embed_texts(texts: Sequence[str], model: Any, folder: Path, advance: Advance | None = None) -> NDArray[np.float16]:
-    """Unit vectors of texts by a ``SentenceTransformer``; parts that lie in the folder are read, not computed.
+    """Embeds texts as unit vectors with a ``SentenceTransformer``; parts cached in the folder are read back.
 
     Returns:
         Shape [texts, dimensions].
 
     Raises:
-        ModelError: A number is not finite.
-        StorageError: A part is damaged.
+        ModelError: A value is not finite.
+        StorageError: A cached part is damaged.
     """
 
     def embed(part: Sequence[str]) -> NDArray[Any]:
@@ -45,16 +45,16 @@ def embed_texts(texts: Sequence[str], model: Any, folder: Path, advance: Advance
 def score_pairs(
     pairs: Sequence[tuple[str, str]], model: Any, folder: Path, advance: Advance | None = None
 ) -> NDArray[np.float32]:
-    """Raw scores of pairs of query and passage by a ``CrossEncoder``, kept in the same way.
+    """Scores pairs of query and passage with a ``CrossEncoder`` (raw scores), cached in the same way.
 
     Raises:
-        ModelError: A number is not finite.
-        StorageError: A part is damaged.
+        ModelError: A score is not finite.
+        StorageError: A cached part is damaged.
     """
     from torch.nn import Identity
 
     def score(part: Sequence[tuple[str, str]]) -> NDArray[Any]:
-        # the raw ones: a sigmoid would make all good passages alike
+        # raw scores: a sigmoid would make all good passages nearly equal
         scores = model.predict(list(part), activation_fn=Identity(), show_progress_bar=False)
         return np.asarray(scores, np.float32).reshape(len(part), -1)[:, -1]
 
@@ -87,7 +87,7 @@ def _fingerprint(model: Any) -> str:
 
 def _write(path: Path, numbers: NDArray[Any]) -> NDArray[Any]:
     if not np.isfinite(numbers).all():
-        raise ModelError("a teacher yields numbers that are not finite. Check its weights.")
+        raise ModelError("a teacher returned values that are not finite. Check its weights.")
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.save(file, numbers)
@@ -99,7 +99,7 @@ def _read(path: Path, rows: int) -> NDArray[Any]:
     try:
         numbers: NDArray[Any] = np.load(path)
     except (OSError, ValueError, EOFError) as error:
-        raise StorageError(f"{path}: damaged ({error}). Delete it; it is made again.") from error
+        raise StorageError(f"{path}: damaged ({error}). Delete the file; it will be recomputed.") from error
     if len(numbers) != rows:
-        raise StorageError(f"{path}: holds {len(numbers)} rows for {rows} texts. Delete it; it is made again.")
+        raise StorageError(f"{path}: expected {rows} rows, got {len(numbers)}. Delete the file; it will be recomputed.")
     return numbers

@@ -1,7 +1,7 @@
-"""What tells good passages from bad ones: scores of any query with any passage, all scaled to about 0 … 1.
+"""Teachers: scores for any pair of query and passage, all scaled to about 0 … 1.
 
-Normalized BM25 added to a dense encoder's cosine is a better teacher than either alone, as ensembles are in SPLADE++
-(arXiv 2205.04733).
+The sum of normalized BM25 and a dense encoder's cosine is a better teacher than either alone, as with the ensembles in
+SPLADE++ (arXiv 2205.04733).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 Rows = NDArray[np.int64]
-"""Positions of queries, or of passages, in what was read."""
+"""Rows of queries or passages, in the order they were read."""
 
 Rankings = Sequence[tuple[Rows, NDArray[np.float32]]]
-"""For each query, passages and their scores."""
+"""For each query, the rows of passages and their scores."""
 
 NO_RANKING: tuple[Rows, NDArray[np.float32]] = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
@@ -52,14 +52,14 @@ class DenseScorer:
 
 
 class RankedScorer:
-    """The scores of ranked lists; a passage that a query's list lacks has 0, the lowest.
+    """Scores from ranked lists; passages missing from a query's list score 0, the lowest score.
 
     Args:
-        rankings: Each query's list, no passage twice.
-        passages: How many passages there are.
-        scaling: ``best`` divides by each query's best score, for scores whose 0 has a meaning, as BM25's; ``range`` shifts
-            and divides each query's so that they go from a twentieth to 1; ``lowest`` shifts all by the lowest of all, so that
-            differences stay; ``none`` leaves them.
+        rankings: Each query's list, without duplicate passages.
+        passages: Total number of passages.
+        scaling: ``best`` divides by each query's best score, for scores with a meaningful 0 such as BM25; ``range`` maps each
+            query's scores linearly to 0.05 … 1; ``lowest`` subtracts the lowest score overall, which preserves differences;
+            ``none`` leaves the scores unchanged.
     """
 
     def __init__(self, rankings: Rankings, passages: int, scaling: Scaling) -> None:
@@ -81,7 +81,7 @@ class Ensemble:
     """The weighted sum of several scorers.
 
     Args:
-        parts: Each scorer with its weight.
+        parts: Weight and scorer of each part.
     """
 
     def __init__(self, parts: Sequence[tuple[float, Scorer]]) -> None:
@@ -98,7 +98,7 @@ class Ensemble:
 def rankings_by_row(
     run: Mapping[str, Sequence[tuple[str, float]]], qids: Sequence[str], passages: Mapping[str, int]
 ) -> Rankings:
-    """A run's rankings in the order of some queries, by rows of passages; those of unknown passages are left out."""
+    """A run's rankings in the order of ``qids``, with rows instead of docids; unknown passages are dropped."""
     rankings = []
     for qid in qids:
         known = [(passages[docid], score) for docid, score in run.get(qid, ()) if docid in passages]

@@ -1,17 +1,17 @@
-"""A training run from its configuration to a checkpoint, in steps each of which is found again after a kill.
+"""A training run from configuration to checkpoint, in resumable steps.
 
-What is made lies in the output folder:
+The output folder contains:
 
-    settings.json       the configuration and digests of what it names; another one is refused
-    splade-lucene.lock  held by the process that trains
+    settings.json       the configuration and digests of its inputs; a different run is refused
+    splade-lucene.lock  held by the training process
     round-1, round-2    examples.jsonl.gz, checkpoints, the round's model, and its index for the next round
-    log.jsonl           figures of each step that was logged
-    model               the model that comes out, with README.md and training.json
-    figures.json        its measures, and what they were measured on
+    log.jsonl           figures of each logged step
+    model               the final model, with README.md and training.json
+    figures.json        the measures of the model, and the validation settings
 
-and in the same folder or one that several runs share, named after what it was made from:
+The cache folder, which is the output folder or one shared by several runs, contains files named by digests of their inputs:
 
-    base-…              the base with a masked-LM head; mlm-….lock is held while it is made
+    base-…              the base with a masked-LM head; mlm-….lock is held while it is being prepared
     embeddings          a dense teacher's vectors
     bm25-index-…        the BM25 index of the passages
 """
@@ -62,7 +62,7 @@ from splade_lucene.training.network import Student
 from splade_lucene.training.output_folder import FIGURES, LOG, OutputFolder
 from splade_lucene.training.progress import Report, TrainingProgress, no_report
 from splade_lucene.training.recipes import RECIPES, Recipe
-from splade_lucene.training.resuming import last_checkpoint, refused_by_disk, run_to_end
+from splade_lucene.training.resuming import last_checkpoint, run_to_end, translate_disk_errors
 from splade_lucene.training.sampling import draw_rows, require_passages, to_columns
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
@@ -71,12 +71,12 @@ from splade_lucene.training.validation import IndexEvaluator, measure_model
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What came out.
+    """The result of a training run.
 
     Attributes:
         model: Folder of the checkpoint.
-        figures: Its measures on the validation data; empty without such.
-        seconds: How long this process took.
+        figures: Its measures on the validation data; empty without validation data.
+        seconds: Running time of this process.
     """
 
     model: Path
@@ -87,29 +87,29 @@ class TrainingResult:
 def train(
     config: TrainingConfig, *, device: str = "auto", overwrite: bool = False, report: Report = no_report
 ) -> TrainingResult:
-    """Trains a model. Killed at any point, the same call goes on; what is finished is not done again.
+    """Trains a model. If the process is killed at any point, the same call resumes; finished steps are not repeated.
 
     Args:
-        config: What to do; see :func:`splade_lucene.training.read_config`.
-        device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
-        overwrite: Delete what an earlier run made in the output folder, and start anew.
-        report: Told how far it is.
+        config: The training run; see :func:`splade_lucene.training.read_config`.
+        device: ``auto`` (a GPU if available), ``cpu`` or ``cuda``.
+        overwrite: Delete the output of an earlier run in the output folder and restart.
+        report: Receives progress.
 
     Raises:
-        ConfigError: The output folder holds a run with other settings or data, or files of something else; another process
-            trains into it; or settings do not go together.
-        ExamplesError, CorpusError, TopicsError, RunError: Data cannot be read; names file and line.
-        ModelError: Base or teacher cannot be loaded.
+        ConfigError: The output folder has a run with different settings or data, or unrelated files; another process is
+            using it; or settings conflict.
+        ExamplesError, CorpusError, TopicsError, RunError: Data cannot be read; the message names file and line.
+        ModelError: The base or a teacher cannot be loaded.
         TrainingError: A loss or gradient is not finite.
-        StorageError: The disk refused.
+        StorageError: The disk is full or not writable.
     """
     start = time.monotonic()
     chosen = choose_device(device)
     if chosen.index:
-        raise ConfigError("training uses the first GPU that it sees", remedy=f"Set CUDA_VISIBLE_DEVICES={chosen.index}")
+        raise ConfigError("training uses the first visible GPU", remedy=f"Set CUDA_VISIBLE_DEVICES={chosen.index}")
     run = _Run(config, chosen, report)
     folder = OutputFolder(config)
-    with refused_by_disk(run.output):
+    with translate_disk_errors(run.output):
         run.check()
         with folder.claimed(overwrite=overwrite) as before:
             run.set_precision(before)
@@ -123,11 +123,11 @@ def train(
 
 
 class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
-    """With batches as they were drawn; without sentence-transformers' model card, which asks the hub.
+    """A trainer that keeps batches as drawn and omits sentence-transformers' model card, which queries the hub.
 
     Args:
-        texts: What the rows in the data set's columns stand for: each text is in memory once, however often it is drawn.
-        options: Those of sentence-transformers' trainer.
+        texts: The texts that the rows in the data set's columns refer to, so that each text is in memory only once.
+        options: Options of sentence-transformers' trainer.
     """
 
     def __init__(self, texts: Texts, **options: Any) -> None:
@@ -135,7 +135,7 @@ class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
         super().__init__(**options)
 
     def get_data_collator(self, *args: Any, **options: Any) -> Any:
-        """Sentence-transformers' own, which is given texts for rows."""
+        """Sentence-transformers' own collator, with rows replaced by texts."""
         collator = super().get_data_collator(*args, **options)
         preprocess = collator.preprocess_fn
 
@@ -146,14 +146,14 @@ class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
         return collator
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Adds none: ours is written at the end."""
+        """Adds no callback: the card is written at the end."""
 
     def get_batch_sampler(self, dataset: Any, batch_size: int, drop_last: bool, **options: Any) -> Any:  # noqa: FBT001
-        """Rows in their order, which is random already, and in which no query comes twice in a batch."""
+        """Keeps the order of the rows, which is random already and has no duplicate queries within a batch."""
         return DefaultBatchSampler(SequentialSampler(dataset), batch_size=batch_size, drop_last=drop_last, **options)
 
     def get_decay_parameter_names(self, model: Any) -> list[str]:
-        """All but the scale of the scores."""
+        """All parameters except the scale of the scores."""
         return [name for name in super().get_decay_parameter_names(model) if not name.endswith("logarithm")]
 
 
@@ -168,17 +168,17 @@ class _Run:
         self.progress = TrainingProgress(report, self.output / LOG)
         self.precision: str = config.optimization.precision
 
-    # ---- before anything is computed ----
+    # ---- checks ----
 
     def check(self) -> None:
-        """Refuses what would fail after hours."""
+        """Rejects runs that would fail after hours."""
         check_run(self.config, self.losses)
         if self.config.data.examples is not None:
             check_examples(self.config, self.losses, has_scores=self.own_examples[0].scores is not None)
         require_passages(self.config.optimization, len(self.texts.passages))
 
     def set_precision(self, before: dict[str, Any]) -> None:
-        """What ``auto`` stands for: what it stood for when the run began, for a measurement could now say something else."""
+        """Resolves ``auto``: as when the run began, because a new measurement could give another result."""
         if self.precision == "auto":
             self.precision = before.get("computed_in") or native_dtype(self.device)
 
@@ -193,10 +193,10 @@ class _Run:
             scorer = self.scorer(examples, rows)
             student = self.new_student()
             ranking = RankingLoss(student.encoder, self.losses, student.scale, scorer, self.temperature)
-            learning = self.new_trainer(student, ranking, rows, folder / "checkpoints")
+            trainer = self.new_trainer(student, ranking, rows, folder / "checkpoints")
             if last_checkpoint(folder / "checkpoints") is None:
-                self.set_scale(learning, student, ranking)
-            run_to_end(learning, folder / "checkpoints")
+                self.set_scale(trainer, student, ranking)
+            run_to_end(trainer, folder / "checkpoints")
             shutil.rmtree(folder / "partial", ignore_errors=True)
             student.average_with_base(self.config.optimization.base_share)
             student.raise_threshold(self.config.sparsity.threshold)
@@ -222,7 +222,7 @@ class _Run:
         return figures
 
     def finished_figures(self) -> dict[str, float] | None:
-        """Those of a model that is there and was measured on the same data; else None."""
+        """The figures of a finished model that was measured on the same data; else None."""
         path = self.output / FIGURES
         if not (path.is_file() and (self.output / "model").is_dir()):
             return None
@@ -230,13 +230,13 @@ class _Run:
             record = parse_json(path.read_text(encoding="utf-8"))
             return record["figures"] if record["validation"] == self.validation_settings() else None
         except (ValueError, LookupError, TypeError):
-            return None  # damaged: it is measured again
+            return None  # damaged: measure again
 
     def validation_settings(self) -> dict[str, Any] | None:
         validation = self.config.validation
         return None if validation is None else validation.model_dump(mode="json")
 
-    # ---- what is learned from ----
+    # ---- training data ----
 
     @cached_property
     def texts(self) -> Texts:
@@ -262,7 +262,7 @@ class _Run:
         return read_examples(path, self.texts)
 
     def scorer(self, examples: list[Example], rows: NDArray[np.int32]) -> Scorer | None:
-        """What the student learns from: the teacher; or scores that are known already, of a list's passages only."""
+        """The scorer to distil from: the teacher, or the known scores of the examples' own passages."""
         if not self.losses.is_distilled:
             return None
         teacher = self.config.teacher
@@ -278,11 +278,11 @@ class _Run:
 
     def sources(self, queries: Rows) -> Sources:
         device = str(self.device)
-        return Sources(self.texts, queries, self.config.teacher, self.cache, device, self.progress.tell)
+        return Sources(self.texts, queries, self.config.teacher, self.cache, device, self.progress.report)
 
     @cached_property
     def temperature(self) -> float:
-        """The unit of the teacher's scores, or of the examples' own: by default a twentieth of a list's range, in the mean."""
+        """The temperature of the teacher's or the examples' scores; for examples, a twentieth of the mean range by default."""
         if self.config.teacher is not None:
             return self.config.teacher.temperature
         given = self.config.data.temperature
@@ -307,7 +307,7 @@ class _Run:
             )  # fmt: skip
         return index
 
-    # ---- what learns ----
+    # ---- student and trainer ----
 
     def new_student(self) -> Student:
         settings = self.config.optimization
@@ -320,11 +320,11 @@ class _Run:
         student.network.query_length = settings.query_max_length
         return student
 
-    def set_scale(self, learning: SparseEncoderTrainer, student: Student, ranking: RankingLoss) -> None:
+    def set_scale(self, trainer: SparseEncoderTrainer, student: Student, ranking: RankingLoss) -> None:
         scale = self.config.optimization.score_scale
         if scale is None:
-            scale = calibrate_scale(learning, student, ranking)
-            set_seed(self.config.optimization.seed)  # what was drawn meanwhile does not count
+            scale = calibrate_scale(trainer, student, ranking)
+            set_seed(self.config.optimization.seed)  # undoes the calibration's random draws
         student.scale.set(scale)
 
     def new_trainer(
@@ -332,7 +332,7 @@ class _Run:
     ) -> SparseEncoderTrainer:
         settings, sparsity, validation = self.config.optimization, self.config.sparsity, self.config.validation
         columns = to_columns(rows)
-        with _without_warnings():  # that SPLADE-doc's queries are not regularized
+        with _without_warnings():  # that the queries of SPLADE-doc are not regularized
             loss = losses.SpladeLoss(
                 model=student.encoder, loss=ranking, document_regularizer_weight=sparsity.document_weight,
                 query_regularizer_weight=None if self.recipe.is_doc else sparsity.query_weight,
@@ -349,7 +349,7 @@ class _Run:
             eval_strategy="steps" if is_validated else "no", eval_steps=validation.every if validation else None,
             **self.arguments(),
         )  # fmt: skip
-        arguments._n_gpu = min(1, arguments.n_gpu)  # more would each get a whole batch
+        arguments._n_gpu = min(1, arguments.n_gpu)  # otherwise every GPU would get a whole batch
         evaluator = None
         if validation is not None and is_validated:
             evaluator = IndexEvaluator(student, validation, self.output / "validation", self.progress)
@@ -363,7 +363,7 @@ class _Run:
         )  # fmt: skip
 
     def arguments(self) -> dict[str, Any]:
-        """What every trainer of transformers is told here."""
+        """Arguments common to all of transformers' trainers used here."""
         settings = self.config.optimization
         return {
             "bf16": self.precision == "bfloat16", "use_cpu": self.device.type == "cpu", "seed": settings.seed,
@@ -375,7 +375,7 @@ class _Run:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """While a library says what is known."""
+    """Suppresses warnings of libraries."""
     logging.disable(logging.WARNING)
     try:
         yield

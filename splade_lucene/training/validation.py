@@ -1,4 +1,4 @@
-"""A model measured as it will be used: documents encoded and quantized, indexed in Lucene, searched, judged."""
+"""Evaluates a model as it will be used: documents are encoded, quantized, indexed in Lucene, searched and evaluated."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 def measure_model(
     model: str | Path, validation: Validation, folder: Path, *, device: str = "auto", dtype: Dtype = "auto"
 ) -> dict[str, float]:
-    """Effectiveness and cost of a model through an index of its own.
+    """Measures the effectiveness and cost of a model by building an index.
 
     Args:
         model: Folder or hub name.
-        validation: What it is measured on.
-        folder: Where the index goes; what is there is deleted.
+        validation: The validation data and measures.
+        folder: Folder for the index; existing content is deleted.
         device: As for :class:`splade_lucene.SpladeEncoder`.
-        dtype: Likewise.
+        dtype: As there.
 
     Returns:
-        Each measure; ``query_terms`` and ``document_terms``, means of active terms; and ``flops``, the products that an
-        average query with an average document takes (arXiv 2004.05665), all after quantization.
+        Each measure; ``query_terms`` and ``document_terms``, the mean numbers of active terms; and ``flops``, the
+        multiplications for an average query and an average document (arXiv 2004.05665). All after quantization.
     """
     encoder = SpladeEncoder(
         model, documents=DocumentSettings(max_length=validation.max_length), device=device, dtype=dtype
@@ -72,36 +72,38 @@ def measure_model(
 
 
 def check_validation(validation: Validation) -> None:
-    """Finds out before a long run whether a model can be measured after it.
+    """Checks the validation data before a long run.
 
     Raises:
-        InputError: Corpus, queries or judgments cannot be read, do not belong together, or a measure is unknown.
+        InputError: Corpus, queries or judgments cannot be read or do not belong together, or a measure is unknown.
     """
     for name in validation.measures:
         parse_measure(name)
     judged = read_qrels(validation.qrels)
     if not any(topic.qid in judged for topic in read_topics(validation.topics)):
         raise RunError(
-            "none of validation.topics is judged", path=validation.qrels, remedy="Check that they belong together"
+            "no query of validation.topics is judged",
+            path=validation.qrels,
+            remedy="Check that topics and qrels belong together",
         )
     judged_docids = {docid for judgments in judged.values() for docid in judgments}
-    found = sum(document.docid in judged_docids for document in read_corpus(validation.corpus))  # read to its end
+    found = sum(document.docid in judged_docids for document in read_corpus(validation.corpus))  # reads all of it
     if not found:
         raise RunError(
             "no judged document is in validation.corpus",
             path=validation.qrels,
-            remedy="Check that they belong together",
+            remedy="Check that corpus and qrels belong together",
         )
 
 
 class IndexEvaluator(BaseEvaluator):  # type: ignore[misc]
-    """Measures the student while it learns; sentence-transformers' trainer calls it.
+    """Evaluates the student during training; called by sentence-transformers' trainer.
 
     Args:
-        student: What learns.
-        validation: What it is measured on.
-        folder: Where to.
-        progress: Told the figures.
+        student: The model being trained.
+        validation: The validation data and measures.
+        folder: Folder for temporary files.
+        progress: Receives the figures.
     """
 
     def __init__(self, student: Student, validation: Validation, folder: Path, progress: TrainingProgress) -> None:
@@ -110,10 +112,10 @@ class IndexEvaluator(BaseEvaluator):  # type: ignore[misc]
         self._device = str(student.encoder.device)
 
     def __call__(self, *_: Any, steps: int = -1, **__: Any) -> dict[str, float]:
-        """Figures of the student as it is now."""
+        """Measures the current student."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._student.save(self._folder / "model", self._validation.max_length)
         figures = measure_model(self._folder / "model", self._validation, self._folder / "work", device=self._device)
-        self._progress.tell("validation", steps, steps, figures)
+        self._progress.report("validation", steps, steps, figures)
         self._progress.write("validation", steps, figures)
         return figures

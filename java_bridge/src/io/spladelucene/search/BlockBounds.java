@@ -16,7 +16,7 @@ import java.util.Arrays;
  * order, then {@link #end}.
  */
 final class BlockBounds {
-  // So many lists are added in one pass, in which the bounds are read and written once.
+  // This many lists are added in one pass, in which the bounds are read and written once.
   private static final int FUSED = 4;
 
   /**
@@ -25,7 +25,9 @@ final class BlockBounds {
    */
   int[] ofBlocks = new int[0];
 
-  private int[] ofGroups = new int[0];
+  /** The bounds of the groups. */
+  int[] ofGroups = new int[0];
+
   private int[] ofLight = new int[0]; // by group, of the light lists only
   private int[] ofLightInBlocks = new int[0]; // the same by block, plus 1; 0: not computed
   private int[] tightened = new int[0];

@@ -18,7 +18,7 @@ class BlockBoundsTest {
   private record Drawn(QueryLists lists, long[] scores) {
     static Drawn of(Random random) {
       int maxDoc = 1 + random.nextInt(30_000);
-      int terms = 1 + random.nextInt(1 + random.nextInt(20));
+      int terms = 1 + random.nextInt(random.nextBoolean() ? 3 : 20);
       QueryLists lists = new QueryLists(terms, 0, maxDoc, null, 0);
       long[] scores = new long[maxDoc];
       for (int term = 0; term < terms; term++) {
@@ -74,7 +74,8 @@ class BlockBoundsTest {
     for (int round = 0; round < 200; round++) {
       Drawn drawn = Drawn.of(random);
       // A score that occurs: a block whose bound equals it must be chosen, too.
-      long threshold = drawn.largestScore(random.nextInt(drawn.blocks()));
+      long threshold =
+          random.ints(8, 0, drawn.blocks()).mapToLong(drawn::largestScore).max().orElseThrow();
       long first = (long) (threshold * random.nextDouble());
       drawn.lists.arrange();
       bounds.begin(drawn.lists);
@@ -96,6 +97,31 @@ class BlockBoundsTest {
     }
     assertTrue(
         chosenInAll < 0.75 * blocksInAll, chosenInAll + " of " + blocksInAll + " were chosen");
+  }
+
+  @Test
+  void theBoundOfAGroupIsTheSumOfTheLargestProducts() {
+    Random random = new Random(36);
+    BlockBounds bounds = new BlockBounds();
+    int documents = BLOCK * BlockMaxima.GROUP;
+    for (int round = 0; round < 30; round++) {
+      QueryLists lists = Drawn.of(random).lists;
+      lists.arrange();
+      bounds.begin(lists);
+      for (int group = 0; group < BlockMaxima.groups(lists.maxDoc); group++) {
+        int end = Math.min(lists.maxDoc, (group + 1) * documents);
+        long expected = 0;
+        for (int i = 0; i < lists.size; i++) {
+          int largest = 0;
+          for (int doc = group * documents; doc < end; doc++) {
+            largest = Math.max(largest, lists.postings[i].impactOf(doc));
+          }
+          expected += (long) lists.queryImpacts[i] * largest;
+        }
+        assertEquals(expected, bounds.ofGroups[group], "group " + group + " of round " + round);
+      }
+      bounds.end();
+    }
   }
 
   @Test
