@@ -144,6 +144,12 @@ def test_the_number_of_entries_is_that_of_the_catalogue():
     assert f"The catalogue has {len(read_catalogue())} entries" in text
 
 
+def test_contributing_names_every_make_target():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert [each for each in targets if f"`make {each}`" not in text and not each.startswith("install")] == []
+
+
 # ---- the site ----
 
 
