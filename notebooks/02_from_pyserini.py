@@ -76,14 +76,14 @@ print(f"import and Java: {ours:.1f} s of processor time; Pyserini's import, with
 import json
 from pathlib import Path
 
-from splade_lucene import Quantizer, Run, SpladeEncoder, encode_corpus, index_pseudo_documents, read_corpus
+from splade_lucene import DocumentSettings, Quantizer, Run, SpladeEncoder, encode_corpus, index_pseudo_documents, read_corpus
 
 modules = ("csv", "glob", "shutil", "textwrap")
 documents = [each for each in read_corpus("python-docs") if each.docid.startswith(modules)]
 with Path("corpus.jsonl").open("w") as file:
     for each in documents:
         file.write(json.dumps({"id": each.docid, "contents": each.text}) + "\n")
-encoder = SpladeEncoder(dtype="float32", max_length=48)
+encoder = SpladeEncoder(documents=DocumentSettings(max_length=48), dtype="float32")
 encode_corpus("corpus.jsonl", "pseudo-documents", encoder, Quantizer.named("pyserini"))
 index_pseudo_documents("pseudo-documents", "index").documents > 40
 

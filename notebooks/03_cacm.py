@@ -92,9 +92,9 @@ print(
 #     splade-lucene build --corpus corpus.jsonl --index index --output pseudo-documents --dtype float32
 
 # %%
-from splade_lucene import Quantizer, SpladeEncoder, encode_corpus, index_pseudo_documents
+from splade_lucene import DocumentSettings, Quantizer, SpladeEncoder, encode_corpus, index_pseudo_documents
 
-encoder = SpladeEncoder(dtype="float32", max_length=None if whole else 64)
+encoder = SpladeEncoder(documents=DocumentSettings(max_length=None if whole else 64), dtype="float32")
 rule = Quantizer.named("naver")
 encode_corpus("corpus.jsonl", "pseudo-documents", encoder, rule)
 summary = index_pseudo_documents("pseudo-documents", "index")

@@ -84,6 +84,7 @@ sorted(path.relative_to("beir").as_posix() for path in Path("beir").rglob("*") i
 
 # %%
 from splade_lucene import (
+    DocumentSettings,
     LuceneImpactSearcher,
     Quantizer,
     Run,
@@ -98,7 +99,7 @@ from splade_lucene import (
     search_texts,
 )
 
-encoder = SpladeEncoder(dtype="float32", max_length=64)  # SpladeEncoder("naver/splade-v3") with the whole text, in earnest
+encoder = SpladeEncoder(documents=DocumentSettings(max_length=64), dtype="float32")  # SpladeEncoder("naver/splade-v3") with the whole text, in earnest
 rule = Quantizer.named("naver")  # "pyserini" for SPLADE-v3
 queries = SpladeQueryEncoder(encoder, rule)
 measures = ["nDCG@10", "R@100"]

@@ -102,7 +102,7 @@ print("\n".join(splade_lucene(f"models {name}") for name in ("plain", "sentence-
 # %%
 import numpy as np
 
-from splade_lucene import SpladeEncoder
+from splade_lucene import DocumentSettings, QuerySettings, SpladeEncoder
 
 texts = ["Lucene writes an inverted index of the terms of each document.", "The heart pumps blood through the body."]
 
@@ -167,7 +167,7 @@ with Path("corpus.jsonl").open("w") as file:
 Path("topics.tsv").write_text("".join(f"{query.qid}\t{query.text}\n" for query, _ in questions))
 Path("qrels.txt").write_text("".join(f"{query.qid} 0 {docid} 1\n" for query, relevant in questions for docid in relevant))
 
-encoder = SpladeEncoder(device="cpu", dtype="float32", max_length=64)
+encoder = SpladeEncoder(documents=DocumentSettings(max_length=64), device="cpu", dtype="float32")
 rules = {name: Quantizer.named(name) for name in ("naver", "pyserini")} | {"scale 2": Quantizer.named("naver", scale=2)}
 lines = [f"{'rule':18}{'relative L2':>12}{'terms lost':>12}{'terms':>8}{'nDCG@10':>10}"]
 for name, rule in rules.items():
@@ -201,8 +201,8 @@ encode_corpus("corpus.jsonl", "pseudo-documents", encoder, rule)
 index_pseudo_documents("pseudo-documents", "index")
 ways = {
     "model": encoder,
-    "lexical": SpladeEncoder(device="cpu", queries="lexical"),
-    "binary": SpladeEncoder(queries="binary"),
+    "lexical": SpladeEncoder(queries=QuerySettings(mode="lexical"), device="cpu"),
+    "binary": SpladeEncoder(queries=QuerySettings(mode="binary")),
     "table": SpladeEncoder("splade-minilm-doc"),
 }
 qids, questions_text = [query.qid for query, _ in questions], [query.text for query, _ in questions]

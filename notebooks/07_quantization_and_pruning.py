@@ -29,6 +29,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from splade_lucene import (
+    DocumentSettings,
     LuceneImpactIndexer,
     LuceneImpactSearcher,
     PseudoDocument,
@@ -57,7 +58,7 @@ len(corpus), len(questions), corpus[0].docid
 # Everything below works on these weights. The reference is float32 without pruning.
 
 # %%
-encoder = SpladeEncoder(dtype="float32", max_length=40)
+encoder = SpladeEncoder(documents=DocumentSettings(max_length=40), dtype="float32")
 documents = encoder.encode_documents([document.text for document in corpus])
 queries = encoder.encode_queries([query.text for query, _ in questions])
 print(f"{documents.counts.mean():.1f} terms a document, {queries.counts.mean():.1f} a query")

@@ -29,6 +29,7 @@ import numpy as np
 
 from splade_lucene import (
     LuceneImpactIndexer,
+    DocumentSettings,
     LuceneImpactIndexReader,
     LuceneImpactSearcher,
     PseudoDocument,
@@ -46,7 +47,7 @@ judged = {docid for _, relevant in questions for docid in relevant}
 corpus = [each for each in read_corpus("python-docs") if each.docid in judged or crc32(each.docid.encode()) % 80 == 0]
 texts = {document.docid: document.text for document in corpus}
 
-encoder, rule = SpladeEncoder(dtype="float32", max_length=40), Quantizer.named("naver")
+encoder, rule = SpladeEncoder(documents=DocumentSettings(max_length=40), dtype="float32"), Quantizer.named("naver")
 vectors = dict(zip(texts, encoder.encode_documents(list(texts.values())).quantize(rule, "document")))
 work = Path(tempfile.mkdtemp())
 with LuceneImpactIndexer(work / "index") as indexer:
