@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from dataclasses import asdict
 
 import numpy as np
 import pytest
 from support.checkpoints import tiny_checkpoint
+from support.commands import run
 from typer.testing import CliRunner
 
 from splade_lucene import Pruning, Quantizer, Run, SpladeEncoder, evaluate
@@ -112,12 +111,6 @@ def test_judgments_of_another_collection_are_refused(place, tiny, tmp_path):
     (tmp_path / "qrels.txt").write_text("q1 0 elsewhere 1\n")
     with pytest.raises(InputError, match="no judged query is in the topics"):
         measure_loss(place / "corpus.tsv", tiny, RULE, topics=place / "topics.tsv", qrels=tmp_path / "qrels.txt")
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "splade_lucene", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """Training runs at toy size: what comes out, and what becomes of them when they are disturbed."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SparseEncoder
+from support import commands
 from support.checkpoints import bert
+from support.commands import check_failed, check_well, run_process
 from support.training import TOPICS, WORDS, run, weights_of, write_config, write_training_data
 from transformers import AutoTokenizer, BertConfig, BertModel
 
@@ -416,7 +417,7 @@ def test_the_scale_starts_where_the_loss_is_least():
         for scale in np.geomspace(1e-3, 10, 1000)
     }
     assert best == pytest.approx(min(expected, key=expected.get), rel=0.1)
-    assert float(student.scale.value) == pytest.approx(best)
+    assert student.scale.value.item() == pytest.approx(best)
 
 
 def test_a_student_that_knows_nothing_starts_with_a_tenth():
@@ -826,25 +827,14 @@ def test_the_command_prints_figures_and_names_faults(tmp_path, data, base):
         "qrels": str(data / "qrels.txt"),
     }
     config = write_config(tmp_path, data, base, validation=validation)
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "splade_lucene", "train"]
-    done = subprocess.run(
-        [*command, str(config), "--device", "cpu", "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stderr
-    printed = json.loads(done.stdout)
+    done = run_process("train", config, "--device", "cpu", "--json", HF_HUB_OFFLINE="1")
+    printed = json.loads(check_well(done))
     assert Path(printed["model"], "modules.json").is_file()
     assert "splade-max 4/4  loss" in done.stderr
     config.write_text(config.read_text() + "colour: red\n")
-    done = subprocess.run([*command, str(config)], capture_output=True, text=True, check=False, env=environment)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "colour" in done.stderr
-    assert "unknown key" in done.stderr
-    assert "Traceback" not in done.stderr
+    message = check_failed(commands.run("train", config))
+    assert "colour" in message
+    assert "unknown key" in message
 
 
 # ---- teachers that are networks ----

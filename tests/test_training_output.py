@@ -16,8 +16,6 @@ from splade_lucene.errors import ConfigError, ModelError, RunError, SpladeLucene
 from splade_lucene.training import read_config, train
 from splade_lucene.training.output_folder import OutputFolder, describe_run
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-
 
 def claim(config, overwrite=False):
     with OutputFolder(config).claimed(overwrite=overwrite) as before:

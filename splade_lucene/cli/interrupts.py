@@ -1,10 +1,9 @@
-"""Ctrl-C is heard at once, but for two moments in which it would end the process as a crash does.
+"""Ctrl-C is heard at once, unless a module is being imported: then when that is done, or with a second Ctrl-C.
 
-While a module is imported, an exception out of nowhere meets C++ code of PyTorch that does not expect one
-(``terminate called after throwing an instance of 'pybind11::error_already_set'``, exit code -6), and Python itself
-remembers an interrupt that went through an ``exec`` of text, such as dataclasses use, and repeats it when it ends (exit code
--2, whatever was caught). Loading a model meets both, for transformers imports each model's code when it is asked for. So Ctrl-C
-waits until the import or the loading is over, some seconds at most; a second one is heard at once.
+``import torch`` and ``import transformers`` take seconds, and happen where a command first needs them. An exception out of
+nowhere meets C++ code of PyTorch there that does not expect one (``terminate called after throwing an instance of
+'pybind11::error_already_set'``, exit code -6). And where it goes through an ``exec`` of text, which dataclasses use, Python
+notes an interrupt that nobody caught, and ends with the signal (exit code -2) although it was caught further out.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import signal
 from types import FrameType
 
 _PAUSE = 0.02  # seconds between two looks
-_UNINTERRUPTIBLE = ("importlib._bootstrap", "_frozen_importlib", "splade_lucene.encoder.checkpoint")
+_IMPORT_SYSTEM = ("importlib._bootstrap", "_frozen_importlib")
 
 _is_waiting = False
 
@@ -30,15 +29,15 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     if number == signal.SIGALRM and not _is_waiting:
         return  # not ours
     is_second = number == signal.SIGINT and _is_waiting
-    _is_waiting = not is_second and _must_wait(frame)
+    _is_waiting = not is_second and _is_importing(frame)
     signal.setitimer(signal.ITIMER_REAL, _PAUSE if _is_waiting else 0)
     if not _is_waiting:
         raise KeyboardInterrupt
 
 
-def _must_wait(frame: FrameType | None) -> bool:
+def _is_importing(frame: FrameType | None) -> bool:
     while frame is not None:
-        if frame.f_globals.get("__name__") in _UNINTERRUPTIBLE:
+        if frame.f_globals.get("__name__") in _IMPORT_SYSTEM:
             return True
         frame = frame.f_back
     return False

@@ -58,7 +58,7 @@ def score_pairs(
         scores = model.predict(list(part), activation_fn=Identity(), show_progress_bar=False)
         return np.asarray(scores, np.float32).reshape(len(part), -1)[:, -1]
 
-    parts = _parts(pairs, f"{_fingerprint(model)}:{model.max_length}", score, folder, advance)
+    parts = _parts(pairs, f"{_fingerprint(model)}:{model.max_seq_length}", score, folder, advance)
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
