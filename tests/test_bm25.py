@@ -372,7 +372,7 @@ def test_the_commands_say_what_is_wrong(place):
     code, _, told = run("index", "--corpus", place / "bad.tsv", "--index", index, "--skip-bad", "--store", "none")
     assert code == 0
     assert "2 documents were left out" in told
-    assert "the id 'd1' was used before" in told
+    assert "duplicate id 'd1', first used at" in told
     code, _, told = run("index", "--corpus", place / "corpus.tsv", "--index", index)
     assert (code, "an index exists here. Pass --overwrite" in told) == (1, True), told
     assert run("index", "--corpus", place / "corpus.tsv", "--index", index, "--overwrite")[0] == 0

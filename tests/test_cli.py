@@ -347,7 +347,7 @@ def test_failures_are_one_message_with_a_remedy(place, tmp_path):
         "there is no Lucene index": ["search", "--index", tmp_path / "folder", "--query", "{}", "--encoded"],
         "does not exist": ["stats", "--index", tmp_path / "missing"],
         "is not an integer. Quantize first": ["index", "--input", tmp_path / "bad.jsonl", "--index", tmp_path / "i"],
-        "twice.tsv:3: the qid 'q1' was used before (line 1)": [
+        "twice.tsv:3: duplicate qid 'q1', first used on line 1": [
             "search", "--index", index, "--topics", tmp_path / "twice.tsv", "--output", tmp_path / "r"],
         "cannot write": ["search", "--index", index, "--topics", topics, "--output", topics / "below-a-file" / "run"],
         "an index exists here": ["build", "--corpus", place / "corpus.jsonl", "--index", index],
