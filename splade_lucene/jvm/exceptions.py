@@ -64,7 +64,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _NEWER._replace(contains="org.apache.lucene.codecs.Codec with name"),
         _NOT_IMPACTS._replace(contains="frequencies"),
     ),
-    "UnreadableInput": (_Rule(PseudoDocumentError, "{message}. Fetch or encode it again", names_place=True),),
+    "UnreadableInput": (_Rule(PseudoDocumentError, "{message}. Encode or download it again", names_place=True),),
     "AlreadyClosedException": (_Rule(IndexAccessError, "this searcher or index is closed. Open it again."),),
     "LockObtainFailedException": (
         _Rule(StorageError, "another process is writing to this index. Wait until it is done, or end it."),
