@@ -294,7 +294,7 @@ def test_what_a_thread_fails_at_is_heard(tmp_path, threads):
 
 @pytest.mark.java
 def test_what_is_no_index_of_texts_is_refused(index_dir, text_index, tmp_path):
-    with pytest.raises(NotAnIndexError, match="holds impacts, not texts"):
+    with pytest.raises(NotAnIndexError, match="an impact index, not a text index"):
         Bm25Searcher(index_dir)
     with pytest.raises(NotAnIndexError, match="is not a folder"):
         Bm25Searcher(tmp_path / "missing")
@@ -304,11 +304,11 @@ def test_what_is_no_index_of_texts_is_refused(index_dir, text_index, tmp_path):
         with pytest.raises(QueryError, match="Anserini's default"):
             Bm25Searcher(text_index, **wrong)
     with Bm25Searcher(text_index) as searcher:
-        with pytest.raises(QueryError, match="a query is a text"):
+        with pytest.raises(QueryError, match="queries must be texts"):
             searcher.search({"cat": 1})  # type: ignore[arg-type]
         with pytest.raises(QueryError, match="k must be"):
             searcher.search("cat", 0)
-        with pytest.raises(QueryError, match="is a duplicate"):
+        with pytest.raises(QueryError, match="duplicate qid"):
             searcher.batch_search(["cat", "dog"], ["q", "q"])
 
 
@@ -380,8 +380,8 @@ def test_the_commands_say_what_is_wrong(place):
         ([], "give either --query or --topics"),
         (["--query", "a", "--topics", "b"], "give either --query or --topics"),
         (["--topics", "b"], "--topics and --output go together"),
-        (["--query", "a", "--k1", "-1"], "k1 is a number of at least 0"),
-        (["--query", "a", "--b", "2"], "b is a number from 0 to 1"),
+        (["--query", "a", "--k1", "-1"], "k1 must be a number of at least 0"),
+        (["--query", "a", "--b", "2"], "b must be between 0 and 1"),
         (["--query", "a", "--hits", "0"], "--hits"),
     ):
         code, _, told = run("search", "--index", index, *arguments)

@@ -268,13 +268,13 @@ def test_a_run_of_encoded_queries_with_a_filter_and_a_change(index_dir):
 
 
 def test_a_qid_comes_once(text_index):
-    with Bm25Searcher(text_index) as searcher, pytest.raises(QueryError, match="the qid 'q' is a duplicate"):
+    with Bm25Searcher(text_index) as searcher, pytest.raises(QueryError, match="duplicate qid 'q'"):
         search_run(searcher, [Query("q", "cats"), Query("q", "dogs")], CollectedRankings())
 
 
 @pytest.mark.java
 def test_bm25_refuses_queries_that_are_not_texts(text_index):
-    with Bm25Searcher(text_index) as searcher, pytest.raises(QueryError, match="a query is a text"):
+    with Bm25Searcher(text_index) as searcher, pytest.raises(QueryError, match="queries must be texts"):
         search_run(searcher, [Query("q", "", {"cat": 1})], CollectedRankings())
 
 
