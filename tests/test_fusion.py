@@ -213,8 +213,8 @@ def test_shards_merge_to_the_run_of_the_whole_collection(tmp_path):
         (lambda: reciprocal_rank_fusion([A, B], constant=-1), "a number of at least 0"),
         (lambda: weighted_sum([A, B], normalization="zmuv"), "unknown normalization 'zmuv'"),  # type: ignore[arg-type]
         (lambda: weighted_sum([A, {"q1": [("a", -1)]}], normalization="max"), "the best score of query 'q1' is -1"),
-        (lambda: weighted_sum([A, B], depth=0), "depth is at least 1"),
-        (lambda: cut_run(A, 0), "k is at least 1"),
+        (lambda: weighted_sum([A, B], depth=0), "depth must be at least 1"),
+        (lambda: cut_run(A, 0), "k must be at least 1"),
     ],
 )
 def test_wrong_values_are_refused(call, says):
