@@ -1,6 +1,6 @@
-"""The main job on a corpus that every machine has: the standard library's documentation, encoded, indexed and searched.
+"""The demo: encodes, indexes and searches Python's standard library documentation, a corpus available on every machine.
 
-Everything lies in one folder and is reused by the next run.
+All files are in one folder and are reused by the next run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from splade_lucene.search.searcher import LuceneImpactSearcher
 QUESTIONS = Path(__file__).parent / "data" / "python_docs_questions.jsonl"
 SHOWN = ("pd001", "pd026", "pd051", "pd076")
 _DEPTH = 100
-MAX_LENGTH = 192  # docstrings say what they are about at their start
+MAX_LENGTH = 192  # the beginning of a docstring says what it is about
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Answer:
     """A question with its best hits.
 
     Attributes:
-        question: What was asked.
+        question: The question.
         relevant: Docids of the known answers.
         hits: The best hits, each with the terms that matched.
-        best: The known answer that is ranked best.
+        best: Docid of the highest-ranked known answer.
         best_rank: Its rank, from 1; None if it is not among the hits.
     """
 
@@ -59,14 +59,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo made.
+    """The results of the demo.
 
     Attributes:
-        folder: Where everything lies.
-        manifest: What was encoded, and how.
-        answers: Some questions and their hits.
+        folder: The folder with all files.
+        manifest: The manifest of the encoded corpus.
+        answers: Some of the questions and their hits.
         table: System → measure → mean over all questions.
-        questions: How many questions there are.
+        questions: Number of questions.
     """
 
     folder: Path
@@ -77,18 +77,18 @@ class DemoResult:
 
 
 def read_questions() -> Iterator[tuple[Query, tuple[str, ...]]]:
-    """The questions that come with the package, each with the docids of its known answers."""
+    """Reads the questions shipped with the package, each with the docids of its known answers."""
     for line in QUESTIONS.read_text(encoding="utf-8").splitlines():
         record: dict[str, Any] = json.loads(line)
         yield Query(record["qid"], record["text"]), tuple(record["relevant"])
 
 
 def run_demo(folder: Path, progress: Progress = NO_PROGRESS) -> DemoResult:
-    """Encodes, indexes, searches and evaluates, reusing what an earlier run left in the folder."""
+    """Encodes, indexes, searches and evaluates; reuses the results of an earlier run in the folder."""
     index_dir, bm25_dir = folder / "index", folder / "bm25-index"
     existing = read_index_manifest(index_dir) if is_index(index_dir) else None
     if existing is None or existing.encoded_with.get("corpus") != describe_corpus(PYTHON_DOCS):
-        shutil.rmtree(bm25_dir, ignore_errors=True)  # the documentation of another Python
+        shutil.rmtree(bm25_dir, ignore_errors=True)  # built from another Python version
     encoder = SpladeEncoder(documents=DocumentSettings(max_length=MAX_LENGTH))
     quantizer = Quantizer.named(DEFAULT_RULE)
     built = build_index(

@@ -1,4 +1,4 @@
-"""Docids and qids: what may be one, and how documents with equal scores are ordered."""
+"""Docids and qids: which are valid, and how documents with equal scores are ordered."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from splade_lucene.records import well_formed
 
 MAX_ID_BYTES = 32_766
-"""Lucene's longest term."""
+"""The maximum length of a Lucene term, in bytes."""
 
 
 def is_id(value: object) -> bool:
-    """Whether a value serves as docid or qid: a string or integer that fits a column of a run file, and an index."""
+    """Whether a value is a valid docid or qid: a string or integer that fits in an index and in a column of a run file."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return False
     text = str(value)
@@ -20,20 +20,20 @@ def is_id(value: object) -> bool:
 
 
 def has_space_or_control(text: str) -> bool:
-    """Whether an id would break the columns of a run file: white space of any kind, or a control character."""
+    """Whether an id contains white space or control characters, which would break the columns of a run file."""
     return any(character.isspace() or character < " " or character == "\x7f" for character in text)
 
 
 def docid_order(docid: str) -> bytes:
-    """The key by which docids are sorted: their UTF-8 bytes, as Lucene sorts terms."""
+    """The sort key of docids: their UTF-8 bytes, as Lucene sorts terms."""
     return docid.encode()
 
 
 def best_first(scores: Mapping[str, float], k: int | None = None) -> list[tuple[str, float]]:
-    """The best k hits in the order of our searchers: score descending, then docid ascending.
+    """The top k hits in the order of our searchers: score descending, then docid ascending.
 
     Args:
         scores: Docid → score.
-        k: Hits to keep; None: all.
+        k: Number of hits to keep; None for all.
     """
     return sorted(scores.items(), key=lambda hit: (-hit[1], docid_order(hit[0])))[:k]

@@ -1,4 +1,4 @@
-"""Data sets of ir_datasets, which ``irds:NAME`` names."""
+"""Data sets of ir_datasets, written ``irds:NAME``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ PREFIX = "irds:"
 
 
 def open_ir_dataset(name: str, error: type[InputError]) -> Any:
-    """Opens a data set. ir_datasets downloads what it needs when the data is read.
+    """Opens a data set. ir_datasets downloads the data when it is first read.
 
     Args:
         name: Its name, without the prefix.
-        error: What to raise if there is no such data set.
+        error: The error to raise if there is no such data set.
 
     Raises:
         MissingDependencyError: ir_datasets is not installed.
@@ -22,7 +22,9 @@ def open_ir_dataset(name: str, error: type[InputError]) -> Any:
     try:
         import ir_datasets
     except ImportError:
-        raise MissingDependencyError("irds: needs ir_datasets: run 'pip install splade-lucene[irds]'.") from None
+        raise MissingDependencyError(
+            "irds:NAME requires ir_datasets. Install it with 'pip install splade-lucene[irds]'."
+        ) from None
     try:
         return ir_datasets.load(name)
     except KeyError:

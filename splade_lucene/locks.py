@@ -1,4 +1,4 @@
-"""Locks between processes, on files. The system lets go of them when a process ends, however it ends."""
+"""File locks between processes. The operating system releases them when a process ends for any reason."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def lock(file: IO[Any], *, wait: bool = False) -> bool:
 
     Args:
         file: The file.
-        wait: Wait until another process lets go of it.
+        wait: Whether to wait until other processes release it.
 
     Returns:
-        Whether it is locked; False if another process has it.
+        Whether the file was locked; False if another process holds the lock.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -25,7 +25,7 @@ def lock(file: IO[Any], *, wait: bool = False) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process has locked a file. A process that was killed has not."""
+    """Whether a living process has locked a file."""
     try:
         with path.open() as file:
             return not lock(file)

@@ -1,4 +1,4 @@
-"""How a long job reports its progress: one protocol for encoding, indexing, searching, fetching and measuring."""
+"""The progress protocol of long-running jobs: encoding, indexing, searching, downloading and measuring."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, Protocol
 
 Unit = Literal["documents", "queries", "pairs", "bytes"]
-"""What a step counts."""
+"""The unit in which a step is counted."""
 
 
 class Advance(Protocol):
-    """Reports that more of a step is done."""
+    """Reports progress within a step."""
 
     def __call__(self, count: int, *, tokens: int = 0, resumed: bool = False) -> None:
         """Reports what was done since the last call.
 
         Args:
-            count: How many of the step's units.
-            tokens: The tokens in them, where they are counted.
-            resumed: Whether an earlier run did this, so that it says nothing about speed.
+            count: Number of units done.
+            tokens: Number of tokens in them, if tokens are counted.
+            resumed: Whether an earlier run did this work, so that it must not count towards the speed.
         """
         ...
 
 
 class Progress(Protocol):
-    """Follows a job from step to step. The command line draws bars; anything with this method will do."""
+    """Reports the progress of a job step by step. The command line draws bars; any object with this method works."""
 
     def step(self, title: str, total: int | None, unit: Unit) -> AbstractContextManager[Advance]:
-        """Begins a step, which ends with the block.
+        """Begins a step, which ends with the ``with`` block.
 
         Args:
-            title: What is done, such as ``encoding``.
-            total: How many units there are; None if that is not known.
-            unit: What is counted.
+            title: Name of the step, such as ``encoding``.
+            total: Total number of units; None if unknown.
+            unit: The unit.
         """
         ...
 
@@ -43,7 +43,7 @@ class NoProgress:
 
     @contextmanager
     def step(self, title: str, total: int | None, unit: Unit) -> Iterator[Advance]:  # noqa: ARG002
-        """Begins a step that nobody follows."""
+        """Begins a step without reporting it."""
 
         def advance(count: int, *, tokens: int = 0, resumed: bool = False) -> None:
             pass

@@ -1,4 +1,4 @@
-"""What flows between the steps."""
+"""The records passed between the steps: documents, pseudo-documents, queries and term contributions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Vector = Mapping[str, int]
 
 
 def well_formed(text: str) -> str:
-    """The text with halves of surrogate pairs, which JSON can write but no file can hold, replaced by U+FFFD."""
+    """Replaces unpaired surrogates, which JSON can express but UTF-8 cannot encode, by U+FFFD."""
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text to be encoded.
+    """A document to encode.
 
     Attributes:
         docid: External id: not empty, without white space, unique in its corpus.
-        text: What is encoded and stored: the title, if there is one, a space, and the body.
+        text: The text to encode and store: the title and a space, if there is a title, and the body.
     """
 
     docid: str
@@ -31,7 +31,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class PseudoDocument:
-    """An encoded document as Anserini's JsonVectorCollection holds it.
+    """An encoded document, as in Anserini's JsonVectorCollection.
 
     Attributes:
         docid: External id.
@@ -44,16 +44,16 @@ class PseudoDocument:
     vector: Vector
 
 
-_MOST = 1e6
+_MAX_FACTOR = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One text of a query that is the sum of several, such as the turns of a conversation.
+    """One of several texts whose weights are added to form a query, such as a turn of a conversation.
 
     Attributes:
         text: The text.
-        factor: What its weights are multiplied with, above 0.
+        factor: Factor by which its weights are multiplied, above 0 and at most a million.
     """
 
     text: str
@@ -62,19 +62,21 @@ class Turn:
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise QueryError(f"a turn's text must be a string, got {self.text!r:.60}")
-        if not isinstance(self.factor, int | float) or not 0 < self.factor <= _MOST:
-            raise QueryError(f"a turn's factor must be a number above 0 and at most {_MOST:g}, got {self.factor!r:.60}")
+        if not isinstance(self.factor, int | float) or not 0 < self.factor <= _MAX_FACTOR:
+            raise QueryError(
+                f"a turn's factor must be a number above 0 and at most {_MAX_FACTOR:g}, got {self.factor!r:.60}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query as text, as a sum of texts, or already encoded.
+    """A query: a text, a weighted sum of texts, or a vector.
 
     Attributes:
         qid: Query id: not empty, without white space, unique in its topics.
-        text: The text; empty if the query came encoded.
-        vector: Term → impact where the query came encoded, else None.
-        turns: The texts that are added up, each times its factor; empty for a query of one text.
+        text: The text; may be empty if the query is already encoded.
+        vector: Term → impact if the query is already encoded, else None.
+        turns: The texts whose weights are added, with their factors; empty for a query of one text.
     """
 
     qid: str
@@ -84,13 +86,13 @@ class Query:
 
     @property
     def content(self) -> str | tuple[Turn, ...] | Vector:
-        """What a searcher takes: the vector, the turns, or the text."""
+        """The vector, the turns or the text: the form in which a searcher takes the query."""
         return self.vector if self.vector is not None else self.turns or self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one term adds to a document's score: ``query_impact * document_impact``."""
+    """The contribution of one term to a document's score: ``query_impact * document_impact``."""
 
     term: str
     query_impact: int
@@ -98,5 +100,5 @@ class Contribution:
 
     @property
     def product(self) -> int:
-        """The part of the score that is this term's."""
+        """The term's share of the score."""
         return self.query_impact * self.document_impact

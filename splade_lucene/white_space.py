@@ -1,8 +1,8 @@
-"""White space as Java, and so Anserini's whitespace analyzer, sees it; Python's idea of it differs."""
+"""White space as defined by Java and used by Anserini's whitespace analyzer; Python's definition differs."""
 
 from __future__ import annotations
 
-_NOT_JAVA_SPACE = frozenset("\u00a0\u2007\u202f\u0085")  # str.isspace, but not java.lang.Character.isWhitespace
+_NOT_JAVA_SPACE = frozenset("\u00a0\u2007\u202f\u0085")  # for str.isspace, but not for java.lang.Character.isWhitespace
 
 
 def _is_java_space(character: str) -> bool:
@@ -10,11 +10,11 @@ def _is_java_space(character: str) -> bool:
 
 
 def has_white_space(text: str) -> bool:
-    """Whether Java's Character.isWhitespace, and so Anserini's whitespace analyzer, finds a place to split."""
+    """Whether Anserini's whitespace analyzer would split a text, by Java's Character.isWhitespace."""
     return any(_is_java_space(character) for character in text)
 
 
 def split_as_java(text: str) -> list[str]:
-    """Splits as Anserini's whitespace analyzer does; str.split also splits at no-break spaces."""
+    """Splits a text like Anserini's whitespace analyzer; unlike str.split, not at no-break spaces."""
     spaced = "".join(" " if _is_java_space(character) else character for character in text)
     return [token for token in spaced.split(" ") if token]

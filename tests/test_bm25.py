@@ -239,7 +239,7 @@ def test_what_goes_wrong_leaves_nothing_behind_and_the_old_index_alone(tmp_path,
         index_texts(interrupted(), index, overwrite=True)
     for documents, reason in (
         (broken(), "broken on the way"),
-        ([Document("a", "cat"), Document("b", "cat"), Document("a", "dog")], "the id 'a' is a duplicate"),
+        ([Document("a", "cat"), Document("b", "cat"), Document("a", "dog")], "duplicate id 'a'"),
         ([Document("a b", "cat")], "white space"),
         ([], "no document"),
     ):
@@ -249,7 +249,7 @@ def test_what_goes_wrong_leaves_nothing_behind_and_the_old_index_alone(tmp_path,
             index_texts(documents if isinstance(documents, list) else broken(), tmp_path / "other")
     with pytest.raises(InputError, match="an index exists here"):
         index_texts([Document("new", "cat")], index)
-    with pytest.raises(InputError, match="store is one of none, text"):
+    with pytest.raises(InputError, match="store must be one of none, text"):
         index_texts([Document("new", "cat")], tmp_path / "other", store="raw")  # type: ignore[arg-type]
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "a.txt").write_text("mine")
@@ -294,7 +294,7 @@ def test_what_a_thread_fails_at_is_heard(tmp_path, threads):
 
 @pytest.mark.java
 def test_what_is_no_index_of_texts_is_refused(index_dir, text_index, tmp_path):
-    with pytest.raises(NotAnIndexError, match="holds impacts, not texts"):
+    with pytest.raises(NotAnIndexError, match="an impact index, not a text index"):
         Bm25Searcher(index_dir)
     with pytest.raises(NotAnIndexError, match="is not a folder"):
         Bm25Searcher(tmp_path / "missing")
@@ -304,11 +304,11 @@ def test_what_is_no_index_of_texts_is_refused(index_dir, text_index, tmp_path):
         with pytest.raises(QueryError, match="Anserini's default"):
             Bm25Searcher(text_index, **wrong)
     with Bm25Searcher(text_index) as searcher:
-        with pytest.raises(QueryError, match="a query is a text"):
+        with pytest.raises(QueryError, match="queries must be texts"):
             searcher.search({"cat": 1})  # type: ignore[arg-type]
         with pytest.raises(QueryError, match="k must be"):
             searcher.search("cat", 0)
-        with pytest.raises(QueryError, match="is a duplicate"):
+        with pytest.raises(QueryError, match="duplicate qid"):
             searcher.batch_search(["cat", "dog"], ["q", "q"])
 
 
@@ -372,7 +372,7 @@ def test_the_commands_say_what_is_wrong(place):
     code, _, told = run("index", "--corpus", place / "bad.tsv", "--index", index, "--skip-bad", "--store", "none")
     assert code == 0
     assert "2 documents were left out" in told
-    assert "the id 'd1' was used before" in told
+    assert "duplicate id 'd1', first used at" in told
     code, _, told = run("index", "--corpus", place / "corpus.tsv", "--index", index)
     assert (code, "an index exists here. Pass --overwrite" in told) == (1, True), told
     assert run("index", "--corpus", place / "corpus.tsv", "--index", index, "--overwrite")[0] == 0
@@ -380,8 +380,8 @@ def test_the_commands_say_what_is_wrong(place):
         ([], "give either --query or --topics"),
         (["--query", "a", "--topics", "b"], "give either --query or --topics"),
         (["--topics", "b"], "--topics and --output go together"),
-        (["--query", "a", "--k1", "-1"], "k1 is a number of at least 0"),
-        (["--query", "a", "--b", "2"], "b is a number from 0 to 1"),
+        (["--query", "a", "--k1", "-1"], "k1 must be a number of at least 0"),
+        (["--query", "a", "--b", "2"], "b must be between 0 and 1"),
         (["--query", "a", "--hits", "0"], "--hits"),
     ):
         code, _, told = run("search", "--index", index, *arguments)

@@ -346,7 +346,7 @@ def test_failures_are_one_message_with_a_remedy(place, tmp_path):
         "there is no Lucene index": ["search", "--index", tmp_path / "folder", "--query", "{}", "--encoded"],
         "does not exist": ["stats", "--index", tmp_path / "missing"],
         "is not an integer. Quantize first": ["index", "--input", tmp_path / "bad.jsonl", "--index", tmp_path / "i"],
-        "twice.tsv:3: the qid 'q1' was used before (line 1)": [
+        "twice.tsv:3: duplicate qid 'q1', first used on line 1": [
             "search", "--index", index, "--topics", tmp_path / "twice.tsv", "--output", tmp_path / "r"],
         "cannot write": ["search", "--index", index, "--topics", topics, "--output", topics / "below-a-file" / "run"],
         "an index exists here": ["build", "--corpus", place / "corpus.jsonl", "--index", index],
@@ -636,12 +636,12 @@ def test_an_approximate_run_tells_its_loss(place, tmp_path):
         (["--alpha", "0.5"], "--alpha needs --mode approximate"),
         (["--recall"], "--recall is for --mode approximate"),
         (["--mode", "approximate", "--engine", "taat"], "it knows --beta only"),
-        (["--mode", "approximate", "--engine", "maxscore", "--blocks", "3"], "blocks are for block-max pruning"),
+        (["--mode", "approximate", "--engine", "maxscore", "--blocks", "3"], "blocks requires block-max pruning"),
         (["--only", "a", "--without", "b"], "exclude each other"),
         (["--min-idf", "nan"], "min_idf is a number"),
         (["--threads", "100000000000"], "--threads"),
         (["--mode", "approximate", "--alpha", "2"], "alpha is a share"),
-        (["--mode", "approximate", "--candidates", "9"], "only if beta cuts"),
+        (["--mode", "approximate", "--candidates", "9"], "requires beta below 1"),
         (["--engine", "pyserini", "--profile"], "Pyserini's searcher knows no"),
     ],
 )

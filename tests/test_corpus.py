@@ -150,10 +150,10 @@ def test_first_id_key_that_has_a_value_counts(tmp_path):
         ('{"text": "x"}', "none of the keys id, _id, docid"),
         ('{"id": null, "text": "x"}', "none of the keys id, _id, docid"),
         ('{"id": "2"}', "none of the keys contents, text"),
-        ('{"id": "2", "text": 5}', "a text that is not a string (5)"),
-        ('{"id": "2", "title": 5, "text": "x"}', "a text that is not a string (5)"),
-        ('{"id": "2", "text": ["x"]}', "a text that is not a string (['x'])"),
-        ('{"id": "", "text": "x"}', "the id '' is empty"),
+        ('{"id": "2", "text": 5}', "is not a string (5)"),
+        ('{"id": "2", "title": 5, "text": "x"}', "is not a string (5)"),
+        ('{"id": "2", "text": ["x"]}', "is not a string (['x'])"),
+        ('{"id": "", "text": "x"}', "the id '' is not valid"),
         ('{"id": "a b", "text": "x"}', "the id 'a b'"),
         (r'{"id": "a\u00a0b", "text": "x"}', r"the id 'a\xa0b'"),
         (r'{"id": "a\tb", "text": "x"}', r"the id 'a\tb'"),
@@ -197,7 +197,7 @@ def test_duplicates_name_both_places(tmp_path):
     first = write(tmp_path / "a.tsv", "0\tzero\n7\tone\n")
     second = write(tmp_path / "b.jsonl", json_lines({"id": 7, "text": "again"}))
     message = refused(tmp_path)
-    assert "'7' was used before" in message
+    assert "duplicate id '7', first used at" in message
     assert message.startswith(f"{second}:1: ")
     assert f"{first}:2" in message
 
@@ -219,7 +219,7 @@ def test_damaged_file(tmp_path, name):
         path.write_bytes(data)
         message = refused(path)
         assert message.startswith(f"{path}")
-        assert "be read" in message or "broken JSON" in message or "not a Parquet file" in message
+        assert "cannot read" in message or "broken JSON" in message or "not a Parquet file" in message
 
 
 def test_byte_order_mark_is_no_part_of_the_first_id(tmp_path):
@@ -228,7 +228,7 @@ def test_byte_order_mark_is_no_part_of_the_first_id(tmp_path):
 
 def test_unknown_ending(tmp_path):
     message = refused(write(tmp_path / "c.csv", "1,one"))
-    assert "the ending is not one of .jsonl, " in message
+    assert "expected one of .jsonl, " in message
     assert message.startswith(f"{tmp_path / 'c.csv'}: ")
 
 
@@ -334,4 +334,4 @@ def test_hugging_face_refuses(hugging_face, kind):
     error = getattr(datasets.exceptions, kind) if isinstance(kind, str) else kind
     hugging_face(error("not there"))
     message = refused("hf:owner/name:dev")
-    assert "hf:owner/name:dev cannot be read (not there)" in message
+    assert "cannot read hf:owner/name:dev (not there)" in message

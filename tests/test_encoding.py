@@ -97,7 +97,7 @@ def test_a_damaged_journal_without_parts_is_as_if_it_were_not_there(tiny, corpus
 
 def test_an_empty_corpus_is_named(tiny, tmp_path):
     (tmp_path / "corpus.tsv").write_text("")
-    with pytest.raises(CorpusError, match="there is no document in"):
+    with pytest.raises(CorpusError, match="no documents in"):
         encode_corpus(tmp_path / "corpus.tsv", tmp_path / "out", tiny, RULE)
 
 

@@ -371,7 +371,7 @@ def test_a_filter_belongs_to_its_searcher(clustered):
 
 
 def test_an_unknown_engine_is_named(tmp_path):
-    with pytest.raises(QueryError, match="no engine is named 'magic'. Choose one of: auto, blockmax, maxscore, taat"):
+    with pytest.raises(QueryError, match="unknown engine 'magic'. Choose one of: auto, blockmax, maxscore, taat"):
         LuceneImpactSearcher(tmp_path, engine="magic")  # type: ignore[arg-type]
 
 
@@ -384,7 +384,7 @@ def test_an_unknown_engine_is_named(tmp_path):
     ],
 )
 def test_an_engine_that_cannot_leave_out_what_it_is_told_to_is_refused(tmp_path, engine, approximation):
-    with pytest.raises(QueryError, match="for block-max pruning. Choose the engine auto or blockmax"):
+    with pytest.raises(QueryError, match="block-max pruning. Choose the engine auto or blockmax"):
         LuceneImpactSearcher(tmp_path, engine=engine, approximation=approximation)
 
 

@@ -1099,7 +1099,7 @@ def test_a_query_side_that_changed_since_is_refused(tmp_path, network, settings,
         else:
             file.seek(-4, 2)
             file.write(b"\x01\x02\x03\x04")
-    with pytest.raises(ModelError, match="was encoded with another model than the one that is now at"):
+    with pytest.raises(ModelError, match="is no longer the model with which"):
         open_query_encoder(index, device="cpu")
 
 
@@ -1107,7 +1107,7 @@ def test_a_table_that_changed_since_is_refused_unless_it_is_named(tmp_path, open
     index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, ours(opensearch))
     table = json.loads((opensearch / "idf.json").read_text())
     write_json(opensearch / "idf.json", {**table, "blood": 9.5})
-    with pytest.raises(ModelError, match="was encoded with another model than the one that is now at"):
+    with pytest.raises(ModelError, match="is no longer the model with which"):
         open_query_encoder(index, device="cpu")
     named = open_query_encoder(index, opensearch, device="cpu")
     assert named.encode("blood") == {"blood": 950}

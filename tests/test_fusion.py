@@ -153,7 +153,7 @@ def test_cutting():
 def test_merging_queries():
     merged = merge_queries([Run({"q1": A["q1"]}, tag="t"), Run({"q2": A["q2"]}, tag="t")])
     assert (dict(merged), merged.tag) == (A, "t")
-    with pytest.raises(RunError, match="query 'q1' is in run 2 and in one before it"):
+    with pytest.raises(RunError, match="query 'q1' of run 2 is already in an earlier run"):
         merge_queries([A, B])
     assert merge_queries([Run({"q": []}, tag="s"), Run({"p": []}, tag="t")]).tag == "splade-lucene"
 
@@ -161,7 +161,7 @@ def test_merging_queries():
 def test_merging_shards_by_hand():
     shards = [{"q": [("d3", 7), ("d1", 5)]}, {"q": [("d4", 7), ("d2", 5), ("d9", 1)], "p": [("d2", 3)]}]
     assert dict(merge_shards(shards, 4)) == {"q": [("d3", 7), ("d4", 7), ("d1", 5), ("d2", 5)], "p": [("d2", 3)]}
-    with pytest.raises(RunError, match="document 'a' is ranked for query 'q1' by run 2"):
+    with pytest.raises(RunError, match="document 'a' of run 2 is already in an earlier run"):
         merge_shards([{"q1": [("a", 1)]}, {"q1": [("a", 2)]}])
 
 
@@ -208,13 +208,13 @@ def test_shards_merge_to_the_run_of_the_whole_collection(tmp_path):
     ("call", "says"),
     [
         (lambda: reciprocal_rank_fusion([A]), "at least two runs"),
-        (lambda: reciprocal_rank_fusion([A, B], weights=[1]), "2 runs take 2 weights"),
-        (lambda: weighted_sum([A, B], weights=[1, float("nan")]), "2 runs take 2 weights"),
+        (lambda: reciprocal_rank_fusion([A, B], weights=[1]), "2 runs require 2 finite weights"),
+        (lambda: weighted_sum([A, B], weights=[1, float("nan")]), "2 runs require 2 finite weights"),
         (lambda: reciprocal_rank_fusion([A, B], constant=-1), "a number of at least 0"),
-        (lambda: weighted_sum([A, B], normalization="zmuv"), "no normalization is named 'zmuv'"),  # type: ignore[arg-type]
-        (lambda: weighted_sum([A, {"q1": [("a", -1)]}], normalization="max"), "query 'q1' has a best score of -1"),
-        (lambda: weighted_sum([A, B], depth=0), "depth is at least 1"),
-        (lambda: cut_run(A, 0), "k is at least 1"),
+        (lambda: weighted_sum([A, B], normalization="zmuv"), "unknown normalization 'zmuv'"),  # type: ignore[arg-type]
+        (lambda: weighted_sum([A, {"q1": [("a", -1)]}], normalization="max"), "the best score of query 'q1' is -1"),
+        (lambda: weighted_sum([A, B], depth=0), "depth must be at least 1"),
+        (lambda: cut_run(A, 0), "k must be at least 1"),
     ],
 )
 def test_wrong_values_are_refused(call, says):

@@ -168,7 +168,7 @@ def broken_lines() -> Iterator[Broken]:  # noqa: C901 - a kind of fault a loop
     for value in ("", " ", "a b", "a\tb", "a\n", "\u2028", "a\u00a0b", "\u3000x", "\x85", "a\x00b", "\x1f", "\x7f", "\ud800", "a\udfff",
                   1.5, True, False, [], ["a"], {}, {"a": 1}, float("nan"), float("inf"), [[[]]], "漢" * 10_923):  # fmt: skip
         for key in ("id", "_id"):
-            yield Broken(json.dumps({key: value, "text": "a"}).encode(), "has white space, or is not a string")
+            yield Broken(json.dumps({key: value, "text": "a"}).encode(), "is not valid; expected a string or integer")
     for record in ({"id": "x"}, {"id": "x", "text": None}, {"id": "x", "title": ""}, {"id": "x", "body": "a"}, {"id": "x", "title": None},
                    {"id": "x", "contents": None, "text": None}):  # fmt: skip
         yield Broken(json.dumps(record).encode(), "has none of the keys contents, text")
@@ -178,9 +178,9 @@ def broken_lines() -> Iterator[Broken]:  # noqa: C901 - a kind of fault a loop
             {"id": "x", "contents": value},
             {"id": "x", "text": "a", "title": value},
         ):
-            yield Broken(json.dumps(record).encode(), "has a text that is not a string")
+            yield Broken(json.dumps(record).encode(), "is not a string (")
     for docid in ("d0", "d0", "7", 7):
-        yield Broken(json.dumps({"id": docid, "text": "a"}).encode(), "was used before")
+        yield Broken(json.dumps({"id": docid, "text": "a"}).encode(), "duplicate id")
     for depth in range(900, 1000, 2):  # about where Python stops reading, and what it reads is to be shown
         nested = b"[" * depth + b"]" * depth
         yield Broken(b'{"id": ' + nested + b', "text": "a"}', "")

@@ -34,13 +34,13 @@ def test_read_runtime_knows_old_and_new_version_numbers(tmp_path):
 
 def test_an_explicit_java_that_is_too_old_is_refused_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("SPLADE_LUCENE_JAVA_HOME", str(fake_runtime(tmp_path / "jdk", "17.0.1")))
-    with pytest.raises(JavaRuntimeError, match="is Java 17, and Anserini needs 21 or newer: set it to a newer one"):
+    with pytest.raises(JavaRuntimeError, match="is Java 17, but Anserini requires 21 or newer. Set it to a newer Java"):
         jvm.find_runtime()
 
 
 def test_an_explicit_java_that_is_missing_is_refused_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("SPLADE_LUCENE_JAVA_HOME", str(tmp_path / "nowhere"))
-    with pytest.raises(JavaRuntimeError, match=r"holds no Java .*set it to the folder of a JDK"):
+    with pytest.raises(JavaRuntimeError, match=r"contains no Java .*Set it to the folder of a JDK"):
         jvm.find_runtime()
 
 
@@ -63,7 +63,7 @@ def test_a_newer_java_home_is_preferred_and_an_older_one_passed_over(tmp_path, m
 
 def test_a_folder_without_a_fatjar_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("ANSERINI_CLASSPATH", str(tmp_path))
-    with pytest.raises(JavaRuntimeError, match="found none: reinstall pyserini"):
+    with pytest.raises(JavaRuntimeError, match="found none. Reinstall pyserini"):
         jvm.find_fatjar()
 
 
@@ -106,13 +106,13 @@ with LuceneImpactSearcher({str(index_dir)!r}) as searcher:
 def test_a_running_jvm_that_is_too_old_is_named():
     code = "import jnius" + SHOW_VERSIONS
     done = run_python(code, JAVA_HOME=str(find_jdk(17)))
-    assert "A JVM of Java 17 already runs in this process, and Java 21 is needed" in done.stderr
+    assert "A Java 17 JVM is already running in this process, but Java 21 or newer is required" in done.stderr
 
 
 @pytest.mark.java
 def test_a_heap_that_is_no_size_is_refused():
     done = run_python(SHOW_VERSIONS, SPLADE_LUCENE_HEAP="much")
-    assert "SPLADE_LUCENE_HEAP=much is not a size: write it as 8g or 512m" in done.stderr
+    assert "SPLADE_LUCENE_HEAP=much is not a size. Write it as 8g or 512m" in done.stderr
 
 
 @pytest.mark.java
@@ -163,4 +163,4 @@ except OSError as error:
 def test_joins_an_unrelated_jvm_only_if_it_has_lucene():
     code = "import jnius" + SHOW_VERSIONS
     done = run_python(code, JAVA_HOME=str(find_jdk(25)))
-    assert "A JVM without Lucene already runs in this process" in done.stderr
+    assert "A JVM without Lucene is already running in this process" in done.stderr

@@ -127,9 +127,9 @@ def test_a_file_that_is_not_here_names_its_source(places):
 
 
 def test_names_that_nobody_knows(places):
-    with pytest.raises(TopicsError, match=r"Anserini knows no topics of this name. Near it: dl19-passage"):
+    with pytest.raises(TopicsError, match=r"Anserini has no topics of this name. Similar names: dl19-passage"):
         find_topics("dl19-pasage")
-    with pytest.raises(RunError, match=r"Anserini knows no qrels of this name. Near it: .*dl20-passage"):
+    with pytest.raises(RunError, match=r"Anserini has no qrels of this name. Similar names: .*dl20-passage"):
         find_qrels("dl20")
     for source in ("nothing.tsv", "some/where", "my topics"):
         with pytest.raises(TopicsError, match="no such file"):
@@ -157,9 +157,9 @@ def test_encoded_topics_are_not_taken_for_texts(places):
     put(places[0], "topics.dl19-passage.splade-pp-ed.tsv.gz", "1\tcat cat dog\n")
     put(places[0], "topics.dl19-passage.txt", "1\tcat and dog\n")
     assert read_topics("dl19-passage-splade-pp-ed", encoded=True) == [Query("1", "", {"cat": 2, "dog": 1})]
-    with pytest.raises(TopicsError, match="are encoded. Pass encoded=True"):
+    with pytest.raises(TopicsError, match="contains encoded queries. Pass encoded=True"):
         read_topics("dl19-passage-splade-pp-ed")
-    with pytest.raises(TopicsError, match="are texts. Leave out encoded=True"):
+    with pytest.raises(TopicsError, match="contains texts. Leave out encoded=True"):
         read_topics("dl19-passage", encoded=True)
     put(places[0], "topics.dl19-passage.bge-base-en-v1.5.jsonl.gz", '{"qid": 1, "vector": [0.5]}\n')
     with pytest.raises(TopicsError, match="dense vectors"):
@@ -213,7 +213,7 @@ def test_ir_datasets(places, fake_ir_datasets):
     assert read_qrels(path) == {"1": {"d1": 2}, "2": {"d2": 0}}
     with pytest.raises(TopicsError, match="topic '2' has no desc"):
         read_topics("irds:plain", field="desc")
-    with pytest.raises(TopicsError, match="ir_datasets knows no data set 'nothing'"):
+    with pytest.raises(TopicsError, match="ir_datasets has no data set 'nothing'"):
         read_topics("irds:nothing")
     with pytest.raises(RunError, match="irds:documents has no qrels"):
         find_qrels("irds:documents")
@@ -230,7 +230,7 @@ def test_ir_datasets_is_optional(monkeypatch):
 def test_twins_are_in_ir_datasets():
     registry = pytest.importorskip("ir_datasets").registry
     for kind in ("topics", "qrels"):
-        twins = {named._ir_datasets_twin(entry.file) for entry in named.named(kind).values()}
+        twins = {named._ir_datasets_equivalent(entry.file) for entry in named.named(kind).values()}
         assert len(twins) > 30
         assert all(twin.removeprefix("irds:") in registry._registered for twin in twins if twin)
 

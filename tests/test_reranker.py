@@ -147,14 +147,14 @@ def test_wrong_input_is_refused_before_the_work(reranker):
         reranker.rerank(RUN, {"q1": "x", "q3": "y"}, TEXTS)
     with pytest.raises(QueryError, match="query 'q3' has no text"):
         reranker.rerank(RUN, [*(Query(q, t) for q, t in list(QUERIES.items())[:2]), Query("q3", "", {"a": 1})], TEXTS)
-    with pytest.raises(RunError, match="k is at least 1"):
+    with pytest.raises(RunError, match="k must be at least 1"):
         reranker.rerank(RUN, QUERIES, TEXTS, k=0)
 
 
 def test_checkpoints_that_are_no_cross_encoders(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="a BertModel has no trained head"):
         Reranker(save_network(tmp_path / "plain", BertModel), device="cpu")
-    with pytest.raises(ModelError, match="3 labels"):
+    with pytest.raises(ModelError, match="one or two labels, found 3"):
         Reranker(save_network(tmp_path / "three", BertForSequenceClassification, labels=3), device="cpu")
     with pytest.raises(ModelError, match="cannot load a cross-encoder"):
         Reranker(tmp_path / "nothing", device="cpu")
@@ -221,12 +221,15 @@ def test_texts_of_an_index_and_of_a_corpus(place):
         assert {docid: texts[docid] for docid in TEXTS} == TEXTS
         with pytest.raises(InputError, match="no document has the id 'nobody'"):
             texts["nobody"]
-    with StoredTexts(place / "none") as texts, pytest.raises(InputError, match="stores no text of document 'd1'"):
+    with (
+        StoredTexts(place / "none") as texts,
+        pytest.raises(InputError, match="does not store the text of document 'd1'"),
+    ):
         texts["d1"]
     index_texts(read_corpus(place / "corpus.tsv"), place / "bm25", store="text")
     with StoredTexts(place / "bm25") as texts:
         assert {docid: texts[docid] for docid in TEXTS} == TEXTS
-        with pytest.raises(InputError, match="no text of document 'nobody'"):
+        with pytest.raises(InputError, match="does not store the text of document 'nobody'"):
             texts["nobody"]
     with pytest.raises(NotAnIndexError, match="nowhere"):
         StoredTexts(place / "nowhere")

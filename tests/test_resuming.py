@@ -314,7 +314,7 @@ def test_other_options_are_refused_by_name(tiny, corpus, interrupted, undisturbe
     before = files(folder)
     with pytest.raises(InputError, match=re.escape(message)) as caught:
         encode_corpus(corpus, folder, tiny, **{"quantizer": RULE, **options})
-    assert str(caught.value).endswith("Name another folder, or pass overwrite=True to replace them")
+    assert str(caught.value).endswith("Use another folder, or pass overwrite=True to replace it")
     assert files(folder) == before
 
 
@@ -413,7 +413,7 @@ def test_finished_shards_are_overwritten_by_whatever_comes(tiny, corpus, tmp_pat
     for number in (1, 2):
         encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=Shard(number, 2))
     before = files(tmp_path / "out")
-    with pytest.raises(InputError, match="pass overwrite=True to replace them"):
+    with pytest.raises(InputError, match="pass overwrite=True to replace it"):
         encode_corpus(corpus, tmp_path / "out", tiny, RULE, shard=then[0], pruning=pruning)
     assert files(tmp_path / "out") == before
     for shard in then:
@@ -440,7 +440,7 @@ def test_two_processes_do_not_write_one_folder(tiny, corpus, tmp_path):
 
 
 def test_a_file_is_no_folder(tiny, corpus):
-    with pytest.raises(InputError, match=r"corpus\.tsv: this is a file\. Name a folder"):
+    with pytest.raises(InputError, match=r"corpus\.tsv: this is a file, not a folder\. Use a folder"):
         encode_corpus(corpus, corpus, tiny, RULE)
 
 
@@ -465,7 +465,7 @@ def test_a_mistyped_corpus_leaves_nothing(tiny, corpus, tmp_path):
 def test_an_output_in_the_corpus_is_refused(tiny, corpus, tmp_path):
     (tmp_path / "corpus").mkdir()
     shutil.copyfile(corpus, tmp_path / "corpus" / "c.tsv")
-    with pytest.raises(InputError, match="the output lies in the corpus"):
+    with pytest.raises(InputError, match="the output folder is inside the corpus folder"):
         encode_corpus(tmp_path / "corpus", tmp_path / "corpus" / "out", tiny, RULE)
 
 
@@ -558,8 +558,8 @@ def test_a_worker_that_dies_is_reported_and_nothing_is_lost(tiny, corpus, tmp_pa
     import dying_worker  # type: ignore[import-not-found]
 
     with monkeypatch.context() as patched:
-        patched.setattr(devices, "_work", dying_worker.die)
-        patched.setattr(devices, "_PATIENCE", 0.2)
+        patched.setattr(devices, "_run_worker", dying_worker.die)
+        patched.setattr(devices, "_POLL_SECONDS", 0.2)
         with pytest.raises(SpladeLuceneError, match=r"the process on cpu died \(exit code -9\)\. Run the same command"):
             encode_corpus(corpus, tmp_path / "out", tiny, RULE, devices=("cpu", "cpu"))
     encode_corpus(corpus, tmp_path / "out", tiny, RULE)
@@ -577,7 +577,7 @@ def test_a_defect_in_a_worker_is_told_with_its_class(model, corpus, tmp_path, mo
     threads = torch.get_num_threads()
     monkeypatch.setattr(parts, "encode_parts", lambda *_: 1 / 0)
     try:
-        devices._work(job, settings, set(), (0, 1), messages)
+        devices._run_worker(job, settings, set(), (0, 1), messages)
     finally:
         torch.set_num_threads(threads)
     kind, error = messages.get_nowait()
@@ -596,7 +596,7 @@ def test_workers_share_the_parts_and_only_the_first_tells_of_problems(model, cor
     try:
         for number in (0, 1):
             messages: queue.Queue[tuple[str, object]] = queue.Queue()
-            devices._work(job, settings, {2}, (number, 2), messages)
+            devices._run_worker(job, settings, {2}, (number, 2), messages)
             told.append([messages.get_nowait() for _ in range(messages.qsize())])
     finally:
         torch.set_num_threads(threads)

@@ -193,13 +193,13 @@ def test_what_no_reader_would_take_is_not_written(tmp_path, form):
         ("q", [("d", 2), ("e", 1), ("d", 0)], "document 'd' is ranked twice for query 'q'"),
         ("q", [("d", float("nan"))], "a score that is not a finite number"),
         ("q", [("d", 1e39)], "a score that is not a finite number"),  # beyond single precision
-        ("q 1", [("d", 1)], "has white space"),
+        ("q 1", [("d", 1)], "contains white space"),
     ):
         with pytest.raises(RunError, match=reason):
             Run({qid: hits}).write(tmp_path / "run", format=form)
     with open_run_writer(tmp_path / "twice", format=form) as writer:
         writer.add("q", [("d", 1)])
-        with pytest.raises(RunError, match="query 'q' has a ranking already"):
+        with pytest.raises(RunError, match="query 'q' already has a ranking"):
             writer.add("q", [("e", 1)])
     assert list(Run.read(tmp_path / "twice")) == ["q"]
     assert [path.name for path in tmp_path.iterdir()] == ["twice"]
@@ -207,13 +207,13 @@ def test_what_no_reader_would_take_is_not_written(tmp_path, form):
 
 @pytest.mark.parametrize("tag", ["", "my tag", "tab\ttag", "line\n", " tag"])
 def test_tag_with_white_space_is_refused(tmp_path, tag):
-    with pytest.raises(RunError, match="is empty or has white space"):
+    with pytest.raises(RunError, match="is empty or contains white space"):
         Run({"q": [("d", 1)]}).write(tmp_path / "run.txt", tag=tag)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_format_is_refused(tmp_path):
-    with pytest.raises(RunError, match="no run format is named 'csv'") as caught:
+    with pytest.raises(RunError, match="unknown run format 'csv'") as caught:
         Run({"q": [("d", 1)]}).write(tmp_path / "run.txt", format="csv")  # type: ignore[arg-type]
     assert caught.value.remedy == "Choose trec, msmarco or json"
     assert list(tmp_path.iterdir()) == []
@@ -292,7 +292,7 @@ def test_malformed_line_is_named(tmp_path, line, says):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("q\td\t1\nq\te\t1\n", ":2: rank 1 is taken already (query 'q')"),
+        ("q\td\t1\nq\te\t1\n", ":2: duplicate rank 1 (query 'q')"),
         ("q\td\t1\nq\te\t0\n", ":2: the rank '0' is not an integer of at least 1"),
         ("q\td\t1\nq\te\t1.5\n", ":2: the rank '1.5' is not an integer"),
         ("q\td\t1\nq\te\t²\n", ":2: the rank '²' is not an integer"),
@@ -339,7 +339,7 @@ def test_a_form_can_be_given(tmp_path):
     path = write(tmp_path / "run", "[1]")
     with pytest.raises(RunError, match="the JSON is not an object"):
         Run.read(path, format="json")
-    with pytest.raises(RunError, match="no run format is named 'csv'"):
+    with pytest.raises(RunError, match="unknown run format 'csv'"):
         Run.read(path, format="csv")  # type: ignore[arg-type]
 
 
@@ -358,7 +358,7 @@ def test_empty_run(tmp_path, text):
 
 def test_missing_run_and_folder(tmp_path):
     for path in (tmp_path / "nothing", tmp_path):
-        with pytest.raises(RunError, match="the file cannot be read") as caught:
+        with pytest.raises(RunError, match="cannot read this file") as caught:
             Run.read(path)
         assert caught.value.path == path
 
@@ -376,6 +376,6 @@ def test_damaged_gzip(tmp_path, damage):
     data = {"cut": whole[:-100], "plain": b"q Q0 d 1 1 t", "flipped": whole[:50] + b"\xff" * 50 + whole[100:]}[damage]
     path = tmp_path / "run.gz"
     path.write_bytes(data)
-    with pytest.raises(RunError, match="the file cannot be read") as caught:
+    with pytest.raises(RunError, match="cannot read this file") as caught:
         Run.read(path)
     assert caught.value.path == path

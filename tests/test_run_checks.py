@@ -87,7 +87,7 @@ def test_what_else_is_known_is_compared(tmp_path):
     assert found(path, k=2) == [("few-hits", 3)]
     assert found(path, topics=["q1", "q3"]) == [("unknown-qid", 3), ("missing-qid", None)]
     assert found(path, judged=["q2", "q3"]) == [("missing-qid", None)]
-    assert check_run(path, judged=["q2"]).notes == ["1 of 2 queries have no judgment, and count for nothing"]
+    assert check_run(path, judged=["q2"]).notes == ["1 of 2 queries have no judgments and are not evaluated"]
     assert found(path, docids={"d1"}) == [("unknown-docid", 2)]
     assert found(path, topics=["q1", "q2"], judged=["q1", "q2"], docids={"d1", "d2"}, k=1) == []
 
@@ -147,8 +147,8 @@ def test_validate_prints_faults_and_exits_with_1(tmp_path, index_dir):
     done = tool("validate", "--run", path, *known)
     assert done.exit_code == 1
     assert f"{path}:2: score: query 'q1': the score rises from 5 to 6\n" in done.stdout
-    assert f"{path}:2: unknown-docid: no document of the index has the id 'nobody'\n" in done.stdout
-    assert f"{path}: missing-qid: query 'q2' of the topics has no hit, and counts as 0\n" in done.stdout
+    assert f"{path}:2: unknown-docid: the index has no document with the id 'nobody'\n" in done.stdout
+    assert f"{path}: missing-qid: query 'q2' of the topics has no hits and counts as 0\n" in done.stdout
     assert f"{path}: missing-qid: query 'q9' of the judgments" in done.stdout
     assert "few-hits: query 'q1' has 2 hits, not 3" in done.stdout
     assert f"{path}: trec, 1 queries, 2 hits: 5 things are wrong\n" in done.stdout
@@ -224,11 +224,11 @@ def test_fuse(tmp_path):
             2,
             "is for --method rrf",
         ),
-        (["merge", "--run", "a", "--run", "a", "--output", "x"], 1, "query 'q1' is in run 2 and in one before it"),
+        (["merge", "--run", "a", "--run", "a", "--output", "x"], 1, "query 'q1' of run 2 is already in an earlier run"),
         (
             ["convert", "--run", "nowhere", "--output-format", "json", "--output", "x"],
             1,
-            "nowhere: the file cannot be read",
+            "nowhere: cannot read this file",
         ),
         (["validate", "--run", "a", "--topics", "nowhere.tsv"], 1, "nowhere.tsv: no such file"),
     ],

@@ -168,16 +168,16 @@ def test_trec_topics_as_anserini_reads_them(tmp_path):
 
 def test_faults_of_trec_topics(tmp_path):
     path = write(tmp_path / "topics.txt", "\n" + NEW.replace("<num> Number: 302", ""))
-    assert refused(path).startswith(f"{path}:17: a topic without <num>")
+    assert refused(path).startswith(f"{path}:17: the topic has no <num>")
     assert refused(write(path, NEW.replace("302", "0301"))).startswith(
-        f"{path}:16: the qid '301' was used before (line 2)"
+        f"{path}:16: duplicate qid '301', first used on line 2"
     )
     assert "topic '52' has no desc (its fields: title)" in refused(write(path, OLD), field="desc")
     assert "no tab between" in refused(path, encoded=True)
-    assert "no query in this file" in refused(write(path, "<topics>\n</topics>\n"))
+    assert "no queries in this file" in refused(write(path, "<topics>\n</topics>\n"))
     tsv = write(tmp_path / "t.tsv", "1\tone\n<top>\ttwo\n")
     assert [query.qid for query in read_topics(tsv)] == ["1", "<top>"]  # a later line says nothing of the form
-    assert "the topics in this file have no fields, and so no desc" in refused(tsv, field="desc")
+    assert "there is no field desc: the topics in this file have no fields" in refused(tsv, field="desc")
     with pytest.raises(TopicsError, match="topics have no field 'body'"):
         read_topics(tsv, field="title+body")
 
@@ -309,7 +309,7 @@ def test_repeated_qid_names_both_lines(tmp_path, name):
     lines = '{"id": "7", "text": "one"}\n\n{"id": "8", "text": "two"}\n{"id": 7, "text": "three"}\n'
     path = write(tmp_path / name, tsv if name == "t.tsv" else lines)
     message = refused(path)
-    assert message.startswith(f"{path}:4: the qid '7' was used before (line 1)")
+    assert message.startswith(f"{path}:4: duplicate qid '7', first used on line 1")
 
 
 @pytest.mark.parametrize(
@@ -318,9 +318,9 @@ def test_repeated_qid_names_both_lines(tmp_path, name):
         ('{"id": "2", ', "broken JSON"),
         ('["2"]', "not a JSON object"),
         ('{"text": "x"}', "none of the keys id, _id, qid"),
-        ('{"id": "2"}', "the query has no text. Name the text text or contents or query or title"),
+        ('{"id": "2"}', "the query has no text. Store the text as text or contents or query or title"),
         ('{"id": "2", "text": 5}', "the query has no text"),
-        ('{"id": "2", "vector": {"a": 1}}', "the query has no text. It has a vector: pass encoded=True"),
+        ('{"id": "2", "vector": {"a": 1}}', "the query has no text. Pass encoded=True to read its vector"),
         ('{"id": "", "text": "x"}', "the qid ''"),
         ('{"id": "a b", "text": "x"}', "the qid 'a b'"),
         ('{"id": 1.5, "text": "x"}', "the qid 1.5"),
@@ -337,7 +337,7 @@ def test_bad_json_line_is_named(tmp_path, line, says):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('{"id": "2", "text": "x"}', 'no "vector" of term: impact. Leave out encoded=True for texts'),
+        ('{"id": "2", "text": "x"}', 'no "vector" that maps terms to impacts. Leave out encoded=True for texts'),
         ('{"id": "2", "vector": [1]}', 'no "vector"'),
         ('{"id": "2", "vector": {"a": 1.5}}', "term 'a' has impact 1.5"),
         ('{"id": "2", "vector": {"a": -1}}', "term 'a' has impact -1"),
@@ -365,14 +365,14 @@ def test_bad_tsv_line_is_named(tmp_path, line, says, encoded):
 
 @pytest.mark.parametrize("name", ["t.tsv", "t.jsonl", "t.tsv.gz"])
 def test_file_without_a_query(tmp_path, name):
-    assert "no query in this file" in refused(write(tmp_path / name, "\n \n"))
+    assert "no queries in this file" in refused(write(tmp_path / name, "\n \n"))
 
 
 def test_parquet(tmp_path):
     table = pa.table({"_id": [1, 2], "text": ["one", None], "title": [None, "two"]})
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
     assert read_topics(tmp_path / "t.parquet") == [Query("1", "one"), Query("2", "two")]
-    assert "not read from parquet" in refused(tmp_path / "t.parquet", encoded=True)
+    assert "cannot be read from Parquet" in refused(tmp_path / "t.parquet", encoded=True)
     (tmp_path / "u.parquet").write_bytes(b"nonsense")
     assert "not a Parquet file" in refused(tmp_path / "u.parquet")
 
@@ -394,7 +394,7 @@ def test_damaged_gzip(tmp_path):
     for name, data in (("cut", whole[:-100]), ("plain", b"1\tx"), ("flipped", whole[:50] + b"\xff" * 50 + whole[100:])):
         path = tmp_path / f"{name}.tsv.gz"
         path.write_bytes(data)
-        assert "be read" in refused(path)
+        assert "cannot read" in refused(path)
 
 
 def test_byte_order_mark_is_no_part_of_the_first_qid(tmp_path):

@@ -921,5 +921,5 @@ def test_an_index_of_other_passages_is_refused(tmp_path, data, base):
         run(tmp_path, data, base, mining={"index": str(tmp_path / "alien-index")})
     with LuceneImpactIndexer(tmp_path / "bare") as indexer:
         indexer.add([PseudoDocument("d1", "", {"heart": 3})])
-    with pytest.raises(Exception, match="does not say which model encoded it"):
+    with pytest.raises(Exception, match="has no manifest that names its model"):
         run(tmp_path, data, base, mining={"index": str(tmp_path / "bare")}, output=str(tmp_path / "other"))

@@ -1,4 +1,4 @@
-"""Step 1: documents in.
+"""Step 1: reading documents.
 
-``reading`` knows every form of corpus, ``python_docs`` the one that every machine has.
+``reading`` reads all supported corpus formats; ``python_docs`` extracts a corpus from the installed Python.
 """

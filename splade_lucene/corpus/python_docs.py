@@ -1,7 +1,7 @@
-"""A real corpus that every machine has: the documentation strings of the running Python's standard library.
+"""A real corpus available on every machine: the docstrings of the running Python's standard library.
 
-A document is the docstring of one public module, class, function, method or property; its docid is the dotted name that a
-programmer writes (``os.walk``, ``asyncio.run``, ``collections.OrderedDict.move_to_end``).
+Each document is the docstring of one public module, class, function, method or property. Its docid is the dotted name
+used in code (``os.walk``, ``asyncio.run``, ``collections.OrderedDict.move_to_end``).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from types import ModuleType
 
 from splade_lucene.records import Document
 
-# Importing these has effects (a browser, a poem, a window), or they document themselves to their own tests only.
-_LEFT_OUT = frozenset(
+# Importing these has side effects (opens a browser or a window, prints a poem), or they are tools and tests, not an API.
+_EXCLUDED = frozenset(
     """antigravity distutils ensurepip idlelib lib2to3 msilib msvcrt nt pip pydoc_data setuptools test this tkinter turtle
     turtledemo venv winreg winsound""".split()  # noqa: SIM905
 )
-_SHORTEST = 20  # characters; shorter ones say nothing ("See above.")
+_MIN_CHARACTERS = 20  # shorter docstrings carry no information ("See above.")
 
 
 def read_python_docs() -> Iterator[Document]:
-    """Yields the documents in the order of their modules, each once, under its shortest public name."""
+    """Yields the documents, ordered by module. Each appears once, under its shortest public name."""
     documented: set[int] = set()
     named: set[str] = set()
     modules = [module for name in sorted(sys.stdlib_module_names) for module in _modules(name)]
@@ -48,7 +48,7 @@ def read_python_docs() -> Iterator[Document]:
 
 
 def _modules(name: str) -> Iterator[ModuleType]:
-    if name.startswith("_") or name in _LEFT_OUT:
+    if name.startswith("_") or name in _EXCLUDED:
         return
     module = _import(name)
     if module is None:
@@ -64,7 +64,7 @@ def _import(name: str) -> ModuleType | None:
         warnings.simplefilter("ignore")
         try:
             return importlib.import_module(name)
-        except Exception:  # a module of another platform, or one that was built without its C library
+        except Exception:  # a module for another platform, or built without its C library
             return None
 
 
@@ -74,7 +74,7 @@ def _public_names(module: ModuleType) -> list[str]:
 
 
 def _belongs(member: object, module: ModuleType) -> bool:
-    """Whether a class or function is at home in the module's package, or in the C module that it wraps."""
+    """Whether a class or function is defined in the module's package, or in the C module that it wraps."""
     if not (inspect.isclass(member) or inspect.isroutine(member)):
         return False
     home = getattr(member, "__module__", None) or module.__name__
@@ -97,7 +97,7 @@ def _describe(name: str, member: object) -> Iterator[Document]:
 
 def _docstring(member: object) -> str:
     text = getattr(member, "__doc__", None)
-    return inspect.cleandoc(text) if isinstance(text, str) and len(text.strip()) >= _SHORTEST else ""
+    return inspect.cleandoc(text) if isinstance(text, str) and len(text.strip()) >= _MIN_CHARACTERS else ""
 
 
 def _signature(member: object) -> str:
@@ -107,6 +107,6 @@ def _signature(member: object) -> str:
         TypeError,
         ValueError,
         AttributeError,
-    ):  # C functions without one, or with one that names a missing constant
+    ):  # C functions without a signature, or with one that refers to a missing constant
         return ""
     return f"({', '.join(parameters)})"

@@ -1,18 +1,19 @@
-"""Documents in: every form of corpus that people have, as one stream of :class:`Document`.
+"""Reads corpora in all supported formats as a stream of :class:`Document`.
 
 ======================================  ==============================================================================
-source                                  what is read
+source                                  contents
 ======================================  ==============================================================================
-``x.jsonl``, ``.jsonl.gz``              one object a line: id from ``id``, ``_id`` or ``docid``; text from ``contents``
-                                        or ``text``, after ``title`` where there is one
-``x.json``, ``.json.gz``                the same; Anserini's collections spell it so
+``x.jsonl``, ``.jsonl.gz``              one object per line: the id from ``id``, ``_id``, ``docid`` or ``doc_id``; the
+                                        text from ``contents`` or ``text``, preceded by ``title`` if present
+``x.json``, ``.json.gz``                the same, with the suffix of Anserini's collections
 ``x.tsv``, ``.tsv.gz``                  id, tab, text
-``x.parquet``                           columns as the keys of JSON
-a folder                                all such files in it; ``corpus.jsonl`` alone if it is there (BEIR); else all
-                                        ``.txt`` and ``.md`` files, their paths as ids; else all ``.json`` files
-``irds:NAME``                           a corpus of ir_datasets
-``hf:NAME`` or ``hf:NAME:SPLIT``        a data set of Hugging Face
-``python-docs``                         the documentation strings of the running Python's standard library
+``x.parquet``                           columns named like the JSON keys
+a folder                                only ``corpus.jsonl`` if present (BEIR); else all JSONL, TSV and Parquet files;
+                                        else all ``.txt`` and ``.md`` files, with their paths as ids; else all
+                                        ``.json`` files
+``irds:NAME``                           a corpus from ir_datasets
+``hf:NAME`` or ``hf:NAME:SPLIT``        a data set from Hugging Face
+``python-docs``                         the docstrings of the running Python's standard library
 ======================================  ==============================================================================
 """
 
@@ -51,26 +52,26 @@ def read_corpus(
     """Reads a corpus.
 
     Args:
-        source: One of the forms above.
-        skip_bad: Leave out documents that cannot be read, instead of raising at the first.
-        on_problem: Called with what is wrong with each document left out.
+        source: One of the sources above.
+        skip_bad: Skip documents that cannot be read instead of raising an error.
+        on_problem: Called with the error for each skipped document.
 
     Yields:
-        Documents, in the order of the source. Halves of surrogate pairs, which no file can hold, become U+FFFD.
+        Documents, in the order of the source. Unpaired surrogates, which cannot be encoded as UTF-8, become U+FFFD.
 
     Raises:
-        CorpusError: The source or a document of it cannot be read, or an id is a duplicate; names file and line.
+        CorpusError: The source or a document cannot be read, or an id is a duplicate; names the file and line.
         MissingDependencyError: The source needs an optional package.
     """
     return _documents(str(source), open_bytes, skip_bad=skip_bad, on_problem=on_problem)
 
 
 class CorpusFacts(NamedTuple):
-    """What reading a corpus through says about it.
+    """The size and digest of a corpus.
 
     Attributes:
-        documents: Documents that can be read.
-        digest: As of :func:`corpus_digest`.
+        documents: Number of readable documents.
+        digest: The digest that :func:`corpus_digest` returns.
     """
 
     documents: int
@@ -78,15 +79,15 @@ class CorpusFacts(NamedTuple):
 
 
 def examine_corpus(source: str | Path, *, skip_bad: bool = False) -> CorpusFacts | None:
-    """Checks, counts and hashes the documents of a corpus of files, all in one reading.
+    """Checks, counts and hashes the documents of a corpus in a single pass over its files.
 
     Args:
-        source: One of the forms above.
-        skip_bad: Do not count documents that cannot be read, instead of raising at the first.
+        source: One of the sources above.
+        skip_bad: Skip documents that cannot be read instead of raising an error.
 
     Returns:
-        The facts; None for a corpus that has no files, of which only the first document is read, for it may come over the
-        network.
+        The facts; None for a source without files. Only the first document of such a source is read, because it may
+        come over the network.
 
     Raises:
         CorpusError: A document cannot be read, or there is none.
@@ -98,12 +99,12 @@ def examine_corpus(source: str | Path, *, skip_bad: bool = False) -> CorpusFacts
         files = _HashedFiles()
         documents = sum(1 for _ in _documents(str(source), files.open, skip_bad=skip_bad, on_problem=None))
     if not documents:
-        raise CorpusError(f"there is no document in {source}", remedy="Check that it is the right corpus")
+        raise CorpusError(f"no documents in {source}", remedy="Check that it is the right corpus")
     return CorpusFacts(documents, files.digest()) if path.exists() else None
 
 
 class _HashedFiles:
-    """Opens files for one reading in their order, and hashes them on the way."""
+    """Opens files and hashes them while they are read, in the order in which they are opened."""
 
     def __init__(self) -> None:
         self._opened: list[HashingReader] = []
@@ -124,13 +125,13 @@ def _documents(
     source: str, opener: _Opener, *, skip_bad: bool, on_problem: Callable[[CorpusError], None] | None
 ) -> Iterator[Document]:
     seen: dict[str, _Place] = {}
-    for make, place in _read(source, opener):
+    for load, place in _read(source, opener):
         try:
-            document = make()
+            document = load()
             if document.docid in seen:
                 raise CorpusError(
-                    f"the id {document.docid!r} was used before ({seen[document.docid]})", path=place.path,
-                    line=place.line, remedy="Make ids unique, for encoded documents cannot share one",
+                    f"duplicate id {document.docid!r}, first used at {seen[document.docid]}", path=place.path,
+                    line=place.line, remedy="Make all ids unique",
                 )  # fmt: skip
         except CorpusError as error:
             if not skip_bad:
@@ -143,7 +144,7 @@ def _documents(
 
 
 def count_documents(source: str | Path) -> int | None:
-    """About how many documents a corpus has; None where only reading all of them would say."""
+    """Estimates the number of documents in a corpus; None if that would require reading all of them."""
     path = Path(source)
     if not path.exists():
         return None
@@ -167,7 +168,7 @@ def count_documents(source: str | Path) -> int | None:
 
 
 def describe_corpus(source: str | Path) -> str:
-    """What changes with a corpus: the paths, sizes and times of its files, or its name."""
+    """A description that changes when the corpus does: the paths, sizes and times of its files, or its name."""
     path = Path(source)
     if str(source) == PYTHON_DOCS:
         return f"{PYTHON_DOCS} of {sys.version}"
@@ -178,7 +179,7 @@ def describe_corpus(source: str | Path) -> str:
 
 
 def corpus_digest(source: str | Path) -> str:
-    """SHA-256 of the files of a corpus, whatever their names and times; the name of a corpus that has no files."""
+    """SHA-256 of the contents of a corpus's files, regardless of names and times; for a source without files, its name."""
     path = Path(source)
     if not path.exists():
         return describe_corpus(source)
@@ -186,7 +187,7 @@ def corpus_digest(source: str | Path) -> str:
 
 
 class _Place(NamedTuple):
-    """Where a document is: a file, a data set or a name, and the line or row, if there is one."""
+    """Where a document is: a file, data set or name, and the line or row if any."""
 
     path: Path | str
     line: int | None = None
@@ -195,16 +196,16 @@ class _Place(NamedTuple):
         return str(self.path) if self.line is None else f"{self.path}:{self.line}"
 
 
-_Making = tuple[Callable[[], Document], _Place]
-"""A function that makes a document, or raises CorpusError, and where the document is."""
+_LazyDocument = tuple[Callable[[], Document], _Place]
+"""A function that returns a document or raises CorpusError, and the document's place."""
 
 _Opener = Callable[[Path], BinaryIO]
-"""Opens a file to read its bytes, decompressed."""
+"""Opens a file for reading its decompressed bytes."""
 
 
-def _read(source: str, opener: _Opener) -> Iterator[_Making]:
+def _read(source: str, opener: _Opener) -> Iterator[_LazyDocument]:
     if source == PYTHON_DOCS:
-        yield from ((partial(_keep, document), _Place(document.docid)) for document in read_python_docs())
+        yield from ((partial(_identity, document), _Place(document.docid)) for document in read_python_docs())
         return
     if source.startswith("irds:"):
         yield from _read_ir_datasets(source.removeprefix("irds:"))
@@ -215,7 +216,7 @@ def _read(source: str, opener: _Opener) -> Iterator[_Making]:
     path = Path(source)
     if not path.exists():
         raise CorpusError(
-            "no such file or folder", path=path, remedy="Check the path, or use irds:NAME, hf:NAME or python-docs"
+            "no such file or folder", path=path, remedy="Check the path, or pass irds:NAME, hf:NAME or python-docs"
         )
     for file in _files_of(path) if path.is_dir() else [path]:
         yield from _read_file(file, path, opener)
@@ -242,7 +243,7 @@ def _files_of(folder: Path) -> list[Path]:
     return chosen
 
 
-def _read_file(path: Path, root: Path, opener: _Opener) -> Iterator[_Making]:
+def _read_file(path: Path, root: Path, opener: _Opener) -> Iterator[_LazyDocument]:
     try:
         if path.name.endswith((*JSON_LINES_SUFFIXES, *JSON_SUFFIXES)):
             yield from _read_lines(path, opener, _json_document)
@@ -255,16 +256,16 @@ def _read_file(path: Path, root: Path, opener: _Opener) -> Iterator[_Making]:
             yield partial(_plain_document, path, name, opener), _Place(path)
         else:
             raise CorpusError(
-                "the ending is not one of .jsonl, .jsonl.gz, .json, .json.gz, .tsv, .tsv.gz, .parquet, .txt, .md", path=path,
-                remedy="Rename or convert the file",
+                "unknown suffix; expected one of .jsonl, .jsonl.gz, .json, .json.gz, .tsv, .tsv.gz, .parquet, .txt, .md",
+                path=path, remedy="Rename or convert the file",
             )  # fmt: skip
     except (OSError, EOFError, zlib.error) as error:
         raise CorpusError(
-            f"the file cannot be read ({error})", path=path, remedy="Check it, or fetch it again"
+            f"cannot read this file ({error})", path=path, remedy="Check it or download it again"
         ) from error
 
 
-def _keep(document: Document) -> Document:
+def _identity(document: Document) -> Document:
     return document
 
 
@@ -274,12 +275,14 @@ def _plain_document(path: Path, name: str, opener: _Opener) -> Document:
             raw = file.read()
     except OSError as error:
         raise CorpusError(
-            f"the file cannot be read ({error})", path=path, remedy="Check it, or fetch it again"
+            f"cannot read this file ({error})", path=path, remedy="Check it or download it again"
         ) from error
     return Document(quote(name, safe="/-_.~"), _decoded(raw, path, None))
 
 
-def _read_lines(path: Path, opener: _Opener, document: Callable[[bytes, Path, int], Document]) -> Iterator[_Making]:
+def _read_lines(
+    path: Path, opener: _Opener, document: Callable[[bytes, Path, int], Document]
+) -> Iterator[_LazyDocument]:
     with opener(path) as lines:
         for number, line in numbered_lines(lines):
             yield partial(document, line, path, number), _Place(path, number)
@@ -308,17 +311,17 @@ def _decoded(raw: bytes, path: Path, line: int | None) -> str:
         raise CorpusError(f"not UTF-8 ({error})", path=path, line=line, remedy="Convert the file to UTF-8") from error
 
 
-def _read_parquet(path: Path, opener: _Opener) -> Iterator[_Making]:
+def _read_parquet(path: Path, opener: _Opener) -> Iterator[_LazyDocument]:
     import pyarrow.parquet
 
-    if opener is not open_bytes:  # the columns are read here and there, which cannot be hashed
+    if opener is not open_bytes:  # pyarrow does not read sequentially, so hash the file in a pass of its own
         with opener(path) as whole:
             while whole.read(1 << 20):
                 pass
     try:
         file = pyarrow.parquet.ParquetFile(path)
     except pyarrow.ArrowInvalid as error:
-        raise CorpusError(f"not a Parquet file ({error})", path=path, remedy="Check it, or fetch it again") from None
+        raise CorpusError(f"not a Parquet file ({error})", path=path, remedy="Check it or download it again") from None
     number = 0
     for batch in file.iter_batches(batch_size=4096):
         for record in batch.to_pylist():
@@ -338,12 +341,12 @@ def _document(record: Mapping[str, Any], path: Path | str, number: int) -> Docum
     if text is None and not title:
         raise CorpusError(
             f"document {docid!r:.200} has none of the keys {', '.join(TEXT_KEYS)}", path=path, line=number,
-            remedy="Name the text's key contents or text",
+            remedy="Store the text as contents or text",
         )  # fmt: skip
     for value in (title, text or ""):
         if not isinstance(value, str):
             raise CorpusError(
-                f"document {docid!r:.200} has a text that is not a string ({value!r:.60})", path=path, line=number,
+                f"the text of document {docid!r:.200} is not a string ({value!r:.60})", path=path, line=number,
                 remedy="Write texts as strings",
             )  # fmt: skip
     return Document(_docid(docid, path, number), well_formed(f"{title} {text or ''}".strip()))
@@ -352,13 +355,13 @@ def _document(record: Mapping[str, Any], path: Path | str, number: int) -> Docum
 def _docid(value: object, path: Path | str, number: int) -> str:
     if not is_id(value):
         raise CorpusError(
-            f"the id {value!r:.200} is empty, over {MAX_ID_BYTES:,} bytes long, has white space, or is not a string or integer",
-            path=path, line=number, remedy="Use ids without white space, for run files are split at it",
+            f"the id {value!r:.200} is not valid; expected a string or integer of 1 to {MAX_ID_BYTES:,} bytes without white "
+            "space", path=path, line=number, remedy="Change the id; run files are split at white space",
         )  # fmt: skip
     return str(value)
 
 
-def _read_ir_datasets(name: str) -> Iterator[_Making]:
+def _read_ir_datasets(name: str) -> Iterator[_LazyDocument]:
     for number, each in enumerate(open_ir_dataset(name, CorpusError).docs_iter(), 1):
         yield partial(_ir_document, each, name, number), _Place(f"irds:{name}", number)
 
@@ -367,7 +370,7 @@ def _ir_document(record: Any, name: str, number: int) -> Document:
     return Document(_docid(record.doc_id, f"irds:{name}", number), well_formed(record.default_text()))
 
 
-def _read_hugging_face(name: str) -> Iterator[_Making]:
+def _read_hugging_face(name: str) -> Iterator[_LazyDocument]:
     import datasets
 
     path, _, split = name.partition(":")
@@ -376,4 +379,6 @@ def _read_hugging_face(name: str) -> Iterator[_Making]:
         for number, record in enumerate(rows, 1):
             yield partial(_document, record, f"hf:{name}", number), _Place(f"hf:{name}", number)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise CorpusError(f"hf:{name} cannot be read ({error})", remedy="Check name, split and network") from error
+        raise CorpusError(
+            f"cannot read hf:{name} ({error})", remedy="Check the name, the split and the network"
+        ) from error

@@ -1,5 +1,6 @@
 """Step 5: pseudo-documents → a plain Lucene impact index.
 
-``indexer`` builds it and changes it, ``texts`` builds one of texts for BM25, ``publish`` puts it in its place,
-``accelerator`` keeps its postings once more for speed, ``reader`` says what is in it.
+``build`` encodes and indexes a corpus. ``indexer`` builds and updates impact indexes, ``texts`` builds text indexes for
+BM25, ``publish`` moves a finished index into place, ``accelerator`` adds a second copy of the postings for speed, and
+``reader`` reads an index.
 """

@@ -1,9 +1,9 @@
-"""The accelerator of an index: its postings once more, in the form in which the searcher holds them.
+"""The accelerator of an index: a second copy of its postings, in the searcher's in-memory format.
 
-A searcher that finds it reads a term's postings where it would decode Lucene's, and finds the same hits.
-It is one file a segment, in the folder ``splade_lucene/accelerator`` of the index, where Lucene and Pyserini pass it
-over; or, of an index that cannot be written to, in the user's cache. Each file names its segment by Lucene's id, and carries
-checksums: one that is damaged, or of another version, is not used.
+With it, a searcher reads a term's postings directly instead of decoding Lucene's; the hits are the same. The accelerator
+consists of one file per segment in the folder ``splade_lucene/accelerator`` of the index, which Lucene and Pyserini
+ignore; if the index is read-only, the files are in the user's cache. Each file contains Lucene's id of its segment and
+checksums. Files that are damaged or have another version are not used.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ _NO_LIMIT = 2**63 - 1
 
 
 def accelerator_folders(index_dir: Path) -> list[Path]:
-    """Where the files of an index's accelerator may be, first those beside the index."""
+    """The folders that may contain the accelerator of an index: in the index, then in the user's cache."""
     return [index_dir / FOLDER, cache_folder() / "accelerators"]
 
 
 def accelerate(index_dir: str | Path, folder: str | Path | None = None, *, max_bytes: int | None = None) -> Path:
-    """Makes the accelerator of an index, ours or any other impact index, in place of an older one.
+    """Creates the accelerator of any impact index; replaces an existing one.
 
-    It takes nearly twice the space of the index itself, 3.5 bytes a posting, and some seconds a million documents.
-    Our indexers keep it up to date; what other software adds is searched without one until this is called again.
+    It takes nearly twice the space of the index itself, 3.5 bytes per posting, and a few seconds per million documents
+    to create. Our indexers keep it up to date. Segments added by other software are searched without it until this
+    function is called again.
 
     Args:
         index_dir: The index.
-        folder: Where to write. Default: in the index, or the user's cache if that cannot be written to.
-        max_bytes: What it may take on disk, at least 0, but for its list of terms: it then has the postings of the commonest
-            terms, and those of the others are decoded from Lucene's. None: room for all.
+        folder: The output folder. Default: a folder in the index, or in the user's cache if the index is read-only.
+        max_bytes: Limit of its size on disk in bytes, at least 0, not counting the list of terms. It then contains only the
+            postings of the most frequent terms; those of other terms are decoded from Lucene's. None for no limit.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: ``max_bytes`` is negative or beyond all disks.
-        NotAnIndexError: No impact index there.
-        StorageError: The disk refused.
+        InputError: ``max_bytes`` is out of range.
+        NotAnIndexError: There is no impact index.
+        StorageError: A disk error.
     """
     if max_bytes is not None and not 0 <= max_bytes < _NO_LIMIT:
         raise InputError(f"max_bytes must be at least 0, got {max_bytes}")
@@ -58,10 +59,10 @@ def accelerate(index_dir: str | Path, folder: str | Path | None = None, *, max_b
 def accelerate_segments(
     reader: LuceneImpactIndexReader, folder: Path, *, rebuild: bool, max_bytes: int | None = None
 ) -> Path:
-    """Makes the files of all segments, or of those that have none, within the size limit that was set before.
+    """Creates the files of all segments (``rebuild``), or only the missing ones, within the size limit set by the last rebuild.
 
-    Clears the files of segments that are gone; but not in a folder other than the index's own, for other indexes' files may be
-    there.
+    Deletes the files of segments that no longer exist, but only in the index's own folder; other folders may contain the
+    files of other indexes.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,12 +80,12 @@ def accelerate_segments(
 
 
 def has_accelerator(index_dir: Path) -> bool:
-    """Whether there is one in the index, be it of older segments."""
+    """Whether the index contains an accelerator, possibly for older segments only."""
     return any((index_dir / FOLDER).glob("*.postings"))
 
 
 def accelerator_bytes(reader: LuceneImpactIndexReader) -> int:
-    """The size of the files that a searcher would use; 0 if there are none."""
+    """The total size in bytes of the files that a searcher would use; 0 if there are none."""
     with jvm.translated_exceptions(reader.index_dir):
         names = str(jvm.facade("Index").acceleratorNames(reader.java)).split()
     total = 0
@@ -116,4 +117,6 @@ def _read_limit(file: Path) -> int | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise StorageError(f"{file}: cannot be read ({error}). Remove it, or accelerate the index again.") from error
+        raise StorageError(
+            f"{file}: cannot read the size limit ({error}). Delete the file, or run 'splade-lucene accelerate'."
+        ) from error

@@ -1,4 +1,4 @@
-"""A corpus → an impact index: encoding and indexing as one job, which resumes where it was interrupted."""
+"""Builds an impact index from a corpus: encodes and indexes it in one resumable job."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from splade_lucene.quantizer import Quantizer
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """What a build did.
+    """The result of a build.
 
     Attributes:
-        manifest: What was encoded, and how.
-        index: What was indexed.
-        pseudo_documents: The folder of pseudo-documents, if it was kept.
+        manifest: The manifest of the encoding.
+        index: The summary of the index.
+        pseudo_documents: The folder of pseudo-documents; None if they were not kept.
     """
 
     manifest: Manifest
@@ -57,34 +57,34 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     on_problem: Callable[[CorpusError], None] | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> BuildSummary:
-    r"""Encodes a corpus and indexes it. An interrupted build resumes with what it has encoded already.
+    r"""Encodes and indexes a corpus. An interrupted build resumes after the last finished part.
 
-    The corpus is read twice: once to check it, before hours of work, and once to encode it.
+    The corpus is read twice: once to check it before hours of work, and once to encode it.
 
     Args:
         corpus: A corpus; see :mod:`splade_lucene.corpus.reading`.
-        index_dir: Where the index goes.
-        encoder: The model; None: the embedded one.
-        quantizer: The rule; None: the one that is usual for the model.
-        pruning: Which terms of a document are kept.
-        min_impact: Least impact to keep.
-        pseudo_documents: A folder to keep the pseudo-documents in; None: do not keep them.
+        index_dir: The folder of the index.
+        encoder: The encoder; None for the embedded model.
+        quantizer: The quantizer; None for the model's recommended one.
+        pruning: Which terms of a document to keep.
+        min_impact: Smallest impact to keep.
+        pseudo_documents: The folder in which to keep the pseudo-documents; None to delete them.
         gzip: Compress the pseudo-documents.
         devices: See :func:`splade_lucene.encode_corpus`.
-        threads: Threads that index; None: all cores.
-        store: See :func:`splade_lucene.index_pseudo_documents`, as for ``order`` and ``accelerator``.
-        order: How documents are numbered.
-        accelerator: Make the index's accelerator.
-        overwrite: Replace an index, and an encoding with other settings in ``pseudo_documents``.
-        keep_current: Leave an index as it is if it was built from the very same encoding.
-        skip_bad: Leave out documents that cannot be read.
-        on_problem: Called with each document that is left out.
-        progress: Follows the work.
+        threads: Number of indexing threads; None for one per core.
+        store: See :func:`splade_lucene.index_pseudo_documents`.
+        order: Likewise.
+        accelerator: Likewise.
+        overwrite: Replace an existing index, and an encoding with other settings in ``pseudo_documents``.
+        keep_current: Keep an existing index if it was built from the same encoding.
+        skip_bad: Skip documents that cannot be read.
+        on_problem: Called with the error for each skipped document.
+        progress: Reports the progress.
 
     Raises:
         CorpusError: A document cannot be read.
-        InputError: The index exists and ``overwrite`` is not set, or the folder of pseudo-documents holds something else.
-        StorageError: The disk refused.
+        InputError: The index exists and ``overwrite`` is not set, or ``pseudo_documents`` contains a different encoding.
+        StorageError: A disk error.
 
     Example:
         >>> from splade_lucene import LuceneImpactSearcher, build_index
@@ -97,12 +97,10 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         'd1'
     """
     index_dir = Path(index_dir).resolve()
-    keeps = pseudo_documents is not None
+    is_kept = pseudo_documents is not None
     folder = Path(pseudo_documents) if pseudo_documents is not None else work_folder(index_dir, "encoded")
     if folder.resolve() == index_dir:
-        raise InputError(
-            "pseudo_documents and index_dir are the same folder", path=index_dir, remedy="Name two folders"
-        )
+        raise InputError("pseudo_documents and index_dir are the same folder", path=index_dir, remedy="Use two folders")
     settings = IndexSettings(
         thread_count(threads), store, order, append=False, skip_bad=False, accelerator=accelerator, memory=None
     )
@@ -111,20 +109,20 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     quantizer = quantizer or Quantizer.named(recommended_rule(encoder.layout.location.name))
     manifest = encode_corpus(
         corpus, folder, encoder, quantizer, pruning=pruning, min_impact=min_impact, gzip=gzip,
-        overwrite=overwrite or not keeps, skip_bad=skip_bad, devices=devices, on_problem=on_problem, progress=progress,
+        overwrite=overwrite or not is_kept, skip_bad=skip_bad, devices=devices, on_problem=on_problem, progress=progress,
     )  # fmt: skip
     summary = _summary_of_current(index_dir, manifest) if keep_current else None
     if summary is None:
         prepare_target(index_dir, append=False, overwrite=overwrite)
         files = [folder / part.name for part in manifest.parts]
         summary = index_files(files, index_dir, settings, manifest, progress)
-    if not keeps:
+    if not is_kept:
         shutil.rmtree(folder)
-    return BuildSummary(manifest, summary, folder if keeps else None)
+    return BuildSummary(manifest, summary, folder if is_kept else None)
 
 
 def _summary_of_current(index_dir: Path, manifest: Manifest) -> IndexSummary | None:
-    """The counts of an index that was built from just this encoding; None if there is no such index."""
+    """The summary of the existing index if it was built from this very encoding, else None."""
     existing = read_index_manifest(index_dir) if is_index(index_dir) else None
     if existing is None or existing.encoding != manifest.encoding:
         return None

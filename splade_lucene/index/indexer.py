@@ -1,7 +1,7 @@
-"""Pseudo-documents → a plain Lucene impact index, the same that Anserini's IndexCollection builds from them.
+"""Builds a plain Lucene impact index from pseudo-documents, equal to the one that Anserini's IndexCollection builds.
 
-:func:`index_pseudo_documents` builds from files, on all threads whatever their number; :class:`LuceneImpactIndexer`
-adds, replaces and deletes single documents.
+:func:`index_pseudo_documents` indexes files with several threads; :class:`LuceneImpactIndexer` adds, replaces and deletes
+individual documents.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ Order = Literal["bp", "input"]
 
 @dataclass(frozen=True)
 class IndexSummary:
-    """What a build did.
+    """The result of indexing.
 
     Attributes:
-        documents: Documents indexed.
-        postings: Their postings.
-        terms: Distinct terms.
-        skipped: Documents left out, and why.
+        documents: Number of documents indexed.
+        postings: Number of postings.
+        terms: Number of distinct terms.
+        skipped: The problems of skipped documents.
     """
 
     documents: int
@@ -67,37 +67,38 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
 ) -> IndexSummary:
     """Builds an index from a file or folder of pseudo-documents.
 
-    The index does not depend on the number of threads, and appears under its name only when it is whole: an interrupted
-    build leaves nothing behind but a folder ``….building``, which the next one clears.
+    The index does not depend on the number of threads. It gets its name only when it is complete: an interrupted build
+    leaves only a folder ``….building``, which the next build deletes.
 
     Args:
         source: File or folder; see :func:`splade_lucene.read_pseudo_documents`.
-        index_dir: Where the index goes.
-        threads: Threads that parse and invert; default: all cores.
-        store: What a document keeps: nothing; ``{"id", "contents"}`` (the text); or the whole input object, as
-            Anserini's ``-storeRaw``.
-        order: How documents are numbered, which changes no hit. ``bp``: recursive graph bisection makes those that share
-            terms neighbours, for which searches are faster; what exceeds ``memory`` is ordered piece by piece.
-            ``input``: as they come.
-        append: Add to an existing index. Docids that it already has are refused.
+        index_dir: The folder of the index.
+        threads: Number of threads that parse and invert documents. Default: one per core.
+        store: What to store for each document: nothing, ``{"id", "contents"}`` (the text), or the whole input object,
+            like Anserini's ``-storeRaw``.
+        order: How documents are numbered; this does not change the hits. ``bp``: recursive graph bisection assigns
+            neighbouring numbers to documents that share terms, which makes searches faster; collections that exceed
+            ``memory`` are ordered in pieces. ``input``: in input order.
+        append: Add to an existing index. Docids that it already contains are rejected.
         overwrite: Replace an existing index.
-        skip_bad: Leave out documents that cannot be indexed, and say which, instead of stopping at the first.
-        accelerator: Make the index's accelerator, with which a searcher is up to speed at once, from 3.5 more bytes a posting;
-            see :func:`splade_lucene.accelerate`.
-        memory: Bytes that inverted documents may take before they are written; default: a fifth of Java's heap.
-        progress: Follows the work.
+        skip_bad: Skip and report documents that cannot be indexed instead of stopping at the first.
+        accelerator: Create the index's accelerator, which takes 3.5 more bytes per posting and gives searchers full speed
+            from the first query; see :func:`splade_lucene.accelerate`.
+        memory: Memory limit for inverted documents in bytes, after which they are written to disk. Default: a fifth of
+            Java's heap.
+        progress: Reports the progress.
 
     Raises:
         PseudoDocumentError: A document cannot be indexed, or there is no input.
-        InputError: The index exists and neither ``append`` nor ``overwrite`` is set; or the folder's files are not
-            those that its manifest names.
-        StorageError: The disk refused.
+        InputError: The index exists and neither ``append`` nor ``overwrite`` is set, or the files differ from those in
+            the folder's manifest.
+        StorageError: A disk error.
     """
     source, index_dir = Path(source), Path(index_dir).resolve()
     settings = IndexSettings(thread_count(threads), store, order, append, skip_bad, accelerator, memory)
     files = find_files(source, without=index_dir)
     if append and overwrite:
-        raise InputError("append=True and overwrite=True exclude each other", remedy="Choose one")
+        raise InputError("append=True and overwrite=True are mutually exclusive", remedy="Choose one")
     prepare_target(index_dir, append=append, overwrite=overwrite)
     return index_files(files, index_dir, settings, _verified_manifest(source, files, settings.threads), progress)
 
@@ -117,20 +118,20 @@ class IndexSettings:
     def __post_init__(self) -> None:
         for name, value, choices in (("store", self.store, get_args(Store)), ("order", self.order, get_args(Order))):
             if value not in choices:
-                raise InputError(f"{name} is one of {', '.join(choices)}, got {value!r}")
+                raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 def index_files(
     files: Sequence[Path], index_dir: Path, settings: IndexSettings, manifest: Manifest | None, progress: Progress
 ) -> IndexSummary:
-    """Indexes files that are known to be whole, where :func:`prepare_target` allows it; see there.
+    """Indexes files that have been verified; call :func:`prepare_target` first.
 
     Args:
         files: Files of pseudo-documents.
-        index_dir: Where the index goes, an absolute path.
-        settings: How.
-        manifest: What made the files; None if that is not known.
-        progress: Follows the work.
+        index_dir: The folder of the index, an absolute path.
+        settings: The settings.
+        manifest: The manifest of the files; None if they have none.
+        progress: Reports the progress.
     """
     target = index_dir if settings.append else work_folder(index_dir, "building")
     try:
@@ -169,7 +170,7 @@ def _run_bulk_indexer(files: Sequence[Path], target: Path, settings: IndexSettin
         )  # fmt: skip
         reported = 0
         try:
-            while not java.awaitBuild(build, 300):  # short waits, so that Ctrl-C is heard
+            while not java.awaitBuild(build, 300):  # milliseconds; short waits keep Ctrl-C responsive
                 built = int(java.documentsBuilt(build))
                 advance(built - reported)
                 reported = built
@@ -182,23 +183,23 @@ def _run_bulk_indexer(files: Sequence[Path], target: Path, settings: IndexSettin
     if result["failed"]:
         raise problems[0].error()
     if not result["documents"]:
-        raise PseudoDocumentError("no document to index in these files", path=target, remedy="Check the input")
+        raise PseudoDocumentError("no documents to index in these files", path=target, remedy="Check the input")
     advance(result["documents"] - reported)
     return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
 
 
 def _problem(entry: dict[str, Any]) -> Problem:
-    first = f" ({entry['first_file']}:{entry['first_line']})" if "first_file" in entry else ""
+    first = f", first used at {entry['first_file']}:{entry['first_line']}" if "first_file" in entry else ""
     if entry["kind"] == "duplicate-id" and not first:
-        first = " (it is in the index already)"
+        first = ", already in the index"
     return Problem(entry["kind"], entry["detail"], Path(entry["file"]), entry["line"], first)
 
 
 def _verified_manifest(source: Path, files: Sequence[Path], threads: int) -> Manifest | None:
-    """The manifest of the files to be indexed, each of which is checked against it; None if we did not encode them.
+    """Reads the manifest of the input and checks all files against it; None if there is no manifest.
 
     Raises:
-        InputError: A part is missing or damaged, or a file is not a part: nothing else than the whole is indexed.
+        InputError: A part is missing or damaged, or a file is not a part. Only complete encodings are indexed.
     """
     folder = source if source.is_dir() else source.parent
     manifest = read_folder_manifest(folder)
@@ -207,20 +208,20 @@ def _verified_manifest(source: Path, files: Sequence[Path], threads: int) -> Man
     known = {folder / part.name: part.sha256 for part in manifest.parts}
     if not source.is_dir() and source not in known:
         return None
-    again = "Run the same encode command again, or delete the manifest to index what is there"
+    remedy = "Run the same encode command again, or delete the manifest to index the existing files"
     for path in sorted(known.keys() ^ set(files)) if source.is_dir() else ():
         if path in known:
-            raise InputError("this part is missing", path=path, remedy=again)
+            raise InputError("this part is missing", path=path, remedy=remedy)
         raise InputError("this file is not part of the encoding", path=path, remedy="Move it elsewhere")
-    with ThreadPoolExecutor(threads) as pool:  # hashing lets go of the interpreter
+    with ThreadPoolExecutor(threads) as pool:  # hashing releases the GIL
         for path, digest in zip(files, pool.map(file_digest, files), strict=True):
             if digest != known[path]:
-                raise InputError("this part was changed since it was encoded", path=path, remedy=again)
+                raise InputError("this part has changed since it was encoded", path=path, remedy=remedy)
     return manifest
 
 
 def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None:
-    """The manifest of an index after documents of another manifest were added to it."""
+    """The manifest of an index after documents from another encoding have been added to it."""
     previous = read_index_manifest(index_dir)
     if previous is None or not previous.model or added is None:
         return previous
@@ -248,17 +249,17 @@ def _write_index_manifest(index_dir: Path, manifest: Manifest) -> None:
 
 
 class LuceneImpactIndexer:
-    """Adds, replaces and deletes documents, one small batch after another.
+    """Adds, replaces and deletes documents in small batches.
 
-    Nothing is visible to searchers before :meth:`commit` or :meth:`close`; leaving the ``with`` block by an exception
-    undoes everything since the last commit. For a whole collection use :func:`index_pseudo_documents`.
+    Changes become visible to searchers only after :meth:`commit` or :meth:`close`. If an exception leaves the ``with``
+    block, all changes since the last commit are rolled back. For whole collections, use :func:`index_pseudo_documents`.
 
     Args:
-        index_dir: The index; made if there is none.
-        store: What a document keeps: nothing, or ``{"id", "contents"}`` (the text).
+        index_dir: The index; created if it does not exist.
+        store: What to store for each document: nothing, or ``{"id", "contents"}`` (the text).
 
     Raises:
-        StorageError: Another process writes to the index, or the disk refused.
+        StorageError: Another process is writing to the index, or a disk error.
 
     Example:
         >>> from splade_lucene import LuceneImpactIndexer, LuceneImpactSearcher, PseudoDocument
@@ -281,17 +282,17 @@ class LuceneImpactIndexer:
             self._writer = jvm.facade("Index").openWriter(jvm.java_path(self.index_dir), append)
 
     def add(self, documents: PseudoDocument | Iterable[PseudoDocument]) -> None:
-        """Puts one or several documents into the index; one whose docid is there already replaces the old one.
+        """Adds one or several documents; a document with an existing docid replaces the old one.
 
         Raises:
-            PseudoDocumentError: A document cannot be indexed; none of this call's documents went in.
+            PseudoDocumentError: A document cannot be indexed; none of the documents has been added.
         """
         packed = []
         for document in [documents] if isinstance(documents, PseudoDocument) else documents:
             if not isinstance(document, PseudoDocument):
                 raise PseudoDocumentError(
                     f"expected a PseudoDocument, got {document!r:.80}",
-                    remedy="Write PseudoDocument(docid, contents, {term: impact})",
+                    remedy="Pass PseudoDocument(docid, contents, {term: impact})",
                 )
             check_document(document)
             packed.append(_pack_document(document, stores_text=self._stores_text))
@@ -299,31 +300,31 @@ class LuceneImpactIndexer:
             jvm.facade("Index").put(self._writer, wire.pack_batch(packed))
 
     def delete(self, docids: str | Iterable[str]) -> None:
-        """Deletes the documents of one or several docids; docids that are not there are passed over.
+        """Deletes documents by one or several docids; unknown docids are ignored.
 
         Raises:
-            PseudoDocumentError: A docid is not a string; nothing was deleted.
+            PseudoDocumentError: A docid is not a string; nothing has been deleted.
         """
         wanted = [docids] if isinstance(docids, str) else list(docids)
         for docid in wanted:
             if not isinstance(docid, str):
-                raise PseudoDocumentError(f"a docid is a string, got {docid!r:.80}", remedy="Write it as a string")
+                raise PseudoDocumentError(f"docids must be strings, got {docid!r:.80}", remedy="Pass it as a string")
         with jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").delete(self._writer, wire.pack_strings(wanted))
 
     def merge(self) -> None:
-        """Merges all segments into one, which frees the space of deleted documents."""
+        """Merges all segments into one; this frees the space of deleted documents."""
         with jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").merge(self._writer)
 
     def commit(self) -> None:
-        """Makes all changes durable, and visible to searchers opened from now on."""
+        """Makes all changes durable and visible to searchers opened from now on."""
         with jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").commit(self._writer)
         _write_index_manifest(self.index_dir, self._manifest or Manifest())
 
     def close(self) -> None:
-        """Commits and closes. An accelerator that the index has is brought up to date."""
+        """Commits, closes, and updates the index's accelerator, if any."""
         self.commit()
         with jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").closeWriter(self._writer)

@@ -1,4 +1,4 @@
-"""Where an index may be put, and how a finished one gets its name, in place of an older one if need be."""
+"""Checks where an index may be written, and moves a finished index into place."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from splade_lucene.index.reader import is_index
 
 
 def prepare_target(index_dir: Path, *, append: bool, overwrite: bool) -> None:
-    """Checks, before any work is done, that an index may be put at this place.
+    """Checks, before any work is done, that an index may be written here.
 
     Raises:
-        InputError: Something is there that must not be replaced, or nothing to append to.
+        InputError: The folder exists and must not be replaced, or there is no index to append to.
     """
-    put_aside = work_folder(index_dir.resolve(), "replaced")
-    if is_index(put_aside) and not index_dir.exists():
-        put_aside.replace(index_dir)  # an earlier build was cut off between its last two steps
+    replaced = work_folder(index_dir.resolve(), "replaced")
+    if is_index(replaced) and not index_dir.exists():
+        replaced.replace(index_dir)  # an earlier build was interrupted between the last two steps of publish()
     if append:
         if not is_index(index_dir):
             raise InputError(
@@ -39,12 +39,12 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool) -> None:
             jvm.facade("Index").checkUnlocked(jvm.java_path(index_dir))
         return
     raise InputError(
-        "this exists and is not a Lucene index, so it is not replaced", path=index_dir, remedy="Name another folder"
+        "this exists and is not a Lucene index, so it is not replaced", path=index_dir, remedy="Use another folder"
     )
 
 
 def publish(built: Path, index_dir: Path) -> None:
-    """Moves a finished index to its name, in place of an older one."""
+    """Moves a finished index into place, replacing an existing one."""
     old = work_folder(index_dir, "replaced")
     try:
         shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What is in an impact index: statistics, terms, postings, stored fields, and whether it is sound."""
+"""Reads an impact index: statistics, terms, postings and stored fields; also checks its integrity."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _log = logging.getLogger(__name__)
 
 
 def is_index(folder: Path) -> bool:
-    """Whether a folder holds a committed Lucene index."""
+    """Whether a folder contains a committed Lucene index."""
     return folder.is_dir() and any(folder.glob("segments_*"))
 
 
 def read_index_manifest(index_dir: Path) -> Manifest | None:
-    """The manifest of an index, or None if it has none or was changed by other software since it was written."""
+    """Reads the manifest of an index; None if it has none, or if other software has changed the index since."""
     manifest = read_manifest(index_dir / INDEX_FILE)
     if manifest is None:
         return None
     with LuceneImpactIndexReader(index_dir) as reader:
         if reader.commit() == manifest.commit:
             return manifest
-    _log.warning("%s: the index was changed since its manifest was written; the manifest is ignored", index_dir)
+    _log.warning("%s: the index has changed since its manifest was written; the manifest is ignored", index_dir)
     return None
 
 
 class TermStatistics(NamedTuple):
-    """One term of an index: its documents, and the sum of its impacts."""
+    """A term of an index, its document frequency, and the sum of its impacts."""
 
     term: str
     doc_freq: int
@@ -47,21 +47,21 @@ class TermStatistics(NamedTuple):
 
 
 class LuceneImpactIndexReader:
-    """An open impact index: ours, Anserini's or Pyserini's. It shows the commit that was newest when it was opened.
+    """An open impact index: ours, Anserini's or Pyserini's. It reads the latest commit at the time of opening.
 
     Args:
         index_dir: The index.
 
     Raises:
-        NotAnIndexError: No impact index there.
-        IndexVersionError: A newer Lucene wrote it.
+        NotAnIndexError: There is no impact index.
+        IndexVersionError: It was written by a newer Lucene.
     """
 
     def __init__(self, index_dir: str | Path) -> None:
         self.index_dir = Path(index_dir)
         if not self.index_dir.is_dir():
-            what = "is a file, not the folder of an index" if self.index_dir.exists() else "does not exist"
-            raise NotAnIndexError(f"{index_dir} {what}. Name the folder that 'splade-lucene build' or 'index' wrote.")
+            reason = "is a file, not the folder of an index" if self.index_dir.exists() else "does not exist"
+            raise NotAnIndexError(f"{index_dir} {reason}. Pass the folder written by 'splade-lucene build' or 'index'.")
         with jvm.translated_exceptions(self.index_dir):
             self.java: Any = jvm.facade("Index").openReader(jvm.java_path(self.index_dir))
         self.num_docs: int = int(jvm.facade("Index").numDocs(self.java))
@@ -75,7 +75,7 @@ class LuceneImpactIndexReader:
         return counts
 
     def commit(self) -> str:
-        """What identifies the open commit."""
+        """An identifier of the open commit."""
         with jvm.translated_exceptions(self.index_dir):
             return str(jvm.facade("Index").commitOf(self.java))
 
@@ -86,7 +86,7 @@ class LuceneImpactIndexReader:
         return [TermStatistics(*each) for each in wire.unpack_terms(packed)]
 
     def postings(self, term: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """A term's postings, live documents only.
+        """The postings of a term in live documents.
 
         Returns:
             lucene_docids, ascending, and the impact in each; both of shape [postings].
@@ -95,12 +95,12 @@ class LuceneImpactIndexReader:
             return wire.unpack_postings(wire.to_bytes(jvm.facade("Index").postings(self.java, term)))
 
     def docids(self) -> list[str]:
-        """The docids of all documents, deleted ones included, by lucene_docid."""
+        """The docids of all documents, including deleted ones, indexed by lucene_docid."""
         with jvm.translated_exceptions(self.index_dir):
             return wire.unpack_docids(wire.to_bytes(jvm.facade("Index").allDocids(self.java)))
 
     def docid(self, lucene_docid: int) -> str:
-        """The docid of a document by its lucene_docid, which must be at least 0 and below ``max_doc``."""
+        """The docid of a document, given its lucene_docid, which must be at least 0 and below ``max_doc``."""
         with jvm.translated_exceptions(self.index_dir):
             return str(jvm.facade("Index").docid(self.java, lucene_docid))
 
@@ -113,18 +113,18 @@ class LuceneImpactIndexReader:
         with jvm.translated_exceptions(self.index_dir):
             found = int(jvm.facade("Index").luceneDocid(self.java, well_formed(docid)))
         if found < 0:
-            raise InputError(f"no document has the id {docid!r}", path=self.index_dir, remedy="Check its spelling")
+            raise InputError(f"no document has the id {docid!r}", path=self.index_dir, remedy="Check the spelling")
         return found
 
     def impacts(self, docid: str, terms: Sequence[str]) -> list[int]:
-        """The impacts of terms in a document, 0 where it has none."""
+        """The impacts of terms in a document; 0 for terms that it does not contain."""
         with jvm.translated_exceptions(self.index_dir):
             packed = jvm.facade("Index").impacts(self.java, self.lucene_docid(docid), wire.pack_strings(terms))
             impacts: list[int] = wire.unpack_integers(wire.to_bytes(packed)).tolist()
         return impacts
 
     def raw(self, lucene_docids: Iterable[int]) -> list[str | None]:
-        """The stored field ``raw`` of documents, None where one has none."""
+        """The stored field ``raw`` of documents; None for documents without it."""
         wanted = list(lucene_docids)
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Index").raw(self.java, wire.pack_integers(wanted)))
@@ -144,10 +144,10 @@ class LuceneImpactIndexReader:
 
 
 def check_index(index_dir: str | Path) -> tuple[bool, str]:
-    """Runs Lucene's own CheckIndex.
+    """Runs Lucene's CheckIndex.
 
     Returns:
-        Whether the index is sound, and Lucene's report.
+        Whether the index is intact, and Lucene's report.
     """
     with jvm.translated_exceptions(index_dir):
         report = str(jvm.facade("Index").check(jvm.java_path(index_dir)))

@@ -1,4 +1,4 @@
-"""Texts → a plain Lucene index for BM25, the one that Anserini's IndexCollection makes of a JsonCollection."""
+"""Builds a plain Lucene text index for BM25, equal to the one that Anserini's IndexCollection builds from a JsonCollection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from splade_lucene.progress import NO_PROGRESS, Advance, Progress
 from splade_lucene.records import Document, well_formed
 
 TextStore = Literal["none", "text"]
-"""What an index keeps of a text."""
+"""What to store for each document."""
 
 _BATCH_BYTES = 1 << 20
 
@@ -33,26 +33,26 @@ def index_texts(
     overwrite: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> int:
-    """Indexes texts for BM25: lower case, English stop words, Porter's stems, as Anserini does by default.
+    """Indexes texts for BM25 with Anserini's default analysis: lowercasing, English stop words, Porter stemming.
 
-    The texts pass through in small batches. The index appears under its name only when it is whole.
+    The documents are consumed in small batches. The index gets its name only when it is complete.
 
     Args:
-        documents: The texts; each docid once. Blank texts are left out, as by Anserini.
-        index_dir: Where the index goes.
-        store: What a document keeps: nothing, or ``{"id", "contents"}`` (the text).
-        threads: Threads that analyze and invert; default: all cores. With several, documents are numbered as it happens,
-            which changes no hit.
+        documents: The documents, with unique docids. Blank texts are skipped, as in Anserini.
+        index_dir: The folder of the index.
+        store: What to store for each document: nothing, or ``{"id", "contents"}`` (the text).
+        threads: Number of threads that analyze and invert texts. Default: one per core. With several threads, the
+            numbering of documents varies between builds; this does not change the hits.
         overwrite: Replace an existing index.
-        progress: Follows the work.
+        progress: Reports the progress.
 
     Returns:
         The number of documents in the index.
 
     Raises:
-        CorpusError: There is no document, two have the same id, or an id has white space.
-        InputError: An index exists and is not to be overwritten, or something else than an index is there.
-        StorageError: The disk refused.
+        CorpusError: There are no documents, two have the same id, or an id contains white space.
+        InputError: An index exists and ``overwrite`` is not set, or the folder contains something other than an index.
+        StorageError: A disk error.
     """
     index_dir = Path(index_dir).resolve()
     check_store(store)
@@ -67,7 +67,7 @@ def index_texts(
         with progress.step("indexing", None, "documents") as advance:
             count = _write(_batches(documents, store), building, thread_count(threads), advance)
         if not count:
-            raise CorpusError("there is no document to index", path=index_dir, remedy="Check the corpus")
+            raise CorpusError("no documents to index", path=index_dir, remedy="Check the corpus")
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
@@ -76,13 +76,13 @@ def index_texts(
 
 
 def check_store(store: str) -> None:
-    """Refuses anything else than a :data:`TextStore`.
+    """Checks that a value is a :data:`TextStore`.
 
     Raises:
-        InputError: Says what there is to choose from.
+        InputError: It is not; lists the choices.
     """
     if store not in get_args(TextStore):
-        raise InputError(f"store is one of {', '.join(get_args(TextStore))}, got {store!r}")
+        raise InputError(f"store must be one of {', '.join(get_args(TextStore))}, got {store!r}")
 
 
 def _write(batches: Iterator[tuple[int, bytes]], folder: Path, threads: int, advance: Advance) -> int:
@@ -100,12 +100,12 @@ def _write(batches: Iterator[tuple[int, bytes]], folder: Path, threads: int, adv
             java.rollback(writer)
             raise
     if duplicate is not None:
-        raise CorpusError(f"the id {str(duplicate)!r} is a duplicate", remedy="Give each document an id of its own")
+        raise CorpusError(f"duplicate id {str(duplicate)!r}", remedy="Make all ids unique")
     return total
 
 
 def _batches(documents: Iterable[Document], store: TextStore) -> Iterator[tuple[int, bytes]]:
-    """Documents as Java reads them, about a megabyte at a time, and how many there are in each batch."""
+    """Packs documents for Java into batches of about a megabyte; yields the size and the bytes of each."""
     packed: list[bytes] = []
     size = 0
     for document in documents:
@@ -121,15 +121,15 @@ def _batches(documents: Iterable[Document], store: TextStore) -> Iterator[tuple[
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text has nothing but spaces and control characters, as Java's ``trim`` takes them."""
+    """Whether a text consists only of spaces and control characters, the characters that Java's ``trim`` removes."""
     return all(character <= " " for character in text)
 
 
 def _pack(document: Document, store: TextStore) -> bytes:
     if not is_id(document.docid):
         raise CorpusError(
-            f"the id {document.docid!r:.200} is empty, too long, or has white space",
-            remedy="Use ids without white space, for run files are split at it",
+            f"the id {document.docid!r:.200} is empty, too long, or contains white space",
+            remedy="Change the id; run files are split at white space",
         )
     text = well_formed(document.text)
     raw = json.dumps({"id": document.docid, "contents": text}, ensure_ascii=False) if store == "text" else None

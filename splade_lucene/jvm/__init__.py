@@ -1,16 +1,16 @@
-"""The door to Java: the only package that knows that Java exists, its class names and its packed formats.
+"""The interface to Java: the only package that contains Java class names and packed formats.
 
 =====================  ===============================================================================================
-module                 what it decides
+module                 purpose
 =====================  ===============================================================================================
-``runtime``            which Java and which Lucene
-``process``            the one JVM of this process, and the static methods that are called in it
-``exceptions``         what Java's exceptions mean
-``wire``               the packed bytes that cross
-``pyserini_import``    how Pyserini's own classes are imported onto the same JVM
+``runtime``            finds Java and Lucene
+``process``            starts the JVM of this process and calls its static methods
+``exceptions``         translates Java exceptions
+``wire``               packs and unpacks the data exchanged with Java
+``pyserini_import``    imports Pyserini's own classes on the same JVM
 =====================  ===============================================================================================
 
-Nothing here starts Java when it is imported.
+Importing this package does not start Java.
 """
 
 from splade_lucene.jvm.process import (

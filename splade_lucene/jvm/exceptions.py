@@ -1,4 +1,4 @@
-"""Java's exceptions as errors of ours: one table, from the name of a Java class to what a user is told."""
+"""Translates Java exceptions into this package's errors, with a table from Java class names to error messages."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from splade_lucene.errors import (
 
 
 class _Rule(NamedTuple):
-    """What some exceptions mean.
+    """How to translate an exception.
 
     Attributes:
-        error: What is raised in their place.
-        message: What it says; {message} is Java's own message, {name} the exception's name, {lucene} and {anserini} are
+        error: The error to raise instead.
+        message: Its message. {message} is Java's message, {name} is the exception's name, and {lucene} and {anserini} are
             the installed versions.
-        contains: Part of Java's message that tells these exceptions from others of the same class.
-        needs_place: Whether this holds only where an index or a file is known that the call was about.
-        names_place: Whether Java's message names the place itself.
+        contains: Text that Java's message must contain for the rule to apply.
+        needs_place: Whether the rule applies only if the index or file concerned is known.
+        names_place: Whether Java's message already names the file.
     """
 
     error: type[SpladeLuceneError]
@@ -40,18 +40,18 @@ _NO_INDEX = _Rule(
 )
 _NEWER = _Rule(
     IndexVersionError,
-    "a newer Lucene than the installed one ({lucene}, from pyserini's Anserini {anserini}) wrote this index. Install "
-    "pyserini 2.x (Python 3.12 or newer), or build the index again here.",
+    "this index was written by a newer Lucene than the installed one ({lucene}, from pyserini's Anserini {anserini}). "
+    "Install pyserini 2.x (Python 3.12 or newer), or rebuild the index here.",
 )
 _OLDER = _Rule(
     IndexVersionError,
-    "this index is too old for the installed Lucene ({lucene}, from pyserini's Anserini {anserini}). Build it again here.",
+    "this index is too old for the installed Lucene ({lucene}, from pyserini's Anserini {anserini}). Rebuild it here.",
 )
 _NOT_IMPACTS = _Rule(
     NotAnIndexError,
-    "this Lucene index is not an impact index ({message}). Search an index of texts with 'splade-lucene bm25 search'.",
+    "this Lucene index is not an impact index ({message}). Search text indexes with 'splade-lucene bm25 search'.",
 )
-_DISK = _Rule(StorageError, "{message} ({name}). Check the disk's space and permissions, and the file.")
+_DISK = _Rule(StorageError, "{message} ({name}). Check the free disk space, the permissions and the file.")
 
 _RULES: dict[str, tuple[_Rule, ...]] = {
     "IndexNotFoundException": (_NO_INDEX,),
@@ -59,18 +59,18 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     "IndexFormatTooNewException": (_NEWER,),
     "IndexFormatTooOldException": (_OLDER,),
     "IllegalArgumentException": (
-        # Lucene 9.9 meets an index of Lucene 10 before it looks at the format
+        # when Lucene 9.9 opens an index of Lucene 10, these errors come before the check of the format version
         _NEWER._replace(contains="indexCreatedVersionMajor is in the future"),
         _NEWER._replace(contains="org.apache.lucene.codecs.Codec with name"),
         _NOT_IMPACTS._replace(contains="frequencies"),
     ),
-    "UnreadableInput": (_Rule(PseudoDocumentError, "{message}. Fetch or encode it again", names_place=True),),
+    "UnreadableInput": (_Rule(PseudoDocumentError, "{message}. Encode or download it again", names_place=True),),
     "AlreadyClosedException": (_Rule(IndexAccessError, "this searcher or index is closed. Open it again."),),
     "LockObtainFailedException": (
-        _Rule(StorageError, "another process is writing to this index. Wait until it is done, or end it."),
+        _Rule(StorageError, "another process is writing to this index. Wait until it has finished, or stop it."),
     ),
     "OutOfMemoryError": (
-        _Rule(StorageError, "Java's heap is full. Set SPLADE_LUCENE_HEAP to a larger size, such as 8g."),
+        _Rule(StorageError, "Java ran out of memory. Set SPLADE_LUCENE_HEAP to a larger size, such as 8g."),
     ),
     **dict.fromkeys(
         (
@@ -85,26 +85,26 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         (_DISK,),
     ),
 }
-"""Name of a Java class, without its package → what it means: the first rule that applies."""
+"""Name of a Java class, without its package → its rules, of which the first that applies is used."""
 
 
 def translate(
     java_class: str, message: str, trace: tuple[str, ...], *, where: str, versions: Callable[[], Mapping[str, str]]
 ) -> SpladeLuceneError:
-    """The error to raise in place of a Java exception.
+    """Translates a Java exception into the error to raise instead.
 
     Args:
         java_class: Its class.
         message: Its message.
-        trace: Its stack trace, one line an entry.
-        where: The index or file that the call was about; empty if there is none.
-        versions: Asked for the installed versions where the message names them.
+        trace: Its stack trace, one line per entry.
+        where: The index or file concerned; empty if there is none.
+        versions: Returns the installed versions; called only if the message includes them.
     """
     name = java_class.rpartition(".")[2].rpartition("$")[2]
     place = f"{where}: " if where else ""
     for rule in _RULES.get(name, ()):
         if rule.contains in message and (where or not rule.needs_place):
             facts = versions() if "{lucene}" in rule.message else {}
-            told = rule.message.format(message=message, name=name, **facts)
-            return rule.error(told if rule.names_place else place + told)
+            text = rule.message.format(message=message, name=name, **facts)
+            return rule.error(text if rule.names_place else place + text)
     return JavaError(f"{place}{message} ({java_class})", java_class, trace)

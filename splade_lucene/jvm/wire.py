@@ -1,8 +1,8 @@
-"""The packed bytes that cross between Python and Java, each layout written and read in this one place.
+"""The binary formats exchanged between Python and Java.
 
-Pyjnius copies only bytes in one piece; it converts any other array element by element. So calls take and return batches
-of bytes. Integers are little-endian; ``int`` has 4 bytes, ``long`` 8. A string is its length in bytes, then UTF-8. The
-Java side is the package ``io.spladelucene.wire``.
+Pyjnius copies byte arrays as a whole but converts any other array element by element, so calls take and return batches of
+bytes. Integers are little-endian; an ``int`` has 4 bytes, a ``long`` 8. A string is its length in bytes as an ``int``,
+followed by its UTF-8 bytes. The Java counterpart is the package ``io.spladelucene.wire``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ABSENT = _INT.pack(-1)
 
 
 def to_bytes(array: Any) -> bytes:
-    """A ``byte[]`` that Java returned, as bytes. Pyjnius gives a wrapper, or an empty list for an empty array."""
+    """Converts a ``byte[]`` returned by Java. Pyjnius returns a wrapper, or an empty list for an empty array."""
     return bytes(array.tostring()) if hasattr(array, "tostring") else bytes(array)
 
 
@@ -36,7 +36,7 @@ def _pack_string(encoded: bytes) -> bytes:
 
 
 def _unpack_string(packed: bytes, at: int) -> tuple[str | None, int]:
-    """The string at a place, None where it is absent, and the place behind it."""
+    """Reads the string at an offset, None if absent; also returns the offset after it."""
     (length,) = _INT.unpack_from(packed, at)
     start = at + 4
     return (None, start) if length < 0 else (packed[start : start + length].decode(), start + length)
@@ -54,7 +54,7 @@ def unpack_strings(packed: bytes) -> list[str]:
 
 
 def unpack_rows(packed: bytes, columns: int) -> Iterator[list[str]]:
-    """Int count; for each row its columns, strings."""
+    """Int count; for each row, its columns as strings."""
     (count,) = _INT.unpack_from(packed)
     at = 4
     for _ in range(count):
@@ -66,11 +66,11 @@ def unpack_rows(packed: bytes, columns: int) -> Iterator[list[str]]:
 
 
 def unpack_optional_strings(packed: bytes, count: int) -> list[str | None]:
-    """Strings; length -1 for one that is absent.
+    """Strings; an absent one has length -1.
 
     Args:
         packed: The bytes.
-        count: How many strings there are.
+        count: Number of strings.
     """
     found = []
     at = 0
@@ -91,12 +91,12 @@ def unpack_integers(packed: bytes) -> NDArray[np.int32]:
 
 
 def pack_paths(paths: Iterable[Path]) -> bytes:
-    """The absolute paths, each with a zero byte behind it."""
+    """The absolute paths, each followed by a zero byte."""
     return b"".join(os.fsencode(path.absolute()) + b"\0" for path in paths)
 
 
 def unpack_docids(packed: bytes) -> list[str]:
-    """Docids, each with a zero byte behind it."""
+    """Docids, each followed by a zero byte."""
     return packed.decode().split("\0")[:-1]
 
 
@@ -104,9 +104,9 @@ def unpack_docids(packed: bytes) -> list[str]:
 
 
 def unpack_terms(packed: bytes) -> Iterator[tuple[str, int, int]]:
-    """Terms with their document frequency and the sum of their impacts.
+    """Terms with their document frequencies and the sums of their impacts.
 
-    long terms; for each: the string, int document frequency, long sum.
+    Long number of terms; for each: the string, int document frequency, long sum.
     """
     at = 8
     while at < len(packed):
@@ -119,7 +119,7 @@ def unpack_terms(packed: bytes) -> Iterator[tuple[str, int, int]]:
 def unpack_postings(packed: bytes) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """A term's lucene_docids and impacts, both of shape [postings], int32.
 
-    int postings; the lucene_docids; the impacts.
+    Int number of postings; the lucene_docids; the impacts.
     """
     values = np.frombuffer(packed, dtype="<i4")
     return values[1 : 1 + values[0]], values[1 + values[0] :]
@@ -129,7 +129,7 @@ def unpack_postings(packed: bytes) -> tuple[NDArray[np.int32], NDArray[np.int32]
 
 
 def pack_pseudo_document(docid: str, raw: str | None, vector: Mapping[str, int]) -> bytes:
-    """The docid; what is stored, length -1 for nothing; int terms; for each: int impact, the string."""
+    """The docid; the stored JSON, with length -1 if absent; int number of terms; for each: int impact, the string."""
     parts = [_pack_string(docid.encode()), _pack_raw(raw), _INT.pack(len(vector))]
     for term, impact in vector.items():
         encoded = term.encode()
@@ -138,7 +138,7 @@ def pack_pseudo_document(docid: str, raw: str | None, vector: Mapping[str, int])
 
 
 def pack_text(docid: str, raw: str | None, text: str) -> bytes:
-    """The docid; what is stored, length -1 for nothing; the text to be analyzed."""
+    """The docid; the stored JSON, with length -1 if absent; the text to analyze."""
     return _pack_string(docid.encode()) + _pack_raw(raw) + _pack_string(text.encode())
 
 
@@ -147,7 +147,7 @@ def _pack_raw(raw: str | None) -> bytes:
 
 
 def pack_batch(documents: Sequence[bytes]) -> bytes:
-    """Int count; the documents, as :func:`pack_pseudo_document` or :func:`pack_text` packs them."""
+    """Int count; the documents, packed by :func:`pack_pseudo_document` or :func:`pack_text`."""
     return _INT.pack(len(documents)) + b"".join(documents)
 
 
@@ -155,7 +155,7 @@ def pack_batch(documents: Sequence[bytes]) -> bytes:
 
 
 def pack_queries(vectors: Sequence[Mapping[str, int]]) -> bytes:
-    """Int count; for each query: int terms, their impacts, the lengths of the terms, the terms."""
+    """Int count; for each query: int number of terms, the impacts, the lengths of the terms, the terms."""
     parts = [_INT.pack(len(vectors))]
     for vector in vectors:
         terms = [*map(str.encode, vector)]
@@ -165,13 +165,13 @@ def pack_queries(vectors: Sequence[Mapping[str, int]]) -> bytes:
 
 
 class ImpactRanking(NamedTuple):
-    """The answer to an impact query.
+    """The result of an impact query.
 
     Attributes:
         docids: Best first.
         scores: Shape [hits], int64.
         lucene_docids: Shape [hits], int32.
-        profile: What the search did: eight counts, four times in nanoseconds, and 1 if it met damage.
+        profile: The profile of the search: eight counts, four times in nanoseconds, and 1 if an accelerator was damaged.
     """
 
     docids: list[str]
@@ -181,10 +181,10 @@ class ImpactRanking(NamedTuple):
 
 
 def unpack_impact_rankings(packed: bytes, count: int) -> Iterator[ImpactRanking]:
-    """The answers to some impact queries.
+    """The results of impact queries.
 
-    For each: int hits, the scores as longs, the lucene_docids, the docids in one string with zero bytes between them,
-    13 longs of the profile.
+    For each: int number of hits, the scores as longs, the lucene_docids, the docids joined by zero bytes into one string,
+    and the profile, 13 longs.
     """
     at = 0
     for _ in range(count):
@@ -198,9 +198,9 @@ def unpack_impact_rankings(packed: bytes, count: int) -> Iterator[ImpactRanking]
 
 
 def unpack_text_rankings(packed: bytes, count: int) -> Iterator[list[tuple[str, float]]]:
-    """The answers to some BM25 queries: (docid, score) of the hits, best first.
+    """The results of BM25 queries: (docid, score) of the hits, best first.
 
-    For each: int hits, the scores in single precision, the docids in one string with zero bytes between them.
+    For each: int number of hits, the scores in single precision, the docids joined by zero bytes into one string.
     """
     at = 0
     for _ in range(count):

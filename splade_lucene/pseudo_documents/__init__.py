@@ -1,5 +1,5 @@
 """Step 4: impacts ⇄ Anserini's JsonVectorCollection.
 
-``format`` reads and writes documents; ``encoding`` makes a folder of them from a corpus: in ``parts``, whose ``journal``
-says which are finished, on one or several ``devices``.
+``format`` reads and writes pseudo-documents. ``encoding`` encodes a corpus into a folder of them: in ``parts``, with a
+``journal`` of the finished ones, on one or several ``devices``.
 """

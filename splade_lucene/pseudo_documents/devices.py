@@ -1,4 +1,4 @@
-"""One encoding on several devices: a process each, which takes every N-th part."""
+"""Encoding on several devices: one process per device; each of the N processes takes every N-th part."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from splade_lucene.manifest import Part
     from splade_lucene.pseudo_documents.parts import Job
 
-_PATIENCE = 2.0
+_POLL_SECONDS = 2.0
 
 
-def encode_on_devices(  # noqa: C901 - a branch for each kind of message
+def encode_on_devices(  # noqa: C901 - one branch per kind of message
     job: Job,
     encoder: SpladeEncoder,
     devices: Sequence[str],
@@ -30,40 +30,40 @@ def encode_on_devices(  # noqa: C901 - a branch for each kind of message
     on_problem: Callable[[CorpusError], None],
     progress: Callable[[int, int], None],
 ) -> None:
-    """Encodes and writes the parts of a job that are not finished.
+    """Encodes and writes the unfinished parts of a job.
 
     Args:
-        job: What is encoded.
-        encoder: What the processes' encoders are like.
-        devices: The device of each process; one may be named several times.
-        finished: Numbers of the parts that are there already.
-        on_part: Called with each part once it is on the disk, in the order in which they are ready.
-        on_problem: Called with each document that is left out.
-        progress: Called after each batch with the number of documents just finished, and of their tokens.
+        job: The job.
+        encoder: The processes' encoders get the settings of this one.
+        devices: The device of each process; a device may appear several times.
+        finished: Numbers of the finished parts.
+        on_part: Called with each part after it is written to disk, in order of completion.
+        on_problem: Called with the error for each skipped document.
+        progress: Called after each batch with the number of new documents and of tokens in them.
 
     Raises:
-        SpladeLuceneError: What went wrong in a process, or that one died.
+        SpladeLuceneError: A process failed or died.
     """
     context = multiprocessing.get_context("spawn")  # CUDA and the JVM do not survive a fork
     messages = context.Queue()
     workers = [
         context.Process(
-            target=_work,
+            target=_run_worker,
             args=(job, encoder.settings_on(device), finished, (number, len(devices)), messages),
             daemon=True,
         )
         for number, device in enumerate(devices)
     ]
-    working = len(workers)
-    looked = time.monotonic()
+    running = len(workers)
+    last_check = time.monotonic()
     try:
         _start(workers)
-        while working:
-            if time.monotonic() - looked > _PATIENCE:
+        while running:
+            if time.monotonic() - last_check > _POLL_SECONDS:
                 _check_alive(workers, devices)
-                looked = time.monotonic()
+                last_check = time.monotonic()
             try:
-                kind, content = messages.get(timeout=_PATIENCE)
+                kind, content = messages.get(timeout=_POLL_SECONDS)
             except Empty:
                 continue
             if kind == "part":
@@ -75,7 +75,7 @@ def encode_on_devices(  # noqa: C901 - a branch for each kind of message
             elif kind == "error":
                 raise content
             elif kind == "done":
-                working -= 1
+                running -= 1
     finally:
         for worker in workers:
             if worker.pid is not None:
@@ -84,7 +84,7 @@ def encode_on_devices(  # noqa: C901 - a branch for each kind of message
 
 
 def _start(workers: Sequence[Any]) -> None:
-    """Starts processes that Ctrl-C does not reach: it is for this one, which ends them."""
+    """Starts processes that ignore Ctrl-C; this process handles it and terminates them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         for worker in workers:
@@ -101,8 +101,8 @@ def _check_alive(workers: Sequence[Any], devices: Sequence[str]) -> None:
             )
 
 
-def _work(job: Job, settings: dict[str, Any], finished: set[int], share: tuple[int, int], messages: Any) -> None:
-    """What a process does. Problems of the corpus, which all processes read, are told by the first."""
+def _run_worker(job: Job, settings: dict[str, Any], finished: set[int], share: tuple[int, int], messages: Any) -> None:
+    """The main function of a worker process. All workers read the whole corpus; only the first reports its problems."""
     import torch
 
     from splade_lucene.encoder import SpladeEncoder
@@ -120,12 +120,12 @@ def _work(job: Job, settings: dict[str, Any], finished: set[int], share: tuple[i
         messages.put(("done", None))
     except SpladeLuceneError as error:
         messages.put(("error", error))
-    except Exception as error:  # a defect: the parent is to see it, with its class
+    except Exception as error:  # a bug; report it to the parent with its class
         messages.put(("error", SpladeLuceneError(f"{type(error).__name__} on {settings['device']}: {error}")))
 
 
 def _end_with_parent() -> None:
-    """Ends this process, in the middle of whatever it does, once the one that started it is gone (kill -9)."""
+    """Ends this process immediately if its parent dies, even by ``kill -9``."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

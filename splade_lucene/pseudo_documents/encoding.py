@@ -1,11 +1,11 @@
-"""A corpus → a folder of pseudo-documents, in parts, resumable.
+"""Encodes a corpus into a folder of pseudo-documents, in parts, resumable.
 
-Each part holds the documents of some thousand consecutive texts and appears under its name only when it is whole; a
-journal lists the finished ones. An interrupted run resumes with the parts that are missing, and what it writes
-equals what an undisturbed run writes, byte for byte: batches never reach across parts.
+A part contains the documents of a few thousand consecutive texts. It gets its name only when it is complete, and a
+journal lists the finished parts. An interrupted run resumes with the missing parts. Its output is identical, byte for
+byte, to that of an uninterrupted run, because batches never span parts.
 
-While one part is encoded, the next is read and tokenized and the one before is written. Several devices share the parts
-between processes of their own.
+While one part is encoded, the next is read and tokenized and the previous one is written. With several devices, each has
+its own process, and the processes share the parts.
 """
 
 from __future__ import annotations
@@ -43,79 +43,81 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
     on_problem: Callable[[CorpusError], None] | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Manifest:
-    """Encodes a corpus. Where this was done already with the same settings, it is not done again.
+    """Encodes a corpus, unless the folder already contains the finished encoding with the same settings.
 
     Args:
         source: A corpus; see :mod:`splade_lucene.corpus.reading`.
-        output: The folder to write.
-        encoder: The model.
-        quantizer: The rule; its document half applies.
-        pruning: Which terms of a document are kept.
-        min_impact: Least impact to keep.
-        shard: Which share of the corpus.
+        output: The output folder.
+        encoder: The encoder.
+        quantizer: The quantizer; its document side applies.
+        pruning: Which terms of a document to keep.
+        min_impact: Smallest impact to keep.
+        shard: The share of the corpus to encode.
         gzip: Compress the parts.
-        overwrite: Replace an encoding with other settings.
-        skip_bad: Leave out, and tell ``on_problem`` of, documents that cannot be read.
-        devices: More than one to share the work between, a process each, in place of the encoder's own. A script that
-            does so starts its work below ``if __name__ == "__main__":``, as with Python's multiprocessing.
-        on_problem: Called with each document that is left out.
-        progress: Follows the work.
+        overwrite: Replace an encoding with different settings.
+        skip_bad: Skip documents that cannot be read instead of raising an error.
+        devices: Two or more devices to use instead of the encoder's own, with one process each. Scripts must then have
+            an ``if __name__ == "__main__":`` guard, as usual with Python's multiprocessing.
+        on_problem: Called with the error for each skipped document.
+        progress: Reports the progress.
 
     Returns:
-        The folder's manifest. Its ``empty`` names the documents that encode to no term; they are in no part.
+        The folder's manifest. Its ``empty`` lists the documents that encode to no term; they are in no part.
 
     Raises:
         CorpusError: A document cannot be read.
-        InputError: The folder holds an encoding with other settings, or another process writes it.
-        StorageError: The disk refused.
+        InputError: The folder contains an encoding with different settings, or another process is writing to it.
+        StorageError: A disk error.
     """
     job = Job(str(source), Path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad)
     if Path(source).is_dir() and job.output.resolve().is_relative_to(Path(source).resolve()):
-        raise InputError("the output lies in the corpus", path=output, remedy="Name a folder elsewhere")
+        raise InputError(
+            "the output folder is inside the corpus folder", path=output, remedy="Use another output folder"
+        )
     if len(devices) > 1:
         from splade_lucene.encoder.precision import choose_device
 
         for device in devices:
             choose_device(device)
     journal = Journal(job.output, shard)
-    done = _find_finished(job, journal, encoder)  # without the lock, for it may be on read-only media
+    done = _find_finished(job, journal, encoder)  # without a lock, because the folder may be read-only
     if done is not None:
-        journal.forget_killed()
+        journal.delete_stale_lock()
         return done
     with journal:
         return _encode(job, journal, encoder, devices, on_problem, progress, overwrite=overwrite)
 
 
 def _find_finished(job: Job, journal: Journal, encoder: SpladeEncoder) -> Manifest | None:
-    """The manifest, if all is encoded already. Where it was begun, the encoder is settled as it was then."""
-    begun = journal.begun_with(describe_corpus(job.source))
-    if not begun:
+    """The manifest of the finished encoding, if any. Sets the encoder's precision and batch size to those of a started one."""
+    started = journal.settings_of(describe_corpus(job.source))
+    if not started:
         return None
-    encoder.settle(begun.get("dtype", ""), begun.get("batch_tokens", 0))
+    encoder.settle(started.get("dtype", ""), started.get("batch_tokens", 0))
     if journal.settings:  # unfinished
         return None
     done = journal.find_finished(_settings(job, encoder))
-    return None if done is not None and done.skipped and not job.skip_bad else done  # what is bad is to be named
+    return None if done is not None and done.skipped and not job.skip_bad else done  # without skip_bad, raise the error
 
 
 def _encode(
     job: Job, journal: Journal, encoder: SpladeEncoder, devices: Sequence[str],
     on_problem: Callable[[CorpusError], None] | None, progress: Progress, *, overwrite: bool,
 ) -> Manifest:  # fmt: skip
-    done = _find_finished(job, journal, encoder)  # by another process, just now
+    done = _find_finished(job, journal, encoder)  # another process may have just finished it
     if done is not None:
         return done
     if len(devices) < 2:
-        encoder.load("document")  # a damaged model is found before a large corpus is read
+        encoder.load("document")  # detect a damaged model before reading a large corpus
     facts = job.corpus_facts
     settings = _settings(job, encoder)
-    if overwrite and not journal.is_begun_with(settings):
+    if overwrite and not journal.is_started_with(settings):
         encoder.settle("", 0)
         settings = _settings(job, encoder)
     journal.start(settings, _shared_settings(settings), overwrite=overwrite)
     problems: list[CorpusError] = []
 
-    def keep(problem: CorpusError) -> None:
+    def record(problem: CorpusError) -> None:
         problems.append(problem)
         if on_problem:
             on_problem(problem)
@@ -132,9 +134,9 @@ def _encode(
         if len(devices) > 1:
             from splade_lucene.pseudo_documents.devices import encode_on_devices
 
-            encode_on_devices(job, encoder, devices, finished, journal.add, keep, report)
+            encode_on_devices(job, encoder, devices, finished, journal.add, record, report)
         else:
-            encode_parts(job, encoder, finished, journal.add, keep, report)
+            encode_parts(job, encoder, finished, journal.add, record, report)
     manifest = _manifest(job, encoder, settings, journal, len(problems))
     write_manifest(journal.manifest_path, manifest)
     journal.delete()
@@ -142,7 +144,7 @@ def _encode(
 
 
 def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
-    """Everything that decides what the parts hold."""
+    """All settings that affect the contents of the parts."""
     return {
         "model": encoder.layout.location.name,
         "model_digest": encoder.layout.documents.location.digest(),
@@ -166,9 +168,9 @@ def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
 
 
 def _shared_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """What shards of one encoding have in common, on whatever machine each was made."""
-    own = ("shard", "corpus", "model", "batch_tokens")  # the corpus is told by its digest
-    return {key: value for key, value in settings.items() if key not in own}
+    """The settings that all shards of an encoding share, even if they were made on different machines."""
+    individual = ("shard", "corpus", "model", "batch_tokens")  # the digests identify corpus and model
+    return {key: value for key, value in settings.items() if key not in individual}
 
 
 def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journal: Journal, skipped: int) -> Manifest:

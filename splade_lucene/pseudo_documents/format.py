@@ -1,9 +1,9 @@
-"""Impacts ⇄ Anserini's JsonVectorCollection: one JSON object a line, ``{"id": …, "contents": …, "vector": {…}}``.
+"""Reads and writes Anserini's JsonVectorCollection: one object per line, ``{"id": …, "contents": …, "vector": {…}}``.
 
-Reading validates. Anserini itself truncates floats, turns strings into 0, drops documents with empty vectors and splits
-terms with white space, all silently; here each is an error that names file, line and remedy, or, with ``skip_bad``, is
-counted and named while everything else is kept. :data:`PROBLEMS` is the one table of what can be wrong; the Java side
-reports its keys.
+Documents are validated when they are read. Anserini itself silently truncates floats, turns strings into 0, drops
+documents with empty vectors and splits terms at white space. Here, each of these is an error that names the file, the
+line and the remedy; with ``skip_bad``, such documents are reported and skipped. :data:`PROBLEMS` lists all problems; the
+Java side reports its keys.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ if TYPE_CHECKING:
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 
 
-MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer cuts longer tokens in pieces
+MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer splits longer tokens
 
-SKIP = "or pass skip_bad=True to leave the document out"
+SKIP = "or pass skip_bad=True to skip such documents"
 
 PROBLEMS: dict[str, tuple[str, str]] = {
-    "broken-json": ("the line is not one JSON object ({detail})", f"Write one document a line, {SKIP}"),
+    "broken-json": ("the line is not a single JSON object ({detail})", f"Write one document per line, {SKIP}"),
     "not-utf8": ("the text is not UTF-8 (near {detail!r})", f"Convert the file to UTF-8, {SKIP}"),
-    "repeated-key": ("the key {detail!r} is a duplicate in the object", f"Keep one, {SKIP}"),
+    "repeated-key": ("duplicate key {detail!r} in the object", f"Remove one of them, {SKIP}"),
     "no-id": ('the document has no "id"', f"Give each document a unique id, {SKIP}"),
-    "bad-id": ("the id {detail!r} is not a string or integer without white space", f"Rename it, {SKIP}"),
-    "duplicate-id": ("the id {detail!r} was used before{first}", f"Make ids unique, {SKIP}"),
+    "bad-id": ("the id {detail!r} is not a string or integer without white space", f"Change it, {SKIP}"),
+    "duplicate-id": ("duplicate id {detail!r}{first}", f"Make all ids unique, {SKIP}"),
     "no-vector": ('document {detail!r} has no "vector"', f"Encode it with 'splade-lucene encode', {SKIP}"),
-    "dense-vector": ('"vector" is {detail}, not an object of term: impact', f"Only sparse vectors go here, {SKIP}"),
+    "dense-vector": ('"vector" is {detail}, not an object that maps terms to impacts', f"Use sparse vectors, {SKIP}"),
     "empty-vector": ("document {detail!r} has an empty vector, so no query can find it", f"Give it terms, {SKIP}"),
     "float-impact": ("impact {detail} is not an integer", f"Quantize first, for example round(100 * weight), {SKIP}"),
     "not-a-number": ("impact {detail} is not a number", f"Write integers of at least 1, {SKIP}"),
-    "not-positive": ("impact {detail} is below 1", f"Leave out terms without impact, {SKIP}"),
+    "not-positive": ("impact {detail} is below 1", f"Remove terms without impact, {SKIP}"),
     "huge-impact": ("impact {detail} is above 2147483647", f"Quantize with a smaller scale, {SKIP}"),
     "huge-total": ("the document's impacts sum to over 2147483647", f"Quantize with a smaller scale, {SKIP}"),
-    "white-space": ("the term {detail!r} contains white space, which Anserini splits at", f"Escape it, {SKIP}"),
-    "empty-term": ("a term is the empty string", f"Leave it out, {SKIP}"),
-    "long-term": ("the term {detail!r} has over 255 characters, where Anserini cuts", f"Shorten it, {SKIP}"),
+    "white-space": ("the term {detail!r} contains white space, at which Anserini splits", f"Escape it, {SKIP}"),
+    "empty-term": ("a term is the empty string", f"Remove it, {SKIP}"),
+    "long-term": ("the term {detail!r} is longer than 255 characters, Anserini's limit", f"Shorten it, {SKIP}"),
     "not-a-term": ("{detail} is not a term, because it is not a string", "Use strings as terms"),
-    "repeated-term": ("the term {detail!r} is a duplicate in the vector", f"Add up its impacts, {SKIP}"),
+    "repeated-term": ("duplicate term {detail!r} in the vector", f"Add up its impacts, {SKIP}"),
 }
-"""Kind of problem → message and remedy. ``{detail}`` is the offending value."""
+"""Kind of problem → message and remedy. ``{detail}`` is the offending value, ``{first}`` is :attr:`Problem.first`."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Problem:
         detail: The offending value.
         path: Its file.
         line: Its line, from 1.
-        first: For a duplicate id, where the id was used first, as `` (path:line)``.
+        first: For a duplicate id, where it was first used, as ``, first used at path:line``; else empty.
     """
 
     kind: str
@@ -79,7 +79,7 @@ class Problem:
 
     @property
     def message(self) -> str:
-        """What is wrong, without place and remedy."""
+        """The message, without place and remedy."""
         return PROBLEMS[self.kind][0].format(detail=self.detail, first=self.first)
 
     def __str__(self) -> str:
@@ -99,14 +99,14 @@ class _BadDocumentError(Exception):
 
 
 def find_files(source: Path, without: Path | None = None) -> list[Path]:
-    """The files of a collection: the one given, or all below a folder, in the order of their names.
+    """Lists the files of a collection: the given file, or all files below a folder, sorted by name.
 
     Args:
         source: File or folder.
-        without: An absolute folder whose files are left out, for an index may be in the same folder as its input.
+        without: An absolute folder whose files are ignored; an index may be in the same folder as its input.
 
     Raises:
-        PseudoDocumentError: There is no such file or folder, or none in it.
+        PseudoDocumentError: There is no such file or folder, or the folder contains no such files.
     """
     if source.is_dir():
         files = sorted(path for path in source.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
@@ -114,9 +114,9 @@ def find_files(source: Path, without: Path | None = None) -> list[Path]:
         if not files:
             expected = ", ".join(SUFFIXES)
             raise PseudoDocumentError(
-                f"no file with one of the endings {expected} in this folder",
+                f"no {expected} files in this folder",
                 path=source,
-                remedy="Name the folder that 'splade-lucene encode' wrote",
+                remedy="Use the output folder of 'splade-lucene encode'",
             )
         return files
     if not source.exists():
@@ -128,24 +128,25 @@ def find_files(source: Path, without: Path | None = None) -> list[Path]:
 
 
 def format_pseudo_document(document: PseudoDocument) -> str:
-    """One document as a line, without the line's end."""
+    """Formats a document as one line, without the line break."""
     vector = {term: int(impact) for term, impact in document.vector.items()}
     record = {"id": document.docid, "contents": document.contents, "vector": vector}
     return json.dumps(record, ensure_ascii=False, separators=(", ", ": "))
 
 
 def write_pseudo_documents(path: str | Path, documents: Iterable[PseudoDocument]) -> int:
-    """Writes one file, gzipped if its name ends in ``.gz``. It appears under its name only when it is whole.
+    """Writes one file, gzipped if its name ends in ``.gz``. The file gets its name only when it is complete.
 
     Args:
-        path: The file; its folder is made if need be.
-        documents: What to write.
+        path: The file; its folder is created if necessary.
+        documents: The documents.
 
     Returns:
         The number of documents written.
 
     Raises:
-        StorageError: The place cannot be written.
+        PseudoDocumentError: A document cannot be indexed.
+        StorageError: The file cannot be written.
     """
     count = 0
     with written_whole(Path(path)) as file:
@@ -157,13 +158,13 @@ def write_pseudo_documents(path: str | Path, documents: Iterable[PseudoDocument]
 
 
 class ImpactWriter:
-    """Writes encoded texts straight from compressed rows: the bytes of :func:`write_pseudo_documents`, several times as fast.
+    """Writes encoded texts from compressed sparse rows, several times faster than :func:`write_pseudo_documents`, same bytes.
 
     Args:
         terms: The vocabulary's terms by term_id.
 
     Raises:
-        PseudoDocumentError: An index cannot hold a term.
+        PseudoDocumentError: A term cannot be indexed.
     """
 
     def __init__(self, terms: Sequence[str]) -> None:
@@ -177,16 +178,16 @@ class ImpactWriter:
         self._keys = [json.dumps(term, ensure_ascii=False) + ": " for term in terms]
 
     def write(self, path: Path, documents: Sequence[Document], impacts: SparseImpacts) -> None:
-        """Writes one file; documents without a term are left out.
+        """Writes one file without the documents that have no terms.
 
         Args:
-            path: The file; it appears under its name only when it is whole.
-            documents: Texts.
+            path: The file; it gets its name only when it is complete.
+            documents: The documents.
             impacts: Their impacts, in the same order.
 
         Raises:
-            PseudoDocumentError: The impacts of a document sum to more than Lucene holds.
-            StorageError: The place cannot be written.
+            PseudoDocumentError: The impacts of a document sum to more than Lucene can store.
+            StorageError: The file cannot be written.
         """
         keys, starts = self._keys, impacts.starts.tolist()
         term_ids, values = impacts.term_ids.tolist(), impacts.values.tolist()
@@ -208,18 +209,18 @@ class ImpactWriter:
 def read_pseudo_documents(
     source: str | Path, *, skip_bad: bool = False, on_problem: Callable[[Problem], None] | None = None
 ) -> Iterator[PseudoDocument]:
-    """Reads and validates a collection, file by file in the order of their names.
+    """Reads and validates a collection, file by file, sorted by name.
 
     Args:
         source: A file or a folder of ``.jsonl``, ``.jsonl.gz``, ``.json`` or ``.json.gz`` files.
-        skip_bad: Leave documents out that cannot be indexed, instead of raising at the first.
-        on_problem: Called with each document left out.
+        skip_bad: Skip documents that cannot be indexed instead of raising an error.
+        on_problem: Called with the problem of each skipped document.
 
     Yields:
         The documents, in input order.
 
     Raises:
-        PseudoDocumentError: A document cannot be indexed; names file, line and remedy.
+        PseudoDocumentError: A document cannot be indexed; names the file, the line and the remedy.
     """
     seen: dict[str, tuple[Path, int]] = {}
     for path in find_files(Path(source)):
@@ -228,7 +229,7 @@ def read_pseudo_documents(
                 document = _parse(line)
                 first = seen.setdefault(document.docid, (path, number))
                 if first != (path, number):
-                    raise _DuplicateError(document.docid, f" ({first[0]}:{first[1]})")
+                    raise _DuplicateError(document.docid, f", first used at {first[0]}:{first[1]}")
             except _BadDocumentError as bad:
                 problem = Problem(bad.kind, bad.detail, path, number, getattr(bad, "first", ""))
                 if not skip_bad:
@@ -251,7 +252,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             yield from numbered_lines(file)
     except (OSError, EOFError, zlib.error) as error:
         raise PseudoDocumentError(
-            f"the file cannot be read ({error})", path=path, remedy="Fetch or encode it again"
+            f"cannot read this file ({error})", path=path, remedy="Encode or download it again"
         ) from error
 
 
@@ -263,7 +264,7 @@ def _parse(line: bytes) -> PseudoDocument:
     except ValueError as error:
         raise _BadDocumentError("broken-json", error) from None
     if not isinstance(record, _Pairs):
-        raise _BadDocumentError("broken-json", "it is not an object")
+        raise _BadDocumentError("broken-json", "not an object")
     keys = [key for key, _ in record]
     for key in keys:
         if keys.count(key) > 1:
@@ -280,7 +281,7 @@ def _parse(line: bytes) -> PseudoDocument:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object whose repeated keys are still there to be seen."""
+    """A JSON object that keeps duplicate keys, so that they can be detected."""
 
 
 def _check_id(value: object) -> str:
@@ -297,10 +298,10 @@ def _check_id(value: object) -> str:
 
 
 def check_document(document: PseudoDocument) -> None:
-    """Refuses a document made in memory that cannot be indexed.
+    """Checks that a document created in memory can be indexed.
 
     Raises:
-        PseudoDocumentError: Names the document and what is wrong with it.
+        PseudoDocumentError: It cannot; names the document and the problem.
     """
     try:
         _check_id(document.docid)
@@ -336,7 +337,7 @@ def _check_vector(value: object, docid: str) -> dict[str, int]:
 
 
 def check_posting(term: object, impact: object) -> None:
-    """Refuses a term or an impact that an Anserini impact index cannot hold."""
+    """Checks that an Anserini impact index can store a term and its impact."""
     if not isinstance(term, str):
         raise _BadDocumentError("not-a-term", repr(term))
     if isinstance(impact, float):
@@ -357,7 +358,7 @@ def check_posting(term: object, impact: object) -> None:
 
 
 def encode_strictly(text: str, encoding: str = "utf-8") -> bytes:
-    """Encodes a text; half a surrogate pair, which JSON can write but no file can hold, is refused."""
+    """Encodes a text; rejects unpaired surrogates, which JSON can express but UTF-8 cannot encode."""
     try:
         return text.encode(encoding)
     except UnicodeEncodeError:

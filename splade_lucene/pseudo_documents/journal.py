@@ -1,7 +1,7 @@
-"""Which parts of an encoding are finished, so that a run that was cut off resumes behind them.
+"""The journal of an encoding: records the finished parts, so that an interrupted run can resume.
 
-The journal is a file beside the parts: a line with the settings, then a line for each finished part, written to disk
-after the part has its name. A part counts as finished only while its bytes are those that the journal knows.
+The journal is a file next to the parts: one line with the settings, then one line per finished part, which is flushed to
+disk after the part has been renamed to its final name. A part counts as finished only if its digest matches the journal.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _PART = re.compile(r"part-([0-9]{5,})\.jsonl(?:\.gz)?(?:\.partial)?")
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several shares of a corpus: every count-th part, from the number-th on.
+    """One of several shares of a corpus: every count-th part, starting with the number-th.
 
-    Parts are the same whoever encodes them, so the files of all shards together are those of the whole.
+    Parts do not depend on sharding, so all shards together have the same files as the undivided encoding.
 
     Attributes:
-        number: Which, from 1.
-        count: Of how many.
+        number: Number of the shard, from 1.
+        count: Number of shards.
     """
 
     number: int = 1
@@ -42,10 +42,10 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Reads ``I/N``.
+        """Parses ``I/N``.
 
         Raises:
-            InputError: It is not of that form.
+            InputError: The text does not have this form.
         """
         number, slash, count = text.partition("/")
         is_pair = slash and all(each.isdecimal() and len(each) < 10 for each in (number, count))
@@ -55,7 +55,7 @@ class Shard:
 
     @property
     def suffix(self) -> str:
-        """What tells the shard's files from others'."""
+        """The suffix of the shard's file names."""
         return "" if self.count == 1 else f"-{self.number}of{self.count}"
 
     def has_part(self, number: int) -> bool:
@@ -70,11 +70,11 @@ class Journal:
     """The journal of one encoding, or of one shard of it.
 
     Args:
-        folder: Where the parts are.
-        shard: Which share of them is its own.
+        folder: The folder of the parts.
+        shard: The shard.
 
     Attributes:
-        settings: What the unfinished encoding in the folder was set to; empty if there is none.
+        settings: The settings of the unfinished encoding in the folder; empty if there is none.
         parts: The finished parts by number.
     """
 
@@ -88,13 +88,13 @@ class Journal:
         self._read()
 
     def __enter__(self) -> Journal:
-        """Locks the folder, or the shard in it, for this process, and reads again what is there.
+        """Locks the folder, or the shard in it, for this process and rereads the journal.
 
         Raises:
-            InputError: Another process has it, or there is a file in its place.
+            InputError: Another process holds the lock, or the path is a file.
         """
         if self.folder.is_file():
-            raise InputError("this is a file", path=self.folder, remedy="Name a folder")
+            raise InputError("this is a file, not a folder", path=self.folder, remedy="Use a folder")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             while True:
@@ -121,23 +121,23 @@ class Journal:
         return InputError(
             "another process is encoding into this folder",
             path=self.folder,
-            remedy="Wait for it, or name another folder",
+            remedy="Wait for it, or use another folder",
         )
 
     def __exit__(self, *_: object) -> None:
         self._lock_path.unlink(missing_ok=True)
         self._lock.close()
         with suppress(OSError):
-            self.folder.rmdir()  # if nothing was written at all
+            self.folder.rmdir()  # fails unless nothing was written
 
-    def forget_killed(self) -> None:
-        """Deletes the lock of a process that was killed when it had finished."""
+    def delete_stale_lock(self) -> None:
+        """Deletes the lock file of a process that was killed after it had finished."""
         if self._lock_path.exists():
             with suppress(InputError, StorageError), self:
                 pass
 
-    def begun_with(self, corpus: str) -> dict[str, Any]:
-        """The settings of what this folder holds of a corpus, finished or not; empty if it holds nothing of it."""
+    def settings_of(self, corpus: str) -> dict[str, Any]:
+        """The settings of the folder's encoding of a corpus, finished or not; empty if there is none."""
         manifest = read_manifest(self.manifest_path)
         for settings in (self.settings, manifest.encoded_with if manifest else {}):
             if settings.get("corpus") == corpus:
@@ -145,31 +145,31 @@ class Journal:
         return {}
 
     def find_finished(self, settings: dict[str, Any]) -> Manifest | None:
-        """The manifest, if the encoding is there and whole: each part with the bytes that it was written with."""
+        """The manifest if the encoding is complete and the digests of all parts match, else None."""
         manifest = read_manifest(self.manifest_path)
         if manifest is None or self.settings or manifest.encoding != settings_digest(settings):
             return None
         return manifest if all(map(self._is_there, manifest.parts)) else None
 
-    def is_begun_with(self, settings: dict[str, Any]) -> bool:
-        """Whether the folder holds an encoding, finished or not, with just these settings."""
+    def is_started_with(self, settings: dict[str, Any]) -> bool:
+        """Whether the folder contains an encoding, finished or not, with exactly these settings."""
         manifest = read_manifest(self.manifest_path)
         return settings in (self.settings, manifest.encoded_with if manifest else {})
 
     def start(self, settings: dict[str, Any], shared: dict[str, Any], *, overwrite: bool) -> None:
-        """Prepares the folder: keeps the finished parts of the same encoding, and deletes those of others.
+        """Prepares the folder: keeps the finished parts of the same encoding and deletes those of others.
 
         Args:
-            settings: Everything that decides what the parts hold.
-            shared: What all shards in the folder have in common.
-            overwrite: Delete encodings with other settings, and divided into another number of shards.
+            settings: All settings that affect the contents of the parts.
+            shared: The settings that all shards in the folder must share.
+            overwrite: Delete encodings with different settings or another number of shards.
 
         Raises:
-            InputError: The folder holds such an encoding, and is not to be overwritten; says what differs.
+            InputError: The folder contains such an encoding and ``overwrite`` is not set; says what differs.
         """
         manifest = read_manifest(self.manifest_path)
         kept: Iterable[Part] = self.parts.values() if self.settings == settings else ()
-        if manifest is not None and manifest.encoded_with == settings:  # and damaged since
+        if manifest is not None and manifest.encoded_with == settings:  # finished, but damaged since then
             kept = manifest.parts
         written = self._written()
         own = [path for number, path in written if self._shard.has_part(number)]
@@ -179,8 +179,8 @@ class Journal:
             if self._differs(shared, shard, found)
         ]
         if not overwrite:
-            is_begun = self.is_begun_with(settings)
-            if not is_begun and (manifest is not None or self.parts or own):
+            is_started = self.is_started_with(settings)
+            if not is_started and (manifest is not None or self.parts or own):
                 self._refuse(settings, self.settings or (manifest.encoded_with if manifest else {}), self.folder)
             for path, shard, found in others:
                 theirs = {key: found.get(key) for key in shared}
@@ -189,18 +189,18 @@ class Journal:
             raise self._busy()
         self.parts = {part.number: part for part in kept if self._is_there(part)}
         names = {part.name for part in self.parts.values()}
-        self._rewrite(settings)  # first, so that a run that is cut off after this resumes
+        self._rewrite(settings)  # first, so that a run interrupted after this point can resume
         self.manifest_path.unlink(missing_ok=True)
         for number, path in written:
-            is_to_go = any(shard.has_part(number) for shard in (self._shard, *(shard for _, shard, _ in others)))
-            if is_to_go and path.name not in names:
+            is_obsolete = any(shard.has_part(number) for shard in (self._shard, *(shard for _, shard, _ in others)))
+            if is_obsolete and path.name not in names:
                 path.unlink()
         for path, _, _ in others:
             path.unlink()
 
-    def _others(self, ending: str) -> Iterator[tuple[Path, Shard]]:
-        """The files of one kind that other shards, or an undivided encoding, have in the folder."""
-        for path in sorted(self.folder.glob(f"splade-lucene*.{ending}")):
+    def _others(self, suffix: str) -> Iterator[tuple[Path, Shard]]:
+        """The folder's files with a suffix that belong to other shards or to an undivided encoding."""
+        for path in sorted(self.folder.glob(f"splade-lucene*.{suffix}")):
             match = _SHARD.fullmatch(path.stem)
             shard = Shard(int(match[1] or 1), int(match[2] or 1)) if match else self._shard
             if shard != self._shard and path.is_file():
@@ -219,12 +219,12 @@ class Journal:
 
     def _refuse(self, settings: dict[str, Any], found: dict[str, Any], path: Path) -> None:
         raise InputError(
-            f"there are documents encoded with other settings, or of another corpus{_difference(found, settings)}",
-            path=path, remedy="Name another folder, or pass overwrite=True to replace them",
+            f"this was encoded with other settings or from another corpus{_difference(found, settings)}",
+            path=path, remedy="Use another folder, or pass overwrite=True to replace it",
         )  # fmt: skip
 
     def add(self, part: Part) -> None:
-        """Records a part that is on the disk under its name."""
+        """Records a finished part."""
         self.parts[part.number] = part
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -235,7 +235,7 @@ class Journal:
             raise storage_error(self._path, error) from error
 
     def delete(self) -> None:
-        """Deletes the journal, once the manifest is written."""
+        """Deletes the journal; call this after the manifest has been written."""
         self._path.unlink(missing_ok=True)
 
     def _read(self) -> None:
@@ -252,7 +252,7 @@ class Journal:
             try:
                 part = Part.from_json(parse_json(line))
             except (ValueError, KeyError, TypeError):
-                break  # torn when the run was cut off
+                break  # incomplete because the run was interrupted
             self.parts[part.number] = part
 
     def _rewrite(self, settings: dict[str, Any]) -> None:
@@ -262,7 +262,7 @@ class Journal:
             file.writelines(json.dumps(each) + "\n" for each in records)
 
     def _written(self) -> list[tuple[int, Path]]:
-        """The parts in the folder, of whatever shard and even half-written, by number."""
+        """All part files in the folder with their numbers, of any shard, including partially written ones."""
         found = [(_PART.fullmatch(path.name), path) for path in self.folder.glob("part-*.jsonl*")]
         return [(int(match[1]), path) for match, path in found if match]
 
@@ -281,7 +281,7 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 
 def _short(old: Any, new: Any) -> list[str]:
-    """Two values, long ones from shortly before the place where they differ."""
+    """Formats two values; long ones are cut to start shortly before the first difference."""
     texts = [json.dumps(value, ensure_ascii=False) for value in (old, new)]
     equal = next((i for i, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
     start = max(0, equal - 20) if max(map(len, texts)) > 60 else 0
@@ -291,5 +291,5 @@ def _short(old: Any, new: Any) -> list[str]:
 
 
 def settings_digest(settings: dict[str, Any]) -> str:
-    """SHA-256 over settings."""
+    """SHA-256 of settings."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

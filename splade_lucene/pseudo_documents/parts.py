@@ -1,6 +1,6 @@
-"""The parts of an encoding: which documents each has, and how they are computed and written.
+"""The parts of an encoding: which documents belong to each, and how they are encoded and written.
 
-While one part is encoded, the next is read and tokenized and the one before is written.
+While one part is encoded, the next is read and tokenized and the previous one is written.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ PART_DOCUMENTS = 2000
 
 @dataclass(frozen=True)
 class Job:
-    """What is encoded, and into what.
+    """The input, output and settings of an encoding.
 
     Attributes:
         source: A corpus; see :mod:`splade_lucene.corpus.reading`.
-        output: The folder to write.
-        quantizer: The rule; its document half applies.
-        pruning: Which terms of a document are kept.
-        min_impact: Least impact to keep.
-        shard: Which share of the corpus.
+        output: The output folder.
+        quantizer: The quantizer; its document side applies.
+        pruning: Which terms of a document to keep.
+        min_impact: Smallest impact to keep.
+        shard: The share of the corpus to encode.
         gzip: Compress the parts.
-        skip_bad: Leave out what cannot be read.
-        part_documents: Documents of a part.
+        skip_bad: Skip documents that cannot be read.
+        part_documents: Number of documents per part.
     """
 
     source: str
@@ -53,12 +53,12 @@ class Job:
     part_documents: int = field(default_factory=lambda: PART_DOCUMENTS)
 
     def part_name(self, number: int) -> str:
-        """The file of a part."""
+        """The file name of a part."""
         return f"part-{number:05d}.jsonl{'.gz' if self.gzip else ''}"
 
     @cached_property
     def corpus_facts(self) -> CorpusFacts | None:
-        """The corpus read through, so that a bad document is found before hours of work, not behind them.
+        """The facts from reading the whole corpus, which detects bad documents before hours of encoding.
 
         Raises:
             CorpusError: A document cannot be read, or there is none.
@@ -67,7 +67,7 @@ class Job:
 
     @cached_property
     def corpus_digest(self) -> str:
-        """The digest of the corpus; if the corpus has been read through, without reading it again."""
+        """The digest of the corpus; not read again if :attr:`corpus_facts` already did."""
         facts = self.corpus_facts if "corpus_facts" in self.__dict__ else None
         return facts.digest if facts is not None else corpus_digest(self.source)
 
@@ -91,16 +91,16 @@ def encode_parts(
     progress: Callable[[int, int], None] | None,
     share: tuple[int, int] = (0, 1),
 ) -> None:
-    """Encodes and writes the parts of a job that are not finished.
+    """Encodes and writes the unfinished parts of a job.
 
     Args:
-        job: What is encoded.
-        encoder: The model.
-        finished: Numbers of the parts that are there already.
-        on_part: Called with each part once it is on the disk, in order, from another thread.
-        on_problem: Called with each document that is left out.
-        progress: Called after each batch with the number of documents just finished, and of their tokens.
-        share: Which of the processes this is, from 0, and how many there are.
+        job: The job.
+        encoder: The encoder.
+        finished: Numbers of the finished parts.
+        on_part: Called with each part after it is written to disk, in order, from another thread.
+        on_problem: Called with the error for each skipped document.
+        progress: Called after each batch with the number of new documents and of tokens in them.
+        share: Number of this process, from 0, and number of processes.
     """
     writer = ImpactWriter(encoder.terms)
     prepared = (
@@ -122,7 +122,7 @@ def encode_parts(
 
 
 def _read_ahead(items: Iterator[Any], pool: ThreadPoolExecutor) -> Iterator[Any]:
-    """The items, each made while the one before is in use."""
+    """Yields the items; computes each while the previous one is in use."""
     upcoming = pool.submit(next, items, None)
     while (item := upcoming.result()) is not None:
         upcoming = pool.submit(next, items, None)

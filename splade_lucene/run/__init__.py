@@ -1,5 +1,5 @@
-"""Step 7: rankings of many queries as files.
+"""Step 7: runs, the rankings of many queries.
 
-``run`` reads and writes them in the ``formats`` of the field, ``validation`` finds what is wrong with one; ``fusion`` and
-``reranker`` make new runs of runs.
+``searching`` makes runs; ``run`` reads and writes run files in several ``formats``; ``validation`` checks them; ``fusion``
+and ``reranker`` make new runs from existing ones.
 """

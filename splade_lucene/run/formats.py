@@ -1,4 +1,4 @@
-"""The three forms of run files: each is read line by line, and recognized by its first line."""
+"""Reads the three formats of run files, and detects a file's format from its first line."""
 
 from __future__ import annotations
 
@@ -19,31 +19,29 @@ Scores = dict[str, dict[str, float]]
 """qid → docid → score."""
 
 Lines = Iterable[tuple[int, str]]
-"""Lines with their numbers."""
+"""Lines with their line numbers."""
 
 
 _JSON_START = re.compile(r'\s*\{\s*("([^"\\]|\\.)*"\s*:|\}?\s*$)')
 
 
 def looks_like(line: str) -> RunFormat:
-    """The form of a run by its first line."""
-    if _JSON_START.match(line):  # a qid may begin with a brace, too
+    """Detects the format of a run from its first line."""
+    if _JSON_START.match(line):  # a brace is not enough, because a qid may begin with one
         return "json"
     return "msmarco" if len(line.split()) == 3 else "trec"
 
 
-def check_format(form: str) -> RunFormat:
-    """The form of a name.
+def check_format(name: str) -> RunFormat:
+    """Checks the name of a run format.
 
     Raises:
-        RunError: There is none.
+        RunError: There is no such format.
     """
     for known in RUN_FORMATS:
-        if form == known:
+        if name == known:
             return known
-    raise RunError(
-        f"no run format is named {form!r}", remedy=f"Choose {', '.join(RUN_FORMATS[:-1])} or {RUN_FORMATS[-1]}"
-    )
+    raise RunError(f"unknown run format {name!r}", remedy=f"Choose {', '.join(RUN_FORMATS[:-1])} or {RUN_FORMATS[-1]}")
 
 
 def _read_trec(path: Path, lines: Lines) -> Scores:
@@ -53,7 +51,7 @@ def _read_trec(path: Path, lines: Lines) -> Scores:
         if len(columns) != 6:
             raise RunError(
                 f"expected six columns (qid Q0 docid rank score tag), found {len(columns)}", path=path, line=number,
-                remedy="Write the run in TREC format, or three columns in all lines (MS MARCO's), or JSON",
+                remedy="Write the run as TREC, MS MARCO (three columns in all lines) or JSON",
             )  # fmt: skip
         qid, _, docid, _, score, _ = columns
         _put(rankings.setdefault(qid, {}), qid, docid, parse_score(score), score, path, number)
@@ -73,26 +71,22 @@ def _read_msmarco(path: Path, lines: Lines) -> Scores:
         qid, docid, text = columns
         rank = parse_rank(text)
         if rank is None or rank in ranks.setdefault(qid, set()):
-            what = (
-                f"the rank {text!r} is not an integer of at least 1"
-                if rank is None
-                else f"rank {rank} is taken already"
-            )
-            raise RunError(f"{what} (query {qid!r})", path=path, line=number, remedy="Write ranks 1, 2, 3 …")
+            problem = f"the rank {text!r} is not an integer of at least 1" if rank is None else f"duplicate rank {rank}"
+            raise RunError(f"{problem} (query {qid!r})", path=path, line=number, remedy="Write ranks 1, 2, 3 …")
         ranks[qid].add(rank)
         _put(rankings.setdefault(qid, {}), qid, docid, 1 / rank, text, path, number)
     return rankings
 
 
 class JsonPairs(list[tuple[str, Any]]):
-    """A JSON object with the keys that stand in it twice."""
+    """A JSON object that keeps duplicate keys."""
 
 
 def read_json_pairs(path: Path, lines: Lines) -> JsonPairs:
-    """The object that a JSON file holds, with objects in it as :class:`JsonPairs`.
+    """Parses a JSON file that contains an object; objects become :class:`JsonPairs`.
 
     Raises:
-        RunError: Broken JSON, or something else than an object.
+        RunError: The JSON is broken or not an object.
     """
     numbered = list(lines)
     try:
@@ -101,19 +95,19 @@ def read_json_pairs(path: Path, lines: Lines) -> JsonPairs:
         line = numbered[min(error.lineno, len(numbered)) - 1][0]
         raise RunError(f"broken JSON ({error.msg})", path=path, line=line, remedy="Write the run again") from None
     if not isinstance(value, JsonPairs):
-        raise RunError("the JSON is not an object", path=path, remedy=_JSON_FORM)
+        raise RunError("the JSON is not an object", path=path, remedy=_JSON_REMEDY)
     return value
 
 
-_JSON_FORM = 'Write {"qid": {"docid": score, …}, …}'
+_JSON_REMEDY = 'Write {"qid": {"docid": score, …}, …}'
 
 
 def _read_json(path: Path, lines: Lines) -> Scores:
     rankings: Scores = {}
     for qid, hits in read_json_pairs(path, lines):
         if qid in rankings or not isinstance(hits, JsonPairs):
-            what = "is a duplicate" if qid in rankings else f"has no object of docid: score ({hits!r:.40})"
-            raise RunError(f"query {qid!r} {what}", path=path, remedy=_JSON_FORM)
+            problem = "is a duplicate" if qid in rankings else f"has no object of docid: score ({hits!r:.40})"
+            raise RunError(f"query {qid!r} {problem}", path=path, remedy=_JSON_REMEDY)
         ranking = rankings[qid] = {}
         for docid, score in hits:
             _put(ranking, qid, docid, finite_number(score), score, path, None)
@@ -143,7 +137,7 @@ def _put(
 
 
 def parse_score(text: str) -> float | None:
-    """The finite number that a column holds, else None. Python's ``1_0`` is none: trec_eval reads a 1."""
+    """Parses a column as a finite number; None if it is not one. Rejects Python's ``1_0``, which trec_eval reads as 1."""
     try:
         return None if "_" in text else finite_number(float(text))
     except ValueError:
@@ -151,12 +145,12 @@ def parse_score(text: str) -> float | None:
 
 
 def parse_rank(text: str) -> int | None:
-    """The rank that a column holds, an integer of at least 1, else None."""
+    """Parses a column as a rank, an integer of at least 1; None if it is not one."""
     return int(text) if text.isascii() and text.isdigit() and 0 < len(text) < 19 and int(text) > 0 else None
 
 
 def finite_number(value: Any) -> float | None:
-    """A finite number as a float; None for everything else."""
+    """Converts a finite number to a float; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

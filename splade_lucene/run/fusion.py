@@ -1,4 +1,4 @@
-"""Several runs to one: parts of a run put together, and rankings of different systems fused."""
+"""Cuts runs, merges the parts of a run, and fuses runs of different systems."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ RRF_CONSTANT = 60
 
 
 def cut_run(run: Rankings, k: int | None = None, qids: Iterable[str] | None = None) -> Run:
-    """The best hits of some queries.
+    """Keeps the top hits of some queries.
 
     Args:
-        run: What is cut.
-        k: Hits kept of each query, at least 1; None: all.
-        qids: Queries kept, in this order, those that the run lacks passed over; None: all.
+        run: The run.
+        k: Number of hits to keep per query, at least 1; None for all.
+        qids: Queries to keep, in this order; those that are not in the run are ignored. None for all.
 
     Raises:
         RunError: No query is left, or k is below 1.
@@ -35,43 +35,43 @@ def cut_run(run: Rankings, k: int | None = None, qids: Iterable[str] | None = No
     _check_cutoff("k", k)
     kept = run if qids is None else [qid for qid in dict.fromkeys(qids) if qid in run]
     if not kept:
-        raise RunError("none of these queries is in the run", remedy="Check that the qids are spelled as in the run")
+        raise RunError("none of these queries is in the run", remedy="Check that the qids match those of the run")
     return Run({qid: list(run[qid])[:k] for qid in kept}, tag=_tag_of([run]))
 
 
 def merge_queries(runs: Sequence[Rankings]) -> Run:
-    """Runs of different queries as one.
+    """Merges runs of different queries.
 
     Raises:
-        RunError: Two runs have rankings of the same query.
+        RunError: Two runs contain the same query.
     """
     merged: dict[str, Ranking] = {}
     for number, run in enumerate(runs, 1):
         for qid, ranking in run.items():
             if qid in merged:
                 raise RunError(
-                    f"query {qid!r} is in run {number} and in one before it",
-                    remedy="Merge runs of different queries, or those of a collection's shards by score",
+                    f"query {qid!r} of run {number} is already in an earlier run",
+                    remedy="Merge runs of different queries, or merge the runs of a collection's shards by score",
                 )
             merged[qid] = ranking
     return Run(merged, tag=_tag_of(runs))
 
 
 def merge_shards(runs: Sequence[Rankings], k: int | None = None) -> Run:
-    """Runs of the same queries over the shards of one collection, as one run over all of it.
+    """Merges runs of the same queries over the shards of a collection into one run over the whole collection.
 
-    Scores are compared as they are, so they must be of the same kind: impact scores always are. Where run files lowered
-    integer scores to keep ties in order, the integers are taken again; see :func:`integer_scores`.
+    Scores are compared directly, so they must be comparable across shards; impact scores always are. Integer scores that
+    were lowered in run files to break ties are restored; see :func:`integer_scores`.
 
     Args:
-        runs: One of each shard; a query may be missing where a shard has no hit.
-        k: Hits kept of each query; None: all.
+        runs: One run per shard; queries without hits in a shard may be missing.
+        k: Number of hits to keep per query; None for all.
 
     Returns:
-        Hits by score descending, then docid ascending as bytes, as a search of the whole collection ranks them.
+        Hits, sorted by score descending, then by the bytes of the docid ascending, like a search of the whole collection.
 
     Raises:
-        RunError: Two shards have hits on the same document.
+        RunError: Two shards contain the same document.
     """
     _check_cutoff("k", k)
     hits: dict[str, dict[str, float]] = {}
@@ -81,19 +81,19 @@ def merge_shards(runs: Sequence[Rankings], k: int | None = None) -> Run:
             for docid, score in integer_scores(ranking):
                 if docid in found:
                     raise RunError(
-                        f"document {docid!r} is ranked for query {qid!r} by run {number} and by one before it",
-                        remedy="A document is in one shard only; to combine systems, fuse their runs",
+                        f"document {docid!r} of run {number} is already in an earlier run (query {qid!r})",
+                        remedy="Shards must not share documents; to combine different systems, fuse their runs",
                     )
                 found[docid] = score
     return Run({qid: best_first(found, k) for qid, found in hits.items()}, tag=_tag_of(runs))
 
 
 def integer_scores(ranking: Ranking) -> Ranking:
-    """The integer scores behind a ranking whose ties were written as scores that fall strictly.
+    """Restores the integer scores of a ranking whose ties were broken by :func:`splade_lucene.run.run.strictly_falling`.
 
-    Such scores were only ever lowered, in single precision and by less than 1 unless hundreds are tied, so the integers
-    are those above them. Other scores (BM25's, a cross-encoder's) are not what the integers above them would be written
-    as, and stay.
+    Such scores have only been lowered, by less than 1 unless hundreds of hits are tied, so rounding up restores the
+    integers. The result is checked by lowering it again. Other scores, such as BM25's or a cross-encoder's, fail this
+    check and are returned unchanged.
 
     Example:
         >>> integer_scores([("a", 7.0), ("b", 5.0), ("c", 4.9999995)])
@@ -102,10 +102,10 @@ def integer_scores(ranking: Ranking) -> Ranking:
         [('a', 7.25), ('b', 5.0)]
     """
     scores = [score for _, score in ranking]
-    above = [float(math.ceil(score)) for score in scores]
-    if above == scores or strictly_falling(above) != strictly_falling(scores):
+    integers = [float(math.ceil(score)) for score in scores]
+    if integers == scores or strictly_falling(integers) != strictly_falling(scores):
         return ranking
-    return [(docid, score) for (docid, _), score in zip(ranking, above, strict=True)]
+    return [(docid, score) for (docid, _), score in zip(ranking, integers, strict=True)]
 
 
 # ---- different systems ----
@@ -115,22 +115,22 @@ def reciprocal_rank_fusion(
     runs: Sequence[Rankings], *, weights: Sequence[float] | None = None, constant: float = RRF_CONSTANT,
     depth: int | None = None, k: int | None = None,
 ) -> Run:  # fmt: skip
-    """Fuses rankings by rank: the sum of 1 / (constant + rank) over the runs that have the document.
+    """Fuses rankings by rank: the score is the sum of 1 / (constant + rank) over the runs that contain the document.
 
-    Cormack, Clarke and Büttcher, SIGIR 2009, whose constant is 60.
+    Cormack, Clarke and Büttcher, SIGIR 2009, who use the constant 60.
 
     Args:
-        runs: At least two.
-        weights: What each run's share is multiplied with; None: 1.
-        constant: The larger, the less the first ranks stand out; at least 0.
-        depth: How many hits of each ranking are looked at; None: all.
-        k: Hits kept of each query; None: all.
+        runs: At least two runs.
+        weights: One weight per run, by which its contributions are multiplied; None for 1.
+        constant: At least 0; larger values reduce the influence of the top ranks.
+        depth: Number of hits of each ranking to use; None for all.
+        k: Number of hits to keep per query; None for all.
 
     Returns:
-        Hits by score descending, then docid ascending as bytes. The order of the runs changes nothing.
+        Hits, sorted by score descending, then by the bytes of the docid ascending. The order of the runs does not matter.
 
     Raises:
-        RunError: Fewer than two runs, or a wrong weight, constant, depth or k.
+        RunError: There are fewer than two runs, or a weight, constant, depth or k is invalid.
 
     Example:
         >>> fused = reciprocal_rank_fusion([{"q": [("a", 9), ("b", 8)]}, {"q": [("b", 3), ("c", 1)]}])
@@ -138,7 +138,7 @@ def reciprocal_rank_fusion(
         [('b', 0.03252), ('a', 0.01639), ('c', 0.01613)]
     """
     if not (math.isfinite(constant) and constant >= 0):
-        raise RunError(f"the constant of reciprocal rank fusion is a number of at least 0, got {constant!r}")
+        raise RunError(f"the constant of reciprocal rank fusion must be a number of at least 0, got {constant!r}")
 
     def shares(ranking: Ranking) -> list[tuple[str, float]]:
         return [(docid, 1 / (constant + rank)) for rank, (docid, _) in enumerate(ranking, 1)]
@@ -150,24 +150,26 @@ def weighted_sum(
     runs: Sequence[Rankings], *, weights: Sequence[float] | None = None, normalization: Normalization = "min-max",
     depth: int | None = None, k: int | None = None,
 ) -> Run:  # fmt: skip
-    """Fuses rankings by score: the weighted sum of a document's scores, each query's normalized; 0 where a run lacks it.
+    """Fuses rankings by score: the weighted sum of a document's normalized scores, with 0 for runs that lack it.
 
     Args:
-        runs: At least two.
-        weights: One a run; None: 1.
-        normalization: ``min-max``: from 0 for the last hit to 1 for the first, 1 for all if they are equal. ``max``:
-            divided by the first hit's score, for scores whose 0 has a meaning, as impact scores' and BM25's. ``none``.
-        depth: How many hits of each ranking are looked at; None: all.
-        k: Hits kept of each query; None: all.
+        runs: At least two runs.
+        weights: One weight per run; None for 1.
+        normalization: Applied to each query's hits. ``min-max``: scale linearly to 1 for the first hit and 0 for the last,
+            or to 1 if all scores are equal. ``max``: divide by the first hit's score; for scores with a meaningful zero,
+            such as impact scores and BM25. ``none``: keep the scores.
+        depth: Number of hits of each ranking to use; None for all.
+        k: Number of hits to keep per query; None for all.
 
     Returns:
-        Hits by score descending, then docid ascending as bytes. The order of the runs changes nothing.
+        Hits, sorted by score descending, then by the bytes of the docid ascending. The order of the runs does not matter.
 
     Raises:
-        RunError: Fewer than two runs, a wrong weight, depth or k, or a best score that is not above 0 with ``max``.
+        RunError: There are fewer than two runs, a weight, depth or k is invalid, or with ``max`` a best score is not
+            above 0.
     """
     if normalization not in ("min-max", "max", "none"):
-        raise RunError(f"no normalization is named {normalization!r}", remedy="Choose min-max, max or none")
+        raise RunError(f"unknown normalization {normalization!r}", remedy="Choose min-max, max or none")
     normalized = [
         {qid: _normalized(qid, ranking[:depth], normalization) for qid, ranking in run.items()} for run in runs
     ]
@@ -182,7 +184,7 @@ def _normalized(qid: str, ranking: Ranking, normalization: Normalization) -> Ran
     if normalization == "max":
         if best <= 0:
             raise RunError(
-                f"query {qid!r} has a best score of {best:g}, by which nothing can be divided",
+                f"the best score of query {qid!r} is {best:g}, but max normalization requires a score above 0",
                 remedy="Use min-max for scores that may be negative",
             )
         return [(docid, score / best) for docid, score in ranking]
@@ -193,9 +195,11 @@ def _normalized(qid: str, ranking: Ranking, normalization: Normalization) -> Ran
 def _fuse(runs: Sequence[Rankings], weights: Sequence[float] | None, depth: int | None, k: int | None) -> Run:
     factors = [1.0] * len(runs) if weights is None else list(weights)
     if len(runs) < 2:
-        raise RunError("fusion takes at least two runs", remedy="Give several")
+        raise RunError("fusion requires at least two runs", remedy="Pass several runs")
     if len(factors) != len(runs) or not all(math.isfinite(weight) for weight in factors):
-        raise RunError(f"{len(runs)} runs take {len(runs)} weights, got {factors}", remedy="Give one for each run")
+        raise RunError(
+            f"{len(runs)} runs require {len(runs)} finite weights, got {factors}", remedy="Pass one weight per run"
+        )
     _check_cutoff("depth", depth)
     _check_cutoff("k", k)
     fused: dict[str, list[tuple[str, float]]] = {}
@@ -204,17 +208,17 @@ def _fuse(runs: Sequence[Rankings], weights: Sequence[float] | None, depth: int 
         for weight, run in zip(factors, runs, strict=True):
             for docid, score in run.get(qid, ()):
                 shares[docid].append(weight * score)
-        # exactly rounded sums, so that what is equal on paper stays a tie, whatever the order
+        # exactly rounded sums do not depend on the order of the runs, so mathematically equal scores are tied
         fused[qid] = best_first({docid: math.fsum(each) for docid, each in shares.items()}, k)
     return Run(fused)
 
 
 def _check_cutoff(name: str, value: int | None) -> None:
     if value is not None and value < 1:
-        raise RunError(f"{name} is at least 1, got {value}")
+        raise RunError(f"{name} must be at least 1, got {value}")
 
 
 def _tag_of(runs: Sequence[Rankings]) -> str:
-    """The runs' tag if they share one."""
+    """The tag of the runs if they share one, else the default tag."""
     tags = {run.tag if isinstance(run, Run) else DEFAULT_TAG for run in runs}
     return tags.pop() if len(tags) == 1 else DEFAULT_TAG

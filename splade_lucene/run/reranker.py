@@ -1,4 +1,4 @@
-"""The second stage: the best hits of a run scored again by a cross-encoder, which reads query and document together."""
+"""Reranks the top hits of a run with a cross-encoder, which reads query and document together."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ DEFAULT_BATCH_SIZE = 32
 
 
 class Texts(Protocol):
-    """Documents' texts by docid: a mapping, or :class:`StoredTexts`."""
+    """Texts by docid: a mapping, or :class:`StoredTexts`."""
 
     def __getitem__(self, docid: str, /) -> str: ...
 
 
 class Reranker:
-    """A cross-encoder: sentence-transformers' ``CrossEncoder``.
+    """Reranks runs with a ``CrossEncoder`` of sentence-transformers.
 
     Args:
-        model: A folder or a hub name of a model for sequence classification with one label, or with two of which the
-            second is "relevant".
+        model: Folder or hub name of a sequence classification model with one label, or with two labels of which the
+            second means "relevant".
         device: ``auto``, ``cpu``, ``cuda`` …
-        max_length: Tokens after which a pair is cut; None: as the checkpoint says.
-        batch_size: Pairs computed together.
-        trust_remote_code: Run code that the checkpoint brings.
+        max_length: Number of tokens to which a pair is truncated; None for the checkpoint's limit.
+        batch_size: Number of pairs per batch.
+        trust_remote_code: Whether to run code shipped with the checkpoint.
 
     Raises:
         MissingDependencyError: sentence-transformers is not installed.
@@ -67,7 +67,7 @@ class Reranker:
         self._fingerprint = ""
 
     def scores(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The relevance of texts to a query: logits, or of two labels their difference; shape [texts].
+        """Scores texts by their relevance to a query: logits, or the difference of two logits; shape [texts].
 
         Raises:
             ModelError: A score is not finite.
@@ -76,36 +76,36 @@ class Reranker:
 
         if not texts:
             return np.zeros(0, np.float32)
-        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        pairs = [(query, text) for text in places]  # each once: in another batch a copy would score otherwise by a hair
-        # the logits themselves: a sigmoid would make all good documents alike in single precision
+        positions = {text: position for position, text in enumerate(dict.fromkeys(texts))}
+        pairs = [(query, text) for text in positions]  # without duplicates, whose scores could differ between batches
+        # raw logits: a sigmoid would saturate for all good documents in single precision
         found = self.model.predict(
             pairs, batch_size=self.batch_size, activation_fn=Identity(), show_progress_bar=False, convert_to_numpy=True
         )
-        logits = np.asarray(found, np.float32).reshape(len(pairs), -1)[[places[text] for text in texts]]
+        logits = np.asarray(found, np.float32).reshape(len(pairs), -1)[[positions[text] for text in texts]]
         scores: NDArray[np.float32] = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
         if not np.isfinite(scores).all():
-            raise ModelError(f"{self.name}: scores are not finite. Check its weights.")
+            raise ModelError(f"{self.name}: scores are not finite. Check the weights.")
         return scores
 
     def rerank(
         self, run: Rankings, topics: Mapping[str, str] | Iterable[Query], texts: Texts, k: int = DEFAULT_DEPTH, *,
         work: Path | None = None, progress: Progress = NO_PROGRESS,
     ) -> Run:  # fmt: skip
-        """Orders the first k hits of each query by the cross-encoder's scores; the others keep their order behind them.
+        """Sorts the top k hits of each query by the cross-encoder's scores; other hits follow in their old order.
 
         Args:
-            run: What is reranked.
-            topics: The queries' texts.
-            texts: The documents' texts.
-            k: How many hits of each query are scored.
-            work: A file that keeps the scores of finished queries, so that the same call resumes where a killed one
-                stopped. It holds what was scored, so other settings or texts cannot be mistaken for these.
-            progress: Follows the work.
+            run: The run to rerank.
+            topics: The queries, as texts.
+            texts: The texts of the documents.
+            k: Number of hits to score per query.
+            work: A file for the scores of finished queries, with which the same call can resume after an interruption.
+                Entries are keyed by a hash of the model, query and texts, so the scores of other settings are not reused.
+            progress: Reports the progress.
 
         Returns:
-            Rankings with the cross-encoder's scores; equal scores keep the order of the run, and the scores of hits
-            behind the first k go on downward in steps of 1.
+            Rankings with the cross-encoder's scores. Equal scores keep the order of the run. The hits after the top k get
+            scores that continue downward in steps of 1.
 
         Raises:
             RunError: k is below 1, or a query is not among the topics.
@@ -114,11 +114,11 @@ class Reranker:
             StorageError: The work file cannot be written, or is damaged.
         """
         if k < 1:
-            raise RunError(f"k is at least 1, got {k}")
+            raise RunError(f"k must be at least 1, got {k}")
         queries = topics if isinstance(topics, Mapping) else {query.qid: query.text for query in topics}
         for qid in run:
-            _query_text(qid, queries)  # before hours of work
-        finished = _Finished(work)
+            _query_text(qid, queries)  # fail before hours of work
+        finished = _FinishedScores(work)
         reranked = {}
         with progress.step("reranking", sum(min(k, len(ranking)) for ranking in run.values()), "pairs") as advance:
             for qid, ranking in run.items():
@@ -135,17 +135,17 @@ class Reranker:
         return Run(reranked, tag=run.tag if isinstance(run, Run) else DEFAULT_TAG)
 
     def _key(self, query: str, docids: Sequence[str], texts: Sequence[str]) -> str:
-        """What tells a query's scores from all others."""
+        """A hash of everything on which the scores of a query depend."""
         if not self._fingerprint:
             self._fingerprint = _fingerprint(self.model)
-        what = [
+        facts = [
             self._fingerprint,
             getattr(self.model, "max_seq_length", self._max_length),
             query,
             list(docids),
             list(texts),
         ]
-        return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _load(name: str, device: str, max_length: int | None, *, trust_remote_code: bool) -> Any:
@@ -153,24 +153,24 @@ def _load(name: str, device: str, max_length: int | None, *, trust_remote_code: 
         from sentence_transformers import CrossEncoder
     except ImportError:
         raise MissingDependencyError(
-            "rerank needs sentence-transformers: run 'pip install splade-lucene[rerank]'."
+            "Reranking requires sentence-transformers. Install it with 'pip install splade-lucene[rerank]'."
         ) from None
     from splade_lucene.encoder.precision import choose_device
 
-    on = str(choose_device(device))
+    target = str(choose_device(device))
     try:
-        model = CrossEncoder(name, max_length=max_length, device=on, trust_remote_code=trust_remote_code)
-    except Exception as error:  # hub and parsers raise whatever they do
+        model = CrossEncoder(name, max_length=max_length, device=target, trust_remote_code=trust_remote_code)
+    except Exception as error:  # the hub client and the parsers raise all kinds of exceptions
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{name}: cannot load a cross-encoder: {reason}. Check the path or the name.") from error
     kinds = getattr(model.config, "architectures", None) or []
     if kinds and not any("ForSequenceClassification" in kind for kind in kinds) and len(model) == 1:
         raise ModelError(
-            f"{name}: a {kinds[0]} has no trained head to score pairs with. Name a cross-encoder, such as "
+            f"{name}: a {kinds[0]} has no trained head for scoring pairs. Use a cross-encoder, such as "
             "cross-encoder/ms-marco-MiniLM-L6-v2."
         )
     if model.num_labels > 2:
-        raise ModelError(f"{name}: {model.num_labels} labels, where a score of relevance has one, or two at most.")
+        raise ModelError(f"{name}: expected one or two labels, found {model.num_labels}. Use a cross-encoder.")
     return model
 
 
@@ -186,9 +186,9 @@ def _fingerprint(model: Any) -> str:
 
 def _query_text(qid: str, queries: Mapping[str, str]) -> str:
     if qid not in queries:
-        raise RunError(f"query {qid!r} of the run is not among the topics", remedy="Give the topics that were searched")
+        raise RunError(f"query {qid!r} of the run is not among the topics", remedy="Pass the topics of the run")
     if not queries[qid].strip():
-        raise QueryError(f"query {qid!r} has no text", remedy="Give the topics as text, not encoded")
+        raise QueryError(f"query {qid!r} has no text", remedy="Pass the topics as text, not encoded")
     return queries[qid]
 
 
@@ -198,8 +198,8 @@ def _in_order(head: Sequence[str], scores: Sequence[float], tail: Sequence[str])
     return [*ranking, *((docid, float(below - place)) for place, docid in enumerate(tail, 1))]
 
 
-class _Finished:
-    """Scores of finished queries: a line each in a file, if one is named."""
+class _FinishedScores:
+    """The scores of finished queries; also stored in a file, if given, with one line per query."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -211,11 +211,11 @@ class _Finished:
             for line in lines[:-1]:
                 record = parse_json(line)
                 self._scores[record["key"]] = record["scores"]
-            if lines[-1]:  # the process was killed while it wrote this
+            if lines[-1]:  # incomplete because the process was killed
                 with path.open("r+b") as file:
                     file.truncate(path.stat().st_size - len(lines[-1]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StorageError(f"{path}: damaged ({error}). Delete it; its queries are scored again.") from error
+            raise StorageError(f"{path}: damaged ({error}). Delete it to score its queries again.") from error
 
     def get(self, key: str) -> list[float] | None:
         return self._scores.get(key)
@@ -237,13 +237,13 @@ class _Finished:
 
 
 class StoredTexts:
-    """The texts that an index stores, by docid.
+    """The texts stored in an index, by docid.
 
     Args:
-        index_dir: An impact index, or one of texts (``bm25 index``).
+        index_dir: An impact index or a text index.
 
     Raises:
-        NotAnIndexError: No index there.
+        NotAnIndexError: There is no index.
     """
 
     def __init__(self, index_dir: str | Path) -> None:
@@ -253,8 +253,8 @@ class StoredTexts:
         text = self._text(docid)
         if text is None:
             raise InputError(
-                f"the index stores no text of document {docid!r}", path=self._reader.index_dir,
-                remedy="Index with store=text, or give the corpus in place of the index",
+                f"the index does not store the text of document {docid!r}", path=self._reader.index_dir,
+                remedy="Index with store=text, or pass the corpus instead of the index",
             )  # fmt: skip
         return text
 
@@ -278,7 +278,7 @@ class StoredTexts:
 
 
 def texts_of_corpus(source: str | Path, docids: Iterable[str]) -> dict[str, str]:
-    """The texts of some documents of a corpus (:func:`splade_lucene.read_corpus`).
+    """Reads the texts of some documents from a corpus; see :func:`splade_lucene.read_corpus`.
 
     Raises:
         CorpusError: The corpus cannot be read, or lacks a document.
@@ -288,6 +288,6 @@ def texts_of_corpus(source: str | Path, docids: Iterable[str]) -> dict[str, str]
     if missing := sorted(wanted - texts.keys()):
         raise CorpusError(
             f"{len(missing):,} documents of the run are not in the corpus: {', '.join(missing[:5])} …", path=source,
-            remedy="Give the corpus that was indexed",
+            remedy="Pass the corpus that was indexed",
         )  # fmt: skip
     return texts

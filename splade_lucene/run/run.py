@@ -1,18 +1,17 @@
-"""Rankings of many queries: run files in three forms, and the rule for ties.
+"""Run files in three formats, and the handling of ties.
 
 ===========  =========================================================================================================
-``trec``     qid, Q0, docid, rank, score and tag between white space
-``msmarco``  qid, docid and rank between tabs; a rank is read as the score 1/rank, as Pyserini's converter does
-``json``     one object, ``{qid: {docid: score}}``, as ranx reads and writes; a query without a hit keeps its place
+``trec``     qid, Q0, docid, rank, score and tag, separated by white space
+``msmarco``  qid, docid and rank, separated by tabs; a rank is read as the score 1/rank, as in Pyserini's converter
+``json``     one object, ``{qid: {docid: score}}``, as in ranx; queries without hits are kept
 ===========  =========================================================================================================
 
-**Ties.** Impact scores are integers, and ties among them are common. A hit with a docid that comes first as bytes stands
-first. Evaluators do not know that: trec_eval sorts by score and breaks ties by docid descending, after reading scores as
-single-precision floats, so even a score lowered by 10⁻⁶ stays a tie there. TREC and JSON runs are therefore written with
-scores that fall strictly in single precision: each is the integer score, or, where that would not be below the one before
-it, the next smaller single-precision number. Every evaluator then sees the order in which the hits were ranked. An integer
-score is changed only inside a tie (or right behind one of some hundred hits), by a few parts in ten million for each tied
-hit.
+**Ties.** Impact scores are integers, so ties are common. Our searchers break them by the bytes of the docid, ascending.
+Evaluators do not: trec_eval reads scores in single precision, sorts by score, and breaks ties by docid descending. Even
+lowering a score by 10⁻⁶ does not break a tie there. TREC and JSON runs are therefore written with scores that decrease
+strictly in single precision: each is the integer score or, if that is not below the previous one, the next smaller
+single-precision number. Every evaluator then sees the hits in the order in which they were ranked. Integer scores are
+changed only within a tie (or directly after a tie of several hundred hits), by a few parts in ten million per tied hit.
 """
 
 from __future__ import annotations
@@ -40,19 +39,19 @@ Ranking = Sequence[tuple[str, float]]
 
 
 def strictly_falling(scores: Sequence[float]) -> list[float]:
-    """Scores that every evaluator reads as a strict order.
+    """Makes scores strictly decreasing, so that every evaluator keeps their order.
 
     Args:
-        scores: Falling or equal, best first.
+        scores: Scores in non-increasing order.
 
     Returns:
-        Numbers that fall strictly and are exact in single precision.
+        Strictly decreasing numbers that are exact in single precision.
 
     Example:
         >>> strictly_falling([7, 5, 5, 5, 4])
         [7.0, 5.0, 4.999999523162842, 4.999999046325684, 4.0]
     """
-    with np.errstate(over="ignore"):  # writers refuse what became infinite
+    with np.errstate(over="ignore"):  # writers reject infinite scores
         values = np.asarray(scores, dtype=np.float64).astype(np.float32)
     down = np.float32(-np.inf)
     for i in range(1, len(values)):
@@ -66,8 +65,8 @@ class Run(Mapping[str, list[tuple[str, float]]]):
 
     Args:
         rankings: Hits of a searcher (:class:`splade_lucene.Hits`), or (docid, score) pairs, by qid.
-        tag: What names the system in a TREC run.
-        format: The form of the file that it was read from.
+        tag: Name of the system in TREC runs.
+        format: The format of the file from which it was read.
     """
 
     def __init__(self, rankings: Mapping[str, Any], *, tag: str = DEFAULT_TAG, format: RunFormat = "trec") -> None:  # noqa: A002
@@ -84,16 +83,16 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         return len(self._rankings)
 
     def write(self, path: str | Path, *, format: RunFormat = "trec", tag: str | None = None) -> None:  # noqa: A002
-        """Writes a run file; it appears under its name only when it is whole.
+        """Writes a run file. The file gets its name only when it is complete.
 
         Args:
             path: The file; gzipped if its name ends in ``.gz``.
-            format: Its form.
-            tag: Last column of a TREC run, in place of the run's own.
+            format: Its format.
+            tag: Last column of a TREC run; None for the run's own tag.
 
         Raises:
-            RunError: An id, a score or the tag cannot stand in such a file.
-            StorageError: The place cannot be written.
+            RunError: An id, a score or the tag is not valid in a run file.
+            StorageError: The file cannot be written.
         """
         with open_run_writer(path, format=format, tag=self.tag if tag is None else tag) as writer:
             for qid, ranking in self._rankings.items():
@@ -101,27 +100,27 @@ class Run(Mapping[str, list[tuple[str, float]]]):
 
     @classmethod
     def read(cls, path: str | Path, format: RunFormat | None = None) -> Run:  # noqa: A002
-        """Reads a run file. Hits are put in the order that evaluators see: score descending, then docid descending.
+        """Reads a run file. Hits are sorted as evaluators sort them: score descending, then docid descending.
 
         Args:
             path: The file, gzipped or not.
-            format: Its form; None: what it looks like.
+            format: Its format; None to detect it from the first line.
 
         Raises:
-            RunError: The file cannot be read, a line is malformed, or a document is ranked twice.
+            RunError: The file cannot be read, a line is malformed, or a document is ranked twice for a query.
         """
         path = Path(path)
         lines = iter(read_lines(path))
         first = next(lines, None)
         if first is None:
             raise RunError("the run is empty", path=path, remedy="Check that it is the right file")
-        form = check_format(format) if format else looks_like(first[1])
-        tag = first[1].split()[-1] if form == "trec" else DEFAULT_TAG
-        scores = READERS[form](path, chain([first], lines))
-        return cls({qid: _as_evaluators_see(ranking) for qid, ranking in scores.items()}, tag=tag, format=form)
+        detected = check_format(format) if format else looks_like(first[1])
+        tag = first[1].split()[-1] if detected == "trec" else DEFAULT_TAG
+        scores = READERS[detected](path, chain([first], lines))
+        return cls({qid: _evaluation_order(ranking) for qid, ranking in scores.items()}, tag=tag, format=detected)
 
 
-def _as_evaluators_see(ranking: Mapping[str, float]) -> list[tuple[str, float]]:
+def _evaluation_order(ranking: Mapping[str, float]) -> list[tuple[str, float]]:
     by_docid = sorted(ranking.items(), key=lambda hit: docid_order(hit[0]), reverse=True)
     return sorted(by_docid, key=lambda hit: -np.float32(hit[1]))
 
@@ -134,7 +133,7 @@ def _pairs(ranking: Any) -> list[tuple[str, float]]:
 
 
 class RunWriter:
-    """Writes rankings one after another. Made by :func:`open_run_writer`."""
+    """Writes rankings one by one. Created by :func:`open_run_writer`."""
 
     def __init__(self, file: TextIO, format: RunFormat, tag: str) -> None:  # noqa: A002
         self._file, self._format, self._tag = file, format, tag
@@ -144,16 +143,16 @@ class RunWriter:
         """Writes one ranking: hits of a searcher, or (docid, score) pairs, best first.
 
         Raises:
-            RunError: A query or document comes twice, an id has white space, or a score is not a finite number.
+            RunError: A query or document is a duplicate, an id contains white space, or a score is not finite.
         """
         pairs = _pairs(ranking)
         _check_ids(qid, [docid for docid, _ in pairs])
         if qid in self._qids:
-            raise RunError(f"query {qid!r} has a ranking already", remedy="Rank each query once")
+            raise RunError(f"query {qid!r} already has a ranking", remedy="Rank each query once")
         scores = strictly_falling([score for _, score in pairs])
         if not all(map(math.isfinite, scores)):
             raise RunError(
-                f"query {qid!r} has a score that is not a finite number", remedy="Check what made the scores"
+                f"query {qid!r} has a score that is not a finite number", remedy="Check the source of the scores"
             )
         if self._format == "msmarco":
             lines = [f"{qid}\t{docid}\t{rank}\n" for rank, (docid, _) in enumerate(pairs, 1)]
@@ -177,10 +176,10 @@ class RunWriter:
 def _check_ids(qid: str, docids: Sequence[str]) -> None:
     for name in (qid, *docids):
         if not name or has_space_or_control(name):
-            raise RunError(f"the id {name!r} has white space, at which run files are split", remedy="Rename it")
+            raise RunError(f"the id {name!r} is empty or contains white space", remedy="Change the id")
     if len(set(docids)) < len(docids):
-        twice = next(docid for i, docid in enumerate(docids) if docid in docids[:i])
-        raise RunError(f"document {twice!r} is ranked twice for query {qid!r}", remedy="Rank each document once")
+        duplicate = next(docid for i, docid in enumerate(docids) if docid in docids[:i])
+        raise RunError(f"document {duplicate!r} is ranked twice for query {qid!r}", remedy="Rank each document once")
 
 
 def _quoted(name: str) -> str:
@@ -188,35 +187,35 @@ def _quoted(name: str) -> str:
 
 
 def _number(score: float) -> str:
-    """The shortest decimal that reads back as the same single-precision number."""
+    """The shortest decimal that is parsed as the same single-precision number."""
     return str(int(score)) if score.is_integer() else np.format_float_positional(np.float32(score), trim="-")
 
 
 @contextmanager
 def open_run_writer(path: str | Path, *, format: RunFormat = "trec", tag: str = DEFAULT_TAG) -> Iterator[RunWriter]:  # noqa: A002
-    """Opens a run file for writing; it appears under its name only if the block ends well.
+    """Opens a run file for writing. The file gets its name only if the ``with`` block ends without an exception.
 
     Args:
         path: The file; gzipped if its name ends in ``.gz``.
-        format: ``trec``: qid Q0 docid rank score tag. ``msmarco``: qid, docid and rank between tabs. ``json``: one object,
-            qid → docid → score.
+        format: ``trec``: qid Q0 docid rank score tag. ``msmarco``: qid, docid and rank, separated by tabs. ``json``: one
+            object, qid → docid → score.
         tag: Last column of a TREC run; without white space.
 
     Raises:
-        RunError: An unknown format, or a tag with white space.
-        StorageError: The place cannot be written.
+        RunError: The format is unknown, or the tag is empty or contains white space.
+        StorageError: The file cannot be written.
     """
-    form = check_format(format)
+    checked = check_format(format)
     if not tag or tag.split() != [tag]:
-        raise RunError(f"the tag {tag!r} is empty or has white space", remedy="Use one word")
+        raise RunError(f"the tag {tag!r} is empty or contains white space", remedy="Use one word")
     with written_whole(Path(path)) as file:
-        writer = RunWriter(file, form, tag)
+        writer = RunWriter(file, checked, tag)
         yield writer
         writer.finish()
 
 
 def read_lines(path: Path) -> Iterable[tuple[int, str]]:
-    """The lines of a text file that are not blank, with their numbers.
+    """Reads the non-blank lines of a text file with their numbers.
 
     Raises:
         RunError: The file cannot be read.
@@ -228,4 +227,4 @@ def read_lines(path: Path) -> Iterable[tuple[int, str]]:
         raise RunError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise RunError(f"the file cannot be read ({reason})", path=path, remedy="Check the path") from error
+        raise RunError(f"cannot read this file ({reason})", path=path, remedy="Check the path") from error

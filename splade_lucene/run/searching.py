@@ -1,4 +1,4 @@
-"""Many queries → a run: one loop for every searcher, command and guide."""
+"""Makes a run from many queries, with any searcher."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.records import Query
 
 _BATCH_QUERIES = 64
-"""Queries searched between two reports of progress; their hits are in memory together."""
+"""Number of queries searched at a time; their hits are held in memory together."""
 
 
 class BatchSearcher(Protocol):
-    """Anything that searches for several queries, such as each of our searchers."""
+    """Any object that searches for several queries at once, such as our searchers."""
 
     @property
     def batch_search(self) -> Callable[..., Mapping[str, Any]]:
-        """Searches for queries with qids, k and a number of threads; returns the hits of each qid."""
+        """Takes queries, qids, k and the number of threads; returns the hits by qid."""
         ...
 
 
 class RankingWriter(Protocol):
-    """Anything that takes rankings: what :func:`splade_lucene.run.run.open_run_writer` opens, or :class:`CollectedRankings`."""
+    """Any object that accepts rankings, such as :class:`splade_lucene.run.run.RunWriter` or :class:`CollectedRankings`."""
 
     def add(self, qid: str, ranking: Any) -> None:
-        """Takes the hits of one query, best first."""
+        """Adds the hits of one query, best first."""
         ...
 
 
 class CollectedRankings(dict[str, Any]):
-    """Rankings by qid, kept in memory."""
+    """Rankings by qid, stored in memory."""
 
     def add(self, qid: str, ranking: Any) -> None:
-        """Keeps a ranking."""
+        """Adds a ranking."""
         self[qid] = ranking
 
 
@@ -54,18 +54,18 @@ def search_run(  # noqa: PLR0913 - all but the first four are keywords with defa
     """Searches for many queries and writes their rankings.
 
     Args:
-        searcher: What searches.
-        queries: The queries: texts, conversations, or encoded.
-        writer: Takes the rankings, in the order of the queries.
-        k: Hits of each query.
-        threads: Threads that search; None: all cores.
-        options: Further arguments of the searcher's ``batch_search``, such as a ``filter``.
-        transform: Called with qid and hits of each query; what it returns is written in place of the hits.
-        on_batch: Called for every few dozen queries with what was searched for and what was found, both by qid.
-        progress: Follows the work.
+        searcher: The searcher.
+        queries: The queries: texts, conversations or encoded queries.
+        writer: Receives the rankings, in the order of the queries.
+        k: Maximum number of hits per query.
+        threads: Number of search threads; None for one per core.
+        options: Further arguments for the searcher's ``batch_search``, such as ``filter``.
+        transform: Called with the qid and hits of each query; its result is written instead of the hits.
+        on_batch: Called after each batch with its queries and their hits, both by qid.
+        progress: Reports the progress.
 
     Returns:
-        The qids of the queries without a hit; a run file has no line for them.
+        The qids of queries without hits; TREC and MS MARCO run files have no lines for them.
 
     Raises:
         QueryError: A query is malformed, or two have the same qid.
@@ -82,7 +82,7 @@ def search_run(  # noqa: PLR0913 - all but the first four are keywords with defa
     qids = [query.qid for query in queries]
     if len(set(qids)) < len(qids):
         duplicate = next(qid for qid in qids if qids.count(qid) > 1)
-        raise QueryError(f"the qid {duplicate!r} is a duplicate", remedy="Give each query a qid of its own")
+        raise QueryError(f"duplicate qid {duplicate!r}", remedy="Make all qids unique")
     without_hits = []
     with progress.step("searching", len(queries), "queries") as advance:
         for start in range(0, len(queries), _BATCH_QUERIES):

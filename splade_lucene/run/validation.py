@@ -1,20 +1,21 @@
-"""What is wrong with a run file, line by line: what evaluators would silently read otherwise than it was meant.
+"""Checks run files line by line for problems, especially those that evaluators silently misinterpret.
 
 =============  =======================================================================================================
-kind           what is wrong
+kind           problem
 =============  =======================================================================================================
-columns        a line has more or fewer columns than its form, or a query of a JSON run is not an object
-white-space    carriage returns, white space around a line or at which only some programs split
-number         a rank or a score is no (finite) number
+mark           the file begins with a byte order mark
+columns        a line has the wrong number of columns, or a query of a JSON run is not an object
+white-space    carriage returns, white space around a line, or characters at which only some programs split
+number         a rank is not an integer, or a score is not a finite number
 duplicate      a document is ranked twice for a query
 rank           a query's ranks are not 1 to n
-score          a score is higher than that of the rank before
-tie            equal scores, in single precision as trec_eval reads them, whose ranks are not by docid descending
-tag            another tag than in the first line
-few-hits       a query has fewer hits than asked for
-unknown-qid    a query that is not among the topics
-missing-qid    a query of the topics or the judgments that has no hit
-unknown-docid  a document that is not in the index
+score          a score is higher than that of the previous rank
+tie            hits with equal scores in single precision, as trec_eval reads them, are not ordered by docid descending
+tag            the tag differs from that of the first line
+few-hits       a query has fewer hits than requested
+unknown-qid    a query is not among the topics
+missing-qid    a query of the topics or the judgments has no hits
+unknown-docid  a document is not in the index
 =============  =======================================================================================================
 """
 
@@ -49,7 +50,7 @@ from splade_lucene.run.formats import (
 from splade_lucene.run.run import read_lines
 
 SHOWN = 20
-"""Findings of a kind that a report keeps; the others are counted."""
+"""Number of findings of each kind that a report keeps; further ones are only counted."""
 
 _SPACE = " \t\v\f\r\n"
 _COLUMNS = re.compile(f"[^{_SPACE}]+")
@@ -57,7 +58,7 @@ _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong; ``line`` is None where no single line is."""
+    """A problem; ``line`` is None if it does not concern a single line."""
 
     kind: str
     message: str
@@ -66,16 +67,16 @@ class Finding(NamedTuple):
 
 @dataclass
 class RunReport:
-    """What :func:`check_run` found.
+    """The result of :func:`check_run`.
 
     Attributes:
         path: The file.
-        format: Its form.
-        queries: How many queries have a hit.
-        hits: How many hits there are.
-        counts: How often each kind was found.
-        findings: The first of each kind, in the order in which they were found.
-        notes: What may be as it should.
+        format: Its format.
+        queries: Number of queries with hits.
+        hits: Number of hits.
+        counts: Number of findings of each kind.
+        findings: The first findings of each kind, in the order in which they were found.
+        notes: Observations that may be intended.
     """
 
     path: Path
@@ -88,7 +89,7 @@ class RunReport:
 
     @property
     def is_valid(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no findings."""
         return not self.counts
 
     def add(self, kind: str, message: str, line: int | None = None) -> None:
@@ -102,15 +103,15 @@ def check_run(
     path: str | Path, *, format: RunFormat | None = None, k: int | None = None, topics: Collection[str] | None = None,  # noqa: A002
     judged: Collection[str] | None = None, docids: Container[str] | None = None,
 ) -> RunReport:  # fmt: skip
-    """Looks for all that is wrong with a run file.
+    """Checks a run file.
 
     Args:
         path: The file.
-        format: Its form; None: what its first line looks like.
-        k: How many hits each query should have; None: any number.
-        topics: The qids of the topics that were searched; None: not known.
-        judged: The qids of judged queries, each of which should have a hit; None: not known.
-        docids: All documents that may be ranked; None: not known.
+        format: Its format; None to detect it from the first line.
+        k: Number of hits that each query should have; None for any number.
+        topics: The qids of the topics; None to skip this check.
+        judged: The qids of judged queries, each of which should have hits; None to skip this check.
+        docids: The docids of the collection; None to skip this check.
 
     Raises:
         RunError: The file cannot be read at all, or is empty.
@@ -124,10 +125,10 @@ def check_run(
     with open_bytes(path) as file:
         if file.read(3) == codecs.BOM_UTF8:
             report.add(
-                "mark", "the file begins with a byte order mark, which trec_eval takes for part of the first qid", 1
+                "mark", "the file begins with a byte order mark, which trec_eval reads as part of the first qid", 1
             )
-    every = chain([first], lines)
-    queries = _read_json(path, every, report) if report.format == "json" else _read_columns(every, report)
+    all_lines = chain([first], lines)
+    queries = _read_json(path, all_lines, report) if report.format == "json" else _read_columns(all_lines, report)
     for qid, query in queries.items():
         _check_query(qid, query, report, k)
         if docids is not None:
@@ -139,7 +140,7 @@ def check_run(
 
 
 class _Query:
-    """The hits of a query in the order of the file; line 0 stands for none."""
+    """The hits of a query in file order; line 0 means no line."""
 
     def __init__(self) -> None:
         self.docids: list[str] = []
@@ -148,7 +149,7 @@ class _Query:
         self.is_damaged = False
 
     def add(self, docid: str, line: int, rank: int, score: float) -> bool:
-        """Adds a hit, unless its document is there already; returns whether it was added."""
+        """Adds a hit unless its document is a duplicate; returns whether it was added."""
         if docid in self.seen:
             self.is_damaged = True
             return False
@@ -160,37 +161,37 @@ class _Query:
         return True
 
 
-# ---- reading what can be read ----
+# ---- lenient reading ----
 
 
 def _read_columns(lines: Lines, report: RunReport) -> dict[str, _Query]:
     queries: dict[str, _Query] = {}
     first_tag = None
-    wanted = 6 if report.format == "trec" else 3
+    expected = 6 if report.format == "trec" else 3
     for number, line in lines:
         _check_white_space(line, number, report)
         columns = _COLUMNS.findall(line)
-        if len(columns) != wanted:
-            report.add("columns", f"{len(columns)} columns where {wanted} are expected", number)
+        if len(columns) != expected:
+            report.add("columns", f"expected {expected} columns, found {len(columns)}", number)
             continue
-        qid, docid = columns[0], columns[2 if wanted == 6 else 1]
+        qid, docid = columns[0], columns[2 if expected == 6 else 1]
         query = queries.setdefault(qid, _Query())
-        rank, score = columns[3 if wanted == 6 else 2], columns[4] if wanted == 6 else "0"
-        place, value = _INTEGER.fullmatch(rank), parse_score(score)
-        if place is None or value is None:
-            what = (
+        rank, score = columns[3 if expected == 6 else 2], columns[4] if expected == 6 else "0"
+        is_integer, value = _INTEGER.fullmatch(rank), parse_score(score)
+        if is_integer is None or value is None:
+            problem = (
                 f"the rank {rank!r} is not an integer"
-                if place is None
+                if is_integer is None
                 else f"the score {score!r} is not a finite number"
             )
-            report.add("number", what, number)
+            report.add("number", problem, number)
             query.is_damaged = True
         elif not query.add(docid, number, int(rank), value):
             report.add("duplicate", f"document {docid!r} is ranked again for query {qid!r}", number)
-        if wanted == 6:
+        if expected == 6:
             first_tag = first_tag or columns[5]
             if columns[5] != first_tag:
-                report.add("tag", f"the tag {columns[5]!r}, after {first_tag!r} in the first line", number)
+                report.add("tag", f"the tag {columns[5]!r} differs from {first_tag!r} in the first line", number)
     return queries
 
 
@@ -198,9 +199,9 @@ def _read_json(path: Path, lines: Lines, report: RunReport) -> dict[str, _Query]
     queries: dict[str, _Query] = {}
     for qid, hits in read_json_pairs(path, lines):
         if qid in queries or not isinstance(hits, JsonPairs):
-            again = qid in queries
-            what = "is a duplicate" if again else "has no object of docid: score"
-            report.add("duplicate" if again else "columns", f"query {qid!r} {what}")
+            is_duplicate = qid in queries
+            problem = "is a duplicate" if is_duplicate else "has no object of docid: score"
+            report.add("duplicate" if is_duplicate else "columns", f"query {qid!r} {problem}")
             continue
         query = queries[qid] = _Query()
         for rank, (docid, value) in enumerate(hits, 1):
@@ -212,7 +213,9 @@ def _read_json(path: Path, lines: Lines, report: RunReport) -> dict[str, _Query]
                 report.add("duplicate", f"document {docid!r} is ranked again for query {qid!r}")
         for name in (qid, *query.docids):
             if not name or name.split() != [name]:
-                report.add("white-space", f"the id {name!r} is empty or has white space, and no TREC run can hold it")
+                report.add(
+                    "white-space", f"the id {name!r} is empty or contains white space, so TREC runs cannot hold it"
+                )
     return queries
 
 
@@ -223,10 +226,10 @@ def _check_white_space(line: str, number: int, report: RunReport) -> None:
     elif text.strip(_SPACE) != text:
         report.add("white-space", "white space before the first or after the last column", number)
     if not line.isascii() and line.split() != _COLUMNS.findall(line):
-        report.add("white-space", "a space beyond ASCII, at which some programs split and others do not", number)
+        report.add("white-space", "a non-ASCII space, at which only some programs split", number)
 
 
-# ---- what is wrong with what was read ----
+# ---- checks ----
 
 
 def _check_query(qid: str, query: _Query, report: RunReport, k: int | None) -> None:
@@ -236,9 +239,9 @@ def _check_query(qid: str, query: _Query, report: RunReport, k: int | None) -> N
     order = np.argsort(ranks, kind="stable")
     wrong = np.flatnonzero(ranks[order] != np.arange(1, len(ranks) + 1))
     if len(wrong) and not query.is_damaged:
-        at = int(wrong[0])
-        found, line = ranks[order[at]], _line(query, int(order[at]))
-        report.add("rank", f"query {qid!r}: rank {found} where {at + 1} is expected", line)
+        first = int(wrong[0])
+        found, line = ranks[order[first]], _line(query, int(order[first]))
+        report.add("rank", f"query {qid!r}: expected rank {first + 1}, found {found}", line)
     if report.format != "msmarco" and query.docids:
         scores = np.frombuffer(query.scores, np.float64)[order].astype(np.float32)
         _check_scores(qid, query, order, scores, report)
@@ -248,25 +251,25 @@ def _check_scores(
     qid: str, query: _Query, order: NDArray[np.int64], scores: NDArray[np.float32], report: RunReport
 ) -> None:
     steps = np.diff(scores)
-    for at in np.flatnonzero(steps > 0).tolist():
-        line = _line(query, int(order[at + 1]))
-        report.add("score", f"query {qid!r}: the score rises from {scores[at]:g} to {scores[at + 1]:g}", line)
+    for i in np.flatnonzero(steps > 0).tolist():
+        line = _line(query, int(order[i + 1]))
+        report.add("score", f"query {qid!r}: the score rises from {scores[i]:g} to {scores[i + 1]:g}", line)
     tied = np.flatnonzero(steps == 0)
     for group in np.split(tied, np.flatnonzero(np.diff(tied) > 1) + 1) if len(tied) else []:
-        places = order[group[0] : group[-1] + 2]
-        docids = [docid_order(query.docids[place]) for place in places]
+        tied_hits = order[group[0] : group[-1] + 2]
+        docids = [docid_order(query.docids[hit]) for hit in tied_hits]
         if docids != sorted(docids, reverse=True):
             message = (
                 f"query {qid!r}: {len(docids)} hits have the score {scores[group[0]]:g} in single precision; evaluators "
-                "put them by docid descending, which is not their order here"
+                "sort them by docid descending, which is not their order here"
             )
-            report.add("tie", message, _line(query, int(places[0])))
+            report.add("tie", message, _line(query, int(tied_hits[0])))
 
 
 def _check_docids(query: _Query, docids: Container[str], report: RunReport) -> None:
-    for place, docid in enumerate(query.docids):
+    for position, docid in enumerate(query.docids):
         if docid not in docids:
-            report.add("unknown-docid", f"no document of the index has the id {docid!r}", _line(query, place))
+            report.add("unknown-docid", f"the index has no document with the id {docid!r}", _line(query, position))
 
 
 def _check_qids(
@@ -279,14 +282,14 @@ def _check_qids(
     expected: Iterable[str] = dict.fromkeys([*(topics or ()), *(judged or ())])
     for qid in expected:
         if qid not in found:
-            whose = "topics" if qid in known else "judgments"
-            report.add("missing-qid", f"query {qid!r} of the {whose} has no hit, and counts as 0")
+            origin = "topics" if qid in known else "judgments"
+            report.add("missing-qid", f"query {qid!r} of the {origin} has no hits and counts as 0")
     if judged is not None:
         unjudged = len(found.keys() - set(judged))
         if unjudged:
-            report.notes.append(f"{unjudged:,} of {len(found):,} queries have no judgment, and count for nothing")
+            report.notes.append(f"{unjudged:,} of {len(found):,} queries have no judgments and are not evaluated")
 
 
-def _line(query: _Query, place: int) -> int | None:
-    """The line of a hit; None where there is none."""
-    return (query.lines[place] or None) if query.lines else None
+def _line(query: _Query, position: int) -> int | None:
+    """The line of a hit; None if unknown."""
+    return (query.lines[position] or None) if query.lines else None

@@ -1,4 +1,4 @@
-"""What an approximate search leaves out. Exact search is the default; each of these trades hits for speed."""
+"""Settings of approximate search. Search is exact by default; each of these settings trades hits for speed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from splade_lucene.errors import QueryError
 
 @dataclass(frozen=True)
 class Approximation:
-    """How far a search may go from exact. All off by default; they can be combined.
+    """Approximations, which can be combined. All are off by default.
 
     Attributes:
-        alpha: Skip a block of documents when this share of its bound, in (0, 1], does not reach the k-th best score so
-            far (arXiv 2405.01117). Scores stay exact; hits may be missing.
-        blocks: Score at most so many blocks of 64 documents of each segment, those with the largest bounds; 0 for any
-            number.
-        beta: Search with this share, in (0, 1], of a query's terms, those with the largest impacts.
-        candidates: With ``beta``: fetch so many hits and score them again with all terms, so that their scores are exact;
-            0 leaves the scores of the cut query.
+        alpha: Skip a block of documents if its bound times alpha, in (0, 1], is below the k-th best score so far (arXiv
+            2405.01117). Scores stay exact, but hits may be missing.
+        blocks: Maximum number of blocks of 64 documents to score per segment, those with the largest bounds; 0 for no
+            limit.
+        beta: Share of the query's terms to search with, in (0, 1]; those with the largest impacts are used.
+        candidates: With ``beta``: number of hits to rescore with all terms, which makes their scores exact; 0 keeps the
+            scores of the reduced query.
 
     Raises:
         QueryError: A value is out of range.
@@ -33,18 +33,18 @@ class Approximation:
     def __post_init__(self) -> None:
         for name, share in (("alpha", self.alpha), ("beta", self.beta)):
             if not isinstance(share, Real) or not 0 < share <= 1:
-                raise QueryError(f"{name} is a share above 0, at most 1, got {share!r}")
+                raise QueryError(f"{name} must be above 0 and at most 1, got {share!r}")
         for name, count in (("blocks", self.blocks), ("candidates", self.candidates)):
             if not isinstance(count, Integral) or not 0 <= count < 2**31:
-                raise QueryError(f"{name} is a count from 0 on, got {count!r}")
+                raise QueryError(f"{name} must be an integer of at least 0, got {count!r}")
         if self.candidates and self.beta == 1:
-            raise QueryError("candidates are scored again only if beta cuts the query", remedy="Set beta below 1")
+            raise QueryError("candidates requires beta below 1", remedy="Set beta, or leave out candidates")
 
     @property
     def is_exact(self) -> bool:
-        """Whether nothing is left out."""
+        """Whether the search is exact."""
         return self == Approximation()
 
 
 DEFAULT_APPROXIMATION = Approximation(alpha=0.85)
-"""What an approximate search does if it is told no more; ``benchmarks/tradeoff.py`` shows what it loses."""
+"""The default of approximate searches; ``benchmarks/tradeoff.py`` measures its loss."""

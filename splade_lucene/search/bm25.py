@@ -1,7 +1,7 @@
-"""BM25 over the same texts, from the same Lucene, with Anserini's English analyzer: what SPLADE is compared with.
+"""BM25 with the same Lucene and Anserini's English analyzer: the baseline for SPLADE.
 
-The index is the one that Anserini's IndexCollection makes of a JsonCollection: Pyserini's ``LuceneSearcher`` opens it, and
-:class:`Bm25Searcher` opens Anserini's. Expanded texts (doc2query) are texts like others.
+The index equals the one that Anserini's IndexCollection builds from a JsonCollection: Pyserini's ``LuceneSearcher`` can open
+it, and :class:`Bm25Searcher` can open Anserini's. Expanded texts (doc2query) need no special treatment.
 """
 
 from __future__ import annotations
@@ -29,23 +29,17 @@ Ranking = list[tuple[str, float]]
 """(docid, score) of each hit, best first."""
 
 
-# ---- indexing ----
-
-
-# ---- searching ----
-
-
 class Bm25Searcher:
-    """BM25 over an index of texts: ours, Anserini's or Pyserini's.
+    """Searches a text index with BM25: ours, Anserini's or Pyserini's.
 
     Args:
         index_dir: The index.
-        k1: How soon further occurrences of a term stop counting, at least 0.
-        b: How much a document's length counts, 0 to 1.
+        k1: Term frequency saturation, at least 0.
+        b: Strength of length normalization, 0 to 1.
 
     Raises:
-        NotAnIndexError: No index of texts there.
-        IndexVersionError: A newer Lucene wrote it.
+        NotAnIndexError: There is no text index.
+        IndexVersionError: It was written by a newer Lucene.
         QueryError: k1 or b is out of range.
 
     Example:
@@ -62,14 +56,14 @@ class Bm25Searcher:
         check_parameters(k1, b)
         self.index_dir, self.k1, self.b = Path(index_dir), float(k1), float(b)
         if not self.index_dir.is_dir():
-            raise NotAnIndexError(f"{index_dir} is not a folder. Name the index that 'splade-lucene bm25 index' wrote.")
+            raise NotAnIndexError(f"{index_dir} is not a folder. Pass the index written by 'splade-lucene bm25 index'.")
         with jvm.translated_exceptions(self.index_dir):
             self._java: Any = jvm.facade("Bm25").openIndex(jvm.java_path(self.index_dir), self.k1, self.b)
             if not jvm.facade("Bm25").holdsTexts(self._java):
                 jvm.facade("Bm25").close(self._java)
                 raise NotAnIndexError(
-                    f"{index_dir}: this index holds impacts, not texts. Search it with 'splade-lucene search', or build "
-                    "one of the texts with 'splade-lucene bm25 index'."
+                    f"{index_dir}: this is an impact index, not a text index. Search it with 'splade-lucene search', or "
+                    "build a text index with 'splade-lucene bm25 index'."
                 )
             self.num_docs = int(jvm.facade("Bm25").numDocs(self._java))
 
@@ -83,50 +77,50 @@ class Bm25Searcher:
         """Searches for many queries with several threads.
 
         Returns:
-            qid → (docid, score) of the hits, in the order of ``qids``: score descending, then docid ascending as bytes. Scores
-            are single-precision numbers.
+            qid → (docid, score) of the hits, in the order of ``qids``. Hits are sorted by score descending, then by the bytes
+            of the docid ascending. Scores are in single precision.
 
         Raises:
-            QueryError: Something that is not a text, or ids that do not fit.
+            QueryError: A query is not a text, or ``qids`` does not match ``queries``.
         """
         check_batch(queries, qids, threads)
         k = check_k(k)
         found: list[Ranking] = []
         step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
-        for start in range(0, len(queries), step):  # in pieces, so that Ctrl-C is heard and memory is bounded
+        for start in range(0, len(queries), step):  # in batches, to bound memory and keep Ctrl-C responsive
             found += self._search(queries[start : start + step], k, threads)
         return dict(zip(qids, found, strict=True))
 
     def _search(self, queries: Sequence[str], k: int, threads: int) -> list[Ranking]:
         for query in queries:
             if not isinstance(query, str):
-                raise QueryError(f"a query is a text, got {query!r:.60}")
+                raise QueryError(f"queries must be texts, got {query!r:.60}")
         with jvm.translated_exceptions(self.index_dir):
             texts = wire.pack_strings(map(well_formed, queries))
             packed = wire.to_bytes(jvm.facade("Bm25").search(self._java, texts, k, threads))
         return list(wire.unpack_text_rankings(packed, len(queries)))
 
     def analyze(self, text: str) -> dict[str, int]:
-        """The terms that the index's analyzer makes of a text, and how often each occurs in it."""
+        """Analyzes a text with the index's analyzer: term → number of occurrences."""
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Bm25").analyze(self._java, wire.pack_strings([well_formed(text)])))
         return dict(Counter(wire.unpack_strings(packed)))
 
     def text(self, docid: str) -> str | None:
-        """The stored text of a document; None if the index stores none or has no such document."""
+        """The stored text of a document; None if the index does not store texts or lacks the document."""
         with jvm.translated_exceptions(self.index_dir):
             raw = jvm.facade("Bm25").raw(self._java, well_formed(docid))
         return StoredDocument(docid, -1, None if raw is None else str(raw)).contents()
 
     def statistics(self) -> dict[str, Any]:
-        """Counts, as of :meth:`LuceneImpactIndexReader.statistics`; ``total_impact`` is the words of all texts."""
+        """Counts like :meth:`LuceneImpactIndexReader.statistics`; ``total_impact`` is the number of tokens of all texts."""
         with jvm.translated_exceptions(self.index_dir):
             counts: dict[str, Any] = json.loads(jvm.facade("Bm25").statistics(self._java))
         counts["bytes"] = sum(path.stat().st_size for path in self.index_dir.iterdir() if path.is_file())
         return counts
 
     def terms(self) -> list[TermStatistics]:
-        """All terms, in byte order, with their documents and occurrences."""
+        """All terms in byte order, with document frequency and number of occurrences."""
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Bm25").terms(self._java))
         return [TermStatistics(*each) for each in wire.unpack_terms(packed)]
@@ -145,11 +139,11 @@ class Bm25Searcher:
 
 
 def open_index(index_dir: str | Path) -> LuceneImpactIndexReader | Bm25Searcher:
-    """Opens an index of either kind: of impacts, or else of texts.
+    """Opens an impact index or a text index.
 
     Raises:
-        NotAnIndexError: No index there.
-        IndexVersionError: A newer Lucene wrote it.
+        NotAnIndexError: There is no index.
+        IndexVersionError: It was written by a newer Lucene.
     """
     try:
         return LuceneImpactIndexReader(index_dir)
@@ -163,15 +157,15 @@ def open_index(index_dir: str | Path) -> LuceneImpactIndexReader | Bm25Searcher:
 def search_texts(
     index_dir: str | Path, queries: Sequence[Query], k: int, *, k1: float = K1, b: float = B, threads: int | None = None
 ) -> dict[str, Ranking]:
-    """Ranks the documents of an index of texts; see :meth:`Bm25Searcher.batch_search`.
+    """Searches a text index; see :meth:`Bm25Searcher.batch_search`.
 
     Args:
         index_dir: The index.
         queries: The queries, as texts.
-        k: Hits wanted for each.
+        k: Number of hits per query.
         k1: See :class:`Bm25Searcher`.
         b: Likewise.
-        threads: Threads that search; default: all cores.
+        threads: Number of search threads. Default: one per core.
     """
     with Bm25Searcher(index_dir, k1=k1, b=b) as searcher:
         texts, qids = [query.text for query in queries], [query.qid for query in queries]
@@ -179,12 +173,12 @@ def search_texts(
 
 
 def check_parameters(k1: float, b: float) -> None:
-    """Refuses parameters of BM25 that are out of range.
+    """Checks BM25's parameters.
 
     Raises:
-        QueryError: Says which.
+        QueryError: A parameter is out of range.
     """
     if not (math.isfinite(k1) and k1 >= 0):
-        raise QueryError(f"k1 is a number of at least 0, got {k1}", remedy=f"Anserini's default is {K1}")
+        raise QueryError(f"k1 must be a number of at least 0, got {k1}", remedy=f"Anserini's default is {K1}")
     if not 0 <= b <= 1:
-        raise QueryError(f"b is a number from 0 to 1, got {b}", remedy=f"Anserini's default is {B}")
+        raise QueryError(f"b must be between 0 and 1, got {b}", remedy=f"Anserini's default is {B}")

@@ -1,4 +1,4 @@
-"""What a search returns: hits as columns, made into objects as they are asked for, and what the search did."""
+"""Search results: hits stored as columns and turned into objects on demand, with a profile of the search."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ from splade_lucene.json_text import parse_json
 
 @dataclass(frozen=True, slots=True)
 class SearchProfile:
-    """What the search for one query did. Times are in milliseconds.
+    """The profile of one query's search. Times are in milliseconds.
 
     Attributes:
-        blockmax: Segments that block-max pruning searched.
-        maxscore: Segments where the postings of the heaviest terms were all added up, those of the others where they matter.
-        taat: Segments whose postings were all added up, term at a time.
-        streamed: Segments whose postings were read from Lucene, too long or too large for the others.
-        postings: Postings of the query's terms.
-        postings_scored: Those that were added up.
-        blocks: Blocks of 64 documents whose bounds were added up; 0 where no bounds were needed.
-        blocks_scored: Those whose documents were scored.
-        lookup: Finding the terms' postings, and decoding those that were not at hand.
-        bounds: Adding up the blocks' bounds.
-        probes: Scoring the most promising blocks.
-        scoring: Scoring the rest.
-        total: All of it, without Python's side.
+        blockmax: Segments searched with block-max pruning.
+        maxscore: Segments searched with MaxScore: all postings of the most important terms were scored, those of other
+            terms only where they could matter.
+        taat: Segments searched exhaustively, term at a time.
+        streamed: Segments whose postings were streamed from Lucene, because they were too long or too large for the other
+            engines.
+        postings: Number of postings of the query's terms.
+        postings_scored: Number of postings that were scored.
+        blocks: Number of blocks of 64 documents whose bounds were computed; 0 if no bounds were needed.
+        blocks_scored: Number of blocks whose documents were scored.
+        lookup: Time for looking up the terms' postings and decoding those that were not cached.
+        bounds: Time for computing the blocks' bounds.
+        probes: Time for scoring the most promising blocks.
+        scoring: Time for scoring the rest.
+        total: Total time, without the Python side.
     """
 
     blockmax: int
@@ -50,12 +52,12 @@ class SearchProfile:
 
     @property
     def engine(self) -> str:
-        """The engines that searched, joined by ``+``; ``none`` of an empty index."""
+        """The engines used, joined by ``+``; ``none`` for an empty index."""
         return "+".join(name for name in ("blockmax", "maxscore", "taat", "streamed") if getattr(self, name)) or "none"
 
 
 class StoredDocument:
-    """A document as the index stores it; its methods are those of Pyserini's ``Document``, without Lucene's own object."""
+    """A stored document, with the methods of Pyserini's ``Document`` except for access to Lucene's own object."""
 
     __slots__ = ("_docid", "_lucene_docid", "_raw")
 
@@ -75,17 +77,17 @@ class StoredDocument:
         return self._lucene_docid
 
     def raw(self) -> str | None:
-        """The stored JSON, ``{"id": …, "contents": …}`` unless the index stores whole inputs; None if it stores none."""
+        """The stored JSON: ``{"id": …, "contents": …}``, or the whole input; None if the index does not store documents."""
         return self._raw
 
     def contents(self) -> str | None:
-        """The text; None if the index stores none."""
+        """The text; None if the index does not store texts."""
         if self._raw is None:
             return None
         try:
             text = parse_json(self._raw).get("contents")
         except (ValueError, AttributeError):
-            return self._raw  # of an index whose raw is not JSON
+            return self._raw  # not all indexes store JSON
         return text if isinstance(text, str) else None
 
     def get(self, field: str) -> str | None:
@@ -98,7 +100,7 @@ class Hit:
 
     Attributes:
         docid: External id.
-        score: Its score, an integer in a float, as in Pyserini.
+        score: Score, an integer stored as a float, as in Pyserini.
         lucene_docid: Lucene's internal id.
     """
 
@@ -109,17 +111,17 @@ class Hit:
 
     @property
     def document(self) -> StoredDocument:
-        """The stored document, read when it is asked for."""
+        """The stored document, read on each access."""
         return StoredDocument(self.docid, self.lucene_docid, self._reader.raw([self.lucene_docid])[0])
 
     @property
     def raw(self) -> str | None:
-        """The stored field ``raw``, read when it is asked for."""
+        """The stored field ``raw``, read on each access."""
         return self.document.raw()
 
     @property
     def contents(self) -> str | None:
-        """The stored text, read when it is asked for."""
+        """The stored text, read on each access."""
         return self.document.contents()
 
     def __repr__(self) -> str:
@@ -127,7 +129,7 @@ class Hit:
 
 
 class Hits(Sequence[Hit]):
-    """A ranking, best hit first. Hits are made as they are asked for; the columns cost nothing.
+    """A ranking, best hit first. Hit objects are created on demand; reading the columns is cheaper.
 
     Attributes:
         docids: External ids, best first.
@@ -146,7 +148,7 @@ class Hits(Sequence[Hit]):
 
     @property
     def profile(self) -> SearchProfile | None:
-        """What the search did; None of hits that did not come from one of our engines."""
+        """The profile of the search; None if the hits do not come from one of our engines."""
         if self._profile is None:
             return None
         blockmax, maxscore, taat, streamed, postings, postings_scored, blocks, blocks_scored = self._profile[:8]
@@ -158,7 +160,7 @@ class Hits(Sequence[Hit]):
 
     @property
     def met_damage(self) -> bool:
-        """Whether the search found an accelerator damaged; the hits are right all the same."""
+        """Whether the search detected a damaged accelerator; the hits are still correct."""
         return self._profile is not None and bool(self._profile[12])
 
     def __len__(self) -> int:

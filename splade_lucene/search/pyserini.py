@@ -1,4 +1,4 @@
-"""The literal path: the same encoded queries through Pyserini's own ``LuceneImpactSearcher``."""
+"""Searches with Pyserini's own ``LuceneImpactSearcher``, for comparison."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from splade_lucene.search.hits import Hits, StoredDocument
 from splade_lucene.search.searcher import LuceneImpactSearcher, QueryEncoder, check_batch, check_k
 
 _NO_LIMIT = 1 << 24
-_one_at_a_time = threading.RLock()
+_pyserini_lock = threading.RLock()
 
 
 class PyseriniSearcher:
-    """Searches through Pyserini's class. Slower than :class:`LuceneImpactSearcher`, and the same run.
+    """Searches with Pyserini's class. Slower than :class:`LuceneImpactSearcher`, with the same results.
 
-    Pyserini calls instance methods through pyjnius, whose receivers threads can mix up, so that one searcher's call
-    reaches another's index. All searchers of this class therefore share one lock: threads wait for each other. What you
-    call of Pyserini yourself beside it is not behind that lock.
+    Pyserini calls Java instance methods through pyjnius, which is not thread-safe: one searcher's call can reach another
+    searcher's index. All searchers of this class therefore share a lock, and searches run one at a time. Your own calls
+    to Pyserini are not protected by this lock.
 
     Args:
         index_dir: The index.
-        query_encoder: As for :class:`LuceneImpactSearcher`.
-        min_idf: As there; None keeps every term.
+        query_encoder: See :class:`LuceneImpactSearcher`.
+        min_idf: Likewise.
     """
 
     def __init__(
@@ -42,12 +42,15 @@ class PyseriniSearcher:
         with pyserini_importable():
             from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
         self.num_docs: int = self._ours.num_docs
-        with _one_at_a_time, jvm.translated_exceptions(self._ours.index_dir):
+        with _pyserini_lock, jvm.translated_exceptions(self._ours.index_dir):
             # a document used as a query has more clauses than Lucene's default of 1,024
             jvm.facade("Runtime").allowClauses(_NO_LIMIT)
             limit = -1.0 if min_idf is None else min_idf
-            # Pyserini's class fails on an index without a term, so it is not asked there
-            self._theirs: Any = PyserinisSearcher(jvm.java_path(index_dir), _AsIs(), limit) if self.num_docs else None
+            # Pyserini's class fails on an index without terms
+            searcher = (
+                PyserinisSearcher(jvm.java_path(index_dir), _PassThroughEncoder(), limit) if self.num_docs else None
+            )
+            self._theirs: Any = searcher
 
     def search(self, q: str | Mapping[str, int], k: int = 10) -> Hits:
         """Hits of one query, best first."""
@@ -60,12 +63,12 @@ class PyseriniSearcher:
         check_batch(queries, qids, threads)
         depth = check_k(k)
         encoded = self._ours.encode_batch(queries)
-        with _one_at_a_time, jvm.translated_exceptions(self._ours.index_dir):
+        with _pyserini_lock, jvm.translated_exceptions(self._ours.index_dir):
             found = self._theirs.batch_search(encoded, list(qids), depth, threads) if self._theirs else {}
             return {qid: self._hits(found.get(qid, ())) for qid in qids}
 
     def _hits(self, hits: Any) -> Hits:
-        # Anserini lowers tied scores by millionths, which only shows in small ones; the score itself is an integer
+        # Anserini lowers tied scores by millionths, which is visible only in small scores; the true score is an integer
         rows = [(str(hit.docid), round(hit.score), int(hit.lucene_docid)) for hit in hits]
         return Hits(
             [docid for docid, _, _ in rows],
@@ -75,12 +78,12 @@ class PyseriniSearcher:
         )
 
     def doc(self, docid: str | int) -> StoredDocument | None:
-        """The stored document, as :meth:`LuceneImpactSearcher.doc`."""
+        """The stored document; see :meth:`LuceneImpactSearcher.doc`."""
         return self._ours.doc(docid)
 
     def close(self) -> None:
         """Closes the index's files."""
-        with _one_at_a_time:
+        with _pyserini_lock:
             if self._theirs:
                 self._theirs.close()
         self._ours.close()
@@ -94,8 +97,8 @@ class PyseriniSearcher:
         self.close()
 
 
-class _AsIs:
-    """A query encoder for Pyserini that takes queries which are encoded already."""
+class _PassThroughEncoder:
+    """A query encoder for Pyserini that returns encoded queries unchanged."""
 
     def encode(self, vector: Mapping[str, int]) -> dict[str, int]:
         return dict(vector)

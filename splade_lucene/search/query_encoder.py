@@ -1,4 +1,4 @@
-"""Text → {term: impact}, matched to an index. The object is also a query encoder for Pyserini's own searcher."""
+"""Encodes query texts as {term: impact} to match an index. The encoder also works with Pyserini's searcher."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Turns = tuple[Turn, ...]
 class SpladeQueryEncoder:
     """Encodes and quantizes queries.
 
-    It has the ``encode`` method of Pyserini's ``QueryEncoder``, so ``pyserini``'s ``LuceneImpactSearcher(index_dir,
-    encoder)`` takes it as it is. Recent queries are remembered; what several threads ask for at once is computed as one
-    batch.
+    It has the ``encode`` method of Pyserini's ``QueryEncoder``, so it can be passed to Pyserini's
+    ``LuceneImpactSearcher(index_dir, encoder)``. Recent queries are cached, and concurrent requests from several threads
+    are encoded as one batch.
 
     Args:
-        encoder: What computes the weights.
-        quantizer: The rule; its query half applies.
-        cached_queries: Queries to remember; 0 for none.
+        encoder: Computes the weights.
+        quantizer: The quantizer; its query side applies.
+        cached_queries: Number of queries to cache; 0 for none.
     """
 
     def __init__(self, encoder: SpladeEncoder, quantizer: Quantizer, *, cached_queries: int = _CACHED_QUERIES) -> None:
@@ -47,45 +47,45 @@ class SpladeQueryEncoder:
         self._cached_queries = cached_queries
         self._cache: OrderedDict[Turns, dict[str, int]] = OrderedDict()
         self._waiting: list[_Request] = []
-        self._bookkeeping, self._computing = threading.Lock(), threading.Lock()
+        self._state_lock, self._compute_lock = threading.Lock(), threading.Lock()
 
     def encode(self, text: str | Mapping[str, int] | Sequence[Turn], **_: Any) -> dict[str, int]:
         """The {term: impact} form of one query, largest impact first.
 
         Args:
-            text: A text; or the turns of a conversation, whose weights are added, each times its factor (arXiv
-                2301.04413); or a mapping, which passes through unchanged, for queries that come encoded.
-            _: Pyserini's further arguments are ignored.
+            text: A text; or the turns of a conversation, whose weights are multiplied by their factors and added (arXiv
+                2301.04413); or an encoded query, which is returned unchanged.
+            _: Pyserini's other arguments, which are ignored.
         """
         return dict(text) if isinstance(text, Mapping) else self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str | Sequence[Turn]]) -> list[dict[str, int]]:
-        """The {term: impact} forms of several queries, texts or conversations."""
+        """The {term: impact} forms of several texts or conversations."""
         keys = [_turns(text) for text in texts]
-        with self._bookkeeping:
+        with self._state_lock:
             found = {key: self._cache[key] for key in keys if key in self._cache}
             for key in found:
                 self._cache.move_to_end(key)
-        wanted = [key for key in dict.fromkeys(keys) if key not in found]
-        if wanted:
-            found.update(zip(wanted, self._compute_together(wanted), strict=True))
-            self._remember(wanted, found)
+        missing = [key for key in dict.fromkeys(keys) if key not in found]
+        if missing:
+            found.update(zip(missing, self._compute_together(missing), strict=True))
+            self._cache_vectors(missing, found)
         return [dict(found[key]) for key in keys]
 
-    def _remember(self, keys: list[Turns], vectors: Mapping[Turns, dict[str, int]]) -> None:
-        with self._bookkeeping:
+    def _cache_vectors(self, keys: list[Turns], vectors: Mapping[Turns, dict[str, int]]) -> None:
+        with self._state_lock:
             self._cache.update((key, vectors[key]) for key in keys)
             while len(self._cache) > self._cached_queries:
                 self._cache.popitem(last=False)
 
     def _compute_together(self, queries: list[Turns]) -> list[dict[str, int]]:
-        """Computes queries along with those of other threads: whoever comes to compute takes all that wait."""
+        """Encodes queries together with those of other threads: the thread that gets the lock encodes all waiting queries."""
         request = _Request(queries)
-        with self._bookkeeping:
+        with self._state_lock:
             self._waiting.append(request)
-        with self._computing:
+        with self._compute_lock:
             if request.vectors is None and request.error is None:
-                with self._bookkeeping:
+                with self._state_lock:
                     requests, self._waiting = self._waiting, []
                 _serve(requests, self._compute)
         if request.error is not None:
@@ -103,7 +103,7 @@ def _turns(text: str | Sequence[Turn]) -> Turns:
     turns = tuple(turn for turn in text if isinstance(turn, Turn)) if isinstance(text, Sequence) else ()
     if turns and len(turns) == len(text):
         return turns
-    raise QueryError(f"a query is a text or a sequence of turns, got {text!r:.60}")
+    raise QueryError(f"a query must be a text or a sequence of turns, got {text!r:.60}")
 
 
 @dataclass
@@ -116,11 +116,11 @@ class _Request:
 def _serve(requests: list[_Request], compute: Any) -> None:
     try:
         vectors = compute([query for request in requests for query in request.queries])
-    except BaseException as error:  # each thread that waits is to have an answer
+    except BaseException as error:  # every waiting thread needs an answer
         if len(requests) == 1 or not isinstance(error, Exception):
             for request in requests:
                 request.error = error
-        else:  # the other threads' queries are not at fault
+        else:  # one thread's bad query must not fail those of others
             for request in requests:
                 _serve([request], compute)
         return
@@ -131,7 +131,7 @@ def _serve(requests: list[_Request], compute: Any) -> None:
 
 
 def _add_turns(weights: SparseWeights, queries: Sequence[Turns]) -> SparseWeights:
-    """Adds the rows of each query's turns, each times its factor."""
+    """Multiplies the rows of each query's turns by their factors and adds them."""
     if all(len(query) == 1 and query[0].factor == 1 for query in queries):
         return weights
     size = len(weights.terms)
@@ -150,25 +150,25 @@ def open_query_encoder(
     index_dir: str | Path, model: str | Path | None = None, queries: QuerySettings = QuerySettings(), *,
     quantizer: Quantizer | None = None, device: str = "auto", trust_remote_code: bool = False,
 ) -> SpladeQueryEncoder:  # fmt: skip
-    """The query encoder that matches an index.
+    """Opens the query encoder that matches an index.
 
     Args:
-        index_dir: The index; its manifest says model, pooling, lengths and quantizer.
-        model: Another folder or hub name of the same checkpoint (or of its query half); None for the manifest's.
-        queries: What overrides the manifest for queries.
-        quantizer: Another rule than the manifest's.
-        device: As for :class:`SpladeEncoder`.
+        index_dir: The index; its manifest specifies the model, pooling, lengths and quantizer.
+        model: Another folder or hub name of the same checkpoint, or of its query side; None for the manifest's model.
+        queries: Overrides the manifest for queries.
+        quantizer: Overrides the manifest's quantizer.
+        device: See :class:`SpladeEncoder`.
         trust_remote_code: Likewise.
 
     Raises:
-        QueryError: Neither the caller nor the index says which model to use.
-        ModelError: The model of the manifest's name is not the one that encoded the index.
+        QueryError: No model is given, and the index has no manifest that names one.
+        ModelError: The manifest's model has changed since it encoded the index.
     """
     manifest = read_index_manifest(Path(index_dir))
     if model is None and (manifest is None or not manifest.model):
         raise QueryError(
-            f"{index_dir} does not say which model encoded it",
-            remedy="Name the model with model=…, or give encoded queries",
+            f"{index_dir} has no manifest that names its model",
+            remedy="Name the model with model=…, or pass encoded queries",
         )
     manifest = manifest or Manifest()
     rule = quantizer or manifest.quantizer or Quantizer.named(recommended_rule(str(model or manifest.model)))
@@ -182,15 +182,15 @@ def open_query_encoder(
     if expected and encoder.query_digest() != expected:
         if model is None:
             raise ModelError(
-                f"{index_dir} was encoded with another model than the one that is now at {manifest.model}. "
-                "Name the right one with model=…, or encode again."
+                f"{manifest.model} is no longer the model with which {index_dir} was encoded. "
+                "Name the right one with model=…, or encode the corpus again."
             )
-        _log.warning("%s was encoded with another model (%s) than the one given", index_dir, manifest.model)
+        _log.warning("%s was encoded with another model (%s) than the given one", index_dir, manifest.model)
     return SpladeQueryEncoder(encoder, rule)
 
 
 def manifest_choices(manifest: Manifest) -> Choices:
-    """How the encoder that a manifest describes was set."""
+    """The encoder's choices recorded in a manifest."""
     known = {each.name for each in fields(Choices)}
     choices = Choices(**{key: value for key, value in manifest.choices.items() if key in known})
     if not manifest.choices and manifest.pooling in ("max", "sum"):

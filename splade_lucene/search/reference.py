@@ -1,4 +1,4 @@
-"""The oracle: exhaustive dot products in NumPy, with the same order as the searcher's. Slow, and plainly right."""
+"""The oracle: exhaustive dot products in NumPy, with the searcher's order of hits. Slow, but obviously correct."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ def exhaustive_search(documents: Iterable[PseudoDocument], query: Mapping[str, i
     Args:
         documents: The collection.
         query: Term → impact.
-        k: Hits wanted.
+        k: Maximum number of hits.
 
     Returns:
-        (docid, score) of the documents with a score above 0: score descending, then docid ascending as UTF-8 bytes.
+        (docid, score) of documents with a score above 0, sorted by score descending, then by the UTF-8 bytes of the docid
+        ascending.
     """
     collection = list(documents)
     terms = list(query)

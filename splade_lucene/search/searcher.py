@@ -1,7 +1,7 @@
-"""Weighted query → ranked hits, with the signatures of Pyserini's ``LuceneImpactSearcher``.
+"""Searches an impact index, with the signatures of Pyserini's ``LuceneImpactSearcher``.
 
-The score of a document is the sum over terms of query impact times document impact, an integer. Hits are ordered by
-score descending, then docid ascending as bytes, at the k-th place too.
+The score of a document is an integer: the sum over terms of query impact times document impact. Hits are sorted by score
+descending, then by the bytes of the docid ascending, including ties at the k-th place.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _log = logging.getLogger(__name__)
 Engine = Literal["auto", "blockmax", "maxscore", "taat"]
 
 Text = str | Sequence[Turn]
-"""What is encoded: a text, or the turns of a conversation, whose weights are added."""
+"""An unencoded query: a text, or the turns of a conversation, whose weights are added."""
 
 
 class QueryEncoder(Protocol):
-    """Anything that turns a text into {term: impact}, such as Pyserini's query encoders or ours."""
+    """Any object that turns a text into {term: impact}, such as Pyserini's query encoders or ours."""
 
     def encode(self, text: Any) -> Mapping[str, int]:
         """Encodes one query."""
@@ -45,7 +45,7 @@ class QueryEncoder(Protocol):
 
 
 class DocumentFilter:
-    """Which documents of an index may be hits; :meth:`LuceneImpactSearcher.make_filter` makes it. ``len`` counts them."""
+    """A set of documents to which searches can be restricted; see :meth:`LuceneImpactSearcher.make_filter`."""
 
     __slots__ = ("java", "searcher")
 
@@ -61,21 +61,22 @@ class LuceneImpactSearcher:
 
     Args:
         index_dir: The index.
-        query_encoder: What turns text into {term: impact}: an object with ``encode(text)``, the folder or hub name of a
-            checkpoint (quantized as the index's manifest says), or None to use the model that the manifest names. It is
-            loaded at the first query that is text.
-        min_idf: Drop a query term unless ln(documents / its documents) is above this, as Pyserini does with its default
-            of 0 (which drops a term that is in every document). None keeps every term, as Anserini's Java does.
-        cache_bytes: What decoded postings may take, some 4 bytes each; 0 for none, which is slow. Default: a quarter
-            of Java's heap.
-        engine: ``auto`` chooses for each query. ``taat`` adds up all postings, term at a time; ``blockmax`` skips blocks of
-            documents that cannot reach the best k (arXiv 2405.01117); ``maxscore`` adds up the postings of the terms that
-            matter most, and those of the others only in blocks that may still reach it. All give the same hits.
-        approximation: What may be left out for speed; None: nothing, the hits are exact.
+        query_encoder: Turns text into {term: impact}: an object with ``encode(text)``, the folder or hub name of a
+            checkpoint (quantized as in the index's manifest), or None for the manifest's model. Loaded for the first
+            text query.
+        min_idf: Drop query terms unless ln(documents / document frequency) is above this value. Pyserini's default is 0,
+            which drops terms that occur in every document. None keeps all terms, like Anserini's Java code.
+        cache_bytes: Size of the cache of decoded postings, in bytes; a posting takes about 4. 0 disables the cache, which
+            is slow. Default: a quarter of Java's heap.
+        engine: ``auto`` chooses for each query. ``taat`` scores all postings, term at a time; ``blockmax`` skips blocks of
+            documents that cannot reach the top k (arXiv 2405.01117); ``maxscore`` scores all postings of the most
+            important terms, and those of other terms only in blocks that can still reach the top k. All return the same
+            hits.
+        approximation: Settings of approximate search; None for exact search.
 
     Raises:
-        NotAnIndexError: No impact index there.
-        IndexVersionError: A newer Lucene wrote it.
+        NotAnIndexError: There is no impact index.
+        IndexVersionError: It was written by a newer Lucene.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class LuceneImpactSearcher:
         self.index_dir = Path(index_dir)
         self.min_idf = min_idf
         self._query_encoder = query_encoder
-        self._problems: set[str] = set()
+        self._reported_problems: set[str] = set()
         self.reader = LuceneImpactIndexReader(index_dir)
         self.num_docs: int = self.reader.num_docs
         try:
@@ -108,25 +109,26 @@ class LuceneImpactSearcher:
         except BaseException:
             self.reader.close()
             raise
-        self._tell_problems()
-        stale = int(jvm.facade("Search").segments(self._java)) - self.accelerated_segments - len(self._problems)
+        self._report_problems()
+        segments = int(jvm.facade("Search").segments(self._java))
+        stale = segments - self.accelerated_segments - len(self._reported_problems)
         if stale > 0 and has_accelerator(self.index_dir):
             _log.warning(
-                "%s: %d segments are newer than the accelerator and are searched without; 'splade-lucene accelerate' "
-                "makes it again",
+                "%s: %d segments are newer than the accelerator and are searched without it. Run 'splade-lucene accelerate' "
+                "to update it",
                 self.index_dir, stale,
             )  # fmt: skip
 
     @property
     def accelerated_segments(self) -> int:
-        """Segments whose postings are read from an accelerator; see :func:`splade_lucene.accelerate`."""
+        """Number of segments whose postings are read from an accelerator; see :func:`splade_lucene.accelerate`."""
         return int(jvm.facade("Search").acceleratedSegments(self._java))
 
-    def _tell_problems(self) -> None:
-        """Warns once of each file of an accelerator that is not used."""
-        for problem in {*str(jvm.facade("Search").problems(self._java)).splitlines()} - self._problems:
-            self._problems.add(problem)
-            _log.warning("%s; it is not used. Make it again with 'splade-lucene accelerate'", problem)
+    def _report_problems(self) -> None:
+        """Warns once about each accelerator file that cannot be used."""
+        for problem in {*str(jvm.facade("Search").problems(self._java)).splitlines()} - self._reported_problems:
+            self._reported_problems.add(problem)
+            _log.warning("%s; it is not used. Run 'splade-lucene accelerate' to create it again", problem)
 
     def _java_settings(self, approximation: Approximation) -> Any:
         return jvm.facade("Search").settings(
@@ -136,10 +138,10 @@ class LuceneImpactSearcher:
 
     @property
     def query_encoder(self) -> QueryEncoder:
-        """The encoder of text queries; loads it if need be.
+        """The encoder of text queries, loaded on first use.
 
         Raises:
-            QueryError: None was given, and the index does not say which model encoded it.
+            QueryError: No encoder was given, and the index has no manifest that names its model.
         """
         if self._query_encoder is None or isinstance(self._query_encoder, str | Path):
             from splade_lucene.search.query_encoder import open_query_encoder
@@ -148,36 +150,36 @@ class LuceneImpactSearcher:
         return self._query_encoder
 
     def encode(self, q: Text | Vector) -> dict[str, int]:
-        """The {term: impact} form of a query: encodes text, or the turns of a conversation, and checks a mapping.
+        """The {term: impact} form of a query: encodes a text or the turns of a conversation, and validates a mapping.
 
         Raises:
-            QueryError: An impact is negative, too large, or no integer.
+            QueryError: An impact is negative, too large, or not an integer.
         """
         vector = self.query_encoder.encode(q) if _is_text(q) else q
         if not isinstance(vector, Mapping):
             raise QueryError(
-                f"a query is a text, a sequence of turns, or a mapping of term to impact, got {type(vector).__name__}"
+                f"a query must be a text, a sequence of turns, or a mapping of terms to impacts, got {type(vector).__name__}"
             )
         if _is_plain(vector):
             return dict(vector)
         return {term: int(impact) for term, impact in vector.items() if _checked(term, impact)}
 
     def make_filter(self, docids: Iterable[str], *, exclude: bool = False) -> DocumentFilter:
-        """Which documents may be hits, for the ``filter`` of searches; make it once for many of them.
+        """Makes a filter that restricts searches to some documents; it can be used for many searches.
 
         Args:
-            docids: Their docids; those that the index lacks are passed over.
-            exclude: All documents but these.
+            docids: Docids; unknown ones are ignored.
+            exclude: Exclude these documents instead.
 
         Raises:
-            QueryError: Something else than strings.
+            QueryError: A docid is not a string.
         """
         if isinstance(docids, str):
-            raise QueryError(f"docids are several strings, got {docids!r}", remedy="Write [docid] for one")
+            raise QueryError(f"docids must be several strings, got {docids!r}", remedy="Pass [docid] for a single one")
         docids = list(docids)
         for docid in docids:
             if not isinstance(docid, str) or well_formed(docid) != docid:
-                raise QueryError(f"a docid is a string, got {docid!a}")
+                raise QueryError(f"docids must be well-formed strings, got {docid!a}")
         with jvm.translated_exceptions(self.index_dir):
             return DocumentFilter(
                 self, jvm.facade("Search").filter(self.reader.java, wire.pack_strings(docids), not exclude)
@@ -194,17 +196,17 @@ class LuceneImpactSearcher:
         """Searches for one query.
 
         Args:
-            q: Text; or {term: impact} with any number of terms, of which those that the index lacks add nothing; or the
-                turns of a conversation, whose weights are added.
-            k: Hits wanted, at least 1; fewer come if fewer documents share a term with the query.
-            fields: For Pyserini's signature; an impact index has one field, so only None or an empty mapping.
-            filter: Which documents may be hits; see :meth:`make_filter`.
+            q: A text; the turns of a conversation, whose weights are added; or {term: impact} with any number of terms, in
+                which terms that the index lacks have no effect.
+            k: Maximum number of hits, at least 1. There are fewer if fewer documents share a term with the query.
+            fields: For compatibility with Pyserini; must be None or empty, because an impact index has a single field.
+            filter: Restricts the hits; see :meth:`make_filter`.
 
         Returns:
-            Hits by score descending, then docid ascending as bytes.
+            Hits, sorted by score descending, then by the bytes of the docid ascending.
 
         Raises:
-            QueryError: A malformed query.
+            QueryError: The query is malformed.
         """
         _check_fields(fields)
         return self._search_encoded([self.encode(q)], check_k(k), 1, self._settings, filter)[0]
@@ -222,18 +224,18 @@ class LuceneImpactSearcher:
         """Searches for many queries with several threads.
 
         Args:
-            queries: Texts or {term: impact} mappings.
-            qids: Their ids, unique.
-            k: Hits wanted for each.
-            threads: Threads that search.
-            fields: As for :meth:`search`.
+            queries: Texts, conversations or {term: impact} mappings.
+            qids: Their unique ids.
+            k: Maximum number of hits per query.
+            threads: Number of search threads.
+            fields: See :meth:`search`.
             filter: Likewise.
 
         Returns:
             qid → hits, in the order of ``qids``.
 
         Raises:
-            QueryError: A malformed query, or ids that do not fit.
+            QueryError: A query is malformed, or ``qids`` does not match ``queries``.
         """
         _check_fields(fields)
         check_batch(queries, qids, threads)
@@ -249,7 +251,7 @@ class LuceneImpactSearcher:
         *,
         filter: DocumentFilter | None = None,
     ) -> list[float]:
-        """What an approximation loses: of each query's exact k best hits, the share that this searcher finds.
+        """Measures the loss of the approximation: for each query, the share of the exact top k hits that it finds.
 
         A query without hits has recall 1.
         """
@@ -275,7 +277,7 @@ class LuceneImpactSearcher:
     ) -> list[Hits]:
         found: list[Hits] = []
         step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
-        for start in range(0, len(vectors), step):  # in pieces, so that Ctrl-C is heard and memory is bounded
+        for start in range(0, len(vectors), step):  # in batches, to bound memory and keep Ctrl-C responsive
             found += self._search_encoded(vectors[start : start + step], k, threads, settings, filter)
         return found
 
@@ -283,7 +285,7 @@ class LuceneImpactSearcher:
         self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: DocumentFilter | None
     ) -> list[Hits]:
         if filter is not None and filter.searcher is not self:
-            raise QueryError("this filter was made by another searcher", remedy="Make it with this one's make_filter")
+            raise QueryError("the filter was made by another searcher", remedy="Make it with make_filter of this one")
         java_filter = None if filter is None else filter.java
         with jvm.translated_exceptions(self.index_dir):
             answer = jvm.facade("Search").search(
@@ -295,11 +297,11 @@ class LuceneImpactSearcher:
             for each in wire.unpack_impact_rankings(packed, len(vectors))
         ]
         if any(hits.met_damage for hits in found):
-            self._tell_problems()
+            self._report_problems()
         return found
 
     def explain(self, q: Text | Vector, docid: str) -> list[Contribution]:
-        """What each shared term adds to a document's score, largest first; the products sum to the score exactly.
+        """The contribution of each shared term to a document's score, largest first; the products add up to the score exactly.
 
         Raises:
             InputError: No document has this docid.
@@ -319,14 +321,14 @@ class LuceneImpactSearcher:
         return {term for term in terms if len(self.search({term: 1}, 1)) == 0}
 
     def doc(self, docid: str | int) -> StoredDocument | None:
-        """The stored document of a docid (str) or lucene_docid (int); None if there is none, as in Pyserini."""
+        """The stored document with a docid (str) or lucene_docid (int); None if there is none, as in Pyserini."""
         if isinstance(docid, Integral):
             number = int(docid)
             if not 0 <= number < self.reader.max_doc:
                 return None
             return StoredDocument(self.reader.docid(number), number, self.reader.raw([number])[0])
         if not isinstance(docid, str):
-            raise QueryError(f"a docid is a string, a lucene_docid an integer, got {docid!r}")
+            raise QueryError(f"expected a docid (a string) or a lucene_docid (an integer), got {docid!r}")
         try:
             lucene_docid = self.reader.lucene_docid(docid)
         except InputError:
@@ -353,31 +355,31 @@ def _is_text(q: object) -> TypeGuard[Text]:
 
 def _check_fields(fields: Mapping[str, float] | None) -> None:
     if fields:
-        raise QueryError(f"an impact index has no field but its impacts, got fields={dict(fields)}")
+        raise QueryError(f"an impact index has a single field, so fields must be empty, got {dict(fields)}")
 
 
 def check_settings(
     engine: str, approximation: Approximation, min_idf: float | None = None, cache_bytes: int | None = None
 ) -> None:
-    """Refuses settings of a searcher that are wrong or do not go together.
+    """Checks a searcher's settings.
 
     Raises:
-        QueryError: Says what is wrong.
+        QueryError: A setting is wrong, or settings contradict each other.
     """
     if engine not in get_args(Engine):
-        raise QueryError(f"no engine is named {engine!r}", remedy=f"Choose one of: {', '.join(get_args(Engine))}")
+        raise QueryError(f"unknown engine {engine!r}", remedy=f"Choose one of: {', '.join(get_args(Engine))}")
     if engine == "taat" and (approximation.alpha < 1 or approximation.blocks):
-        raise QueryError("alpha and blocks are for block-max pruning", remedy="Choose the engine auto or blockmax")
+        raise QueryError("alpha and blocks require block-max pruning", remedy="Choose the engine auto or blockmax")
     if engine == "maxscore" and approximation.blocks:
-        raise QueryError("blocks are for block-max pruning", remedy="Choose the engine auto or blockmax")
+        raise QueryError("blocks requires block-max pruning", remedy="Choose the engine auto or blockmax")
     if min_idf is not None and math.isnan(min_idf):
-        raise QueryError("min_idf is a number, got nan", remedy="Leave it out to keep all terms")
+        raise QueryError("min_idf must be a number, got nan", remedy="Leave it out to keep all terms")
     if cache_bytes is not None and not (isinstance(cache_bytes, Integral) and 0 <= cache_bytes < 2**63):
-        raise QueryError(f"cache_bytes is a number of bytes from 0 on, got {cache_bytes!r}")
+        raise QueryError(f"cache_bytes must be an integer of at least 0, got {cache_bytes!r}")
 
 
 def check_k(k: object) -> int:
-    """The depth as an int that Lucene takes.
+    """Checks the number of hits, and limits it to a Java int.
 
     Raises:
         QueryError: It is not an integer, or below 1.
@@ -388,22 +390,22 @@ def check_k(k: object) -> int:
 
 
 def check_batch(queries: Sequence[object], qids: Sequence[str], threads: int) -> None:
-    """Refuses queries and ids that do not fit.
+    """Checks the arguments of a batch search.
 
     Raises:
-        QueryError: Says what does not fit.
+        QueryError: The numbers of queries and qids differ, a qid is a duplicate, or ``threads`` is out of range.
     """
     if len(queries) != len(qids):
-        raise QueryError(f"{len(queries)} queries came with {len(qids)} ids", remedy="Give one id a query")
+        raise QueryError(f"got {len(queries)} queries but {len(qids)} qids", remedy="Pass one qid per query")
     if len(set(qids)) != len(qids):
-        repeated = next(qid for qid in qids if list(qids).count(qid) > 1)
-        raise QueryError(f"the qid {repeated!r} is a duplicate", remedy="Make qids unique")
+        duplicate = next(qid for qid in qids if list(qids).count(qid) > 1)
+        raise QueryError(f"duplicate qid {duplicate!r}", remedy="Make all qids unique")
     if isinstance(threads, bool) or not isinstance(threads, Integral) or not 1 <= threads < 2**31:
         raise QueryError(f"threads must be an integer of at least 1, got {threads!r}")
 
 
 def _is_plain(vector: Mapping[str, int]) -> bool:
-    """Whether a query needs no closer look, which takes longer than many a search: terms of ASCII, impacts from 1 on."""
+    """Whether a query needs no further checks, which can take longer than the search: ASCII terms, impacts of at least 1."""
     impacts = vector.values()
     return (
         {*map(type, vector)} == {str}
@@ -415,11 +417,11 @@ def _is_plain(vector: Mapping[str, int]) -> bool:
 
 
 def _checked(term: object, impact: object) -> bool:
-    """Whether a query's term takes part in the search: its impact is not 0."""
+    """Validates a query term; returns whether its impact is not 0."""
     if not isinstance(term, str):
-        raise QueryError(f"query terms are strings, got {term!r}")
+        raise QueryError(f"query terms must be strings, got {term!r}")
     if well_formed(term) != term:
-        raise QueryError(f"the query term {term!a} holds half of a surrogate pair", remedy="Fix the text of the query")
+        raise QueryError(f"the query term {term!a} contains an unpaired surrogate", remedy="Fix the text of the query")
     if isinstance(impact, bool) or not isinstance(impact, int | np.integer):
         raise QueryError(
             f"query term {term!r} has impact {impact!r}", remedy="Quantize query weights to integers first"

@@ -1,4 +1,5 @@
-"""Step 1: queries in.
+"""Step 1: reading queries.
 
-``reading`` knows every form of file, ``trec`` TREC's, ``named`` the names of topics and judgments.
+``reading`` reads all supported file formats, ``trec`` the formats of TREC topics; ``named`` finds topics and judgments by
+name.
 """

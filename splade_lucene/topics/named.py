@@ -1,17 +1,17 @@
 """Topics and judgments by name: Anserini's and Pyserini's names, and those of ir_datasets.
 
-A name (``dl19-passage``, ``msmarco-passage-dev-subset``, ``beir-v1.0.0-scifact-test``) is looked up in a table that comes
-with this package: the names of Anserini 1.x, of Pyserini 1.x, and of castorini/eval, which Anserini and Pyserini 2.x ask
-over the network (``tools/collection_names.py`` writes it). The table holds names only; the files are looked for in these
-folders:
+Names (``dl19-passage``, ``msmarco-passage-dev-subset``, ``beir-v1.0.0-scifact-test``) are looked up in a table shipped
+with this package. It combines the names of Anserini 1.x, Pyserini 1.x and castorini/eval, which Anserini and Pyserini 2.x
+query over the network (``tools/collection_names.py`` generates the table). The table contains only names; the files are
+searched for in these folders:
 
-1. those of ``SPLADE_LUCENE_COLLECTIONS``, separated as in ``PATH``,
-2. ``tools/topics-and-qrels``, ``tools/topics`` and ``tools/qrels`` of an Anserini checkout that is the working folder,
+1. the folders in ``SPLADE_LUCENE_COLLECTIONS``, separated as in ``PATH``,
+2. ``tools/topics-and-qrels``, ``tools/topics`` and ``tools/qrels``, if the working folder is an Anserini checkout,
 3. ``topics-and-qrels``, ``topics`` and ``qrels`` in Pyserini's cache (``PYSERINI_CACHE``, else ``~/.cache/pyserini``),
-   where Anserini 1.x and 2.x put them,
+   where Anserini 1.x and 2.x store them,
 4. ``topics-and-qrels`` in this program's cache.
 
-Nothing is fetched unasked, but for ``irds:NAME``, which ir_datasets fetches.
+Nothing is downloaded, except by ir_datasets for ``irds:NAME``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from splade_lucene.jvm import wire
 Kind = Literal["topics", "qrels"]
 
 SOURCE = "https://raw.githubusercontent.com/castorini/eval/5b819c1a45c8a0a3ec9426f476694f44a29dfaf3"
-"""Where Anserini 2.3 fetches these files from, out of ``topics`` and ``qrels`` there."""
+"""The URL from which Anserini 2.3 downloads these files; they are in ``topics`` and ``qrels`` below it."""
 
 NAMES_FILE = Path(__file__).parent.parent / "data" / "collection_names.json"
 """The table of names."""
@@ -46,8 +46,8 @@ _SUFFIXES = (".tsv", ".txt", ".json", ".jsonl", ".gz", ".parquet", ".xml", ".tre
 _ENCODED = re.compile(r"splade|unicoil|deepimpact")
 
 _BEIR_WITH_TEST = frozenset({"dbpedia-entity", "fever", "fiqa", "hotpotqa", "nfcorpus", "quora", "scifact"})
-_BEIR_ELSEWHERE = frozenset({"bioasq", "signal1m", "trec-news", "robust04"})  # not free, and not in ir_datasets' BEIR
-_TWINS = {
+_BEIR_NOT_FREE = frozenset({"bioasq", "signal1m", "trec-news", "robust04"})  # so not in ir_datasets' BEIR
+_EQUIVALENTS = {
     "msmarco-passage.dev-subset": "msmarco-passage/dev/small",
     **{f"dl{year}{part}": f"msmarco-passage/trec-dl-20{year}" for year in (19, 20) for part in ("", "-passage")},
     **{f"dl{year}{part}": f"msmarco-passage-v2/trec-dl-20{year}" for year in (21, 22, 23) for part in ("", "-passage")},
@@ -58,12 +58,12 @@ _TWINS = {
 
 
 class TopicsFile(NamedTuple):
-    """Where topics lie.
+    """The location of topics.
 
     Attributes:
         path: The file or folder.
-        reader: Anserini's reader of topics that were found by name; empty for others.
-        is_encoded: Whether topics that were found by name come encoded; None if that is not known.
+        reader: Name of Anserini's topic reader if the topics were found by name, else empty.
+        is_encoded: Whether topics found by name are encoded; None if unknown.
     """
 
     path: Path
@@ -72,20 +72,20 @@ class TopicsFile(NamedTuple):
 
 
 def find_topics(source: str | Path) -> Path:
-    """The file of topics that a path or a name of Anserini or Pyserini stands for.
+    """Finds a topics file by path, or by its name in Anserini or Pyserini.
 
     Raises:
-        TopicsError: There is no such file or name, or the file is not on this machine; says where it comes from.
+        TopicsError: There is no such file or name, or the file is not on this machine; says where to get it.
     """
     return locate_topics(source).path
 
 
 def find_qrels(source: str | Path) -> Path:
-    """The file of judgments that a path or a name of Anserini, Pyserini or ``irds:NAME`` stands for.
+    """Finds a file of judgments by path, by its name in Anserini or Pyserini, or by ``irds:NAME``.
 
     Raises:
-        RunError: There is no such file or name, or the file is not on this machine; says where it comes from.
-        MissingDependencyError: ``irds:`` without ir_datasets.
+        RunError: There is no such file or name, or the file is not on this machine; says where to get it.
+        MissingDependencyError: ``irds:NAME`` was given, but ir_datasets is not installed.
     """
     if str(source).startswith(PREFIX):
         return _write_ir_datasets_qrels(str(source).removeprefix(PREFIX))
@@ -94,7 +94,7 @@ def find_qrels(source: str | Path) -> Path:
 
 
 def locate_topics(source: str | Path) -> TopicsFile:
-    """The same as :func:`find_topics`, with what a name says of the file."""
+    """Like :func:`find_topics`, but also returns what the name tells about the file."""
     path = Path(source)
     if path.exists():
         return TopicsFile(path)
@@ -103,11 +103,11 @@ def locate_topics(source: str | Path) -> TopicsFile:
 
 
 def collection_folders(*kinds: Kind) -> list[Path]:
-    """Where topics, judgments or both are looked for, first things first."""
+    """The folders searched for topics, judgments or both, in order of preference."""
     given = [Path(each) for each in os.environ.get("SPLADE_LUCENE_COLLECTIONS", "").split(os.pathsep) if each]
     pyserini = Path(os.environ.get("PYSERINI_CACHE") or Path.home() / ".cache" / "pyserini")
-    theirs = [parent / name for parent in (Path("tools"), pyserini) for name in (_FOLDER, *kinds)]
-    return [*given, *theirs, cache_folder() / _FOLDER]
+    castorini = [parent / name for parent in (Path("tools"), pyserini) for name in (_FOLDER, *kinds)]
+    return [*given, *castorini, cache_folder() / _FOLDER]
 
 
 # ---- names ----
@@ -120,25 +120,26 @@ class _Entry(NamedTuple):
 
 def _find(kind: Kind, source: str | Path) -> tuple[Path, _Entry]:
     name = str(source)
-    failure = _ERRORS[kind]
+    error = _ERRORS[kind]
     if not _may_be_name(name, kind):
-        raise failure("no such file", path=source, remedy="Check the path")
+        raise error("no such file", path=source, remedy="Check the path")
     names = named(kind)
     entry = names.get(name_key(name))
     if entry is None:
-        near = [each for each in names if each.startswith(name_key(name))][:6]
-        near = near or difflib.get_close_matches(name_key(name), names, n=6, cutoff=0.7)
-        hint = f"Near it: {', '.join(near)}" if near else "Check the path, or see Anserini's names"
-        raise failure(f"no such file, and Anserini knows no {kind} of this name", path=source, remedy=hint)
+        similar = [each for each in names if each.startswith(name_key(name))][:6]
+        similar = similar or difflib.get_close_matches(name_key(name), names, n=6, cutoff=0.7)
+        hint = f"Similar names: {', '.join(similar)}" if similar else "Check the path, or see Anserini's names"
+        raise error(f"no such file, and Anserini has no {kind} of this name", path=source, remedy=hint)
     folders = collection_folders(kind)
     for folder in folders:
         for file in (entry.file, f"{entry.file}.gz", entry.file.removesuffix(".gz")):
             if (folder / file).is_file():
                 return folder / file, entry
-    twin = _ir_datasets_twin(entry.file)
-    raise failure(
-        f"{entry.file}, for which this name stands, is not on this machine (looked in {', '.join(map(str, folders))})",
-        path=source, remedy=f"Fetch {SOURCE}/{kind}/{entry.file} into one of them" + (f", or write {twin}" if twin else ""),
+    equivalent = _ir_datasets_equivalent(entry.file)
+    raise error(
+        f"this is the name of {entry.file}, which is not on this machine (searched {', '.join(map(str, folders))})",
+        path=source, remedy=f"Download {SOURCE}/{kind}/{entry.file} to one of these folders"
+        + (f", or use {equivalent}" if equivalent else ""),
     )  # fmt: skip
 
 
@@ -149,18 +150,18 @@ def _may_be_name(name: str, kind: Kind) -> bool:
 
 
 def name_key(name: str) -> str:
-    """A name in the form in which names are compared: Anserini and Pyserini differ in dots, hyphens and underscores."""
+    """Normalizes a name for comparison: Anserini and Pyserini differ in dots, hyphens and underscores."""
     return re.sub(r"[._]", "-", name.lower())
 
 
 def names_of_file(file: str) -> tuple[str, str]:
-    """The keys that a file goes by because of how it is called: ``topics.robust04.txt`` is ``robust04``, too."""
+    """The keys derived from a file's own name: ``topics.robust04.txt`` is also ``robust04``."""
     return name_key(_stem(file)), name_key(file)
 
 
 @lru_cache
 def named(kind: Kind) -> Mapping[str, _Entry]:
-    """What names stand for, by their keys (:func:`name_key`)."""
+    """Maps the keys of all names (:func:`name_key`) to their files."""
     table = json.loads(NAMES_FILE.read_text(encoding="utf-8"))[kind]
     entries = {file: _Entry(file, record.get("reader", "")) for file, record in table.items()}
     names = {key: entry for file, entry in entries.items() for key in table[file]["names"]}
@@ -174,34 +175,34 @@ def _stem(file: str) -> str:
     return re.sub(r"^(topics|qrels)\.|(\.(txt|tsv|jsonl?|gz|xml))+$", "", file)
 
 
-def _ir_datasets_twin(file: str) -> str | None:
-    """The data set of ir_datasets with the same topics and judgments, where there is one."""
+def _ir_datasets_equivalent(file: str) -> str | None:
+    """The data set of ir_datasets with the same topics and judgments, if there is one."""
     stem = _stem(file)
     beir = re.fullmatch(r"beir-v1\.0\.0-(.+)\.test", stem)
-    if beir is None or beir[1] in _BEIR_ELSEWHERE:
-        return PREFIX + _TWINS[stem] if stem in _TWINS else None
+    if beir is None or beir[1] in _BEIR_NOT_FREE:
+        return PREFIX + _EQUIVALENTS[stem] if stem in _EQUIVALENTS else None
     name = beir[1].replace("cqadupstack-", "cqadupstack/").replace("touche2020", "touche2020/v2")
     return f"{PREFIX}beir/{name}" + ("/test" if name in _BEIR_WITH_TEST else "")
 
 
-# ---- what others read ----
+# ---- reading with Anserini and ir_datasets ----
 
 
 def read_with_anserini(path: Path, reader: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Topics by one of Anserini's own readers, for the forms of single tracks.
+    """Reads topics with one of Anserini's readers, for formats used by a single track.
 
     Yields:
-        qid, and the fields title, desc and narr where the topic has them; by qid, numbers in their order.
+        qid, and those of the fields title, desc and narr that the topic has; sorted by qid, numbers numerically.
 
     Raises:
-        TopicsError: The reader refuses the file.
+        TopicsError: The reader rejects the file.
     """
     try:
         with jvm.translated_exceptions(path):
             packed = wire.to_bytes(jvm.facade("Runtime").readTopics(reader, jvm.java_path(path)))
     except JavaError as error:
         raise TopicsError(
-            f"Anserini's {reader} refuses this file ({error})", path=path, remedy="Fetch it again"
+            f"Anserini's {reader} cannot read this file ({error})", path=path, remedy="Download it again"
         ) from error
     found: dict[str, dict[str, str]] = {}
     for qid, field, value in wire.unpack_rows(packed, 3):
@@ -215,10 +216,10 @@ _ANSERINI_FIELDS = {"title": "title", "desc": "description", "narr": "narrative"
 
 
 def read_ir_datasets_topics(name: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Topics of ir_datasets.
+    """Reads topics from ir_datasets.
 
     Yields:
-        qid, and the fields title (or the text), desc and narr where the topic has them.
+        qid, and those of the fields title (or the text), desc and narr that the topic has.
 
     Raises:
         MissingDependencyError: ir_datasets is not installed.
@@ -247,5 +248,5 @@ def _write_ir_datasets_qrels(name: str) -> Path:
 def _open_ir_datasets(name: str, kind: Kind) -> Any:
     dataset = open_ir_dataset(name, _ERRORS[kind])
     if not (dataset.has_queries() if kind == "topics" else dataset.has_qrels()):
-        raise _ERRORS[kind](f"irds:{name} has no {kind}", remedy="Name one of its subsets, such as …/dev")
+        raise _ERRORS[kind](f"irds:{name} has no {kind}", remedy="Use one of its subsets, such as …/dev")
     return dataset

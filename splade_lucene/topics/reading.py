@@ -1,18 +1,19 @@
-"""Queries in: TSV, TREC topics, BEIR's ``queries.jsonl``, topics by name, and topics that come encoded.
+"""Reads queries: TSV, TREC topics, BEIR's ``queries.jsonl``, topics by name, and encoded topics.
 
 =========================  ===========================================================================================
-file                       what is read
+source                     contents
 =========================  ===========================================================================================
 ``.tsv``, ``.tsv.gz``      qid, tab, text
-``.jsonl``, ``.jsonl.gz``  one object a line: qid from ``id``, ``_id`` or ``qid``; ``text``, ``contents``, ``query`` or
-                           ``title``; or ``vector``, a mapping of term to impact; or ``turns``, texts whose weights are
-                           added: ``[{"text": …, "factor": 0.5}, …]``
-``.parquet``               columns as the keys of JSON
-others, ``.gz`` or not     TREC topics (:mod:`splade_lucene.topics.trec`) where the file begins with a tag, else TSV, such
+``.jsonl``, ``.jsonl.gz``  one object per line: the qid from ``id``, ``_id`` or ``qid``; the text from ``text``,
+                           ``contents``, ``query`` or ``title``; or ``turns``, texts whose weights are added:
+                           ``[{"text": …, "factor": 0.5}, …]``
+``.parquet``               columns named like the JSON keys
+others, ``.gz`` or not     TREC topics (:mod:`splade_lucene.topics.trec`) if the file begins with a tag, else TSV, such
                            as MS MARCO's
 a name                     Anserini's or Pyserini's, such as ``dl19-passage`` (:mod:`splade_lucene.topics.named`)
-``irds:NAME``              those of ir_datasets
-with ``encoded``           Anserini's form: qid, tab, tokens, each repeated impact times; or JSON lines with ``vector``
+``irds:NAME``              topics from ir_datasets
+with ``encoded=True``      Anserini's format: qid, tab, each token repeated impact times; or JSON lines with ``vector``,
+                           which maps terms to impacts
 =========================  ===========================================================================================
 """
 
@@ -50,16 +51,16 @@ def read_topics(path: str | Path, *, encoded: bool = False, field: str = "title"
     """Reads queries.
 
     Args:
-        path: The file; for a folder, the ``queries.jsonl`` in it (BEIR); or a name, or ``irds:NAME``.
-        encoded: The queries come encoded.
-        field: Of topics that have fields, the one that is the query: title, desc, narr, or several as ``title+desc``.
+        path: A file, a folder with ``queries.jsonl`` (BEIR), a name, or ``irds:NAME``.
+        encoded: Whether the queries are encoded.
+        field: For topics with fields, the one to use as the query: title, desc, narr, or several, as in ``title+desc``.
 
     Returns:
         The queries in the order of the file.
 
     Raises:
-        TopicsError: The file or a query cannot be read, or a qid is a duplicate; names file and line.
-        MissingDependencyError: ``irds:`` without ir_datasets.
+        TopicsError: The file or a query cannot be read, or a qid is a duplicate; names the file and line.
+        MissingDependencyError: ``irds:NAME`` was given, but ir_datasets is not installed.
     """
     check_field(field)
     path, numbered = _open(path, field, encoded=encoded)
@@ -69,22 +70,24 @@ def read_topics(path: str | Path, *, encoded: bool = False, field: str = "title"
         for number, query in numbered:
             if query.qid in lines:
                 raise TopicsError(
-                    f"the qid {query.qid!r} was used before (line {lines[query.qid]})", path=path, line=number,
-                    remedy="Make qids unique, for a run holds one ranking a qid",
+                    f"duplicate qid {query.qid!r}, first used on line {lines[query.qid]}", path=path, line=number,
+                    remedy="Make all qids unique",
                 )  # fmt: skip
             lines[query.qid] = number
             queries.append(query)
     except UnicodeDecodeError as error:
         raise TopicsError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise TopicsError(f"the file cannot be read ({error})", path=path, remedy="Check or fetch it again") from error
+        raise TopicsError(
+            f"cannot read this file ({error})", path=path, remedy="Check it or download it again"
+        ) from error
     if not queries:
-        raise TopicsError("no query in this file", path=path, remedy="Check that it is the right one")
+        raise TopicsError("no queries in this file", path=path, remedy="Check that it is the right file")
     return queries
 
 
 Numbered = Iterator[tuple[int, Query]]
-"""Queries with their lines, or their numbers where there are no lines."""
+"""Queries with their line numbers, or running numbers if the source has no lines."""
 
 
 def _open(source: str | Path, field: str, *, encoded: bool) -> tuple[Path, Numbered]:
@@ -100,14 +103,14 @@ def _open(source: str | Path, field: str, *, encoded: bool) -> tuple[Path, Numbe
     if not path.is_file():
         raise TopicsError("no such file", path=path, remedy="Check the path")
     if found.is_encoded is not None and found.is_encoded != encoded:
-        what, hint = ("encoded", "Pass") if found.is_encoded else ("texts", "Leave out")
-        raise TopicsError(f"{source} are {what}", path=path, remedy=f"{hint} encoded=True")
-    if found.reader not in _OUR_FORMS:
-        return path, _read_own(found, path, field)
+        kind, hint = ("encoded queries", "Pass") if found.is_encoded else ("texts", "Leave out")
+        raise TopicsError(f"{source} contains {kind}", path=path, remedy=f"{hint} encoded=True")
+    if found.reader not in _OUR_FORMATS:
+        return path, _read_with_anserini(found, path, field)
     return path, _read(path, field, encoded=encoded)
 
 
-_OUR_FORMS = (
+_OUR_FORMATS = (
     "",
     "TrecTopicReader",
     "TsvIntTopicReader",
@@ -117,10 +120,10 @@ _OUR_FORMS = (
 )
 
 
-def _read_own(found: TopicsFile, path: Path, field: str) -> Numbered:
+def _read_with_anserini(found: TopicsFile, path: Path, field: str) -> Numbered:
     if "Vector" in found.reader:
         raise TopicsError(
-            "these topics are dense vectors", path=path, remedy="Name the topics themselves, without the encoder's name"
+            "these topics are dense vectors", path=path, remedy="Use the text topics: the name without the encoder"
         )
     topics = read_with_anserini(path, found.reader)
     return _from_fields(((number, *each) for number, each in enumerate(topics, 1)), path, field)
@@ -130,9 +133,9 @@ def _from_fields(topics: Iterable[tuple[int, str, Mapping[str, str]]], path: Pat
     for number, qid, fields in topics:
         text = choose_fields(fields, field)
         if text is None:
-            has = ", ".join(name for name, each in fields.items() if each) or "none"
+            available = ", ".join(name for name, each in fields.items() if each) or "none"
             raise TopicsError(
-                f"topic {qid!r} has no {field} (its fields: {has})",
+                f"topic {qid!r} has no {field} (its fields: {available})",
                 path=path,
                 line=number,
                 remedy="Choose another field",
@@ -143,8 +146,10 @@ def _from_fields(topics: Iterable[tuple[int, str, Mapping[str, str]]], path: Pat
 def _read(path: Path, field: str, *, encoded: bool) -> Numbered:
     if path.suffix == ".parquet":
         if encoded:
-            raise TopicsError("encoded queries are not read from parquet", path=path, remedy="Write them as JSON lines")
-        _refuse_field(field, path)
+            raise TopicsError(
+                "encoded queries cannot be read from Parquet", path=path, remedy="Write them as JSON lines"
+            )
+        _check_no_field(field, path)
         yield from _read_parquet(path)
         return
     is_json = path.name.endswith(JSON_SUFFIXES)
@@ -154,7 +159,7 @@ def _read(path: Path, field: str, *, encoded: bool) -> Numbered:
         if first and not is_json and not encoded and is_trec(first[1]):
             yield from _from_fields(parse_trec(first[1] + lines.read(), path, first[0]), path, field)
             return
-        _refuse_field(field, path)
+        _check_no_field(field, path)
         for number, line in chain([first] if first else [], numbered):
             if is_json:
                 yield number, _parse_json(line, path, number, encoded=encoded)
@@ -162,10 +167,12 @@ def _read(path: Path, field: str, *, encoded: bool) -> Numbered:
                 yield number, _parse_tsv(line.rstrip("\r\n"), path, number, encoded=encoded)
 
 
-def _refuse_field(field: str, path: Path) -> None:
+def _check_no_field(field: str, path: Path) -> None:
     if field != "title":
         raise TopicsError(
-            f"the topics in this file have no fields, and so no {field}", path=path, remedy="Leave the field out"
+            f"there is no field {field}: the topics in this file have no fields",
+            path=path,
+            remedy="Leave the field out",
         )
 
 
@@ -184,7 +191,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Query]]:
     try:
         records = pyarrow.parquet.read_table(path).to_pylist()
     except pyarrow.ArrowInvalid as error:
-        raise TopicsError(f"not a Parquet file ({error})", path=path, remedy="Check it, or fetch it again") from None
+        raise TopicsError(f"not a Parquet file ({error})", path=path, remedy="Check it or download it again") from None
     for number, record in enumerate(records, 1):
         given = {key: value for key, value in record.items() if value is not None}
         yield number, _parse_record(given, path, number, encoded=False)
@@ -211,7 +218,11 @@ def _parse_record(record: dict[str, Any], path: Path, number: int, *, encoded: b
         return Query(_qid(qid, path, number), " ".join(turn.text for turn in turns), turns=turns)
     text = next((record[key] for key in TEXT_KEYS if isinstance(record.get(key), str)), None)
     if text is None:
-        hint = "It has a vector: pass encoded=True" if "vector" in record else f"Name the text {' or '.join(TEXT_KEYS)}"
+        hint = (
+            "Pass encoded=True to read its vector"
+            if "vector" in record
+            else f"Store the text as {' or '.join(TEXT_KEYS)}"
+        )
         raise TopicsError("the query has no text", path=path, line=number, remedy=hint)
     return Query(_qid(qid, path, number), well_formed(text))
 
@@ -239,7 +250,7 @@ def _turns(value: Any, path: Path, number: int) -> tuple[Turn, ...]:
 def _vector(value: Any, path: Path, number: int) -> Vector:
     if not isinstance(value, dict):
         raise TopicsError(
-            'the query has no "vector" of term: impact',
+            'the query has no "vector" that maps terms to impacts',
             path=path,
             line=number,
             remedy="Leave out encoded=True for texts",
@@ -248,7 +259,7 @@ def _vector(value: Any, path: Path, number: int) -> Vector:
         if not isinstance(impact, int) or isinstance(impact, bool) or impact < 0:
             raise TopicsError(
                 f"term {term!r} has impact {impact!r}", path=path, line=number,
-                remedy="Quantize the query: impacts are integers of at least 0",
+                remedy="Quantize the query; impacts must be integers of at least 0",
             )  # fmt: skip
     return value
 
@@ -256,32 +267,35 @@ def _vector(value: Any, path: Path, number: int) -> Vector:
 def _qid(value: object, path: Path, number: int) -> str:
     if not is_id(value):
         raise TopicsError(
-            f"the qid {value!r} is empty, has white space, or is not a string or integer", path=path, line=number,
-            remedy="Use qids without white space, for run files are split at it",
+            f"the qid {value!r:.200} is not valid; expected a string or integer without white space", path=path, line=number,
+            remedy="Change the qid; run files are split at white space",
         )  # fmt: skip
     return str(value)
 
 
 def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
-    """Writes encoded queries: JSON lines if the name ends in ``.jsonl`` or ``.json`` (``.gz``), else Anserini's form.
+    """Writes encoded queries: JSON lines if the name ends in ``.jsonl`` or ``.json`` (``.gz``), else Anserini's format.
 
-    A query without a term has no line in Anserini's form, whose reader fails on it; in JSON it keeps an empty vector.
+    Queries without terms are left out of Anserini's format, because Anserini's reader fails on them; as JSON they have an
+    empty vector.
 
     Returns:
         The number of queries written.
 
     Raises:
-        StorageError: The place cannot be written.
+        TopicsError: A term contains white space, which Anserini's format cannot represent.
+        StorageError: The file cannot be written.
     """
     path = Path(path)
     count = 0
     with written_whole(path) as file:
         for query in queries:
             vector = {term: impact for term, impact in (query.vector or {}).items() if impact > 0}
-            split = next((term for term in vector if has_white_space(term)), None)
-            if split is not None and not path.name.endswith(JSON_SUFFIXES):
+            unsafe = next((term for term in vector if has_white_space(term)), None)
+            if unsafe is not None and not path.name.endswith(JSON_SUFFIXES):
                 raise TopicsError(
-                    f"the term {split!r} of query {query.qid!r} has white space, at which Anserini's form is split",
+                    f"the term {unsafe!r} of query {query.qid!r} contains white space, which separates terms in "
+                    "Anserini's format",
                     remedy="Write a .jsonl file",
                 )
             if path.name.endswith(JSON_SUFFIXES):

@@ -1,9 +1,9 @@
-"""Topics as TREC writes them: ``<top>`` blocks of tags that may or may not be closed, and XML with ``<topic number="…">``.
+"""TREC topics: ``<top>`` blocks whose tags may or may not be closed, and XML with ``<topic number="…">``.
 
-A ``<top>`` block of the ad hoc tracks says ``<num> Number: 301 <title> … <desc> Description: … <narr> Narrative: …``,
-the first years ``<title> Topic: …`` and more fields; later tracks close their tags. Labels such as ``Number:`` and the
-leading zeros of numbers (``051``), which judgments lack, are left out. XML topics name the fields query, question or
-description, and narrative.
+In the ad hoc tracks, a ``<top>`` block has the form ``<num> Number: 301 <title> … <desc> Description: … <narr> Narrative:
+…``; the first years use ``<title> Topic: …`` and additional fields, and later tracks close their tags. Labels such as
+``Number:`` are removed, and so are leading zeros of numbers (``051``), because judgments do not have them. In XML topics,
+the fields are called query, question or description, and narrative.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from splade_lucene.errors import TopicsError
 
 FIELDS = ("title", "desc", "narr")
-"""What a topic consists of: a few words, a sentence, and what is relevant."""
+"""The fields of a topic: a few words, a sentence, and a description of what is relevant."""
 
 _TOP = re.compile(r"<top\s*>(.*?)(?=<top\s*>|</top\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(
@@ -26,7 +26,7 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _LABELS = {"num": "number", "title": "topic", "desc": "description", "narr": "narrative"}
-_SAME = {"query": "title"}
+_SYNONYMS = {"query": "title"}
 
 _TOPIC = re.compile(r"<topic\b([^<>]*)>(.*?)</topic\s*>", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile(r"\b(?:number|id)\s*=\s*[\"']([^\"']*)[\"']", re.IGNORECASE)
@@ -36,7 +36,7 @@ _ELEMENTS = {
 
 
 class TrecTopic(NamedTuple):
-    """A topic: the line where it begins, its qid, and its fields."""
+    """A topic: its first line, its qid and its fields."""
 
     line: int
     qid: str
@@ -44,14 +44,14 @@ class TrecTopic(NamedTuple):
 
 
 def is_trec(text: str) -> bool:
-    """Whether a file of topics is of one of these forms, by its beginning."""
+    """Whether a text begins like TREC topics."""
     return re.match(r"\s*<(top|topics?|\?xml|!--|!doctype)\b", text, re.IGNORECASE) is not None or (
         text.lstrip().startswith("<!--")
     )
 
 
 def check_field(field: str) -> list[str]:
-    """The fields that a choice such as ``title+desc`` names.
+    """Splits a choice such as ``title+desc`` into field names.
 
     Raises:
         TopicsError: There is no such field.
@@ -65,40 +65,40 @@ def check_field(field: str) -> list[str]:
 
 
 def choose_fields(fields: Mapping[str, str], field: str) -> str | None:
-    """The text of the chosen fields, joined by spaces; None if the topic has none of them."""
+    """Joins the texts of the chosen fields with spaces; None if the topic has none of them."""
     return " ".join(fields[name] for name in check_field(field) if fields.get(name)) or None
 
 
 def parse_trec(text: str, path: Path, start: int = 1) -> Iterator[TrecTopic]:
-    """The topics of a file.
+    """Parses TREC topics.
 
     Args:
         text: The contents of the file.
         path: The file, for messages.
-        start: The line of the file at which the text begins.
+        start: The line number at which the text begins.
 
     Raises:
-        TopicsError: A topic without a number.
+        TopicsError: A topic has no number.
     """
     blocks = list(_TOP.finditer(text))
     for match in blocks or _TOPIC.finditer(text):
         line = text.count("\n", 0, match.start()) + start
         qid, fields = _parse_block(match[1]) if blocks else _parse_element(match[1], match[2])
         if not qid:
-            what = "<num>" if blocks else 'number="…"'
-            raise TopicsError(f"a topic without {what}", path=path, line=line, remedy="Give it a number")
+            expected = "<num>" if blocks else 'number="…"'
+            raise TopicsError(f"the topic has no {expected}", path=path, line=line, remedy="Add its number")
         yield TrecTopic(line, qid.lstrip("0") or "0" if qid.isdigit() else qid, fields)
 
 
 def _parse_block(block: str) -> tuple[str, dict[str, str]]:
     parts: dict[str, list[str]] = {}
-    name, at = "", 0
+    name, start = "", 0
     for tag in _TAG.finditer(block):
-        parts.setdefault(name, []).append(block[at : tag.start()])
-        at = tag.end()
+        parts.setdefault(name, []).append(block[start : tag.start()])
+        start = tag.end()
         kind = tag[2].lower()
-        name = "" if tag[1] else _SAME.get(kind, kind)
-    parts.setdefault(name, []).append(block[at:])
+        name = "" if tag[1] else _SYNONYMS.get(kind, kind)
+    parts.setdefault(name, []).append(block[start:])
     fields = {name: _without_label(" ".join(" ".join(parts.get(name, [])).split()), name) for name in _LABELS}
     return fields.pop("num"), fields
 
@@ -112,7 +112,7 @@ def _parse_element(attributes: str, body: str) -> tuple[str, dict[str, str]]:
     number = _NUMBER.search(attributes)
     fields = {name: _element(body, tags) for name, tags in _ELEMENTS.items()}
     if not any(fields.values()) and "<" not in body:
-        fields["title"] = " ".join(unescape(body).split())  # as clinical trials' topics are
+        fields["title"] = " ".join(unescape(body).split())  # topics of the clinical trials tracks
     return number[1].strip() if number else "", fields
 
 
