@@ -73,8 +73,14 @@ def test_weights_equal_the_published_formula(pooling):
 @pytest.mark.model
 def test_impacts_equal_pyserinis_encoders(encoder, shared, tmp_path):
     """Impact by impact: on Pyserini's own rule and rounding, for documents in a padded batch and for queries."""
-    passages = [json.loads(line)["text"] for line in (shared / "data/cacm/corpus.jsonl").open(encoding="utf-8")][:24]
-    questions = [json.loads(line)["text"] for line in (shared / "data/cacm/queries.jsonl").open(encoding="utf-8")][:12]
+    passages = [
+        json.loads(line)["text"]
+        for line in (shared / "data/cacm/corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    ][:24]
+    questions = [
+        json.loads(line)["text"]
+        for line in (shared / "data/cacm/queries.jsonl").read_text(encoding="utf-8").splitlines()
+    ][:12]
     with pyserini_importable():
         from pyserini.encode import SpladeDocumentEncoder
         from pyserini.encode import SpladeQueryEncoder as TheirQueryEncoder

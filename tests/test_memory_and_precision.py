@@ -311,7 +311,9 @@ LENGTH = 48  # a few hundred longer ones would take a minute
 @pytest.fixture(scope="module")
 def abstracts(shared) -> list[str]:
     """Two hundred of CACM."""
-    records = [json.loads(line) for line in (shared / "data/cacm/corpus.jsonl").open(encoding="utf-8")]
+    records = [
+        json.loads(line) for line in (shared / "data/cacm/corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     texts = [f"{each.get('title', '')} {each['text']}".strip() for each in records if len(each["text"]) > 200][:200]
     assert len(texts) == 200
     return texts
@@ -374,7 +376,10 @@ def test_impacts_are_those_of_transformers_but_at_rounding_boundaries(abstracts)
 @pytest.mark.slow
 def test_bfloat16_and_int8_stay_within_their_tolerance(encoder, shared):
     """Of float32, in relative L2: bfloat16 within 3 %, an int8 decoder within 6 %, and no weight is off by more than 0.25."""
-    texts = [json.loads(line)["text"] for line in (shared / "data/cacm/queries.jsonl").open(encoding="utf-8")][:40]
+    texts = [
+        json.loads(line)["text"]
+        for line in (shared / "data/cacm/queries.jsonl").read_text(encoding="utf-8").splitlines()
+    ][:40]
     exact = dense(encoder.encode_queries(texts))
     cases: list[tuple[dict[str, Any], float]] = [
         ({"dtype": "bfloat16"}, 0.03),
