@@ -1,10 +1,10 @@
-"""Ctrl-C is heard at once, but for two moments in which it would end the process as a crash does.
+"""Handles Ctrl-C: defers it during imports and while a model is loaded, when it would crash the process.
 
-While a module is imported, an exception out of nowhere meets C++ code of PyTorch that does not expect one
-(``terminate called after throwing an instance of 'pybind11::error_already_set'``, exit code -6), and Python itself
-remembers an interrupt that went through an ``exec`` of text, such as dataclasses use, and repeats it when it ends (exit code
--2, whatever was caught). Loading a model meets both, for transformers imports each model's code when it is asked for. So Ctrl-C
-waits until the import or the loading is over, some seconds at most; a second one is heard at once.
+During an import, an unexpected exception can hit C++ code of PyTorch that does not handle it (``terminate called after
+throwing an instance of 'pybind11::error_already_set'``, exit code -6). Also, Python remembers an interrupt that passed
+through an ``exec`` of source text, as used by dataclasses, and raises it again at exit (exit code -2, even if it was
+caught). Loading a model is subject to both, because transformers imports each model's code on demand. Ctrl-C is therefore
+deferred until the import or the loading has finished, a few seconds at most. A second Ctrl-C takes effect immediately.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-_PAUSE = 0.02  # seconds between two looks
+_POLL_SECONDS = 0.02
 _UNINTERRUPTIBLE = ("importlib._bootstrap", "_frozen_importlib", "splade_lucene.encoder.checkpoint")
 
 _is_waiting = False
 
 
 def install() -> None:
-    """Takes over Ctrl-C in the main thread, unless it is ignored there or someone else's."""
+    """Installs the handler in the main thread, unless Ctrl-C is ignored or already has another handler."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
         signal.signal(signal.SIGALRM, _interrupt)
@@ -31,7 +31,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         return  # not ours
     is_second = number == signal.SIGINT and _is_waiting
     _is_waiting = not is_second and _must_wait(frame)
-    signal.setitimer(signal.ITIMER_REAL, _PAUSE if _is_waiting else 0)
+    signal.setitimer(signal.ITIMER_REAL, _POLL_SECONDS if _is_waiting else 0)
     if not _is_waiting:
         raise KeyboardInterrupt
 
