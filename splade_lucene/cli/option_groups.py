@@ -85,14 +85,16 @@ class ModelOptions:
     )
     drop_specials: Annotated[
         bool | None,
-        typer.Option("--drop-specials/--keep-specials", help="Leave special tokens out of the terms, or keep them."),
+        typer.Option("--drop-specials/--keep-specials", help="Exclude or keep special tokens as terms."),
     ] = None
     query_prefix: QueryPrefixOption = None
     query_max_length: QueryMaxLengthOption = None
     trust_remote_code: TrustOption = False
     quantizer: Annotated[
         QuantizerName,
-        typer.Option("--quantizer", help=f"Weights to impacts. auto: the usual one of the model, else {DEFAULT_RULE}."),
+        typer.Option(
+            "--quantizer", help=f"How weights become impacts. auto: the model's recommendation, else {DEFAULT_RULE}."
+        ),
     ] = "auto"
     scale: ScaleOption = None
 
@@ -213,7 +215,10 @@ class DocumentOptions:
         float, typer.Option("--max-ratio", min=0, max=1, help="Keep weights above this fraction of the largest.")
     ] = 0.0
     kept_mass: Annotated[
-        float, typer.Option("--kept-mass", min=0, max=1, help="Keep the largest weights up to this share of their sum.")
+        float,
+        typer.Option(
+            "--kept-mass", min=0, max=1, help="Keep the largest weights that make up this share of the total."
+        ),
     ] = 1.0
     min_impact: Annotated[int, typer.Option("--min-impact", min=1, help="Smallest impact to keep.")] = 1
     gzip: Annotated[bool, typer.Option("--gzip", help="Compress the pseudo-documents.")] = False
