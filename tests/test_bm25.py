@@ -371,15 +371,15 @@ def test_the_commands_say_what_is_wrong(place):
     assert not index.exists()
     code, _, told = run("index", "--corpus", place / "bad.tsv", "--index", index, "--skip-bad", "--store", "none")
     assert code == 0
-    assert "2 documents were left out" in told
+    assert "2 documents were skipped" in told
     assert "duplicate id 'd1', first used at" in told
     code, _, told = run("index", "--corpus", place / "corpus.tsv", "--index", index)
     assert (code, "an index exists here. Pass --overwrite" in told) == (1, True), told
     assert run("index", "--corpus", place / "corpus.tsv", "--index", index, "--overwrite")[0] == 0
     for arguments, reason in (
-        ([], "give either --query or --topics"),
-        (["--query", "a", "--topics", "b"], "give either --query or --topics"),
-        (["--topics", "b"], "--topics and --output go together"),
+        ([], "pass either --query or --topics"),
+        (["--query", "a", "--topics", "b"], "pass either --query or --topics"),
+        (["--topics", "b"], "--topics and --output must be used together"),
         (["--query", "a", "--k1", "-1"], "k1 must be a number of at least 0"),
         (["--query", "a", "--b", "2"], "b must be between 0 and 1"),
         (["--query", "a", "--hits", "0"], "--hits"),

@@ -280,7 +280,7 @@ def test_rerank_on_the_command_line_goes_on(place, model_dir, tmp_path, monkeypa
 
 def test_rerank_says_what_is_wrong(place, model_dir, tmp_path):
     done = rerank(place, model_dir, tmp_path / "run", "--index", place / "none")
-    assert (done.exit_code, "Index with --store text, or give the corpus" in done.stderr) == (1, True)
+    assert (done.exit_code, "Index with --store text, or pass the corpus" in done.stderr) == (1, True)
     assert not (tmp_path / "run").exists()
     assert rerank(place, model_dir, tmp_path / "run").exit_code == 2
     assert rerank(place, model_dir, tmp_path / "run", "--index", "a", "--corpus", "b").exit_code == 2

@@ -151,7 +151,7 @@ def test_validate_prints_faults_and_exits_with_1(tmp_path, index_dir):
     assert f"{path}: missing-qid: query 'q2' of the topics has no hits and counts as 0\n" in done.stdout
     assert f"{path}: missing-qid: query 'q9' of the judgments" in done.stdout
     assert "few-hits: query 'q1' has 2 hits, not 3" in done.stdout
-    assert f"{path}: trec, 1 queries, 2 hits: 5 things are wrong\n" in done.stdout
+    assert f"{path}: trec, 1 queries, 2 hits: 5 problems found\n" in done.stdout
     [report] = json.loads(tool("validate", "--run", path, *known, "--json").stdout)
     assert (report["valid"], report["counts"]["missing-qid"], report["findings"][0]["line"]) == (False, 2, 2)
 
@@ -161,7 +161,7 @@ def test_validate_of_good_runs_exits_with_0(tmp_path):
     write(tmp_path / "b", "q1\td1\t1\n")
     done = tool("validate", "--run", tmp_path / "a", "--run", tmp_path / "b")
     assert done.exit_code == 0
-    assert done.stdout.count("nothing is wrong") == 2
+    assert done.stdout.count("no problems found") == 2
     assert tool("validate", "--run", tmp_path / "b", "--input-format", "trec").exit_code == 1
 
 
@@ -215,14 +215,14 @@ def test_fuse(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["cut", "--run", "a", "--output", "x"], 2, "give --hits, --qids, or both"),
-        (["merge", "--run", "a", "--output", "x"], 2, "give --run at least twice"),
-        (["fuse", "--run", "a", "--run", "b", "--weight", "1", "--output", "x"], 2, "2 runs take 2 weights"),
-        (["fuse", "--run", "a", "--run", "b", "--normalization", "max", "--output", "x"], 2, "is for --method sum"),
+        (["cut", "--run", "a", "--output", "x"], 2, "pass --hits, --qids, or both"),
+        (["merge", "--run", "a", "--output", "x"], 2, "pass --run at least twice"),
+        (["fuse", "--run", "a", "--run", "b", "--weight", "1", "--output", "x"], 2, "2 runs require 2 weights"),
+        (["fuse", "--run", "a", "--run", "b", "--normalization", "max", "--output", "x"], 2, "requires --method sum"),
         (
             ["fuse", "--run", "a", "--run", "b", "--method", "sum", "--rrf-k", "3", "--output", "x"],
             2,
-            "is for --method rrf",
+            "requires --method rrf",
         ),
         (["merge", "--run", "a", "--run", "a", "--output", "x"], 1, "query 'q1' of run 2 is already in an earlier run"),
         (

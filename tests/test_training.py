@@ -486,7 +486,7 @@ def test_killed_at_any_moment_the_same_command_goes_on(tmp_path, data, base):
     steps = [json.loads(line)["step"] for line in log.read_text().splitlines() if '"loss"' in line]
     assert steps[-1] == 30
     assert len(steps) < 30 + 2 * 6  # at most some three steps were done again after each kill
-    assert "the model is in" in done.stderr
+    assert "saved the model to" in done.stderr
 
 
 def test_a_finished_run_is_not_run_again(tmp_path, data, base):

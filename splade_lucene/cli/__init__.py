@@ -1,6 +1,6 @@
 """The command line: the only place that prints or sets an exit code.
 
-Results go to stdout, progress and notes to stderr. Heavy imports stand inside the commands, so that --help is quick.
+Results go to stdout, progress and notes to stderr. The commands import heavy modules lazily, so that --help is fast.
 """
 
 from __future__ import annotations

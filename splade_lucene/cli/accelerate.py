@@ -1,4 +1,4 @@
-"""The accelerator of an index that exists."""
+"""Creates the accelerator of an existing index."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def accelerate(
     index_dir: IndexOption,
     max_bytes: Annotated[
         int | None,
-        typer.Option("--max-bytes", min=0, max=2**62, help="Its largest size; the commonest terms come first."),
+        typer.Option("--max-bytes", min=0, max=2**62, help="Size limit; the most frequent terms come first."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the accelerator of an index.
+    """Create the accelerator of an index.
 
-    'index' and 'build' make it themselves. Use this for an index of Anserini's or Pyserini's, or after other software
-    has changed an index.
+    'index' and 'build' already do this. Use it for an index built by Anserini or Pyserini, or after other software has
+    changed an index.
     """
     from splade_lucene.index.accelerator import accelerate as accelerate_index
     from splade_lucene.index.accelerator import accelerator_bytes
@@ -31,6 +31,6 @@ def accelerate(
     folder = accelerate_index(index_dir, max_bytes=max_bytes)
     with LuceneImpactIndexReader(index_dir) as reader:
         size, index_bytes = accelerator_bytes(reader), reader.statistics()["bytes"]
-    echo(f"{size:,} bytes in {folder}, {size / max(1, index_bytes):.2f} times the index's own")
+    echo(f"{size:,} bytes in {folder}, {size / max(1, index_bytes):.2f} times the size of the index")
     if as_json:
         print(json.dumps({"index": str(index_dir), "accelerator": str(folder), "bytes": size}))

@@ -1,6 +1,6 @@
-"""The program of all commands, with its messages and exit codes.
+"""The main program: all commands, error messages and exit codes.
 
-Exit codes: 0 done; 1 the work failed (one message on stderr; a trace with --debug); 2 wrong usage; 130 Ctrl-C.
+Exit codes: 0 success; 1 failure, with a message on stderr (and a traceback with --debug); 2 wrong usage; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from splade_lucene.version import __version__
 
 
 class _Commands(typer.core.TyperGroup):
-    """Turns what went wrong in a command into a message and an exit code."""
+    """Turns errors in commands into messages and exit codes."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            echo("interrupted: nothing is left half-written; the same command resumes or starts again")
+            echo("interrupted: no incomplete files are left; run the same command again to resume or restart")
             raise typer.Exit(130) from None
         except SpladeLuceneError as error:
             if _debug:
@@ -88,7 +88,7 @@ app.add_typer(run_tools, name="run")
 @app.callback(invoke_without_command=True)
 def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error; may be given anywhere.")] = False,  # noqa: ARG001
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; allowed anywhere.")] = False,  # noqa: ARG001
 ) -> None:
     """SPLADE retrieval on plain Lucene impact indexes."""
     if version:
@@ -104,6 +104,6 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.DEBUG if _debug else logging.WARNING)
     try:
         app(args=[argument for argument in sys.argv[1:] if argument != "--debug"], prog_name="splade-lucene")
-    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+    except BrokenPipeError:  # the reader of our output, such as head, has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

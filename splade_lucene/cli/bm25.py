@@ -1,4 +1,4 @@
-"""The baseline beside the flow: a corpus of texts to a BM25 index, queries to hits and runs."""
+"""The BM25 baseline: indexes texts and searches them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from splade_lucene.cli.options import (
     ThreadsOption,
     wrong_usage,
 )
-from splade_lucene.cli.output import LeftOut, ProgressBars, echo
+from splade_lucene.cli.output import ProgressBars, Skipped, echo
 from splade_lucene.cli.search import echo_run, run_to_json
 from splade_lucene.cli.search_options import (
     HitsOption,
@@ -50,35 +50,35 @@ def index(
     corpus: CorpusOption,
     index_dir: IndexOption,
     threads: ThreadsOption = None,
-    store: Annotated[TextStore, typer.Option("--store", help="Keep nothing, or the text.")] = "text",
+    store: Annotated[TextStore, typer.Option("--store", help="Store nothing, or the text.")] = "text",
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Index a corpus for BM25.
 
-    Pyserini's LuceneSearcher opens the index, too.
+    Pyserini's LuceneSearcher can also open the index.
     """
     from splade_lucene.corpus.reading import read_corpus
     from splade_lucene.index.texts import index_texts, is_blank
 
     blank = 0
-    left_out = LeftOut()
+    skipped = Skipped()
 
     def texts() -> Iterator[Document]:
         nonlocal blank
-        for document in read_corpus(corpus, skip_bad=skip_bad, on_problem=left_out):
+        for document in read_corpus(corpus, skip_bad=skip_bad, on_problem=skipped):
             blank += is_blank(document.text)
             yield document
 
     count = index_texts(texts(), index_dir, store=store, threads=threads, overwrite=overwrite, progress=ProgressBars())
-    if left_out.count:
-        echo(f"{left_out.count:,} documents were left out")
+    if skipped.count:
+        echo(f"{skipped.count:,} documents were skipped")
     if blank:
-        echo(f"{blank:,} documents are blank and were left out")
+        echo(f"{blank:,} blank documents were skipped")
     echo(f"{count:,} documents in {index_dir}")
     if as_json:
-        print(json.dumps({"index": str(index_dir), "documents": count, "blank": blank, "skipped": left_out.count}))
+        print(json.dumps({"index": str(index_dir), "documents": count, "blank": blank, "skipped": skipped.count}))
 
 
 @bm25.command()
@@ -89,8 +89,8 @@ def search(
     output: RunOption = None,
     output_format: RunFormatOption = "trec",
     hits: HitsOption = None,
-    k1: Annotated[float, typer.Option("--k1", help="How soon further occurrences of a term stop counting.")] = K1,
-    b: Annotated[float, typer.Option("--b", help="How much a document's length counts.")] = B,
+    k1: Annotated[float, typer.Option("--k1", help="Term frequency saturation.")] = K1,
+    b: Annotated[float, typer.Option("--b", help="Length normalization, from 0 to 1.")] = B,
     threads: ThreadsOption = None,
     topic_field: TopicFieldOption = "title",
     tag: TagOption = "bm25",

@@ -1,4 +1,4 @@
-"""Steps 1 to 5 in one: a corpus to an index."""
+"""Builds an index from a corpus, steps 1 to 5."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from splade_lucene.cli.options import (
     StoreOption,
     ThreadsOption,
 )
-from splade_lucene.cli.output import LeftOut, ProgressBars
+from splade_lucene.cli.output import ProgressBars, Skipped
 
 
 @takes_options(options=ModelOptions, documents=DocumentOptions)
@@ -32,7 +32,7 @@ def build(
     documents: DocumentOptions,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="Keep the pseudo-documents here. Default: do not keep them."),
+        typer.Option("--output", metavar="DIR", help="Keep the pseudo-documents in this folder. Default: delete them."),
     ] = None,
     threads: ThreadsOption = None,
     store: StoreOption = "text",
@@ -44,20 +44,20 @@ def build(
 ) -> None:
     """Encode and index a corpus.
 
-    This is 'encode' and 'index' in one command. It resumes after an interruption.
+    Combines 'encode' and 'index'. Run it again to resume after an interruption.
     """
     from splade_lucene.index.build import build_index
     from splade_lucene.index.publish import prepare_target
 
     if output is not None and output.resolve() == index_dir.resolve():
         raise typer.BadParameter("--output and --index must be different folders")
-    prepare_target(index_dir, append=False, overwrite=overwrite)  # before a model is loaded
+    prepare_target(index_dir, append=False, overwrite=overwrite)  # fail before loading a model
     encoder = options.open_encoder(documents)
     quantizer = options.open_quantizer(encoder)
     summary = build_index(
         corpus, index_dir, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact,
         pseudo_documents=output, gzip=documents.gzip, devices=documents.devices, threads=threads, store=store,
-        order=order, accelerator=accelerator, overwrite=overwrite, skip_bad=skip_bad, on_problem=LeftOut(),
+        order=order, accelerator=accelerator, overwrite=overwrite, skip_bad=skip_bad, on_problem=Skipped(),
         progress=ProgressBars(),
     )  # fmt: skip
     echo_encoded(summary.manifest, summary.pseudo_documents)

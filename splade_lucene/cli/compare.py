@@ -1,4 +1,4 @@
-"""Step 8, for several runs: side by side, with tests, query by query, and what moved the query that changed most."""
+"""Step 8 for several runs: compares them with significance tests and query by query, and explains the largest change."""
 
 from __future__ import annotations
 
@@ -38,36 +38,43 @@ _MEASURES = " ".join(QUICK_MEASURES)
 def compare(
     qrels: QrelsOption,
     run: Annotated[
-        list[Path], typer.Option("--run", metavar="RUN", help="A TREC, MS MARCO or JSON run; give two or more.")
+        list[Path],
+        typer.Option("--run", metavar="RUN", help="A run file: TREC, MS MARCO or JSON. Repeat for more runs."),
     ],
     options: QueryOptions,
     baseline: Annotated[
         Path | None,
-        typer.Option("--baseline", metavar="RUN", help="The run to test the others against. Default: test each pair."),
+        typer.Option("--baseline", metavar="RUN", help="The run to test the others against. Default: test all pairs."),
     ] = None,
     measures: MeasuresOption = _MEASURES,
-    test: Annotated[PairedTest, typer.Option("--test", help="The paired test of significance.")] = "t",
+    test: Annotated[PairedTest, typer.Option("--test", help="The paired significance test.")] = "t",
     correction: Annotated[
-        Correction, typer.Option("--correction", help="For testing several runs in one measure.")
+        Correction, typer.Option("--correction", help="Correction for multiple comparisons within a measure.")
     ] = "holm",
     alpha: Annotated[
         float,
-        typer.Option("--alpha", min=0, max=1, help="A difference is significant if its corrected p is below this."),
+        typer.Option("--alpha", min=0, max=1, help="Significance level of the corrected p-values."),
     ] = ALPHA,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Draws of bootstrap and randomization.")] = SAMPLES,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The seed of their random numbers.")] = SEED,
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, help="Samples of the bootstrap and randomization tests.")
+    ] = SAMPLES,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed of these tests.")] = SEED,
     per_query: Annotated[
         int,
         typer.Option(
-            "--per-query", metavar="N", min=0, help="Show the N most gained and N most lost queries of a run."
+            "--per-query",
+            metavar="N",
+            min=0,
+            help="For each run, show the N queries with the largest gains and losses.",
         ),
     ] = 0,
     figure: Annotated[
         Path | None,
-        typer.Option("--figure", metavar="FILE", help="Draw each query's gain or loss: .png, .pdf or .svg."),
+        typer.Option("--figure", metavar="FILE", help="Plot the gain or loss of each query: .png, .pdf or .svg."),
     ] = None,
     index_dir: Annotated[
-        Path | None, typer.Option("--index", metavar="DIR", help="Explain the query that changed most in this index.")
+        Path | None,
+        typer.Option("--index", metavar="DIR", help="Use this index to explain the query that changed most."),
     ] = None,
     topics: Annotated[Path | None, typer.Option("--topics", metavar="FILE", help="The queries.")] = None,
     encoded: EncodedOption = False,
@@ -76,8 +83,8 @@ def compare(
 ) -> None:
     """Compare runs, with significance tests.
 
-    It shows gains and losses by query, and what moved the query that changed most. Queries are ordered by the first
-    measure. Each run is compared with the baseline; without one, with the first run.
+    Also shows gains and losses per query, and explains the query that changed most. Queries are sorted by the first
+    measure. Each run is compared with the baseline, or with the first run if there is none.
     """
     from splade_lucene.evaluation import MeasuredRun, draw_differences, parse_measures, read_qrels
     from splade_lucene.evaluation import compare as compare_runs
@@ -86,21 +93,21 @@ def compare(
 
     table_format = choose_format(table_format, as_json=as_json)
     if index_dir and not topics:
-        raise typer.BadParameter("--index needs the queries: give --topics")
+        raise typer.BadParameter("--index requires --topics")
     paths = run if baseline is None or baseline in run else [baseline, *run]
     if len(set(paths)) < max(2, len(paths)):
-        raise typer.BadParameter("give two or more runs, each once")
-    names_of_measures = split_measures(measures)
+        raise typer.BadParameter("pass two or more different runs")
+    measure_names = split_measures(measures)
     with wrong_usage():
         if figure:
             check_figure(figure)
-        parse_measures(names_of_measures)
+        parse_measures(measure_names)
     names = _names(paths)
     judged = read_qrels(qrels)
     queries = {query.qid: query for query in read_topics(topics, encoded=encoded)} if topics else {}
     runs = {name: MeasuredRun(path) for path, name in names.items()}
     comparison = compare_runs(
-        judged, runs, names_of_measures, None if baseline is None else names[baseline], test,
+        judged, runs, measure_names, None if baseline is None else names[baseline], test,
         correction, alpha=alpha, samples=samples, seed=seed,
     )  # fmt: skip
     changes = _explain(comparison, judged, runs, index_dir, options, queries, encoded) if index_dir else {}
@@ -111,7 +118,7 @@ def compare(
 
 
 def _names(paths: list[Path]) -> dict[Path, str]:
-    """Short names where they tell the runs apart."""
+    """The names of the runs: file names if they are unique, else paths."""
     short = [path.name for path in paths]
     return {path: path.name if len(set(short)) == len(short) else str(path) for path in paths}
 
@@ -163,7 +170,7 @@ def _show(
 
 
 def _set_apart(text: str, form: TableFormat) -> str:
-    """Lines of text as they can stand between tables."""
+    """Formats text so that it can appear between tables."""
     if form == "markdown":
         return f"```text\n{text}\n```"
     return "\n".join(f"% {line}" for line in text.splitlines()) if form == "latex" else text

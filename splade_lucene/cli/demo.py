@@ -1,4 +1,4 @@
-"""All steps on Python's own documentation."""
+"""Runs the demo: all steps on Python's own documentation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 
 def demo(
-    directory: Annotated[Path | None, typer.Option("--dir", help="Where to work. Default: the user's cache.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="The working folder. Default: the user's cache.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search Python's own documentation.
 
-    This is the whole flow: encode, index, search, evaluate.
+    Runs the whole pipeline: encode, index, search, evaluate.
     """
     from splade_lucene.demo import run_demo
     from splade_lucene.files import cache_folder
@@ -32,9 +34,7 @@ def demo(
     if as_json:
         print(json.dumps({"folder": str(result.folder), "questions": result.questions, "table": result.table}))
         return
-    print(
-        f"{result.manifest.documents:,} documentation strings of Python {sys.version.split()[0]}, in {result.folder}\n"
-    )
+    print(f"{result.manifest.documents:,} docstrings of Python {sys.version.split()[0]}, in {result.folder}\n")
     for answer in result.answers:
         print(f"{answer.question.text}?\n")
         for rank, (hit, contributions) in enumerate(answer.hits, 1):
@@ -44,7 +44,7 @@ def demo(
         if not any(hit.docid in answer.relevant for hit, _ in answer.hits):
             print(f"  known answer: {_known_answer(answer.best_rank, answer.best)}")
         print()
-    print("(* a known answer; each term adds query impact x document impact to the score)\n")
+    print("(* known answer; each term contributes query impact x document impact to the score)\n")
     print(f"{result.questions} questions with known answers; runs, topics and qrels in {result.folder}\n")
     print_table({system: dict(means) for system, means in result.table.items()})
     print(

@@ -1,4 +1,4 @@
-"""Steps 2 to 4: texts to pseudo-documents, queries to topics of terms and impacts."""
+"""Steps 2 to 4: encodes texts as pseudo-documents, and queries as terms with impacts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from splade_lucene.cli.options import (
     moved_to,
     wrong_usage,
 )
-from splade_lucene.cli.output import LeftOut, ProgressBars, echo, name_some
+from splade_lucene.cli.output import ProgressBars, Skipped, echo, name_some
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.records import Query
 
@@ -31,10 +31,8 @@ def encode(
     corpus: CorpusOption,
     options: ModelOptions,
     documents: DocumentOptions,
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="The folder of pseudo-documents.")],
-    shard: Annotated[
-        str, typer.Option("--shard", metavar="I/N", help="Encode one of N shares, counted from 1.")
-    ] = "1/1",
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="The output folder for pseudo-documents.")],
+    shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Encode only shard I of N, from 1.")] = "1/1",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an encoding with other settings.")] = False,
     skip_bad: SkipBadOption = False,
     report: Annotated[  # noqa: ARG001
@@ -44,7 +42,7 @@ def encode(
 ) -> None:
     """Encode a corpus into pseudo-documents.
 
-    It resumes after an interruption.
+    Run it again to resume after an interruption.
     """
     from splade_lucene.pseudo_documents.encoding import encode_corpus
     from splade_lucene.pseudo_documents.journal import Shard
@@ -55,7 +53,7 @@ def encode(
     manifest = encode_corpus(
         corpus, output, encoder, options.open_quantizer(encoder), pruning=pruning, min_impact=documents.min_impact,
         shard=share, gzip=documents.gzip, overwrite=overwrite, skip_bad=skip_bad, devices=documents.devices,
-        on_problem=LeftOut(), progress=ProgressBars(),
+        on_problem=Skipped(), progress=ProgressBars(),
     )  # fmt: skip
     echo_encoded(manifest, output)
     if as_json:
@@ -66,9 +64,11 @@ def encode(
 def encode_queries(
     topics: Annotated[
         str,
-        typer.Option("--topics", metavar="FILE", help="TSV, JSON lines as BEIR's, TREC topics, or Anserini's name."),
+        typer.Option("--topics", metavar="FILE", help="TSV, JSON lines (BEIR), TREC topics, or a name from Anserini."),
     ],
-    output: Annotated[Path, typer.Option("--output", metavar="FILE", help=".jsonl, else Anserini's topic format.")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE", help="A .jsonl file; else Anserini's topic format.")
+    ],
     options: ModelOptions,
     topic_field: TopicFieldOption = "title",
     device: DeviceOption = "auto",
@@ -77,7 +77,7 @@ def encode_queries(
 ) -> None:
     """Encode queries into a file.
 
-    Anserini and 'search --encoded' read it.
+    Anserini and 'search --encoded' can read the file.
     """
     from splade_lucene.search.query_encoder import SpladeQueryEncoder
     from splade_lucene.topics.reading import read_topics, write_encoded_topics
@@ -95,7 +95,7 @@ def encode_queries(
             advance(len(part))
     empty = [query.qid for query in encoded if not query.vector]
     if empty:
-        echo(f"{len(empty)} queries encode to no term: {name_some(empty)}")
+        echo(f"{len(empty)} queries encode to no terms: {name_some(empty)}")
     written = write_encoded_topics(output, encoded)
     echo(f"{written:,} encoded queries in {output}")
     if as_json:
@@ -103,15 +103,15 @@ def encode_queries(
 
 
 def echo_encoded(manifest: Manifest, output: Path | None) -> None:
-    """Reports how many pseudo-documents there are, and what was left out.
+    """Reports the number of pseudo-documents, and of skipped documents.
 
     Args:
-        manifest: What was encoded.
-        output: Where the pseudo-documents are; None if they were not kept.
+        manifest: The manifest of the encoding.
+        output: The folder of the pseudo-documents; None if they were not kept.
     """
     where = "" if output is None else f" in {output}"
     echo(f"{manifest.documents:,} pseudo-documents{where}, computed in {manifest.dtype}")
     if manifest.empty:
-        echo(f"{len(manifest.empty)} documents encode to no term and were left out: {name_some(manifest.empty)}")
+        echo(f"{len(manifest.empty)} documents encode to no terms and were skipped: {name_some(manifest.empty)}")
     if manifest.skipped:
-        echo(f"{manifest.skipped:,} documents cannot be read and were left out")
+        echo(f"{manifest.skipped:,} documents could not be read and were skipped")

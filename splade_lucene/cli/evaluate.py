@@ -1,4 +1,4 @@
-"""Step 8: runs to measures."""
+"""Step 8: evaluates runs."""
 
 from __future__ import annotations
 
@@ -23,26 +23,27 @@ if TYPE_CHECKING:
 _DEFAULT_MEASURES = " ".join(MEASURES)
 
 QrelsOption = Annotated[
-    Path, typer.Option("--qrels", metavar="FILE", help="Judgments, TREC or BEIR format; or a name as dl19-passage.")
+    Path,
+    typer.Option("--qrels", metavar="FILE", help="Judgments in TREC or BEIR format, or a name such as dl19-passage."),
 ]
 MeasuresOption = Annotated[
     str,
     typer.Option(
         "--measures",
-        help="Names of ir_measures; or of trec_eval, such as recip_rank, or all_trec; or MSMARCO-RR@10.",
+        help="Measures of ir_measures or trec_eval (recip_rank, all_trec …), or MSMARCO-RR@10.",
     ),
 ]
-FormatOption = Annotated[TableFormat, typer.Option("--output-format", help="latex needs the package booktabs.")]
+FormatOption = Annotated[TableFormat, typer.Option("--output-format", help="latex requires the booktabs package.")]
 
 
 def evaluate(
     qrels: QrelsOption,
     run: Annotated[
         list[Path],
-        typer.Option("--run", metavar="RUN", help="A TREC, MS MARCO or JSON run; give one or more."),
+        typer.Option("--run", metavar="RUN", help="A run file: TREC, MS MARCO or JSON. Repeat for more runs."),
     ],
     measures: MeasuresOption = _DEFAULT_MEASURES,
-    per_query: Annotated[bool, typer.Option("--per-query", help="Each query's values, too.")] = False,
+    per_query: Annotated[bool, typer.Option("--per-query", help="Also show the values of each query.")] = False,
     table_format: FormatOption = "text",
     as_json: JsonOption = False,
 ) -> None:
@@ -82,12 +83,12 @@ def _tables(
 
 
 def split_measures(text: str) -> list[str]:
-    """Names between white space or commas; those within a measure's parentheses stay."""
+    """Splits names at white space and commas, but not within parentheses."""
     return re.split(r"[,\s]+(?![^()]*\))", text.strip())
 
 
 def choose_format(chosen: TableFormat, *, as_json: bool) -> TableFormat:
-    """The form of the output, where --json means --output-format json."""
+    """The output format; --json means --output-format json."""
     if as_json and chosen not in ("text", "json"):
-        raise typer.BadParameter(f"--json and --output-format {chosen} exclude each other")
+        raise typer.BadParameter(f"--json and --output-format {chosen} are mutually exclusive")
     return "json" if as_json else chosen

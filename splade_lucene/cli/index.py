@@ -1,4 +1,4 @@
-"""Step 5: pseudo-documents to an index."""
+"""Step 5: indexes pseudo-documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from splade_lucene.cli.options import (
     ThreadsOption,
     moved_to,
 )
-from splade_lucene.cli.output import LeftOut, ProgressBars, echo
+from splade_lucene.cli.output import ProgressBars, Skipped, echo
 
 if TYPE_CHECKING:
     from splade_lucene.index.indexer import IndexSummary
@@ -42,12 +42,12 @@ def index(
 ) -> None:
     """Index pseudo-documents.
 
-    The index is a Lucene impact index, which Pyserini and Anserini read.
+    The result is a Lucene impact index that Pyserini and Anserini can read.
     """
     from splade_lucene.index.indexer import index_pseudo_documents
 
     if append and overwrite:
-        raise typer.BadParameter("--append and --overwrite exclude each other")
+        raise typer.BadParameter("--append and --overwrite are mutually exclusive")
     summary = index_pseudo_documents(
         source, index_dir, threads=threads, store=store, order=order, append=append, overwrite=overwrite,
         skip_bad=skip_bad, accelerator=accelerator, progress=ProgressBars(),
@@ -56,13 +56,13 @@ def index(
 
 
 def echo_indexed(summary: IndexSummary, index_dir: Path, *, as_json: bool) -> None:
-    """Reports what is in an index and what was left out of it."""
-    left_out = LeftOut()
+    """Reports the contents of a new index, and skipped documents."""
+    skipped = Skipped()
     for problem in summary.skipped:
-        left_out(problem)
-    if left_out.count:
-        echo(f"{left_out.count:,} documents were left out")
+        skipped(problem)
+    if skipped.count:
+        echo(f"{skipped.count:,} documents were skipped")
     echo(f"{summary.documents:,} documents, {summary.postings:,} postings and {summary.terms:,} terms in {index_dir}")
     if as_json:
         counts = {"documents": summary.documents, "postings": summary.postings, "terms": summary.terms}
-        print(json.dumps({"index": str(index_dir), **counts, "skipped": left_out.count}))
+        print(json.dumps({"index": str(index_dir), **counts, "skipped": skipped.count}))

@@ -1,4 +1,4 @@
-"""Which checkpoints are known, and what one is."""
+"""Lists known checkpoints, and describes one."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 def models(
     options: ModelOptions,
     checkpoint: Annotated[
-        str | None, typer.Argument(help="A folder or hub name to look at; without it, known models.")
+        str | None, typer.Argument(help="Folder or hub name of a model. Default: list known models.")
     ] = None,
     save: Annotated[
         Path | None,
-        typer.Option("--save", metavar="DIR", help="Write weights that are stored in eight bits as ordinary ones."),
+        typer.Option("--save", metavar="DIR", help="Save an 8-bit checkpoint with ordinary weights."),
     ] = None,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """List known models, or describe one.
 
-    A model is loaded, and described with the files that say what it is.
+    A model is loaded and described, with the files from which its settings were read.
     """
     if checkpoint is None and options.model is None:
         if save is not None:
-            raise typer.BadParameter("--save needs the name or folder of a checkpoint, such as splade-minilm")
+            raise typer.BadParameter("--save requires a checkpoint, such as splade-minilm")
         _print_known_models(as_json)
         return
     if save is not None:
@@ -44,7 +44,7 @@ def models(
         from splade_lucene.encoder.storage import restore_from_int8
 
         restore_from_int8(locate(checkpoint or options.model).folder, save)
-        echo(f"the checkpoint is in {save}, as transformers, sentence-transformers and Pyserini 1.6 read it")
+        echo(f"saved the checkpoint to {save}; transformers, sentence-transformers and Pyserini 1.6 can load it")
         return
     encoder = replace(options, model=checkpoint or options.model).open_encoder(device=device)
     facts = _describe(encoder, options)
@@ -64,7 +64,7 @@ def _describe(encoder: SpladeEncoder, options: ModelOptions) -> dict[str, Any]:
     layout = encoder.layout
     network = encoder.document_network
     if isinstance(layout.queries, TableSide) or layout.queries.location != layout.documents.location:
-        encoder.load("query")  # which is then another one, and may be damaged on its own
+        encoder.load("query")  # a separate model, which may be damaged
     return {
         "name": layout.location.name,
         "family": layout.family,

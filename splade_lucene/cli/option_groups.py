@@ -1,4 +1,4 @@
-"""Groups of options that go together: a command takes a group as one argument."""
+"""Groups of options that a command takes as one argument."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def takes_options(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command all options of some groups; it gets each group as one argument.
+    """Adds the options of some groups to a command, which receives each group as one argument.
 
     Args:
         groups: Name of the argument → dataclass of options.
@@ -68,7 +68,7 @@ def takes_options(**groups: type[Any]) -> Callable[[Callable[..., None]], Callab
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which checkpoint, and how it is used. The checkpoint's own files decide what is not given."""
+    """The checkpoint and its settings. Defaults come from the checkpoint's own files."""
 
     model: Annotated[
         str | None, typer.Option("--model", help="Folder or hub name of a checkpoint. Default: the embedded model.")
@@ -85,25 +85,27 @@ class ModelOptions:
     )
     drop_specials: Annotated[
         bool | None,
-        typer.Option("--drop-specials/--keep-specials", help="Leave special tokens out of the terms, or keep them."),
+        typer.Option("--drop-specials/--keep-specials", help="Exclude or keep special tokens as terms."),
     ] = None
     query_prefix: QueryPrefixOption = None
     query_max_length: QueryMaxLengthOption = None
     trust_remote_code: TrustOption = False
     quantizer: Annotated[
         QuantizerName,
-        typer.Option("--quantizer", help=f"Weights to impacts. auto: the usual one of the model, else {DEFAULT_RULE}."),
+        typer.Option(
+            "--quantizer", help=f"How weights become impacts. auto: the model's recommendation, else {DEFAULT_RULE}."
+        ),
     ] = "auto"
     scale: ScaleOption = None
 
     def open_encoder(
         self, documents: DocumentOptions | None = None, *, device: str = "auto", query_dtype: QueryDtype = "auto"
     ) -> SpladeEncoder:
-        """The encoder that was asked for.
+        """Opens the selected encoder.
 
         Args:
-            documents: How documents are encoded; None if only queries are.
-            device: Where queries are encoded; documents name their own device.
+            documents: The options for documents; None to encode only queries.
+            device: The device if only queries are encoded; else the documents' device is used.
             query_dtype: The precision for queries.
         """
         from splade_lucene.encoder import SpladeEncoder
@@ -123,7 +125,7 @@ class ModelOptions:
             )  # fmt: skip
 
     def open_quantizer(self, encoder: SpladeEncoder) -> Quantizer:
-        """The rule that was asked for, or that is usual for the model."""
+        """Opens the selected quantizer, or the one recommended for the model."""
         from splade_lucene.models import recommended_rule
         from splade_lucene.quantizer import Quantizer
 
@@ -136,11 +138,11 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class QueryOptions:
-    """How queries are encoded for an index. The index's manifest decides what is not given."""
+    """Settings for encoding queries. Defaults come from the index's manifest."""
 
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Folder or hub name of a checkpoint. Default: the model that made the index."),
+        typer.Option("--model", help="Folder or hub name of a checkpoint. Default: the index's model."),
     ] = None
     query_mode: QueryModeOption = None
     query_prefix: QueryPrefixOption = None
@@ -149,18 +151,18 @@ class QueryOptions:
     dtype: QueryDtypeOption = "auto"
     trust_remote_code: TrustOption = False
     quantizer: Annotated[
-        QuantizerName, typer.Option("--quantizer", help="auto: the index's, else the usual one of the model.")
+        QuantizerName, typer.Option("--quantizer", help="auto: the index's, else the model's recommended one.")
     ] = "auto"
     scale: ScaleOption = None
 
     def open_query_encoder(self, index_dir: Path) -> SpladeQueryEncoder:
-        """The encoder that matches an index."""
+        """Opens the query encoder that matches an index."""
         from splade_lucene.quantizer import Quantizer
         from splade_lucene.search.query_encoder import open_query_encoder
 
         name = self.quantizer
         if name == "auto" and self.scale is not None:
-            raise typer.BadParameter("--scale changes a quantizer: name it with --quantizer")
+            raise typer.BadParameter("--scale requires --quantizer")
         _check_devices([self.device])
         with wrong_usage():
             quantizer = None if name == "auto" else Quantizer.named(name, self.scale)
@@ -175,49 +177,54 @@ class QueryOptions:
 
 @dataclass(frozen=True)
 class DocumentOptions:
-    """How documents are encoded and written."""
+    """Settings for encoding and writing documents."""
 
     device: Annotated[
         str,
-        typer.Option(
-            "--device", metavar="NAMES", help="auto, cpu, cuda, cuda:1 …; several, as in cuda:0,cuda:1, share the work."
-        ),
+        typer.Option("--device", metavar="NAMES", help="auto, cpu, cuda, cuda:1 …, or several, such as cuda:0,cuda:1."),
     ] = "auto"
     max_length: Annotated[
         int | None,
         typer.Option(
-            "--max-length", min=3, help="Tokens after which a document is cut. Default: the model's, else 256."
+            "--max-length", min=3, help="Truncate documents to this many tokens. Default: the model's limit, else 256."
         ),
     ] = None
     passage_tokens: Annotated[
         int,
         typer.Option(
-            "--passage-tokens", min=0, help="Split long documents into passages, and keep each term's largest weight."
+            "--passage-tokens",
+            min=0,
+            help="Split documents into passages of this length; keep each term's largest weight.",
         ),
     ] = 0
     passage_overlap: Annotated[
-        int, typer.Option("--passage-overlap", min=0, help="Tokens that a passage shares with the next.")
+        int, typer.Option("--passage-overlap", min=0, help="Tokens shared by consecutive passages.")
     ] = 0
-    document_prefix: Annotated[str | None, typer.Option("--document-prefix", help="Put before each document.")] = None
+    document_prefix: Annotated[
+        str | None, typer.Option("--document-prefix", help="Text to prepend to each document.")
+    ] = None
     dtype: Annotated[
-        Dtype, typer.Option("--dtype", help="auto: bfloat16 where the device computes it natively (measured).")
+        Dtype, typer.Option("--dtype", help="auto: bfloat16 if the device supports it natively (measured).")
     ] = "auto"
     batch_tokens: Annotated[
-        int | None, typer.Option("--batch-tokens", min=1, help="Tokens of a batch, as a hint; memory limits them.")
+        int | None, typer.Option("--batch-tokens", min=1, help="Target tokens per batch; reduced if memory is short.")
     ] = None
-    top_terms: Annotated[int, typer.Option("--top-terms", min=0, help="Terms to keep of each document; 0: all.")] = 0
-    min_weight: Annotated[float, typer.Option("--min-weight", min=0, help="Least weight to keep.")] = 0.0
+    top_terms: Annotated[int, typer.Option("--top-terms", min=0, help="Terms to keep per document; 0 for all.")] = 0
+    min_weight: Annotated[float, typer.Option("--min-weight", min=0, help="Smallest weight to keep.")] = 0.0
     max_ratio: Annotated[
-        float, typer.Option("--max-ratio", min=0, max=1, help="Keep weights above this share of the largest.")
+        float, typer.Option("--max-ratio", min=0, max=1, help="Keep weights above this fraction of the largest.")
     ] = 0.0
     kept_mass: Annotated[
-        float, typer.Option("--kept-mass", min=0, max=1, help="Keep the heaviest terms with this share of all weight.")
+        float,
+        typer.Option(
+            "--kept-mass", min=0, max=1, help="Keep the largest weights that make up this share of the total."
+        ),
     ] = 1.0
-    min_impact: Annotated[int, typer.Option("--min-impact", min=1, help="Least impact to keep.")] = 1
+    min_impact: Annotated[int, typer.Option("--min-impact", min=1, help="Smallest impact to keep.")] = 1
     gzip: Annotated[bool, typer.Option("--gzip", help="Compress the pseudo-documents.")] = False
 
     def settings_over(self, settings: DocumentSettings) -> DocumentSettings:
-        """Settings with what these options say of lengths, passages and prefix."""
+        """Adds the lengths, passages and prefix of these options to settings."""
         return replace(
             settings, prefix=self.document_prefix, max_length=self.max_length, passage_tokens=self.passage_tokens,
             passage_overlap=self.passage_overlap,
@@ -225,12 +232,12 @@ class DocumentOptions:
 
     @property
     def devices(self) -> list[str]:
-        """The devices that were named."""
+        """The selected devices."""
         return [name.strip() for name in self.device.split(",") if name.strip()] or ["auto"]
 
     @property
     def pruning(self) -> Pruning:
-        """Which terms are kept."""
+        """Which terms to keep."""
         from splade_lucene.encoder import Pruning
 
         with wrong_usage():
@@ -238,7 +245,7 @@ class DocumentOptions:
 
 
 def _check_devices(names: Sequence[str]) -> None:
-    if set(names) - {"auto", "cpu"}:  # which are there without asking torch
+    if set(names) - {"auto", "cpu"}:  # these always exist; others are checked with torch
         from splade_lucene.encoder.precision import choose_device
 
         with wrong_usage():

@@ -1,4 +1,4 @@
-"""Options that several commands share, each spelled, explained and defaulted once."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QuantizerName = Literal["auto", RuleName]
 
 @contextmanager
 def wrong_usage() -> Iterator[None]:
-    """Reports a wrong value as wrong usage; for blocks that read nothing but options."""
+    """Reports input errors as wrong usage; for blocks that only evaluate options."""
     try:
         yield
     except InputError as error:
@@ -29,18 +29,18 @@ def wrong_usage() -> Iterator[None]:
 
 
 def moved_to(flag: str, command: str) -> Any:
-    """A hidden option in place of one that has become a command of its own."""
+    """A hidden option that replaces one that has become a command."""
 
     def refuse(value: str | None) -> None:
         if value:
-            raise typer.BadParameter(f"{flag} is a command of its own: '{command}'")
+            raise typer.BadParameter(f"{flag} has become a command: use '{command}'")
 
     return typer.Option(flag, hidden=True, callback=refuse, is_eager=True, show_default=False)
 
 
 def _one_device(value: str) -> str:
     if "," in value:
-        raise typer.BadParameter("several devices are for encode and build")
+        raise typer.BadParameter("only encode, build and report accept several devices")
     return value
 
 
@@ -48,23 +48,21 @@ QueryModeOption = Annotated[
     QueryMode | None,
     typer.Option(
         "--query-mode",
-        help="model; lexical: the query's own terms only; binary: SPLADE-doc; table: idf.json and the like.",
+        help="model; lexical: only the query's own terms; binary: SPLADE-doc; table: idf.json or similar.",
     ),
 ]
-QueryPrefixOption = Annotated[str | None, typer.Option("--query-prefix", help="Put before each query.")]
+QueryPrefixOption = Annotated[str | None, typer.Option("--query-prefix", help="Text to prepend to each query.")]
 QueryMaxLengthOption = Annotated[
-    int | None, typer.Option("--query-max-length", min=3, help="Tokens after which a query is cut.")
+    int | None, typer.Option("--query-max-length", min=3, help="Truncate queries to this many tokens.")
 ]
-TrustOption = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")]
+TrustOption = Annotated[bool, typer.Option("--trust-remote-code", help="Run code shipped with the checkpoint.")]
 ScaleOption = Annotated[
     float | None, typer.Option("--scale", help="Impacts per unit of weight. Default: the quantizer's.")
 ]
 DeviceOption = Annotated[
     str, typer.Option("--device", callback=_one_device, metavar="NAME", help="auto, cpu, cuda, cuda:1 …")
 ]
-QueryDtypeOption = Annotated[
-    QueryDtype, typer.Option("--dtype", help="auto is float32; int8 holds the decoder in 8 bits.")
-]
+QueryDtypeOption = Annotated[QueryDtype, typer.Option("--dtype", help="auto: float32. int8: the decoder in 8 bits.")]
 CorpusOption = Annotated[
     str,
     typer.Option(
@@ -73,25 +71,27 @@ CorpusOption = Annotated[
         "or python-docs.",
     ),
 ]  # fmt: skip
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.")]
 IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="The Lucene index.")]
-ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, max=65_536, help="Threads. Default: all cores.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, max=65_536, help="Number of threads. Default: all cores.")
+]
 StoreOption = Annotated[
-    Store, typer.Option("--store", help="Keep nothing, the text, or the whole input (Anserini's -storeRaw).")
+    Store, typer.Option("--store", help="Store nothing, the text, or the whole input (Anserini's -storeRaw).")
 ]
 OrderOption = Annotated[
     Order,
-    typer.Option("--order", help="bp: number documents that share terms together, for speed. The hits are the same."),
+    typer.Option("--order", help="bp: reorder documents for faster search. The hits are the same."),
 ]
 AcceleratorOption = Annotated[
     bool,
     typer.Option(
         "--accelerator/--no-accelerator",
-        help="Keep a second copy of the postings, 3.5 bytes each, which makes searches faster. The hits are the same.",
+        help="Add a second copy of the postings (3.5 bytes each) for faster search. The hits are the same.",
     ),
 ]
 SkipBadOption = Annotated[
     bool,
-    typer.Option("--skip-bad", help="Leave out documents that cannot be read or indexed; they are counted and named."),
+    typer.Option("--skip-bad", help="Skip and report documents that cannot be read or indexed."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

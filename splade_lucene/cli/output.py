@@ -1,4 +1,4 @@
-"""What several commands print: messages and progress on stderr, tables on stdout."""
+"""Output shared by several commands: messages and progress on stderr, tables on stdout."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from splade_lucene.progress import Advance, Unit
 
-_NAMED = 100
-"""Documents that are left out and named; the others are counted."""
+_MAX_NAMED = 100
+"""Number of skipped documents to name; further ones are only counted."""
 
 _UNITS: dict[Unit, str] = {"documents": " docs", "queries": " queries", "pairs": " pairs", "bytes": "B"}
 
@@ -22,10 +22,10 @@ def echo(text: str) -> None:
 
 
 def as_flags(message: str) -> str:
-    """A message of the library as the command line puts it: ``overwrite=True`` becomes ``--overwrite``.
+    """Translates a library message for the command line: ``overwrite=True`` becomes ``--overwrite``.
 
-    Library errors name arguments in the form ``name=value``, with ``…`` for a value that the user has to choose, or, if
-    they are called nothing else, by their bare names.
+    Library errors name arguments as ``name=value``, with ``…`` for a value that the user has to choose, or, if the name
+    is unambiguous, by the bare name.
 
     Example:
         >>> as_flags("an index exists here. Pass overwrite=True to replace it, or name another index_dir=…")
@@ -50,25 +50,25 @@ _FLAGS = {
     "folder": "--dir",
     "source": "--input",
 }
-"""Arguments that the command line spells otherwise."""
+"""Arguments with a different spelling on the command line."""
 
 BARE = (
     "batch_tokens", "kept_mass", "max_bytes", "max_length", "max_ratio", "min_idf", "min_impact", "min_weight",
     "passage_overlap", "passage_tokens", "query_max_length", "top_terms", "trust_remote_code",
 )  # fmt: skip
-"""Arguments that are named without a value; each is an option of some command."""
+"""Arguments that messages name without a value; each is an option of some command."""
 
 _BARE = re.compile(rf"(?<![\w.\"'])({'|'.join(BARE)})(?![\w\"'=])")
 _ARGUMENT = re.compile(r"(?<![\w.(\[{\"'=])([a-z][a-z_0-9]*)=(True|…|[a-z][a-z0-9]*)(?![\w(\[=])")
 
 
 def name_some(names: Sequence[str]) -> str:
-    """The first ten of some names, and how many more there are."""
+    """Lists the first ten names, and the number of further ones."""
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def print_table(table: dict[str, dict[str, float]]) -> None:
-    """Prints measures: a line for each run, a column for each measure.
+    """Prints measures, with a line for each run and a column for each measure.
 
     Args:
         table: Name of a run → measure → mean.
@@ -80,27 +80,27 @@ def print_table(table: dict[str, dict[str, float]]) -> None:
         print(f"{name:{width}}" + "".join(f"  {means[measure]:>8.4f}" for measure in measures))
 
 
-class LeftOut:
-    """Names the first hundred documents that are left out, and counts all of them.
+class Skipped:
+    """Names the first hundred skipped documents, and counts all of them.
 
     Attributes:
-        count: Documents left out so far.
+        count: Number of documents skipped so far.
     """
 
     def __init__(self) -> None:
         self.count = 0
 
     def __call__(self, problem: object) -> None:
-        """Takes what is wrong with one more document."""
+        """Reports a skipped document."""
         self.count += 1
-        if self.count <= _NAMED:
-            echo(f"left out: {problem}")
-        elif self.count == _NAMED + 1:
-            echo("left out: more, which are counted and not named")
+        if self.count <= _MAX_NAMED:
+            echo(f"skipped: {problem}")
+        elif self.count == _MAX_NAMED + 1:
+            echo("skipped: further documents, which are not listed")
 
 
 class ProgressBars:
-    """A bar on stderr for each step of a job; few lines where stderr is a file."""
+    """Shows a progress bar on stderr for each step of a job; updates it rarely if stderr is a file."""
 
     @contextmanager
     def step(self, title: str, total: int | None, unit: Unit) -> Iterator[Advance]:
@@ -117,7 +117,7 @@ class ProgressBars:
 
             def advance(count: int, *, tokens: int = 0, resumed: bool = False) -> None:
                 nonlocal all_tokens
-                if resumed:  # counts, but says nothing about speed
+                if resumed:  # counts as done, but not towards the speed
                     bar.initial += count
                     bar.n += count
                     return

@@ -1,4 +1,4 @@
-"""What an encoding loses, measured on a sample before hours are spent on the whole."""
+"""Measures the loss of an encoding on a sample, before hours are spent on the whole corpus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from splade_lucene.cli.option_groups import DocumentOptions, ModelOptions, takes_options
 from splade_lucene.cli.options import CorpusOption, JsonOption, SkipBadOption
-from splade_lucene.cli.output import LeftOut, ProgressBars
+from splade_lucene.cli.output import ProgressBars, Skipped
 from splade_lucene.defaults import SAMPLE_DOCUMENTS
 
 if TYPE_CHECKING:
@@ -22,28 +22,32 @@ def report(
     corpus: CorpusOption,
     options: ModelOptions,
     documents: DocumentOptions,
-    sample: Annotated[int, typer.Option("--sample", min=1, help="Documents of the sample.")] = SAMPLE_DOCUMENTS,
+    sample: Annotated[
+        int, typer.Option("--sample", min=1, help="Number of documents in the sample.")
+    ] = SAMPLE_DOCUMENTS,
     topics: Annotated[
-        Path | None, typer.Option("--topics", metavar="FILE", help="Queries, to measure effectiveness with --qrels.")
+        Path | None,
+        typer.Option("--topics", metavar="FILE", help="Queries for measuring effectiveness; requires --qrels."),
     ] = None,
     qrels: Annotated[
-        Path | None, typer.Option("--qrels", metavar="FILE", help="Judgments, to measure effectiveness with --topics.")
+        Path | None,
+        typer.Option("--qrels", metavar="FILE", help="Judgments for measuring effectiveness; requires --topics."),
     ] = None,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure what an encoding loses.
+    """Measure the loss of an encoding.
 
-    Precision, pruning and quantization are each compared with float32 on a sample of the corpus.
+    Compares the effects of precision, pruning and quantization with float32 on a sample of the corpus.
     """
     from splade_lucene.evaluation.loss_report import measure_loss
 
     if (topics is None) != (qrels is None):
-        raise typer.BadParameter("--topics and --qrels go together")
+        raise typer.BadParameter("--topics and --qrels must be used together")
     encoder = options.open_encoder(documents)
     measured = measure_loss(
         corpus, encoder, options.open_quantizer(encoder), pruning=documents.pruning, min_impact=documents.min_impact,
-        sample=sample, topics=topics, qrels=qrels, skip_bad=skip_bad, on_problem=LeftOut(), progress=ProgressBars(),
+        sample=sample, topics=topics, qrels=qrels, skip_bad=skip_bad, on_problem=Skipped(), progress=ProgressBars(),
     )  # fmt: skip
     if as_json:
         print(json.dumps(measured.to_json()))

@@ -1,4 +1,4 @@
-"""Published figures, reproduced with one command each."""
+"""Reproduces published figures, with one command each."""
 
 from __future__ import annotations
 
@@ -26,26 +26,28 @@ def reproduce(
     ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List all entries.")] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Print the commands of an entry, and Anserini's and Pyserini's.")
+        bool, typer.Option("--show", help="Print an entry's commands, and those for Anserini and Pyserini.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check an entry, or all, and show what a run would do, download and need.")
+        bool, typer.Option("--dry-run", help="Check one or all entries; show the steps, downloads and disk space.")
     ] = False,
     download_only: Annotated[
         bool,
-        typer.Option("--download-only", help="Only download the files; their folder serves as a --mirror elsewhere."),
+        typer.Option("--download-only", help="Only download the files; the folder can be used as a --mirror."),
     ] = False,
     directory: Annotated[
         Path | None,
-        typer.Option("--dir", metavar="DIR", help="Where to work. Default: $SPLADE_LUCENE_CACHE, or the user's cache."),
+        typer.Option(
+            "--dir", metavar="DIR", help="The working folder. Default: $SPLADE_LUCENE_CACHE, or the user's cache."
+        ),
     ] = None,
     mirror: Annotated[
         Path | None,
-        typer.Option("--mirror", metavar="DIR", help="Take files from this folder, .tar or .zip, by their names."),
+        typer.Option("--mirror", metavar="DIR", help="Take files by name from this folder, .tar or .zip."),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never access the network.")] = False,
     prebuilt: Annotated[
-        bool, typer.Option("--prebuilt", help="Search the index that Anserini publishes, in place of building one.")
+        bool, typer.Option("--prebuilt", help="Search Anserini's prebuilt index instead of building one.")
     ] = False,
     catalogue: Annotated[
         list[Path] | None, typer.Option("--catalogue", metavar="DIR", help="More entries: a folder of .toml files.")
@@ -55,12 +57,12 @@ def reproduce(
 ) -> None:
     """Reproduce a published figure.
 
-    The steps are: fetch, index, search, evaluate, compare. It resumes after an interruption.
+    The steps are: fetch, index, search, evaluate, compare. Run it again to resume after an interruption.
     """
     if sum((list_all, show, dry_run, download_only)) > 1:
-        raise typer.BadParameter("--list, --show, --dry-run and --download-only exclude each other")
+        raise typer.BadParameter("--list, --show, --dry-run and --download-only are mutually exclusive")
     if name is None and not (list_all or dry_run):
-        raise typer.BadParameter("give the name of an entry, or --list")
+        raise typer.BadParameter("pass the name of an entry, or --list")
     if name is not None and list_all:
         raise typer.BadParameter("--list takes no name")
     if mirror is not None and not mirror.exists():
@@ -175,14 +177,14 @@ def _size(count: int) -> str:
 
 @contextmanager
 def _download_bar() -> Iterator[Callable[[Any, int, int], None]]:
-    """Shows the bytes of one file after another on stderr."""
+    """Shows a progress bar on stderr for each file."""
     from tqdm import tqdm
 
     bars: dict[str, Any] = {}
 
     def progress(download: Any, there: int, whole: int) -> None:
         if download.file not in bars:
-            interval = 0.1 if sys.stderr.isatty() else 15  # a log file wants few lines
+            interval = 0.1 if sys.stderr.isatty() else 15  # seconds; few lines in a log file
             bars[download.file] = tqdm(
                 desc=download.file, total=whole or None, unit="B", unit_scale=True, mininterval=interval
             )

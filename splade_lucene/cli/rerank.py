@@ -1,4 +1,4 @@
-"""The second stage: a run reranked by a cross-encoder."""
+"""Reranks a run with a cross-encoder."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 
 def rerank(
     run: RunOption,
-    topics: Annotated[str, typer.Option("--topics", metavar="FILE", help="The queries as text: a file or a name.")],
-    model: Annotated[str, typer.Option("--model", metavar="NAME", help="A cross-encoder: a folder or a hub name.")],
+    topics: Annotated[str, typer.Option("--topics", metavar="FILE", help="The queries, as text: a file or a name.")],
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="Folder or hub name of a cross-encoder.")],
     output: OutputOption,
     index_dir: Annotated[
-        Path | None, typer.Option("--index", metavar="DIR", help="The index whose stored texts are read.")
+        Path | None, typer.Option("--index", metavar="DIR", help="The index from which to read the stored texts.")
     ] = None,
     corpus: Annotated[
-        str | None, typer.Option("--corpus", metavar="SRC", help="The corpus, if no index stores its texts.")
+        str | None, typer.Option("--corpus", metavar="SRC", help="The corpus, if there is no index with stored texts.")
     ] = None,
-    hits: Annotated[int, typer.Option("--hits", min=1, help="Hits of each query that are scored again.")] = 100,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Pairs computed together.")] = 32,
+    hits: Annotated[int, typer.Option("--hits", min=1, help="Number of hits to rerank per query.")] = 100,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Pairs per batch.")] = 32,
     max_length: Annotated[
-        int | None, typer.Option("--max-length", min=8, help="Tokens after which a pair is cut. Default: the model's.")
+        int | None,
+        typer.Option("--max-length", min=8, help="Truncate pairs to this many tokens. Default: the model's."),
     ] = None,
     device: DeviceOption = "auto",
     topic_field: TopicFieldOption = "title",
@@ -45,10 +46,10 @@ def rerank(
 ) -> None:
     """Rerank a run with a cross-encoder.
 
-    It resumes after an interruption.
+    Run it again to resume after an interruption.
     """
     if (index_dir is None) == (corpus is None):
-        raise typer.BadParameter("give either --index or --corpus")
+        raise typer.BadParameter("pass either --index or --corpus")
     from transformers.utils import logging as transformers_logging
 
     from splade_lucene.files import work_folder

@@ -1,4 +1,4 @@
-"""Tools for run files: find faults, convert, cut, merge, fuse."""
+"""Tools for run files: validate, convert, cut, merge and fuse them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from splade_lucene.run.validation import RunReport
 
 MergeBy = Literal["query", "score"]
-"""What is done with the parts of a run: queries are joined, or hits compared by score."""
+"""How to merge the parts of a run: join their queries, or sort their hits by score."""
 
 FusionMethod = Literal["rrf", "sum"]
-"""How rankings of several systems are fused."""
+"""How to fuse the rankings of several systems."""
 
 RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="The run file: TREC, MS MARCO or JSON.")]
-RunsOption = Annotated[list[Path], typer.Option("--run", metavar="RUN", help="A run file; given several times.")]
+RunsOption = Annotated[list[Path], typer.Option("--run", metavar="RUN", help="A run file. Repeat for more runs.")]
 OutputOption = Annotated[Path, typer.Option("--output", metavar="RUN", help="The run file to write.")]
 OutputFormatOption = Annotated[
-    RunFormat | None, typer.Option("--output-format", help="Default: the form of the first run.")
+    RunFormat | None, typer.Option("--output-format", help="Default: the format of the first run.")
 ]
-TagOption = Annotated[str | None, typer.Option("--tag", help="Last column of a TREC run. Default: as it was.")]
+TagOption = Annotated[str | None, typer.Option("--tag", help="Last column of a TREC run. Default: unchanged.")]
 
 run_tools = typer.Typer(help="Check, convert, cut, merge and fuse runs.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -39,23 +39,23 @@ run_tools = typer.Typer(help="Check, convert, cut, merge and fuse runs.", no_arg
 def validate(
     run: RunsOption,
     input_format: Annotated[
-        RunFormat | None, typer.Option("--input-format", help="Default: what the first line looks like.")
+        RunFormat | None, typer.Option("--input-format", help="Default: detect it from the first line.")
     ] = None,
-    hits: Annotated[int | None, typer.Option("--hits", min=1, help="Name queries with fewer hits.")] = None,
+    hits: Annotated[int | None, typer.Option("--hits", min=1, help="Report queries with fewer hits.")] = None,
     topics: Annotated[
         str | None,
-        typer.Option("--topics", metavar="FILE", help="Name unknown and missing queries; or a topics' name."),
+        typer.Option("--topics", metavar="FILE", help="Report unknown and missing queries; a file or name."),
     ] = None,
     encoded: Annotated[bool, typer.Option("--encoded", help="The topics are encoded.")] = False,
     qrels: Annotated[
-        str | None, typer.Option("--qrels", metavar="FILE", help="Name judged queries without a hit; or a qrels' name.")
+        str | None, typer.Option("--qrels", metavar="FILE", help="Report judged queries without hits; a file or name.")
     ] = None,
     index_dir: Annotated[
-        Path | None, typer.Option("--index", metavar="DIR", help="Name documents that the index lacks.")
+        Path | None, typer.Option("--index", metavar="DIR", help="Report documents that are not in the index.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find faults in run files.
+    """Check run files for problems.
 
     The exit code is 1 if there are any.
     """
@@ -75,7 +75,7 @@ def validate(
 @run_tools.command()
 def convert(
     run: RunOption,
-    output_format: Annotated[RunFormat, typer.Option("--output-format", help="The form to write.")],
+    output_format: Annotated[RunFormat, typer.Option("--output-format", help="The format to write.")],
     output: OutputOption,
     tag: TagOption = None,
 ) -> None:
@@ -89,19 +89,19 @@ def convert(
 def cut(
     run: RunOption,
     output: OutputOption,
-    hits: Annotated[int | None, typer.Option("--hits", min=1, help="Hits kept of each query. Default: all.")] = None,
+    hits: Annotated[int | None, typer.Option("--hits", min=1, help="Hits to keep per query. Default: all.")] = None,
     qids: Annotated[
-        Path | None, typer.Option("--qids", metavar="FILE", help="Queries kept: a qid a line. Default: all.")
+        Path | None, typer.Option("--qids", metavar="FILE", help="Queries to keep, one qid per line. Default: all.")
     ] = None,
     output_format: OutputFormatOption = None,
     tag: TagOption = None,
 ) -> None:
-    """Keep the best hits, or some queries."""
+    """Keep the top hits, or some queries."""
     from splade_lucene.run.fusion import cut_run
     from splade_lucene.run.run import Run, read_lines
 
     if hits is None and qids is None:
-        raise typer.BadParameter("give --hits, --qids, or both")
+        raise typer.BadParameter("pass --hits, --qids, or both")
     whole = Run.read(run)
     chosen = [line.strip() for _, line in read_lines(qids)] if qids else None
     kept = cut_run(whole, hits, chosen)
@@ -116,9 +116,9 @@ def merge(
     output: OutputOption,
     by: Annotated[
         MergeBy,
-        typer.Option("--by", help="query: runs of different queries; score: those of the shards of one collection."),
+        typer.Option("--by", help="query: runs of different queries; score: runs of a collection's shards."),
     ] = "query",
-    hits: Annotated[int | None, typer.Option("--hits", min=1, help="Hits kept of each query. Default: all.")] = None,
+    hits: Annotated[int | None, typer.Option("--hits", min=1, help="Hits to keep per query. Default: all.")] = None,
     output_format: OutputFormatOption = None,
     tag: TagOption = None,
 ) -> None:
@@ -135,22 +135,25 @@ def fuse(
     run: RunsOption,
     output: OutputOption,
     method: Annotated[
-        FusionMethod, typer.Option("--method", help="rrf: reciprocal ranks; sum: the sum of normalized scores.")
+        FusionMethod,
+        typer.Option("--method", help="rrf: reciprocal rank fusion; sum: weighted sum of normalized scores."),
     ] = "rrf",
     weight: Annotated[
-        list[float] | None, typer.Option("--weight", help="One for each run, in their order. Default: 1.")
+        list[float] | None,
+        typer.Option("--weight", help="The weight of a run. Repeat for each run, in order. Default: 1."),
     ] = None,
     constant: Annotated[
-        float | None, typer.Option("--rrf-k", min=0, help=f"rrf: added to each rank. Default: {RRF_CONSTANT:g}.")
+        float | None,
+        typer.Option("--rrf-k", min=0, help=f"rrf: the constant added to ranks. Default: {RRF_CONSTANT:g}."),
     ] = None,
     normalization: Annotated[
         Normalization,
-        typer.Option("--normalization", help="sum: min-max of each query's hits; max: by the best one's score; none."),
+        typer.Option("--normalization", help="sum: how to normalize each query's scores. max: divide by the best one."),
     ] = "min-max",
     depth: Annotated[
-        int | None, typer.Option("--depth", min=1, help="Hits looked at of each query and run. Default: all.")
+        int | None, typer.Option("--depth", min=1, help="Hits to use per query and run. Default: all.")
     ] = None,
-    hits: Annotated[int, typer.Option("--hits", min=1, help="Hits kept of each query.")] = HITS_IN_RUN,
+    hits: Annotated[int, typer.Option("--hits", min=1, help="Hits to keep per query.")] = HITS_IN_RUN,
     output_format: OutputFormatOption = None,
     tag: TagOption = None,
 ) -> None:
@@ -158,17 +161,17 @@ def fuse(
     from splade_lucene.run.fusion import reciprocal_rank_fusion, weighted_sum
 
     if weight and len(weight) != len(run):
-        raise typer.BadParameter(f"{len(run)} runs take {len(run)} weights, got {len(weight)}")
+        raise typer.BadParameter(f"{len(run)} runs require {len(run)} weights, got {len(weight)}")
     runs = _read_several(run)
     if method == "rrf":
         if normalization != "min-max":
-            raise typer.BadParameter("--normalization is for --method sum")
+            raise typer.BadParameter("--normalization requires --method sum")
         fused = reciprocal_rank_fusion(
             runs, weights=weight, constant=RRF_CONSTANT if constant is None else constant, depth=depth, k=hits
         )
     else:
         if constant is not None:
-            raise typer.BadParameter("--rrf-k is for --method rrf")
+            raise typer.BadParameter("--rrf-k requires --method rrf")
         fused = weighted_sum(runs, weights=weight, normalization=normalization, depth=depth, k=hits)
     _write(fused, output, output_format or runs[0].format, tag)
 
@@ -177,7 +180,7 @@ def _read_several(paths: list[Path]) -> list[Run]:
     from splade_lucene.run.run import Run
 
     if len(paths) < 2:
-        raise typer.BadParameter("give --run at least twice")
+        raise typer.BadParameter("pass --run at least twice")
     return [Run.read(path) for path in paths]
 
 
@@ -222,6 +225,6 @@ def _print_report(report: RunReport) -> None:
             print(f"{report.path}: {kind}: and {count - shown[kind]:,} more")
     for each in report.notes:
         echo(f"{report.path}: {each}")
-    faults = report.counts.total()
-    verdict = "nothing is wrong" if not faults else f"{faults:,} thing{'s are' if faults > 1 else ' is'} wrong"
+    problems = report.counts.total()
+    verdict = "no problems found" if not problems else f"{problems:,} problem{'s' if problems > 1 else ''} found"
     print(f"{report.path}: {report.format}, {report.queries:,} queries, {report.hits:,} hits: {verdict}")

@@ -1,4 +1,4 @@
-"""Step 6: queries to hits and runs, and what a hit's score consists of."""
+"""Step 6: searches for one query or many, and explains scores."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def search(
     min_idf: MinIdfOption = None,
     engine: Annotated[
         SearchEngine,
-        typer.Option("--engine", help="All give the same hits. auto chooses; pyserini is Pyserini's own searcher."),
+        typer.Option(
+            "--engine", help="All return the same hits. auto: choose per query; pyserini: Pyserini's searcher."
+        ),
     ] = "auto",
     tag: TagOption = DEFAULT_TAG,
-    profile: Annotated[
-        bool, typer.Option("--profile", help="Report what the search did: engine, blocks, postings, times.")
-    ] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Report engines, blocks, postings and times.")] = False,
     recall: Annotated[
-        bool, typer.Option("--recall", help="Measure what --mode approximate loses, against an exact search.")
+        bool, typer.Option("--recall", help="Measure the loss of --mode approximate against exact search.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,10 +72,10 @@ def search(
     check_queries(query, topics, output)
     approximation = choices.approximation
     if engine == "pyserini" and (profile or recall or choices != SearchOptions()):
-        raise typer.BadParameter("Pyserini's searcher has no --mode, --only, --without, --profile or --recall")
+        raise typer.BadParameter("--engine pyserini does not support --mode, --only, --without, --profile and --recall")
     choices.check(engine, min_idf)
     if recall and approximation.is_exact:
-        raise typer.BadParameter("--recall is for --mode approximate")
+        raise typer.BadParameter("--recall requires --mode approximate")
     query_encoder = options.open_query_encoder(index_dir) if not encoded else None
     with _open_searcher(index_dir, query_encoder, min_idf, engine, approximation) as searcher:
         search_options = {} if engine == "pyserini" else {"filter": choices.make_filter(searcher)}
@@ -107,15 +107,17 @@ class _Output(NamedTuple):
 def explain(
     index_dir: IndexOption,
     options: QueryOptions,
-    query: Annotated[str, typer.Option("--query", help="The query; with --encoded a JSON object of term: impact.")],
-    docid: Annotated[str, typer.Option("--docid", help="The document.")],
+    query: Annotated[
+        str, typer.Option("--query", help="The query; with --encoded, a JSON object of terms and impacts.")
+    ],
+    docid: Annotated[str, typer.Option("--docid", help="The document's id.")],
     encoded: EncodedOption = False,
     min_idf: MinIdfOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what makes up a document's score.
+    """Explain the score of a document.
 
-    Each term that query and document share adds the product of its two impacts.
+    Each term shared by query and document contributes the product of its two impacts.
     """
     from splade_lucene.search.searcher import LuceneImpactSearcher
 
@@ -195,14 +197,14 @@ def _search_topics(
 
 
 def echo_run(output: Path, queries: int, without_hits: Sequence[str]) -> None:
-    """Reports what is in a run."""
+    """Reports the number of queries in a run, and those without hits."""
     if without_hits:
-        echo(f"{len(without_hits)} queries have no hit and so no line in the run: {name_some(without_hits)}")
+        echo(f"{len(without_hits)} queries have no hits and thus no lines in the run: {name_some(without_hits)}")
     echo(f"{queries:,} queries in {output}")
 
 
 def run_to_json(output: Path, queries: int, without_hits: Sequence[str], facts: Mapping[str, Any]) -> str:
-    """The same as JSON, with further facts."""
+    """Formats the same report as JSON, with further facts."""
     return json.dumps(
         {"run": str(output), "queries": queries, "without_hits": without_hits, **facts}, ensure_ascii=False
     )
@@ -214,5 +216,5 @@ def _json_query(text: str) -> Any:
     except ValueError:
         vector = None
     if not isinstance(vector, dict):
-        raise InputError(f"{text!r} is not an encoded query", remedy='With --encoded write {"term": impact, …}')
+        raise InputError(f"{text!r} is not an encoded query", remedy='With --encoded, write {"term": impact, …}')
     return vector

@@ -1,4 +1,4 @@
-"""What --profile and --recall report about searches."""
+"""The reports of --profile and --recall."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from splade_lucene.search.hits import Hits, SearchProfile
 
 QUERY = "query"
-"""Stands for the qid of a query that has none, on the command line."""
+"""The qid of a query given on the command line."""
 
 
 class SearchReport:
-    """What searches did, and what an approximation lost, if that was asked for.
+    """Collects profiles of searches and the recall of an approximation, if requested.
 
     Args:
-        wants_profile: Whether to report what the searches did.
-        measure_recall: Measures the recall of several queries; None if it was not asked for.
+        wants_profile: Whether to report profiles.
+        measure_recall: Measures the recall of several queries; None to report none.
     """
 
     def __init__(self, *, wants_profile: bool, measure_recall: Callable[[Sequence[Any]], list[float]] | None) -> None:
@@ -30,14 +30,14 @@ class SearchReport:
         self._recalls: dict[str, float] = {}
 
     def add(self, queries: Mapping[str, Any], found: Mapping[str, Hits]) -> None:
-        """Takes what some queries found, both by qid, and measures their recall if that was asked for."""
+        """Adds queries and their hits, both by qid, and measures their recall if requested."""
         if self._wants_profile:
             self._profiles |= {qid: hits.profile for qid, hits in found.items() if hits.profile}
         if self._measure_recall:
             self._recalls |= zip(queries, self._measure_recall([*queries.values()]), strict=True)
 
     def to_json(self) -> dict[str, Any]:
-        """What was asked for, by qid; or of the one query."""
+        """The requested reports, by qid, or those of the single query."""
         facts: dict[str, Any] = {}
         if self._wants_profile:
             facts["profile"] = {qid: {"engine": each.engine, **asdict(each)} for qid, each in self._profiles.items()}
@@ -57,9 +57,10 @@ class SearchReport:
                 self._print_row(name, ",.3f", " ms")
         if self._measure_recall and self._recalls:
             mean = sum(self._recalls.values()) / len(self._recalls)
-            whole = sum(recall == 1 for recall in self._recalls.values())
+            lossless = sum(recall == 1 for recall in self._recalls.values())
             echo(
-                f"recall@{k} against exact search: {mean:.4f}; {whole:,} of {len(self._recalls):,} queries lose nothing"
+                f"recall@{k} against exact search: {mean:.4f}; "
+                f"{lossless:,} of {len(self._recalls):,} queries lose no hits"
             )
 
     def _print_row(self, name: str, form: str, unit: str = "") -> None:

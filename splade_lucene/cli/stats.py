@@ -1,4 +1,4 @@
-"""What is in an index, what made it, and what queries against it cost."""
+"""Shows the contents and origin of an index, and the cost of queries."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def stats(
     index_dir: IndexOption,
     options: QueryOptions,
     topics: Annotated[
-        Path | None, typer.Option("--topics", metavar="FILE", help="Queries, to measure what they cost.")
+        Path | None, typer.Option("--topics", metavar="FILE", help="Queries whose cost to measure.")
     ] = None,
     topic_field: TopicFieldOption = "title",
     encoded: EncodedOption = False,
     latency: Annotated[
-        bool, typer.Option("--latency", help="Time the encoded queries of --topics, one after another on one thread.")
+        bool, typer.Option("--latency", help="Measure search times of --topics, on one thread, without encoding.")
     ] = False,
-    hits: Annotated[int, typer.Option("--hits", min=1, help="With --latency: hits of each query.")] = HITS_IN_RUN,
+    hits: Annotated[int, typer.Option("--hits", min=1, help="With --latency: hits per query.")] = HITS_IN_RUN,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what an index holds and what made it.
+    """Show the contents and origin of an index.
 
-    With --topics also what queries cost: FLOPS, terms, postings, and with --latency time.
+    With --topics, also show the cost of queries: FLOPS, terms, postings and, with --latency, times.
     """
     from splade_lucene.index.accelerator import accelerator_bytes
     from splade_lucene.index.reader import read_index_manifest
@@ -48,7 +48,7 @@ def stats(
     from splade_lucene.topics.reading import read_topics
 
     if topics is None and (encoded or latency):
-        raise typer.BadParameter("--encoded and --latency are for --topics")
+        raise typer.BadParameter("--encoded and --latency require --topics")
     queries = [] if topics is None else read_topics(topics, encoded=encoded, field=topic_field)
     costs: dict[str, Any] = {}
     with open_index(index_dir) as reader:
@@ -56,7 +56,7 @@ def stats(
         holds_texts = isinstance(reader, Bm25Searcher)
         counts["accelerator_bytes"] = 0 if isinstance(reader, Bm25Searcher) else accelerator_bytes(reader)
         if holds_texts and encoded:
-            raise typer.BadParameter("--encoded is for impact indexes; this one holds texts")
+            raise typer.BadParameter("--encoded requires an impact index; this is a text index")
         if isinstance(reader, Bm25Searcher) and queries:
             costs = _measure_bm25_costs(reader, queries, hits if latency else None)
     manifest = read_index_manifest(index_dir)
@@ -75,7 +75,7 @@ def stats(
 def _measure_costs(
     index_dir: Path, query_encoder: SpladeQueryEncoder | None, queries: Sequence[Query], hits: int | None
 ) -> dict[str, Any]:
-    """``efficiency`` of the queries, and with ``hits`` the ``latency`` of searching for so many; as JSON holds them."""
+    """The ``efficiency`` of the queries and, if ``hits`` is given, the ``latency`` of searches for that many hits, as JSON."""
     from splade_lucene.evaluation.efficiency import measure_efficiency, measure_search
     from splade_lucene.search.searcher import LuceneImpactSearcher
 
@@ -88,7 +88,7 @@ def _measure_costs(
 
 
 def _measure_bm25_costs(searcher: Bm25Searcher, queries: Sequence[Query], hits: int | None) -> dict[str, Any]:
-    """The same of BM25."""
+    """The same for BM25."""
     from splade_lucene.evaluation.efficiency import measure_efficiency, measure_search
 
     texts = [query.text for query in queries]

@@ -1,4 +1,4 @@
-"""Which part of a topic is the query."""
+"""The option for choosing the fields of topics."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ TopicFieldOption = Annotated[
         "--topic-field",
         metavar="NAME",
         callback=_known_field,
-        help="Of TREC topics: title, desc, narr, or title+desc …",
+        help="Fields of TREC topics: title, desc, narr, or title+desc …",
     ),
 ]

@@ -1,4 +1,4 @@
-"""A wing: training a model of one's own."""
+"""Trains a model."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ _FIGURES = {
 
 
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Recipe, base, data, teacher and the rest.")],
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG.yaml", help="The configuration: recipe, base, data, teacher …")
+    ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="Folder for all that is made, in place of the file's."),
+        typer.Option("--output", metavar="DIR", help="The output folder. Default: the configuration's."),
     ] = None,
     device: DeviceOption = "auto",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete what an earlier run left there, and start again.")
+        bool, typer.Option("--overwrite", help="Delete the results of an earlier run and start over.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a SPLADE model.
 
-    The recipes are SPLADE, SPLADE-max, SPLADE-doc and DistilSPLADE-max. Training resumes after an interruption.
+    Recipes: SPLADE, SPLADE-max, SPLADE-doc and DistilSPLADE-max. Run it again to resume after an interruption.
     """
     from transformers.utils import logging as transformers_logging
 
@@ -43,10 +45,10 @@ def train(
     from splade_lucene.training import train as run_training
 
     transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()  # what a base lacks is said by us, in a line
+    transformers_logging.set_verbosity_error()  # we report missing weights ourselves
     settings = read_config(config, output=output)
     result = run_training(settings, device=device, overwrite=overwrite, report=_Notes())
-    echo(f"the model is in {result.model}, made in {result.seconds / 60:.1f} minutes")
+    echo(f"saved the model to {result.model} after {result.seconds / 60:.1f} minutes")
     if as_json:
         print(json.dumps({"model": str(result.model), "figures": result.figures, "seconds": result.seconds}))
         return
@@ -55,18 +57,18 @@ def train(
 
 
 class _Notes:
-    """Lines of progress: those with figures all, others seldom, for a log file wants few."""
+    """Prints progress: all lines with figures, and others rarely, to keep log files short."""
 
     def __init__(self) -> None:
         self._interval = 1.0 if sys.stderr.isatty() else 15.0
         self._last = ("", 0.0)
 
-    def __call__(self, what: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+    def __call__(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None:
         now = time.monotonic()
-        if not figures and done < total and self._last[0] == what and now - self._last[1] < self._interval:
+        if not figures and done < total and self._last[0] == title and now - self._last[1] < self._interval:
             return
-        self._last = (what, now)
+        self._last = (title, now)
         shown = [form.format(figures[name]) for name, form in _FIGURES.items() if name in figures]
         if figures and not shown:
-            return  # a summary of transformers, which says nothing new
-        echo("  ".join([f"{what} {done:,}/{total:,}", *shown]))
+            return  # the summary of transformers, which repeats known figures
+        echo("  ".join([f"{title} {done:,}/{total:,}", *shown]))

@@ -95,5 +95,5 @@ def interrupt_when(
 
 def assert_interrupted(done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 130, done
-    assert "interrupted: nothing is left half-written" in done.stderr
+    assert "interrupted: no incomplete files are left" in done.stderr
     assert "Traceback" not in done.stderr
