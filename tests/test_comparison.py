@@ -192,7 +192,7 @@ def test_what_cannot_be_compared_is_refused():
     found = compare(QRELS, {"good": GOOD, "bad": BAD}, ["RR@10"])
     with pytest.raises(InputError, match="'AP' is not in the comparison. Choose one of: RR@10"):
         found.differences("AP", "bad")
-    with pytest.raises(InputError, match="'worse' was not compared. Choose one of: good, bad"):
+    with pytest.raises(InputError, match="'worse' is not in the comparison. Choose one of: good, bad"):
         found.differences("RR@10", "worse")
 
 
