@@ -53,6 +53,7 @@ def fetch_whole(url: str, partial: Path, about_bytes: int, progress: Progress) -
                     break
                 reason = "the connection was closed early"
             except urllib.error.HTTPError as error:
+                error.close()
                 raise ConnectionError(f"{url} answers {error.code} {error.reason}") from error
             except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
                 reason = str(getattr(error, "reason", "") or error)
@@ -75,6 +76,7 @@ def _append(url: str, file: BinaryIO, tag: Path, about_bytes: int, progress: Pro
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == 416 and start:  # nothing is missing, or this is of another file: the checksum decides
+            error.close()
             return True
         raise
     with response:
