@@ -55,6 +55,7 @@ def fetch_whole(url: str, partial: Path, estimated_size: int, progress: Progress
                     break
                 reason = "the connection was closed early"
             except urllib.error.HTTPError as error:
+                error.close()
                 raise ConnectionError(f"{url} returned {error.code} {error.reason}") from error
             except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
                 reason = str(getattr(error, "reason", "") or error)
@@ -77,6 +78,7 @@ def _append(url: str, file: BinaryIO, tag: Path, estimated_size: int, progress: 
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == 416 and start:  # nothing is missing, or the file has changed: the checksum decides
+            error.close()
             return True
         raise
     with response:
