@@ -102,7 +102,9 @@ class Quantizer:
         if scale is None:
             return rule
         if not (np.isfinite(scale) and scale > 0):
-            raise InputError(f"scale must be a positive number, got {scale}", remedy="For example, set scale to 100")
+            raise InputError(
+                f"scale must be a positive number, got {scale}", remedy="Leave out scale=… for the rule's own"
+            )
         return replace(
             rule,
             document=replace(rule.document, multiplier=float(scale), divisor=1.0),
@@ -130,7 +132,7 @@ class Quantizer:
             raise InputError(f"unknown side {side!r}", remedy="Choose document or query")
         xp: Any = np if isinstance(weights, np.ndarray) else import_module("torch")
         if not (bool(xp.isfinite(weights).all()) and bool((weights >= 0).all())):
-            raise InputError("weights must be finite and at least 0", remedy="Check the model, or set dtype to float32")
+            raise InputError("weights must be finite and at least 0", remedy="Check the model, or use dtype=float32")
         scaling = self.document if side == "document" else self.query
         values = _as(weights, getattr(xp, scaling.precision))
         values = values / scaling.divisor * scaling.multiplier  # Python scalars take the array's precision

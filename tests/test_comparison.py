@@ -519,7 +519,7 @@ def test_wrong_usage_is_told(place):
         ([*qrels, "--run", place / "exact.trec"], "two or more"),
         ([*qrels, "--run", place / "exact.trec", "--run", place / "exact.trec"], "two or more"),
         ([*qrels, *both, "--index", "x"], "--topics"),
-        ([*qrels, *both, "--json", "--output-format", "latex"], "exclude"),
+        ([*qrels, *both, "--json", "--output-format", "latex"], "mutually exclusive"),
         ([*qrels, *both, "--test", "z"], "--test"),
         ([*qrels, *both, "--figure", "a.gif"], "a plot's file name must end in"),
         ([*qrels, *both, "--measures", "nDGC@10"], "unknown measure 'nDGC@10'"),

@@ -547,7 +547,7 @@ def test_a_bad_document_found_by_a_worker_reaches_the_caller(tiny, corpus, tmp_p
 
 @pytest.mark.parametrize("device", ["quantum", "meta"])
 def test_a_device_that_is_not_there_is_found_before_any_work(tiny, corpus, tmp_path, device):
-    with pytest.raises(InputError, match=rf"cannot use the device '{device}' .*Set device to cpu or auto"):
+    with pytest.raises(InputError, match=rf"cannot use the device '{device}' .*Use device=cpu or device=auto"):
         encode_corpus(corpus, tmp_path / "out", tiny, RULE, devices=("cpu", device))
     assert not (tmp_path / "out").exists()
 

@@ -503,7 +503,9 @@ def test_a_finished_run_is_not_run_again(tmp_path, data, base):
 
 def test_other_settings_are_refused_and_named(tmp_path, data, base):
     run(tmp_path, data, base)
-    with pytest.raises(ConfigError, match=r"different settings \(optimization\.seed was 1, is now 2\).*set overwrite"):
+    with pytest.raises(
+        ConfigError, match=r"different settings \(optimization\.seed was 1, is now 2\).*pass overwrite=True"
+    ):
         run(tmp_path, data, base, optimization={"seed": 2})
     config = read_config(write_config(tmp_path, data, base, optimization={"seed": 2}))
     assert train(config, device="cpu", overwrite=True).model.is_dir()
@@ -521,7 +523,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(tmp_path
         return original(self, [each * float("nan") for each in embeddings] if len(calls) == 3 else embeddings, labels)
 
     monkeypatch.setattr(RankingLoss, "compute_loss_from_embeddings", at_step_three)
-    with pytest.raises(TrainingError, match=r"the loss contrastive is nan.*learning_rate.*set overwrite"):
+    with pytest.raises(TrainingError, match=r"the loss contrastive is nan.*learning_rate.*pass overwrite=True"):
         run(tmp_path, data, base, optimization=WITHOUT_CALIBRATION)
     assert resuming.last_checkpoint(tmp_path / "out/round-1/checkpoints").endswith("checkpoint-2")
     monkeypatch.undo()
@@ -540,7 +542,7 @@ def test_a_gradient_that_is_no_number_never_reaches_the_weights(tmp_path, data, 
         return (result[0], result[1] * float("inf"), *result[2:]) if len(calls) > 10 else result
 
     monkeypatch.setattr(head._PooledWeights, "backward", staticmethod(spoiled))
-    with pytest.raises(TrainingError, match=r"step 3: gradients are not finite.*set overwrite"):
+    with pytest.raises(TrainingError, match=r"step 3: gradients are not finite.*pass overwrite=True"):
         run(tmp_path, data, base)
     kept = resuming.last_checkpoint(tmp_path / "out/round-1/checkpoints")
     assert kept.endswith("checkpoint-2")

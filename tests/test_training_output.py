@@ -93,7 +93,7 @@ def test_a_damaged_settings_file_is_named(tmp_path, config):
     for text in ('{"recipe": "spl', "{}", "[]", '{"settings": 3}'):
         (tmp_path / "out/settings.json").write_text(text)
         with pytest.raises(
-            ConfigError, match=r"settings\.json: cannot read the settings of the earlier run.*set overwrite"
+            ConfigError, match=r"settings\.json: cannot read the settings of the earlier run.*pass overwrite=True"
         ):
             claim(config)
         assert (tmp_path / "out/model").is_dir()

@@ -476,7 +476,7 @@ def _query_side(mode: QueryMode, layout: Layout, queries: NetworkSide | TableSid
             return queries
         raise ModelError(
             f"{layout.location.name}: no table of query weights (expected one of {', '.join(TABLES)}). "
-            "Set queries to model, lexical or binary."
+            "Set the query mode to model, lexical or binary."
         )
     network = queries if isinstance(queries, NetworkSide) else layout.documents
     return replace(network, own_terms=mode == "lexical", **kept)

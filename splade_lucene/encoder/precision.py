@@ -28,7 +28,9 @@ def choose_device(name: str) -> torch.device:
         torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"cannot use the device {name!r} ({reason})", remedy="Set device to cpu or auto") from error
+        raise InputError(
+            f"cannot use the device {name!r} ({reason})", remedy="Use device=cpu or device=auto"
+        ) from error
     return device
 
 

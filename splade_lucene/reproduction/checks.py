@@ -31,7 +31,7 @@ def check_entry(entry: Entry, *, prebuilt: bool = False) -> list[str]:
         CatalogueError: A value is invalid or contradicts another; the message names file and key.
     """
     if prebuilt and entry.system.prebuilt is None:
-        raise CatalogueError(f"{entry.name}: no index is published for this entry", remedy="Do not set prebuilt")
+        raise CatalogueError(f"{entry.name}: no index is published for this entry", remedy="Leave out prebuilt=True")
     for problem in _problems(entry):
         raise CatalogueError(f"{entry.name}: {problem}", path=entry.path, remedy="Fix the entry")
     notes = []
@@ -42,10 +42,10 @@ def check_entry(entry: Entry, *, prebuilt: bool = False) -> list[str]:
             notes.append(f"no checksum is published for {download.file}: only its size is checked, if known")
         if not download.url:
             notes.append(
-                f"{download.file} cannot be downloaded: {download.note or 'put it into a folder and set mirror to it'}"
+                f"{download.file} cannot be downloaded: {download.note or 'put it into a folder and pass that as mirror=…'}"
             )
     if not prebuilt and not entry.system.corpus.file and not entry.system.corpus.source:
-        alternative = ": set prebuilt, or" if entry.system.prebuilt else ":"
+        alternative = ": pass prebuilt=True, or" if entry.system.prebuilt else ":"
         notes.append(
             f"the corpus {entry.system.corpus.name} cannot be downloaded{alternative} {entry.system.corpus.note}"
         )

@@ -120,7 +120,7 @@ class Downloads:
             return False
         raise DownloadError(
             f"{path}: {problem}. The file differs from the one published as {download.url or download.file}: delete it, "
-            "or use another mirror."
+            "or use another mirror=…."
         )
 
     def _write_receipt(self, path: Path, download: Download) -> None:
@@ -150,7 +150,7 @@ class Downloads:
 
     def _fetch_from_network(self, download: Download, target: Path) -> None:
         if self.offline or not download.url:
-            reason = "the network is disabled (offline)" if download.url else "no download address is known"
+            reason = "the network is disabled by offline=True" if download.url else "no download address is known"
             raise _unavailable(download, reason, target)
         partial = _partial(target)
 
@@ -209,7 +209,7 @@ def _publish(partial: Path, target: Path, download: Download, origin: str) -> No
     if problem:
         partial.unlink()
         raise DownloadError(
-            f"{origin}: {problem}. The download was discarded. Try again, or get the file elsewhere and use it as a mirror."
+            f"{origin}: {problem}. The download was discarded. Try again, or pass a folder that has the file as mirror=…."
         )
     partial.replace(target)
 
@@ -218,7 +218,7 @@ def _unavailable(download: Download, reason: str, target: Path) -> DownloadError
     facts = ", ".join(each for each in (download.checksum, download.published_size, download.note) if each)
     return DownloadError(
         f"{download.file} is not available locally, and {reason}. Save it as {target}, or put it into a folder or archive "
-        "and set mirror to it" + (f" ({facts})." if facts else ".")
+        "and pass that as mirror=…" + (f" ({facts})." if facts else ".")
     )
 
 

@@ -45,7 +45,7 @@ def fetch_whole(url: str, partial: Path, estimated_size: int, progress: Progress
     with _sole_writer(partial) as file:
         if estimated_size - file.tell() > shutil.disk_usage(partial.parent).free:
             raise DownloadError(
-                f"{partial}: not enough disk space for {estimated_size / 1e9:.1f} GB. Choose another folder."
+                f"{partial}: not enough disk space for {estimated_size / 1e9:.1f} GB. Choose another folder=…."
             )
         tries = TRIES
         while True:

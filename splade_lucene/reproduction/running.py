@@ -169,7 +169,7 @@ class _Running:
                 return str(folder), {"folder": describe_corpus(folder)}
         raise DownloadError(
             f"the corpus {corpus.name} cannot be downloaded ({corpus.note}). Put its files into {folders[0]}"
-            + (", or set prebuilt." if self.entry.system.prebuilt else ".")
+            + (", or pass prebuilt=True." if self.entry.system.prebuilt else ".")
         )
 
     def _encode(self, corpus: str, inputs: Inputs) -> tuple[str, Inputs]:

@@ -97,7 +97,7 @@ class RankingLoss(nn.Module):
             if not bool(torch.isfinite(loss)):
                 raise TrainingError(
                     f"the loss {name} is {loss.item()}. Lower optimization.learning_rate or head_learning_rate, or use "
-                    "precision: float32, and set overwrite to restart the training."
+                    "precision: float32, and pass overwrite=True to restart the training."
                 )
         return found
 

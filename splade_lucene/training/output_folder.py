@@ -93,7 +93,7 @@ class OutputFolder:
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise ConfigError(
                 f"cannot read the settings of the earlier run ({error})", path=path,
-                remedy="Choose another output, or set overwrite to restart the training",
+                remedy="Choose another output, or pass overwrite=True to restart the training",
             ) from None  # fmt: skip
 
     def _refuse_inputs(self) -> None:
@@ -135,7 +135,7 @@ def _refuse_other_settings(folder: Path, before: Mapping[str, Any], now: Mapping
     if differing:
         raise ConfigError(
             f"the folder has a run with different settings ({'; '.join(differing)})", path=folder,
-            remedy="Choose another output, or set overwrite to restart the training",
+            remedy="Choose another output, or pass overwrite=True to restart the training",
         )  # fmt: skip
 
 
