@@ -135,7 +135,7 @@ def test_workers_end_with_their_killed_parent_and_one_process_goes_on_from_them(
         assert parent.poll() is None, parent.stderr.read()
     finally:
         parent.kill()
-        parent.wait()
+        parent.communicate()
     pids = {int(path.suffixes[-2][1:]) for path in tmp_path.glob("out.*.pid")} - {parent.pid}
     assert len(pids) == 2
     wait_for(lambda: not any(is_running(pid) for pid in pids), 5)

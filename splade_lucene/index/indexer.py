@@ -140,12 +140,13 @@ def index_files(
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(target, error) from error
-    total = manifest.documents if manifest else None
+    size = None if manifest else sum(path.stat().st_size for path in files)  # in place of the number of documents
+    total = manifest.documents if manifest else size
     if settings.append:
         manifest = _shared_manifest(index_dir, manifest)
     try:
-        with progress.step("indexing", total, "documents") as advance:
-            summary = _run_bulk_indexer(files, target, settings, advance)
+        with progress.step("indexing", total, "documents" if size is None else "bytes") as advance:
+            summary = _run_bulk_indexer(files, target, settings, advance, size)
     except Exception:
         if not settings.append:
             shutil.rmtree(target, ignore_errors=True)
@@ -158,7 +159,18 @@ def index_files(
     return summary
 
 
-def _run_bulk_indexer(files: Sequence[Path], target: Path, settings: IndexSettings, advance: Advance) -> IndexSummary:
+def _run_bulk_indexer(
+    files: Sequence[Path], target: Path, settings: IndexSettings, advance: Advance, size: int | None
+) -> IndexSummary:
+    """Runs Java's indexer.
+
+    Args:
+        files: Files of pseudo-documents.
+        target: The folder of the index.
+        settings: How to index.
+        advance: Told the number of documents; of bytes read, if ``size`` is given.
+        size: The size of all files.
+    """
     with jvm.translated_exceptions(target):
         memory = settings.memory
         if memory is None:
@@ -171,9 +183,9 @@ def _run_bulk_indexer(files: Sequence[Path], target: Path, settings: IndexSettin
         reported = 0
         try:
             while not java.awaitBuild(build, 300):  # milliseconds; short waits keep Ctrl-C responsive
-                built = int(java.documentsBuilt(build))
-                advance(built - reported)
-                reported = built
+                done = int(java.documentsBuilt(build) if size is None else java.bytesRead(build))
+                advance(done - reported)
+                reported = done
         except BaseException:
             java.cancelBuild(build)
             java.awaitBuild(build, 60_000)
@@ -184,7 +196,7 @@ def _run_bulk_indexer(files: Sequence[Path], target: Path, settings: IndexSettin
         raise problems[0].error()
     if not result["documents"]:
         raise PseudoDocumentError("no documents to index in these files", path=target, remedy="Check the input")
-    advance(result["documents"] - reported)
+    advance((result["documents"] if size is None else size) - reported)
     return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
 
 

@@ -62,7 +62,6 @@ public final class BulkIndexer {
   private volatile LineBlocks source;
   private volatile long documents = 0;
   private volatile long postings = 0;
-  private volatile String stage = "reading";
   private volatile boolean cancelled = false;
   private volatile Throwable failure;
   private Thread thread;
@@ -131,11 +130,6 @@ public final class BulkIndexer {
     return blocks == null ? 0 : blocks.bytesRead();
   }
 
-  /** What the build is doing: reading, ordering, writing, merging or committing. */
-  public String stage() {
-    return stage;
-  }
-
   /**
    * What a build that has ended did, as JSON: documents, postings, terms, failed, and bad: the bad
    * documents, each with kind, detail, file and line.
@@ -176,11 +170,9 @@ public final class BulkIndexer {
         try {
           readAll(writer);
           flush(writer);
-          stage = "merging";
           if (!append) {
             writer.forceMerge(1);
           }
-          stage = "committing";
           if (cancelled) {
             throw new CancellationException("cancelled");
           }
@@ -382,12 +374,9 @@ public final class BulkIndexer {
     if (pending.isEmpty()) {
       return;
     }
-    String before = stage;
     if (!inInputOrder) {
-      stage = "ordering";
       pending = Reordering.reorder(pending, dictionary.size(), threads);
     }
-    stage = "writing";
     ByteBuffersDirectory directory = new ByteBuffersDirectory();
     try (IndexWriter template = AnseriniFormat.openWriter(directory, false)) {
       ImpactTokenStream oneTerm =
@@ -402,6 +391,5 @@ public final class BulkIndexer {
     }
     pending = new ArrayList<>();
     pendingBytes = 0;
-    stage = before;
   }
 }

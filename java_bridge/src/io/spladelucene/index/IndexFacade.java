@@ -53,11 +53,6 @@ public final class IndexFacade {
     build.cancel();
   }
 
-  /** See {@link BulkIndexer#stage}. */
-  public static String buildStage(BulkIndexer build) {
-    return build.stage();
-  }
-
   /** See {@link BulkIndexer#documents}. */
   public static long documentsBuilt(BulkIndexer build) {
     return build.documents();
