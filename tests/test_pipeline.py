@@ -158,6 +158,18 @@ def test_a_build_reads_its_corpus_twice_and_hashes_a_part_once(tiny_encoder, tmp
     assert sorted(each.name for each in tmp_path.iterdir()) == ["corpus.jsonl", "index"]
 
 
+@pytest.mark.java
+@pytest.mark.parametrize("name", ["docs.jsonl", "docs.jsonl.gz"])
+def test_files_of_others_are_followed_by_their_bytes(tmp_path, name):
+    lines = "".join(f'{{"id": "d{i}", "contents": "", "vector": {{"cat": {i + 1}}}}}\n' for i in range(500)).encode()
+    (tmp_path / name).write_bytes(gzip.compress(lines) if name.endswith(".gz") else lines)
+    size = (tmp_path / name).stat().st_size
+    progress = RecordedProgress()
+    index_pseudo_documents(tmp_path / name, tmp_path / "index", progress=progress)
+    assert progress.steps == [("indexing", size, "bytes")]
+    assert sum(count for count, _, _ in progress.reports) == size
+
+
 # ---- build_index ----
 
 

@@ -315,7 +315,7 @@ def test_a_file_without_passages_or_queries_is_named(tmp_path, name):
     (tmp_path / "queries.tsv").write_text("q1\twhat\n")
     with pytest.raises(CorpusError, match=rf"{name}: no passages found\. Check"):
         read_texts(str(tmp_path / name), str(tmp_path / "queries.tsv"))
-    with pytest.raises(TopicsError, match=rf"{name}: no query in this file\. Check"):
+    with pytest.raises(TopicsError, match=rf"{name}: no queries in this file\. Check"):
         read_texts(None, str(tmp_path / name))
     assert read_texts(None, None).passages == []
 
