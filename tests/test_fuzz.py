@@ -373,7 +373,7 @@ def test_bytes_that_are_no_text_are_refused_by_reader_and_index_alike(tmp_path, 
         list(read_pseudo_documents(tmp_path / "broken.jsonl"))
     with pytest.raises(PseudoDocumentError) as indexed:
         index_pseudo_documents(tmp_path / "broken.jsonl", tmp_path / "index")
-    reasons = [re.search("not UTF-8|not one JSON object", str(each.value))[0] for each in (read, indexed)]
+    reasons = [re.search("not UTF-8|not a single JSON object", str(each.value))[0] for each in (read, indexed)]
     assert reasons[0] == reasons[1]
 
 

@@ -250,14 +250,14 @@ def test_bm25_on_cacm_is_reproduced(shared, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("system", ["bm25", "splade-minilm"])
 def test_the_printed_commands_make_the_run_that_reproduce_makes(shared, tmp_path, system):
-    """BM25 on all of CACM; the model, which takes minutes for that, on its first 120 documents."""
+    """BM25 on all of CACM; the model, which takes minutes for that, on its first 60 documents."""
     catalogue = tmp_path / "catalogue"
     files = tmp_path / "files" / "cacm"
     shutil.copytree(shared / "data" / "cacm", files)
     entry = (CATALOGUE / "cacm.toml").read_text(encoding="utf-8").replace('name = "cacm"', 'name = "by-hand"')
     if system != "bm25":
         whole = (files / "corpus.jsonl").read_bytes()
-        part = b"".join(whole.splitlines(keepends=True)[:120])
+        part = b"".join(whole.splitlines(keepends=True)[:60])
         (files / "corpus.jsonl").write_bytes(part)
         entry = entry.replace(hashlib.sha256(whole).hexdigest(), hashlib.sha256(part).hexdigest())
         entry = entry.replace(f"size = {len(whole)}", f"size = {len(part)}")
