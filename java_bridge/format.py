@@ -62,10 +62,12 @@ def main() -> None:
     except FileNotFoundError as error:
         sys.exit(f"{error}.")
     if jar is None:
-        sys.exit(
+        report = sys.exit if args.check else print
+        report(
             "google-java-format was not found: download google-java-format-VERSION-all-deps.jar from "
             f"https://github.com/google/google-java-format/releases and set {VARIABLE} to its path."
         )
+        return
     jdks = find_jdks()
     if not jdks:
         sys.exit("No JDK of 21 or newer: set JAVA_HOME to one.")

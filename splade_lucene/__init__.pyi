@@ -31,6 +31,8 @@ from .evaluation.comparison import compare as compare
 from .evaluation.efficiency import Efficiency as Efficiency
 from .evaluation.efficiency import measure_efficiency as measure_efficiency
 from .evaluation.judgments import read_qrels as read_qrels
+from .evaluation.loss_report import Distortion as Distortion
+from .evaluation.loss_report import measure_loss as measure_loss
 from .evaluation.measures import evaluate as evaluate
 from .evaluation.measures import evaluate_queries as evaluate_queries
 from .index.accelerator import accelerate as accelerate
@@ -61,6 +63,8 @@ from .run.fusion import reciprocal_rank_fusion as reciprocal_rank_fusion
 from .run.fusion import weighted_sum as weighted_sum
 from .run.reranker import Reranker as Reranker
 from .run.run import Run as Run
+from .run.run import open_run_writer as open_run_writer
+from .run.searching import CollectedRankings as CollectedRankings
 from .run.searching import search_run as search_run
 from .run.validation import RunReport as RunReport
 from .run.validation import check_run as check_run

@@ -221,7 +221,7 @@ def invoke(*arguments: object):
 
 def figures(done) -> dict[str, tuple[float, float, bool]]:
     found = json.loads(done.stdout)
-    return {each["name"]: (each["published"], each["obtained"], each["agrees"]) for each in found["figures"]}
+    return {each["name"]: (each["published"], each["obtained"], each["within_tolerance"]) for each in found["figures"]}
 
 
 # ---- from nothing to figures ----

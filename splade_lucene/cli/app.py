@@ -23,7 +23,7 @@ from splade_lucene.cli.encode import encode, encode_queries
 from splade_lucene.cli.evaluate import evaluate
 from splade_lucene.cli.index import index
 from splade_lucene.cli.models import models
-from splade_lucene.cli.output import as_flags, echo
+from splade_lucene.cli.output import describe_error, echo
 from splade_lucene.cli.report import report
 from splade_lucene.cli.reproduce import reproduce
 from splade_lucene.cli.rerank import rerank
@@ -34,9 +34,21 @@ from splade_lucene.cli.train import train
 from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.version import __version__
 
+_MOVED = {
+    ("encode", "--report"): "splade-lucene report --corpus SRC",
+    ("index", "--accelerate"): "splade-lucene accelerate --index DIR",
+}
+
 
 class _Commands(typer.core.TyperGroup):
     """Turns errors in commands into messages and exit codes."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Refuses the spelling of what has become a command of its own."""
+        for (command, flag), successor in _MOVED.items():
+            if args[:1] == [command] and flag in args:
+                raise typer.BadParameter(f"'{command} {flag}' is now a command of its own: {successor}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -47,7 +59,7 @@ class _Commands(typer.core.TyperGroup):
         except SpladeLuceneError as error:
             if _debug:
                 raise
-            echo(f"splade-lucene: {as_flags(str(error))}")
+            echo(f"splade-lucene: {describe_error(error)}")
             raise typer.Exit(1) from None
 
 

@@ -49,8 +49,6 @@ def build(
     from splade_lucene.index.build import build_index
     from splade_lucene.index.publish import prepare_target
 
-    if output is not None and output.resolve() == index_dir.resolve():
-        raise typer.BadParameter("--output and --index must be different folders")
     prepare_target(index_dir, append=False, overwrite=overwrite)  # fail before loading a model
     encoder = options.open_encoder(documents)
     quantizer = options.open_quantizer(encoder)

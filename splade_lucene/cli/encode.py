@@ -15,7 +15,6 @@ from splade_lucene.cli.options import (
     JsonOption,
     QueryDtypeOption,
     SkipBadOption,
-    moved_to,
     wrong_usage,
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo, name_some
@@ -35,9 +34,6 @@ def encode(
     shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Encode only shard I of N, from 1.")] = "1/1",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an encoding with other settings.")] = False,
     skip_bad: SkipBadOption = False,
-    report: Annotated[  # noqa: ARG001
-        bool, moved_to("--report", "splade-lucene report --corpus SRC")
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Encode a corpus into pseudo-documents.

@@ -17,7 +17,6 @@ from splade_lucene.cli.options import (
     SkipBadOption,
     StoreOption,
     ThreadsOption,
-    moved_to,
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo
 
@@ -36,9 +35,6 @@ def index(
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
-    accelerate: Annotated[  # noqa: ARG001
-        str | None, moved_to("--accelerate", "splade-lucene accelerate --index DIR")
-    ] = None,
 ) -> None:
     """Index pseudo-documents.
 

@@ -126,14 +126,13 @@ class ModelOptions:
 
     def open_quantizer(self, encoder: SpladeEncoder) -> Quantizer:
         """Opens the selected quantizer, or the one recommended for the model."""
-        from splade_lucene.models import recommended_rule
+        from splade_lucene.models import recommended_quantizer
         from splade_lucene.quantizer import Quantizer
 
-        name = self.quantizer
         with wrong_usage():
-            return Quantizer.named(
-                recommended_rule(encoder.layout.location.name) if name == "auto" else name, self.scale
-            )
+            if self.quantizer == "auto":
+                return recommended_quantizer(encoder.layout.location.name, self.scale)
+            return Quantizer.named(self.quantizer, self.scale)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from splade_lucene.cli.output import as_flags
+from splade_lucene.cli.output import describe_error
 from splade_lucene.encoder.layout import QueryMode
 from splade_lucene.encoder.settings import QueryDtype
 from splade_lucene.errors import InputError
@@ -25,17 +25,7 @@ def wrong_usage() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise typer.BadParameter(as_flags(str(error))) from None
-
-
-def moved_to(flag: str, command: str) -> Any:
-    """A hidden option that replaces one that has become a command."""
-
-    def refuse(value: str | None) -> None:
-        if value:
-            raise typer.BadParameter(f"{flag} has become a command: use '{command}'")
-
-    return typer.Option(flag, hidden=True, callback=refuse, is_eager=True, show_default=False)
+        raise typer.BadParameter(describe_error(error)) from None
 
 
 def _one_device(value: str) -> str:

@@ -35,22 +35,19 @@ def as_flags(message: str) -> str:
     """
 
     def flag(match: re.Match[str]) -> str:
-        name, value = match[1], match[2]
-        spelled = _FLAGS.get(name, "--" + name.replace("_", "-"))
+        spelled, value = _FLAGS[match[1]], match[2]
         return spelled if value in ("True", "…") else f"{spelled} {value}"
 
-    return _BARE.sub(lambda match: "--" + match[0].replace("_", "-"), _ARGUMENT.sub(flag, message))
+    return _BARE.sub(lambda match: "--" + match[0].replace("_", "-"), _WITH_VALUE.sub(flag, message))
 
 
-_FLAGS = {
-    "index_dir": "--index",
-    "k": "--hits",
-    "qrels": "--qrels",
-    "query_encoder": "--model",
-    "folder": "--dir",
-    "source": "--input",
-}
-"""Arguments with a different spelling on the command line."""
+def describe_error(error: Exception) -> str:
+    """An error's message for the command line; a path that it begins with is left as it is."""
+    text = str(error)
+    path = getattr(error, "path", None)
+    start = len(str(path)) if path is not None and text.startswith(str(path)) else 0
+    return text[:start] + as_flags(text[start:])
+
 
 BARE = (
     "batch_tokens", "kept_mass", "max_bytes", "max_length", "max_ratio", "min_idf", "min_impact", "min_weight",
@@ -58,8 +55,19 @@ BARE = (
 )  # fmt: skip
 """Arguments that messages name without a value; each is an option of some command."""
 
-_BARE = re.compile(rf"(?<![\w.\"'])({'|'.join(BARE)})(?![\w\"'=])")
-_ARGUMENT = re.compile(r"(?<![\w.(\[{\"'=])([a-z][a-z_0-9]*)=(True|…|[a-z][a-z0-9]*)(?![\w(\[=])")
+_FLAGS = {
+    **{name: "--" + name.replace("_", "-") for name in (
+        *BARE, "append", "device", "dtype", "encoded", "mirror", "model", "offline", "output", "overwrite", "prebuilt",
+        "scale", "skip_bad", "store",
+    )},
+    "folder": "--dir",
+    "index_dir": "--index",
+    "pseudo_documents": "--output",
+}  # fmt: skip
+"""Arguments that messages name with a value → how the command line spells them."""
+
+_BARE = re.compile(rf"(?<![\w.\"'/-])({'|'.join(BARE)})(?![\w\"'=/.]\w|[\"'=/])")
+_WITH_VALUE = re.compile(rf"(?<![\w.(\[{{\"'/=-])({'|'.join(_FLAGS)})=(True|…|[a-z][a-z0-9]*)(?![\w(\[=/])")
 
 
 def name_some(names: Sequence[str]) -> str:

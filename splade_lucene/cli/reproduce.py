@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splade_lucene.cli.options import JsonOption, ThreadsOption
-from splade_lucene.cli.output import ProgressBars, echo
+from splade_lucene.cli.output import ProgressBars, as_flags, echo
 
 if TYPE_CHECKING:
     from splade_lucene.reproduction import Entry, Reproduction
@@ -123,7 +123,7 @@ def _print_commands(entry: Entry, prebuilt: bool, as_json: bool) -> None:
         print(f"# impacts: {system.quantization} ({system.quantization_source})")
     for each in dict.fromkeys((entry.note, system.note, *notes)):
         if each:
-            print(f"# {each}")
+            print(f"# {as_flags(each)}")
     print(f"\n# all at once\nsplade-lucene reproduce {entry.name}{' --prebuilt' if prebuilt else ''}\n\n# step by step")
     print("\n".join(ours))
     for program, commands in (("Anserini", theirs), ("Pyserini", pyserini)):
@@ -163,7 +163,7 @@ def _print_plan(plan: Plan, folder: Path) -> None:
     print(f"finished        {', '.join(plan.finished) or 'nothing'}")
     print(f"to do           {', '.join(plan.todo)}")
     for text in plan.notes:
-        echo(f"note: {text}")
+        echo(f"note: {as_flags(text)}")
 
 
 def _size(count: int) -> str:
@@ -201,7 +201,7 @@ def _download(entry: Entry, downloads: Downloads, prebuilt: bool, as_json: bool)
     from splade_lucene.reproduction.checks import check_entry
 
     for text in check_entry(entry, prebuilt=prebuilt):
-        echo(f"note: {text}")
+        echo(f"note: {as_flags(text)}")
     paths = [downloads.fetch(each) for each in entry.downloads(prebuilt=prebuilt)]
     for path in paths:
         echo(f"whole: {path}")
@@ -230,11 +230,11 @@ def _run(entry: Entry, folder: Path, downloads: Downloads, prebuilt: bool, threa
 def _to_json(result: Reproduction) -> dict[str, Any]:
     figures = [
         {"name": each.name, "published": each.published, "obtained": each.obtained, "tolerance": each.tolerance,
-         "agrees": each.is_within_tolerance}
+         "within_tolerance": each.is_within_tolerance}
         for each in result.figures
     ]  # fmt: skip
-    return {"name": result.entry.name, "agrees": result.is_within_tolerance, "figures": figures, "run": str(result.run),
-            "index": str(result.index_dir), "source": result.entry.system.source}  # fmt: skip
+    return {"name": result.entry.name, "within_tolerance": result.is_within_tolerance, "figures": figures,
+            "run": str(result.run), "index": str(result.index_dir), "source": result.entry.system.source}  # fmt: skip
 
 
 def _print_figures(result: Reproduction) -> None:

@@ -92,15 +92,14 @@ def examine_corpus(source: str | Path, *, skip_bad: bool = False) -> CorpusFacts
     Raises:
         CorpusError: A document cannot be read, or there is none.
     """
-    path = Path(source)
-    if not path.exists():
+    if not _has_files(source):
         documents = int(next(read_corpus(source, skip_bad=skip_bad), None) is not None)
     else:
         files = _HashedFiles()
         documents = sum(1 for _ in _documents(str(source), files.open, skip_bad=skip_bad, on_problem=None))
     if not documents:
         raise CorpusError(f"no documents in {source}", remedy="Check that it is the right corpus")
-    return CorpusFacts(documents, files.digest()) if path.exists() else None
+    return CorpusFacts(documents, files.digest()) if _has_files(source) else None
 
 
 class _HashedFiles:
@@ -143,47 +142,29 @@ def _documents(
         yield document
 
 
-def count_documents(source: str | Path) -> int | None:
-    """Estimates the number of documents in a corpus; None if that would require reading all of them."""
-    path = Path(source)
-    if not path.exists():
-        return None
-    total = 0
-    for file in _files_of(path) if path.is_dir() else [path]:
-        if file.name.endswith((".jsonl", ".json", ".tsv")):
-            with file.open("rb") as stream:
-                total += sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 22), b""))
-        elif file.suffix == ".parquet":
-            import pyarrow.parquet
-
-            try:
-                total += pyarrow.parquet.read_metadata(file).num_rows
-            except (OSError, pyarrow.ArrowInvalid):
-                return None
-        elif file.name.endswith(PLAIN_SUFFIXES):
-            total += 1
-        else:
-            return None
-    return total
-
-
 def describe_corpus(source: str | Path) -> str:
     """A description that changes when the corpus does: the paths, sizes and times of its files, or its name."""
-    path = Path(source)
     if str(source) == PYTHON_DOCS:
         return f"{PYTHON_DOCS} of {sys.version}"
-    if not path.exists():
+    if not _has_files(source):
         return str(source)
+    path = Path(source)
     files = _files_of(path) if path.is_dir() else [path]
     return "\n".join(f"{file.absolute()} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
 
 
 def corpus_digest(source: str | Path) -> str:
     """SHA-256 of the contents of a corpus's files, regardless of names and times; for a source without files, its name."""
-    path = Path(source)
-    if not path.exists():
+    if not _has_files(source):
         return describe_corpus(source)
+    path = Path(source)
     return files_digest(_files_of(path) if path.is_dir() else [path])
+
+
+def _has_files(source: str | Path) -> bool:
+    """Whether a source is a file or folder; names of corpora come first, as in :func:`read_corpus`."""
+    name = str(source)
+    return name != PYTHON_DOCS and not name.startswith(("irds:", "hf:")) and Path(source).exists()
 
 
 class _Place(NamedTuple):

@@ -225,7 +225,7 @@ class SpladeEncoder:
 
     @property
     def terms(self) -> list[str]:
-        """The vocabulary's Lucene terms by term_id; see :func:`splade_lucene.escape_term`."""
+        """The vocabulary's Lucene terms by term_id; see :func:`splade_lucene.encoder.terms.escape_term`."""
         return self.document_network.terms
 
     @property

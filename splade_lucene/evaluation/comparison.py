@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene.defaults import MEASURES
+from splade_lucene.defaults import QUICK_MEASURES
 from splade_lucene.errors import InputError
 from splade_lucene.evaluation.judgments import Qrels, read_qrels
 from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
@@ -156,7 +156,7 @@ class Comparison:
 def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
     qrels: Qrels | str | Path,
     runs: Mapping[str, RunLike],
-    measures: Sequence[str] = MEASURES,
+    measures: Sequence[str] = QUICK_MEASURES,
     baseline: str | None = None,
     test: PairedTest = "t",
     correction: Correction = "holm",

@@ -15,7 +15,7 @@ from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Stor
 from splade_lucene.index.publish import prepare_target
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
 from splade_lucene.manifest import Manifest
-from splade_lucene.models import recommended_rule
+from splade_lucene.models import recommended_quantizer
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.encoding import encode_corpus
 from splade_lucene.quantizer import Quantizer
@@ -100,13 +100,13 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     is_kept = pseudo_documents is not None
     folder = Path(pseudo_documents) if pseudo_documents is not None else work_folder(index_dir, "encoded")
     if folder.resolve() == index_dir:
-        raise InputError("pseudo_documents and index_dir are the same folder", path=index_dir, remedy="Use two folders")
+        raise InputError("pseudo_documents=… and index_dir=… are the same folder", path=index_dir, remedy="Use two folders")
     settings = IndexSettings(
         thread_count(threads), store, order, append=False, skip_bad=False, accelerator=accelerator, memory=None
     )
     prepare_target(index_dir, append=False, overwrite=overwrite or keep_current)
     encoder = encoder or SpladeEncoder()
-    quantizer = quantizer or Quantizer.named(recommended_rule(encoder.layout.location.name))
+    quantizer = quantizer or recommended_quantizer(encoder.layout.location.name)
     manifest = encode_corpus(
         corpus, folder, encoder, quantizer, pruning=pruning, min_impact=min_impact, gzip=gzip,
         overwrite=overwrite or not is_kept, skip_bad=skip_bad, devices=devices, on_problem=on_problem, progress=progress,

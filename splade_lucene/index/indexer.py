@@ -99,7 +99,7 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
     files = find_files(source, without=index_dir)
     if append and overwrite:
         raise InputError("append=True and overwrite=True are mutually exclusive", remedy="Choose one")
-    prepare_target(index_dir, append=append, overwrite=overwrite)
+    prepare_target(index_dir, append=append, overwrite=overwrite, can_append=True)
     return index_files(files, index_dir, settings, _verified_manifest(source, files, settings.threads), progress)
 
 

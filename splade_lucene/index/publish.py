@@ -11,7 +11,7 @@ from splade_lucene.files import storage_error, work_folder
 from splade_lucene.index.reader import is_index
 
 
-def prepare_target(index_dir: Path, *, append: bool, overwrite: bool) -> None:
+def prepare_target(index_dir: Path, *, append: bool, overwrite: bool, can_append: bool = False) -> None:
     """Checks, before any work is done, that an index may be written here.
 
     Raises:
@@ -33,7 +33,7 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool) -> None:
             raise InputError(
                 "an index exists here",
                 path=index_dir,
-                remedy="Pass overwrite=True to replace it, or append=True to add to it",
+                remedy="Pass overwrite=True to replace it" + (", or append=True to add to it" if can_append else ""),
             )
         with jvm.translated_exceptions(index_dir):
             jvm.facade("Index").checkUnlocked(jvm.java_path(index_dir))

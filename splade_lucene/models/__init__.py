@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from splade_lucene.quantizer import DEFAULT_RULE
+from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 
 EMBEDDED_MODEL = "splade-minilm"
 EMBEDDED_DOC_MODEL = "splade-minilm-doc"
@@ -34,9 +34,17 @@ def known_models() -> list[dict[str, Any]]:
     return data
 
 
-def recommended_rule(name: str) -> str:
-    """The recommended quantizer for a hub name; the default rule if the model is not known."""
-    return (find_known_model(name) or {}).get("quantizer") or DEFAULT_RULE
+def recommended_quantizer(name: str, scale: float | None = None) -> Quantizer:
+    """The quantizer that is recommended for a model, by its hub name; the default one for a model that is not known.
+
+    Args:
+        name: The model's hub name or folder.
+        scale: Another scale than the quantizer's own.
+
+    Raises:
+        InputError: The scale is not positive.
+    """
+    return Quantizer.named((find_known_model(name) or {}).get("quantizer") or DEFAULT_RULE, scale)
 
 
 def find_known_model(name: str) -> dict[str, Any] | None:

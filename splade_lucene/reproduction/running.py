@@ -14,7 +14,6 @@ from typing import Any
 
 from splade_lucene.encoder.settings import DocumentSettings, QuerySettings
 from splade_lucene.errors import DownloadError
-from splade_lucene.ids import docid_order
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.reproduction.arguments import DTYPE, encode_arguments, index_arguments, search_arguments
 from splade_lucene.reproduction.checks import check_entry
@@ -232,15 +231,14 @@ class _Running:
 
     def _as_published(self, qid: str, hits: Any) -> list[tuple[str, float]]:
         """The hits in the order in which the published run was evaluated."""
-        from splade_lucene.run.run import Run
+        from splade_lucene.run.run import Run, evaluation_order
 
         system = self.entry.system
         pairs = Run({qid: hits})[qid]
         if system.remove_query:
             pairs = [pair for pair in pairs if pair[0] != qid]
         if system.ties == "descending":
-            pairs.sort(key=lambda pair: docid_order(pair[0]), reverse=True)
-            pairs.sort(key=lambda pair: -pair[1])
+            pairs = evaluation_order(dict(pairs))
         return pairs
 
     # ---- evaluate ----

@@ -29,11 +29,11 @@ class Steps:
 
     Attributes:
         folder: The folder.
-        tell: Called with the name of a step, its output, and whether an earlier run finished it.
+        on_step: Called with the name of a step, its output, and whether an earlier run finished it.
     """
 
     folder: Path
-    tell: Callable[[str, Path, bool], None] | None = None
+    on_step: Callable[[str, Path, bool], None] | None = None
 
     @contextmanager
     def sole_user(self) -> Iterator[None]:
@@ -67,8 +67,8 @@ class Steps:
             make: Creates the output.
         """
         done = self.is_done(name, inputs, output)
-        if self.tell:
-            self.tell(name, output, done)
+        if self.on_step:
+            self.on_step(name, output, done)
         if not done:
             make()
             with written_whole(self._record(name)) as file:

@@ -117,10 +117,11 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         detected = check_format(format) if format else looks_like(first[1])
         tag = first[1].split()[-1] if detected == "trec" else DEFAULT_TAG
         scores = READERS[detected](path, chain([first], lines))
-        return cls({qid: _evaluation_order(ranking) for qid, ranking in scores.items()}, tag=tag, format=detected)
+        return cls({qid: evaluation_order(ranking) for qid, ranking in scores.items()}, tag=tag, format=detected)
 
 
-def _evaluation_order(ranking: Mapping[str, float]) -> list[tuple[str, float]]:
+def evaluation_order(ranking: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Hits as evaluators order them: score descending in single precision, then docid descending."""
     by_docid = sorted(ranking.items(), key=lambda hit: docid_order(hit[0]), reverse=True)
     return sorted(by_docid, key=lambda hit: -np.float32(hit[1]))
 

@@ -71,8 +71,7 @@ def search_run(  # noqa: PLR0913 - all but the first four are keywords with defa
         QueryError: A query is malformed, or two have the same qid.
 
     Example:
-        >>> from splade_lucene import Bm25Searcher, Document, Query, index_texts, search_run
-        >>> from splade_lucene.run.run import open_run_writer
+        >>> from splade_lucene import Bm25Searcher, Document, Query, index_texts, open_run_writer, search_run
         >>> folder = getfixture("tmp_path")
         >>> _ = index_texts([Document("d1", "a cat"), Document("d2", "a dog")], folder / "index")
         >>> with Bm25Searcher(folder / "index") as searcher, open_run_writer(folder / "run.trec") as writer:

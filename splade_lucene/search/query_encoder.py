@@ -19,7 +19,7 @@ from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.errors import ModelError, QueryError
 from splade_lucene.index.reader import read_index_manifest
 from splade_lucene.manifest import Manifest
-from splade_lucene.models import recommended_rule
+from splade_lucene.models import recommended_quantizer
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import Turn
 
@@ -171,7 +171,7 @@ def open_query_encoder(
             remedy="Name the model with model=…, or pass encoded queries",
         )
     manifest = manifest or Manifest()
-    rule = quantizer or manifest.quantizer or Quantizer.named(recommended_rule(str(model or manifest.model)))
+    rule = quantizer or manifest.quantizer or recommended_quantizer(str(model or manifest.model))
     documents, recorded = from_choices(manifest_choices(manifest))
     if model is not None:
         recorded = replace(recorded, model=None)

@@ -219,7 +219,7 @@ def _parse_record(record: dict[str, Any], path: Path, number: int, *, encoded: b
     text = next((record[key] for key in TEXT_KEYS if isinstance(record.get(key), str)), None)
     if text is None:
         hint = (
-            "Pass encoded=True to read its vector"
+            "It is encoded already: search for it with encoded=True"
             if "vector" in record
             else f"Store the text as {' or '.join(TEXT_KEYS)}"
         )

@@ -37,7 +37,7 @@ from splade_lucene.errors import CorpusError, ExamplesError
 from splade_lucene.evaluation import read_qrels
 from splade_lucene.evaluation.judgments import line_of_judgment
 from splade_lucene.files import open_text, written_whole
-from splade_lucene.json_text import parse_json
+from splade_lucene.json_text import parse_object
 from splade_lucene.records import well_formed
 from splade_lucene.topics.reading import read_topics
 from splade_lucene.training.teachers import NO_RANKING, Rankings
@@ -232,12 +232,9 @@ def _judged(path: Path, texts: Texts) -> Iterator[Example]:
 
 def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
     try:
-        record = parse_json(line)
+        return parse_object(line)
     except ValueError as error:
-        raise ExamplesError(f"invalid JSON ({error})", path=path, line=number, remedy="Fix the line") from None
-    if not isinstance(record, dict):
-        raise ExamplesError("the line is not a JSON object", path=path, line=number, remedy="Fix the line")
-    return record
+        raise ExamplesError(str(error), path=path, line=number, remedy="Fix the line") from None
 
 
 def _example(record: dict[str, Any], texts: Texts, path: Path, number: int) -> Example:  # noqa: C901 - a rule a branch
