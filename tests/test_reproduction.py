@@ -388,7 +388,7 @@ def test_what_cannot_be_had_says_what_to_put_where(served, tmp_path, url, reason
 def test_no_network_and_a_damaged_mirror(catalogue, tmp_path):
     work = ["--catalogue", catalogue, "--dir", tmp_path / "work"]
     done = invoke("animals.right", *work, "--offline")
-    assert (done.exit_code, "the network is disabled (offline)" in done.stderr, Handler.asked) == (1, True, [])
+    assert (done.exit_code, "the network is disabled by --offline" in done.stderr, Handler.asked) == (1, True, [])
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror/topics.tsv.gz").write_bytes(b"something else")
     done = invoke("animals.right", *work, "--offline", "--mirror", tmp_path / "mirror")
