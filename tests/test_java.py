@@ -133,6 +133,7 @@ def test_every_java_package_says_what_it_does():
         assert (SOURCES / "io" / "spladelucene" / package / "package-info.java").exists(), package
 
 
+@pytest.mark.process
 def test_the_java_sources_are_formatted():
     try:
         jar = java_format.find_formatter(SHARED)

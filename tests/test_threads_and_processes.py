@@ -35,32 +35,68 @@ SECONDS = float(os.environ.get("SPLADE_LUCENE_TEST_SECONDS", "60"))
 # ---- every call is static ----
 
 
-def facade_calls(tree: ast.AST) -> tuple[set[tuple[str, str]], list[int]]:
-    """(room, method) of all calls through a facade, and the lines of uses of Java that go another way.
+class JavaUses:
+    """What a module does with Java.
 
-    A facade is ``jvm.facade("Room")`` or a name that was assigned one. Java's objects are kept in attributes and names
-    (``java``, ``_java``, ``_writer``, ``build``, ``writer``) of which nothing may be asked: they are arguments only.
+    A facade is ``jvm.facade("Room")`` or a name that was assigned one. What a facade returned, and the names and attributes
+    that hold it or were assigned from those, may be an argument; no attribute of it is ever reached.
+
+    Attributes:
+        calls: (room, method) of all calls through a facade.
+        wrong: Lines of uses that go another way.
     """
-    rooms = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and (room := facade_room(node.value)) and isinstance(node.targets[0], ast.Name):
-            rooms[node.targets[0].id] = room
-    calls, wrong = set(), []
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Attribute):
-            continue
-        room = facade_room(node.value) or (rooms.get(node.value.id) if isinstance(node.value, ast.Name) else None)
-        if room:
-            calls.add((room, node.attr))
-        elif (
-            (isinstance(node.value, ast.Attribute) and node.value.attr in ("java", "_java", "_writer"))
-            or (
-                isinstance(node.value, ast.Name) and node.value.id == "jvm" and node.attr in ("java_class", "autoclass")
-            )
-            or (isinstance(node.value, ast.Name) and node.value.id == "build" and "Index" in rooms.values())
-        ):
-            wrong.append(node.lineno)
-    return calls, wrong
+
+    def __init__(self, source: str) -> None:
+        self.nodes = [*ast.walk(ast.parse(source))]
+        self.assigned = [
+            (target, node.value)
+            for node in self.nodes
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        ]
+        self.rooms = {
+            target.id: room
+            for target, value in self.assigned
+            if isinstance(target, ast.Name) and (room := facade_room(value))
+        }
+        self.names: set[str] = set()
+        self.attributes = {"java", "_java", "_writer"}
+        for _ in range(3):  # an alias of an alias
+            self._bind()
+        attributes = [node for node in self.nodes if isinstance(node, ast.Attribute)]
+        self.calls = {(room, node.attr) for node in attributes if (room := self.room_of(node.value))}
+        self.wrong = sorted(
+            [node.lineno for node in attributes if not self.room_of(node.value) and self.is_forbidden(node)]
+            + [node.lineno for node in self.nodes if isinstance(node, ast.ImportFrom) and imports_classes(node)]
+        )
+
+    def _bind(self) -> None:
+        for target, value in self.assigned:
+            if not self.room_of(value) and self.is_of_java(value):
+                if isinstance(target, ast.Name):
+                    self.names.add(target.id)
+                elif isinstance(target, ast.Attribute):
+                    self.attributes.add(target.attr)
+
+    def room_of(self, node: ast.AST) -> str | None:
+        return facade_room(node) or (self.rooms.get(node.id) if isinstance(node, ast.Name) else None)
+
+    def is_of_java(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Name):
+            return node.id in self.names
+        if isinstance(node, ast.Attribute):
+            return node.attr in self.attributes
+        return (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and bool(self.room_of(node.func.value))
+        )
+
+    def is_forbidden(self, node: ast.Attribute) -> bool:
+        names_class = isinstance(node.value, ast.Name) and f"{node.value.id}.{node.attr}" == "jvm.java_class"
+        return names_class or node.attr == "autoclass" or self.is_of_java(node.value)
+
+
+def imports_classes(node: ast.ImportFrom) -> bool:
+    return bool({"java_class", "autoclass"} & {each.name for each in node.names})
 
 
 def facade_room(node: ast.AST) -> str | None:
@@ -72,30 +108,33 @@ def facade_room(node: ast.AST) -> str | None:
 
 
 def test_the_walk_finds_what_it_looks_for():
-    calls, wrong = facade_calls(
-        ast.parse(
-            'java = jvm.facade("Index")\n'
-            "build = java.startBuild(1)\n"
-            'jvm.facade("Search").search(self._java, 2)\n'
-            "self._java.search(2)\n"
-            "reader.java.docid(1)\n"
-            "build.cancel()\n"
-            'jvm.java_class("java.lang.String")\n'
-        )
+    uses = JavaUses(
+        'java = jvm.facade("Index")\n'
+        "build = java.startBuild(1)\n"
+        'jvm.facade("Search").search(self._java, 2)\n'
+        "self._java.search(2)\n"
+        "reader.java.docid(1)\n"
+        "build.cancel()\n"
+        'jvm.java_class("java.lang.String")\n'
+        'self.handle: Any = jvm.facade("Bm25").openIndex(1)\n'
+        "other = self.handle\n"
+        "other.close()\n"
+        'jvm.facade("Index").openReader(2).close()\n'
+        "from splade_lucene.jvm import java_class\n"
     )
-    assert calls == {("Index", "startBuild"), ("Search", "search")}
-    assert wrong == [4, 5, 6, 7]
+    assert uses.calls == {("Index", "startBuild"), ("Search", "search"), ("Bm25", "openIndex"), ("Index", "openReader")}
+    assert uses.wrong == [4, 5, 6, 7, 10, 11, 12]
 
 
 def test_java_is_called_through_static_methods_alone():
     """Pyjnius keeps the receiver of an instance method where another thread can change it."""
     called: set[tuple[str, str]] = set()
     for path in PACKAGE.rglob("*.py"):
-        if path.name != "jvm.py":
-            calls, wrong = facade_calls(ast.parse(path.read_text(encoding="utf-8")))
-            assert wrong == [], path
-            called |= calls
-    called |= {("Runtime", "quietLucene"), ("Runtime", "luceneVersion")}  # by jvm.py
+        if path.parent.name != "jvm":
+            uses = JavaUses(path.read_text(encoding="utf-8"))
+            assert uses.wrong == [], path
+            called |= uses.calls
+    called |= {("Runtime", "quietLucene"), ("Runtime", "luceneVersion")}  # by the door itself
     offered = set()
     for room in ("Index", "Search", "Bm25", "Runtime"):
         source = (JAVA / room.lower() / f"{room}Facade.java").read_text(encoding="utf-8")

@@ -320,7 +320,10 @@ def test_repeated_qid_names_both_lines(tmp_path, name):
         ('{"text": "x"}', "none of the keys id, _id, qid"),
         ('{"id": "2"}', "the query has no text. Store the text as text or contents or query or title"),
         ('{"id": "2", "text": 5}', "the query has no text"),
-        ('{"id": "2", "vector": {"a": 1}}', "the query has no text. It is encoded already: search for it with encoded=True"),
+        (
+            '{"id": "2", "vector": {"a": 1}}',
+            "the query has no text. It is encoded already: search for it with encoded=True",
+        ),
         ('{"id": "", "text": "x"}', "the qid ''"),
         ('{"id": "a b", "text": "x"}', "the qid 'a b'"),
         ('{"id": 1.5, "text": "x"}', "the qid 1.5"),

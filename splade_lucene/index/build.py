@@ -100,7 +100,9 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     is_kept = pseudo_documents is not None
     folder = Path(pseudo_documents) if pseudo_documents is not None else work_folder(index_dir, "encoded")
     if folder.resolve() == index_dir:
-        raise InputError("pseudo_documents=… and index_dir=… are the same folder", path=index_dir, remedy="Use two folders")
+        raise InputError(
+            "pseudo_documents=… and index_dir=… are the same folder", path=index_dir, remedy="Use two folders"
+        )
     settings = IndexSettings(
         thread_count(threads), store, order, append=False, skip_bad=False, accelerator=accelerator, memory=None
     )

@@ -8,7 +8,7 @@
  *
  * <p>{@link io.spladelucene.wire.PackedReader} and {@link io.spladelucene.wire.PackedWriter} read
  * and write the elements. Each other class whose name starts with {@code Packed} documents one
- * format. {@code splade_lucene} has the other side of each in Python.
+ * format. {@code splade_lucene/jvm/wire.py} has the other side of each in Python.
  *
  * <p>This package uses no other package of the bridge.
  */
