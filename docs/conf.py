@@ -60,9 +60,9 @@ def write_command_line() -> str:
     import typer
     from typer.cli import get_docs_for_click
 
-    from splade_lucene.cli.app import app as program
+    from splade_lucene.cli.app import app
 
-    command = typer.main.get_command(program)
+    command = typer.main.get_command(app)
     shorten_help(command)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="splade-lucene", indent=1)
     text = re.sub(r"(`[^`]*`)|(--[a-z][a-z-]*)", lambda found: found[1] or f"`{found[2]}`", text)  # else dashes

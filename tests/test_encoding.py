@@ -1,4 +1,4 @@
-"""What an encoding writes, and what it refuses; for how it goes on after an interruption see test_resuming.py."""
+"""What an encoding writes, and what it refuses; for how it resumes after an interruption see test_resuming.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""However and wherever an encoding is cut off, the same command goes on, and writes what an undisturbed run writes."""
+"""However and wherever an encoding is cut off, the same command resumes it and writes what an undisturbed run writes."""
 
 from __future__ import annotations
 

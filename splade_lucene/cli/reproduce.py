@@ -126,9 +126,9 @@ def _print_commands(entry: Entry, prebuilt: bool, as_json: bool) -> None:
             print(f"# {as_flags(each)}")
     print(f"\n# all at once\nsplade-lucene reproduce {entry.name}{' --prebuilt' if prebuilt else ''}\n\n# step by step")
     print("\n".join(ours))
-    for program, commands in (("Anserini", theirs), ("Pyserini", pyserini)):
+    for name, commands in (("Anserini", theirs), ("Pyserini", pyserini)):
         if commands:
-            print(f"\n# {program}")
+            print(f"\n# {name}")
             print("\n".join(commands))
 
 
@@ -204,7 +204,7 @@ def _download(entry: Entry, downloads: Downloads, prebuilt: bool, as_json: bool)
         echo(f"note: {as_flags(text)}")
     paths = [downloads.fetch(each) for each in entry.downloads(prebuilt=prebuilt)]
     for path in paths:
-        echo(f"whole: {path}")
+        echo(f"complete: {path}")
     if as_json:
         print(json.dumps([str(path) for path in paths]))
 

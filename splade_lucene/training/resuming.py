@@ -36,7 +36,7 @@ class RejectBadGradients(TrainerCallback):  # type: ignore[misc]
         if not bool(torch.stack(sums).isfinite().all()):
             raise TrainingError(
                 f"step {state.global_step + 1}: gradients are not finite. Lower optimization.learning_rate or "
-                "head_learning_rate, or use precision: float32, and pass overwrite=True to restart the training."
+                "head_learning_rate, or set optimization.precision to float32, then restart with overwrite=True."
             )
 
 
