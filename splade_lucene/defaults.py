@@ -16,6 +16,9 @@ HITS_SHOWN = 10
 HITS_IN_RUN = 1000
 """Hits per query in a run, as in trec_eval and Anserini's guides."""
 
+QUERY_BATCH = 64
+"""Queries that are encoded or searched between two reports of progress; their hits are in memory together."""
+
 K1 = 0.9
 """BM25's term frequency saturation, Anserini's default."""
 

@@ -19,7 +19,6 @@ from splade_lucene.cli.options import (
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo, name_some
 from splade_lucene.cli.topic_options import TopicFieldOption
-from splade_lucene.records import Query
 
 if TYPE_CHECKING:
     from splade_lucene.manifest import Manifest
@@ -75,20 +74,14 @@ def encode_queries(
 
     Anserini and 'search --encoded' can read the file.
     """
-    from splade_lucene.search.query_encoder import SpladeQueryEncoder
+    from splade_lucene.search.query_encoder import SpladeQueryEncoder, encode_topics
     from splade_lucene.topics.reading import read_topics, write_encoded_topics
 
     queries = read_topics(topics, field=topic_field)
     encoder = options.open_encoder(device=device, query_dtype=dtype)
     query_encoder = SpladeQueryEncoder(encoder, options.open_quantizer(encoder))
     encoder.load("query")
-    encoded: list[Query] = []
-    with ProgressBars().step("encoding", len(queries), "queries") as advance:
-        for start in range(0, len(queries), 64):
-            part = queries[start : start + 64]
-            vectors = query_encoder.encode_batch([query.turns or query.text for query in part])
-            encoded += [Query(each.qid, each.text, vector) for each, vector in zip(part, vectors, strict=True)]
-            advance(len(part))
+    encoded = encode_topics(queries, query_encoder, ProgressBars())
     empty = [query.qid for query in encoded if not query.vector]
     if empty:
         echo(f"{len(empty)} queries encode to no terms: {name_some(empty)}")

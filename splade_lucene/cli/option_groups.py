@@ -21,6 +21,7 @@ from splade_lucene.cli.options import (
     TrustOption,
     wrong_usage,
 )
+from splade_lucene.defaults import DEFAULT_MAX_LENGTH
 from splade_lucene.encoder.layout import Activation, Pooling
 from splade_lucene.encoder.settings import DocumentSettings, Dtype, QueryDtype, QuerySettings
 from splade_lucene.quantizer import DEFAULT_RULE
@@ -185,7 +186,9 @@ class DocumentOptions:
     max_length: Annotated[
         int | None,
         typer.Option(
-            "--max-length", min=3, help="Truncate documents to this many tokens. Default: the model's limit, else 256."
+            "--max-length",
+            min=3,
+            help=f"Truncate to this many tokens. Default: the model's limit, else {DEFAULT_MAX_LENGTH}.",
         ),
     ] = None
     passage_tokens: Annotated[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from splade_lucene.cli.options import wrong_usage
+from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN
 from splade_lucene.errors import InputError
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.search.searcher import Engine
@@ -31,7 +32,10 @@ ManyTopicsOption = Annotated[
 ]
 RunOption = Annotated[Path | None, typer.Option("--output", metavar="RUN", help="The run file, for --topics.")]
 RunFormatOption = Annotated[RunFormat, typer.Option("--output-format", help="The format of the run file.")]
-HitsOption = Annotated[int | None, typer.Option("--hits", min=1, help="Default: 10 for --query, 1000 for --topics.")]
+HitsOption = Annotated[
+    int | None,
+    typer.Option("--hits", min=1, help=f"Default: {HITS_SHOWN} for --query, {HITS_IN_RUN} for --topics."),
+]
 TagOption = Annotated[str, typer.Option("--tag", help="Last column of a TREC run.")]
 MinIdfOption = Annotated[
     float | None,

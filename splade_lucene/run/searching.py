@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from splade_lucene.defaults import HITS_IN_RUN, thread_count
+from splade_lucene.defaults import HITS_IN_RUN, QUERY_BATCH, thread_count
 from splade_lucene.errors import QueryError
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.records import Query
-
-_BATCH_QUERIES = 64
-"""Number of queries searched at a time; their hits are held in memory together."""
 
 
 class BatchSearcher(Protocol):
@@ -84,10 +81,10 @@ def search_run(  # noqa: PLR0913 - all but the first four are keywords with defa
         raise QueryError(f"duplicate qid {duplicate!r}", remedy="Make all qids unique")
     without_hits = []
     with progress.step("searching", len(queries), "queries") as advance:
-        for start in range(0, len(queries), _BATCH_QUERIES):
-            batch = queries[start : start + _BATCH_QUERIES]
+        for start in range(0, len(queries), QUERY_BATCH):
+            batch = queries[start : start + QUERY_BATCH]
             contents = [query.content for query in batch]
-            batch_qids = qids[start : start + _BATCH_QUERIES]
+            batch_qids = qids[start : start + QUERY_BATCH]
             found = searcher.batch_search(contents, batch_qids, k, thread_count(threads), **(options or {}))
             if on_batch:
                 on_batch(dict(zip(batch_qids, contents, strict=True)), found)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from splade_lucene.defaults import QUERY_BATCH
 from splade_lucene.encoder.encoder import SpladeEncoder
 from splade_lucene.encoder.layout import Choices
 from splade_lucene.encoder.settings import QuerySettings, from_choices
@@ -20,8 +21,9 @@ from splade_lucene.errors import ModelError, QueryError
 from splade_lucene.index.reader import read_index_manifest
 from splade_lucene.manifest import Manifest
 from splade_lucene.models import recommended_quantizer
+from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.quantizer import Quantizer
-from splade_lucene.records import Turn
+from splade_lucene.records import Query, Turn
 
 _log = logging.getLogger(__name__)
 _CACHED_QUERIES = 1024
@@ -196,3 +198,26 @@ def manifest_choices(manifest: Manifest) -> Choices:
     if not manifest.choices and manifest.pooling in ("max", "sum"):
         choices = Choices(pooling=manifest.pooling, queries="model", query_max_length=manifest.query_max_length or None)  # type: ignore[arg-type]
     return choices
+
+
+def encode_topics(
+    queries: Sequence[Query], query_encoder: SpladeQueryEncoder, progress: Progress = NO_PROGRESS
+) -> list[Query]:
+    """Encodes queries, for :func:`splade_lucene.write_encoded_topics`.
+
+    Args:
+        queries: Texts or conversations.
+        query_encoder: The encoder.
+        progress: Follows the work.
+
+    Returns:
+        The queries with their vectors, in the same order; a query that encodes to no terms has an empty one.
+    """
+    encoded: list[Query] = []
+    with progress.step("encoding", len(queries), "queries") as advance:
+        for start in range(0, len(queries), QUERY_BATCH):
+            batch = queries[start : start + QUERY_BATCH]
+            vectors = query_encoder.encode_batch([query.turns or query.text for query in batch])
+            encoded += [Query(each.qid, each.text, vector) for each, vector in zip(batch, vectors, strict=True)]
+            advance(len(batch))
+    return encoded

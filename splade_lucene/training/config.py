@@ -31,7 +31,7 @@ from pydantic import (
 )
 
 from splade_lucene.corpus.reading import PYTHON_DOCS
-from splade_lucene.defaults import QUICK_MEASURES
+from splade_lucene.defaults import DEFAULT_MAX_LENGTH, QUICK_MEASURES
 from splade_lucene.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -274,7 +274,7 @@ class Validation(_Section):
     qrels: str
     every: Annotated[int, Field(ge=0)] = 0
     measures: Annotated[tuple[str, ...], Field(min_length=1)] = QUICK_MEASURES
-    max_length: PositiveInt = 256
+    max_length: PositiveInt = DEFAULT_MAX_LENGTH
 
     _paths = field_validator("corpus", "topics", "qrels")(_absolute)
 
