@@ -41,7 +41,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     try:
         value = parse_json(text)
     except ValueError as error:
-        raise ValueError(f"broken JSON ({error})") from None
+        raise ValueError(f"invalid JSON ({error})") from None
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value

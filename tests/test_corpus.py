@@ -145,7 +145,7 @@ def test_first_id_key_that_has_a_value_counts(tmp_path):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('{"id": "2", "text": ', "broken JSON"),
+        ('{"id": "2", "text": ', "invalid JSON"),
         ('["2", "x"]', "not a JSON object"),
         ('{"text": "x"}', "none of the keys id, _id, docid"),
         ('{"id": null, "text": "x"}', "none of the keys id, _id, docid"),
@@ -219,7 +219,7 @@ def test_damaged_file(tmp_path, name):
         path.write_bytes(data)
         message = refused(path)
         assert message.startswith(f"{path}")
-        assert "cannot read" in message or "broken JSON" in message or "not a Parquet file" in message
+        assert "cannot read" in message or "invalid JSON" in message or "not a Parquet file" in message
 
 
 def test_byte_order_mark_is_no_part_of_the_first_id(tmp_path):

@@ -153,7 +153,7 @@ def broken_lines() -> Iterator[Broken]:  # noqa: C901 - a kind of fault a loop
                  b'{"id": x}', b'{"id": "x", "text": "a",}', b"// comment", b'{"id": ' + b"7" * 5000 + b', "text": "a"}',
                  b"[" * 100_000, b'{"id": "x", "text": ' + b"[" * 100_000, b'{"a":' * 100_000,
                  b'{"id": "x", "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", b'{"id": "x"}\r{"id": "y"}'):  # fmt: skip
-        yield Broken(line, "broken JSON")
+        yield Broken(line, "invalid JSON")
     for line in (b"5", b'"text"', b"null", b"true", b"[]", b'["x", "a"]', b"1.5", b"NaN"):
         yield Broken(line, "not a JSON object")
     for line in (b'{"id": "x", "text": "caf\xe9"}', b'{"id": "x", "text": "\xc0\xaf"}', b'{"id": "x", "text": "\xed\xa0\x80"}',

@@ -299,7 +299,7 @@ def test_malformed_line_is_named(tmp_path, line, says):
         ("q\td\t1\nq\td\t2\n", ":2: document 'd' is ranked twice for query 'q'"),
         ("q\td\t1\nq Q0 e 2 4 t\n", ":2: expected three columns (qid, docid, rank), found 6"),
         ("q Q0 e 2 4 t\nq\td\t1\n", ":2: expected six columns (qid Q0 docid rank score tag), found 3"),
-        ('\n{"q": {"d": 1,}}', ":2: broken JSON"),
+        ('\n{"q": {"d": 1,}}', ":2: invalid JSON"),
         ('{"q": {"d": 1}, "q": {}}', ": query 'q' is a duplicate"),
         ('{"q": {"d": 1, "d": 2}}', ": document 'd' is ranked twice for query 'q'"),
         ('{"q": {"d": true}}', ": the score True is not a number"),

@@ -113,7 +113,7 @@ def test_findings_are_counted_and_the_first_are_kept(tmp_path):
 def test_a_run_that_cannot_be_read(tmp_path):
     with pytest.raises(RunError, match="the run is empty"):
         check_run(write(tmp_path / "run", "\n"))
-    with pytest.raises(RunError, match="broken JSON"):
+    with pytest.raises(RunError, match="invalid JSON"):
         check_run(write(tmp_path / "run", '{"q": '), format="json")
 
 

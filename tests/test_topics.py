@@ -315,7 +315,7 @@ def test_repeated_qid_names_both_lines(tmp_path, name):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('{"id": "2", ', "broken JSON"),
+        ('{"id": "2", ', "invalid JSON"),
         ('["2"]', "not a JSON object"),
         ('{"text": "x"}', "none of the keys id, _id, qid"),
         ('{"id": "2"}', "the query has no text. Store the text as text or contents or query or title"),

@@ -806,7 +806,7 @@ def test_queries_without_documents_are_named(tmp_path, data, base):
 
 def test_broken_queries_are_named_with_their_line(tmp_path, data, base):
     (tmp_path / "broken.jsonl").write_text('{"_id": "1", "text": "fine"}\n{"_id": "2", "te\n')
-    with pytest.raises(TopicsError, match=r"broken\.jsonl:2: broken JSON"):
+    with pytest.raises(TopicsError, match=r"broken\.jsonl:2: invalid JSON"):
         run(tmp_path, data, base, data={"queries": str(tmp_path / "broken.jsonl")})
 
 

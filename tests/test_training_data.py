@@ -155,7 +155,7 @@ def test_written_examples_are_read_again(tmp_path):
     ("record", "message"),
     [
         ('{"qid": "q1", ', r"examples\.jsonl:2: invalid JSON"),
-        ("[1]", r"examples\.jsonl:2: the line is not a JSON object"),
+        ("[1]", r"examples\.jsonl:2: not a JSON object"),
         ({"positive_id": "d1"}, r":2: a record needs either qid or query"),
         ({"qid": "q1", "query": "x", "positive_id": "d1"}, r":2: a record needs either qid or query"),
         ({"qid": "q9", "positive_id": "d1"}, r":2: qid 'q9' is not in data\.queries"),

@@ -93,7 +93,7 @@ def read_json_pairs(path: Path, lines: Lines) -> JsonPairs:
         value = parse_json("".join(line for _, line in numbered), object_pairs_hook=JsonPairs)
     except json.JSONDecodeError as error:
         line = numbered[min(error.lineno, len(numbered)) - 1][0]
-        raise RunError(f"broken JSON ({error.msg})", path=path, line=line, remedy="Write the run again") from None
+        raise RunError(f"invalid JSON ({error.msg})", path=path, line=line, remedy="Write the run again") from None
     if not isinstance(value, JsonPairs):
         raise RunError("the JSON is not an object", path=path, remedy=_JSON_REMEDY)
     return value
