@@ -33,6 +33,9 @@ LIGHT = "SPLADE_LUCENE_TEST_LIGHT" in os.environ
 _LACKING = re.compile(r"No module named '(torch|transformers|pandas|sphinx|jupytext|huggingface_hub)")
 
 
+collect_ignore_glob = ["support/*"]  # no tests, and some need torch
+
+
 def _skip_where_light(report: Any, where: str) -> Any:
     lacking = _LACKING.search(str(report.longrepr)) if LIGHT and report.failed else None
     if lacking:
@@ -66,6 +69,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if LIGHT:  # its libraries and its Python are newer than those that the constraints name, and may warn
+        config.addinivalue_line("filterwarnings", "default")
     if config.getoption("--quick"):
         sys.addaudithook(_refuse_processes)
 
