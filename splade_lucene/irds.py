@@ -14,7 +14,7 @@ def open_ir_dataset(name: str, error: type[InputError]) -> Any:
 
     Args:
         name: Its name, without the prefix.
-        error: The error to raise if there is no such data set.
+        error: The error to raise for an unknown data set.
 
     Raises:
         MissingDependencyError: ir_datasets is not installed.

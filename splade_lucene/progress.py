@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, Protocol
 
-Unit = Literal["documents", "queries", "pairs", "bytes"]
+Unit = Literal["documents", "queries", "pairs", "files", "bytes"]
 """The unit in which a step is counted."""
 
 

@@ -3,7 +3,7 @@
 The layouts are those of Anserini's regressions ``msmarco-v1-passage.unicoil``, ``.deepimpact`` and ``.docTTTTTquery``: a folder
 of JSON lines with ``vector`` (JsonVectorCollection) or ``contents`` (JsonCollection), topics as ``qid<TAB>tokens``, each token
 as often as its impact. uniCOIL has word pieces and impacts on both sides; DeepImpact words, impacts of eight bits, and queries
-in which each word stands once; doc2query is text, with the predicted queries behind the passage.
+that contain each word once; doc2query is text: the passage followed by the predicted queries.
 """
 
 from __future__ import annotations

@@ -386,7 +386,7 @@ def test_append_adds_and_refuses_docids_that_are_there(tmp_path):
     with pytest.raises(PseudoDocumentError, match=r"duplicate id 'more', already in the index"):
         index_pseudo_documents(second, tmp_path / "index", append=True)
     assert contents(tmp_path / "index") == {"cat": {"good": 1, "more": 3}, "cow": {"more": 1}}
-    with pytest.raises(InputError, match="there is no index to append to"):
+    with pytest.raises(InputError, match="cannot append: this folder is not an index"):
         index_pseudo_documents(second, tmp_path / "other", append=True)
 
 

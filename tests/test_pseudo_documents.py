@@ -272,7 +272,7 @@ def test_check_document_names_document_and_problem(document, says):
         check_document(document)
     assert str(caught.value).startswith(f"document {document.docid!r}: ")
     assert says in str(caught.value)
-    assert "skip_bad" not in str(caught.value)  # there is no such option in memory
+    assert "skip_bad" not in str(caught.value)  # which applies to files only
 
 
 def test_check_document_lets_good_ones_pass():

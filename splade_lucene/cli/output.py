@@ -13,7 +13,13 @@ from splade_lucene.progress import Advance, Unit
 _MAX_NAMED = 100
 """Number of skipped documents to name; further ones are only counted."""
 
-_UNITS: dict[Unit, str] = {"documents": " docs", "queries": " queries", "pairs": " pairs", "bytes": "B"}
+_UNITS: dict[Unit, str] = {
+    "documents": " docs",
+    "queries": " queries",
+    "pairs": " pairs",
+    "files": " files",
+    "bytes": "B",
+}
 
 
 def echo(text: str) -> None:

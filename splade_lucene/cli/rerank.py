@@ -29,7 +29,8 @@ def rerank(
         Path | None, typer.Option("--index", metavar="DIR", help="The index from which to read the stored texts.")
     ] = None,
     corpus: Annotated[
-        str | None, typer.Option("--corpus", metavar="SRC", help="The corpus, if there is no index with stored texts.")
+        str | None,
+        typer.Option("--corpus", metavar="SRC", help="The corpus to read the texts from, instead of an index."),
     ] = None,
     hits: Annotated[int, typer.Option("--hits", min=1, help="Number of hits to rerank per query.")] = 100,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Pairs per batch.")] = 32,

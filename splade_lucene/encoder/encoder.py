@@ -170,7 +170,7 @@ class SpladeEncoder:
         """Fixes the settings that otherwise depend on the machine, to resume an earlier encoding.
 
         Args:
-            dtype: What ``auto`` stands for; empty to let the machine decide.
+            dtype: What ``auto`` means here; empty to let the machine decide.
             batch_tokens: Tokens per batch; 0 to let the machine decide.
         """
         self._settled_dtype = dtype if dtype in ("float32", "bfloat16") else ""

@@ -65,7 +65,7 @@ def parse_measure(name: str) -> Measure:
     """Looks up a measure by name.
 
     Raises:
-        RunError: The name is unknown, or stands for several measures.
+        RunError: The name is unknown, or means several measures.
     """
     import ir_measures
 

@@ -1,6 +1,6 @@
 """All measures of trec_eval under its own names, computed by pytrec_eval, a build of trec_eval that ir_measures depends on.
 
-A name stands for one figure as printed by trec_eval: ``map``, ``P_10``, ``iprec_at_recall_0.20``, ``gm_map``. Three nicknames
+A name means one figure as printed by trec_eval: ``map``, ``P_10``, ``iprec_at_recall_0.20``, ``gm_map``. Three nicknames
 stand for groups: ``all_trec``, ``official`` and ``set``.
 
 Values agree with trec_eval's ``-c``: judged queries without hits count, with the value of an empty ranking. For ``gm_map`` and

@@ -45,7 +45,7 @@ def accelerate(index_dir: str | Path, folder: str | Path | None = None, *, max_b
 
     Raises:
         InputError: ``max_bytes`` is out of range.
-        NotAnIndexError: There is no impact index.
+        NotAnIndexError: The folder is not an impact index.
         StorageError: A disk error.
     """
     if max_bytes is not None and not 0 <= max_bytes < _NO_LIMIT:

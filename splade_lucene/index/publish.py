@@ -15,7 +15,7 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool, can_append
     """Checks, before any work is done, that an index may be written here.
 
     Raises:
-        InputError: The folder exists and must not be replaced, or there is no index to append to.
+        InputError: The folder exists and must not be replaced, or append is set and it is not an index.
     """
     replaced = work_folder(index_dir.resolve(), "replaced")
     if is_index(replaced) and not index_dir.exists():
@@ -23,7 +23,9 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool, can_append
     if append:
         if not is_index(index_dir):
             raise InputError(
-                "there is no index to append to", path=index_dir, remedy="Build it without append=True first"
+                "cannot append: this folder is not an index",
+                path=index_dir,
+                remedy="Build it without append=True first",
             )
         return
     if not index_dir.exists() or (index_dir.is_dir() and not any(index_dir.iterdir())):

@@ -53,7 +53,7 @@ class LuceneImpactIndexReader:
         index_dir: The index.
 
     Raises:
-        NotAnIndexError: There is no impact index.
+        NotAnIndexError: The folder is not an impact index.
         IndexVersionError: It was written by a newer Lucene.
     """
 

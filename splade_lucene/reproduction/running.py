@@ -151,7 +151,7 @@ class _Running:
         target = self.paths.corpus
 
         def make() -> None:
-            with self.progress.step("unpacking", None, "bytes") as advance:
+            with self.progress.step("unpacking", None, "files") as advance:
                 unpack(file, target, corpus.folder, advance)
 
         self.steps.do(f"unpack.{target.name}", inputs, target, make)

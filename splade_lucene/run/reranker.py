@@ -243,7 +243,7 @@ class StoredTexts:
         index_dir: An impact index or a text index.
 
     Raises:
-        NotAnIndexError: There is no index.
+        NotAnIndexError: The folder is not an index.
     """
 
     def __init__(self, index_dir: str | Path) -> None:

@@ -38,7 +38,7 @@ class Bm25Searcher:
         b: Strength of length normalization, 0 to 1.
 
     Raises:
-        NotAnIndexError: There is no text index.
+        NotAnIndexError: The folder is not an index of texts.
         IndexVersionError: It was written by a newer Lucene.
         QueryError: k1 or b is out of range.
 
@@ -142,7 +142,7 @@ def open_index(index_dir: str | Path) -> LuceneImpactIndexReader | Bm25Searcher:
     """Opens an impact index or a text index.
 
     Raises:
-        NotAnIndexError: There is no index.
+        NotAnIndexError: The folder is not an index.
         IndexVersionError: It was written by a newer Lucene.
     """
     try:

@@ -75,7 +75,7 @@ class LuceneImpactSearcher:
         approximation: Settings of approximate search; None for exact search.
 
     Raises:
-        NotAnIndexError: There is no impact index.
+        NotAnIndexError: The folder is not an impact index.
         IndexVersionError: It was written by a newer Lucene.
     """
 
