@@ -40,18 +40,22 @@ PACKAGES = ("wire", "postings", "index", "search", "bm25", "runtime")
 
 
 def junit_jars() -> list[Path]:
-    """The jars of JUnit and, where it is, of Lucene's test framework; none if there are none."""
+    """The jars of JUnit and of Lucene's test framework, as far as they are there.
+
+    The framework's codecs register themselves on the class path, so those of another Lucene are left out.
+    """
     if named := os.environ.get("SPLADE_LUCENE_JUNIT"):
         entries = [Path(entry) for entry in named.split(os.pathsep)]
     else:
         entries = [SHARED] if list(SHARED.glob(JUNIT)) else [DEBIAN / "junit-platform-console-standalone.jar"]
     jars = [jar for entry in entries for jar in (sorted(entry.glob("*.jar")) if entry.is_dir() else [entry])]
-    return [jar for jar in jars if jar.exists() and not jar.name.startswith("google-java-format")]
+    others = ("google-java-format", "lucene-") if has_lucene_10() else ("google-java-format",)
+    return [jar for jar in jars if jar.exists() and not jar.name.startswith(others)]
 
 
 def has_framework() -> bool:
     """Whether Lucene's test framework is there, of the version of the installed Lucene."""
-    return any(jar.name.startswith("lucene-test-framework-9.9") for jar in junit_jars()) and not has_lucene_10()
+    return any(jar.name.startswith("lucene-test-framework-9.9") for jar in junit_jars())
 
 
 def skip_reason(name: str) -> str | None:
