@@ -66,7 +66,7 @@ from splade_lucene import (
 from splade_lucene.cli import app
 from splade_lucene.encoder.layout import TableSide
 from splade_lucene.encoder.terms import escape_term
-from splade_lucene.errors import ModelError, QueryError, TopicsError
+from splade_lucene.errors import InputError, ModelError, QueryError, TopicsError
 from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.jvm.pyserini_import import pyserini_importable
 from splade_lucene.manifest import INDEX_FILE
@@ -804,9 +804,9 @@ CONVERSATION = [
 ]
 
 
-@pytest.mark.parametrize("queries", ["model", "binary", "lexical"])
-def test_a_conversation_is_the_sum_of_its_turns_weights_times_their_factors(network, queries):
-    encoder = ours(network, query_mode=queries)
+@pytest.mark.parametrize("mode", ["model", "binary", "lexical"])
+def test_a_conversation_is_the_sum_of_its_turns_weights_times_their_factors(network, mode):
+    encoder = ours(network, query_mode=mode)
     query_encoder = SpladeQueryEncoder(encoder, RULE)
     found = query_encoder.encode(CONVERSATION)
     expected = added_up(encoder, CONVERSATION)
@@ -1172,3 +1172,17 @@ def test_what_the_list_of_known_models_says_now_does_not_change_indexes_from_bef
     index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, encoder)
     age(index)
     assert open_query_encoder(index, device="cpu").encode("index") == SpladeQueryEncoder(encoder, RULE).encode("index")
+
+
+def test_a_manifest_with_an_unknown_setting_of_the_encoder_is_refused(tmp_path, network):
+    """Without it, queries would be encoded in another way than the index was made for."""
+    index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, ours(network, query_mode="binary"))
+    choices = json.loads((index / INDEX_FILE).read_text())["choices"]
+    assert choices["query_mode"] == "binary"
+    renamed = {"queries" if name == "query_mode" else name: value for name, value in choices.items()}
+    manifest = json.loads((index / INDEX_FILE).read_text())
+    write_json(index / INDEX_FILE, {**manifest, "choices": renamed})
+    with pytest.raises(InputError, match=r"manifest\.json: the encoder settings have unknown names: queries\."):
+        open_query_encoder(index, device="cpu")
+    with LuceneImpactSearcher(index) as searcher:
+        assert len(searcher.search({"index": 1})) == 1

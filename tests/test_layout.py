@@ -440,7 +440,7 @@ def test_every_choice_by_hand_goes_before_what_the_files_say(tmp_path):
     add_prompts(tmp_path, {"query": "q: ", "document": "d: "})
     add_max_seq_length(tmp_path, 128)
     choices = Choices(
-        pooling="sum", activation="log1p_log1p_relu", queries="lexical", drop_specials=True, document_prefix="D ",
+        pooling="sum", activation="log1p_log1p_relu", query_mode="lexical", drop_specials=True, document_prefix="D ",
         query_prefix="", max_length=20, query_max_length=10,
     )  # fmt: skip
     layout = read_layout(tmp_path, choices)
@@ -462,24 +462,24 @@ def test_queries_have_a_formula_of_their_own_by_hand(tmp_path):
 def test_queries_by_hand(tmp_path):
     folder = bare_plain(tmp_path / "network", "6", pooling="sum")
     add_prompts(folder, {"query": "q: ", "document": "d: "})
-    way = {way: read_layout(folder, Choices(queries=way)) for way in ("model", "lexical", "binary")}
+    way = {way: read_layout(folder, Choices(query_mode=way)) for way in ("model", "lexical", "binary")}
     assert way["model"].queries.own_terms is False
     assert way["lexical"].queries == NetworkSide(way["lexical"].location, pooling="sum", own_terms=True, prefix="q: ")
     assert way["binary"].queries == TableSide(way["binary"].location, prefix="q: ")
     assert [each.family for each in way.values()] == ["SPLADE v1", "SPLADE-lexical", "SPLADE-doc"]
     with pytest.raises(ModelError, match=r"no table of query weights \(expected one of idf\.json"):
-        read_layout(folder, Choices(queries="table"))
+        read_layout(folder, Choices(query_mode="table"))
 
 
 def test_queries_by_hand_of_a_checkpoint_with_a_table(tmp_path):
     bare_network(tmp_path)
     (tmp_path / "idf.json").touch()
     table = read_layout(tmp_path)
-    by_hand = read_layout(tmp_path, Choices(queries="table"))
+    by_hand = read_layout(tmp_path, Choices(query_mode="table"))
     assert (by_hand.documents, by_hand.queries) == (table.documents, table.queries)
-    assert by_hand.found == (*table.found, "overridden: queries='table'")
-    assert read_layout(tmp_path, Choices(queries="binary")).queries.weights is None
-    assert read_layout(tmp_path, Choices(queries="model")).queries == table.documents
+    assert by_hand.found == (*table.found, "overridden: query_mode='table'")
+    assert read_layout(tmp_path, Choices(query_mode="binary")).queries.weights is None
+    assert read_layout(tmp_path, Choices(query_mode="model")).queries == table.documents
     assert not read_layout(tmp_path, Choices(drop_specials=False)).queries.drop_specials
     assert not read_layout(tmp_path, Choices(drop_specials=False)).documents.drop_specials
 
@@ -510,7 +510,7 @@ def test_another_query_model_by_hand(tmp_path):
         ({"query_pooling": "mean"}, "unknown pooling 'mean'"),
         ({"query_activation": "gelu"}, "unknown activation 'gelu'"),
         ({"activation": "gelu"}, "unknown activation 'gelu'"),
-        ({"queries": "bm25"}, "unknown query mode 'bm25'"),
+        ({"query_mode": "bm25"}, "unknown query mode 'bm25'"),
         ({"max_length": 2}, "max_length must be at least 3 tokens, got 2"),
         ({"query_max_length": 0}, "query_max_length must be at least 3 tokens, got 0"),
     ],
@@ -547,7 +547,7 @@ def test_the_list_says_what_splade_lexical_cannot(hub):
     assert layout.family == "SPLADE-lexical"
     assert layout.queries == NetworkSide(layout.location, own_terms=True)
     assert "list of known models: SPLADE-lexical" in found(layout)
-    assert read_layout("naver/splade-v3-lexical", Choices(queries="model")).family == "SPLADE-max"
+    assert read_layout("naver/splade-v3-lexical", Choices(query_mode="model")).family == "SPLADE-max"
 
 
 def test_the_list_says_what_splade_doc_cannot(hub):
@@ -587,7 +587,7 @@ def test_choices_go_before_the_list(hub, tmp_path):
     layout = read_layout("naver/efficient-splade-V-large-doc", Choices(query_model=str(mine), query_max_length=8))
     assert layout.queries.location.name == str(mine)
     assert layout.queries.max_length == 8
-    layout = read_layout("naver/efficient-splade-V-large-doc", Choices(queries="binary", max_length=100))
+    layout = read_layout("naver/efficient-splade-V-large-doc", Choices(query_mode="binary", max_length=100))
     assert layout.queries == TableSide(layout.location, max_length=256)
     assert layout.documents.max_length == 100
 
@@ -633,7 +633,7 @@ def test_a_folder_spelled_like_a_listed_model_gets_nothing_from_the_list(tmp_pat
     assert layout.location.name == str(folder)
 
 
-KEYS = {"name", "family", "licence", "gated", "pooling", "activation", "queries", "query_model", "max_length",
+KEYS = {"name", "family", "licence", "gated", "pooling", "activation", "query_mode", "query_model", "max_length",
         "query_max_length", "quantizer", "effectiveness", "note"}  # fmt: skip
 
 
@@ -645,7 +645,7 @@ def test_the_list_is_sound():
         assert KEYS <= each.keys() <= KEYS | {"drop_specials"}, each["name"]
         assert each["pooling"] in POOLINGS
         assert each["activation"] in ACTIVATIONS
-        assert each["queries"] in QUERY_MODES
+        assert each["query_mode"] in QUERY_MODES
         assert each["quantizer"] in {None, *RULES}
         assert each["query_model"] in {None, *names}
         assert each["gated"] in (None, True, False)
@@ -665,7 +665,7 @@ def test_the_list_is_sound():
 def test_the_list_has_every_family_with_published_checkpoints():
     ways: dict[str, set[tuple[str, bool]]] = {}
     for each in known_models():
-        ways.setdefault(each["family"], set()).add((each["queries"], each["query_model"] is not None))
+        ways.setdefault(each["family"], set()).add((each["query_mode"], each["query_model"] is not None))
     assert {"SPLADE-max", "DistilSPLADE-max", "SPLADE++", "SPLADE-v3", "Splade_PP", "granite sparse"} <= ways.keys()
     assert ways["SPLADE-doc"] == {("binary", False)}
     assert ways["SPLADE-lexical"] == {("lexical", False)}

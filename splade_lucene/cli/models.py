@@ -91,13 +91,15 @@ def _print_known_models(as_json: bool) -> None:
     if as_json:
         print(json.dumps(known, ensure_ascii=False))
         return
-    print(f"{'name':64} {'family':17} {'queries':8} {'quantizer':9} {'licence':16} {'gated':5} published effectiveness")
+    print(
+        f"{'name':64} {'family':17} {'query mode':10} {'quantizer':9} {'licence':16} {'gated':5} published effectiveness"
+    )
     for each in known:
         figures = [f"{e['measure']} {e['value']:g} ({e['data']})" for e in each["effectiveness"][:2]]
         gated = {True: "yes", False: "no", None: "?"}[each["gated"]]
-        queries = "other" if each["query_model"] else each["queries"]
+        query_mode = "other" if each["query_model"] else each["query_mode"]
         print(
-            f"{each['name']:64} {each['family']:17} {queries:8} {each['quantizer'] or '-':9} {each['licence'] or '?':16} "
+            f"{each['name']:64} {each['family']:17} {query_mode:10} {each['quantizer'] or '-':9} {each['licence'] or '?':16} "
             f"{gated:5} {', '.join(figures) or '-'}"
         )
     print("\nLengths, notes and the source of each figure: --json")

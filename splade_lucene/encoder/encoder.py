@@ -256,7 +256,7 @@ class SpladeEncoder:
         elif queries.own_terms:
             query_mode = "lexical"
         return Choices(
-            pooling=documents.pooling, activation=documents.activation, queries=query_mode,
+            pooling=documents.pooling, activation=documents.activation, query_mode=query_mode,
             query_model=None if is_same_model else queries.location.name, drop_specials=documents.drop_specials,
             document_prefix=documents.prefix, query_prefix=queries.prefix, max_length=documents.max_length,
             query_max_length=queries.max_length, query_drop_specials=queries.drop_specials,

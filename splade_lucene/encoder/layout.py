@@ -158,7 +158,7 @@ class Choices:
     Attributes:
         pooling: ``max`` or ``sum``.
         activation: ``log1p_relu`` or ``log1p_log1p_relu``.
-        queries: ``model``, ``lexical`` (the model's weights, masked to the query's own terms), ``binary`` (every token
+        query_mode: ``model``, ``lexical`` (the model's weights, masked to the query's own terms), ``binary`` (every token
             weighs 1) or ``table`` (token weights from the checkpoint's table).
         query_model: Folder or hub name of a separate model for queries.
         drop_specials: Whether to drop special tokens from the terms.
@@ -173,7 +173,7 @@ class Choices:
 
     pooling: Pooling | None = None
     activation: Activation | None = None
-    queries: QueryMode | None = None
+    query_mode: QueryMode | None = None
     query_model: str | None = None
     drop_specials: bool | None = None
     document_prefix: str | None = None
@@ -190,7 +190,7 @@ class Choices:
             ("pooling", self.query_pooling, POOLINGS),
             ("activation", self.query_activation, ACTIVATIONS),
             ("activation", self.activation, ACTIVATIONS),
-            ("query mode", self.queries, QUERY_MODES),
+            ("query mode", self.query_mode, QUERY_MODES),
         ):
             if value is not None and value not in allowed:
                 raise InputError(f"unknown {setting} {value!r}", remedy=f"Choose one of: {', '.join(allowed)}")
@@ -419,11 +419,12 @@ def _with_known(layout: Layout, known: dict[str, Any], choices: Choices) -> Layo
     """Fills in what the files of a hub checkpoint do not state, from the list of known models."""
     has_modules = (layout.location.folder / "modules.json").is_file()
     is_same_model = layout.queries.location == layout.documents.location
-    is_undecided = is_same_model and choices.queries is None and choices.query_model is None
+    is_undecided = is_same_model and choices.query_mode is None and choices.query_model is None
+    is_network = isinstance(layout.queries, NetworkSide)
     implied = Choices(
         pooling=None if has_modules else known.get("pooling"),
         activation=None if has_modules else known.get("activation"),
-        queries=known.get("queries") if isinstance(layout.queries, NetworkSide) and not choices.query_model else None,
+        query_mode=known.get("query_mode") if is_network and not choices.query_model else None,
         query_model=known.get("query_model") if is_undecided else None,
         drop_specials=known.get("drop_specials"),
         query_drop_specials=known.get("drop_specials"),
@@ -438,8 +439,8 @@ def _with_choices(layout: Layout, choices: Choices) -> Layout:
     documents, queries = layout.documents, layout.queries
     if choices.query_model is not None:
         queries = read_layout(choices.query_model).queries
-    if choices.queries is not None:
-        queries = _query_side(choices.queries, layout, queries)
+    if choices.query_mode is not None:
+        queries = _query_side(choices.query_mode, layout, queries)
     is_same_model = queries.location.name == documents.location.name
     query_formula = {"pooling": choices.query_pooling, "activation": choices.query_activation}
     formula = {"pooling": choices.pooling, "activation": choices.activation}

@@ -106,7 +106,7 @@ def check_dtype(dtype: str, allowed: tuple[str, ...]) -> None:
 def to_choices(documents: DocumentSettings, queries: QuerySettings) -> Choices:
     """The settings as a layout takes them, and as a manifest records them."""
     return Choices(
-        pooling=documents.pooling, activation=documents.activation, queries=queries.mode,
+        pooling=documents.pooling, activation=documents.activation, query_mode=queries.mode,
         query_model=None if queries.model is None else str(queries.model), drop_specials=documents.drop_specials,
         document_prefix=documents.prefix, query_prefix=queries.prefix, max_length=documents.max_length,
         query_max_length=queries.max_length, query_pooling=queries.pooling, query_activation=queries.activation,
@@ -121,7 +121,7 @@ def from_choices(choices: Choices) -> tuple[DocumentSettings, QuerySettings]:
         prefix=choices.document_prefix, max_length=choices.max_length,
     )  # fmt: skip
     queries = QuerySettings(
-        model=choices.query_model, mode=choices.queries, pooling=choices.query_pooling,
+        model=choices.query_model, mode=choices.query_mode, pooling=choices.query_pooling,
         activation=choices.query_activation, drop_specials=choices.query_drop_specials, prefix=choices.query_prefix,
         max_length=choices.query_max_length,
     )  # fmt: skip

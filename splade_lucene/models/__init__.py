@@ -26,7 +26,7 @@ def embedded_query_table() -> Path:
 def known_models() -> list[dict[str, Any]]:
     """Checkpoints that are known to work, as plain data.
 
-    Each has name, family, licence, gated, pooling, activation, queries, query_model, max_length, query_max_length,
+    Each has name, family, licence, gated, pooling, activation, query_mode, query_model, max_length, query_max_length,
     quantizer (recommended), effectiveness (data, measure, value and source of each figure) and note; None if no source
     states it.
     """

@@ -17,9 +17,9 @@ from splade_lucene.encoder.encoder import SpladeEncoder
 from splade_lucene.encoder.layout import Choices
 from splade_lucene.encoder.settings import QuerySettings, from_choices
 from splade_lucene.encoder.sparse import SparseWeights
-from splade_lucene.errors import ModelError, QueryError
+from splade_lucene.errors import InputError, ModelError, QueryError
 from splade_lucene.index.reader import read_index_manifest
-from splade_lucene.manifest import Manifest
+from splade_lucene.manifest import INDEX_FILE, Manifest
 from splade_lucene.models import recommended_quantizer
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.quantizer import Quantizer
@@ -165,6 +165,7 @@ def open_query_encoder(
     Raises:
         QueryError: No model is given, and the index has no manifest that names one.
         ModelError: The manifest's model has changed since it encoded the index.
+        InputError: The manifest records settings of the encoder that this version does not have.
     """
     manifest = read_index_manifest(Path(index_dir))
     if model is None and (manifest is None or not manifest.model):
@@ -174,7 +175,7 @@ def open_query_encoder(
         )
     manifest = manifest or Manifest()
     rule = quantizer or manifest.quantizer or recommended_quantizer(str(model or manifest.model))
-    documents, recorded = from_choices(manifest_choices(manifest))
+    documents, recorded = from_choices(_recorded_choices(manifest, index_dir))
     if model is not None:
         recorded = replace(recorded, model=None)
     encoder = SpladeEncoder(
@@ -191,13 +192,18 @@ def open_query_encoder(
     return SpladeQueryEncoder(encoder, rule)
 
 
-def manifest_choices(manifest: Manifest) -> Choices:
-    """The encoder's choices recorded in a manifest."""
-    known = {each.name for each in fields(Choices)}
-    choices = Choices(**{key: value for key, value in manifest.choices.items() if key in known})
+def _recorded_choices(manifest: Manifest, index_dir: str | Path) -> Choices:
+    """The encoder's settings that a manifest records. Ignoring an unknown one would encode queries in another way."""
+    unknown = sorted(manifest.choices.keys() - {each.name for each in fields(Choices)})
+    if unknown:
+        raise InputError(
+            f"the encoder settings have unknown names: {', '.join(unknown)}",
+            path=Path(index_dir) / INDEX_FILE,
+            remedy="Encode and index the corpus again with this version, or search with encoded queries",
+        )
     if not manifest.choices and manifest.pooling in ("max", "sum"):
-        choices = Choices(pooling=manifest.pooling, queries="model", query_max_length=manifest.query_max_length or None)  # type: ignore[arg-type]
-    return choices
+        return Choices(pooling=manifest.pooling, query_mode="model", query_max_length=manifest.query_max_length or None)  # type: ignore[arg-type]
+    return Choices(**manifest.choices)
 
 
 def encode_topics(
