@@ -500,7 +500,7 @@ def test_an_encoding_begun_in_one_precision_goes_on_in_it(model, corpus, tmp_pat
     interrupt_third_part(encoder, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         encode_corpus(corpus, tmp_path / "out", encoder, RULE)
-    monkeypatch.setattr(precision, "native_dtype", lambda _: second)  # measured anew, it came out otherwise
+    monkeypatch.setattr(precision, "native_dtype", lambda _: second)  # on another machine
     encode_corpus(corpus, tmp_path / "out", SpladeEncoder(model, device="cpu"), RULE)
     assert files(tmp_path / "out") == files(tmp_path / "expected")
     assert read_folder_manifest(tmp_path / "out").dtype == first
@@ -519,12 +519,12 @@ def test_an_encoding_begun_with_little_memory_goes_on_in_batches_of_the_same_siz
 
     plenty = encoder()
     encode_corpus(corpus, tmp_path / "plenty", plenty, RULE)
-    monkeypatch.setattr(network, "free_memory", lambda _: 2 << 20)
+    monkeypatch.setattr(network, "total_memory", lambda _: 8 << 20)
     little = encoder()
     interrupt_third_part(little, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         encode_corpus(corpus, tmp_path / "out", little, RULE)
-    monkeypatch.setattr(network, "free_memory", lambda _: 1 << 40)
+    monkeypatch.setattr(network, "total_memory", lambda _: 1 << 40)
     again = encoder()
     encode_corpus(corpus, tmp_path / "out", again, RULE)
     assert again.batch_tokens == little.batch_tokens < plenty.batch_tokens

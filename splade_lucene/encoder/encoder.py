@@ -187,7 +187,7 @@ class SpladeEncoder:
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens per batch: the requested number or the device's default, limited to half of the free memory.
+        """Tokens per batch: the requested number or the device's default, limited to an eighth of the device's memory.
 
         It is determined only once, because the last bits of a text's weights depend on its batch.
         """

@@ -1,41 +1,46 @@
-"""Free memory, and detection of out-of-memory errors."""
+"""The memory of a device, and detection of out-of-memory errors."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
 
 _UNKNOWN = 4 << 30
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)  # version 2, 1
 
 
-def free_memory(device: torch.device) -> int:
-    """Bytes available on a device; for a CPU, the smaller of what the machine and the container have."""
+def total_memory(device: torch.device) -> int:
+    """Bytes of memory that a device has; for a CPU, the smaller of what the machine and the container have.
+
+    What is free at the moment is not asked for: the size of a batch depends on this number, and the last bits of a text's
+    weights depend on its batch.
+    """
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return min(_free_in_machine(), _free_in_container())
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return min(_memory_of_machine(), _limit_of_container())
 
 
-def _free_in_machine() -> int:
+def _memory_of_machine() -> int:
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return _UNKNOWN
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return _UNKNOWN
 
 
-def _free_in_container() -> int:
-    try:
-        limit, used = (_CGROUP / "memory.max").read_text().strip(), (_CGROUP / "memory.current").read_text()
-        statistics = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
-        cache = int(statistics.get("inactive_file", 0))
-        return 1 << 62 if limit == "max" else max(0, int(limit) - int(used) + cache)
-    except (OSError, ValueError):
-        return 1 << 62
+def _limit_of_container() -> int:
+    for limit in _CGROUP_LIMITS:
+        try:
+            text = limit.read_text().strip()
+        except OSError:
+            continue
+        if text.isdecimal():
+            return int(text)
+    return 1 << 62
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -16,7 +16,7 @@ from splade_lucene.encoder.batching import Sequencer, TokenSequences, batches_by
 from splade_lucene.encoder.checkpoint import load_network, load_tokenizer, vocabulary_terms
 from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.encoder.linear import linear_map, pack_linear_layers
-from splade_lucene.encoder.memory import free_memory, is_out_of_memory
+from splade_lucene.encoder.memory import is_out_of_memory, total_memory
 from splade_lucene.encoder.pooling import SLICE_TERMS, Projection, pool_logits, project_and_pool
 from splade_lucene.encoder.sparsify import Entries, combine, compact
 from splade_lucene.encoder.table import read_tensor
@@ -84,14 +84,14 @@ class Network:
         )
 
     def affordable_tokens(self) -> int:
-        """Tokens per batch that fit into half of the memory that is free now."""
+        """Tokens per batch that fit into an eighth of the device's memory."""
         config = self.model.config
         width = int(getattr(config, "hidden_size", 0) or 768)
         inner = int(getattr(config, "intermediate_size", 0) or 4 * width)
         bytes_per_token = 4 * (8 * width + 3 * inner + 2 * SLICE_TERMS)
         if self._decoder is None:
             bytes_per_token += 8 * len(self.terms)
-        return max(1, free_memory(self.device) // 2 // bytes_per_token)
+        return max(1, total_memory(self.device) // 8 // bytes_per_token)
 
     def encode(
         self, sequences: TokenSequences, batch_tokens: int, progress: Callable[[int, int], None] | None = None

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import math
-import time
 from functools import cache
 
 import torch
 
 from splade_lucene.errors import InputError
-
-_log = logging.getLogger(__name__)
-_WORTHWHILE = 1.3
 
 
 def choose_device(name: str) -> torch.device:
@@ -36,30 +30,22 @@ def choose_device(name: str) -> torch.device:
 
 @cache
 def native_dtype(device: torch.device) -> str:
-    """``bfloat16`` where the device supports it natively, else ``float32``.
+    """``bfloat16`` where the device has instructions for it, else ``float32``; the same answer at every call, under any load.
 
-    GPUs report their support, as do CPUs with AVX512-BF16 or AMX. Other CPUs are measured for some hundredths of a second,
-    because without such instructions a product in bfloat16 takes far longer than one in float32.
+    GPUs report their support. A CPU supports it if it names AVX512-BF16, AMX-BF16 (x86) or BF16 (Arm) among its instruction
+    sets. Without them, a product in bfloat16 usually takes longer than one in float32.
     """
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    if any(getattr(torch.cpu, name, bool)() for name in _INSTRUCTIONS):
-        return "bfloat16"
-    ratio = _speedup()
-    _log.info("bfloat16 is %.1f times as fast as float32 on this CPU", ratio)
-    return "bfloat16" if ratio > _WORTHWHILE else "float32"
+    return "bfloat16" if instruction_sets() & _BFLOAT16_INSTRUCTIONS else "float32"
 
 
-_INSTRUCTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+_BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
-def _speedup() -> float:
-    """How many times as fast a product in bfloat16 is: best of several runs, because other processes interfere."""
-    times = {torch.float32: math.inf, torch.bfloat16: math.inf}
-    for _ in range(15):
-        for dtype in times:
-            rows, matrix = torch.ones(256, 512, dtype=dtype), torch.ones(1024, 512, dtype=dtype)
-            start = time.perf_counter()
-            torch.nn.functional.linear(rows, matrix)
-            times[dtype] = min(times[dtype], time.perf_counter() - start)
-    return times[torch.float32] / times[torch.bfloat16]
+def instruction_sets() -> set[str]:
+    """The CPU's instruction sets as PyTorch names them; PyTorch before ``get_capabilities`` knows only some of x86."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        return {name for name, value in torch.cpu.get_capabilities().items() if value is True}
+    older = {"avx512_bf16": "_is_avx512_bf16_supported", "amx_bf16": "_is_amx_tile_supported"}
+    return {name for name, function in older.items() if getattr(torch.cpu, function, bool)()}
