@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import fcntl
 import gzip
 import hashlib
 import io
 import json
+import lzma
+import random
 import shlex
 import shutil
 import signal
@@ -17,7 +20,7 @@ import textwrap
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -32,7 +35,7 @@ from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.errors import CatalogueError, DownloadError
 from splade_lucene.evaluation import evaluate
 from splade_lucene.quantizer import Quantizer
-from splade_lucene.reproduction import entries, fetching, find_entry, read_catalogue, reproduce
+from splade_lucene.reproduction import archives, entries, fetching, find_entry, read_catalogue, reproduce
 from splade_lucene.reproduction.checks import check_entry
 from splade_lucene.reproduction.commands import our_commands
 from splade_lucene.reproduction.downloads import Downloads, find_fault
@@ -91,6 +94,7 @@ class Handler(BaseHTTPRequestHandler):
 
     files: ClassVar[dict[str, bytes]] = {}
     breaks: ClassVar[dict[str, list[int]]] = {}
+    lengths: ClassVar[dict[str, str | None]] = {}
     stalls: ClassVar[set[str]] = set()
     asked: ClassVar[list[tuple[str, str | None]]] = []
 
@@ -110,7 +114,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(206 if start else 200)
         self.send_header("ETag", tag)
-        self.send_header("Content-Length", str(len(data) - start))
+        if (length := self.lengths.get(name, str(len(data) - start))) is not None:
+            self.send_header("Content-Length", length)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.end_headers()
@@ -141,7 +146,7 @@ def address() -> Iterator[str]:
 @pytest.fixture
 def served(address, monkeypatch) -> str:
     """A fresh server's state, and no waiting between tries."""
-    Handler.files, Handler.breaks = collection(), {}
+    Handler.files, Handler.breaks, Handler.lengths = collection(), {}, {}
     Handler.stalls.clear()
     Handler.asked.clear()
     monkeypatch.setattr(time, "sleep", lambda _: None)
@@ -558,15 +563,181 @@ def test_names_that_are_nearly_right():
             find_entry(given, catalogue)
 
 
-def test_unpacking_stays_inside(tmp_path):
-    (tmp_path / "bad.tar").write_bytes(tar_of({"../outside": b"x"}))
-    with pytest.raises(DownloadError, match="cannot be unpacked"):
-        unpack(tmp_path / "bad.tar", tmp_path / "in")
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["bad.tar"]
-    (tmp_path / "cut.tar").write_bytes(tar_of({"a": b"x" * 5_000})[:2_000])
-    with pytest.raises(DownloadError, match="cannot be unpacked"):
-        unpack(tmp_path / "cut.tar", tmp_path / "in")
-    assert not (tmp_path / "in").exists()
+# ---- archives and servers that do not keep their word ----
+
+TEN = b"0123456789"
+
+
+def zip_of(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def zip_with_header(field: int, value: bytes) -> bytes:
+    """A zip of one file, with some bytes of both its headers (local and central) overwritten."""
+    data = bytearray(zip_of({"f": TEN}, zipfile.ZIP_STORED))
+    for signature, shift in ((b"PK\3\4", 0), (b"PK\1\2", 2)):
+        at = data.index(signature) + field + shift
+        data[at : at + len(value)] = value
+    return bytes(data)
+
+
+def zip_with_wrong_crc() -> bytes:
+    return zip_of({"a": b"b", "f": TEN}, zipfile.ZIP_STORED).replace(TEN, TEN[::-1])
+
+
+def zip_with_a_link() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        link = zipfile.ZipInfo("f")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/hostname")
+    return buffer.getvalue()
+
+
+def tar_with(kind: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo("f")
+        member.type, member.linkname = kind, "/etc/hostname"
+        tar.addfile(member)
+    return buffer.getvalue()
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
+
+
+BROKEN = {
+    "crc.zip": (zip_with_wrong_crc, "Bad CRC-32"),
+    "encrypted.zip": (lambda: zip_with_header(6, b"\1"), "is encrypted"),
+    "method.zip": (lambda: zip_with_header(8, b"\x63"), "compression"),
+    "link.zip": (zip_with_a_link, "is a link or a device"),
+    "symlink.tar": (lambda: tar_with(tarfile.SYMTYPE), "is a link or a device"),
+    "hardlink.tar": (lambda: tar_with(tarfile.LNKTYPE), "is a link or a device"),
+    "fifo.tar": (lambda: tar_with(tarfile.FIFOTYPE), "is a link or a device"),
+    "cut.zip": (lambda: zip_of({"f": TEN})[:-30], "not a zip file"),
+    "cut.tar": (lambda: tar_of({"f": TEN * 500})[:2_000], "unexpected end of data"),
+    "cut.tar.gz": (lambda: gzip.compress(tar_of({"f": TEN * 1000}))[:-30], "cannot be unpacked"),
+    "cut.tar.bz2": (lambda: bz2.compress(tar_of({"f": TEN}))[:-30], "cannot be unpacked"),
+    "flipped.tar.bz2": (lambda: bz2.compress(tar_of({"f": TEN})).replace(b"1AY&SY", b"1AY&SZ"), "cannot be unpacked"),
+    "cut.tar.xz": (lambda: lzma.compress(tar_of({"f": TEN}))[:-30], "cannot be unpacked"),
+    "text.zip": (lambda: b"not an archive", "not a zip file"),
+    "empty.zip": (lambda: b"", "not a zip file"),
+    "unknown.rar": (lambda: b"Rar!\x1a\7\0" + bytes(100), "cannot be unpacked"),
+}  # fmt: skip
+LIARS = {
+    "bomb.zip": (
+        lambda: zip_of({"f": bytes(300_000_000)}),
+        "at most 10 bytes were expected, but the file has 300,000,000",
+    ),
+    "bomb.tar.gz": (lambda: gzip.compress(tar_of({"f": bytes(300_000_000)}), 1), "but the file has 300,000,000"),
+    "short.zip": (lambda: zip_of({"f": TEN[:3]}), "the size is 3 bytes, expected 10"),
+    "other.zip": (lambda: zip_of({"f": TEN[::-1]}), "the sha256 checksum is"),
+}
+UNSAFE = {
+    "outside.tar": (lambda: tar_of({"../outside": b"x"}), "is outside the target folder"),
+    "outside.zip": (lambda: zip_of({"a/../../outside": b"x"}), "is outside the target folder"),
+    "twice.tar": (lambda: tar_of({"a": b"x", "/a": b"y"}), "'/a' cannot be written: File exists"),
+    "folder.zip": (lambda: zip_of({"a": b"x", "a/b": b"y"}), "'a/b' cannot be written"),
+    "long.tar": (lambda: tar_of({"n" * 300: b"x"}), "cannot be written: File name too long"),
+    "bomb.tar.gz": (lambda: gzip.compress(tar_of({"a": bytes(80_000_000)}), 1), "at most 67,108,864 bytes"),
+    "bomb.zip": (lambda: zip_of({str(i): bytes(1_000_000) for i in range(70)}), "at most 67,108,864 bytes"),
+    "none.zip": (lambda: zip_of({}), "the archive has no files"),
+}
+
+
+@pytest.mark.parametrize("name", [*BROKEN, *LIARS])
+def test_a_mirror_that_lies_leaves_nothing(tmp_path, name):
+    made, reason = {**BROKEN, **LIARS}[name]
+    (tmp_path / name).write_bytes(made())
+    download = Download("f", "", f"sha256:{hashlib.sha256(TEN).hexdigest()}", len(TEN))
+    with pytest.raises(DownloadError, match=reason):
+        Downloads(tmp_path / "work", tmp_path / name).fetch(download)
+    assert tree(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", [*BROKEN, *UNSAFE])
+def test_unpacking_stays_inside_and_leaves_nothing(tmp_path, name):
+    made, reason = {**BROKEN, **UNSAFE}[name]
+    (tmp_path / name).write_bytes(made())
+    with pytest.raises(DownloadError, match=reason):
+        unpack(tmp_path / name, tmp_path / "in")
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"])
+def test_an_archive_damaged_anywhere_is_refused_or_right(tmp_path, form):
+    """One bit changed or the end cut off, at 60 places: the files are those that were packed, or there are none.
+
+    A tar file has no checksum of its contents; the entry has one of the whole file.
+    """
+    files = {"a/one": TEN * 200, "a/two": random.Random(1).randbytes(700)}
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress,
+    }  # fmt: skip
+    data = zip_of(files) if form == "zip" else packers[form](tar_of(files))
+    draw, path, target = random.Random(form), tmp_path / f"x.{form}", tmp_path / "in"
+    refused = 0
+    for number in range(60):
+        at = draw.randrange(len(data))
+        flipped = data[:at] + bytes([data[at] ^ 1 << draw.randrange(8)]) + data[at + 1 :]
+        path.write_bytes(flipped if number % 3 else data[:at])
+        try:
+            unpack(path, target)
+        except DownloadError:
+            refused += 1
+            assert [each.name for each in tmp_path.iterdir()] == [path.name]
+        else:
+            found = {each.read_bytes() for each in target.rglob("*") if each.is_file()}
+            assert form == "tar" or found <= set(files.values())
+            shutil.rmtree(target)
+    assert refused > 10
+
+
+def test_no_byte_is_written_beyond_the_published_size(tmp_path):
+    """As of a format whose reader goes on after the size in the header."""
+    with pytest.raises(
+        DownloadError, match="m.zip, f: at most 10 bytes were expected, but the file does not end there"
+    ):
+        archives.write_file(iter([TEN[:6], TEN[6:], TEN]), tmp_path / "f", 10, "m.zip, f")
+    assert (tmp_path / "f").read_bytes() == TEN
+
+
+@pytest.mark.parametrize("length", ["3000000", None], ids=["with its length", "without a length"])
+def test_a_server_that_sends_more_than_was_published_is_not_listened_to(served, tmp_path, length):
+    Handler.files["f"], Handler.lengths["f"] = bytes(3_000_000), length
+    for download, limit in (
+        (Download("f", f"{served}/f", size=10), "10"),
+        (Download("f", f"{served}/f", published_size="1 MB"), "1,100,000"),  # rounded, so a tenth more is allowed
+    ):
+        with pytest.raises(DownloadError, match=f"at most {limit} bytes were expected"):
+            Downloads(tmp_path).fetch(download)
+        assert tree(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("length", "outcome"),
+    [("4", "the size is 4 bytes, expected 10"), ("11", "at most 10 bytes"), ("-1", ""), ("ten", ""), ("", "")],
+)
+def test_a_length_that_is_wrong(served, tmp_path, length, outcome):
+    Handler.files["f"], Handler.lengths["f"] = TEN, length
+    download = Download("f", f"{served}/f", f"sha256:{hashlib.sha256(TEN).hexdigest()}", 10)
+    if outcome:
+        with pytest.raises(DownloadError, match=outcome):
+            Downloads(tmp_path).fetch(download)
+        assert tree(tmp_path) == []
+    else:
+        assert Downloads(tmp_path).fetch(download).read_bytes() == TEN
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1/f", "127.0.0.1:1/ö", "127.0.0.1:1/a b", "[::1/f", "127.0.0.1:x/f"])
+def test_an_address_that_cannot_be_asked(tmp_path, address):
+    with pytest.raises(DownloadError, match="is not available locally"):
+        Downloads(tmp_path).fetch(Download("f", f"http://{address}"))
 
 
 def test_git_blob_checksum_is_gits(tmp_path):

@@ -9,6 +9,7 @@ module             content
 ``checks``         consistency checks of an entry
 ``downloads``      files from a mirror, an archive, a cache or the network, complete and verified
 ``fetching``       resumable HTTP downloads
+``archives``       the files in archives
 ``unpacking``      archives to folders
 ``commands``       equivalent commands of this package, Anserini and Pyserini
 ``plans``          what a run would do and download, and the disk space it needs

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.reproduction.archives import is_archive
 from splade_lucene.reproduction.arguments import encode_arguments, index_arguments, search_arguments
 from splade_lucene.reproduction.entries import Download, Entry
 from splade_lucene.reproduction.paths import Paths
-from splade_lucene.reproduction.unpacking import ARCHIVES
 
 _PAGE = 100  # columns, after which a command is continued on the next line
 
@@ -120,7 +120,7 @@ def _fetch(download: Download) -> list[str]:
 def _build(entry: Entry, paths: Paths) -> list[str]:
     system, corpus = entry.system, entry.system.corpus
     lines = []
-    if corpus.file.endswith(ARCHIVES):
+    if is_archive(corpus.file):
         only = f" --wildcards '*/{corpus.folder}/*'" if corpus.folder else ""
         lines.append(f"mkdir -p {paths.corpus} && tar xf downloads/{corpus.file} -C {paths.corpus}{only}")
     elif not corpus.file and not corpus.source:
@@ -147,9 +147,7 @@ def _text_corpus(entry: Entry) -> str:
     corpus = entry.system.corpus
     if corpus.source:
         return corpus.source
-    return (
-        f"downloads/{corpus.file}" if corpus.file and not corpus.file.endswith(ARCHIVES) else f"corpora/{corpus.name}"
-    )
+    return f"downloads/{corpus.file}" if corpus.file and not is_archive(corpus.file) else f"corpora/{corpus.name}"
 
 
 def _corpus(entry: Entry) -> str:

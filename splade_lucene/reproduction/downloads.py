@@ -8,19 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial as bound
 from pathlib import Path
-from typing import IO
 
 from splade_lucene.errors import DownloadError
 from splade_lucene.files import cache_folder, storage_error, written_whole
+from splade_lucene.reproduction.archives import broken, open_archive, too_large, write_file
 from splade_lucene.reproduction.entries import Download
 from splade_lucene.reproduction.fetching import fetch_whole
 
@@ -67,8 +61,8 @@ class Downloads:
         """Whether the offline archive contains a file."""
         if self.mirror is None or not self.mirror.is_file():
             return False
-        with _open_archive(self.mirror) as members:
-            return _find_member(members, download.file) is not None
+        with open_archive(self.mirror) as members:
+            return _find_member((each.name for each in members), download.file) is not None
 
     def fetch(self, download: Download) -> Path:
         """Gets a file.
@@ -109,7 +103,7 @@ class Downloads:
     def _is_verified(self, path: Path, download: Download) -> bool:
         """Verifies a file once; a receipt saves later runs from reading tens of gigabytes again."""
         receipt = self._receipt(path)
-        if receipt.is_file() and receipt.read_text(encoding="utf-8") == _stamp(path, download):
+        if receipt.is_file() and receipt.read_bytes() == _stamp(path, download).encode():
             return True
         problem = find_fault(path, download)
         if not problem:
@@ -136,14 +130,23 @@ class Downloads:
     def _extract(self, download: Download, target: Path) -> bool:
         if self.mirror is None or not self.mirror.is_file():
             return False
-        with _open_archive(self.mirror) as members:
-            member = _find_member(members, download.file)
-            if member is None:
+        with open_archive(self.mirror) as archive:
+            members = {each.name: each for each in archive}
+            name = _find_member(members, download.file)
+            if name is None:
                 return False
+            member, origin, limit = members[name], f"{self.mirror}, {name}", download.most_bytes
+            if not member.is_regular:
+                raise broken(self.mirror, f"{name!r:.200} is a link or a device")
+            if limit is not None and member.size > limit:
+                raise too_large(origin, limit, member.size)
             partial = target.with_name(f"{target.name}.extracting")
-            with partial.open("wb") as file, members[member]() as source:
-                shutil.copyfileobj(source, file, _BLOCK)
-        _publish(partial, target, download, f"{self.mirror}, {member}")
+            try:
+                partial.unlink(missing_ok=True)
+                write_file(member.read(), partial, limit, origin)
+                _publish(partial, target, download, origin)
+            finally:
+                partial.unlink(missing_ok=True)
         return True
 
     # ---- from the network ----
@@ -159,7 +162,7 @@ class Downloads:
                 self.progress(download, received, total or download.estimated_size)
 
         try:
-            fetch_whole(download.url, partial, download.estimated_size, progress)
+            fetch_whole(download.url, partial, download.estimated_size, progress, limit=download.most_bytes)
         except ConnectionError as error:
             raise _unavailable(download, str(error), target) from error
         _publish(partial, target, download, download.url)
@@ -225,30 +228,6 @@ def _unavailable(download: Download, reason: str, target: Path) -> DownloadError
 def _stamp(path: Path, download: Download) -> str:
     status = path.stat()
     return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, download.size, download.checksum])
-
-
-@contextmanager
-def _open_archive(path: Path) -> Iterator[dict[str, Callable[[], IO[bytes]]]]:
-    """The files of an archive: name → function that opens the file."""
-    with ExitStack() as stack:
-        try:
-            members: dict[str, Callable[[], IO[bytes]]]
-            if path.suffix == ".zip":
-                zipped = stack.enter_context(zipfile.ZipFile(path))
-                members = {name: bound(zipped.open, name) for name in zipped.namelist() if not name.endswith("/")}
-            else:
-                tar = stack.enter_context(tarfile.open(path))
-                members = {each.name: bound(_open_member, tar, each) for each in tar if each.isfile()}
-        except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-            raise DownloadError(f"{path}: cannot read the archive ({error}). Use a folder, .tar or .zip.") from error
-        yield members
-
-
-def _open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    file = tar.extractfile(member)
-    if file is None:
-        raise DownloadError(f"{member.name}: not a regular file. Remove links from the archive.")
-    return file
 
 
 def _find_member(members: Iterable[str], file: str) -> str | None:

@@ -71,7 +71,15 @@ class Download:
         if self.size is not None:
             return self.size
         number, _, unit = self.published_size.partition(" ")
-        return int(float(number) * {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}[unit]) if unit else 0
+        return int(float(number) * {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}[unit]) if unit else 0
+
+    @property
+    def most_bytes(self) -> int | None:
+        """The most bytes that the file can have; None if no size is published.
+
+        An approximation is rounded, and may count in powers of 1024: a tenth is allowed for that.
+        """
+        return self.size if self.size is not None else int(1.1 * self.estimated_size) or None
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,21 @@ from typing import Any, BinaryIO
 
 from splade_lucene.errors import DownloadError
 from splade_lucene.locks import lock
+from splade_lucene.reproduction.archives import too_large
 
 TIMEOUT = 60  # seconds without a byte
 TRIES = 5  # consecutive tries without new data
 _BLOCK = 1 << 20
+_NETWORK_ERRORS = (
+    urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError,
+    ValueError,  # an address that cannot be sent, such as one with spaces or of a redirect
+)  # fmt: skip
 
 Progress = Callable[[int, int], None]
 """Called with the number of bytes received, and the total (0: unknown)."""
 
 
-def fetch_whole(url: str, partial: Path, estimated_size: int, progress: Progress) -> None:
+def fetch_whole(url: str, partial: Path, estimated_size: int, progress: Progress, *, limit: int | None = None) -> None:
     """Downloads a file, or the rest of it.
 
     Args:
@@ -35,10 +40,12 @@ def fetch_whole(url: str, partial: Path, estimated_size: int, progress: Progress
         partial: Target file; existing content is the first part of the file.
         estimated_size: Expected size in bytes; 0 if unknown.
         progress: Called after each block.
+        limit: The most bytes that the file can have; None if that is unknown.
 
     Raises:
         ConnectionError: The server cannot be reached, returns an error, or keeps closing the connection.
-        DownloadError: Another process is downloading the file, or there is not enough disk space.
+        DownloadError: Another process is downloading the file, there is not enough disk space, or the server has more bytes
+            than the limit; then nothing is kept.
         OSError: The file cannot be written.
     """
     tag = partial.with_name(f"{partial.name}.etag")
@@ -51,13 +58,17 @@ def fetch_whole(url: str, partial: Path, estimated_size: int, progress: Progress
         while True:
             before = file.tell()
             try:
-                if _append(url, file, tag, estimated_size, progress):
+                if _append(url, file, tag, estimated_size, progress, limit):
                     break
                 reason = "the connection was closed early"
+            except DownloadError:
+                partial.unlink()
+                tag.unlink(missing_ok=True)
+                raise
             except urllib.error.HTTPError as error:
                 error.close()
                 raise ConnectionError(f"{url} returned {error.code} {error.reason}") from error
-            except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            except _NETWORK_ERRORS as error:
                 reason = str(getattr(error, "reason", "") or error)
             tries = TRIES if file.tell() > before else tries - 1
             if not tries or not file.tell():
@@ -66,21 +77,12 @@ def fetch_whole(url: str, partial: Path, estimated_size: int, progress: Progress
     tag.unlink(missing_ok=True)
 
 
-def _append(url: str, file: BinaryIO, tag: Path, estimated_size: int, progress: Progress) -> bool:
+def _append(url: str, file: BinaryIO, tag: Path, estimated_size: int, progress: Progress, limit: int | None) -> bool:
     """Requests the missing part and appends it; returns false if the connection was closed early."""
     start = file.tell()
-    headers = {"User-Agent": "splade-lucene", "Accept-Encoding": "identity"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
-        if tag.is_file():
-            headers["If-Range"] = tag.read_text(encoding="utf-8")
-    try:
-        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and start:  # nothing is missing, or the file has changed: the checksum decides
-            error.close()
-            return True
-        raise
+    response = _request(url, start, tag)
+    if response is None:
+        return True
     with response:
         if not _continues(response, start):
             file.truncate(0)
@@ -88,14 +90,43 @@ def _append(url: str, file: BinaryIO, tag: Path, estimated_size: int, progress: 
             start = 0
         etag = response.headers.get("ETag", "")
         if etag and not etag.startswith("W/"):  # weak ETags do not guarantee equal bytes
-            tag.write_text(etag, encoding="utf-8")
-        length = response.headers.get("Content-Length")
-        total = estimated_size if length is None else start + int(length)
-        while block := response.read1(_BLOCK):  # as received, so that little is lost if the process is killed
+            tag.write_text(etag, encoding="latin-1")
+        length = response.length  # None if the header is missing or invalid
+        total = estimated_size if length is None else start + length
+        if length is not None and limit is not None and total > limit:
+            raise too_large(url, limit, total)
+        while block := _receive(response):
+            if limit is not None and file.tell() + len(block) > limit:
+                raise too_large(url, limit)
             file.write(block)
             progress(file.tell(), total)
         file.flush()
     return length is None or file.tell() >= total
+
+
+def _request(url: str, start: int, tag: Path) -> Any:
+    """Requests a file from a byte on; returns None if the server has no more bytes than that."""
+    headers = {"User-Agent": "splade-lucene", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+        if tag.is_file():
+            headers["If-Range"] = tag.read_text(encoding="latin-1")
+    try:
+        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and start:  # nothing is missing, or the file has changed: the checksum decides
+            error.close()
+            return None
+        raise
+
+
+def _receive(response: Any) -> bytes:
+    """The next bytes, as received, so that little is lost if the process is killed."""
+    try:
+        block: bytes = response.read1(_BLOCK)
+    except OSError as error:  # of the network; writing may raise it too, about the disk
+        raise ConnectionError(str(error)) from error
+    return block
 
 
 def _continues(response: Any, start: int) -> bool:

@@ -8,12 +8,12 @@ from typing import Any
 
 from splade_lucene.errors import InputError
 from splade_lucene.manifest import read_folder_manifest
+from splade_lucene.reproduction.archives import is_archive
 from splade_lucene.reproduction.checks import check_entry
 from splade_lucene.reproduction.downloads import Downloads
 from splade_lucene.reproduction.entries import Download, Entry
 from splade_lucene.reproduction.paths import Paths
 from splade_lucene.reproduction.steps import Steps
-from splade_lucene.reproduction.unpacking import ARCHIVES
 
 _BYTES_A_DOCUMENT = 4_000  # pseudo-document and index entry of a SPLADE model with about 150 terms
 
@@ -88,7 +88,7 @@ class Plan:
         for each in (plan.download for plan in self.files):
             is_corpus = each.file == system.corpus.file
             total += each.estimated_size
-            if each.file.endswith(ARCHIVES) and not (is_corpus and system.corpus.folder):
+            if is_archive(each.file) and not (is_corpus and system.corpus.folder):
                 total += each.estimated_size * (2 if is_corpus else 1) - guessed
                 guessed = 0
         return total
@@ -129,7 +129,7 @@ def make_plan(entry: Entry, folder: Path, downloads: Downloads, *, prebuilt: boo
     }
     if not prebuilt and system.method == "encode":
         steps = {"encode": _is_encoded(paths.encoded), **steps}
-    if system.corpus.file.endswith(ARCHIVES) and not prebuilt:
+    if is_archive(system.corpus.file) and not prebuilt:
         steps = {"unpack": records.has_record(f"unpack.{paths.corpus.name}", paths.corpus), **steps}
     finished = tuple(name for name, is_done in steps.items() if is_done)
     todo = tuple(name for name in (*steps, "evaluate") if name not in finished)

@@ -14,7 +14,9 @@ from typing import Any
 
 from splade_lucene.encoder.settings import DocumentSettings, QuerySettings
 from splade_lucene.errors import DownloadError
+from splade_lucene.files import work_folder
 from splade_lucene.progress import NO_PROGRESS, Progress
+from splade_lucene.reproduction.archives import is_archive
 from splade_lucene.reproduction.arguments import DTYPE, encode_arguments, index_arguments, search_arguments
 from splade_lucene.reproduction.checks import check_entry
 from splade_lucene.reproduction.downloads import Downloads, reproduction_folder
@@ -22,7 +24,7 @@ from splade_lucene.reproduction.entries import Download, Entry
 from splade_lucene.reproduction.figures import Figure
 from splade_lucene.reproduction.paths import Paths
 from splade_lucene.reproduction.steps import Inputs, Steps
-from splade_lucene.reproduction.unpacking import is_archive, unpack
+from splade_lucene.reproduction.unpacking import unpack
 
 
 @dataclass(frozen=True)
@@ -124,14 +126,16 @@ class _Running:
         inputs = {"prebuilt": _identity(archive, download.checksum)}
 
         def make() -> None:
-            unpacked = index.with_name(f"{index.name}.unpacked")
-            unpack(archive, unpacked)
-            found = next(unpacked.rglob("segments_*"), None)
-            if found is None:
-                raise DownloadError(f"{archive}: the archive does not contain a Lucene index.")
-            shutil.rmtree(index, ignore_errors=True)
-            found.parent.rename(index)
-            shutil.rmtree(unpacked, ignore_errors=True)
+            unpacked = work_folder(index, "unpacked")
+            try:
+                unpack(archive, unpacked)
+                found = next(unpacked.rglob("segments_*"), None)
+                if found is None:
+                    raise DownloadError(f"{archive}: the archive does not contain a Lucene index.")
+                shutil.rmtree(index, ignore_errors=True)
+                found.parent.rename(index)
+            finally:
+                shutil.rmtree(unpacked, ignore_errors=True)
 
         self.steps.do(f"index.{index.name}", inputs, index, make)
         return inputs
