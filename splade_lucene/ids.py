@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 
 from splade_lucene.records import well_formed
 
@@ -17,6 +18,18 @@ def is_id(value: object) -> bool:
     text = str(value)
     is_well_formed = bool(text) and not has_space_or_control(text) and well_formed(text) == text
     return is_well_formed and len(text.encode()) <= MAX_ID_BYTES
+
+
+def id_text(value: object) -> str | None:
+    """A docid or qid as a string: integers, NumPy's included, in decimal; None for anything but strings and integers.
+
+    Example:
+        >>> id_text("07"), id_text(7), id_text(7.0), id_text(True)
+        ('07', '7', None, None)
+    """
+    if isinstance(value, str):
+        return str(value)
+    return str(int(value)) if isinstance(value, Integral) and not isinstance(value, bool) else None
 
 
 def has_space_or_control(text: str) -> bool:

@@ -53,6 +53,11 @@ def test_t_is_students():
     assert found.interval == pytest.approx((mean - half, mean + half), abs=1e-5)
 
 
+@pytest.mark.parametrize("test", ["t", "bootstrap", "randomization"])
+def test_differences_may_be_read_only_once(test):
+    assert paired_test(iter(SLEEP), test) == paired_test(SLEEP, test)
+
+
 def test_randomization_is_the_share_of_all_ways_to_swap():
     observed = abs(np.mean(SLEEP))
     ways = [np.mean(np.multiply(signs, SLEEP)) for signs in itertools.product((1, -1), repeat=len(SLEEP))]
@@ -114,6 +119,7 @@ def test_corrections_by_hand(correction, expected):
     assert correct([0.9, None, 0.8], correction)[1] is None
     assert max(correct([0.9, 0.8], correction)) <= 1
     assert correct([None], correction) == [None]
+    assert correct(iter(p_values), correction) == correct(p_values, correction)
 
 
 def test_unknown_names_are_refused():
@@ -180,7 +186,33 @@ def test_one_query_and_no_difference():
     assert "no query differs" in "".join(tabulate(same).legend)
 
 
+def test_runs_of_scores_are_compared_by_their_scores():
+    def shuffled(run):
+        return {qid: dict(sorted(hits, key=lambda hit: hit[1])) for qid, hits in run.items()}
+
+    found = compare(QRELS, {"good": shuffled(GOOD), "bad": shuffled(BAD)}, iter(["RR@10", "nDCG@10"]))
+    expected = compare(QRELS, {"good": GOOD, "bad": BAD}, ["RR@10", "nDCG@10"])
+    assert found.means == expected.means
+    assert found.tests == expected.tests
+    assert found.means["good"]["RR@10"] == 1.0
+    change = explain_top_change(
+        found.differences("RR@10", "bad"), QRELS, shuffled(BAD), shuffled(GOOD), _NoDocuments(), {}
+    )
+    assert change is not None
+    assert (change.docid, change.rank, change.rank_against) == ("a", 4, 1)
+
+
+class _NoDocuments:
+    def doc(self, docid):
+        return None
+
+    def explain(self, q, docid):
+        return []
+
+
 def test_what_cannot_be_compared_is_refused():
+    with pytest.raises(InputError, match="expected runs by name, got list"):
+        compare(QRELS, [GOOD, BAD])  # type: ignore[arg-type]
     with pytest.raises(InputError, match="needs at least two runs, got 1"):
         compare(QRELS, {"good": GOOD})
     with pytest.raises(InputError, match="the baseline 'x' is not one of the runs. Choose one of: good, bad"):

@@ -45,6 +45,7 @@ def test_flops_are_the_shared_terms_of_an_average_pair(collection, index_dir, qu
     asked = [{term for term, impact in query.items() if impact} for query in queries]
     with LuceneImpactIndexReader(index_dir) as reader:
         measured = measure_efficiency(reader, queries)
+        assert measure_efficiency(reader, iter(queries)) == measured
     shared = [len(query & document.vector.keys()) for query in asked for document in collection]
     assert measured.flops == pytest.approx(np.mean(shared))
     terms = set().union(*asked)
@@ -128,6 +129,7 @@ def test_times_are_of_each_search_alone(monkeypatch):
     calls.clear()
     assert measure_search(search, [3, 5], rounds=4).mean == 4
     assert calls == [3, 5] * 5
+    assert measure_search(search, iter([3, 5])).queries == 2
     with pytest.raises(QueryError, match="no query to time"):
         measure_search(search, [])
 

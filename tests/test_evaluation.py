@@ -12,6 +12,7 @@ import zipfile
 from importlib.util import find_spec
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from support.collections import TERMS
 
@@ -70,6 +71,58 @@ def test_cutoff_is_kept():
         "RR@11": pytest.approx(1 / 11),
         "nDCG@10": 0.0,
     }
+
+
+def test_scores_and_judgments_are_those_of_pytrec_eval():
+    import pytrec_eval
+
+    chance = random.Random(3)
+    docids = [str(number) for number in range(60)]
+    scores = {qid: {docid: chance.random() for docid in chance.sample(docids, 40)} for qid in "123"}
+    qrels = {qid: {docid: chance.randint(0, 2) for docid in chance.sample(docids, 30)} for qid in "123"}
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "recip_rank"}).evaluate(scores)
+    expected = {
+        "nDCG@10": {qid: values["ndcg_cut_10"] for qid, values in theirs.items()},
+        "recip_rank": {qid: values["recip_rank"] for qid, values in theirs.items()},
+    }
+    numbers = {int(qid): {int(docid): value for docid, value in ranked.items()} for qid, ranked in scores.items()}
+    judged = {int(qid): {int(docid): np.int64(value) for docid, value in row.items()} for qid, row in qrels.items()}
+    for judgments, run in ((qrels, scores), (judged, scores), (qrels, numbers), (judged, numbers)):
+        assert evaluate_queries(judgments, run, ["nDCG@10", "recip_rank"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("qrels", "says"),
+    [
+        ([("q", "d", 1)], "expected judgments, got list"),
+        ({1.0: {"d": 1}}, "expected a string or an integer as qid, got 1.0"),
+        ({1: {"d": 1}, "1": {"d": 1}}, "query '1' is judged twice"),
+        ({"q": ["d"]}, "query 'q' has no judgments by docid (['d'])"),
+        ({"q": {1: 1, "1": 1}}, "query 'q': the docid '1' is judged twice"),
+        ({"q": {None: 1}}, "query 'q': the docid None is neither a string nor an integer"),
+        ({"q": {"d": 0.5}}, "query 'q': the relevance 0.5 of 'd' is not an integer"),
+        ({"q": {"d": "1"}}, "query 'q': the relevance '1' of 'd' is not an integer"),
+    ],
+)
+def test_judgments_that_are_none_are_named(qrels, says):
+    assert says in refused(evaluate, qrels, {"q": {"d": 1}})
+
+
+def test_open_files_and_iterators_are_refused(tmp_path):
+    path = write(tmp_path / "qrels.txt", "q 0 a 1\n")
+    with path.open() as file:
+        assert "got TextIOWrapper" in refused(evaluate, file, {"q": {"a": 1}})
+        assert "got TextIOWrapper" in refused(evaluate, {"q": {"a": 1}}, file)
+        assert "got TextIOWrapper" in refused(read_qrels, file)
+    assert "got list_iterator" in refused(evaluate, {"q": {"a": 1}}, iter([("q", "a", 1)]))
+
+
+def test_measures_may_be_read_only_once():
+    import ir_measures
+
+    qrels, run = {"q": {"a": 1}}, {"q": {"b": 2, "a": 1}}
+    for names in (["RR@10", "P@1"], iter(["RR@10", "P@1"]), map(str, ("RR@10", "P@1")), (ir_measures.RR @ 10, "P@1")):
+        assert evaluate(qrels, run, names) == {"RR@10": 0.5, "P@1": 0.0}
 
 
 def test_judged_queries_that_the_run_lacks_count_as_nothing():

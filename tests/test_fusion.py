@@ -91,6 +91,29 @@ def test_the_order_of_the_runs_changes_nothing(drawn, source):
         assert dict(one) == dict(other)
 
 
+def test_every_function_takes_the_forms_of_a_run(tmp_path):
+    scores: dict[str, dict[str, float]] = {"q1": {"c": 2, "a": 10, "b": 6}, "q2": {"x": 4}}
+    other: dict[int, dict[int, float]] = {1: {7: 1.0, 8: 3.0}}
+    Run(A).write(tmp_path / "a.trec")
+    for form in (scores, A, Run(A), tmp_path / "a.trec", str(tmp_path / "a.trec")):
+        assert dict(cut_run(form, 1)) == {"q1": [("a", 10)], "q2": [("x", 4)]}
+        assert dict(merge_queries([form, other])) == {**A, "1": [("8", 3.0), ("7", 1.0)]}
+        assert dict(merge_shards([form, other])) == {**A, "1": [("8", 3.0), ("7", 1.0)]}
+        for fuse in (reciprocal_rank_fusion, weighted_sum):
+            assert dict(fuse([form, B])) == dict(fuse([A, B]))
+    assert dict(cut_run({1: {"a": 1}, "2": {"a": 1}}, qids=[2, "1"])) == {"2": [("a", 1)], "1": [("a", 1)]}
+
+
+def test_runs_weights_and_qids_may_be_read_only_once():
+    tagged = [Run({"q1": A["q1"]}, tag="t"), Run({"q2": A["q2"]}, tag="t")]
+    for merge in (merge_queries, merge_shards):
+        merged = merge(iter(tagged))
+        assert (dict(merged), merged.tag) == (A, "t")
+    for fuse in (reciprocal_rank_fusion, weighted_sum):
+        assert dict(fuse(iter([A, B]), weights=iter([1, 2]))) == dict(fuse([A, B], weights=[1, 2]))
+    assert list(cut_run(A, qids=iter(["q2", "q1"]))) == ["q2", "q1"]
+
+
 # ---- Pyserini's ----
 
 
@@ -215,6 +238,10 @@ def test_shards_merge_to_the_run_of_the_whole_collection(tmp_path):
         (lambda: weighted_sum([A, {"q1": [("a", -1)]}], normalization="max"), "the best score of query 'q1' is -1"),
         (lambda: weighted_sum([A, B], depth=0), "depth must be at least 1"),
         (lambda: cut_run(A, 0), "k must be at least 1"),
+        (lambda: cut_run(A, qids="q1"), "expected several qids, got 'q1'"),
+        (lambda: merge_queries(A), "expected several runs, got one"),
+        (lambda: weighted_sum("a.trec"), "expected several runs, got one"),
+        (lambda: weighted_sum([A, {"q1": [("a", 1), ("b", 2)]}]), "the score rises from 1 at rank 1 to 2"),
     ],
 )
 def test_wrong_values_are_refused(call, says):

@@ -253,7 +253,7 @@ def test_a_run_has_the_rankings_of_single_searches(text_index, tmp_path):
     with Bm25Searcher(text_index) as searcher:
         with open_run_writer(tmp_path / "run") as writer:
             without = search_run(searcher, QUERIES, writer, 7, progress=progress)
-        search_run(searcher, QUERIES, collected, 7, threads=1)
+        search_run(searcher, iter(QUERIES), collected, 7, threads=1)
         expected = {query.qid: searcher.search(query.text, 7) for query in QUERIES}
     assert without == ["q1"]
     assert dict(collected) == expected

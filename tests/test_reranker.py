@@ -142,6 +142,16 @@ def test_equal_scores_keep_the_first_stages_order(reranker, tmp_path):
     }
 
 
+def test_a_run_of_scores_and_numeric_ids_is_reranked_by_its_best(reranker):
+    texts = {str(number): TEXTS[f"d{number}"] for number in range(10)}
+    ranked = {"1": [(str(number), 20 - number) for number in range(10)]}
+    expected = reranker.rerank(ranked, [Query("1", "a cat")], texts, k=3)
+    assert dict(reranker.rerank({1: {n: 20 - n for n in reversed(range(10))}}, {1: "a cat"}, texts, k=3)) == dict(
+        expected
+    )
+    assert dict(reranker.rerank(ranked, iter([Query("1", "a cat")]), texts, k=3)) == dict(expected)
+
+
 def test_wrong_input_is_refused_before_the_work(reranker):
     with pytest.raises(RunError, match="query 'q2' of the run is not among the topics"):
         reranker.rerank(RUN, {"q1": "x", "q3": "y"}, TEXTS)

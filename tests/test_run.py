@@ -1,7 +1,9 @@
 """Run files, to the letter, and the order that evaluators see in them."""
 
 import gzip
+import itertools
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,6 +105,74 @@ def test_hits_of_a_searcher_are_written_as_pairs_are(tmp_path):
     text = (tmp_path / "hits.txt").read_text()
     assert text.startswith("q Q0 a 1 9 splade-lucene\nq Q0 b 2 8.999999")
     assert (tmp_path / "pairs.txt").read_text() == (tmp_path / "writer.txt").read_text() == text
+
+
+# ---- rankings of any form ----
+
+SCORES = {"b": 2, "low": -1.0, "a": 2.0, "best": 5}
+
+
+def test_a_mapping_of_scores_is_ranked_by_its_scores(tmp_path):
+    ranked = [("best", 5.0), ("a", 2.0), ("b", 2.0), ("low", -1.0)]  # the tie by docid, as in a searcher
+    for order in itertools.permutations(SCORES):
+        assert Run({"q": {docid: SCORES[docid] for docid in order}})["q"] == ranked
+    with open_run_writer(tmp_path / "run.txt", tag="t") as writer:
+        writer.add("q", SCORES)
+    assert (
+        tmp_path / "run.txt"
+    ).read_text() == "q Q0 best 1 5 t\nq Q0 a 2 2 t\nq Q0 b 3 1.9999999 t\nq Q0 low 4 -1 t\n"
+
+
+@given(st.dictionaries(docids, st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20))
+@settings(deadline=None)
+def test_a_mapping_of_scores_without_ties_is_ranked_as_trec_eval_ranks_it(tmp_path_factory, drawn):
+    scores = {docid: score for score, docid in {score: docid for docid, score in drawn.items()}.items()}
+    path = tmp_path_factory.mktemp("run") / "run.txt"
+    path.write_text("".join(f"q Q0 {docid} 0 {score!r} t\n" for docid, score in scores.items()), encoding="utf-8")
+    assert [docid for docid, _ in Run({"q": scores})["q"]] == trec_order(path)["q"]
+
+
+def test_every_form_of_ranking():
+    ranked = [("d2", 7.0), ("1", 5.0)]
+    columns = SimpleNamespace(docids=["d2", 1], scores=np.array([7, 5]))
+    objects = [SimpleNamespace(docid="d2", score=7), SimpleNamespace(docid=np.int64(1), score=5)]
+    pairs = [("d2", 7), (1, np.float32(5))]
+    for form in (columns, objects, pairs, iter(pairs), map(tuple, pairs), {1: 5, "d2": 7}, dict(pairs)):
+        assert dict(Run({np.int64(4): form})) == {"4": ranked}
+
+
+@pytest.mark.parametrize(
+    ("rankings", "says"),
+    [
+        ([("q", [("d", 1)])], "expected a run, got list"),
+        (iter([("q", [("d", 1)])]), "expected a run, got list_iterator"),
+        ({1.0: {}}, "expected a string or an integer as qid, got 1.0"),
+        ({None: {}}, "got None"),
+        ({1: {}, "1": {}}, "two rankings have the qid '1'"),
+        ({"q": {1: 2, "1": 3}}, "document '1' is ranked twice for query 'q'"),
+        ({"q": [("d", 3), ("e", 2), ("d", 1)]}, "document 'd' is ranked twice for query 'q'"),
+        ({"q": {1.5: 2}}, "expected a string or an integer as docid, got 1.5 (query 'q')"),
+        ({"q": {"d": "5"}}, "the score '5' of query 'q' is not a number"),
+        ({"q": {"d": None}}, "the score None of query 'q' is not a number"),
+        ({"q": {"d": True}}, "the score True of query 'q' is not a number"),
+        ({"q": [("d", [1])]}, "the score [1] of query 'q' is not a number"),
+        ({"q": {"d": float("nan"), "e": 1}}, "query 'q' has a score that is not a finite number: nan"),
+        ({"q": [("low", 1.0), ("best", 5.0)]}, "query 'q': the score rises from 1 at rank 1 to 5 at rank 2"),
+        ({"q": ["d1", "d2"]}, "expected a docid and a score for query 'q', got 'd1'"),
+        ({"q": "d1"}, "expected the ranking of query 'q', got 'd1'"),
+        ({"q": 5}, "expected the ranking of query 'q', got 5"),
+    ],
+)
+def test_rankings_that_cannot_be_read_are_named(rankings, says):
+    with pytest.raises(RunError, match=re.escape(says)) as caught:
+        Run(rankings)
+    assert caught.value.remedy
+
+
+def test_a_run_file_is_named_by_its_path(tmp_path):
+    path = write(tmp_path / "run.txt", "q Q0 d 1 5 t\n")
+    with path.open() as file, pytest.raises(RunError, match="expected the name of a run file, got TextIOWrapper"):
+        Run.read(file)
 
 
 def test_run_is_a_mapping():

@@ -90,6 +90,8 @@ def test_what_else_is_known_is_compared(tmp_path):
     assert check_run(path, judged=["q2"]).notes == ["1 of 2 queries have no judgments and are not evaluated"]
     assert found(path, docids={"d1"}) == [("unknown-docid", 2)]
     assert found(path, topics=["q1", "q2"], judged=["q1", "q2"], docids={"d1", "d2"}, k=1) == []
+    once = {"topics": iter(["q1", "q3"]), "judged": iter(["q1", "q3"]), "docids": iter(["d1"])}
+    assert found(path, **once) == [("unknown-docid", 2), ("unknown-qid", 3), ("missing-qid", None)]
 
 
 def test_ties_of_several_groups_and_damaged_queries(tmp_path):

@@ -6,10 +6,9 @@ form a family and are corrected together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.defaults import QUICK_MEASURES
 from splade_lucene.errors import InputError
-from splade_lucene.evaluation.judgments import Qrels, read_qrels
+from splade_lucene.evaluation.judgments import QrelsSource, as_qrels
 from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
 from splade_lucene.evaluation.measures import Measure, evaluate_queries, parse_measures
 from splade_lucene.evaluation.significance import (
@@ -154,9 +153,9 @@ class Comparison:
 
 
 def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
-    qrels: Qrels | str | Path,
+    qrels: QrelsSource,
     runs: Mapping[str, RunLike],
-    measures: Sequence[str] = QUICK_MEASURES,
+    measures: Iterable[str] = QUICK_MEASURES,
     baseline: str | None = None,
     test: PairedTest = "t",
     correction: Correction = "holm",
@@ -193,7 +192,7 @@ def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
     _check(runs, baseline, alpha)
     check_test(test, samples)
     correct([], correction)
-    judged = qrels if isinstance(qrels, Mapping) else read_qrels(qrels)
+    judged = as_qrels(qrels)
     parsed = parse_measures(measures)
     qids = tuple(judged)
     values: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in parsed}
@@ -214,6 +213,8 @@ def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
 
 
 def _check(runs: Mapping[str, RunLike], baseline: str | None, alpha: float) -> None:
+    if not isinstance(runs, Mapping):
+        raise InputError(f"expected runs by name, got {type(runs).__name__}", remedy="Pass {name: run, …}")
     if len(runs) < 2:
         raise InputError(f"a comparison needs at least two runs, got {len(runs)}", remedy="Add another run")
     if baseline is not None and baseline not in runs:

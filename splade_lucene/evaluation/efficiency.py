@@ -12,7 +12,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -96,7 +96,7 @@ class SearchCosts:
         return asdict(self)
 
 
-def measure_efficiency(index: CountedIndex, queries: Sequence[Vector] = ()) -> Efficiency:
+def measure_efficiency(index: CountedIndex, queries: Iterable[Vector] = ()) -> Efficiency:
     """Measures an index, and queries against it, using the index's document frequencies.
 
     Args:
@@ -125,6 +125,7 @@ def measure_efficiency(index: CountedIndex, queries: Sequence[Vector] = ()) -> E
         counts["documents"], counts["postings"], counts["postings"] / present,
         counts["bytes"] / documents, accelerator / documents,
     )  # fmt: skip
+    queries = list(queries)
     if not queries:
         return measured
     frequencies = {each.term: each.doc_freq for each in index.terms()}
@@ -136,7 +137,7 @@ def measure_efficiency(index: CountedIndex, queries: Sequence[Vector] = ()) -> E
     )  # fmt: skip
 
 
-def measure_search(search: Callable[[Q], object], queries: Sequence[Q], *, rounds: int = 1) -> SearchCosts:
+def measure_search(search: Callable[[Q], object], queries: Iterable[Q], *, rounds: int = 1) -> SearchCosts:
     """Times searches one after another on this thread, after an untimed warm-up run of each.
 
     Args:
@@ -148,6 +149,7 @@ def measure_search(search: Callable[[Q], object], queries: Sequence[Q], *, round
     Raises:
         QueryError: There is no query.
     """
+    queries = list(queries)
     if not queries:
         raise QueryError("there is no query to time", remedy="Give at least one")
     scored = [profile.postings_scored for query in queries if (profile := getattr(search(query), "profile", None))]

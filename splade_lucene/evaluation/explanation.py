@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from splade_lucene.errors import InputError
 from splade_lucene.evaluation.comparison import QueryDifference
-from splade_lucene.evaluation.judgments import Qrels
+from splade_lucene.evaluation.judgments import QrelsSource, as_qrels
 from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
 from splade_lucene.records import Contribution, Query
 
@@ -60,7 +60,7 @@ class Change:
 
 
 def explain_top_change(
-    differences: Sequence[QueryDifference], qrels: Qrels, run: RunLike, against: RunLike, searcher: Explainer,
+    differences: Sequence[QueryDifference], qrels: QrelsSource, run: RunLike, against: RunLike, searcher: Explainer,
     topics: Mapping[str, Query],
 ) -> Change | None:  # fmt: skip
     """Explains the query with the largest gain or loss.
@@ -85,12 +85,13 @@ def explain_top_change(
     query = topics.get(top.qid)
     text = None if query is None else query.text or " ".join(query.vector or ())
     ranks, ranks_against = _ranks(run, top.qid), _ranks(against, top.qid)
-    docid = _find_most_moved(qrels[top.qid], ranks, ranks_against, rose=top.difference > 0)
+    judged = as_qrels(qrels)[top.qid]
+    docid = _find_most_moved(judged, ranks, ranks_against, rose=top.difference > 0)
     if docid is None:
         return Change(top, text, None, None, None, None)
     contents, score, contributions = _look_up(searcher, query, docid)
     return Change(
-        top, text, docid, qrels[top.qid][docid], ranks.get(docid), ranks_against.get(docid), contents, score,
+        top, text, docid, judged[docid], ranks.get(docid), ranks_against.get(docid), contents, score,
         contributions,
     )  # fmt: skip
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from splade_lucene.errors import RunError
 from splade_lucene.run.formats import parse_rank
-from splade_lucene.run.run import Run, read_lines, strictly_falling
+from splade_lucene.run.run import Run, RunSource, read_lines, strictly_falling
 
 
 class MeasuredRun:
     """A run prepared for measuring; its file is read only once, no matter how many measures are computed.
 
     Args:
-        run: A :class:`Run`, rankings by qid (best first), or a run file.
+        run: A :class:`Run`, rankings by qid as for :class:`Run`, or a run file.
 
     Attributes:
         run: The run.
 
     Raises:
-        RunError: The file cannot be read.
+        RunError: The file cannot be read, or the rankings are not valid.
     """
 
-    def __init__(self, run: Mapping[str, Any] | str | Path) -> None:
-        self._path = None if isinstance(run, Mapping) else Path(run)
-        self.run = run if isinstance(run, Run) else Run(run) if isinstance(run, Mapping) else Run.read(run)
+    def __init__(self, run: RunSource) -> None:
+        self._path = Path(run) if isinstance(run, str | Path) else None
+        self.run = Run.of(run)
 
     @classmethod
     def of(cls, run: RunLike) -> MeasuredRun:
@@ -55,7 +54,7 @@ class MeasuredRun:
         return {qid: {docid: rank for rank, (docid, _) in enumerate(hits, 1)} for qid, hits in self.run.items()}
 
 
-RunLike = Mapping[str, Any] | str | Path | MeasuredRun
+RunLike = RunSource | MeasuredRun
 """A run, rankings by qid, a run file, or a run prepared for measuring."""
 
 

@@ -15,14 +15,13 @@ A judged query that is missing from the run, or has no hits, counts as 0 (trec_e
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from splade_lucene.defaults import MEASURES
 from splade_lucene.errors import RunError
-from splade_lucene.evaluation.judgments import Qrels, read_qrels
+from splade_lucene.evaluation.judgments import Qrels, QrelsSource, as_qrels
 from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
 from splade_lucene.evaluation.msmarco import EXAMPLE, find_cutoff, measure_reciprocal_rank
 from splade_lucene.evaluation.trec_eval import (
@@ -85,14 +84,15 @@ def parse_measure(name: str) -> Measure:
     return Measure(name, measure)
 
 
-def parse_measures(names: Sequence[str]) -> dict[str, Measure]:
+def parse_measures(names: Iterable[str]) -> dict[str, Measure]:
     """Looks up measures by name; nicknames are expanded.
 
     Raises:
         RunError: There are no names, or a name is unknown.
     """
-    if isinstance(names, str):
+    if isinstance(names, str) or not isinstance(names, Iterable):
         raise RunError(f"expected a list of measures, got {names!r}", remedy="Pass [name] for a single measure")
+    names = [str(name) for name in names]  # those of ir_measures print their names
     if not names:
         raise RunError("no measure was given", remedy=_EXAMPLES)
     expanded = [each for name in names for each in (list_trec_names(name) if name in NICKNAMES else (name,))]
@@ -100,13 +100,13 @@ def parse_measures(names: Sequence[str]) -> dict[str, Measure]:
 
 
 def evaluate(
-    qrels: Qrels | str | Path, run: RunLike, measures: Sequence[str] = MEASURES
+    qrels: QrelsSource, run: RunLike, measures: Iterable[str] = MEASURES
 ) -> dict[str, float]:  # fmt: skip
     """Means of measures over all judged queries; a judged query missing from the run counts as 0 (trec_eval's ``-c``).
 
     Args:
-        qrels: Judgments, or their file.
-        run: A run (a :class:`Run`, or rankings by qid, best first), or its file.
+        qrels: Judgments, ``{qid: {docid: relevance}}``, or their file. Ids that are integers are the same as strings.
+        run: A run (a :class:`Run`, or rankings by qid, such as ``{qid: {docid: score}}``), or its file.
         measures: Names; see :mod:`splade_lucene.evaluation.measures`.
 
     Returns:
@@ -121,7 +121,7 @@ def evaluate(
 
 
 def evaluate_queries(
-    qrels: Qrels | str | Path, run: RunLike, measures: Sequence[str] = MEASURES
+    qrels: QrelsSource, run: RunLike, measures: Iterable[str] = MEASURES
 ) -> dict[str, dict[str, float]]:  # fmt: skip
     """Values of measures for each judged query, as in :func:`evaluate` but not averaged.
 
@@ -135,7 +135,7 @@ def evaluate_queries(
         >>> evaluate_queries({"q": {"a": 1}, "r": {"a": 1}}, {"q": [("b", 3), ("a", 2)]}, ["RR@10", "recip_rank"])
         {'RR@10': {'q': 0.5, 'r': 0.0}, 'recip_rank': {'q': 0.5, 'r': 0.0}}
     """
-    judged = qrels if isinstance(qrels, Mapping) else read_qrels(qrels)
+    judged = as_qrels(qrels)
     parsed = parse_measures(measures)
     measured = MeasuredRun.of(run)
     if not set(judged) & set(measured.run):

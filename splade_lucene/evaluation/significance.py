@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -47,7 +47,7 @@ class Significance:
 
 
 def paired_test(
-    differences: Sequence[float] | NDArray[np.float64],
+    differences: Iterable[float] | NDArray[np.float64],
     test: PairedTest = "t",
     *,
     samples: int = SAMPLES,
@@ -71,7 +71,7 @@ def paired_test(
         Significance(p_value=1.0, interval=(0.0, 0.0), remark='no query differs')
     """
     check_test(test, samples)
-    paired = np.asarray(differences, dtype=np.float64)
+    paired = np.asarray([*differences], dtype=np.float64)
     if not paired.size:
         raise InputError("there are no queries to test", remedy="Compare runs of the judged queries")
     if not paired.any():
@@ -141,7 +141,7 @@ def _rng_argument(function: Any, rng: np.random.Generator) -> dict[str, Any]:
     return {name: rng}
 
 
-def correct(p_values: Sequence[float | None], correction: Correction = "holm") -> list[float | None]:
+def correct(p_values: Iterable[float | None], correction: Correction = "holm") -> list[float | None]:
     """Corrects the p-values of a family of tests for multiple testing.
 
     ``holm`` (Holm 1979) and ``bonferroni`` control the family-wise error rate, and Holm is uniformly more powerful;
@@ -162,6 +162,7 @@ def correct(p_values: Sequence[float | None], correction: Correction = "holm") -
         raise InputError(
             f"unknown correction {correction!r}", remedy=f"Choose one of: {', '.join(get_args(Correction))}"
         )
+    p_values = list(p_values)
     family = np.array([p for p in p_values if p is not None], dtype=np.float64)
     corrected = iter(_corrected(family, correction).tolist() if family.size else [])
     return [None if p is None else next(corrected) for p in p_values]

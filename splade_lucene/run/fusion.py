@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 from splade_lucene.errors import RunError
 from splade_lucene.ids import best_first
-from splade_lucene.run.run import DEFAULT_TAG, Ranking, Run, strictly_falling
-
-Rankings = Mapping[str, Ranking]
-"""A run, or rankings by qid, each best first."""
+from splade_lucene.run.rankings import Ranking, text_of_qid
+from splade_lucene.run.run import DEFAULT_TAG, Run, RunSource, strictly_falling
 
 Normalization = Literal["min-max", "max", "none"]
 RRF_CONSTANT = 60
@@ -21,11 +20,11 @@ RRF_CONSTANT = 60
 # ---- parts of one run ----
 
 
-def cut_run(run: Rankings, k: int | None = None, qids: Iterable[str] | None = None) -> Run:
+def cut_run(run: RunSource, k: int | None = None, qids: Iterable[str | int] | None = None) -> Run:
     """Keeps the top hits of some queries.
 
     Args:
-        run: The run.
+        run: A run, rankings by qid as for :class:`splade_lucene.Run`, or a run file.
         k: Number of hits to keep per query, at least 1; None for all.
         qids: Queries to keep, in this order; those that are not in the run are ignored. None for all.
 
@@ -33,20 +32,27 @@ def cut_run(run: Rankings, k: int | None = None, qids: Iterable[str] | None = No
         RunError: No query is left, or k is below 1.
     """
     _check_cutoff("k", k)
-    kept = run if qids is None else [qid for qid in dict.fromkeys(qids) if qid in run]
+    if isinstance(qids, str):
+        raise RunError(f"expected several qids, got {qids!r}", remedy="Pass [qid] for a single query")
+    whole = Run.of(run)
+    kept = whole if qids is None else [qid for qid in dict.fromkeys(map(text_of_qid, qids)) if qid in whole]
     if not kept:
         raise RunError("none of these queries is in the run", remedy="Check that the qids match those of the run")
-    return Run({qid: list(run[qid])[:k] for qid in kept}, tag=_tag_of([run]))
+    return Run({qid: whole[qid][:k] for qid in kept}, tag=whole.tag)
 
 
-def merge_queries(runs: Sequence[Rankings]) -> Run:
+def merge_queries(runs: Iterable[RunSource]) -> Run:
     """Merges runs of different queries.
+
+    Args:
+        runs: Runs, rankings by qid as for :class:`splade_lucene.Run`, or run files.
 
     Raises:
         RunError: Two runs contain the same query.
     """
     merged: dict[str, Ranking] = {}
-    for number, run in enumerate(runs, 1):
+    parts = _read(runs)
+    for number, run in enumerate(parts, 1):
         for qid, ranking in run.items():
             if qid in merged:
                 raise RunError(
@@ -54,17 +60,17 @@ def merge_queries(runs: Sequence[Rankings]) -> Run:
                     remedy="Merge runs of different queries, or merge the runs of a collection's shards by score",
                 )
             merged[qid] = ranking
-    return Run(merged, tag=_tag_of(runs))
+    return Run(merged, tag=_tag_of(parts))
 
 
-def merge_shards(runs: Sequence[Rankings], k: int | None = None) -> Run:
+def merge_shards(runs: Iterable[RunSource], k: int | None = None) -> Run:
     """Merges runs of the same queries over the shards of a collection into one run over the whole collection.
 
     Scores are compared directly, so they must be comparable across shards; impact scores always are. Integer scores that
     were lowered in run files to break ties are restored; see :func:`integer_scores`.
 
     Args:
-        runs: One run per shard; queries without hits in a shard may be missing.
+        runs: One run per shard, in any form that :func:`merge_queries` takes; queries without hits in a shard may be missing.
         k: Number of hits to keep per query; None for all.
 
     Returns:
@@ -75,7 +81,8 @@ def merge_shards(runs: Sequence[Rankings], k: int | None = None) -> Run:
     """
     _check_cutoff("k", k)
     hits: dict[str, dict[str, float]] = {}
-    for number, run in enumerate(runs, 1):
+    shards = _read(runs)
+    for number, run in enumerate(shards, 1):
         for qid, ranking in run.items():
             found = hits.setdefault(qid, {})
             for docid, score in integer_scores(ranking):
@@ -85,7 +92,7 @@ def merge_shards(runs: Sequence[Rankings], k: int | None = None) -> Run:
                         remedy="Shards must not share documents; to combine different systems, fuse their runs",
                     )
                 found[docid] = score
-    return Run({qid: best_first(found, k) for qid, found in hits.items()}, tag=_tag_of(runs))
+    return Run({qid: best_first(found, k) for qid, found in hits.items()}, tag=_tag_of(shards))
 
 
 def integer_scores(ranking: Ranking) -> Ranking:
@@ -112,7 +119,7 @@ def integer_scores(ranking: Ranking) -> Ranking:
 
 
 def reciprocal_rank_fusion(
-    runs: Sequence[Rankings], *, weights: Sequence[float] | None = None, constant: float = RRF_CONSTANT,
+    runs: Iterable[RunSource], *, weights: Iterable[float] | None = None, constant: float = RRF_CONSTANT,
     depth: int | None = None, k: int | None = None,
 ) -> Run:  # fmt: skip
     """Fuses rankings by rank: the score is the sum of 1 / (constant + rank) over the runs that contain the document.
@@ -120,7 +127,7 @@ def reciprocal_rank_fusion(
     Cormack, Clarke and Büttcher, SIGIR 2009, who use the constant 60.
 
     Args:
-        runs: At least two runs.
+        runs: At least two runs, in any form that :func:`merge_queries` takes.
         weights: One weight per run, by which its contributions are multiplied; None for 1.
         constant: At least 0; larger values reduce the influence of the top ranks.
         depth: Number of hits of each ranking to use; None for all.
@@ -143,17 +150,18 @@ def reciprocal_rank_fusion(
     def shares(ranking: Ranking) -> list[tuple[str, float]]:
         return [(docid, 1 / (constant + rank)) for rank, (docid, _) in enumerate(ranking, 1)]
 
-    return _fuse([{qid: shares(ranking[:depth]) for qid, ranking in run.items()} for run in runs], weights, depth, k)
+    shared = [{qid: shares(ranking[:depth]) for qid, ranking in run.items()} for run in _read(runs)]
+    return _fuse(shared, weights, depth, k)
 
 
 def weighted_sum(
-    runs: Sequence[Rankings], *, weights: Sequence[float] | None = None, normalization: Normalization = "min-max",
+    runs: Iterable[RunSource], *, weights: Iterable[float] | None = None, normalization: Normalization = "min-max",
     depth: int | None = None, k: int | None = None,
 ) -> Run:  # fmt: skip
     """Fuses rankings by score: the weighted sum of a document's normalized scores, with 0 for runs that lack it.
 
     Args:
-        runs: At least two runs.
+        runs: At least two runs, in any form that :func:`merge_queries` takes.
         weights: One weight per run; None for 1.
         normalization: Applied to each query's hits. ``min-max``: scale linearly to 1 for the first hit and 0 for the last,
             or to 1 if all scores are equal. ``max``: divide by the first hit's score; for scores with a meaningful zero,
@@ -171,7 +179,7 @@ def weighted_sum(
     if normalization not in ("min-max", "max", "none"):
         raise RunError(f"unknown normalization {normalization!r}", remedy="Choose min-max, max or none")
     normalized = [
-        {qid: _normalized(qid, ranking[:depth], normalization) for qid, ranking in run.items()} for run in runs
+        {qid: _normalized(qid, ranking[:depth], normalization) for qid, ranking in run.items()} for run in _read(runs)
     ]
     return _fuse(normalized, weights, depth, k)
 
@@ -192,7 +200,9 @@ def _normalized(qid: str, ranking: Ranking, normalization: Normalization) -> Ran
     return [(docid, (score - worst) / spread if spread else 1.0) for docid, score in ranking]
 
 
-def _fuse(runs: Sequence[Rankings], weights: Sequence[float] | None, depth: int | None, k: int | None) -> Run:
+def _fuse(
+    runs: Sequence[Mapping[str, Ranking]], weights: Iterable[float] | None, depth: int | None, k: int | None
+) -> Run:
     factors = [1.0] * len(runs) if weights is None else list(weights)
     if len(runs) < 2:
         raise RunError("fusion requires at least two runs", remedy="Pass several runs")
@@ -218,7 +228,13 @@ def _check_cutoff(name: str, value: int | None) -> None:
         raise RunError(f"{name} must be at least 1, got {value}")
 
 
-def _tag_of(runs: Sequence[Rankings]) -> str:
+def _read(runs: Iterable[RunSource]) -> list[Run]:
+    if isinstance(runs, str | Path | Mapping):
+        raise RunError("expected several runs, got one", remedy="Pass a list of runs")
+    return [Run.of(run) for run in runs]
+
+
+def _tag_of(runs: Sequence[Run]) -> str:
     """The tag of the runs if they share one, else the default tag."""
-    tags = {run.tag if isinstance(run, Run) else DEFAULT_TAG for run in runs}
+    tags = {run.tag for run in runs}
     return tags.pop() if len(tags) == 1 else DEFAULT_TAG

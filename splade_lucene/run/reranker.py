@@ -27,8 +27,8 @@ from splade_lucene.files import storage_error
 from splade_lucene.json_text import parse_json
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.records import Query
-from splade_lucene.run.fusion import Rankings
-from splade_lucene.run.run import DEFAULT_TAG, Run
+from splade_lucene.run.rankings import text_of_qid
+from splade_lucene.run.run import Run, RunSource
 from splade_lucene.search.bm25 import Bm25Searcher, open_index
 from splade_lucene.search.hits import StoredDocument
 
@@ -89,13 +89,13 @@ class Reranker:
         return scores
 
     def rerank(
-        self, run: Rankings, topics: Mapping[str, str] | Iterable[Query], texts: Texts, k: int = DEFAULT_DEPTH, *,
+        self, run: RunSource, topics: Mapping[Any, str] | Iterable[Query], texts: Texts, k: int = DEFAULT_DEPTH, *,
         work: Path | None = None, progress: Progress = NO_PROGRESS,
     ) -> Run:  # fmt: skip
         """Sorts the top k hits of each query by the cross-encoder's scores; other hits follow in their old order.
 
         Args:
-            run: The run to rerank.
+            run: The run to rerank, rankings by qid as for :class:`splade_lucene.Run`, or a run file.
             topics: The queries, as texts.
             texts: The texts of the documents.
             k: Number of hits to score per query.
@@ -115,13 +115,14 @@ class Reranker:
         """
         if k < 1:
             raise RunError(f"k must be at least 1, got {k}")
-        queries = topics if isinstance(topics, Mapping) else {query.qid: query.text for query in topics}
-        for qid in run:
+        first_stage = Run.of(run)
+        queries = _texts_by_qid(topics)
+        for qid in first_stage:
             _query_text(qid, queries)  # fail before hours of work
         finished = _FinishedScores(work)
         reranked = {}
-        with progress.step("reranking", sum(min(k, len(ranking)) for ranking in run.values()), "pairs") as advance:
-            for qid, ranking in run.items():
+        with progress.step("reranking", sum(min(k, len(hits)) for hits in first_stage.values()), "pairs") as advance:
+            for qid, ranking in first_stage.items():
                 query = _query_text(qid, queries)
                 head = [docid for docid, _ in ranking[:k]]
                 found = [texts[docid] for docid in head]
@@ -132,7 +133,7 @@ class Reranker:
                     scores = finished.put(key, qid, self.scores(query, found))
                 reranked[qid] = _in_order(head, scores, [docid for docid, _ in ranking[k:]])
                 advance(len(head), resumed=is_resumed)
-        return Run(reranked, tag=run.tag if isinstance(run, Run) else DEFAULT_TAG)
+        return Run(reranked, tag=first_stage.tag)
 
     def _key(self, query: str, docids: Sequence[str], texts: Sequence[str]) -> str:
         """A hash of everything on which the scores of a query depend."""
@@ -182,6 +183,12 @@ def _fingerprint(model: Any) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _texts_by_qid(topics: Mapping[Any, str] | Iterable[Query]) -> dict[str, str]:
+    if isinstance(topics, Mapping):
+        return {text_of_qid(qid): text for qid, text in topics.items()}
+    return {query.qid: query.text for query in topics}
 
 
 def _query_text(qid: str, queries: Mapping[str, str]) -> str:

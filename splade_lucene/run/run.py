@@ -17,7 +17,6 @@ changed only within a tie (or directly after a tie of several hundred hits), by 
 from __future__ import annotations
 
 import json
-import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,11 +30,9 @@ from splade_lucene.errors import RunError
 from splade_lucene.files import numbered_lines, open_text, written_whole
 from splade_lucene.ids import docid_order, has_space_or_control
 from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like
+from splade_lucene.run.rankings import read_ranking, read_rankings, text_of_qid
 
 DEFAULT_TAG = "splade-lucene"
-
-Ranking = Sequence[tuple[str, float]]
-"""(docid, score) of each hit, best first."""
 
 
 def strictly_falling(scores: Sequence[float]) -> list[float]:
@@ -51,8 +48,7 @@ def strictly_falling(scores: Sequence[float]) -> list[float]:
         >>> strictly_falling([7, 5, 5, 5, 4])
         [7.0, 5.0, 4.999999523162842, 4.999999046325684, 4.0]
     """
-    with np.errstate(over="ignore"):  # writers reject infinite scores
-        values = np.asarray(scores, dtype=np.float64).astype(np.float32)
+    values = np.asarray(scores, dtype=np.float64).astype(np.float32)
     down = np.float32(-np.inf)
     for i in range(1, len(values)):
         if values[i] >= values[i - 1]:
@@ -64,13 +60,22 @@ class Run(Mapping[str, list[tuple[str, float]]]):
     """Rankings by qid, each a list of (docid, score), best first.
 
     Args:
-        rankings: Hits of a searcher (:class:`splade_lucene.Hits`), or (docid, score) pairs, by qid.
+        rankings: By qid: ``{docid: score}``, which is ranked by score; or hits of a searcher (:class:`splade_lucene.Hits`)
+            or (docid, score) pairs, best first. Ids may be integers, and become strings.
         tag: Name of the system in TREC runs.
         format: The format of the file from which it was read.
+
+    Raises:
+        RunError: An id is neither a string nor an integer, a document is ranked twice, a score is not a finite number, or
+            hits or pairs are not best first.
+
+    Example:
+        >>> Run({"q": {"low": 1.0, "best": 5.0}})["q"]
+        [('best', 5.0), ('low', 1.0)]
     """
 
-    def __init__(self, rankings: Mapping[str, Any], *, tag: str = DEFAULT_TAG, format: RunFormat = "trec") -> None:  # noqa: A002
-        self._rankings = {qid: _pairs(ranking) for qid, ranking in rankings.items()}
+    def __init__(self, rankings: Mapping[Any, Any], *, tag: str = DEFAULT_TAG, format: RunFormat = "trec") -> None:  # noqa: A002
+        self._rankings = read_rankings(rankings)
         self.tag, self.format = tag, format
 
     def __getitem__(self, qid: str) -> list[tuple[str, float]]:
@@ -99,6 +104,17 @@ class Run(Mapping[str, list[tuple[str, float]]]):
                 writer.add(qid, ranking)
 
     @classmethod
+    def of(cls, source: RunSource) -> Run:
+        """Takes a run as it is, rankings by qid as for :class:`Run`, or a run file.
+
+        Raises:
+            RunError: The file cannot be read, or the rankings are not valid.
+        """
+        if isinstance(source, cls):
+            return source
+        return cls.read(source) if isinstance(source, str | Path) else cls(source)
+
+    @classmethod
     def read(cls, path: str | Path, format: RunFormat | None = None) -> Run:  # noqa: A002
         """Reads a run file. Hits are sorted as evaluators sort them: score descending, then docid descending.
 
@@ -109,6 +125,8 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         Raises:
             RunError: The file cannot be read, a line is malformed, or a document is ranked twice for a query.
         """
+        if not isinstance(path, str | Path):
+            raise RunError(f"expected the name of a run file, got {type(path).__name__}", remedy="Pass its path")
         path = Path(path)
         lines = iter(read_lines(path))
         first = next(lines, None)
@@ -120,17 +138,14 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         return cls({qid: evaluation_order(ranking) for qid, ranking in scores.items()}, tag=tag, format=detected)
 
 
+RunSource = Mapping[Any, Any] | str | Path
+"""A :class:`Run`, rankings by qid, or a run file."""
+
+
 def evaluation_order(ranking: Mapping[str, float]) -> list[tuple[str, float]]:
     """Hits as evaluators order them: score descending in single precision, then docid descending."""
     by_docid = sorted(ranking.items(), key=lambda hit: docid_order(hit[0]), reverse=True)
     return sorted(by_docid, key=lambda hit: -np.float32(hit[1]))
-
-
-def _pairs(ranking: Any) -> list[tuple[str, float]]:
-    if hasattr(ranking, "docids"):
-        return list(zip(ranking.docids, (float(score) for score in ranking.scores), strict=True))
-    pairs = ranking.items() if isinstance(ranking, Mapping) else ranking
-    return [(docid, float(score)) for docid, score in pairs]
 
 
 class RunWriter:
@@ -141,20 +156,17 @@ class RunWriter:
         self._qids: set[str] = set()
 
     def add(self, qid: str, ranking: Any) -> None:
-        """Writes one ranking: hits of a searcher, or (docid, score) pairs, best first.
+        """Writes one ranking: ``{docid: score}``, or hits of a searcher or (docid, score) pairs, best first.
 
         Raises:
-            RunError: A query or document is a duplicate, an id contains white space, or a score is not finite.
+            RunError: A query is a duplicate, an id contains white space, or the ranking is not valid, as for :class:`Run`.
         """
-        pairs = _pairs(ranking)
+        qid = text_of_qid(qid)
+        pairs = read_ranking(qid, ranking)
         _check_ids(qid, [docid for docid, _ in pairs])
         if qid in self._qids:
             raise RunError(f"query {qid!r} already has a ranking", remedy="Rank each query once")
         scores = strictly_falling([score for _, score in pairs])
-        if not all(map(math.isfinite, scores)):
-            raise RunError(
-                f"query {qid!r} has a score that is not a finite number", remedy="Check the source of the scores"
-            )
         if self._format == "msmarco":
             lines = [f"{qid}\t{docid}\t{rank}\n" for rank, (docid, _) in enumerate(pairs, 1)]
         elif self._format == "trec":
@@ -178,9 +190,6 @@ def _check_ids(qid: str, docids: Sequence[str]) -> None:
     for name in (qid, *docids):
         if not name or has_space_or_control(name):
             raise RunError(f"the id {name!r} is empty or contains white space", remedy="Change the id")
-    if len(set(docids)) < len(docids):
-        duplicate = next(docid for i, docid in enumerate(docids) if docid in docids[:i])
-        raise RunError(f"document {duplicate!r} is ranked twice for query {qid!r}", remedy="Rank each document once")
 
 
 def _quoted(name: str) -> str:

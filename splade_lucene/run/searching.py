@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from splade_lucene.defaults import HITS_IN_RUN, QUERY_BATCH, thread_count
@@ -38,7 +38,7 @@ class CollectedRankings(dict[str, Any]):
 
 def search_run(  # noqa: PLR0913 - all but the first four are keywords with defaults
     searcher: BatchSearcher,
-    queries: Sequence[Query],
+    queries: Iterable[Query],
     writer: RankingWriter,
     k: int = HITS_IN_RUN,
     *,
@@ -75,6 +75,7 @@ def search_run(  # noqa: PLR0913 - all but the first four are keywords with defa
         ...     search_run(searcher, [Query("q1", "cats"), Query("q2", "fish")], writer)
         ['q2']
     """
+    queries = list(queries)
     qids = [query.qid for query in queries]
     if len(set(qids)) < len(qids):
         duplicate = next(qid for qid in qids if qids.count(qid) > 1)

@@ -100,8 +100,8 @@ class RunReport:
 
 
 def check_run(
-    path: str | Path, *, format: RunFormat | None = None, k: int | None = None, topics: Collection[str] | None = None,  # noqa: A002
-    judged: Collection[str] | None = None, docids: Container[str] | None = None,
+    path: str | Path, *, format: RunFormat | None = None, k: int | None = None, topics: Iterable[str] | None = None,  # noqa: A002
+    judged: Iterable[str] | None = None, docids: Iterable[str] | None = None,
 ) -> RunReport:  # fmt: skip
     """Checks a run file.
 
@@ -129,14 +129,21 @@ def check_run(
             )
     all_lines = chain([first], lines)
     queries = _read_json(path, all_lines, report) if report.format == "json" else _read_columns(all_lines, report)
+    collection = None if docids is None else frozenset(map(str, docids))
     for qid, query in queries.items():
         _check_query(qid, query, report, k)
-        if docids is not None:
-            _check_docids(query, docids, report)
+        if collection is not None:
+            _check_docids(query, collection, report)
     report.queries = sum(1 for query in queries.values() if query.docids)
     report.hits = sum(len(query.docids) for query in queries.values())
-    _check_qids({qid: query.lines[0] for qid, query in queries.items() if query.docids}, topics, judged, report)
+    _check_qids(
+        {qid: query.lines[0] for qid, query in queries.items() if query.docids}, _qids(topics), _qids(judged), report
+    )
     return report
+
+
+def _qids(given: Iterable[str] | None) -> list[str] | None:
+    return None if given is None else [str(qid) for qid in given]
 
 
 class _Query:
