@@ -1,4 +1,7 @@
-"""Text files, gzipped if their names end in ``.gz``: reading, atomic writing and digests."""
+"""Text files, gzipped if their names end in ``.gz``: reading, atomic writing and digests.
+
+Other compressions are read, too (:mod:`splade_lucene.compression`).
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, AnyStr, BinaryIO, TextIO, cast
+from typing import Any, AnyStr, TextIO
 
+from splade_lucene.compression import open_bytes
 from splade_lucene.errors import StorageError
-
-
-def open_bytes(path: Path) -> BinaryIO:
-    """Opens a file for reading bytes, decompressing ``.gz`` files."""
-    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
 def open_text(path: Path) -> TextIO:
     """Opens a text file for reading as UTF-8, with or without a byte order mark; line ends are kept."""
-    if path.suffix == ".gz":
-        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", newline="\n"))
-    return path.open(encoding="utf-8-sig", newline="\n")
+    return TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="\n")
 
 
 @contextmanager

@@ -8,7 +8,9 @@ library parses it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 MAX_NESTING = 200
@@ -45,6 +47,77 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
+
+
+def numbered_records(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The records of a JSON file in any of Anserini's three forms, as bytes to parse, each with its line number.
+
+    The forms are one object per line; one array of objects; and one object, or several in a row, each over several lines.
+    The first two lines that are not blank tell which it is. Lines are passed on as they are, so that each can be wrong on
+    its own; the other forms are read as a whole.
+
+    Args:
+        lines: The lines of the file.
+
+    Raises:
+        ValueError: A file that is not in lines is not JSON, nested too deeply or not UTF-8. A ``json.JSONDecodeError`` has
+            the line.
+    """
+    lines = iter(lines)
+    head: list[bytes] = []
+    shown: list[bytes] = []
+    while len(shown) < 2 and (line := next(lines, None)) is not None:
+        head.append(line)
+        if line.strip():
+            shown.append(line.removeprefix(b"\xef\xbb\xbf").strip())
+    if _are_lines(*shown):
+        return ((number, line) for number, line in enumerate(chain(head, lines), 1) if line.strip())
+    return _split_values(b"".join(chain(head, lines)).decode("utf-8-sig"))
+
+
+def _are_lines(first: bytes = b"", second: bytes = b"") -> bool:
+    """Whether a JSON file that begins with these two lines has one record per line."""
+    if not first.startswith((b"[", b"{")):
+        return True
+    is_array = first.startswith(b"[")
+    try:
+        parse_json(first)
+    except ValueError:
+        return not (is_array or second.startswith((b'"', b"}")))  # else a line that is broken on its own
+    return bool(second) or not is_array
+
+
+def _split_values(text: str) -> Iterator[tuple[int, bytes]]:
+    """The elements of the arrays in a JSON text, and its values that are not arrays, with the lines where they begin."""
+    check_nesting(text)
+    decode = json.JSONDecoder().raw_decode
+    at, line, counted, is_inside = 0, 1, 0, False
+    while (at := _after_space(text, at)) < len(text):
+        if not is_inside and text[at] == "[":
+            at = _after_space(text, at + 1)
+            is_inside = not text.startswith("]", at)
+            at += not is_inside
+            continue
+        end = decode(text, at)[1]
+        line, counted = line + text.count("\n", counted, at), at
+        yield line, text[at:end].replace("\r", " ").replace("\n", " ").encode()
+        at = end
+        if is_inside:
+            at = _after_space(text, at)
+            if text[at : at + 1] not in (",", "]"):
+                raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
+            is_inside = text[at] == ","
+            at += 1
+    if is_inside:
+        raise json.JSONDecodeError("Expecting value", text, at)
+
+
+_NO_SPACE = re.compile(r"[^ \t\r\n]")
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _NO_SPACE.search(text, at)
+    return len(text) if found is None else found.start()
 
 
 def check_nesting(text: str) -> None:

@@ -1,16 +1,20 @@
 """Corpora in every form that people have, and what is said of those that cannot be read."""
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import sys
+import zipfile
+from functools import partial
 from types import SimpleNamespace
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 
-from splade_lucene.corpus.reading import describe_corpus, read_corpus
+from splade_lucene.corpus.reading import corpus_digest, describe_corpus, examine_corpus, read_corpus
 from splade_lucene.errors import CorpusError, MissingDependencyError
 from splade_lucene.records import Document
 
@@ -84,8 +88,10 @@ def test_json_lines_may_be_called_json_as_anserinis_collections_are(tmp_path):
         file.write('{"id": "3", "contents": "three"}\n')
     assert [each.docid for each in read_corpus(tmp_path)] == ["1", "2", "3"]
     assert [each.text for each in read_corpus(tmp_path / "docs00.json")] == ["one", "two"]
+    (tmp_path / "README.txt").write_text("about these files")
+    assert [each.docid for each in read_corpus(tmp_path)] == ["1", "2", "3"]
     (tmp_path / "page.txt").write_text("a text; the .json may be about it")
-    assert [each.docid for each in read_corpus(tmp_path)] == ["page.txt"]
+    assert "mixes files of several formats" in refused(tmp_path)
 
 
 def test_folder_of_texts_has_paths_as_ids(tmp_path):
@@ -100,13 +106,269 @@ def test_one_text_file_has_its_name_as_id(tmp_path):
     assert pairs(write(tmp_path / "sub" / "a b.txt", "text")) == [("a%20b.txt", "text")]
 
 
-def test_mixed_folder_is_read_in_the_order_of_names_without_its_texts(tmp_path):
-    write(tmp_path / "b.tsv", "2\ttwo\n")
+def test_folder_is_read_in_the_order_of_names_without_its_texts(tmp_path):
+    write(tmp_path / "b.jsonl", json_lines({"id": "2", "text": "two"}))
     write(tmp_path / "a.jsonl.gz", json_lines({"id": "1", "text": "one"}))
-    write(tmp_path / "sub" / "d.jsonl", json_lines({"id": "4", "text": "four"}))
-    pyarrow.parquet.write_table(pyarrow.table({"id": ["3"], "text": ["three"]}), tmp_path / "c.parquet")
+    write(tmp_path / "sub" / "d.jsonl", json_lines({"id": "3", "text": "three"}))
     write(tmp_path / "README.md", "about these files")
-    assert pairs(tmp_path) == [("1", "one"), ("2", "two"), ("3", "three"), ("4", "four")]
+    assert pairs(tmp_path) == [("1", "one"), ("2", "two"), ("3", "three")]
+
+
+# ---- folders: one collection, or an error ----
+
+COLLECTION = "d1\tfirst\nd2\tsecond\n"
+QUERIES = "q1\ta query\n"
+QRELS = "q1\t0\td1\t1\n"
+
+
+def passed_over(caplog):
+    return [message.partition("passed over ")[2] for message in caplog.messages if "passed over" in message]
+
+
+def write_parquet(path, **columns):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+
+
+def test_ms_marcos_folder_is_its_collection_alone(tmp_path, caplog):
+    write(tmp_path / "collection.tsv", COLLECTION)
+    write(tmp_path / "queries.dev.tsv", QUERIES)
+    write(tmp_path / "qrels.dev.tsv", QRELS)
+    write(tmp_path / "triples.train.small.tsv", "a\tb\tc\n")
+    for _ in range(2):
+        assert pairs(tmp_path) == [("d1", "first"), ("d2", "second")]
+    assert passed_over(caplog) == ["qrels.dev.tsv, queries.dev.tsv, triples.train.small.tsv"]  # said once
+
+
+def test_hub_data_sets_folder_is_its_corpus_alone(tmp_path, caplog):
+    write_parquet(tmp_path / "corpus" / "corpus-00000-of-00002.parquet", _id=["d1"], title=["T"], text=["first"])
+    write_parquet(tmp_path / "corpus" / "corpus-00001-of-00002.parquet", _id=["d2"], title=[""], text=["second"])
+    write_parquet(tmp_path / "queries" / "queries-00000-of-00001.parquet", _id=["q1"], text=["a query"])
+    write(tmp_path / "qrels" / "test.tsv", QRELS)
+    assert pairs(tmp_path) == [("d1", "T first"), ("d2", "second")]
+    assert passed_over(caplog) == ["qrels/test.tsv, queries/queries-00000-of-00001.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"msmarco-docs.tsv": COLLECTION, "msmarco-docdev-queries.tsv": QUERIES}, "msmarco-docdev-queries.tsv"),
+        ({"docs.tsv": COLLECTION, "qrels/test.tsv": QRELS}, "qrels/test.tsv"),
+        ({"docs.tsv": COLLECTION, "topics.dl19.tsv": QUERIES}, "topics.dl19.tsv"),
+        ({"docs.tsv": COLLECTION, "run.dev.tsv": "q1\td1\t1\n"}, "run.dev.tsv"),
+        ({"scifact/corpus.tsv": COLLECTION, "scifact/queries.tsv": QUERIES}, "scifact/queries.tsv"),
+        ({"queries.tsv": QUERIES}, "holds no collection, but queries.tsv"),
+        ({"docs.tsv": COLLECTION, "more.jsonl": '{"id": "3", "text": "x"}'}, "more.jsonl"),
+        ({"corpus.tsv": COLLECTION, "collection.tsv": COLLECTION}, "collection.tsv"),
+    ],
+)
+def test_folder_that_may_be_several_things_is_refused_by_name(tmp_path, files, named):
+    for name, text in files.items():
+        write(tmp_path / name, text)
+    message = refused(tmp_path)
+    assert named in message
+    assert message.startswith(f"{tmp_path}: ")
+    assert "Name the file or folder of the collection" in message
+
+
+def test_hidden_files_are_no_data(tmp_path, caplog):
+    write(tmp_path / "part_0.jsonl", json_lines({"id": "1", "text": "one"}))
+    for name in ("._part_0.jsonl", ".DS_Store", ".cache/part.jsonl", "__MACOSX/._part_0.jsonl"):
+        write(tmp_path / name, "\x00\x05\x16\x07")
+    assert pairs(tmp_path) == [("1", "one")]
+    assert caplog.messages == []
+
+
+def test_linked_folders_are_followed_once(tmp_path):
+    write(tmp_path / "elsewhere" / "b.tsv", "2\ttwo\n")
+    write(tmp_path / "corpus" / "a.tsv", "1\tone\n")
+    (tmp_path / "corpus" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "corpus" / "round").symlink_to(tmp_path / "corpus")
+    assert pairs(tmp_path / "corpus") == [("1", "one"), ("2", "two")]
+
+
+@pytest.mark.parametrize("suffix", [".lz4", ".7z", ".br"])
+def test_part_in_an_unknown_compression_is_refused_by_name(tmp_path, suffix):
+    write(tmp_path / "part_0.jsonl", json_lines({"id": "1", "text": "one"}))
+    write(tmp_path / f"part_1.jsonl{suffix}", "?")
+    assert refused(tmp_path).startswith(f"{tmp_path / f'part_1.jsonl{suffix}'}: cannot read {suffix} files. Decompress")
+
+
+def compress(path, data):
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(f"inside/{path.stem}", data)
+    elif path.suffix == ".zst":
+        with pyarrow.CompressedOutputStream(str(path), "zstd") as file:
+            file.write(data)
+    else:
+        path.write_bytes({".bz2": bz2, ".xz": lzma, ".gz": gzip}[path.suffix].compress(data))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst", ".zip"])
+def test_compressed_parts_are_read(tmp_path, suffix):
+    write(tmp_path / "part_0.jsonl", json_lines({"id": "1", "text": "one é"}))
+    records = [{"id": str(number), "text": f"text {number * number}"} for number in range(2, 5000)]
+    path = compress(tmp_path / f"part_1.jsonl{suffix}", json_lines(*records).encode())
+    assert pairs(tmp_path) == [("1", "one é"), *((each["id"], each["text"]) for each in records)]
+    assert pairs(path) == [(each["id"], each["text"]) for each in records]
+    assert examine_corpus(tmp_path) == (4999, corpus_digest(tmp_path))
+    path.write_bytes(path.read_bytes()[:-60])
+    assert refused(path).startswith(f"{path}: cannot read this file (")
+
+
+def test_zip_of_several_files_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "docs.jsonl.zip", "w") as archive:
+        archive.writestr("a.jsonl", "{}")
+        archive.writestr("b.jsonl", "{}")
+    assert "the .zip holds 2 files" in refused(tmp_path / "docs.jsonl.zip")
+    assert "the .zip holds 2 files" in refused(tmp_path)
+
+
+def test_zst_without_pyarrow_names_the_remedy(tmp_path, monkeypatch):
+    path = compress(tmp_path / "a.jsonl.zst", b"{}")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingDependencyError, match=r"a\.jsonl\.zst: .*pip install pyarrow.*zstd -d"):
+        list(read_corpus(path))
+
+
+# ---- headers and quoted fields ----
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("c.tsv", "id\ttext\n1\tone\n", [("1", "one")]),
+        ("c.tsv", "\ufeffDocID\tContents\r\n1\tone\r\n", [("1", "one")]),
+        # DPR's psgs_w100.tsv: the title comes last, and fields are quoted as in CSV
+        (
+            "c.tsv",
+            'id\ttext\ttitle\n1\t"Aaron ( or ; ""Ahärôn"") is a prophet"\tAaron\n2\tplain\t\n',
+            [("1", 'Aaron Aaron ( or ; "Ahärôn") is a prophet'), ("2", "plain")],
+        ),
+        (
+            "c.tsv",
+            '\tid\ttext\n0\td1\t"with\ttab"\n1\td2\t"not" quoted\n',
+            [("d1", "with\ttab"), ("d2", '"not" quoted')],
+        ),
+        ("c.csv", ',id,text\n0,d1,"a, ""b""\nc"\n1,d2,two\n', [("d1", 'a, "b"\nc'), ("d2", "two")]),
+        ("c.csv", ",text\nd1,one\n", [("d1", "one")]),
+    ],
+)
+def test_header_names_the_columns_and_is_noted(tmp_path, caplog, name, text, expected):
+    path = write(tmp_path / name, text)
+    assert pairs(path) == expected
+    assert [message.partition(" (")[0] for message in caplog.messages] == [f"{path}: the first line is a header"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("c.csv", 'd1,"one, two"\nd2,three\n', [("d1", "one, two"), ("d2", "three")]),
+        ("c.tsv", "id\tthe word id\n", [("id", "the word id")]),
+        ("c.tsv", "1\ttext\ttitle\n", [("1", "text\ttitle")]),
+        ("c.tsv", '1\t"quoted"\n', [("1", '"quoted"')]),
+    ],
+)
+def test_first_line_that_is_no_header_is_a_document(tmp_path, caplog, name, text, expected):
+    assert pairs(write(tmp_path / name, text)) == expected
+    assert caplog.messages == []
+
+
+def test_frame_that_pandas_writes_is_read_back(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    texts = ["plain", 'a "quoted" word', "with\ttab", "comma, or not", '"all quoted"']
+    frame = pandas.DataFrame({"id": [f"d{i}" for i in range(len(texts))], "text": texts})
+    for name, separator in (("c.tsv", "\t"), ("c.csv", ",")):
+        for index in (True, False):
+            frame.to_csv(tmp_path / name, sep=separator, index=index)
+            assert pairs(tmp_path / name) == list(zip(frame["id"], texts, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "says"),
+    [
+        ("c.tsv", "2\tx\ty", "expected 2 columns, got 3"),
+        ("c.tsv", "2", "expected 2 columns, got 1"),
+        ("c.csv", "2,x,y", "expected 2 columns, got 3"),
+        ("c.csv", '2,"x"y', "not a row of CSV"),
+        ("c.csv", "a b,x", "the id 'a b'"),
+    ],
+)
+def test_bad_row_below_a_header_is_named_and_can_be_skipped(tmp_path, name, row, says):
+    tab = "," if name == "c.csv" else "\t"
+    path = write(tmp_path / name, f"id{tab}text\n1{tab}one\n{row}\n3{tab}three\n")
+    message = refused(path)
+    assert message.startswith(f"{path}:3: ")
+    assert says in message
+    assert [each.docid for each in read_corpus(path, skip_bad=True)] == ["1", "3"]
+
+
+# ---- Anserini's forms of .json ----
+
+RECORDS = [{"id": "1", "contents": "one [é]"}, {"id": "2", "contents": 'two {"x"}'}, {"id": "3", "contents": "c\nd"}]
+
+
+@pytest.mark.parametrize("name", ["c.json", "c.json.gz", "c.jsonl"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(RECORDS),
+        json.dumps(RECORDS, indent=2, ensure_ascii=False),
+        "[" + ",\n".join(map(json.dumps, RECORDS)) + "]\n",
+        "\n".join(json.dumps(record, indent=4) for record in RECORDS),
+        json_lines(*RECORDS),
+        "\ufeff" + json.dumps(RECORDS, indent=1),
+    ],
+)
+def test_every_form_of_json_is_read(tmp_path, name, text):
+    path = write(tmp_path / name, text)
+    assert pairs(path) == [(record["id"], record["contents"]) for record in RECORDS]
+
+
+def test_faults_in_an_array_are_named_by_line(tmp_path):
+    path = write(tmp_path / "c.json", '[\n{"id": "1",\n"contents": "one"},\n{"id": "a b", "contents": "x"},\n7\n]\n')
+    assert refused(path).startswith(f"{path}:4: the id 'a b'")
+    problems: list[CorpusError] = []
+    assert [each.docid for each in read_corpus(path, skip_bad=True, on_problem=problems.append)] == ["1"]
+    assert [(each.line, "not a JSON object" in str(each)) for each in problems] == [(4, False), (5, True)]
+
+
+@pytest.mark.parametrize(
+    "text", ['[\n{"id": "1", "text": "x"},\n', '[\n{"id": "1", "text": "x"}\n{"id": "2"}]', "[\n{]"]
+)
+def test_broken_array_is_refused_even_if_bad_documents_are_skipped(tmp_path, text):
+    path = write(tmp_path / "c.json", text)
+    with pytest.raises(CorpusError, match=r"c\.json:[23]: invalid JSON"):
+        list(read_corpus(path, skip_bad=True))
+
+
+# ---- other keys ----
+
+
+def test_named_fields(tmp_path):
+    read = partial(read_corpus, id_field="docno", text_field="body")
+    record = {"id": "x", "docno": "1", "title": "T", "text": "other", "body": "one"}
+    for path in (write(tmp_path / "c.jsonl", json_lines(record)), write(tmp_path / "c.json", json.dumps([record]))):
+        assert list(read(path)) == [Document("1", "T one")]
+    write_parquet(tmp_path / "c.parquet", **{key: [value] for key, value in record.items()})
+    assert list(read(tmp_path / "c.parquet")) == [Document("1", "T one")]
+    path = write(tmp_path / "c.csv", ",".join(record) + "\n" + ",".join(record.values()))
+    assert list(read(path)) == [Document("1", "T one")]
+    assert list(read_corpus(path, text_field="title")) == [Document("x", "T")]
+    facts = examine_corpus(path, id_field="docno", text_field="body")
+    assert facts is not None
+    assert facts.documents == 1
+
+
+def test_fields_that_are_not_there_are_named(tmp_path):
+    path = write(tmp_path / "c.jsonl", json_lines({"id": "1", "text": "x"}))
+    with pytest.raises(CorpusError, match=r"c\.jsonl:1: document '1' has none of the keys passage"):
+        list(read_corpus(path, text_field="passage"))
+    path = write(tmp_path / "c.tsv", "1\tone\n")
+    with pytest.raises(CorpusError, match=r"c\.tsv:1: the file has no header with a column id and a column passage"):
+        list(read_corpus(path, text_field="passage"))
 
 
 def test_python_docs_are_a_corpus():
@@ -126,6 +388,9 @@ def test_python_docs_are_a_corpus():
         ({"title": "T", "text": ""}, "T"),
         ({"title": "T", "text": None}, "T"),
         ({"title": "T"}, "T"),
+        ({"title": float("nan"), "text": "body"}, "body"),
+        ({"title": "T", "text": float("nan")}, "T"),
+        ({"contents": float("nan"), "text": "second"}, "second"),
         ({"contents": "first", "text": "second"}, "first"),
         ({"contents": None, "text": "second"}, "second"),
     ],
@@ -195,7 +460,7 @@ def test_documents_before_the_fault_are_given_out(tmp_path):
 
 def test_duplicates_name_both_places(tmp_path):
     first = write(tmp_path / "a.tsv", "0\tzero\n7\tone\n")
-    second = write(tmp_path / "b.jsonl", json_lines({"id": 7, "text": "again"}))
+    second = write(tmp_path / "b.tsv", "7\tagain\n")
     message = refused(tmp_path)
     assert "duplicate id '7', first used at" in message
     assert message.startswith(f"{second}:1: ")
@@ -227,9 +492,9 @@ def test_byte_order_mark_is_no_part_of_the_first_id(tmp_path):
 
 
 def test_unknown_ending(tmp_path):
-    message = refused(write(tmp_path / "c.csv", "1,one"))
+    message = refused(write(tmp_path / "c.docx", "1,one"))
     assert "expected one of .jsonl, " in message
-    assert message.startswith(f"{tmp_path / 'c.csv'}: ")
+    assert message.startswith(f"{tmp_path / 'c.docx'}: ")
 
 
 def test_missing_path_names_the_other_forms(tmp_path):
@@ -241,7 +506,7 @@ def test_missing_path_names_the_other_forms(tmp_path):
 
 def test_empty_folder(tmp_path):
     (tmp_path / "picture.png").write_bytes(b"")
-    assert "no .jsonl, .tsv, .parquet, .txt, .md or .json file in this folder" in refused(tmp_path)
+    assert "no .jsonl, .json, .tsv, .csv, .parquet, .txt or .md file in this folder" in refused(tmp_path)
 
 
 # ---- describe_corpus: the same text for the same corpus ----

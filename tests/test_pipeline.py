@@ -28,6 +28,7 @@ from splade_lucene import (
     Run,
     SpladeEncoder,
     build_index,
+    compression,
     encode_corpus,
     files,
     index_pseudo_documents,
@@ -105,7 +106,7 @@ def test_what_is_wrong_is_found_by_that_reading(tmp_path):
 def reads(monkeypatch):
     """How often each file is opened for reading, and hashed."""
     counts: dict[str, int] = {}
-    real_open, real_start = files.open_bytes, files.HashingReader.__init__
+    real_open, real_start = compression.open_bytes, files.HashingReader.__init__
 
     def count(path: Path) -> None:
         counts[path.name] = counts.get(path.name, 0) + 1

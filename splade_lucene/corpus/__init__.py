@@ -1,4 +1,5 @@
 """Step 1: reading documents.
 
-``reading`` reads all supported corpus formats; ``python_docs`` extracts a corpus from the installed Python.
+``reading`` reads all sources of documents; ``folders`` chooses the files of a folder, ``formats`` reads each file, and
+``fields`` makes documents of records. ``python_docs`` extracts a corpus from the installed Python.
 """

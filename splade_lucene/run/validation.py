@@ -34,8 +34,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.compression import open_bytes
 from splade_lucene.errors import RunError
-from splade_lucene.files import open_bytes
 from splade_lucene.ids import docid_order
 from splade_lucene.run.formats import (
     JsonPairs,

@@ -1,0 +1,95 @@
+"""Makes documents of the records in a corpus: which keys are the id, the text and the title, and what they may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from splade_lucene.errors import CorpusError
+from splade_lucene.ids import MAX_ID_BYTES, is_id
+from splade_lucene.records import Document, well_formed
+
+ID_KEYS = ("id", "_id", "docid", "doc_id")
+TEXT_KEYS = ("contents", "text")
+
+
+class Place(NamedTuple):
+    """Where a document is: a file, data set or name, and the line or row if any."""
+
+    path: Path | str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.line is None else f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True)
+class CorpusFields:
+    """The keys or columns of a corpus's records.
+
+    Attributes:
+        id: The key of the id; None for the first of ``ID_KEYS`` that has a value.
+        text: The key of the text; None for the first of ``TEXT_KEYS`` that has a value.
+    """
+
+    id: str | None = None
+    text: str | None = None
+
+    @property
+    def id_keys(self) -> tuple[str, ...]:
+        """The keys of the id, the preferred one first."""
+        return ID_KEYS if self.id is None else (self.id,)
+
+    @property
+    def text_keys(self) -> tuple[str, ...]:
+        """The keys of the text, the preferred one first."""
+        return TEXT_KEYS if self.text is None else (self.text,)
+
+    def document(self, record: Mapping[str, Any], place: Place) -> Document:
+        """The document of a record. A title, if there is one, precedes the text.
+
+        Raises:
+            CorpusError: The record has no id or text, or they are not valid.
+        """
+        docid = _first_value(record, self.id_keys)
+        if docid is None:
+            raise CorpusError(
+                f"the document has none of the keys {', '.join(self.id_keys)}", path=place.path, line=place.line,
+                remedy="Give each document an id, or name its key with id_field=…",
+            )  # fmt: skip
+        text = _first_value(record, self.text_keys)
+        title = None if "title" in self.text_keys else _first_value(record, ("title",))
+        if text is None and title is None:
+            raise CorpusError(
+                f"document {docid!r:.200} has none of the keys {', '.join(self.text_keys)}", path=place.path,
+                line=place.line, remedy="Store the text as contents or text, or name its key with text_field=…",
+            )  # fmt: skip
+        for value in (title or "", text or ""):
+            if not isinstance(value, str):
+                raise CorpusError(
+                    f"the text of document {docid!r:.200} is not a string ({value!r:.60})", path=place.path,
+                    line=place.line, remedy="Write texts as strings",
+                )  # fmt: skip
+        return Document(checked_docid(docid, place), well_formed(f"{title or ''} {text or ''}".strip()))
+
+
+def checked_docid(value: object, place: Place) -> str:
+    """A docid as a string.
+
+    Raises:
+        CorpusError: It is not valid.
+    """
+    if not is_id(value):
+        raise CorpusError(
+            f"the id {value!r:.200} is not valid; expected a string or integer of 1 to {MAX_ID_BYTES:,} bytes without white "
+            "space", path=place.path, line=place.line, remedy="Change the id; run files are split at white space",
+        )  # fmt: skip
+    return str(value)
+
+
+def _first_value(record: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    """The first value that is there: None and NaN, pandas' missing values, are not."""
+    values = (record.get(key) for key in keys)
+    return next((value for value in values if value is not None and value == value), None)
