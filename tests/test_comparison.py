@@ -544,6 +544,17 @@ def test_evaluate_prints_each_query_and_other_formats(place):
     assert CliRunner().invoke(app, [*command, "--output-format", "latex"]).stdout.startswith(r"\begin{tabular}{lrr}")
 
 
+def test_a_measure_that_is_not_defined_for_a_query(tmp_path):
+    (tmp_path / "qrels.txt").write_text("p 0 a 1\nq 0 a 1\n")
+    (tmp_path / "run.txt").write_text("p Q0 a 1 3 t\np Q0 b 2 2 t\nq Q0 b 1 3 t\n")
+    command = ["evaluate", "--qrels", str(tmp_path / "qrels.txt"), "--run", str(tmp_path / "run.txt"), "--per-query"]
+    facts = json.loads(CliRunner().invoke(app, [*command, "--measures", "Accuracy", "--json"]).stdout)
+    assert [*facts.values()] == [{"p": {"Accuracy": 1.0}, "q": {"Accuracy": None}, "all": {"Accuracy": 1.0}}]
+    run = tmp_path / "run.txt"
+    with pytest.raises(InputError, match="Accuracy of one is not defined for 1 of 2 queries: q"):
+        compare(tmp_path / "qrels.txt", {"one": run, "other": run}, ["Accuracy"])
+
+
 def test_wrong_usage_is_told(place):
     both = ["--run", place / "exact.trec", "--run", place / "part.trec"]
     qrels = ["--qrels", place / "qrels.txt"]

@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import random
+import re
 import subprocess
 import sys
 import zipfile
@@ -139,6 +140,120 @@ def test_default_measures_and_files(tmp_path):
     assert evaluate(qrels, run) == dict.fromkeys(("nDCG@10", "RR@10", "R@100", "R@1000", "AP"), 1.0)
     assert evaluate(str(qrels), str(run)) == evaluate(qrels, Run.read(run))
     assert defaults.MEASURES == ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
+
+
+# ---- all of ir_measures ----
+
+LOG = math.log2
+ODD = "PLAIN-2"
+ODD_QRELS = {ODD: {"a-1 x": 3, "b": 1, "c": 0, "d": 2}}
+ODD_RUN = {
+    ODD: {"x": 9, "a-1 x": 8, "c": 7, "b": 6, "y": -5}
+}  # relevant at 2 and 4; d is not found; x and y are not judged
+BY_HAND = {
+    "P@5": 2 / 5, "Precision@3": 1 / 3, "P(rel=2)@2": 1 / 2, "R@5": 2 / 3, "Recall@2": 1 / 3, "RR": 1 / 2, "MRR@10": 1 / 2,
+    "RR(rel=2)@1": 0, "AP": (1 / 2 + 2 / 4) / 3, "MAP@3": 1 / 2 / 3, "Rprec": 1 / 3, "RPrec": 1 / 3, "Success@1": 0,
+    "Success@2": 1, "Judged@5": 3 / 5, "NumQ": 1, "NumRel": 3, "NumRet": 5, "NumRelRet": 2, "SetP": 2 / 5, "SetR": 2 / 3,
+    "SetF": 1 / 2, "SetF(beta=2)": 3 * (2 / 5) * (2 / 3) / (2 * 2 / 5 + 2 / 3), "SetAP": 2 / 5 * 2 / 3, "SetRelP": 2 / 3,
+    "IPrec@0.5": 2 / 4, "IPrec@1": 0, "Bpref": (1 + 0) / 3, "BPref": (1 + 0) / 3,
+    "infAP": (1 / 2 + 1 / 4 + 3 / 4 * 2 / 3 * 1 / 2) / 3,
+    "nDCG@10": (3 / LOG(3) + 1 / LOG(5)) / (3 + 2 / LOG(3) + 1 / LOG(4)),
+    "NDCG(judged_only=True)@10": (3 + 1 / LOG(4)) / (3 + 2 / LOG(3) + 1 / LOG(4)),
+    "nDCG(dcg='exp-log2')@10": (7 / LOG(3) + 1 / LOG(5)) / (7 + 3 / LOG(3) + 1 / LOG(4)),
+    "nDCG(dcg='exp-log2')": (7 / LOG(3) + 1 / LOG(5)) / (7 + 3 / LOG(3) + 1 / LOG(4)),
+    "ERR@10": 7 / 16 / 2 + (1 - 7 / 16) / 16 / 4,
+    "Accuracy": (2 + 1) / 6, "Accuracy@3": 1 / 2,
+    "Compat(p=0.5)": sum(0.5**i * n / (i + 1) for i, n in enumerate([0, 1, 1, 2, 2]))
+    / sum(0.5**i * n / (i + 1) for i, n in enumerate([1, 2, 3, 3, 3])),
+}  # fmt: skip
+BY_CWL = {
+    "RBP(rel=1)": 0.2 * (0.8 + 0.8**3), "SDCG(max_rel=3)@5": (1 / LOG(3) + 1 / 3 / LOG(5)) / sum(1 / LOG(i) for i in range(2, 7)),
+    "BPM(max_rel=3)@5": None, "INST(max_rel=3)": None, "INSQ(max_rel=3)": None, "NERR8(max_rel=3)@5": None,
+    "NERR9(max_rel=3)@5": None, "NERR10(max_rel=3)": None, "NERR11(max_rel=3)": None,
+}  # fmt: skip
+BY_SUBTOPIC = (
+    "AP_IA", "MAP_IA", "ERR_IA", "NRBP", "P_IA@5", "StRecall@5", "alpha_DCG@5", "alpha_nDCG@5", "nERR_IA", "nNRBP", "α_DCG@5",
+    "α_nDCG@5",
+)  # fmt: skip
+
+
+def test_the_table_has_every_measure_of_ir_measures():
+    from ir_measures.measures import registry
+
+    tried = {re.split("[(@]", name)[0] for name in (*BY_HAND, *BY_CWL, *BY_SUBTOPIC)}
+    assert tried == {*registry}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize("top", [0, 1])
+def test_every_measure_by_hand_whatever_the_ids(name, top):
+    other = {f"2024-{n}": {"z": 4} for n in range(top)}  # gdeval takes the part behind the dash as the qid
+    values = evaluate_queries({**other, **ODD_QRELS}, {**ODD_RUN, "2024-0": {"z": 1}}, [name])[name]
+    assert values[ODD] == pytest.approx(BY_HAND[name], abs=1e-5)
+    if not top:
+        assert evaluate(ODD_QRELS, ODD_RUN, [name])[name] == values[ODD]
+
+
+@pytest.mark.parametrize("name", BY_CWL)
+def test_a_measure_of_a_package_is_computed_or_names_the_package(name):
+    if find_spec("cwl") is None:
+        message = refused(parse_measure, name)
+        assert (
+            message
+            == f"{name} requires cwl_eval, which is not installed. Install it: pip install ir-measures[cwl_eval]"
+        )
+    else:
+        plain = {"q": {"a": 3, "b": 1, "c": 0, "d": 2}}, {"q": {"x": 9, "a": 8, "c": 7, "b": 6, "y": 5}}
+        found = evaluate(ODD_QRELS, ODD_RUN, [name])[name]
+        assert found == evaluate(*plain, [name])[name] > 0
+        assert BY_CWL[name] is None or found == pytest.approx(BY_CWL[name])
+
+
+@pytest.mark.parametrize("name", BY_SUBTOPIC)
+def test_a_measure_of_subtopics_is_refused(name):
+    assert "requires judgments by subtopic" in refused(evaluate, ODD_QRELS, ODD_RUN, [name])
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("P", "it requires cutoff, as in P@10"),
+        ("INST", "it requires max_rel, as in INST(max_rel=3)"),
+        ("BPM@5", "it requires max_rel, as in BPM(max_rel=3)@5"),
+        ("SDCG", "it requires cutoff and max_rel, as in SDCG(max_rel=3)@10"),
+        ("IPrec", "it requires recall, as in IPrec@0.1"),
+        ("RBP", "RBP cannot be computed: cwl_eval requires rel, as in RBP(rel=1)"),
+        ("RBP(rel=1)@10", "cwl_eval does not support cutoff"),
+        ("ERR", "gdeval requires cutoff, as in ERR@10"),
+        ("NumRel(rel=2)", "pytrec_eval supports rel only as 1"),
+        ("RR(judged_only=True)@10", "msmarco supports judged_only only as False"),
+        ("P(depth=5)@5", "it has no parameter depth"),
+        ("nDCG(dcg='ln')@5", "dcg must be 'log2' or 'exp-log2', got 'ln'"),
+        ("P(rel=0)@5", "rel must be at least 1, got 0"),
+        ("nDCG@0", "cutoff must be at least 1, got 0"),
+    ],
+)
+def test_a_missing_or_wrong_parameter_is_named(name, says):
+    assert says in refused(parse_measure, name)
+
+
+def test_grades_that_gdeval_does_not_take():
+    qrels, run = {"q": {"a": 5, "b": 1}}, {"q": {"x": 3, "b": 2, "a": 1}}
+    exponential = (1 / LOG(3) + 31 / LOG(4)) / (31 + 1 / LOG(3))
+    assert evaluate(qrels, run, ["nDCG(dcg='exp-log2')@3"])["nDCG(dcg='exp-log2')@3"] == pytest.approx(exponential)
+    message = refused(evaluate, qrels, run, ["ERR@10"])
+    assert "ERR@10 takes grades up to 4, but document 'a' of query 'q' has grade 5" in message
+    assert "has grade 61" in refused(evaluate, {"q": {"a": 61}}, run, ["nDCG(dcg='exp-log2')@3"])
+
+
+def test_accuracy_where_it_is_not_defined():
+    """With none or only relevant hits there is no pair to be in order; the mean, like ir_measures', leaves these out."""
+    qrels = {qid: {"a": 1, "b": 1} for qid in ("some", "none", "all", "missing")}
+    run = {"some": {"a": 3, "x": 2, "b": 1}, "none": {"x": 1}, "all": {"a": 2, "b": 1}}
+    values = evaluate_queries(qrels, run, ["Accuracy", "RR"])
+    assert values["Accuracy"].pop("some") == 1 / 2
+    assert all(map(math.isnan, values["Accuracy"].values()))
+    assert evaluate(qrels, run, ["Accuracy", "RR"]) == {"Accuracy": 1 / 2, "RR": 1 / 2}
 
 
 # ---- three evaluators ----

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -58,18 +59,27 @@ def evaluate(
     of_queries: dict[str, dict[str, dict[str, float]]] = {}
     for path in run:
         measured = MeasuredRun(path)
-        missing = len(set(judged) - set(measured.run))
+        missing = sum(not measured.run.get(qid) for qid in judged)
         if missing:
             echo(f"{path}: {missing} of {len(judged)} judged queries have no hits; each counts as 0")
         values = evaluate_queries(judged, measured, [*parsed])
         means[str(path)] = {name: measure.aggregate(values[name].values()) for name, measure in parsed.items()}
         of_queries[str(path)] = {qid: {name: values[name][qid] for name in parsed} for qid in judged}
     if table_format == "json":
-        with_queries = {path: {**of_queries[path], "all": row} for path, row in means.items()}
-        print(json.dumps(with_queries if per_query else means, ensure_ascii=False))
+        rows = {path: _to_json(row) for path, row in means.items()}
+        with_queries = {
+            path: {**{qid: _to_json(each) for qid, each in of_queries[path].items()}, "all": row}
+            for path, row in rows.items()
+        }
+        print(json.dumps(with_queries if per_query else rows, ensure_ascii=False))
         return
     for table in _tables(means, of_queries if per_query else {}):
         print(table.render(table_format))
+
+
+def _to_json(row: Mapping[str, float]) -> dict[str, float | None]:
+    """The values of a row; null where a measure is not defined."""
+    return {name: None if math.isnan(value) else value for name, value in row.items()}
 
 
 def _tables(

@@ -4,8 +4,8 @@
 module                     content
 =========================  ===========================================================================================
 ``judgments``              reading judgments
-``measured_run``           a run prepared for measuring: scores or ranks
-``measures``               measures by name; ``trec_eval`` and ``msmarco`` add those missing from ir_measures
+``measured_run``           a run prepared for measuring: hits or ranks
+``measures``               measures by name, computed by ``providers`` (of ir_measures), ``trec_eval`` and ``msmarco``
 ``significance``           paired tests and corrections
 ``comparison``             several runs side by side, query by query
 ``tables``, ``plots``      comparisons as text, Markdown, LaTeX, JSON or a plot

@@ -202,6 +202,7 @@ def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
         without_hits[run] = tuple(qid for qid in qids if not measured.run.get(qid))
         for name, by_query in evaluate_queries(judged, measured, [*parsed]).items():
             values[name][run] = np.array([by_query[qid] for qid in qids])
+            _check_defined(name, run, by_query)
     pairs = [*combinations(runs, 2)] if baseline is None else [(baseline, run) for run in runs if run != baseline]
     tests = [
         each for name in parsed for each in _tested(name, values[name], pairs, test, correction, alpha, samples, seed)
@@ -223,6 +224,14 @@ def _check(runs: Mapping[str, RunLike], baseline: str | None, alpha: float) -> N
         )
     if not 0 < alpha < 1:
         raise InputError(f"alpha must be between 0 and 1, got {alpha!r}", remedy="Common values are 0.05 and 0.01")
+
+
+def _check_defined(measure: str, run: str, values: Mapping[str, float]) -> None:
+    if undefined := [qid for qid, value in values.items() if np.isnan(value)]:
+        raise InputError(
+            f"{measure} of {run} is not defined for {len(undefined)} of {len(values)} queries: {', '.join(undefined[:5])}",
+            remedy="Compare other measures, or leave these queries out of the judgments",
+        )
 
 
 def _means(

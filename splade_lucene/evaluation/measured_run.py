@@ -1,14 +1,29 @@
-"""A run prepared for measuring: strictly descending scores, or the ranks from its file."""
+"""A run prepared for measuring: its hits with numbers as ids, or the ranks from its file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from splade_lucene.errors import RunError
 from splade_lucene.run.formats import parse_rank
-from splade_lucene.run.run import Run, RunSource, read_lines, strictly_falling
+from splade_lucene.run.run import Run, RunSource, read_lines
+
+
+class Numbered(NamedTuple):
+    """Judgments and hits in a form that every evaluator takes: numbers as ids, no ties, no scores that it could round.
+
+    Attributes:
+        qrels: Number of the query → name of the document → relevance, for all judged queries.
+        hits: Number of the query → name of the document → n, n-1 … 1, best first; without queries that have no hits.
+        qids: Number of the query → qid.
+    """
+
+    qrels: dict[str, dict[str, int]]
+    hits: dict[str, dict[str, float]]
+    qids: dict[str, str]
 
 
 class MeasuredRun:
@@ -33,14 +48,20 @@ class MeasuredRun:
         """Prepares a run; a run that is already prepared is returned unchanged."""
         return run if isinstance(run, MeasuredRun) else cls(run)
 
-    @cached_property
-    def scores(self) -> dict[str, dict[str, float]]:
-        """Qid → docid → score, strictly descending so that evaluators have no ties to break; without empty rankings."""
-        return {
-            qid: dict(zip([docid for docid, _ in hits], strictly_falling([score for _, score in hits]), strict=True))
-            for qid, hits in self.run.items()
-            if hits
-        }
+    def number(self, judged: Mapping[str, Mapping[str, int]]) -> Numbered:
+        """The hits of the judged queries beside their judgments, with numbers as ids."""
+        qids = {str(number): qid for number, qid in enumerate(judged, 1)}
+        qrels, hits = {}, {}
+        for number, qid in qids.items():
+            ranking = self.run.get(qid, [])
+            names = {docid: str(rank) for rank, (docid, _) in enumerate(ranking, 1)}
+            if names:
+                hits[number] = {name: float(len(names) + 1 - rank) for rank, name in enumerate(names.values(), 1)}
+            qrels[number] = {
+                names.get(docid, f"unranked{place}"): relevance
+                for place, (docid, relevance) in enumerate(judged[qid].items())
+            }
+        return Numbered(qrels, hits, qids)
 
     @cached_property
     def ranks(self) -> dict[str, dict[str, int]]:

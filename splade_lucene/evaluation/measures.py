@@ -14,16 +14,22 @@ A judged query that is missing from the run, or has no hits, counts as 0 (trec_e
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Collection, Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from splade_lucene.defaults import MEASURES
 from splade_lucene.errors import RunError
-from splade_lucene.evaluation.judgments import Qrels, QrelsSource, as_qrels
+from splade_lucene.evaluation.judgments import QrelsSource, as_qrels
 from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
 from splade_lucene.evaluation.msmarco import EXAMPLE, find_cutoff, measure_reciprocal_rank
+from splade_lucene.evaluation.providers import (
+    check_provider,
+    describe_parameters,
+    measure_by_ir_measures,
+    with_floats,
+)
 from splade_lucene.evaluation.trec_eval import (
     NICKNAMES,
     aggregate_by_trec_name,
@@ -33,7 +39,6 @@ from splade_lucene.evaluation.trec_eval import (
 )
 
 _EXAMPLES = f"Examples: nDCG@10 RR@10 R@1000 AP {EXAMPLE} recip_rank all_trec"
-_OF_JUDGMENTS = ("NumQ", "NumRel")  # counts that do not depend on hits
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,15 @@ class Measure:
     definition: Any
 
     def aggregate(self, values: Collection[float]) -> float:
-        """Aggregates the values of all queries: for most measures, the mean."""
+        """Aggregates the values of all queries for which the measure is defined: for most measures, the mean."""
         if isinstance(self.definition, str):
             return aggregate_by_trec_name(self.definition, values)
         if isinstance(self.definition, int):
             return sum(values) / len(values)
         aggregator = self.definition.aggregator()
         for value in values:
-            aggregator.add(value)
+            if not math.isnan(value):
+                aggregator.add(value)
         return float(aggregator.result())
 
 
@@ -71,16 +77,19 @@ def parse_measure(name: str) -> Measure:
     cutoff = find_cutoff(name)
     if cutoff is not None:
         return Measure(name, cutoff)
+    trec_name = find_trec_name(name)
     try:
-        measure = ir_measures.parse_measure(name)
-        measure.validate_params()
-    except (NameError, ValueError, KeyError, TypeError, AssertionError, SyntaxError) as error:
-        trec_name = find_trec_name(name)
+        measure = with_floats(ir_measures.parse_measure(name))
+    except (NameError, ValueError, KeyError, TypeError, SyntaxError) as error:
         if trec_name is None:
             raise RunError(f"unknown measure {name!r} ({error})", remedy=_EXAMPLES) from None
         return Measure(name, trec_name)
-    if measure.params.get("cutoff", 1) < 1:
-        raise RunError(f"the cut-off of {name!r} is below 1", remedy=_EXAMPLES)
+    problem = describe_parameters(measure)
+    if problem and trec_name is not None:
+        return Measure(name, trec_name)
+    if problem:
+        raise RunError(f"cannot compute the measure {name!r}: {problem}", remedy=_EXAMPLES)
+    check_provider(measure)
     return Measure(name, measure)
 
 
@@ -126,7 +135,8 @@ def evaluate_queries(
     """Values of measures for each judged query, as in :func:`evaluate` but not averaged.
 
     Returns:
-        measure → qid → value, in the order of the judgments.
+        measure → qid → value, in the order of the judgments. NaN where a measure is not defined: only Accuracy, for queries
+        of whose hits none or all are relevant.
 
     Raises:
         RunError: As for :func:`evaluate`.
@@ -143,36 +153,13 @@ def evaluate_queries(
             f"run and judgments share no query (the run has {next(iter(measured.run), 'none')}…, the judgments "
             f"{next(iter(judged), 'none')}…)", remedy="Check that they belong to the same collection",
         )  # fmt: skip
-    by_trec_eval = [each.definition for each in parsed.values() if isinstance(each.definition, str)]
-    by_ir_measures = [each for each in parsed.values() if not isinstance(each.definition, str | int)]
-    trec = measure_by_trec_name(judged, measured.scores, by_trec_eval) if by_trec_eval else {}
-    found = _measure_by_ir_measures(judged, measured, by_ir_measures) if by_ir_measures else {}
-    for name, measure in parsed.items():
-        if isinstance(measure.definition, str):
-            found[name] = trec[measure.definition]
-        elif isinstance(measure.definition, int):
-            found[name] = measure_reciprocal_rank(judged, measured.ranks, measure.definition)
-    return {name: found[name] for name in parsed}
-
-
-def _measure_by_ir_measures(
-    judged: Qrels, measured: MeasuredRun, measures: Sequence[Measure]
-) -> dict[str, dict[str, float]]:
-    import ir_measures
-
-    qrels = {qid: dict(docs) for qid, docs in judged.items()}
-    hits = {qid: docs for qid, docs in measured.scores.items() if qid in qrels}
-    with_all_queries = {**{qid: {} for qid in qrels}, **hits}
-    definitions = {measure.definition for measure in measures}
-    found: dict[Any, dict[str, float]] = {definition: {} for definition in definitions}
-    for of_judgments, run in ((False, hits), (True, with_all_queries)):
-        selected = [each for each in definitions if (each.NAME in _OF_JUDGMENTS) == of_judgments]
-        try:
-            for metric in ir_measures.iter_calc(selected, qrels, run) if selected else ():
-                found[metric.measure][metric.query_id] = float(metric.value)
-        except (ValueError, RuntimeError, ArithmeticError, OSError, subprocess.SubprocessError) as error:
-            raise RunError(f"cannot compute these measures ({error})", remedy=_EXAMPLES) from error
-    return {
-        measure.name: {qid: found[measure.definition].get(qid, float(measure.definition.DEFAULT)) for qid in qrels}
-        for measure in measures
+    definitions = [measure.definition for measure in parsed.values()]
+    numbered = measured.number(judged)
+    found: dict[Any, dict[str, float]] = {
+        **measure_by_trec_name(numbered, [each for each in definitions if isinstance(each, str)]),
+        **measure_by_ir_measures(judged, numbered, [each for each in definitions if not isinstance(each, str | int)]),
     }
+    for cutoff in definitions:
+        if isinstance(cutoff, int):
+            found[cutoff] = measure_reciprocal_rank(judged, measured.ranks, cutoff)
+    return {name: found[measure.definition] for name, measure in parsed.items()}

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from functools import cache
+
+from splade_lucene.evaluation.measured_run import Numbered
 
 NICKNAMES = ("all_trec", "official", "set")
 _WITHOUT_NUMBER = ("runid", "relstring")
@@ -52,24 +54,28 @@ def list_trec_names(nickname: str) -> tuple[str, ...]:
     return tuple(pytrec_eval.RelevanceEvaluator({"q": {"d": 1}}, names).evaluate({"q": {"d": 1.0}})["q"])
 
 
-def measure_by_trec_name(
-    qrels: Mapping[str, Mapping[str, int]], scores: Mapping[str, Mapping[str, float]], names: Sequence[str]
-) -> dict[str, dict[str, float]]:
+def measure_by_trec_name(numbered: Numbered, names: Collection[str]) -> dict[str, dict[str, float]]:
     """Computes values for all judged queries.
 
     Args:
-        qrels: Judgments.
-        scores: qid → docid → score, without ties.
+        numbered: Judgments and hits.
         names: Names as returned by :func:`find_trec_name`.
 
     Returns:
         name → qid → value.
     """
+    if not names:
+        return {}
     import pytrec_eval
 
-    judged = {qid: dict(docs) for qid, docs in qrels.items() if docs}
-    found = pytrec_eval.RelevanceEvaluator(judged, set(names)).evaluate({qid: scores.get(qid, {}) for qid in judged})
-    return {name: {qid: _number(found[qid][name]) if qid in found else 0.0 for qid in qrels} for name in names}
+    judged = {number: docs for number, docs in numbered.qrels.items() if docs}
+    found = pytrec_eval.RelevanceEvaluator(judged, set(names)).evaluate(
+        {number: numbered.hits.get(number, {}) for number in judged}
+    )
+    return {
+        name: {qid: _number(found[number][name]) if number in found else 0.0 for number, qid in numbered.qids.items()}
+        for name in names
+    }
 
 
 def _number(value: float) -> float:
