@@ -10,13 +10,14 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, AnyStr, TextIO
 
 from splade_lucene.compression import open_bytes
 from splade_lucene.errors import StorageError
+from splade_lucene.outputs import output_file
 
 
 def open_text(path: Path) -> TextIO:
@@ -28,40 +29,44 @@ def open_text(path: Path) -> TextIO:
 def written_whole(path: Path) -> Iterator[TextIO]:
     """Opens a text file for atomic writing: it appears under its name only if the block succeeds.
 
+    Pipes and devices are written to as they are; see :mod:`splade_lucene.outputs`.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    with bytes_written_whole(path) as file, ExitStack() as opened:
+        if path.suffix == ".gz":
+            # no name or time in the header, so that equal contents give equal files
+            file = cast(BinaryIO, opened.enter_context(gzip.GzipFile("", "wb", 5, file, mtime=0)))
+        yield opened.enter_context(TextIOWrapper(file, "utf-8", newline="\n"))
+
+
+@contextmanager
+def bytes_written_whole(path: Path) -> Iterator[BinaryIO]:
+    """The same for a binary file, which is not compressed.
+
     Raises:
         StorageError: The file cannot be written.
     """
     if not path.name:
         raise StorageError("a file needs a name, got an empty path")
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with _open_for_writing(partial, compress=path.suffix == ".gz") as file:
-                yield file
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        with output_file(path) as file:
+            yield file
+    except BrokenPipeError:
+        raise  # the reader, such as head, has had enough
     except OSError as error:
-        if error.filename is not None and Path(error.filename) not in (partial, path.parent, *path.parent.parents):
+        if error.filename is not None and not _is_about(path, Path(error.filename)):
             raise  # about another file, which the block reads
         raise storage_error(path, error) from error
 
 
-@contextmanager
-def _open_for_writing(path: Path, *, compress: bool) -> Iterator[TextIO]:
-    if not compress:
-        with path.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-        return
-    # no name or time in the header, so that equal contents give equal files
-    with (
-        path.open("wb") as raw,
-        gzip.GzipFile("", "wb", 5, raw, mtime=0) as packed,
-        TextIOWrapper(packed, "utf-8") as file,
-    ):
-        yield file
+def _is_about(path: Path, named: Path) -> bool:
+    """Whether an error that names a file or folder arises from writing to a path."""
+    target = Path(os.path.realpath(path))
+    is_partial = named.parent == target.parent and named.name.startswith(f"{target.name}.")
+    return is_partial or named in (path, target, *path.parents, *target.parents)
 
 
 def file_digest(path: Path) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
 from typing import IO, Any
 
 
-def lock(file: IO[Any], *, wait: bool = False) -> bool:
+def lock(file: IO[Any] | int, *, wait: bool = False) -> bool:
     """Locks an open file for this process until the file is closed.
 
     Args:
-        file: The file.
+        file: The file, or its descriptor.
         wait: Whether to wait until other processes release it.
 
     Returns:
@@ -31,3 +32,52 @@ def is_locked(path: Path) -> bool:
             return not lock(file)
     except OSError:
         return False
+
+
+def is_still_at(path: Path, descriptor: int) -> bool:
+    """Whether a path still names an open file, which another process may have deleted before we locked it."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+class LockFile:
+    """A lock for one process and thread. Its file exists only while the lock is held.
+
+    Args:
+        path: The file. A symbolic link is not followed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = -1
+
+    def acquire(self, *, wait: bool = False) -> bool:
+        """Takes the lock.
+
+        Args:
+            wait: Whether to wait until another holder releases it.
+
+        Returns:
+            Whether it was taken; False if it is held elsewhere.
+
+        Raises:
+            OSError: The file cannot be created.
+        """
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            try:
+                if not lock(descriptor, wait=wait):
+                    return False
+                if is_still_at(self.path, descriptor):
+                    self._descriptor, descriptor = descriptor, -1
+                    return True
+            finally:
+                if descriptor >= 0:
+                    os.close(descriptor)
+
+    def release(self) -> None:
+        """Deletes the file and releases the lock."""
+        self.path.unlink(missing_ok=True)
+        os.close(self._descriptor)

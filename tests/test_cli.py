@@ -539,7 +539,7 @@ def test_interrupted_search_leaves_no_run_and_the_next_one_completes(place, tmp_
     arguments = [command, "--topics", topics, "--output", tmp_path / "out.jsonl", *last]
     log = tmp_path / "log"
     # a search opens its partial file first; the encoder of queries has no file until the end, so wait for its start
-    seen = (lambda pid: (tmp_path / "out.jsonl.partial").exists()) if command == "search" else None
+    seen = (lambda pid: any(tmp_path.glob("out.jsonl.*.partial"))) if command == "search" else None
     if seen is None:
         with log.open("w") as stderr:
             process = subprocess.Popen(

@@ -2,10 +2,17 @@
 
 import errno
 import gzip
+import os
+import resource
+import signal
+import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support.processes import run_python
 
 from splade_lucene.errors import StorageError
 from splade_lucene.files import open_text, storage_error, written_whole
@@ -65,12 +72,134 @@ def test_a_good_block_replaces_the_earlier_file(tmp_path):
     assert path.read_text() == "new"
 
 
-def test_a_left_over_of_a_killed_process_does_no_harm(tmp_path):
-    (tmp_path / "a.txt.partial").write_text("left over, and longer than what comes now")
+@pytest.mark.process
+def test_the_next_writer_deletes_what_a_killed_one_left(tmp_path):
+    code = f"""
+import os, pathlib
+from splade_lucene.files import written_whole
+with written_whole(pathlib.Path({str(tmp_path / "a.txt")!r})) as file:
+    file.write("left over")
+    file.flush()
+    os.kill(os.getpid(), 9)
+"""
+    assert run_python(code).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.read_text() == "left over"
+    (tmp_path / "a.txt.partial").write_text("of another program")
     with written_whole(tmp_path / "a.txt") as file:
         file.write("new")
     assert (tmp_path / "a.txt").read_text() == "new"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.txt", "a.txt.partial"]
+
+
+def test_writers_of_the_same_file_do_not_mix(tmp_path):
+    path = tmp_path / "a.txt"
+    with written_whole(path) as first:
+        first.write("first\n" * 10_000)
+        with written_whole(path) as second:
+            second.write("second\n" * 5)
+        assert path.read_text() == "second\n" * 5
+        first.write("first\n")
+    assert path.read_text() == "first\n" * 10_001  # the last one to finish
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("name", ["a.txt.partial", "a.txt.12345678.partial"])
+def test_a_planted_link_is_not_followed(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("secrets.token_hex", lambda count: "12345678" if count == 4 else "")
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / name).symlink_to("victim")
+    with suppress(StorageError), written_whole(tmp_path / "a.txt") as file:
+        file.write("new")
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_new_files_have_the_mode_that_the_umask_leaves_and_replaced_ones_keep_theirs(tmp_path, mask):
+    (tmp_path / "old.txt").write_text("old")
+    (tmp_path / "old.txt").chmod(0o640)
+    before = os.umask(mask)
+    try:
+        for name in ("new.txt", "new.gz", "old.txt"):
+            with written_whole(tmp_path / name) as file:
+                file.write("x")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new.txt", "new.gz", "old.txt")]
+    assert modes == [0o666 & ~mask, 0o666 & ~mask, 0o640]
+
+
+# ---- links, pipes and devices ----
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_keeps_naming_the_file_that_is_written(tmp_path, exists):
+    (tmp_path / "folder").mkdir()
+    if exists:
+        (tmp_path / "folder/target.txt").write_text("old")
+    (tmp_path / "link").symlink_to("folder/target.txt")
+    (tmp_path / "link.txt").symlink_to("link")
+    with written_whole(tmp_path / "link.txt") as file:
+        file.write("new")
+    assert (tmp_path / "link.txt").readlink() == Path("link")
+    assert (tmp_path / "link").readlink() == Path("folder/target.txt")
+    assert (tmp_path / "folder/target.txt").read_text() == "new"
+    assert [each.name for each in (tmp_path / "folder").iterdir()] == ["target.txt"]
+
+
+def test_a_link_to_itself_is_refused(tmp_path):
+    (tmp_path / "a.txt").symlink_to("a.txt")
+    with pytest.raises(StorageError, match="cannot write"), written_whole(tmp_path / "a.txt") as file:
+        file.write("x")
+    assert (tmp_path / "a.txt").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.gz"])
+def test_a_fifo_is_written_to(tmp_path, name):
+    pipe = tmp_path / name
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        with written_whole(pipe) as file:
+            file.write("through\n")
+        data = read.result(10)
+    assert (gzip.decompress(data) if name.endswith(".gz") else data) == b"through\n"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_a_reader_that_has_had_enough_is_a_broken_pipe(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(BrokenPipeError), written_whole(Path(f"/dev/fd/{writing}")) as file:
+        file.write("x" * 1_000_000)
+    os.close(writing)
+
+
+def test_devices_and_links_to_them_stay(tmp_path):
+    (tmp_path / "null").symlink_to("/dev/null")
+    for path in (tmp_path / "null", Path("/dev/null")):
+        with written_whole(path) as file:
+            file.write("x")
+        assert stat.S_ISCHR(path.stat().st_mode)
+    assert (tmp_path / "null").is_symlink()
+
+
+@pytest.mark.parametrize("spelled", ["/dev/fd/{}", "/proc/self/fd/{}", "/proc/{pid}/fd/{}", "link"])
+def test_an_open_descriptor_is_written_where_it_stands(tmp_path, spelled):
+    if spelled.startswith("/proc") and not Path("/proc/self/fd").is_dir():
+        pytest.skip("no /proc here")
+    out = tmp_path / "out.txt"
+    out.write_text("before\n")
+    with out.open("a") as file:  # as in a shell's >> out.txt
+        path = Path(spelled.format(file.fileno(), pid=os.getpid()))
+        if spelled == "link":
+            path = tmp_path / "link"
+            path.symlink_to(f"/dev/fd/{file.fileno()}")
+        with written_whole(path) as written:
+            written.write("ours\n")
+        file.write("after\n")
+    assert out.read_text() == "before\nours\nafter\n"
 
 
 def test_gzipped_files_of_the_same_text_are_the_same_bytes_at_any_time(tmp_path, monkeypatch):
@@ -103,13 +232,25 @@ def test_a_folder_of_that_name(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
-@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
-def test_a_full_disk_is_a_storage_error(tmp_path, name):
-    (tmp_path / f"{name}.partial").symlink_to("/dev/full")
-    with pytest.raises(StorageError, match="No space left on device") as caught, written_whole(tmp_path / name) as file:
+def test_a_full_device_is_a_storage_error():
+    with (
+        pytest.raises(StorageError, match="No space left on device") as caught,
+        written_whole(Path("/dev/full")) as file,
+    ):
         file.write("x" * 1_000_000)
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.__cause__.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+def test_a_file_that_grows_beyond_what_is_allowed_is_a_storage_error(tmp_path, name):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StorageError, match="File too large"), written_whole(tmp_path / name) as file:
+            file.write("".join(map(str, range(100_000))))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
 
 

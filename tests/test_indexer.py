@@ -11,16 +11,20 @@ from support.anserini import build_with_anserini, contents
 from support.collections import random_collection
 
 from splade_lucene import (
+    Document,
     LuceneImpactIndexer,
     LuceneImpactIndexReader,
     LuceneImpactSearcher,
     PseudoDocument,
+    build_index,
     check_index,
     index_pseudo_documents,
+    index_texts,
     read_pseudo_documents,
     write_pseudo_documents,
 )
 from splade_lucene.errors import InputError, PseudoDocumentError, StorageError
+from splade_lucene.index.publish import publish, sole_builder
 from splade_lucene.pseudo_documents.format import PROBLEMS, Problem
 
 
@@ -539,6 +543,46 @@ def test_an_index_that_is_being_written_is_not_replaced(tmp_path):
         indexer.commit()
         with pytest.raises(StorageError, match="another process is writing"):
             index_pseudo_documents(source, tmp_path / "index", overwrite=True)
+    assert contents(tmp_path / "index") == {"cat": {"a": 1}}
+
+
+def test_two_processes_do_not_build_the_same_index(tmp_path):
+    source = write_lines(tmp_path / "docs.jsonl", GOOD)
+    with sole_builder(tmp_path / "index"):
+        for build in (
+            lambda: index_pseudo_documents(source, tmp_path / "index", overwrite=True),
+            lambda: index_texts([Document("d1", "cat")], tmp_path / "index"),
+            lambda: build_index(source, tmp_path / "index"),
+        ):
+            with pytest.raises(InputError, match="another process is building this index") as refused:
+                build()
+            assert refused.value.path == tmp_path / "index"
+    index_pseudo_documents(source, tmp_path / "index")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["docs.jsonl", "index"]
+
+
+def test_an_index_that_appears_during_a_build_is_not_replaced(tmp_path, monkeypatch):
+    source = write_lines(tmp_path / "docs.jsonl", GOOD)
+    def publish_late(*arguments, **options):
+        with LuceneImpactIndexer(tmp_path / "index") as other:
+            other.add([PseudoDocument("a", "", {"cat": 1})])
+        publish(*arguments, **options)
+
+    monkeypatch.setattr("splade_lucene.index.indexer.publish", publish_late)
+    with pytest.raises(InputError, match="an index exists here"):
+        index_pseudo_documents(source, tmp_path / "index")
+    assert contents(tmp_path / "index") == {"cat": {"a": 1}}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["docs.jsonl", "index"]
+
+
+def test_the_second_writer_of_a_new_index_is_told_so(tmp_path):
+    source = write_lines(tmp_path / "docs.jsonl", GOOD)
+    with LuceneImpactIndexer(tmp_path / "index") as first:
+        with pytest.raises(StorageError, match="another process is writing to this index"):
+            LuceneImpactIndexer(tmp_path / "index")
+        with pytest.raises(StorageError, match="another process is writing to this index"):
+            index_pseudo_documents(source, tmp_path / "index")
+        first.add([PseudoDocument("a", "", {"cat": 1})])
     assert contents(tmp_path / "index") == {"cat": {"a": 1}}
 
 

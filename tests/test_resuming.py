@@ -240,7 +240,7 @@ def test_of_a_finished_encoding_only_a_damaged_part_is_encoded_again(tiny, corpu
 
 
 def test_files_that_the_journal_does_not_know_are_replaced_or_deleted(tiny, corpus, interrupted, undisturbed):
-    for name in ("part-00003.jsonl", "part-00009.jsonl", "part-00001.jsonl.gz", "part-00009.jsonl.gz.partial"):
+    for name in ("part-00003.jsonl", "part-00009.jsonl", "part-00001.jsonl.gz", "part-00009.jsonl.gz.0a1b2c3d.partial"):
         (interrupted / name).write_text('{"id": "stray", "contents": "", "vector": {"cat": 1}}\n')
     encode_corpus(corpus, interrupted, tiny, RULE)
     assert files(interrupted) == undisturbed

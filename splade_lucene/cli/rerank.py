@@ -54,6 +54,7 @@ def rerank(
     from transformers.utils import logging as transformers_logging
 
     from splade_lucene.files import work_folder
+    from splade_lucene.outputs import is_stream
     from splade_lucene.run.reranker import Reranker
     from splade_lucene.run.run import Run
     from splade_lucene.topics.reading import read_topics
@@ -61,7 +62,7 @@ def rerank(
     transformers_logging.disable_progress_bar()
     first_stage = Run.read(run)
     queries = read_topics(topics, field=topic_field)
-    work = work_folder(output.absolute(), "reranking")
+    work = None if is_stream(output) else work_folder(output.absolute(), "reranking")
     with ExitStack() as opened:
         texts = _open_texts(index_dir, corpus, first_stage, hits, opened)
         reranker = Reranker(
@@ -69,10 +70,11 @@ def rerank(
         )
         pairs = sum(min(hits, len(ranking)) for ranking in first_stage.values())
         reranked = reranker.rerank(
-            first_stage, queries, texts, hits, work=work / "scores.jsonl", progress=ProgressBars()
+            first_stage, queries, texts, hits, work=work and work / "scores.jsonl", progress=ProgressBars()
         )
     reranked.write(output, format=output_format or first_stage.format, tag=tag)
-    shutil.rmtree(work, ignore_errors=True)
+    if work is not None:
+        shutil.rmtree(work, ignore_errors=True)
     echo(f"{len(reranked):,} queries in {output}, {pairs:,} hits scored by {model}")
     if as_json:
         print(json.dumps({"run": str(output), "queries": len(reranked), "scored": pairs, "model": model}))

@@ -9,7 +9,7 @@ import numpy as np
 
 from splade_lucene.errors import InputError, MissingDependencyError
 from splade_lucene.evaluation.comparison import Comparison, QueryDifference
-from splade_lucene.files import storage_error
+from splade_lucene.files import bytes_written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,17 +100,8 @@ def save_figure(figure: Any, path: Path) -> None:
     Raises:
         StorageError: The file cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            figure.savefig(partial, format=path.suffix.lstrip(".").lower(), dpi=110, metadata=_undated(path))
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise storage_error(path, error) from error
+    with bytes_written_whole(path) as file:
+        figure.savefig(file, format=path.suffix.lstrip(".").lower(), dpi=110, metadata=_undated(path))
 
 
 def _undated(path: Path) -> dict[str, Any]:

@@ -9,12 +9,15 @@ checksums. Files that are damaged or have another version are not used.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from splade_lucene import jvm
 from splade_lucene.errors import InputError, StorageError
-from splade_lucene.files import cache_folder, storage_error
+from splade_lucene.files import cache_folder, storage_error, work_folder, written_whole
 from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.locks import LockFile
 from splade_lucene.manifest import INDEX_FOLDER
 
 FOLDER = f"{INDEX_FOLDER}/accelerator"
@@ -69,14 +72,29 @@ def accelerate_segments(
     except OSError as error:
         raise storage_error(folder, error) from error
     is_own = folder.resolve() == (reader.index_dir / FOLDER).resolve()
-    if is_own and rebuild:
-        _write_limit(folder / LIMIT_FILE, max_bytes)
-    elif is_own:
-        max_bytes = _read_limit(folder / LIMIT_FILE)
-    with jvm.translated_exceptions(folder):
-        limit = _NO_LIMIT if max_bytes is None else max_bytes
-        jvm.facade("Index").accelerate(reader.java, str(folder), rebuild, is_own, limit)
+    with _sole_writer(folder):
+        if is_own and rebuild:
+            _write_limit(folder / LIMIT_FILE, max_bytes)
+        elif is_own:
+            max_bytes = _read_limit(folder / LIMIT_FILE)
+        with jvm.translated_exceptions(folder):
+            limit = _NO_LIMIT if max_bytes is None else max_bytes
+            jvm.facade("Index").accelerate(reader.java, str(folder), rebuild, is_own, limit)
     return folder
+
+
+@contextmanager
+def _sole_writer(folder: Path) -> Iterator[None]:
+    """Waits until no other process writes to a folder; several indexes share the one in the user's cache."""
+    lock = LockFile(work_folder(folder.resolve(), "lock"))
+    try:
+        lock.acquire(wait=True)
+    except OSError as error:
+        raise storage_error(lock.path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def has_accelerator(index_dir: Path) -> bool:
@@ -106,7 +124,8 @@ def _write_limit(file: Path, max_bytes: int | None) -> None:
         if max_bytes is None:
             file.unlink(missing_ok=True)
         else:
-            file.write_text(f"{max_bytes}\n", encoding="ascii")
+            with written_whole(file) as text:
+                text.write(f"{max_bytes}\n")
     except OSError as error:
         raise storage_error(file, error) from error
 

@@ -12,7 +12,7 @@ from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.files import work_folder
 from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Store, index_files
-from splade_lucene.index.publish import prepare_target
+from splade_lucene.index.publish import prepare_target, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
 from splade_lucene.manifest import Manifest
 from splade_lucene.models import recommended_quantizer
@@ -83,7 +83,8 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
 
     Raises:
         CorpusError: A document cannot be read.
-        InputError: The index exists and ``overwrite`` is not set, or ``pseudo_documents`` contains a different encoding.
+        InputError: The index exists and ``overwrite`` is not set, another process is building it, or ``pseudo_documents``
+            contains a different encoding.
         StorageError: A disk error.
 
     Example:
@@ -104,22 +105,30 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
             "pseudo_documents=… and index_dir=… are the same folder", path=index_dir, remedy="Use two folders"
         )
     settings = IndexSettings(
-        thread_count(threads), store, order, append=False, skip_bad=False, accelerator=accelerator, memory=None
+        thread_count(threads),
+        store,
+        order,
+        append=False,
+        overwrite=overwrite,
+        skip_bad=False,
+        accelerator=accelerator,
+        memory=None,
     )
-    prepare_target(index_dir, append=False, overwrite=overwrite or keep_current)
-    encoder = encoder or SpladeEncoder()
-    quantizer = quantizer or recommended_quantizer(encoder.layout.location.name)
-    manifest = encode_corpus(
-        corpus, folder, encoder, quantizer, pruning=pruning, min_impact=min_impact, gzip=gzip,
-        overwrite=overwrite or not is_kept, skip_bad=skip_bad, devices=devices, on_problem=on_problem, progress=progress,
-    )  # fmt: skip
-    summary = _summary_of_current(index_dir, manifest) if keep_current else None
-    if summary is None:
-        prepare_target(index_dir, append=False, overwrite=overwrite)
-        files = [folder / part.name for part in manifest.parts]
-        summary = index_files(files, index_dir, settings, manifest, progress)
-    if not is_kept:
-        shutil.rmtree(folder)
+    with sole_builder(index_dir):
+        prepare_target(index_dir, append=False, overwrite=overwrite or keep_current)
+        encoder = encoder or SpladeEncoder()
+        quantizer = quantizer or recommended_quantizer(encoder.layout.location.name)
+        manifest = encode_corpus(
+            corpus, folder, encoder, quantizer, pruning=pruning, min_impact=min_impact, gzip=gzip,
+            overwrite=overwrite or not is_kept, skip_bad=skip_bad, devices=devices, on_problem=on_problem, progress=progress,
+        )  # fmt: skip
+        summary = _summary_of_current(index_dir, manifest) if keep_current else None
+        if summary is None:
+            prepare_target(index_dir, append=False, overwrite=overwrite)
+            files = [folder / part.name for part in manifest.parts]
+            summary = index_files(files, index_dir, settings, manifest, progress)
+        if not is_kept:
+            shutil.rmtree(folder)
     return BuildSummary(manifest, summary, folder if is_kept else None)
 
 

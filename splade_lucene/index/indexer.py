@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ from splade_lucene.defaults import thread_count
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.files import file_digest, storage_error, work_folder
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
-from splade_lucene.index.publish import prepare_target, publish
+from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
 from splade_lucene.index.texts import TextStore, check_store
 from splade_lucene.jvm import wire
@@ -90,17 +91,18 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
 
     Raises:
         PseudoDocumentError: A document cannot be indexed, or there is no input.
-        InputError: The index exists and neither ``append`` nor ``overwrite`` is set, or the files differ from those in
-            the folder's manifest.
+        InputError: The index exists and neither ``append`` nor ``overwrite`` is set, another process is building it, or
+            the files differ from those in the folder's manifest.
         StorageError: A disk error.
     """
     source, index_dir = Path(source), Path(index_dir).resolve()
-    settings = IndexSettings(thread_count(threads), store, order, append, skip_bad, accelerator, memory)
+    settings = IndexSettings(thread_count(threads), store, order, append, overwrite, skip_bad, accelerator, memory)
     files = find_files(source, without=index_dir)
     if append and overwrite:
         raise InputError("append=True and overwrite=True are mutually exclusive", remedy="Choose one")
-    prepare_target(index_dir, append=append, overwrite=overwrite, can_append=True)
-    return index_files(files, index_dir, settings, _verified_manifest(source, files, settings.threads), progress)
+    with nullcontext() if append else sole_builder(index_dir):  # Lucene itself locks an index that is added to
+        prepare_target(index_dir, append=append, overwrite=overwrite, can_append=True)
+        return index_files(files, index_dir, settings, _verified_manifest(source, files, settings.threads), progress)
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class IndexSettings:
     store: Store
     order: Order
     append: bool
+    overwrite: bool
     skip_bad: bool
     accelerator: bool
     memory: int | None
@@ -124,7 +127,7 @@ class IndexSettings:
 def index_files(
     files: Sequence[Path], index_dir: Path, settings: IndexSettings, manifest: Manifest | None, progress: Progress
 ) -> IndexSummary:
-    """Indexes files that have been verified; call :func:`prepare_target` first.
+    """Indexes files that have been verified; call :func:`prepare_target` first, as :func:`sole_builder` unless appending.
 
     Args:
         files: Files of pseudo-documents.
@@ -155,7 +158,7 @@ def index_files(
     if settings.accelerator:
         _accelerate(target)
     if not settings.append:
-        publish(target, index_dir)
+        publish(target, index_dir, overwrite=settings.overwrite)
     return summary
 
 

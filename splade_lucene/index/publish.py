@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from splade_lucene import jvm
 from splade_lucene.errors import InputError
 from splade_lucene.files import storage_error, work_folder
 from splade_lucene.index.reader import is_index
+from splade_lucene.locks import LockFile
+
+
+@contextmanager
+def sole_builder(index_dir: Path) -> Iterator[None]:
+    """Keeps other processes and threads from building the same index while the block runs.
+
+    Also restores an index that an interrupted build had moved aside.
+
+    Raises:
+        InputError: Another process is building this index.
+        StorageError: The lock file beside the index cannot be created.
+    """
+    index_dir = index_dir.resolve()
+    lock = LockFile(work_folder(index_dir, "lock"))
+    try:
+        index_dir.parent.mkdir(parents=True, exist_ok=True)
+        is_acquired = lock.acquire()
+    except OSError as error:
+        raise storage_error(lock.path, error) from error
+    if not is_acquired:
+        raise InputError(
+            "another process is building this index", path=index_dir, remedy="Wait for it, or use another folder"
+        )
+    try:
+        if _is_interrupted(index_dir):
+            work_folder(index_dir, "replaced").replace(index_dir)
+        yield
+    finally:
+        lock.release()
+
+
+def _is_interrupted(index_dir: Path) -> bool:
+    """Whether an earlier build was interrupted between the last two steps of :func:`publish`."""
+    return not index_dir.exists() and is_index(work_folder(index_dir, "replaced"))
 
 
 def prepare_target(index_dir: Path, *, append: bool, overwrite: bool, can_append: bool = False) -> None:
@@ -17,9 +54,9 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool, can_append
     Raises:
         InputError: The folder exists and must not be replaced, or append is set and it is not an index.
     """
-    replaced = work_folder(index_dir.resolve(), "replaced")
-    if is_index(replaced) and not index_dir.exists():
-        replaced.replace(index_dir)  # an earlier build was interrupted between the last two steps of publish()
+    if _is_interrupted(index_dir.resolve()):
+        with sole_builder(index_dir):
+            pass
     if append:
         if not is_index(index_dir):
             raise InputError(
@@ -37,16 +74,32 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool, can_append
                 path=index_dir,
                 remedy="Pass overwrite=True to replace it" + (", or append=True to add to it" if can_append else ""),
             )
-        with jvm.translated_exceptions(index_dir):
-            jvm.facade("Index").checkUnlocked(jvm.java_path(index_dir))
+        _check_unlocked(index_dir)
         return
+    if (index_dir / "write.lock").is_file():
+        _check_unlocked(index_dir)  # Lucene may be writing a new index here, which is no index before its first commit
     raise InputError(
         "this exists and is not a Lucene index, so it is not replaced", path=index_dir, remedy="Use another folder"
     )
 
 
-def publish(built: Path, index_dir: Path) -> None:
-    """Moves a finished index into place, replacing an existing one."""
+def _check_unlocked(index_dir: Path) -> None:
+    with jvm.translated_exceptions(index_dir):
+        jvm.facade("Index").checkUnlocked(jvm.java_path(index_dir))
+
+
+def publish(built: Path, index_dir: Path, *, overwrite: bool) -> None:
+    """Moves a finished index into place, replacing an existing one if ``overwrite`` is set.
+
+    Raises:
+        InputError: An index was created here meanwhile, and ``overwrite`` is not set.
+        StorageError: Another process is writing to the existing index, or a disk error.
+    """
+    try:
+        prepare_target(index_dir, append=False, overwrite=overwrite)
+    except BaseException:
+        shutil.rmtree(built, ignore_errors=True)
+        raise
     old = work_folder(index_dir, "replaced")
     try:
         shutil.rmtree(old, ignore_errors=True)

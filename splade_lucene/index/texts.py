@@ -13,7 +13,7 @@ from splade_lucene.defaults import thread_count
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.files import storage_error, work_folder
 from splade_lucene.ids import is_id
-from splade_lucene.index.publish import prepare_target, publish
+from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.jvm import wire
 from splade_lucene.progress import NO_PROGRESS, Advance, Progress
 from splade_lucene.records import Document, well_formed
@@ -51,27 +51,29 @@ def index_texts(
 
     Raises:
         CorpusError: There are no documents, two have the same id, or an id contains white space.
-        InputError: An index exists and ``overwrite`` is not set, or the folder contains something other than an index.
+        InputError: An index exists and ``overwrite`` is not set, another process is building it, or the folder contains
+            something other than an index.
         StorageError: A disk error.
     """
     index_dir = Path(index_dir).resolve()
     check_store(store)
-    prepare_target(index_dir, append=False, overwrite=overwrite)
-    building = work_folder(index_dir, "building")
-    try:
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
-    except OSError as error:
-        raise storage_error(building, error) from error
-    try:
-        with progress.step("indexing", None, "documents") as advance:
-            count = _write(_batches(documents, store), building, thread_count(threads), advance)
-        if not count:
-            raise CorpusError("no documents to index", path=index_dir, remedy="Check the corpus")
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
-    publish(building, index_dir)
+    with sole_builder(index_dir):
+        prepare_target(index_dir, append=False, overwrite=overwrite)
+        building = work_folder(index_dir, "building")
+        try:
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir(parents=True)
+        except OSError as error:
+            raise storage_error(building, error) from error
+        try:
+            with progress.step("indexing", None, "documents") as advance:
+                count = _write(_batches(documents, store), building, thread_count(threads), advance)
+            if not count:
+                raise CorpusError("no documents to index", path=index_dir, remedy="Check the corpus")
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+        publish(building, index_dir, overwrite=overwrite)
     return count
 
 

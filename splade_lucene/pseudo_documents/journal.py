@@ -19,11 +19,12 @@ from typing import Any
 from splade_lucene.errors import InputError, StorageError
 from splade_lucene.files import file_digest, storage_error, written_whole
 from splade_lucene.json_text import parse_json
-from splade_lucene.locks import is_locked, lock
+from splade_lucene.locks import LockFile, is_locked
 from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, read_manifest
+from splade_lucene.outputs import PARTIAL
 
 _SHARD = re.compile(r"splade-lucene(?:-([1-9][0-9]{0,8})of([1-9][0-9]{0,8}))?")
-_PART = re.compile(r"part-([0-9]{5,})\.jsonl(?:\.gz)?(?:\.partial)?")
+_PART = re.compile(rf"part-([0-9]{{5,}})\.jsonl(?:\.gz)?(?:{PARTIAL})?")
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,10 @@ class Journal:
 
     def __init__(self, folder: Path, shard: Shard) -> None:
         self.folder, self._shard = folder, shard
-        self._path, self._lock_path, self.manifest_path = (
+        self._path, lock, self.manifest_path = (
             folder / f"splade-lucene{shard.suffix}{ending}" for ending in (".journal", ".lock", MANIFEST_SUFFIX)
         )
+        self._lock = LockFile(lock)
         self.settings: dict[str, Any] = {}
         self.parts: dict[int, Part] = {}
         self._read()
@@ -97,14 +99,8 @@ class Journal:
             raise InputError("this is a file, not a folder", path=self.folder, remedy="Use a folder")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            while True:
-                self._lock = self._lock_path.open("a")
-                if not lock(self._lock):
-                    self._lock.close()
-                    raise self._busy()
-                if self._lock_path.exists() and os.fstat(self._lock.fileno()).st_ino == self._lock_path.stat().st_ino:
-                    break
-                self._lock.close()  # the one before deleted it just now
+            if not self._lock.acquire():
+                raise self._busy()
         except OSError as error:
             raise storage_error(self.folder, error) from error
         try:
@@ -125,14 +121,13 @@ class Journal:
         )
 
     def __exit__(self, *_: object) -> None:
-        self._lock_path.unlink(missing_ok=True)
-        self._lock.close()
+        self._lock.release()
         with suppress(OSError):
             self.folder.rmdir()  # fails unless nothing was written
 
     def delete_stale_lock(self) -> None:
         """Deletes the lock file of a process that was killed after it had finished."""
-        if self._lock_path.exists():
+        if self._lock.path.exists():
             with suppress(InputError, StorageError), self:
                 pass
 

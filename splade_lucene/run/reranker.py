@@ -6,9 +6,10 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from splade_lucene.errors import (
 )
 from splade_lucene.files import storage_error
 from splade_lucene.json_text import parse_json
+from splade_lucene.locks import lock
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.records import Query
 from splade_lucene.run.rankings import text_of_qid
@@ -110,7 +112,7 @@ class Reranker:
         Raises:
             RunError: k is below 1, or a query is not among the topics.
             QueryError: A query has no text.
-            InputError: A document has no text.
+            InputError: A document has no text, or another process is using the work file.
             StorageError: The work file cannot be written, or is damaged.
         """
         if k < 1:
@@ -119,9 +121,9 @@ class Reranker:
         queries = _texts_by_qid(topics)
         for qid in first_stage:
             _query_text(qid, queries)  # fail before hours of work
-        finished = _FinishedScores(work)
         reranked = {}
-        with progress.step("reranking", sum(min(k, len(hits)) for hits in first_stage.values()), "pairs") as advance:
+        pairs = sum(min(k, len(hits)) for hits in first_stage.values())
+        with closing(_FinishedScores(work)) as finished, progress.step("reranking", pairs, "pairs") as advance:
             for qid, ranking in first_stage.items():
                 query = _query_text(qid, queries)
                 head = [docid for docid, _ in ranking[:k]]
@@ -211,33 +213,54 @@ class _FinishedScores:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._scores: dict[str, list[float]] = {}
-        if path is None or not path.exists():
+        self._file: BinaryIO | None = None
+        if path is None:
             return
         try:
-            lines = path.read_bytes().split(b"\n")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b")
+            if not lock(self._file):
+                raise InputError(
+                    "another process is writing these scores", path=path,
+                    remedy="Wait for it, or use another output=…",
+                )  # fmt: skip
+            self._read(self._file, path)
+        except OSError as error:
+            self.close()
+            raise storage_error(path, error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self, file: BinaryIO, path: Path) -> None:
+        file.seek(0)
+        lines = file.read().split(b"\n")
+        try:
             for line in lines[:-1]:
                 record = parse_json(line)
                 self._scores[record["key"]] = record["scores"]
-            if lines[-1]:  # incomplete because the process was killed
-                with path.open("r+b") as file:
-                    file.truncate(path.stat().st_size - len(lines[-1]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise StorageError(f"{path}: damaged ({error}). Delete it to score its queries again.") from error
+        if lines[-1]:  # incomplete because the process was killed
+            file.truncate(file.tell() - len(lines[-1]))
 
     def get(self, key: str) -> list[float] | None:
         return self._scores.get(key)
 
     def put(self, key: str, qid: str, scores: NDArray[np.float32]) -> list[float]:
         values: list[float] = scores.astype(np.float64).tolist()
-        if self._path is not None:
+        if self._path is not None and self._file is not None:
             line = json.dumps({"key": key, "qid": qid, "scores": values}) + "\n"
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                with self._path.open("ab") as file:
-                    file.write(line.encode())
+                self._file.write(line.encode())
+                self._file.flush()
             except OSError as error:
                 raise storage_error(self._path, error) from error
         return values
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 # ---- texts ----

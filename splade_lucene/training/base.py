@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +88,9 @@ def _prepare(
     if terms is not None:
         sample = passages[:: max(1, len(passages) // _SAMPLE)]
         _activate_terms(model, tokenizer, sample, terms, config.optimization.max_length)
-    partial = Path(tempfile.mkdtemp(prefix="base-", suffix=".partial", dir=target.parent))
+    partial = target.with_name(f"{target.name}.partial")  # locked by the caller
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     partial.rename(target)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from splade_lucene.files import written_whole
 from splade_lucene.version import __version__
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def write_card(folder: Path, config: TrainingConfig, figures: dict[str, float], 
     versions["splade-lucene"] = __version__
     settings = _without_folders(config.model_dump(mode="json", exclude_none=True, exclude={"output", "cache"}))
     record = {"date": day, "versions": versions, "queries": queries, "passages": passages, "figures": figures}
-    (folder / "training.json").write_text(
-        json.dumps({**record, "settings": settings}, indent=1) + "\n", encoding="utf-8"
-    )
-    (folder / "README.md").write_text(_card(config, record, settings), encoding="utf-8")
+    with written_whole(folder / "training.json") as file:
+        file.write(json.dumps({**record, "settings": settings}, indent=1) + "\n")
+    with written_whole(folder / "README.md") as file:
+        file.write(_card(config, record, settings))
 
 
 def _without_folders(settings: Any) -> Any:

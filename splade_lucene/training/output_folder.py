@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from splade_lucene.errors import ConfigError
 from splade_lucene.files import file_digest, files_digest, written_whole
 from splade_lucene.json_text import parse_json
 from splade_lucene.locks import lock
+from splade_lucene.outputs import PARTIAL
 from splade_lucene.training.config import TrainingConfig
 
 SETTINGS, LOCK, LOG, FIGURES = "settings.json", "splade-lucene.lock", "log.jsonl", "figures.json"
@@ -111,7 +113,8 @@ class OutputFolder:
         is_ours = (self.path / SETTINGS).is_file() and (self.path / LOCK).is_file()
         if is_ours or not self.path.is_dir():
             return
-        others = sorted(each.name for each in self.path.iterdir() if each.name not in (LOCK, f"{SETTINGS}.partial"))
+        is_left_over = re.compile(f"{re.escape(LOCK)}|{re.escape(SETTINGS)}{PARTIAL}")
+        others = sorted(each.name for each in self.path.iterdir() if not is_left_over.fullmatch(each.name))
         if others:
             raise ConfigError(
                 f"the output folder has unrelated files ({', '.join(others[:3])}{' …' if others[3:] else ''})",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.errors import ModelError, StorageError
+from splade_lucene.files import bytes_written_whole
 
 PART_SIZE = 4096
 """Texts or pairs per part: at most this many are lost if the process is killed."""
@@ -88,10 +89,8 @@ def _fingerprint(model: Any) -> str:
 def _write(path: Path, numbers: NDArray[Any]) -> NDArray[Any]:
     if not np.isfinite(numbers).all():
         raise ModelError("a teacher returned values that are not finite. Check its weights.")
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with bytes_written_whole(path) as file:
         np.save(file, numbers)
-    partial.replace(path)
     return numbers
 
 
