@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, AnyStr, TextIO
+from typing import Any, AnyStr, BinaryIO, TextIO, cast
 
 from splade_lucene.compression import open_bytes
 from splade_lucene.errors import StorageError

@@ -563,6 +563,7 @@ def test_two_processes_do_not_build_the_same_index(tmp_path):
 
 def test_an_index_that_appears_during_a_build_is_not_replaced(tmp_path, monkeypatch):
     source = write_lines(tmp_path / "docs.jsonl", GOOD)
+
     def publish_late(*arguments, **options):
         with LuceneImpactIndexer(tmp_path / "index") as other:
             other.add([PseudoDocument("a", "", {"cat": 1})])
