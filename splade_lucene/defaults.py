@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 DEFAULT_MAX_LENGTH = 256
 """Maximum number of tokens of a document or query, as in the SPLADE papers."""
@@ -33,6 +34,13 @@ QUICK_MEASURES = ("nDCG@10", "RR@10", "R@100")
 
 SAMPLE_DOCUMENTS = 1000
 """Size of the sample on which encodings are compared."""
+
+
+TrecEval = Literal[9, 10]
+"""A version of trec_eval."""
+
+TREC_EVAL: TrecEval = 9
+"""The version of trec_eval that measures agree with, as long as pytrec_eval is a build of it."""
 
 
 def thread_count(threads: int | None = None) -> int:

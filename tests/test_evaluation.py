@@ -16,8 +16,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.collections import TERMS
+from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactSearcher, defaults, index_texts, read_corpus, read_topics, search_texts
+from splade_lucene.cli import app
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation import (
     MeasuredRun,
@@ -394,9 +396,18 @@ def test_reading_a_run_with_ties_gives_trec_evals_order(tied, trec_eval):
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
+    return odd_collection(tmp_path_factory.mktemp("odd"), seed=11)
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory):
+    """The same with a mean of P_200 of 0.05825, whose last digit depends on the order in which the values are added."""
+    return odd_collection(tmp_path_factory.mktemp("halves"), seed=2)
+
+
+def odd_collection(folder, seed):
     """Judgments below 0, queries without a relevant document, without hits, without judged hits; all scores of a few values."""
-    folder = tmp_path_factory.mktemp("odd")
-    chance = random.Random(11)
+    chance = random.Random(seed)
     docids = [f"d{number}" for number in range(150)]
     judgments, hits = [], []
     for number in range(20):
@@ -439,7 +450,7 @@ def cacm(shared, tmp_path_factory):
     return data / "qrels.txt", folder / "run.txt"
 
 
-@pytest.mark.parametrize("name", ["tied", "raw", "odd", "impacts", "cacm"])
+@pytest.mark.parametrize("name", ["tied", "raw", "odd", "halves", "impacts", "cacm"])
 @pytest.mark.process
 def test_all_of_trec_evals_measures_are_its_own_query_by_query(name, native, request):
     given = request.getfixturevalue("tied" if name == "raw" else name)
@@ -470,6 +481,65 @@ def test_ir_measures_names_and_trec_evals_are_the_same_figures(name, request):
         assert values[ours] == values[trec], ours
         assert means[ours] == pytest.approx(means[trec]), ours
     assert len({tuple(row.values()) for row in values.values()}) > 15
+
+
+# ---- trec_eval 10 ----
+
+
+def test_version_10_by_hand():
+    """12 relevant documents, found at ranks 1, 3, 4 and 6 of 7; of the others, one is judged."""
+    qrels = {"q": {**{f"r{number}": 1 + number % 3 for number in range(12)}, "n": 0, "u": -1}}
+    run = {"q": list(zip(["r1", "u", "r2", "r3", "n", "r4", "x"], range(9, 2, -1), strict=True))}
+    best = {1: 1, 2: 3 / 4, 3: 3 / 4, 4: 4 / 6}  # of the precisions from the first, second … relevant document on
+    levels = [f"iprec_at_recall_{level / 10:.2f}" for level in range(11)]
+    needed = {9: [0, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12], 10: [0, 1, 2, 4, 5, 6, 7, 8, 10, 11, 12]}  # of 1.2, 2.4, 3.6 …
+    for version in (9, 10):
+        found = evaluate(qrels, run, ["all_trec"], trec_eval=version)
+        expected = [best.get(max(1, count), 0) for count in needed[version]]
+        assert [found[level] for level in levels] == pytest.approx(expected)
+        assert found["11pt_avg"] == pytest.approx(sum(expected) / 11)
+    assert [name for name in found if name not in evaluate(qrels, run, ["all_trec"])] == [
+        "unj_5", "unj_10", "unj_20", "rbp", "rbp_resid",
+    ]  # fmt: skip
+    found = evaluate(qrels, run, ["unj_5", "unj.2", "unj_20", "rbp", "rbp_resid", "dcg", "ideal_dcg"], trec_eval=10)
+    gains = [2, 0, 3, 1, 0, 2, 0]
+    assert found == pytest.approx({
+        "unj_5": 1 / 5, "unj.2": 1 / 2, "unj_20": 2 / 20,
+        "rbp": 0.1 * sum(gain / 3 * 0.9**place for place, gain in enumerate(gains)),
+        "rbp_resid": 0.9**7 + 0.1 * (0.9 + 0.9**6),
+        "dcg": sum(gain / LOG(place + 2) for place, gain in enumerate(gains)),
+        "ideal_dcg": sum(gain / LOG(place + 2) for place, gain in enumerate([3] * 4 + [2] * 4 + [1] * 4)),
+    })  # fmt: skip
+    assert evaluate({"q": {"a": 1}}, {"q": {"a": 1}}, ["rbp_resid", "rbp"], trec_eval=10) == pytest.approx(
+        {"rbp_resid": 0, "rbp": 0.1}
+    )
+
+
+def test_version_10_reads_scores_in_double_precision(tmp_path):
+    run = write(tmp_path / "run.txt", "q Q0 z 1 3 t\nq Q0 a 2 3.00000001 t\nq Q0 b 3 3 t\n")
+    for measures in (["recip_rank"], ["RR@10"]):
+        assert [*evaluate({"q": {"a": 1}}, run, measures).values()] == [1 / 3]
+        assert [*evaluate({"q": {"a": 1}}, run, measures, trec_eval=10).values()] == [1]
+    assert evaluate({"q": {"b": 1}}, run, ["RR"], trec_eval=10) == {"RR": 1 / 3}  # of equal scores, z is before b
+
+
+def test_version_10_is_chosen():
+    message = refused(evaluate, {"q": {"a": 1}}, {"q": {"a": 1}}, ["rbp"])
+    assert message == "rbp is a measure of trec_eval 10. Pass trec_eval=10"
+    with pytest.raises(RunError, match="no version 11 of trec_eval"):
+        evaluate({"q": {"a": 1}}, {"q": {"a": 1}}, ["AP"], trec_eval=11)  # type: ignore[arg-type]
+    for name in ("unj", "unj_0", "rbp_2"):
+        assert "unknown measure" in refused(parse_measure, name, 10)
+
+
+def test_version_10_on_the_command_line(tmp_path):
+    write(tmp_path / "qrels.txt", "q 0 a 1\n")
+    write(tmp_path / "run.txt", "q Q0 a 1 5 a tag of words\nq Q0 b 2 4 a tag of words\n")
+    files = ["--qrels", str(tmp_path / "qrels.txt"), "--run", str(tmp_path / "run.txt")]
+    done = CliRunner().invoke(app, ["evaluate", *files, "--measures", "rbp", "--trec-eval", "10", "--json"])
+    assert [*json.loads(done.stdout).values()] == [{"rbp": pytest.approx(0.1)}]
+    done = CliRunner().invoke(app, ["evaluate", *files, "--measures", "rbp"])
+    assert (done.exit_code, "Pass --trec-eval 10" in done.stderr) == (2, True)
 
 
 def test_pytrec_eval_agrees_query_by_query(tied):

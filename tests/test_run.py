@@ -335,6 +335,12 @@ def test_reading_sorts_as_evaluators_do(tmp_path):
     assert run["q2"] == [("x", 1.0)]
 
 
+def test_only_the_first_word_of_a_tag_counts(tmp_path):
+    path = write(tmp_path / "run.txt", "q Q0 d 1 5 STANDARD more junk at\nq Q0 e 2 4 STANDARD end of lines.\n")
+    run = Run.read(path)
+    assert (dict(run), run.tag) == ({"q": [("d", 5.0), ("e", 4.0)]}, "STANDARD")  # as trec_eval reads it
+
+
 def test_gzipped_run_is_read(tmp_path):
     assert dict(Run.read(write(tmp_path / "r.gz", "q Q0 d 1 5 t\n"))) == {"q": [("d", 5.0)]}
 
@@ -343,7 +349,8 @@ def test_gzipped_run_is_read(tmp_path):
     ("line", "says"),
     [
         ("q Q0 d 1 5", "expected six columns (qid Q0 docid rank score tag), found 5"),
-        ("q Q0 d 1 5 t extra", "found 7"),
+        ("q Q0 my doc 1 5 t", "found 7"),
+        ("q 1 Q0 d 1 5 t", "found 7"),
         ("q\td\t1", "found 3"),
         ("q Q0 d 1 five t", "the score 'five' is not a number"),
         ("q Q0 d 1 nan t", "the score 'nan' is not a number"),

@@ -12,6 +12,7 @@ from splade_lucene.cli.evaluate import (
     FormatOption,
     MeasuresOption,
     QrelsOption,
+    TrecEvalOption,
     choose_format,
     split_measures,
 )
@@ -19,7 +20,7 @@ from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import JsonOption, wrong_usage
 from splade_lucene.cli.output import echo
 from splade_lucene.cli.search_options import EncodedOption
-from splade_lucene.defaults import QUICK_MEASURES
+from splade_lucene.defaults import QUICK_MEASURES, TREC_EVAL, TrecEval
 from splade_lucene.evaluation.comparison import ALPHA
 from splade_lucene.evaluation.significance import SAMPLES, SEED, Correction, PairedTest
 from splade_lucene.evaluation.tables import TableFormat
@@ -78,6 +79,7 @@ def compare(
     ] = None,
     topics: Annotated[Path | None, typer.Option("--topics", metavar="FILE", help="The queries.")] = None,
     encoded: EncodedOption = False,
+    trec_eval: TrecEvalOption = TREC_EVAL,
     table_format: FormatOption = "text",
     as_json: JsonOption = False,
 ) -> None:
@@ -92,6 +94,7 @@ def compare(
     from splade_lucene.topics.reading import read_topics
 
     table_format = choose_format(table_format, as_json=as_json)
+    version: TrecEval = 10 if trec_eval == 10 else 9
     if index_dir and not topics:
         raise typer.BadParameter("--index requires --topics")
     paths = run if baseline is None or baseline in run else [baseline, *run]
@@ -101,14 +104,14 @@ def compare(
     with wrong_usage():
         if figure:
             check_figure(figure)
-        parse_measures(measure_names)
+        parse_measures(measure_names, version)
     names = _names(paths)
     judged = read_qrels(qrels)
     queries = {query.qid: query for query in read_topics(topics, encoded=encoded)} if topics else {}
     runs = {name: MeasuredRun(path) for path, name in names.items()}
     comparison = compare_runs(
         judged, runs, measure_names, None if baseline is None else names[baseline], test,
-        correction, alpha=alpha, samples=samples, seed=seed,
+        correction, alpha=alpha, samples=samples, seed=seed, trec_eval=version,
     )  # fmt: skip
     changes = _explain(comparison, judged, runs, index_dir, options, queries, encoded) if index_dir else {}
     if figure:

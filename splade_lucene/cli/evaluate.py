@@ -12,7 +12,7 @@ import typer
 
 from splade_lucene.cli.options import JsonOption, wrong_usage
 from splade_lucene.cli.output import echo
-from splade_lucene.defaults import MEASURES
+from splade_lucene.defaults import MEASURES, TREC_EVAL, TrecEval
 from splade_lucene.evaluation.tables import TableFormat
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ MeasuresOption = Annotated[
         help="Measures of ir_measures or trec_eval (recip_rank, all_trec …), or MSMARCO-RR@10.",
     ),
 ]
+TrecEvalOption = Annotated[
+    int, typer.Option("--trec-eval", min=9, max=10, help="The version of trec_eval to agree with: 9 or 10.")
+]
 FormatOption = Annotated[TableFormat, typer.Option("--output-format", help="latex requires the booktabs package.")]
 
 
@@ -45,6 +48,7 @@ def evaluate(
     ],
     measures: MeasuresOption = _DEFAULT_MEASURES,
     per_query: Annotated[bool, typer.Option("--per-query", help="Also show the values of each query.")] = False,
+    trec_eval: TrecEvalOption = TREC_EVAL,
     table_format: FormatOption = "text",
     as_json: JsonOption = False,
 ) -> None:
@@ -52,8 +56,9 @@ def evaluate(
     from splade_lucene.evaluation import MeasuredRun, evaluate_queries, parse_measures, read_qrels
 
     table_format = choose_format(table_format, as_json=as_json)
+    version: TrecEval = 10 if trec_eval == 10 else 9
     with wrong_usage():
-        parsed = parse_measures(split_measures(measures))
+        parsed = parse_measures(split_measures(measures), version)
     judged = read_qrels(qrels)
     means: dict[str, dict[str, float]] = {}
     of_queries: dict[str, dict[str, dict[str, float]]] = {}
@@ -62,8 +67,8 @@ def evaluate(
         missing = sum(not measured.run.get(qid) for qid in judged)
         if missing:
             echo(f"{path}: {missing} of {len(judged)} judged queries have no hits; each counts as 0")
-        values = evaluate_queries(judged, measured, [*parsed])
-        means[str(path)] = {name: measure.aggregate(values[name].values()) for name, measure in parsed.items()}
+        values = evaluate_queries(judged, measured, [*parsed], trec_eval=version)
+        means[str(path)] = {name: measure.aggregate(values[name]) for name, measure in parsed.items()}
         of_queries[str(path)] = {qid: {name: values[name][qid] for name in parsed} for qid in judged}
     if table_format == "json":
         rows = {path: _to_json(row) for path, row in means.items()}

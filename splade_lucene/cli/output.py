@@ -64,7 +64,7 @@ BARE = (
 _FLAGS = {
     **{name: "--" + name.replace("_", "-") for name in (
         *BARE, "append", "device", "dtype", "encoded", "mirror", "model", "offline", "output", "overwrite", "prebuilt",
-        "scale", "skip_bad", "store",
+        "scale", "skip_bad", "store", "trec_eval",
     )},
     "folder": "--dir",
     "index_dir": "--index",
@@ -73,7 +73,7 @@ _FLAGS = {
 """Arguments that messages name with a value → how the command line spells them."""
 
 _BARE = re.compile(rf"(?<![\w.\"'/-])({'|'.join(BARE)})(?![\w\"'=/.]\w|[\"'=/])")
-_WITH_VALUE = re.compile(rf"(?<![\w.(\[{{\"'/=-])({'|'.join(_FLAGS)})=(True|…|[a-z][a-z0-9]*)(?![\w(\[=/])")
+_WITH_VALUE = re.compile(rf"(?<![\w.(\[{{\"'/=-])({'|'.join(_FLAGS)})=(True|…|[a-z][a-z0-9]*|[0-9]+)(?![\w(\[=/])")
 
 
 def name_some(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ module                     content
 =========================  ===========================================================================================
 ``judgments``              reading judgments
 ``measured_run``           a run prepared for measuring: hits or ranks
-``measures``               measures by name, computed by ``providers`` (of ir_measures), ``trec_eval`` and ``msmarco``
+``measures``               measures by name, computed by ``providers`` (of ir_measures), ``trec_eval``, ``msmarco``
 ``significance``           paired tests and corrections
 ``comparison``             several runs side by side, query by query
 ``tables``, ``plots``      comparisons as text, Markdown, LaTeX, JSON or a plot
@@ -14,7 +14,8 @@ module                     content
 ``loss_report``            the distortion by precision, pruning and quantization
 =========================  ===========================================================================================
 
-All figures agree with trec_eval: they are computed by ir_measures or by trec_eval's own code.
+All figures agree with trec_eval 9: they are computed by ir_measures or by trec_eval's own code. ``trec_eval_10`` has the
+figures in which version 10 differs.
 """
 
 from splade_lucene.evaluation.comparison import Comparison, Difference, QueryDifference, compare

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene.defaults import QUICK_MEASURES
+from splade_lucene.defaults import QUICK_MEASURES, TREC_EVAL, TrecEval
 from splade_lucene.errors import InputError
 from splade_lucene.evaluation.judgments import QrelsSource, as_qrels
 from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
@@ -163,6 +163,7 @@ def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
     alpha: float = ALPHA,
     samples: int = SAMPLES,
     seed: int = SEED,
+    trec_eval: TrecEval = TREC_EVAL,
 ) -> Comparison:
     """Compares runs over all judged queries; a judged query without hits counts as 0.
 
@@ -176,6 +177,7 @@ def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
         alpha: Significance level for corrected p-values.
         samples: Number of samples of the bootstrap and the randomization test.
         seed: Their random seed.
+        trec_eval: The version of trec_eval to agree with.
 
     Raises:
         RunError: A file cannot be read, a measure is unknown, or a run shares no query with the judgments.
@@ -193,14 +195,14 @@ def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
     check_test(test, samples)
     correct([], correction)
     judged = as_qrels(qrels)
-    parsed = parse_measures(measures)
+    parsed = parse_measures(measures, trec_eval)
     qids = tuple(judged)
     values: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in parsed}
     without_hits: dict[str, tuple[str, ...]] = {}
     for run, source in runs.items():
         measured = MeasuredRun.of(source)
         without_hits[run] = tuple(qid for qid in qids if not measured.run.get(qid))
-        for name, by_query in evaluate_queries(judged, measured, [*parsed]).items():
+        for name, by_query in evaluate_queries(judged, measured, [*parsed], trec_eval=trec_eval).items():
             values[name][run] = np.array([by_query[qid] for qid in qids])
             _check_defined(name, run, by_query)
     pairs = [*combinations(runs, 2)] if baseline is None else [(baseline, run) for run in runs if run != baseline]
@@ -208,7 +210,7 @@ def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
         each for name in parsed for each in _tested(name, values[name], pairs, test, correction, alpha, samples, seed)
     ]
     return Comparison(
-        qids, values, _means(parsed, values, runs), tuple(tests), baseline, test, correction, alpha, samples, seed,
+        qids, values, _means(parsed, qids, values, runs), tuple(tests), baseline, test, correction, alpha, samples, seed,
         without_hits,
     )  # fmt: skip
 
@@ -235,11 +237,13 @@ def _check_defined(measure: str, run: str, values: Mapping[str, float]) -> None:
 
 
 def _means(
-    parsed: Mapping[str, Measure], values: Mapping[str, Mapping[str, NDArray[np.float64]]], runs: Mapping[str, RunLike]
-) -> dict[str, dict[str, float]]:
-    return {
-        run: {name: measure.aggregate(values[name][run].tolist()) for name, measure in parsed.items()} for run in runs
-    }
+    parsed: Mapping[str, Measure], qids: Sequence[str], values: Mapping[str, Mapping[str, NDArray[np.float64]]],
+    runs: Mapping[str, RunLike],
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    def by_qid(name: str, run: str) -> dict[str, float]:
+        return dict(zip(qids, values[name][run].tolist(), strict=True))
+
+    return {run: {name: measure.aggregate(by_qid(name, run)) for name, measure in parsed.items()} for run in runs}
 
 
 def _tested(

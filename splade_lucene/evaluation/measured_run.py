@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from splade_lucene.defaults import TREC_EVAL, TrecEval
 from splade_lucene.errors import RunError
-from splade_lucene.run.formats import parse_rank
+from splade_lucene.run.formats import parse_rank, trec_columns
 from splade_lucene.run.run import Run, RunSource, read_lines
 
 
@@ -48,12 +49,19 @@ class MeasuredRun:
         """Prepares a run; a run that is already prepared is returned unchanged."""
         return run if isinstance(run, MeasuredRun) else cls(run)
 
-    def number(self, judged: Mapping[str, Mapping[str, int]]) -> Numbered:
-        """The hits of the judged queries beside their judgments, with numbers as ids."""
+    def number(self, judged: Mapping[str, Mapping[str, int]], version: TrecEval = TREC_EVAL) -> Numbered:
+        """The hits of the judged queries beside their judgments, with numbers as ids.
+
+        Args:
+            judged: The judgments.
+            version: The version of trec_eval: 9 reads scores in single precision, as our runs are ordered, 10 in double.
+        """
         qids = {str(number): qid for number, qid in enumerate(judged, 1)}
         qrels, hits = {}, {}
         for number, qid in qids.items():
             ranking = self.run.get(qid, [])
+            if version == 10:
+                ranking = sorted(ranking, key=lambda hit: -hit[1])
             names = {docid: str(rank) for rank, (docid, _) in enumerate(ranking, 1)}
             if names:
                 hits[number] = {name: float(len(names) + 1 - rank) for rank, name in enumerate(names.values(), 1)}
@@ -84,7 +92,7 @@ def _read_ranks(path: Path) -> dict[str, dict[str, int]]:
     ranks: dict[str, dict[str, int]] = {}
     taken: set[tuple[str, int]] = set()
     for number, line in read_lines(path):
-        qid, docid, written = _columns(line.split(), path, number)
+        qid, docid, written = _columns(line, path, number)
         rank = parse_rank(written)
         if rank is None:
             raise RunError(
@@ -101,8 +109,8 @@ def _read_ranks(path: Path) -> dict[str, dict[str, int]]:
     return ranks
 
 
-def _columns(columns: Iterable[str], path: Path, number: int) -> tuple[str, str, str]:
-    match [*columns]:
+def _columns(line: str, path: Path, number: int) -> tuple[str, str, str]:
+    match trec_columns(line) or line.split():
         case [qid, _, docid, rank, _, _]:
             return qid, docid, rank
         case [qid, docid, rank]:

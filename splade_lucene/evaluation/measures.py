@@ -15,11 +15,11 @@ A judged query that is missing from the run, or has no hits, counts as 0 (trec_e
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from splade_lucene.defaults import MEASURES
+from splade_lucene.defaults import MEASURES, TREC_EVAL, TrecEval
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation.judgments import QrelsSource, as_qrels
 from splade_lucene.evaluation.measured_run import MeasuredRun, RunLike
@@ -37,6 +37,7 @@ from splade_lucene.evaluation.trec_eval import (
     list_trec_names,
     measure_by_trec_name,
 )
+from splade_lucene.ids import docid_order
 
 _EXAMPLES = f"Examples: nDCG@10 RR@10 R@1000 AP {EXAMPLE} recip_rank all_trec"
 
@@ -53,21 +54,26 @@ class Measure:
     name: str
     definition: Any
 
-    def aggregate(self, values: Collection[float]) -> float:
-        """Aggregates the values of all queries for which the measure is defined: for most measures, the mean."""
+    def aggregate(self, values: Mapping[str, float]) -> float:
+        """Aggregates the values of all queries for which the measure is defined: for most measures, the mean.
+
+        Args:
+            values: qid → value. They are added in the order of trec_eval, by the bytes of the qid, on which the last digit
+                that it prints may depend.
+        """
+        defined = [values[qid] for qid in sorted(values, key=docid_order) if not math.isnan(values[qid])]
         if isinstance(self.definition, str):
-            return aggregate_by_trec_name(self.definition, values)
+            return aggregate_by_trec_name(self.definition, defined)
         if isinstance(self.definition, int):
-            return sum(values) / len(values)
+            return float(sum(defined) / len(defined))
         aggregator = self.definition.aggregator()
-        for value in values:
-            if not math.isnan(value):
-                aggregator.add(value)
+        for value in defined:
+            aggregator.add(value)
         return float(aggregator.result())
 
 
-def parse_measure(name: str) -> Measure:
-    """Looks up a measure by name.
+def parse_measure(name: str, trec_eval: TrecEval = TREC_EVAL) -> Measure:
+    """Looks up a measure by name, among those of a version of trec_eval.
 
     Raises:
         RunError: The name is unknown, or means several measures.
@@ -77,11 +83,13 @@ def parse_measure(name: str) -> Measure:
     cutoff = find_cutoff(name)
     if cutoff is not None:
         return Measure(name, cutoff)
-    trec_name = find_trec_name(name)
+    trec_name = find_trec_name(name, trec_eval)
     try:
         measure = with_floats(ir_measures.parse_measure(name))
     except (NameError, ValueError, KeyError, TypeError, SyntaxError) as error:
         if trec_name is None:
+            if trec_eval == 9 and find_trec_name(name, 10):
+                raise RunError(f"{name} is a measure of trec_eval 10", remedy="Pass trec_eval=10") from None
             raise RunError(f"unknown measure {name!r} ({error})", remedy=_EXAMPLES) from None
         return Measure(name, trec_name)
     problem = describe_parameters(measure)
@@ -93,23 +101,25 @@ def parse_measure(name: str) -> Measure:
     return Measure(name, measure)
 
 
-def parse_measures(names: Iterable[str]) -> dict[str, Measure]:
-    """Looks up measures by name; nicknames are expanded.
+def parse_measures(names: Iterable[str], trec_eval: TrecEval = TREC_EVAL) -> dict[str, Measure]:
+    """Looks up measures by name, among those of a version of trec_eval; nicknames are expanded.
 
     Raises:
-        RunError: There are no names, or a name is unknown.
+        RunError: There are no names, a name is unknown, or there is no such version.
     """
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise RunError(f"expected a list of measures, got {names!r}", remedy="Pass [name] for a single measure")
     names = [str(name) for name in names]  # those of ir_measures print their names
     if not names:
         raise RunError("no measure was given", remedy=_EXAMPLES)
-    expanded = [each for name in names for each in (list_trec_names(name) if name in NICKNAMES else (name,))]
-    return {name: parse_measure(name) for name in expanded}
+    if trec_eval not in get_args(TrecEval):
+        raise RunError(f"there is no version {trec_eval!r} of trec_eval here", remedy="Choose 9 or 10")
+    expanded = [each for name in names for each in (list_trec_names(name, trec_eval) if name in NICKNAMES else (name,))]
+    return {name: parse_measure(name, trec_eval) for name in expanded}
 
 
 def evaluate(
-    qrels: QrelsSource, run: RunLike, measures: Iterable[str] = MEASURES
+    qrels: QrelsSource, run: RunLike, measures: Iterable[str] = MEASURES, *, trec_eval: TrecEval = TREC_EVAL
 ) -> dict[str, float]:  # fmt: skip
     """Means of measures over all judged queries; a judged query missing from the run counts as 0 (trec_eval's ``-c``).
 
@@ -117,6 +127,7 @@ def evaluate(
         qrels: Judgments, ``{qid: {docid: relevance}}``, or their file. Ids that are integers are the same as strings.
         run: A run (a :class:`Run`, or rankings by qid, such as ``{qid: {docid: score}}``), or its file.
         measures: Names; see :mod:`splade_lucene.evaluation.measures`.
+        trec_eval: The version of trec_eval to agree with; see :mod:`splade_lucene.evaluation.trec_eval_10`.
 
     Returns:
         measure → mean, in the order given; for counts such as ``num_ret``, the sum.
@@ -124,13 +135,13 @@ def evaluate(
     Raises:
         RunError: A file cannot be read, a measure is unknown, or run and judgments share no query.
     """
-    parsed = parse_measures(measures)
-    values = evaluate_queries(qrels, run, [*parsed])
-    return {name: measure.aggregate(values[name].values()) for name, measure in parsed.items()}
+    parsed = parse_measures(measures, trec_eval)
+    values = evaluate_queries(qrels, run, [*parsed], trec_eval=trec_eval)
+    return {name: measure.aggregate(values[name]) for name, measure in parsed.items()}
 
 
 def evaluate_queries(
-    qrels: QrelsSource, run: RunLike, measures: Iterable[str] = MEASURES
+    qrels: QrelsSource, run: RunLike, measures: Iterable[str] = MEASURES, *, trec_eval: TrecEval = TREC_EVAL
 ) -> dict[str, dict[str, float]]:  # fmt: skip
     """Values of measures for each judged query, as in :func:`evaluate` but not averaged.
 
@@ -146,7 +157,7 @@ def evaluate_queries(
         {'RR@10': {'q': 0.5, 'r': 0.0}, 'recip_rank': {'q': 0.5, 'r': 0.0}}
     """
     judged = as_qrels(qrels)
-    parsed = parse_measures(measures)
+    parsed = parse_measures(measures, trec_eval)
     measured = MeasuredRun.of(run)
     if not set(judged) & set(measured.run):
         raise RunError(
@@ -154,9 +165,9 @@ def evaluate_queries(
             f"{next(iter(judged), 'none')}…)", remedy="Check that they belong to the same collection",
         )  # fmt: skip
     definitions = [measure.definition for measure in parsed.values()]
-    numbered = measured.number(judged)
+    numbered = measured.number(judged, trec_eval)
     found: dict[Any, dict[str, float]] = {
-        **measure_by_trec_name(numbered, [each for each in definitions if isinstance(each, str)]),
+        **measure_by_trec_name(numbered, [each for each in definitions if isinstance(each, str)], trec_eval),
         **measure_by_ir_measures(judged, numbered, [each for each in definitions if not isinstance(each, str | int)]),
     }
     for cutoff in definitions:

@@ -3,7 +3,8 @@
 A name means one figure as printed by trec_eval: ``map``, ``P_10``, ``iprec_at_recall_0.20``, ``gm_map``. Three nicknames
 stand for groups: ``all_trec``, ``official`` and ``set``.
 
-Values agree with trec_eval's ``-c``: judged queries without hits count, with the value of an empty ranking. For ``gm_map`` and
+Values agree with version 9 of trec_eval or, if wanted, with version 10 (:mod:`splade_lucene.evaluation.trec_eval_10`), and with
+its ``-c``: judged queries without hits count, with the value of an empty ranking. For ``gm_map`` and
 ``gm_bpref``, the values of single queries are natural logarithms, which are averaged.
 """
 
@@ -11,10 +12,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
-from functools import cache
+from collections.abc import Collection, Sequence
+from functools import cache, reduce
+from operator import add
 
+from splade_lucene.defaults import TREC_EVAL, TrecEval
 from splade_lucene.evaluation.measured_run import Numbered
+from splade_lucene.evaluation.trec_eval_10 import IN_ALL_TREC, find_added_name, measure_query, measures_otherwise
 
 NICKNAMES = ("all_trec", "official", "set")
 _WITHOUT_NUMBER = ("runid", "relstring")
@@ -24,7 +28,7 @@ _CUTOFF = re.compile(rf"({'|'.join(_WITH_CUTOFF)})[_.]([1-9][0-9]{{0,8}})")
 _SHARE = re.compile(rf"({'|'.join(_WITH_SHARE)})[_.]([0-9](?:\.[0-9]{{1,2}})?)")
 
 
-def find_trec_name(name: str) -> str | None:
+def find_trec_name(name: str, version: TrecEval = TREC_EVAL) -> str | None:
     """The name as printed by trec_eval; None if trec_eval has no such figure.
 
     Example:
@@ -33,6 +37,8 @@ def find_trec_name(name: str) -> str | None:
     """
     import pytrec_eval
 
+    if version == 10 and (added := find_added_name(name)):
+        return added
     if cutoff := _CUTOFF.fullmatch(name):
         return f"{cutoff[1]}_{cutoff[2]}"
     if share := _SHARE.fullmatch(name):
@@ -42,30 +48,48 @@ def find_trec_name(name: str) -> str | None:
 
 
 @cache
-def list_trec_names(nickname: str) -> tuple[str, ...]:
+def list_trec_names(nickname: str, version: TrecEval = TREC_EVAL) -> tuple[str, ...]:
     """The figures in a nickname's group, in trec_eval's order.
 
     Args:
         nickname: One of :data:`NICKNAMES`.
+        version: The version of trec_eval.
     """
     import pytrec_eval
 
     names = pytrec_eval.supported_nicknames[nickname] - {*_WITHOUT_NUMBER}
-    return tuple(pytrec_eval.RelevanceEvaluator({"q": {"d": 1}}, names).evaluate({"q": {"d": 1.0}})["q"])
+    listed = [*pytrec_eval.RelevanceEvaluator({"q": {"d": 1}}, names).evaluate({"q": {"d": 1.0}})["q"]]
+    if version == 10 and nickname == "all_trec":
+        after_recall = max(place for place, name in enumerate(listed, 1) if name.startswith("recall_"))
+        listed[after_recall:after_recall] = IN_ALL_TREC
+    return tuple(listed)
 
 
-def measure_by_trec_name(numbered: Numbered, names: Collection[str]) -> dict[str, dict[str, float]]:
+def measure_by_trec_name(
+    numbered: Numbered, names: Collection[str], version: TrecEval = TREC_EVAL
+) -> dict[str, dict[str, float]]:
     """Computes values for all judged queries.
 
     Args:
         numbered: Judgments and hits.
         names: Names as returned by :func:`find_trec_name`.
+        version: The version of trec_eval.
 
     Returns:
         name → qid → value.
     """
-    if not names:
-        return {}
+    by_version_10 = [name for name in names if version == 10 and measures_otherwise(name)]
+    by_pytrec_eval = set(names) - {*by_version_10}
+    values = _measure_by_pytrec_eval(numbered, by_pytrec_eval) if by_pytrec_eval else {}
+    for name in by_version_10:
+        values[name] = {
+            qid: measure_query(name, numbered.qrels[number], [*numbered.hits.get(number, ())])
+            for number, qid in numbered.qids.items()
+        }
+    return values
+
+
+def _measure_by_pytrec_eval(numbered: Numbered, names: Collection[str]) -> dict[str, dict[str, float]]:
     import pytrec_eval
 
     judged = {number: docs for number, docs in numbered.qrels.items() if docs}
@@ -82,8 +106,12 @@ def _number(value: float) -> float:
     return 0.0 if math.isnan(value) else float(value)  # NaN for interpolated precision without hits; trec_eval prints 0
 
 
-def aggregate_by_trec_name(name: str, values: Collection[float]) -> float:
-    """Aggregates the values of all queries: a mean, a geometric mean or, for counts, a sum."""
-    import pytrec_eval
+def aggregate_by_trec_name(name: str, values: Sequence[float]) -> float:
+    """Aggregates the values of all queries: a mean, a geometric mean or, for counts, a sum.
 
-    return float(pytrec_eval.compute_aggregated_measure(name, [*values]))
+    They are added one after another, as trec_eval does; NumPy and, from Python 3.12 on, ``sum`` add otherwise.
+    """
+    total = reduce(add, values, 0.0)
+    if name.startswith("num_"):
+        return float(total)
+    return math.exp(total / len(values)) if name.startswith("gm_") else total / len(values)

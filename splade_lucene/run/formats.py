@@ -47,15 +47,30 @@ def check_format(name: str) -> RunFormat:
 def _read_trec(path: Path, lines: Lines) -> Scores:
     rankings: Scores = {}
     for number, line in lines:
-        columns = line.split()
-        if len(columns) != 6:
+        columns = trec_columns(line)
+        if columns is None:
             raise RunError(
-                f"expected six columns (qid Q0 docid rank score tag), found {len(columns)}", path=path, line=number,
+                f"expected six columns (qid Q0 docid rank score tag), found {len(line.split())}", path=path, line=number,
                 remedy="Write the run as TREC, MS MARCO (three columns in all lines) or JSON",
             )  # fmt: skip
         qid, _, docid, _, score, _ = columns
         _put(rankings.setdefault(qid, {}), qid, docid, parse_score(score), score, path, number)
     return rankings
+
+
+def trec_columns(line: str) -> list[str] | None:
+    """The six columns of a line of a TREC run; None if it has others.
+
+    As in trec_eval, only the first word of the tag counts. Further words are part of the tag only if the fourth column is
+    a rank, so that white space within an id is not taken for another column.
+    """
+    columns = line.split()
+    if len(columns) < 6 or (len(columns) > 6 and not _INTEGER.fullmatch(columns[3])):
+        return None
+    return columns[:6]
+
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 def _read_msmarco(path: Path, lines: Lines) -> Scores:

@@ -7,7 +7,7 @@
 ===========  =========================================================================================================
 
 **Ties.** Impact scores are integers, so ties are common. Our searchers break them by the bytes of the docid, ascending.
-Evaluators do not: trec_eval reads scores in single precision, sorts by score, and breaks ties by docid descending. Even
+Evaluators do not: trec_eval 9 reads scores in single precision, sorts by score, and breaks ties by docid descending. Even
 lowering a score by 10⁻⁶ does not break a tie there. TREC and JSON runs are therefore written with scores that decrease
 strictly in single precision: each is the integer score or, if that is not below the previous one, the next smaller
 single-precision number. Every evaluator then sees the hits in the order in which they were ranked. Integer scores are
@@ -29,7 +29,7 @@ import numpy as np
 from splade_lucene.errors import RunError
 from splade_lucene.files import numbered_lines, open_text, written_whole
 from splade_lucene.ids import docid_order, has_space_or_control
-from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like
+from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like, trec_columns
 from splade_lucene.run.rankings import read_ranking, read_rankings, text_of_qid
 
 DEFAULT_TAG = "splade-lucene"
@@ -133,7 +133,8 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         if first is None:
             raise RunError("the run is empty", path=path, remedy="Check that it is the right file")
         detected = check_format(format) if format else looks_like(first[1])
-        tag = first[1].split()[-1] if detected == "trec" else DEFAULT_TAG
+        columns = trec_columns(first[1]) if detected == "trec" else None
+        tag = columns[-1] if columns else DEFAULT_TAG
         scores = READERS[detected](path, chain([first], lines))
         return cls({qid: evaluation_order(ranking) for qid, ranking in scores.items()}, tag=tag, format=detected)
 
