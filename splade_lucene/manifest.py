@@ -8,7 +8,7 @@ with the commit that they describe.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Part:
         tokens: Number of tokens in these documents.
         empty: Docids of documents without any term, which are not in the file.
         sha256: Checksum of the file.
+        truncated: Number of documents that were longer than the maximum length.
     """
 
     number: int
@@ -42,10 +43,12 @@ class Part:
     tokens: int
     empty: tuple[str, ...]
     sha256: str
+    truncated: int = 0
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Part:
-        """Restores a part from a line of a journal or from a manifest."""
+        """Restores a part from a line of a journal or from a manifest; earlier versions did not count truncated documents."""
+        data = {"truncated": 0, **data}
         return cls(
             **{each.name: data[each.name] for each in fields(cls) if each.name != "empty"}, empty=tuple(data["empty"])
         )
@@ -76,6 +79,7 @@ class Manifest:
         shard: ``I/N`` for one shard of N, else empty.
         empty: Docids of documents without any term, which are not indexed.
         skipped: Number of documents of the corpus that could not be read.
+        truncated: Number of documents that were longer than ``max_length``.
         versions: Versions of this package and of the libraries used for encoding or indexing.
         commit: For an index, the commit that this manifest describes.
     """
@@ -100,6 +104,7 @@ class Manifest:
     shard: str = ""
     empty: tuple[str, ...] = ()
     skipped: int = 0
+    truncated: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     commit: str = ""
 
@@ -136,7 +141,7 @@ class Manifest:
         values["empty"] = tuple(data.get("empty", ()))
         parts: Any = data.get("parts")  # earlier versions wrote only their number, or fewer fields
         is_current = isinstance(parts, list) and all(
-            {each.name for each in fields(Part)} <= part.keys() for part in parts
+            {each.name for each in fields(Part) if each.default is MISSING} <= part.keys() for part in parts
         )
         values["parts"] = tuple(map(Part.from_json, parts)) if is_current else ()
         return cls(**values)
@@ -204,6 +209,7 @@ def read_folder_manifest(folder: Path) -> Manifest | None:
             )  # fmt: skip
     return replace(
         first, shard="", documents=sum(each.documents for each in manifests),
+        truncated=sum(each.truncated for each in manifests),
         empty=tuple(docid for each in manifests for docid in each.empty),
         parts=tuple(part for each in manifests for part in each.parts),
         encoding=" ".join(each.encoding for each in manifests),

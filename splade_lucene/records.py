@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from splade_lucene.errors import QueryError
+from splade_lucene.white_space import is_blank
 
 Vector = Mapping[str, int]
 """A quantized sparse vector: term → impact, each impact at least 1."""
@@ -88,6 +89,13 @@ class Query:
     def content(self) -> str | tuple[Turn, ...] | Vector:
         """The vector, the turns or the text: the form in which a searcher takes the query."""
         return self.vector if self.vector is not None else self.turns or self.text
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has nothing to search for: a blank text, blank turns, or a vector without a positive impact."""
+        if self.vector is not None:
+            return not any(impact > 0 for impact in self.vector.values())
+        return all(is_blank(turn.text) for turn in self.turns) if self.turns else is_blank(self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -337,7 +337,7 @@ def test_the_commands_index_and_search(place):
         "search", "--index", index, "--topics", place / "topics.tsv", "--output", place / "run", "--json"
     )
     assert code == 0, noted
-    assert json.loads(told) == {"run": str(place / "run"), "queries": 3, "without_hits": ["3"]}
+    assert json.loads(told) == {"run": str(place / "run"), "queries": 3, "without_hits": ["3"], "empty": []}
     expected = search_texts(index, [Query("1", "cats"), Query("2", "dog")], 1000)
     assert [docid for docid, _ in expected["1"]] == ["d4", "d1", "d2"]
     written = Run.read(place / "run")
@@ -360,6 +360,7 @@ def test_the_commands_index_and_search(place):
     assert rows == [{"rank": 1, "docid": "d4", "score": expected["1"][0][1], "text": "cats, cats"}]
     assert "d4  cats, cats" in run("search", "--index", index, "--query", "cats")[1]
     assert "no document shares a term" in run("search", "--index", index, "--query", "unicorn")[2]
+    assert "the query is empty, so it has no hits" in run("search", "--index", index, "--query", " ")[2]
 
 
 @pytest.mark.java

@@ -200,6 +200,33 @@ def test_search_prints_hits_for_people_and_machines(place):
     assert "Animals" in lines[0]
 
 
+@pytest.mark.parametrize("engine", ["auto", "pyserini"])
+def test_empty_queries_have_no_hits_and_a_note_says_so(place, tmp_path, engine):
+    topics = tmp_path / "topics.jsonl"
+    queries = [{"id": "q1", "text": "cat"}, {"id": "q2", "text": ""}, {"id": "q3", "text": " \t\u200b\x00"},
+               {"id": "q4", "turns": [" ", ""]}]  # fmt: skip
+    topics.write_text("".join(json.dumps(query) + "\n" for query in queries))
+    done = run("search", "--index", place / "index", "--topics", topics, "--output", tmp_path / "run.trec", "--json",
+               "--engine", engine)  # fmt: skip
+    facts = json.loads(check_well(done))
+    assert facts["without_hits"] == facts["empty"] == ["q2", "q3", "q4"]
+    assert "3 queries are empty: q2, q3, q4\n" in done.stderr
+    assert {line.split()[0] for line in (tmp_path / "run.trec").read_text().splitlines()} == {"q1"}
+    for given in (["--query", " "], ["--encoded", "--query", "{}"], ["--encoded", "--query", '{"cat": 0}']):
+        done = run("search", "--index", place / "index", "--engine", engine, *given)
+        assert (check_well(done), done.stderr) == ("", "the query is empty, so it has no hits\n")
+
+
+def test_docids_of_a_filter_that_the_index_lacks_are_counted(place, tmp_path):
+    (tmp_path / "ids.txt").write_text("d1\nd2\nnowhere\nd1\nelsewhere\n")
+    for option in ("--only", "--without"):
+        done = run("search", "--index", place / "index", "--query", "cat", option, tmp_path / "ids.txt")
+        assert f"2 of the 4 docids in {tmp_path / 'ids.txt'} are not in the index\n" in done.stderr
+    (tmp_path / "ids.txt").write_text("d1\nd2\n")
+    done = run("search", "--index", place / "index", "--query", "cat", "--only", tmp_path / "ids.txt")
+    assert "not in the index" not in done.stderr
+
+
 def test_search_writes_runs_alike_through_both_engines_and_from_encoded_topics(place, tmp_path):
     common = ["search", "--index", place / "index", "--topics", place / "topics.tsv", "--hits", "20"]
     run_well(*common, "--output", tmp_path / "a.trec", "--tag", "tag")
@@ -210,7 +237,12 @@ def test_search_writes_runs_alike_through_both_engines_and_from_encoded_topics(p
         assert json.loads(encoded) == {"output": str(tmp_path / name), "queries": 3, "empty": []}
         searched = run_well("search", "--index", place / "index", "--topics", tmp_path / name, "--encoded", "--hits", "20",
                             "--output", tmp_path / f"{name}.trec", "--tag", "tag", "--json")  # fmt: skip
-        assert json.loads(searched) == {"run": str(tmp_path / f"{name}.trec"), "queries": 3, "without_hits": []}
+        assert json.loads(searched) == {
+            "run": str(tmp_path / f"{name}.trec"),
+            "queries": 3,
+            "without_hits": [],
+            "empty": [],
+        }
     expected = (tmp_path / "a.trec").read_bytes()
     assert expected.count(b"\n") > 20
     for other in ("b.trec", "topics.txt.trec", "topics.jsonl.trec"):

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 from support.checkpoints import tiny_checkpoint
+from support.commands import run, run_well
+from support.progress import RecordedProgress
+from transformers import AutoTokenizer
 
-from splade_lucene import Quantizer, SpladeEncoder, encode_corpus, read_pseudo_documents
+from splade_lucene import DocumentSettings, Quantizer, SpladeEncoder, encode_corpus, read_pseudo_documents
 from splade_lucene.errors import CorpusError, InputError, StorageError
 from splade_lucene.manifest import read_folder_manifest
 from splade_lucene.pseudo_documents import parts
-from splade_lucene.pseudo_documents.journal import Shard
+from splade_lucene.pseudo_documents.journal import Journal, Shard
 
 RULE = Quantizer.named("naver")
 
@@ -70,6 +73,74 @@ def test_documents_without_a_term_are_named_and_left_out(tiny, corpus, tmp_path)
     assert manifest.documents == 0
     assert len(manifest.empty) == 45
     assert json.loads((tmp_path / "out" / "splade-lucene.manifest").read_text())["empty"][:2] == ["d0", "d1"]
+
+
+# ---- documents that are longer than the maximum length ----
+
+LENGTH = 14
+
+
+@pytest.fixture(scope="module")
+def short(tiny) -> SpladeEncoder:
+    return SpladeEncoder(tiny.layout.location.name, DocumentSettings(max_length=LENGTH), device="cpu")
+
+
+def count_long(tiny: SpladeEncoder, corpus: Path) -> int:
+    """Documents that the checkpoint's own tokenizer makes longer."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny.layout.location.name)
+    texts = [line.partition("\t")[2] for line in corpus.read_text().splitlines()]
+    return sum(len(tokenizer(text)["input_ids"]) > LENGTH for text in texts)
+
+
+def test_truncated_documents_are_counted(tiny, short, corpus, tmp_path):
+    expected = count_long(tiny, corpus)
+    assert 0 < expected < 45
+    assert encode_corpus(corpus, tmp_path / "cut", short, RULE).truncated == expected
+    assert encode_corpus(corpus, tmp_path / "whole", tiny, RULE).truncated == 0
+    passages = DocumentSettings(max_length=LENGTH, passage_tokens=LENGTH)
+    by_passages = SpladeEncoder(tiny.layout.location.name, passages, device="cpu")
+    assert encode_corpus(corpus, tmp_path / "passages", by_passages, RULE).truncated == 0
+    for number in (1, 2):
+        encode_corpus(corpus, tmp_path / "shards", short, RULE, shard=Shard(number, 2))
+    assert read_folder_manifest(tmp_path / "shards").truncated == expected
+
+
+def test_resuming_counts_the_truncated_documents_of_earlier_parts(tiny, short, corpus, tmp_path):
+    def interrupt(_count: int) -> None:
+        if sum(count for count, _, _ in progress.reports) >= 30:
+            raise KeyboardInterrupt
+
+    progress = RecordedProgress(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(corpus, tmp_path / "out", short, RULE, progress=progress)
+    assert Journal(tmp_path / "out", Shard()).parts
+    for _ in range(2):  # the second one finds the finished encoding
+        assert encode_corpus(corpus, tmp_path / "out", short, RULE).truncated == count_long(tiny, corpus)
+
+
+@pytest.mark.java
+def test_truncated_documents_are_reported_by_the_commands(tiny, corpus, tmp_path):
+    common = ("--corpus", corpus, "--model", tiny.layout.location.name, "--quantizer", "naver", "--device", "cpu")
+    built = run("build", *common, "--index", tmp_path / "index", "--max-length", LENGTH)
+    expected = count_long(tiny, corpus)
+    note = f"{expected} of 45 documents were longer than {LENGTH} tokens: --passage-tokens reads all of them"
+    assert built.stderr.splitlines().count(note) == 1
+    counts = run_well("stats", "--index", tmp_path / "index")
+    assert f"{expected} documents were longer than {LENGTH} tokens" in counts
+    assert json.loads(run_well("stats", "--index", tmp_path / "index", "--json"))["manifest"]["truncated"] == expected
+    assert "longer than" not in run("encode", *common, "--output", tmp_path / "whole").stderr
+    assert "longer than" not in run_well("stats", "--index", tmp_path / "index", "--json")
+
+
+def test_encodings_that_did_not_count_them_are_still_read(short, corpus, tmp_path):
+    encode_corpus(corpus, tmp_path / "out", short, RULE)
+    path = tmp_path / "out" / "splade-lucene.manifest"
+    manifest = json.loads(path.read_text())
+    for record in (manifest, *manifest["parts"]):
+        del record["truncated"]
+    path.write_text(json.dumps(manifest))
+    found = read_folder_manifest(tmp_path / "out")
+    assert (found.truncated, len(found.parts)) == (0, 5)
 
 
 def test_a_bad_document_stops_with_its_place_and_a_mended_corpus_is_encoded_anew(tiny, corpus, tmp_path):

@@ -18,7 +18,7 @@ from splade_lucene.cli.options import (
     wrong_usage,
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo
-from splade_lucene.cli.search import echo_run, run_to_json
+from splade_lucene.cli.search import echo_no_hits, echo_run, run_to_json
 from splade_lucene.cli.search_options import (
     HitsOption,
     ManyTopicsOption,
@@ -31,6 +31,7 @@ from splade_lucene.cli.search_options import (
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN, K1, B
 from splade_lucene.index.texts import TextStore
+from splade_lucene.records import Query
 
 if TYPE_CHECKING:
     from splade_lucene.records import Document
@@ -114,9 +115,9 @@ def search(
                 without_hits = search_run(
                     searcher, queries, writer, hits or HITS_IN_RUN, threads=threads, progress=ProgressBars()
                 )
-            echo_run(output, len(queries), without_hits)
+            echo_run(output, queries, without_hits)
             if as_json:
-                print(run_to_json(output, len(queries), without_hits, {}))
+                print(run_to_json(output, queries, without_hits, {}))
 
 
 def _search_one(searcher: Bm25Searcher, query: str, hits: int, *, as_json: bool) -> None:
@@ -131,4 +132,4 @@ def _search_one(searcher: Bm25Searcher, query: str, hits: int, *, as_json: bool)
         text = " ".join(str(row["text"]).split())
         print(f"{row['rank']:>3} {row['score']:>8.4f}  {row['docid']}" + (f"  {text:.90}" if text else ""))
     if not rows:
-        echo("no document shares a term with the query")
+        echo_no_hits(Query("query", query))

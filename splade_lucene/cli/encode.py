@@ -102,5 +102,10 @@ def echo_encoded(manifest: Manifest, output: Path | None) -> None:
     echo(f"{manifest.documents:,} pseudo-documents{where}, computed in {manifest.dtype}")
     if manifest.empty:
         echo(f"{len(manifest.empty)} documents encode to no terms and were skipped: {name_some(manifest.empty)}")
+    if manifest.truncated:
+        echo(
+            f"{manifest.truncated:,} of {manifest.documents + len(manifest.empty):,} documents were longer than "
+            f"{manifest.max_length} tokens: --passage-tokens reads all of them"
+        )
     if manifest.skipped:
         echo(f"{manifest.skipped:,} documents could not be read and were skipped")

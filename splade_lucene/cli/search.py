@@ -30,11 +30,11 @@ from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN, thread_count
 from splade_lucene.errors import InputError
 from splade_lucene.json_text import parse_json
+from splade_lucene.records import Query
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.run.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
-    from splade_lucene.records import Query
     from splade_lucene.search.approximation import Approximation
     from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
@@ -174,7 +174,7 @@ def _search_one(
         text = " ".join(str(row["text"]).split())
         print(f"{row['rank']:>3} {row['score']:>8,}  {row['docid']}" + (f"  {text:.90}" if text else ""))
     if not rows:
-        echo("no document shares a term with the query")
+        echo_no_hits(Query(QUERY, query) if isinstance(query, str) else Query(QUERY, "", query))
     report.print(hits)
 
 
@@ -190,24 +190,34 @@ def _search_topics(
             searcher, queries, writer, hits, threads=threads, options=options, on_batch=report.add,
             progress=ProgressBars(),
         )  # fmt: skip
-    echo_run(output.path, len(queries), without_hits)
+    echo_run(output.path, queries, without_hits)
     report.print(hits)
     if output.as_json:
-        print(run_to_json(output.path, len(queries), without_hits, report.to_json()))
+        print(run_to_json(output.path, queries, without_hits, report.to_json()))
 
 
-def echo_run(output: Path, queries: int, without_hits: Sequence[str]) -> None:
-    """Reports the number of queries in a run, and those without hits."""
+def echo_run(output: Path, queries: Sequence[Query], without_hits: Sequence[str]) -> None:
+    """Reports the number of queries in a run, those without hits, and those that are empty."""
     if without_hits:
         echo(f"{len(without_hits)} queries have no hits and thus no lines in the run: {name_some(without_hits)}")
-    echo(f"{queries:,} queries in {output}")
+    if empty := _empty(queries):
+        echo(f"{len(empty)} queries are empty: {name_some(empty)}")
+    echo(f"{len(queries):,} queries in {output}")
 
 
-def run_to_json(output: Path, queries: int, without_hits: Sequence[str], facts: Mapping[str, Any]) -> str:
+def run_to_json(output: Path, queries: Sequence[Query], without_hits: Sequence[str], facts: Mapping[str, Any]) -> str:
     """Formats the same report as JSON, with further facts."""
-    return json.dumps(
-        {"run": str(output), "queries": queries, "without_hits": without_hits, **facts}, ensure_ascii=False
-    )
+    report = {"run": str(output), "queries": len(queries), "without_hits": without_hits, "empty": _empty(queries)}
+    return json.dumps({**report, **facts}, ensure_ascii=False)
+
+
+def _empty(queries: Sequence[Query]) -> list[str]:
+    return [query.qid for query in queries if query.is_empty]
+
+
+def echo_no_hits(query: Query) -> None:
+    """Says why a single query has no hits."""
+    echo("the query is empty, so it has no hits" if query.is_empty else "no document shares a term with the query")
 
 
 def _json_query(text: str) -> Any:

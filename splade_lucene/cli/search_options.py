@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from splade_lucene.cli.options import wrong_usage
+from splade_lucene.cli.output import echo
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN
 from splade_lucene.errors import InputError
 from splade_lucene.run.formats import RunFormat
@@ -120,4 +121,9 @@ class SearchOptions:
             ) from error
         if not docids:
             raise InputError("no docids in this file", path=file, remedy="Write one docid per line")
-        return searcher.make_filter(docids, exclude=self.only is None)
+        chosen = searcher.make_filter(docids, exclude=self.only is None)
+        wanted = len(set(docids))
+        found = len(chosen) if self.only else searcher.num_docs - len(chosen)
+        if found < wanted:
+            echo(f"{wanted - found:,} of the {wanted:,} docids in {file} are not in the index")
+        return chosen

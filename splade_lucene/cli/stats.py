@@ -132,5 +132,7 @@ def _print_origin(manifest: Manifest) -> None:
     if rule:
         print(f"{'quantizer':22} {rule.name}: documents x{rule.document.scale:g}, queries x{rule.query.scale:g}")
     print(f"{'corpus':22} {manifest.corpus}")
+    if manifest.truncated:
+        print(f"{'truncated':22} {manifest.truncated:,} documents were longer than {manifest.max_length} tokens")
     if manifest.empty:
         print(f"{'without a term':22} {len(manifest.empty)}: {name_some(manifest.empty)}")

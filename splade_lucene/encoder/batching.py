@@ -21,12 +21,14 @@ class TokenSequences:
         pooled: The positions of each sequence to pool over, as (start, stop); stop is exclusive.
         owners: Index of the text that each sequence belongs to; ascending.
         texts: Number of texts.
+        truncated: Number of texts that are longer than the sequence that was made of them.
     """
 
     ids: list[list[int]] = field(default_factory=list)
     pooled: list[tuple[int, int]] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     texts: int = 0
+    truncated: int = 0
 
     @property
     def tokens(self) -> int:
@@ -67,6 +69,7 @@ class Sequencer:
         """Tokenizes texts."""
         sequences = TokenSequences(texts=len(texts))
         for owner, content in enumerate(self.contents(texts)):
+            sequences.truncated += not self._step and len(content) > self._width
             for start in self._starts(len(content)):
                 self._add(sequences, owner, content[start : start + self._width])
         return sequences

@@ -247,7 +247,11 @@ def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None
             remedy="Encode them with the index's model and quantizer",
         )
     return replace(
-        previous, corpus=f"{previous.corpus}, {added.corpus}", empty=(*previous.empty, *added.empty), encoding=""
+        previous,
+        corpus=f"{previous.corpus}, {added.corpus}",
+        empty=(*previous.empty, *added.empty),
+        truncated=previous.truncated + added.truncated,
+        encoding="",
     )
 
 

@@ -185,6 +185,7 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
         settings=settings_digest(_shared_settings(settings)), encoded_with=settings,
         parts=tuple(parts),
         shard=f"{job.shard.number}/{job.shard.count}" if job.shard.count > 1 else "", empty=empty, skipped=skipped,
+        truncated=sum(part.truncated for part in parts),
         versions={"splade_lucene": __version__, **_library_versions()},
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from splade_lucene.corpus.reading import CorpusFacts, corpus_digest, examine_corpus, read_corpus
 from splade_lucene.encoder import Pruning, SparseImpacts, SpladeEncoder
@@ -22,6 +22,9 @@ from splade_lucene.pseudo_documents.format import ImpactWriter
 from splade_lucene.pseudo_documents.journal import WHOLE, Shard
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import Document
+
+if TYPE_CHECKING:
+    from splade_lucene.encoder.batching import TokenSequences
 
 PART_DOCUMENTS = 2000
 
@@ -116,7 +119,7 @@ def encode_parts(
             )
             if written is not None:
                 written.result()
-            written = writing.submit(_write, job, writer, number, documents, impacts, sequences.tokens, on_part)
+            written = writing.submit(_write, job, writer, number, documents, impacts, sequences, on_part)
         if written is not None:
             written.result()
 
@@ -130,10 +133,10 @@ def _read_ahead(items: Iterator[Any], pool: ThreadPoolExecutor) -> Iterator[Any]
 
 
 def _write(
-    job: Job, writer: ImpactWriter, number: int, documents: list[Document], impacts: SparseImpacts, tokens: int,
-    on_part: Callable[[Part], None],
+    job: Job, writer: ImpactWriter, number: int, documents: list[Document], impacts: SparseImpacts,
+    sequences: TokenSequences, on_part: Callable[[Part], None],
 ) -> None:  # fmt: skip
     path = job.output / job.part_name(number)
     writer.write(path, documents, impacts)
     empty = tuple(each.docid for each, count in zip(documents, impacts.counts, strict=True) if not count)
-    on_part(Part(number, path.name, len(documents), tokens, empty, file_digest(path)))
+    on_part(Part(number, path.name, len(documents), sequences.tokens, empty, file_digest(path), sequences.truncated))

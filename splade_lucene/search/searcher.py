@@ -25,6 +25,7 @@ from splade_lucene.jvm import wire
 from splade_lucene.records import Contribution, Turn, Vector, well_formed
 from splade_lucene.search.approximation import Approximation
 from splade_lucene.search.hits import Hits, StoredDocument
+from splade_lucene.white_space import is_blank
 
 _HITS_AT_ONCE = 1 << 22
 _log = logging.getLogger(__name__)
@@ -155,7 +156,7 @@ class LuceneImpactSearcher:
         Raises:
             QueryError: An impact is negative, too large, or not an integer.
         """
-        vector = self.query_encoder.encode(q) if _is_text(q) else q
+        vector = q if not _is_text(q) else {} if _is_blank(q) else self.query_encoder.encode(q)
         if not isinstance(vector, Mapping):
             raise QueryError(
                 f"a query must be a text, a sequence of turns, or a mapping of terms to impacts, got {type(vector).__name__}"
@@ -197,7 +198,7 @@ class LuceneImpactSearcher:
 
         Args:
             q: A text; the turns of a conversation, whose weights are added; or {term: impact} with any number of terms, in
-                which terms that the index lacks have no effect.
+                which terms that the index lacks have no effect. A blank text has no hits.
             k: Maximum number of hits, at least 1. There are fewer if fewer documents share a term with the query.
             fields: For compatibility with Pyserini; must be None or empty, because an impact index has a single field.
             filter: Restricts the hits; see :meth:`make_filter`.
@@ -265,12 +266,12 @@ class LuceneImpactSearcher:
 
     def encode_batch(self, queries: Sequence[Text | Vector]) -> list[dict[str, int]]:
         """The {term: impact} forms of several queries; see :meth:`encode`."""
-        texts = [q for q in queries if _is_text(q)]
+        texts = [q for q in queries if _is_text(q) and not _is_blank(q)]
         encode_batch = getattr(self.query_encoder, "encode_batch", None) if texts else None
         if encode_batch is None:
             return [self.encode(q) for q in queries]
         encoded = iter(encode_batch(texts))
-        return [self.encode(next(encoded) if _is_text(q) else q) for q in queries]
+        return [self.encode(next(encoded) if _is_text(q) and not _is_blank(q) else q) for q in queries]
 
     def _search_all(
         self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: DocumentFilter | None
@@ -351,6 +352,10 @@ class LuceneImpactSearcher:
 
 def _is_text(q: object) -> TypeGuard[Text]:
     return isinstance(q, str) or (isinstance(q, Sequence) and len(q) > 0 and all(isinstance(turn, Turn) for turn in q))
+
+
+def _is_blank(q: Text) -> bool:
+    return is_blank(q) if isinstance(q, str) else all(is_blank(turn.text) for turn in q)
 
 
 def _check_fields(fields: Mapping[str, float] | None) -> None:
