@@ -41,6 +41,8 @@ def open_bytes(path: Path) -> BinaryIO:
         OSError: The file cannot be read. While it is read, ``EOFError`` and ``zlib.error`` are raised as well.
     """
     if path.suffix == ".gz":
+        if path.is_file() and path.stat().st_size == 0:
+            raise gzip.BadGzipFile("the file is empty")  # which Python takes for a whole file without content
         return cast(BinaryIO, gzip.open(path, "rb"))
     opener = _OPENERS.get(path.suffix)
     return path.open("rb") if opener is None else io.BufferedReader(_Decompressed(opener(path)), 1 << 20)

@@ -404,5 +404,5 @@ def test_an_id_is_as_long_as_an_index_can_hold_it_and_no_longer(tmp_path, charac
         lambda path: list(read_pseudo_documents(path)),
         lambda path: index_pseudo_documents(path, tmp_path / "o"),
     ):
-        with pytest.raises(PseudoDocumentError, match=r"over 32,766 bytes"):
+        with pytest.raises(PseudoDocumentError, match=r"longer than 32,766 bytes"):
             read(tmp_path / "over.encoded.jsonl")

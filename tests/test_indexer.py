@@ -25,7 +25,7 @@ from splade_lucene import (
 )
 from splade_lucene.errors import InputError, PseudoDocumentError, StorageError
 from splade_lucene.index.publish import publish, sole_builder
-from splade_lucene.pseudo_documents.format import PROBLEMS, Problem
+from splade_lucene.pseudo_documents.problems import PROBLEMS, Problem
 
 
 def statistics(index: Path) -> dict[str, object]:
@@ -201,7 +201,9 @@ BAD: dict[str, list[Any]] = {
                  '{"id": "x", "contents": "\\ud800", "vector": {"cat": 1}}'],
     "repeated-key": ['{"id": "x", "id": "y", "vector": {"cat": 1}}'],
     "no-id": ['{"contents": "", "vector": {"cat": 1}}', '{"id": "", "vector": {"cat": 1}}'],
-    "bad-id": ['{"id": "a b", "vector": {"cat": 1}}', '{"id": 1.5, "vector": {"cat": 1}}', '{"id": "a\\u00a0b", "vector": {"c": 1}}'],
+    "bad-id": ['{"id": "a b", "vector": {"cat": 1}}', '{"id": "a\\u00a0b", "vector": {"c": 1}}'],
+    "not-an-id": ['{"id": 1.5, "vector": {"cat": 1}}', '{"id": [1], "vector": {"cat": 1}}'],
+    "long-id": ['{"id": "' + "x" * 32_767 + '", "vector": {"cat": 1}}'],
     "duplicate-id": ['{"id": "good", "vector": {"cat": 2}}'],
     "no-vector": ['{"id": "x", "contents": "text"}'],
     "dense-vector": ['{"id": "x", "vector": [0.1, 0.2]}', '{"id": "x", "vector": "cat"}'],
@@ -241,13 +243,7 @@ def test_a_bad_document_is_named_and_can_be_skipped_alike_in_java_and_python(kin
         assert str(caught.value).endswith(remedy)
         assert "skip_bad=True" in remedy
         errors.append(caught.value)
-    if kind not in ("broken-json", "not-utf8"):  # the parsers word these in their own ways
-        detail = str(errors[0]).lower().replace(".0", "")
-        assert detail == str(errors[1]).lower().replace(".0", "") or kind in (
-            "float-impact",
-            "not-a-number",
-            "dense-vector",
-        )
+    assert str(errors[0]) == str(errors[1])
     assert not (tmp_path / "index").exists()
 
     summary = index_pseudo_documents(source, tmp_path / "index", skip_bad=True)
@@ -296,7 +292,7 @@ def test_a_damaged_gzip_file_is_an_error_that_names_it(tmp_path):
     whole = gzip.compress("".join(GOOD.replace("good", f"g{i}") + "\n" for i in range(5000)).encode())
     (tmp_path / "docs.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(
-        PseudoDocumentError, match=r"docs\.jsonl\.gz: the file cannot be read .*Encode or download it again"
+        PseudoDocumentError, match=r"docs\.jsonl\.gz: cannot read this file .*Encode or download it again"
     ):
         index_pseudo_documents(tmp_path, tmp_path / "index")
     assert not (tmp_path / "index").exists()

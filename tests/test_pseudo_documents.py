@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from splade_lucene.errors import PseudoDocumentError, StorageError
 from splade_lucene.ids import has_space_or_control
 from splade_lucene.pseudo_documents.format import (
-    PROBLEMS,
-    Problem,
-    check_document,
     find_files,
     format_pseudo_document,
     read_pseudo_documents,
     write_pseudo_documents,
 )
+from splade_lucene.pseudo_documents.problems import PROBLEMS, Problem
+from splade_lucene.pseudo_documents.validation import check_document
 from splade_lucene.records import PseudoDocument
 from splade_lucene.white_space import has_white_space
 
@@ -104,13 +103,14 @@ def test_term_length_is_counted_in_javas_characters_of_16_bits(tmp_path):
 
 BAD: dict[str, list[Any]] = {
     "broken-json": [
-        ('{"id": "bad", "vector": {"a": 1}', "Expecting"),
+        ('{"id": "bad", "vector": {"a": 1}', "the line ends too early"),
+        ('{"id": "bad", "vector": {"a": 1,}}', "invalid JSON at column 33"),
         ("[1, 2]", "not an object"),
         ('"bad"', "not an object"),
-        (GOOD + b" {}", "Extra data"),
-        ("\ufeff" + GOOD.decode(), "BOM"),
+        (GOOD + b" {}", "more text after the object, at column 56"),
+        ("\ufeff" + GOOD.decode(), "invalid JSON at column 1"),
     ],
-    "not-utf8": [(b'{"id": "bad\xff", "vector": {"a": 1}}', "xff")],
+    "not-utf8": [(b'{"id": "bad\xff", "vector": {"a": 1}}', "byte 12")],
     "repeated-key": [('{"id": "bad", "id": "worse", "vector": {"a": 1}}', "duplicate key 'id'")],
     "no-id": [
         ('{"vector": {"a": 1}}', 'no "id"'),
@@ -122,29 +122,31 @@ BAD: dict[str, list[Any]] = {
         (r'{"id": "b\u00a0d", "vector": {"a": 1}}', r"b\xa0d"),
         (r'{"id": "b\nd", "vector": {"a": 1}}', r"b\nd"),
         (r'{"id": "b\u0000d", "vector": {"a": 1}}', r"b\x00d"),
-        ('{"id": 1.5, "vector": {"a": 1}}', "'1.5'"),
-        ('{"id": true, "vector": {"a": 1}}', "'True'"),
-        ('{"id": ["x"], "vector": {"a": 1}}', "'x'"),
     ],
+    "not-an-id": [
+        ('{"id": 1.5, "vector": {"a": 1}}', "the id is a decimal number,"),
+        ('{"id": true, "vector": {"a": 1}}', "the id is true,"),
+        ('{"id": ["x"], "vector": {"a": 1}}', "the id is a list,"),
+    ],
+    "long-id": [(f'{{"id": "{"x" * 32_767}", "vector": {{"a": 1}}}}', "longer than 32,766 bytes")],
     "duplicate-id": [(GOOD, "duplicate id 'good', first used at")],
     "no-vector": [('{"id": "bad", "contents": "x"}', "'bad' has no")],
     "dense-vector": [
         (with_vector("[0.5, 1]"), "a list"),
-        (with_vector("null"), "None"),
-        (with_vector('"a a b"'), "a a b"),
+        (with_vector("null"), "is null,"),
+        (with_vector('"a a b"'), "is a string,"),
     ],
     "empty-vector": [(with_vector("{}"), "'bad' has an empty vector")],
     "float-impact": [
         (with_vector('{"a": 1.5}'), "a: 1.5"),
         (with_vector('{"a": 2.0}'), "a: 2.0"),
-        (with_vector('{"a": 1e3}'), "a: 1000.0"),
-        (with_vector('{"a": NaN}'), "a: nan"),
+        (with_vector('{"a": 1e3}'), "a: 1e3"),
     ],
     "not-a-number": [
-        (with_vector('{"a": "3"}'), "a: 3"),
-        (with_vector('{"a": null}'), "a: None"),
-        (with_vector('{"a": true}'), "a: True"),
-        (with_vector('{"a": {"b": 1}}'), "a: "),
+        (with_vector('{"a": "3"}'), 'a: "3"'),
+        (with_vector('{"a": null}'), "a: null"),
+        (with_vector('{"a": true}'), "a: true"),
+        (with_vector('{"a": {"b": 1}}'), "a: an object"),
     ],
     "not-positive": [(with_vector('{"a": 0}'), "a: 0"), (with_vector('{"b": 1, "a": -3}'), "a: -3")],
     "huge-impact": [(with_vector('{"a": 2147483648}'), "a: 2147483648")],
@@ -258,7 +260,7 @@ def test_missing_file_and_empty_folder(tmp_path):
 @pytest.mark.parametrize(
     ("document", "says"),
     [
-        (PseudoDocument("a b", "", {"t": 1}), "is not a string or integer without white space"),
+        (PseudoDocument("a b", "", {"t": 1}), "contains white space or control characters"),
         (PseudoDocument("", "", {"t": 1}), 'no "id"'),
         (PseudoDocument("d", "", {}), "empty vector"),
         (PseudoDocument("d", "", {"t": 0}), "t: 0 is below 1"),

@@ -27,7 +27,9 @@ from splade_lucene.index.texts import TextStore, check_store
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import INDEX_FILE, Manifest, read_folder_manifest, write_manifest
 from splade_lucene.progress import NO_PROGRESS, Advance, Progress
-from splade_lucene.pseudo_documents.format import Problem, check_document, find_files
+from splade_lucene.pseudo_documents.format import find_files, unreadable
+from splade_lucene.pseudo_documents.problems import Problem
+from splade_lucene.pseudo_documents.validation import check_document
 from splade_lucene.records import PseudoDocument
 from splade_lucene.version import __version__
 
@@ -194,7 +196,9 @@ def _run_bulk_indexer(
             java.awaitBuild(build, 60_000)
             raise
         result: dict[str, Any] = json.loads(java.buildResult(build))
-    problems = tuple(_problem(entry) for entry in result["bad"])
+    if "unreadable" in result:
+        raise unreadable(files[result["unreadable"]], result["reason"])
+    problems = tuple(_problem(entry, files) for entry in result["bad"])
     if result["failed"]:
         raise problems[0].error()
     if not result["documents"]:
@@ -203,11 +207,11 @@ def _run_bulk_indexer(
     return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
 
 
-def _problem(entry: dict[str, Any]) -> Problem:
-    first = f", first used at {entry['first_file']}:{entry['first_line']}" if "first_file" in entry else ""
+def _problem(entry: dict[str, Any], files: Sequence[Path]) -> Problem:
+    first = f", first used at {files[entry['first_file']]}:{entry['first_line']}" if "first_file" in entry else ""
     if entry["kind"] == "duplicate-id" and not first:
         first = ", already in the index"
-    return Problem(entry["kind"], entry["detail"], Path(entry["file"]), entry["line"], first)
+    return Problem(entry["kind"], entry["detail"], files[entry["file"]], entry["line"], first)
 
 
 def _verified_manifest(source: Path, files: Sequence[Path], threads: int) -> Manifest | None:

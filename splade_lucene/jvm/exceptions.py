@@ -10,7 +10,6 @@ from splade_lucene.errors import (
     IndexVersionError,
     JavaError,
     NotAnIndexError,
-    PseudoDocumentError,
     SpladeLuceneError,
     StorageError,
 )
@@ -25,14 +24,12 @@ class _Rule(NamedTuple):
             the installed versions.
         contains: Text that Java's message must contain for the rule to apply.
         needs_place: Whether the rule applies only if the index or file concerned is known.
-        names_place: Whether Java's message already names the file.
     """
 
     error: type[SpladeLuceneError]
     message: str
     contains: str = ""
     needs_place: bool = False
-    names_place: bool = False
 
 
 _NO_INDEX = _Rule(
@@ -64,7 +61,6 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _NEWER._replace(contains="org.apache.lucene.codecs.Codec with name"),
         _NOT_IMPACTS._replace(contains="frequencies"),
     ),
-    "UnreadableInput": (_Rule(PseudoDocumentError, "{message}. Encode or download it again", names_place=True),),
     "AlreadyClosedException": (_Rule(IndexAccessError, "this searcher or index is closed. Open it again."),),
     "LockObtainFailedException": (
         _Rule(StorageError, "another process is writing to this index. Wait until it has finished, or stop it."),
@@ -106,5 +102,5 @@ def translate(
         if rule.contains in message and (where or not rule.needs_place):
             facts = versions() if "{lucene}" in rule.message else {}
             text = rule.message.format(message=message, name=name, **facts)
-            return rule.error(text if rule.names_place else place + text)
+            return rule.error(place + text)
     return JavaError(f"{place}{message} ({java_class})", java_class, trace)

@@ -2,8 +2,8 @@
 
 Documents are validated when they are read. Anserini itself silently truncates floats, turns strings into 0, drops
 documents with empty vectors and splits terms at white space. Here, each of these is an error that names the file, the
-line and the remedy; with ``skip_bad``, such documents are reported and skipped. :data:`PROBLEMS` lists all problems; the
-Java side reports its keys.
+line and the remedy; with ``skip_bad``, such documents are reported and skipped.
+:data:`~splade_lucene.pseudo_documents.problems.PROBLEMS` lists all problems.
 """
 
 from __future__ import annotations
@@ -12,88 +12,21 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from splade_lucene.compression import open_bytes
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.files import numbered_lines, written_whole
-from splade_lucene.ids import MAX_ID_BYTES, has_space_or_control
-from splade_lucene.json_text import parse_json
+from splade_lucene.pseudo_documents.problems import BadDocumentError, Problem, message, shown
+from splade_lucene.pseudo_documents.validation import check_document, check_posting, parse_line
 from splade_lucene.records import Document, PseudoDocument
-from splade_lucene.white_space import has_white_space
 
 if TYPE_CHECKING:
     from splade_lucene.encoder.sparse import SparseImpacts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
-
-
-MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer splits longer tokens
-
-SKIP = "or pass skip_bad=True to skip such documents"
-
-PROBLEMS: dict[str, tuple[str, str]] = {
-    "broken-json": ("the line is not a single JSON object ({detail})", f"Write one document per line, {SKIP}"),
-    "not-utf8": ("the text is not UTF-8 (near {detail!r})", f"Convert the file to UTF-8, {SKIP}"),
-    "repeated-key": ("duplicate key {detail!r} in the object", f"Remove one of them, {SKIP}"),
-    "no-id": ('the document has no "id"', f"Give each document a unique id, {SKIP}"),
-    "bad-id": ("the id {detail!r} is not a string or integer without white space", f"Change it, {SKIP}"),
-    "duplicate-id": ("duplicate id {detail!r}{first}", f"Make all ids unique, {SKIP}"),
-    "no-vector": ('document {detail!r} has no "vector"', f"Encode it with 'splade-lucene encode', {SKIP}"),
-    "dense-vector": ('"vector" is {detail}, not an object that maps terms to impacts', f"Use sparse vectors, {SKIP}"),
-    "empty-vector": ("document {detail!r} has an empty vector, so no query can find it", f"Give it terms, {SKIP}"),
-    "float-impact": ("impact {detail} is not an integer", f"Quantize first, for example round(100 * weight), {SKIP}"),
-    "not-a-number": ("impact {detail} is not a number", f"Write integers of at least 1, {SKIP}"),
-    "not-positive": ("impact {detail} is below 1", f"Remove terms without impact, {SKIP}"),
-    "huge-impact": ("impact {detail} is above 2147483647", f"Quantize with a smaller scale, {SKIP}"),
-    "huge-total": ("the document's impacts sum to over 2147483647", f"Quantize with a smaller scale, {SKIP}"),
-    "white-space": ("the term {detail!r} contains white space, at which Anserini splits", f"Escape it, {SKIP}"),
-    "empty-term": ("a term is the empty string", f"Remove it, {SKIP}"),
-    "long-term": ("the term {detail!r} is longer than 255 characters, Anserini's limit", f"Shorten it, {SKIP}"),
-    "not-a-term": ("{detail} is not a term, because it is not a string", "Use strings as terms"),
-    "repeated-term": ("duplicate term {detail!r} in the vector", f"Add up its impacts, {SKIP}"),
-}
-"""Kind of problem → message and remedy. ``{detail}`` is the offending value, ``{first}`` is :attr:`Problem.first`."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A document that cannot be indexed, and why.
-
-    Attributes:
-        kind: A key of :data:`PROBLEMS`.
-        detail: The offending value.
-        path: Its file.
-        line: Its line, from 1.
-        first: For a duplicate id, where it was first used, as ``, first used at path:line``; else empty.
-    """
-
-    kind: str
-    detail: str
-    path: Path
-    line: int
-    first: str = ""
-
-    @property
-    def message(self) -> str:
-        """The message, without place and remedy."""
-        return PROBLEMS[self.kind][0].format(detail=self.detail, first=self.first)
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.message}"
-
-    def error(self) -> PseudoDocumentError:
-        """The problem as an error to raise."""
-        return PseudoDocumentError(self.message, path=self.path, line=self.line, remedy=PROBLEMS[self.kind][1])
-
-
-class _BadDocumentError(Exception):
-    def __init__(self, kind: str, detail: object = "") -> None:
-        self.kind, self.detail = kind, str(detail)
-
 
 # ---- files ----
 
@@ -171,10 +104,8 @@ class ImpactWriter:
         try:
             for term in terms:
                 check_posting(term, 1)
-        except _BadDocumentError as bad:
-            raise PseudoDocumentError(
-                "the model's vocabulary: " + PROBLEMS[bad.kind][0].format(detail=bad.detail, first="")
-            ) from None
+        except BadDocumentError as bad:
+            raise PseudoDocumentError("the model's vocabulary: " + message(bad.kind, bad.detail)) from None
         self._keys = [json.dumps(term, ensure_ascii=False) + ": " for term in terms]
 
     def write(self, path: Path, documents: Sequence[Document], impacts: SparseImpacts) -> None:
@@ -226,11 +157,11 @@ def read_pseudo_documents(
     for path in find_files(Path(source)):
         for number, line in _lines(path):
             try:
-                document = _parse(line)
+                document = parse_line(line.removesuffix(b"\n"))
                 first = seen.setdefault(document.docid, (path, number))
                 if first != (path, number):
                     raise _DuplicateError(document.docid, f", first used at {first[0]}:{first[1]}")
-            except _BadDocumentError as bad:
+            except BadDocumentError as bad:
                 problem = Problem(bad.kind, bad.detail, path, number, getattr(bad, "first", ""))
                 if not skip_bad:
                     raise problem.error() from None
@@ -240,126 +171,22 @@ def read_pseudo_documents(
                 yield document
 
 
-class _DuplicateError(_BadDocumentError):
+class _DuplicateError(BadDocumentError):
     def __init__(self, docid: str, first: str) -> None:
-        super().__init__("duplicate-id", docid)
+        super().__init__("duplicate-id", shown(docid))
         self.first = first
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with open_bytes(path) if path.suffix == ".gz" else path.open("rb") as file:
             yield from numbered_lines(file)
-    except (OSError, EOFError, zlib.error) as error:
-        raise PseudoDocumentError(
-            f"cannot read this file ({error})", path=path, remedy="Encode or download it again"
-        ) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise unreadable(path, "it is not a whole gzip file") from error
+    except OSError as error:
+        raise unreadable(path, error.strerror or str(error)) from error
 
 
-def _parse(line: bytes) -> PseudoDocument:
-    try:
-        record = parse_json(line.decode("utf-8"), object_pairs_hook=_Pairs)
-    except UnicodeDecodeError as error:
-        raise _BadDocumentError("not-utf8", line[error.start : error.start + 40]) from None
-    except ValueError as error:
-        raise _BadDocumentError("broken-json", error) from None
-    if not isinstance(record, _Pairs):
-        raise _BadDocumentError("broken-json", "not an object")
-    keys = [key for key, _ in record]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise _BadDocumentError("repeated-key", key)
-    values = dict(record)
-    docid = _check_id(values.get("id"))
-    if "vector" not in values:
-        raise _BadDocumentError("no-vector", docid)
-    vector = _check_vector(values["vector"], docid)
-    contents = values.get("contents")
-    text = contents if isinstance(contents, str) else ""
-    encode_strictly(text)
-    return PseudoDocument(docid, text, vector)
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object that keeps duplicate keys, so that they can be detected."""
-
-
-def _check_id(value: object) -> str:
-    if value is None or value == "":
-        raise _BadDocumentError("no-id")
-    if not isinstance(value, str | int) or isinstance(value, bool):
-        raise _BadDocumentError("bad-id", value)
-    docid = str(value)
-    if has_space_or_control(docid):
-        raise _BadDocumentError("bad-id", docid)
-    if len(encode_strictly(docid)) > MAX_ID_BYTES:
-        raise _BadDocumentError("bad-id", f"{docid[:40]}… (over {MAX_ID_BYTES:,} bytes)")
-    return docid
-
-
-def check_document(document: PseudoDocument) -> None:
-    """Checks that a document created in memory can be indexed.
-
-    Raises:
-        PseudoDocumentError: It cannot; names the document and the problem.
-    """
-    try:
-        _check_id(document.docid)
-        for term, impact in document.vector.items():
-            check_posting(term, impact)
-        if not document.vector:
-            raise _BadDocumentError("empty-vector", document.docid)
-        if sum(map(int, document.vector.values())) > MAX_IMPACT:
-            raise _BadDocumentError("huge-total")
-        encode_strictly(document.contents)
-    except _BadDocumentError as bad:
-        message, remedy = PROBLEMS[bad.kind]
-        raise PseudoDocumentError(
-            f"document {document.docid!r}: {message.format(detail=bad.detail, first='')}",
-            remedy=remedy.removesuffix(f", {SKIP}"),
-        ) from None
-
-
-def _check_vector(value: object, docid: str) -> dict[str, int]:
-    if not isinstance(value, _Pairs):
-        raise _BadDocumentError("dense-vector", "a list" if isinstance(value, list) else value)
-    vector: dict[str, int] = {}
-    for term, impact in value:
-        check_posting(term, impact)
-        if term in vector:
-            raise _BadDocumentError("repeated-term", term)
-        vector[term] = impact
-    if not vector:
-        raise _BadDocumentError("empty-vector", docid)
-    if sum(vector.values()) > MAX_IMPACT:
-        raise _BadDocumentError("huge-total")
-    return vector
-
-
-def check_posting(term: object, impact: object) -> None:
-    """Checks that an Anserini impact index can store a term and its impact."""
-    if not isinstance(term, str):
-        raise _BadDocumentError("not-a-term", repr(term))
-    if isinstance(impact, float):
-        raise _BadDocumentError("float-impact", f"{term}: {impact}")
-    if not isinstance(impact, Integral) or isinstance(impact, bool):
-        raise _BadDocumentError("not-a-number", f"{term}: {impact}")
-    impact = int(impact)
-    if impact < 1:
-        raise _BadDocumentError("not-positive", f"{term}: {impact}")
-    if impact > MAX_IMPACT:
-        raise _BadDocumentError("huge-impact", f"{term}: {impact}")
-    if not term:
-        raise _BadDocumentError("empty-term")
-    if len(encode_strictly(term, "utf-16-le")) // 2 > MAX_TERM_CHARS:
-        raise _BadDocumentError("long-term", term[:40] + "…")
-    if has_white_space(term):
-        raise _BadDocumentError("white-space", term)
-
-
-def encode_strictly(text: str, encoding: str = "utf-8") -> bytes:
-    """Encodes a text; rejects unpaired surrogates, which JSON can express but UTF-8 cannot encode."""
-    try:
-        return text.encode(encoding)
-    except UnicodeEncodeError:
-        raise _BadDocumentError("not-utf8", ascii(text)[:40]) from None
+def unreadable(path: Path, reason: str) -> PseudoDocumentError:
+    """The error to raise for a file that cannot be read to its end."""
+    return PseudoDocumentError(f"cannot read this file ({reason})", path=path, remedy="Encode or download it again")

@@ -1,6 +1,8 @@
 package io.spladelucene.index;
 
+import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.spladelucene.postings.InvertedBlock;
@@ -38,7 +40,9 @@ import org.apache.lucene.util.BytesRef;
  * it. If a build fails or is cancelled, an index that existed before is unchanged.
  */
 public final class BulkIndexer {
-  private static final ObjectMapper JSON = new ObjectMapper();
+  // Pyjnius cannot take half of a surrogate pair, which a message may have.
+  private static final ObjectMapper JSON =
+      JsonMapper.builder().enable(JsonWriteFeature.ESCAPE_NON_ASCII).build();
 
   private final List<Path> files;
   private final Directory index;
@@ -132,15 +136,17 @@ public final class BulkIndexer {
 
   /**
    * What a build that has ended did, as JSON: documents, postings, terms, failed, and bad: the bad
-   * documents, each with kind, detail, file and line.
+   * documents, each with kind, detail, line, and the position of its file among all files. If a
+   * file cannot be read: unreadable, the position of the file, and reason.
    *
-   * @throws Exception what made the build fail, unless it was a bad document
+   * @throws Exception what made the build fail, unless it was the input
    */
   public String result() throws Exception {
     if (cancelled) {
       throw new CancellationException("cancelled");
     }
-    if (failure instanceof Exception e && !(e instanceof BadInput)) {
+    boolean isInput = failure instanceof BadInput || failure instanceof LineBlocks.UnreadableInput;
+    if (failure instanceof Exception e && !isInput) {
       throw e;
     }
     if (failure instanceof Error e) {
@@ -151,6 +157,10 @@ public final class BulkIndexer {
     result.put("postings", postings);
     result.put("terms", dictionary.size());
     result.put("failed", failure != null);
+    if (failure instanceof LineBlocks.UnreadableInput damage) {
+      result.put("unreadable", damage.file);
+      result.put("reason", damage.getMessage());
+    }
     ArrayNode list = result.putArray("bad");
     bad.forEach(list::add);
     return JSON.writeValueAsString(result);
@@ -222,18 +232,28 @@ public final class BulkIndexer {
     ArrayDeque<Future<Inverted>> running = new ArrayDeque<>();
     try (LineBlocks blocks = new LineBlocks(files)) {
       source = blocks;
+      boolean atEnd = false;
+      LineBlocks.UnreadableInput damage = null;
       while (true) {
-        while (running.size() <= 2 * threads) {
-          LineBlocks.Block block = blocks.next();
-          if (block == null) {
-            break;
+        while (!atEnd && running.size() <= 2 * threads) {
+          try {
+            LineBlocks.Block block = blocks.next();
+            atEnd = block == null;
+            if (!atEnd) {
+              running.add(pool.submit(() -> invert(block)));
+            }
+          } catch (LineBlocks.UnreadableInput e) { // bad lines before it are reported first
+            damage = e;
+            atEnd = true;
           }
-          running.add(pool.submit(() -> invert(block)));
         }
         if (running.isEmpty()) {
           break;
         }
         accept(running.removeFirst().get(), writer);
+      }
+      if (damage != null) {
+        throw damage;
       }
     } catch (ExecutionException e) {
       throw e.getCause() instanceof Exception cause ? cause : e;
@@ -291,9 +311,10 @@ public final class BulkIndexer {
     }
   }
 
+  /** Whether a line has only ASCII white space, as Python's bytes.isspace. */
   private static boolean isBlank(byte[] bytes, int from, int to) {
     for (int i = from; i < to; i++) {
-      if (bytes[i] != ' ' && bytes[i] != '\t' && bytes[i] != '\r') {
+      if (bytes[i] != ' ' && (bytes[i] < '\t' || bytes[i] > '\r')) {
         return false;
       }
     }
@@ -321,11 +342,11 @@ public final class BulkIndexer {
       if (first >= 0) {
         drop[document] = true;
         anyDropped = true;
-        ObjectNode duplicate =
-            describe("duplicate-id", new BytesRef(block.docids[document]).utf8ToString(), line);
+        String docid = new BytesRef(block.docids[document]).utf8ToString();
+        ObjectNode duplicate = describe("duplicate-id", JsonDocument.shown(docid), line);
         int[] firstOrigin = blockOrigins.get((int) (first >>> 32));
         if (firstOrigin[0] >= 0) {
-          duplicate.put("first_file", files.get(firstOrigin[0]).toString());
+          duplicate.put("first_file", firstOrigin[0]);
           duplicate.put("first_line", firstOrigin[1] + (int) first + 1);
         }
         badLines.add(duplicate);
@@ -336,7 +357,7 @@ public final class BulkIndexer {
       int before = blockOrigins.get(origin)[1];
       for (ObjectNode node : badLines) {
         node.put("line", node.get("line").asInt() + before + 1);
-        node.put("file", files.get(inverted.file()).toString());
+        node.put("file", inverted.file());
       }
       bad.addAll(badLines);
       if (!skipBad) {

@@ -7,7 +7,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.zip.GZIPInputStream;
 
 /**
  * Reads files, plain or gzipped, as blocks of whole lines in input order. Threads can then share
@@ -28,8 +27,12 @@ final class LineBlocks implements Closeable {
   static final class UnreadableInput extends IOException {
     private static final long serialVersionUID = 1L;
 
-    UnreadableInput(Path file, IOException cause) {
-      super(file + ": the file cannot be read (" + cause.getMessage() + ")", cause);
+    /** The position of the file among all files. */
+    final int file;
+
+    UnreadableInput(int file, IOException cause) {
+      super(cause.getMessage(), cause);
+      this.file = file;
     }
   }
 
@@ -38,6 +41,7 @@ final class LineBlocks implements Closeable {
   private InputStream compressed; // the file itself; counts what is read of it, for progress
   private InputStream in;
   private byte[] rest = new byte[0];
+  private IOException failure; // of the open file, behind the lines that were read of it
   private volatile long bytesRead = 0; // one thread writes it, others read it
 
   /** Opens each file when the one before it has been read. */
@@ -45,22 +49,22 @@ final class LineBlocks implements Closeable {
     this.files = files;
   }
 
-  /** The next block, or {@code null} at the end of the last file. */
+  /**
+   * The next block, or {@code null} at the end of the last file.
+   *
+   * @throws UnreadableInput if a file is damaged; its whole lines before the damage came first
+   */
   Block next() throws IOException {
     while (true) {
+      if (failure != null) {
+        throw new UnreadableInput(file, failure);
+      }
       if (in == null && !open()) {
         return null;
       }
       byte[] bytes = Arrays.copyOf(rest, Math.max(BLOCK, rest.length * 2));
-      int length = rest.length;
-      int read;
-      try {
-        read = in.readNBytes(bytes, length, bytes.length - length);
-      } catch (IOException e) {
-        throw new UnreadableInput(files.get(file), e);
-      }
-      length += read;
-      if (length < bytes.length) { // the end of the file
+      int length = fill(bytes, rest.length);
+      if (failure == null && length < bytes.length) { // the end of the file
         rest = new byte[0];
         closeFile();
         if (length > 0) {
@@ -79,6 +83,20 @@ final class LineBlocks implements Closeable {
     }
   }
 
+  /** Reads up to the end of an array or of the file, or up to {@link #failure}; returns where. */
+  private int fill(byte[] bytes, int length) {
+    try {
+      int read = 0;
+      while (read >= 0 && length < bytes.length) {
+        read = in.read(bytes, length, bytes.length - length);
+        length += Math.max(0, read);
+      }
+    } catch (IOException e) {
+      failure = e;
+    }
+    return length;
+  }
+
   /** The number of bytes that were read from the disk. */
   long bytesRead() {
     return bytesRead;
@@ -91,12 +109,7 @@ final class LineBlocks implements Closeable {
     }
     Path path = files.get(file);
     compressed = new Counting(Files.newInputStream(path));
-    try {
-      in = path.toString().endsWith(".gz") ? new GZIPInputStream(compressed, 1 << 16) : compressed;
-    } catch (IOException e) {
-      compressed.close();
-      throw new UnreadableInput(path, e);
-    }
+    in = path.toString().endsWith(".gz") ? new GzipStream(compressed) : compressed;
     return true;
   }
 

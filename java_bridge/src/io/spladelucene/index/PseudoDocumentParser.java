@@ -1,30 +1,32 @@
 package io.spladelucene.index;
 
 import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonParser;
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.io.JsonStringEncoder;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.spladelucene.postings.InvertedBlock;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.util.HashSet;
-import java.util.Set;
 
 /**
  * Parses the lines of Anserini's JsonVectorCollection, {@code {"id": …, "contents": …, "vector":
  * {term: impact}}}, into an {@link InvertedBlock.Builder}.
  *
  * <p>Nearly all lines have these keys only, plain terms and positive integers. {@link #scan} reads
- * such lines directly from the bytes. It leaves every other line, valid or not, to {@link #parse},
- * which uses Jackson and says what is wrong. Both accept the same documents.
+ * such lines directly from the bytes. It leaves every other line, valid or not, to {@link
+ * JsonDocument}, which says what is wrong. Both accept the same documents.
  */
 final class PseudoDocumentParser {
-  // Each line has a new JsonParser, so a table of names that all parsers share would cost time.
-  private static final JsonFactory JSON =
-      JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build();
-  private static final ObjectMapper TREE = new ObjectMapper(new JsonFactory());
+  private static final ObjectMapper TREE =
+      new ObjectMapper(
+          JsonFactory.builder()
+              .streamReadConstraints(
+                  StreamReadConstraints.builder()
+                      .maxNumberLength(Integer.MAX_VALUE)
+                      .maxStringLength(Integer.MAX_VALUE)
+                      .maxNameLength(Integer.MAX_VALUE)
+                      .build())
+              .build());
 
   /** What the stored field {@code raw} has. */
   enum Store {
@@ -64,26 +66,32 @@ final class PseudoDocumentParser {
     line = bytes;
     start = from;
     end = to;
+    at = from;
     int mark = out.mark();
-    boolean done = false;
-    try {
-      at = from;
-      done = scan(out);
-      if (!done) {
-        out.rollback(mark);
-        parse(out);
-        done = true;
+    if (!isPlain(out)) {
+      out.rollback(mark);
+      JsonDocument read = new JsonDocument(line, from, to);
+      document++;
+      for (int i = 0; i < read.size; i++) {
+        byte[] term = read.terms[i];
+        int hash = TermDictionary.Cache.hash(term, 0, term.length);
+        out.addPosting(terms.idOf(term, 0, term.length, hash, document), read.impacts[i]);
       }
-    } finally {
-      if (!done) {
-        out.rollback(mark);
-      }
+      out.endDocument(read.id, 0, read.id.length, storedField(read));
     }
   }
 
   // ---- plain lines ----
 
-  /** Reads a plain line and adds its document; false if the line is not plain. */
+  /** Reads a plain line and adds its document; false if the line is not plain, or is bad. */
+  private boolean isPlain(InvertedBlock.Builder out) {
+    try {
+      return scan(out);
+    } catch (BadPseudoDocument bad) {
+      return false; // JsonDocument says which problem is the first
+    }
+  }
+
   private boolean scan(InvertedBlock.Builder out) throws BadPseudoDocument {
     int idFrom = -1;
     int idTo = -1;
@@ -127,8 +135,10 @@ final class PseudoDocumentParser {
     if (at != end) {
       return false;
     }
-    checkId(TermDictionary.decode(line, idFrom, idTo));
-    checkTotal(out);
+    JsonDocument.checkId(TermDictionary.decode(line, idFrom, idTo));
+    if (out.isTooHeavy()) {
+      return false;
+    }
     out.endDocument(line, idFrom, idTo, storedField(idFrom, idTo, contentsFrom, contentsTo));
     return true;
   }
@@ -244,7 +254,7 @@ final class PseudoDocumentParser {
     return -1;
   }
 
-  /** Reads what follows a backslash; false if {@link #parse} must decide about it. */
+  /** Reads what follows a backslash; false if {@link JsonDocument} must decide about it. */
   private boolean escape() {
     return at < end && (line[at] == 'u' ? hexEscape() >= 0 : ESCAPES.indexOf(line[at++]) >= 0);
   }
@@ -268,7 +278,7 @@ final class PseudoDocumentParser {
 
   /**
    * Reads a term with escapes up to its closing quote and writes its UTF-8 to {@link #unescaped};
-   * returns its length, or -1 if {@link #parse} must decide about it.
+   * returns its length, or -1 if {@link JsonDocument} must decide about it.
    */
   private int unescape(int from) {
     int length = 0;
@@ -343,138 +353,20 @@ final class PseudoDocumentParser {
 
   // ---- all other lines ----
 
-  /** Reads any line and adds its document. */
-  private void parse(InvertedBlock.Builder out) throws BadPseudoDocument {
-    Set<String> keys = new HashSet<>();
-    String id = null;
-    String contents = null;
-    boolean vector = false;
-    try (JsonParser json = JSON.createParser(TermDictionary.decode(line, start, end))) {
-      if (json.nextToken() != JsonToken.START_OBJECT) {
-        throw new BadPseudoDocument("broken-json", "the line is not a JSON object");
-      }
-      while (json.nextToken() != JsonToken.END_OBJECT) {
-        String key = json.currentName();
-        if (!keys.add(key)) {
-          throw new BadPseudoDocument("repeated-key", key);
-        }
-        JsonToken value = json.nextToken();
-        if (key.equals("id")) {
-          if (value == JsonToken.VALUE_NULL) {
-            throw new BadPseudoDocument("no-id", "");
-          }
-          if (value != JsonToken.VALUE_STRING && value != JsonToken.VALUE_NUMBER_INT) {
-            throw new BadPseudoDocument("bad-id", json.getText());
-          }
-          id = json.getText();
-        } else if (key.equals("contents") && value == JsonToken.VALUE_STRING) {
-          contents = json.getText();
-        } else if (key.equals("vector")) {
-          vector = true;
-          parseVector(json, out);
-        } else {
-          json.skipChildren();
-        }
-      }
-      if (json.nextToken() != null) {
-        throw new BadPseudoDocument("broken-json", "more text after the JSON object");
-      }
-    } catch (JsonProcessingException e) {
-      throw new BadPseudoDocument("broken-json", e.getOriginalMessage());
-    } catch (IOException e) {
-      throw new BadPseudoDocument("broken-json", String.valueOf(e.getMessage()));
-    }
-    if (id == null) {
-      throw new BadPseudoDocument("no-id", "");
-    }
-    checkId(id);
-    if (!vector) {
-      throw new BadPseudoDocument("no-vector", id);
-    }
-    if (out.pendingPostings() == 0) {
-      throw new BadPseudoDocument("empty-vector", id);
-    }
-    checkTotal(out);
-    byte[] idBytes = TermDictionary.encode(id);
-    if (contents != null) {
-      TermDictionary.encode(contents);
-    }
-    out.endDocument(idBytes, 0, idBytes.length, storedField(id, contents));
-  }
-
-  private void parseVector(JsonParser json, InvertedBlock.Builder out)
-      throws IOException, BadPseudoDocument {
-    if (json.currentToken() != JsonToken.START_OBJECT) {
-      throw new BadPseudoDocument(
-          "dense-vector", json.currentToken() == JsonToken.START_ARRAY ? "a list" : json.getText());
-    }
-    document++;
-    while (json.nextToken() != JsonToken.END_OBJECT) {
-      String term = json.currentName();
-      JsonToken value = json.nextToken();
-      if (value != JsonToken.VALUE_NUMBER_INT) {
-        boolean isFloat = value == JsonToken.VALUE_NUMBER_FLOAT;
-        throw new BadPseudoDocument(
-            isFloat ? "float-impact" : "not-a-number", term + ": " + json.getText());
-      }
-      if (json.getNumberType() != JsonParser.NumberType.INT) {
-        boolean negative = json.getText().startsWith("-");
-        throw new BadPseudoDocument(
-            negative ? "not-positive" : "huge-impact", term + ": " + json.getText());
-      }
-      int impact = json.getIntValue();
-      if (impact < 1) {
-        throw new BadPseudoDocument("not-positive", term + ": " + impact);
-      }
-      TermDictionary.check(term);
-      byte[] bytes = TermDictionary.encode(term);
-      out.addPosting(
-          terms.idOf(
-              bytes, 0, bytes.length, TermDictionary.Cache.hash(bytes, 0, bytes.length), document),
-          impact);
-    }
-  }
-
-  private static void checkTotal(InvertedBlock.Builder out) throws BadPseudoDocument {
-    if (out.isTooHeavy()) {
-      throw new BadPseudoDocument("huge-total", "");
-    }
-  }
-
-  private static void checkId(String id) throws BadPseudoDocument {
-    if (id.isEmpty()) {
-      throw new BadPseudoDocument("no-id", "");
-    }
-    if (id.codePoints().anyMatch(PseudoDocumentParser::breaksRunFiles)) {
-      throw new BadPseudoDocument("bad-id", id);
-    }
-    if (id.getBytes(StandardCharsets.UTF_8).length > 32766) {
-      throw new BadPseudoDocument("bad-id", id.substring(0, 40) + "… (over 32,766 bytes)");
-    }
-  }
-
-  /** Whether any reader of run files may take a character for white space between columns. */
-  private static boolean breaksRunFiles(int c) {
-    return c < 0x20
-        || c == 0x7F
-        || c == 0x85
-        || Character.isWhitespace(c)
-        || Character.isSpaceChar(c);
-  }
-
-  private byte[] storedField(String id, String contents) {
+  private byte[] storedField(JsonDocument read) {
     if (store == Store.RAW) {
       return rawOf();
     }
-    if (store == Store.NONE || contents == null || contents.isEmpty()) {
+    if (store == Store.NONE || read.contents == null || read.contents.isEmpty()) {
       return null;
     }
+    String id = new String(read.id, StandardCharsets.UTF_8);
     JsonStringEncoder encoder = JsonStringEncoder.getInstance();
     String text =
         "{\"id\":\""
             + new String(encoder.quoteAsString(id))
             + "\",\"contents\":\""
-            + new String(encoder.quoteAsString(contents))
+            + new String(encoder.quoteAsString(read.contents))
             + "\"}";
     return text.getBytes(StandardCharsets.UTF_8);
   }

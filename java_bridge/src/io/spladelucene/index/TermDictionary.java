@@ -2,7 +2,6 @@ package io.spladelucene.index;
 
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
-import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -49,11 +48,10 @@ final class TermDictionary {
       throw new BadPseudoDocument("empty-term", "");
     }
     if (term.length() > MAX_TERM_CHARS) {
-      throw new BadPseudoDocument(
-          "long-term", term.substring(0, term.offsetByCodePoints(0, 40)) + "…");
+      throw new BadPseudoDocument("long-term", JsonDocument.shown(term));
     }
     if (term.codePoints().anyMatch(Character::isWhitespace)) {
-      throw new BadPseudoDocument("white-space", term);
+      throw new BadPseudoDocument("white-space", JsonDocument.shown(term));
     }
   }
 
@@ -181,24 +179,27 @@ final class TermDictionary {
 
   /** Encodes a text. Half of a surrogate pair, which JSON can express, is an error. */
   static byte[] encode(String text) throws BadPseudoDocument {
-    try {
-      ByteBuffer encoded = StandardCharsets.UTF_8.newEncoder().encode(CharBuffer.wrap(text));
-      return Arrays.copyOf(encoded.array(), encoded.limit());
-    } catch (CharacterCodingException e) {
-      throw new BadPseudoDocument("not-utf8", "half of a surrogate pair");
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (Character.isHighSurrogate(c)
+          && i + 1 < text.length()
+          && Character.isLowSurrogate(text.charAt(i + 1))) {
+        i++;
+      } else if (Character.isSurrogate(c)) {
+        throw new BadPseudoDocument(
+            "not-utf8", String.format("\\u%04x is half of a surrogate pair", (int) c));
+      }
     }
+    return text.getBytes(StandardCharsets.UTF_8);
   }
 
   /** Decodes a text. Malformed bytes are an error. */
   static String decode(byte[] bytes, int from, int to) throws BadPseudoDocument {
-    try {
-      return StandardCharsets.UTF_8
-          .newDecoder()
-          .decode(ByteBuffer.wrap(bytes, from, to - from))
-          .toString();
-    } catch (CharacterCodingException e) {
-      throw new BadPseudoDocument(
-          "not-utf8", new String(bytes, from, Math.min(to - from, 40), StandardCharsets.UTF_8));
+    ByteBuffer left = ByteBuffer.wrap(bytes, from, to - from);
+    CharBuffer text = CharBuffer.allocate(to - from);
+    if (StandardCharsets.UTF_8.newDecoder().decode(left, text, true).isError()) {
+      throw new BadPseudoDocument("not-utf8", "byte " + (left.position() - from + 1));
     }
+    return text.flip().toString();
   }
 }

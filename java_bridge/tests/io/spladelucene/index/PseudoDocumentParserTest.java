@@ -185,8 +185,8 @@ class PseudoDocumentParserTest {
         "{\"vector\":{\"a\":1}}|no-id",
         "{\"id\":null,\"vector\":{\"a\":1}}|no-id",
         "{\"id\":\"\",\"vector\":{\"a\":1}}|no-id",
-        "{\"id\":1.5,\"vector\":{\"a\":1}}|bad-id",
-        "{\"id\":{},\"vector\":{\"a\":1}}|bad-id",
+        "{\"id\":1.5,\"vector\":{\"a\":1}}|not-an-id",
+        "{\"id\":{},\"vector\":{\"a\":1}}|not-an-id",
         "{\"id\":\"a b\",\"vector\":{\"a\":1}}|bad-id",
         "{\"id\":\"a\\u0085b\",\"vector\":{\"a\":1}}|bad-id",
         "{\"id\":\"a\\nb\",\"vector\":{\"a\":1}}|bad-id",
@@ -221,8 +221,8 @@ class PseudoDocumentParserTest {
         Map.of("a", 1),
         parse(
                 "{\"id\":\"d\",\"x\":"
-                    + "[".repeat(500)
-                    + "]".repeat(500)
+                    + "[".repeat(199)
+                    + "]".repeat(199)
                     + ",\"vector\":{\"a\":1}}",
                 Store.NONE)
             .vector);

@@ -1,0 +1,188 @@
+"""Checks pseudo-documents by the rules of :mod:`splade_lucene.pseudo_documents.problems`.
+
+The indexer reads the same lines in Java, by the same rules: ``java_bridge/src/io/spladelucene/index/JsonDocument.java``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, NoReturn
+
+from splade_lucene.defaults import MAX_IMPACT
+from splade_lucene.errors import PseudoDocumentError
+from splade_lucene.ids import MAX_ID_BYTES, has_space_or_control
+from splade_lucene.json_text import check_nesting
+from splade_lucene.pseudo_documents.problems import PROBLEMS, SKIP, BadDocumentError, message, shown
+from splade_lucene.pseudo_documents.syntax import has_long_number, problem_of
+from splade_lucene.records import PseudoDocument
+from splade_lucene.white_space import has_white_space
+
+MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer splits longer tokens
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object that keeps duplicate keys, so that they can be detected."""
+
+
+@dataclass(frozen=True)
+class _Decimal:
+    """A number with a fraction or an exponent, as it was written."""
+
+    literal: str
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_Pairs, parse_float=_Decimal, parse_constant=_refuse_constant)
+
+
+def parse_line(line: bytes) -> PseudoDocument:
+    """Reads a document from its line.
+
+    Raises:
+        BadDocumentError: It cannot be indexed; the first problem in the order of the rules.
+    """
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadDocumentError("not-utf8", f"byte {error.start + 1}") from None
+    values = _distinct(_parse_object(text))
+    docid = _check_id(values.get("id"))
+    if "vector" not in values:
+        raise BadDocumentError("no-vector", shown(docid))
+    vector = _check_vector(values["vector"], docid)
+    contents = values.get("contents")
+    if not isinstance(contents, str):
+        contents = ""
+    _encode_strictly(contents)
+    return PseudoDocument(docid, contents, vector)
+
+
+def _parse_object(text: str) -> _Pairs:
+    try:
+        check_nesting(text)
+        if not has_long_number(text) or problem_of(text) is None:
+            value = _DECODER.decode(text)
+            if isinstance(value, _Pairs):
+                return value
+    except ValueError:
+        pass  # the parser's own words differ from Java's
+    raise BadDocumentError("broken-json", problem_of(text) or "invalid JSON")
+
+
+def _distinct(pairs: _Pairs) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise BadDocumentError("repeated-key", shown(key))
+        values[key] = value
+    return values
+
+
+def _described(value: object) -> str:
+    """What a JSON value is."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    names = {str: "a string", int: "an integer", _Decimal: "a decimal number", _Pairs: "an object", list: "a list"}
+    return names.get(type(value)) or shown(repr(value))
+
+
+def _check_id(value: object) -> str:
+    if value is None or value == "":
+        raise BadDocumentError("no-id")
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise BadDocumentError("not-an-id", _described(value))
+    docid = str(value)
+    encoded = _encode_strictly(docid)
+    if has_space_or_control(docid):
+        raise BadDocumentError("bad-id", shown(docid))
+    if len(encoded) > MAX_ID_BYTES:
+        raise BadDocumentError("long-id", shown(docid))
+    return docid
+
+
+def check_document(document: PseudoDocument) -> None:
+    """Checks that a document created in memory can be indexed.
+
+    Raises:
+        PseudoDocumentError: It cannot; names the document and the problem.
+    """
+    try:
+        _check_id(document.docid)
+        for term, impact in document.vector.items():
+            check_posting(term, impact)
+        if not document.vector:
+            raise BadDocumentError("empty-vector", shown(document.docid))
+        if sum(map(int, document.vector.values())) > MAX_IMPACT:
+            raise BadDocumentError("huge-total")
+        _encode_strictly(document.contents)
+    except BadDocumentError as bad:
+        raise PseudoDocumentError(
+            f"document {document.docid!r}: {message(bad.kind, bad.detail)}",
+            remedy=PROBLEMS[bad.kind][1].removesuffix(f", {SKIP}"),
+        ) from None
+
+
+def _check_vector(value: object, docid: str) -> dict[str, int]:
+    if not isinstance(value, _Pairs):
+        raise BadDocumentError("dense-vector", _described(value))
+    vector: dict[str, int] = {}
+    for term, impact in value:
+        check_posting(term, impact)
+        if term in vector:
+            raise BadDocumentError("repeated-term", shown(term))
+        vector[term] = impact
+    if not vector:
+        raise BadDocumentError("empty-vector", shown(docid))
+    if sum(vector.values()) > MAX_IMPACT:
+        raise BadDocumentError("huge-total")
+    return vector
+
+
+def check_posting(term: object, impact: object) -> None:
+    """Checks that an Anserini impact index can store a term and its impact.
+
+    Raises:
+        BadDocumentError: It cannot.
+    """
+    _check_term(term)
+    if isinstance(impact, Integral) and not isinstance(impact, bool):
+        if int(impact) < 1:
+            raise BadDocumentError("not-positive", f"{shown(str(term))}: {shown(str(int(impact)))}")
+        if int(impact) > MAX_IMPACT:
+            raise BadDocumentError("huge-impact", f"{shown(str(term))}: {shown(str(int(impact)))}")
+        return
+    if isinstance(impact, float | _Decimal):
+        literal = impact.literal if isinstance(impact, _Decimal) else str(impact)
+        raise BadDocumentError("float-impact", f"{shown(str(term))}: {shown(literal)}")
+    value = f'"{shown(impact)}"' if isinstance(impact, str) else _described(impact)
+    raise BadDocumentError("not-a-number", f"{shown(str(term))}: {value}")
+
+
+def _check_term(term: object) -> None:
+    if not isinstance(term, str):
+        raise BadDocumentError("not-a-term", shown(repr(term)))
+    if term.isascii():
+        length = len(term)
+    else:
+        _encode_strictly(term)
+        length = len(term.encode("utf-16-le")) // 2
+    if not term:
+        raise BadDocumentError("empty-term")
+    if length > MAX_TERM_CHARS:
+        raise BadDocumentError("long-term", shown(term))
+    if has_white_space(term):
+        raise BadDocumentError("white-space", shown(term))
+
+
+def _encode_strictly(text: str) -> bytes:
+    """Encodes a text; rejects half of a surrogate pair, which JSON can express but UTF-8 cannot encode."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        raise BadDocumentError("not-utf8", f"{half} is half of a surrogate pair") from None
