@@ -730,6 +730,52 @@ def test_beir_judgments_under_their_header(tmp_path, header):
     assert read_qrels(str(path)) == {"q1": {"d1": 1, "d2": 0}, "q2": {"d1": 2}}
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", ["qrel.json", "qrel.json.gz"])
+def test_judgments_in_json_as_in_naver_splade(tmp_path, indent, name):
+    qrels = {"1048642": {"45": 1, "d 2": 0}, "2": {"69": -1}}
+    assert read_qrels(write(tmp_path / name, json.dumps(qrels, indent=indent))) == qrels
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"q": {"d": 1.5}}', "query 'q': the relevance 1.5 of 'd' is not an integer"),
+        ('{"q": {"d": true}}', "the relevance True of 'd' is not an integer"),
+        ('{"q": ["d"]}', "query 'q' has no object of docid: relevance"),
+        ('{"q": {}, "q": {"d": 1}}', "query 'q' is judged twice"),
+        ('{"q": {"d": 1, "d": 2}}', "duplicate judgment of document 'd' for query 'q', with different relevance"),
+        ('{"q": {"d": 1}', "invalid JSON"),
+        ("{}", "no judgments found"),
+    ],
+)
+def test_malformed_json_judgments(tmp_path, text, says):
+    path = write(tmp_path / "qrel.json", text)
+    message = refused(read_qrels, path)
+    assert message.startswith(f"{path}:")
+    assert says in message
+
+
+def test_comments_are_left_out(tmp_path):
+    """As in trec_eval 10; a qid that begins with # is still one, as in trec_eval 9."""
+    qrels = write(
+        tmp_path / "qrels.txt", "# comment 0 1\n#qid iteration docid relevance\nq 0 a#1 1\n# in between\n#q 0 a 1\n#\n"
+    )
+    assert read_qrels(qrels) == {"q": {"a#1": 1}, "#q": {"a": 1}}
+    lines = [
+        "#qid Q0 docid rank score tag",
+        "# run of today",
+        "q Q0 b 1 3 t",
+        "## of 6 columns, and no score",
+        "q Q0 a#1 2 2 t",
+    ]
+    run = write(tmp_path / "run.txt", "\n".join([*lines, "#q Q0 a 1 1 t"]))
+    assert dict(Run.read(run)) == {"q": [("b", 3.0), ("a#1", 2.0)], "#q": [("a", 1.0)]}
+    assert evaluate(qrels, run, ["RR", "MSMARCO-RR@10"]) == {"RR": 0.75, "MSMARCO-RR@10": 0.75}
+    three = write(tmp_path / "run.tsv", "# qid docid\n#qid\tdocid\trank\nq\ta\t1\n")
+    assert dict(Run.read(three)) == {"q": [("a", 1.0)]}
+
+
 def test_three_columns_without_a_header(tmp_path):
     assert read_qrels(write(tmp_path / "qrels.tsv", "q1\td1\t1\n")) == {"q1": {"d1": 1}}
 

@@ -145,6 +145,7 @@ XML = """<?xml version="1.0" encoding="UTF-8"?>
         (NEW, "desc+title", [("301", "Identify organizations that participate: all of them. International Organized Crime"),
                              ("302", "Is it back? Poliomyelitis: and Post-Polio")]),
         (OLD, "title", [("51", "Airbus Subsidies"), ("52", "South African Sanctions")]),
+        (OLD.replace("051", "AR26"), "title", [("26", "Airbus Subsidies"), ("52", "South African Sanctions")]),
         (CLOSED, "title", [("MB01", "BBC World Service <b>staff</b> cuts")]),
         (XML, "title", [("1", "coronavirus & origin"), ("2", "weather"), ("3", "A patient with a cough > 3 weeks.")]),
         (XML, "title+desc+narr", [("1", "coronavirus & origin what is the origin on its origin"), ("2", "weather and heat"),

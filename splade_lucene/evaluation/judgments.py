@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import chain
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import RunError
 from splade_lucene.ids import id_text
+from splade_lucene.run.formats import JsonPairs, Lines, is_comment, looks_like, read_json_pairs
 from splade_lucene.run.rankings import text_of_qid
 from splade_lucene.run.run import read_lines
 from splade_lucene.topics.named import find_qrels
@@ -25,7 +27,15 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
-    """Reads judgments: TREC's four columns (qid, iteration, docid, relevance), or BEIR's three columns with a header.
+    """Reads judgments.
+
+    ========  ========================================================================================================
+    TREC      four columns: qid, iteration, docid and relevance
+    BEIR      three columns under a header: qid, docid and relevance
+    JSON      one object, ``{qid: {docid: relevance}}``, as in naver/splade's ``qrel.json`` and ranx
+    ========  ========================================================================================================
+
+    Lines that begin with ``#`` are comments, as in trec_eval 10.
 
     Args:
         path: A file, a name known to Anserini or Pyserini, or ``irds:NAME`` (see :mod:`splade_lucene.topics.named`).
@@ -38,38 +48,65 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     if not isinstance(path, str | Path):
         raise RunError(f"expected the name of a file of judgments, got {type(path).__name__}", remedy=_FORM)
     path = find_qrels(path)
-    qrels: dict[str, dict[str, int]] = {}
-    for number, line in read_lines(path):
-        columns = line.split()
-        if number == 1 and columns[0] in ("query-id", "query_id", "qid"):
-            continue
-        if len(columns) == 4:
-            qid, _, docid, relevance = columns
-        elif len(columns) == 3:
-            qid, docid, relevance = columns
-        else:
-            raise RunError(
-                f"expected qid, iteration, docid and relevance, got {len(columns)} columns", path=path, line=number,
-                remedy="Write judgments in TREC or BEIR format",
-            )  # fmt: skip
-        if not _INTEGER.fullmatch(relevance):  # int() accepts 1_0, which trec_eval reads as 1
-            raise RunError(
-                f"the relevance {relevance!r} is not an integer",
-                path=path,
-                line=number,
-                remedy="Write it as an integer",
-            )
-        value = int(relevance)
-        if qrels.setdefault(qid, {}).setdefault(docid, value) != value:
-            raise RunError(
-                f"duplicate judgment of document {docid!r} for query {qid!r}, with different relevance",
-                path=path,
-                line=number,
-                remedy="Keep one of them",
-            )
+    lines = iter(read_lines(path))
+    first = next(lines, None)
+    all_lines = chain([] if first is None else [first], lines)
+    is_json = first is not None and looks_like(first[1]) == "json"
+    qrels = _read_json(path, all_lines) if is_json else _read_columns(path, all_lines)
     if not qrels:
         raise RunError("no judgments found", path=path, remedy="Check that it is the right file")
     return qrels
+
+
+def _read_columns(path: Path, lines: Lines) -> dict[str, dict[str, int]]:
+    qrels: dict[str, dict[str, int]] = {}
+    may_be_header = True
+    for number, line in lines:
+        columns = line.split()
+        is_judgment = len(columns) in (3, 4) and _INTEGER.fullmatch(columns[-1]) is not None
+        if is_comment(line, is_record=is_judgment):
+            continue
+        if may_be_header and columns[0] in ("query-id", "query_id", "qid") and not is_judgment:
+            may_be_header = False
+            continue
+        may_be_header = False
+        if len(columns) not in (3, 4):
+            raise RunError(
+                f"expected qid, iteration, docid and relevance, got {len(columns)} columns", path=path, line=number,
+                remedy="Write judgments in TREC, BEIR or JSON format",
+            )  # fmt: skip
+        if not is_judgment:  # int() accepts 1_0, which trec_eval reads as 1
+            raise RunError(
+                f"the relevance {columns[-1]!r} is not an integer", path=path, line=number,
+                remedy="Write it as an integer",
+            )  # fmt: skip
+        _put(qrels, columns[0], columns[-2], int(columns[-1]), path, number)
+    return qrels
+
+
+def _read_json(path: Path, lines: Lines) -> dict[str, dict[str, int]]:
+    qrels: dict[str, dict[str, int]] = {}
+    for qid, judged in read_json_pairs(path, lines):
+        if qid in qrels or not isinstance(judged, JsonPairs):
+            problem = "is judged twice" if qid in qrels else f"has no object of docid: relevance ({judged!r:.40})"
+            raise RunError(f"query {qid!r} {problem}", path=path, remedy=_FORM)
+        qrels[qid] = {}
+        for docid, relevance in judged:
+            if type(relevance) is not int:
+                raise RunError(
+                    f"query {qid!r}: the relevance {relevance!r:.40} of {docid!r} is not an integer", path=path,
+                    remedy="Write it as an integer",
+                )  # fmt: skip
+            _put(qrels, qid, docid, relevance, path, None)
+    return qrels
+
+
+def _put(qrels: dict[str, dict[str, int]], qid: str, docid: str, relevance: int, path: Path, line: int | None) -> None:
+    if qrels.setdefault(qid, {}).setdefault(docid, relevance) != relevance:
+        raise RunError(
+            f"duplicate judgment of document {docid!r} for query {qid!r}, with different relevance", path=path,
+            line=line, remedy="Keep one of them",
+        )  # fmt: skip
 
 
 def as_qrels(source: QrelsSource) -> dict[str, dict[str, int]]:
@@ -112,6 +149,6 @@ def line_of_judgment(path: str | Path, qid: str, docid: str) -> int | None:
     """The line number of the first judgment of a document for a query; None if there is none. The file must be valid."""
     for number, line in read_lines(find_qrels(path)):
         columns = line.split()
-        if (columns[0], columns[-2]) == (qid, docid):
+        if len(columns) in (3, 4) and (columns[0], columns[-2]) == (qid, docid):
             return number
     return None

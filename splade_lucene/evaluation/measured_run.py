@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from splade_lucene.defaults import TREC_EVAL, TrecEval
 from splade_lucene.errors import RunError
-from splade_lucene.run.formats import parse_rank, trec_columns
+from splade_lucene.run.formats import parse_rank, trec_columns, without_comments
 from splade_lucene.run.run import Run, RunSource, read_lines
 
 
@@ -91,7 +91,7 @@ def _read_ranks(path: Path) -> dict[str, dict[str, int]]:
     """Reads the ranks of a TREC run (six columns) or an MS MARCO run (three columns)."""
     ranks: dict[str, dict[str, int]] = {}
     taken: set[tuple[str, int]] = set()
-    for number, line in read_lines(path):
+    for number, line in without_comments(read_lines(path)):
         qid, docid, written = _columns(line, path, number)
         rank = parse_rank(written)
         if rank is None:

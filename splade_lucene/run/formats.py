@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -56,6 +56,26 @@ def _read_trec(path: Path, lines: Lines) -> Scores:
         qid, _, docid, _, score, _ = columns
         _put(rankings.setdefault(qid, {}), qid, docid, parse_score(score), score, path, number)
     return rankings
+
+
+def is_comment(line: str, *, is_record: bool) -> bool:
+    """Whether a line of a TREC run or of judgments is a comment, as in trec_eval 10: it begins with ``#``.
+
+    A record of a query whose qid begins with ``#``, which trec_eval 9 reads, is none.
+    """
+    return line.startswith("#") and (line.split()[0] == "#" or not is_record)
+
+
+def without_comments(lines: Lines) -> Iterator[tuple[int, str]]:
+    """The lines of a run that are not comments."""
+    return ((number, line) for number, line in lines if not is_comment(line, is_record=_is_hit(line)))
+
+
+def _is_hit(line: str) -> bool:
+    columns = trec_columns(line)
+    if columns is not None:
+        return parse_score(columns[4]) is not None
+    return len(line.split()) == 3 and parse_rank(line.split()[2]) is not None
 
 
 def trec_columns(line: str) -> list[str] | None:

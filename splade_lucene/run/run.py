@@ -29,7 +29,7 @@ import numpy as np
 from splade_lucene.errors import RunError
 from splade_lucene.files import numbered_lines, open_text, written_whole
 from splade_lucene.ids import docid_order, has_space_or_control
-from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like, trec_columns
+from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like, trec_columns, without_comments
 from splade_lucene.run.rankings import read_ranking, read_rankings, text_of_qid
 
 DEFAULT_TAG = "splade-lucene"
@@ -128,7 +128,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         if not isinstance(path, str | Path):
             raise RunError(f"expected the name of a run file, got {type(path).__name__}", remedy="Pass its path")
         path = Path(path)
-        lines = iter(read_lines(path))
+        lines = without_comments(read_lines(path))
         first = next(lines, None)
         if first is None:
             raise RunError("the run is empty", path=path, remedy="Check that it is the right file")

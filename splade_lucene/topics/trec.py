@@ -2,8 +2,8 @@
 
 In the ad hoc tracks, a ``<top>`` block has the form ``<num> Number: 301 <title> … <desc> Description: … <narr> Narrative:
 …``; the first years use ``<title> Topic: …`` and additional fields, and later tracks close their tags. Labels such as
-``Number:`` are removed, and so are leading zeros of numbers (``051``), because judgments do not have them. In XML topics,
-the fields are called query, question or description, and narrative.
+``Number:`` are removed, and so are leading zeros of numbers (``051``) and the letters of the Arabic track (``AR26``),
+because judgments do not have them. In XML topics, the fields are called query, question or description, and narrative.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _LABELS = {"num": "number", "title": "topic", "desc": "description", "narr": "na
 _SYNONYMS = {"query": "title"}
 
 _TOPIC = re.compile(r"<topic\b([^<>]*)>(.*?)</topic\s*>", re.IGNORECASE | re.DOTALL)
+_NUMBERED = re.compile(r"(?:AR)?0*([0-9]+)")
 _NUMBER = re.compile(r"\b(?:number|id)\s*=\s*[\"']([^\"']*)[\"']", re.IGNORECASE)
 _ELEMENTS = {
     "title": ("query", "title"), "desc": ("question", "description", "desc"), "narr": ("narrative", "narr"),
@@ -87,7 +88,13 @@ def parse_trec(text: str, path: Path, start: int = 1) -> Iterator[TrecTopic]:
         if not qid:
             expected = "<num>" if blocks else 'number="…"'
             raise TopicsError(f"the topic has no {expected}", path=path, line=line, remedy="Add its number")
-        yield TrecTopic(line, qid.lstrip("0") or "0" if qid.isdigit() else qid, fields)
+        yield TrecTopic(line, _as_judged(qid), fields)
+
+
+def _as_judged(qid: str) -> str:
+    """The qid as judgments have it: ``51`` for ``051``, and ``26`` for ``AR26``."""
+    number = _NUMBERED.fullmatch(qid)
+    return number[1] if number else qid
 
 
 def _parse_block(block: str) -> tuple[str, dict[str, str]]:
