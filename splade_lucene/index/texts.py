@@ -111,7 +111,7 @@ def _batches(documents: Iterable[Document], store: TextStore) -> Iterator[tuple[
     packed: list[bytes] = []
     size = 0
     for document in documents:
-        if is_blank(document.text):
+        if is_skipped(document.text):
             continue
         packed.append(_pack(document, store))
         size += len(packed[-1])
@@ -122,8 +122,11 @@ def _batches(documents: Iterable[Document], store: TextStore) -> Iterator[tuple[
         yield len(packed), wire.pack_batch(packed)
 
 
-def is_blank(text: str) -> bool:
-    """Whether a text consists only of spaces and control characters, the characters that Java's ``trim`` removes."""
+def is_skipped(text: str) -> bool:
+    """Whether Anserini skips a blank text: one of spaces and control characters only, which Java's ``trim`` removes.
+
+    Other blank texts (:func:`splade_lucene.white_space.is_blank`) are documents without terms, as in Anserini.
+    """
     return all(character <= " " for character in text)
 
 
