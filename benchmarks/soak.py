@@ -22,7 +22,7 @@ from common import ROOT, WORK, add_write_results, corpus, describe_machine, figu
 sys.path.insert(0, str(ROOT))
 
 from splade_lucene import LuceneImpactSearcher, index_pseudo_documents
-from splade_lucene.search.searcher import Engine
+from splade_lucene.search.checks import Engine
 
 BATCH = 500  # one result in every second batch is checked
 

@@ -3,6 +3,8 @@ from .encoder.encoder import SpladeEncoder as SpladeEncoder
 from .encoder.pruning import Pruning as Pruning
 from .encoder.settings import DocumentSettings as DocumentSettings
 from .encoder.settings import QuerySettings as QuerySettings
+from .encoder.sparse import SparseImpacts as SparseImpacts
+from .encoder.sparse import SparseRow as SparseRow
 from .encoder.sparse import SparseWeights as SparseWeights
 from .encoder.terms import unescape_term as unescape_term
 from .errors import CatalogueError as CatalogueError
@@ -19,6 +21,7 @@ from .errors import JavaRuntimeError as JavaRuntimeError
 from .errors import MissingDependencyError as MissingDependencyError
 from .errors import ModelError as ModelError
 from .errors import NotAnIndexError as NotAnIndexError
+from .errors import ProcessBoundError as ProcessBoundError
 from .errors import PseudoDocumentError as PseudoDocumentError
 from .errors import QueryError as QueryError
 from .errors import RunError as RunError
@@ -77,6 +80,7 @@ from .search.hits import SearchProfile as SearchProfile
 from .search.hits import StoredDocument as StoredDocument
 from .search.pyserini import PyseriniSearcher as PyseriniSearcher
 from .search.query_encoder import SpladeQueryEncoder as SpladeQueryEncoder
+from .search.query_encoder import TokFreqQueryEncoder as TokFreqQueryEncoder
 from .search.query_encoder import open_query_encoder as open_query_encoder
 from .search.reference import exhaustive_search as exhaustive_search
 from .search.searcher import DocumentFilter as DocumentFilter

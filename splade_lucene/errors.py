@@ -15,6 +15,7 @@
     ├── ModelError             a checkpoint is missing, incomplete or has an unknown layout
     ├── JavaRuntimeError       no usable Java, or the running JVM cannot be used
     ├── ForkedProcessError     a process was forked while Java or an encoder was in use
+    ├── ProcessBoundError      an object that belongs to one process cannot be pickled or copied
     ├── IndexAccessError       an index cannot be opened
     │   ├── NotAnIndexError    the path is not an impact index
     │   └── IndexVersionError  the index was written by a newer Lucene than the installed one
@@ -104,6 +105,10 @@ class JavaRuntimeError(SpladeLuceneError):
 
 class ForkedProcessError(SpladeLuceneError):
     """The process was forked while Java or an encoder was in use, and cannot use them."""
+
+
+class ProcessBoundError(SpladeLuceneError, TypeError):
+    """An object that belongs to one process cannot be pickled or copied; pickle's callers expect a ``TypeError``."""
 
 
 class IndexAccessError(SpladeLuceneError):

@@ -1,15 +1,16 @@
-"""Detects resources that do not survive a fork, so that a forked process fails at once instead of hanging.
+"""Resources that belong to one process: they do not survive a fork, and cannot be pickled.
 
 ``fork`` copies only one thread of a process. A JVM or PyTorch's thread pool that was in use before then lacks its threads
-in the child, and the first call blocks forever.
+in the child, and the first call blocks forever. A forked process therefore fails at once.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import NoReturn
 
-from splade_lucene.errors import ForkedProcessError
+from splade_lucene.errors import ForkedProcessError, ProcessBoundError
 
 
 class ForkGuard:
@@ -28,6 +29,11 @@ class ForkGuard:
     def _after_fork(self) -> None:
         self._is_lost = self._is_lost or self._is_in_use()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the resource was in use when this process was forked, so that it cannot be used."""
+        return self._is_lost
+
     def check(self) -> None:
         """Raises an error if the resource was in use when the process was forked.
 
@@ -40,3 +46,16 @@ class ForkGuard:
                 'processes with multiprocessing.get_context("spawn") or "forkserver" (for a DataLoader, '
                 'multiprocessing_context="spawn"), or fork before the first use.'
             )
+
+
+class ProcessBound:
+    """Base class of objects that belong to one process, and refuse to be pickled and copied."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise ProcessBoundError(
+            f"this {name} belongs to one process, so it cannot be pickled or copied. Pass the arguments of {name} to the "
+            "worker process, and open it in the worker."
+        )

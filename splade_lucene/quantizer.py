@@ -23,8 +23,10 @@ Terms whose weight rounds to 0 are dropped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -143,6 +145,29 @@ class Quantizer:
         else:
             values = xp.trunc(values)
         return _as(_as(values, xp.float64).clip(max=self.max_impact), xp.int32)
+
+    def quantize_vector(self, weights: Mapping[str, float], side: Side) -> dict[str, int]:
+        """Quantizes a vector.
+
+        Args:
+            weights: Term → weight; each finite and at least 0.
+            side: Which side of the rule applies.
+
+        Returns:
+            Term → impact, in the same order, without terms whose impact is 0.
+
+        Raises:
+            InputError: A weight is negative, not finite or not a number, or the side is unknown.
+
+        Example:
+            >>> Quantizer.named("naver").quantize_vector({"heart": 2.4, "the": 0.001}, "query")
+            {'heart': 240}
+        """
+        for term, weight in weights.items():
+            if isinstance(weight, bool) or not isinstance(weight, Real):
+                raise InputError(f"term {term!r} has weight {weight!r}, which is not a number")
+        impacts = self.quantize(np.array([float(weight) for weight in weights.values()]), side).tolist()
+        return {term: impact for term, impact in zip(weights, impacts, strict=True) if impact}
 
     def to_json(self) -> dict[str, Any]:
         """The rule as plain data, for manifests."""

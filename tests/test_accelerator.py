@@ -27,7 +27,7 @@ from splade_lucene import (
 )
 from splade_lucene.errors import InputError, NotAnIndexError
 from splade_lucene.index.accelerator import FOLDER, accelerator_bytes
-from splade_lucene.search.searcher import Engine
+from splade_lucene.search.checks import Engine
 
 SEED = 4
 

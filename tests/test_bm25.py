@@ -69,7 +69,7 @@ def test_hits_and_scores_equal_anserinis(text_index, k1, b):
         found = 0
         for text in QUERIES:
             for k in (1, 10, 1000):
-                ours = searcher.search(text, k)
+                ours = [(hit.docid, hit.score) for hit in searcher.search(text, k)]
                 theirs = search_with_anserini(text_index, text, k, k1, b)
                 assert [docid for docid, _ in ours] == [docid for docid, _ in theirs], (text, k)
                 assert [score for _, score in as_anserini_scores(ours)] == pytest.approx(
@@ -87,7 +87,10 @@ def test_pyserinis_searcher_opens_the_index(text_index, texts):
     assert theirs.num_docs == 600
     with Bm25Searcher(text_index) as ours:
         for text in QUERIES:
-            assert [hit.docid for hit in theirs.search(text, 100)] == [docid for docid, _ in ours.search(text, 100)]
+            expected = [(hit.docid, hit.lucene_docid) for hit in theirs.search(text, 100)]
+            found = list(ours.search(text, 100))
+            assert [(hit.docid, hit.lucene_docid) for hit in found] == expected
+            assert [hit.raw for hit in found[:5]] == [theirs.doc(docid).raw() for docid, _ in expected[:5]]
     stored = {document.docid: document.text for document in texts}
     assert json.loads(theirs.doc("d7").raw()) == {"id": "d7", "contents": stored["d7"]}
     theirs.close()
@@ -132,7 +135,7 @@ def test_scores_are_those_of_the_formula(tmp_path):
 
     for k1, b in ((0.9, 0.4), (1.5, 0.75)):
         with Bm25Searcher(tmp_path / "index", k1=k1, b=b) as searcher:
-            found = dict(searcher.search("cat dog dog"))
+            found = {hit.docid: hit.score for hit in searcher.search("cat dog dog")}
         expected = {docid: score(docid, {"cat": 1, "dog": 2}, k1, b) for docid in "abc"}
         assert found == pytest.approx(expected, rel=1e-6)
         assert [*found] == sorted(expected, key=expected.__getitem__, reverse=True)
@@ -146,7 +149,7 @@ def test_ties_are_ordered_by_docid_as_bytes_at_the_last_place_too(tmp_path):
     ordered = sorted(docids, key=str.encode)
     with Bm25Searcher(tmp_path / "index") as searcher:
         for k in (1, 7, 119, 120, 500):
-            assert [docid for docid, _ in searcher.search("cats", k)] == ordered[:k]
+            assert searcher.search("cats", k).docids == ordered[:k]
 
 
 @pytest.mark.java
@@ -170,12 +173,12 @@ index_texts(texts, {str(tmp_path / "index")!r}, threads=2)
 for index in ({str(tmp_path / "index")!r}, {str(text_index)!r}):
     with Bm25Searcher(index) as searcher:
         found = searcher.batch_search({QUERIES!r}, {[str(number) for number in range(len(QUERIES))]!r}, 600, 2)
-    print(jvm.versions()["lucene"].split(".")[0], json.dumps([*found.values()]))
+    print(jvm.versions()["lucene"].split(".")[0], json.dumps([[[hit.docid, hit.score] for hit in hits] for hits in found.values()]))
 """
     (tmp_path / "texts.json").write_text(json.dumps([[each.docid, each.text] for each in texts]))
     done = run_python(code, ANSERINI_CLASSPATH=str(lucene10_jars))
     with Bm25Searcher(text_index) as searcher:
-        expected = [[[docid, score] for docid, score in searcher.search(text, 600)] for text in QUERIES]
+        expected = [[[hit.docid, hit.score] for hit in searcher.search(text, 600)] for text in QUERIES]
     told = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
     assert [(version, json.loads(found)) for version, found in told] == [("10", expected)] * 2, done.stderr
 
@@ -185,7 +188,24 @@ def test_a_whole_text_may_be_a_query(text_index):
     """Lucene's own limit is 1,024 different words."""
     with Bm25Searcher(text_index) as searcher:
         long = " ".join(f"word{number}" for number in range(3000)) + " blood"
-        assert searcher.search(long, 5) == searcher.search("blood", 5) != []
+        assert searcher.search(long, 5) == searcher.search("blood", 5)
+        assert len(searcher.search(long, 5)) == 5
+
+
+@pytest.mark.java
+def test_hits_are_those_of_an_impact_searcher(text_index, texts):
+    stored = {document.docid: document.text for document in texts}
+    with Bm25Searcher(text_index) as searcher:
+        hits = searcher.search("blood", 5)
+        assert [hit.contents for hit in hits] == [stored[docid] for docid in hits.docids]
+        assert [tuple(hit) for hit in hits] == list(zip(hits.docids, hits.scores.tolist(), strict=True))
+        assert hits[1:3].docids == hits.docids[1:3]
+        document = searcher.doc(hits[0].docid)
+        assert document is not None
+        assert (document.lucene_docid(), document.contents()) == (hits[0].lucene_docid, hits[0].contents)
+        assert searcher.doc("nobody") is None
+        assert hits == searcher.search("blood", 5)
+        assert hits != searcher.search("blood", 4)
 
 
 @pytest.mark.java
@@ -257,7 +277,7 @@ def test_what_goes_wrong_leaves_nothing_behind_and_the_old_index_alone(tmp_path,
         index_texts([Document("new", "cat")], tmp_path / "papers")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index", "papers"]
     with Bm25Searcher(index) as searcher:
-        assert [docid for docid, _ in searcher.search("cat")] == ["old"]
+        assert searcher.search("cat").docids == ["old"]
 
 
 def test_what_a_killed_build_left_is_cleared(tmp_path):
@@ -268,7 +288,7 @@ def test_what_a_killed_build_left_is_cleared(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
     with Bm25Searcher(tmp_path / "index") as searcher:
         assert searcher.num_docs == 2
-        assert searcher.search("dogs")[0][0] == "a"
+        assert searcher.search("dogs")[0].docid == "a"
         assert searcher.text("a") == "cat � dog"
 
 

@@ -130,7 +130,7 @@ def test_times_are_of_each_search_alone(monkeypatch):
     assert measure_search(search, [3, 5], rounds=4).mean == 4
     assert calls == [3, 5] * 5
     assert measure_search(search, iter([3, 5])).queries == 2
-    with pytest.raises(QueryError, match="no query to time"):
+    with pytest.raises(QueryError, match="no query was given to time"):
         measure_search(search, [])
 
 

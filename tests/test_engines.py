@@ -29,7 +29,7 @@ from splade_lucene import (
     write_pseudo_documents,
 )
 from splade_lucene.errors import IndexAccessError, QueryError
-from splade_lucene.search.searcher import Engine
+from splade_lucene.search.checks import Engine
 
 CASES = int(os.environ.get("SPLADE_LUCENE_CASES", "3000"))
 CASES_OF_AN_INDEX = 60

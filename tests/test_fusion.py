@@ -239,8 +239,8 @@ def test_shards_merge_to_the_run_of_the_whole_collection(tmp_path):
         (lambda: weighted_sum([A, B], depth=0), "depth must be at least 1"),
         (lambda: cut_run(A, 0), "k must be at least 1"),
         (lambda: cut_run(A, qids="q1"), "expected several qids, got 'q1'"),
-        (lambda: merge_queries(A), "expected several runs, got one"),
-        (lambda: weighted_sum("a.trec"), "expected several runs, got one"),
+        (lambda: merge_queries(A), "expected a sequence of runs, got a mapping"),
+        (lambda: weighted_sum("a.trec"), "expected several runs, got 'a.trec'"),
         (lambda: weighted_sum([A, {"q1": [("a", 1), ("b", 2)]}]), "the score rises from 1 at rank 1 to 2"),
     ],
 )

@@ -437,3 +437,30 @@ def test_passages_that_make_no_sense_are_refused(model, wrong):
         match=r"Set passage_tokens to 8 to 64 \(this model's limit\) and passage_overlap to at most half of it",
     ):
         SpladeEncoder(model, documents=DocumentSettings(passage_tokens=wrong[0], passage_overlap=wrong[1]))
+
+
+# ---- what other engines take ----
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.dictionaries(st.integers(0, 7), st.floats(2**-7, 9, width=32), max_size=6), max_size=5))
+def test_rows_as_a_scipy_matrix_and_as_arrays_are_the_mappings(rows):
+    weights = from_rows(rows)
+    impacts = weights.impacts(RULES["naver"], "document")
+    for matrix in (weights, impacts):
+        found = matrix.to_scipy()
+        dense = np.zeros((len(matrix), len(matrix.terms)), matrix.values.dtype)
+        for number in range(len(matrix)):
+            for term, value in matrix[number].items():
+                dense[number, matrix.terms.index(term)] = value
+        assert found.shape == dense.shape
+        assert found.dtype == dense.dtype
+        assert np.array_equal(found.toarray(), dense)
+        for number in range(len(matrix)):
+            assert (np.diff(found.indices[found.indptr[number] : found.indptr[number + 1]]) > 0).all()
+        for row, expected in zip(matrix.rows(), matrix, strict=True):
+            assert dict(zip(row.terms, row.values.tolist(), strict=True)) == expected
+            assert [matrix.terms[i] for i in row.term_ids] == row.terms == list(expected)
+        before = matrix.values.copy()
+        found.data[:] = 0  # a copy
+        assert np.array_equal(matrix.values, before)

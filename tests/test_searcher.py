@@ -255,7 +255,7 @@ def test_a_text_index_is_refused_by_its_norms(tmp_path):
     [
         ({"cat": -1}, "query term 'cat' has impact -1"),
         ({"cat": 2**31}, "Use integers from 0 to 2147483647"),
-        ({"cat": 1.5}, "Quantize query weights to integers first"),
+        ({"cat": 1.5}, "Quantize the weights first"),
         ({"cat": True}, "has impact True"),
         ({7: 1}, "query terms must be strings, got 7"),
         (["cat"], "a query must be a text, a sequence of turns, or a mapping of terms to impacts, got list"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import copy
+import gc
 import os
+import pickle
 import random
 import re
 import subprocess
@@ -12,7 +15,9 @@ import textwrap
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.processes import ROOT
@@ -23,7 +28,11 @@ from splade_lucene import (
     LuceneImpactIndexer,
     LuceneImpactIndexReader,
     LuceneImpactSearcher,
+    ProcessBoundError,
     PseudoDocument,
+    PyseriniSearcher,
+    Quantizer,
+    accelerate,
     index_texts,
 )
 
@@ -370,3 +379,108 @@ os.waitpid(child, 0)
     printed = run_script(tmp_path, body)
     assert len(printed) == 2
     assert all(each.startswith("this process was forked from one in which an encoder was loaded") for each in printed)
+
+
+# ---- objects that belong to one process ----
+
+
+@pytest.fixture
+def indexes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("lifetimes")
+    with LuceneImpactIndexer(folder / "impacts") as indexer:
+        indexer.add(PseudoDocument(f"d{i}", f"text {i}", {"a": i + 1}) for i in range(50))
+    accelerate(folder / "impacts")
+    index_texts([Document(f"t{i}", f"word{i}") for i in range(50)], folder / "texts")
+    return {"impacts": folder / "impacts", "texts": folder / "texts"}
+
+
+OPENED: dict[str, tuple[str, Callable[[Path], Any], Any]] = {
+    "LuceneImpactSearcher": ("impacts", LuceneImpactSearcher, {"a": 1}),
+    "PyseriniSearcher": ("impacts", PyseriniSearcher, {"a": 1}),
+    "Bm25Searcher": ("texts", Bm25Searcher, "word3"),
+}
+
+
+def is_mapped(index: Path) -> bool:
+    """Whether files of Lucene's in an index are in the memory of this process; Java unmaps an accelerator when it likes."""
+    return f"{index}/_" in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.java
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's list of mapped files")
+@pytest.mark.parametrize("name", ["LuceneImpactSearcher", "Bm25Searcher"])  # Pyserini's own class leaves files open
+def test_a_searcher_that_is_dropped_closes_its_files_once_its_hits_are_dropped_too(indexes, name):
+    kind, open_index, query = OPENED[name]
+    assert not is_mapped(indexes[kind])
+    searcher = open_index(indexes[kind])
+    hits = searcher.search(query, 1)
+    assert is_mapped(indexes[kind])
+    del searcher
+    gc.collect()
+    assert hits[0].contents.startswith(("text", "word"))
+    del hits
+    gc.collect()
+    assert not is_mapped(indexes[kind])
+
+
+@pytest.mark.java
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's list of mapped files")
+def test_a_reader_that_is_dropped_closes_its_files_and_may_be_closed_twice(indexes):
+    reader = LuceneImpactIndexReader(indexes["impacts"])
+    assert len(reader.docids()) == 50
+    assert is_mapped(indexes["impacts"])
+    del reader
+    gc.collect()
+    assert not is_mapped(indexes["impacts"])
+    for name in ("LuceneImpactSearcher", "Bm25Searcher"):
+        kind, open_index, query = OPENED[name]
+        searcher = open_index(indexes[kind])
+        searcher.search(query)
+        searcher.close()
+        searcher.close()
+        assert not is_mapped(indexes[kind])
+
+
+@pytest.mark.java
+def test_an_indexer_that_is_dropped_rolls_back_and_frees_the_index(tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add(PseudoDocument("kept", "", {"a": 1}))
+    indexer = LuceneImpactIndexer(tmp_path / "index")
+    indexer.add(PseudoDocument("dropped", "", {"a": 1}))
+    del indexer
+    gc.collect()
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add(PseudoDocument("later", "", {"a": 1}))
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        assert sorted(searcher.search({"a": 1}).docids) == ["kept", "later"]
+
+
+def refuses_to_be_pickled(thing: Any) -> bool:
+    name = type(thing).__name__
+    for attempt in (pickle.dumps, copy.copy, copy.deepcopy, lambda each: pickle.dumps([each], protocol=2)):
+        with pytest.raises(ProcessBoundError, match=f"this {name} belongs to one process.* open it in the worker"):
+            attempt(thing)
+    return isinstance(ProcessBoundError(), TypeError)  # what pickle itself raises
+
+
+@pytest.mark.java
+def test_what_holds_java_objects_refuses_to_be_pickled(indexes, tmp_path):
+    for kind, open_index, query in OPENED.values():
+        with open_index(indexes[kind]) as searcher:
+            assert refuses_to_be_pickled(searcher)
+            assert len(searcher.search(query, 1)) == 1  # it is still open
+    with LuceneImpactSearcher(indexes["impacts"]) as searcher:
+        assert refuses_to_be_pickled(searcher.make_filter(["d1"]))
+        assert refuses_to_be_pickled(searcher.reader)
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add(PseudoDocument("d", "", {"a": 1}))
+        assert refuses_to_be_pickled(indexer)
+
+
+def test_encoders_refuse_to_be_pickled():
+    pytest.importorskip("torch")
+    from splade_lucene import SpladeEncoder, SpladeQueryEncoder
+
+    encoder = SpladeEncoder(device="cpu")
+    assert refuses_to_be_pickled(encoder)
+    assert refuses_to_be_pickled(SpladeQueryEncoder(encoder, Quantizer.named("naver")))

@@ -14,7 +14,7 @@ from splade_lucene.cli.output import echo
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN
 from splade_lucene.errors import InputError
 from splade_lucene.run.formats import RunFormat
-from splade_lucene.search.searcher import Engine
+from splade_lucene.search.checks import Engine
 
 if TYPE_CHECKING:
     from splade_lucene.search.approximation import Approximation
@@ -96,7 +96,7 @@ class SearchOptions:
 
     def check(self, engine: SearchEngine, min_idf: float | None) -> None:
         """Checks for contradictory options before anything is loaded."""
-        from splade_lucene.search.searcher import check_settings
+        from splade_lucene.search.checks import check_settings
 
         if self.only and self.without:
             raise typer.BadParameter("--only and --without are mutually exclusive")

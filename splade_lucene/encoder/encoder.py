@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,8 @@ from splade_lucene.encoder.settings import DocumentSettings, Dtype, QuerySetting
 from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights, to_impacts, to_weights
 from splade_lucene.encoder.table import TermTable
 from splade_lucene.errors import InputError
-from splade_lucene.records import list_texts
+from splade_lucene.fork_guard import ProcessBound
+from splade_lucene.records import well_formed
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,7 @@ _QUERY_BATCH_TOKENS = 1024
 _BATCH_TOKENS = {"cpu": 1024, "cuda": 65536}
 
 
-class SpladeEncoder:
+class SpladeEncoder(ProcessBound):
     """Encodes texts with any learned sparse checkpoint; :mod:`splade_lucene.encoder.layout` lists the supported layouts.
 
     Args:
@@ -85,28 +86,28 @@ class SpladeEncoder:
     # ---- encoding ----
 
     def encode_documents(
-        self, texts: Iterable[str], progress: Callable[[int, int], None] | None = None
+        self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
     ) -> SparseWeights:
         """Encodes documents.
 
         Args:
-            texts: Any number of texts, read to the end. They are batched by length; the results are in the order given.
+            texts: Any number of texts. They are batched by length; the results are in the order given.
             progress: Called after each batch with the number of new texts and of tokens in it.
         """
         network, sequences = self.document_network, self.tokenize_documents(texts)
         return to_weights(network.encode(sequences, self.batch_tokens, progress), sequences.texts, network.terms)
 
-    def encode_queries(self, texts: Iterable[str]) -> SparseWeights:
+    def encode_queries(self, texts: Sequence[str]) -> SparseWeights:
         """Encodes queries."""
-        texts = list_texts(texts)
+        texts = _checked(texts)
         if isinstance(self.layout.queries, TableSide):
             return self.query_table.encode(texts)
         network, sequences = self.query_network, self._query_sequencer(texts)
         return to_weights(network.encode(sequences, _QUERY_BATCH_TOKENS), sequences.texts, network.terms)
 
-    def tokenize_documents(self, texts: Iterable[str]) -> TokenSequences:
+    def tokenize_documents(self, texts: Sequence[str]) -> TokenSequences:
         """The first half of :meth:`encode_documents`; it needs no device and can run in parallel with the second half."""
-        return self._document_sequencer(list_texts(texts))
+        return self._document_sequencer(_checked(texts))
 
     def encode_impacts(
         self, sequences: TokenSequences, quantizer: Quantizer, *, pruning: Pruning = Pruning(), min_impact: int = 1,
@@ -290,3 +291,12 @@ class SpladeEncoder:
                     side, dtype=dtype, device=self.device, trust_remote_code=self._trust_remote_code
                 )
             return self._networks[key]
+
+
+def _checked(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise InputError("expected a list of texts, got a single string", remedy="Pass [text]")
+    invalid = next((text for text in texts if not isinstance(text, str)), None)
+    if invalid is not None or None in texts:
+        raise InputError(f"a text must be a string, got {invalid!r:.60}")
+    return [well_formed(text) for text in texts]

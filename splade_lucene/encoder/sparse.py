@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from splade_lucene.encoder.pruning import Pruning
 from splade_lucene.quantizer import Quantizer, Side
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
     from splade_lucene.encoder.sparsify import Entries
 
 Value = TypeVar("Value", float, int)
@@ -21,6 +23,20 @@ def compress_rows(texts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The start of each text's entries, followed by the number of entries; the entries must be sorted by text."""
     counts = np.bincount(texts, minlength=count)
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+
+
+class SparseRow(NamedTuple):
+    """The entries of one text, in the order of the matrix they come from.
+
+    Attributes:
+        term_ids: Shape [entries], int32.
+        values: Weights (float32) or impacts (int32); shape [entries].
+        terms: The term of each entry.
+    """
+
+    term_ids: NDArray[np.int32]
+    values: NDArray[Any]
+    terms: list[str]
 
 
 class _Rows(Sequence[dict[str, Value]], Generic[Value]):
@@ -49,6 +65,21 @@ class _Rows(Sequence[dict[str, Value]], Generic[Value]):
     def row(self, text: int) -> slice:
         """The entries of one text."""
         return slice(int(self.starts[text]), int(self.starts[text + 1]))
+
+    def rows(self) -> Iterator[SparseRow]:
+        """The entries of each text as arrays, for engines that take ids or terms beside values."""
+        for text in range(len(self)):
+            row = self.row(text)
+            term_ids = self.term_ids[row]
+            yield SparseRow(term_ids, self.values[row], [self.terms[i] for i in term_ids])
+
+    def to_scipy(self) -> csr_array:
+        """The rows as a SciPy matrix of shape [texts, terms], with sorted term_ids; its arrays are copies."""
+        from scipy.sparse import csr_array
+
+        matrix = csr_array((self.values, self.term_ids, self.starts), shape=(len(self), len(self.terms)), copy=True)
+        matrix.sort_indices()
+        return matrix
 
     def __getitem__(self, index: Any) -> Any:
         """The {term: value} mapping of one text, or a list of them for a slice."""

@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from splade_lucene.arguments import to_list
 from splade_lucene.errors import QueryError
 from splade_lucene.index.accelerator import accelerator_bytes
 from splade_lucene.index.reader import LuceneImpactIndexReader, TermStatistics
@@ -125,7 +126,7 @@ def measure_efficiency(index: CountedIndex, queries: Iterable[Vector] = ()) -> E
         counts["documents"], counts["postings"], counts["postings"] / present,
         counts["bytes"] / documents, accelerator / documents,
     )  # fmt: skip
-    queries = list(queries)
+    queries = to_list(queries, "queries", error=QueryError)
     if not queries:
         return measured
     frequencies = {each.term: each.doc_freq for each in index.terms()}
@@ -149,9 +150,9 @@ def measure_search(search: Callable[[Q], object], queries: Iterable[Q], *, round
     Raises:
         QueryError: There is no query.
     """
-    queries = list(queries)
+    queries = to_list(queries, "queries", error=QueryError)
     if not queries:
-        raise QueryError("there is no query to time", remedy="Give at least one")
+        raise QueryError("no query was given to time", remedy="Give at least one")
     scored = [profile.postings_scored for query in queries if (profile := getattr(search(query), "profile", None))]
     times = []
     for _ in range(max(1, rounds)):

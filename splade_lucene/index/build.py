@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     min_impact: int = 1,
     pseudo_documents: str | Path | None = None,
     gzip: bool = False,
-    devices: Sequence[str] = (),
+    devices: Iterable[str] = (),
     threads: int | None = None,
     store: Store = "text",
     order: Order = "bp",

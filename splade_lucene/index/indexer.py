@@ -17,9 +17,11 @@ from types import TracebackType
 from typing import Any, Literal, get_args
 
 from splade_lucene import jvm
+from splade_lucene.arguments import several, to_list
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.files import file_digest, storage_error, work_folder
+from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
@@ -271,11 +273,12 @@ def _write_index_manifest(index_dir: Path, manifest: Manifest) -> None:
     write_manifest(index_dir / INDEX_FILE, facts)
 
 
-class LuceneImpactIndexer:
+class LuceneImpactIndexer(ProcessBound):
     """Adds, replaces and deletes documents in small batches.
 
     Changes become visible to searchers only after :meth:`commit` or :meth:`close`. If an exception leaves the ``with``
-    block, all changes since the last commit are rolled back. For whole collections, use :func:`index_pseudo_documents`.
+    block, or the indexer is dropped without :meth:`close`, all changes since the last commit are rolled back. For whole
+    collections, use :func:`index_pseudo_documents`.
 
     Args:
         index_dir: The index; created if it does not exist.
@@ -303,6 +306,7 @@ class LuceneImpactIndexer:
         prepare_target(self.index_dir, append=append, overwrite=False)
         with jvm.translated_exceptions(self.index_dir):
             self._writer = jvm.facade("Index").openWriter(jvm.java_path(self.index_dir), append)
+            self._handle = jvm.JavaHandle(self, jvm.facade("Index").rollback, self._writer, self.index_dir)
 
     def add(self, documents: PseudoDocument | Iterable[PseudoDocument]) -> None:
         """Adds one or several documents; a document with an existing docid replaces the old one.
@@ -311,12 +315,8 @@ class LuceneImpactIndexer:
             PseudoDocumentError: A document cannot be indexed; none of the documents has been added.
         """
         packed = []
-        for document in [documents] if isinstance(documents, PseudoDocument) else documents:
-            if not isinstance(document, PseudoDocument):
-                raise PseudoDocumentError(
-                    f"expected a PseudoDocument, got {document!r:.80}",
-                    remedy="Pass PseudoDocument(docid, contents, {term: impact})",
-                )
+        given = [documents] if isinstance(documents, PseudoDocument) else documents
+        for document in several(given, "documents", error=PseudoDocumentError):
             check_document(document)
             packed.append(_pack_document(document, stores_text=self._stores_text))
         with jvm.translated_exceptions(self.index_dir):
@@ -328,7 +328,7 @@ class LuceneImpactIndexer:
         Raises:
             PseudoDocumentError: A docid is not a string; nothing has been deleted.
         """
-        wanted = [docids] if isinstance(docids, str) else list(docids)
+        wanted = [docids] if isinstance(docids, str) else to_list(docids, "docids", error=PseudoDocumentError)
         for docid in wanted:
             if not isinstance(docid, str):
                 raise PseudoDocumentError(f"docids must be strings, got {docid!r:.80}", remedy="Pass it as a string")
@@ -351,6 +351,7 @@ class LuceneImpactIndexer:
         self.commit()
         with jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").closeWriter(self._writer)
+        self._handle.close()  # a writer that is closed rolls nothing back
         if (self.index_dir / FOLDER).is_dir():
             _accelerate(self.index_dir)
 
@@ -363,8 +364,7 @@ class LuceneImpactIndexer:
         if kind is None:
             self.close()
         else:
-            with jvm.translated_exceptions(self.index_dir):
-                jvm.facade("Index").rollback(self._writer)
+            self._handle.close()
 
 
 def _pack_document(document: PseudoDocument, *, stores_text: bool) -> bytes:

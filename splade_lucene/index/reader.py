@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene import jvm
+from splade_lucene.arguments import to_ordered_list
 from splade_lucene.errors import InputError, NotAnIndexError
+from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import INDEX_FILE, Manifest, read_manifest
 from splade_lucene.records import well_formed
@@ -46,7 +48,7 @@ class TermStatistics(NamedTuple):
     total_impact: int
 
 
-class LuceneImpactIndexReader:
+class LuceneImpactIndexReader(ProcessBound):
     """An open impact index: ours, Anserini's or Pyserini's. It reads the latest commit at the time of opening.
 
     Args:
@@ -64,6 +66,7 @@ class LuceneImpactIndexReader:
             raise NotAnIndexError(f"{index_dir} {reason}. Pass the folder written by 'splade-lucene build' or 'index'.")
         with jvm.translated_exceptions(self.index_dir):
             self.java: Any = jvm.facade("Index").openReader(jvm.java_path(self.index_dir))
+        self._handle = jvm.JavaHandle(self, jvm.facade("Index").closeReader, self.java, self.index_dir)
         self.num_docs: int = int(jvm.facade("Index").numDocs(self.java))
         self.max_doc: int = int(jvm.facade("Index").maxDoc(self.java))
 
@@ -116,23 +119,28 @@ class LuceneImpactIndexReader:
             raise InputError(f"no document has the id {docid!r}", path=self.index_dir, remedy="Check the spelling")
         return found
 
-    def impacts(self, docid: str, terms: Sequence[str]) -> list[int]:
-        """The impacts of terms in a document; 0 for terms that it does not contain."""
+    def impacts(self, docid: str, terms: Iterable[str]) -> list[int]:
+        """The impacts of terms in a document, in their order; 0 for terms that it does not contain.
+
+        Raises:
+            InputError: No document has this docid, or ``terms`` is a single string.
+        """
+        wanted = to_ordered_list(terms, "terms")
         with jvm.translated_exceptions(self.index_dir):
-            packed = jvm.facade("Index").impacts(self.java, self.lucene_docid(docid), wire.pack_strings(terms))
+            packed = jvm.facade("Index").impacts(self.java, self.lucene_docid(docid), wire.pack_strings(wanted))
             impacts: list[int] = wire.unpack_integers(wire.to_bytes(packed)).tolist()
         return impacts
 
     def raw(self, lucene_docids: Iterable[int]) -> list[str | None]:
         """The stored field ``raw`` of documents; None for documents without it."""
-        wanted = list(lucene_docids)
+        wanted = to_ordered_list(lucene_docids, "lucene_docids")
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Index").raw(self.java, wire.pack_integers(wanted)))
         return wire.unpack_optional_strings(packed, len(wanted))
 
     def close(self) -> None:
-        """Closes the index's files."""
-        jvm.facade("Index").closeReader(self.java)
+        """Closes the index's files; so does dropping the last reference."""
+        self._handle.close()
 
     def __enter__(self) -> LuceneImpactIndexReader:
         return self

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from splade_lucene import jvm
+from splade_lucene.arguments import several
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.files import storage_error, work_folder
@@ -110,8 +111,10 @@ def _batches(documents: Iterable[Document], store: TextStore) -> Iterator[tuple[
     """Packs documents for Java into batches of about a megabyte; yields the size and the bytes of each."""
     packed: list[bytes] = []
     size = 0
-    for document in documents:
-        if is_skipped(document.text):
+    for document in several(documents, "documents", error=CorpusError):
+        if not isinstance(document, Document):
+            raise CorpusError(f"expected a Document, got {document!r:.80}", remedy="Pass Document(docid, text)")
+        if is_blank(document.text):
             continue
         packed.append(_pack(document, store))
         size += len(packed[-1])
@@ -122,11 +125,8 @@ def _batches(documents: Iterable[Document], store: TextStore) -> Iterator[tuple[
         yield len(packed), wire.pack_batch(packed)
 
 
-def is_skipped(text: str) -> bool:
-    """Whether Anserini skips a blank text: one of spaces and control characters only, which Java's ``trim`` removes.
-
-    Other blank texts (:func:`splade_lucene.white_space.is_blank`) are documents without terms, as in Anserini.
-    """
+def is_blank(text: str) -> bool:
+    """Whether a text consists only of spaces and control characters, the characters that Java's ``trim`` removes."""
     return all(character <= " " for character in text)
 
 

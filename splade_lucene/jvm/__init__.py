@@ -15,6 +15,7 @@ Importing this package does not start Java.
 
 from splade_lucene.jvm.process import (
     BRIDGE_JAR,
+    JavaHandle,
     facade,
     java_class,
     java_path,
@@ -27,6 +28,7 @@ from splade_lucene.jvm.runtime import MINIMUM_JAVA, JavaRuntime, find_fatjar, fi
 __all__ = [
     "BRIDGE_JAR",
     "MINIMUM_JAVA",
+    "JavaHandle",
     "JavaRuntime",
     "facade",
     "find_fatjar",

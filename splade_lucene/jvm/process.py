@@ -11,10 +11,11 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from splade_lucene.errors import JavaRuntimeError
 from splade_lucene.fork_guard import ForkGuard
@@ -22,7 +23,10 @@ from splade_lucene.jvm.exceptions import translate
 from splade_lucene.jvm.runtime import MINIMUM_JAVA, find_fatjar, find_runtime
 
 BRIDGE_JAR = Path(__file__).parent.parent / "jars" / "splade-lucene-bridge.jar"
-_FACADES = {room: f"io.spladelucene.{room.lower()}.{room}Facade" for room in ("Index", "Search", "Bm25", "Runtime")}
+Room = Literal["Index", "Search", "Bm25", "Runtime"]
+"""A part of the Java code."""
+
+_FACADES = {room: f"io.spladelucene.{room.lower()}.{room}Facade" for room in get_args(Room)}
 """Part of the Java code → the class with its static methods."""
 
 _lock = threading.Lock()
@@ -138,7 +142,7 @@ def _function(interface: ctypes.c_void_p, slot: int, *arguments: Any) -> Any:
     return ctypes.CFUNCTYPE(ctypes.c_int, *arguments)(table[slot])
 
 
-def facade(room: Literal["Index", "Search", "Bm25", "Runtime"]) -> Any:
+def facade(room: Room) -> Any:
     """The Java class with the static methods of one part of the Java code. Starts the JVM if necessary.
 
     All calls to Java go through these methods. Instance methods are not safe: pyjnius stores the receiver in an object
@@ -153,6 +157,37 @@ def facade(room: Literal["Index", "Search", "Bm25", "Runtime"]) -> Any:
     if found is None:
         found = _facades[room] = java_class(_FACADES[room])
     return found
+
+
+class JavaHandle:
+    """Closes a Java object once: when it is told to, or when the Python object that owns it is dropped.
+
+    Args:
+        owner: The owner; the Java object must not be needed after it.
+        method: The static method that closes the object; see :func:`facade`.
+        java: The object.
+        where: The index that it works on.
+    """
+
+    def __init__(self, owner: object, method: Callable[[Any], None], java: Any, where: str | Path) -> None:
+        self._where = where
+        self._finalizer = weakref.finalize(owner, _close, method, java)
+        self._finalizer.atexit = False  # the end of the process closes everything
+
+    def close(self) -> None:
+        """Closes the object, unless it is closed.
+
+        Raises:
+            ForkedProcessError: The JVM was already running when this process was forked.
+        """
+        _fork_guard.check()
+        with translated_exceptions(self._where):
+            self._finalizer()
+
+
+def _close(method: Callable[[Any], None], java: Any) -> None:
+    if not _fork_guard.is_lost:  # the parent process closes it
+        method(java)
 
 
 def java_path(path: str | Path) -> str:

@@ -197,17 +197,33 @@ def unpack_impact_rankings(packed: bytes, count: int) -> Iterator[ImpactRanking]
         at += _PROFILE.size
 
 
-def unpack_text_rankings(packed: bytes, count: int) -> Iterator[list[tuple[str, float]]]:
-    """The results of BM25 queries: (docid, score) of the hits, best first.
+class TextRanking(NamedTuple):
+    """The result of a BM25 query.
 
-    For each: int number of hits, the scores in single precision, the docids joined by zero bytes into one string.
+    Attributes:
+        docids: Best first.
+        scores: Shape [hits], float32.
+        lucene_docids: Shape [hits], int32.
+    """
+
+    docids: list[str]
+    scores: NDArray[np.float32]
+    lucene_docids: NDArray[np.int32]
+
+
+def unpack_text_rankings(packed: bytes, count: int) -> Iterator[TextRanking]:
+    """The results of BM25 queries.
+
+    For each: int number of hits, the scores in single precision, the lucene_docids, the docids joined by zero bytes into
+    one string.
     """
     at = 0
     for _ in range(count):
         (size,) = _INT.unpack_from(packed, at)
-        scores = np.frombuffer(packed, dtype="<f4", count=size, offset=at + 4).tolist()
-        docids, at = _unpack_joined(packed, at + 4 + 4 * size, size)
-        yield list(zip(docids, scores, strict=True))
+        scores = np.frombuffer(packed, dtype="<f4", count=size, offset=at + 4)
+        lucene_docids = np.frombuffer(packed, dtype="<i4", count=size, offset=at + 4 + 4 * size)
+        docids, at = _unpack_joined(packed, at + 4 + 8 * size, size)
+        yield TextRanking(docids, scores, lucene_docids)
 
 
 def _unpack_joined(packed: bytes, at: int, count: int) -> tuple[list[str], int]:

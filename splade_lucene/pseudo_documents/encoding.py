@@ -10,11 +10,12 @@ its own process, and the processes share the parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.arguments import to_list
 from splade_lucene.corpus.reading import describe_corpus
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
@@ -39,7 +40,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
     gzip: bool = False,
     overwrite: bool = False,
     skip_bad: bool = False,
-    devices: Sequence[str] = (),
+    devices: Iterable[str] = (),
     on_problem: Callable[[CorpusError], None] | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Manifest:
@@ -74,6 +75,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
         raise InputError(
             "the output folder is inside the corpus folder", path=output, remedy="Use another output folder"
         )
+    devices = to_list(devices, "devices")
     if len(devices) > 1:
         from splade_lucene.encoder.precision import choose_device
 

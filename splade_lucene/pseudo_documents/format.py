@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from splade_lucene.arguments import several
 from splade_lucene.compression import open_bytes
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
@@ -83,7 +84,7 @@ def write_pseudo_documents(path: str | Path, documents: Iterable[PseudoDocument]
     """
     count = 0
     with written_whole(Path(path)) as file:
-        for document in documents:
+        for document in several(documents, "documents", error=PseudoDocumentError):
             check_document(document)
             file.write(format_pseudo_document(document) + "\n")
             count += 1

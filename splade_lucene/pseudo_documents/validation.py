@@ -111,6 +111,11 @@ def check_document(document: PseudoDocument) -> None:
     Raises:
         PseudoDocumentError: It cannot; names the document and the problem.
     """
+    if not isinstance(document, PseudoDocument):
+        raise PseudoDocumentError(
+            f"expected a PseudoDocument, got {document!r:.80}",
+            remedy="Pass PseudoDocument(docid, contents, {term: impact})",
+        )
     try:
         _check_id(document.docid)
         for term, impact in document.vector.items():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
+from splade_lucene.arguments import to_list, to_ordered_list
 from splade_lucene.errors import RunError
 from splade_lucene.ids import best_first
 from splade_lucene.run.rankings import Ranking, text_of_qid
@@ -32,10 +32,9 @@ def cut_run(run: RunSource, k: int | None = None, qids: Iterable[str | int] | No
         RunError: No query is left, or k is below 1.
     """
     _check_cutoff("k", k)
-    if isinstance(qids, str):
-        raise RunError(f"expected several qids, got {qids!r}", remedy="Pass [qid] for a single query")
+    wanted = None if qids is None else to_list(qids, "qids", error=RunError)
     whole = Run.of(run)
-    kept = whole if qids is None else [qid for qid in dict.fromkeys(map(text_of_qid, qids)) if qid in whole]
+    kept = whole if wanted is None else [qid for qid in dict.fromkeys(map(text_of_qid, wanted)) if qid in whole]
     if not kept:
         raise RunError("none of these queries is in the run", remedy="Check that the qids match those of the run")
     return Run({qid: whole[qid][:k] for qid in kept}, tag=whole.tag)
@@ -203,7 +202,7 @@ def _normalized(qid: str, ranking: Ranking, normalization: Normalization) -> Ran
 def _fuse(
     runs: Sequence[Mapping[str, Ranking]], weights: Iterable[float] | None, depth: int | None, k: int | None
 ) -> Run:
-    factors = [1.0] * len(runs) if weights is None else list(weights)
+    factors = [1.0] * len(runs) if weights is None else to_ordered_list(weights, "weights", error=RunError)
     if len(runs) < 2:
         raise RunError("fusion requires at least two runs", remedy="Pass several runs")
     if len(factors) != len(runs) or not all(math.isfinite(weight) for weight in factors):
@@ -229,9 +228,7 @@ def _check_cutoff(name: str, value: int | None) -> None:
 
 
 def _read(runs: Iterable[RunSource]) -> list[Run]:
-    if isinstance(runs, str | Path | Mapping):
-        raise RunError("expected several runs, got one", remedy="Pass a list of runs")
-    return [Run.of(run) for run in runs]
+    return [Run.of(run) for run in to_ordered_list(runs, "runs", error=RunError)]
 
 
 def _tag_of(runs: Sequence[Run]) -> str:

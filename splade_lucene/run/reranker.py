@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.arguments import to_list
 from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.errors import (
     CorpusError,
@@ -68,7 +69,7 @@ class Reranker:
         self.model = _load(self.name, device, max_length, trust_remote_code=trust_remote_code)
         self._fingerprint = ""
 
-    def scores(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
+    def scores(self, query: str, texts: Iterable[str]) -> NDArray[np.float32]:
         """Scores texts by their relevance to a query: logits, or the difference of two logits; shape [texts].
 
         Raises:
@@ -76,6 +77,7 @@ class Reranker:
         """
         from torch.nn import Identity
 
+        texts = to_list(texts, "texts")
         if not texts:
             return np.zeros(0, np.float32)
         positions = {text: position for position, text in enumerate(dict.fromkeys(texts))}

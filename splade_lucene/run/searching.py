@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from splade_lucene.arguments import to_list
 from splade_lucene.defaults import HITS_IN_RUN, QUERY_BATCH, thread_count
 from splade_lucene.errors import QueryError
 from splade_lucene.progress import NO_PROGRESS, Progress
@@ -75,7 +76,10 @@ def search_run(  # noqa: PLR0913 - all but the first four are keywords with defa
         ...     search_run(searcher, [Query("q1", "cats"), Query("q2", "fish")], writer)
         ['q2']
     """
-    queries = list(queries)
+    queries = to_list(queries, "queries", error=QueryError)
+    for query in queries:
+        if not isinstance(query, Query):
+            raise QueryError(f"expected a Query, got {query!r:.80}", remedy="Pass Query(qid, text)")
     qids = [query.qid for query in queries]
     if len(set(qids)) < len(qids):
         duplicate = next(qid for qid in qids if qids.count(qid) > 1)

@@ -34,6 +34,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.arguments import several
 from splade_lucene.compression import open_bytes
 from splade_lucene.errors import RunError
 from splade_lucene.ids import docid_order
@@ -129,7 +130,7 @@ def check_run(
             )
     all_lines = chain([first], lines)
     queries = _read_json(path, all_lines, report) if report.format == "json" else _read_columns(all_lines, report)
-    collection = None if docids is None else frozenset(map(str, docids))
+    collection = None if docids is None else frozenset(map(str, several(docids, "docids", error=RunError)))
     for qid, query in queries.items():
         _check_query(qid, query, report, k)
         if collection is not None:
@@ -137,13 +138,16 @@ def check_run(
     report.queries = sum(1 for query in queries.values() if query.docids)
     report.hits = sum(len(query.docids) for query in queries.values())
     _check_qids(
-        {qid: query.lines[0] for qid, query in queries.items() if query.docids}, _qids(topics), _qids(judged), report
+        {qid: query.lines[0] for qid, query in queries.items() if query.docids},
+        _qids(topics, "topics"),
+        _qids(judged, "judged"),
+        report,
     )
     return report
 
 
-def _qids(given: Iterable[str] | None) -> list[str] | None:
-    return None if given is None else [str(qid) for qid in given]
+def _qids(given: Iterable[str] | None, name: str) -> list[str] | None:
+    return None if given is None else [str(qid) for qid in several(given, name, error=RunError)]
 
 
 class _Query:

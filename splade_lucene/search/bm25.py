@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from splade_lucene import jvm
-from splade_lucene.defaults import K1, B, thread_count
+from splade_lucene.arguments import to_list, to_ordered_list
+from splade_lucene.defaults import HITS_SHOWN, K1, B, thread_count
 from splade_lucene.errors import NotAnIndexError, QueryError
+from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.reader import LuceneImpactIndexReader, TermStatistics
 from splade_lucene.jvm import wire
 from splade_lucene.records import Query, well_formed
-from splade_lucene.search.hits import StoredDocument
-from splade_lucene.search.searcher import check_batch, check_k
+from splade_lucene.search.checks import check_batch, check_k
+from splade_lucene.search.hits import Hits, StoredDocument
 
 _HITS_AT_ONCE = 1 << 20
 
@@ -29,7 +31,7 @@ Ranking = list[tuple[str, float]]
 """(docid, score) of each hit, best first."""
 
 
-class Bm25Searcher:
+class Bm25Searcher(ProcessBound):
     """Searches a text index with BM25: ours, Anserini's or Pyserini's.
 
     Args:
@@ -48,7 +50,7 @@ class Bm25Searcher:
         >>> index_texts([Document("d1", "the cat sat"), Document("d2", "dogs and a cat"), Document("d3", "fish")], index_dir)
         3
         >>> with Bm25Searcher(index_dir) as searcher:
-        ...     [docid for docid, score in searcher.search("dog or cats?")]
+        ...     [hit.docid for hit in searcher.search("dog or cats?")]
         ['d2', 'd1']
     """
 
@@ -59,46 +61,47 @@ class Bm25Searcher:
             raise NotAnIndexError(f"{index_dir} is not a folder. Pass the index written by 'splade-lucene bm25 index'.")
         with jvm.translated_exceptions(self.index_dir):
             self._java: Any = jvm.facade("Bm25").openIndex(jvm.java_path(self.index_dir), self.k1, self.b)
+            self._handle = jvm.JavaHandle(self, jvm.facade("Bm25").close, self._java, self.index_dir)
             if not jvm.facade("Bm25").holdsTexts(self._java):
-                jvm.facade("Bm25").close(self._java)
+                self._handle.close()
                 raise NotAnIndexError(
                     f"{index_dir}: this is an impact index, not a text index. Search it with 'splade-lucene search', or "
                     "build a text index with 'splade-lucene bm25 index'."
                 )
             self.num_docs = int(jvm.facade("Bm25").numDocs(self._java))
 
-    def search(self, q: str, k: int = 10) -> Ranking:
+    def search(self, q: str, k: int = HITS_SHOWN) -> Hits:
         """Searches for one query; see :meth:`batch_search`."""
         return self._search([q], check_k(k), 1)[0]
 
     def batch_search(
-        self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
-    ) -> dict[str, Ranking]:
+        self, queries: Iterable[str], qids: Iterable[str], k: int = HITS_SHOWN, threads: int = 1
+    ) -> dict[str, Hits]:
         """Searches for many queries with several threads.
 
         Returns:
-            qid → (docid, score) of the hits, in the order of ``qids``. Hits are sorted by score descending, then by the bytes
-            of the docid ascending. Scores are in single precision.
+            qid → hits, in the order of ``qids``. Hits are sorted by score descending, then by the bytes of the docid
+            ascending. Scores are in single precision.
 
         Raises:
             QueryError: A query is not a text, or ``qids`` does not match ``queries``.
         """
-        check_batch(queries, qids, threads)
+        queries, qids = check_batch(queries, qids, threads)
         k = check_k(k)
-        found: list[Ranking] = []
+        found: list[Hits] = []
         step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
         for start in range(0, len(queries), step):  # in batches, to bound memory and keep Ctrl-C responsive
             found += self._search(queries[start : start + step], k, threads)
         return dict(zip(qids, found, strict=True))
 
-    def _search(self, queries: Sequence[str], k: int, threads: int) -> list[Ranking]:
+    def _search(self, queries: Sequence[str], k: int, threads: int) -> list[Hits]:
         for query in queries:
             if not isinstance(query, str):
                 raise QueryError(f"queries must be texts, got {query!r:.60}")
         with jvm.translated_exceptions(self.index_dir):
             texts = wire.pack_strings(map(well_formed, queries))
             packed = wire.to_bytes(jvm.facade("Bm25").search(self._java, texts, k, threads))
-        return list(wire.unpack_text_rankings(packed, len(queries)))
+        return [Hits(*each, self) for each in wire.unpack_text_rankings(packed, len(queries))]
 
     def analyze(self, text: str) -> dict[str, int]:
         """Analyzes a text with the index's analyzer: term → number of occurrences."""
@@ -106,11 +109,23 @@ class Bm25Searcher:
             packed = wire.to_bytes(jvm.facade("Bm25").analyze(self._java, wire.pack_strings([well_formed(text)])))
         return dict(Counter(wire.unpack_strings(packed)))
 
+    def raw(self, lucene_docids: Iterable[int]) -> list[str | None]:
+        """The stored field ``raw`` of documents; None for documents without it."""
+        wanted = to_ordered_list(lucene_docids, "lucene_docids")
+        with jvm.translated_exceptions(self.index_dir):
+            packed = wire.to_bytes(jvm.facade("Bm25").raw(self._java, wire.pack_integers(wanted)))
+        return wire.unpack_optional_strings(packed, len(wanted))
+
+    def doc(self, docid: str) -> StoredDocument | None:
+        """The stored document with a docid; None if there is none, as in Pyserini."""
+        with jvm.translated_exceptions(self.index_dir):
+            lucene_docid = int(jvm.facade("Bm25").luceneDocid(self._java, well_formed(docid)))
+        return None if lucene_docid < 0 else StoredDocument(docid, lucene_docid, self.raw([lucene_docid])[0])
+
     def text(self, docid: str) -> str | None:
         """The stored text of a document; None if the index does not store texts or lacks the document."""
-        with jvm.translated_exceptions(self.index_dir):
-            raw = jvm.facade("Bm25").raw(self._java, well_formed(docid))
-        return StoredDocument(docid, -1, None if raw is None else str(raw)).contents()
+        document = self.doc(docid)
+        return None if document is None else document.contents()
 
     def statistics(self) -> dict[str, Any]:
         """Counts like :meth:`LuceneImpactIndexReader.statistics`; ``total_impact`` is the number of tokens of all texts."""
@@ -126,8 +141,8 @@ class Bm25Searcher:
         return [TermStatistics(*each) for each in wire.unpack_terms(packed)]
 
     def close(self) -> None:
-        """Closes the index's files."""
-        jvm.facade("Bm25").close(self._java)
+        """Closes the index's files; so does dropping the last reference to the searcher and its hits."""
+        self._handle.close()
 
     def __enter__(self) -> Bm25Searcher:
         return self
@@ -155,9 +170,9 @@ def open_index(index_dir: str | Path) -> LuceneImpactIndexReader | Bm25Searcher:
 
 
 def search_texts(
-    index_dir: str | Path, queries: Sequence[Query], k: int, *, k1: float = K1, b: float = B, threads: int | None = None
+    index_dir: str | Path, queries: Iterable[Query], k: int, *, k1: float = K1, b: float = B, threads: int | None = None
 ) -> dict[str, Ranking]:
-    """Searches a text index; see :meth:`Bm25Searcher.batch_search`.
+    """Opens a text index, searches it and closes it; see :meth:`Bm25Searcher.batch_search`.
 
     Args:
         index_dir: The index.
@@ -166,10 +181,15 @@ def search_texts(
         k1: See :class:`Bm25Searcher`.
         b: Likewise.
         threads: Number of search threads. Default: one per core.
+
+    Returns:
+        qid → (docid, score) of the hits, which need no open index.
     """
+    queries = to_list(queries, "queries", error=QueryError)
     with Bm25Searcher(index_dir, k1=k1, b=b) as searcher:
         texts, qids = [query.text for query in queries], [query.qid for query in queries]
-        return searcher.batch_search(texts, qids, k, thread_count(threads))
+        found = searcher.batch_search(texts, qids, k, thread_count(threads))
+        return {qid: list(zip(hits.docids, hits.scores.tolist(), strict=True)) for qid, hits in found.items()}
 
 
 def check_parameters(k1: float, b: float) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.json_text import parse_json
 
 
@@ -56,6 +55,14 @@ class SearchProfile:
         return "+".join(name for name in ("blockmax", "maxscore", "taat", "streamed") if getattr(self, name)) or "none"
 
 
+class StoredFields(Protocol):
+    """An open index, from which the stored field ``raw`` of documents is read."""
+
+    def raw(self, lucene_docids: Iterable[int]) -> list[str | None]:
+        """The stored field of each document; None for documents without it."""
+        ...
+
+
 class StoredDocument:
     """A stored document, with the methods of Pyserini's ``Document`` except for access to Lucene's own object."""
 
@@ -96,17 +103,17 @@ class StoredDocument:
 
 
 class Hit:
-    """One document of a ranking.
+    """One document of a ranking. It unpacks into docid and score.
 
     Attributes:
         docid: External id.
-        score: Score, an integer stored as a float, as in Pyserini.
+        score: Score: for an impact index an integer stored as a float, as in Pyserini; for BM25 in single precision.
         lucene_docid: Lucene's internal id.
     """
 
     __slots__ = ("_reader", "docid", "lucene_docid", "score")
 
-    def __init__(self, docid: str, score: float, lucene_docid: int, reader: LuceneImpactIndexReader) -> None:
+    def __init__(self, docid: str, score: float, lucene_docid: int, reader: StoredFields) -> None:
         self.docid, self.score, self.lucene_docid, self._reader = docid, score, lucene_docid, reader
 
     @property
@@ -124,6 +131,9 @@ class Hit:
         """The stored text, read on each access."""
         return self.document.contents()
 
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.docid, self.score))
+
     def __repr__(self) -> str:
         return f"Hit(docid={self.docid!r}, score={self.score}, lucene_docid={self.lucene_docid})"
 
@@ -131,17 +141,19 @@ class Hit:
 class Hits(Sequence[Hit]):
     """A ranking, best hit first. Hit objects are created on demand; reading the columns is cheaper.
 
+    Rankings are equal if they have the same docids and scores.
+
     Attributes:
         docids: External ids, best first.
-        scores: Scores, shape [hits], int64.
+        scores: Scores, shape [hits]; int64, or float32 for BM25.
         lucene_docids: Internal ids, shape [hits], int32.
     """
 
     __slots__ = ("_profile", "_reader", "docids", "lucene_docids", "scores")
 
     def __init__(
-        self, docids: list[str], scores: NDArray[np.int64], lucene_docids: NDArray[np.int32],
-        reader: LuceneImpactIndexReader, profile: tuple[int, ...] | None = None,
+        self, docids: list[str], scores: NDArray[Any], lucene_docids: NDArray[np.int32],
+        reader: StoredFields, profile: tuple[int, ...] | None = None,
     ) -> None:  # fmt: skip
         self.docids, self.scores, self.lucene_docids, self._reader = docids, scores, lucene_docids, reader
         self._profile = profile
@@ -178,6 +190,13 @@ class Hits(Sequence[Hit]):
         if isinstance(index, slice):
             return Hits(self.docids[index], self.scores[index], self.lucene_docids[index], self._reader, self._profile)
         return Hit(self.docids[index], float(self.scores[index]), int(self.lucene_docids[index]), self._reader)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Hits):
+            return NotImplemented
+        return self.docids == other.docids and np.array_equal(self.scores, other.scores)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Hits({list(self)!r})"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,15 +12,18 @@ from typing import Any
 import numpy as np
 
 from splade_lucene import jvm
+from splade_lucene.defaults import HITS_SHOWN
+from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.jvm.pyserini_import import pyserini_importable
+from splade_lucene.search.checks import check_batch, check_k
 from splade_lucene.search.hits import Hits, StoredDocument
-from splade_lucene.search.searcher import LuceneImpactSearcher, QueryEncoder, check_batch, check_k
+from splade_lucene.search.searcher import LuceneImpactSearcher, QueryEncoder
 
 _NO_LIMIT = 1 << 24
 _pyserini_lock = threading.RLock()
 
 
-class PyseriniSearcher:
+class PyseriniSearcher(ProcessBound):
     """Searches with Pyserini's class. Slower than :class:`LuceneImpactSearcher`, with the same results.
 
     Pyserini calls Java instance methods through pyjnius, which is not thread-safe: one searcher's call can reach another
@@ -51,20 +55,22 @@ class PyseriniSearcher:
                 PyserinisSearcher(jvm.java_path(index_dir), _PassThroughEncoder(), limit) if self.num_docs else None
             )
             self._theirs: Any = searcher
+            self._finalizer = weakref.finalize(self, _close, searcher)
+            self._finalizer.atexit = False
 
-    def search(self, q: str | Mapping[str, int], k: int = 10) -> Hits:
+    def search(self, q: str | Mapping[str, int], k: int = HITS_SHOWN) -> Hits:
         """Hits of one query, best first."""
         return self.batch_search([q], ["q"], k)["q"]
 
     def batch_search(
-        self, queries: Sequence[str | Mapping[str, int]], qids: Sequence[str], k: int = 10, threads: int = 1
+        self, queries: Iterable[str | Mapping[str, int]], qids: Iterable[str], k: int = HITS_SHOWN, threads: int = 1
     ) -> dict[str, Hits]:
         """Hits of each query, in the order of ``qids``."""
-        check_batch(queries, qids, threads)
+        queries, qids = check_batch(queries, qids, threads)
         depth = check_k(k)
         encoded = self._ours.encode_batch(queries)
         with _pyserini_lock, jvm.translated_exceptions(self._ours.index_dir):
-            found = self._theirs.batch_search(encoded, list(qids), depth, threads) if self._theirs else {}
+            found = self._theirs.batch_search(encoded, qids, depth, threads) if self._theirs else {}
             return {qid: self._hits(found.get(qid, ())) for qid in qids}
 
     def _hits(self, hits: Any) -> Hits:
@@ -83,9 +89,7 @@ class PyseriniSearcher:
 
     def close(self) -> None:
         """Closes the index's files."""
-        with _pyserini_lock:
-            if self._theirs:
-                self._theirs.close()
+        self._finalizer()
         self._ours.close()
 
     def __enter__(self) -> PyseriniSearcher:
@@ -95,6 +99,12 @@ class PyseriniSearcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _close(theirs: Any) -> None:
+    if theirs:
+        with _pyserini_lock:
+            theirs.close()
 
 
 class _PassThroughEncoder:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from splade_lucene.encoder.layout import Choices
 from splade_lucene.encoder.settings import QuerySettings, from_choices
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.errors import InputError, ModelError, QueryError
+from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.reader import read_index_manifest
 from splade_lucene.manifest import INDEX_FILE, Manifest
 from splade_lucene.models import recommended_quantizer
@@ -31,7 +32,7 @@ _CACHED_QUERIES = 1024
 Turns = tuple[Turn, ...]
 
 
-class SpladeQueryEncoder:
+class SpladeQueryEncoder(ProcessBound):
     """Encodes and quantizes queries.
 
     It has the ``encode`` method of Pyserini's ``QueryEncoder``, so it can be passed to Pyserini's
@@ -61,16 +62,8 @@ class SpladeQueryEncoder:
         """
         return dict(text) if isinstance(text, Mapping) else self.encode_batch([text])[0]
 
-    def encode_batch(self, texts: Iterable[str | Sequence[Turn]]) -> list[dict[str, int]]:
-        """The {term: impact} forms of several texts or conversations; an iterator is read to its end.
-
-        Raises:
-            QueryError: It is a single text, or one of them is neither a text nor turns.
-        """
-        if isinstance(texts, str | Mapping):
-            raise QueryError(
-                f"expected a list of queries, got {texts!r:.60}", remedy="Pass [text], or use encode(text)"
-            )
+    def encode_batch(self, texts: Sequence[str | Sequence[Turn]]) -> list[dict[str, int]]:
+        """The {term: impact} forms of several texts or conversations."""
         keys = [_turns(text) for text in texts]
         with self._state_lock:
             found = {key: self._cache[key] for key in keys if key in self._cache}
@@ -105,6 +98,24 @@ class SpladeQueryEncoder:
     def _compute(self, queries: Sequence[Turns]) -> list[dict[str, int]]:
         weights = self.encoder.encode_queries([turn.text for query in queries for turn in query])
         return list(_add_turns(weights, queries).impacts(self.quantizer, "query"))
+
+
+class TokFreqQueryEncoder:
+    """Encodes queries that are written as terms: splits them at white space, and counts each term.
+
+    This is Pyserini's encoder of the same name, which its searcher uses if it is given none. Use it for queries in which
+    each term is repeated impact times, and for indexes whose terms are words.
+
+    Example:
+        >>> TokFreqQueryEncoder().encode("heart blood heart")
+        {'heart': 2, 'blood': 1}
+    """
+
+    def encode(self, text: str, **_: Any) -> dict[str, int]:
+        """The {term: impact} form of one query, in the order of the terms."""
+        if not isinstance(text, str):
+            raise QueryError(f"a query must be a text, got {text!r:.60}")
+        return dict(Counter(text.split()))
 
 
 def _turns(text: str | Sequence[Turn]) -> Turns:
@@ -149,9 +160,9 @@ def _add_turns(weights: SparseWeights, queries: Sequence[Turns]) -> SparseWeight
     owners = [number for number, query in enumerate(queries) for _ in query]
     counts = np.diff(weights.starts)
     keys = np.repeat(np.array(owners, np.int64), counts) * size + weights.term_ids
-    unique, places = np.unique(keys, return_inverse=True)
+    unique, positions = np.unique(keys, return_inverse=True)
     sums = np.zeros(len(unique))
-    np.add.at(sums, places, weights.weights * np.repeat(np.array(factors), counts))
+    np.add.at(sums, positions, weights.weights * np.repeat(np.array(factors), counts))
     starts = np.searchsorted(unique, np.arange(len(queries) + 1) * size)
     return SparseWeights(starts, (unique % size).astype(np.int32), sums.astype(np.float32), weights.terms)
 
@@ -179,7 +190,8 @@ def open_query_encoder(
     if model is None and (manifest is None or not manifest.model):
         raise QueryError(
             f"{index_dir} has no manifest that names its model",
-            remedy="Name the model with model=…, or pass encoded queries",
+            remedy="Name the model with model=…, or pass encoded queries or, for queries written as terms, a "
+            "TokFreqQueryEncoder",
         )
     manifest = manifest or Manifest()
     rule = quantizer or manifest.quantizer or recommended_quantizer(str(model or manifest.model))
@@ -215,22 +227,18 @@ def _recorded_choices(manifest: Manifest, index_dir: str | Path) -> Choices:
 
 
 def encode_topics(
-    queries: Iterable[Query], query_encoder: SpladeQueryEncoder, progress: Progress = NO_PROGRESS
+    queries: Sequence[Query], query_encoder: SpladeQueryEncoder, progress: Progress = NO_PROGRESS
 ) -> list[Query]:
     """Encodes queries, for :func:`splade_lucene.write_encoded_topics`.
 
     Args:
-        queries: Texts or conversations; an iterator is read to its end.
+        queries: Texts or conversations.
         query_encoder: The encoder.
         progress: Follows the work.
 
     Returns:
         The queries with their vectors, in the same order; a query that encodes to no terms has an empty one.
     """
-    queries = list(queries)
-    for query in queries:
-        if not isinstance(query, Query):
-            raise QueryError(f"expected Query objects, got {query!r:.60}", remedy="Read them with read_topics(path)")
     encoded: list[Query] = []
     with progress.step("encoding", len(queries), "queries") as advance:
         for start in range(0, len(queries), QUERY_BATCH):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from splade_lucene.arguments import to_list
 from splade_lucene.ids import docid_order
 from splade_lucene.records import PseudoDocument
 
@@ -22,7 +23,7 @@ def exhaustive_search(documents: Iterable[PseudoDocument], query: Mapping[str, i
         (docid, score) of documents with a score above 0, sorted by score descending, then by the UTF-8 bytes of the docid
         ascending.
     """
-    collection = list(documents)
+    collection = to_list(documents, "documents")
     terms = list(query)
     column = {term: i for i, term in enumerate(terms)}
     impacts = np.zeros((len(collection), len(terms)), dtype=np.int64)

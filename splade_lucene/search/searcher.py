@@ -7,31 +7,32 @@ descending, then by the bytes of the docid ascending, including ties at the k-th
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeGuard, get_args
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
 from splade_lucene import jvm
-from splade_lucene.defaults import MAX_IMPACT
+from splade_lucene.arguments import to_list, to_ordered_list
+from splade_lucene.defaults import HITS_SHOWN, MAX_IMPACT
 from splade_lucene.errors import InputError, QueryError
+from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.accelerator import accelerator_folders, has_accelerator
-from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.index.reader import LuceneImpactIndexReader, read_index_manifest
 from splade_lucene.jvm import wire
 from splade_lucene.records import Contribution, Turn, Vector, well_formed
 from splade_lucene.search.approximation import Approximation
+from splade_lucene.search.checks import Engine, check_batch, check_k, check_settings
 from splade_lucene.search.hits import Hits, StoredDocument
+from splade_lucene.search.pyserini_methods import PyseriniMethods
 from splade_lucene.white_space import is_blank
 
 _HITS_AT_ONCE = 1 << 22
 _log = logging.getLogger(__name__)
 
-
-Engine = Literal["auto", "blockmax", "maxscore", "taat"]
 
 Text = str | Sequence[Turn]
 """An unencoded query: a text, or the turns of a conversation, whose weights are added."""
@@ -45,7 +46,7 @@ class QueryEncoder(Protocol):
         ...
 
 
-class DocumentFilter:
+class DocumentFilter(ProcessBound):
     """A set of documents to which searches can be restricted; see :meth:`LuceneImpactSearcher.make_filter`."""
 
     __slots__ = ("java", "searcher")
@@ -57,7 +58,7 @@ class DocumentFilter:
         return int(jvm.facade("Search").filterSize(self.java))
 
 
-class LuceneImpactSearcher:
+class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
     """Exact search over an impact index: ours, Anserini's or Pyserini's.
 
     Args:
@@ -105,6 +106,7 @@ class LuceneImpactSearcher:
                 self._java: Any = jvm.facade("Search").openSearcher(
                     self.reader.java, -1 if cache_bytes is None else cache_bytes, folders
                 )
+                self._handle = jvm.JavaHandle(self, jvm.facade("Search").close, self._java, self.index_dir)
                 self._settings = self._java_settings(self.approximation)
                 self._exact_settings = self._java_settings(Approximation())
         except BaseException:
@@ -154,7 +156,8 @@ class LuceneImpactSearcher:
         """The {term: impact} form of a query: encodes a text or the turns of a conversation, and validates a mapping.
 
         Raises:
-            QueryError: An impact is negative, too large, or not an integer.
+            QueryError: An impact is negative, too large, or not an integer. Weights that are not integers have to be quantized
+                first; see :meth:`quantize`.
         """
         vector = q if not _is_text(q) else {} if _is_blank(q) else self.query_encoder.encode(q)
         if not isinstance(vector, Mapping):
@@ -164,6 +167,27 @@ class LuceneImpactSearcher:
         if _is_plain(vector):
             return dict(vector)
         return {term: int(impact) for term, impact in vector.items() if _checked(term, impact)}
+
+    def quantize(self, weights: Mapping[str, float]) -> dict[str, int]:
+        """Quantizes the weights of a query by the rule with which the index was made.
+
+        Args:
+            weights: Term → weight; each finite and at least 0.
+
+        Returns:
+            Term → impact, without terms whose impact is 0.
+
+        Raises:
+            QueryError: The index has no manifest that records a rule.
+            InputError: A weight is negative or not finite.
+        """
+        manifest = read_index_manifest(self.index_dir)
+        if manifest is None or manifest.quantizer is None:
+            raise QueryError(
+                f"{self.index_dir} has no manifest that records its quantizer",
+                remedy='Name the rule: Quantizer.named("naver").quantize_vector(weights, "query")',
+            )
+        return manifest.quantizer.quantize_vector(weights, "query")
 
     def make_filter(self, docids: Iterable[str], *, exclude: bool = False) -> DocumentFilter:
         """Makes a filter that restricts searches to some documents; it can be used for many searches.
@@ -175,9 +199,7 @@ class LuceneImpactSearcher:
         Raises:
             QueryError: A docid is not a string.
         """
-        if isinstance(docids, str):
-            raise QueryError(f"docids must be several strings, got {docids!r}", remedy="Pass [docid] for a single one")
-        docids = list(docids)
+        docids = to_list(docids, "docids", error=QueryError)
         for docid in docids:
             if not isinstance(docid, str) or well_formed(docid) != docid:
                 raise QueryError(f"docids must be well-formed strings, got {docid!a}")
@@ -189,7 +211,7 @@ class LuceneImpactSearcher:
     def search(
         self,
         q: Text | Vector,
-        k: int = 10,
+        k: int = HITS_SHOWN,
         fields: Mapping[str, float] | None = None,
         *,
         filter: DocumentFilter | None = None,
@@ -214,9 +236,9 @@ class LuceneImpactSearcher:
 
     def batch_search(
         self,
-        queries: Sequence[Text | Vector],
-        qids: Sequence[str],
-        k: int = 10,
+        queries: Iterable[Text | Vector],
+        qids: Iterable[str],
+        k: int = HITS_SHOWN,
         threads: int = 1,
         fields: Mapping[str, float] | None = None,
         *,
@@ -239,15 +261,15 @@ class LuceneImpactSearcher:
             QueryError: A query is malformed, or ``qids`` does not match ``queries``.
         """
         _check_fields(fields)
-        check_batch(queries, qids, threads)
+        queries, qids = check_batch(queries, qids, threads)
         k = check_k(k)
         found = self._search_all(self.encode_batch(queries), k, threads, self._settings, filter)
         return dict(zip(qids, found, strict=True))
 
     def recall(
         self,
-        queries: Sequence[Text | Vector],
-        k: int = 10,
+        queries: Iterable[Text | Vector],
+        k: int = HITS_SHOWN,
         threads: int = 1,
         *,
         filter: DocumentFilter | None = None,
@@ -264,8 +286,9 @@ class LuceneImpactSearcher:
             for best, hits in zip(exact, found, strict=True)
         ]
 
-    def encode_batch(self, queries: Sequence[Text | Vector]) -> list[dict[str, int]]:
+    def encode_batch(self, queries: Iterable[Text | Vector]) -> list[dict[str, int]]:
         """The {term: impact} forms of several queries; see :meth:`encode`."""
+        queries = to_ordered_list(queries, "queries", error=QueryError)
         texts = [q for q in queries if _is_text(q) and not _is_blank(q)]
         encode_batch = getattr(self.query_encoder, "encode_batch", None) if texts else None
         if encode_batch is None:
@@ -336,9 +359,22 @@ class LuceneImpactSearcher:
             return None
         return StoredDocument(docid, lucene_docid, self.reader.raw([lucene_docid])[0])
 
+    def doc_by_field(self, field: str, q: str) -> StoredDocument | None:
+        """The stored document whose ``field`` is ``q``, as in Pyserini; None if there is none.
+
+        Raises:
+            QueryError: The field is not ``id``, the only one by which an impact index can be looked up.
+        """
+        if field != "id":
+            raise QueryError(
+                f"documents of an impact index can be looked up by the field 'id', got {field!r}",
+                remedy="Pass the docid to doc()",
+            )
+        return self.doc(q)
+
     def close(self) -> None:
-        """Closes the index's files."""
-        jvm.facade("Search").close(self._java)
+        """Closes the index's files; so does dropping the last reference to the searcher and its hits."""
+        self._handle.close()
         self.reader.close()
 
     def __enter__(self) -> LuceneImpactSearcher:
@@ -363,52 +399,6 @@ def _check_fields(fields: Mapping[str, float] | None) -> None:
         raise QueryError(f"an impact index has a single field, so fields must be empty, got {dict(fields)}")
 
 
-def check_settings(
-    engine: str, approximation: Approximation, min_idf: float | None = None, cache_bytes: int | None = None
-) -> None:
-    """Checks a searcher's settings.
-
-    Raises:
-        QueryError: A setting is wrong, or settings contradict each other.
-    """
-    if engine not in get_args(Engine):
-        raise QueryError(f"unknown engine {engine!r}", remedy=f"Choose one of: {', '.join(get_args(Engine))}")
-    if engine == "taat" and (approximation.alpha < 1 or approximation.blocks):
-        raise QueryError("alpha and blocks require block-max pruning", remedy="Choose the engine auto or blockmax")
-    if engine == "maxscore" and approximation.blocks:
-        raise QueryError("blocks requires block-max pruning", remedy="Choose the engine auto or blockmax")
-    if min_idf is not None and math.isnan(min_idf):
-        raise QueryError("min_idf must be a number, got nan", remedy="Leave it out to keep all terms")
-    if cache_bytes is not None and not (isinstance(cache_bytes, Integral) and 0 <= cache_bytes < 2**63):
-        raise QueryError(f"cache_bytes must be an integer of at least 0, got {cache_bytes!r}")
-
-
-def check_k(k: object) -> int:
-    """Checks the number of hits, and limits it to a Java int.
-
-    Raises:
-        QueryError: It is not an integer, or below 1.
-    """
-    if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
-        raise QueryError(f"k must be an integer of at least 1, got {k!r}")
-    return min(int(k), 2**31 - 1)
-
-
-def check_batch(queries: Sequence[object], qids: Sequence[str], threads: int) -> None:
-    """Checks the arguments of a batch search.
-
-    Raises:
-        QueryError: The numbers of queries and qids differ, a qid is a duplicate, or ``threads`` is out of range.
-    """
-    if len(queries) != len(qids):
-        raise QueryError(f"got {len(queries)} queries but {len(qids)} qids", remedy="Pass one qid per query")
-    if len(set(qids)) != len(qids):
-        duplicate = next(qid for qid in qids if list(qids).count(qid) > 1)
-        raise QueryError(f"duplicate qid {duplicate!r}", remedy="Make all qids unique")
-    if isinstance(threads, bool) or not isinstance(threads, Integral) or not 1 <= threads < 2**31:
-        raise QueryError(f"threads must be an integer of at least 1, got {threads!r}")
-
-
 def _is_plain(vector: Mapping[str, int]) -> bool:
     """Whether a query needs no further checks, which can take longer than the search: ASCII terms, impacts of at least 1."""
     impacts = vector.values()
@@ -429,7 +419,8 @@ def _checked(term: object, impact: object) -> bool:
         raise QueryError(f"the query term {term!a} contains an unpaired surrogate", remedy="Fix the text of the query")
     if isinstance(impact, bool) or not isinstance(impact, int | np.integer):
         raise QueryError(
-            f"query term {term!r} has impact {impact!r}", remedy="Quantize query weights to integers first"
+            f"query term {term!r} has impact {impact!r}, which is not an integer",
+            remedy="Quantize the weights first: searcher.quantize({term: weight, …})",
         )
     if not 0 <= impact <= MAX_IMPACT:
         raise QueryError(f"query term {term!r} has impact {impact}", remedy=f"Use integers from 0 to {MAX_IMPACT}")

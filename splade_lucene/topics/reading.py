@@ -27,6 +27,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.arguments import several
 from splade_lucene.errors import QueryError, TopicsError
 from splade_lucene.files import numbered_lines, open_text, written_whole
 from splade_lucene.ids import is_id
@@ -289,7 +290,9 @@ def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
     path = Path(path)
     count = 0
     with written_whole(path) as file:
-        for query in queries:
+        for query in several(queries, "queries", error=TopicsError):
+            if not isinstance(query, Query):
+                raise TopicsError(f"expected a Query, got {query!r:.80}", remedy="Pass Query(qid, text, vector)")
             vector = {term: impact for term, impact in (query.vector or {}).items() if impact > 0}
             unsafe = next((term for term in vector if has_white_space(term)), None)
             if unsafe is not None and not path.name.endswith(JSON_SUFFIXES):

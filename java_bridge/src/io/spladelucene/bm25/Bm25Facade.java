@@ -61,9 +61,14 @@ public final class Bm25Facade {
     return index.analyze(texts);
   }
 
+  /** See {@link Bm25Index#luceneDocid}. */
+  public static int luceneDocid(Bm25Index index, String docid) throws IOException {
+    return index.luceneDocid(docid);
+  }
+
   /** See {@link Bm25Index#raw}. */
-  public static String raw(Bm25Index index, String docid) throws IOException {
-    return index.raw(docid);
+  public static byte[] raw(Bm25Index index, byte[] luceneDocids) throws IOException {
+    return index.raw(luceneDocids);
   }
 
   /** See {@link Bm25Index#search}. */

@@ -12,7 +12,6 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -119,12 +118,15 @@ public final class Bm25Index implements Closeable {
     return out.toByteArray();
   }
 
-  /** The stored field {@code raw} of the document with a docid; {@code null} if there is none. */
-  public String raw(String docid) throws IOException {
+  /** The lucene_docid of the document with a docid; -1 if there is none. */
+  public int luceneDocid(String docid) throws IOException {
     ScoreDoc[] found = searcher.search(new TermQuery(new Term(Fields.ID, docid)), 1).scoreDocs;
-    return found.length == 0
-        ? null
-        : reader.storedFields().document(found[0].doc, Set.of(Fields.RAW)).get(Fields.RAW);
+    return found.length == 0 ? -1 : found[0].doc;
+  }
+
+  /** As {@link ImpactIndexReader#raw}. */
+  public byte[] raw(byte[] luceneDocids) throws IOException {
+    return ImpactIndexReader.raw(reader, luceneDocids);
   }
 
   /**
@@ -160,7 +162,7 @@ public final class Bm25Index implements Closeable {
     PackedBm25Hits packed = new PackedBm25Hits();
     for (ScoreDoc hit : searcher.search(query, k, ORDER).scoreDocs) {
       Object[] sortedBy = ((FieldDoc) hit).fields;
-      packed.add((Float) sortedBy[0], (BytesRef) sortedBy[1]);
+      packed.add((Float) sortedBy[0], hit.doc, (BytesRef) sortedBy[1]);
     }
     return packed.toByteArray();
   }

@@ -257,6 +257,11 @@ public final class ImpactIndexReader implements Closeable {
    * @return for each document a string; the length -1 if it has no such field
    */
   public byte[] raw(byte[] luceneDocids) throws IOException {
+    return raw(reader, luceneDocids);
+  }
+
+  /** {@link #raw(byte[])} of any index. */
+  public static byte[] raw(DirectoryReader reader, byte[] luceneDocids) throws IOException {
     PackedWriter out = new PackedWriter();
     StoredFields stored = reader.storedFields();
     for (int doc : PackedLists.readInts(luceneDocids)) {

@@ -83,8 +83,14 @@ public class Bm25WriterTest extends LuceneTestCase {
         try (Bm25Index index = new Bm25Index(directory, 0.9f, 0.4f)) {
           assertEquals(count, index.numDocs());
           assertTrue(index.holdsTexts());
-          assertEquals("raw of d0", index.raw("d0"));
-          assertNull(index.raw("unknown"));
+          int first = index.luceneDocid("d0");
+          PackedWriter wanted = new PackedWriter();
+          wanted.writeInt(1);
+          wanted.writeInt(first);
+          PackedWriter raw = new PackedWriter();
+          raw.writeString("raw of d0");
+          assertArrayEquals(raw.toByteArray(), index.raw(wanted.toByteArray()));
+          assertEquals(-1, index.luceneDocid("unknown"));
           byte[] queries = RandomCollection.packStrings(List.of("w1x w2x", "nothing", "w3x"));
           assertArrayEquals(index.search(queries, 5, 1), index.search(queries, 5, 2));
         }

@@ -155,9 +155,9 @@ class PackedFormatsTest {
   @Test
   void bm25Hits() {
     PackedBm25Hits packed = new PackedBm25Hits();
-    packed.add(1.5f, new BytesRef("a"));
-    packed.add(0.5f, new BytesRef("b"));
-    assertArrayEquals(bytes(2, 1.5f, 0.5f, 3, "a\0b"), packed.toByteArray());
+    packed.add(1.5f, 7, new BytesRef("a"));
+    packed.add(0.5f, 4, new BytesRef("b"));
+    assertArrayEquals(bytes(2, 1.5f, 0.5f, 7, 4, 3, "a\0b"), packed.toByteArray());
     assertArrayEquals(bytes(0, 0), new PackedBm25Hits().toByteArray());
   }
 

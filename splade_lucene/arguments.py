@@ -1,0 +1,52 @@
+"""Arguments that take several values."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterable, KeysView, Mapping, Set
+from typing import TypeVar
+
+from splade_lucene.errors import InputError
+
+T = TypeVar("T")
+
+
+def several(values: Iterable[T], name: str, *, error: type[InputError] = InputError) -> Iterable[T]:
+    """Checks an argument that takes several values, and returns it.
+
+    Args:
+        values: The argument, to be iterated over once.
+        name: Its name, for the message.
+        error: The class of the error.
+
+    Raises:
+        InputError: The argument is a single string, whose characters would be taken for the values, or not iterable.
+    """
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise error(f"expected several {name}, got {values!r:.80}", remedy="Pass a list, also for a single value")
+    return values
+
+
+def to_list(values: Iterable[T], name: str, *, error: type[InputError] = InputError) -> list[T]:
+    """The values of an argument, as a list: an iterator can be read only once, and has no length.
+
+    Raises:
+        InputError: As for :func:`several`.
+
+    Example:
+        >>> to_list(map(str, range(3)), "docids")
+        ['0', '1', '2']
+    """
+    return list(several(values, name, error=error))
+
+
+def to_ordered_list(values: Iterable[T], name: str, *, error: type[InputError] = InputError) -> list[T]:
+    """As :func:`to_list`, for values that are matched with others by their position.
+
+    Raises:
+        InputError: As for :func:`several`; or the argument is a set, which has no order, or a mapping, whose keys would be
+            taken for the values.
+    """
+    if isinstance(values, Set | Mapping) and not isinstance(values, KeysView | ItemsView):  # views have an order
+        kind = "mapping" if isinstance(values, Mapping) else "set"
+        raise error(f"expected a sequence of {name}, got a {kind}", remedy="Pass a list")
+    return to_list(values, name, error=error)

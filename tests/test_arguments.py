@@ -1,0 +1,296 @@
+"""Arguments that take several values: a one-shot iterator gives the same as a list, and a single text is refused."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.checkpoints import tiny_checkpoint
+
+import splade_lucene
+from splade_lucene import (
+    Bm25Searcher,
+    Document,
+    LuceneImpactIndexer,
+    LuceneImpactIndexReader,
+    LuceneImpactSearcher,
+    PseudoDocument,
+    PyseriniSearcher,
+    Quantizer,
+    Query,
+    Run,
+    SpladeEncoder,
+    SpladeLuceneError,
+    encode_corpus,
+    exhaustive_search,
+    index_texts,
+    measure_efficiency,
+    read_pseudo_documents,
+    search_texts,
+    write_encoded_topics,
+    write_pseudo_documents,
+)
+from splade_lucene.arguments import to_list, to_ordered_list
+
+PUBLIC: list[str] = vars(splade_lucene)["__all__"]
+
+DOCUMENTS = [PseudoDocument(f"d{i}", f"text {i}", {"cat": i + 1, f"only{i}": 2}) for i in range(5)]
+VECTORS = [{"cat": 2}, {"only1": 3, "only2": 1}, {"only4": 1}]
+TEXTS = ["cats and dogs", "the heart pumps blood", "text 3"]
+QIDS = ["q1", "q2", "q3"]
+QUERIES = [Query(qid, text, vector) for qid, text, vector in zip(QIDS, TEXTS, VECTORS, strict=True)]
+RUNS = [{"q1": {"a": 2.0, "b": 1.0}}, {"q2": {"b": 3.0, "c": 2.5}}]
+QRELS = {"q1": {"a": 1}, "q2": {"c": 1}}
+
+
+@dataclass
+class World:
+    """What the calls work on."""
+
+    folder: Path
+    searcher: LuceneImpactSearcher
+    reader: LuceneImpactIndexReader
+    pyserini: PyseriniSearcher
+    bm25: Bm25Searcher
+    encoder: SpladeEncoder
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("arguments")
+    with LuceneImpactIndexer(folder / "index") as indexer:
+        indexer.add(DOCUMENTS)
+    index_texts([Document(f"t{i}", text) for i, text in enumerate(TEXTS)], folder / "texts")
+    encoder = SpladeEncoder(tiny_checkpoint(folder / "model", "bert"), device="cpu", dtype="float32")
+    with (
+        LuceneImpactSearcher(folder / "index") as searcher,
+        PyseriniSearcher(folder / "index") as pyserini,
+        Bm25Searcher(folder / "texts") as bm25,
+    ):
+        yield World(folder, searcher, searcher.reader, pyserini, bm25, encoder)
+
+
+def ranked(found: Any) -> Any:
+    return {qid: [tuple(hit) for hit in hits] for qid, hits in found.items()}
+
+
+def indexed(world: World, change: Callable[[LuceneImpactIndexer], None]) -> list[str]:
+    path = world.folder / f"changed-{len(list(world.folder.iterdir()))}"
+    with LuceneImpactIndexer(path) as indexer:
+        indexer.add(DOCUMENTS[:3])
+        change(indexer)
+    with LuceneImpactIndexReader(path) as reader:
+        return sorted(docid for docid in reader.docids() if docid in {hit.docid for hit in all_hits(path)})
+
+
+def all_hits(path: Path) -> Any:
+    with LuceneImpactSearcher(path) as searcher:
+        return list(searcher.search({"cat": 1}, 100))
+
+
+def written(world: World, write: Callable[[Path], Any]) -> tuple[Any, bytes]:
+    path = world.folder / "written.jsonl"
+    return write(path), path.read_bytes()
+
+
+def rows(weights: Any) -> list[dict[str, float]]:
+    return list(weights)
+
+
+def search_run(world: World, queries: Iterable[Query]) -> Any:
+    found = splade_lucene.CollectedRankings()
+    without = splade_lucene.search_run(world.searcher, queries, found, 3)
+    return without, ranked(found)
+
+
+def parts(world: World, devices: Iterable[str]) -> list[PseudoDocument]:
+    (world.folder / "corpus.tsv").write_text("".join(f"t{i}\t{text}\n" for i, text in enumerate(TEXTS)))
+    output = world.folder / f"encoded-{len(list(world.folder.iterdir()))}"
+    encode_corpus(world.folder / "corpus.tsv", output, world.encoder, Quantizer.named("naver"), devices=devices)
+    return list(read_pseudo_documents(output))
+
+
+def built(world: World, devices: Iterable[str]) -> int:
+    (world.folder / "corpus.tsv").write_text("".join(f"t{i}\t{text}\n" for i, text in enumerate(TEXTS)))
+    index = world.folder / f"built-{len(list(world.folder.iterdir()))}"
+    return splade_lucene.build_index(world.folder / "corpus.tsv", index, world.encoder, devices=devices).index.documents
+
+
+def checked(world: World, **several: Any) -> Any:
+    Run(RUNS[0]).write(world.folder / "run.trec")
+    report = splade_lucene.check_run(world.folder / "run.trec", **several)
+    return [str(each) for each in report.findings], report.notes
+
+
+class OneWord:
+    """A cross-encoder that scores by length."""
+
+    def predict(self, pairs: list[tuple[str, str]], **_: Any) -> Any:
+        return np.array([len(text) for _, text in pairs], np.float32)
+
+
+def reranker() -> splade_lucene.Reranker:
+    made = object.__new__(splade_lucene.Reranker)
+    made.name, made.batch_size, made.model = "none", 4, OneWord()
+    return made
+
+
+CALLS: dict[str, tuple[list[Any], Callable[[World, Any], Any]]] = {
+    "LuceneImpactSearcher.batch_search queries": (
+        VECTORS, lambda world, given: ranked(world.searcher.batch_search(given, QIDS)),
+    ),
+    "LuceneImpactSearcher.batch_search qids": (
+        QIDS, lambda world, given: ranked(world.searcher.batch_search(VECTORS, given)),
+    ),
+    "LuceneImpactSearcher.encode_batch queries": (VECTORS, lambda world, given: world.searcher.encode_batch(given)),
+    "LuceneImpactSearcher.recall queries": (VECTORS, lambda world, given: world.searcher.recall(given)),
+    "LuceneImpactSearcher.make_filter docids": (
+        ["d1", "d3"],
+        lambda world, given: world.searcher.search({"cat": 1}, filter=world.searcher.make_filter(given)).docids,
+    ),
+    "PyseriniSearcher.batch_search queries": (
+        VECTORS, lambda world, given: ranked(world.pyserini.batch_search(given, QIDS)),
+    ),
+    "PyseriniSearcher.batch_search qids": (
+        QIDS, lambda world, given: ranked(world.pyserini.batch_search(VECTORS, given)),
+    ),
+    "Bm25Searcher.batch_search queries": (TEXTS, lambda world, given: ranked(world.bm25.batch_search(given, QIDS))),
+    "Bm25Searcher.batch_search qids": (QIDS, lambda world, given: ranked(world.bm25.batch_search(TEXTS, given))),
+    "Bm25Searcher.raw lucene_docids": ([1, 0], lambda world, given: world.bm25.raw(given)),
+    "LuceneImpactIndexReader.impacts terms": (
+        ["only3", "cat", "none"], lambda world, given: world.reader.impacts("d3", given),
+    ),
+    "LuceneImpactIndexReader.raw lucene_docids": ([2, 0], lambda world, given: world.reader.raw(given)),
+    "LuceneImpactIndexer.add documents": (
+        DOCUMENTS, lambda world, given: indexed(world, lambda indexer: indexer.add(given)),
+    ),
+    "LuceneImpactIndexer.delete docids": (
+        ["d0", "d2"], lambda world, given: indexed(world, lambda indexer: indexer.delete(given)),
+    ),
+    "Reranker.rerank topics": (
+        QUERIES[:1],
+        lambda world, given: dict(reranker().rerank(RUNS[0], given, {"a": "short", "b": "a longer text"})),
+    ),
+    "Reranker.scores texts": (TEXTS, lambda world, given: reranker().scores("q", given).tolist()),
+    "build_index devices": (["cpu"], built),
+    "check_run topics": (["q1", "q9"], lambda world, given: checked(world, topics=given)),
+    "check_run judged": (["q1", "q9"], lambda world, given: checked(world, judged=given)),
+    "check_run docids": (["a"], lambda world, given: checked(world, docids=given)),
+    "compare measures": (
+        ["RR@10", "nDCG@10"],
+        lambda world, given: splade_lucene.compare(QRELS, dict(zip("ab", RUNS, strict=True)), given).means,
+    ),
+    "cut_run qids": (["q1"], lambda world, given: dict(splade_lucene.cut_run({**RUNS[0], **RUNS[1]}, 1, given))),
+    "encode_corpus devices": (["cpu"], parts),
+    "evaluate measures": (["RR@10", "nDCG@10"], lambda world, given: splade_lucene.evaluate(QRELS, RUNS[0], given)),
+    "evaluate_queries measures": (
+        ["RR@10", "nDCG@10"], lambda world, given: splade_lucene.evaluate_queries(QRELS, RUNS[0], given),
+    ),
+    "exhaustive_search documents": (DOCUMENTS, lambda world, given: exhaustive_search(given, {"cat": 1}, 3)),
+    "index_texts documents": (
+        [Document(f"t{i}", text) for i, text in enumerate(TEXTS)],
+        lambda world, given: index_texts(given, world.folder / "again", overwrite=True),
+    ),
+    "measure_efficiency queries": (VECTORS, lambda world, given: measure_efficiency(world.reader, given)),
+    "merge_queries runs": (RUNS, lambda world, given: dict(splade_lucene.merge_queries(given))),
+    "merge_shards runs": (RUNS, lambda world, given: dict(splade_lucene.merge_shards(given))),
+    "reciprocal_rank_fusion runs": (RUNS, lambda world, given: dict(splade_lucene.reciprocal_rank_fusion(given))),
+    "reciprocal_rank_fusion weights": (
+        [2.0, 1.0], lambda world, given: dict(splade_lucene.reciprocal_rank_fusion(RUNS, weights=given)),
+    ),
+    "search_run queries": (QUERIES, search_run),
+    "search_texts queries": (QUERIES, lambda world, given: search_texts(world.folder / "texts", given, 3)),
+    "weighted_sum runs": (RUNS, lambda world, given: dict(splade_lucene.weighted_sum(given))),
+    "weighted_sum weights": ([2.0, 1.0], lambda world, given: dict(splade_lucene.weighted_sum(RUNS, weights=given))),
+    "write_encoded_topics queries": (
+        QUERIES, lambda world, given: written(world, lambda path: write_encoded_topics(path, given)),
+    ),
+    "write_pseudo_documents documents": (
+        DOCUMENTS, lambda world, given: written(world, lambda path: write_pseudo_documents(path, given)),
+    ),
+}  # fmt: skip
+"""Function and argument → several values, and a call that returns what it did with them."""
+
+SINGLE = {"LuceneImpactIndexer.add documents", "LuceneImpactIndexer.delete docids", "Reranker.rerank topics"}
+"""Arguments that also take a single value, or a mapping."""
+
+ONE_QUERY = {"SpladeQueryEncoder.encode text"}
+"""A sequence that is one query: the turns of a conversation."""
+
+MATRIX = {"SparseImpacts terms", "SparseImpacts.from_entries terms", "SparseWeights terms"}
+"""The vocabulary of matrices that the encoder makes."""
+
+SEVERAL = re.compile(r"\b(Sequence|Iterable|Collection|Container)\[")
+
+
+def public_functions() -> Iterator[tuple[str, Any]]:
+    for name in PUBLIC:
+        thing = getattr(splade_lucene, name)
+        if isinstance(thing, type):
+            methods = {each: getattr(thing, each) for each in dir(thing) if not each.startswith("_")}
+            yield from ((f"{name}.{each}", method) for each, method in methods.items() if callable(method))
+        if callable(thing) and not (isinstance(thing, type) and issubclass(thing, Exception)):
+            yield name, thing
+
+
+def test_the_table_names_every_argument_that_takes_several_values():
+    found = set()
+    for name, function in public_functions():
+        if not (getattr(function, "__module__", None) or "").startswith("splade_lucene"):
+            continue
+        if isinstance(function, type) and issubclass(function, dict):
+            continue
+        for parameter in inspect.signature(function).parameters.values():
+            if SEVERAL.search(str(parameter.annotation)):
+                found.add(f"{name} {parameter.name}")
+    found = {each for each in found if not each.endswith(" texts") or "Encoder" not in each}
+    assert found - ONE_QUERY - MATRIX == CALLS.keys()
+
+
+@pytest.mark.java
+@pytest.mark.model
+@pytest.mark.parametrize("name", CALLS)
+def test_an_iterator_gives_the_same_as_a_list(world, name):
+    values, call = CALLS[name]
+    expected = call(world, values)
+    for given in ((each for each in values), map(lambda each: each, values), iter(values), tuple(values)):  # noqa: C417
+        assert call(world, given) == expected, given
+    assert next(iter(values), None) is not None
+
+
+@pytest.mark.java
+@pytest.mark.model
+@pytest.mark.parametrize("name", sorted(CALLS.keys() - SINGLE))
+def test_a_single_text_is_not_taken_for_several(world, name):
+    with pytest.raises(SpladeLuceneError):
+        CALLS[name][1](world, "12")
+
+
+@pytest.mark.java
+@pytest.mark.model
+@pytest.mark.parametrize("name", sorted(CALLS.keys() - SINGLE))
+def test_a_single_thing_that_is_not_several_is_refused(world, name):
+    with pytest.raises(SpladeLuceneError):
+        CALLS[name][1](world, 12)
+
+
+def test_values_that_are_matched_by_position_need_an_order():
+    assert to_ordered_list({"a": 1, "b": 2}.keys(), "queries") == ["a", "b"]
+    assert to_list({"a"}, "docids") == ["a"]
+    for wrong, kind in (({"a", "b"}, "a set"), ({"a": 1}, "a mapping"), (frozenset("a"), "a set")):
+        with pytest.raises(splade_lucene.InputError, match=f"expected a sequence of queries, got {kind}"):
+            to_ordered_list(wrong, "queries")
+
+
+@pytest.mark.java
+def test_an_open_file_is_several_queries(world):
+    (world.folder / "queries.txt").write_text("cats\nblood\n")
+    with (world.folder / "queries.txt").open() as lines:
+        found = world.bm25.batch_search(lines, ["1", "2"])
+    assert {qid: hits.docids for qid, hits in found.items()} == {"1": ["t0"], "2": ["t1"]}
