@@ -21,12 +21,12 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
+from support.downloads import Handler, serving, tar_of, zip_of
 from support.processes import ROOT, child_environment
+from support.progress import RecordedProgress
 from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactIndexReader, PseudoDocument, Run, SpladeEncoder, exhaustive_search
@@ -34,6 +34,7 @@ from splade_lucene.cli import app
 from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.errors import CatalogueError, DownloadError
 from splade_lucene.evaluation import evaluate
+from splade_lucene.progress import NO_PROGRESS
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.reproduction import archives, entries, fetching, find_entry, read_catalogue, reproduce
 from splade_lucene.reproduction.checks import check_entry
@@ -61,16 +62,6 @@ def impacts(number: int) -> dict[str, int]:
     return {30: {"fish": 9}, 31: {"fish": 5}}.get(number, {"other": 1})
 
 
-def tar_of(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
-
-
 def collection() -> dict[str, bytes]:
     lines = [json.dumps({"id": f"d{i}", "contents": "x" * 2000, "vector": impacts(i)}) + "\n" for i in range(40)]
     texts = [json.dumps({"id": f"d{i}", "contents": " ".join(impacts(i))}) + "\n" for i in range(40)]
@@ -89,66 +80,16 @@ def collection() -> dict[str, bytes]:
     }
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves bytes with ranges, and breaks connections as it is told."""
-
-    files: ClassVar[dict[str, bytes]] = {}
-    breaks: ClassVar[dict[str, list[int]]] = {}
-    lengths: ClassVar[dict[str, str | None]] = {}
-    stalls: ClassVar[set[str]] = set()
-    asked: ClassVar[list[tuple[str, str | None]]] = []
-
-    def do_GET(self) -> None:
-        name, wanted = self.path.strip("/"), self.headers.get("Range")
-        self.asked.append((name, wanted))
-        if name not in self.files:
-            self.send_error(404)
-            return
-        data = self.files[name]
-        tag = f'"{hashlib.sha256(data).hexdigest()}"'
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        if self.headers.get("If-Range", tag) != tag:
-            start = 0
-        if start and start >= len(data):
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("ETag", tag)
-        if (length := self.lengths.get(name, str(len(data) - start))) is not None:
-            self.send_header("Content-Length", length)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.end_headers()
-        rest = data[start:]
-        if self.breaks.get(name):
-            rest = rest[: self.breaks[name].pop(0)]
-        self.wfile.write(rest)
-        self.wfile.flush()
-        while name in self.stalls:
-            time.sleep(0.05)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    Handler.stalls.clear()
-    server.shutdown()
-    server.server_close()
+    with serving() as found:
+        yield found
 
 
 @pytest.fixture
 def served(address, monkeypatch) -> str:
     """A fresh server's state, and no waiting between tries."""
-    Handler.files, Handler.breaks, Handler.lengths = collection(), {}, {}
-    Handler.stalls.clear()
-    Handler.asked.clear()
+    Handler.reset(collection())
     monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setenv("COLUMNS", "500")
     monkeypatch.setenv("SPLADE_LUCENE_COLLECTIONS", "")
@@ -327,8 +268,9 @@ def test_two_processes_do_not_share_a_folder_at_once(catalogue, tmp_path):
         partial = tmp_path / "qrels.txt.partial"
         with partial.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            with pytest.raises(DownloadError, match="another process is downloading this file"):
-                fetching.fetch_whole("http://127.0.0.1:1/", partial, 0, lambda _there, _whole: None)
+            with NO_PROGRESS.step("", None, "bytes") as advance:
+                with pytest.raises(DownloadError, match="another process is downloading this file"):
+                    fetching.fetch_whole("http://127.0.0.1:1/", partial, 0, advance)
     assert (done.exit_code, "another process is using this folder" in done.stderr, Handler.asked) == (1, True, [])
 
 
@@ -365,6 +307,23 @@ def test_a_file_that_changed_between_two_tries_is_fetched_anew(served, tmp_path)
     Handler.files["f"] = new
     assert Downloads(tmp_path).fetch(download).read_bytes() == new
     assert Handler.asked[-1] == ("f", "bytes=20000-")
+
+
+def test_the_progress_of_a_download_counts_each_byte_once(served, tmp_path):
+    """First whole; then the rest of it; then, as the file has changed, all of it again."""
+    Handler.files["f"] = bytes(50_000)
+    download = Download("f", f"{served}/f", size=50_000)
+    for there, counts in ((0, [0, 50_000]), (20_000, [20_000, 30_000]), (20_000, [20_000, -20_000, 50_000])):
+        (tmp_path / "f").unlink(missing_ok=True)
+        (tmp_path / "f.partial").write_bytes(bytes(there))
+        if counts[1] < 0:
+            (tmp_path / "f.partial.etag").write_text('"of another file"')
+        progress = RecordedProgress()
+        Downloads(tmp_path, progress=progress).fetch(download)
+        assert progress.steps == [("f", 50_000, "bytes")]
+        resumed = [count for count, _, resumed in progress.reports if resumed]
+        fresh = sum(count for count, _, resumed in progress.reports if not resumed)
+        assert [*resumed, fresh] == counts
 
 
 def test_a_server_without_ranges_and_a_partial_file_that_is_whole(served, tmp_path):
@@ -566,14 +525,6 @@ def test_names_that_are_nearly_right():
 # ---- archives and servers that do not keep their word ----
 
 TEN = b"0123456789"
-
-
-def zip_of(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
 
 
 def zip_with_header(field: int, value: bytes) -> bytes:

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from splade_lucene.cli.evaluate import FormatOption, choose_format
 from splade_lucene.cli.options import JsonOption, ThreadsOption
 from splade_lucene.cli.output import ProgressBars, as_flags, echo
 
 if TYPE_CHECKING:
-    from splade_lucene.reproduction import Entry, Reproduction
+    from splade_lucene.reproduction import Entry
     from splade_lucene.reproduction.downloads import Downloads
     from splade_lucene.reproduction.plans import Plan
 
 
 def reproduce(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="An entry of the catalogue.", show_default=False)
+        str | None, typer.Argument(metavar="NAME", help="An entry or a group of the catalogue.", show_default=False)
     ] = None,
-    list_all: Annotated[bool, typer.Option("--list", help="List all entries.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List all entries and groups.")] = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print an entry's commands, and those for Anserini and Pyserini.")
     ] = False,
@@ -53,39 +52,46 @@ def reproduce(
         list[Path] | None, typer.Option("--catalogue", metavar="DIR", help="More entries: a folder of .toml files.")
     ] = None,
     threads: ThreadsOption = None,
+    output_format: FormatOption = "text",
     as_json: JsonOption = False,
 ) -> None:
-    """Reproduce a published figure.
+    """Reproduce a published figure, or a table of them.
 
     The steps are: fetch, index, search, evaluate, compare. Run it again to resume after an interruption.
     """
     if sum((list_all, show, dry_run, download_only)) > 1:
         raise typer.BadParameter("--list, --show, --dry-run and --download-only are mutually exclusive")
     if name is None and not (list_all or dry_run):
-        raise typer.BadParameter("pass the name of an entry, or --list")
+        raise typer.BadParameter("pass the name of an entry or group, or --list")
     if name is not None and list_all:
         raise typer.BadParameter("--list takes no name")
     if mirror is not None and not mirror.exists():
         raise typer.BadParameter(f"--mirror {mirror}: no such folder or archive")
-    from splade_lucene.reproduction import find_entry, read_catalogue
+    from splade_lucene.cli.reproduce_runs import Work, download, run_entry, run_group
+    from splade_lucene.reproduction import Group, find_entry, read_catalogue, read_groups
     from splade_lucene.reproduction.downloads import Downloads, reproduction_folder
 
-    entries = read_catalogue(catalogue or [])
-    chosen = [find_entry(name, entries)] if name is not None else [*entries.values()]
+    table_format = choose_format(output_format, as_json=as_json)
+    as_json = table_format == "json"
+    entries, groups = read_catalogue(catalogue or []), read_groups(catalogue or [])
+    named: dict[str, Entry | Group] = {**entries, **groups}
+    found = None if name is None else find_entry(name, named)
+    members = found.members(entries) if isinstance(found, Group) else [found] if found else [*entries.values()]
     folder = (directory or reproduction_folder()).resolve()
+    downloads = Downloads(folder / "downloads", mirror, offline, ProgressBars())
     if list_all:
-        _print_list(chosen, as_json)
+        _print_list(members, as_json)
+        echo(f"groups of entries: {', '.join(groups)}")
     elif show:
-        _print_commands(chosen[0], prebuilt, as_json)
+        _print_commands(members, prebuilt, as_json)
     elif dry_run:
-        _print_plans(chosen, folder, Downloads(folder / "downloads", mirror, offline), prebuilt, as_json)
+        _print_plans(members, folder, downloads, prebuilt, as_json)
+    elif download_only:
+        download(members, downloads, prebuilt=prebuilt, as_json=as_json)
+    elif isinstance(found, Group):
+        run_group(found, entries, Work(folder, downloads, prebuilt, threads), table_format)
     else:
-        with _download_bar() as progress:
-            downloads = Downloads(folder / "downloads", mirror, offline, progress)
-            if download_only:
-                _download(chosen[0], downloads, prebuilt, as_json)
-            else:
-                _run(chosen[0], folder, downloads, prebuilt, threads, as_json)
+        run_entry(members[0], Work(folder, downloads, prebuilt, threads), table_format)
 
 
 def _print_list(entries: Sequence[Entry], as_json: bool) -> None:
@@ -106,28 +112,34 @@ def _print_list(entries: Sequence[Entry], as_json: bool) -> None:
         print(f"{each.name:{width}} {documents:>11} {each.judged:>6,}  {measure} {figure:.4f}")
 
 
-def _print_commands(entry: Entry, prebuilt: bool, as_json: bool) -> None:
+def _print_commands(entries: Sequence[Entry], prebuilt: bool, as_json: bool) -> None:
     from splade_lucene.reproduction.checks import check_entry
     from splade_lucene.reproduction.commands import anserini_commands, our_commands, pyserini_commands
 
-    notes = check_entry(entry, prebuilt=prebuilt)
-    ours, theirs = our_commands(entry, prebuilt=prebuilt), anserini_commands(entry)
-    pyserini = pyserini_commands(entry)
+    shown = [
+        {"name": each.name, "splade-lucene": our_commands(each, prebuilt=prebuilt), "anserini": anserini_commands(each),
+         "pyserini": pyserini_commands(each), "notes": check_entry(each, prebuilt=prebuilt)}
+        for each in entries
+    ]  # fmt: skip
     if as_json:
-        facts = {"name": entry.name, "splade-lucene": ours, "anserini": theirs, "pyserini": pyserini, "notes": notes}
-        print(json.dumps(facts, ensure_ascii=False))
+        print(json.dumps(shown[0] if len(shown) == 1 else shown, ensure_ascii=False))
         return
+    for entry, facts in zip(entries, shown, strict=True):
+        _print_commands_of(entry, facts, prebuilt)
+
+
+def _print_commands_of(entry: Entry, facts: Mapping[str, Any], prebuilt: bool) -> None:
     system = entry.system
     print(f"# {entry.name}: {system.title} on {entry.title}; figures of {system.source}")
     if system.quantization:
         print(f"# impacts: {system.quantization} ({system.quantization_source})")
-    for each in dict.fromkeys((entry.note, system.note, *notes)):
+    for each in dict.fromkeys((entry.note, system.note, *facts["notes"])):
         if each:
             print(f"# {as_flags(each)}")
     print(f"\n# all at once\nsplade-lucene reproduce {entry.name}{' --prebuilt' if prebuilt else ''}\n\n# step by step")
-    print("\n".join(ours))
-    for name, commands in (("Anserini", theirs), ("Pyserini", pyserini)):
-        if commands:
+    print("\n".join(facts["splade-lucene"]))
+    for name in ("Anserini", "Pyserini"):
+        if commands := facts[name.lower()]:
             print(f"\n# {name}")
             print("\n".join(commands))
 
@@ -173,82 +185,3 @@ def _size(count: int) -> str:
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count / 1e3:.1f} kB"
-
-
-@contextmanager
-def _download_bar() -> Iterator[Callable[[Any, int, int], None]]:
-    """Shows a progress bar on stderr for each file."""
-    from tqdm import tqdm
-
-    bars: dict[str, Any] = {}
-
-    def progress(download: Any, there: int, whole: int) -> None:
-        if download.file not in bars:
-            interval = 0.1 if sys.stderr.isatty() else 15  # seconds; few lines in a log file
-            bars[download.file] = tqdm(
-                desc=download.file, total=whole or None, unit="B", unit_scale=True, mininterval=interval
-            )
-        bars[download.file].update(there - bars[download.file].n)
-
-    try:
-        yield progress
-    finally:
-        for bar in bars.values():
-            bar.close()
-
-
-def _download(entry: Entry, downloads: Downloads, prebuilt: bool, as_json: bool) -> None:
-    from splade_lucene.reproduction.checks import check_entry
-
-    for text in check_entry(entry, prebuilt=prebuilt):
-        echo(f"note: {as_flags(text)}")
-    paths = [downloads.fetch(each) for each in entry.downloads(prebuilt=prebuilt)]
-    for path in paths:
-        echo(f"complete: {path}")
-    if as_json:
-        print(json.dumps([str(path) for path in paths]))
-
-
-def _run(entry: Entry, folder: Path, downloads: Downloads, prebuilt: bool, threads: int | None, as_json: bool) -> None:
-    from splade_lucene.reproduction import reproduce as reproduce_entry
-
-    def report_step(step: str, output: Path, done: bool) -> None:
-        echo(f"{step}: {f'finished before, {output}' if done else output}")
-
-    result = reproduce_entry(
-        entry, folder, downloads, prebuilt=prebuilt, threads=threads, progress=ProgressBars(), on_step=report_step
-    )
-    if as_json:
-        print(json.dumps(_to_json(result), ensure_ascii=False))
-    else:
-        _print_figures(result)
-    if not result.is_within_tolerance:
-        echo("a figure is outside its tolerance")
-        raise typer.Exit(1)
-
-
-def _to_json(result: Reproduction) -> dict[str, Any]:
-    figures = [
-        {"name": each.name, "published": each.published, "obtained": each.obtained, "tolerance": each.tolerance,
-         "within_tolerance": each.is_within_tolerance}
-        for each in result.figures
-    ]  # fmt: skip
-    return {"name": result.entry.name, "within_tolerance": result.is_within_tolerance, "figures": figures,
-            "run": str(result.run), "index": str(result.index_dir), "source": result.entry.system.source}  # fmt: skip
-
-
-def _print_figures(result: Reproduction) -> None:
-    entry = result.entry
-    print(f"{entry.name}: {entry.system.title} on {entry.title}\n")
-    width = max(len(each.name) for each in result.figures)
-    column = max(12, *(len(_number(each.published)) for each in result.figures))
-    print(f"{'':{width}} {'published':>{column}} {'obtained':>{column}}")
-    good, bad = ("✓", "✗") if (sys.stdout.encoding or "").lower().startswith("utf") else ("yes", "NO")
-    for each in result.figures:
-        mark = good if each.is_within_tolerance else bad
-        print(f"{each.name:{width}} {_number(each.published):>{column}} {_number(each.obtained):>{column}}  {mark}")
-    print(f"\npublished: {entry.system.source}\nrun: {result.run}")
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

@@ -17,12 +17,17 @@ module             content
 ``steps``          which steps an earlier run finished
 ``running``        the steps themselves
 ``figures``        obtained and published figures
+``groups``         tables of figures, whose entries are run together
 =================  ===================================================================================================
 """
 
 from splade_lucene.reproduction.entries import Entry
 from splade_lucene.reproduction.figures import Figure
-from splade_lucene.reproduction.reading import find_entry, read_catalogue
+from splade_lucene.reproduction.groups import Group, GroupResult, reproduce_group
+from splade_lucene.reproduction.reading import find_entry, read_catalogue, read_groups
 from splade_lucene.reproduction.running import Reproduction, reproduce
 
-__all__ = ["Entry", "Figure", "Reproduction", "find_entry", "read_catalogue", "reproduce"]
+__all__ = [
+    "Entry", "Figure", "Group", "GroupResult", "Reproduction", "find_entry", "read_catalogue", "read_groups", "reproduce",
+    "reproduce_group",
+]  # fmt: skip

@@ -30,12 +30,31 @@ def index_arguments(entry: Entry, paths: Paths, source: str | Path) -> dict[str,
     return {kind: str(source), "index_dir": paths.index, "store": STORE}
 
 
-def search_arguments(entry: Entry, paths: Paths, topics: str | Path) -> dict[str, Any]:
-    """Of searching; what the run is made of, too."""
+def searcher_arguments(entry: Entry) -> dict[str, Any]:
+    """Of opening the index for search."""
     system = entry.system
-    found: dict[str, Any] = {
-        "index_dir": paths.index, "topics": topics, "output": paths.run, "hits": system.hits, "tag": entry.name,
-    }  # fmt: skip
     if system.method == "bm25":
-        return {**found, "k1": system.k1, "b": system.b}
-    return {**found, "encoded": True} if system.topics.encoded else {**found, "dtype": DTYPE}
+        return {"k1": system.k1, "b": system.b}
+    return {} if system.topics.encoded else {"dtype": DTYPE}
+
+
+def search_arguments(entry: Entry, paths: Paths, topics: str | Path) -> dict[str, Any]:
+    """Of searching."""
+    system = entry.system
+    return {
+        "index_dir": paths.index, "topics": topics, "output": paths.run, "hits": system.hits, "tag": entry.name,
+        **searcher_arguments(entry), **({"encoded": True} if system.topics.encoded else {}),
+    }  # fmt: skip
+
+
+def encode_queries_arguments(entry: Entry, output: Path, topics: str | Path) -> dict[str, Any]:
+    """Of encoding the topics into a file, which other programs search with."""
+    system = entry.system
+    return {
+        "topics": topics, "output": output, "model": system.model, "quantizer": system.quantizer, "dtype": DTYPE,
+    }  # fmt: skip
+
+
+def evaluate_arguments(entry: Entry, paths: Paths, qrels: str | Path) -> dict[str, Any]:
+    """Of evaluating the run."""
+    return {"qrels": qrels, "run": paths.run, "measures": list(entry.system.published)}

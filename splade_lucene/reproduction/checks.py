@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from splade_lucene.errors import CatalogueError, RunError
 from splade_lucene.quantizer import RULES
+from splade_lucene.reproduction.archives import is_archive
 from splade_lucene.reproduction.entries import Download, Entry
 
 DIGITS = {"md5": 32, "sha256": 64, "git-blob": 40}
@@ -60,6 +61,7 @@ def _problems(entry: Entry) -> Iterator[str]:  # noqa: C901 - a rule a branch
     yield from _count_problems(entry)
     for download in (*entry.downloads(), *([system.prebuilt] if system.prebuilt else [])):
         yield from _download_problems(download)
+    yield from _member_problems(entry)
     if system.corpus.file and system.corpus.source:
         yield "the corpus has both file and source"
     if system.method == "impacts":
@@ -81,6 +83,16 @@ def _problems(entry: Entry) -> Iterator[str]:  # noqa: C901 - a rule a branch
     yield from _measure_problems(entry)
 
 
+def _member_problems(entry: Entry) -> Iterator[str]:
+    corpus = entry.system.corpus
+    for download in (entry.system.topics, entry.qrels):
+        if not download.member:
+            continue
+        if not is_archive(corpus.file) or (download.file, download.checksum) != (corpus.file, corpus.checksum):
+            yield f"{download.file!r} has a member {download.member!r}, but is not the archive of the corpus"
+        yield from _path_problems(download.member)
+
+
 def _count_problems(entry: Entry) -> Iterator[str]:
     system = entry.system
     for name, value in (
@@ -97,9 +109,7 @@ def _count_problems(entry: Entry) -> Iterator[str]:
 
 
 def _download_problems(download: Download) -> Iterator[str]:
-    parts = PurePosixPath(download.file).parts
-    if not parts or parts[0] == "/" or ".." in parts:
-        yield f"the file {download.file!r} is not a relative path"
+    yield from _path_problems(download.file)
     if download.url and not download.url.startswith(("https://", "http://")):
         yield f"the address {download.url!r} is not an HTTP address"
     kind, _, digits = download.checksum.partition(":")
@@ -109,6 +119,12 @@ def _download_problems(download: Download) -> Iterator[str]:
         yield f"the size {download.published_size!r} does not have the form 7.4 GB"
     if download.size is not None and download.size <= 0:
         yield f"the size of {download.file} is {download.size}, expected a value above 0"
+
+
+def _path_problems(path: str) -> Iterator[str]:
+    parts = PurePosixPath(path).parts
+    if not parts or parts[0] == "/" or ".." in parts:
+        yield f"the file {path!r} is not a relative path"
 
 
 def _model_problems(entry: Entry) -> Iterator[str]:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from splade_lucene.reproduction.archives import is_archive
-from splade_lucene.reproduction.arguments import encode_arguments, index_arguments, search_arguments
-from splade_lucene.reproduction.entries import Download, Entry
+from splade_lucene.reproduction.arguments import (
+    encode_arguments,
+    encode_queries_arguments,
+    evaluate_arguments,
+    index_arguments,
+    search_arguments,
+)
+from splade_lucene.reproduction.entries import Corpus, Download, Entry
 from splade_lucene.reproduction.paths import Paths
 
 _PAGE = 100  # columns, after which a command is continued on the next line
@@ -33,17 +39,14 @@ def our_commands(entry: Entry, *, prebuilt: bool = False) -> list[str]:
         lines.append(f"mkdir -p {paths.index} && tar xf {archive} -C {paths.index} --strip-components 1")
     else:
         lines += _build(entry, paths)
-    given = search_arguments(entry, paths, f"downloads/{system.topics.file}")
+    given = search_arguments(entry, paths, paths.of(system.topics))
     lines.append(_command("bm25 search" if system.method == "bm25" else "search", given))
     run = paths.run
     if system.remove_query:
         lines += ["# drop the query itself from its hits", f"awk '$1 != $3' {run} > {run}.tmp && mv {run}.tmp {run}"]
     if system.ties == "descending":
         lines.append("# 'reproduce' also sorts ties by descending docid, as trec_eval does for Anserini's runs")
-    measures = " ".join(system.published)
-    lines.append(
-        f"splade-lucene evaluate --qrels downloads/{entry.qrels.file} --run {run} --measures {shlex.quote(measures)}"
-    )
+    lines.append(_command("evaluate", evaluate_arguments(entry, paths, paths.of(entry.qrels))))
     return [_wrap(line) for line in lines]
 
 
@@ -56,6 +59,8 @@ def _command(name: str, arguments: Mapping[str, Any]) -> str:
         flag = {"index_dir": "--index", "source": "--input"}.get(argument, "--" + argument.replace("_", "-"))
         if value is True:
             words.append(flag)
+        elif isinstance(value, list):
+            words += [flag, shlex.quote(" ".join(value))]
         else:
             words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
     return " ".join(words)
@@ -63,18 +68,20 @@ def _command(name: str, arguments: Mapping[str, Any]) -> str:
 
 def anserini_commands(entry: Entry) -> list[str]:
     """The equivalent commands of Anserini, run in a checkout; empty if Anserini does not document them."""
-    system, anserini = entry.system, entry.system.anserini
+    system, anserini, paths = entry.system, entry.system.anserini, Paths(Path(), entry)
     if anserini is None:
         return []
     collection = "JsonCollection" if system.method == "bm25" else "JsonVectorCollection"
     run = f"runs/run.{entry.name}.txt"
     tools = "tools/topics-and-qrels"
+    topics = paths.encoded_topics if system.method == "encode" else f"{tools}/{system.topics.file}"
     lines = [
-        f"bin/run.sh io.anserini.index.IndexCollection -collection {collection} -input {_corpus(entry)} "
-        f"-generator DefaultLuceneDocumentGenerator -index {_index(entry)} -threads 16 {anserini.index_options}",
-        f"bin/run.sh io.anserini.search.SearchCollection -index {_index(entry)} -topics {tools}/{system.topics.file} "
+        *_encoded(entry, paths),
+        f"bin/run.sh io.anserini.index.IndexCollection -collection {collection} -input {_corpus(entry, paths)} "
+        f"-generator DefaultLuceneDocumentGenerator -index {paths.index}.anserini -threads 16 {anserini.index_options}",
+        f"bin/run.sh io.anserini.search.SearchCollection -index {paths.index}.anserini -topics {topics} "
         f"-topicReader {anserini.topic_reader} -output {run} {anserini.search_options}",
-        *(f"bin/trec_eval {each} {tools}/{entry.qrels.file} {run}" for each in _trec_eval(system.published)),
+        *_trec_eval(entry, paths, "bin/trec_eval", tools, run),
     ]
     return [_wrap(line) for line in lines]
 
@@ -85,26 +92,31 @@ def pyserini_commands(entry: Entry) -> list[str]:
     Empty for our own collections: their texts are not a JsonCollection, and Pyserini expects topics with "cacm" in their path
     to be in CACM's own format.
     """
-    system = entry.system
+    system, paths = entry.system, Paths(Path(), entry)
     if system.anserini is None:
         return []
     run, impact = f"runs/run.{entry.name}.txt", "" if system.method == "bm25" else " --impact"
     collection = "JsonCollection" if system.method == "bm25" else "JsonVectorCollection"
-    topics = f"downloads/{system.topics.file}"
-    encoded = [] if system.method != "encode" else [_encode(entry), _encode_queries(entry)]
-    if system.method == "encode":
-        topics = f"encoded/{entry.name}.topics.tsv"
+    topics = paths.encoded_topics if system.method == "encode" else paths.of(system.topics)
     ranking = f" --bm25 --k1 {system.k1:g} --b {system.b:g}" if system.method == "bm25" else " --min-idf 0 --impact"
     lines = [
-        *encoded,
-        f"python -m pyserini.index.lucene --collection {collection} --input {_corpus(entry)} --index {_index(entry)} "
-        f"--generator DefaultLuceneDocumentGenerator --threads 16{impact}{' --pretokenized' if impact else ''}",
-        f"python -m pyserini.search.lucene --index {_index(entry)} --topics {topics} --output {run} "
+        *_encoded(entry, paths),
+        f"python -m pyserini.index.lucene --collection {collection} --input {_corpus(entry, paths)} "
+        f"--index {paths.index}.anserini --generator DefaultLuceneDocumentGenerator --threads 16"
+        f"{impact}{' --pretokenized' if impact else ''}",
+        f"python -m pyserini.search.lucene --index {paths.index}.anserini --topics {topics} --output {run} "
         f"--hits {system.hits}{ranking}{' --remove-query' if system.remove_query else ''}",
-        *(f"python -m pyserini.eval.trec_eval {each} downloads/{entry.qrels.file} {run}"
-          for each in _trec_eval(system.published)),
+        *_trec_eval(entry, paths, "python -m pyserini.eval.trec_eval", "downloads", run),
     ]  # fmt: skip
     return [_wrap(line) for line in lines]
+
+
+def _encoded(entry: Entry, paths: Paths) -> list[str]:
+    """Our commands for what another program indexes and searches with: nothing if it is published."""
+    if entry.system.method != "encode":
+        return []
+    topics = encode_queries_arguments(entry, paths.encoded_topics, paths.of(entry.system.topics))
+    return [_encode(entry, paths), _command("encode-queries", topics)]
 
 
 def _fetch(download: Download) -> list[str]:
@@ -121,59 +133,61 @@ def _build(entry: Entry, paths: Paths) -> list[str]:
     system, corpus = entry.system, entry.system.corpus
     lines = []
     if is_archive(corpus.file):
-        only = f" --wildcards '*/{corpus.folder}/*'" if corpus.folder else ""
-        lines.append(f"mkdir -p {paths.corpus} && tar xf downloads/{corpus.file} -C {paths.corpus}{only}")
+        lines.append(f"mkdir -p {paths.corpus} && {_unpack(corpus, paths.corpus)}")
     elif not corpus.file and not corpus.source:
         lines.append(f"# {paths.corpus}: {corpus.note}")
     if system.method == "encode":
-        lines.append(_encode(entry))
+        lines.append(_encode(entry, paths))
     name = "bm25 index" if system.method == "bm25" else "index"
-    return [*lines, _command(name, index_arguments(entry, paths, _corpus(entry)))]
+    return [*lines, _command(name, index_arguments(entry, paths, _corpus(entry, paths)))]
 
 
-def _encode(entry: Entry) -> str:
-    return _command("encode", encode_arguments(entry, Paths(Path(), entry), _text_corpus(entry)))
+def _unpack(corpus: Corpus, target: Path) -> str:
+    """Unpacks what is below the corpus's folder, without the path above it, as ``reproduce`` does."""
+    archive = f"downloads/{corpus.file}"
+    if not corpus.file.endswith(".zip"):
+        return f"tar xf {archive} -C {target}" + (f" --wildcards '*/{corpus.folder}/*'" if corpus.folder else "")
+    up = f" && mv {target}/{corpus.folder}/* {target}" if corpus.folder else ""
+    return f"python -m zipfile -e {archive} {target}{up}"
 
 
-def _encode_queries(entry: Entry) -> str:
-    system = entry.system
-    return (
-        f"splade-lucene encode-queries --topics downloads/{system.topics.file} --output encoded/{entry.name}.topics.tsv "
-        f"--model {system.model} --quantizer {system.quantizer}"
-    )
+def _encode(entry: Entry, paths: Paths) -> str:
+    return _command("encode", encode_arguments(entry, paths, _text_corpus(entry, paths)))
 
 
-def _text_corpus(entry: Entry) -> str:
+def _text_corpus(entry: Entry, paths: Paths) -> str | Path:
     corpus = entry.system.corpus
     if corpus.source:
         return corpus.source
-    return f"downloads/{corpus.file}" if corpus.file and not is_archive(corpus.file) else f"corpora/{corpus.name}"
+    return paths.folder / "downloads" / corpus.file if corpus.file and not is_archive(corpus.file) else paths.corpus
 
 
-def _corpus(entry: Entry) -> str:
-    """Path of the input of indexing."""
-    return f"encoded/{entry.name}" if entry.system.method == "encode" else _text_corpus(entry)
+def _corpus(entry: Entry, paths: Paths) -> str | Path:
+    """The input of indexing."""
+    return paths.encoded if entry.system.method == "encode" else _text_corpus(entry, paths)
 
 
-def _index(entry: Entry) -> str:
-    """Where Anserini and Pyserini put their index: beside ours."""
-    return f"{Paths(Path(), entry).index}.anserini"
-
-
-def _trec_eval(measures: Iterable[str]) -> list[str]:
-    """Options of trec_eval for the measures that it supports."""
-    options = []
-    for name in measures:
+def _trec_eval(entry: Entry, paths: Paths, program: str, folder: str, run: str) -> list[str]:
+    """Commands of trec_eval for the measures that it supports; it reads BEIR's judgments in its own format only."""
+    qrels, lines = f"{folder}/{entry.qrels.file}", []
+    if entry.qrels.member:
+        qrels = f"{paths.corpus}/qrels.txt"
+        lines.append(f"awk 'NR > 1 {{print $1, 0, $2, $3}}' {paths.of(entry.qrels)} > {qrels}")
+    for name in entry.system.published:
         parts = re.fullmatch(r"(\w+?)(?:\(rel=(\d)\))?@(\d+)", name)
         if parts and parts[1] in _TREC_EVAL:
             level = f" -l {parts[2]}" if parts[2] else ""
-            options.append(f"-c{level} {_TREC_EVAL[parts[1]].format(cutoff=parts[3])}")
-    return options
+            lines.append(f"{program} -c{level} {_TREC_EVAL[parts[1]].format(cutoff=parts[3])} {qrels} {run}")
+    return lines
 
 
 def _wrap(command: str) -> str:
     """Wraps a long command, with line breaks before options."""
-    if len(command) <= _PAGE or command.startswith(("#", "curl ", "awk ")) or "trec_eval -c" in command:
+    if (
+        len(command) <= _PAGE
+        or not command.startswith(("splade-lucene ", "python ", "bin/run.sh "))
+        or "trec_eval -c" in command
+    ):
         return command
     lines, line = [], ""
     for part in re.split(r" (?=--?[A-Za-z])", command):

@@ -8,20 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from splade_lucene.errors import DownloadError
 from splade_lucene.files import cache_folder, storage_error, written_whole
+from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.reproduction.archives import broken, open_archive, too_large, write_file
 from splade_lucene.reproduction.entries import Download
 from splade_lucene.reproduction.fetching import fetch_whole
 
 _BLOCK = 1 << 20
-
-Progress = Callable[[Download, int, int], None]
-"""Called with a file, the number of bytes downloaded, and the total (0: unknown)."""
 
 
 def reproduction_folder() -> Path:
@@ -37,13 +35,13 @@ class Downloads:
         folder: Where downloaded files are kept.
         mirror: A folder, or a ``.tar`` (``.gz`` …) or ``.zip`` archive, with files by name; tried first.
         offline: Whether to never use the network.
-        progress: Receives the progress of downloads.
+        progress: Follows the downloads.
     """
 
     folder: Path
     mirror: Path | None = None
     offline: bool = False
-    progress: Progress | None = None
+    progress: Progress = NO_PROGRESS
 
     def locate(self, download: Download) -> Path | None:
         """The path of a file that is available locally, not verified; None if it is not available."""
@@ -157,12 +155,10 @@ class Downloads:
             raise _unavailable(download, reason, target)
         partial = _partial(target)
 
-        def progress(received: int, total: int) -> None:
-            if self.progress:
-                self.progress(download, received, total or download.estimated_size)
-
+        size = download.estimated_size
         try:
-            fetch_whole(download.url, partial, download.estimated_size, progress, limit=download.most_bytes)
+            with self.progress.step(download.file, size or None, "bytes") as advance:
+                fetch_whole(download.url, partial, size, advance, limit=download.most_bytes)
         except ConnectionError as error:
             raise _unavailable(download, str(error), target) from error
         _publish(partial, target, download, download.url)

@@ -54,6 +54,7 @@ class Download:
         size: Size in bytes; None if unknown.
         published_size: Approximate size as published, such as ``7.4 GB``.
         built_in: Whether the file is generated from data in this package.
+        member: The path of the topics or judgments in the unpacked corpus, if ``file`` is its archive, as in BEIR's data sets.
         note: How to get the file if it cannot be downloaded.
     """
 
@@ -63,6 +64,7 @@ class Download:
     size: int | None = None
     published_size: str = ""
     built_in: bool = False
+    member: str = ""
     note: str = ""
 
     @property
@@ -223,7 +225,7 @@ class Entry:
     Attributes:
         collection: Name of the collection.
         title: Title of the collection.
-        documents: Number of documents in the index; None if it depends on the machine.
+        documents: Number of documents in the index, or for ``encode`` in the corpus; None if it depends on the machine.
         judged: Number of queries with judgments.
         qrels: The judgments.
         system: The system.
@@ -246,6 +248,7 @@ class Entry:
         return f"{self.collection}.{self.system.name}"
 
     def downloads(self, *, prebuilt: bool = False) -> list[Download]:
-        """All files needed for a run; with ``prebuilt``, the prebuilt index instead of the corpus."""
+        """All files needed for a run, each once; with ``prebuilt``, the prebuilt index instead of the corpus."""
         large = self.system.prebuilt if prebuilt else self.system.corpus.download
-        return [*([large] if large else []), self.system.topics, self.qrels]
+        needed = [*([large] if large else []), self.system.topics, self.qrels]
+        return list({each.file: each for each in reversed(needed)}.values())[::-1]

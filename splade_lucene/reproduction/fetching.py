@@ -11,13 +11,14 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from splade_lucene.errors import DownloadError
 from splade_lucene.locks import lock
+from splade_lucene.progress import Advance
 from splade_lucene.reproduction.archives import too_large
 
 TIMEOUT = 60  # seconds without a byte
@@ -28,18 +29,15 @@ _NETWORK_ERRORS = (
     ValueError,  # an address that cannot be sent, such as one with spaces or of a redirect
 )  # fmt: skip
 
-Progress = Callable[[int, int], None]
-"""Called with the number of bytes received, and the total (0: unknown)."""
 
-
-def fetch_whole(url: str, partial: Path, estimated_size: int, progress: Progress, *, limit: int | None = None) -> None:
+def fetch_whole(url: str, partial: Path, estimated_size: int, advance: Advance, *, limit: int | None = None) -> None:
     """Downloads a file, or the rest of it.
 
     Args:
         url: Address of the file.
         partial: Target file; existing content is the first part of the file.
         estimated_size: Expected size in bytes; 0 if unknown.
-        progress: Called after each block.
+        advance: Called after each block with its size, and before the first with what an earlier run received.
         limit: The most bytes that the file can have; None if that is unknown.
 
     Raises:
@@ -54,11 +52,12 @@ def fetch_whole(url: str, partial: Path, estimated_size: int, progress: Progress
             raise DownloadError(
                 f"{partial}: not enough disk space for {estimated_size / 1e9:.1f} GB. Choose another folder=…."
             )
+        advance(file.tell(), resumed=True)
         tries = TRIES
         while True:
             before = file.tell()
             try:
-                if _append(url, file, tag, estimated_size, progress, limit):
+                if _append(url, file, tag, estimated_size, advance, limit):
                     break
                 reason = "the connection was closed early"
             except DownloadError:
@@ -77,7 +76,7 @@ def fetch_whole(url: str, partial: Path, estimated_size: int, progress: Progress
     tag.unlink(missing_ok=True)
 
 
-def _append(url: str, file: BinaryIO, tag: Path, estimated_size: int, progress: Progress, limit: int | None) -> bool:
+def _append(url: str, file: BinaryIO, tag: Path, estimated_size: int, advance: Advance, limit: int | None) -> bool:
     """Requests the missing part and appends it; returns false if the connection was closed early."""
     start = file.tell()
     response = _request(url, start, tag)
@@ -87,6 +86,7 @@ def _append(url: str, file: BinaryIO, tag: Path, estimated_size: int, progress: 
         if not _continues(response, start):
             file.truncate(0)
             file.seek(0)
+            advance(-start, resumed=True)
             start = 0
         etag = response.headers.get("ETag", "")
         if etag and not etag.startswith("W/"):  # weak ETags do not guarantee equal bytes
@@ -99,8 +99,8 @@ def _append(url: str, file: BinaryIO, tag: Path, estimated_size: int, progress: 
             if limit is not None and file.tell() + len(block) > limit:
                 raise too_large(url, limit)
             file.write(block)
-            progress(file.tell(), total)
-        file.flush()
+            file.flush()
+            advance(len(block))
     return length is None or file.tell() >= total
 
 

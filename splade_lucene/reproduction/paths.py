@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from splade_lucene.reproduction.entries import Entry
+from splade_lucene.reproduction.entries import Download, Entry
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Paths:
 
     @property
     def encoded(self) -> Path:
-        """The pseudo-documents created by the model of the entry."""
-        return self.folder / "encoded" / self.entry.name
+        """The pseudo-documents that the model creates; shared by all entries with the same corpus and system."""
+        return self.folder / "encoded" / self._encoding
 
     @property
     def index(self) -> Path:
@@ -38,11 +38,26 @@ class Paths:
         system = self.entry.system
         if self.prebuilt and system.prebuilt:
             return self.folder / "indexes" / system.prebuilt.file.split("/")[-1].removesuffix(".tar.gz")
-        kind = {"impacts": "impact", "bm25": "bm25", "encode": f"encoded.{self.entry.name}"}[system.method]
-        name = system.corpus.name if system.method != "encode" else ""
-        return self.folder / "indexes" / f"{kind}.{name}".rstrip(".")
+        name = {
+            "impacts": f"impact.{system.corpus.name}", "bm25": f"bm25.{system.corpus.name}",
+            "encode": f"encoded.{self._encoding}",
+        }  # fmt: skip
+        return self.folder / "indexes" / name[system.method]
+
+    @property
+    def encoded_topics(self) -> Path:
+        """The topics that the model encoded, for other programs."""
+        return self.folder / "encoded" / f"{self.entry.name}.topics.tsv"
+
+    def of(self, download: Download) -> Path:
+        """The topics or judgments: a download, or a file of the unpacked corpus."""
+        return self.corpus / download.member if download.member else self.folder / "downloads" / download.file
 
     @property
     def run(self) -> Path:
         """The run file."""
         return self.folder / "runs" / f"{self.entry.name}{'.prebuilt' if self.prebuilt else ''}.trec"
+
+    @property
+    def _encoding(self) -> str:
+        return f"{self.entry.system.corpus.name}.{self.entry.system.name}"

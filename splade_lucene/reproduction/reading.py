@@ -6,17 +6,18 @@ import difflib
 import logging
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from splade_lucene.errors import CatalogueError
 from splade_lucene.reproduction.entries import Collection, Entry
+from splade_lucene.reproduction.groups import Group
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 
-_T = TypeVar("_T")
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +42,34 @@ def read_catalogue(folders: Iterable[str | Path] = ()) -> dict[str, Entry]:
     return dict(sorted(entries.items()))
 
 
+def read_groups(folders: Iterable[str | Path] = ()) -> dict[str, Group]:
+    """Reads all groups of entries: those of this package, and those of additional folders, which override them.
+
+    Args:
+        folders: Additional folders of ``.toml`` files.
+
+    Returns:
+        Groups by name, sorted.
+
+    Raises:
+        CatalogueError: A file cannot be read, or has unknown keys or wrong values; the message names file and key.
+    """
+    found: dict[str, Group] = {}
+    for folder in (CATALOGUE, *map(Path, folders)):
+        for path in sorted(folder.glob("*.toml")):
+            table = _load(path)
+            if "groups" in table:
+                found |= {each.name: each for each in _make(_Groups, table, "", path).groups}
+    return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """The content of a file of groups."""
+
+    groups: tuple[Group, ...]
+
+
 @lru_cache
 def _read_own() -> Mapping[str, Entry]:
     return _read_folder(CATALOGUE)
@@ -50,7 +79,8 @@ def _read_folder(folder: Path) -> dict[str, Entry]:
     if not folder.is_dir():
         raise CatalogueError("no such folder", path=folder, remedy="Give a folder of .toml files")
     found: dict[str, Entry] = {}
-    for path in sorted(folder.glob("*.toml")):
+    paths = sorted(folder.glob("*.toml"))
+    for path in paths:
         for entry in read_collection(path):
             if entry.name in found:
                 raise CatalogueError(
@@ -58,13 +88,13 @@ def _read_folder(folder: Path) -> dict[str, Entry]:
                     remedy="Rename the system or the collection",
                 )  # fmt: skip
             found[entry.name] = entry
-    if not found:
+    if not paths:
         raise CatalogueError("no .toml file in this folder", path=folder, remedy="Check the path")
     return found
 
 
-def find_entry(name: str, entries: Mapping[str, Entry]) -> Entry:
-    """Looks up an entry by name.
+def find_entry(name: str, entries: Mapping[str, T]) -> T:
+    """Looks up an entry by name; or a group, in a mapping that has groups too.
 
     Raises:
         CatalogueError: The name is unknown; the message suggests similar names.
@@ -78,15 +108,14 @@ def find_entry(name: str, entries: Mapping[str, Entry]) -> Entry:
 
 
 def read_collection(path: Path) -> list[Entry]:
-    """Reads the entries of one file.
+    """Reads the entries of one file; none if it has groups.
 
     Raises:
         CatalogueError: The file cannot be read, or has unknown keys or wrong values; the message names the key.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CatalogueError(f"invalid TOML ({error})", path=path, remedy="Fix the file") from error
+    table = _load(path)
+    if "groups" in table:
+        return []
     made = _make(Collection, table, "", path)
     return [
         Entry(
@@ -96,7 +125,14 @@ def read_collection(path: Path) -> list[Entry]:
     ]  # fmt: skip
 
 
-def _make(kind: type[_T], table: Any, where: str, path: Path) -> _T:
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CatalogueError(f"invalid TOML ({error})", path=path, remedy="Fix the file") from error
+
+
+def _make(kind: type[T], table: Any, where: str, path: Path) -> T:
     """Builds a dataclass from a table whose keys are its fields."""
     if not isinstance(table, dict):
         raise CatalogueError(f"{where or 'the file'} is not a table", path=path, remedy="See the format of an entry")
@@ -111,7 +147,7 @@ def _make(kind: type[_T], table: Any, where: str, path: Path) -> _T:
     for key, each in known.items():
         if key in table:
             values[key] = _value(hints[key], table[key], prefix + key, path)
-        elif each.default is MISSING:
+        elif each.default is MISSING and each.default_factory is MISSING:
             raise CatalogueError(f"the key {prefix}{key} is missing", path=path, remedy="Add it")
     return kind(**values)
 
@@ -124,7 +160,9 @@ def _value(hint: Any, value: Any, where: str, path: Path) -> Any:
         return _value(arguments[0], value, where, path)
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
-            raise CatalogueError(f"{where} is not a list of tables", path=path, remedy=f"Write [[{where}]]")
+            raise CatalogueError(
+                f"{where} is not a list", path=path, remedy=f"Write [[{where}]], or values in brackets"
+            )
         return tuple(_value(arguments[0], each, f"{where}[{number}]", path) for number, each in enumerate(value))
     if get_origin(hint) is Literal:
         if value in arguments:

@@ -9,15 +9,23 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from splade_lucene.encoder.settings import DocumentSettings, QuerySettings
 from splade_lucene.errors import DownloadError
 from splade_lucene.files import work_folder
+from splade_lucene.manifest import read_folder_manifest
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.reproduction.archives import is_archive
-from splade_lucene.reproduction.arguments import DTYPE, encode_arguments, index_arguments, search_arguments
+from splade_lucene.reproduction.arguments import (
+    encode_arguments,
+    evaluate_arguments,
+    index_arguments,
+    search_arguments,
+    searcher_arguments,
+)
 from splade_lucene.reproduction.checks import check_entry
 from splade_lucene.reproduction.downloads import Downloads, reproduction_folder
 from splade_lucene.reproduction.entries import Download, Entry
@@ -96,24 +104,32 @@ class _Running:
 
     def run(self) -> Reproduction:
         system = self.entry.system
-        topics, qrels = self.downloads.fetch(system.topics), self.downloads.fetch(self.entry.qrels)
+        topics, qrels = self._fetch(system.topics), self._fetch(self.entry.qrels)
         index_inputs = self._index()
         run_inputs = {
             "index": index_inputs, "topics": _identity(topics, system.topics.checksum), "hits": system.hits,
-            "remove_query": system.remove_query, "ties": system.ties,
-            **({"k1": system.k1, "b": system.b} if system.method == "bm25" else {}),
+            "remove_query": system.remove_query, "ties": system.ties, **searcher_arguments(self.entry),
         }  # fmt: skip
         run = self.paths.run
         self.steps.do(f"search.{run.stem}", run_inputs, run, lambda: self._search(topics))
-        figures = (*self._counts(topics, qrels), *self._measure(qrels, run))
+        figures = (*self._counts(topics, qrels), *self._measure(qrels))
         return Reproduction(self.entry, figures, run, self.paths.index)
+
+    def _fetch(self, download: Download) -> Path:
+        """The topics or judgments."""
+        if not download.member:
+            return self.downloads.fetch(download)
+        file = Path(self._corpus[0]) / download.member
+        if not file.is_file():
+            raise DownloadError(f"{file}: {download.file} does not have this file. Correct the member of the entry.")
+        return file
 
     # ---- index ----
 
     def _index(self) -> Inputs:
         if self.prebuilt and self.entry.system.prebuilt is not None:
             return self._unpack_prebuilt(self.entry.system.prebuilt)
-        corpus, inputs = self._corpus()
+        corpus, inputs = self._corpus
         system, index = self.entry.system, self.paths.index
         if system.method == "encode":
             corpus, inputs = self._encode(corpus, inputs)
@@ -140,7 +156,9 @@ class _Running:
         self.steps.do(f"index.{index.name}", inputs, index, make)
         return inputs
 
+    @cached_property
     def _corpus(self) -> tuple[str, Inputs]:
+        """The corpus, and what identifies it."""
         corpus = self.entry.system.corpus
         if corpus.source:
             from splade_lucene.corpus.reading import describe_corpus
@@ -220,18 +238,18 @@ class _Running:
             )  # fmt: skip
 
     def _open_searcher(self) -> Any:
-        system, index = self.entry.system, self.paths.index
+        system, index, given = self.entry.system, self.paths.index, searcher_arguments(self.entry)
         if system.method == "bm25":
             from splade_lucene.search.bm25 import Bm25Searcher
 
-            return Bm25Searcher(index, k1=system.k1, b=system.b)
+            return Bm25Searcher(index, **given)
         from splade_lucene.search.searcher import LuceneImpactSearcher
 
         if system.method == "impacts":
             return LuceneImpactSearcher(index)
         from splade_lucene.search.query_encoder import open_query_encoder
 
-        return LuceneImpactSearcher(index, open_query_encoder(index, queries=QuerySettings(dtype=DTYPE)))
+        return LuceneImpactSearcher(index, open_query_encoder(index, queries=QuerySettings(**given)))
 
     def _as_published(self, qid: str, hits: Any) -> list[tuple[str, float]]:
         """The hits in the order in which the published run was evaluated."""
@@ -254,8 +272,11 @@ class _Running:
         entry, system = self.entry, self.entry.system
         with self._open_reader() as reader:
             statistics = reader.statistics()
+        documents = statistics["documents"]
+        if system.method == "encode" and (manifest := read_folder_manifest(self.paths.encoded)) is not None:
+            documents += len(manifest.empty)  # those without any term, which the index does not have
         pairs = [
-            ("documents", entry.documents, statistics["documents"]),
+            ("documents", entry.documents, documents),
             ("total terms", system.total_terms, statistics["total_impact"]),
             ("topics", system.topics.count, len(read_topics(topics, encoded=system.topics.encoded))),
             ("judged", entry.judged, len(read_qrels(qrels))),
@@ -269,11 +290,11 @@ class _Running:
 
         return LuceneImpactIndexReader(self.paths.index)
 
-    def _measure(self, qrels: Path, run: Path) -> list[Figure]:
+    def _measure(self, qrels: Path) -> list[Figure]:
         from splade_lucene.evaluation import evaluate
 
-        system = self.entry.system
-        means = evaluate(qrels, run, list(system.published))
+        system, given = self.entry.system, evaluate_arguments(self.entry, self.paths, qrels)
+        means = evaluate(given["qrels"], given["run"], given["measures"])
         return [Figure(name, figure, means[name], system.tolerance) for name, figure in system.published.items()]
 
 
