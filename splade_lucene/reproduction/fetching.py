@@ -52,7 +52,8 @@ def fetch_whole(url: str, partial: Path, estimated_size: int, advance: Advance, 
             raise DownloadError(
                 f"{partial}: not enough disk space for {estimated_size / 1e9:.1f} GB. Choose another folder=…."
             )
-        advance(file.tell(), resumed=True)
+        if file.tell():
+            advance(file.tell(), resumed=True)
         tries = TRIES
         while True:
             before = file.tell()
@@ -83,7 +84,7 @@ def _append(url: str, file: BinaryIO, tag: Path, estimated_size: int, advance: A
     if response is None:
         return True
     with response:
-        if not _continues(response, start):
+        if start and not _continues(response, start):
             file.truncate(0)
             file.seek(0)
             advance(-start, resumed=True)
