@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from splade_lucene.errors import QueryError
+from splade_lucene.errors import InputError, QueryError
 from splade_lucene.white_space import is_blank
 
 Vector = Mapping[str, int]
@@ -15,6 +15,27 @@ Vector = Mapping[str, int]
 def well_formed(text: str) -> str:
     """Replaces unpaired surrogates, which JSON can express but UTF-8 cannot encode, by U+FFFD."""
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def list_texts(texts: Iterable[str]) -> list[str]:
+    """All texts of an iterable, well-formed; an iterator is read to its end.
+
+    Args:
+        texts: A list, an array or column of strings, a generator, an open file …
+
+    Raises:
+        InputError: It is a single text, a mapping or a table, whose elements are not the texts, or contains something
+            other than strings.
+    """
+    if isinstance(texts, str):
+        raise InputError("expected a list of texts, got a single string", remedy="Pass [text]")
+    if isinstance(texts, Mapping) or getattr(texts, "ndim", 1) != 1 or not isinstance(texts, Iterable):
+        raise InputError(f"expected a list of texts, got {type(texts).__name__}", remedy="Pass its texts as a list")
+    listed = list(texts)
+    for text in listed:
+        if not isinstance(text, str):
+            raise InputError(f"a text must be a string, got {text!r:.60}")
+    return [well_formed(text) for text in listed]
 
 
 @dataclass(frozen=True, slots=True)

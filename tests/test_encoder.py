@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from pathlib import Path
@@ -10,26 +11,35 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.checkpoints import plain_network, tiny_checkpoint, tiny_tokenizer
+from support.checkpoints import CODE, llama, plain_network, tiny_checkpoint, tiny_tokenizer
+from support.encoders import encoder_on_cpu
 from transformers import (
     AutoTokenizer,
     BertConfig,
     BertModel,
 )
 
-from splade_lucene import DocumentSettings, Pruning, Quantizer, QuerySettings, SpladeEncoder, SpladeQueryEncoder
+from splade_lucene import (
+    DocumentSettings,
+    Pruning,
+    Quantizer,
+    Query,
+    QuerySettings,
+    SpladeEncoder,
+    SpladeQueryEncoder,
+)
 from splade_lucene.encoder.batching import batches_by_length
 from splade_lucene.encoder.linear import linear_map
 from splade_lucene.encoder.pooling import pool_logits, project_and_pool
 from splade_lucene.encoder.storage import restore_from_int8
-from splade_lucene.errors import InputError, ModelError
+from splade_lucene.errors import InputError, ModelError, QueryError
 from splade_lucene.jvm.pyserini_import import pyserini_importable
 from splade_lucene.models import embedded_model_folder
+from splade_lucene.search.query_encoder import encode_topics
 
 TEXTS = [
     "How do I list every file below a folder?",
     "Lucene",
-    "",
     "Sparse retrieval with learned term expansion runs on an inverted index. " * 8,
     "naïve café — 漢字 and emoji 😀",
     "a b c d e f g",
@@ -165,6 +175,81 @@ def test_documents_and_queries_are_cut_after_their_own_lengths():
 def test_nothing_to_encode(encoder):
     assert len(encoder.encode_documents([])) == 0
     assert encoder.encode_documents([]).quantize(Quantizer.named("naver"), "document") == []
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("blank", ["", " \t\n", "\u3000\u00a0", "\x00\x01", "\u200b\ufeff"])
+def test_a_blank_text_has_no_terms(encoder, blank):
+    """Special tokens and a prefix alone would give it the terms of a query of stop words."""
+    texts = ["cat", blank, "dog"]
+    for encode in (encoder.encode_documents, encoder.encode_queries):
+        cat, nothing, dog = encode(texts)
+        assert (nothing, [cat], [dog]) == ({}, list(encode(["cat"])), list(encode(["dog"])))
+    seen: list[int] = []
+    encoder.encode_documents([blank, "cat"], lambda documents, _: seen.append(documents))
+    assert sum(seen) == 2
+    with_prefix = encoder_on_cpu(prefix="passage: ", query_prefix="query: ", query_mode="binary")
+    assert with_prefix.encode_documents([blank])[0] == with_prefix.encode_queries([blank])[0] == {}
+    assert with_prefix.encode_queries(["cat"])[0] == {"query": 1.0, ":": 1.0, "cat": 1.0}
+    passages = encoder_on_cpu(prefix="passage: ", passage_tokens=8)
+    assert passages.encode_documents([blank])[0] == {}
+
+
+@pytest.mark.parametrize("template", ["$A", "<s> $A </s>"])
+def test_a_blank_text_has_no_terms_where_spaces_are_tokens(tmp_path, template):
+    folder = llama(tmp_path, CODE, template)
+    assert AutoTokenizer.from_pretrained(folder)("  \u3000", add_special_tokens=False)["input_ids"]
+    blank, code = encoder_on_cpu(folder).encode_documents(["  \u3000", "def f(x)"])
+    assert (blank, len(code) > 3) == ({}, True)
+
+
+def test_all_texts_of_an_iterator_are_encoded(tmp_path):
+    encoder = encoder_on_cpu(tiny_checkpoint(tmp_path, "bert"))
+    texts = ["an index", "a heart", "a plant"]
+    expected = list(encoder.encode_documents(texts))
+    query_encoder = SpladeQueryEncoder(encoder, Quantizer.named("naver"))
+    given = {
+        "generator": lambda: (text for text in texts),
+        "map": lambda: map(str, texts),
+        "tuple": lambda: tuple(texts),
+        "array": lambda: np.array(texts),
+        "column": lambda: pytest.importorskip("pandas").Series(texts, index=[7, 8, 9]),
+        "values": lambda: dict(enumerate(texts)).values(),
+        "file": lambda: io.StringIO("\n".join(texts)),
+    }
+    for name, make in given.items():
+        assert list(encoder.encode_documents(make())) == expected, name
+        assert list(encoder.encode_queries(make())) == expected, name
+        assert encoder.tokenize_documents(make()).texts == 3, name
+        assert len(query_encoder.encode_batch(make())) == 3, name
+    queries = [Query(str(number), text) for number, text in enumerate(texts)]
+    assert encode_topics(iter(queries), query_encoder) == encode_topics(queries, query_encoder)
+
+
+@pytest.mark.parametrize(
+    "texts", ["one text", b"bytes", {"d1": "a text"}, ["a", None], [1, 2], [["a"]], None, 7, np.array([["a", "b"]])]
+)
+def test_what_is_no_list_of_texts_is_refused(texts):
+    encoder = SpladeEncoder(device="cpu", dtype="float32", queries=QuerySettings(mode="binary"))
+    for encode in (encoder.encode_queries, encoder.encode_documents, encoder.tokenize_documents):
+        with pytest.raises(InputError, match="expected a list of texts, got|a text must be a string, got"):
+            encode(texts)
+
+
+def test_a_table_is_no_list_of_texts():
+    """Its elements are the names of its columns."""
+    table = pytest.importorskip("pandas").DataFrame({"text": ["a"]})
+    with pytest.raises(InputError, match="expected a list of texts, got DataFrame"):
+        SpladeEncoder(device="cpu").encode_documents(table)
+
+
+def test_what_is_no_list_of_queries_is_refused():
+    encoder = SpladeQueryEncoder(SpladeEncoder(device="cpu"), Quantizer.named("naver"))
+    for wrong in ("a query", {"1": "a query"}):
+        with pytest.raises(QueryError, match="expected a list of queries"):
+            encoder.encode_batch(wrong)
+    with pytest.raises(QueryError, match="expected Query objects, got 'a query'"):
+        encode_topics(["a query"], encoder)  # type: ignore[list-item]
 
 
 @pytest.mark.model

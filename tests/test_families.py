@@ -478,7 +478,7 @@ def byte_level(tmp_path_factory) -> Path:
 def test_byte_level_vocabularies_give_their_formula(byte_level):
     straight = Straight(byte_level)
     encoder = ours(byte_level)
-    texts = [*CODE[:4], "漢字 and 😀", "", "a b" * 200]
+    texts = [*CODE[:4], "漢字 and 😀", "x", "a b" * 200]
     expected = [
         straight.row(
             torch.log1p(torch.relu(straight.logits(straight.ids(text, max_length=encoder.max_length)))).amax(0)
@@ -528,7 +528,11 @@ def test_terms_with_white_space_and_control_characters_are_found_by_both_engines
         indexed = {each.term for each in reader.terms()}
     assert {escape_term(added) for added in ADDED} <= indexed
     assert not any(java_splits(term) for term in indexed)
-    assert hits_of_both_engines(index, encoder, ADDED) == [[f"d{number}"] for number in range(len(ADDED))]
+    found = hits_of_both_engines(index, encoder, list(texts.values())[: len(ADDED)])
+    assert [hits[0] for hits in found] == [f"d{number}" for number in range(len(ADDED))]
+    with LuceneImpactSearcher(index, SpladeQueryEncoder(encoder, RULE), min_idf=0) as searcher:
+        for number, added in enumerate(ADDED):  # alone it is a blank text, so as an encoded query
+            assert [hit.docid for hit in searcher.search({escape_term(added): 1})] == [f"d{number}"]
 
 
 LANGUAGES = {

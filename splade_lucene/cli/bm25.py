@@ -17,7 +17,7 @@ from splade_lucene.cli.options import (
     ThreadsOption,
     wrong_usage,
 )
-from splade_lucene.cli.output import ProgressBars, Skipped, echo
+from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_empty
 from splade_lucene.cli.search import echo_no_hits, echo_run, run_to_json
 from splade_lucene.cli.search_options import (
     HitsOption,
@@ -61,25 +61,24 @@ def index(
     Pyserini's LuceneSearcher can also open the index.
     """
     from splade_lucene.corpus.reading import read_corpus
-    from splade_lucene.index.texts import index_texts, is_blank
+    from splade_lucene.index.texts import index_texts, is_skipped
 
-    blank = 0
+    blank: list[str] = []
     skipped = Skipped()
 
     def texts() -> Iterator[Document]:
-        nonlocal blank
         for document in read_corpus(corpus, skip_bad=skip_bad, on_problem=skipped):
-            blank += is_blank(document.text)
+            if is_skipped(document.text):
+                blank.append(document.docid)
             yield document
 
     count = index_texts(texts(), index_dir, store=store, threads=threads, overwrite=overwrite, progress=ProgressBars())
     if skipped.count:
         echo(f"{skipped.count:,} documents were skipped")
-    if blank:
-        echo(f"{blank:,} blank documents were skipped")
+    echo_empty(blank, count + len(blank))
     echo(f"{count:,} documents in {index_dir}")
     if as_json:
-        print(json.dumps({"index": str(index_dir), "documents": count, "blank": blank, "skipped": skipped.count}))
+        print(json.dumps({"index": str(index_dir), "documents": count, "blank": len(blank), "skipped": skipped.count}))
 
 
 @bm25.command()

@@ -17,7 +17,7 @@ from splade_lucene.cli.options import (
     SkipBadOption,
     wrong_usage,
 )
-from splade_lucene.cli.output import ProgressBars, Skipped, echo, name_some
+from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_empty, name_some
 from splade_lucene.cli.topic_options import TopicFieldOption
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ def echo_encoded(manifest: Manifest, output: Path | None) -> None:
     """
     where = "" if output is None else f" in {output}"
     echo(f"{manifest.documents:,} pseudo-documents{where}, computed in {manifest.dtype}")
-    if manifest.empty:
-        echo(f"{len(manifest.empty)} documents encode to no terms and were skipped: {name_some(manifest.empty)}")
+    echo_empty(manifest.empty, manifest.documents + len(manifest.empty))
     if manifest.truncated:
         echo(
             f"{manifest.truncated:,} of {manifest.documents + len(manifest.empty):,} documents were longer than "

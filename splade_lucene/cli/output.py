@@ -81,6 +81,17 @@ def name_some(names: Sequence[str]) -> str:
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
+def echo_empty(docids: Sequence[str], total: int) -> None:
+    """Reports documents that are not in an index because they have no terms; most of them are blank.
+
+    Args:
+        docids: Their docids.
+        total: Number of documents that were read.
+    """
+    if docids:
+        echo(f"{len(docids):,} of {total:,} documents are empty (no terms) and were left out: {name_some(docids)}")
+
+
 def print_table(table: dict[str, dict[str, float]]) -> None:
     """Prints measures, with a line for each run and a column for each measure.
 

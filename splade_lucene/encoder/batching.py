@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from splade_lucene.white_space import is_blank
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass
 class TokenSequences:
-    """Tokenized texts. A long text may be split into several sequences (passages).
+    """Tokenized texts. A long text may be split into several sequences (passages); a blank one has none, and no terms.
 
     Attributes:
         ids: Token ids of each sequence, including special tokens.
@@ -64,11 +66,14 @@ class Sequencer:
             self._prefix = ""
             self._width = max(1, self._width - len(self._before_each))
         self._step = max(1, self._width - passage_overlap) if passage_tokens else 0
+        self._without_text = self.contents([""])[0]
 
     def __call__(self, texts: Sequence[str]) -> TokenSequences:
-        """Tokenizes texts."""
+        """Tokenizes texts; one that is blank or of which the tokenizer keeps nothing has no sequence."""
         sequences = TokenSequences(texts=len(texts))
-        for owner, content in enumerate(self.contents(texts)):
+        for owner, (text, content) in enumerate(zip(texts, self.contents(texts), strict=True)):
+            if is_blank(text) or content == self._without_text:
+                continue
             sequences.truncated += not self._step and len(content) > self._width
             for start in self._starts(len(content)):
                 self._add(sequences, owner, content[start : start + self._width])

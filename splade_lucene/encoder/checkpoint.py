@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.encoder.location import SAFE_WEIGHTS
+from splade_lucene.encoder.soundness import check_tokenizer, check_unused, untied
 from splade_lucene.encoder.storage import INT8_WEIGHTS, read_int8
 from splade_lucene.encoder.terms import escape_term
 from splade_lucene.errors import MissingDependencyError, ModelError
@@ -25,9 +26,11 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # the tokenizers' parsers raise all kinds of exceptions
         raise ModelError(f"{folder}: cannot load the tokenizer: {_reason(error)}. {_REMEDY}") from error
+    check_tokenizer(tokenizer.get_vocab(), tokenizer.all_special_ids, folder)
+    return tokenizer
 
 
 def load_network(
@@ -54,6 +57,8 @@ def load_network(
         model, missing = read_language_model(
             base, is_causal=side.is_causal, dtype=dtype, trust_remote_code=trust_remote_code
         )
+    except ModelError:
+        raise
     except Exception as error:  # the loaders of weights and configurations raise all kinds of exceptions
         kind = "causal" if side.is_causal else "masked"
         raise ModelError(f"{base}: cannot load a {kind} language model: {_reason(error)}. {_REMEDY}") from error
@@ -91,6 +96,7 @@ def read_language_model(
         initialized at random.
 
     Raises:
+        ModelError: The configuration leaves out layers of the checkpoint, or its int8 weights are damaged.
         Exception: Anything that transformers raises.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
@@ -99,7 +105,7 @@ def read_language_model(
     if (folder / INT8_WEIGHTS).is_file():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         model = kind.from_config(config, trust_remote_code=trust_remote_code)
-        missing = model.load_state_dict(read_int8(folder / INT8_WEIGHTS), strict=False).missing_keys
+        missing, unused = model.load_state_dict(read_int8(folder / INT8_WEIGHTS), strict=False)
         model.tie_weights()
         model = model.to(dtype or getattr(config, "dtype", None))
     else:
@@ -108,20 +114,29 @@ def read_language_model(
             use_safetensors=any((folder / file).is_file() for file in SAFE_WEIGHTS),
             trust_remote_code=trust_remote_code,
         )  # fmt: skip
-        missing = report["missing_keys"]
-    tied = set(getattr(model, "all_tied_weights_keys", None) or getattr(model, "_tied_weights_keys", None) or ())
-    return model, sorted(key for key in missing if key not in tied)
+        missing, unused = report["missing_keys"], report["unexpected_keys"]
+    check_unused(model, unused, folder)
+    return model, untied(model, missing)
 
 
 def _merge_adapter(model: Any, folder: Path) -> Any:
     try:
-        from peft import PeftModel
+        from peft import PeftConfig, PeftModel
     except ImportError:
         raise MissingDependencyError("LoRA adapters need peft: run 'pip install splade-lucene[lora]'.") from None
     try:
-        return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+        adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)))
+        loaded = adapted.load_adapter(str(folder), "default")
+        merged = adapted.merge_and_unload()
     except Exception as error:  # peft's parsers raise all kinds of exceptions
         raise ModelError(f"{folder}: cannot load the LoRA adapter: {_reason(error)}. {_REMEDY}") from error
+    if loaded.missing_keys or loaded.unexpected_keys:
+        unmatched = sorted([*loaded.missing_keys, *loaded.unexpected_keys])
+        raise ModelError(
+            f"{folder}: {len(unmatched)} weights of the LoRA adapter do not match the base model and adapter_config.json "
+            f"(for example {unmatched[0]}). Copy the adapter again, and check its base model."
+        )
+    return merged
 
 
 def _reason(error: Exception) -> str:

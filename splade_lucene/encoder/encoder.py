@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights, to_impact
 from splade_lucene.encoder.table import TermTable
 from splade_lucene.errors import InputError
 from splade_lucene.fork_guard import ProcessBound
-from splade_lucene.records import well_formed
+from splade_lucene.records import list_texts
 
 if TYPE_CHECKING:
     import torch
@@ -86,28 +86,28 @@ class SpladeEncoder(ProcessBound):
     # ---- encoding ----
 
     def encode_documents(
-        self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+        self, texts: Iterable[str], progress: Callable[[int, int], None] | None = None
     ) -> SparseWeights:
         """Encodes documents.
 
         Args:
-            texts: Any number of texts. They are batched by length; the results are in the order given.
+            texts: Any number of texts, read to the end. They are batched by length; the results are in the order given.
             progress: Called after each batch with the number of new texts and of tokens in it.
         """
         network, sequences = self.document_network, self.tokenize_documents(texts)
         return to_weights(network.encode(sequences, self.batch_tokens, progress), sequences.texts, network.terms)
 
-    def encode_queries(self, texts: Sequence[str]) -> SparseWeights:
+    def encode_queries(self, texts: Iterable[str]) -> SparseWeights:
         """Encodes queries."""
-        texts = _checked(texts)
+        texts = list_texts(texts)
         if isinstance(self.layout.queries, TableSide):
             return self.query_table.encode(texts)
         network, sequences = self.query_network, self._query_sequencer(texts)
         return to_weights(network.encode(sequences, _QUERY_BATCH_TOKENS), sequences.texts, network.terms)
 
-    def tokenize_documents(self, texts: Sequence[str]) -> TokenSequences:
+    def tokenize_documents(self, texts: Iterable[str]) -> TokenSequences:
         """The first half of :meth:`encode_documents`; it needs no device and can run in parallel with the second half."""
-        return self._document_sequencer(_checked(texts))
+        return self._document_sequencer(list_texts(texts))
 
     def encode_impacts(
         self, sequences: TokenSequences, quantizer: Quantizer, *, pruning: Pruning = Pruning(), min_impact: int = 1,
@@ -291,12 +291,3 @@ class SpladeEncoder(ProcessBound):
                     side, dtype=dtype, device=self.device, trust_remote_code=self._trust_remote_code
                 )
             return self._networks[key]
-
-
-def _checked(texts: Sequence[str]) -> list[str]:
-    if isinstance(texts, str):
-        raise InputError("expected a list of texts, got a single string", remedy="Pass [text]")
-    invalid = next((text for text in texts if not isinstance(text, str)), None)
-    if invalid is not None or None in texts:
-        raise InputError(f"a text must be a string, got {invalid!r:.60}")
-    return [well_formed(text) for text in texts]

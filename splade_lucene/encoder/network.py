@@ -18,6 +18,7 @@ from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.encoder.linear import linear_map, pack_linear_layers
 from splade_lucene.encoder.memory import is_out_of_memory, total_memory
 from splade_lucene.encoder.pooling import SLICE_TERMS, Projection, pool_logits, project_and_pool
+from splade_lucene.encoder.soundness import check_logits, check_tokenizer, check_values
 from splade_lucene.encoder.sparsify import Entries, combine, compact
 from splade_lucene.encoder.table import read_tensor
 from splade_lucene.errors import ModelError
@@ -67,9 +68,13 @@ class Network:
             raise ModelError(f"{side.location.folder}: this network has no output embeddings for the vocabulary.")
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.terms = vocabulary_terms(self.tokenizer, int(decoder.weight.shape[0]))
+        self._check_tokenizer()
+        probe, mask = self._probe()
+        logits = self._logits_of(probe, mask)
+        check_logits(logits, check_values(model, side.location.folder), side.location.folder)
         self._decoder: nn.Linear | None = None
         self._is_int8 = False  # until the decoder is known to be the last layer
-        self._detach_decoder(decoder)
+        self._detach_decoder(decoder, logits)
         self._factors = self._read_factors()
 
     def sequencer(self, max_length: int, prefix: str, **passages: int) -> Sequencer:
@@ -114,6 +119,9 @@ class Network:
             if progress:
                 new_texts = sum(not i or sequences.owners[i - 1] != sequences.owners[i] for i in batch)
                 progress(new_texts, sum(lengths[i] for i in batch))
+        blank = sequences.texts - len(set(sequences.owners))
+        if progress and blank:
+            progress(blank, 0)
         return combine(parts, len(self.terms), self.device)
 
     @torch.inference_mode()
@@ -232,11 +240,18 @@ class Network:
         if self.side.own_terms_factors is None:
             return None
         factors = np.zeros(len(self.terms), np.float32)
-        found = read_tensor(self.side.own_terms_factors, 0)[: len(self.terms)]
+        tokens = max(self.tokenizer.get_vocab().values()) + 1
+        found = read_tensor(self.side.own_terms_factors, tokens)[: len(self.terms)]
         factors[: len(found)] = found
         return torch.from_numpy(factors).to(self.device)
 
-    def _detach_decoder(self, decoder: nn.Module) -> None:
+    def _check_tokenizer(self) -> None:
+        size = min(len(self.terms), int(self.model.get_input_embeddings().weight.shape[0]))
+        check_tokenizer(
+            self.tokenizer.get_vocab(), self.tokenizer.all_special_ids, self.side.location.tokenizer_folder, size
+        )
+
+    def _detach_decoder(self, decoder: nn.Module, logits: Tensor) -> None:
         path = next((name for name, module in self.model.named_modules() if module is decoder), "")
         if not isinstance(decoder, nn.Linear) or not path:
             _log.warning(
@@ -244,7 +259,7 @@ class Network:
             )
             return
         probe, mask = self._probe()
-        expected = self._weights_of(probe, mask)
+        expected = self._pool(logits, mask.bool())
         owner = self.model.get_submodule(path.rpartition(".")[0])
         setattr(owner, path.rpartition(".")[2], nn.Identity())
         self._decoder = decoder
@@ -266,11 +281,16 @@ class Network:
         self.__dict__.pop("_whole_decoder", None)  # computed for the probe
 
     def _probe(self) -> tuple[Tensor, Tensor]:
+        """Token ids from the whole vocabulary and their mask: two whole texts and a shorter one; shape [3, 8]."""
         size = int(self.model.get_input_embeddings().weight.shape[0])
-        probe = (torch.arange(16, device=self.device).reshape(2, 8) * 37 + 5) % size
+        probe = (torch.arange(24, device=self.device).reshape(3, 8) * max(1, size // 24) + 5) % size
         mask = torch.ones_like(probe)
-        mask[1, 6:] = 0
+        mask[2, 6:] = 0
         return probe, mask
+
+    @torch.inference_mode()
+    def _logits_of(self, probe: Tensor, mask: Tensor) -> Tensor:
+        return self._forward(probe, mask)
 
     @torch.inference_mode()
     def _weights_of(self, probe: Tensor, mask: Tensor) -> Tensor:

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from splade_lucene.encoder.layout import TableSide
 from splade_lucene.encoder.location import read_json
+from splade_lucene.encoder.soundness import check_tokenizer
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.encoder.terms import escape_term
 from splade_lucene.errors import ModelError
 from splade_lucene.files import files_digest
+from splade_lucene.white_space import is_blank
 
 
 class TermTable:
@@ -36,7 +38,9 @@ class TermTable:
         self.side = side
         self._tokenizer: Any = _load_tokenizer(side.location.tokenizer_folder)
         entries = self._tokenizer.get_vocab(with_added_tokens=True)
-        size = max(entries.values(), default=-1) + 1
+        specials = [term_id for term_id, token in self._tokenizer.get_added_tokens_decoder().items() if token.special]
+        check_tokenizer(entries, specials, side.location.tokenizer_folder)
+        size = max(entries.values()) + 1
         self.terms = [f"[unnamed{term_id}]" for term_id in range(size)]
         for entry, term_id in entries.items():
             self.terms[term_id] = escape_term(entry)
@@ -71,11 +75,11 @@ class TermTable:
         return files_digest([*self.side.location.tokenizer_files(), *weights])
 
     def encode(self, texts: Sequence[str]) -> SparseWeights:
-        """Encodes texts; repeated tokens count once."""
+        """Encodes texts; repeated tokens count once, and a blank text has no terms."""
         encodings = self._tokenizer.encode_batch([self.side.prefix + text for text in texts], add_special_tokens=False)
         starts, term_ids, weights = [0], [], []
-        for encoding in encodings:
-            ids = np.unique(np.array(encoding.ids, dtype=np.int32))
+        for text, encoding in zip(texts, encodings, strict=True):
+            ids = np.unique(np.array([] if is_blank(text) else encoding.ids, dtype=np.int32))
             ids = ids[self._weights[ids] > 0]
             term_ids.append(ids)
             weights.append(self._weights[ids])
@@ -125,7 +129,7 @@ def _read_weights(path: Path | None, missing: float, entries: dict[str, int], si
             known += 1
     if not known:
         raise ModelError(f"{path}: none of the tokenizer's tokens has a weight here. Copy the checkpoint again.")
-    return weights
+    return _some_above_0(weights, path)
 
 
 def _read_lines(path: Path) -> dict[str, float]:
@@ -167,5 +171,12 @@ def read_tensor(path: Path, size: int) -> NDArray[np.float32]:
         raise ModelError(f"{path}: the weights cannot be read ({error}). Copy the checkpoint again.") from error
     if tensor.ndim != 1 or len(tensor) < size:
         raise ModelError(f"{path}: expected one weight for each of {size} tokens, got shape {tensor.shape}.")
-    weights: NDArray[np.float32] = np.maximum(tensor.astype(np.float32), 0)
+    if not np.isfinite(tensor).all():
+        raise ModelError(f"{path}: the weights have values that are not finite. Copy the checkpoint again.")
+    return _some_above_0(np.maximum(tensor.astype(np.float32), 0), path)
+
+
+def _some_above_0(weights: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+    if not weights.any():
+        raise ModelError(f"{path}: no weight is above 0, so no query would have a term. Copy the checkpoint again.")
     return weights

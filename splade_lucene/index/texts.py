@@ -114,7 +114,7 @@ def _batches(documents: Iterable[Document], store: TextStore) -> Iterator[tuple[
     for document in several(documents, "documents", error=CorpusError):
         if not isinstance(document, Document):
             raise CorpusError(f"expected a Document, got {document!r:.80}", remedy="Pass Document(docid, text)")
-        if is_blank(document.text):
+        if is_skipped(document.text):
             continue
         packed.append(_pack(document, store))
         size += len(packed[-1])
@@ -125,8 +125,11 @@ def _batches(documents: Iterable[Document], store: TextStore) -> Iterator[tuple[
         yield len(packed), wire.pack_batch(packed)
 
 
-def is_blank(text: str) -> bool:
-    """Whether a text consists only of spaces and control characters, the characters that Java's ``trim`` removes."""
+def is_skipped(text: str) -> bool:
+    """Whether Anserini skips a blank text: one of spaces and control characters only, which Java's ``trim`` removes.
+
+    Other blank texts (:func:`splade_lucene.white_space.is_blank`) are documents without terms, as in Anserini.
+    """
     return all(character <= " " for character in text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,16 @@ class SpladeQueryEncoder(ProcessBound):
         """
         return dict(text) if isinstance(text, Mapping) else self.encode_batch([text])[0]
 
-    def encode_batch(self, texts: Sequence[str | Sequence[Turn]]) -> list[dict[str, int]]:
-        """The {term: impact} forms of several texts or conversations."""
+    def encode_batch(self, texts: Iterable[str | Sequence[Turn]]) -> list[dict[str, int]]:
+        """The {term: impact} forms of several texts or conversations; an iterator is read to its end.
+
+        Raises:
+            QueryError: It is a single text, or one of them is neither a text nor turns.
+        """
+        if isinstance(texts, str | Mapping):
+            raise QueryError(
+                f"expected a list of queries, got {texts!r:.60}", remedy="Pass [text], or use encode(text)"
+            )
         keys = [_turns(text) for text in texts]
         with self._state_lock:
             found = {key: self._cache[key] for key in keys if key in self._cache}
@@ -227,18 +235,22 @@ def _recorded_choices(manifest: Manifest, index_dir: str | Path) -> Choices:
 
 
 def encode_topics(
-    queries: Sequence[Query], query_encoder: SpladeQueryEncoder, progress: Progress = NO_PROGRESS
+    queries: Iterable[Query], query_encoder: SpladeQueryEncoder, progress: Progress = NO_PROGRESS
 ) -> list[Query]:
     """Encodes queries, for :func:`splade_lucene.write_encoded_topics`.
 
     Args:
-        queries: Texts or conversations.
+        queries: Texts or conversations; an iterator is read to its end.
         query_encoder: The encoder.
         progress: Follows the work.
 
     Returns:
         The queries with their vectors, in the same order; a query that encodes to no terms has an empty one.
     """
+    queries = list(queries)
+    for query in queries:
+        if not isinstance(query, Query):
+            raise QueryError(f"expected Query objects, got {query!r:.60}", remedy="Read them with read_topics(path)")
     encoded: list[Query] = []
     with progress.step("encoding", len(queries), "queries") as advance:
         for start in range(0, len(queries), QUERY_BATCH):

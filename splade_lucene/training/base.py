@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from transformers import (
-    AutoTokenizer,
     DataCollatorForLanguageModeling,
     Trainer,
     TrainingArguments,
 )
 
-from splade_lucene.encoder.checkpoint import read_language_model
+from splade_lucene.encoder.checkpoint import load_tokenizer, read_language_model
 from splade_lucene.encoder.layout import read_layout
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError, ModelError
@@ -113,7 +112,7 @@ def _load(name: str) -> tuple[Any, Any, list[str]]:
     folder = network_folder(name)
     try:
         model, missing = read_language_model(folder, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = load_tokenizer(folder)
     except ModelError:
         raise
     except Exception as error:  # transformers' parsers raise all kinds of exceptions

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
+from splade_lucene.encoder.checkpoint import load_tokenizer
 from splade_lucene.errors import ConfigError, ModelError
 from splade_lucene.run.run import Run
 from splade_lucene.training.base import network_folder
@@ -72,10 +72,7 @@ def check_examples(config: TrainingConfig, losses: Losses, *, has_scores: bool) 
 def _check_base(config: TrainingConfig) -> None:
     folder = network_folder(config.base)
     check_length(folder, config.optimization.max_length)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except Exception as error:  # transformers' parsers raise all kinds of exceptions
-        raise ModelError(f"{config.base}: cannot load the tokenizer: {str(error).splitlines()[0]}") from error
+    tokenizer = load_tokenizer(folder)
     if tokenizer.mask_token_id is None:
         raise ModelError(f"{config.base}: the tokenizer has no mask token. Use the base of a masked-language model.")
 

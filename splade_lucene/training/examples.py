@@ -41,6 +41,7 @@ from splade_lucene.json_text import parse_object
 from splade_lucene.records import well_formed
 from splade_lucene.topics.reading import read_topics
 from splade_lucene.training.teachers import NO_RANKING, Rankings
+from splade_lucene.white_space import is_blank
 
 _log = logging.getLogger(__name__)
 QRELS_SUFFIXES = (".tsv", ".txt", ".qrels")
@@ -154,7 +155,7 @@ def read_examples(path: str | Path, texts: Texts) -> list[Example]:
         found = [_example(record, texts, path, number) for number, record in _records(path)]
     if not found:
         raise ExamplesError("no examples found", path=path, remedy="Check that it is the right file")
-    examples = [example for example in found if texts.queries[example.query].strip()]
+    examples = [example for example in found if not is_blank(texts.queries[example.query])]
     if not examples:
         raise ExamplesError("the queries of all examples are blank", path=path, remedy="Check data.queries")
     if skipped := len(found) - len(examples):
@@ -246,7 +247,7 @@ def _example(record: dict[str, Any], texts: Texts, path: Path, number: int) -> E
             raise fail(f"{key} must be a string, got {value!r:.60}", "Write ids and texts as strings")
         name = str(value)
         if add:
-            if not name.strip():
+            if is_blank(name):
                 raise fail(f"{key} is blank", "Add a text or remove the record")
             row: int = add(well_formed(name))
             return row

@@ -28,6 +28,7 @@ from splade_lucene.training.teachers import (
     Scorer,
     rankings_by_row,
 )
+from splade_lucene.white_space import is_blank
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import Mining, Teacher
@@ -61,7 +62,7 @@ class Sources:
         self, texts: Texts, queries: Rows, teacher: Teacher | None, folder: Path, device: str, progress: Progress
     ) -> None:
         self.texts, self.settings = texts, teacher
-        self.queries = np.array([row for row in queries.tolist() if texts.queries[row].strip()], np.int64)
+        self.queries = np.array([row for row in queries.tolist() if not is_blank(texts.queries[row])], np.int64)
         if skipped := len(queries) - len(self.queries):
             _log.warning("skipped blank queries: %d", skipped)
         self._folder, self._device, self._progress = folder, device, progress

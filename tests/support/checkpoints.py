@@ -38,11 +38,11 @@ from splade_lucene.models import embedded_model_folder
 BERT_TERMS = 30522
 DOCUMENTS = [
     "Lucene writes an inverted index of the terms of each document.",
-    "",
+    "An index of terms.",
     "The heart pumps blood through the body, and the blood carries oxygen. " * 3,
     "naïve café — 漢字 and emoji 😀 [SEP] [MASK]",
 ]
-QUERIES = ["inverted index index", "blood, blood and more blood", "", "emoji 😀 [CLS] café"]
+QUERIES = ["inverted index index", "blood, blood and more blood", "terms", "emoji 😀 [CLS] café"]
 CODE = ["def f(x):\n\treturn x", "for each in rows:\n\n    print(each)", "if a and b:\n    pass", "x = [1, 2, 3]"] * 5
 
 MODULES = {
@@ -92,12 +92,12 @@ def tiny_tokenizer(folder: Path) -> None:
         shutil.copyfile(embedded_model_folder() / name, folder / name)
 
 
-def tiny_checkpoint(folder: Path, kind: str) -> Path:
+def tiny_checkpoint(folder: Path, kind: str, layers: int = 1) -> Path:
     torch.manual_seed(0)
     size = {"vocab_size": 30522, "max_position_embeddings": 64}
     if kind == "bert":
         model = BertForMaskedLM(
-            BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, **size)
+            BertConfig(hidden_size=32, num_hidden_layers=layers, num_attention_heads=2, intermediate_size=48, **size)
         )
     elif kind == "distilbert":
         model = DistilBertForMaskedLM(DistilBertConfig(dim=32, n_layers=1, n_heads=2, hidden_dim=48, **size))
@@ -236,10 +236,10 @@ def add_static(folder: Path, weights: np.ndarray) -> None:
 # ---- ones that encode ----
 
 
-def bert(folder: Path, kind: str = "bert") -> Path:
+def bert(folder: Path, kind: str = "bert", layers: int = 1) -> Path:
     """A masked language model with random weights, in which special tokens and those of the texts above have some."""
     folder.mkdir(parents=True, exist_ok=True)
-    tiny_checkpoint(folder, kind)
+    tiny_checkpoint(folder, kind, layers)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = {term_id for text in [*DOCUMENTS, *QUERIES] for term_id in tokenizer(text)["input_ids"]}
     tensors = load_file(folder / "model.safetensors")

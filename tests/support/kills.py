@@ -109,14 +109,12 @@ def random_kills(folder: Path, encoder: SpladeEncoder) -> dict[str, object]:
 def kills_everywhere(folder: Path, encoder: SpladeEncoder) -> dict[str, list[list[object]]]:
     """Kills right before the first touch of the output folder, before the second, and so on, from three beginnings."""
     corpus = write_corpus(folder / "few.tsv", 20)
-    blank = max(encoder.encode_documents([""])[0].values())
-    pruning = Pruning(min_weight=1.0001 * blank)  # the blank documents have no term, which journal and manifest note
 
     def encode(output: Path, touch: int = 0, **options) -> int:
         def task() -> None:
             if touch:
                 sys.addaudithook(killer(output, touch))
-            encode_corpus(corpus, output, encoder, RULE, **{"pruning": pruning, **options})
+            encode_corpus(corpus, output, encoder, RULE, **options)
 
         return done(forked(task))
 
