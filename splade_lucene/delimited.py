@@ -12,13 +12,11 @@ import csv
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from splade_lucene.files import numbered_lines
 from splade_lucene.notes import note
 
 INDEX_NAMES = ("", "index", "unnamed: 0")
@@ -31,10 +29,11 @@ Row = Callable[[], Sequence[str]]
 
 
 class Names(NamedTuple):
-    """Names of columns in lower case, the preferred ones first."""
+    """Names of columns in lower case, the preferred ones first, and what messages call the id."""
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
+    id_word: str = "id"
 
 
 class Header(NamedTuple):
@@ -42,41 +41,40 @@ class Header(NamedTuple):
 
     Attributes:
         names: The names of the columns.
-        id: The position of the id; None if there is none.
+        id: The position of the id.
         text: The position of the text.
         title: The position of the title; None if there is none, or if the title is the text.
     """
 
     names: tuple[str, ...]
-    id: int | None
+    id: int
     text: int
     title: int | None
 
 
-def read_rows(lines: Iterable[str], names: Names, *, is_csv: bool) -> tuple[Header | None, Iterator[tuple[int, Row]]]:
+def read_rows(
+    numbered: Iterator[tuple[int, str]], names: Names, *, is_csv: bool
+) -> tuple[Header | None, Iterator[tuple[int, Row]]]:
     """Reads delimited text.
 
     Args:
-        lines: Its lines, with their line ends.
+        numbered: All its lines, with their line ends and numbers.
         names: Names of the columns that are looked for.
         is_csv: Whether the fields are separated by commas, unless the first line has a tab.
 
     Returns:
         The header, if there is one, and the rows after it with their line numbers. Without a header, rows have two fields.
     """
-    numbered = numbered_lines(lines)
-    first = next(numbered, None)
-    if first is None:
-        return None, iter(())
-    line = first[1].removeprefix("\ufeff")
+    number, line = next(((number, line) for number, line in numbered if line.strip()), (0, ""))
+    line = line.removeprefix("\ufeff")
     has_commas = is_csv and "\t" not in line
-    header = find_header(next(csv.reader([line], delimiter="," if has_commas else "\t"), ()), names)
-    rest = numbered if header else chain([(first[0], line)], numbered)
+    header = find_header(_fields(line, "," if has_commas else "\t"), names)
+    rest = numbered if header else chain([(number, line)], numbered)
     width = len(header.names) if header else 2
     if has_commas:
         return header, _csv_rows(rest, width)
-    split = partial(_split_tsv, width=width) if header else _split_in_two
-    return header, ((number, partial(split, row)) for number, row in rest)
+    split = partial(_split_tsv, width=width) if header else partial(_split_in_two, id_word=names.id_word)
+    return header, ((number, partial(split, row)) for number, row in rest if row.strip())
 
 
 def find_header(fields: Sequence[str], names: Names) -> Header | None:
@@ -84,7 +82,7 @@ def find_header(fields: Sequence[str], names: Names) -> Header | None:
     found = tuple(field.strip() for field in fields)
     keys = [field.lower().removeprefix("#").strip() for field in found]
     if not all(map(_NAME.fullmatch, found)):
-        return None
+        return None  # a text
     docid = next((keys.index(name) for name in names.ids if name in keys), None)
     text = next((keys.index(name) for name in names.texts if name in keys), None)
     if docid is None or text is None or docid == text:
@@ -100,7 +98,6 @@ def note_header(path: Path, header: Header, kind: str) -> None:
 
 
 def _csv_rows(numbered: Iterable[tuple[int, str]], width: int) -> Iterator[tuple[int, Row]]:
-    csv.field_size_limit(sys.maxsize)
     number = 0
 
     def lines() -> Iterator[str]:
@@ -108,7 +105,7 @@ def _csv_rows(numbered: Iterable[tuple[int, str]], width: int) -> Iterator[tuple
         for number, line in numbered:  # noqa: B007 - read outside
             yield line
 
-    reader = csv.reader(lines(), strict=True)
+    reader = _csv_reader(lines(), ",")
     while True:
         try:
             row = next(reader)
@@ -117,28 +114,40 @@ def _csv_rows(numbered: Iterable[tuple[int, str]], width: int) -> Iterator[tuple
         except csv.Error as error:
             yield number, partial(_refuse, f"not a row of CSV ({error})")
         else:
-            yield number, partial(_checked, row, width)
+            if "".join(row).strip() or len(row) > 1:  # not a blank line
+                yield number, partial(_checked, row, width)
 
 
 def _split_tsv(line: str, width: int) -> Sequence[str]:
     fields = line.rstrip("\r\n").split("\t")
-    if len(fields) != width:  # a quoted field may have tabs
-        with suppress(csv.Error):
-            fields = next(csv.reader([line.rstrip("\r\n")], delimiter="\t", strict=True))
-    else:
-        fields = [_unquoted(field) for field in fields]
-    return _checked(fields, width)
+    if len(fields) == width:
+        return [unquoted(field) for field in fields]
+    return _checked(_fields(line, "\t") or fields, width)  # a quoted field may have tabs
 
 
-def _unquoted(field: str) -> str:
+def _csv_reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    csv.field_size_limit(sys.maxsize)  # not 131,072 characters, which long documents and encoded queries exceed
+    return csv.reader(lines, delimiter=delimiter, strict=True)
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    """The fields of a line of CSV; none if it is not valid."""
+    try:
+        return next(_csv_reader([line.rstrip("\r\n")], delimiter), [])
+    except csv.Error:
+        return []
+
+
+def unquoted(field: str) -> str:
+    """A field without the quotation marks that CSV puts around it and doubles within it; other fields as they are."""
     inner = field[1:-1]
     is_quoted = len(field) > 1 and field[0] == field[-1] == '"' and '"' not in inner.replace('""', "")
     return inner.replace('""', '"') if is_quoted else field
 
 
-def _split_in_two(line: str) -> Sequence[str]:
+def _split_in_two(line: str, id_word: str) -> Sequence[str]:
     fields = line.rstrip("\r\n").split("\t", 1)
-    return fields if len(fields) == 2 else _refuse("no tab between id and text")
+    return fields if len(fields) == 2 else _refuse(f"no tab between {id_word} and text")
 
 
 def _checked(fields: Sequence[str], width: int) -> Sequence[str]:

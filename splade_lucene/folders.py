@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from splade_lucene.compression import COMPRESSIONS, UNREADABLE, content_name
 from splade_lucene.errors import InputError
@@ -21,6 +22,11 @@ _OTHER_ROLE = re.compile(
     r"(?<![a-z])(quer(y|ies)|topics|qrels?|judge?ments?|(qidpid)?triples)(?![a-z])|^(runs?|top\d+)(?![a-z])",
     re.IGNORECASE,
 )
+_ROLES = {
+    "queries": re.compile(r"(?<![a-z])(quer(y|ies)|topics)(?![a-z])", re.IGNORECASE),
+    "qrels": re.compile(r"(?<![a-z])(qrels?|judge?ments?)(?![a-z])", re.IGNORECASE),
+}
+_USUAL = {"queries": "queries.jsonl", "qrels": "qrels/test.tsv"}  # in BEIR's folders
 _SHOWN = 10
 
 
@@ -98,6 +104,30 @@ def one_collection(folder: Path, files: Sequence[Path], error: type[InputError])
     return list(files)
 
 
+def one_file(folder: Path, role: Literal["queries", "qrels"], error: type[InputError]) -> Path:
+    """The only file of queries or judgments in a folder; of several, the one of just this name, as in BEIR's folders.
+
+    Raises:
+        InputError: There is none, or there are several; of the given class.
+    """
+    files = [
+        path for path in visible_files(folder, error) if _ROLES[role].search(path.relative_to(folder.parent).as_posix())
+    ]
+    whole = [path for path in files if path.parent == folder and _stem(path) == role]
+    chosen = whole or files
+    if not chosen:
+        raise error(
+            f"no such file, and this folder has no other file of {role}", path=folder / _USUAL[role],
+            remedy="Name the file",
+        )  # fmt: skip
+    if len(chosen) > 1:
+        raise error(
+            f"this folder has several files of {role}: {_some(folder, chosen)}", path=folder, remedy="Name one of them"
+        )
+    note_passed_over(folder, chosen, files)
+    return chosen[0]
+
+
 def note_passed_over(folder: Path, chosen: Collection[Path], files: Iterable[Path]) -> None:
     """Notes which of a folder's files are not part of the collection."""
     others = [path for path in files if path not in chosen]
@@ -134,7 +164,7 @@ def _named_collection(folder: Path, files: Sequence[Path], error: type[InputErro
 
 
 def _stem(path: Path) -> str:
-    return Path(content_name(path)).stem
+    return path.with_suffix("").stem if path.suffix in COMPRESSIONS else path.stem
 
 
 def _has_other_role(relative: Path) -> bool:

@@ -31,6 +31,7 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return [
         tmp_path / "mine",
+        tmp_path / "mine" / "topics",
         tmp_path / "tools" / "topics-and-qrels",
         tmp_path / "tools" / "topics",
         tmp_path / "pyserini" / "topics-and-qrels",
@@ -43,6 +44,14 @@ def put(folder, name, text):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
     return folder / name
+
+
+def test_checkout_of_anserini_tools_has_a_folder_for_each_kind(places):
+    topics = put(places[0] / "topics", "topics.robust04.txt", "1\ta query\n")
+    qrels = put(places[0] / "qrels", "qrels.robust04.txt", "q 0 d 1\n")
+    assert find_topics("robust04") == topics
+    assert find_qrels("robust04") == qrels
+    assert read_qrels("robust04") == {"q": {"d": 1}}
 
 
 # The files are those that Anserini's documentation of its regressions names.
@@ -117,7 +126,7 @@ def test_a_file_that_is_not_here_names_its_source(places):
     for each in (
         places[0],
         "tools/topics-and-qrels",
-        *places[3:],
+        *places[4:],
         named.SOURCE + "/topics/topics.dl19-passage.txt",
         "irds:msmarco-passage/trec-dl-2019",
     ):

@@ -1,5 +1,6 @@
 """Queries in every form, and encoded queries as Anserini's reader takes them."""
 
+import bz2
 import gzip
 import json
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splade_lucene.errors import StorageError, TopicsError
+from splade_lucene.errors import RunError, StorageError, TopicsError
+from splade_lucene.evaluation.judgments import read_qrels
 from splade_lucene.records import Query
 from splade_lucene.topics.named import read_with_anserini
 from splade_lucene.topics.reading import read_topics, write_encoded_topics
@@ -146,7 +148,7 @@ XML = """<?xml version="1.0" encoding="UTF-8"?>
                              ("302", "Is it back? Poliomyelitis: and Post-Polio")]),
         (OLD, "title", [("51", "Airbus Subsidies"), ("52", "South African Sanctions")]),
         (OLD.replace("051", "AR26"), "title", [("26", "Airbus Subsidies"), ("52", "South African Sanctions")]),
-        (CLOSED, "title", [("MB01", "BBC World Service <b>staff</b> cuts")]),
+        (CLOSED, "title", [("1", "BBC World Service <b>staff</b> cuts")]),
         (XML, "title", [("1", "coronavirus & origin"), ("2", "weather"), ("3", "A patient with a cough > 3 weeks.")]),
         (XML, "title+desc+narr", [("1", "coronavirus & origin what is the origin on its origin"), ("2", "weather and heat"),
                                   ("3", "A patient with a cough > 3 weeks.")]),
@@ -181,6 +183,180 @@ def test_faults_of_trec_topics(tmp_path):
     assert "there is no field desc: the topics in this file have no fields" in refused(tsv, field="desc")
     with pytest.raises(TopicsError, match="topics have no field 'body'"):
         read_topics(tsv, field="title+body")
+
+
+# ---- headers ----
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("t.tsv", "qid\tquery\n1\tone\n", [Query("1", "one")]),
+        ("t.tsv", "\ufeffQID\tText\r\n1\tone\r\n", [Query("1", "one")]),
+        ("t.txt", "\n_id\ttext\n1\tone\n", [Query("1", "one")]),
+        ("t.tsv", '\tqid\tquery\n0\tq1\t"a ""b"""\n', [Query("q1", 'a "b"')]),
+        ("t.tsv", "query\tquery_id\none two\tq1\n", [Query("q1", "one two")]),
+        ("t.csv", 'qid,query\nq1,"one, two"\n', [Query("q1", "one, two")]),
+        ("t.csv", ",id,question\n0,q1,what\n", [Query("q1", "what")]),
+    ],
+)
+def test_header_names_the_columns_and_is_noted(tmp_path, caplog, name, text, expected):
+    path = write(tmp_path / name, text)
+    assert read_topics(path) == expected
+    assert [message.partition(" (")[0] for message in caplog.messages] == [f"{path}: the first line is a header"]
+    assert caplog.messages[0].endswith("not a query")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("t.tsv", "7\tquery\n8\ttext\n", [Query("7", "query"), Query("8", "text")]),
+        ("t.tsv", "q1\tid\n", [Query("q1", "id")]),
+        ("t.tsv", "query\tquery\n", [Query("query", "query")]),
+        ("t.tsv", "id\tquery expansion\n", [Query("id", "query expansion")]),
+        ("t.csv", 'q1,"a, b"\n', [Query("q1", "a, b")]),
+    ],
+)
+def test_first_line_that_is_no_header_is_a_query(tmp_path, caplog, name, text, expected):
+    assert read_topics(write(tmp_path / name, text)) == expected
+    assert caplog.messages == []
+
+
+def test_header_of_encoded_topics_is_no_query(tmp_path):
+    path = write(tmp_path / "t.tsv", "qid\tquery\n1\ta a b\n")
+    assert read_topics(path, encoded=True) == [Query("1", "", {"a": 2, "b": 1})]
+
+
+# ---- the formats of tracks, and of DPR ----
+
+BLOCK = (
+    "<top>\n<num> Number: {}\n<title> first words\n<desc> Description:\nSome text.\n<narr> Narrative:\nMore.\n</top>\n"
+)
+FORMS = {
+    "CarTopicReader": (
+        "enwiki:Aftertaste/Sweet%20%C3%A9\nenwiki:Air\n",
+        [("enwiki:Aftertaste/Sweet%20%C3%A9", "Aftertaste/Sweet é"), ("enwiki:Air", "Air")],
+    ),
+    "CacmTopicReader": (
+        "<DOC>\n<DOCNO> 1 </DOCNO>\n\n What about TSS, an\nold system?\n\n</DOC>\n<DOC>\n<DOCNO> 2 </DOCNO>\nPrieve, B.\n</DOC>\n",
+        [("1", "What about TSS, an old system?"), ("2", "Prieve, B.")],
+    ),
+    "NtcirTopicReader": (
+        "<queries>\n<query>\n<qid>0001</qid>\n<content>a picture</content>\n<description>You want one.</description>\n"
+        "</query>\n<query>\n<qid>0002</qid>\n<content>men's</content>\n<description>x</description>\n</query>\n</queries>\n",
+        [("1", "a picture"), ("2", "men's")],
+    ),
+    "WebTopicReader": ("1:obama family tree\n2:kcs\n", [("1", "obama family tree"), ("2", "kcs")]),
+    "PrioritizedWebTopicReader": ("20001:1:obama family\n20002:4:at 7:30\n", [("20001", "obama family"), ("20002", "at 7:30")]),
+    "DprNqTopicReader": (
+        "who sings it\t['Linda Davis']\nhow many\t[\"581's\", '582']\n", [("0", "who sings it"), ("1", "how many")],
+    ),
+    "DprJsonlTopicReader": (
+        '{"question": "How tall is it?", "answer": ["20 feet"]}\n{"question": "Which?", "answer": ["A"]}\n',
+        [("0", "How tall is it?"), ("1", "Which?")],
+    ),
+    "BackgroundLinkingTopicReader": (
+        "<top>\n<num> Number: 321 </num>\n<docid>9171debc</docid>\n<url>https://example.org/a</url>\n</top>\n",
+        [("321", "9171debc")],
+    ),
+    "MicroblogTopicReader": (
+        "<top>\n<num> Number: MB001 </num>\n<title> staff cuts </title>\n<querytime> Tue </querytime>\n"
+        "<querytweettime> 34952194402811904 </querytweettime>\n</top>\n",
+        [("1", "staff cuts")],
+    ),
+    "TrecTopicReader": (BLOCK.format("AR26") + BLOCK.format("AR27"), [("26", "first words"), ("27", "first words")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reader", FORMS)
+def test_formats_of_tracks_are_read_as_anserini_reads_them(tmp_path, reader):
+    text, expected = FORMS[reader]
+    path = write(tmp_path / "topics.txt", text)
+    assert [(query.qid, query.text) for query in read_topics(path)] == expected
+    if reader == "PrioritizedWebTopicReader":  # Anserini takes the priority for the title
+        return
+    assert [(qid, fields["title"]) for qid, fields in read_with_anserini(path, reader)] == expected
+
+
+def test_fire_topics(tmp_path):
+    topic = "<top lang='en'>\n<num>{}</num>\n<title>{}</title>\n<desc>some text</desc>\n<narr>more</narr>\n</top>\n"
+    path = write(tmp_path / "t.txt", "<topics>\n" + topic.format(176, "one") + topic.format(177, "two") + "</topics>")
+    assert read_topics(path) == [Query("176", "one"), Query("177", "two")]
+    assert read_topics(path, field="desc+narr") == [Query("176", "some text more"), Query("177", "some text more")]
+
+
+def test_million_query_topics_may_be_latin_1(tmp_path, caplog):
+    path = tmp_path / "mq.txt"
+    path.write_bytes("1:one\n2:caf\xe9 a\xf1o\n3:na\xefve\n".encode("latin-1"))
+    assert [query.text for query in read_topics(path)] == ["one", "café año", "naïve"]
+    assert caplog.messages == [f"{path}: not UTF-8, so read as ISO 8859-1, the encoding of the Million Query tracks"]
+
+
+def test_long_lines_are_not_cut_by_the_limit_of_the_csv_library(tmp_path):
+    tokens = "token " * 30_000
+    assert read_topics(write(tmp_path / "t.tsv", f"q1\t{tokens}\n"), encoded=True) == [
+        Query("q1", "", {"token": 30_000})
+    ]
+    assert read_topics(write(tmp_path / "t.csv", f'qid,query\nq1,"{tokens}"\n')) == [Query("q1", tokens)]
+
+
+def test_epic_qa_topics_have_fields(tmp_path):
+    records = [
+        {"question_id": f"CQ00{number}", "question": "what is it", "query": f"origin {number}", "background": "why"}
+        for number in (1, 2)
+    ]
+    path = write(tmp_path / "t.json", json.dumps(records, indent=2))
+    assert read_topics(path) == [Query("CQ001", "origin 1"), Query("CQ002", "origin 2")]
+    assert read_topics(path, field="desc+narr")[0] == Query("CQ001", "what is it why")
+
+
+def test_questions_of_dpr_are_numbered_and_this_is_noted(tmp_path, caplog):
+    path = write(tmp_path / "nq-test.qa.csv", 'who sings "it"\t[\'a\']\n\n"the ""other"" one"\t["b\'s"]\n')
+    assert read_topics(path) == [Query("0", 'who sings "it"'), Query("1", 'the "other" one')]
+    assert caplog.messages == [f"{path}: these questions have no qids, so they are numbered from 0, as in Anserini"]
+
+
+# ---- forms of JSON, compression, folders ----
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl", "t.json.bz2", "t.txt"])
+def test_json_arrays(tmp_path, name, indent):
+    records = [{"id": "1", "text": "one"}, {"id": 2, "title": "two é"}]
+    text = json.dumps(records, indent=indent).encode()
+    (tmp_path / name).write_bytes(bz2.compress(text) if name.endswith("bz2") else text)
+    assert read_topics(tmp_path / name) == [Query("1", "one"), Query("2", "two é")]
+
+
+def test_faults_of_arrays(tmp_path):
+    path = write(tmp_path / "t.json", '[\n{"id": "1", "text": "x"},\n{"id": "a b", "text": "x"}]')
+    assert refused(path).startswith(f"{path}:3: the qid 'a b'")
+    path = write(tmp_path / "t.json", '[\n{"id": "1", "text": "x"},\n')
+    assert refused(path).startswith(f"{path}:3: invalid JSON")
+
+
+def test_queries_that_are_no_texts_are_named(tmp_path):
+    path = write(tmp_path / "t.jsonl", '{"qid": "1", "vector": [0.5, 1]}\n')
+    assert "the query is a dense vector. Use the topics with texts" in refused(path)
+    path = write(tmp_path / "t.jsonl", '{"qid": "1", "query_txt": "what", "query_img_path": "a.jpg"}\n')
+    assert "the query has an image" in refused(path)
+
+
+def test_folders_have_one_file_of_queries_or_judgments(tmp_path, caplog):
+    write(tmp_path / "queries.dev.tsv", "1\tdev\n")
+    write(tmp_path / "collection.tsv", "1\tdocument\n")
+    write(tmp_path / "._queries.dev.tsv", "?")
+    write(tmp_path / "qrels.dev.tsv", "1\t0\t1\t1\n")
+    assert read_topics(tmp_path) == [Query("1", "dev")]
+    assert read_qrels(tmp_path) == {"1": {"1": 1}}
+    write(tmp_path / "queries.train.tsv", "2\ttrain\n")
+    write(tmp_path / "qrels.train.tsv", "2\t0\t1\t1\n")
+    assert "several files of queries: queries.dev.tsv, queries.train.tsv" in refused(tmp_path)
+    with pytest.raises(RunError, match=r"several files of qrels: qrels\.dev\.tsv, qrels\.train\.tsv"):
+        read_qrels(tmp_path)
+    write(tmp_path / "queries.jsonl", '{"_id": "q", "text": "beir"}\n')
+    assert read_topics(tmp_path) == [Query("q", "beir")]
+    assert caplog.messages == [f"{tmp_path}: reading queries.jsonl; passed over queries.dev.tsv, queries.train.tsv"]
 
 
 # ---- encoded ----

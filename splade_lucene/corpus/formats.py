@@ -99,7 +99,7 @@ def _read_delimited(path: Path, fields: CorpusFields, opener: Opener, *, is_csv:
         _TEXT_COLUMNS if fields.text is None else (fields.text.lower(),),
     )
     with opener(path) as lines:
-        header, rows = read_rows(_escaped(lines), names, is_csv=is_csv)
+        header, rows = read_rows(enumerate(_escaped(lines), 1), names, is_csv=is_csv)
         if header:
             note_header(path, header, "document")
         elif fields != CorpusFields():

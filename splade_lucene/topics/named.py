@@ -5,7 +5,8 @@ with this package. It combines the names of Anserini 1.x, Pyserini 1.x and casto
 query over the network (``tools/collection_names.py`` generates the table). The table contains only names; the files are
 searched for in these folders:
 
-1. the folders in ``SPLADE_LUCENE_COLLECTIONS``, separated as in ``PATH``,
+1. the folders in ``SPLADE_LUCENE_COLLECTIONS``, separated as in ``PATH``, and ``topics`` and ``qrels`` in each (the
+   layout of castorini/anserini-tools),
 2. ``tools/topics-and-qrels``, ``tools/topics`` and ``tools/qrels``, if the working folder is an Anserini checkout,
 3. ``topics-and-qrels``, ``topics`` and ``qrels`` in Pyserini's cache (``PYSERINI_CACHE``, else ``~/.cache/pyserini``),
    where Anserini 1.x and 2.x store them,
@@ -29,6 +30,7 @@ from urllib.parse import quote
 from splade_lucene import jvm
 from splade_lucene.errors import InputError, JavaError, RunError, TopicsError
 from splade_lucene.files import cache_folder, written_whole
+from splade_lucene.folders import one_file
 from splade_lucene.irds import PREFIX, open_ir_dataset
 from splade_lucene.jvm import wire
 
@@ -90,6 +92,8 @@ def find_qrels(source: str | Path) -> Path:
     if str(source).startswith(PREFIX):
         return _write_ir_datasets_qrels(str(source).removeprefix(PREFIX))
     path = Path(source)
+    if path.is_dir():
+        return one_file(path, "qrels", RunError)
     return path if path.exists() else _find("qrels", source)[0]
 
 
@@ -104,7 +108,8 @@ def locate_topics(source: str | Path) -> TopicsFile:
 
 def collection_folders(*kinds: Kind) -> list[Path]:
     """The folders searched for topics, judgments or both, in order of preference."""
-    given = [Path(each) for each in os.environ.get("SPLADE_LUCENE_COLLECTIONS", "").split(os.pathsep) if each]
+    named = [Path(each) for each in os.environ.get("SPLADE_LUCENE_COLLECTIONS", "").split(os.pathsep) if each]
+    given = [folder for parent in named for folder in (parent, *(parent / kind for kind in kinds))]
     pyserini = Path(os.environ.get("PYSERINI_CACHE") or Path.home() / ".cache" / "pyserini")
     castorini = [parent / name for parent in (Path("tools"), pyserini) for name in (_FOLDER, *kinds)]
     return [*given, *castorini, cache_folder() / _FOLDER]

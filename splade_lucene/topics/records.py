@@ -1,0 +1,144 @@
+"""Makes queries of the records in JSON and Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from splade_lucene.errors import QueryError, TopicsError
+from splade_lucene.ids import is_id
+from splade_lucene.json_text import parse_object
+from splade_lucene.notes import note
+from splade_lucene.records import Query, Turn, Vector, well_formed
+from splade_lucene.topics.trec import choose_fields
+
+QID_KEYS = ("id", "_id", "qid", "query_id", "question_id")
+TEXT_KEYS = ("text", "contents", "query", "title", "question", "query_txt")
+_FIELD_KEYS = {"desc": ("desc", "description", "question"), "narr": ("narr", "narrative", "background")}
+
+
+class Place(NamedTuple):
+    """Where a query is: its file, its line or row from 1, and its position among the file's queries from 0."""
+
+    path: Path
+    line: int
+    position: int
+
+
+def parse_json(line: bytes, place: Place, field: str, *, encoded: bool) -> Query:
+    """The query in a JSON text; see :func:`query_of_record`."""
+    text = line.decode("utf-8-sig")
+    try:
+        record = parse_object(text)
+    except ValueError as error:
+        raise TopicsError(str(error), path=place.path, line=place.line, remedy="Fix the line") from None
+    return query_of_record(record, place, field, encoded=encoded)
+
+
+def query_of_record(record: Mapping[str, Any], place: Place, field: str, *, encoded: bool) -> Query:
+    """The query of a record.
+
+    Args:
+        record: The record.
+        place: Where it is. The position is the qid of DPR's questions, which have none.
+        field: The fields to use as the query.
+        encoded: Whether the query is encoded.
+
+    Raises:
+        TopicsError: The record has no qid or no text, or they are not valid.
+    """
+    path, number, position = place
+    qid = next((record[key] for key in QID_KEYS if record.get(key) is not None), None)
+    if qid is None and "question" in record and {"answer", "answers"} & record.keys():
+        note_numbered(path)
+        qid = position
+    if qid is None:
+        raise TopicsError(
+            f"the query has none of the keys {', '.join(QID_KEYS)}", path=path, line=number, remedy="Give it an id"
+        )
+    if encoded:
+        return Query(checked_qid(qid, path, number), "", _vector(record, path, number))
+    if "turns" in record:
+        turns = _turns(record["turns"], path, number)
+        return Query(checked_qid(qid, path, number), " ".join(turn.text for turn in turns), turns=turns)
+    fields = {"title": _text(record, TEXT_KEYS)} | {name: _text(record, keys) for name, keys in _FIELD_KEYS.items()}
+    text = fields["title"] if field == "title" else choose_fields({k: v for k, v in fields.items() if v}, field)
+    if text is None or record.get("query_img_path"):
+        message, hint = _why_no_text(record, field)
+        raise TopicsError(message, path=path, line=number, remedy=hint)
+    return Query(checked_qid(qid, path, number), well_formed(text))
+
+
+def note_numbered(path: Path) -> None:
+    """Notes that queries without qids are numbered."""
+    note(f"{path}: these questions have no qids, so they are numbered from 0, as in Anserini")
+
+
+def checked_qid(value: object, path: Path, number: int) -> str:
+    """A qid as a string.
+
+    Raises:
+        TopicsError: It is not valid.
+    """
+    if not is_id(value):
+        raise TopicsError(
+            f"the qid {value!r:.200} is not valid; expected a string or integer without white space", path=path, line=number,
+            remedy="Change the qid; run files are split at white space",
+        )  # fmt: skip
+    return str(value)
+
+
+def _text(record: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    return next((record[key] for key in keys if isinstance(record.get(key), str)), None)
+
+
+def _why_no_text(record: Mapping[str, Any], field: str) -> tuple[str, str]:
+    """The message and remedy for a query without a text."""
+    if record.get("query_img_path"):
+        return "the query has an image", "Use topics of texts"
+    if isinstance(record.get("vector"), list):
+        return "the query is a dense vector", "Use the topics with texts, or with sparse vectors"
+    if "vector" in record:
+        return "the query has no text", "It is encoded already: search for it with encoded=True"
+    if field != "title":
+        return f"the query has no {field}", "Choose another field, or leave it out"
+    return "the query has no text", f"Store the text as {' or '.join(TEXT_KEYS)}"
+
+
+def _turns(value: Any, path: Path, number: int) -> tuple[Turn, ...]:
+    try:
+        if not isinstance(value, list):
+            raise TypeError
+        turns = [
+            Turn(well_formed(each), 1.0)
+            if isinstance(each, str)
+            else Turn(well_formed(each["text"]), each.get("factor", 1.0))
+            for each in value
+        ]
+        if turns:
+            return tuple(turns)
+    except (TypeError, KeyError, AttributeError, QueryError):
+        pass
+    raise TopicsError(
+        f"the turns {value!r:.80} are not a list of texts", path=path, line=number,
+        remedy='Write "turns": [{"text": "…", "factor": 0.5}, …], each factor above 0',
+    )  # fmt: skip
+
+
+def _vector(record: Mapping[str, Any], path: Path, number: int) -> Vector:
+    value = record.get("vector")
+    if not isinstance(value, dict):
+        raise TopicsError(
+            'the query has no "vector" that maps terms to impacts',
+            path=path,
+            line=number,
+            remedy="Leave out encoded=True for texts",
+        )
+    for term, impact in value.items():
+        if not isinstance(impact, int) or isinstance(impact, bool) or impact < 0:
+            raise TopicsError(
+                f"term {term!r} has impact {impact!r}", path=path, line=number,
+                remedy="Quantize the query; impacts must be integers of at least 0",
+            )  # fmt: skip
+    return value
