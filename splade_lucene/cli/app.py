@@ -17,6 +17,7 @@ from splade_lucene.cli import interrupts
 from splade_lucene.cli.accelerate import accelerate
 from splade_lucene.cli.bm25 import bm25
 from splade_lucene.cli.build import build
+from splade_lucene.cli.command import Command
 from splade_lucene.cli.compare import compare
 from splade_lucene.cli.demo import demo
 from splade_lucene.cli.encode import encode, encode_queries
@@ -92,7 +93,7 @@ for command in (
     train,
     reproduce,
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(bm25)
 app.add_typer(run_tools, name="run")
 

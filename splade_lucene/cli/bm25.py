@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from splade_lucene.cli.command import Command
 from splade_lucene.cli.options import (
     CorpusOption,
     IndexOption,
@@ -46,7 +47,7 @@ bm25 = typer.Typer(
 )
 
 
-@bm25.command()
+@bm25.command(cls=Command)
 def index(
     corpus: CorpusOption,
     index_dir: IndexOption,
@@ -81,7 +82,7 @@ def index(
         print(json.dumps({"index": str(index_dir), "documents": count, "blank": len(blank), "skipped": skipped.count}))
 
 
-@bm25.command()
+@bm25.command(cls=Command)
 def search(
     index_dir: IndexOption,
     query: SingleQueryOption = None,

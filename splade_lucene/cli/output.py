@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from splade_lucene.pipes import with_given_names
 from splade_lucene.progress import Advance, Unit
 
 _MAX_NAMED = 100
@@ -24,7 +25,7 @@ _UNITS: dict[Unit, str] = {
 
 def echo(text: str) -> None:
     """Prints a line to stderr."""
-    print(text, file=sys.stderr)
+    print(with_given_names(text), file=sys.stderr)
 
 
 def as_flags(message: str) -> str:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from splade_lucene.cli.command import Command
 from splade_lucene.cli.options import JsonOption
 from splade_lucene.cli.output import echo
 from splade_lucene.defaults import HITS_IN_RUN
+from splade_lucene.pipes import given_name
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.run.fusion import RRF_CONSTANT, Normalization
 
@@ -35,7 +37,7 @@ TagOption = Annotated[str | None, typer.Option("--tag", help="Last column of a T
 run_tools = typer.Typer(help="Check, convert, cut, merge and fuse runs.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@run_tools.command()
+@run_tools.command(cls=Command)
 def validate(
     run: RunsOption,
     input_format: Annotated[
@@ -72,7 +74,7 @@ def validate(
         raise typer.Exit(1)
 
 
-@run_tools.command()
+@run_tools.command(cls=Command)
 def convert(
     run: RunOption,
     output_format: Annotated[RunFormat, typer.Option("--output-format", help="The format to write.")],
@@ -85,7 +87,7 @@ def convert(
     _write(Run.read(run), output, output_format, tag)
 
 
-@run_tools.command()
+@run_tools.command(cls=Command)
 def cut(
     run: RunOption,
     output: OutputOption,
@@ -110,7 +112,7 @@ def cut(
     _write(kept, output, output_format or whole.format, tag)
 
 
-@run_tools.command()
+@run_tools.command(cls=Command)
 def merge(
     run: RunsOption,
     output: OutputOption,
@@ -130,7 +132,7 @@ def merge(
     _write(merged, output, output_format or runs[0].format, tag)
 
 
-@run_tools.command()
+@run_tools.command(cls=Command)
 def fuse(
     run: RunsOption,
     output: OutputOption,
@@ -209,7 +211,7 @@ def _known(topics: str | None, encoded: bool, qrels: str | None, index_dir: Path
 
 def _to_json(report: RunReport) -> dict[str, Any]:
     return {
-        "run": str(report.path), "format": report.format, "queries": report.queries, "hits": report.hits,
+        "run": given_name(report.path), "format": report.format, "queries": report.queries, "hits": report.hits,
         "valid": report.is_valid, "counts": dict(report.counts),
         "findings": [finding._asdict() for finding in report.findings], "notes": report.notes,
     }  # fmt: skip

@@ -41,6 +41,7 @@ from splade_lucene.corpus.python_docs import read_python_docs
 from splade_lucene.errors import CorpusError
 from splade_lucene.files import HashingReader, digest_of_digests, files_digest
 from splade_lucene.irds import open_ir_dataset
+from splade_lucene.pipes import is_copy
 from splade_lucene.records import Document, well_formed
 
 PYTHON_DOCS = "python-docs"
@@ -170,6 +171,8 @@ def describe_corpus(source: str | Path) -> str:
         return f"{PYTHON_DOCS} of {sys.version}"
     if not _has_files(source):
         return str(source)
+    if is_copy(source):
+        return "a pipe"  # whatever its name, which may be another one next time
     return "\n".join(f"{file.absolute()} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in _files(source))
 
 

@@ -21,6 +21,7 @@ from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.files import files_digest
 from splade_lucene.manifest import Manifest, write_manifest
+from splade_lucene.pipes import given_name
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.journal import WHOLE, Journal, Shard, settings_digest
 from splade_lucene.pseudo_documents.parts import Job, encode_parts
@@ -182,7 +183,7 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
         model=settings["model"], model_digest=settings["model_digest"], query_digest=settings["query_digest"],
         choices=asdict(encoder.choices), dtype=encoder.dtype, pooling=encoder.layout.documents.pooling,
         max_length=encoder.max_length, query_max_length=encoder.query_max_length, quantizer=job.quantizer,
-        pruning=settings["pruning"], min_impact=job.min_impact, corpus=job.source,
+        pruning=settings["pruning"], min_impact=job.min_impact, corpus=given_name(job.source),
         documents=sum(part.documents for part in parts) - len(empty), encoding=settings_digest(settings),
         settings=settings_digest(_shared_settings(settings)), encoded_with=settings,
         parts=tuple(parts),

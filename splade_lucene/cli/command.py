@@ -1,0 +1,53 @@
+"""A command whose input and output may be pipes: ``-`` stands for standard input or output."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import typer
+import typer.core
+
+from splade_lucene.pipes import STANDARD_INPUT, copy_pipe, is_pipe
+
+INPUTS = frozenset({
+    "baseline", "config", "corpus", "only", "qids", "qrels", "run", "source", "topics", "without",
+})  # fmt: skip
+"""Arguments that name a file to read."""
+
+_STANDARD_OUTPUT = "/dev/stdout"
+
+
+class Command(typer.core.TyperCommand):
+    """Replaces the names of pipes by those of copies, which can be read several times."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        output = ctx.params.get("output")
+        if str(output) == "-" and not self._writes_folder():
+            ctx.params["output"] = type(output)(_STANDARD_OUTPUT)
+        given = {name: ctx.params[name] for name in sorted(INPUTS & ctx.params.keys())}
+        pipes = [str(each) for value in given.values() for each in _listed(value) if is_pipe(str(each))]
+        if pipes.count(STANDARD_INPUT) > 1:
+            raise typer.BadParameter("only one input can be -, which is standard input")
+        if not pipes:
+            return super().invoke(ctx)
+        with tempfile.TemporaryDirectory(prefix="splade-lucene-") as folder:
+            copies = {source: _copy(source, Path(folder) / str(number)) for number, source in enumerate(pipes)}
+            for name, value in given.items():
+                chosen = [type(each)(copies.get(str(each), each)) for each in _listed(value)]
+                ctx.params[name] = chosen if isinstance(value, list | tuple) else next(iter(chosen), value)
+            return super().invoke(ctx)
+
+    def _writes_folder(self) -> bool:
+        return any(each.name == "output" and each.metavar == "DIR" for each in self.params)
+
+
+def _listed(value: Any) -> list[str | Path]:
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+
+
+def _copy(source: str, folder: Path) -> Path:
+    folder.mkdir()
+    return copy_pipe(source, folder)
