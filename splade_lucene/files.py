@@ -96,6 +96,11 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     return StorageError(f"{path}: cannot write ({reason}). Check the free disk space and the folder's permissions.")
 
 
+def path_text(path: Path) -> str:
+    """An absolute path as text that can be written to a file, whatever the encoding of the locale."""
+    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
+
+
 def cache_folder() -> Path:
     """The cache folder of this package: ``splade-lucene`` in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splade-lucene"

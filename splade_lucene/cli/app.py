@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +32,7 @@ from splade_lucene.cli.rerank import rerank
 from splade_lucene.cli.run import run_tools
 from splade_lucene.cli.search import explain, search
 from splade_lucene.cli.stats import stats
+from splade_lucene.cli.terminal import safe_output
 from splade_lucene.cli.train import train
 from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.version import __version__
@@ -52,6 +54,11 @@ class _Commands(typer.core.TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
+        """Runs a command; what it prints is safe for a terminal."""
+        with safe_output():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -109,12 +116,22 @@ def options(
         raise typer.Exit
 
 
+class _Messages(logging.Handler):
+    """Prints logged messages as others."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        echo(self.format(record))
+
+
 def main() -> None:
     """Runs the program."""
     interrupts.install()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # help and usage in an encoding that lacks a character
     global _debug
     _debug = "--debug" in sys.argv
-    logging.basicConfig(format="%(message)s", level=logging.DEBUG if _debug else logging.WARNING)
+    logging.basicConfig(level=logging.DEBUG if _debug else logging.WARNING, handlers=[_Messages()])
     try:
         app(args=[argument for argument in sys.argv[1:] if argument != "--debug"], prog_name="splade-lucene")
     except BrokenPipeError:  # the reader of our output, such as head, has exited

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 import typer.core
 
+from splade_lucene.cli.terminal import show_safely
 from splade_lucene.pipes import STANDARD_INPUT, copy_pipe, is_pipe
+from splade_lucene.records import well_formed
 
 INPUTS = frozenset({
     "baseline", "config", "corpus", "only", "qids", "qrels", "run", "source", "topics", "without",
@@ -24,6 +29,7 @@ class Command(typer.core.TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
+        self._check_decodable(ctx)
         output = ctx.params.get("output")
         if str(output) == "-" and not self._writes_folder():
             ctx.params["output"] = type(output)(_STANDARD_OUTPUT)
@@ -40,8 +46,25 @@ class Command(typer.core.TyperCommand):
                 ctx.params[name] = chosen if isinstance(value, list | tuple) else next(iter(chosen), value)
             return super().invoke(ctx)
 
+    def _check_decodable(self, ctx: Any) -> None:
+        """Refuses arguments, or a working folder, that are not text in the encoding of Python's file names."""
+        for parameter in self.params:
+            for each in _listed(ctx.params.get(parameter.name)):
+                if well_formed(str(each)) != str(each):
+                    raise typer.BadParameter(_undecodable(str(each)), ctx=ctx, param=cast(Any, parameter))
+        with suppress(FileNotFoundError):  # the working folder has been deleted
+            if well_formed(str(Path.cwd())) != str(Path.cwd()):
+                raise typer.BadParameter(f"the working folder: {_undecodable(str(Path.cwd()))}")
+
     def _writes_folder(self) -> bool:
         return any(each.name == "output" and each.metavar == "DIR" for each in self.params)
+
+
+def _undecodable(value: str) -> str:
+    encoding = sys.getfilesystemencoding()
+    remedy = "rename it" if encoding == "utf-8" else "set PYTHONUTF8=1, or LC_ALL=C.UTF-8"
+    shown = show_safely(os.fsencode(value).decode("utf-8", "backslashreplace"))
+    return f"{shown} is not text in the encoding {encoding}: {remedy}"
 
 
 def _listed(value: Any) -> list[str | Path]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from splade_lucene.pipes import with_given_names
+from splade_lucene.cli.terminal import raw_stderr
 from splade_lucene.progress import Advance, Unit
 
 _MAX_NAMED = 100
@@ -25,7 +25,7 @@ _UNITS: dict[Unit, str] = {
 
 def echo(text: str) -> None:
     """Prints a line to stderr."""
-    print(with_given_names(text), file=sys.stderr)
+    print(text, file=sys.stderr)
 
 
 def as_flags(message: str) -> str:
@@ -135,8 +135,8 @@ class ProgressBars:
 
         interval = 0.1 if sys.stderr.isatty() else 15
         with tqdm(
-            total=total or None, desc=title, unit=_UNITS[unit], unit_scale=unit == "bytes", mininterval=interval,
-            maxinterval=30,
+            total=total or None, file=raw_stderr(), desc=title, unit=_UNITS[unit], unit_scale=unit == "bytes",
+            mininterval=interval, maxinterval=30,
         ) as bar:  # fmt: skip
             all_tokens = 0
             start = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -69,7 +70,7 @@ def _plain_document(path: Path, name: str, opener: Opener) -> Document:
         raise CorpusError(
             f"cannot read this file ({error})", path=path, remedy="Check it or download it again"
         ) from error
-    return Document(quote(name, safe="/-_.~"), _decoded(raw, Place(path)))
+    return Document(quote(os.fsencode(name), safe="/-_.~"), _decoded(raw, Place(path)))
 
 
 def _read_json(path: Path, fields: CorpusFields, opener: Opener) -> Iterator[LazyDocument]:

@@ -39,7 +39,7 @@ from splade_lucene.corpus.folders import corpus_files
 from splade_lucene.corpus.formats import LazyDocument, Opener, read_file
 from splade_lucene.corpus.python_docs import read_python_docs
 from splade_lucene.errors import CorpusError
-from splade_lucene.files import HashingReader, digest_of_digests, files_digest
+from splade_lucene.files import HashingReader, digest_of_digests, files_digest, path_text
 from splade_lucene.irds import open_ir_dataset
 from splade_lucene.pipes import is_copy
 from splade_lucene.records import Document, well_formed
@@ -173,7 +173,7 @@ def describe_corpus(source: str | Path) -> str:
         return str(source)
     if is_copy(source):
         return "a pipe"  # whatever its name, which may be another one next time
-    return "\n".join(f"{file.absolute()} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in _files(source))
+    return "\n".join(f"{path_text(file)} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in _files(source))
 
 
 def corpus_digest(source: str | Path) -> str:

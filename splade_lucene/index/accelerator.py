@@ -79,7 +79,7 @@ def accelerate_segments(
             max_bytes = _read_limit(folder / LIMIT_FILE)
         with jvm.translated_exceptions(folder):
             limit = _NO_LIMIT if max_bytes is None else max_bytes
-            jvm.facade("Index").accelerate(reader.java, str(folder), rebuild, is_own, limit)
+            jvm.facade("Index").accelerate(reader.java, jvm.java_path(folder), rebuild, is_own, limit)
     return folder
 
 

@@ -102,6 +102,7 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
     source, index_dir = Path(source), Path(index_dir).resolve()
     settings = IndexSettings(thread_count(threads), store, order, append, overwrite, skip_bad, accelerator, memory)
     files = find_files(source, without=index_dir)
+    wire.pack_paths(files)  # refuse paths that Java cannot open before any work
     if append and overwrite:
         raise InputError("append=True and overwrite=True are mutually exclusive", remedy="Choose one")
     with nullcontext() if append else sole_builder(index_dir):  # Lucene itself locks an index that is added to
@@ -184,7 +185,7 @@ def _run_bulk_indexer(
             memory = int(jvm.facade("Runtime").maxMemory()) // 5
         java = jvm.facade("Index")
         build = java.startBuild(
-            wire.pack_paths(files), str(target), settings.store, settings.threads, settings.skip_bad, settings.append,
+            wire.pack_paths(files), jvm.java_path(target), settings.store, settings.threads, settings.skip_bad, settings.append,
             settings.order, memory,
         )  # fmt: skip
         reported = 0

@@ -25,6 +25,7 @@ def sole_builder(index_dir: Path) -> Iterator[None]:
         StorageError: The lock file beside the index cannot be created.
     """
     index_dir = index_dir.resolve()
+    jvm.java_path(index_dir)  # refuse a path that Java cannot open before any work
     lock = LockFile(work_folder(index_dir, "lock"))
     try:
         index_dir.parent.mkdir(parents=True, exist_ok=True)

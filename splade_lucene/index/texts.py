@@ -92,7 +92,7 @@ def _write(batches: Iterator[tuple[int, bytes]], folder: Path, threads: int, adv
     total = 0
     with jvm.translated_exceptions(folder):
         java = jvm.facade("Bm25")
-        writer = java.openWriter(str(folder), threads)
+        writer = java.openWriter(jvm.java_path(folder), threads)
         try:
             for count, batch in batches:
                 java.add(writer, batch)

@@ -65,6 +65,11 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     "LockObtainFailedException": (
         _Rule(StorageError, "another process is writing to this index. Wait until it has finished, or stop it."),
     ),
+    "InvalidPathException": (
+        _Rule(
+            StorageError, "{message}: this JVM was started in a locale that lacks some characters. Set LC_ALL=C.UTF-8."
+        ),
+    ),
     "OutOfMemoryError": (
         _Rule(StorageError, "Java ran out of memory. Set SPLADE_LUCENE_HEAP to a larger size, such as 8g."),
     ),

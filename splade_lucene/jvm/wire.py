@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.errors import InputError
+
 _INT = struct.Struct("<i")
 _TERM_COUNTS = struct.Struct("<iq")
 _POSTING = struct.Struct("<ii")
@@ -91,8 +93,28 @@ def unpack_integers(packed: bytes) -> NDArray[np.int32]:
 
 
 def pack_paths(paths: Iterable[Path]) -> bytes:
-    """The absolute paths, each followed by a zero byte."""
-    return b"".join(os.fsencode(path.absolute()) + b"\0" for path in paths)
+    """The absolute paths, each followed by a zero byte.
+
+    Raises:
+        InputError: A path is not UTF-8.
+    """
+    return b"".join(path_bytes(path) + b"\0" for path in paths)
+
+
+def path_bytes(path: str | Path) -> bytes:
+    """An absolute path as UTF-8, whatever the encoding of Python's locale.
+
+    Raises:
+        InputError: The path is not UTF-8.
+    """
+    raw = os.fsencode(Path(path).absolute())
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        raise InputError(
+            "this path is not UTF-8, so Java cannot open it", path=path, remedy="Rename the file or folder"
+        ) from None
+    return raw
 
 
 def unpack_docids(packed: bytes) -> list[str]:

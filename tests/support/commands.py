@@ -40,6 +40,13 @@ def run(*arguments: object, **environment: str | None) -> subprocess.CompletedPr
     return subprocess.CompletedProcess(given, done.exit_code, done.stdout, done.stderr)
 
 
+def run_fed(data: bytes, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs a command in this process with data on its standard input."""
+    given = [str(argument) for argument in arguments]
+    done = CliRunner().invoke(app, given, input=data, env={"COLUMNS": "80"}, catch_exceptions=False)
+    return subprocess.CompletedProcess(given, done.exit_code, done.stdout, done.stderr)
+
+
 def run_process(*arguments: object, **environment: str | None) -> subprocess.CompletedProcess[str]:
     """Runs a command in a process of its own, as people start it."""
     command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
