@@ -69,6 +69,8 @@ from .run.run import Run as Run
 from .run.run import open_run_writer as open_run_writer
 from .run.searching import CollectedRankings as CollectedRankings
 from .run.searching import search_run as search_run
+from .run.selection import merge_passages as merge_passages
+from .run.selection import remove_queries as remove_queries
 from .run.validation import RunReport as RunReport
 from .run.validation import check_run as check_run
 from .search.approximation import Approximation as Approximation

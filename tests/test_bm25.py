@@ -376,6 +376,10 @@ def test_the_commands_index_and_search(place):
     field = ("--topics", place / "topics.trec", "--topic-field", "desc", "--output", place / "run", *form)
     assert run("search", "--index", index, *field)[0] == 0
     assert (place / "run").read_text() == "9\td2\t1\n"
+    (place / "of-documents.tsv").write_text("d4\tcats\nd3\tfish\n")
+    own = ("--topics", place / "of-documents.tsv", "--output", place / "run", "--json", *form)
+    assert json.loads(run("search", "--index", index, *own, "--remove-query")[1])["without_hits"] == ["d3"]
+    assert (place / "run").read_text() == "d4\td1\t1\nd4\td2\t2\n"
     rows = json.loads(run("search", "--index", index, "--query", "cats", "--hits", 1, "--json")[1])
     assert rows == [{"rank": 1, "docid": "d4", "score": expected["1"][0][1], "text": "cats, cats"}]
     assert "d4  cats, cats" in run("search", "--index", index, "--query", "cats")[1]
@@ -401,6 +405,7 @@ def test_the_commands_say_what_is_wrong(place):
         ([], "pass either --query or --topics"),
         (["--query", "a", "--topics", "b"], "pass either --query or --topics"),
         (["--topics", "b"], "--topics and --output must be used together"),
+        (["--query", "a", "--remove-query"], "--remove-query requires --topics"),
         (["--query", "a", "--k1", "-1"], "k1 must be a number of at least 0"),
         (["--query", "a", "--b", "2"], "b must be between 0 and 1"),
         (["--query", "a", "--hits", "0"], "--hits"),

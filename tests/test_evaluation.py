@@ -23,6 +23,7 @@ from splade_lucene.cli import app
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation import (
     MeasuredRun,
+    compare,
     evaluate,
     evaluate_queries,
     parse_measure,
@@ -675,6 +676,44 @@ def test_an_open_run_reads_its_file_once(tmp_path):
     first = evaluate({"q": {"a": 1}}, measured, ["MSMARCO-RR@10", "AP"])
     (tmp_path / "run.txt").unlink()
     assert evaluate({"q": {"a": 1}}, measured, ["MSMARCO-RR@10", "AP"]) == first == {"MSMARCO-RR@10": 0.5, "AP": 0.5}
+
+
+# ---- the query itself, and hits that are not judged ----
+
+
+def test_queries_are_removed_before_measuring(tmp_path):
+    qrels = {"d1": {"d2": 1}, "q": {"d1": 1}}
+    run = write(tmp_path / "run.txt", "d1 Q0 d1 1 9 t\nd1 Q0 d2 2 8 t\nq Q0 d2 1 2 t\nq Q0 d1 2 1 t\n")
+    names = ["RR", "MSMARCO-RR@10", "num_ret"]
+    assert evaluate(qrels, run, names) == {"RR": 1 / 2, "MSMARCO-RR@10": 1 / 2, "num_ret": 4}
+    removed = {"RR": 3 / 4, "MSMARCO-RR@10": 3 / 4, "num_ret": 3}
+    assert evaluate(qrels, run, names, remove_query=True) == removed
+    assert evaluate(qrels, MeasuredRun(run), names, remove_query=True) == removed
+    compared = compare(qrels, {"a": run, "b": Run.read(run)}, names, remove_query=True)
+    assert [*compared.means.values()] == [removed, removed]
+    write(tmp_path / "qrels.txt", "d1 0 d2 1\nq 0 d1 1\n")
+    files = ["--qrels", str(tmp_path / "qrels.txt"), "--run", str(run), "--measures", " ".join(names), "--json"]
+    done = CliRunner().invoke(app, ["evaluate", *files, "--remove-query"])
+    assert [*json.loads(done.stdout).values()] == [removed]
+    write(tmp_path / "other.txt", run.read_text())
+    done = CliRunner().invoke(app, ["compare", *files, "--run", str(tmp_path / "other.txt"), "--remove-query"])
+    assert [*json.loads(done.stdout)["means"].values()] == [removed, removed]
+
+
+def test_a_run_of_other_documents_is_told(tmp_path, caplog):
+    note = "no hit is judged. Query 'q' has the hit 'd1#0' and the judged document 'd1': compare the docids"
+    qrels, run = {"p": {"x": 1}, "q": {"d1": 1}}, {"q": [("d1#0", 2), ("x", 1)]}
+    assert evaluate(qrels, run, ["RR"]) == {"RR": 0}
+    compare(qrels, {"one": run, "other": {"q": [("d1", 1)]}}, ["RR"])
+    assert caplog.messages == [note, f"one: {note}"]
+    caplog.clear()
+    for judged in ({"q": [("d1", 1)]}, {"q": [], "z": [("d1", 1)]}):
+        evaluate(qrels, judged, ["RR"])
+    assert caplog.messages == []
+    write(tmp_path / "qrels.txt", "q 0 d1 1\n")
+    file = write(tmp_path / "run.txt", "q Q0 d1#0 1 3 t\n")
+    command = ["evaluate", "--qrels", str(tmp_path / "qrels.txt"), "--run", str(file), "--measures", "RR"]
+    assert f"{file}: {note}\n" in CliRunner().invoke(app, command).stderr
 
 
 # ---- faults ----

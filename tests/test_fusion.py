@@ -15,9 +15,11 @@ from splade_lucene import (
     Run,
     cut_run,
     index_pseudo_documents,
+    merge_passages,
     merge_queries,
     merge_shards,
     reciprocal_rank_fusion,
+    remove_queries,
     weighted_sum,
     write_pseudo_documents,
 )
@@ -162,7 +164,79 @@ def test_fusion_equals_pyserinis(three_runs, theirs, ours, cutoffs):
         assert [score for _, score in hits] == sorted((score for _, score in hits), reverse=True)
 
 
+@pytest.mark.parametrize("cutoffs", [{}, {"depth": 12, "k": 15}])
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_ranks_of_the_files_are_fused_as_pyserini_fuses_them(tmp_path, first, cutoffs):
+    """Ranks that are not those of the scores, with gaps, in the order of the lines."""
+    with pyserini_importable():
+        from pyserini import fusion
+        from pyserini.trectools import TrecRun
+    source = random.Random(9)
+    for name in "ab":
+        ranks = {qid: sorted(source.sample(range(first, 60), 25)) for qid in ("q1", "q2")}
+        lines = [
+            f"{qid} Q0 d{docid} {rank} {source.randint(0, 9)} t\n"
+            for qid in ranks
+            for docid, rank in zip(source.sample(range(40), 25), ranks[qid], strict=True)
+        ]
+        (tmp_path / name).write_text("".join(lines))
+    files = [tmp_path / "a", tmp_path / "b"]
+    rows = fusion.reciprocal_rank_fusion([TrecRun(str(path)) for path in files], **cutoffs).to_numpy()
+    expected = {(str(qid), docid): score for qid, _, docid, _, score, _ in rows}
+    fused = reciprocal_rank_fusion(files, **cutoffs)
+    found = {(qid, docid): score for qid, hits in fused.items() for docid, score in hits}
+    assert sorted(found.values()) == pytest.approx(sorted(expected.values()))
+    shared = found.keys() & expected.keys()  # at the last place, equal scores are cut otherwise
+    assert len(shared) > 0.9 * len(expected)
+    assert {key: found[key] for key in shared} == pytest.approx({key: expected[key] for key in shared})
+    assert dict(reciprocal_rank_fusion(files, by="score", **cutoffs)) != dict(fused)
+
+
+def test_ranks_or_scores_by_hand(tmp_path):
+    (tmp_path / "run").write_text("q Q0 a 7 1 t\nq Q0 b 3 2 t\n")
+    (tmp_path / "twice").write_text("q Q0 a 1 1 t\nq Q0 b 1 2 t\n")
+    (tmp_path / "from-0").write_text("q Q0 a 0 2 t\n")
+    other = {"q": [("c", 5)]}
+    assert rounded(reciprocal_rank_fusion([tmp_path / "run", other], constant=1))["q"] == [
+        ("c", 1 / 2), ("b", 1 / 4), ("a", 1 / 8),
+    ]  # fmt: skip
+    assert rounded(reciprocal_rank_fusion([tmp_path / "run", other], by="score", constant=1))["q"] == [
+        ("b", 1 / 2), ("c", 1 / 2), ("a", round(1 / 3, 6)),
+    ]  # fmt: skip
+    with pytest.raises(RunError, match=r"twice:2: duplicate rank 1 for query 'q', and the ranks .* fusion by score"):
+        reciprocal_rank_fusion([tmp_path / "twice", other])
+    assert reciprocal_rank_fusion([tmp_path / "twice", other], by="score")["q"][0][0] == "b"
+    with pytest.raises(RunError, match="the constant must be above 0"):
+        reciprocal_rank_fusion([tmp_path / "from-0", other], constant=0)
+    with pytest.raises(RunError, match="by 'size' is unknown"):
+        reciprocal_rank_fusion([A, B], by="size")  # type: ignore[arg-type]
+
+
 # ---- parts ----
+
+
+def test_queries_are_removed_from_their_own_hits(tmp_path):
+    run = Run({"q1": [("d", 9), ("q1", 8), ("q2", 7)], "q2": [("q2", 3)]}, tag="t")
+    assert dict(remove_queries(run)) == {"q1": [("d", 9), ("q2", 7)], "q2": []}
+    assert remove_queries(run).tag == "t"
+    assert dict(remove_queries({7: {7: 3, 8: 2}})) == {"7": [("8", 2)]}
+    (tmp_path / "run.tsv").write_text("q\tq\t1\nq\td\t2\n")
+    remove_queries(tmp_path / "run.tsv").write(tmp_path / "out.tsv", format="msmarco")
+    assert (tmp_path / "out.tsv").read_text() == "q\td\t1\n"
+
+
+def test_documents_are_ranked_by_their_best_passage():
+    passages = {"q": {"d1#0": 1, "d2#11": 4, "d1#3": 5, "d3": 4.5, "d2#1": 4, "d1#1#0": 9}}
+    assert dict(merge_passages(passages)) == {"q": [("d1", 9), ("d3", 4.5), ("d2", 4)]}
+    assert dict(merge_passages(passages, k=2)) == {"q": [("d1", 9), ("d3", 4.5)]}
+    assert dict(merge_passages({"q": [("d.1.0", 3), ("d.1.2", 2), ("d.2.0", 1)]}, delimiter=".1.")) == {
+        "q": [("d", 3), ("d.2.0", 1)]
+    }
+    for wrong, says in (({"delimiter": ""}, "delimiter of passages is empty"), ({"k": 0}, "k must be at least 1")):
+        with pytest.raises(RunError, match=says):
+            merge_passages(passages, **wrong)
+    with pytest.raises(RunError, match="the passage '#1' of query 'q' begins with the delimiter '#'"):
+        merge_passages({"q": {"#1": 1}})
 
 
 def test_cutting():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from splade_lucene import Run, check_run, read_qrels
+from splade_lucene import Run, check_run, evaluate, read_qrels
 from splade_lucene.cli import app
 from splade_lucene.errors import RunError
 from splade_lucene.run.validation import SHOWN
@@ -199,6 +199,45 @@ def test_convert_cut_and_merge_keep_form_and_tag(tmp_path):
     assert (tmp_path / "all").read_text() == "q1 Q0 d1 1 9 tag\nq1 Q0 d3 2 8 tag\nq2 Q0 d1 1 3 tag\n"
 
 
+def test_an_ms_marco_run_keeps_its_ranks(tmp_path):
+    run = write(tmp_path / "a.tsv", "q\td9\t7\nq\td1\t3\np\td1\t2\n")
+    for form, text in (
+        ("msmarco", "q\td1\t3\nq\td9\t7\np\td1\t2\n"),
+        (
+            "trec",
+            "q Q0 d1 3 0.33333334 splade-lucene\nq Q0 d9 7 0.14285715 splade-lucene\np Q0 d1 2 0.5 splade-lucene\n",
+        ),
+    ):
+        assert tool("convert", "--run", run, "--output-format", form, "--output", tmp_path / "b").exit_code == 0
+        assert (tmp_path / "b").read_text() == text
+        found = evaluate({"q": {"d9": 1}, "p": {"d1": 1}}, tmp_path / "b", ["MSMARCO-RR@10"])
+        assert found == {"MSMARCO-RR@10": pytest.approx((1 / 7 + 1 / 2) / 2)}
+    tool("cut", "--run", run, "--hits", 1, "--output", tmp_path / "cut")
+    assert (tmp_path / "cut").read_text() == "q\td1\t3\np\td1\t2\n"
+    write(tmp_path / "c.tsv", "r\td1\t5\n")
+    tool("merge", "--run", tmp_path / "cut", "--run", tmp_path / "c.tsv", "--output", tmp_path / "both")
+    assert (tmp_path / "both").read_text() == "q\td1\t3\np\td1\t2\nr\td1\t5\n"
+
+
+def test_maxp(tmp_path):
+    run = write(tmp_path / "a", "q Q0 d1#1 1 9 t\nq Q0 d1#0 2 8 t\nq Q0 d2#4 3 7 t\nq Q0 d3#0 4 6 t\n")
+    assert tool("maxp", "--run", run, "--output", tmp_path / "b", "--hits", 2).exit_code == 0
+    assert (tmp_path / "b").read_text() == "q Q0 d1 1 9 t\nq Q0 d2 2 7 t\n"
+    other = write(tmp_path / "c", "q\td1.p1\t1\nq\td1.p0\t2\n")
+    tool("maxp", "--run", other, "--output", tmp_path / "d", "--delimiter", ".p")
+    assert (tmp_path / "d").read_text() == "q\td1\t1\n"
+
+
+def test_fuse_by_rank_or_score(tmp_path):
+    runs = ["--run", write(tmp_path / "a", "q Q0 a 2 1 t\nq Q0 b 1 5 t\n"), "--run", write(tmp_path / "b", "q\ta\t1\n")]
+    first = {}
+    write(tmp_path / "a", "q Q0 a 1 1 t\nq Q0 b 2 5 t\n")
+    for by in ("rank", "score"):
+        tool("fuse", *runs, "--by", by, "--output", tmp_path / by)
+        first[by] = float((tmp_path / by).read_text().split()[4])
+    assert first == {"rank": pytest.approx(2 / 61), "score": pytest.approx(1 / 61 + 1 / 62)}
+
+
 def test_fuse(tmp_path):
     runs = ["--run", write(tmp_path / "a", GOOD), "--run", write(tmp_path / "b", "q1\td2\t1\nq1\td3\t2\n")]
     tool("fuse", *runs, "--output", tmp_path / "rrf", "--hits", 2, "--tag", "both")
@@ -224,7 +263,12 @@ def test_fuse(tmp_path):
         (
             ["fuse", "--run", "a", "--run", "b", "--method", "sum", "--rrf-k", "3", "--output", "x"],
             2,
-            "requires --method rrf",
+            "require --method rrf",
+        ),
+        (
+            ["fuse", "--run", "a", "--run", "b", "--method", "sum", "--by", "score", "--output", "x"],
+            2,
+            "require --method rrf",
         ),
         (["merge", "--run", "a", "--run", "a", "--output", "x"], 1, "query 'q1' of run 2 is already in an earlier run"),
         (

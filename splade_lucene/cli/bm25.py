@@ -14,6 +14,7 @@ from splade_lucene.cli.options import (
     IndexOption,
     JsonOption,
     OverwriteOption,
+    RemoveQueryOption,
     SkipBadOption,
     ThreadsOption,
     wrong_usage,
@@ -95,15 +96,17 @@ def search(
     threads: ThreadsOption = None,
     topic_field: TopicFieldOption = "title",
     tag: TagOption = "bm25",
+    remove_query: RemoveQueryOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search for one query, or write a run."""
+    from splade_lucene.run import selection
     from splade_lucene.run.run import open_run_writer
     from splade_lucene.run.searching import search_run
     from splade_lucene.search.bm25 import Bm25Searcher, check_parameters
     from splade_lucene.topics.reading import read_topics
 
-    check_queries(query, topics, output)
+    check_queries(query, topics, output, remove_query=remove_query)
     with wrong_usage():
         check_parameters(k1, b)
     with Bm25Searcher(index_dir, k1=k1, b=b) as searcher:
@@ -113,8 +116,9 @@ def search(
             queries = read_topics(topics, field=topic_field)
             with open_run_writer(output, format=output_format, tag=tag) as writer:
                 without_hits = search_run(
-                    searcher, queries, writer, hits or HITS_IN_RUN, threads=threads, progress=ProgressBars()
-                )
+                    searcher, queries, writer, hits or HITS_IN_RUN, threads=threads,
+                    transform=selection.remove_query if remove_query else None, progress=ProgressBars(),
+                )  # fmt: skip
             echo_run(output, queries, without_hits)
             if as_json:
                 print(run_to_json(output, queries, without_hits, {}))

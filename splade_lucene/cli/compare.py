@@ -17,7 +17,7 @@ from splade_lucene.cli.evaluate import (
     split_measures,
 )
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
-from splade_lucene.cli.options import JsonOption, wrong_usage
+from splade_lucene.cli.options import JsonOption, RemoveQueryOption, wrong_usage
 from splade_lucene.cli.output import echo
 from splade_lucene.cli.search_options import EncodedOption
 from splade_lucene.defaults import QUICK_MEASURES, TREC_EVAL, TrecEval
@@ -80,6 +80,7 @@ def compare(
     topics: Annotated[Path | None, typer.Option("--topics", metavar="FILE", help="The queries.")] = None,
     encoded: EncodedOption = False,
     trec_eval: TrecEvalOption = TREC_EVAL,
+    remove_query: RemoveQueryOption = False,
     table_format: FormatOption = "text",
     as_json: JsonOption = False,
 ) -> None:
@@ -108,10 +109,10 @@ def compare(
     names = _names(paths)
     judged = read_qrels(qrels)
     queries = {query.qid: query for query in read_topics(topics, encoded=encoded)} if topics else {}
-    runs = {name: MeasuredRun(path) for path, name in names.items()}
+    runs = {name: MeasuredRun.of(path, remove_query=remove_query) for path, name in names.items()}
     comparison = compare_runs(
         judged, runs, measure_names, None if baseline is None else names[baseline], test,
-        correction, alpha=alpha, samples=samples, seed=seed, trec_eval=version,
+        correction, alpha=alpha, samples=samples, seed=seed, trec_eval=version, on_note=echo,
     )  # fmt: skip
     changes = _explain(comparison, judged, runs, index_dir, options, queries, encoded) if index_dir else {}
     if figure:

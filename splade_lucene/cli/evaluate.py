@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from splade_lucene.cli.options import JsonOption, wrong_usage
+from splade_lucene.cli.options import JsonOption, RemoveQueryOption, wrong_usage
 from splade_lucene.cli.output import echo
 from splade_lucene.defaults import MEASURES, TREC_EVAL, TrecEval
 from splade_lucene.evaluation.tables import TableFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from splade_lucene.evaluation import Table
 
@@ -49,6 +49,7 @@ def evaluate(
     measures: MeasuresOption = _DEFAULT_MEASURES,
     per_query: Annotated[bool, typer.Option("--per-query", help="Also show the values of each query.")] = False,
     trec_eval: TrecEvalOption = TREC_EVAL,
+    remove_query: RemoveQueryOption = False,
     table_format: FormatOption = "text",
     as_json: JsonOption = False,
 ) -> None:
@@ -63,11 +64,11 @@ def evaluate(
     means: dict[str, dict[str, float]] = {}
     of_queries: dict[str, dict[str, dict[str, float]]] = {}
     for path in run:
-        measured = MeasuredRun(path)
+        measured = MeasuredRun.of(path, remove_query=remove_query)
         missing = sum(not measured.run.get(qid) for qid in judged)
         if missing:
             echo(f"{path}: {missing} of {len(judged)} judged queries have no hits; each counts as 0")
-        values = evaluate_queries(judged, measured, [*parsed], trec_eval=version)
+        values = evaluate_queries(judged, measured, [*parsed], trec_eval=version, on_note=_echo_about(path))
         means[str(path)] = {name: measure.aggregate(values[name]) for name, measure in parsed.items()}
         of_queries[str(path)] = {qid: {name: values[name][qid] for name in parsed} for qid in judged}
     if table_format == "json":
@@ -80,6 +81,10 @@ def evaluate(
         return
     for table in _tables(means, of_queries if per_query else {}):
         print(table.render(table_format))
+
+
+def _echo_about(path: Path) -> Callable[[str], None]:
+    return lambda note: echo(f"{path}: {note}")
 
 
 def _to_json(row: Mapping[str, float]) -> dict[str, float | None]:

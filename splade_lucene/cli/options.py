@@ -84,4 +84,7 @@ SkipBadOption = Annotated[
     bool,
     typer.Option("--skip-bad", help="Skip and report documents that cannot be read or indexed."),
 ]
+RemoveQueryOption = Annotated[
+    bool, typer.Option("--remove-query", help="Drop hits whose docid is the qid, as BEIR does (ArguAna, Quora).")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

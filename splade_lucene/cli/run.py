@@ -1,4 +1,4 @@
-"""Tools for run files: validate, convert, cut, merge and fuse them."""
+"""Tools for run files: validate, convert, cut, merge and fuse them, and rank documents by their passages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from splade_lucene.cli.output import echo
 from splade_lucene.defaults import HITS_IN_RUN
 from splade_lucene.pipes import given_name
 from splade_lucene.run.formats import RunFormat
-from splade_lucene.run.fusion import RRF_CONSTANT, Normalization
+from splade_lucene.run.fusion import RRF_CONSTANT, Normalization, RrfBy
+from splade_lucene.run.selection import PASSAGE_DELIMITER
 
 if TYPE_CHECKING:
     from splade_lucene.run.run import Run
@@ -81,7 +82,10 @@ def convert(
     output: OutputOption,
     tag: TagOption = None,
 ) -> None:
-    """Convert a run to another format."""
+    """Convert a run to another format.
+
+    The ranks of an MS MARCO run stay as they are.
+    """
     from splade_lucene.run.run import Run
 
     _write(Run.read(run), output, output_format, tag)
@@ -133,6 +137,27 @@ def merge(
 
 
 @run_tools.command(cls=Command)
+def maxp(
+    run: RunOption,
+    output: OutputOption,
+    delimiter: Annotated[
+        str, typer.Option("--delimiter", help="What separates the document's id from the passage's number.")
+    ] = PASSAGE_DELIMITER,
+    hits: Annotated[
+        int | None, typer.Option("--hits", min=1, help="Documents to keep per query. Default: all.")
+    ] = None,
+    output_format: OutputFormatOption = None,
+    tag: TagOption = None,
+) -> None:
+    """Rank documents by their best passages."""
+    from splade_lucene.run.run import Run
+    from splade_lucene.run.selection import merge_passages
+
+    passages = Run.read(run)
+    _write(merge_passages(passages, delimiter=delimiter, k=hits), output, output_format or passages.format, tag)
+
+
+@run_tools.command(cls=Command)
 def fuse(
     run: RunsOption,
     output: OutputOption,
@@ -148,6 +173,10 @@ def fuse(
         float | None,
         typer.Option("--rrf-k", min=0, help=f"rrf: the constant added to ranks. Default: {RRF_CONSTANT:g}."),
     ] = None,
+    by: Annotated[
+        RrfBy,
+        typer.Option("--by", help="rrf: by the ranks in the files, as in Pyserini, or by the order of the scores."),
+    ] = "rank",
     normalization: Annotated[
         Normalization,
         typer.Option("--normalization", help="sum: how to normalize each query's scores. max: divide by the best one."),
@@ -169,11 +198,11 @@ def fuse(
         if normalization != "min-max":
             raise typer.BadParameter("--normalization requires --method sum")
         fused = reciprocal_rank_fusion(
-            runs, weights=weight, constant=RRF_CONSTANT if constant is None else constant, depth=depth, k=hits
+            runs, by=by, weights=weight, constant=RRF_CONSTANT if constant is None else constant, depth=depth, k=hits
         )
     else:
-        if constant is not None:
-            raise typer.BadParameter("--rrf-k requires --method rrf")
+        if constant is not None or by != "rank":
+            raise typer.BadParameter("--rrf-k and --by require --method rrf")
         fused = weighted_sum(runs, weights=weight, normalization=normalization, depth=depth, k=hits)
     _write(fused, output, output_format or runs[0].format, tag)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
-from splade_lucene.cli.options import IndexOption, JsonOption, ThreadsOption
+from splade_lucene.cli.options import IndexOption, JsonOption, RemoveQueryOption, ThreadsOption
 from splade_lucene.cli.output import ProgressBars, echo, name_some
 from splade_lucene.cli.search_options import (
     EncodedOption,
@@ -64,12 +64,13 @@ def search(
     recall: Annotated[
         bool, typer.Option("--recall", help="Measure the loss of --mode approximate against exact search.")
     ] = False,
+    remove_query: RemoveQueryOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search for one query, or write a run."""
     from splade_lucene.topics.reading import read_topics
 
-    check_queries(query, topics, output)
+    check_queries(query, topics, output, remove_query=remove_query)
     approximation = choices.approximation
     if engine == "pyserini" and (profile or recall or choices != SearchOptions()):
         raise typer.BadParameter("--engine pyserini does not support --mode, --only, --without, --profile and --recall")
@@ -89,8 +90,9 @@ def search(
         if topics is not None and output is not None:
             queries = read_topics(topics, encoded=encoded, field=topic_field)
             _search_topics(
-                searcher, queries, _Output(output, output_format, tag, as_json), depth, threads, report, search_options
-            )
+                searcher, queries, _Output(output, output_format, tag, remove_query, as_json), depth, threads, report,
+                search_options,
+            )  # fmt: skip
         elif query is not None:
             vector = _json_query(query) if encoded else query
             _search_one(searcher, vector, depth, report, search_options, as_json=as_json)
@@ -100,6 +102,7 @@ class _Output(NamedTuple):
     path: Path
     format: RunFormat
     tag: str
+    without_query: bool
     as_json: bool
 
 
@@ -184,11 +187,12 @@ def _search_topics(
 ) -> None:  # fmt: skip
     from splade_lucene.run.run import open_run_writer
     from splade_lucene.run.searching import search_run
+    from splade_lucene.run.selection import remove_query
 
     with open_run_writer(output.path, format=output.format, tag=output.tag) as writer:
         without_hits = search_run(
-            searcher, queries, writer, hits, threads=threads, options=options, on_batch=report.add,
-            progress=ProgressBars(),
+            searcher, queries, writer, hits, threads=threads, options=options,
+            transform=remove_query if output.without_query else None, on_batch=report.add, progress=ProgressBars(),
         )  # fmt: skip
     echo_run(output.path, queries, without_hits)
     report.print(hits)

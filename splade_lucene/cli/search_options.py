@@ -45,12 +45,14 @@ MinIdfOption = Annotated[
 EncodedOption = Annotated[bool, typer.Option("--encoded", help="The queries are already encoded.")]
 
 
-def check_queries(query: str | None, topics: Path | None, output: Path | None) -> None:
+def check_queries(query: str | None, topics: Path | None, output: Path | None, *, remove_query: bool) -> None:
     """Checks that there is either one query, or topics and an output file."""
     if (query is None) == (topics is None):
         raise typer.BadParameter("pass either --query or --topics")
     if (topics is None) != (output is None):
         raise typer.BadParameter("--topics and --output must be used together")
+    if remove_query and topics is None:
+        raise typer.BadParameter("--remove-query requires --topics")
 
 
 @dataclass(frozen=True)

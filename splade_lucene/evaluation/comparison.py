@@ -6,8 +6,10 @@ form a family and are corrected together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -31,6 +33,7 @@ from splade_lucene.evaluation.significance import (
 )
 
 ALPHA = 0.05
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,8 @@ def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
     samples: int = SAMPLES,
     seed: int = SEED,
     trec_eval: TrecEval = TREC_EVAL,
+    remove_query: bool = False,
+    on_note: Callable[[str], None] = _log.warning,
 ) -> Comparison:
     """Compares runs over all judged queries; a judged query without hits counts as 0.
 
@@ -178,6 +183,8 @@ def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
         samples: Number of samples of the bootstrap and the randomization test.
         seed: Their random seed.
         trec_eval: The version of trec_eval to agree with.
+        remove_query: Whether to drop hits whose docid is the qid; see :func:`splade_lucene.remove_queries`.
+        on_note: Called with a note if no hit of a run is judged. Default: logged as a warning.
 
     Raises:
         RunError: A file cannot be read, a measure is unknown, or a run shares no query with the judgments.
@@ -200,9 +207,10 @@ def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
     values: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in parsed}
     without_hits: dict[str, tuple[str, ...]] = {}
     for run, source in runs.items():
-        measured = MeasuredRun.of(source)
+        measured = MeasuredRun.of(source, remove_query=remove_query)
         without_hits[run] = tuple(qid for qid in qids if not measured.run.get(qid))
-        for name, by_query in evaluate_queries(judged, measured, [*parsed], trec_eval=trec_eval).items():
+        found = evaluate_queries(judged, measured, [*parsed], trec_eval=trec_eval, on_note=partial(_note, on_note, run))
+        for name, by_query in found.items():
             values[name][run] = np.array([by_query[qid] for qid in qids])
             _check_defined(name, run, by_query)
     pairs = [*combinations(runs, 2)] if baseline is None else [(baseline, run) for run in runs if run != baseline]
@@ -213,6 +221,10 @@ def compare(  # noqa: PLR0913 - all but the first are keywords with defaults
         qids, values, _means(parsed, qids, values, runs), tuple(tests), baseline, test, correction, alpha, samples, seed,
         without_hits,
     )  # fmt: skip
+
+
+def _note(on_note: Callable[[str], None], run: str, note: str) -> None:
+    on_note(f"{run}: {note}")
 
 
 def _check(runs: Mapping[str, RunLike], baseline: str | None, alpha: float) -> None:

@@ -64,7 +64,7 @@ def _read_columns(path: Path, lines: Lines) -> dict[str, dict[str, int]]:
     for number, line in lines:
         columns = line.split()
         is_judgment = len(columns) in (3, 4) and _INTEGER.fullmatch(columns[-1]) is not None
-        if is_comment(line, is_record=is_judgment):
+        if is_comment(line, is_record=is_judgment and columns[0] != "#"):
             continue
         if may_be_header and columns[0] in ("query-id", "query_id", "qid") and not is_judgment:
             may_be_header = False

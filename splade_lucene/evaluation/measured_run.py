@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 from splade_lucene.defaults import TREC_EVAL, TrecEval
-from splade_lucene.errors import RunError
-from splade_lucene.run.formats import parse_rank, trec_columns, without_comments
-from splade_lucene.run.run import Run, RunSource, read_lines
+from splade_lucene.run.run import Run, RunSource
+from splade_lucene.run.selection import remove_queries
 
 
 class Numbered(NamedTuple):
@@ -41,13 +38,25 @@ class MeasuredRun:
     """
 
     def __init__(self, run: RunSource) -> None:
-        self._path = Path(run) if isinstance(run, str | Path) else None
         self.run = Run.of(run)
 
     @classmethod
-    def of(cls, run: RunLike) -> MeasuredRun:
-        """Prepares a run; a run that is already prepared is returned unchanged."""
-        return run if isinstance(run, MeasuredRun) else cls(run)
+    def of(cls, run: RunLike, *, remove_query: bool = False) -> MeasuredRun:
+        """Prepares a run, if wanted without the queries themselves; a run that is already prepared is not read again."""
+        prepared = run if isinstance(run, MeasuredRun) else cls(run)
+        return cls(remove_queries(prepared.run)) if remove_query else prepared
+
+    def describe_judged(self, judged: Mapping[str, Mapping[str, int]]) -> str:
+        """A note if no hit is judged; empty if one is, or if there are no hits."""
+        for qid, ranking in self.run.items():
+            if any(docid in judged.get(qid, ()) for docid, _ in ranking):
+                return ""
+        hits = [(docid, qid) for qid in judged for docid, _ in self.run.get(qid, ())[:1]]
+        if not hits:
+            return ""
+        found, qid = hits[0]
+        expected = next(iter(judged[qid]), "none")
+        return f"no hit is judged. Query {qid!r} has the hit {found!r} and the judged document {expected!r}: compare the docids"
 
     def number(self, judged: Mapping[str, Mapping[str, int]], version: TrecEval = TREC_EVAL) -> Numbered:
         """The hits of the judged queries beside their judgments, with numbers as ids.
@@ -71,52 +80,14 @@ class MeasuredRun:
             }
         return Numbered(qrels, hits, qids)
 
-    @cached_property
-    def ranks(self) -> dict[str, dict[str, int]]:
-        """Qid → docid → rank as written in the file; for a run without a file, the position of the hit, from 1.
+    def ranks(self, judged: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+        """Qid → docid → rank of the judged queries: as written in the file, or 1, 2, 3 … for a run without ranks.
 
         Raises:
             RunError: A rank is not a positive integer, or is a duplicate.
         """
-        if self._path is not None and self.run.format != "json":  # JSON runs have no ranks
-            return _read_ranks(self._path)
-        return {qid: {docid: rank for rank, (docid, _) in enumerate(hits, 1)} for qid, hits in self.run.items()}
+        return {qid: self.run.ranks(qid) for qid in judged if qid in self.run}
 
 
 RunLike = RunSource | MeasuredRun
 """A run, rankings by qid, a run file, or a run prepared for measuring."""
-
-
-def _read_ranks(path: Path) -> dict[str, dict[str, int]]:
-    """Reads the ranks of a TREC run (six columns) or an MS MARCO run (three columns)."""
-    ranks: dict[str, dict[str, int]] = {}
-    taken: set[tuple[str, int]] = set()
-    for number, line in without_comments(read_lines(path)):
-        qid, docid, written = _columns(line, path, number)
-        rank = parse_rank(written)
-        if rank is None:
-            raise RunError(
-                f"the rank {written!r} is not a positive integer, and this measure uses the ranks in the file",
-                path=path, line=number, remedy="Number the hits from 1, or choose RR@10, which uses scores",
-            )  # fmt: skip
-        if (qid, rank) in taken:
-            raise RunError(
-                f"duplicate rank {rank} for query {qid!r}, and this measure uses the ranks in the file",
-                path=path, line=number, remedy="Number the hits from 1, or choose RR@10, which uses scores",
-            )  # fmt: skip
-        taken.add((qid, rank))
-        ranks.setdefault(qid, {})[docid] = rank
-    return ranks
-
-
-def _columns(line: str, path: Path, number: int) -> tuple[str, str, str]:
-    match trec_columns(line) or line.split():
-        case [qid, _, docid, rank, _, _]:
-            return qid, docid, rank
-        case [qid, docid, rank]:
-            return qid, docid, rank
-        case other:
-            raise RunError(
-                f"expected the six columns of a TREC run or the three of an MS MARCO run, got {len(other)}",
-                path=path, line=number, remedy="Write the run in one of these formats",
-            )  # fmt: skip

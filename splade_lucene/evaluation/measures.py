@@ -14,8 +14,9 @@ A judged query that is missing from the run, or has no hits, counts as 0 (trec_e
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -38,6 +39,8 @@ from splade_lucene.evaluation.trec_eval import (
     measure_by_trec_name,
 )
 from splade_lucene.ids import docid_order
+
+_log = logging.getLogger(__name__)
 
 _EXAMPLES = f"Examples: nDCG@10 RR@10 R@1000 AP {EXAMPLE} recip_rank all_trec"
 
@@ -119,7 +122,8 @@ def parse_measures(names: Iterable[str], trec_eval: TrecEval = TREC_EVAL) -> dic
 
 
 def evaluate(
-    qrels: QrelsSource, run: RunLike, measures: Iterable[str] = MEASURES, *, trec_eval: TrecEval = TREC_EVAL
+    qrels: QrelsSource, run: RunLike, measures: Iterable[str] = MEASURES, *, trec_eval: TrecEval = TREC_EVAL,
+    remove_query: bool = False, on_note: Callable[[str], None] = _log.warning,
 ) -> dict[str, float]:  # fmt: skip
     """Means of measures over all judged queries; a judged query missing from the run counts as 0 (trec_eval's ``-c``).
 
@@ -128,6 +132,9 @@ def evaluate(
         run: A run (a :class:`Run`, or rankings by qid, such as ``{qid: {docid: score}}``), or its file.
         measures: Names; see :mod:`splade_lucene.evaluation.measures`.
         trec_eval: The version of trec_eval to agree with; see :mod:`splade_lucene.evaluation.trec_eval_10`.
+        remove_query: Whether to drop hits whose docid is the qid; see :func:`splade_lucene.remove_queries`.
+        on_note: Called with a note if no hit is judged, which usually means ids of different collections. Default: logged
+            as a warning.
 
     Returns:
         measure → mean, in the order given; for counts such as ``num_ret``, the sum.
@@ -136,12 +143,13 @@ def evaluate(
         RunError: A file cannot be read, a measure is unknown, or run and judgments share no query.
     """
     parsed = parse_measures(measures, trec_eval)
-    values = evaluate_queries(qrels, run, [*parsed], trec_eval=trec_eval)
+    values = evaluate_queries(qrels, run, [*parsed], trec_eval=trec_eval, remove_query=remove_query, on_note=on_note)
     return {name: measure.aggregate(values[name]) for name, measure in parsed.items()}
 
 
 def evaluate_queries(
-    qrels: QrelsSource, run: RunLike, measures: Iterable[str] = MEASURES, *, trec_eval: TrecEval = TREC_EVAL
+    qrels: QrelsSource, run: RunLike, measures: Iterable[str] = MEASURES, *, trec_eval: TrecEval = TREC_EVAL,
+    remove_query: bool = False, on_note: Callable[[str], None] = _log.warning,
 ) -> dict[str, dict[str, float]]:  # fmt: skip
     """Values of measures for each judged query, as in :func:`evaluate` but not averaged.
 
@@ -158,12 +166,14 @@ def evaluate_queries(
     """
     judged = as_qrels(qrels)
     parsed = parse_measures(measures, trec_eval)
-    measured = MeasuredRun.of(run)
+    measured = MeasuredRun.of(run, remove_query=remove_query)
     if not set(judged) & set(measured.run):
         raise RunError(
             f"run and judgments share no query (the run has {next(iter(measured.run), 'none')}…, the judgments "
             f"{next(iter(judged), 'none')}…)", remedy="Check that they belong to the same collection",
         )  # fmt: skip
+    if note := measured.describe_judged(judged):
+        on_note(note)
     definitions = [measure.definition for measure in parsed.values()]
     numbered = measured.number(judged, trec_eval)
     found: dict[Any, dict[str, float]] = {
@@ -172,5 +182,5 @@ def evaluate_queries(
     }
     for cutoff in definitions:
         if isinstance(cutoff, int):
-            found[cutoff] = measure_reciprocal_rank(judged, measured.ranks, cutoff)
+            found[cutoff] = measure_reciprocal_rank(judged, measured.ranks(judged), cutoff)
     return {name: found[measure.definition] for name, measure in parsed.items()}

@@ -40,10 +40,9 @@ def our_commands(entry: Entry, *, prebuilt: bool = False) -> list[str]:
     else:
         lines += _build(entry, paths)
     given = search_arguments(entry, paths, paths.of(system.topics))
+    given["remove_query"] = system.remove_query
     lines.append(_command("bm25 search" if system.method == "bm25" else "search", given))
     run = paths.run
-    if system.remove_query:
-        lines += ["# drop the query itself from its hits", f"awk '$1 != $3' {run} > {run}.tmp && mv {run}.tmp {run}"]
     if system.ties == "descending":
         lines.append("# 'reproduce' also sorts ties by descending docid, as trec_eval does for Anserini's runs")
     lines.append(_command("evaluate", evaluate_arguments(entry, paths, paths.of(entry.qrels))))
@@ -54,7 +53,7 @@ def _command(name: str, arguments: Mapping[str, Any]) -> str:
     """One of our commands with the arguments of the library call that does the same."""
     words = ["splade-lucene", name]
     for argument, value in arguments.items():
-        if value is None:
+        if value is None or value is False:
             continue
         flag = {"index_dir": "--index", "source": "--input"}.get(argument, "--" + argument.replace("_", "-"))
         if value is True:

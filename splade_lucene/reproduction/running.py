@@ -253,12 +253,12 @@ class _Running:
 
     def _as_published(self, qid: str, hits: Any) -> list[tuple[str, float]]:
         """The hits in the order in which the published run was evaluated."""
-        from splade_lucene.run.run import Run, evaluation_order
+        from splade_lucene.run.rankings import read_ranking
+        from splade_lucene.run.run import evaluation_order
+        from splade_lucene.run.selection import remove_query
 
         system = self.entry.system
-        pairs = Run({qid: hits})[qid]
-        if system.remove_query:
-            pairs = [pair for pair in pairs if pair[0] != qid]
+        pairs = remove_query(qid, hits) if system.remove_query else read_ranking(qid, hits)
         if system.ties == "descending":
             pairs = evaluation_order(dict(pairs))
         return pairs

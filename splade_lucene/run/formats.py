@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from splade_lucene.errors import RunError
 from splade_lucene.json_text import parse_json
+from splade_lucene.run.file_ranks import FileRanks
 
 RunFormat = Literal["trec", "msmarco", "json"]
 RUN_FORMATS: tuple[RunFormat, ...] = get_args(RunFormat)
@@ -44,7 +45,7 @@ def check_format(name: str) -> RunFormat:
     raise RunError(f"unknown run format {name!r}", remedy=f"Choose {', '.join(RUN_FORMATS[:-1])} or {RUN_FORMATS[-1]}")
 
 
-def _read_trec(path: Path, lines: Lines) -> Scores:
+def _read_trec(path: Path, lines: Lines, ranks: FileRanks) -> Scores:
     rankings: Scores = {}
     for number, line in lines:
         columns = trec_columns(line)
@@ -53,17 +54,18 @@ def _read_trec(path: Path, lines: Lines) -> Scores:
                 f"expected six columns (qid Q0 docid rank score tag), found {len(line.split())}", path=path, line=number,
                 remedy="Write the run as TREC, MS MARCO (three columns in all lines) or JSON",
             )  # fmt: skip
-        qid, _, docid, _, score, _ = columns
+        qid, _, docid, rank, score, _ = columns
         _put(rankings.setdefault(qid, {}), qid, docid, parse_score(score), score, path, number)
+        ranks.add(qid, docid, rank, number)
     return rankings
 
 
 def is_comment(line: str, *, is_record: bool) -> bool:
-    """Whether a line of a TREC run or of judgments is a comment, as in trec_eval 10: it begins with ``#``.
+    """Whether a line of a run or of judgments is a comment, as in trec_eval 10: it begins with ``#``.
 
     A record of a query whose qid begins with ``#``, which trec_eval 9 reads, is none.
     """
-    return line.startswith("#") and (line.split()[0] == "#" or not is_record)
+    return line.startswith("#") and not is_record
 
 
 def without_comments(lines: Lines) -> Iterator[tuple[int, str]]:
@@ -74,7 +76,7 @@ def without_comments(lines: Lines) -> Iterator[tuple[int, str]]:
 def _is_hit(line: str) -> bool:
     columns = trec_columns(line)
     if columns is not None:
-        return parse_score(columns[4]) is not None
+        return _INTEGER.fullmatch(columns[3]) is not None and parse_score(columns[4]) is not None
     return len(line.split()) == 3 and parse_rank(line.split()[2]) is not None
 
 
@@ -93,9 +95,9 @@ def trec_columns(line: str) -> list[str] | None:
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
-def _read_msmarco(path: Path, lines: Lines) -> Scores:
+def _read_msmarco(path: Path, lines: Lines, ranks: FileRanks) -> Scores:
     rankings: Scores = {}
-    ranks: dict[str, set[int]] = {}
+    taken: dict[str, set[int]] = {}
     for number, line in lines:
         columns = line.split()
         if len(columns) != 3:
@@ -105,11 +107,12 @@ def _read_msmarco(path: Path, lines: Lines) -> Scores:
             )  # fmt: skip
         qid, docid, text = columns
         rank = parse_rank(text)
-        if rank is None or rank in ranks.setdefault(qid, set()):
+        if rank is None or rank in taken.setdefault(qid, set()):
             problem = f"the rank {text!r} is not an integer of at least 1" if rank is None else f"duplicate rank {rank}"
             raise RunError(f"{problem} (query {qid!r})", path=path, line=number, remedy="Write ranks 1, 2, 3 …")
-        ranks[qid].add(rank)
+        taken[qid].add(rank)
         _put(rankings.setdefault(qid, {}), qid, docid, 1 / rank, text, path, number)
+        ranks.add(qid, docid, text, number)
     return rankings
 
 
@@ -137,7 +140,7 @@ def read_json_pairs(path: Path, lines: Lines) -> JsonPairs:
 _JSON_REMEDY = 'Write {"qid": {"docid": score, …}, …}'
 
 
-def _read_json(path: Path, lines: Lines) -> Scores:
+def _read_json(path: Path, lines: Lines, _: FileRanks) -> Scores:
     rankings: Scores = {}
     for qid, hits in read_json_pairs(path, lines):
         if qid in rankings or not isinstance(hits, JsonPairs):
@@ -149,11 +152,12 @@ def _read_json(path: Path, lines: Lines) -> Scores:
     return rankings
 
 
-READERS: dict[RunFormat, Callable[[Path, Lines], Scores]] = {
+READERS: dict[RunFormat, Callable[[Path, Lines, FileRanks], Scores]] = {
     "trec": _read_trec,
     "msmarco": _read_msmarco,
     "json": _read_json,
 }
+"""Format → reader of the scores, which also collects the ranks where the format has any."""
 
 
 def _put(

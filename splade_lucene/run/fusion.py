@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from splade_lucene.arguments import to_list, to_ordered_list
 from splade_lucene.errors import RunError
 from splade_lucene.ids import best_first
+from splade_lucene.run.file_ranks import FileRanks
 from splade_lucene.run.rankings import Ranking, text_of_qid
 from splade_lucene.run.run import DEFAULT_TAG, Run, RunSource, strictly_falling
 
 Normalization = Literal["min-max", "max", "none"]
+RrfBy = Literal["rank", "score"]
 RRF_CONSTANT = 60
 
 
@@ -37,7 +39,7 @@ def cut_run(run: RunSource, k: int | None = None, qids: Iterable[str | int] | No
     kept = whole if wanted is None else [qid for qid in dict.fromkeys(map(text_of_qid, wanted)) if qid in whole]
     if not kept:
         raise RunError("none of these queries is in the run", remedy="Check that the qids match those of the run")
-    return Run({qid: whole[qid][:k] for qid in kept}, tag=whole.tag)
+    return Run({qid: whole[qid][:k] for qid in kept}, tag=whole.tag, format=whole.format, file_ranks=whole.file_ranks)
 
 
 def merge_queries(runs: Iterable[RunSource]) -> Run:
@@ -50,6 +52,7 @@ def merge_queries(runs: Iterable[RunSource]) -> Run:
         RunError: Two runs contain the same query.
     """
     merged: dict[str, Ranking] = {}
+    file_ranks: dict[str, FileRanks] = {}
     parts = _read(runs)
     for number, run in enumerate(parts, 1):
         for qid, ranking in run.items():
@@ -59,7 +62,9 @@ def merge_queries(runs: Iterable[RunSource]) -> Run:
                     remedy="Merge runs of different queries, or merge the runs of a collection's shards by score",
                 )
             merged[qid] = ranking
-    return Run(merged, tag=_tag_of(parts))
+            file_ranks.update({qid: run.file_ranks[qid]} if qid in run.file_ranks else {})
+    formats = {part.format for part in parts}
+    return Run(merged, tag=_tag_of(parts), format=formats.pop() if len(formats) == 1 else "trec", file_ranks=file_ranks)
 
 
 def merge_shards(runs: Iterable[RunSource], k: int | None = None) -> Run:
@@ -118,7 +123,7 @@ def integer_scores(ranking: Ranking) -> Ranking:
 
 
 def reciprocal_rank_fusion(
-    runs: Iterable[RunSource], *, weights: Iterable[float] | None = None, constant: float = RRF_CONSTANT,
+    runs: Iterable[RunSource], *, by: RrfBy = "rank", weights: Iterable[float] | None = None, constant: float = RRF_CONSTANT,
     depth: int | None = None, k: int | None = None,
 ) -> Run:  # fmt: skip
     """Fuses rankings by rank: the score is the sum of 1 / (constant + rank) over the runs that contain the document.
@@ -127,6 +132,8 @@ def reciprocal_rank_fusion(
 
     Args:
         runs: At least two runs, in any form that :func:`merge_queries` takes.
+        by: ``rank``: by the ranks in the run files, as in Pyserini and Anserini; runs that were not read from files, and
+            JSON runs, have the ranks 1, 2, 3 … in the order of their hits. ``score``: by the order of the scores.
         weights: One weight per run, by which its contributions are multiplied; None for 1.
         constant: At least 0; larger values reduce the influence of the top ranks.
         depth: Number of hits of each ranking to use; None for all.
@@ -136,7 +143,7 @@ def reciprocal_rank_fusion(
         Hits, sorted by score descending, then by the bytes of the docid ascending. The order of the runs does not matter.
 
     Raises:
-        RunError: There are fewer than two runs, or a weight, constant, depth or k is invalid.
+        RunError: There are fewer than two runs, a weight, constant, depth or k is invalid, or a rank in a file is.
 
     Example:
         >>> fused = reciprocal_rank_fusion([{"q": [("a", 9), ("b", 8)]}, {"q": [("b", 3), ("c", 1)]}])
@@ -146,10 +153,17 @@ def reciprocal_rank_fusion(
     if not (math.isfinite(constant) and constant >= 0):
         raise RunError(f"the constant of reciprocal rank fusion must be a number of at least 0, got {constant!r}")
 
-    def shares(ranking: Ranking) -> list[tuple[str, float]]:
-        return [(docid, 1 / (constant + rank)) for rank, (docid, _) in enumerate(ranking, 1)]
+    if by not in get_args(RrfBy):
+        raise RunError(f"reciprocal rank fusion by {by!r} is unknown", remedy="Choose rank or score")
 
-    shared = [{qid: shares(ranking[:depth]) for qid, ranking in run.items()} for run in _read(runs)]
+    def shares(run: Run, qid: str) -> list[tuple[str, float]]:
+        ranks = run.ranks(qid, first=0) if by == "rank" else {docid: n for n, (docid, _) in enumerate(run[qid], 1)}
+        best = sorted(ranks.items(), key=lambda hit: hit[1])[:depth]
+        if constant == 0 and best and best[0][1] == 0:
+            raise RunError("the ranks of a run begin at 0, so the constant must be above 0")
+        return [(docid, 1 / (constant + rank)) for docid, rank in best]
+
+    shared = [{qid: shares(run, qid) for qid in run} for run in _read(runs)]
     return _fuse(shared, weights, depth, k)
 
 

@@ -29,6 +29,7 @@ import numpy as np
 from splade_lucene.errors import RunError
 from splade_lucene.files import numbered_lines, open_text, written_whole
 from splade_lucene.ids import docid_order, has_space_or_control
+from splade_lucene.run.file_ranks import FileRanks
 from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like, trec_columns, without_comments
 from splade_lucene.run.rankings import read_ranking, read_rankings, text_of_qid
 
@@ -64,6 +65,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
             or (docid, score) pairs, best first. Ids may be integers, and become strings.
         tag: Name of the system in TREC runs.
         format: The format of the file from which it was read.
+        file_ranks: The ranks in that file, by qid; by default, the hits are ranked 1, 2, 3 …
 
     Raises:
         RunError: An id is neither a string nor an integer, a document is ranked twice, a score is not a finite number, or
@@ -74,9 +76,13 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         [('best', 5.0), ('low', 1.0)]
     """
 
-    def __init__(self, rankings: Mapping[Any, Any], *, tag: str = DEFAULT_TAG, format: RunFormat = "trec") -> None:  # noqa: A002
+    def __init__(
+        self, rankings: Mapping[Any, Any], *, tag: str = DEFAULT_TAG, format: RunFormat = "trec",  # noqa: A002
+        file_ranks: Mapping[str, FileRanks] | None = None,
+    ) -> None:  # fmt: skip
         self._rankings = read_rankings(rankings)
         self.tag, self.format = tag, format
+        self.file_ranks = {qid: ranks for qid, ranks in (file_ranks or {}).items() if qid in self._rankings}
 
     def __getitem__(self, qid: str) -> list[tuple[str, float]]:
         return self._rankings[qid]
@@ -87,8 +93,26 @@ class Run(Mapping[str, list[tuple[str, float]]]):
     def __len__(self) -> int:
         return len(self._rankings)
 
+    def ranks(self, qid: str, *, first: int = 1) -> dict[str, int]:
+        """The ranks of a query's hits: those in the run's file, if it has any, or else their places, from 1.
+
+        Args:
+            qid: The query.
+            first: The lowest rank that is allowed in a file, 0 or 1.
+
+        Raises:
+            RunError: A rank in the file is not an integer of at least ``first``, or is a duplicate.
+        """
+        ranking = self._rankings[qid]
+        if qid not in self.file_ranks:
+            return {docid: rank for rank, (docid, _) in enumerate(ranking, 1)}
+        ranks = self.file_ranks[qid].of(qid, first=first)
+        return {docid: ranks[docid] for docid, _ in ranking}
+
     def write(self, path: str | Path, *, format: RunFormat = "trec", tag: str | None = None) -> None:  # noqa: A002
         """Writes a run file. The file gets its name only when it is complete.
+
+        A run that was read from an MS MARCO file keeps its ranks, which may have gaps; others are ranked 1, 2, 3 …
 
         Args:
             path: The file; gzipped if its name ends in ``.gz``.
@@ -101,7 +125,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         """
         with open_run_writer(path, format=format, tag=self.tag if tag is None else tag) as writer:
             for qid, ranking in self._rankings.items():
-                writer.add(qid, ranking)
+                writer.add(qid, ranking, [*self.ranks(qid).values()] if self.format == "msmarco" else None)
 
     @classmethod
     def of(cls, source: RunSource) -> Run:
@@ -135,8 +159,12 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         detected = check_format(format) if format else looks_like(first[1])
         columns = trec_columns(first[1]) if detected == "trec" else None
         tag = columns[-1] if columns else DEFAULT_TAG
-        scores = READERS[detected](path, chain([first], lines))
-        return cls({qid: evaluation_order(ranking) for qid, ranking in scores.items()}, tag=tag, format=detected)
+        ranks = FileRanks(path)
+        scores = READERS[detected](path, chain([first], lines), ranks)
+        return cls(
+            {qid: evaluation_order(ranking) for qid, ranking in scores.items()}, tag=tag, format=detected,
+            file_ranks={} if detected == "json" else dict.fromkeys(scores, ranks),
+        )  # fmt: skip
 
 
 RunSource = Mapping[Any, Any] | str | Path
@@ -156,8 +184,13 @@ class RunWriter:
         self._file, self._format, self._tag = file, format, tag
         self._qids: set[str] = set()
 
-    def add(self, qid: str, ranking: Any) -> None:
+    def add(self, qid: str, ranking: Any, ranks: Sequence[int] | None = None) -> None:
         """Writes one ranking: ``{docid: score}``, or hits of a searcher or (docid, score) pairs, best first.
+
+        Args:
+            qid: The query.
+            ranking: The ranking.
+            ranks: The ranks of the hits; None for 1, 2, 3 …
 
         Raises:
             RunError: A query is a duplicate, an id contains white space, or the ranking is not valid, as for :class:`Run`.
@@ -168,12 +201,13 @@ class RunWriter:
         if qid in self._qids:
             raise RunError(f"query {qid!r} already has a ranking", remedy="Rank each query once")
         scores = strictly_falling([score for _, score in pairs])
+        places = range(1, len(pairs) + 1) if ranks is None else ranks
         if self._format == "msmarco":
-            lines = [f"{qid}\t{docid}\t{rank}\n" for rank, (docid, _) in enumerate(pairs, 1)]
+            lines = [f"{qid}\t{docid}\t{rank}\n" for rank, (docid, _) in zip(places, pairs, strict=True)]
         elif self._format == "trec":
             lines = [
                 f"{qid} Q0 {docid} {rank} {_number(score)} {self._tag}\n"
-                for rank, ((docid, _), score) in enumerate(zip(pairs, scores, strict=True), 1)
+                for rank, (docid, _), score in zip(places, pairs, scores, strict=True)
             ]
         else:
             hits = ", ".join(f"{_quoted(d)}: {_number(score)}" for (d, _), score in zip(pairs, scores, strict=True))

@@ -47,6 +47,7 @@ from splade_lucene.run.formats import (
     looks_like,
     parse_score,
     read_json_pairs,
+    without_comments,
 )
 from splade_lucene.run.run import read_lines
 
@@ -118,7 +119,7 @@ def check_run(
         RunError: The file cannot be read at all, or is empty.
     """
     path = Path(path)
-    lines = iter(read_lines(path))
+    lines = without_comments(read_lines(path))
     first = next(lines, None)
     if first is None:
         raise RunError("the run is empty", path=path, remedy="Check that it is the right file")
