@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from splade_lucene.defaults import TREC_EVAL, TrecEval
 from splade_lucene.run.run import Run, RunSource
 from splade_lucene.run.selection import remove_queries
 
 
-class Numbered(NamedTuple):
+@dataclass(frozen=True)
+class Numbered:
     """Judgments and hits in a form that every evaluator takes: numbers as ids, no ties, no scores that it could round.
 
     Attributes:

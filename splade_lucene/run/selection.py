@@ -23,7 +23,9 @@ def remove_query(qid: str, ranking: Any) -> list[tuple[str, float]]:
 
 
 def remove_queries(run: RunSource) -> Run:
-    """Drops the hits whose docid is the qid; see :func:`remove_query`. The others get their places as ranks.
+    """Drops the hits whose docid is the qid, and ranks the others anew.
+
+    See :func:`splade_lucene.run.selection.remove_query`.
 
     Args:
         run: A run, rankings by qid as for :class:`splade_lucene.Run`, or a run file.
