@@ -42,7 +42,6 @@ def our_commands(entry: Entry, *, prebuilt: bool = False) -> list[str]:
     given = search_arguments(entry, paths, paths.of(system.topics))
     given["remove_query"] = system.remove_query
     lines.append(_command("bm25 search" if system.method == "bm25" else "search", given))
-    run = paths.run
     if system.ties == "descending":
         lines.append("# 'reproduce' also sorts ties by descending docid, as trec_eval does for Anserini's runs")
     lines.append(_command("evaluate", evaluate_arguments(entry, paths, paths.of(entry.qrels))))
