@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ from splade_lucene import (
     LuceneImpactSearcher,
     PseudoDocument,
     PyseriniSearcher,
+    Run,
     check_index,
     exhaustive_search,
     index_pseudo_documents,
@@ -356,6 +359,28 @@ def test_documents_are_found_by_both_ids_as_in_pyserini(collection, index_dir):
         assert searcher.doc("nobody") is None
         assert searcher.doc(10**6) is None
         assert searcher.doc(-1) is None
+
+
+def test_hits_and_runs_are_pickled_and_copied(collection, index_dir):
+    with LuceneImpactSearcher(index_dir) as searcher:
+        hits = searcher.search(collection[0].vector, 5)
+        texts = [hit.contents for hit in hits]
+        for copied in (copy.copy(hits), copy.deepcopy(hits)):
+            assert (copied, [hit.contents for hit in copied]) == (hits, texts)
+        assert copy.deepcopy(hits[0]).contents == copy.copy(hits[0]).contents == texts[0]
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            pickled = pickle.loads(pickle.dumps(hits, protocol))
+            assert pickled == hits
+            assert (pickled.lucene_docids.tolist(), pickled.profile) == (hits.lucene_docids.tolist(), hits.profile)
+            hit = pickle.loads(pickle.dumps(hits[1], protocol))
+            assert (hit.docid, hit.score, hit.lucene_docid) == (hits[1].docid, hits[1].score, hits[1].lucene_docid)
+            for each in (pickled[1], hit, pickle.loads(pickle.dumps(hit, protocol))):
+                with pytest.raises(InputError, match="was pickled, and the index stayed in the other process"):
+                    _ = each.contents
+        run = Run({"q": hits}, tag="mine")
+        again = pickle.loads(pickle.dumps(run))
+        assert (dict(again), again.tag) == (dict(run), "mine")
+    assert dict(Run({"q": pickled})) == dict(run)
 
 
 def test_hits_are_a_sequence_that_loads_stored_fields_on_demand(collection, index_dir):

@@ -10,6 +10,7 @@ from typing import Any, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.errors import InputError
 from splade_lucene.json_text import parse_json
 
 
@@ -102,8 +103,20 @@ class StoredDocument:
         return {"id": self._docid, "raw": self._raw, "contents": self.contents()}.get(field)
 
 
+class _LeftBehind:
+    """Stands for the index of hits that were pickled: an open index stays in its process."""
+
+    def raw(self, lucene_docids: Sequence[int]) -> list[str | None]:
+        raise InputError(
+            f"the hit with lucene_docid {lucene_docids[0]} was pickled, and the index stayed in the other process",
+            remedy="Read the stored text before pickling, or with doc(docid) of a searcher in this process",
+        )
+
+
 class Hit:
     """One document of a ranking. It unpacks into docid and score.
+
+    Hits can be pickled and copied. A pickled one has its docid, score and lucene_docid, but not its stored document.
 
     Attributes:
         docid: External id.
@@ -134,6 +147,15 @@ class Hit:
     def __iter__(self) -> Iterator[Any]:
         return iter((self.docid, self.score))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Hit, (self.docid, self.score, self.lucene_docid, _LeftBehind())
+
+    def __copy__(self) -> Hit:
+        return Hit(self.docid, self.score, self.lucene_docid, self._reader)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Hit:
+        return self.__copy__()
+
     def __repr__(self) -> str:
         return f"Hit(docid={self.docid!r}, score={self.score}, lucene_docid={self.lucene_docid})"
 
@@ -141,7 +163,7 @@ class Hit:
 class Hits(Sequence[Hit]):
     """A ranking, best hit first. Hit objects are created on demand; reading the columns is cheaper.
 
-    Rankings are equal if they have the same docids and scores.
+    Rankings are equal if they have the same docids and scores. They can be pickled and copied, like a :class:`Hit`.
 
     Attributes:
         docids: External ids, best first.
@@ -190,6 +212,16 @@ class Hits(Sequence[Hit]):
         if isinstance(index, slice):
             return Hits(self.docids[index], self.scores[index], self.lucene_docids[index], self._reader, self._profile)
         return Hit(self.docids[index], float(self.scores[index]), int(self.lucene_docids[index]), self._reader)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Hits, (self.docids, self.scores, self.lucene_docids, _LeftBehind(), self._profile)
+
+    def __copy__(self) -> Hits:
+        return self[:]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Hits:
+        scores, lucene_docids = self.scores.copy(), self.lucene_docids.copy()
+        return Hits([*self.docids], scores, lucene_docids, self._reader, self._profile)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Hits):
