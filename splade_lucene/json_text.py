@@ -22,16 +22,26 @@ def parse_json(text: str | bytes, object_pairs_hook: Callable[[list[tuple[str, A
 
     Args:
         text: The text; bytes are UTF-8.
-        object_pairs_hook: Builds an object from its pairs, as for ``json.loads``.
+        object_pairs_hook: Builds an object from its pairs, as for ``json.loads``; ``dict`` keeps the last of equal keys.
+            Default: a dict without duplicate keys.
 
     Raises:
-        ValueError: The text is not JSON, not UTF-8, or nested more than ``MAX_NESTING`` levels deep. Except for text that
-            is not UTF-8, it is a ``json.JSONDecodeError`` with the line.
+        ValueError: The text is not JSON, not UTF-8, nested more than ``MAX_NESTING`` levels deep, or an object has
+            duplicate keys. A ``json.JSONDecodeError`` has the line.
     """
     if isinstance(text, bytes):
         text = text.decode()
     check_nesting(text)
-    return json.loads(text, object_pairs_hook=object_pairs_hook)
+    return json.loads(text, object_pairs_hook=object_pairs_hook or _distinct)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        seen: set[str] = set()
+        key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"duplicate key {key!r:.80}")
+    return values
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:

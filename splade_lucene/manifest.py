@@ -8,7 +8,9 @@ with the commit that they describe.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from splade_lucene.errors import InputError
 from splade_lucene.files import written_whole
 from splade_lucene.json_text import parse_json
 from splade_lucene.quantizer import Quantizer
+from splade_lucene.typed_data import make
 
 MANIFEST_SUFFIX = ".manifest"
 INDEX_FOLDER = "splade_lucene"  # subfolder of an index for files that are not Lucene's
@@ -45,13 +48,9 @@ class Part:
     sha256: str
     truncated: int = 0
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Part:
-        """Restores a part from a line of a journal or from a manifest; earlier versions did not count truncated documents."""
-        data = {"truncated": 0, **data}
-        return cls(
-            **{each.name: data[each.name] for each in fields(cls) if each.name != "empty"}, empty=tuple(data["empty"])
-        )
+    def __post_init__(self) -> None:
+        if self.number < 0 or Path(self.name).name != self.name:  # also no folder, so that it is a file of its folder
+            raise ValueError(f"{self.name!r:.60} is not the name of a part")
 
 
 @dataclass(frozen=True)
@@ -134,17 +133,41 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Manifest:
-        """Restores a manifest from :meth:`to_json`; keys of later versions are ignored."""
-        known = {each.name for each in fields(cls)}
-        values = {key: value for key, value in data.items() if key in known}
-        values["quantizer"] = Quantizer.from_json(data["quantizer"]) if data.get("quantizer") else None
-        values["empty"] = tuple(data.get("empty", ()))
-        parts: Any = data.get("parts")  # earlier versions wrote only their number, or fewer fields
-        is_current = isinstance(parts, list) and all(
-            {each.name for each in fields(Part) if each.default is MISSING} <= part.keys() for part in parts
-        )
-        values["parts"] = tuple(map(Part.from_json, parts)) if is_current else ()
-        return cls(**values)
+        """Restores a manifest from :meth:`to_json`; keys of later versions are ignored.
+
+        Raises:
+            ValueError: A value has the wrong type, or is not possible.
+            InputError: The quantizer is not possible.
+        """
+        if isinstance(data, dict) and _is_of_earlier_version(data.get("parts")):
+            data = {**data, "parts": []}
+        manifest = make(cls, data, ignore_unknown=True)
+        manifest._check_values()
+        return manifest
+
+    def _check_values(self) -> None:
+        for name in ("max_length", "query_max_length", "documents", "skipped", "truncated"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
+        if self.min_impact < 1:
+            raise ValueError(f"min_impact is {self.min_impact}, expected at least 1")
+        if self.pooling not in _POOLINGS:
+            raise ValueError(f"unknown pooling {self.pooling!r:.60}, expected max or sum")
+        shard = _SHARD.fullmatch(self.shard)
+        if shard is None or (self.shard and not int(shard[1]) <= int(shard[2])):
+            raise ValueError(f"{self.shard!r:.60} is not a shard, expected I/N with 1 <= I <= N")
+
+
+_POOLINGS = ("", "max", "sum")
+_SHARD = re.compile(r"(?:([1-9][0-9]{0,8})/([1-9][0-9]{0,8}))?")
+
+
+def _is_of_earlier_version(parts: object) -> bool:
+    """Whether the parts of a manifest are what earlier versions wrote: only their number, or fewer facts of each."""
+    if not isinstance(parts, list):
+        return isinstance(parts, int)
+    needed = {each.name for each in fields(Part) if each.default is MISSING}
+    return all(isinstance(part, dict) for part in parts) and any(not needed <= part.keys() for part in parts)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -164,12 +187,17 @@ def read_manifest(path: Path) -> Manifest | None:
     Raises:
         InputError: The file is damaged.
     """
+    remedy = "Delete it and build again"
     try:
         return Manifest.from_json(parse_json(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"the manifest is damaged ({error})", path=path, remedy="Delete it and build again") from error
+    except OSError as error:
+        raise InputError(
+            f"cannot read the manifest ({error.strerror})", path=path, remedy="Check its rights"
+        ) from error
+    except (ValueError, InputError) as error:
+        raise InputError(f"the manifest is damaged ({error})", path=path, remedy=remedy) from error
 
 
 def read_folder_manifest(folder: Path) -> Manifest | None:
@@ -201,10 +229,12 @@ def read_folder_manifest(folder: Path) -> Manifest | None:
         )
     if first.shard:
         count = int(first.shard.partition("/")[2])
-        missing = {f"{i}/{count}" for i in range(1, count + 1)} - {each.shard for each in manifests}
+        there = {each.shard for each in manifests}
+        shards = (f"{i}/{count}" for i in range(1, count + 1))
+        missing = list(islice((shard for shard in shards if shard not in there), 11))
         if missing:
             raise InputError(
-                f"missing shards: {', '.join(sorted(missing))}", path=folder,
+                f"missing shards: {', '.join(missing[:10])}{' and more' if len(missing) > 10 else ''}", path=folder,
                 remedy="Encode the missing shards into this folder",
             )  # fmt: skip
     return replace(

@@ -23,22 +23,25 @@ Terms whose weight rounds to 0 are dropped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import InputError
+from splade_lucene.typed_data import make
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Rounding = Literal["half-even", "half-up", "truncate"]
+Precision = Literal["float32", "float64"]
 Side = Literal["document", "query"]
 
 
@@ -58,7 +61,20 @@ class Scaling:
     multiplier: float
     divisor: float = 1.0
     rounding: Rounding = "half-even"
-    precision: Literal["float32", "float64"] = "float64"
+    precision: Precision = "float64"
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("rounding", self.rounding, get_args(Rounding)),
+            ("precision", self.precision, get_args(Precision)),
+        ):
+            if value not in choices:
+                raise InputError(f"unknown {name} {value!r:.60}", remedy=f"Choose one of: {', '.join(choices)}")
+        if not (0 < self.multiplier < math.inf and 0 < self.divisor < math.inf and 0 < self.scale < math.inf):
+            raise InputError(
+                f"multiplier and divisor must be positive numbers, got {self.multiplier} and {self.divisor}",
+                remedy="Use the numbers of the rule's source",
+            )
 
     @property
     def scale(self) -> float:
@@ -86,6 +102,10 @@ class Quantizer:
     document: Scaling
     query: Scaling
     max_impact: int = MAX_IMPACT
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_impact <= MAX_IMPACT:
+            raise InputError(f"max_impact must be 1 to {MAX_IMPACT}, got {self.max_impact}")
 
     @classmethod
     def named(cls, name: str, scale: float | None = None) -> Quantizer:
@@ -175,8 +195,13 @@ class Quantizer:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Quantizer:
-        """Restores a rule from :meth:`to_json`."""
-        return cls(data["name"], Scaling(**data["document"]), Scaling(**data["query"]), data["max_impact"])
+        """Restores a rule from :meth:`to_json`.
+
+        Raises:
+            ValueError: A value has the wrong type.
+            InputError: A value is not possible.
+        """
+        return make(cls, data)
 
 
 def _as(values: Any, dtype: Any) -> Any:

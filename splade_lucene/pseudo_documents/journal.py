@@ -22,6 +22,7 @@ from splade_lucene.json_text import parse_json
 from splade_lucene.locks import LockFile, is_locked
 from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, read_manifest
 from splade_lucene.outputs import PARTIAL
+from splade_lucene.typed_data import make
 
 _SHARD = re.compile(r"splade-lucene(?:-([1-9][0-9]{0,8})of([1-9][0-9]{0,8}))?")
 _PART = re.compile(rf"part-([0-9]{{5,}})\.jsonl(?:\.gz)?(?:{PARTIAL})?")
@@ -65,6 +66,13 @@ class Shard:
 
 
 WHOLE = Shard()
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The first line of a journal."""
+
+    settings: dict[str, Any]
 
 
 class Journal:
@@ -239,14 +247,14 @@ class Journal:
             return
         lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
         try:
-            self.settings = dict(parse_json(lines[0])["settings"])
-        except (ValueError, KeyError, TypeError, IndexError):
+            self.settings = make(_Settings, parse_json(lines[0])).settings
+        except (ValueError, IndexError):
             self.settings = {"unreadable": True}
             return
         for line in lines[1:]:
             try:
-                part = Part.from_json(parse_json(line))
-            except (ValueError, KeyError, TypeError):
+                part = make(Part, parse_json(line), ignore_unknown=True)
+            except ValueError:
                 break  # incomplete because the run was interrupted
             self.parts[part.number] = part
 
@@ -269,8 +277,13 @@ class Journal:
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     if not old or "unreadable" in old:
         return ""
-    before, now = ({**each.get("choices", {}), **each.get("pruning", {}), **each} for each in (old, new))
-    keys = [key for key in {**now, **before} if key not in ("choices", "pruning") and before.get(key) != now.get(key)]
+    groups = ("choices", "pruning")
+    before, now = (
+        {key: value for group in groups if isinstance(each.get(group), dict) for key, value in each[group].items()}
+        | each
+        for each in (old, new)
+    )
+    keys = [key for key in {**now, **before} if key not in groups and before.get(key) != now.get(key)]
     shown = ["{} was {}, is {}".format(key, *_short(before.get(key), now.get(key))) for key in keys[:3]]
     return f" ({'; '.join(shown)}{' …' if len(keys) > 3 else ''})"
 

@@ -6,14 +6,15 @@ import difflib
 import logging
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
 from splade_lucene.errors import CatalogueError
 from splade_lucene.reproduction.entries import Collection, Entry
 from splade_lucene.reproduction.groups import Group
+from splade_lucene.typed_data import WrongDataError, make
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 
@@ -59,7 +60,7 @@ def read_groups(folders: Iterable[str | Path] = ()) -> dict[str, Group]:
         for path in sorted(folder.glob("*.toml")):
             table = _load(path)
             if "groups" in table:
-                found |= {each.name: each for each in _make(_Groups, table, "", path).groups}
+                found |= {each.name: each for each in _make(_Groups, table, path).groups}
     return dict(sorted(found.items()))
 
 
@@ -116,7 +117,7 @@ def read_collection(path: Path) -> list[Entry]:
     table = _load(path)
     if "groups" in table:
         return []
-    made = _make(Collection, table, "", path)
+    made = _make(Collection, table, path)
     return [
         Entry(
             made.name, made.title, system.documents or made.documents, made.judged, made.qrels, system, path, made.note
@@ -128,55 +129,12 @@ def read_collection(path: Path) -> list[Entry]:
 def _load(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CatalogueError(f"invalid TOML ({error})", path=path, remedy="Fix the file") from error
 
 
-def _make(kind: type[T], table: Any, where: str, path: Path) -> T:
-    """Builds a dataclass from a table whose keys are its fields."""
-    if not isinstance(table, dict):
-        raise CatalogueError(f"{where or 'the file'} is not a table", path=path, remedy="See the format of an entry")
-    hints, prefix = get_type_hints(kind), f"{where}." if where else ""
-    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(known)}"
-            raise CatalogueError(f"unknown key {prefix}{key}", path=path, remedy=hint)
-    values = {}
-    for key, each in known.items():
-        if key in table:
-            values[key] = _value(hints[key], table[key], prefix + key, path)
-        elif each.default is MISSING and each.default_factory is MISSING:
-            raise CatalogueError(f"the key {prefix}{key} is missing", path=path, remedy="Add it")
-    return kind(**values)
-
-
-def _value(hint: Any, value: Any, where: str, path: Path) -> Any:
-    if isinstance(hint, type) and hasattr(hint, "__dataclass_fields__"):
-        return _make(hint, value, where, path)
-    arguments = [each for each in get_args(hint) if each is not type(None)]
-    if type(None) in get_args(hint):
-        return _value(arguments[0], value, where, path)
-    if get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise CatalogueError(
-                f"{where} is not a list", path=path, remedy=f"Write [[{where}]], or values in brackets"
-            )
-        return tuple(_value(arguments[0], each, f"{where}[{number}]", path) for number, each in enumerate(value))
-    if get_origin(hint) is Literal:
-        if value in arguments:
-            return value
-        raise CatalogueError(
-            f"invalid value {value!r} for {where}", path=path, remedy=f"Choose one of: {', '.join(arguments)}"
-        )
-    if get_origin(hint) is not None:  # a table of numbers
-        if not isinstance(value, dict):
-            raise CatalogueError(f"{where} is not a table", path=path, remedy='Write "measure" = figure')
-        return {key: _value(arguments[1], each, f"{where}.{key}", path) for key, each in value.items()}
-    fits = isinstance(value, hint) or (hint is float and isinstance(value, int))
-    if not fits or (isinstance(value, bool) and hint is not bool):
-        raise CatalogueError(
-            f"invalid value {value!r} for {where}", path=path, remedy=f"Write a value of type {hint.__name__}"
-        )
-    return hint(value)
+def _make(kind: type[T], table: dict[str, Any], path: Path) -> T:
+    try:
+        return make(kind, table)
+    except WrongDataError as error:
+        raise CatalogueError(str(error), path=path, remedy=error.remedy) from None

@@ -80,6 +80,8 @@ class Steps:
             record = parse_json(self._record(name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
+        if not isinstance(record, dict):
+            return False
         stamp = _stamp(output)
         return bool(stamp and record.get("inputs") == json.loads(json.dumps(inputs)) and record.get("output") == stamp)
 

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol
@@ -34,6 +35,7 @@ from splade_lucene.run.rankings import text_of_qid
 from splade_lucene.run.run import Run, RunSource
 from splade_lucene.search.bm25 import Bm25Searcher, open_index
 from splade_lucene.search.hits import StoredDocument
+from splade_lucene.typed_data import make
 
 DEFAULT_DEPTH = 100
 DEFAULT_BATCH_SIZE = 32
@@ -209,6 +211,14 @@ def _in_order(head: Sequence[str], scores: Sequence[float], tail: Sequence[str])
     return [*ranking, *((docid, float(below - place)) for place, docid in enumerate(tail, 1))]
 
 
+@dataclass(frozen=True)
+class _Scored:
+    """A line of the file of finished scores."""
+
+    key: str
+    scores: tuple[float, ...]
+
+
 class _FinishedScores:
     """The scores of finished queries; also stored in a file, if given, with one line per query."""
 
@@ -239,9 +249,9 @@ class _FinishedScores:
         lines = file.read().split(b"\n")
         try:
             for line in lines[:-1]:
-                record = parse_json(line)
-                self._scores[record["key"]] = record["scores"]
-        except (ValueError, KeyError, TypeError) as error:
+                record = make(_Scored, parse_json(line), ignore_unknown=True)
+                self._scores[record.key] = list(record.scores)
+        except ValueError as error:
             raise StorageError(f"{path}: damaged ({error}). Delete it to score its queries again.") from error
         if lines[-1]:  # incomplete because the process was killed
             file.truncate(file.tell() - len(lines[-1]))

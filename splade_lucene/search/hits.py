@@ -93,7 +93,7 @@ class StoredDocument:
         if self._raw is None:
             return None
         try:
-            text = parse_json(self._raw).get("contents")
+            text = parse_json(self._raw, object_pairs_hook=dict).get("contents")
         except (ValueError, AttributeError):
             return self._raw  # not all indexes store JSON
         return text if isinstance(text, str) else None

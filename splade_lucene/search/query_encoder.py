@@ -25,6 +25,7 @@ from splade_lucene.models import recommended_quantizer
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import Query, Turn
+from splade_lucene.typed_data import make
 
 _log = logging.getLogger(__name__)
 _CACHED_QUERIES = 1024
@@ -231,7 +232,10 @@ def _recorded_choices(manifest: Manifest, index_dir: str | Path) -> Choices:
         )
     if not manifest.choices and manifest.pooling in ("max", "sum"):
         return Choices(pooling=manifest.pooling, query_mode="model", query_max_length=manifest.query_max_length or None)  # type: ignore[arg-type]
-    return Choices(**manifest.choices)
+    try:
+        return make(Choices, manifest.choices)
+    except ValueError as error:
+        raise InputError(f"the manifest is damaged ({error})", path=Path(index_dir) / INDEX_FILE) from None
 
 
 def encode_topics(

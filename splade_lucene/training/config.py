@@ -351,14 +351,14 @@ def read_config(path: str | Path, **changes: Any) -> TrainingConfig:
     """
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the file cannot be read ({error})", path=path, remedy="Check the path") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = None if mark is None else mark.line + 1
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"invalid YAML ({problem})", path=path, line=line, remedy="Fix the line") from None
+    try:
+        raw = parse_yaml(text)
+    except YamlError as error:
+        line = None if error.problem_mark is None else error.problem_mark.line + 1
+        raise ConfigError(f"invalid YAML ({error.problem})", path=path, line=line, remedy="Fix the line") from None
     except ValueError as error:  # an invalid date
         raise ConfigError(f"invalid YAML ({error})", path=path, remedy="Quote the value") from None
     if not isinstance(raw, dict):

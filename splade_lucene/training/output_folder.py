@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from splade_lucene.json_text import parse_json
 from splade_lucene.locks import lock
 from splade_lucene.outputs import PARTIAL
 from splade_lucene.training.config import TrainingConfig
+from splade_lucene.typed_data import make
 
 SETTINGS, LOCK, LOG, FIGURES = "settings.json", "splade-lucene.lock", "log.jsonl", "figures.json"
 _CREATED = ("round-1", "round-2", "model", "model.partial", "validation")
@@ -26,6 +28,13 @@ _CHANGEABLE = ("validation", "optimization.log", "optimization.checkpoint")
 """Settings that may change when a run is resumed."""
 
 _UNKNOWN = "—"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What the file of settings holds."""
+
+    settings: dict[str, Any]
 
 
 class OutputFolder:
@@ -90,9 +99,8 @@ class OutputFolder:
         if not path.is_file():
             return {}
         try:
-            before: dict[str, Any] = dict(parse_json(path.read_text(encoding="utf-8"))["settings"])
-            return before
-        except (OSError, ValueError, LookupError, TypeError) as error:
+            return make(_Record, parse_json(path.read_text(encoding="utf-8"))).settings
+        except (OSError, ValueError) as error:
             raise ConfigError(
                 f"cannot read the settings of the earlier run ({error})", path=path,
                 remedy="Choose another output, or pass overwrite=True to restart the training",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentence_transformers.sparse_encoder.callbacks import SpladeRegularizerWeightSchedulerCallback
 
+from splade_lucene.errors import StorageError
 from splade_lucene.files import written_whole
 from splade_lucene.json_text import parse_json
+from splade_lucene.typed_data import make
 
 if TYPE_CHECKING:
     from sentence_transformers.sparse_encoder.losses import SpladeLoss
@@ -20,6 +23,14 @@ if TYPE_CHECKING:
 
 _MEMORY = 0.95  # decay per step of the running means of active terms
 _MOST, _LEAST = 1e3, 1e-3  # bounds of λ relative to its setting
+
+
+@dataclass(frozen=True)
+class _State:
+    """The controller's state in a checkpoint, for queries and documents."""
+
+    means: tuple[float, ...]
+    factors: tuple[float, ...]
 
 
 class SparsityController(SpladeRegularizerWeightSchedulerCallback):  # type: ignore[misc]
@@ -52,9 +63,19 @@ class SparsityController(SpladeRegularizerWeightSchedulerCallback):  # type: ign
         """Starts, or resumes from the state in a checkpoint."""
         super().on_train_begin(args, state, control, **others)
         if state.global_step:
-            saved = parse_json(_state_file(args, state).read_text(encoding="utf-8"))
-            self._means, self._factors = saved["means"], saved["factors"]
+            self._resume(_state_file(args, state))
             self._apply()
+
+    def _resume(self, path: Path) -> None:
+        try:
+            saved = make(_State, parse_json(path.read_text(encoding="utf-8")))
+            if len(saved.means) not in (0, 2) or len(saved.factors) != 2:
+                raise ValueError("expected two means and two factors")
+        except (OSError, ValueError) as error:
+            raise StorageError(
+                f"{path}: damaged ({error}). Delete this checkpoint's folder and train again."
+            ) from error
+        self._means, self._factors = list(saved.means), list(saved.factors)
 
     def on_step_end(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
         """Adapts λ after each step."""

@@ -67,6 +67,15 @@ from splade_lucene.training.sampling import draw_rows, require_passages, to_colu
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
 from splade_lucene.training.validation import IndexEvaluator, measure_model
+from splade_lucene.typed_data import make
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """What the file of figures holds."""
+
+    figures: dict[str, float]
+    validation: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -227,9 +236,9 @@ class _Run:
         if not (path.is_file() and (self.output / "model").is_dir()):
             return None
         try:
-            record = parse_json(path.read_text(encoding="utf-8"))
-            return record["figures"] if record["validation"] == self.validation_settings() else None
-        except (ValueError, LookupError, TypeError):
+            record = make(_Figures, parse_json(path.read_text(encoding="utf-8")))
+            return record.figures if record.validation == self.validation_settings() else None
+        except (OSError, ValueError):
             return None  # damaged: measure again
 
     def validation_settings(self) -> dict[str, Any] | None:

@@ -1,0 +1,67 @@
+"""Parsing of YAML in time and memory that its length bounds: without aliases, duplicate keys, deep nesting and long numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+_MAX_NESTING = 20  # a configuration has three levels
+_LONG_NUMBER = re.compile(r"[-+0-9_:.]{100,}")  # YAML 1.1 has numbers to the base of 60, in quadratic time
+
+
+class YamlError(yaml.MarkedYAMLError, ValueError):
+    """The text cannot be parsed; has the place."""
+
+
+def parse_yaml(text: str) -> Any:
+    """Parses a YAML text.
+
+    Raises:
+        ValueError: The text is not YAML, nests too deeply, or has aliases, duplicate keys or impossible values. It is a
+            :class:`YamlError` if the place is known.
+    """
+    try:
+        _check_events(text)
+        node = yaml.compose(text, yaml.SafeLoader)
+        if node is not None:
+            _check_keys(node)
+        return yaml.safe_load(text)
+    except YamlError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        raise YamlError(problem=error.problem, problem_mark=error.problem_mark) from None
+    except yaml.YAMLError as error:  # a character that YAML does not have
+        raise ValueError(str(error).splitlines()[0]) from None
+    except (OverflowError, TypeError, AttributeError, LookupError) as error:  # a value that is not of its tag
+        raise ValueError(f"impossible value: {error}") from None
+
+
+def _check_events(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        problem = ""
+        if isinstance(event, yaml.AliasEvent):
+            problem = "an alias: write the value again"
+        elif depth > _MAX_NESTING:
+            problem = f"nested more than {_MAX_NESTING} levels deep"
+        elif isinstance(event, yaml.ScalarEvent) and _LONG_NUMBER.fullmatch(event.value):
+            problem = "a number of 100 characters or more"
+        if problem:
+            raise YamlError(problem=problem, problem_mark=event.start_mark)
+
+
+def _check_keys(node: Any) -> None:
+    if not isinstance(node.value, list):
+        return
+    seen = set()
+    for each in node.value:
+        key, value = each if isinstance(each, tuple) else (None, each)
+        if key is not None:
+            name = (key.tag, repr(key.value))
+            if name in seen:
+                raise YamlError(problem=f"duplicate key {name[1]:.80}", problem_mark=key.start_mark)
+            seen.add(name)
+        _check_keys(value)
