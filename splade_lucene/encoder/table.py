@@ -135,7 +135,11 @@ def _read_weights(path: Path | None, missing: float, entries: dict[str, int], si
 def _read_lines(path: Path) -> dict[str, float]:
     """OpenSearch's ``query_token_weights.txt``: token, tab, weight."""
     table = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}). Copy the checkpoint again.") from error
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         entry, tab, weight = line.rstrip("\r").rpartition("\t")

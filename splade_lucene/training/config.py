@@ -33,6 +33,7 @@ from pydantic import (
 from splade_lucene.corpus.reading import PYTHON_DOCS
 from splade_lucene.defaults import DEFAULT_MAX_LENGTH, QUICK_MEASURES
 from splade_lucene.errors import ConfigError
+from splade_lucene.training.yaml_text import YamlError, parse_yaml
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
