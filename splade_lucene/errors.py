@@ -32,7 +32,10 @@ from pathlib import Path
 
 
 class SpladeLuceneError(Exception):
-    """Base class of all errors raised by this package."""
+    """Base class of all errors raised by this package. A message that repeats a very long value is cut in its middle."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message if len(message) <= 4000 else f"{message[:2500]} … {message[-1000:]}")
 
 
 class InputError(SpladeLuceneError):

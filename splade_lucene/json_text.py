@@ -16,6 +16,8 @@ from typing import Any
 MAX_NESTING = 200
 """Maximum levels of arrays and objects; records of documents, queries and runs have only a few."""
 
+_LONG_NUMBER = re.compile(r"[0-9](?<![0-9][0-9])[0-9]{640}")  # Python's smallest limit
+
 
 def parse_json(text: str | bytes, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """Parses a JSON text.
@@ -27,12 +29,23 @@ def parse_json(text: str | bytes, object_pairs_hook: Callable[[list[tuple[str, A
 
     Raises:
         ValueError: The text is not JSON, not UTF-8, nested more than ``MAX_NESTING`` levels deep, or an object has
-            duplicate keys. A ``json.JSONDecodeError`` has the line.
+            duplicate keys. Except for text that is not UTF-8 and for duplicate keys, it is a
+            ``json.JSONDecodeError`` with the line.
     """
     if isinstance(text, bytes):
         text = text.decode()
     check_nesting(text)
-    return json.loads(text, object_pairs_hook=object_pairs_hook or _distinct)
+    try:
+        return json.loads(text, object_pairs_hook=object_pairs_hook or _distinct)
+    except (json.JSONDecodeError, _DuplicateKeyError):
+        raise
+    except ValueError:
+        long = _LONG_NUMBER.search(text)
+        raise json.JSONDecodeError("Number of too many digits", text, long.start() if long else 0) from None
+
+
+class _DuplicateKeyError(ValueError):
+    pass
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -40,7 +53,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         seen: set[str] = set()
         key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"duplicate key {key!r:.80}")
+        raise _DuplicateKeyError(f"duplicate key {key!r:.80}")
     return values
 
 

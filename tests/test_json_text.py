@@ -46,6 +46,26 @@ def test_the_line_is_named():
     assert caught.value.lineno == 3
 
 
+@pytest.mark.parametrize("text", ['{"a": 1, "b": 2, "a": 3}', '[{"x": {"a": 1, "a": 1}}]', '{"a": 1, "\\u0061": 1}'])
+def test_duplicate_keys_are_refused(text):
+    with pytest.raises(ValueError, match="duplicate key 'a'"):
+        parse_json(text)
+    assert parse_json(text, object_pairs_hook=dict) == json.loads(text)
+
+
+def test_many_keys_take_linear_time():
+    started = time.process_time()
+    with pytest.raises(ValueError, match="duplicate key 'k7'"):
+        parse_json("{" + ", ".join(f'"k{i}": 1' for i in range(300_000)) + ', "k7": 1}')
+    assert time.process_time() - started < 10
+
+
+def test_a_number_of_too_many_digits_is_named_with_its_line():
+    with pytest.raises(json.JSONDecodeError, match=r"Number of too many digits: line 2 column 6") as caught:
+        parse_json('{"a": 1,\n"b": ' + "9" * 5000 + "}")
+    assert caught.value.lineno == 2
+
+
 def test_pairs_and_broken_text():
     assert parse_json('{"a": 1, "a": 2}', object_pairs_hook=list) == [("a", 1), ("a", 2)]
     for text in ("", "{", "nothing", b"\xff"):

@@ -67,6 +67,7 @@ def test_file_by_hand(tmp_path):
         "choices": {"query_mode": "model"},
         "dtype": "float32",
         "skipped": 0,
+        "truncated": 0,
         "encoded_with": {"gzip": False},
         "pooling": "max",
         "max_length": 256,
@@ -86,6 +87,7 @@ def test_file_by_hand(tmp_path):
                 "tokens": 20,
                 "empty": ["d1", "d2"],
                 "sha256": "00",
+                "truncated": 0,
             }
         ],
         "shard": "",
@@ -103,6 +105,54 @@ def test_keys_of_later_versions_are_passed_over_and_missing_ones_have_defaults(t
 def test_missing_file_is_none(tmp_path):
     assert read_manifest(tmp_path / "m") is None
     assert read_folder_manifest(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"half-up"', '"half-evdn"', "invalid value 'half-evdn' for quantizer.document.rounding"),
+        ('"float32"}', '"float31"}', "invalid value 'float31' for quantizer.document.precision"),
+        ('"multiplier": 256.0', '"multiplier": -256.0', "must be positive numbers, got -256.0 and 5.0"),
+        ('"multiplier": 256.0', '"multiplier": 0', "must be positive numbers"),
+        ('"multiplier": 256.0', '"multiplier": NaN', "invalid value nan for quantizer.document.multiplier"),
+        ('"multiplier": 256.0', '"multiplier": 1e999', "invalid value inf for quantizer.document.multiplier"),
+        ('"multiplier": 256.0', '"multiplier": 1' + "0" * 400, "for quantizer.document.multiplier"),
+        ('"multiplier": 256.0', '"multiplier": true', "invalid value True for quantizer.document.multiplier"),
+        ('"multiplier": 256.0', '"multiplier": "256"', "invalid value '256' for quantizer.document.multiplier"),
+        ('"divisor": 5.0', '"divisor": 0.0', "must be positive numbers"),
+        ('"divisor": 5.0', '"divisor": 1e-308', "must be positive numbers"),
+        ('"max_impact": 2147483647', '"max_impact": 0', "max_impact must be 1 to 2147483647, got 0"),
+        ('"max_impact": 2147483647', '"max_impact": 2147483648', "max_impact must be 1 to 2147483647"),
+        ('"multiplier": 256.0, ', "", "the key quantizer.document.multiplier is missing"),
+        ('"pooling": "max"', '"pooling": "mbx"', "unknown pooling 'mbx', expected max or sum"),
+        ('"max_length": 256', '"max_length": -1', "max_length is -1, expected at least 0"),
+        ('"max_length": 256', '"max_length": 256.0', "invalid value 256.0 for max_length"),
+        ('"min_impact": 2', '"min_impact": 0', "min_impact is 0, expected at least 1"),
+        ('"shard": ""', '"shard": "3/2"', "'3/2' is not a shard"),
+        ('"shard": ""', '"shard": "x/y"', "'x/y' is not a shard"),
+        ('"model": "owner/mod', '"model": "\\ud800owner/mod', "for model"),
+        ('"part-00000.jsonl"', '"../part-00000.jsonl"', "'../part-00000.jsonl' is not the name of a part"),
+        ('"empty": ["d1", "d2"]', '"empty": ["d1", 2]', "invalid value 2 for parts[0].empty[1]"),
+        ('"versions": {"torch": "2.9"}', '"versions": {"torch": 2.9}', "invalid value 2.9 for versions.torch"),
+        ('"versions": {"torch": "2.9"}', '"versions": ["torch"]', "versions is not a mapping"),
+        ('"model_digest"', '"model"', "duplicate key 'model'"),
+        ('"query_mode": "model"', '"query_mode": ' + "[" * 500 + "]" * 500, "Nested more than 200 levels deep"),
+    ],
+)
+def test_an_impossible_value_is_named_with_its_key(tmp_path, old, new, says):
+    text = json.dumps(FULL.to_json(), ensure_ascii=False)
+    assert old in text
+    (tmp_path / "m").write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read_manifest(tmp_path / "m")
+    assert str(caught.value).startswith(f"{tmp_path / 'm'}: the manifest is damaged (")
+    assert says in str(caught.value)
+
+
+def test_a_huge_number_of_shards_takes_no_time(tmp_path):
+    shards(tmp_path, replace(FULL, shard="1/999999999"))
+    with pytest.raises(InputError, match=r"missing shards: 2/999999999, 3/999999999, .* and more"):
+        read_folder_manifest(tmp_path)
 
 
 @pytest.mark.parametrize(

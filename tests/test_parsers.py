@@ -11,7 +11,7 @@ import os
 import random
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,7 +79,7 @@ def queries_are_whole(queries: Any, _: bytes) -> None:
     assert len({query.qid for query in queries}) == len(queries)
     for query in queries:
         query.text.encode()
-        assert all(type(impact) is int and impact > 0 for impact in (query.vector or {}).values())
+        assert all(type(impact) is int and impact >= 0 for impact in (query.vector or {}).values())
 
 
 def rankings_are_whole(run: Any, data: bytes) -> None:
@@ -91,11 +91,11 @@ def rankings_are_whole(run: Any, data: bytes) -> None:
 
 def judgments_are_whole(qrels: Any, data: bytes) -> None:
     assert all(type(grade) is int for judged in qrels.values() for grade in judged.values())
-    pairs = {
-        tuple(line.split()[:1] + line.split()[-2:-1]) for line in data.decode("utf-8-sig").split("\n") if line.strip()
-    }
-    pairs = {pair for pair in pairs if pair[0] not in ("query-id", "query_id", "qid")}
-    assert len(pairs) == sum(map(len, qrels.values()))
+    lines = [line for line in data.decode("utf-8-sig").split("\n") if line.strip()]
+    if not lines[0].lstrip().startswith("{"):
+        rows = [line.split() for line in lines if not line.startswith("#")]
+        rows = rows[1:] if rows[0][0] in ("query-id", "query_id", "qid") and not rows[0][-1].isdecimal() else rows
+        assert len({(row[0], row[-2]) for row in rows}) == sum(map(len, qrels.values()))
 
 
 def manifest_is_possible(manifest: Manifest, data: bytes) -> None:
@@ -272,7 +272,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "training configuration": Parser("config.yaml", (CONFIG,), read_config, nothing_more),
     "training examples": Parser(
-        "e.jsonl", ('{"query": "one", "positive": "a", "negative": "b"}\n{"query": "two", "passages": ["a", "b"], "scores": [1, 0.5]}\n',),
+        "e.jsonl", ('{"query": "one", "positive": "a", "negative": "b"}\n{"query": "two", "positive": "a", "negative": "c"}\n', '{"query": "two", "passages": ["a", "b"], "scores": [1, 0.5]}\n'),
         examples, nothing_more,
     ),
     "entry of the catalogue": Parser("e.toml", (ENTRY,), read_collection, entries_are_what_is_written),
@@ -343,7 +343,7 @@ def _repeat_line(source: random.Random, data: bytes) -> bytes:
     return b"".join([*lines, source.choice(lines)]) if lines else data
 
 
-FAULTS: Iterable[Callable[[random.Random, bytes], bytes]] = [
+FAULTS: list[Callable[[random.Random, bytes], bytes]] = [
     _replace_token, _replace_token, _replace_token, _swap_tokens, _insert, _cut, _flip, _repeat_line
 ]  # fmt: skip
 
@@ -379,7 +379,7 @@ def test_damaged_files_are_read_or_refused(name, tmp_path):
         except SpladeLuceneError as error:
             message = str(error)
         counts[not message] += 1
-        assert len(message) < 3000
+        assert len(message) < 5000
         if found is not None:
             parser.check(found, data)
 

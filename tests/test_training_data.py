@@ -30,6 +30,10 @@ teacher:
 """
 
 
+BILLION_LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
+)
+
 # ---- configuration ----
 
 
@@ -68,6 +72,17 @@ def test_output_can_be_given_instead(tmp_path, monkeypatch):
         (CONFIG + "sparsity: {ramp: 0}\n", r"sparsity\.ramp \(line 9\)"),
         (CONFIG + "sparsity: {query_weight: .nan}\n", r"sparsity\.query_weight \(line 9\): .*finite"),
         (CONFIG + "optimization: [1\n", r"config\.yaml:1\d: invalid YAML"),
+        (CONFIG + "base: other\n", r"config\.yaml:9: invalid YAML \(duplicate key 'base'\)"),
+        (CONFIG + "optimization: {seed: 1, seed: 2}\n", r"config\.yaml:9: invalid YAML \(duplicate key 'seed'\)"),
+        (CONFIG + "a: &a [x]\nb: *a\n", r"config\.yaml:10: invalid YAML \(an alias: write the value again\)"),
+        (BILLION_LAUGHS, r"config\.yaml:2: invalid YAML \(an alias"),
+        (CONFIG + "a: " + "[" * 10_000, r"config\.yaml:9: invalid YAML \(nested more than 20 levels deep\)"),
+        (
+            CONFIG + "a: " + "1:" * 50_000 + "1\n",
+            r"config\.yaml:9: invalid YAML \(a number of 100 characters or more\)",
+        ),
+        (CONFIG + "a: !!bool x\n", r"invalid YAML \(impossible value"),
+        (CONFIG + "a: 2001-99-99\n", r"invalid YAML \(month must be in 1\.\.12\)"),
         ("just words", r"not a mapping of keys"),
     ],
 )

@@ -210,8 +210,14 @@ def read_layout(name: str | Path | None, choices: Choices = Choices()) -> Layout
         ModelError: The checkpoint is not found or has an unknown layout; names the file.
     """
     location = locate(name)
-    layout = _read_modules(location) if (location.folder / "modules.json").is_file() else _read_plain(location)
-    layout = _with_table(layout)
+    try:
+        has_modules = (location.folder / "modules.json").is_file()
+        layout = _with_table(_read_modules(location) if has_modules else _read_plain(location))
+    except (TypeError, AttributeError, LookupError, ValueError, OSError) as error:
+        raise ModelError(
+            f"{location.folder}: a configuration file has a value of the wrong type, or a wrong path ({error}). "
+            "Copy the checkpoint again."
+        ) from error
     known = find_known_model(location.name)
     if known is not None:
         layout = _with_known(layout, known, choices)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import QueryError, TopicsError
 from splade_lucene.ids import is_id
 from splade_lucene.json_text import parse_object
@@ -136,9 +137,14 @@ def _vector(record: Mapping[str, Any], path: Path, number: int) -> Vector:
             remedy="Leave out encoded=True for texts",
         )
     for term, impact in value.items():
-        if not isinstance(impact, int) or isinstance(impact, bool) or impact < 0:
+        if not isinstance(impact, int) or isinstance(impact, bool) or not 0 <= impact <= MAX_IMPACT:
             raise TopicsError(
-                f"term {term!r} has impact {impact!r}", path=path, line=number,
-                remedy="Quantize the query; impacts must be integers of at least 0",
+                f"term {term!r} has impact {impact!r:.80}", path=path, line=number,
+                remedy=f"Quantize the query; impacts must be integers of at least 0 and at most {MAX_IMPACT}",
+            )  # fmt: skip
+        if well_formed(term) != term:
+            raise TopicsError(
+                f"term {term!r:.80} has half of a surrogate pair, which UTF-8 cannot encode", path=path, line=number,
+                remedy="Remove it",
             )  # fmt: skip
     return value

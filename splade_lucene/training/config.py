@@ -358,8 +358,7 @@ def read_config(path: str | Path, **changes: Any) -> TrainingConfig:
     try:
         raw = parse_yaml(text)
     except YamlError as error:
-        line = None if error.problem_mark is None else error.problem_mark.line + 1
-        raise ConfigError(f"invalid YAML ({error.problem})", path=path, line=line, remedy="Fix the line") from None
+        raise ConfigError(f"invalid YAML ({error})", path=path, line=error.line, remedy="Fix the line") from None
     except ValueError as error:  # an invalid date
         raise ConfigError(f"invalid YAML ({error})", path=path, remedy="Quote the value") from None
     if not isinstance(raw, dict):

@@ -11,8 +11,17 @@ _MAX_NESTING = 20  # a configuration has three levels
 _LONG_NUMBER = re.compile(r"[-+0-9_:.]{100,}")  # YAML 1.1 has numbers to the base of 60, in quadratic time
 
 
-class YamlError(yaml.MarkedYAMLError, ValueError):
-    """The text cannot be parsed; has the place."""
+class YamlError(ValueError):
+    """The text cannot be parsed.
+
+    Args:
+        problem: What is wrong.
+        mark: The place, if it is known.
+    """
+
+    def __init__(self, problem: str | None, mark: yaml.Mark | None) -> None:
+        super().__init__(problem or "not YAML")
+        self.line = None if mark is None else mark.line + 1
 
 
 def parse_yaml(text: str) -> Any:
@@ -31,7 +40,7 @@ def parse_yaml(text: str) -> Any:
     except YamlError:
         raise
     except yaml.MarkedYAMLError as error:
-        raise YamlError(problem=error.problem, problem_mark=error.problem_mark) from None
+        raise YamlError(error.problem, error.problem_mark) from None
     except yaml.YAMLError as error:  # a character that YAML does not have
         raise ValueError(str(error).splitlines()[0]) from None
     except (OverflowError, TypeError, AttributeError, LookupError) as error:  # a value that is not of its tag
@@ -50,7 +59,7 @@ def _check_events(text: str) -> None:
         elif isinstance(event, yaml.ScalarEvent) and _LONG_NUMBER.fullmatch(event.value):
             problem = "a number of 100 characters or more"
         if problem:
-            raise YamlError(problem=problem, problem_mark=event.start_mark)
+            raise YamlError(problem, event.start_mark)
 
 
 def _check_keys(node: Any) -> None:
@@ -62,6 +71,6 @@ def _check_keys(node: Any) -> None:
         if key is not None:
             name = (key.tag, repr(key.value))
             if name in seen:
-                raise YamlError(problem=f"duplicate key {name[1]:.80}", problem_mark=key.start_mark)
+                raise YamlError(f"duplicate key {name[1]:.80}", key.start_mark)
             seen.add(name)
         _check_keys(value)
