@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, AnyStr, BinaryIO, TextIO, cast
 
 from splade_lucene.compression import open_bytes
-from splade_lucene.errors import StorageError
+from splade_lucene.errors import SpladeLuceneError, StorageError
+from splade_lucene.locks import LockFile
 from splade_lucene.outputs import output_file
 
 
@@ -88,6 +89,32 @@ def digest_of_digests(digests: Iterable[bytes]) -> str:
 def work_folder(path: Path, purpose: str) -> Path:
     """A temporary sibling folder of a path. The name is reserved for this package, so the folder may be cleared."""
     return path.with_name(f".{path.name}.splade-lucene-{purpose}")
+
+
+@contextmanager
+def sole_writer(path: Path, busy: SpladeLuceneError | None = None) -> Iterator[None]:
+    """Keeps other processes and threads from writing a file or folder while the block runs.
+
+    Args:
+        path: The file or folder, which need not exist.
+        busy: What to raise if another one is writing it; None to wait for it.
+
+    Raises:
+        StorageError: The lock file beside it cannot be created.
+    """
+    path = path.resolve()
+    lock = LockFile(work_folder(path, "lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_acquired = lock.acquire(wait=busy is None)
+    except OSError as error:
+        raise storage_error(lock.path, error) from error
+    if busy is not None and not is_acquired:
+        raise busy
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from support.processes import run_python
 
-from splade_lucene.errors import StorageError
-from splade_lucene.files import open_text, storage_error, written_whole
+from splade_lucene.errors import InputError, StorageError
+from splade_lucene.files import open_text, sole_writer, storage_error, written_whole
 
 TEXT = "a\r\nb\u2028c\u0085d\x0b\rlast é"
 
@@ -127,6 +127,24 @@ def test_new_files_have_the_mode_that_the_umask_leaves_and_replaced_ones_keep_th
         os.umask(before)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new.txt", "new.gz", "old.txt")]
     assert modes == [0o666 & ~mask, 0o666 & ~mask, 0o640]
+
+
+def test_a_second_writer_is_refused_or_waits(tmp_path):
+    path, busy = tmp_path / "folder" / "file", InputError("busy")
+    with ThreadPoolExecutor(1) as pool:
+
+        def wait_for_it() -> list[str]:
+            with sole_writer(path):
+                return sorted(each.name for each in tmp_path.iterdir())
+
+        with sole_writer(path, busy):
+            with pytest.raises(InputError, match="busy"), sole_writer(path, busy):
+                pytest.fail("the block must not run")
+            waiting = pool.submit(wait_for_it)
+            time.sleep(0.1)
+            assert not waiting.done()
+        assert waiting.result(10) == ["folder"]
+    assert list((tmp_path / "folder").iterdir()) == []
 
 
 # ---- links, pipes and devices ----

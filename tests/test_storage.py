@@ -1,5 +1,8 @@
 """Weights in eight bits: what is lost, and what is refused."""
 
+import os
+import stat
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -9,7 +12,8 @@ from transformers import AutoModelForMaskedLM
 from splade_lucene import SpladeEncoder
 from splade_lucene.encoder.location import locate
 from splade_lucene.encoder.storage import INT8_WEIGHTS, read_int8, restore_from_int8, store_in_int8
-from splade_lucene.errors import ModelError
+from splade_lucene.errors import InputError, ModelError
+from splade_lucene.files import sole_writer
 
 TEXTS = ["Lucene writes an inverted index.", "The heart pumps blood through the body."]
 
@@ -33,6 +37,21 @@ def test_each_weight_is_within_half_a_step_of_its_group(pair):
         groups = weights.float().unflatten(1, (-1, 32 if weights.shape[1] % 32 == 0 else weights.shape[1]))
         steps = groups.abs().amax(dim=2, keepdim=True) / 127
         assert ((after[name].view_as(groups) - groups).abs() <= steps * 0.5001 + 1e-12).all()
+
+
+def test_a_checkpoint_is_saved_by_one_process_with_the_mode_that_the_umask_leaves(pair, tmp_path):
+    with (
+        sole_writer(tmp_path / "again"),
+        pytest.raises(InputError, match="another process is saving a checkpoint here"),
+    ):
+        restore_from_int8(pair[1], tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+    before = os.umask(0o027)
+    try:
+        restore_from_int8(pair[1], tmp_path / "again")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "again" / "model.safetensors").stat().st_mode) == 0o640
 
 
 def test_an_outlier_coarsens_no_weights_but_its_neighbours(tmp_path):

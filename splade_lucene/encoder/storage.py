@@ -11,10 +11,12 @@ own name because programs that do not know the format would mistake the integers
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splade_lucene.errors import ModelError
+from splade_lucene.errors import InputError, ModelError
+from splade_lucene.files import bytes_written_whole, sole_writer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,9 +40,11 @@ def store_in_int8(checkpoint: Path, target: Path, group: int = 32) -> int:
 
     Raises:
         ModelError: There is no ``model.safetensors``, or a weight is not finite.
+        InputError: Another process is saving into the folder.
+        StorageError: A disk error.
     """
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     source = checkpoint / _PLAIN_WEIGHTS
     if not source.is_file():
@@ -58,9 +62,10 @@ def store_in_int8(checkpoint: Path, target: Path, group: int = 32) -> int:
         scales = (groups.abs().amax(dim=2) / _LEVELS).clamp_min(1e-12)
         packed[name] = (groups / scales.unsqueeze(2)).round().to(torch.int8).reshape(rows, columns)
         packed[name + _SCALES] = scales
-    _copy_others(checkpoint, target)
-    save_file(packed, target / INT8_WEIGHTS, metadata={"format": "int8"})
-    (target / INT8_WEIGHTS).chmod(0o644)
+    with _sole_saver(target):
+        _copy_others(checkpoint, target)
+        with bytes_written_whole(target / INT8_WEIGHTS) as file:
+            file.write(save(packed, metadata={"format": "int8"}))
     return (target / INT8_WEIGHTS).stat().st_size
 
 
@@ -69,16 +74,27 @@ def restore_from_int8(checkpoint: Path, target: Path) -> None:
 
     Raises:
         ModelError: The checkpoint has no int8 weights, or they are damaged.
+        InputError: Another process is saving into the folder.
+        StorageError: A disk error.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     if not (checkpoint / INT8_WEIGHTS).is_file():
         raise ModelError(
             f"{checkpoint}: {INT8_WEIGHTS} not found, so the weights are ordinary already. Copy the folder."
         )
     weights = read_int8(checkpoint / INT8_WEIGHTS)
-    _copy_others(checkpoint, target)
-    save_file(weights, target / _PLAIN_WEIGHTS, metadata={"format": "pt"})
+    with _sole_saver(target):
+        _copy_others(checkpoint, target)
+        with bytes_written_whole(target / _PLAIN_WEIGHTS) as file:
+            file.write(save(weights, metadata={"format": "pt"}))
+
+
+def _sole_saver(target: Path) -> AbstractContextManager[None]:
+    busy = InputError(
+        "another process is saving a checkpoint here", path=target, remedy="Wait for it, or use another folder"
+    )
+    return sole_writer(target, busy)
 
 
 def read_int8(path: Path) -> dict[str, Tensor]:

@@ -9,15 +9,12 @@ checksums. Files that are damaged or have another version are not used.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from splade_lucene import jvm
 from splade_lucene.errors import InputError, StorageError
-from splade_lucene.files import cache_folder, storage_error, work_folder, written_whole
+from splade_lucene.files import cache_folder, sole_writer, storage_error, written_whole
 from splade_lucene.index.reader import LuceneImpactIndexReader
-from splade_lucene.locks import LockFile
 from splade_lucene.manifest import INDEX_FOLDER
 
 FOLDER = f"{INDEX_FOLDER}/accelerator"
@@ -72,7 +69,7 @@ def accelerate_segments(
     except OSError as error:
         raise storage_error(folder, error) from error
     is_own = folder.resolve() == (reader.index_dir / FOLDER).resolve()
-    with _sole_writer(folder):
+    with sole_writer(folder):  # several indexes share the folder in the user's cache
         if is_own and rebuild:
             _write_limit(folder / LIMIT_FILE, max_bytes)
         elif is_own:
@@ -81,20 +78,6 @@ def accelerate_segments(
             limit = _NO_LIMIT if max_bytes is None else max_bytes
             jvm.facade("Index").accelerate(reader.java, jvm.java_path(folder), rebuild, is_own, limit)
     return folder
-
-
-@contextmanager
-def _sole_writer(folder: Path) -> Iterator[None]:
-    """Waits until no other process writes to a folder; several indexes share the one in the user's cache."""
-    lock = LockFile(work_folder(folder.resolve(), "lock"))
-    try:
-        lock.acquire(wait=True)
-    except OSError as error:
-        raise storage_error(lock.path, error) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def has_accelerator(index_dir: Path) -> bool:

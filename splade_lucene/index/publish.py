@@ -9,9 +9,8 @@ from pathlib import Path
 
 from splade_lucene import jvm
 from splade_lucene.errors import InputError
-from splade_lucene.files import storage_error, work_folder
+from splade_lucene.files import sole_writer, storage_error, work_folder
 from splade_lucene.index.reader import is_index
-from splade_lucene.locks import LockFile
 
 
 @contextmanager
@@ -26,22 +25,13 @@ def sole_builder(index_dir: Path) -> Iterator[None]:
     """
     index_dir = index_dir.resolve()
     jvm.java_path(index_dir)  # refuse a path that Java cannot open before any work
-    lock = LockFile(work_folder(index_dir, "lock"))
-    try:
-        index_dir.parent.mkdir(parents=True, exist_ok=True)
-        is_acquired = lock.acquire()
-    except OSError as error:
-        raise storage_error(lock.path, error) from error
-    if not is_acquired:
-        raise InputError(
-            "another process is building this index", path=index_dir, remedy="Wait for it, or use another folder"
-        )
-    try:
+    busy = InputError(
+        "another process is building this index", path=index_dir, remedy="Wait for it, or use another folder"
+    )
+    with sole_writer(index_dir, busy):
         if _is_interrupted(index_dir):
             work_folder(index_dir, "replaced").replace(index_dir)
         yield
-    finally:
-        lock.release()
 
 
 def _is_interrupted(index_dir: Path) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splade_lucene.errors import DownloadError
-from splade_lucene.files import cache_folder, storage_error, written_whole
+from splade_lucene.files import cache_folder, sole_writer, storage_error, written_whole
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.reproduction.archives import broken, open_archive, too_large, write_file
 from splade_lucene.reproduction.entries import Download
@@ -79,10 +79,12 @@ class Downloads:
             for path in self._candidates(download):
                 if path.is_file() and self._is_verified(path, download):
                     return path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not self._extract(download, target):
-                self._fetch_from_network(download, target)
-            self._write_receipt(target, download)
+            with sole_writer(target, DownloadError(f"{target}: another process is getting this file. Wait for it.")):
+                if target.is_file() and self._is_verified(target, download):
+                    return target  # the other process has just finished
+                if not self._extract(download, target):
+                    self._fetch_from_network(download, target)
+                self._write_receipt(target, download)
         except OSError as error:
             raise storage_error(Path(error.filename or target), error) from error
         return target
