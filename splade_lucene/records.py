@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from splade_lucene.arguments import to_list
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.white_space import is_blank
 
@@ -27,11 +28,9 @@ def list_texts(texts: Iterable[str]) -> list[str]:
         InputError: It is a single text, a mapping or a table, whose elements are not the texts, or contains something
             other than strings.
     """
-    if isinstance(texts, str):
-        raise InputError("expected a list of texts, got a single string", remedy="Pass [text]")
-    if isinstance(texts, Mapping) or getattr(texts, "ndim", 1) != 1 or not isinstance(texts, Iterable):
-        raise InputError(f"expected a list of texts, got {type(texts).__name__}", remedy="Pass its texts as a list")
-    listed = list(texts)
+    if isinstance(texts, Mapping) or getattr(texts, "ndim", 1) != 1:
+        raise InputError(f"expected several texts, got a {type(texts).__name__}", remedy="Pass its texts as a list")
+    listed = to_list(texts, "texts")
     for text in listed:
         if not isinstance(text, str):
             raise InputError(f"a text must be a string, got {text!r:.60}")

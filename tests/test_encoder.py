@@ -232,21 +232,21 @@ def test_all_texts_of_an_iterator_are_encoded(tmp_path):
 def test_what_is_no_list_of_texts_is_refused(texts):
     encoder = SpladeEncoder(device="cpu", dtype="float32", queries=QuerySettings(mode="binary"))
     for encode in (encoder.encode_queries, encoder.encode_documents, encoder.tokenize_documents):
-        with pytest.raises(InputError, match="expected a list of texts, got|a text must be a string, got"):
+        with pytest.raises(InputError, match="expected several texts, got|a text must be a string, got"):
             encode(texts)
 
 
 def test_a_table_is_no_list_of_texts():
     """Its elements are the names of its columns."""
     table = pytest.importorskip("pandas").DataFrame({"text": ["a"]})
-    with pytest.raises(InputError, match="expected a list of texts, got DataFrame"):
+    with pytest.raises(InputError, match="expected several texts, got a DataFrame"):
         SpladeEncoder(device="cpu").encode_documents(table)
 
 
 def test_what_is_no_list_of_queries_is_refused():
     encoder = SpladeQueryEncoder(SpladeEncoder(device="cpu"), Quantizer.named("naver"))
     for wrong in ("a query", {"1": "a query"}):
-        with pytest.raises(QueryError, match="expected a list of queries"):
+        with pytest.raises(QueryError, match="expected (several|a sequence of) queries"):
             encoder.encode_batch(wrong)
     with pytest.raises(QueryError, match="expected Query objects, got 'a query'"):
         encode_topics(["a query"], encoder)  # type: ignore[list-item]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from splade_lucene.arguments import to_ordered_list
 from splade_lucene.defaults import QUERY_BATCH
 from splade_lucene.encoder.encoder import SpladeEncoder
 from splade_lucene.encoder.layout import Choices
@@ -67,13 +68,9 @@ class SpladeQueryEncoder(ProcessBound):
         """The {term: impact} forms of several texts or conversations; an iterator is read to its end.
 
         Raises:
-            QueryError: It is a single text, or one of them is neither a text nor turns.
+            QueryError: It is a single text or has no order, or one of its elements is neither a text nor turns.
         """
-        if isinstance(texts, str | Mapping):
-            raise QueryError(
-                f"expected a list of queries, got {texts!r:.60}", remedy="Pass [text], or use encode(text)"
-            )
-        keys = [_turns(text) for text in texts]
+        keys = [_turns(text) for text in to_ordered_list(texts, "queries", error=QueryError)]
         with self._state_lock:
             found = {key: self._cache[key] for key in keys if key in self._cache}
             for key in found:
@@ -251,7 +248,7 @@ def encode_topics(
     Returns:
         The queries with their vectors, in the same order; a query that encodes to no terms has an empty one.
     """
-    queries = list(queries)
+    queries = to_ordered_list(queries, "queries", error=QueryError)
     for query in queries:
         if not isinstance(query, Query):
             raise QueryError(f"expected Query objects, got {query!r:.60}", remedy="Read them with read_topics(path)")
