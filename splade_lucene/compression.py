@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from splade_lucene.errors import MissingDependencyError
+from splade_lucene.imports import whole_imports
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst", ".zip")
 """Suffixes of compressed files that can be read."""
@@ -73,8 +74,9 @@ class _Decompressed(io.RawIOBase):
 
 def _open_zst(path: Path) -> Any:
     try:
-        import pyarrow
-    except ImportError:
+        with whole_imports():
+            import pyarrow
+    except MissingDependencyError:
         raise MissingDependencyError(
             f"{path}: .zst files are read with pyarrow. Install it with 'pip install pyarrow', or decompress the file with "
             "'zstd -d'."

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+from splade_lucene.imports import whole_imports
+
 MAX_NESTING = 200
 """Maximum levels of arrays and objects; records of documents, queries and runs have only a few."""
 
@@ -151,7 +153,8 @@ def check_nesting(text: str) -> None:
     """
     if text.count("[") + text.count("{") <= MAX_NESTING:
         return
-    import numpy as np
+    with whole_imports():
+        import numpy as np
 
     # once escaped characters are removed, every quotation mark opens or closes a string
     plain = text.encode("utf-8", "surrogatepass").replace(b"\\\\", b"").replace(b'\\"', b"")

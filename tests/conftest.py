@@ -57,7 +57,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 # ---- make quick ----
 
 NOT_QUICK = """
-bridge cli comparators docs encoder end_to_end families fused fuzz golden install jvm loss_report makefile memory_and_precision
+bridge cli comparators docs encoder end_to_end families fused fuzz golden imports install jvm loss_report makefile memory_and_precision
 notebooks python_docs readme reproduction reproduction_facts reproduction_groups reranker resolution resuming soundness
 threads_and_processes training training_data training_head training_output
 """.split()  # noqa: SIM905

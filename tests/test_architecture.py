@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ PACKAGE = Path(splade_lucene.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 STEPS = """
-version errors arguments notes locks outputs compression files folders white_space records ids json_text typed_data delimited
+version errors imports arguments notes locks outputs compression files folders white_space records ids json_text typed_data delimited
 pipes irds progress
 defaults fork_guard jvm
 quantizer manifest models
@@ -202,6 +203,82 @@ def test_only_the_door_to_java_names_java_classes():
         )
     }
     assert {room(module) for module in named} <= {"jvm"}
+
+
+HEAVY = """
+accelerate datasets huggingface_hub ir_datasets ir_measures jnius_config matplotlib pandas peft pyarrow pydantic pyserini
+pytrec_eval scipy sentence_transformers torch transformers yaml
+""".split()  # noqa: SIM905
+"""Packages that take long to import, or are optional."""
+
+
+def unguarded_imports(source: str, heavy: Callable[[str], bool]) -> list[int]:
+    """Lines inside functions that import something heavy neither below nor in a function decorated with whole_imports."""
+    found = []
+
+    def is_guard(node: ast.expr) -> bool:
+        return ast.unparse(node).startswith(("whole_imports(", "pyserini_importable("))
+
+    def visit(node: ast.AST, *, in_function: bool, is_guarded: bool) -> None:
+        if isinstance(node, ast.FunctionDef):
+            in_function, is_guarded = True, is_guarded or any(map(is_guard, node.decorator_list))
+        elif isinstance(node, ast.With):
+            is_guarded = is_guarded or any(is_guard(item.context_expr) for item in node.items)
+        elif isinstance(node, ast.Import | ast.ImportFrom) and in_function and not is_guarded:
+            found.extend([node.lineno] * any(heavy(name) for name in imported_modules(ast.unparse(node), "")))
+        for child in ast.iter_child_nodes(node):
+            visit(child, in_function=in_function, is_guarded=is_guarded)
+
+    visit(ast.parse(source), in_function=False, is_guarded=False)
+    return found
+
+
+def heavy_modules() -> set[str]:
+    """Modules of ours that import something heavy when they are imported."""
+    at_once = {}
+    for name, path in MODULES.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        at_once[name] = imported_modules(ast.unparse(tree), name)
+    found: set[str] = set()
+    while more := {
+        name
+        for name, imported in at_once.items()
+        if name not in found and (imported & found or {each.partition(".")[0] for each in imported} & {*HEAVY})
+    }:
+        found |= more
+    return found
+
+
+def test_imports_inside_calls_are_whole():
+    """Ctrl-C waits until they are over, and a package that is not installed is named with its remedy."""
+    source = """
+def plain():
+    import torch
+def block():
+    with whole_imports():
+        import torch.nn
+@whole_imports("train")
+def decorated():
+    from torch import nn
+    import json
+"""
+    assert unguarded_imports(source, lambda name: name.startswith("torch")) == [3]
+    ours = heavy_modules()
+    assert {"splade_lucene.encoder.network", "splade_lucene.training.trainer"} <= ours
+    assert not {"splade_lucene.encoder.encoder", "splade_lucene.cli.app", "splade_lucene.index.build"} & ours
+
+    def is_heavy(name: str) -> bool:
+        return name.partition(".")[0] in HEAVY or name in ours
+
+    found = {
+        name: lines
+        for name, path in MODULES.items()
+        if room(name) not in ("cli", "__main__")  # its handler of Ctrl-C is in place from the start
+        and name not in ours
+        if (lines := unguarded_imports(path.read_text(encoding="utf-8"), is_heavy))
+    }
+    assert found == {}
 
 
 def test_only_the_command_line_prints_or_exits():

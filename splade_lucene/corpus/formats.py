@@ -15,6 +15,7 @@ from splade_lucene.corpus.fields import ID_KEYS, TEXT_KEYS, CorpusFields, Place,
 from splade_lucene.corpus.folders import ALL_SUFFIXES, CSV, JSON, JSON_LINES, PARQUET, TEXTS, TSV
 from splade_lucene.delimited import INDEX_NAMES, Header, Names, Row, note_header, read_rows
 from splade_lucene.errors import CorpusError
+from splade_lucene.imports import whole_imports
 from splade_lucene.json_text import numbered_records, parse_object
 from splade_lucene.records import Document
 
@@ -148,7 +149,8 @@ def _decoded(raw: bytes, place: Place) -> str:
 
 
 def _read_parquet(path: Path, fields: CorpusFields, opener: Opener) -> Iterator[LazyDocument]:
-    import pyarrow.parquet
+    with whole_imports():
+        import pyarrow.parquet
 
     if opener is not open_bytes:  # pyarrow does not read sequentially, so hash the file in a pass of its own
         with opener(path) as whole:

@@ -40,7 +40,8 @@ from splade_lucene.corpus.formats import LazyDocument, Opener, read_file
 from splade_lucene.corpus.python_docs import read_python_docs
 from splade_lucene.errors import CorpusError
 from splade_lucene.files import HashingReader, digest_of_digests, files_digest, path_text
-from splade_lucene.irds import open_ir_dataset
+from splade_lucene.imports import whole_imports
+from splade_lucene.irds import open_ir_dataset, read_records
 from splade_lucene.pipes import is_copy
 from splade_lucene.records import Document, well_formed
 
@@ -218,7 +219,7 @@ def _identity(document: Document) -> Document:
 
 
 def _read_ir_datasets(name: str, fields: CorpusFields) -> Iterator[LazyDocument]:
-    for number, each in enumerate(open_ir_dataset(name, CorpusError).docs_iter(), 1):
+    for number, each in enumerate(read_records(open_ir_dataset(name, CorpusError).docs_iter, name, CorpusError), 1):
         place = Place(f"irds:{name}", number)
         yield partial(_ir_document, each, fields, place), place
 
@@ -230,7 +231,8 @@ def _ir_document(record: Any, fields: CorpusFields, place: Place) -> Document:
 
 
 def _read_hugging_face(name: str, fields: CorpusFields) -> Iterator[LazyDocument]:
-    import datasets
+    with whole_imports():
+        import datasets
 
     path, _, split = name.partition(":")
     try:
@@ -238,7 +240,8 @@ def _read_hugging_face(name: str, fields: CorpusFields) -> Iterator[LazyDocument
         for number, record in enumerate(rows, 1):
             place = Place(f"hf:{name}", number)
             yield partial(fields.document, record, place), place
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except Exception as error:  # datasets, the hub's client and the network raise all kinds of exceptions
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CorpusError(
-            f"cannot read hf:{name} ({error})", remedy="Check the name, the split and the network"
+            f"cannot read hf:{name} ({reason})", remedy="Check the name, the split and the network"
         ) from error

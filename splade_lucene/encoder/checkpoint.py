@@ -10,13 +10,15 @@ from splade_lucene.encoder.location import SAFE_WEIGHTS
 from splade_lucene.encoder.soundness import check_tokenizer, check_unused, untied
 from splade_lucene.encoder.storage import INT8_WEIGHTS, read_int8
 from splade_lucene.encoder.terms import escape_term
-from splade_lucene.errors import MissingDependencyError, ModelError
+from splade_lucene.errors import ModelError
+from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 
+@whole_imports()
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     """Loads the tokenizer of a checkpoint.
 
@@ -33,6 +35,7 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     return tokenizer
 
 
+@whole_imports()
 def load_network(
     side: NetworkSide, *, dtype: torch.dtype | None, device: torch.device, trust_remote_code: bool = False
 ) -> nn.Module:
@@ -80,6 +83,7 @@ def load_network(
 _REMEDY = "Check that the checkpoint is complete; its own code runs only with trust_remote_code"
 
 
+@whole_imports()
 def read_language_model(
     folder: Path, *, is_causal: bool = False, dtype: torch.dtype | None = None, trust_remote_code: bool = False
 ) -> tuple[Any, list[str]]:
@@ -119,11 +123,10 @@ def read_language_model(
     return model, untied(model, missing)
 
 
+@whole_imports()
 def _merge_adapter(model: Any, folder: Path) -> Any:
-    try:
-        from peft import PeftConfig, PeftModel
-    except ImportError:
-        raise MissingDependencyError("LoRA adapters need peft: run 'pip install splade-lucene[lora]'.") from None
+    from peft import PeftConfig, PeftModel
+
     try:
         adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)))
         loaded = adapted.load_adapter(str(folder), "default")

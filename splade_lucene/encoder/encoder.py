@@ -24,6 +24,7 @@ from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights, to_impact
 from splade_lucene.encoder.table import TermTable
 from splade_lucene.errors import InputError
 from splade_lucene.fork_guard import ProcessBound
+from splade_lucene.imports import whole_imports
 from splade_lucene.records import list_texts
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class SpladeEncoder(ProcessBound):
         ['folder', 'files', 'file']
     """
 
+    @whole_imports()
     def __init__(
         self, model: str | Path | None = None, documents: DocumentSettings = DocumentSettings(),
         queries: QuerySettings = QuerySettings(), *, device: str = "auto", dtype: Dtype = "auto",
@@ -85,6 +87,7 @@ class SpladeEncoder(ProcessBound):
 
     # ---- encoding ----
 
+    @whole_imports()
     def encode_documents(
         self, texts: Iterable[str], progress: Callable[[int, int], None] | None = None
     ) -> SparseWeights:
@@ -97,6 +100,7 @@ class SpladeEncoder(ProcessBound):
         network, sequences = self.document_network, self.tokenize_documents(texts)
         return to_weights(network.encode(sequences, self.batch_tokens, progress), sequences.texts, network.terms)
 
+    @whole_imports()
     def encode_queries(self, texts: Iterable[str]) -> SparseWeights:
         """Encodes queries."""
         texts = list_texts(texts)
@@ -105,10 +109,12 @@ class SpladeEncoder(ProcessBound):
         network, sequences = self.query_network, self._query_sequencer(texts)
         return to_weights(network.encode(sequences, _QUERY_BATCH_TOKENS), sequences.texts, network.terms)
 
+    @whole_imports()
     def tokenize_documents(self, texts: Iterable[str]) -> TokenSequences:
         """The first half of :meth:`encode_documents`; it needs no device and can run in parallel with the second half."""
         return self._document_sequencer(list_texts(texts))
 
+    @whole_imports()
     def encode_impacts(
         self, sequences: TokenSequences, quantizer: Quantizer, *, pruning: Pruning = Pruning(), min_impact: int = 1,
         progress: Callable[[int, int], None] | None = None,
@@ -130,6 +136,7 @@ class SpladeEncoder(ProcessBound):
 
     # ---- parts and settings ----
 
+    @whole_imports()
     def load(self, side: Side) -> None:
         """Loads the network or table of a side now rather than with the first text."""
         if side == "document":
@@ -140,6 +147,7 @@ class SpladeEncoder(ProcessBound):
             self.query_network  # noqa: B018
 
     @cached_property
+    @whole_imports()
     def device(self) -> torch.device:
         """The device of the networks."""
         from splade_lucene.encoder.precision import choose_device
@@ -147,6 +155,7 @@ class SpladeEncoder(ProcessBound):
         return choose_device(self._device_name)
 
     @property
+    @whole_imports()
     def dtype(self) -> str:
         """Precision for documents: ``float32``, ``bfloat16``, or ``checkpoint`` for a causal language model."""
         if self._dtype == "auto":
@@ -281,6 +290,7 @@ class SpladeEncoder(ProcessBound):
     def _query_sequencer(self) -> Sequencer:
         return self.query_network.sequencer(self.query_max_length, self.layout.queries.prefix)
 
+    @whole_imports()
     def _network(self, side: NetworkSide, dtype: str) -> Network:
         from splade_lucene.encoder.network import Network
 

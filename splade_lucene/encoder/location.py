@@ -9,6 +9,7 @@ from typing import Any
 from splade_lucene.encoder.storage import INT8_WEIGHTS
 from splade_lucene.errors import ModelError
 from splade_lucene.files import files_digest
+from splade_lucene.imports import whole_imports
 from splade_lucene.json_text import check_nesting, parse_json
 from splade_lucene.models import EMBEDDED_DOC_MODEL, EMBEDDED_MODEL, embedded_model_folder, embedded_query_table
 
@@ -146,6 +147,7 @@ def _check_json_files(folder: Path) -> None:
             raise ModelError(f"{path}: invalid JSON ({error}). Copy the checkpoint again.") from error
 
 
+@whole_imports()
 def _fetch(name: str) -> Path:
     """Downloads a checkpoint's small files and its safetensors, or its pickled weights if there are no safetensors."""
     from huggingface_hub import snapshot_download

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.encoder.pruning import Pruning
+from splade_lucene.imports import whole_imports
 from splade_lucene.quantizer import Quantizer, Side
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class _Rows(Sequence[dict[str, Value]], Generic[Value]):
             term_ids = self.term_ids[row]
             yield SparseRow(term_ids, self.values[row], [self.terms[i] for i in term_ids])
 
+    @whole_imports()
     def to_scipy(self) -> csr_array:
         """The rows as a SciPy matrix of shape [texts, terms], with sorted term_ids; its arrays are copies."""
         from scipy.sparse import csr_array
@@ -137,6 +139,7 @@ class SparseWeights(_Rows[float]):
         """The {term: impact} mapping of each text, largest impact first; see :meth:`impacts`."""
         return list(self.impacts(quantizer, side, min_impact=min_impact))
 
+    @whole_imports()
     def prune(self, pruning: Pruning) -> SparseWeights:
         """The entries kept by a pruning."""
         import torch

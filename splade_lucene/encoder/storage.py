@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.files import bytes_written_whole, sole_writer
+from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +28,7 @@ _SCALES = ".scales"
 _LEVELS = 127
 
 
+@whole_imports()
 def store_in_int8(checkpoint: Path, target: Path, group: int = 32) -> int:
     """Copies a checkpoint with a single ``model.safetensors``, storing its weights as int8.
 
@@ -69,6 +71,7 @@ def store_in_int8(checkpoint: Path, target: Path, group: int = 32) -> int:
     return (target / INT8_WEIGHTS).stat().st_size
 
 
+@whole_imports()
 def restore_from_int8(checkpoint: Path, target: Path) -> None:
     """Copies an int8 checkpoint with ordinary float32 weights (``model.safetensors``) for other programs.
 
@@ -97,6 +100,7 @@ def _sole_saver(target: Path) -> AbstractContextManager[None]:
     return sole_writer(target, busy)
 
 
+@whole_imports()
 def read_int8(path: Path) -> dict[str, Tensor]:
     """Reads int8 weights as float32.
 

@@ -21,6 +21,7 @@ from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.encoder.terms import escape_term
 from splade_lucene.errors import ModelError
 from splade_lucene.files import files_digest
+from splade_lucene.imports import whole_imports
 from splade_lucene.white_space import is_blank
 
 
@@ -93,6 +94,7 @@ class TermTable:
 _TOKENIZER = "tokenizer.json"
 
 
+@whole_imports()
 def _load_tokenizer(folder: Path) -> Any:
     from tokenizers import Tokenizer
 
@@ -152,6 +154,7 @@ def _read_lines(path: Path) -> dict[str, float]:
     return table
 
 
+@whole_imports()
 def read_tensor(path: Path, size: int) -> NDArray[np.float32]:
     """Reads the tensor of a SparseStaticEmbedding; negative values become 0.
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splade_lucene.errors import InputError, MissingDependencyError
+from splade_lucene.errors import InputError
 from splade_lucene.evaluation.comparison import Comparison, QueryDifference
 from splade_lucene.files import bytes_written_whole
+from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,6 +47,7 @@ def draw_differences(comparison: Comparison, path: str | Path, measure: str | No
     save_figure(figure, path)
 
 
+@whole_imports()
 def check_figure(path: Path) -> None:
     """Checks that a plot can be drawn, before anything is computed.
 
@@ -57,14 +59,10 @@ def check_figure(path: Path) -> None:
         raise InputError(
             f"a plot's file name must end in .{', .'.join(FORMATS)}, got {path.name!r}", remedy="Rename it"
         )
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingDependencyError(
-            "plots need matplotlib. Install it with: pip install 'splade-lucene[plots]'"
-        ) from None
+    import matplotlib  # noqa: F401
 
 
+@whole_imports()
 def _figure(panels: int) -> Figure:
     from matplotlib.figure import Figure
 

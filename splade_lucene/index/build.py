@@ -11,6 +11,7 @@ from splade_lucene.defaults import thread_count
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.files import work_folder
+from splade_lucene.imports import whole_imports
 from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Store, index_files
 from splade_lucene.index.publish import prepare_target, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
@@ -36,6 +37,7 @@ class BuildSummary:
     pseudo_documents: Path | None
 
 
+@whole_imports()
 def build_index(  # noqa: PLR0913 - all but the first four are keywords with defaults
     corpus: str | Path,
     index_dir: str | Path,

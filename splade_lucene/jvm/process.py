@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 
 from splade_lucene.errors import JavaRuntimeError
 from splade_lucene.fork_guard import ForkGuard
+from splade_lucene.imports import whole_imports
 from splade_lucene.jvm import wire
 from splade_lucene.jvm.exceptions import translate
 from splade_lucene.jvm.runtime import MINIMUM_JAVA, find_fatjar, find_runtime
@@ -49,7 +50,8 @@ def start() -> None:
     with _lock:
         if _started:
             return
-        import jnius_config
+        with whole_imports():
+            import jnius_config
 
         if jnius_config.vm_running:
             _join_running_jvm()
@@ -77,7 +79,7 @@ def _start_own_jvm(jnius_config: Any) -> None:
     if locale.getencoding().lower() not in ("utf-8", "utf8"):
         variables["LC_ALL"] = "C.UTF-8"  # in a C locale, Java opens only files with ASCII names
     try:
-        with _environment(variables):
+        with whole_imports(), _environment(variables):
             import jnius  # noqa: F401  starts the JVM
     except Exception as error:
         raise JavaRuntimeError(

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from splade_lucene.imports import whole_imports
 from splade_lucene.jvm.process import start
 
 _CATALOGUE = "pyserini.prebuilt_index_info"
@@ -27,7 +28,7 @@ def pyserini_importable() -> Iterator[None]:
         JavaRuntimeError: No Java was found, or the running JVM is too old.
     """
     start()
-    with _with_openai_key(), _with_deferred_catalogue():
+    with _with_openai_key(), _with_deferred_catalogue(), whole_imports():
         yield
 
 

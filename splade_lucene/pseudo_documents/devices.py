@@ -12,6 +12,7 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from splade_lucene.errors import CorpusError, SpladeLuceneError
+from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
@@ -101,6 +102,7 @@ def _check_alive(workers: Sequence[Any], devices: Sequence[str]) -> None:
             )
 
 
+@whole_imports()
 def _run_worker(job: Job, settings: dict[str, Any], finished: set[int], share: tuple[int, int], messages: Any) -> None:
     """The main function of a worker process. All workers read the whole corpus; only the first reports its problems."""
     import torch

@@ -20,6 +20,7 @@ from splade_lucene.corpus.reading import describe_corpus
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.files import files_digest
+from splade_lucene.imports import whole_imports
 from splade_lucene.manifest import Manifest, write_manifest
 from splade_lucene.pipes import given_name
 from splade_lucene.progress import NO_PROGRESS, Progress
@@ -29,6 +30,7 @@ from splade_lucene.quantizer import Quantizer
 from splade_lucene.version import __version__
 
 
+@whole_imports()
 def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaults
     source: str | Path,
     output: str | Path,
@@ -193,6 +195,7 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
     )  # fmt: skip
 
 
+@whole_imports()
 def _library_versions() -> dict[str, str]:
     import torch
     import transformers

@@ -20,13 +20,13 @@ from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.errors import (
     CorpusError,
     InputError,
-    MissingDependencyError,
     ModelError,
     QueryError,
     RunError,
     StorageError,
 )
 from splade_lucene.files import storage_error
+from splade_lucene.imports import whole_imports
 from splade_lucene.json_text import parse_json
 from splade_lucene.locks import lock
 from splade_lucene.progress import NO_PROGRESS, Progress
@@ -71,6 +71,7 @@ class Reranker:
         self.model = _load(self.name, device, max_length, trust_remote_code=trust_remote_code)
         self._fingerprint = ""
 
+    @whole_imports("rerank")
     def scores(self, query: str, texts: Iterable[str]) -> NDArray[np.float32]:
         """Scores texts by their relevance to a query: logits, or the difference of two logits; shape [texts].
 
@@ -155,13 +156,10 @@ class Reranker:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
+@whole_imports("rerank")
 def _load(name: str, device: str, max_length: int | None, *, trust_remote_code: bool) -> Any:
-    try:
-        from sentence_transformers import CrossEncoder
-    except ImportError:
-        raise MissingDependencyError(
-            "Reranking requires sentence-transformers. Install it with 'pip install splade-lucene[rerank]'."
-        ) from None
+    from sentence_transformers import CrossEncoder
+
     from splade_lucene.encoder.precision import choose_device
 
     target = str(choose_device(device))
@@ -181,6 +179,7 @@ def _load(name: str, device: str, max_length: int | None, *, trust_remote_code: 
     return model
 
 
+@whole_imports("rerank")
 def _fingerprint(model: Any) -> str:
     import torch
 

@@ -31,7 +31,7 @@ from splade_lucene import jvm
 from splade_lucene.errors import InputError, JavaError, RunError, TopicsError
 from splade_lucene.files import cache_folder, written_whole
 from splade_lucene.folders import one_file
-from splade_lucene.irds import PREFIX, open_ir_dataset
+from splade_lucene.irds import PREFIX, open_ir_dataset, read_records
 from splade_lucene.jvm import wire
 
 Kind = Literal["topics", "qrels"]
@@ -230,7 +230,7 @@ def read_ir_datasets_topics(name: str) -> Iterator[tuple[str, dict[str, str]]]:
         MissingDependencyError: ir_datasets is not installed.
         TopicsError: There is no such data set, or it has no topics.
     """
-    for query in _open_ir_datasets(name, "topics").queries_iter():
+    for query in read_records(_open_ir_datasets(name, "topics").queries_iter, name, TopicsError):
         title = getattr(query, "title", None) or query.default_text()
         values = {
             "title": title,
@@ -245,7 +245,7 @@ def _write_ir_datasets_qrels(name: str) -> Path:
     if not path.exists():
         judgments = _open_ir_datasets(name, "qrels")
         with written_whole(path) as file:
-            for each in judgments.qrels_iter():
+            for each in read_records(judgments.qrels_iter, name, _ERRORS["qrels"]):
                 file.write(f"{each.query_id} 0 {each.doc_id} {each.relevance}\n")
     return path
 

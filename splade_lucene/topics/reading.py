@@ -36,6 +36,7 @@ from splade_lucene.compression import content_name, open_bytes
 from splade_lucene.errors import TopicsError
 from splade_lucene.files import written_whole
 from splade_lucene.folders import one_file
+from splade_lucene.imports import whole_imports
 from splade_lucene.irds import PREFIX
 from splade_lucene.json_text import numbered_records
 from splade_lucene.records import Query, well_formed
@@ -208,7 +209,8 @@ def _check_no_field(field: str, path: Path) -> None:
 
 
 def _read_parquet(path: Path, field: str, *, encoded: bool) -> Numbered:
-    import pyarrow.parquet
+    with whole_imports():
+        import pyarrow.parquet
 
     if encoded:
         raise TopicsError("encoded queries cannot be read from Parquet", path=path, remedy="Write them as JSON lines")

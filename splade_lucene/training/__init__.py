@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from splade_lucene.errors import MissingDependencyError
+from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import TrainingConfig, read_config
@@ -21,14 +21,8 @@ __all__ = ["TrainingConfig", "TrainingResult", "read_config", "train"]
 _HOMES = {"TrainingConfig": "config", "TrainingResult": "trainer", "read_config": "config", "train": "trainer"}
 
 
+@whole_imports("train")
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    except ModuleNotFoundError as error:
-        if error.name in ("sentence_transformers", "accelerate", "pydantic", "yaml"):
-            raise MissingDependencyError(
-                f"training needs {error.name}: run 'pip install splade-lucene[train]'."
-            ) from error
-        raise
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -22,6 +22,7 @@ from splade_lucene.encoder.checkpoint import load_tokenizer, read_language_model
 from splade_lucene.encoder.layout import read_layout
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError, ModelError
+from splade_lucene.imports import whole_imports
 from splade_lucene.locks import lock
 from splade_lucene.training.resuming import run_to_end
 
@@ -166,6 +167,7 @@ class _MaskedTrainer(Trainer):  # type: ignore[misc]
         return (loss, None) if return_outputs else loss
 
 
+@whole_imports()
 def _train_head(
     config: TrainingConfig, model: Any, tokenizer: Any, passages: Sequence[str], folder: Path,
     arguments: dict[str, Any], progress: TrainingProgress,

@@ -37,6 +37,7 @@ from splade_lucene.errors import CorpusError, ExamplesError
 from splade_lucene.evaluation import read_qrels
 from splade_lucene.evaluation.judgments import line_of_judgment
 from splade_lucene.files import open_text, written_whole
+from splade_lucene.imports import whole_imports
 from splade_lucene.json_text import parse_object
 from splade_lucene.records import well_formed
 from splade_lucene.topics.reading import read_topics
@@ -194,7 +195,8 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise ExamplesError("no such file", path=path, remedy="Check the path")
     try:
         if path.suffix == ".parquet":
-            import pyarrow.parquet
+            with whole_imports():
+                import pyarrow.parquet
 
             for number, record in enumerate(pyarrow.parquet.read_table(path).to_pylist(), 1):
                 yield number, {key: value for key, value in record.items() if value is not None}

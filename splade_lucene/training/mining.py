@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.errors import ConfigError, ExamplesError, ModelError
+from splade_lucene.imports import whole_imports
 from splade_lucene.index.texts import index_texts
 from splade_lucene.records import Document, Query
 from splade_lucene.run.run import Run
@@ -271,6 +272,7 @@ def mine(sources: Sources, mining: Mining) -> list[Example]:  # noqa: C901 - wha
     return examples
 
 
+@whole_imports()
 def _open_dense_encoder(name: str, max_length: int, device: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
@@ -282,6 +284,7 @@ def _open_dense_encoder(name: str, max_length: int, device: str) -> Any:
     return model
 
 
+@whole_imports()
 def _open_cross_encoder(name: str, max_length: int, device: str) -> Any:
     from sentence_transformers import CrossEncoder
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.errors import ModelError, StorageError
 from splade_lucene.files import bytes_written_whole
+from splade_lucene.imports import whole_imports
 
 PART_SIZE = 4096
 """Texts or pairs per part: at most this many are lost if the process is killed."""
@@ -43,6 +44,7 @@ def embed_texts(texts: Sequence[str], model: Any, folder: Path, advance: Advance
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float16)
 
 
+@whole_imports()
 def score_pairs(
     pairs: Sequence[tuple[str, str]], model: Any, folder: Path, advance: Advance | None = None
 ) -> NDArray[np.float32]:

@@ -1,0 +1,136 @@
+"""Imports of heavy and optional packages inside calls: never interrupted, and a missing package is named with its remedy.
+
+``import torch`` and ``import transformers`` take seconds and happen where a call first needs them. An exception during an
+import can hit C++ code of PyTorch that does not handle it (``terminate called after throwing an instance of
+'pybind11::error_already_set'``, exit code -6), or leaves half a package behind, which cannot be imported again. Also, Python
+remembers an interrupt that passed through an ``exec`` of source text, as used by dataclasses, and ends with the signal (exit
+code -2), even if it was caught. So Ctrl-C waits until the import is over.
+"""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from splade_lucene.errors import MissingDependencyError
+
+_POLL_SECONDS = 0.02
+_IMPORT_SYSTEM = ("importlib._bootstrap", "_frozen_importlib")
+
+EXTRAS = {
+    "accelerate": "train",
+    "ir_datasets": "irds",
+    "matplotlib": "plots",
+    "peft": "lora",
+    "pydantic": "train",
+    "sentence_transformers": "train",
+    "yaml": "train",
+}
+"""Optional package → the extra that installs it."""
+
+_DISTRIBUTIONS = {"jnius": "pyjnius", "jnius_config": "pyjnius", "pytrec_eval": "pytrec-eval-terrier"}
+
+
+@contextmanager
+def whole_imports(extra: str | None = None) -> Iterator[None]:
+    """Lets Ctrl-C wait for imports to end, in a ``with`` block or, as a decorator, in a function.
+
+    Between imports Ctrl-C is handled at once, so that a block may also load or compute. The handler of the caller is kept:
+    it is called later, and is back in place after the block. Threads other than the main one get no signals.
+
+    Args:
+        extra: The extra that installs what the block imports, where that is not the one in :data:`EXTRAS`.
+
+    Raises:
+        MissingDependencyError: A package is not installed; says how to install it.
+    """
+    handler: Any = None
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.getsignal(signal.SIGINT)
+    delayed = None
+    if callable(handler) and not isinstance(handler, DelayedInterrupts):
+        delayed = DelayedInterrupts(handler, outside=sys._getframe(2))
+        signal.signal(signal.SIGINT, delayed)
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise _missing(error, extra) from error
+    finally:
+        if delayed is not None:
+            if signal.getsignal(signal.SIGINT) is delayed:
+                signal.signal(signal.SIGINT, handler)
+            if delayed.take():
+                handler(signal.SIGINT, sys._getframe())
+
+
+class DelayedInterrupts:
+    """A handler of SIGINT that calls another one: at once, unless a module is being imported; then after the import.
+
+    Args:
+        handler: The other handler.
+        outside: The frame at which to stop looking for imports: those around a call do not count. None: all count.
+        is_hasty: Whether a second SIGINT is handled at once.
+    """
+
+    def __init__(
+        self, handler: Callable[[int, FrameType | None], Any], *, outside: FrameType | None = None, is_hasty: bool = False
+    ) -> None:  # fmt: skip
+        self._handler, self._outside, self._is_hasty = handler, outside, is_hasty
+        self._waiting: list[int] = []
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handles the signal, or has a thread send it again after the import."""
+        is_second = bool(self._waiting)
+        if self._is_importing(frame) and not (is_second and self._is_hasty):
+            if not is_second:
+                self._waiting.append(number)
+                _thread.start_new_thread(self._send_again, ())  # threading's locks may be held by what is interrupted
+            return
+        self._waiting.clear()
+        self._handler(number, frame)
+
+    def take(self) -> bool:
+        """Whether an interrupt is waiting; it then no longer waits."""
+        try:
+            return bool(self._waiting.pop())
+        except IndexError:
+            return False
+
+    def _send_again(self) -> None:
+        main = threading.main_thread().ident or 0
+        while self._waiting and self._is_importing(sys._current_frames().get(main)):
+            time.sleep(_POLL_SECONDS)
+        if self.take():
+            signal.pthread_kill(main, signal.SIGINT)
+
+    def _is_importing(self, frame: FrameType | None) -> bool:
+        while frame is not None and frame is not self._outside:
+            if frame.f_globals.get("__name__") in _IMPORT_SYSTEM:
+                return True
+            frame = frame.f_back
+        return False
+
+
+def _missing(error: ModuleNotFoundError, extra: str | None) -> Exception:
+    package = _package(error)
+    if package in ("", "splade_lucene"):
+        return error
+    extra = EXTRAS.get(package) and (extra or EXTRAS[package])
+    install = f"splade-lucene[{extra}]" if extra else _DISTRIBUTIONS.get(package, package.replace("_", "-"))
+    return MissingDependencyError(f"{package} is not installed. Install it with 'pip install {install}'.")
+
+
+def _package(error: BaseException | None) -> str:
+    """The package that is missing; transformers raises errors without its name, from those with it."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return error.name.partition(".")[0]
+        error = error.__cause__
+    return ""
