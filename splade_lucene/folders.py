@@ -31,7 +31,7 @@ _SHOWN = 10
 
 
 def visible_files(folder: Path, error: type[InputError]) -> list[Path]:
-    """All files below a folder, sorted by path, without hidden ones; links to folders are followed.
+    """All files below a folder, sorted by path, without hidden ones and Lucene indexes; links to folders are followed.
 
     Raises:
         InputError: A folder below it cannot be listed; of the given class.
@@ -46,9 +46,9 @@ def visible_files(folder: Path, error: type[InputError]) -> list[Path]:
     seen: set[str] = set()
     for current, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(current)
-        folders[:] = [] if real in seen else [name for name in folders if not _is_hidden(name)]
-        if real not in seen:
-            found += [Path(current) / name for name in names if not _is_hidden(name)]
+        is_data = real not in seen and not any(name.startswith("segments_") for name in names)
+        folders[:] = [name for name in folders if is_data and not _is_hidden(name)]
+        found += [Path(current) / name for name in names if is_data and not _is_hidden(name)]
         seen.add(real)
     return sorted(found)
 

@@ -89,15 +89,26 @@ def numbered_records(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
             the line.
     """
     lines = iter(lines)
+    head, in_lines = _begin(lines)
+    if in_lines:
+        return ((number, line) for number, line in enumerate(chain(head, lines), 1) if line.strip())
+    return _split_values(b"".join(chain(head, lines)).decode("utf-8-sig"))
+
+
+def has_record_lines(lines: Iterable[bytes]) -> bool:
+    """Whether a JSON file is in lines, see :func:`numbered_records`; reads only its beginning."""
+    return _begin(iter(lines))[1]
+
+
+def _begin(lines: Iterator[bytes]) -> tuple[list[bytes], bool]:
+    """The first lines, up to the second one that is not blank, and whether a file that begins so is in lines."""
     head: list[bytes] = []
     shown: list[bytes] = []
     while len(shown) < 2 and (line := next(lines, None)) is not None:
         head.append(line)
         if line.strip():
             shown.append(line.removeprefix(b"\xef\xbb\xbf").strip())
-    if _are_lines(*shown):
-        return ((number, line) for number, line in enumerate(chain(head, lines), 1) if line.strip())
-    return _split_values(b"".join(chain(head, lines)).decode("utf-8-sig"))
+    return head, _are_lines(*shown)
 
 
 def _are_lines(first: bytes = b"", second: bytes = b"") -> bool:

@@ -1,18 +1,22 @@
 """Pseudo-documents: what is written is read back; what Anserini would garble is refused with file, line and remedy."""
 
+import bz2
 import gzip
 import json
+import lzma
 import unicodedata
+import zipfile
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from splade_lucene import LuceneImpactSearcher, index_pseudo_documents
 from splade_lucene.errors import PseudoDocumentError, StorageError
 from splade_lucene.ids import has_space_or_control
+from splade_lucene.pseudo_documents.files import find_files
 from splade_lucene.pseudo_documents.format import (
-    find_files,
     format_pseudo_document,
     read_pseudo_documents,
     write_pseudo_documents,
@@ -71,6 +75,81 @@ def test_folder_is_read_in_the_order_of_names_and_other_files_are_passed_over(tm
     write_lines(tmp_path / "splade-lucene.manifest", "no document")
     assert [path.name for path in find_files(tmp_path)] == ["a.jsonl.gz", "b.jsonl", "c.json"]
     assert [document.docid for document in read_pseudo_documents(tmp_path)] == ["1", "2", "3"]
+
+
+DOCUMENTS = [PseudoDocument(str(number), f"text\n[{number}] é", {"t": number, "u": 1}) for number in (1, 2, 3)]
+
+
+def forms_of_json():
+    records = [json.loads(format_pseudo_document(document)) for document in DOCUMENTS]
+    return {
+        "array": json.dumps(records),
+        "indented array": json.dumps(records, indent=2),
+        "a line each": "[" + ",\n".join(map(json.dumps, records)) + "]",
+        "indented objects": "\n".join(json.dumps(record, indent=1) for record in records),
+        "lines": "\n".join(map(json.dumps, records)),
+    }
+
+
+@pytest.mark.parametrize("form", forms_of_json())
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz", "a.json.xz"])
+def test_forms_of_json_are_read_and_indexed_alike(tmp_path, form, name):
+    text = forms_of_json()[form].encode()
+    path = tmp_path / name
+    path.write_bytes(
+        gzip.compress(text) if name.endswith(".gz") else lzma.compress(text) if name.endswith(".xz") else text
+    )
+    assert list(read_pseudo_documents(path)) == DOCUMENTS
+    summary = index_pseudo_documents(path, tmp_path / "index", threads=1)
+    assert (summary.documents, summary.postings) == (3, 6)
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        assert [(hit.docid, hit.score) for hit in searcher.search({"t": 2})] == [("3", 6), ("2", 4), ("1", 2)]
+    assert {each.name for each in tmp_path.iterdir()} == {name, "index"}
+
+
+def test_problems_in_an_array_have_the_same_place_in_python_and_java(tmp_path):
+    text = '[\n{"id": "1",\n "vector": {"t": 1}},\n{"id": "2", "vector": {"t": 1.5}},\n{"id": "1", "vector": {"t": 2}}]'
+    write_lines(tmp_path / "a.json", text)
+    problems: list[Problem] = []
+    assert [each.docid for each in read_pseudo_documents(tmp_path, skip_bad=True, on_problem=problems.append)] == ["1"]
+    assert [(each.kind, each.line) for each in problems] == [("float-impact", 4), ("duplicate-id", 5)]
+    summary = index_pseudo_documents(tmp_path / "a.json", tmp_path / "index", skip_bad=True, threads=1)
+    assert list(summary.skipped) == problems
+    write_lines(tmp_path / "a.json", '[\n{"id": "1", "vector": {"t": 1}},\n')
+    for read in (
+        lambda: list(read_pseudo_documents(tmp_path)),
+        lambda: index_pseudo_documents(tmp_path, tmp_path / "x"),
+    ):
+        with pytest.raises(PseudoDocumentError, match=r"a\.json:4: invalid JSON"):
+            read()
+
+
+def test_compressed_parts_are_read_and_indexed(tmp_path):
+    lines = [format_pseudo_document(document).encode() for document in DOCUMENTS]
+    (tmp_path / "part_0.jsonl").write_bytes(lines[0])
+    (tmp_path / "part_1.jsonl.bz2").write_bytes(bz2.compress(lines[1]))
+    with zipfile.ZipFile(tmp_path / "part_2.jsonl.zip", "w") as archive:
+        archive.writestr("part_2.jsonl", b"\n" + lines[2])
+    assert list(read_pseudo_documents(tmp_path)) == DOCUMENTS
+    assert index_pseudo_documents(tmp_path, tmp_path / "index", threads=1).documents == 3
+    (tmp_path / "part_3.jsonl.lz4").write_bytes(b"?")
+    for read in (
+        lambda: list(read_pseudo_documents(tmp_path)),
+        lambda: index_pseudo_documents(tmp_path, tmp_path / "x"),
+    ):
+        with pytest.raises(PseudoDocumentError, match=r"part_3\.jsonl\.lz4: cannot read \.lz4 files"):
+            read()
+
+
+def test_folder_is_one_collection_without_hidden_files(tmp_path, caplog):
+    write_lines(tmp_path / "part_0.jsonl", GOOD)
+    write_lines(tmp_path / "._part_0.jsonl", "?")
+    write_lines(tmp_path / "notes.tsv", "?")
+    assert find_files(tmp_path) == [tmp_path / "part_0.jsonl"]
+    assert caplog.messages == [f"{tmp_path}: reading part_0.jsonl; passed over notes.tsv"]
+    write_lines(tmp_path / "queries.jsonl", '{"id": "q1", "vector": {"a": 1}}')
+    with pytest.raises(PseudoDocumentError, match=r"also holds queries, judgments .*: queries\.jsonl"):
+        find_files(tmp_path)
 
 
 def test_escapes_and_unusual_terms(tmp_path):

@@ -29,7 +29,7 @@ from splade_lucene.index.texts import TextStore, check_store
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import INDEX_FILE, Manifest, read_folder_manifest, write_manifest
 from splade_lucene.progress import NO_PROGRESS, Advance, Progress
-from splade_lucene.pseudo_documents.format import find_files, unreadable
+from splade_lucene.pseudo_documents.files import JavaFile, find_files, lines_for_java, unreadable
 from splade_lucene.pseudo_documents.problems import Problem
 from splade_lucene.pseudo_documents.validation import check_document
 from splade_lucene.records import PseudoDocument
@@ -148,13 +148,12 @@ def index_files(
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(target, error) from error
-    size = None if manifest else sum(path.stat().st_size for path in files)  # in place of the number of documents
-    total = manifest.documents if manifest else size
+    total = manifest.documents if manifest else None
     if settings.append:
         manifest = _shared_manifest(index_dir, manifest)
     try:
-        with progress.step("indexing", total, "documents" if size is None else "bytes") as advance:
-            summary = _run_bulk_indexer(files, target, settings, advance, size)
+        with lines_for_java(files, target) as sources:
+            summary = _run_bulk_indexer(sources, target, settings, progress, total)
     except Exception:
         if not settings.append:
             shutil.rmtree(target, ignore_errors=True)
@@ -168,53 +167,69 @@ def index_files(
 
 
 def _run_bulk_indexer(
-    files: Sequence[Path], target: Path, settings: IndexSettings, advance: Advance, size: int | None
+    sources: Sequence[JavaFile], target: Path, settings: IndexSettings, progress: Progress, documents: int | None
 ) -> IndexSummary:
     """Runs Java's indexer.
 
     Args:
-        files: Files of pseudo-documents.
+        sources: Files of pseudo-documents.
         target: The folder of the index.
         settings: How to index.
-        advance: Told the number of documents; of bytes read, if ``size`` is given.
-        size: The size of all files.
+        progress: Reports the progress.
+        documents: The number of documents; None if it is unknown, so that the progress is in bytes.
     """
+    size = None if documents is not None else sum(source.path.stat().st_size for source in sources)
+    with progress.step(
+        "indexing", documents if size is None else size, "documents" if size is None else "bytes"
+    ) as advance:
+        result = _await_build(sources, target, settings, advance, by_bytes=size is not None)
+        if "unreadable" in result:
+            raise unreadable(sources[result["unreadable"]].source, result["reason"])
+        problems = tuple(_problem(entry, sources) for entry in result["bad"])
+        if result["failed"]:
+            raise problems[0].error()
+        if not result["documents"]:
+            raise PseudoDocumentError("no documents to index in these files", path=target, remedy="Check the input")
+        advance((result["documents"] if size is None else size) - result["reported"])
+    return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
+
+
+def _await_build(
+    sources: Sequence[JavaFile], target: Path, settings: IndexSettings, advance: Advance, *, by_bytes: bool
+) -> dict[str, Any]:
+    """Runs Java's indexer to its end; returns its result, and as ``reported`` the progress that was reported."""
     with jvm.translated_exceptions(target):
         memory = settings.memory
         if memory is None:
             memory = int(jvm.facade("Runtime").maxMemory()) // 5
         java = jvm.facade("Index")
+        paths = wire.pack_paths([source.path for source in sources])
         build = java.startBuild(
-            wire.pack_paths(files), jvm.java_path(target), settings.store, settings.threads, settings.skip_bad, settings.append,
-            settings.order, memory,
+            paths, jvm.java_path(target), settings.store, settings.threads, settings.skip_bad, settings.append, settings.order,
+            memory,
         )  # fmt: skip
         reported = 0
         try:
             while not java.awaitBuild(build, 300):  # milliseconds; short waits keep Ctrl-C responsive
-                done = int(java.documentsBuilt(build) if size is None else java.bytesRead(build))
+                done = int(java.bytesRead(build) if by_bytes else java.documentsBuilt(build))
                 advance(done - reported)
                 reported = done
         except BaseException:
             java.cancelBuild(build)
             java.awaitBuild(build, 60_000)
             raise
-        result: dict[str, Any] = json.loads(java.buildResult(build))
-    if "unreadable" in result:
-        raise unreadable(files[result["unreadable"]], result["reason"])
-    problems = tuple(_problem(entry, files) for entry in result["bad"])
-    if result["failed"]:
-        raise problems[0].error()
-    if not result["documents"]:
-        raise PseudoDocumentError("no documents to index in these files", path=target, remedy="Check the input")
-    advance((result["documents"] if size is None else size) - reported)
-    return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
+        return {**json.loads(java.buildResult(build)), "reported": reported}
 
 
-def _problem(entry: dict[str, Any], files: Sequence[Path]) -> Problem:
-    first = f", first used at {files[entry['first_file']]}:{entry['first_line']}" if "first_file" in entry else ""
-    if entry["kind"] == "duplicate-id" and not first:
+def _problem(entry: dict[str, Any], sources: Sequence[JavaFile]) -> Problem:
+    first = ""
+    if "first_file" in entry:
+        origin = sources[entry["first_file"]]
+        first = f", first used at {origin.source}:{origin.line(entry['first_line'])}"
+    elif entry["kind"] == "duplicate-id":
         first = ", already in the index"
-    return Problem(entry["kind"], entry["detail"], files[entry["file"]], entry["line"], first)
+    source = sources[entry["file"]]
+    return Problem(entry["kind"], entry["detail"], source.source, source.line(entry["line"]), first)
 
 
 def _verified_manifest(source: Path, files: Sequence[Path], threads: int) -> Manifest | None:

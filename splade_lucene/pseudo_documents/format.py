@@ -8,55 +8,22 @@ line and the remedy; with ``skip_bad``, such documents are reported and skipped.
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splade_lucene.arguments import several
-from splade_lucene.compression import open_bytes
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
-from splade_lucene.files import numbered_lines, written_whole
+from splade_lucene.files import written_whole
+from splade_lucene.pseudo_documents.files import find_files, read_lines
 from splade_lucene.pseudo_documents.problems import BadDocumentError, Problem, message, shown
 from splade_lucene.pseudo_documents.validation import check_document, check_posting, parse_line
 from splade_lucene.records import Document, PseudoDocument
 
 if TYPE_CHECKING:
     from splade_lucene.encoder.sparse import SparseImpacts
-
-SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
-
-# ---- files ----
-
-
-def find_files(source: Path, without: Path | None = None) -> list[Path]:
-    """Lists the files of a collection: the given file, or all files below a folder, sorted by name.
-
-    Args:
-        source: File or folder.
-        without: An absolute folder whose files are ignored; an index may be in the same folder as its input.
-
-    Raises:
-        PseudoDocumentError: There is no such file or folder, or the folder contains no such files.
-    """
-    if source.is_dir():
-        files = sorted(path for path in source.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
-        files = [path for path in files if without is None or not path.resolve().is_relative_to(without)]
-        if not files:
-            expected = ", ".join(SUFFIXES)
-            raise PseudoDocumentError(
-                f"no {expected} files in this folder",
-                path=source,
-                remedy="Use the output folder of 'splade-lucene encode'",
-            )
-        return files
-    if not source.exists():
-        raise PseudoDocumentError("no such file or folder", path=source, remedy="Check the path")
-    return [source]
-
 
 # ---- writing ----
 
@@ -144,7 +111,7 @@ def read_pseudo_documents(
     """Reads and validates a collection, file by file, sorted by name.
 
     Args:
-        source: A file or a folder of ``.jsonl``, ``.jsonl.gz``, ``.json`` or ``.json.gz`` files.
+        source: A file or folder; see :mod:`splade_lucene.pseudo_documents.files`.
         skip_bad: Skip documents that cannot be indexed instead of raising an error.
         on_problem: Called with the problem of each skipped document.
 
@@ -156,7 +123,7 @@ def read_pseudo_documents(
     """
     seen: dict[str, tuple[Path, int]] = {}
     for path in find_files(Path(source)):
-        for number, line in _lines(path):
+        for number, line in read_lines(path):
             try:
                 document = parse_line(line.removesuffix(b"\n"))
                 first = seen.setdefault(document.docid, (path, number))
@@ -176,18 +143,3 @@ class _DuplicateError(BadDocumentError):
     def __init__(self, docid: str, first: str) -> None:
         super().__init__("duplicate-id", shown(docid))
         self.first = first
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with open_bytes(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield from numbered_lines(file)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise unreadable(path, "it is not a whole gzip file") from error
-    except OSError as error:
-        raise unreadable(path, error.strerror or str(error)) from error
-
-
-def unreadable(path: Path, reason: str) -> PseudoDocumentError:
-    """The error to raise for a file that cannot be read to its end."""
-    return PseudoDocumentError(f"cannot read this file ({reason})", path=path, remedy="Encode or download it again")
