@@ -297,7 +297,7 @@ def document_figures(
     Args:
         model: The checkpoint.
         corpus: What was encoded.
-        rates: System → documents a second.
+        rates: System → documents per second.
         peaks: System → GiB.
         flop: Of a document, mean.
         args: The script's arguments.

@@ -95,7 +95,7 @@ def space(documents: int) -> dict[str, dict[str, Any]]:
     whole, beside = (sum(path.stat().st_size for path in each) / 1e6 for each in (files, accelerator))
     return {
         f"{documents}/bytes": figure(f"index of {documents:,} documents of 138 terms", round(whole - beside), "MB"),
-        f"{documents}/accelerator bytes": figure("its accelerator, 3.5 bytes a posting", round(beside), "MB"),
+        f"{documents}/accelerator bytes": figure("its accelerator, 3.5 bytes per posting", round(beside), "MB"),
     }
 
 

@@ -307,7 +307,7 @@ def embedded_model() -> str:
     rows = [
         [name, *(cell for part in ("CACM", "python-docs") for cell in _effect(found, name, part))] for name in names
     ]
-    columns = ["nDCG@10", "R@100", "terms a query", "terms a document"]
+    columns = ["nDCG@10", "R@100", "terms per query", "terms per document"]
     return table(
         ["", *(f"CACM: {columns[0]}", *columns[1:]), *(f"python-docs: {columns[0]}", *columns[1:])], rows, "l" + 8 * "r"
     )
@@ -351,10 +351,10 @@ def _systems(collection: str) -> str:
     columns = [
         "",
         *measures,
-        "terms a query",
-        "terms a document",
+        "terms per query",
+        "terms per document",
         "FLOPS",
-        "bytes a document",
+        "bytes per document",
         "ms to encode",
         "ms to search",
     ]
@@ -413,7 +413,7 @@ def four_systems() -> str:
                 number(details.get("flops"), ".1f"),
             ]
         rows.append(row)
-    columns = ["nDCG@10", "RR@10", "R@100", "terms a query, a document", "FLOPS"]
+    columns = ["nDCG@10", "RR@10", "R@100", "terms per query, per document", "FLOPS"]
     return table(
         ["", f"CACM: {columns[0]}", *columns[1:], f"python-docs: {columns[0]}", *columns[1:]], rows, "l" + 10 * "r"
     )

@@ -169,7 +169,7 @@ print(f"every term: {kept}\nmin_idf=0:  {dropped}")
 # %% [markdown]
 # ## 6. The other way round: their encoder, their index
 #
-# Our searcher takes Pyserini's query encoders as they are. The embedded model is stored in eight bits a weight;
+# Our searcher takes Pyserini's query encoders as they are. The embedded model is stored in eight bits per weight;
 # `splade-lucene models splade-minilm --save DIR` writes it in the form that transformers and Pyserini 1.6 read. Pyserini 2.4
 # reads only pickled weights, so these are saved as well.
 

@@ -199,7 +199,7 @@ from splade_lucene import LuceneImpactSearcher, Run, SpladeQueryEncoder, encode_
 rule = Quantizer.named("naver")
 encode_corpus("corpus.jsonl", "pseudo-documents", encoder, rule)
 index_pseudo_documents("pseudo-documents", "index")
-ways = {
+encoders = {
     "model": encoder,
     "lexical": SpladeEncoder(queries=QuerySettings(mode="lexical"), device="cpu"),
     "binary": SpladeEncoder(queries=QuerySettings(mode="binary")),
@@ -207,13 +207,13 @@ ways = {
 }
 qids, questions_text = [query.qid for query, _ in questions], [query.text for query, _ in questions]
 lines = []
-for way, of_queries in ways.items():
+for mode, of_queries in encoders.items():
     query_encoder = SpladeQueryEncoder(of_queries, rule)
     with LuceneImpactSearcher("index", query_encoder) as searcher:
         run = Run(searcher.batch_search(questions_text, qids, k=100))
     vector = query_encoder.encode("binary search in a sorted list")
     shown = ", ".join(f"{term} {impact}" for term, impact in list(vector.items())[:6])
-    lines.append(f"{way:8} nDCG@10 {evaluate('qrels.txt', run, ['nDCG@10'])['nDCG@10']:.3f}  {len(vector):>3} terms: {shown}")
+    lines.append(f"{mode:8} nDCG@10 {evaluate('qrels.txt', run, ['nDCG@10'])['nDCG@10']:.3f}  {len(vector):>3} terms: {shown}")
 print("\n".join(lines))
 
 # %% [markdown]

@@ -61,7 +61,7 @@ len(corpus), len(questions), corpus[0].docid
 encoder = SpladeEncoder(documents=DocumentSettings(max_length=40), dtype="float32")
 documents = encoder.encode_documents([document.text for document in corpus])
 queries = encoder.encode_queries([query.text for query, _ in questions])
-print(f"{documents.counts.mean():.1f} terms a document, {queries.counts.mean():.1f} a query")
+print(f"{documents.counts.mean():.1f} terms per document, {queries.counts.mean():.1f} per query")
 print("weights: least {:.6f}, median {:.3f}, largest {:.3f}".format(*np.quantile(documents.weights, [0, 0.5, 1])))
 
 # %% [markdown]
@@ -92,7 +92,7 @@ length = np.linalg.norm(exact.data)
 
 
 def loss(document_rows, query_rows=queries, scale=1.0):
-    """Relative L2, share of terms lost, terms a document, nDCG@10."""
+    """Relative L2, share of terms lost, terms per document, nDCG@10."""
     found = matrix(document_rows, scale)
     return (
         float(np.linalg.norm((found - exact).data) / length),
@@ -159,7 +159,7 @@ figure.tight_layout()
 # The four can be combined; a term stays if each of them keeps it.
 
 # %%
-ways = {
+criteria = {
     "top_terms": [128, 96, 64, 48, 32, 16, 8],
     "min_weight": [0.05, 0.1, 0.2, 0.4, 0.6, 0.8],
     "max_ratio": [0.05, 0.1, 0.2, 0.3, 0.4, 0.6],
@@ -167,23 +167,23 @@ ways = {
 }
 pruned = {}
 print(heading)
-for way, values in ways.items():
+for criterion, values in criteria.items():
     for value in values:
-        pruned[way, value] = loss(documents.prune(Pruning(**{way: value})))
-        show(f"{way} = {value}", pruned[way, value])
+        pruned[criterion, value] = loss(documents.prune(Pruning(**{criterion: value})))
+        show(f"{criterion} = {value}", pruned[criterion, value])
 
 # %% [markdown]
 # Which one is best? Compare them at the same number of terms, because that is what an index and a search pay for.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8))
-for way, values in ways.items():
-    terms = [pruned[way, value][2] for value in values]
-    left.plot(terms, [pruned[way, value][0] for value in values], "o-", ms=3, label=way)
-    right.plot(terms, [pruned[way, value][3] for value in values], "o-", ms=3)
+for criterion, values in criteria.items():
+    terms = [pruned[criterion, value][2] for value in values]
+    left.plot(terms, [pruned[criterion, value][0] for value in values], "o-", ms=3, label=criterion)
+    right.plot(terms, [pruned[criterion, value][3] for value in values], "o-", ms=3)
 right.axhline(whole[3], color="grey", lw=0.8, ls="--")
-left.set(xlabel="terms a document", ylabel="relative L2")
-right.set(xlabel="terms a document", ylabel="nDCG@10", ylim=(0, None))
+left.set(xlabel="terms per document", ylabel="relative L2")
+right.set(xlabel="terms per document", ylabel="nDCG@10", ylim=(0, None))
 left.legend(frameon=False)
 figure.tight_layout()
 

@@ -106,7 +106,7 @@ with LuceneImpactSearcher(work / "plain") as warming:  # Java compiles what runs
 for name, folder in (("without accelerator", work / "plain"), ("with accelerator", work / "index")):
     with LuceneImpactSearcher(folder) as fresh:
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
-        print(f"{name:20} first pass {pass_over(fresh):6.2f} ms a query, second {pass_over(fresh):6.2f} ms; {size:5.1f} MiB")
+        print(f"{name:20} first pass {pass_over(fresh):6.2f} ms per query, second {pass_over(fresh):6.2f} ms; {size:5.1f} MiB")
 
 # %% [markdown]
 # ## 3. Engines
@@ -136,7 +136,7 @@ for turn in range(rounds + 1):
     for (name, k), measured in times.items():
         measured.append(pass_over(searchers[name], k))
 medians = {key: statistics.median(measured[1:]) for key, measured in times.items()}
-print(f"{'ms a query':12} {'k = 10':>8} {'k = 1000':>9} {'times as fast as Pyserini':>27}")
+print(f"{'ms per query':12} {'k = 10':>8} {'k = 1000':>9} {'times as fast as Pyserini':>27}")
 for name in searchers:
     ratios = " ".join(f"{medians['Pyserini', k] / medians[name, k]:9.1f}" for k in depths)
     print(f"{name:12} {medians[name, 10]:>8.2f} {medians[name, 1000]:>9.2f}        {ratios}")
@@ -144,7 +144,7 @@ for name in searchers:
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.3))
 for place, k in zip(axes, depths):
     place.barh(list(searchers), [medians[name, k] for name in searchers], color=["C0"] + ["C7"] * 3 + ["C1"])
-    place.set(title=f"k = {k}", xlabel="ms a query")
+    place.set(title=f"k = {k}", xlabel="ms per query")
     place.invert_yaxis()
 figure.tight_layout()
 
@@ -173,7 +173,7 @@ print(f"{profile.postings:,} postings in all")
 
 # %%
 qids, vectors = list(queries), list(queries.values())
-print(f"{os.cpu_count()} cores; ms a query, k = 10, docids and scores as columns")
+print(f"{os.cpu_count()} cores; ms per query, k = 10, docids and scores as columns")
 for threads in (1, 2, 4):
     measured = []
     for turn in range(rounds + 1):

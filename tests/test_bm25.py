@@ -318,7 +318,7 @@ def test_what_is_no_index_of_texts_is_refused(index_dir, text_index, tmp_path):
         Bm25Searcher(index_dir)
     with pytest.raises(NotAnIndexError, match="is not a folder"):
         Bm25Searcher(tmp_path / "missing")
-    with pytest.raises(NotAnIndexError, match="there is no Lucene index"):
+    with pytest.raises(NotAnIndexError, match="no Lucene index was found"):
         Bm25Searcher(tmp_path)
     for wrong in ({"k1": -1}, {"k1": math.inf}, {"b": 1.1}, {"b": math.nan}):
         with pytest.raises(QueryError, match="Anserini's default"):

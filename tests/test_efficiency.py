@@ -181,8 +181,8 @@ def test_stats_show_what_queries_cost(collection, index_dir, queries, topics):
     code, told, _ = stats("--index", index_dir, "--topics", topics, "--encoded", "--latency", "--hits", 10)
     rows = dict(line.rsplit(maxsplit=1) for line in told.splitlines() if not line.startswith("measured"))
     assert float(rows["FLOPS"]) == pytest.approx(measured.flops, abs=1e-4)
-    assert float(rows["terms a query"]) == pytest.approx(measured.query_terms, abs=0.06)
-    assert float(rows["ms a query, p99"]) > 0
+    assert float(rows["terms per query"]) == pytest.approx(measured.query_terms, abs=0.06)
+    assert float(rows["ms per query, p99"]) > 0
     assert "10 hits, one thread, " in told
     bare = json.loads(stats("--index", index_dir, "--json")[1])
     assert "efficiency" not in bare

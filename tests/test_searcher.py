@@ -402,7 +402,7 @@ def test_what_is_no_index_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     for name, message in (
-        ("missing", "does not exist"), ("file", "is a file, not the folder of an index"), ("folder", "there is no Lucene index"),
+        ("missing", "does not exist"), ("file", "is a file, not the folder of an index"), ("folder", "no Lucene index was found"),
     ):  # fmt: skip
         with pytest.raises(NotAnIndexError, match=message):
             LuceneImpactSearcher(tmp_path / name)

@@ -180,7 +180,7 @@ def test_faults_of_trec_topics(tmp_path):
     assert "no queries in this file" in refused(write(path, "<topics>\n</topics>\n"))
     tsv = write(tmp_path / "t.tsv", "1\tone\n<top>\ttwo\n")
     assert [query.qid for query in read_topics(tsv)] == ["1", "<top>"]  # a later line says nothing of the form
-    assert "there is no field desc: the topics in this file have no fields" in refused(tsv, field="desc")
+    assert "field desc was not found: the topics in this file have no fields" in refused(tsv, field="desc")
     with pytest.raises(TopicsError, match="topics have no field 'body'"):
         read_topics(tsv, field="title+body")
 

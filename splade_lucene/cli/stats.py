@@ -102,37 +102,37 @@ def _print_counts(counts: Mapping[str, Any]) -> None:
     documents = max(1, counts["documents"])
     for name in ("documents", "deleted_documents", "segments", "terms", "postings", "total_impact", "bytes",
                  "accelerator_bytes"):  # fmt: skip
-        print(f"{name:22} {counts[name]:>16,}")
-    print(f"{'postings a document':22} {counts['postings'] / documents:>16.1f}")
-    print(f"{'impact a posting':22} {counts['total_impact'] / max(1, counts['postings']):>16.1f}")
-    print(f"{'bytes a document':22} {counts['bytes'] / documents:>16.1f}")
-    print(f"{'accelerator a document':22} {counts['accelerator_bytes'] / documents:>16.1f}")
-    print(f"{'lucene':22} {counts['lucene']:>16}")
+        print(f"{name:24} {counts[name]:>16,}")
+    print(f"{'postings per document':24} {counts['postings'] / documents:>16.1f}")
+    print(f"{'impact per posting':24} {counts['total_impact'] / max(1, counts['postings']):>16.1f}")
+    print(f"{'bytes per document':24} {counts['bytes'] / documents:>16.1f}")
+    print(f"{'accelerator per document':24} {counts['accelerator_bytes'] / documents:>16.1f}")
+    print(f"{'lucene':24} {counts['lucene']:>16}")
 
 
 def _print_costs(costs: Mapping[str, Any], hits: int) -> None:
     if efficiency := costs.get("efficiency"):
-        print(f"{'queries':22} {efficiency['queries']:>16,}")
-        print(f"{'terms a query':22} {efficiency['query_terms']:>16.1f}")
-        print(f"{'postings a query':22} {efficiency['query_postings']:>16,.1f}")
-        print(f"{'FLOPS':22} {efficiency['flops']:>16.4f}")
+        print(f"{'queries':24} {efficiency['queries']:>16,}")
+        print(f"{'terms per query':24} {efficiency['query_terms']:>16.1f}")
+        print(f"{'postings per query':24} {efficiency['query_postings']:>16,.1f}")
+        print(f"{'FLOPS':24} {efficiency['flops']:>16.4f}")
     if latency := costs.get("latency"):
         if latency["postings_scored"] is not None:
-            print(f"{'postings added up':22} {latency['postings_scored']:>16,.1f}")
+            print(f"{'postings added up':24} {latency['postings_scored']:>16,.1f}")
         for name in ("mean", "median", "p99"):
-            print(f"{f'ms a query, {name}':22} {latency[name]:>16.3f}")
-        print(f"{'measured with':22} {hits:,} hits, one thread, {latency['machine']}")
+            print(f"{f'ms per query, {name}':24} {latency[name]:>16.3f}")
+        print(f"{'measured with':24} {hits:,} hits, one thread, {latency['machine']}")
 
 
 def _print_origin(manifest: Manifest) -> None:
     rule = manifest.quantizer
-    print(f"{'model':22} {manifest.model} ({manifest.pooling} pooling, at most {manifest.max_length} tokens)")
+    print(f"{'model':24} {manifest.model} ({manifest.pooling} pooling, at most {manifest.max_length} tokens)")
     if manifest.dtype:
-        print(f"{'computed in':22} {manifest.dtype}")
+        print(f"{'computed in':24} {manifest.dtype}")
     if rule:
-        print(f"{'quantizer':22} {rule.name}: documents x{rule.document.scale:g}, queries x{rule.query.scale:g}")
-    print(f"{'corpus':22} {manifest.corpus}")
+        print(f"{'quantizer':24} {rule.name}: documents x{rule.document.scale:g}, queries x{rule.query.scale:g}")
+    print(f"{'corpus':24} {manifest.corpus}")
     if manifest.truncated:
-        print(f"{'truncated':22} {manifest.truncated:,} documents were longer than {manifest.max_length} tokens")
+        print(f"{'truncated':24} {manifest.truncated:,} documents were longer than {manifest.max_length} tokens")
     if manifest.empty:
-        print(f"{'without a term':22} {len(manifest.empty)}: {name_some(manifest.empty)}")
+        print(f"{'without a term':24} {len(manifest.empty)}: {name_some(manifest.empty)}")

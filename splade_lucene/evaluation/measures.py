@@ -118,7 +118,7 @@ def parse_measures(names: Iterable[str], trec_eval: TrecEval = TREC_EVAL) -> dic
     if not names:
         raise RunError("no measure was given", remedy=_EXAMPLES)
     if trec_eval not in get_args(TrecEval):
-        raise RunError(f"there is no version {trec_eval!r} of trec_eval here", remedy="Choose 9 or 10")
+        raise RunError(f"unknown version of trec_eval: {trec_eval!r}", remedy="Choose 9 or 10")
     expanded = [each for name in names for each in (list_trec_names(name, trec_eval) if name in NICKNAMES else (name,))]
     return {name: parse_measure(name, trec_eval) for name in expanded}
 

@@ -74,7 +74,7 @@ def paired_test(
     check_test(test, samples)
     paired = np.asarray([*differences], dtype=np.float64)
     if not paired.size:
-        raise InputError("there are no queries to test", remedy="Compare runs of the judged queries")
+        raise InputError("no queries were given to test", remedy="Compare runs of the judged queries")
     if not paired.any():
         return Significance(1.0, (0.0, 0.0), "no query differs")
     if paired.size == 1:

@@ -33,7 +33,7 @@ class _Rule(NamedTuple):
 
 
 _NO_INDEX = _Rule(
-    NotAnIndexError, "there is no Lucene index here. Build one with 'splade-lucene build' or 'splade-lucene index'."
+    NotAnIndexError, "no Lucene index was found here. Build one with 'splade-lucene build' or 'splade-lucene index'."
 )
 _NEWER = _Rule(
     IndexVersionError,

@@ -79,7 +79,7 @@ def _problems(entry: Entry) -> Iterator[str]:  # noqa: C901 - a rule a branch
         if not 0 <= value <= 1:
             yield f"published {name} is {value}, expected a value between 0 and 1"
     if not system.published:
-        yield "there are no published figures"
+        yield "published figures are missing"
     yield from _measure_problems(entry)
 
 

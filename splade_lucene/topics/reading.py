@@ -202,7 +202,7 @@ def _read_encoded(numbered: Iterator[tuple[int, str]], path: Path) -> Numbered:
 def _check_no_field(field: str, path: Path) -> None:
     if field != "title":
         raise TopicsError(
-            f"there is no field {field}: the topics in this file have no fields",
+            f"field {field} was not found: the topics in this file have no fields",
             path=path,
             remedy="Leave the field out",
         )
