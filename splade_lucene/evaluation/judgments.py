@@ -11,7 +11,7 @@ from typing import Any
 
 from splade_lucene.errors import RunError
 from splade_lucene.ids import id_text
-from splade_lucene.run.formats import JsonPairs, Lines, is_comment, looks_like, read_json_pairs
+from splade_lucene.run.formats import JsonPairs, Lines, looks_like, read_json_pairs
 from splade_lucene.run.rankings import text_of_qid
 from splade_lucene.run.run import read_lines
 from splade_lucene.topics.named import find_qrels
@@ -64,7 +64,7 @@ def _read_columns(path: Path, lines: Lines) -> dict[str, dict[str, int]]:
     for number, line in lines:
         columns = line.split()
         is_judgment = len(columns) in (3, 4) and _INTEGER.fullmatch(columns[-1]) is not None
-        if is_comment(line, is_record=is_judgment and columns[0] != "#"):
+        if line.startswith("#") and (not is_judgment or columns[0] == "#"):
             continue
         if may_be_header and columns[0] in ("query-id", "query_id", "qid") and not is_judgment:
             may_be_header = False

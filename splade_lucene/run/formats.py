@@ -60,17 +60,12 @@ def _read_trec(path: Path, lines: Lines, ranks: FileRanks) -> Scores:
     return rankings
 
 
-def is_comment(line: str, *, is_record: bool) -> bool:
-    """Whether a line of a run or of judgments is a comment, as in trec_eval 10: it begins with ``#``.
-
-    A record of a query whose qid begins with ``#``, which trec_eval 9 reads, is none.
-    """
-    return line.startswith("#") and not is_record
-
-
 def without_comments(lines: Lines) -> Iterator[tuple[int, str]]:
-    """The lines of a run that are not comments."""
-    return ((number, line) for number, line in lines if not is_comment(line, is_record=_is_hit(line)))
+    """The lines of a run that are not comments: as in trec_eval 10, those that begin with ``#``.
+
+    A hit of a query whose qid begins with ``#``, which trec_eval 9 reads, is none.
+    """
+    return ((number, line) for number, line in lines if not line.startswith("#") or _is_hit(line))
 
 
 def _is_hit(line: str) -> bool:
