@@ -57,6 +57,18 @@ def test_output_can_be_given_instead(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [("rounds", 0, "rounds: .*1 or 2"), ("output", "", "output.*: expected a path or a name, got an empty one"),
+     ("data", {}, "set data.passages"), ("base", "", "base.*: expected a path or a name, got an empty one"), ("losses", False, "losses")],
+)  # fmt: skip
+def test_a_change_to_a_value_that_is_false_is_a_change(tmp_path, key, value, message):
+    path = write_config(tmp_path)
+    assert read_config(path, **{key: None}) == read_config(path)
+    with pytest.raises(ConfigError, match=message):
+        read_config(path, **{key: value})
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         (CONFIG + "speed: 3\n", r"config\.yaml: speed \(line 9\): unknown key, got 3"),

@@ -50,9 +50,14 @@ class _Section(BaseModel):
         return value
 
 
+_EMPTY = "expected a path or a name, got an empty one"  # which would be the configuration's own folder
+
+
 def _absolute(value: str | None, info: ValidationInfo) -> str | None:
     """The path relative to the configuration's folder if it exists, else the value: a hub name, a data set, ``python-docs``."""
     folder = (info.context or {}).get("folder")
+    if value == "":
+        raise ValueError(_EMPTY)
     if value is None or folder is None or value == PYTHON_DOCS:
         return value
     path = Path(folder) / Path(value).expanduser()
@@ -323,6 +328,8 @@ class TrainingConfig(_Section):
     @classmethod
     def _resolve(cls, value: str | None, info: ValidationInfo) -> str | None:
         folder = (info.context or {}).get("folder")
+        if value == "":
+            raise ValueError(_EMPTY)
         return value if folder is None or value is None else str(Path(folder) / Path(value).expanduser())
 
     @model_validator(mode="after")
@@ -364,7 +371,9 @@ def read_config(path: str | Path, **changes: Any) -> TrainingConfig:
     if not isinstance(raw, dict):
         raise ConfigError("the file is not a mapping of keys", path=path, remedy="Write 'recipe: splade-max' and so on")
     overrides = {
-        key: str(Path(value).absolute()) if key == "output" else value for key, value in changes.items() if value
+        key: str(Path(value).absolute()) if key == "output" and value else value
+        for key, value in changes.items()
+        if value is not None
     }
     try:
         return TrainingConfig.model_validate({**raw, **overrides}, context={"folder": str(path.absolute().parent)})
