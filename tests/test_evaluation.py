@@ -845,6 +845,6 @@ def test_no_judgment(tmp_path, text):
 
 def test_judgments_that_cannot_be_read(tmp_path):
     assert "no such file" in refused(read_qrels, tmp_path / "nothing")
-    assert "cannot read this file" in refused(read_qrels, tmp_path)
+    assert "this folder has no other file of qrels" in refused(read_qrels, tmp_path)
     (tmp_path / "latin.txt").write_bytes("1 0 é 1\n".encode("latin-1"))
     assert "not UTF-8" in refused(read_qrels, tmp_path / "latin.txt")
