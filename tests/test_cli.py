@@ -13,7 +13,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from support.commands import (
     COMMANDS,
     assert_interrupted,
@@ -350,6 +352,11 @@ def test_models_saves_a_checkpoint_and_needs_its_name(tmp_path):
     assert done.exit_code == 2
     assert "--save requires a checkpoint" in done.output
     assert not (tmp_path / "saved").exists()
+    done = CliRunner().invoke(app, ["models", "splade-minilm", "--save-dtype", "float16"])
+    assert (done.exit_code, "--save-dtype requires --save" in done.output) == (2, True)
+    for arguments, dtype in (((), np.float32), (("--save-dtype", "float16"), np.float16)):
+        run_well("models", "splade-minilm", "--save", tmp_path / "saved", *arguments)
+        assert load_file(tmp_path / "saved" / "model.safetensors")["cls.predictions.bias"].dtype == dtype
 
 
 def test_models_tells_of_a_damaged_table_of_queries(place, tmp_path):

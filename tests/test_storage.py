@@ -1,5 +1,6 @@
 """Weights in eight bits: what is lost, and what is refused."""
 
+import json
 import os
 import stat
 
@@ -91,6 +92,24 @@ def test_it_becomes_an_ordinary_checkpoint_again(pair, tmp_path):
     assert AutoModelForMaskedLM.from_pretrained(tmp_path / "again") is not None
     with pytest.raises(ModelError, match="ordinary already"):
         restore_from_int8(tmp_path / "again", tmp_path / "more")
+
+
+@pytest.mark.parametrize("dtype", [None, "float32", "float16", "bfloat16"])
+def test_it_is_saved_in_the_type_that_its_configuration_names(pair, tmp_path, dtype):
+    """transformers and sentence-transformers compute in the type that config.json names."""
+    _, small = pair
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps({**config, "dtype": "float16", "torch_dtype": "float16"}))
+    restore_from_int8(small, tmp_path / "again", *([dtype] if dtype else []))
+    expected = getattr(torch, dtype or "float32")
+    assert {each.dtype for each in load_file(tmp_path / "again" / "model.safetensors").values()} == {expected}
+    assert AutoModelForMaskedLM.from_pretrained(tmp_path / "again").dtype == expected
+    assert json.loads((tmp_path / "again" / "config.json").read_text()) == {**config, "dtype": dtype or "float32"}
+
+
+def test_an_unknown_type_is_refused(pair, tmp_path):
+    with pytest.raises(InputError, match="unknown dtype 'int4'.*Choose one of: float32, float16, bfloat16"):
+        restore_from_int8(pair[1], tmp_path / "again", "int4")  # type: ignore[arg-type]
 
 
 def test_its_digest_tells_it_from_others(pair):

@@ -12,6 +12,7 @@ import typer
 from splade_lucene.cli.option_groups import ModelOptions, takes_options
 from splade_lucene.cli.options import DeviceOption, JsonOption
 from splade_lucene.cli.output import echo
+from splade_lucene.encoder.storage import SaveDtype
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
@@ -27,6 +28,9 @@ def models(
         Path | None,
         typer.Option("--save", metavar="DIR", help="Save an 8-bit checkpoint with ordinary weights."),
     ] = None,
+    save_dtype: Annotated[
+        SaveDtype | None, typer.Option("--save-dtype", help="Type of the saved weights. Default: float32.")
+    ] = None,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
@@ -34,6 +38,8 @@ def models(
 
     A model is loaded and described, with the files from which its settings were read.
     """
+    if save_dtype is not None and save is None:
+        raise typer.BadParameter("--save-dtype requires --save")
     if checkpoint is None and options.model is None:
         if save is not None:
             raise typer.BadParameter("--save requires a checkpoint, such as splade-minilm")
@@ -43,7 +49,7 @@ def models(
         from splade_lucene.encoder.location import locate
         from splade_lucene.encoder.storage import restore_from_int8
 
-        restore_from_int8(locate(checkpoint or options.model).folder, save)
+        restore_from_int8(locate(checkpoint or options.model).folder, save, save_dtype or "float32")
         echo(f"saved the checkpoint to {save}; transformers, sentence-transformers and Pyserini 1.6 can load it")
         return
     encoder = replace(options, model=checkpoint or options.model).open_encoder(device=device)

@@ -10,19 +10,24 @@ own name because programs that do not know the format would mistake the integers
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.files import bytes_written_whole, sole_writer
 from splade_lucene.imports import whole_imports
+from splade_lucene.json_text import parse_object
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 INT8_WEIGHTS = "model.int8.safetensors"
+SaveDtype = Literal["float32", "float16", "bfloat16"]
+"""Floating-point type of saved weights."""
+
 _PLAIN_WEIGHTS = "model.safetensors"
 _SCALES = ".scales"
 _LEVELS = 127
@@ -72,25 +77,46 @@ def store_in_int8(checkpoint: Path, target: Path, group: int = 32) -> int:
 
 
 @whole_imports()
-def restore_from_int8(checkpoint: Path, target: Path) -> None:
-    """Copies an int8 checkpoint with ordinary float32 weights (``model.safetensors``) for other programs.
+def restore_from_int8(checkpoint: Path, target: Path, dtype: SaveDtype = "float32") -> None:
+    """Copies an int8 checkpoint with ordinary weights (``model.safetensors``) for other programs.
+
+    Args:
+        checkpoint: Folder of the checkpoint.
+        target: Folder to write.
+        dtype: Floating-point type of the weights. ``config.json`` names it, and programs that follow it compute in it.
 
     Raises:
         ModelError: The checkpoint has no int8 weights, or they are damaged.
-        InputError: Another process is saving into the folder.
+        InputError: The type is unknown, or another process is saving into the folder.
         StorageError: A disk error.
     """
+    import torch
     from safetensors.torch import save
 
+    if dtype not in get_args(SaveDtype):
+        raise InputError(f"unknown dtype {dtype!r}", remedy=f"Choose one of: {', '.join(get_args(SaveDtype))}")
     if not (checkpoint / INT8_WEIGHTS).is_file():
         raise ModelError(
             f"{checkpoint}: {INT8_WEIGHTS} not found, so the weights are ordinary already. Copy the folder."
         )
-    weights = read_int8(checkpoint / INT8_WEIGHTS)
+    kind: torch.dtype = getattr(torch, dtype)
+    weights = {name: tensor.to(kind) for name, tensor in read_int8(checkpoint / INT8_WEIGHTS).items()}
+    config = _config_with(checkpoint / "config.json", dtype)
     with _sole_saver(target):
         _copy_others(checkpoint, target)
+        (target / "config.json").write_text(config, encoding="utf-8")
         with bytes_written_whole(target / _PLAIN_WEIGHTS) as file:
             file.write(save(weights, metadata={"format": "pt"}))
+
+
+def _config_with(path: Path, dtype: SaveDtype) -> str:
+    """The configuration, which then names the type of the weights."""
+    try:
+        config = parse_object(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}). Copy the checkpoint again.") from error
+    config.pop("torch_dtype", None)  # its name before transformers 5
+    return json.dumps({**config, "dtype": dtype}, indent=2) + "\n"
 
 
 def _sole_saver(target: Path) -> AbstractContextManager[None]:
