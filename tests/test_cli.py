@@ -229,6 +229,26 @@ def test_docids_of_a_filter_that_the_index_lacks_are_counted(place, tmp_path):
     assert "not in the index" not in done.stderr
 
 
+def test_fields_of_a_corpus_are_named(place, tmp_path):
+    (tmp_path / "c.json").write_text(
+        json.dumps([{"docno": "a", "text": "a horse", "passage": "the cat sat"}], indent=2)
+    )
+    fields = ["--id-field", "docno", "--text-field", "passage"]
+    done = run("encode", "--corpus", tmp_path / "c.json", "--output", tmp_path / "out", "--model", place / "model")
+    assert "c.json:2: the document has none of the keys id, _id" in done.stderr
+    assert "--id-field" in done.stderr
+    common = ["--corpus", tmp_path / "c.json", "--model", place / "model", "--output", tmp_path / "out"]
+    run_well("encode", *common, *fields)
+    (document,) = read_pseudo_documents(tmp_path / "out")
+    assert (document.docid, document.contents) == ("a", "the cat sat")
+    run_well("build", *common, *fields, "--index", tmp_path / "index")
+    done = run("encode", *common, "--id-field", "docno")
+    assert done.returncode == 1  # another text is another encoding
+    run_well("bm25", "index", "--corpus", tmp_path / "c.json", *fields, "--index", tmp_path / "bm25")
+    found = json.loads(run_well("bm25", "search", "--index", tmp_path / "bm25", "--query", "cat", "--json"))
+    assert "the cat sat" in json.dumps(found)
+
+
 def test_search_writes_runs_alike_through_both_engines_and_from_encoded_topics(place, tmp_path):
     common = ["search", "--index", place / "index", "--topics", place / "topics.tsv", "--hits", "20"]
     run_well(*common, "--output", tmp_path / "a.trec", "--tag", "tag")

@@ -11,11 +11,13 @@ import typer
 from splade_lucene.cli.command import Command
 from splade_lucene.cli.options import (
     CorpusOption,
+    IdFieldOption,
     IndexOption,
     JsonOption,
     OverwriteOption,
     RemoveQueryOption,
     SkipBadOption,
+    TextFieldOption,
     ThreadsOption,
     wrong_usage,
 )
@@ -55,6 +57,8 @@ def index(
     threads: ThreadsOption = None,
     store: Annotated[TextStore, typer.Option("--store", help="Store nothing, or the text.")] = "text",
     overwrite: OverwriteOption = False,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -69,7 +73,9 @@ def index(
     skipped = Skipped()
 
     def texts() -> Iterator[Document]:
-        for document in read_corpus(corpus, skip_bad=skip_bad, on_problem=skipped):
+        for document in read_corpus(
+            corpus, id_field=id_field, text_field=text_field, skip_bad=skip_bad, on_problem=skipped
+        ):
             if is_skipped(document.text):
                 blank.append(document.docid)
             yield document

@@ -13,12 +13,14 @@ from splade_lucene.cli.option_groups import DocumentOptions, ModelOptions, takes
 from splade_lucene.cli.options import (
     AcceleratorOption,
     CorpusOption,
+    IdFieldOption,
     IndexOption,
     JsonOption,
     OrderOption,
     OverwriteOption,
     SkipBadOption,
     StoreOption,
+    TextFieldOption,
     ThreadsOption,
 )
 from splade_lucene.cli.output import ProgressBars, Skipped
@@ -39,6 +41,8 @@ def build(
     order: OrderOption = "bp",
     accelerator: AcceleratorOption = True,
     overwrite: OverwriteOption = False,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,8 +59,8 @@ def build(
     summary = build_index(
         corpus, index_dir, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact,
         pseudo_documents=output, gzip=documents.gzip, devices=documents.devices, threads=threads, store=store,
-        order=order, accelerator=accelerator, overwrite=overwrite, skip_bad=skip_bad, on_problem=Skipped(),
-        progress=ProgressBars(),
+        order=order, accelerator=accelerator, overwrite=overwrite, id_field=id_field, text_field=text_field,
+        skip_bad=skip_bad, on_problem=Skipped(), progress=ProgressBars(),
     )  # fmt: skip
     echo_encoded(summary.manifest, summary.pseudo_documents)
     echo_indexed(summary.index, index_dir, as_json=as_json)

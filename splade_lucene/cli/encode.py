@@ -12,9 +12,11 @@ from splade_lucene.cli.option_groups import DocumentOptions, ModelOptions, takes
 from splade_lucene.cli.options import (
     CorpusOption,
     DeviceOption,
+    IdFieldOption,
     JsonOption,
     QueryDtypeOption,
     SkipBadOption,
+    TextFieldOption,
     wrong_usage,
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_empty, name_some
@@ -32,6 +34,8 @@ def encode(
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="The output folder for pseudo-documents.")],
     shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Encode only shard I of N, from 1.")] = "1/1",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an encoding with other settings.")] = False,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +51,8 @@ def encode(
     encoder = options.open_encoder(documents)
     manifest = encode_corpus(
         corpus, output, encoder, options.open_quantizer(encoder), pruning=pruning, min_impact=documents.min_impact,
-        shard=share, gzip=documents.gzip, overwrite=overwrite, skip_bad=skip_bad, devices=documents.devices,
+        shard=share, gzip=documents.gzip, overwrite=overwrite, id_field=id_field,
+        text_field=text_field, skip_bad=skip_bad, devices=documents.devices,
         on_problem=Skipped(), progress=ProgressBars(),
     )  # fmt: skip
     echo_encoded(manifest, output)

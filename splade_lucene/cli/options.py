@@ -57,10 +57,19 @@ CorpusOption = Annotated[
     str,
     typer.Option(
         "--corpus", metavar="SRC",
-        help=".jsonl, .tsv or .parquet file, a folder of them, a BEIR folder, a folder of .txt/.md, irds:NAME, hf:NAME, "
-        "or python-docs.",
+        help=".jsonl, .json, .tsv, .csv or .parquet file, a folder of them, a BEIR folder, a folder of .txt/.md, "
+        "irds:NAME, hf:NAME, or python-docs.",
     ),
 ]  # fmt: skip
+IdFieldOption = Annotated[
+    str | None,
+    typer.Option(
+        "--id-field", metavar="NAME", help="Key or column of the document id. Default: id, _id, docid, doc_id."
+    ),
+]
+TextFieldOption = Annotated[
+    str | None, typer.Option("--text-field", metavar="NAME", help="Key or column of the text. Default: contents, text.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.")]
 IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="The Lucene index.")]
 ThreadsOption = Annotated[

@@ -57,8 +57,8 @@ def describe_error(error: Exception) -> str:
 
 
 BARE = (
-    "batch_tokens", "kept_mass", "max_bytes", "max_length", "max_ratio", "min_idf", "min_impact", "min_weight",
-    "passage_overlap", "passage_tokens", "query_max_length", "top_terms", "trust_remote_code",
+    "batch_tokens", "id_field", "kept_mass", "max_bytes", "max_length", "max_ratio", "min_idf", "min_impact", "min_weight",
+    "passage_overlap", "passage_tokens", "query_max_length", "text_field", "top_terms", "trust_remote_code",
 )  # fmt: skip
 """Arguments that messages name without a value; each is an option of some command."""
 

@@ -55,6 +55,8 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     accelerator: bool = True,
     overwrite: bool = False,
     keep_current: bool = False,
+    id_field: str | None = None,
+    text_field: str | None = None,
     skip_bad: bool = False,
     on_problem: Callable[[CorpusError], None] | None = None,
     progress: Progress = NO_PROGRESS,
@@ -79,6 +81,8 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         accelerator: Likewise.
         overwrite: Replace an existing index, and an encoding with other settings in ``pseudo_documents``.
         keep_current: Keep an existing index if it was built from the same encoding.
+        id_field: See :func:`splade_lucene.encode_corpus`.
+        text_field: Likewise.
         skip_bad: Skip documents that cannot be read.
         on_problem: Called with the error for each skipped document.
         progress: Reports the progress.
@@ -122,7 +126,8 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         quantizer = quantizer or recommended_quantizer(encoder.layout.location.name)
         manifest = encode_corpus(
             corpus, folder, encoder, quantizer, pruning=pruning, min_impact=min_impact, gzip=gzip,
-            overwrite=overwrite or not is_kept, skip_bad=skip_bad, devices=devices, on_problem=on_problem, progress=progress,
+            overwrite=overwrite or not is_kept, id_field=id_field, text_field=text_field, skip_bad=skip_bad,
+            devices=devices, on_problem=on_problem, progress=progress,
         )  # fmt: skip
         summary = _summary_of_current(index_dir, manifest) if keep_current else None
         if summary is None:

@@ -42,6 +42,8 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
     shard: Shard = WHOLE,
     gzip: bool = False,
     overwrite: bool = False,
+    id_field: str | None = None,
+    text_field: str | None = None,
     skip_bad: bool = False,
     devices: Iterable[str] = (),
     on_problem: Callable[[CorpusError], None] | None = None,
@@ -59,6 +61,8 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
         shard: The share of the corpus to encode.
         gzip: Compress the parts.
         overwrite: Replace an encoding with different settings.
+        id_field: The key or column of the documents' ids; see :func:`splade_lucene.read_corpus`.
+        text_field: Likewise of their texts.
         skip_bad: Skip documents that cannot be read instead of raising an error.
         devices: Two or more devices to use instead of the encoder's own, with one process each. Scripts must then have
             an ``if __name__ == "__main__":`` guard, as usual with Python's multiprocessing.
@@ -73,7 +77,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
         InputError: The folder contains an encoding with different settings, or another process is writing to it.
         StorageError: A disk error.
     """
-    job = Job(str(source), Path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad)
+    job = Job(str(source), Path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad, id_field, text_field)
     if Path(source).is_dir() and job.output.resolve().is_relative_to(Path(source).resolve()):
         raise InputError(
             "the output folder is inside the corpus folder", path=output, remedy="Use another output folder"
@@ -169,6 +173,7 @@ def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
         "part_documents": job.part_documents,
         "corpus": describe_corpus(job.source),
         "corpus_digest": job.corpus_digest,
+        **{name: value for name, value in (("id_field", job.id_field), ("text_field", job.text_field)) if value},
     }
 
 

@@ -42,6 +42,8 @@ class Job:
         shard: The share of the corpus to encode.
         gzip: Compress the parts.
         skip_bad: Skip documents that cannot be read.
+        id_field: See :func:`splade_lucene.read_corpus`.
+        text_field: Likewise.
         part_documents: Number of documents per part.
     """
 
@@ -53,6 +55,8 @@ class Job:
     shard: Shard = WHOLE
     gzip: bool = False
     skip_bad: bool = False
+    id_field: str | None = None
+    text_field: str | None = None
     part_documents: int = field(default_factory=lambda: PART_DOCUMENTS)
 
     def part_name(self, number: int) -> str:
@@ -66,7 +70,7 @@ class Job:
         Raises:
             CorpusError: A document cannot be read, or there is none.
         """
-        return examine_corpus(self.source, skip_bad=self.skip_bad)
+        return examine_corpus(self.source, id_field=self.id_field, text_field=self.text_field, skip_bad=self.skip_bad)
 
     @cached_property
     def corpus_digest(self) -> str:
@@ -76,7 +80,13 @@ class Job:
 
     def read_parts(self, on_problem: Callable[[CorpusError], None] | None) -> Iterator[tuple[int, list[Document]]]:
         """The documents of each part of the shard."""
-        documents = read_corpus(self.source, skip_bad=self.skip_bad, on_problem=on_problem)
+        documents = read_corpus(
+            self.source,
+            id_field=self.id_field,
+            text_field=self.text_field,
+            skip_bad=self.skip_bad,
+            on_problem=on_problem,
+        )
         for number in count():
             part = list(islice(documents, self.part_documents))
             if not part:
