@@ -95,6 +95,10 @@ def test_a_change_to_a_value_that_is_false_is_a_change(tmp_path, key, value, mes
         ),
         (CONFIG + "a: !!bool x\n", r"invalid YAML \(impossible value"),
         (CONFIG + "a: 2001-99-99\n", r"invalid YAML \(month must be in 1\.\.12\)"),
+        (
+            CONFIG.replace("output: out", "output: ~nobody-has-this-name/x"),
+            r"output \(line 3\): Could not determine home",
+        ),
         ("just words", r"not a mapping of keys"),
     ],
 )

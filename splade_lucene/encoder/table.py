@@ -121,10 +121,10 @@ def _read_weights(path: Path | None, missing: float, entries: dict[str, int], si
         return read_tensor(path, size)[:size]
     table = read_json(path) if path.suffix == ".json" else _read_lines(path)
     weights = np.full(size, missing, np.float32)
-    known = 0
+    known, largest = 0, float(np.finfo(np.float32).max)
     for entry, weight in table.items():
-        if not isinstance(weight, int | float) or not np.isfinite(weight) or weight < 0:
-            raise ModelError(f"{path}: token {entry!r} has the weight {weight!r}, expected a number of at least 0.")
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight <= largest:
+            raise ModelError(f"{path}: token {entry!r} has the weight {weight!r:.60}, expected a number of at least 0.")
         term_id = entries.get(entry)
         if term_id is not None:
             weights[term_id] = weight

@@ -60,8 +60,18 @@ def _absolute(value: str | None, info: ValidationInfo) -> str | None:
         raise ValueError(_EMPTY)
     if value is None or folder is None or value == PYTHON_DOCS:
         return value
-    path = Path(folder) / Path(value).expanduser()
-    return str(path) if path.exists() else value
+    path = Path(folder) / _expanded(value)
+    try:
+        return str(path) if path.exists() else value
+    except OSError:  # a name that is too long
+        return value
+
+
+def _expanded(value: str) -> Path:
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:  # an unknown user's home
+        raise ValueError(str(error)) from None
 
 
 class Data(_Section):
@@ -330,7 +340,7 @@ class TrainingConfig(_Section):
         folder = (info.context or {}).get("folder")
         if value == "":
             raise ValueError(_EMPTY)
-        return value if folder is None or value is None else str(Path(folder) / Path(value).expanduser())
+        return value if folder is None or value is None else str(Path(folder) / _expanded(value))
 
     @model_validator(mode="after")
     def _check_consistency(self) -> TrainingConfig:
