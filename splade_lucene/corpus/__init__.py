@@ -3,3 +3,7 @@
 ``reading`` reads all sources of documents; ``folders`` chooses the files of a folder, ``formats`` reads each file, and
 ``fields`` makes documents of records. ``python_docs`` extracts a corpus from the installed Python.
 """
+
+from splade_lucene.corpus.reading import read_corpus
+
+__all__ = ["read_corpus"]
