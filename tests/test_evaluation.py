@@ -187,6 +187,7 @@ def test_the_table_has_every_measure_of_ir_measures():
     assert tried == {*registry}
 
 
+@pytest.mark.process  # gdeval is a Perl script
 @pytest.mark.parametrize("name", BY_HAND)
 @pytest.mark.parametrize("top", [0, 1])
 def test_every_measure_by_hand_whatever_the_ids(name, top):

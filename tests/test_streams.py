@@ -48,7 +48,11 @@ def index(tmp_path_factory) -> Path:
 TSV, JSON = b"q1\tcat\n", b'{"id": "q1", "vector": {"cat": 1}}\n'
 
 
-@pytest.mark.parametrize("data", [TSV, JSON, gzip.compress(TSV), gzip.compress(JSON), b"\xef\xbb\xbf" + TSV])
+@pytest.mark.parametrize(
+    "data",
+    [TSV, JSON, gzip.compress(TSV), gzip.compress(JSON), b"\xef\xbb\xbf" + TSV],
+    ids=["tsv", "json", "tsv.gz", "json.gz", "byte order mark"],
+)
 def test_topics_on_standard_input_are_read_by_their_contents(index, tmp_path, data):
     arguments = ("--topics", "-", "--encoded", "--output", tmp_path / "run", "--json")
     assert json.loads(check_well(run_fed(data, "search", "--index", index, *arguments)))["queries"] == 1
@@ -137,7 +141,7 @@ def test_every_option_that_names_a_file_to_read_takes_pipes():
         (b"id,text\nd1,a cat\n", "stdin.csv"),
         (b"<top>\n<num> 1, <title> cat\n</top>\n", "stdin.tsv"),
         (b"PAR1....", "stdin.parquet"),
-        (gzip.compress(JSON), "stdin.jsonl.gz"),
+        (gzip.compress(JSON, mtime=0), "stdin.jsonl.gz"),
         (b"\x1f\x8b damaged", "stdin.tsv.gz"),
         (b"", "stdin.tsv"),
     ],
