@@ -86,7 +86,8 @@ def rankings_are_whole(run: Any, data: bytes) -> None:
     assert all(math.isfinite(score) for hits in run.values() for _, score in hits)
     if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         lines = [line for line in data.decode("utf-8-sig").split("\n") if line.strip()]
-        assert len(lines) == sum(map(len, run.values()))
+        comments = sum(line.startswith("#") for line in lines)
+        assert len(lines) - comments <= sum(map(len, run.values())) <= len(lines)  # a qid may begin with #
 
 
 def judgments_are_whole(qrels: Any, data: bytes) -> None:
@@ -94,7 +95,8 @@ def judgments_are_whole(qrels: Any, data: bytes) -> None:
     lines = [line for line in data.decode("utf-8-sig").split("\n") if line.strip()]
     if not lines[0].lstrip().startswith("{"):
         rows = [line.split() for line in lines if not line.startswith("#")]
-        rows = rows[1:] if rows[0][0] in ("query-id", "query_id", "qid") and not rows[0][-1].isdecimal() else rows
+        is_header = rows[0][0] in ("query-id", "query_id", "qid") and not re.fullmatch("[+-]?[0-9]{1,9}", rows[0][-1])
+        rows = rows[is_header:]
         assert len({(row[0], row[-2]) for row in rows}) == sum(map(len, qrels.values()))
 
 

@@ -128,7 +128,7 @@ def read_collection(path: Path) -> list[Entry]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_bytes().decode())
     except (OSError, ValueError, RecursionError) as error:
         raise CatalogueError(f"invalid TOML ({error})", path=path, remedy="Fix the file") from error
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from splade_lucene.errors import RunError
 from splade_lucene.json_text import parse_json
+from splade_lucene.records import well_formed
 from splade_lucene.run.file_ranks import FileRanks
 
 RunFormat = Literal["trec", "msmarco", "json"]
@@ -112,7 +113,13 @@ def _read_msmarco(path: Path, lines: Lines, ranks: FileRanks) -> Scores:
 
 
 class JsonPairs(list[tuple[str, Any]]):
-    """A JSON object that keeps duplicate keys."""
+    """A JSON object that keeps duplicate keys, which are ids."""
+
+    def __init__(self, pairs: Iterable[tuple[str, Any]] = ()) -> None:
+        super().__init__(pairs)
+        for key, _ in self:
+            if well_formed(key) != key:
+                raise RunError(f"the id {key!r:.80} has half of a surrogate pair, which UTF-8 cannot encode")
 
 
 def read_json_pairs(path: Path, lines: Lines) -> JsonPairs:
@@ -127,6 +134,8 @@ def read_json_pairs(path: Path, lines: Lines) -> JsonPairs:
     except json.JSONDecodeError as error:
         line = numbered[min(error.lineno, len(numbered)) - 1][0]
         raise RunError(f"invalid JSON ({error.msg})", path=path, line=line, remedy="Write the run again") from None
+    except RunError as error:
+        raise RunError(str(error), path=path, remedy="Change the id") from None
     if not isinstance(value, JsonPairs):
         raise RunError("the JSON is not an object", path=path, remedy=_JSON_REMEDY)
     return value
