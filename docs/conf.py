@@ -44,7 +44,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections|contextlib|pathlib|types|typing|numpy|torch)\..*"),
     (r"py:class", r".*\b[A-Z]"),  # type variables
-    (r"py:class", r"Path|Tensor|Network|TokenSequences"),  # in annotations; the last two are internal to the encoder
+    (r"py:class", r"Path|Tensor|NDArray|np\..*|csr_array"),  # in annotations
+    (r"py:class", r"Network|TokenSequences|splade_lucene\.search\.hits\.StoredFields"),  # internal to their packages
 ]
 
 

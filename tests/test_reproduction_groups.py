@@ -398,7 +398,7 @@ def test_the_papers_figures_of_beir_are_those_of_its_authors_and_of_its_averages
 
 
 def test_the_papers_first_table_is_the_one_on_the_models_own_pages():
-    """RR@10 of naver/splade's README, and R@1000 and TREC DL 2019 of NAVER's page of models, in percent."""
+    """Of naver/splade's README (RR@10), NAVER's page of models (DistilSPLADE-max) and transcriptions (SPLADE-max), in percent."""
     entries, table = read_catalogue(), read_groups()["paper.table1"]
     pages = {"splade-v2-max": [34.0, 96.5, 68.4, 85.1], "splade-v2-distil": [36.8, 97.9, 72.9, 86.5]}
     for system, figures in pages.items():

@@ -152,7 +152,7 @@ def test_a_missing_weight_is_named(pair):
     for name in [name for name in packed if name.startswith(lost.removesuffix(".scales"))]:
         del packed[name]
     save_file(packed, small / INT8_WEIGHTS)
-    with pytest.raises(ModelError, match=r"is missing 1 weights"):
+    with pytest.raises(ModelError, match=r"is missing 1 weight of"):
         SpladeEncoder(small).load("document")
 
 

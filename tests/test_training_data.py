@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from splade_lucene.errors import ConfigError, CorpusError, ExamplesError, TopicsError
+from splade_lucene.progress import NO_PROGRESS
 from splade_lucene.training import read_config
 from splade_lucene.training.config import Mining, Optimization, Teacher
 from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, read_texts, write_examples
@@ -389,7 +390,7 @@ def sources(tmp_path):
     def make(run, queries=(0, 1, 2)):
         (tmp_path / "teacher.trec").write_text(run)
         teacher = Teacher(scores=str(tmp_path / "teacher.trec"))
-        return Sources(known, np.array(queries), teacher, tmp_path, "cpu", lambda *_: None)
+        return Sources(known, np.array(queries), teacher, tmp_path, "cpu", lambda _: NO_PROGRESS)
 
     return make
 

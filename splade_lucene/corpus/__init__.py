@@ -7,3 +7,7 @@
 from splade_lucene.corpus.reading import read_corpus
 
 __all__ = ["read_corpus"]
+
+from splade_lucene.corpus.reading import describe_corpus
+
+__all__ = ["describe_corpus", "read_corpus"]

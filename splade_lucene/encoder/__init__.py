@@ -1,7 +1,7 @@
 """Texts → sparse weights, and queries → impacts that match an index.
 
 name → location → layout → checkpoint → network ┐
-└ table (no network)          ┴ encoder → sparse weights → pruning → impacts
+└ table (no network)   ┴ encoder → sparse weights → pruning → impacts
 """
 
 from __future__ import annotations

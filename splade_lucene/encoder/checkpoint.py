@@ -67,8 +67,9 @@ def load_network(
         raise ModelError(f"{base}: cannot load a {kind} language model: {_reason(error)}. {_REMEDY}") from error
     if missing:
         raise ModelError(
-            f"{base}: the checkpoint is missing {len(missing)} weights of a {'causal' if side.is_causal else 'masked'} "
-            f"language model (for example {missing[0]}), which would be initialized at random. "
+            f"{base}: the checkpoint is missing {len(missing)} weight{'s' * (len(missing) > 1)} of a "
+            f"{'causal' if side.is_causal else 'masked'} language model (for example {missing[0]}), which would be initialized "
+            "at random. "
             "Use a checkpoint with its language-model head."
         )
     if base != folder:

@@ -2,7 +2,7 @@
 
 A collection is a ``.jsonl`` file with one object per line; a ``.json`` file in any of Anserini's three forms (lines, an array
 of objects, or an object over several lines); or a folder of such files. Each may be compressed: ``.gz``, ``.bz2``, ``.xz``,
-``.zst`` or ``.zip``. Java reads lines, plain or gzipped; :func:`lines_for_java` prepares the other files for it.
+``.zst`` or ``.zip``. Java reads lines, plain or gzipped; ``lines_for_java`` prepares the other files for it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from splade_lucene.errors import ConfigError, ExamplesError, ModelError
 from splade_lucene.imports import whole_imports
 from splade_lucene.index.texts import index_texts
+from splade_lucene.progress import Progress
 from splade_lucene.records import Document, Query
 from splade_lucene.run.run import Run
-from splade_lucene.search.bm25 import search_texts
+from splade_lucene.run.searching import BatchSearcher, search_run
+from splade_lucene.search.bm25 import Bm25Searcher
+from splade_lucene.search.hits import Hit
 from splade_lucene.training.examples import Example, Texts
 from splade_lucene.training.teacher_outputs import embed_texts, score_pairs
 from splade_lucene.training.teachers import (
@@ -40,8 +43,8 @@ BM25_DEPTH = 500
 _QUERIES_AT_ONCE = 500
 _PASSAGES_AT_ONCE = 100_000
 
-Progress = Callable[[str, int, int], None]
-"""Called with the name of the current stage, the amount done, and the total."""
+Follow = Callable[[str], Progress]
+"""Returns the progress of a job, given what it is for; see :meth:`splade_lucene.training.progress.TrainingProgress.follow`."""
 
 Candidates = Mapping[int, Rows]
 """Row of a query → rows of its candidates."""
@@ -56,17 +59,17 @@ class Sources:
         teacher: The teacher; None if there is none.
         folder: Where vectors, scores and the BM25 index are kept, so that a killed run can reuse them.
         device: Device of the teachers.
-        progress: Receives progress.
+        follow: Follows the progress of each job.
     """
 
     def __init__(
-        self, texts: Texts, queries: Rows, teacher: Teacher | None, folder: Path, device: str, progress: Progress
+        self, texts: Texts, queries: Rows, teacher: Teacher | None, folder: Path, device: str, follow: Follow
     ) -> None:
         self.texts, self.settings = texts, teacher
         self.queries = np.array([row for row in queries.tolist() if not is_blank(texts.queries[row])], np.int64)
         if skipped := len(queries) - len(self.queries):
             _log.warning("skipped blank queries: %d", skipped)
-        self._folder, self._device, self._progress = folder, device, progress
+        self._folder, self._device, self._follow = folder, device, follow
 
     @cached_property
     def dense(self) -> DenseScorer | None:
@@ -76,9 +79,8 @@ class Sources:
         model = _open_dense_encoder(self.settings.dense, self.settings.max_length, self._device)
 
         def embed(texts: Sequence[str], kind: str) -> NDArray[np.float16]:
-            return embed_texts(
-                texts, model, self._folder / "embeddings", self._counter(f"embedding {kind}", len(texts))
-            )
+            with self._follow(kind).step("embedding", len(texts), "documents") as advance:
+                return embed_texts(texts, model, self._folder / "embeddings", advance)
 
         return DenseScorer(embed(self.texts.queries, "queries"), embed(self.texts.passages, "passages"))
 
@@ -87,13 +89,10 @@ class Sources:
         """The best passages by BM25 for each query of the collection; empty for queries that are not mined."""
         index = self._folder / f"bm25-index-{self.texts.passages_digest}"
         if not index.is_dir():
-            self._progress("indexing for BM25", 0, len(self.texts.passages))
-            index_texts((Document(str(row), text) for row, text in enumerate(self.texts.passages)), index)
-
-        def search(queries: list[Query]) -> dict[str, list[tuple[str, float]]]:
-            return search_texts(index, queries, BM25_DEPTH)
-
-        return self._search("BM25", search)
+            documents = (Document(str(row), text) for row, text in enumerate(self.texts.passages))
+            index_texts(documents, index, progress=self._follow("for BM25"))
+        with Bm25Searcher(index) as searcher:
+            return self._search(searcher, BM25_DEPTH, "with BM25", lambda hit: int(hit.docid))
 
     def splade_rankings(self, index: Path, depth: int) -> Rankings:
         """The same from an impact index of the passages, with the model that built it.
@@ -106,15 +105,7 @@ class Sources:
 
         rows = self.texts.passage_rows
         with LuceneImpactSearcher(index, open_query_encoder(index)) as searcher:
-
-            def search(queries: list[Query]) -> dict[str, list[tuple[str, float]]]:
-                found = searcher.batch_search([each.text for each in queries], [each.qid for each in queries], k=depth)
-                return {
-                    qid: [(str(rows[hit.docid]), hit.score) for hit in hits if hit.docid in rows]
-                    for qid, hits in found.items()
-                }
-
-            rankings = self._search("SPLADE", search)
+            rankings = self._search(searcher, depth, "with SPLADE", lambda hit: rows.get(hit.docid))
         if not any(len(found) for found, _ in rankings):
             raise ConfigError(
                 "the index has none of the passages in data.passages", path=index, remedy="Index the same passages"
@@ -129,10 +120,11 @@ class Sources:
         count = len(self.texts.passages)
         best = np.zeros((len(self.queries), 0), np.int64)
         scores = np.zeros((len(self.queries), 0), np.float32)
-        for start in range(0, count, _PASSAGES_AT_ONCE):
-            part = np.arange(start, min(count, start + _PASSAGES_AT_ONCE))
-            best, scores = self._merge_best(self.dense, best, scores, part, depth)
-            self._progress("searching with the dense encoder", int(part[-1]) + 1, count)
+        with self._follow("with the dense encoder").step("searching", count, "documents") as advance:
+            for start in range(0, count, _PASSAGES_AT_ONCE):
+                part = np.arange(start, min(count, start + _PASSAGES_AT_ONCE))
+                best, scores = self._merge_best(self.dense, best, scores, part, depth)
+                advance(len(part))
         for query, rows, values in zip(self.queries, best, scores, strict=True):
             order = np.argsort(-values, kind="stable")
             rankings[query] = (rows[order], values[order])
@@ -172,8 +164,8 @@ class Sources:
         model = _open_cross_encoder(name, max_length, self._device)
         texts = self.texts
         pairs = [(texts.queries[query], texts.passages[row]) for query, rows in candidates.items() for row in rows]
-        advance = self._counter("scoring with the cross-encoder", len(pairs))
-        scores = score_pairs(pairs, model, self._folder / "cross-encoder", advance)
+        with self._follow("with the cross-encoder").step("scoring", len(pairs), "pairs") as advance:
+            scores = score_pairs(pairs, model, self._folder / "cross-encoder", advance)
         rankings = [NO_RANKING] * len(texts.queries)
         start = 0
         for query, rows in candidates.items():
@@ -196,28 +188,28 @@ class Sources:
             scores_found.append(np.take_along_axis(values, kept, axis=1))
         return np.concatenate(rows_found), np.concatenate(scores_found)
 
-    def _search(self, name: str, search: Callable[[list[Query]], dict[str, list[tuple[str, float]]]]) -> Rankings:
-        rankings = [NO_RANKING] * len(self.texts.queries)
-        advance = self._counter(f"searching {name}", len(self.queries))
-        for start in range(0, len(self.queries), _QUERIES_AT_ONCE):
-            part = self.queries[start : start + _QUERIES_AT_ONCE]
-            found = search([Query(str(row), self.texts.queries[row]) for row in part])
-            for row in part:
-                hits = found.get(str(row), [])
-                passages = np.array([int(docid) for docid, _ in hits], np.int64)
-                rankings[row] = (passages, np.array([score for _, score in hits], np.float32))
-            advance(len(part))
-        return rankings
+    def _search(
+        self, searcher: BatchSearcher, depth: int, purpose: str, row_of: Callable[[Hit], int | None]
+    ) -> Rankings:
+        """Searches for all queries; hits without a row are left out."""
+        writer = _RowRankings(len(self.texts.queries), row_of)
+        queries = (Query(str(row), self.texts.queries[row]) for row in self.queries)
+        search_run(searcher, queries, writer, depth, progress=self._follow(purpose))
+        return writer.rankings
 
-    def _counter(self, stage: str, total: int) -> Callable[[int], None]:
-        done = 0
 
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            self._progress(stage, done, total)
+class _RowRankings:
+    """Rankings by the row of the query, of the rows of passages."""
 
-        return advance
+    def __init__(self, queries: int, row_of: Callable[[Hit], int | None]) -> None:
+        self.rankings = [NO_RANKING] * queries
+        self._row_of = row_of
+
+    def add(self, qid: str, ranking: Iterable[Hit]) -> None:
+        found = [(row, hit.score) for hit in ranking if (row := self._row_of(hit)) is not None]
+        self.rankings[int(qid)] = (
+            np.array([row for row, _ in found], np.int64), np.array([score for _, score in found], np.float32),
+        )  # fmt: skip
 
 
 def mine(sources: Sources, mining: Mining) -> list[Example]:  # noqa: C901 - what may be missing, one by one

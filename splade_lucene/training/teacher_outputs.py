@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 from splade_lucene.errors import ModelError, StorageError
 from splade_lucene.files import bytes_written_whole
 from splade_lucene.imports import whole_imports
+from splade_lucene.progress import Advance
 
 PART_SIZE = 4096
 """Texts or pairs per part: at most this many are lost if the process is killed."""
-
-Advance = Callable[[int], None]
-"""Called with the number of texts or pairs of each part."""
 
 
 def embed_texts(texts: Sequence[str], model: Any, folder: Path, advance: Advance | None = None) -> NDArray[np.float16]:

@@ -287,7 +287,7 @@ class _Run:
 
     def sources(self, queries: Rows) -> Sources:
         device = str(self.device)
-        return Sources(self.texts, queries, self.config.teacher, self.cache, device, self.progress.report)
+        return Sources(self.texts, queries, self.config.teacher, self.cache, device, self.progress.follow)
 
     @cached_property
     def temperature(self) -> float:
