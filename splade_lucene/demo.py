@@ -17,7 +17,7 @@ from splade_lucene.defaults import QUICK_MEASURES
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.settings import DocumentSettings
 from splade_lucene.evaluation import evaluate
-from splade_lucene.files import written_whole
+from splade_lucene.files.files import written_whole
 from splade_lucene.index.build import build_index
 from splade_lucene.index.reader import is_index, read_index_manifest
 from splade_lucene.index.texts import index_texts

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import InputError
-from splade_lucene.files import written_whole
-from splade_lucene.json_text import parse_json
+from splade_lucene.files.files import written_whole
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.typed_data import make
 from splade_lucene.quantizer import Quantizer
-from splade_lucene.typed_data import make
 
 MANIFEST_SUFFIX = ".manifest"
 INDEX_FOLDER = "splade_lucene"  # subfolder of an index for files that are not Lucene's

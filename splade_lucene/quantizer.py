@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import InputError
-from splade_lucene.typed_data import make
+from splade_lucene.files.typed_data import make
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,8 +14,7 @@ PACKAGE = Path(splade_lucene.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 STEPS = """
-version errors imports arguments notes locks outputs compression files folders white_space records ids json_text typed_data delimited
-pipes irds progress
+version errors imports arguments notes white_space records ids files irds progress
 defaults fork_guard jvm
 quantizer manifest models
 corpus topics encoder pseudo_documents index search run evaluation

@@ -33,7 +33,7 @@ from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactSearcher, Run, read_pseudo_documents, read_topics
 from splade_lucene.cli import app, interrupts
-from splade_lucene.files import work_folder
+from splade_lucene.files.files import work_folder
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from support.processes import run_python
 
 from splade_lucene.errors import InputError, StorageError
-from splade_lucene.files import open_text, sole_writer, storage_error, written_whole
+from splade_lucene.files.files import open_text, sole_writer, storage_error, written_whole
 
 TEXT = "a\r\nb\u2028c\u0085d\x0b\rlast é"
 
@@ -76,7 +76,7 @@ def test_a_good_block_replaces_the_earlier_file(tmp_path):
 def test_the_next_writer_deletes_what_a_killed_one_left(tmp_path):
     code = f"""
 import os, pathlib
-from splade_lucene.files import written_whole
+from splade_lucene.files.files import written_whole
 with written_whole(pathlib.Path({str(tmp_path / "a.txt")!r})) as file:
     file.write("left over")
     file.flush()

@@ -457,7 +457,7 @@ def test_two_writers_exclude_each_other(tmp_path):
 
 
 def test_an_unfinished_or_incomplete_encoding_is_not_indexed(tmp_path):
-    from splade_lucene.files import file_digest
+    from splade_lucene.files.files import file_digest
     from splade_lucene.manifest import Manifest, Part, write_manifest
 
     source = tmp_path / "encoded"
@@ -499,7 +499,7 @@ def test_a_file_beside_an_encoding_has_nothing_of_its_manifest(tmp_path):
 
 def test_append_refuses_another_encoding_even_file_by_file(tmp_path):
     from splade_lucene import Quantizer
-    from splade_lucene.files import file_digest
+    from splade_lucene.files.files import file_digest
     from splade_lucene.manifest import Manifest, Part, write_manifest
 
     for name, pooling in (("a", "max"), ("b", "sum")):

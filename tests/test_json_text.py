@@ -8,7 +8,7 @@ import time
 import pytest
 from support.processes import run_python
 
-from splade_lucene.json_text import MAX_NESTING, parse_json
+from splade_lucene.files.json_text import MAX_NESTING, parse_json
 
 
 def nested(depth: int) -> str:

@@ -28,9 +28,7 @@ from splade_lucene import (
     Run,
     SpladeEncoder,
     build_index,
-    compression,
     encode_corpus,
-    files,
     index_pseudo_documents,
     index_texts,
     read_pseudo_documents,
@@ -40,6 +38,7 @@ from splade_lucene.cli import app
 from splade_lucene.cli.output import BARE, as_flags
 from splade_lucene.corpus import reading
 from splade_lucene.corpus.reading import corpus_digest, examine_corpus
+from splade_lucene.files import compression, files
 from splade_lucene.run.run import open_run_writer
 from splade_lucene.run.searching import CollectedRankings
 

@@ -36,7 +36,7 @@ from splade_lucene.errors import (
     RunError,
     StorageError,
 )
-from splade_lucene.files import work_folder
+from splade_lucene.files.files import work_folder
 from splade_lucene.run.reranker import StoredTexts, texts_of_corpus
 
 TEXTS = {f"d{i}": f"the {word} and {word} number {i}" + " and so on" * (i % 4) for i, word in enumerate(

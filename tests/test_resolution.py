@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from support.processes import ROOT
 
-from splade_lucene.files import cache_folder
+from splade_lucene.files.files import cache_folder
 
 PYTHONS = ["3.11.0", "3.11.2", "3.12", "3.13", "3.14"]
 PLATFORMS = {

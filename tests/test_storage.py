@@ -14,7 +14,7 @@ from splade_lucene import SpladeEncoder
 from splade_lucene.encoder.location import locate
 from splade_lucene.encoder.storage import INT8_WEIGHTS, read_int8, restore_from_int8, store_in_int8
 from splade_lucene.errors import InputError, ModelError
-from splade_lucene.files import sole_writer
+from splade_lucene.files.files import sole_writer
 
 TEXTS = ["Lucene writes an inverted index.", "The heart pumps blood through the body."]
 

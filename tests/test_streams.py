@@ -20,7 +20,7 @@ from support.processes import child_environment
 from splade_lucene import LuceneImpactIndexer, PseudoDocument, Run, read_pseudo_documents
 from splade_lucene.cli.command import INPUTS
 from splade_lucene.cli.terminal import show_safely
-from splade_lucene.pipes import copy_pipe
+from splade_lucene.files.pipes import copy_pipe
 
 pytestmark = pytest.mark.java
 

@@ -13,7 +13,7 @@ import typer
 import typer.core
 
 from splade_lucene.cli.terminal import show_safely
-from splade_lucene.pipes import STANDARD_INPUT, copy_pipe, is_pipe
+from splade_lucene.files.pipes import STANDARD_INPUT, copy_pipe, is_pipe
 from splade_lucene.records import well_formed
 
 INPUTS = frozenset({

@@ -28,7 +28,7 @@ def demo(
     Runs the whole pipeline: encode, index, search, evaluate.
     """
     from splade_lucene.demo import run_demo
-    from splade_lucene.files import cache_folder
+    from splade_lucene.files.files import cache_folder
 
     result = run_demo(directory or cache_folder() / "demo", ProgressBars())
     if as_json:

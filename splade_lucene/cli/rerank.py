@@ -53,8 +53,8 @@ def rerank(
         raise typer.BadParameter("pass either --index or --corpus")
     from transformers.utils import logging as transformers_logging
 
-    from splade_lucene.files import work_folder
-    from splade_lucene.outputs import is_stream
+    from splade_lucene.files.files import work_folder
+    from splade_lucene.files.outputs import is_stream
     from splade_lucene.run.reranker import Reranker
     from splade_lucene.run.run import Run
     from splade_lucene.topics.reading import read_topics

@@ -12,7 +12,7 @@ from splade_lucene.cli.command import Command
 from splade_lucene.cli.options import JsonOption
 from splade_lucene.cli.output import echo
 from splade_lucene.defaults import HITS_IN_RUN
-from splade_lucene.pipes import given_name
+from splade_lucene.files.pipes import given_name
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.run.fusion import RRF_CONSTANT, Normalization, RrfBy
 from splade_lucene.run.selection import PASSAGE_DELIMITER

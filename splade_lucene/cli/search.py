@@ -29,7 +29,7 @@ from splade_lucene.cli.search_report import QUERY, SearchReport
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN, thread_count
 from splade_lucene.errors import InputError
-from splade_lucene.json_text import parse_json
+from splade_lucene.files.json_text import parse_json
 from splade_lucene.records import Query
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.run.run import DEFAULT_TAG

@@ -109,7 +109,7 @@ class SearchOptions:
 
     def make_filter(self, searcher: LuceneImpactSearcher) -> DocumentFilter | None:
         """The filter for --only or --without; None if neither is given."""
-        from splade_lucene.files import open_text
+        from splade_lucene.files.files import open_text
 
         file = self.only or self.without
         if file is None:

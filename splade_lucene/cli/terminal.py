@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
 
-from splade_lucene.pipes import with_given_names
+from splade_lucene.files.pipes import with_given_names
 
 _UNSAFE = re.compile(
     "[\0-\b\v-\x1f\x7f-\x9f"  # control characters, except tab and line feed

@@ -4,10 +4,6 @@
 ``fields`` makes documents of records. ``python_docs`` extracts a corpus from the installed Python.
 """
 
-from splade_lucene.corpus.reading import read_corpus
-
-__all__ = ["read_corpus"]
-
-from splade_lucene.corpus.reading import describe_corpus
+from splade_lucene.corpus.reading import describe_corpus, read_corpus
 
 __all__ = ["describe_corpus", "read_corpus"]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from splade_lucene.errors import CorpusError
-from splade_lucene.folders import files_with, note_passed_over, one_collection, several_formats, visible_files
+from splade_lucene.files.folders import files_with, note_passed_over, one_collection, several_formats, visible_files
 
 JSON_LINES = (".jsonl",)
 JSON = (".json",)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from splade_lucene.compression import COMPRESSIONS, content_name, open_bytes
 from splade_lucene.corpus.fields import ID_KEYS, TEXT_KEYS, CorpusFields, Place, checked_docid
 from splade_lucene.corpus.folders import ALL_SUFFIXES, CSV, JSON, JSON_LINES, PARQUET, TEXTS, TSV
-from splade_lucene.delimited import INDEX_NAMES, Header, Names, Row, note_header, read_rows
 from splade_lucene.errors import CorpusError
+from splade_lucene.files.compression import COMPRESSIONS, content_name, open_bytes
+from splade_lucene.files.delimited import INDEX_NAMES, Header, Names, Row, note_header, read_rows
+from splade_lucene.files.json_text import numbered_records, parse_object
 from splade_lucene.imports import whole_imports
-from splade_lucene.json_text import numbered_records, parse_object
 from splade_lucene.records import Document
 
 LazyDocument = tuple[Callable[[], Document], Place]

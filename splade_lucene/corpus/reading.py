@@ -7,14 +7,14 @@ source                                  contents
                                         Anserini's collections: the id from ``id``, ``_id``, ``docid`` or ``doc_id``;
                                         the text from ``contents`` or ``text``, preceded by ``title`` if present;
                                         ``null`` and ``NaN`` are missing values
-``x.tsv``                               id, tab, text; or a header and columns (:mod:`splade_lucene.delimited`)
+``x.tsv``                               id, tab, text; or a header and columns (:mod:`splade_lucene.files.delimited`)
 ``x.csv``                               the same with commas, and fields quoted where necessary
 ``x.parquet``                           columns named like the JSON keys
 ``x.txt``, ``x.md``                     one document, with the path as id
 one of these with ``.gz``, ``.bz2``,    the same, decompressed
 ``.xz``, ``.zst`` or ``.zip``
 a folder                                its files of one format, if they can be one collection
-                                        (:mod:`splade_lucene.folders`): JSONL, TSV, CSV or Parquet; else ``.txt`` and
+                                        (:mod:`splade_lucene.files.folders`): JSONL, TSV, CSV or Parquet; else ``.txt`` and
                                         ``.md``, or ``.json``
 ``irds:NAME``                           a corpus from ir_datasets
 ``hf:NAME`` or ``hf:NAME:SPLIT``        a data set from Hugging Face
@@ -33,16 +33,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from splade_lucene.compression import COMPRESSIONS, open_bytes
 from splade_lucene.corpus.fields import CorpusFields, Place, checked_docid
 from splade_lucene.corpus.folders import corpus_files
 from splade_lucene.corpus.formats import LazyDocument, Opener, read_file
 from splade_lucene.corpus.python_docs import read_python_docs
 from splade_lucene.errors import CorpusError
-from splade_lucene.files import HashingReader, digest_of_digests, files_digest, path_text
+from splade_lucene.files.compression import COMPRESSIONS, open_bytes
+from splade_lucene.files.files import HashingReader, digest_of_digests, files_digest, path_text
+from splade_lucene.files.pipes import is_copy
 from splade_lucene.imports import whole_imports
 from splade_lucene.irds import open_ir_dataset, read_records
-from splade_lucene.pipes import is_copy
 from splade_lucene.records import Document, well_formed
 
 PYTHON_DOCS = "python-docs"

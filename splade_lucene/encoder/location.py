@@ -8,9 +8,9 @@ from typing import Any
 
 from splade_lucene.encoder.storage import INT8_WEIGHTS
 from splade_lucene.errors import ModelError
-from splade_lucene.files import files_digest
+from splade_lucene.files.files import files_digest
+from splade_lucene.files.json_text import check_nesting, parse_json
 from splade_lucene.imports import whole_imports
-from splade_lucene.json_text import check_nesting, parse_json
 from splade_lucene.models import EMBEDDED_DOC_MODEL, EMBEDDED_MODEL, embedded_model_folder, embedded_query_table
 
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", INT8_WEIGHTS)

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from splade_lucene.errors import InputError, ModelError
-from splade_lucene.files import bytes_written_whole, sole_writer
+from splade_lucene.files.files import bytes_written_whole, sole_writer
+from splade_lucene.files.json_text import parse_object
 from splade_lucene.imports import whole_imports
-from splade_lucene.json_text import parse_object
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -20,7 +20,7 @@ from splade_lucene.encoder.soundness import check_tokenizer
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.encoder.terms import escape_term
 from splade_lucene.errors import ModelError
-from splade_lucene.files import files_digest
+from splade_lucene.files.files import files_digest
 from splade_lucene.imports import whole_imports
 from splade_lucene.white_space import is_blank
 

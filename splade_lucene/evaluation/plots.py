@@ -9,7 +9,7 @@ import numpy as np
 
 from splade_lucene.errors import InputError
 from splade_lucene.evaluation.comparison import Comparison, QueryDifference
-from splade_lucene.files import bytes_written_whole
+from splade_lucene.files.files import bytes_written_whole
 from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from splade_lucene import jvm
 from splade_lucene.errors import InputError, StorageError
-from splade_lucene.files import cache_folder, sole_writer, storage_error, written_whole
+from splade_lucene.files.files import cache_folder, sole_writer, storage_error, written_whole
 from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.manifest import INDEX_FOLDER
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from splade_lucene.defaults import thread_count
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
-from splade_lucene.files import work_folder
+from splade_lucene.files.files import work_folder
 from splade_lucene.imports import whole_imports
 from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Store, index_files
 from splade_lucene.index.publish import prepare_target, sole_builder

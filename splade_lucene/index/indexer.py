@@ -20,7 +20,7 @@ from splade_lucene import jvm
 from splade_lucene.arguments import several, to_list
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import InputError, PseudoDocumentError
-from splade_lucene.files import file_digest, storage_error, work_folder
+from splade_lucene.files.files import file_digest, storage_error, work_folder
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
 from splade_lucene.index.publish import prepare_target, publish, sole_builder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from splade_lucene import jvm
 from splade_lucene.errors import InputError
-from splade_lucene.files import sole_writer, storage_error, work_folder
+from splade_lucene.files.files import sole_writer, storage_error, work_folder
 from splade_lucene.index.reader import is_index
 
 

@@ -12,7 +12,7 @@ from splade_lucene import jvm
 from splade_lucene.arguments import several
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import CorpusError, InputError
-from splade_lucene.files import storage_error, work_folder
+from splade_lucene.files.files import storage_error, work_folder
 from splade_lucene.ids import is_id
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.jvm import wire

@@ -19,10 +19,10 @@ from splade_lucene.arguments import to_list
 from splade_lucene.corpus.reading import describe_corpus
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
-from splade_lucene.files import files_digest
+from splade_lucene.files.files import files_digest
+from splade_lucene.files.pipes import given_name
 from splade_lucene.imports import whole_imports
 from splade_lucene.manifest import Manifest, write_manifest
-from splade_lucene.pipes import given_name
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.journal import WHOLE, Journal, Shard, settings_digest
 from splade_lucene.pseudo_documents.parts import Job, encode_parts

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from splade_lucene.compression import UNREADABLE, content_name, open_bytes
 from splade_lucene.errors import PseudoDocumentError
-from splade_lucene.files import numbered_lines, storage_error
-from splade_lucene.folders import files_with, note_passed_over, one_collection, visible_files
-from splade_lucene.json_text import has_record_lines, numbered_records
+from splade_lucene.files.compression import UNREADABLE, content_name, open_bytes
+from splade_lucene.files.files import numbered_lines, storage_error
+from splade_lucene.files.folders import files_with, note_passed_over, one_collection, visible_files
+from splade_lucene.files.json_text import has_record_lines, numbered_records
 from splade_lucene.manifest import MANIFEST_SUFFIX
 
 _JSON = ".json"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from splade_lucene.arguments import several
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
-from splade_lucene.files import written_whole
+from splade_lucene.files.files import written_whole
 from splade_lucene.pseudo_documents.files import find_files, read_lines
 from splade_lucene.pseudo_documents.problems import BadDocumentError, Problem, message, shown
 from splade_lucene.pseudo_documents.validation import check_document, check_posting, parse_line

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import InputError, StorageError
-from splade_lucene.files import file_digest, storage_error, written_whole
-from splade_lucene.json_text import parse_json
-from splade_lucene.locks import LockFile, is_locked
+from splade_lucene.files.files import file_digest, storage_error, written_whole
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.locks import LockFile, is_locked
+from splade_lucene.files.outputs import PARTIAL
+from splade_lucene.files.typed_data import make
 from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, read_manifest
-from splade_lucene.outputs import PARTIAL
-from splade_lucene.typed_data import make
 
 _SHARD = re.compile(r"splade-lucene(?:-([1-9][0-9]{0,8})of([1-9][0-9]{0,8}))?")
 _PART = re.compile(rf"part-([0-9]{{5,}})\.jsonl(?:\.gz)?(?:{PARTIAL})?")

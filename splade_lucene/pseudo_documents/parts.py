@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from splade_lucene.corpus.reading import CorpusFacts, corpus_digest, examine_corpus, read_corpus
 from splade_lucene.encoder import Pruning, SparseImpacts, SpladeEncoder
 from splade_lucene.errors import CorpusError
-from splade_lucene.files import file_digest
+from splade_lucene.files.files import file_digest
 from splade_lucene.manifest import Part
 from splade_lucene.pseudo_documents.format import ImpactWriter
 from splade_lucene.pseudo_documents.journal import WHOLE, Shard

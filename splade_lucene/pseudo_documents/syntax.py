@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from splade_lucene.json_text import MAX_NESTING
+from splade_lucene.files.json_text import MAX_NESTING
 
 MAX_DIGITS = 1000
 """The most digits in a row in a number."""

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
+from splade_lucene.files.json_text import check_nesting
 from splade_lucene.ids import MAX_ID_BYTES, has_space_or_control
-from splade_lucene.json_text import check_nesting
 from splade_lucene.pseudo_documents.problems import PROBLEMS, SKIP, BadDocumentError, message, shown
 from splade_lucene.pseudo_documents.syntax import has_long_number, problem_of
 from splade_lucene.records import PseudoDocument

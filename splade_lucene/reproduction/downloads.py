@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splade_lucene.errors import DownloadError
-from splade_lucene.files import cache_folder, sole_writer, storage_error, written_whole
+from splade_lucene.files.files import cache_folder, sole_writer, storage_error, written_whole
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.reproduction.archives import broken, open_archive, too_large, write_file
 from splade_lucene.reproduction.entries import Download

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from splade_lucene.errors import DownloadError
-from splade_lucene.locks import lock
+from splade_lucene.files.locks import lock
 from splade_lucene.progress import Advance
 from splade_lucene.reproduction.archives import too_large
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from splade_lucene.errors import CatalogueError
+from splade_lucene.files.typed_data import WrongDataError, make
 from splade_lucene.reproduction.entries import Collection, Entry
 from splade_lucene.reproduction.groups import Group
-from splade_lucene.typed_data import WrongDataError, make
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from splade_lucene.encoder.settings import DocumentSettings, QuerySettings
 from splade_lucene.errors import DownloadError
-from splade_lucene.files import work_folder
+from splade_lucene.files.files import work_folder
 from splade_lucene.manifest import read_folder_manifest
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.reproduction.archives import is_archive

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import InputError
-from splade_lucene.files import storage_error, written_whole
-from splade_lucene.json_text import parse_json
-from splade_lucene.locks import lock
+from splade_lucene.files.files import storage_error, written_whole
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.locks import lock
 from splade_lucene.manifest import INDEX_FOLDER
 from splade_lucene.version import __version__
 

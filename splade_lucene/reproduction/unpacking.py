@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from splade_lucene.errors import DownloadError
-from splade_lucene.files import storage_error, work_folder
+from splade_lucene.files.files import storage_error, work_folder
 from splade_lucene.reproduction.archives import Member, broken, open_archive, too_large, write_file
 
 _EXPANSION, _ALWAYS_ALLOWED = 100, 64 << 20

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from splade_lucene.errors import RunError
-from splade_lucene.json_text import parse_json
+from splade_lucene.files.json_text import parse_json
 from splade_lucene.records import well_formed
 from splade_lucene.run.file_ranks import FileRanks
 

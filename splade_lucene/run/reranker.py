@@ -25,17 +25,17 @@ from splade_lucene.errors import (
     RunError,
     StorageError,
 )
-from splade_lucene.files import storage_error
+from splade_lucene.files.files import storage_error
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.locks import lock
+from splade_lucene.files.typed_data import make
 from splade_lucene.imports import whole_imports
-from splade_lucene.json_text import parse_json
-from splade_lucene.locks import lock
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.records import Query
 from splade_lucene.run.rankings import text_of_qid
 from splade_lucene.run.run import Run, RunSource
 from splade_lucene.search.bm25 import Bm25Searcher, open_index
 from splade_lucene.search.hits import StoredDocument
-from splade_lucene.typed_data import make
 
 DEFAULT_DEPTH = 100
 DEFAULT_BATCH_SIZE = 32

@@ -27,7 +27,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from splade_lucene.errors import RunError
-from splade_lucene.files import numbered_lines, open_text, written_whole
+from splade_lucene.files.files import numbered_lines, open_text, written_whole
 from splade_lucene.ids import docid_order, has_space_or_control
 from splade_lucene.run.file_ranks import FileRanks
 from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like, trec_columns, without_comments

@@ -35,8 +35,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.arguments import several
-from splade_lucene.compression import open_bytes
 from splade_lucene.errors import RunError
+from splade_lucene.files.compression import open_bytes
 from splade_lucene.ids import docid_order
 from splade_lucene.run.formats import (
     JsonPairs,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.errors import InputError
-from splade_lucene.json_text import parse_json
+from splade_lucene.files.json_text import parse_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from splade_lucene.encoder.layout import Choices
 from splade_lucene.encoder.settings import QuerySettings, from_choices
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.errors import InputError, ModelError, QueryError
+from splade_lucene.files.typed_data import make
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.reader import read_index_manifest
 from splade_lucene.manifest import INDEX_FILE, Manifest
@@ -26,7 +27,6 @@ from splade_lucene.models import recommended_quantizer
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import Query, Turn
-from splade_lucene.typed_data import make
 
 _log = logging.getLogger(__name__)
 _CACHED_QUERIES = 1024

@@ -4,7 +4,7 @@
 a line                         the query
 =============================  =======================================================================================
 qid, tab, text                 TSV; with a header, the columns are found by their names
-                               (:mod:`splade_lucene.delimited`)
+                               (:mod:`splade_lucene.files.delimited`)
 qid, comma, text               CSV, likewise
 question, tab, ``['answer']``  DPR's questions; the qids are their positions from 0, as in Anserini
 ``7:text``, ``7:1:text``       the Million Query and Terabyte efficiency tracks: qid, priority if any, text
@@ -21,7 +21,7 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote_plus
 
-from splade_lucene.delimited import INDEX_NAMES, Names, Row, note_header, read_rows, unquoted
+from splade_lucene.files.delimited import INDEX_NAMES, Names, Row, note_header, read_rows, unquoted
 from splade_lucene.ids import is_id
 from splade_lucene.notes import note
 from splade_lucene.topics.records import QID_KEYS, TEXT_KEYS, note_numbered

@@ -29,8 +29,8 @@ from urllib.parse import quote
 
 from splade_lucene import jvm
 from splade_lucene.errors import InputError, JavaError, RunError, TopicsError
-from splade_lucene.files import cache_folder, written_whole
-from splade_lucene.folders import one_file
+from splade_lucene.files.files import cache_folder, written_whole
+from splade_lucene.files.folders import one_file
 from splade_lucene.irds import PREFIX, open_ir_dataset, read_records
 from splade_lucene.jvm import wire
 

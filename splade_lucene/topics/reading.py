@@ -32,13 +32,13 @@ from itertools import chain
 from pathlib import Path
 
 from splade_lucene.arguments import several
-from splade_lucene.compression import content_name, open_bytes
 from splade_lucene.errors import TopicsError
-from splade_lucene.files import written_whole
-from splade_lucene.folders import one_file
+from splade_lucene.files.compression import content_name, open_bytes
+from splade_lucene.files.files import written_whole
+from splade_lucene.files.folders import one_file
+from splade_lucene.files.json_text import numbered_records
 from splade_lucene.imports import whole_imports
 from splade_lucene.irds import PREFIX
-from splade_lucene.json_text import numbered_records
 from splade_lucene.records import Query, well_formed
 from splade_lucene.topics.lines import decoded, read_pairs
 from splade_lucene.topics.named import (

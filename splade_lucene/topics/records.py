@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import QueryError, TopicsError
+from splade_lucene.files.json_text import parse_object
 from splade_lucene.ids import is_id
-from splade_lucene.json_text import parse_object
 from splade_lucene.notes import note
 from splade_lucene.records import Query, Turn, Vector, well_formed
 from splade_lucene.topics.trec import choose_fields

@@ -22,8 +22,8 @@ from splade_lucene.encoder.checkpoint import load_tokenizer, read_language_model
 from splade_lucene.encoder.layout import read_layout
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError, ModelError
+from splade_lucene.files.locks import lock
 from splade_lucene.imports import whole_imports
-from splade_lucene.locks import lock
 from splade_lucene.training.resuming import run_to_end
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from splade_lucene.files import written_whole
+from splade_lucene.files.files import written_whole
 from splade_lucene.version import __version__
 
 if TYPE_CHECKING:

@@ -36,9 +36,9 @@ from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.errors import CorpusError, ExamplesError
 from splade_lucene.evaluation import read_qrels
 from splade_lucene.evaluation.judgments import line_of_judgment
-from splade_lucene.files import open_text, written_whole
+from splade_lucene.files.files import open_text, written_whole
+from splade_lucene.files.json_text import parse_object
 from splade_lucene.imports import whole_imports
-from splade_lucene.json_text import parse_object
 from splade_lucene.records import well_formed
 from splade_lucene.topics.reading import read_topics
 from splade_lucene.training.teachers import NO_RANKING, Rankings

@@ -15,12 +15,12 @@ from typing import Any
 from splade_lucene.corpus.reading import corpus_digest
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError
-from splade_lucene.files import file_digest, files_digest, written_whole
-from splade_lucene.json_text import parse_json
-from splade_lucene.locks import lock
-from splade_lucene.outputs import PARTIAL
+from splade_lucene.files.files import file_digest, files_digest, written_whole
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.locks import lock
+from splade_lucene.files.outputs import PARTIAL
+from splade_lucene.files.typed_data import make
 from splade_lucene.training.config import TrainingConfig
-from splade_lucene.typed_data import make
 
 SETTINGS, LOCK, LOG, FIGURES = "settings.json", "splade-lucene.lock", "log.jsonl", "figures.json"
 _CREATED = ("round-1", "round-2", "model", "model.partial", "validation")

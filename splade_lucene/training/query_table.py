@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.location import locate
-from splade_lucene.files import written_whole
+from splade_lucene.files.files import written_whole
 
 _PRIOR = 3.0  # weight of the expectation, in queries
 _MIN_QUERIES = 20  # queries with a term, from which its mean is used to fit the expectation

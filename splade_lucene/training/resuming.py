@@ -14,7 +14,7 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from splade_lucene.errors import SpladeLuceneError, StorageError, TrainingError
-from splade_lucene.files import storage_error
+from splade_lucene.files.files import storage_error
 
 _COMPLETE = "complete"  # marker file, written to a checkpoint after all its other files
 

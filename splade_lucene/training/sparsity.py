@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from sentence_transformers.sparse_encoder.callbacks import SpladeRegularizerWeightSchedulerCallback
 
 from splade_lucene.errors import StorageError
-from splade_lucene.files import written_whole
-from splade_lucene.json_text import parse_json
-from splade_lucene.typed_data import make
+from splade_lucene.files.files import written_whole
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.typed_data import make
 
 if TYPE_CHECKING:
     from sentence_transformers.sparse_encoder.losses import SpladeLoss

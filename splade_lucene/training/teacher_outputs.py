@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.errors import ModelError, StorageError
-from splade_lucene.files import bytes_written_whole
+from splade_lucene.files.files import bytes_written_whole
 from splade_lucene.imports import whole_imports
 from splade_lucene.progress import Advance
 

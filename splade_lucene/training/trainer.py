@@ -46,9 +46,10 @@ from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.precision import choose_device, native_dtype
 from splade_lucene.encoder.settings import DocumentSettings
 from splade_lucene.errors import ConfigError
-from splade_lucene.files import written_whole
+from splade_lucene.files.files import written_whole
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.typed_data import make
 from splade_lucene.index.build import build_index
-from splade_lucene.json_text import parse_json
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.training.base import prepare_base
 from splade_lucene.training.calibration import calibrate_scale
@@ -67,7 +68,6 @@ from splade_lucene.training.sampling import draw_rows, require_passages, to_colu
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
 from splade_lucene.training.validation import IndexEvaluator, measure_model
-from splade_lucene.typed_data import make
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from splade_lucene.locks import is_still_at, lock
+from splade_lucene.files.locks import is_still_at, lock
 
 PARTIAL = r"\.[0-9a-f]{8}\.partial"
 """Regular expression for what follows the name of a file in that of its unfinished version."""

@@ -1,6 +1,6 @@
 """Text files, gzipped if their names end in ``.gz``: reading, atomic writing and digests.
 
-Other compressions are read, too (:mod:`splade_lucene.compression`).
+Other compressions are read, too (:mod:`splade_lucene.files.compression`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, AnyStr, BinaryIO, TextIO, cast
 
-from splade_lucene.compression import open_bytes
 from splade_lucene.errors import SpladeLuceneError, StorageError
-from splade_lucene.locks import LockFile
-from splade_lucene.outputs import output_file
+from splade_lucene.files.compression import open_bytes
+from splade_lucene.files.locks import LockFile
+from splade_lucene.files.outputs import output_file
 
 
 def open_text(path: Path) -> TextIO:
@@ -30,7 +30,7 @@ def open_text(path: Path) -> TextIO:
 def written_whole(path: Path) -> Iterator[TextIO]:
     """Opens a text file for atomic writing: it appears under its name only if the block succeeds.
 
-    Pipes and devices are written to as they are; see :mod:`splade_lucene.outputs`.
+    Pipes and devices are written to as they are; see :mod:`splade_lucene.files.outputs`.
 
     Raises:
         StorageError: The file cannot be written.

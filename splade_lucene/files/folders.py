@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from splade_lucene.compression import COMPRESSIONS, UNREADABLE, content_name
 from splade_lucene.errors import InputError
+from splade_lucene.files.compression import COMPRESSIONS, UNREADABLE, content_name
 from splade_lucene.notes import note
 
 _COLLECTION = re.compile(r"(corpus|collection)(?![a-z])", re.IGNORECASE)

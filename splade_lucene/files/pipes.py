@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from splade_lucene.compression import open_bytes
 from splade_lucene.errors import InputError
-from splade_lucene.json_text import parse_json
-from splade_lucene.outputs import is_stream
+from splade_lucene.files.compression import open_bytes
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.outputs import is_stream
 
 STANDARD_INPUT = "-"
 

@@ -1,0 +1,6 @@
+"""Files in and out, whatever they hold.
+
+``files`` opens text files, writes them whole and hashes them; ``compression`` decompresses, ``pipes`` copies pipes to files.
+``folders`` decides which files of a folder are one collection. ``outputs`` and ``locks`` keep writers apart. ``json_text`` and
+``typed_data`` read and check JSON; ``delimited`` reads TSV and CSV.
+"""
