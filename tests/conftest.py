@@ -64,6 +64,11 @@ threads_and_processes training training_data training_head training_output
 """Test modules that ``make quick`` does not even import: most of their tests start processes or load models."""
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:  # noqa: ARG001
+    """One process more than there are cores: many tests wait for a process, a signal or a server."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="Run unit tests only: no model, no process but this one.")
 

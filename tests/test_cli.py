@@ -403,7 +403,7 @@ def test_failures_are_one_message_with_a_remedy(place, tmp_path):
     index, topics = place / "index", place / "topics.tsv"
     expected = {
         "no such model folder": ["encode", "--corpus", topics, "--output", tmp_path / "x", "--model", tmp_path / "none"],
-        "there is no Lucene index": ["search", "--index", tmp_path / "folder", "--query", "{}", "--encoded"],
+        "no Lucene index was found here": ["search", "--index", tmp_path / "folder", "--query", "{}", "--encoded"],
         "does not exist": ["stats", "--index", tmp_path / "missing"],
         "is not an integer. Quantize first": ["index", "--input", tmp_path / "bad.jsonl", "--index", tmp_path / "i"],
         "twice.tsv:3: duplicate qid 'q1', first used on line 1": [

@@ -94,7 +94,7 @@ def test_special_cases_are_said(test):
     assert (same.p_value, same.remark) == (1.0, "no query differs")
     one = paired_test([0.3], test)
     assert (one.p_value, one.interval, one.remark) == (None, None, "no test is possible with one query")
-    with pytest.raises(InputError, match="no queries to test"):
+    with pytest.raises(InputError, match="no queries were given to test"):
         paired_test([], test)
     assert "few queries for a bootstrap: 5" in paired_test([0.1, 0.2, 0.0, 0.4, 0.1], "bootstrap").remark
     assert paired_test([0.25] * 12).remark == "all queries differ by the same amount"

@@ -163,7 +163,9 @@ def hide(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
         monkeypatch.delitem(sys.modules, name)
-    for name in [name for name in sys.modules if name.startswith("splade_lucene.training.")]:
+    for name in [
+        name for name in sys.modules if name.startswith(("splade_lucene.training.", "sentence_transformers."))
+    ]:
         monkeypatch.delitem(sys.modules, name)
 
 

@@ -404,7 +404,7 @@ def test_shards_of_another_corpus_are_refused_and_of_a_copy_are_not(tiny, corpus
         encode_corpus(tmp_path / "other.tsv", tmp_path / "out", tiny, RULE, shard=Shard(2, 2))
     shutil.copyfile(corpus, tmp_path / "copy.tsv")
     encode_corpus(tmp_path / "copy.tsv", tmp_path / "out", tiny, RULE, shard=Shard(2, 2))
-    assert read_folder_manifest(tmp_path / "out").documents == 45
+    assert read_folder_manifest(tmp_path / "out").documents == 42
 
 
 @pytest.mark.parametrize("then", [[Shard(1, 2), Shard(2, 2)], [Shard()], [Shard(2, 3), Shard(1, 3), Shard(3, 3)]])
@@ -424,7 +424,7 @@ def test_finished_shards_are_overwritten_by_whatever_comes(tiny, corpus, tmp_pat
         name: expected[name] for name in expected if name.startswith("part")
     }
     assert len(found) == 5 + len(then)
-    assert read_folder_manifest(tmp_path / "out").documents == 45
+    assert read_folder_manifest(tmp_path / "out").documents == 42
 
 
 def test_two_processes_do_not_write_one_folder(tiny, corpus, tmp_path):
@@ -436,7 +436,7 @@ def test_two_processes_do_not_write_one_folder(tiny, corpus, tmp_path):
             pytest.raises(InputError, match="another process is encoding into this folder"),
         ):
             encode_corpus(corpus, tmp_path / "out", tiny, RULE)
-    assert encode_corpus(corpus, tmp_path / "out", tiny, RULE).documents == 45
+    assert encode_corpus(corpus, tmp_path / "out", tiny, RULE).documents == 42
 
 
 def test_a_file_is_no_folder(tiny, corpus):
@@ -459,7 +459,7 @@ def test_a_mistyped_corpus_leaves_nothing(tiny, corpus, tmp_path):
     with pytest.raises(CorpusError, match="no such file"):
         encode_corpus(tmp_path / "nope.jsonl", tmp_path / "out", tiny, RULE)
     assert not (tmp_path / "out").exists()
-    assert encode_corpus(corpus, tmp_path / "out", tiny, RULE).documents == 45
+    assert encode_corpus(corpus, tmp_path / "out", tiny, RULE).documents == 42
 
 
 def test_an_output_in_the_corpus_is_refused(tiny, corpus, tmp_path):
@@ -530,7 +530,7 @@ def test_an_encoding_begun_with_little_memory_goes_on_in_batches_of_the_same_siz
     assert again.batch_tokens == little.batch_tokens < plenty.batch_tokens
     assert read_manifest(tmp_path / "out" / MANIFEST).encoded_with["batch_tokens"] == little.batch_tokens
     encode_corpus(corpus, tmp_path / "out", encoder(), RULE)  # finished, and stays as it is
-    assert [each.docid for each in read_pseudo_documents(tmp_path / "out")] == [f"d{i}" for i in range(45)]
+    assert [each.docid for each in read_pseudo_documents(tmp_path / "out")] == [f"d{i}" for i in range(45) if i % 17]
 
 
 # ---- several devices ----

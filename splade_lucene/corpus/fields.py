@@ -61,7 +61,7 @@ class CorpusFields:
             )  # fmt: skip
         text = _first_value(record, self.text_keys)
         title = None if "title" in self.text_keys else _first_value(record, ("title",))
-        if text is None and title is None:
+        if text is None and not title:
             raise CorpusError(
                 f"document {docid!r:.200} has none of the keys {', '.join(self.text_keys)}", path=place.path,
                 line=place.line, remedy="Store the text as contents or text, or name its key with text_field=…",
