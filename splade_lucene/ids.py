@@ -21,14 +21,16 @@ def is_id(value: object) -> bool:
 
 
 def id_text(value: object) -> str | None:
-    """A docid or qid as a string: integers, NumPy's included, in decimal; None for anything but strings and integers.
+    """A docid or qid as a string: integers, NumPy's included, in decimal; None for anything but integers and valid strings.
+
+    A string with half of a surrogate pair is not valid: no file can hold it.
 
     Example:
         >>> id_text("07"), id_text(7), id_text(7.0), id_text(True)
         ('07', '7', None, None)
     """
     if isinstance(value, str):
-        return str(value)
+        return str(value) if value.isascii() or well_formed(value) == value else None
     return str(int(value)) if isinstance(value, Integral) and not isinstance(value, bool) else None
 
 

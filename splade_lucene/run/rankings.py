@@ -53,11 +53,11 @@ def text_of_qid(qid: Any) -> str:
     """A qid as a string.
 
     Raises:
-        RunError: It is neither a string nor an integer.
+        RunError: It is neither a valid string nor an integer.
     """
     text = id_text(qid)
     if text is None:
-        raise RunError(f"expected a string or an integer as qid, got {qid!r:.60}", remedy="Write qids as strings")
+        raise RunError(f"expected a valid string or an integer as qid, got {qid!r:.60}", remedy="Write qids as strings")
     return text
 
 
@@ -107,7 +107,7 @@ def _text_of_docid(qid: str, docid: Any) -> str:
     text = id_text(docid)
     if text is None:
         raise RunError(
-            f"expected a string or an integer as docid, got {docid!r:.60} (query {qid!r})",
+            f"expected a valid string or an integer as docid, got {docid!r:.60} (query {qid!r})",
             remedy="Write docids as strings",
         )
     return text
