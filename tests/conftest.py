@@ -64,6 +64,7 @@ threads_and_processes training training_data training_head training_output
 """Test modules that ``make quick`` does not even import: most of their tests start processes or load models."""
 
 
+@pytest.hookimpl(optionalhook=True)  # xdist's
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process more than there are cores: many tests wait for a process, a signal or a server."""
     return (os.cpu_count() or 1) + 1

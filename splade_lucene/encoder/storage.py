@@ -14,7 +14,7 @@ import json
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.files.files import bytes_written_whole, sole_writer
@@ -100,23 +100,24 @@ def restore_from_int8(checkpoint: Path, target: Path, dtype: SaveDtype = "float3
             f"{checkpoint}: {INT8_WEIGHTS} not found, so the weights are ordinary already. Copy the folder."
         )
     kind: torch.dtype = getattr(torch, dtype)
-    weights = {name: tensor.to(kind) for name, tensor in read_int8(checkpoint / INT8_WEIGHTS).items()}
-    config = _config_with(checkpoint / "config.json", dtype)
+    config = _read_config(checkpoint / "config.json")
+    own: torch.dtype = getattr(torch, config.get("dtype") or "float32")  # in which the encoder loads them, too
+    weights = {name: tensor.to(own).to(kind) for name, tensor in read_int8(checkpoint / INT8_WEIGHTS).items()}
     with _sole_saver(target):
         _copy_others(checkpoint, target)
-        (target / "config.json").write_text(config, encoding="utf-8")
+        (target / "config.json").write_text(json.dumps({**config, "dtype": dtype}, indent=2) + "\n", encoding="utf-8")
         with bytes_written_whole(target / _PLAIN_WEIGHTS) as file:
             file.write(save(weights, metadata={"format": "pt"}))
 
 
-def _config_with(path: Path, dtype: SaveDtype) -> str:
-    """The configuration, which then names the type of the weights."""
+def _read_config(path: Path) -> dict[str, Any]:
+    """The configuration, with the type of the weights under its name of transformers 5."""
     try:
         config = parse_object(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({error}). Copy the checkpoint again.") from error
-    config.pop("torch_dtype", None)  # its name before transformers 5
-    return json.dumps({**config, "dtype": dtype}, indent=2) + "\n"
+    named = config.pop("torch_dtype", None)  # its name before transformers 5
+    return config if named is None else {"dtype": named, **config}
 
 
 def _sole_saver(target: Path) -> AbstractContextManager[None]:
