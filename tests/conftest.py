@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 # make test-light: an environment without torch and all that Pyserini requires; what needs them is skipped there.
 LIGHT = "SPLADE_LUCENE_TEST_LIGHT" in os.environ
-_LACKING = re.compile(r"No module named '(torch|transformers|pandas|sphinx|jupytext|huggingface_hub)")
+_LIBRARIES = "torch|transformers|safetensors|pandas|ranx|sphinx|jupytext|huggingface_hub"
+_LACKING = re.compile(
+    rf"No module named '({_LIBRARIES})|\b({_LIBRARIES})(?= is not installed|, which is not installed)"
+)
 
 
 collect_ignore_glob = ["support/*"]  # no tests, and some need torch
@@ -40,7 +43,7 @@ def _skip_where_light(report: Any, where: str) -> Any:
     lacking = _LACKING.search(str(report.longrepr)) if LIGHT and report.failed else None
     if lacking:
         report.outcome = "skipped"
-        report.longrepr = (where, 0, f"Skipped: needs {lacking[1]}, which the light environment lacks")
+        report.longrepr = (where, 0, f"Skipped: needs {lacking[1] or lacking[2]}, which the light environment lacks")
     return report
 
 

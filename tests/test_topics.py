@@ -7,7 +7,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from splade_lucene.errors import RunError, StorageError, TopicsError
@@ -468,6 +468,7 @@ one_line = texts.map(lambda text: text.replace("\n", " ").rstrip("\r"))
 
 
 @given(st.lists(st.builds(Query, qids, one_line), min_size=1, max_size=6, unique_by=lambda query: query.qid))
+@example([Query("/", ""), Query("0", "0")])
 @settings(deadline=None)
 def test_texts_are_read_back(tmp_path_factory, queries):
     folder = tmp_path_factory.mktemp("round")

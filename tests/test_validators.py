@@ -77,13 +77,15 @@ def test_the_words_are_for_what_pythons_parser_refuses_too():
     for line in draw_lines(random.Random(SEED + 1), LINES):
         text = line.decode("utf-8", "replace")
         problem = problem_of(text)
+        if str(problem).startswith("nested more"):
+            continue  # where Python 3.13 would overflow its stack
         try:
             is_object = isinstance(json.loads(text), dict)
         except (ValueError, RecursionError):
             assert problem is not None, text[:200]
             assert problem != "not an object"
         else:
-            limits = ("nested more than 200", "a number of more than 1,000", "NaN or Infinity")
+            limits = ("a number of more than 1,000", "NaN or Infinity")
             assert (problem is None) == is_object or str(problem).startswith(limits), text[:200]
 
 

@@ -79,12 +79,12 @@ def decoded(line: bytes, first: str, path: Path) -> str:
 
 def _format_of(first: str, *, is_csv: bool) -> Callable[[str, int], tuple[str, str]] | None:
     """The function for the lines of a file that begins with this line; None for TSV and CSV."""
-    line = first.strip()
-    left, tab, right = line.partition("\t")
+    left, tab, right = first.partition("\t")  # before anything is stripped: a text may be empty
     if tab:
         return _dpr_pair if not is_id(left.strip()) and re.match(r"\[\s*['\"\]]|\"\[", right) else None
     if is_csv:
         return None
+    line = first.strip()
     if match := _COLONS.fullmatch(line):
         return _prioritized_pair if match[2] else _colon_pair
     return _car_pair if line.startswith(_CAR_PREFIX) or ("/" in line and is_id(line)) else None
