@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 from support.commands import (
     COMMANDS,
     assert_interrupted,
@@ -368,6 +367,8 @@ def test_models_lists_the_known_and_looks_at_one(place):
 
 
 def test_models_saves_a_checkpoint_and_needs_its_name(tmp_path):
+    from safetensors.numpy import load_file
+
     done = CliRunner().invoke(app, ["models", "--save", str(tmp_path / "saved")])
     assert done.exit_code == 2
     assert "--save requires a checkpoint" in done.output
