@@ -395,7 +395,7 @@ def test_hits_are_a_sequence_that_loads_stored_fields_on_demand(collection, inde
             assert searcher.doc(hit.lucene_docid).docid() == hit.docid
 
 
-# ---- what is no index ----
+# ---- folders that are not indexes ----
 
 
 def test_what_is_no_index_is_named(tmp_path):

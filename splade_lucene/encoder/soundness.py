@@ -1,7 +1,7 @@
 """Refuses checkpoints that can be loaded but not trusted.
 
 Transformers initializes weights that a checkpoint lacks at random, ignores weights that the configuration leaves out, and
-makes up a tokenizer of nothing but special tokens if there are no files of one. Each of these would encode hours of
+makes up a tokenizer of only special tokens if its files are missing. Each of these would encode hours of
 documents wrongly without an error.
 """
 

@@ -148,7 +148,7 @@ def measure_search(search: Callable[[Q], object], queries: Iterable[Q], *, round
         rounds: Number of times each query is timed.
 
     Raises:
-        QueryError: There is no query.
+        QueryError: No queries are given.
     """
     queries = to_list(queries, "queries", error=QueryError)
     if not queries:

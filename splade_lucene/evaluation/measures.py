@@ -110,7 +110,7 @@ def parse_measures(names: Iterable[str], trec_eval: TrecEval = TREC_EVAL) -> dic
     """Looks up measures by name, among those of a version of trec_eval; nicknames are expanded.
 
     Raises:
-        RunError: There are no names, a name is unknown, or there is no such version.
+        RunError: No names are given, or a name or the version is unknown.
     """
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise RunError(f"expected a list of measures, got {names!r}", remedy="Pass [name] for a single measure")

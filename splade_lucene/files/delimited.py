@@ -1,7 +1,7 @@
 """Delimited text, TSV and CSV: recognizes a header, and splits rows.
 
 The first line is a header if one of its fields is a known name of an id, another one a known name of a text, and all look
-like names. So the query ``7<TAB>query`` is a query, because 7 is no column's name. With a header, columns are found by
+like names. So the query ``7<TAB>query`` is a query, because 7 is not the name of a column. With a header, columns are found by
 their names, and fields may be quoted as in CSV, as pandas writes them. A TSV file without a header has an id, a tab and a
 text, which is taken as it is, with its tabs and quotation marks.
 """

@@ -2,7 +2,7 @@
 
 A collection is never a mixture: where other files lie beside it, the collection's own name tells it apart (BEIR's
 ``corpus.jsonl``, MS MARCO's ``collection.tsv``, a hub data set's folder ``corpus``), or reading the folder is an error.
-What is passed over is noted. Hidden files and folders (``.DS_Store``, ``._part.jsonl``, ``__MACOSX``) are no data.
+What is passed over is noted. Hidden files and folders (``.DS_Store``, ``._part.jsonl``, ``__MACOSX``) are ignored.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool, can_append
         _check_unlocked(index_dir)
         return
     if (index_dir / "write.lock").is_file():
-        _check_unlocked(index_dir)  # Lucene may be writing a new index here, which is no index before its first commit
+        _check_unlocked(index_dir)  # Lucene may be writing a new index here, not recognizable before its first commit
     raise InputError(
         "this exists and is not a Lucene index, so it is not replaced", path=index_dir, remedy="Use another folder"
     )

@@ -31,7 +31,7 @@ class JavaRuntime:
 
 
 def read_runtime(home: Path) -> JavaRuntime | None:
-    """Reads the version of the Java in a folder from its ``release`` file; None if there is no such file."""
+    """Reads the version of the Java in a folder from its ``release`` file; None if it has none."""
     try:
         text = (home / "release").read_text(encoding="utf-8")
     except OSError:

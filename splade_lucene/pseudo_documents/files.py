@@ -34,7 +34,7 @@ def find_files(source: Path, without: Path | None = None) -> list[Path]:
         without: An absolute folder whose files are ignored; an index may be in the same folder as its input.
 
     Raises:
-        PseudoDocumentError: There is no such file or folder, or the folder is not one collection.
+        PseudoDocumentError: The file or folder does not exist, or the folder is not one collection.
     """
     if source.is_dir():
         visible = [
@@ -112,7 +112,7 @@ def lines_for_java(files: Sequence[Path], beside: Path) -> Iterator[list[JavaFil
 
     Raises:
         PseudoDocumentError: A file cannot be read.
-        StorageError: There is no space for a copy.
+        StorageError: The disk has no space for a copy.
     """
     others = [path for path in files if not _is_for_java(path)]
     if not others:

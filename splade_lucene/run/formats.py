@@ -38,7 +38,7 @@ def check_format(name: str) -> RunFormat:
     """Checks the name of a run format.
 
     Raises:
-        RunError: There is no such format.
+        RunError: The format is unknown.
     """
     for known in RUN_FORMATS:
         if name == known:

@@ -77,7 +77,7 @@ def find_topics(source: str | Path) -> Path:
     """Finds a topics file by path, or by its name in Anserini or Pyserini.
 
     Raises:
-        TopicsError: There is no such file or name, or the file is not on this machine; says where to get it.
+        TopicsError: The file or name is unknown, or the file is not on this machine; the message says where to get it.
     """
     return locate_topics(source).path
 
@@ -86,7 +86,7 @@ def find_qrels(source: str | Path) -> Path:
     """Finds a file of judgments by path, by its name in Anserini or Pyserini, or by ``irds:NAME``.
 
     Raises:
-        RunError: There is no such file or name, or the file is not on this machine; says where to get it.
+        RunError: The file or name is unknown, or the file is not on this machine; the message says where to get it.
         MissingDependencyError: ``irds:NAME`` was given, but ir_datasets is not installed.
     """
     if str(source).startswith(PREFIX):
@@ -228,7 +228,7 @@ def read_ir_datasets_topics(name: str) -> Iterator[tuple[str, dict[str, str]]]:
 
     Raises:
         MissingDependencyError: ir_datasets is not installed.
-        TopicsError: There is no such data set, or it has no topics.
+        TopicsError: The data set is unknown or has no topics.
     """
     for query in read_records(_open_ir_datasets(name, "topics").queries_iter, name, TopicsError):
         title = getattr(query, "title", None) or query.default_text()

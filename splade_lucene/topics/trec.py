@@ -63,7 +63,7 @@ def check_field(field: str) -> list[str]:
     """Splits a choice such as ``title+desc`` into field names.
 
     Raises:
-        TopicsError: There is no such field.
+        TopicsError: The field is unknown.
     """
     names = field.split("+")
     if wrong := [name for name in names if name not in FIELDS]:

@@ -223,7 +223,7 @@ def mine(sources: Sources, mining: Mining) -> list[Example]:  # noqa: C901 - wha
         Scored lists for all queries that have at least two candidates, one of which the teacher scores.
 
     Raises:
-        ExamplesError: There is no such query.
+        ExamplesError: No query qualifies.
     """
     if not len(sources.queries):
         raise ExamplesError("all queries are blank", remedy="Check data.queries")
