@@ -873,12 +873,12 @@ def test_a_dense_teacher_orders_candidates_by_its_cosine_and_bm25(tmp_path, data
         rest = np.array(record["scores"]) - vectors[1:] @ vectors[0]  # half of BM25, divided by the query's best
         assert rest.max() == pytest.approx(0.5, abs=0.01)
         assert rest.min() > -0.01
-    vectors = sorted((tmp_path / "out/embeddings").glob("*.npy"))
+    vectors = sorted((tmp_path / "out/embeddings").glob("*.float16"))
     times = [path.stat().st_mtime_ns for path in vectors]
     run(tmp_path, data, base, teacher=teacher, output=str(tmp_path / "out2"), cache=str(tmp_path / "out"))
     assert [path.stat().st_mtime_ns for path in vectors] == times  # found again
     vectors[0].write_bytes(vectors[0].read_bytes()[:100])
-    with pytest.raises(StorageError, match=r"\.npy: damaged"):
+    with pytest.raises(StorageError, match=r"\.float16: damaged"):
         run(tmp_path, data, base, teacher=teacher, output=str(tmp_path / "out3"), cache=str(tmp_path / "out"))
 
 
