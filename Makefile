@@ -34,9 +34,10 @@ test-light:  ## run the tests that need neither torch nor Pyserini's Python, in 
 coverage: install-dev  ## run all tests and print which lines and branches they reached, in child processes too
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
-lint: install-dev  ## check the sources' layout and ruff's rules
+lint: install-dev  ## check the sources' layout, ruff's rules, and that the source distribution has all files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/sdist_files.py
 
 types: install-dev  ## check types, strictly in the package
 	$(BIN)/mypy
