@@ -22,6 +22,8 @@ them) come from the list of known models if the checkpoint is given by its hub n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -213,10 +215,9 @@ def read_layout(name: str | Path | None, choices: Choices = Choices()) -> Layout
     try:
         has_modules = (location.folder / "modules.json").is_file()
         layout = _with_table(_read_modules(location) if has_modules else _read_plain(location))
-    except (TypeError, AttributeError, LookupError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise ModelError(
-            f"{location.folder}: a configuration file has a value of the wrong type, or a wrong path ({error}). "
-            "Copy the checkpoint again."
+            f"{location.folder}: a configuration file has a wrong path ({error}). Copy the checkpoint again."
         ) from error
     known = find_known_model(location.name)
     if known is not None:
@@ -226,6 +227,20 @@ def read_layout(name: str | Path | None, choices: Choices = Choices()) -> Layout
     )
     layout = _with_choices(layout, choices)
     return replace(layout, found=(*layout.found, f"overridden: {overrides}")) if overrides else layout
+
+
+@contextmanager
+def _values_of(path: Path, kind: type[Any] = dict) -> Iterator[Any]:
+    """The contents of a JSON file, for a block that picks values; the wrong type of one is an error that names the file.
+
+    Raises:
+        ModelError: The file cannot be read, or a value has the wrong type.
+    """
+    values = read_json(path, kind)
+    try:
+        yield values
+    except (TypeError, AttributeError, LookupError, ValueError) as error:
+        raise ModelError(f"{path}: a value has the wrong type ({error}). Copy the file again.") from error
 
 
 def _is_set(choices: Choices, field: Field[Any]) -> bool:
@@ -249,9 +264,10 @@ def _read_network(location: Location) -> tuple[NetworkSide, str]:
         is_causal = adapter.get("task_type") == "CAUSAL_LM"
         text = f"adapter_config.json: LoRA adapter for {base.name}"
     elif config_path.is_file():
-        architectures = read_json(config_path).get("architectures") or ["unnamed architecture"]
-        is_causal = str(architectures[0]).endswith("ForCausalLM")
-        text = f"config.json: {architectures[0]}"
+        with _values_of(config_path) as config:
+            architecture = str((config.get("architectures") or ["unnamed architecture"])[0])
+        is_causal = architecture.endswith("ForCausalLM")
+        text = f"config.json: {architecture}"
     else:
         raise ModelError(
             f"{location.folder}: config.json not found, so this is not a model folder. Give the checkpoint's own folder."
@@ -261,11 +277,11 @@ def _read_network(location: Location) -> tuple[NetworkSide, str]:
 
 
 def _max_tokens(folder: Path, *, is_causal: bool) -> int:
-    config = read_json(folder / "config.json")
-    positions = _number(config, "max_position_embeddings", folder) or _POSITIONS
-    if config.get("model_type") in _POSITIONS_AFTER_PADDING:
-        padding = _number(config, "pad_token_id", folder)
-        positions -= (1 if padding is None else padding) + 1
+    with _values_of(folder / "config.json") as config:
+        positions = _number(config, "max_position_embeddings", folder) or _POSITIONS
+        if config.get("model_type") in _POSITIONS_AFTER_PADDING:
+            padding = _number(config, "pad_token_id", folder)
+            positions -= (1 if padding is None else padding) + 1
     if is_causal:
         positions //= 2  # echo repeats the text
     return min(positions, _tokenizer_limit(folder) or positions)
@@ -290,14 +306,14 @@ def _read_modules(location: Location) -> Layout:
     found = ["modules.json: " + ", ".join(_class_name(each.get("type")) for each in modules)]
     if len(modules) == 1 and _class_name(modules[0].get("type")) in _ROUTERS:
         folder = location.folder / modules[0].get("path", "")
-        router = read_json(folder / "router_config.json")
-        types = router.get("types", {})
         routes = {}
-        for side in ("document", "query"):
-            route = _route_of(side, router)
-            routes[side] = [(types.get(name), folder / name) for name in route]
-            names = [name or f"{_class_name(types.get(name))} in the root" for name in route]
-            found.append(f"router_config.json: {side} route is {', '.join(names) or 'empty'}")
+        with _values_of(folder / "router_config.json") as router:
+            types = router.get("types", {})
+            for side in ("document", "query"):
+                route = _route_of(side, router)
+                routes[side] = [(types.get(name), folder / name) for name in route]
+                names = [name or f"{_class_name(types.get(name))} in the root" for name in route]
+                found.append(f"router_config.json: {side} route is {', '.join(names) or 'empty'}")
     else:
         shared = [(each.get("type"), location.folder / each.get("path", "")) for each in modules]
         routes = {"document": shared, "query": shared}
@@ -334,9 +350,9 @@ def _read_route(
         return TableSide(location.below(folder), weights, missing=0.0, prefix=prefix, max_length=length)
     if names[:1] and names[0] in _NETWORKS and names[1:] in _POOLED:
         side, text = _read_network(location.below(route[0][1]))
-        settings = read_json(route[1][1] / "config.json")
-        pooling = settings.get("pooling_strategy", "max")
-        activation = _ACTIVATIONS.get(settings.get("activation_function", "relu"))
+        with _values_of(route[1][1] / "config.json") as settings:
+            pooling = settings.get("pooling_strategy", "max")
+            activation = _ACTIVATIONS.get(settings.get("activation_function", "relu"))
         if pooling not in POOLINGS or activation is None:
             raise ModelError(f"{route[1][1] / 'config.json'}: unknown pooling or activation in {settings}.")
         length = _configured_length(route[0][1])
@@ -356,9 +372,10 @@ def _read_route(
 
 
 def _static_weights(folder: Path, root: Path) -> Path:
-    config = folder / "config.json"
-    named = read_json(config).get("path") if config.is_file() else None
-    candidates: list[Path] = [folder / named, root / named] if named else []
+    candidates: list[Path] = []
+    if (folder / "config.json").is_file():
+        with _values_of(folder / "config.json") as config:
+            candidates += [each / config["path"] for each in (folder, root) if config.get("path")]
     candidates += [folder / "model.safetensors", folder / "pytorch_model.bin"]
     weights = next((path for path in candidates if path.is_file()), None)
     if weights is None:
@@ -391,9 +408,15 @@ def _read_prompts(folder: Path) -> dict[str, str]:
     prepended to documents or queries.
     """
     path = folder / "config_sentence_transformers.json"
-    settings = read_json(path) if path.is_file() else {}
-    prompts = settings.get("prompts") or {}
-    return {side: prompts.get(side) or "" for side in ("document", "query")}
+    if not path.is_file():
+        return {}
+    with _values_of(path) as settings:
+        prompts = {
+            side: text for side, text in (settings.get("prompts") or {}).items() if side in ("document", "query")
+        }
+        if wrong := [text for text in prompts.values() if not isinstance(text, str | None)]:
+            raise TypeError(f"the prompt {wrong[0]!r:.60}")
+        return {side: text or "" for side, text in prompts.items()}
 
 
 def _class_name(kind: object) -> str:

@@ -71,7 +71,8 @@ class Network:
         self._check_tokenizer()
         probe, mask = self._probe()
         logits = self._logits_of(probe, mask)
-        check_logits(logits, check_values(model, side.location.folder), side.location.folder)
+        check_values(model, side.location.folder)
+        check_logits(logits, side.location.folder)
         self._decoder: nn.Linear | None = None
         self._is_int8 = False  # until the decoder is known to be the last layer
         self._detach_decoder(decoder, logits)

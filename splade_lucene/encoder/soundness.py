@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _COPY_AGAIN = "Copy or train the checkpoint again."
 _SAME = 1e-6  # relative difference of logits below which a network ignores its input
+_MAY_BE_CONSTANT = "token_type_embeddings.weight"
 
 
 def untied(model: nn.Module, missing: Iterable[str]) -> list[str]:
@@ -67,41 +67,35 @@ def check_unused(model: nn.Module, unused: Iterable[str], folder: Path) -> None:
         )
 
 
-def check_values(model: nn.Module, folder: Path) -> list[str]:
-    """Refuses weights that are not finite, and matrices of zeros where other layers have numbers.
+def check_values(model: nn.Module, folder: Path) -> None:
+    """Refuses weights that are not finite, matrices whose numbers are all equal, and scales (layer norms) of zeros.
+
+    Biases of zeros are usual, and so are the embeddings of token types that RoBERTa does not have.
 
     Args:
         model: The loaded model.
         folder: Folder of the checkpoint.
 
-    Returns:
-        The names of the other matrices of zeros, which some networks have on purpose.
-
     Raises:
         ModelError: Names the weight.
     """
-    alike: dict[str, list[tuple[str, bool]]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if not parameter.is_floating_point() or not parameter.numel():
             continue
         low, high = (float(value) for value in parameter.detach().aminmax())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ModelError(f"{folder}: {name} has values that are not finite. {_COPY_AGAIN}")
-        if name.endswith("weight"):
-            alike[_pattern(name)].append((name, low == high == 0))
-    for layers in alike.values():
-        zeros = [name for name, is_zero in layers if is_zero]
-        if 0 < len(zeros) < len(layers):
-            raise ModelError(f"{folder}: {zeros[0]} is all zeros, unlike that of other layers. {_COPY_AGAIN}")
-    return [name for layers in alike.values() for name, is_zero in layers if is_zero]
+        is_matrix = parameter.ndim > 1 and parameter.numel() > 1
+        is_constant = low == high if is_matrix else low == high == 0 and name.endswith("weight")
+        if is_constant and not name.endswith(_MAY_BE_CONSTANT):
+            raise ModelError(f"{folder}: all values of {name} are {low:g}. {_COPY_AGAIN}")
 
 
-def check_logits(logits: Tensor, zeros: Sequence[str], folder: Path) -> None:
+def check_logits(logits: Tensor, folder: Path) -> None:
     """Refuses a network whose output is not finite, the same for every text, or the same for every term.
 
     Args:
         logits: The output for a probe whose first two texts are equally long and differ; shape [texts, tokens, terms].
-        zeros: Names of matrices of zeros, which the message names as the likely cause.
         folder: Folder of the checkpoint.
 
     Raises:
@@ -113,12 +107,11 @@ def check_logits(logits: Tensor, zeros: Sequence[str], folder: Path) -> None:
             f"{folder}: the network's output is not finite in {str(logits.dtype).removeprefix('torch.')}. "
             "Use dtype=float32, or copy or train the checkpoint again."
         )
-    cause = f" ({', '.join(zeros)}: all zeros)" if zeros else ""
     limit = _SAME * max(1.0, float(first.abs().max()))
     if float((first - second).abs().max()) <= limit:
-        raise ModelError(f"{folder}: the network's output is the same for every text{cause}. {_COPY_AGAIN}")
+        raise ModelError(f"{folder}: the network's output is the same for every text. {_COPY_AGAIN}")
     if float((first.amax(dim=1) - first.amin(dim=1)).max()) <= limit:
-        raise ModelError(f"{folder}: the network's output is the same for every term{cause}. {_COPY_AGAIN}")
+        raise ModelError(f"{folder}: the network's output is the same for every term. {_COPY_AGAIN}")
 
 
 def check_tokenizer(entries: Mapping[str, int], specials: Iterable[int], folder: Path, size: int | None = None) -> None:

@@ -352,7 +352,7 @@ def roberta_like(folder: Path, tokenizer: PreTrainedTokenizerFast, *, xlm: bool 
                  width: int = 64) -> Path:  # fmt: skip
     """A network in which a text's own tokens weigh most, and special tokens nothing.
 
-    The layers add nothing, positions neither, so that every place holds its token's embedding, whose product with
+    The layers add next to nothing, positions neither, so that every place holds its token's embedding, whose product with
     itself is the largest.
     """
     torch.manual_seed(1)
@@ -368,11 +368,11 @@ def roberta_like(folder: Path, tokenizer: PreTrainedTokenizerFast, *, xlm: bool 
     with torch.no_grad():
         embeddings = model.roberta.embeddings
         embeddings.word_embeddings.weight.normal_(0, 1)
-        embeddings.position_embeddings.weight.zero_()
+        embeddings.position_embeddings.weight.normal_(0, 1e-4)
         embeddings.token_type_embeddings.weight.zero_()
         layer = model.roberta.encoder.layer[0]
         for dense in (layer.attention.output.dense, layer.output.dense):
-            dense.weight.zero_()
+            dense.weight.normal_(0, 1e-4)
         model.lm_head.dense.weight.copy_(torch.eye(width))
         model.lm_head.bias.fill_(-0.45 * width)
         model.lm_head.bias[tokenizer.all_special_ids] = -1e3
