@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from numbers import Integral
 
@@ -9,6 +10,8 @@ from splade_lucene.records import well_formed
 
 MAX_ID_BYTES = 32_766
 """The maximum length of a Lucene term, in bytes."""
+
+_SPACE_OR_CONTROL = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 def is_id(value: object) -> bool:
@@ -36,7 +39,7 @@ def id_text(value: object) -> str | None:
 
 def has_space_or_control(text: str) -> bool:
     """Whether an id contains white space or control characters, which would break the columns of a run file."""
-    return any(character.isspace() or character < " " or character == "\x7f" for character in text)
+    return _SPACE_OR_CONTROL.search(text) is not None
 
 
 def docid_order(docid: str) -> bytes:

@@ -253,14 +253,13 @@ class _Running:
 
     def _as_published(self, qid: str, hits: Any) -> list[tuple[str, float]]:
         """The hits in the order in which the published run was evaluated."""
-        from splade_lucene.run.rankings import read_ranking
-        from splade_lucene.run.run import evaluation_order
+        from splade_lucene.run.rankings import evaluation_order, read_ranking
         from splade_lucene.run.selection import remove_query
 
         system = self.entry.system
         pairs = remove_query(qid, hits) if system.remove_query else read_ranking(qid, hits)
         if system.ties == "descending":
-            pairs = evaluation_order(dict(pairs))
+            pairs = evaluation_order(qid, dict(pairs))
         return pairs
 
     # ---- evaluate ----

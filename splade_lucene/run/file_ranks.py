@@ -19,21 +19,23 @@ class FileRanks:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._docids: dict[str, list[str]] = {}
-        self._ranks: dict[str, array[int]] = {}
-        self._lines: dict[str, array[int]] = {}
+        self._hits: dict[str, tuple[list[str], array[int], array[int]]] = {}
+        """By qid, the docids, ranks and lines of its hits."""
         self._wrong: dict[int, str] = {}
         """By line, what is not a rank of at least 1."""
 
     def add(self, qid: str, docid: str, text: str, line: int) -> None:
         """Adds the rank of a hit."""
-        is_number = text.isascii() and text.isdigit() and len(text) < 19
-        rank = int(text) if is_number else -1
+        rank = int(text) if text.isdigit() and text.isascii() and len(text) < 19 else -1
         if rank < 1:
             self._wrong[line] = text
-        self._docids.setdefault(qid, []).append(docid)
-        self._ranks.setdefault(qid, array("q")).append(rank)
-        self._lines.setdefault(qid, array("q")).append(line)
+        hits = self._hits.get(qid)
+        if hits is None:
+            hits = self._hits[qid] = [], array("q"), array("q")
+        docids, ranks, lines = hits
+        docids.append(docid)
+        ranks.append(rank)
+        lines.append(line)
 
     def of(self, qid: str, *, first: int = 1) -> dict[str, int]:
         """The ranks of a query's hits, docid → rank, in the order of the file.
@@ -47,7 +49,7 @@ class FileRanks:
         """
         ranks: dict[str, int] = {}
         taken: set[int] = set()
-        for docid, rank, line in zip(self._docids[qid], self._ranks[qid], self._lines[qid], strict=True):
+        for docid, rank, line in zip(*self._hits[qid], strict=True):
             if rank < first or rank in taken:
                 problem = (
                     f"the rank {self._wrong[line]!r} is not a positive integer"

@@ -48,16 +48,23 @@ def check_format(name: str) -> RunFormat:
 
 def _read_trec(path: Path, lines: Lines, ranks: FileRanks) -> Scores:
     rankings: Scores = {}
+    add_rank = ranks.add
     for number, line in lines:
-        columns = trec_columns(line)
-        if columns is None:
+        columns = line.split()
+        if len(columns) != 6 and (columns := trec_columns(line)) is None:  # type: ignore[assignment]
             raise RunError(
                 f"expected six columns (qid Q0 docid rank score tag), found {len(line.split())}", path=path, line=number,
                 remedy="Write the run as TREC, MS MARCO (three columns in all lines) or JSON",
             )  # fmt: skip
         qid, _, docid, rank, score, _ = columns
-        _put(rankings.setdefault(qid, {}), qid, docid, parse_score(score), score, path, number)
-        ranks.add(qid, docid, rank, number)
+        ranking = rankings.get(qid)
+        if ranking is None:
+            ranking = rankings[qid] = {}
+        value = parse_score(score)
+        if value is None or docid in ranking:
+            raise _wrong_hit(qid, docid, score, path, number, is_duplicate=docid in ranking)
+        ranking[docid] = value
+        add_rank(qid, docid, rank, number)
     return rankings
 
 
@@ -66,7 +73,7 @@ def without_comments(lines: Lines) -> Iterator[tuple[int, str]]:
 
     A hit of a query whose qid begins with ``#``, which trec_eval 9 reads, is none.
     """
-    return ((number, line) for number, line in lines if not line.startswith("#") or _is_hit(line))
+    return ((number, line) for number, line in lines if line[0] != "#" or _is_hit(line))
 
 
 def _is_hit(line: str) -> bool:
@@ -107,7 +114,10 @@ def _read_msmarco(path: Path, lines: Lines, ranks: FileRanks) -> Scores:
             problem = f"the rank {text!r} is not an integer of at least 1" if rank is None else f"duplicate rank {rank}"
             raise RunError(f"{problem} (query {qid!r})", path=path, line=number, remedy="Write ranks 1, 2, 3 …")
         taken[qid].add(rank)
-        _put(rankings.setdefault(qid, {}), qid, docid, 1 / rank, text, path, number)
+        ranking = rankings.setdefault(qid, {})
+        if docid in ranking:
+            raise _wrong_hit(qid, docid, text, path, number, is_duplicate=True)
+        ranking[docid] = 1 / rank
         ranks.add(qid, docid, text, number)
     return rankings
 
@@ -152,7 +162,10 @@ def _read_json(path: Path, lines: Lines, _: FileRanks) -> Scores:
             raise RunError(f"query {qid!r} {problem}", path=path, remedy=_JSON_REMEDY)
         ranking = rankings[qid] = {}
         for docid, score in hits:
-            _put(ranking, qid, docid, finite_number(score), score, path, None)
+            value = finite_number(score)
+            if value is None or docid in ranking:
+                raise _wrong_hit(qid, docid, score, path, None, is_duplicate=docid in ranking)
+            ranking[docid] = value
     return rankings
 
 
@@ -164,27 +177,23 @@ READERS: dict[RunFormat, Callable[[Path, Lines, FileRanks], Scores]] = {
 """Format → reader of the scores, which also collects the ranks where the format has any."""
 
 
-def _put(
-    ranking: dict[str, float], qid: str, docid: str, score: float | None, text: Any, path: Path, line: int | None
-) -> None:
-    if docid in ranking:
-        raise RunError(
-            f"document {docid!r} is ranked twice for query {qid!r}",
-            path=path,
-            line=line,
+def _wrong_hit(qid: str, docid: str, score: Any, path: Path, line: int | None, *, is_duplicate: bool) -> RunError:
+    """The error to raise for a hit whose document is a duplicate, or whose score is not a number."""
+    if is_duplicate:
+        return RunError(
+            f"document {docid!r} is ranked twice for query {qid!r}", path=path, line=line,
             remedy="Rank each document once",
-        )
-    if score is None:
-        raise RunError(f"the score {text!r} is not a number", path=path, line=line, remedy="Write scores as numbers")
-    ranking[docid] = score
+        )  # fmt: skip
+    return RunError(f"the score {score!r} is not a number", path=path, line=line, remedy="Write scores as numbers")
 
 
 def parse_score(text: str) -> float | None:
     """Parses a column as a finite number; None if it is not one. Rejects Python's ``1_0``, which trec_eval reads as 1."""
     try:
-        return None if "_" in text else finite_number(float(text))
+        value = float(text)
     except ValueError:
         return None
+    return value if math.isfinite(value) and "_" not in text else None
 
 
 def parse_rank(text: str) -> int | None:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.errors import RunError
-from splade_lucene.ids import best_first, id_text
+from splade_lucene.ids import best_first, docid_order, id_text
 
 Ranking = Sequence[tuple[str, float]]
 """(docid, score) of each hit, best first."""
@@ -79,7 +79,7 @@ def read_ranking(qid: str, ranking: Any) -> list[tuple[str, float]]:
     else:
         pairs = _pairs(qid, ranking)
         given, scores = [docid for docid, _ in pairs], _numbers(qid, [score for _, score in pairs])
-    docids = [_text_of_docid(qid, docid) for docid in given]
+    docids = _texts_of_docids(qid, given)
     if len(set(docids)) < len(docids):
         duplicate = next(docid for place, docid in enumerate(docids) if docid in docids[:place])
         raise RunError(f"document {duplicate!r} is ranked twice for query {qid!r}", remedy="Rank each document once")
@@ -94,13 +94,37 @@ def _pairs(qid: str, ranking: Any) -> list[tuple[Any, Any]]:
         raise RunError(f"expected the ranking of query {qid!r}, got {ranking!r:.60}", remedy=_FORMS)
     pairs: list[tuple[Any, Any]] = []
     for hit in ranking:
-        if hasattr(hit, "docid") and hasattr(hit, "score"):  # our Hit, or Pyserini's
+        if type(hit) is tuple and len(hit) == 2:  # most are
+            pairs.append(hit)
+        elif hasattr(hit, "docid") and hasattr(hit, "score"):  # our Hit, or Pyserini's
             pairs.append((hit.docid, hit.score))
         elif not isinstance(hit, str) and isinstance(hit, Sequence) and len(hit) == 2:
             pairs.append((hit[0], hit[1]))
         else:
             raise RunError(f"expected a docid and a score for query {qid!r}, got {hit!r:.60}", remedy=_FORMS)
     return pairs
+
+
+def evaluation_order(qid: str, scores: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Hits as evaluators order them: score descending in single precision, then docid descending.
+
+    Args:
+        qid: The query, for error messages.
+        scores: Docid → score; the docids are well-formed.
+
+    Raises:
+        RunError: A score is not a finite number in single precision.
+    """
+    docids = sorted(scores, key=docid_order, reverse=True)
+    values = _numbers(qid, [scores[docid] for docid in docids])
+    order = np.argsort(-values.astype(np.float32), kind="stable")
+    return [(docids[i], score) for i, score in zip(order.tolist(), values[order].tolist(), strict=True)]
+
+
+def _texts_of_docids(qid: str, docids: list[Any]) -> list[str]:
+    if set(map(type, docids)) <= {str} and "".join(docids).isascii():
+        return docids
+    return [_text_of_docid(qid, docid) for docid in docids]
 
 
 def _text_of_docid(qid: str, docid: Any) -> str:

@@ -28,10 +28,10 @@ import numpy as np
 
 from splade_lucene.errors import RunError
 from splade_lucene.files.files import numbered_lines, open_text, written_whole
-from splade_lucene.ids import docid_order, has_space_or_control
+from splade_lucene.ids import has_space_or_control
 from splade_lucene.run.file_ranks import FileRanks
 from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like, trec_columns, without_comments
-from splade_lucene.run.rankings import read_ranking, read_rankings, text_of_qid
+from splade_lucene.run.rankings import evaluation_order, read_ranking, read_rankings, text_of_qid
 
 DEFAULT_TAG = "splade-lucene"
 
@@ -51,7 +51,7 @@ def strictly_falling(scores: Sequence[float]) -> list[float]:
     """
     values = np.asarray(scores, dtype=np.float64).astype(np.float32)
     down = np.float32(-np.inf)
-    for i in range(1, len(values)):
+    for i in range(1, len(values)) if (np.diff(values) >= 0).any() else ():
         if values[i] >= values[i - 1]:
             values[i] = np.nextafter(values[i - 1], down)
     return [float(value) for value in values]
@@ -115,7 +115,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         A run that was read from an MS MARCO file keeps its ranks, which may have gaps; others are ranked 1, 2, 3 …
 
         Args:
-            path: The file; gzipped if its name ends in ``.gz``.
+            path: The file; compressed if its name says so (``.gz``, ``.zst`` …).
             format: Its format.
             tag: Last column of a TREC run; None for the run's own tag.
 
@@ -161,20 +161,14 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         tag = columns[-1] if columns else DEFAULT_TAG
         ranks = FileRanks(path)
         scores = READERS[detected](path, chain([first], lines), ranks)
-        return cls(
-            {qid: evaluation_order(ranking) for qid, ranking in scores.items()}, tag=tag, format=detected,
-            file_ranks={} if detected == "json" else dict.fromkeys(scores, ranks),
-        )  # fmt: skip
+        run = cls({}, tag=tag, format=detected)
+        run._rankings = {qid: evaluation_order(qid, ranking) for qid, ranking in scores.items()}
+        run.file_ranks = {} if detected == "json" else dict.fromkeys(scores, ranks)
+        return run
 
 
 RunSource = Mapping[Any, Any] | str | Path
 """A :class:`Run`, rankings by qid, or a run file."""
-
-
-def evaluation_order(ranking: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Hits as evaluators order them: score descending in single precision, then docid descending."""
-    by_docid = sorted(ranking.items(), key=lambda hit: docid_order(hit[0]), reverse=True)
-    return sorted(by_docid, key=lambda hit: -np.float32(hit[1]))
 
 
 class RunWriter:
@@ -222,7 +216,10 @@ class RunWriter:
 
 
 def _check_ids(qid: str, docids: Sequence[str]) -> None:
-    for name in (qid, *docids):
+    names = [qid, *docids]
+    if all(names) and not has_space_or_control("".join(names)):
+        return
+    for name in names:
         if not name or has_space_or_control(name):
             raise RunError(f"the id {name!r} is empty or contains white space", remedy="Change the id")
 
@@ -241,7 +238,7 @@ def open_run_writer(path: str | Path, *, format: RunFormat = "trec", tag: str = 
     """Opens a run file for writing. The file gets its name only if the ``with`` block ends without an exception.
 
     Args:
-        path: The file; gzipped if its name ends in ``.gz``.
+        path: The file; compressed if its name says so (``.gz``, ``.zst`` …).
         format: ``trec``: qid Q0 docid rank score tag. ``msmarco``: qid, docid and rank, separated by tabs. ``json``: one
             object, qid → docid → score.
         tag: Last column of a TREC run; without white space.
