@@ -19,8 +19,13 @@ def several(values: Iterable[T], name: str, *, error: type[InputError] = InputEr
         error: The class of the error.
 
     Raises:
-        InputError: The argument is a single string, whose characters would be taken for the values, or not iterable.
+        InputError: The argument is a single string, whose characters would be taken for the values, or a table, whose rows
+            or column names would be, or it is not iterable.
     """
+    if getattr(values, "ndim", 1) > 1:
+        raise error(
+            f"expected several {name}, got a {type(values).__name__}", remedy="Pass one of its columns, or a list"
+        )
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise error(f"expected several {name}, got {values!r:.80}", remedy="Pass a list, also for a single value")
     return values

@@ -28,7 +28,7 @@ def list_texts(texts: Iterable[str]) -> list[str]:
         InputError: It is a single text, a mapping or a table, whose elements are not the texts, or contains something
             other than strings.
     """
-    if isinstance(texts, Mapping) or getattr(texts, "ndim", 1) != 1:
+    if isinstance(texts, Mapping):
         raise InputError(f"expected several texts, got a {type(texts).__name__}", remedy="Pass its texts as a list")
     listed = to_list(texts, "texts")
     for text in listed:
