@@ -4,8 +4,10 @@ import errno
 import gzip
 import os
 import resource
+import shutil
 import signal
 import stat
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,6 +17,7 @@ import pytest
 from support.processes import run_python
 
 from splade_lucene.errors import InputError, StorageError
+from splade_lucene.files.compression import COMPRESSIONS, UNREADABLE, content_name, decompressed_name
 from splade_lucene.files.files import open_text, sole_writer, storage_error, written_whole
 
 TEXT = "a\r\nb\u2028c\u0085d\x0b\rlast é"
@@ -40,13 +43,54 @@ def test_what_is_written_is_there_as_utf8(tmp_path, name):
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("suffix", COMPRESSIONS)
+def test_what_is_written_is_compressed_as_its_name_says_and_can_be_read(tmp_path, suffix):
+    path = tmp_path / f"a.txt{suffix}"
+    for _ in range(2):
+        with written_whole(path) as file:
+            file.write(TEXT * 100)
+        data = path.read_bytes()
+    assert len(data) < len(TEXT) * 50
+    assert content_name(path) == decompressed_name(path) == "a.txt"
+    with open_text(path) as lines:
+        assert lines.read() == TEXT * 100
+    with written_whole(tmp_path / f"another.txt{suffix}") as file:
+        file.write(TEXT * 100)
+    if suffix != ".zip":  # which has the name of the file inside
+        assert (tmp_path / f"another.txt{suffix}").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("suffix", "program"),
+    [(".gz", "gzip -dc"), (".bz2", "bzip2 -dc"), (".xz", "xz -dc"), (".zst", "zstd -dc"), (".zip", "unzip -p")],
+)
+@pytest.mark.process
+def test_other_programs_read_what_is_written(tmp_path, suffix, program):
+    if shutil.which(program.split()[0]) is None:
+        pytest.skip(f"needs {program.split()[0]}")
+    with written_whole(tmp_path / f"a.txt{suffix}") as file:
+        file.write(TEXT)
+    done = subprocess.run([*program.split(), tmp_path / f"a.txt{suffix}"], capture_output=True, check=True)
+    assert done.stdout.decode() == TEXT
+
+
+@pytest.mark.parametrize("suffix", UNREADABLE)
+def test_a_compression_that_is_not_written_is_refused_by_name(tmp_path, suffix):
+    with pytest.raises(
+        InputError, match=rf"a\.txt\{suffix}: cannot write \{suffix} files\. Use \.gz, .* or no compression"
+    ):
+        with written_whole(tmp_path / "new" / f"a.txt{suffix}"):
+            pytest.fail("no work was to be done")
+    assert not [*tmp_path.iterdir()]
+
+
 def fail_half_way(path, error):
     with written_whole(path) as file:
         file.write("half")
         raise error
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+@pytest.mark.parametrize("name", ["a.txt", *(f"a.txt{suffix}" for suffix in COMPRESSIONS)])
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(3)])
 def test_a_failing_block_leaves_nothing_new(tmp_path, name, error):
     with pytest.raises(type(error)) as caught:

@@ -328,7 +328,9 @@ def test_missing_file_and_empty_folder(tmp_path):
         list(read_pseudo_documents(tmp_path / "nothing"))
     assert caught.value.path == tmp_path / "nothing"
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(PseudoDocumentError, match=r"no \.jsonl, ") as caught:
+    with pytest.raises(
+        PseudoDocumentError, match=r"no \.jsonl or \.json file in this folder\. Use the output"
+    ) as caught:
         list(read_pseudo_documents(tmp_path))
     assert "splade-lucene encode" in caught.value.remedy
 

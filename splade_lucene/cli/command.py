@@ -12,7 +12,9 @@ from typing import Any, cast
 import typer
 import typer.core
 
+from splade_lucene.cli.options import wrong_usage
 from splade_lucene.cli.terminal import show_safely
+from splade_lucene.files.files import check_output
 from splade_lucene.files.pipes import STANDARD_INPUT, copy_pipe, is_pipe
 from splade_lucene.records import well_formed
 
@@ -31,8 +33,11 @@ class Command(typer.core.TyperCommand):
         """Runs the command."""
         self._check_decodable(ctx)
         output = ctx.params.get("output")
-        if str(output) == "-" and not self._writes_folder():
-            ctx.params["output"] = type(output)(_STANDARD_OUTPUT)
+        if output is not None and not self._writes_folder():
+            if str(output) == "-":
+                ctx.params["output"] = type(output)(_STANDARD_OUTPUT)
+            with wrong_usage():
+                check_output(Path(output))
         given = {name: ctx.params[name] for name in sorted(INPUTS & ctx.params.keys())}
         pipes = [str(each) for value in given.values() for each in _listed(value) if is_pipe(str(each))]
         if pipes.count(STANDARD_INPUT) > 1:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from splade_lucene.errors import CorpusError
-from splade_lucene.files.folders import files_with, note_passed_over, one_collection, several_formats, visible_files
+from splade_lucene.files.folders import check_chosen, files_with, one_collection, several_formats, visible_files
 
 JSON_LINES = (".jsonl",)
 JSON = (".json",)
@@ -30,12 +30,7 @@ def corpus_files(folder: Path) -> list[Path]:
     """
     files = visible_files(folder, CorpusError)
     chosen = _tables(folder, files) or _texts_or_json(folder, files)
-    if not chosen:
-        raise CorpusError(
-            f"no {', '.join(ALL_SUFFIXES[:-1])} or {ALL_SUFFIXES[-1]} file in this folder", path=folder,
-            remedy="Check the path",
-        )  # fmt: skip
-    note_passed_over(folder, chosen, files)
+    check_chosen(folder, chosen, files, ALL_SUFFIXES, CorpusError)
     return chosen
 
 

@@ -1,4 +1,7 @@
-"""Compressed files, told by their suffix: ``.gz``, ``.bz2``, ``.xz``, ``.zst`` and ``.zip`` with one file inside."""
+"""Compressed files, told by their suffix: ``.gz``, ``.bz2``, ``.xz``, ``.zst`` and ``.zip`` with one file inside.
+
+One table (``_FORMATS``) is for reading and writing, so that what is written under a name can be read under it.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,16 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple
 
-from splade_lucene.errors import MissingDependencyError
+from splade_lucene.errors import InputError, MissingDependencyError
 from splade_lucene.imports import whole_imports
 
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst", ".zip")
-"""Suffixes of compressed files that can be read."""
-
 UNREADABLE = (".7z", ".br", ".lz", ".lz4", ".lzma", ".lzo", ".rar", ".snappy", ".tar", ".tgz", ".Z")
-"""Suffixes of compressed files and archives that cannot be read."""
+"""Suffixes of compressed files and archives that are neither read nor written."""
 
 
 def content_name(path: Path) -> str:
@@ -34,6 +35,50 @@ def content_name(path: Path) -> str:
     return path.name.removesuffix(path.suffix) if path.suffix in COMPRESSIONS else path.name
 
 
+def decompressed_name(path: Path) -> str:
+    """The name of a file that is to be written, without its compression's suffix.
+
+    Example:
+        >>> decompressed_name(Path("run.trec.zst"))
+        'run.trec'
+    """
+    return path.stem if path.suffix in COMPRESSIONS else path.name
+
+
+def check_writable(path: Path) -> None:
+    """Refuses a name whose compression cannot be written.
+
+    Raises:
+        InputError: The suffix is that of a compression or archive that is not written.
+        MissingDependencyError: A ``.zst`` is to be written, but pyarrow is not installed.
+    """
+    if path.suffix in UNREADABLE:
+        raise InputError(
+            f"cannot write {path.suffix} files", path=path,
+            remedy=f"Use {', '.join(COMPRESSIONS[:-1])} or {COMPRESSIONS[-1]}, or no compression",
+        )  # fmt: skip
+    if path.suffix == ".zst":
+        _import_pyarrow(path)
+
+
+@contextmanager
+def compressing(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
+    """Compresses what is written as the name of the file says. Equal contents give equal files.
+
+    Args:
+        path: The name, for which :func:`check_writable` raises no error.
+        file: Where the compressed bytes go.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if path.suffix not in COMPRESSIONS:
+        yield file
+        return
+    with _FORMATS[path.suffix].create(file, path) as compressed:
+        yield compressed
+
+
 def open_bytes(path: Path) -> BinaryIO:
     """Opens a file for reading its decompressed bytes.
 
@@ -41,12 +86,10 @@ def open_bytes(path: Path) -> BinaryIO:
         MissingDependencyError: A ``.zst`` is to be read, but pyarrow is not installed.
         OSError: The file cannot be read. While it is read, ``EOFError`` and ``zlib.error`` are raised as well.
     """
-    if path.suffix == ".gz":
-        if path.is_file() and path.stat().st_size == 0:
-            raise gzip.BadGzipFile("the file is empty")  # which Python takes for a whole file without content
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    opener = _OPENERS.get(path.suffix)
-    return path.open("rb") if opener is None else io.BufferedReader(_Decompressed(opener(path)), 1 << 20)
+    if path.suffix not in COMPRESSIONS:
+        return path.open("rb")
+    file = _FORMATS[path.suffix].open(path)
+    return file if path.suffix == ".gz" else io.BufferedReader(_Decompressed(file), 1 << 20)
 
 
 class _Decompressed(io.RawIOBase):
@@ -72,16 +115,39 @@ class _Decompressed(io.RawIOBase):
         super().close()
 
 
-def _open_zst(path: Path) -> Any:
+def _open_gz(path: Path) -> Any:
+    if path.is_file() and path.stat().st_size == 0:
+        raise gzip.BadGzipFile("the file is empty")  # which Python takes for a whole file without content
+    return gzip.open(path)
+
+
+def _create_gz(file: BinaryIO, _: Path) -> Any:
+    return gzip.GzipFile("", "wb", 5, file, mtime=0)  # no name or time, so that equal contents give equal files
+
+
+def _create_xz(file: BinaryIO, _: Path) -> Any:
+    return lzma.LZMAFile(file, "wb", preset=2)
+
+
+def _import_pyarrow(path: Path) -> Any:
     try:
         with whole_imports():
             import pyarrow
     except MissingDependencyError:
         raise MissingDependencyError(
-            f"{path}: .zst files are read with pyarrow. Install it with 'pip install pyarrow', or decompress the file with "
-            "'zstd -d'."
+            f"{path}: .zst files are read and written with pyarrow. Install it with 'pip install pyarrow', or use another "
+            "compression ('zstd -d' decompresses)."
         ) from None
-    return pyarrow.input_stream(str(path), compression="zstd")
+    return pyarrow
+
+
+def _open_zst(path: Path) -> Any:
+    return _import_pyarrow(path).input_stream(str(path), compression="zstd")
+
+
+def _create_zst(file: BinaryIO, path: Path) -> Any:
+    pyarrow = _import_pyarrow(path)
+    return pyarrow.CompressedOutputStream(pyarrow.PythonFile(file, "w"), "zstd")
 
 
 def _open_zip(path: Path) -> Any:
@@ -90,6 +156,14 @@ def _open_zip(path: Path) -> Any:
             return archive.open(_only_member(archive))
         except (RuntimeError, NotImplementedError) as error:  # encrypted, or an unknown method
             raise OSError(str(error)) from error
+
+
+@contextmanager
+def _create_zip(file: BinaryIO, path: Path) -> Iterator[Any]:
+    member = zipfile.ZipInfo(path.stem)  # its time is that of the format's epoch
+    member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+    with zipfile.ZipFile(file, "w") as archive, archive.open(member, "w", force_zip64=True) as compressed:
+        yield compressed
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
@@ -110,6 +184,20 @@ def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     return members[0]
 
 
-_OPENERS: dict[str, Callable[[Path], Any]] = {
-    ".bz2": bz2.open, ".xz": lzma.open, ".zst": _open_zst, ".zip": _open_zip,
-}  # fmt: skip
+class _Format(NamedTuple):
+    """How a compression is read, and how it is written into an open file."""
+
+    open: Callable[[Path], Any]
+    create: Callable[[BinaryIO, Path], Any]
+
+
+_FORMATS = {
+    ".gz": _Format(_open_gz, _create_gz),
+    ".bz2": _Format(bz2.open, lambda file, _: bz2.BZ2File(file, "wb")),
+    ".xz": _Format(lzma.open, _create_xz),
+    ".zst": _Format(_open_zst, _create_zst),
+    ".zip": _Format(_open_zip, _create_zip),
+}
+
+COMPRESSIONS = tuple(_FORMATS)
+"""Suffixes of compressed files that are read and written."""

@@ -1,22 +1,21 @@
-"""Text files, gzipped if their names end in ``.gz``: reading, atomic writing and digests.
+"""Text files: reading, atomic writing and digests.
 
-Other compressions are read, too (:mod:`splade_lucene.files.compression`).
+Their names tell whether and how they are compressed (:mod:`splade_lucene.files.compression`).
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, AnyStr, BinaryIO, TextIO, cast
+from typing import Any, AnyStr, BinaryIO, TextIO
 
 from splade_lucene.errors import SpladeLuceneError, StorageError
-from splade_lucene.files.compression import open_bytes
+from splade_lucene.files.compression import check_writable, compressing, open_bytes
 from splade_lucene.files.locks import LockFile
 from splade_lucene.files.outputs import output_file
 
@@ -30,16 +29,19 @@ def open_text(path: Path) -> TextIO:
 def written_whole(path: Path) -> Iterator[TextIO]:
     """Opens a text file for atomic writing: it appears under its name only if the block succeeds.
 
-    Pipes and devices are written to as they are; see :mod:`splade_lucene.files.outputs`.
+    It is compressed if its name says so. Pipes and devices are written to as they are; see
+    :mod:`splade_lucene.files.outputs`.
 
     Raises:
+        InputError: Its name is that of a compression that cannot be written.
         StorageError: The file cannot be written.
     """
-    with bytes_written_whole(path) as file, ExitStack() as opened:
-        if path.suffix == ".gz":
-            # no name or time in the header, so that equal contents give equal files
-            file = cast(BinaryIO, opened.enter_context(gzip.GzipFile("", "wb", 5, file, mtime=0)))
-        yield opened.enter_context(TextIOWrapper(file, "utf-8", newline="\n"))
+    with (
+        bytes_written_whole(path) as file,
+        compressing(path, file) as compressed,
+        TextIOWrapper(compressed, "utf-8", newline="\n") as text,
+    ):
+        yield text
 
 
 @contextmanager
@@ -47,10 +49,10 @@ def bytes_written_whole(path: Path) -> Iterator[BinaryIO]:
     """The same for a binary file, which is not compressed.
 
     Raises:
+        InputError: As for :func:`written_whole`.
         StorageError: The file cannot be written.
     """
-    if not path.name:
-        raise StorageError("a file needs a name, got an empty path")
+    check_output(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with output_file(path) as file:
@@ -61,6 +63,21 @@ def bytes_written_whole(path: Path) -> Iterator[BinaryIO]:
         if error.filename is not None and not _is_about(path, Path(error.filename)):
             raise  # about another file, which the block reads
         raise storage_error(path, error) from error
+
+
+def check_output(path: Path) -> None:
+    """Refuses a path at which no file can be written; to be called before any work.
+
+    Raises:
+        InputError: Its name is that of a compression that cannot be written.
+        MissingDependencyError: Its compression needs a package that is not installed.
+        StorageError: It is empty, or a folder.
+    """
+    if not path.name:
+        raise StorageError("a file needs a name, got an empty path")
+    check_writable(path)
+    if path.is_dir():
+        raise StorageError(f"{path}: cannot write, because this is a folder. Name a file in it.")
 
 
 def _is_about(path: Path, named: Path) -> bool:
@@ -167,4 +184,4 @@ class HashingReader(io.RawIOBase):
 
 def numbered_lines(lines: Iterable[AnyStr]) -> Iterator[tuple[int, AnyStr]]:
     """The lines that are not blank, each with its number, from 1."""
-    return ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    return ((number, line) for number, line in enumerate(lines, 1) if line and not line.isspace())

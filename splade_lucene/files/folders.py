@@ -128,6 +128,20 @@ def one_file(folder: Path, role: Literal["queries", "qrels"], error: type[InputE
     return chosen[0]
 
 
+def check_chosen(
+    folder: Path, chosen: Collection[Path], files: Iterable[Path], suffixes: Sequence[str], error: type[InputError],
+    remedy: str = "Check the path",
+) -> None:  # fmt: skip
+    """Checks that files of these suffixes were chosen from a folder, and notes which others were passed over.
+
+    Raises:
+        InputError: There are none; of the given class.
+    """
+    if not chosen:
+        raise error(f"no {', '.join(suffixes[:-1])} or {suffixes[-1]} file in this folder", path=folder, remedy=remedy)
+    note_passed_over(folder, chosen, files)
+
+
 def note_passed_over(folder: Path, chosen: Collection[Path], files: Iterable[Path]) -> None:
     """Notes which of a folder's files are not part of the collection."""
     others = [path for path in files if path not in chosen]

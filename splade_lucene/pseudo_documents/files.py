@@ -18,7 +18,7 @@ from pathlib import Path
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.files.compression import UNREADABLE, content_name, open_bytes
 from splade_lucene.files.files import numbered_lines, storage_error
-from splade_lucene.files.folders import files_with, note_passed_over, one_collection, visible_files
+from splade_lucene.files.folders import check_chosen, files_with, one_collection, visible_files
 from splade_lucene.files.json_text import has_record_lines, numbered_records
 from splade_lucene.manifest import MANIFEST_SUFFIX
 
@@ -43,12 +43,8 @@ def find_files(source: Path, without: Path | None = None) -> list[Path]:
             if not (path.name.endswith(MANIFEST_SUFFIX) or (without and path.resolve().is_relative_to(without)))
         ]
         files = one_collection(source, files_with(visible, _SUFFIXES, PseudoDocumentError), PseudoDocumentError)
-        if not files:
-            raise PseudoDocumentError(
-                f"no {', '.join(_SUFFIXES)} files in this folder", path=source,
-                remedy="Use the output folder of 'splade-lucene encode'",
-            )  # fmt: skip
-        note_passed_over(source, files, visible)
+        remedy = "Use the output folder of 'splade-lucene encode'"
+        check_chosen(source, files, visible, _SUFFIXES, PseudoDocumentError, remedy)
         return files
     if not source.exists():
         raise PseudoDocumentError("no such file or folder", path=source, remedy="Check the path")

@@ -36,7 +36,7 @@ def format_pseudo_document(document: PseudoDocument) -> str:
 
 
 def write_pseudo_documents(path: str | Path, documents: Iterable[PseudoDocument]) -> int:
-    """Writes one file, gzipped if its name ends in ``.gz``. The file gets its name only when it is complete.
+    """Writes one file, compressed if its name says so (``.gz``, ``.zst`` …). The file gets its name only when it is complete.
 
     Args:
         path: The file; its folder is created if necessary.

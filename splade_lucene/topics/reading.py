@@ -33,7 +33,7 @@ from pathlib import Path
 
 from splade_lucene.arguments import several
 from splade_lucene.errors import TopicsError
-from splade_lucene.files.compression import content_name, open_bytes
+from splade_lucene.files.compression import content_name, decompressed_name, open_bytes
 from splade_lucene.files.files import written_whole
 from splade_lucene.files.folders import one_file
 from splade_lucene.files.json_text import numbered_records
@@ -224,7 +224,7 @@ def _read_parquet(path: Path, field: str, *, encoded: bool) -> Numbered:
 
 
 def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
-    """Writes encoded queries: JSON lines if the name ends in ``.jsonl`` or ``.json`` (``.gz``), else Anserini's format.
+    """Writes encoded queries: JSON lines if the name ends in ``.jsonl`` or ``.json`` (``.gz`` …), else Anserini's format.
 
     Queries without terms are left out of Anserini's format, because Anserini's reader fails on them; as JSON they have an
     empty vector.
@@ -237,7 +237,7 @@ def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
         StorageError: The file cannot be written.
     """
     path = Path(path)
-    is_json = path.name.removesuffix(".gz").endswith(JSON_SUFFIXES)
+    is_json = decompressed_name(path).endswith(JSON_SUFFIXES)
     count = 0
     with written_whole(path) as file:
         for query in several(queries, "queries", error=TopicsError):

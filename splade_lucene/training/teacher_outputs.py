@@ -109,6 +109,8 @@ def _read(path: Path, rows: int, dtype: type[_Number]) -> NDArray[_Number]:
     except (OSError, ValueError) as error:  # an empty file is a ValueError
         raise StorageError(f"{path}: cannot be read ({error}). {_REMEDY}") from error
     numbers, digest = data[:-_DIGEST_SIZE], data[-_DIGEST_SIZE:]
-    if hashlib.sha256(numbers.tobytes()).digest() != digest.tobytes() or len(numbers) % (rows * np.dtype(dtype).itemsize):
+    if hashlib.sha256(numbers.tobytes()).digest() != digest.tobytes() or len(numbers) % (
+        rows * np.dtype(dtype).itemsize
+    ):
         raise StorageError(f"{path}: damaged (its checksum does not match). {_REMEDY}")
     return numbers.view(dtype).reshape(rows, -1)
