@@ -14,10 +14,10 @@ import typer
 from splade_lucene.cli.options import DeviceOption, JsonOption
 from splade_lucene.cli.output import echo
 
+_LOSSES = ("contrastive", "margin_mse", "kl", "in_batch_kl")
 _FIGURES = {
-    "loss": "loss {:.3f}", "query_terms": "query terms {:.0f}", "document_terms": "document terms {:.0f}",
-    "flops": "FLOPS {:.2f}", "score_scale": "scale {:.3f}", "nDCG@10": "nDCG@10 {:.4f}", "RR@10": "RR@10 {:.4f}",
-    "R@100": "R@100 {:.4f}",
+    "query_terms": "query terms {:.0f}", "document_terms": "document terms {:.0f}", "flops": "FLOPS {:.2f}",
+    "score_scale": "scale {:.3f}",
 }  # fmt: skip
 
 
@@ -68,7 +68,26 @@ class _Notes:
         if not figures and done < total and self._last[0] == title and now - self._last[1] < self._interval:
             return
         self._last = (title, now)
-        shown = [form.format(figures[name]) for name, form in _FIGURES.items() if name in figures]
-        if figures and not shown:
-            return  # the summary of transformers, which repeats known figures
+        shown = _describe_step(figures) if "loss" in figures else _describe_measures(figures)
         echo("  ".join([f"{title} {done:,}/{total:,}", *shown]))
+
+
+def _describe_step(figures: Mapping[str, float]) -> list[str]:
+    losses = [f"{name} {figures[name]:.3f}" for name in _LOSSES if name in figures]
+    shown = [f"loss {figures['loss']:.3f}" + (f" ({', '.join(losses)})" if losses else "")]
+    shown += [form.format(figures[name]) for name, form in _FIGURES.items() if name in figures]
+    last = [f"{name} {value:.4f}" for name, value in figures.items() if name.startswith("last ")]
+    shown += [f"{each} at step {figures['last_validation']:,.0f}" for each in last]
+    return [*shown, f"{_describe_time(figures['seconds_left'])} left"]
+
+
+def _describe_measures(figures: Mapping[str, float]) -> list[str]:
+    measures = [f"{name} {value:.4f}" for name, value in figures.items() if name not in _FIGURES]
+    return [*measures, *(form.format(figures[name]) for name, form in _FIGURES.items() if name in figures)]
+
+
+def _describe_time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -22,7 +22,7 @@ them) come from the list of known models if the checkpoint is given by its hub n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
@@ -278,13 +278,25 @@ def _read_network(location: Location) -> tuple[NetworkSide, str]:
 
 def _max_tokens(folder: Path, *, is_causal: bool) -> int:
     with _values_of(folder / "config.json") as config:
-        positions = _number(config, "max_position_embeddings", folder) or _POSITIONS
-        if config.get("model_type") in _POSITIONS_AFTER_PADDING:
-            padding = _number(config, "pad_token_id", folder)
-            positions -= (1 if padding is None else padding) + 1
+        given = {key: _number(config, key, folder) for key in ("max_position_embeddings", "pad_token_id")}
+        given["max_position_embeddings"] = given["max_position_embeddings"] or _POSITIONS
+        positions = token_positions({**config, **given}) or _POSITIONS
     if is_causal:
         positions //= 2  # echo repeats the text
     return min(positions, _tokenizer_limit(folder) or positions)
+
+
+def token_positions(config: Mapping[str, Any]) -> int | None:
+    """The number of tokens for which a network has positions; None if its configuration does not limit them.
+
+    Args:
+        config: The network's ``config.json``.
+    """
+    positions: int | None = config.get("max_position_embeddings") or None
+    if positions is not None and config.get("model_type") in _POSITIONS_AFTER_PADDING:
+        padding = config.get("pad_token_id")
+        positions -= (1 if padding is None else padding) + 1
+    return positions
 
 
 def _number(config: dict[str, Any], key: str, folder: Path) -> int | None:

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import (
-    DataCollatorForLanguageModeling,
-    Trainer,
-    TrainingArguments,
-)
+from torch.utils.data import SequentialSampler
+from transformers import Trainer, TrainingArguments, set_seed
 
 from splade_lucene.encoder.checkpoint import load_tokenizer, read_language_model
 from splade_lucene.encoder.layout import read_layout
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError, ModelError
+from splade_lucene.files.files import written_whole
 from splade_lucene.files.locks import lock
 from splade_lucene.imports import whole_imports
 from splade_lucene.training.resuming import run_to_end
@@ -35,6 +35,9 @@ _log = logging.getLogger(__name__)
 _BATCH = 64
 _SAMPLE = 64
 _INITIAL_TERMS = 1200
+_MASKED = 0.15
+PREPARED = "prepared.json"
+"""The file of a prepared base that says what was done to it: the settings of ``head`` that had an effect."""
 
 
 def prepare_base(
@@ -76,6 +79,7 @@ def _prepare(
     config: TrainingConfig, passages: Sequence[str], checkpoints: Path, target: Path, arguments: dict[str, Any],
     progress: TrainingProgress,
 ) -> None:  # fmt: skip
+    set_seed(config.optimization.seed)  # whatever ran before, or was found on disk
     model, tokenizer, missing = _load(config.base)
     if not passages:
         raise ConfigError("no passages to prepare the base with", remedy="Set data.passages")
@@ -93,6 +97,9 @@ def _prepare(
     partial.mkdir()
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
+    done = {"mlm_steps": config.head.mlm_steps, "mlm_learning_rate": config.head.mlm_learning_rate} if missing else {}
+    with written_whole(partial / PREPARED) as file:
+        json.dump(done if terms is None else {**done, "initial_terms": terms}, file)
     partial.rename(target)
     shutil.rmtree(checkpoints, ignore_errors=True)
 
@@ -148,8 +155,51 @@ def _log_frequencies(tokenizer: Any, passages: Sequence[str], size: int) -> Tens
     return logarithms - logarithms.mean()
 
 
+class _Masking:
+    """Collates texts and masks tokens for masked-language modelling.
+
+    Of 15 % of the tokens, eight in ten become the mask token, one a random token, and one stays (arXiv 1810.04805). A text's
+    masks depend on the seed and on its number alone. transformers' own collator draws them from the global random state, but
+    the trainer collates one batch ahead, and restores a checkpoint's state only after the first batch: a resumed run would
+    get other masks.
+
+    Args:
+        tokenizer: The tokenizer.
+        seed: The random seed.
+    """
+
+    def __init__(self, tokenizer: Any, seed: int) -> None:
+        self._tokenizer, self._seed = tokenizer, seed
+
+    def __call__(self, texts: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """Pads texts, given as ``number`` and ``input_ids``; labels are -100 for tokens that are not masked."""
+        masked = [self._mask(text["number"], np.array(text["input_ids"])) for text in texts]
+        longest = max(len(ids) for ids, _ in masked)
+        shape = (len(masked), longest)
+        batch = {
+            "input_ids": torch.full(shape, self._tokenizer.pad_token_id),
+            "attention_mask": torch.zeros(shape, dtype=torch.int64),
+            "labels": torch.full(shape, -100),
+        }
+        for row, (ids, labels) in enumerate(masked):
+            batch["input_ids"][row, : len(ids)] = torch.from_numpy(ids)
+            batch["attention_mask"][row, : len(ids)] = 1
+            batch["labels"][row, : len(ids)] = torch.from_numpy(labels)
+        return batch
+
+    def _mask(self, number: int, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        rng = np.random.default_rng((self._seed, number))
+        is_masked = (rng.random(len(ids)) < _MASKED) & ~np.isin(ids, self._tokenizer.all_special_ids)
+        fate, replacements = rng.random(len(ids)), rng.integers(len(self._tokenizer), size=len(ids))
+        shown = np.where(fate < 0.8, self._tokenizer.mask_token_id, np.where(fate < 0.9, replacements, ids))
+        return np.where(is_masked, shown, ids), np.where(is_masked, ids, -100)
+
+
 class _MaskedTrainer(Trainer):  # type: ignore[misc]
-    """Computes logits for the masked tokens only."""
+    """Takes the texts in their order, and computes logits for the masked tokens only."""
+
+    def _get_train_sampler(self, *_: Any) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:  # noqa: FBT001, FBT002
         labels = inputs.pop("labels")
@@ -182,13 +232,14 @@ def _train_head(
         model=model,
         args=TrainingArguments(
             output_dir=str(folder), max_steps=steps, per_device_train_batch_size=_BATCH,
-            learning_rate=config.head.mlm_learning_rate, warmup_steps=max(1, steps // 20), **arguments,
+            learning_rate=config.head.mlm_learning_rate, warmup_steps=max(1, steps // 20), remove_unused_columns=False,
+            **arguments,
         ),
-        train_dataset=Dataset.from_dict({"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}),
-        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15),
+        train_dataset=Dataset.from_dict({"number": range(len(texts)), "input_ids": encoded["input_ids"]}),
+        data_collator=_Masking(tokenizer, config.optimization.seed),
         callbacks=[progress.callback("masked-language modelling")],
     )  # fmt: skip
-    run_to_end(trainer, folder)
+    run_to_end(trainer, folder, "head.mlm_learning_rate")
     model.to("cpu")
 
 

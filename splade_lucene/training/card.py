@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,30 +16,117 @@ from splade_lucene.files.files import written_whole
 from splade_lucene.version import __version__
 
 if TYPE_CHECKING:
-    from splade_lucene.training.config import TrainingConfig
+    from splade_lucene.training.config import Losses, Sparsity, TrainingConfig
+    from splade_lucene.training.recipes import Recipe
+    from splade_lucene.training.selection import Choice
 
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "pyserini")
+_LOSSES = {
+    "contrastive": "cross-entropy over all passages of a batch (arXiv 2109.10086, eq. 3)",
+    "margin_mse": "MarginMSE over a query's own passages (arXiv 2010.02666)",
+    "kl": "Kullback-Leibler divergence from the teacher over a query's own passages",
+    "in_batch_kl": "Kullback-Leibler divergence from the teacher over all passages of a batch",
+}
 
 
-def write_card(folder: Path, config: TrainingConfig, figures: dict[str, float], *, queries: int, passages: int) -> None:
+@dataclass(frozen=True)
+class Facts:
+    """What a card says beside the configuration.
+
+    Attributes:
+        figures: Measures on the validation data.
+        queries: Number of queries.
+        passages: Number of passages.
+        losses: The losses in force.
+        recipe: The recipe.
+        choice: The step whose model this is.
+        precision: The precision of the training.
+        temperature: The temperature of the teacher's or the examples' scores; None without distillation.
+        stopped: Why the training ended early; None if it did not.
+    """
+
+    figures: Mapping[str, float]
+    queries: int
+    passages: int
+    losses: Losses
+    recipe: Recipe
+    choice: Choice
+    precision: str
+    temperature: float | None = None
+    stopped: str | None = None
+
+
+def write_card(folder: Path, config: TrainingConfig, facts: Facts) -> None:
     """Writes ``README.md`` and ``training.json`` into a model's folder.
 
     Args:
         folder: Folder of the model.
         config: The training run.
-        figures: Measures on the validation data.
-        queries: Number of queries.
-        passages: Number of passages.
+        facts: What was found during the run.
     """
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     versions["splade-lucene"] = __version__
-    settings = _without_folders(config.model_dump(mode="json", exclude_none=True, exclude={"output", "cache"}))
-    record = {"date": day, "versions": versions, "queries": queries, "passages": passages, "figures": figures}
+    settings = _without_folders(_in_force(config, facts))
+    record = {
+        "date": day, "versions": versions, "queries": facts.queries, "passages": facts.passages,
+        "figures": dict(facts.figures), "kept_step": facts.choice.step, "stopped": facts.stopped,
+    }  # fmt: skip
     with written_whole(folder / "training.json") as file:
         file.write(json.dumps({**record, "settings": settings}, indent=1) + "\n")
     with written_whole(folder / "README.md") as file:
-        file.write(_card(config, record, settings))
+        file.write(_card(config, facts, settings, day))
+
+
+def _in_force(config: TrainingConfig, facts: Facts) -> dict[str, Any]:
+    """The settings that had an effect, with the recipe's values for those that were not set."""
+    settings = config.model_dump(mode="json", exclude_none=True, exclude={"output", "cache", "report_to"})
+    settings["losses"] = {name: weight for name, weight in facts.losses.model_dump().items() if weight}
+    settings["optimization"]["precision"] = facts.precision
+    settings["head"] = facts.choice.head
+    if not facts.choice.head:
+        del settings["head"]
+    if config.data.examples is not None:
+        del settings["mining"]
+    else:
+        settings["mining"]["positives"] = config.mining.positives or facts.recipe.positives
+        _remove_unused_sources(config, settings["mining"])
+    if config.teacher is not None:
+        _remove_unused_scorers(config, facts, settings)
+    if facts.temperature is not None and config.teacher is None:
+        settings["data"]["temperature"] = facts.temperature
+    if facts.recipe.is_doc:
+        for section, name in (
+            ("sparsity", "query_weight"),
+            ("sparsity", "query_terms"),
+            ("optimization", "query_max_length"),
+        ):
+            settings[section].pop(name, None)
+    if not (config.sparsity.query_terms or config.sparsity.document_terms):
+        del settings["sparsity"]["gain"]
+    return settings
+
+
+def _remove_unused_sources(config: TrainingConfig, mining: dict[str, Any]) -> None:
+    if config.teacher is None or not config.teacher.dense:
+        mining.pop("dense", None)
+    if not config.mining.index and config.rounds == 1:
+        mining.pop("splade", None)
+
+
+def _remove_unused_scorers(config: TrainingConfig, facts: Facts, settings: dict[str, Any]) -> None:
+    teacher = settings["teacher"]
+    for name in ("dense", "cross_encoder", "scores"):
+        if not teacher.get(name):
+            teacher.pop(f"{name}_weight", None)
+    if not teacher.get("bm25"):
+        teacher.pop("bm25", None)
+    if not (teacher.get("dense") or teacher.get("cross_encoder")):
+        teacher.pop("max_length", None)
+    if not facts.losses.is_distilled:
+        teacher.pop("temperature", None)
+        if config.data.examples is not None:
+            del settings["teacher"]  # nothing is mined, and nothing is distilled
 
 
 def _without_folders(settings: Any) -> Any:
@@ -47,15 +136,8 @@ def _without_folders(settings: Any) -> Any:
     return Path(settings).name if isinstance(settings, str) and Path(settings).is_absolute() else settings
 
 
-def _card(config: TrainingConfig, record: dict[str, Any], settings: dict[str, Any]) -> str:
+def _card(config: TrainingConfig, facts: Facts, settings: dict[str, Any], day: str) -> str:
     base_model = "" if Path(config.base).exists() else f"\nbase_model: {config.base}"  # the hub accepts only hub names
-    figures = record["figures"]
-    assert isinstance(figures, dict)
-    measured = "Not evaluated: the configuration has no validation data."
-    if figures and config.validation is not None:
-        rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in figures.items())
-        corpus = settings["validation"]["corpus"]
-        measured = f"Evaluated on {corpus} with a Lucene index of quantized impacts:\n\n| | |\n|---|---|\n{rows}"
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: feature-extraction
@@ -64,18 +146,81 @@ tags: [sparse-encoder, splade, {config.recipe}]{base_model}
 
 # A {config.recipe} model
 
-Trained from `{settings["base"]}` on {record["queries"]} queries and {record["passages"]} passages with splade_lucene
-{__version__} on {record["date"]}. Term weights are log(1 + relu(logits)), pooled over the tokens of a text
-(arXiv 2109.10086).
+Trained from `{settings["base"]}` on {facts.queries:,} queries and {facts.passages:,} passages with splade_lucene
+{__version__} on {day}. Term weights are log(1 + relu(logits)), pooled over the tokens of a text by their {_pooling(facts)}
+(arXiv 2109.10086).{" Queries are bags of their tokens, each with weight 1." if facts.recipe.is_doc else ""}
+
+{_kept(config, facts)}
 
 ```python
 from splade_lucene import SpladeEncoder
 encoder = SpladeEncoder("this/folder")
 ```
 
-{measured}
+## Losses
+
+| loss | weight |
+|---|---:|
+{_loss_rows(config.sparsity, facts)}
+
+{_teaching(config, facts, settings)}
+
+## Figures
+
+{_measured(config, facts, settings)}
+
+## Settings
+
+Those that had an effect:
 
 ```yaml
 {yaml.safe_dump(settings, sort_keys=False).strip()}
 ```
 """
+
+
+def _pooling(facts: Facts) -> str:
+    return "maximum" if facts.recipe.pooling == "max" else "sum"
+
+
+def _kept(config: TrainingConfig, facts: Facts) -> str:
+    choice, steps = facts.choice, config.optimization.steps
+    rounds = f" of the last of {config.rounds} rounds" if config.rounds > 1 else ""
+    kept = f"It is the model of step {choice.step:,} of {steps:,}{rounds}: {choice.reason}."
+    if facts.stopped is None:
+        return kept
+    return f"**The training did not end: {facts.stopped}.** {kept}"
+
+
+def _loss_rows(sparsity: Sparsity, facts: Facts) -> str:
+    weights = facts.losses.model_dump()
+    rows = [f"| `{name}`: {what} | {weights[name]:g} |" for name, what in _LOSSES.items() if weights[name]]
+    sides = [("documents", sparsity.document_weight, sparsity.document_terms)]
+    if not facts.recipe.is_doc:
+        sides.insert(0, ("queries", sparsity.query_weight, sparsity.query_terms))
+    for side, weight, terms in sides:
+        if weight:
+            target = f", adapted to {terms} active terms" if terms else ""
+            rows.append(f"| FLOPS of {side} (arXiv 2004.05665){target} | {weight:g} |")
+    return "\n".join(rows)
+
+
+def _teaching(config: TrainingConfig, facts: Facts, settings: dict[str, Any]) -> str:
+    """Where passages and scores come from."""
+    ramp = f"The weights of FLOPS rise during the first {config.sparsity.ramp:.0%} of the steps."
+    examples, teacher = settings["data"].get("examples"), settings.get("teacher")
+    origin = f"Passages are those of `{examples}`." if examples else "Passages were mined, and ordered by the teacher."
+    if not facts.losses.is_distilled:
+        return f"{ramp} {origin} No scores were distilled."
+    scores = "the teacher's" if teacher else "the examples'"
+    return f"{ramp} {origin} The scores distilled are {scores}, divided by {facts.temperature:.4g}."
+
+
+def _measured(config: TrainingConfig, facts: Facts, settings: dict[str, Any]) -> str:
+    if config.validation is None:
+        return "Not evaluated: the configuration has no validation data."
+    if not facts.figures:
+        return "Not evaluated: the training did not end."
+    rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts.figures.items())
+    corpus = settings["validation"]["corpus"]
+    return f"Evaluated on {corpus} with a Lucene index of quantized impacts:\n\n| | |\n|---|---:|\n{rows}"

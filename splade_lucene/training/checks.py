@@ -11,7 +11,9 @@ from splade_lucene.encoder.checkpoint import load_tokenizer
 from splade_lucene.errors import ConfigError, ModelError
 from splade_lucene.run.run import Run
 from splade_lucene.training.base import network_folder
-from splade_lucene.training.network import check_length
+from splade_lucene.training.limits import check_base_lengths, check_teacher_lengths
+from splade_lucene.training.recipes import RECIPES
+from splade_lucene.training.trackers import check_trackers
 from splade_lucene.training.validation import check_validation
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def check_run(config: TrainingConfig, losses: Losses) -> None:
         raise ConfigError(
             "margin_mse and kl compare passages of the same query", remedy="Set optimization.passages to 2 or more"
         )
+    check_trackers(config.report_to)
     _check_base(config)
     if config.teacher is not None:
         _check_teacher(config.teacher)
@@ -71,7 +74,8 @@ def check_examples(config: TrainingConfig, losses: Losses, *, has_scores: bool) 
 
 def _check_base(config: TrainingConfig) -> None:
     folder = network_folder(config.base)
-    check_length(folder, config.optimization.max_length)
+    is_doc = RECIPES[config.recipe].is_doc
+    check_base_lengths(folder, config.optimization, has_network_queries=not is_doc)
     tokenizer = load_tokenizer(folder)
     if tokenizer.mask_token_id is None:
         raise ModelError(f"{config.base}: the tokenizer has no mask token. Use the base of a masked-language model.")
@@ -86,3 +90,4 @@ def _check_teacher(teacher: Teacher) -> None:
                 cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
             except Exception as error:  # the hub and the cache raise all kinds of exceptions
                 raise ModelError(f"{name}: cannot load a {kind}: {str(error).splitlines()[0]}") from error
+    check_teacher_lengths(teacher)

@@ -315,6 +315,11 @@ class TrainingConfig(_Section):
         head: Preparation of the head.
         optimization: The optimization.
         validation: The validation; None: no validation.
+        keep: Which step's model a round keeps. ``best``: the one whose first measure is highest, the earliest among equals;
+            ``all``: the same, and each validated model stays in its folder; ``last``: the one after the last step. None:
+            ``best`` if models are validated during training (``validation.every``), else ``last``.
+        report_to: Trackers that transformers knows and that are installed, such as ``tensorboard``, ``wandb`` or ``mlflow``.
+            TensorBoard's files are in the folder ``tensorboard`` of the output.
         rounds: 2 trains a second time from the base, with negatives mined by the first round's model.
     """
 
@@ -330,9 +335,21 @@ class TrainingConfig(_Section):
     head: Head = Head()
     optimization: Optimization = Optimization()
     validation: Validation | None = None
+    keep: Literal["best", "last", "all"] | None = None
+    report_to: tuple[str, ...] = ()
     rounds: Literal[1, 2] = 1
 
+    @property
+    def is_validated(self) -> bool:
+        """Whether models are validated during training."""
+        return self.validation is not None and self.validation.every > 0
+
     _paths = field_validator("base")(_absolute)
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _as_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("output", "cache")
     @classmethod
@@ -352,6 +369,8 @@ class TrainingConfig(_Section):
             raise ValueError(
                 "data.temperature applies to scores in data.examples; for a teacher, set teacher.temperature"
             )
+        if self.keep in ("best", "all") and not self.is_validated:
+            raise ValueError(f"keep: {self.keep} needs models to be validated during training: set validation.every")
         if self.rounds == 2 and self.data.examples is not None:
             raise ValueError("two rounds mine their own examples: remove data.examples, or set rounds to 1")
         return self

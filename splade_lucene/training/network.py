@@ -21,10 +21,11 @@ from sentence_transformers.sparse_encoder.modules import (
     Transformer,
 )
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForMaskedLM
+from transformers import AutoModelForMaskedLM
 
-from splade_lucene.errors import ConfigError, ModelError
+from splade_lucene.errors import ModelError
 from splade_lucene.training.head import pooled_weights
+from splade_lucene.training.limits import read_limited_config
 
 if TYPE_CHECKING:
     from splade_lucene.encoder.layout import Pooling
@@ -35,30 +36,6 @@ _DROPOUTS = (
     "mlp_dropout",
 )  # fmt: skip
 """Names of the dropout settings in the configurations of BERT, DistilBERT and ModernBERT."""
-
-
-def check_length(base: Path, max_length: int) -> Any:
-    """Reads a network's configuration and checks its maximum length.
-
-    Args:
-        base: Folder of the network.
-        max_length: Tokens per passage.
-
-    Raises:
-        ConfigError: The network accepts fewer tokens.
-        ModelError: The configuration cannot be read.
-    """
-    try:
-        config = AutoConfig.from_pretrained(base)
-    except Exception as error:  # transformers' parsers raise all kinds of exceptions
-        raise ModelError(f"{base}: cannot load a masked-language model: {str(error).splitlines()[0]}") from error
-    positions = getattr(config, "max_position_embeddings", None) or max_length
-    if max_length > positions:
-        raise ConfigError(
-            f"passages of {max_length} tokens are too long for the base, which accepts {positions}",
-            remedy="Lower optimization.max_length",
-        )
-    return config
 
 
 class PooledTransformer(Transformer):  # type: ignore[misc]
@@ -165,6 +142,9 @@ class Student:
         dropout: Dropout in the trunk; None: the base's own.
         device: Device for training.
 
+    Attributes:
+        base: The folder of the base.
+
     Raises:
         ConfigError: Passages are longer than the base accepts.
     """
@@ -173,8 +153,8 @@ class Student:
         self, base: Path, *, pooling: Pooling, is_doc: bool, max_length: int,
         dropout: float | None = None, device: str | None = None,
     ) -> None:  # fmt: skip
-        self._base = base
-        config = check_length(base, max_length)
+        self.base = base
+        config = read_limited_config(base, max_length)
         self._dropouts = {name: getattr(config, name) for name in _DROPOUTS if hasattr(config, name)}
         changed = {} if dropout is None else dict.fromkeys(self._dropouts, dropout)
         self.network = PooledTransformer(
@@ -200,6 +180,15 @@ class Student:
         names = [re.escape(name) for name, parameter in model.named_parameters() if id(parameter) not in trunk]
         return rf"\.model\.(?:{'|'.join(names)})$"
 
+    def load(self, folder: Path) -> None:
+        """Takes the weights of another network of the same shape.
+
+        Args:
+            folder: Its folder: that of a model that :meth:`save` wrote, or for SPLADE-doc that of its network.
+        """
+        saved = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).state_dict()
+        self.network.model.load_state_dict(saved)
+
     @torch.no_grad()
     def average_with_base(self, share: float) -> None:
         """Moves all weights towards the base's (WiSE-FT, arXiv 2109.01903).
@@ -209,7 +198,7 @@ class Student:
         """
         if not share:
             return
-        base = AutoModelForMaskedLM.from_pretrained(self._base, dtype=torch.float32).state_dict()
+        base = AutoModelForMaskedLM.from_pretrained(self.base, dtype=torch.float32).state_dict()
         for name, trained in self.network.model.named_parameters():  # tied parameters occur once
             trained.lerp_(base[name].to(trained.device), share)
 

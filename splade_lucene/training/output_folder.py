@@ -20,11 +20,12 @@ from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.locks import lock
 from splade_lucene.files.outputs import PARTIAL
 from splade_lucene.files.typed_data import make
-from splade_lucene.training.config import TrainingConfig
+from splade_lucene.training.config import TrainingConfig, Validation
+from splade_lucene.training.curves import CSV, PNG
 
 SETTINGS, LOCK, LOG, FIGURES = "settings.json", "splade-lucene.lock", "log.jsonl", "figures.json"
-_CREATED = ("round-1", "round-2", "model", "model.partial", "validation")
-_CHANGEABLE = ("validation", "optimization.log", "optimization.checkpoint")
+_CREATED = ("round-1", "round-2", "model", "model.partial", "validation", "tensorboard")
+_CHANGEABLE = ("validation", "report_to", "optimization.log", "optimization.checkpoint")
 """Settings that may change when a run is resumed."""
 
 _UNKNOWN = "—"
@@ -132,7 +133,7 @@ class OutputFolder:
     def _delete_created(self) -> None:
         for name in _CREATED:
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in (LOG, FIGURES):
+        for name in (LOG, FIGURES, CSV, PNG):
             (self.path / name).unlink(missing_ok=True)
 
 
@@ -170,6 +171,13 @@ def describe_run(config: TrainingConfig) -> dict[str, Any]:
         if name.startswith(("teacher.", "mining.")) and Path(value).exists():
             digests[name] = _digest_of(Path(value))
     return {**{name: value for name, value in flat.items() if name not in _CHANGEABLE}, **digests}
+
+
+def describe_validation(validation: Validation) -> dict[str, Any]:
+    """What determines the measures of a model: the settings of a validation, with digests in place of files and folders."""
+    settings = validation.model_dump(mode="json", exclude={"every"})
+    digests = {name: _digest_of(Path(settings[name])) for name in ("topics", "qrels") if Path(settings[name]).exists()}
+    return {**settings, **digests, "corpus": corpus_digest(validation.corpus)}
 
 
 def _inputs(config: TrainingConfig) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Progress of a training run: reported to the caller, and logged to a file as JSON lines."""
+"""Progress of a training run: reported to the caller, logged to a file as JSON lines, and drawn as curves."""
 
 from __future__ import annotations
 
@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from splade_lucene.progress import Advance, Progress, Unit
+from splade_lucene.training.curves import draw_curves
 
 if TYPE_CHECKING:
     from splade_lucene.training.losses import RankingLoss
     from splade_lucene.training.network import ScoreScale
+    from splade_lucene.training.probe import StopAtCollapse
 
 Report = Callable[[str, int, int, Mapping[str, float]], None]
-"""Called with the name of the current stage, the amount done, the total, and figures."""
+"""Called with the name of the current stage, the amount done, the total, and figures.
+
+Figures of a step have ``seconds_left`` and, after a validation, its first measure, such as ``last nDCG@10``, and its step,
+``last_validation``.
+"""
+
+VALIDATION = "validation"
+FINAL = "final"
 
 
 def no_report(_stage: str, _done: int, _total: int, _figures: Mapping[str, float]) -> None:
@@ -31,10 +40,15 @@ class TrainingProgress:
     Args:
         report: Receives progress.
         log: The log file; lines are appended.
+
+    Attributes:
+        round: The current round.
     """
 
     def __init__(self, report: Report, log: Path) -> None:
         self._report, self._log = report, log
+        self._last_validation: dict[str, float] = {}
+        self.round = 1
 
     def report(self, stage: str, done: int, total: int, figures: Mapping[str, float] | None = None) -> None:
         """Reports the progress of a stage."""
@@ -52,14 +66,32 @@ class TrainingProgress:
         """Appends figures to the log as a JSON line."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("a", encoding="utf-8") as file:
-            entry = {"time": round(time.time()), "stage": stage, "step": step}
+            entry = {"time": round(time.time()), "stage": stage, "round": self.round, "step": step}
             file.write(json.dumps({**entry, **{key: float(f"{value:.6g}") for key, value in figures.items()}}) + "\n")
 
+    def validated(self, step: int, figures: Mapping[str, float]) -> None:
+        """Reports and logs a validation, and draws the curves so far."""
+        measure = next(iter(figures))
+        self._last_validation = {f"last {measure}": figures[measure], "last_validation": step}
+        self.report(VALIDATION, step, step, figures)
+        self.write(VALIDATION, step, figures)
+        self.draw()
+
+    def draw(self) -> None:
+        """Draws the curves so far beside the log."""
+        draw_curves(self._log)
+
+    def trained(self, stage: str, step: int, total: int, figures: Mapping[str, float], seconds_left: float) -> None:
+        """Reports and logs the figures of a step."""
+        self.report(stage, step, total, {**figures, **self._last_validation, "seconds_left": seconds_left})
+        self.write(stage, step, figures)
+
     def callback(
-        self, stage: str, ranking: RankingLoss | None = None, scale: ScoreScale | None = None
-    ) -> TrainerCallback:
+        self, stage: str, ranking: RankingLoss | None = None, scale: ScoreScale | None = None,
+        guard: StopAtCollapse | None = None,
+    ) -> _Callback:  # fmt: skip
         """A callback for transformers' trainer."""
-        return _Callback(self, stage, ranking, scale)
+        return _Callback(self, stage, ranking, scale, guard)
 
 
 class _Followed:
@@ -79,17 +111,47 @@ class _Followed:
 
 
 class _Callback(TrainerCallback):  # type: ignore[misc]
-    def __init__(
-        self, progress: TrainingProgress, stage: str, ranking: RankingLoss | None, scale: ScoreScale | None
-    ) -> None:
-        self._progress, self._stage, self._ranking, self._scale = progress, stage, ranking, scale
+    """Reports and logs what transformers' trainer logs.
 
-    def on_log(self, _args: Any, state: Any, *_: Any, logs: dict[str, Any] | None = None, **__: Any) -> None:
-        figures = {key: float(value) for key, value in (logs or {}).items() if isinstance(value, int | float)}
-        if self._ranking is not None and "loss" in figures:
+    Args:
+        progress: Receives it.
+        stage: Name of the stage.
+        ranking: The loss, which has seen the last batch.
+        scale: The scale of the student's scores.
+        guard: Has measured the probe.
+    """
+
+    def __init__(
+        self, progress: TrainingProgress, stage: str, ranking: RankingLoss | None, scale: ScoreScale | None,
+        guard: StopAtCollapse | None,
+    ) -> None:  # fmt: skip
+        self._progress, self._stage, self._ranking, self._scale, self._guard = progress, stage, ranking, scale, guard
+        self._began = (time.monotonic(), 0)
+
+    def more_figures(self) -> dict[str, float]:
+        """The figures of the last step that the trainer does not know."""
+        figures: dict[str, float] = {}
+        if self._ranking is not None:
             batch = self._ranking.observed
             figures |= {"query_terms": batch.query_terms, "document_terms": batch.document_terms, "flops": batch.flops}
-        if self._scale is not None and "loss" in figures:
+        if self._guard is not None and self._guard.active is not None:
+            active = self._guard.active
+            figures |= {} if active.queries is None else {"probe_query_terms": active.queries}
+            figures["probe_document_terms"] = active.documents
+        if self._scale is not None:
             figures["score_scale"] = float(self._scale.value.detach())
-        self._progress.report(self._stage, state.global_step, state.max_steps, figures)
-        self._progress.write(self._stage, state.global_step, figures)
+        return figures
+
+    def on_train_begin(self, _args: Any, state: Any, *_: Any, **__: Any) -> None:
+        """Starts the clock."""
+        self._began = (time.monotonic(), state.global_step)
+
+    def on_log(self, _args: Any, state: Any, *_: Any, logs: dict[str, Any] | None = None, **__: Any) -> None:
+        """Runs whenever the trainer logs figures."""
+        figures = {key: float(value) for key, value in (logs or {}).items() if isinstance(value, int | float)}
+        if "loss" not in figures:
+            return  # a summary, or a validation, which is reported elsewhere
+        began, first = self._began
+        seconds = (time.monotonic() - began) / max(1, state.global_step - first)
+        left = seconds * (state.max_steps - state.global_step)
+        self._progress.trained(self._stage, state.global_step, state.max_steps, figures, left)

@@ -1,15 +1,17 @@
-"""Resumable training: only complete checkpoints are resumed from, and disk errors are reported as such."""
+"""Resumable training: only complete checkpoints count, random state is the training's own, disk errors are reported as such."""
 
 from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
@@ -28,28 +30,53 @@ class MarkComplete(TrainerCallback):  # type: ignore[misc]
 
 
 class RejectBadGradients(TrainerCallback):  # type: ignore[misc]
-    """Stops the training before non-finite gradients reach the weights and the next checkpoint."""
+    """Stops the training before non-finite gradients reach the weights and the next checkpoint.
+
+    Args:
+        rates: The learning rates that can be lowered.
+    """
+
+    def __init__(self, rates: str) -> None:
+        self._rates = rates
 
     def on_pre_optimizer_step(self, _args: Any, state: Any, *_: Any, model: Any = None, **__: Any) -> None:
         """Runs before each step."""
         sums = [parameter.grad.sum() for parameter in model.parameters() if parameter.grad is not None]
         if not bool(torch.stack(sums).isfinite().all()):
             raise TrainingError(
-                f"step {state.global_step + 1}: gradients are not finite. Lower optimization.learning_rate or "
-                "head_learning_rate, or set optimization.precision to float32, then restart with overwrite=True."
+                f"step {state.global_step + 1}: gradients are not finite. Lower {self._rates}, or set "
+                "optimization.precision to float32, then restart with overwrite=True."
             )
 
 
-def run_to_end(trainer: Any, folder: Path) -> None:
+def run_to_end(trainer: Any, folder: Path, rates: str) -> None:
     """Trains, resuming from the last complete checkpoint if there is one.
+
+    Args:
+        trainer: The trainer.
+        folder: Folder of its checkpoints.
+        rates: The settings of the learning rates, for error messages.
 
     Raises:
         TrainingError: The loss or a gradient is not finite.
     """
     trainer.remove_callback(PrinterCallback)  # only the command line prints
     trainer.add_callback(MarkComplete())
-    trainer.add_callback(RejectBadGradients())
+    trainer.add_callback(RejectBadGradients(rates))
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Puts the random state back afterwards, so that when a model is validated or saved does not change how it is trained."""
+    devices = range(torch.cuda.device_count())
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -57,10 +84,15 @@ def last_checkpoint(folder: Path) -> str | None:
     steps = []
     for path in folder.glob("checkpoint-*"):
         if (path / _COMPLETE).is_file():
-            steps.append((int(path.name.rpartition("-")[2]), path))
+            steps.append((checkpoint_step(path), path))
         else:
             shutil.rmtree(path)
     return str(max(steps)[1]) if steps else None
+
+
+def checkpoint_step(path: str | Path) -> int:
+    """The step of a checkpoint."""
+    return int(Path(path).name.rpartition("-")[2])
 
 
 @contextmanager

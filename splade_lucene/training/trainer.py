@@ -4,8 +4,11 @@ The output folder contains:
 
     settings.json       the configuration and digests of its inputs; a different run is refused
     splade-lucene.lock  held by the training process
-    round-1, round-2    examples.jsonl.gz, checkpoints, the round's model, and its index for the next round
+    round-1, round-2    examples.jsonl.gz, checkpoints, the round's model, and its index for the next round; kept.json, the step
+                        of the model and why; with ``keep: all``, validated/step-N for each validated model
     log.jsonl           figures of each logged step
+    curves.csv, .png    the same as a table and, with matplotlib, as curves
+    tensorboard         TensorBoard's files, if it is in ``report_to``
     model               the final model, with README.md and training.json
     figures.json        the measures of the model, and the validation settings
 
@@ -22,9 +25,9 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,28 +48,37 @@ from transformers import set_seed
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.precision import choose_device, native_dtype
 from splade_lucene.encoder.settings import DocumentSettings
-from splade_lucene.errors import ConfigError
+from splade_lucene.errors import ConfigError, TrainingError
 from splade_lucene.files.files import written_whole
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make
 from splade_lucene.index.build import build_index
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
-from splade_lucene.training.base import prepare_base
+from splade_lucene.training.base import PREPARED, network_folder, prepare_base
 from splade_lucene.training.calibration import calibrate_scale
-from splade_lucene.training.card import write_card
+from splade_lucene.training.card import Facts, write_card
 from splade_lucene.training.checks import check_examples, check_run
 from splade_lucene.training.config import Teacher, TrainingConfig
 from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, read_texts, write_examples
 from splade_lucene.training.losses import RankingLoss
 from splade_lucene.training.mining import Sources, mine
 from splade_lucene.training.network import Student
-from splade_lucene.training.output_folder import FIGURES, LOG, OutputFolder
-from splade_lucene.training.progress import Report, TrainingProgress, no_report
+from splade_lucene.training.output_folder import FIGURES, LOG, OutputFolder, describe_validation
+from splade_lucene.training.probe import Probe, StopAtCollapse
+from splade_lucene.training.progress import FINAL, Report, TrainingProgress, no_report
 from splade_lucene.training.recipes import RECIPES, Recipe
-from splade_lucene.training.resuming import last_checkpoint, run_to_end, translate_disk_errors
+from splade_lucene.training.resuming import (
+    checkpoint_step,
+    kept_random_state,
+    last_checkpoint,
+    run_to_end,
+    translate_disk_errors,
+)
 from splade_lucene.training.sampling import draw_rows, require_passages, to_columns
+from splade_lucene.training.selection import KEPT, Choice, ValidatedModels
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
+from splade_lucene.training.trackers import keep_tensorboard_in
 from splade_lucene.training.validation import IndexEvaluator, measure_model
 
 
@@ -109,7 +121,8 @@ def train(
             using it; or settings conflict.
         ExamplesError, CorpusError, TopicsError, RunError: Data cannot be read; the message names file and line.
         ModelError: The base or a teacher cannot be loaded.
-        TrainingError: A loss or gradient is not finite.
+        TrainingError: A loss or gradient is not finite, or the model has lost all its terms. The last good model is then in
+            ``model``.
         StorageError: The disk is full or not writable.
     """
     start = time.monotonic()
@@ -136,12 +149,22 @@ class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
 
     Args:
         texts: The texts that the rows in the data set's columns refer to, so that each text is in memory only once.
+        more_figures: Returns figures to log for the last step.
         options: Options of sentence-transformers' trainer.
     """
 
-    def __init__(self, texts: Texts, **options: Any) -> None:
+    def __init__(self, texts: Texts, more_figures: Callable[[], dict[str, float]], **options: Any) -> None:
         self._texts = {"query": texts.queries, "document": texts.passages}
+        self._more_figures = more_figures
         super().__init__(**options)
+
+    def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
+        """Logs more figures with the loss, for trackers too."""
+        super().log({**logs, **self._more_figures()} if "loss" in logs else logs, *args, **options)
+
+    def _save(self, *args: Any, **options: Any) -> None:
+        with kept_random_state():
+            super()._save(*args, **options)
 
     def get_data_collator(self, *args: Any, **options: Any) -> Any:
         """Sentence-transformers' own collator, with rows replaced by texts."""
@@ -195,6 +218,7 @@ class _Run:
 
     def train_round(self, number: int) -> None:
         folder = self.output / f"round-{number}"
+        self.progress.round = number
         if not (folder / "model").is_dir():
             set_seed(self.config.optimization.seed)
             examples = self.examples(number, folder)
@@ -202,33 +226,119 @@ class _Run:
             scorer = self.scorer(examples, rows)
             student = self.new_student()
             ranking = RankingLoss(student.encoder, self.losses, student.scale, scorer, self.temperature)
-            trainer = self.new_trainer(student, ranking, rows, folder / "checkpoints")
+            probe = Probe(student, self.texts, rows, self.config.optimization.seed)
+            models = self.validated_models(folder)
+            trainer = self.new_trainer(
+                student, ranking, rows, folder, StopAtCollapse(probe, ranking, self.config), models
+            )
             if last_checkpoint(folder / "checkpoints") is None:
                 self.set_scale(trainer, student, ranking)
-            run_to_end(trainer, folder / "checkpoints")
-            shutil.rmtree(folder / "partial", ignore_errors=True)
-            student.average_with_base(self.config.optimization.base_share)
-            student.raise_threshold(self.config.sparsity.threshold)
-            student.save(folder / "partial", self.config.optimization.max_length)
+            try:
+                run_to_end(trainer, folder / "checkpoints", "optimization.learning_rate or head_learning_rate")
+            except TrainingError as error:
+                step = trainer.state.global_step
+                where = "" if "step" in str(error) else f"step {step + 1}: "
+                rescued = self.rescue(trainer, student, folder, models, f"{where}{error}".partition(". ")[0])
+                raise TrainingError(f"{where}{error} {rescued}") from error
+            choice = self.choose(student, models)
+            self.complete(student, probe, choice, folder)
+            self.save_round(student, choice, folder)
             (folder / "partial").rename(folder / "model")
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        if self.config.keep != "all":
+            shutil.rmtree(folder / "validated", ignore_errors=True)
+
+    def validated_models(self, folder: Path) -> ValidatedModels | None:
+        validation = self.config.validation
+        if validation is None or not self.config.is_validated or self.config.keep == "last":
+            return None
+        validated_on = describe_validation(validation)
+        return ValidatedModels(folder / "validated", validated_on, is_complete=self.config.keep == "all")
+
+    def choose(self, student: Student, models: ValidatedModels | None) -> Choice:
+        """Gives the student the weights of the step that is kept."""
+        last = self.config.optimization.steps
+        found = None if models is None else models.best()
+        if found is None:
+            return Choice(last, "it is the last one")
+        path, choice = found
+        if choice.step != last:
+            student.load(network_folder(str(path)))
+        return choice
+
+    def complete(self, student: Student, probe: Probe, choice: Choice, folder: Path) -> None:
+        """Averages the weights with the base's and raises the threshold, unless this would remove all terms."""
+        threshold = self.config.sparsity.threshold
+        student.average_with_base(self.config.optimization.base_share)
+        student.raise_threshold(threshold)
+        fault = probe.measure().fault if threshold else None
+        if fault:
+            student.raise_threshold(-threshold)
+            self.save_round(student, choice, folder)
+            stopped = f"with sparsity.threshold ({threshold:g}), {fault}"
+            self.publish(folder / "partial", Choice.read(folder / KEPT), {}, stopped=stopped)
+            raise TrainingError(
+                f"{stopped}. Lower it and restart with overwrite=True. The model without it is in {self.output / 'model'}."
+            )
+
+    def rescue(self, trainer: Any, student: Student, folder: Path, models: ValidatedModels | None, stopped: str) -> str:
+        """Publishes the last good model of a round that cannot go on; says where it is."""
+        found = None if models is None else models.best()
+        checkpoint = last_checkpoint(folder / "checkpoints")
+        if found is not None:
+            choice = found[1]
+            student.load(network_folder(str(found[0])))
+        elif checkpoint is not None:
+            choice = Choice(checkpoint_step(checkpoint), "it is the last checkpoint before the training stopped")
+            trainer._load_from_checkpoint(checkpoint)
+        else:
+            every = self.config.optimization.checkpoint
+            return f"There is no model: no checkpoint was written before (optimization.checkpoint is {every})."
+        self.save_round(student, choice, folder)
+        self.publish(folder / "partial", Choice.read(folder / KEPT), {}, stopped=stopped)
+        return f"The model of step {choice.step} is in {self.output / 'model'}."
+
+    def save_round(self, student: Student, choice: Choice, folder: Path) -> None:
+        """Saves the round's model as ``partial``."""
+        shutil.rmtree(folder / "partial", ignore_errors=True)
+        student.save(folder / "partial", self.config.optimization.max_length)
+        head = parse_json((student.base / PREPARED).read_text(encoding="utf-8"))
+        replace(choice, head=head).write(folder / KEPT)
 
     def finish(self) -> dict[str, float]:
-        last = self.output / f"round-{self.config.rounds}" / "model"
+        last = self.output / f"round-{self.config.rounds}"
         figures: dict[str, float] = {}
         if self.config.validation is not None:
-            figures = measure_model(last, self.config.validation, self.output / "validation", device=str(self.device))
-            self.progress.write("final", self.config.optimization.steps, figures)
-        target, partial = self.output / "model", self.output / "model.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(last, partial)
-        write_card(partial, self.config, figures, queries=len(self.texts.queries), passages=len(self.texts.passages))
-        (self.output / FIGURES).unlink(missing_ok=True)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+            figures = measure_model(
+                last / "model", self.config.validation, self.output / "validation", device=str(self.device)
+            )
+            self.progress.write(FINAL, self.config.optimization.steps, figures)
+        self.progress.draw()
+        self.publish(last / "model", Choice.read(last / KEPT), figures)
         with written_whole(self.output / FIGURES) as file:
             json.dump({"figures": figures, "validation": self.validation_settings()}, file, indent=1)
         return figures
+
+    def publish(self, source: Path, choice: Choice, figures: dict[str, float], *, stopped: str | None = None) -> None:
+        """Copies a model to ``model``, with its card.
+
+        Args:
+            source: Folder of the model.
+            choice: Its step.
+            figures: Its measures.
+            stopped: Why the training ended early; None if it did not.
+        """
+        target, partial = self.output / "model", self.output / "model.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source, partial)
+        facts = Facts(
+            figures, len(self.texts.queries), len(self.texts.passages), self.losses, self.recipe, choice, self.precision,
+            None if not self.losses.is_distilled else self.temperature, stopped,
+        )  # fmt: skip
+        write_card(partial, self.config, facts)
+        (self.output / FIGURES).unlink(missing_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
 
     def finished_figures(self) -> dict[str, float] | None:
         """The figures of a finished model that was measured on the same data; else None."""
@@ -337,8 +447,9 @@ class _Run:
         student.scale.set(scale)
 
     def new_trainer(
-        self, student: Student, ranking: RankingLoss, rows: NDArray[np.int32], folder: Path
-    ) -> SparseEncoderTrainer:
+        self, student: Student, ranking: RankingLoss, rows: NDArray[np.int32], folder: Path, guard: StopAtCollapse,
+        models: ValidatedModels | None,
+    ) -> SparseEncoderTrainer:  # fmt: skip
         settings, sparsity, validation = self.config.optimization, self.config.sparsity, self.config.validation
         columns = to_columns(rows)
         with _without_warnings():  # that the queries of SPLADE-doc are not regularized
@@ -346,9 +457,9 @@ class _Run:
                 model=student.encoder, loss=ranking, document_regularizer_weight=sparsity.document_weight,
                 query_regularizer_weight=None if self.recipe.is_doc else sparsity.query_weight,
             )  # fmt: skip
-        is_validated = validation is not None and validation.every > 0
+        is_validated = self.config.is_validated
         arguments = SparseEncoderTrainingArguments(
-            output_dir=str(folder), max_steps=settings.steps, per_device_train_batch_size=settings.queries,
+            output_dir=str(folder / "checkpoints"), max_steps=settings.steps, per_device_train_batch_size=settings.queries,
             learning_rate=settings.learning_rate, warmup_steps=round(settings.warmup * settings.steps),
             weight_decay=settings.weight_decay,
             router_mapping={name: "query" if name == "query" else "document" for name in columns if name != "label"},
@@ -356,20 +467,20 @@ class _Run:
                 student.head_pattern: settings.head_learning_rate, r"\.logarithm$": settings.scale_learning_rate,
             },
             eval_strategy="steps" if is_validated else "no", eval_steps=validation.every if validation else None,
-            **self.arguments(),
+            **{**self.arguments(), "report_to": list(self.config.report_to)},
         )  # fmt: skip
         arguments._n_gpu = min(1, arguments.n_gpu)  # otherwise every GPU would get a whole batch
         evaluator = None
         if validation is not None and is_validated:
-            evaluator = IndexEvaluator(student, validation, self.output / "validation", self.progress)
-        return _Trainer(
-            self.texts, model=student.encoder, args=arguments, train_dataset=Dataset.from_dict(columns), loss=loss,
-            evaluator=evaluator,
-            callbacks=[
-                SparsityController(loss, ranking, sparsity),
-                self.progress.callback(self.config.recipe, ranking, student.scale),
-            ],
+            evaluator = IndexEvaluator(student, validation, self.output / "validation", self.progress, models)
+        progress = self.progress.callback(self.config.recipe, ranking, student.scale, guard)
+        trainer = _Trainer(
+            self.texts, progress.more_figures, model=student.encoder, args=arguments,
+            train_dataset=Dataset.from_dict(columns), loss=loss, evaluator=evaluator,
+            callbacks=[guard, SparsityController(loss, ranking, sparsity), progress],
         )  # fmt: skip
+        keep_tensorboard_in(trainer, self.output / "tensorboard" / folder.name)
+        return trainer
 
     def arguments(self) -> dict[str, Any]:
         """Arguments common to all of transformers' trainers used here."""

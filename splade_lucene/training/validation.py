@@ -14,8 +14,10 @@ from splade_lucene.encoder.settings import DocumentSettings, Dtype
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation import evaluate, parse_measure, read_qrels
 from splade_lucene.evaluation.efficiency import measure_efficiency
-from splade_lucene.index.build import build_index
+from splade_lucene.evaluation.measures import parse_measures
+from splade_lucene.index.indexer import index_pseudo_documents
 from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.pseudo_documents.encoding import encode_corpus
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.records import Query
 from splade_lucene.run.run import Run
@@ -23,17 +25,19 @@ from splade_lucene.run.searching import CollectedRankings, search_run
 from splade_lucene.search.query_encoder import SpladeQueryEncoder
 from splade_lucene.search.searcher import LuceneImpactSearcher
 from splade_lucene.topics.reading import read_topics
+from splade_lucene.training.resuming import kept_random_state
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import Validation
     from splade_lucene.training.network import Student
     from splade_lucene.training.progress import TrainingProgress
+    from splade_lucene.training.selection import ValidatedModels
 
 
 def measure_model(
     model: str | Path, validation: Validation, folder: Path, *, device: str = "auto", dtype: Dtype = "auto"
 ) -> dict[str, float]:
-    """Measures the effectiveness and cost of a model by building an index.
+    """Measures the effectiveness and cost of a model by building an index. All figures of a model without active terms are 0.
 
     Args:
         model: Folder or hub name.
@@ -51,18 +55,22 @@ def measure_model(
     )
     rule = Quantizer.named(DEFAULT_RULE)
     shutil.rmtree(folder, ignore_errors=True)
-    build_index(validation.corpus, folder / "index", encoder, rule, accelerator=False)
+    manifest = encode_corpus(validation.corpus, folder / "encoded", encoder, rule)
     judged = read_qrels(validation.qrels)
     topics = [topic for topic in read_topics(validation.topics) if topic.qid in judged]
     query_encoder = SpladeQueryEncoder(encoder, rule)
     vectors = query_encoder.encode_batch([topic.text for topic in topics])
     encoded = [Query(topic.qid, topic.text, vector) for topic, vector in zip(topics, vectors, strict=True)]
+    no_hits = dict.fromkeys(parse_measures(validation.measures), 0.0)
+    if not manifest.documents or not any(vectors):
+        return {**no_hits, "query_terms": 0.0, "document_terms": 0.0, "flops": 0.0}
+    index_pseudo_documents(folder / "encoded", folder / "index", accelerator=False)
     found = CollectedRankings()
     with LuceneImpactSearcher(folder / "index") as searcher:
         search_run(searcher, encoded, found)
     with LuceneImpactIndexReader(folder / "index") as reader:
         costs = measure_efficiency(reader, vectors)
-    means = evaluate(judged, Run(found), validation.measures)
+    means = evaluate(judged, Run(found), validation.measures) if any(map(len, found.values())) else no_hits
     return {
         **means,
         "query_terms": costs.query_terms or 0.0,
@@ -104,18 +112,26 @@ class IndexEvaluator(BaseEvaluator):  # type: ignore[misc]
         validation: The validation data and measures.
         folder: Folder for temporary files.
         progress: Receives the figures.
+        models: Receives the validated models; None if only the last model is kept.
     """
 
-    def __init__(self, student: Student, validation: Validation, folder: Path, progress: TrainingProgress) -> None:
+    def __init__(
+        self, student: Student, validation: Validation, folder: Path, progress: TrainingProgress,
+        models: ValidatedModels | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self._student, self._validation, self._folder, self._progress = student, validation, folder, progress
+        self._student, self._validation, self._folder = student, validation, folder
+        self._progress, self._models = progress, models
         self._device = str(student.encoder.device)
 
     def __call__(self, *_: Any, steps: int = -1, **__: Any) -> dict[str, float]:
         """Measures the current student."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._student.save(self._folder / "model", self._validation.max_length)
-        figures = measure_model(self._folder / "model", self._validation, self._folder / "work", device=self._device)
-        self._progress.report("validation", steps, steps, figures)
-        self._progress.write("validation", steps, figures)
+        model = self._folder / "model"
+        with kept_random_state():
+            self._student.save(model, self._validation.max_length)
+            figures = measure_model(model, self._validation, self._folder / "work", device=self._device)
+        if self._models is not None:
+            self._models.add(steps, model, figures)
+        self._progress.validated(steps, figures)
         return figures
