@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import TrainerCallback
 
 from splade_lucene.errors import TrainingError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from splade_lucene.training.network import Student
 
 _TEXTS = 4  # a side
+_SAME = 1e-5
+"""Up to this share of the greatest weight, differences are those of rounding."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ class Active:
     Attributes:
         queries: Of a query; None for SPLADE-doc, whose queries are not trained.
         documents: Of a passage.
+        is_constant: Whether all passages have the same weights.
     """
 
     queries: float | None
     documents: float
+    is_constant: bool = False
 
     @property
     def fault(self) -> str | None:
@@ -42,7 +47,9 @@ class Active:
         if bad:
             return f"weights of {' and '.join(bad)} are not finite"
         empty = [name for name, terms in sides if terms == 0]
-        return f"{' and '.join(empty)} have no active terms" if empty else None
+        if empty:
+            return f"{' and '.join(empty)} have no active terms"
+        return "all passages have the same weights" if self.is_constant else None
 
 
 class Probe:
@@ -66,8 +73,10 @@ class Probe:
         """The active terms at this moment. Draws no random numbers and leaves the model in training."""
         encoder = self._student.encoder
         try:
-            queries = None if self._student.is_doc else _active(encoder.encode_query, self._queries)
-            return Active(queries, _active(encoder.encode_document, self._passages))
+            documents = _encode(encoder.encode_document, self._passages)
+            is_constant = len(documents) > 1 and _spread(documents) <= _SAME * float(documents.max())
+            queries = None if self._student.is_doc else _active(_encode(encoder.encode_query, self._queries))
+            return Active(queries, _active(documents), is_constant)
         finally:
             encoder.train()
 
@@ -121,6 +130,15 @@ def _drawn(rows: NDArray[np.int32], rng: np.random.Generator) -> list[int]:
     return drawn
 
 
-def _active(encode: Any, texts: list[str]) -> float:
-    weights = encode(texts, convert_to_sparse_tensor=False, show_progress_bar=False)
+def _encode(encode: Any, texts: list[str]) -> Tensor:
+    weights: Tensor = encode(texts, convert_to_sparse_tensor=False, show_progress_bar=False)
+    return weights
+
+
+def _active(weights: Tensor) -> float:
     return float((weights > 0).sum(dim=1).float().mean()) if bool(weights.isfinite().all()) else math.nan
+
+
+def _spread(weights: Tensor) -> float:
+    """The largest difference between two texts' weights of a term."""
+    return float((weights.amax(dim=0) - weights.amin(dim=0)).max())

@@ -79,7 +79,8 @@ class TrainingProgress:
 
     def draw(self) -> None:
         """Draws the curves so far beside the log."""
-        draw_curves(self._log)
+        if self._log.is_file():
+            draw_curves(self._log)
 
     def trained(self, stage: str, step: int, total: int, figures: Mapping[str, float], seconds_left: float) -> None:
         """Reports and logs the figures of a step."""

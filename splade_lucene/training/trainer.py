@@ -162,6 +162,12 @@ class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
         """Logs more figures with the loss, for trackers too."""
         super().log({**logs, **self._more_figures()} if "loss" in logs else logs, *args, **options)
 
+    def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
+        """Evaluates; sentence-transformers' own data loader, too, draws a random number."""
+        with kept_random_state():
+            figures: dict[str, float] = super().evaluate(*args, **options)
+        return figures
+
     def _save(self, *args: Any, **options: Any) -> None:
         with kept_random_state():
             super()._save(*args, **options)
@@ -283,6 +289,7 @@ class _Run:
 
     def rescue(self, trainer: Any, student: Student, folder: Path, models: ValidatedModels | None, stopped: str) -> str:
         """Publishes the last good model of a round that cannot go on; says where it is."""
+        self.progress.draw()
         found = None if models is None else models.best()
         checkpoint = last_checkpoint(folder / "checkpoints")
         if found is not None:
@@ -292,8 +299,8 @@ class _Run:
             choice = Choice(checkpoint_step(checkpoint), "it is the last checkpoint before the training stopped")
             trainer._load_from_checkpoint(checkpoint)
         else:
-            every = self.config.optimization.checkpoint
-            return f"There is no model: no checkpoint was written before (optimization.checkpoint is {every})."
+            choice = Choice(0, "it is the base, because the training stopped before its first checkpoint")
+            student.load(student.base)
         self.save_round(student, choice, folder)
         self.publish(folder / "partial", Choice.read(folder / KEPT), {}, stopped=stopped)
         return f"The model of step {choice.step} is in {self.output / 'model'}."

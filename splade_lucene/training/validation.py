@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from sentence_transformers.base.evaluation import BaseEvaluator
 from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.settings import DocumentSettings, Dtype
-from splade_lucene.errors import RunError
+from splade_lucene.errors import ModelError, RunError
 from splade_lucene.evaluation import evaluate, parse_measure, read_qrels
 from splade_lucene.evaluation.efficiency import measure_efficiency
 from splade_lucene.evaluation.measures import parse_measures
@@ -25,7 +26,6 @@ from splade_lucene.run.searching import CollectedRankings, search_run
 from splade_lucene.search.query_encoder import SpladeQueryEncoder
 from splade_lucene.search.searcher import LuceneImpactSearcher
 from splade_lucene.topics.reading import read_topics
-from splade_lucene.training.resuming import kept_random_state
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import Validation
@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     from splade_lucene.training.progress import TrainingProgress
     from splade_lucene.training.selection import ValidatedModels
 
+_log = logging.getLogger(__name__)
+
 
 def measure_model(
     model: str | Path, validation: Validation, folder: Path, *, device: str = "auto", dtype: Dtype = "auto"
 ) -> dict[str, float]:
-    """Measures the effectiveness and cost of a model by building an index. All figures of a model without active terms are 0.
+    """Measures the effectiveness and cost of a model by building an index.
+
+    All figures are 0 if the model has no active terms, or is the same for every text, so that it cannot be used.
 
     Args:
         model: Folder or hub name.
@@ -55,15 +59,22 @@ def measure_model(
     )
     rule = Quantizer.named(DEFAULT_RULE)
     shutil.rmtree(folder, ignore_errors=True)
+    no_hits = dict.fromkeys(parse_measures(validation.measures), 0.0)
+    nothing = {**no_hits, "query_terms": 0.0, "document_terms": 0.0, "flops": 0.0}
+    try:
+        encoder.load("document")
+        encoder.load("query")
+    except ModelError as error:
+        _log.warning("the model cannot be validated, so all its figures are 0: %s", error)
+        return nothing
     manifest = encode_corpus(validation.corpus, folder / "encoded", encoder, rule)
     judged = read_qrels(validation.qrels)
     topics = [topic for topic in read_topics(validation.topics) if topic.qid in judged]
     query_encoder = SpladeQueryEncoder(encoder, rule)
     vectors = query_encoder.encode_batch([topic.text for topic in topics])
     encoded = [Query(topic.qid, topic.text, vector) for topic, vector in zip(topics, vectors, strict=True)]
-    no_hits = dict.fromkeys(parse_measures(validation.measures), 0.0)
     if not manifest.documents or not any(vectors):
-        return {**no_hits, "query_terms": 0.0, "document_terms": 0.0, "flops": 0.0}
+        return nothing
     index_pseudo_documents(folder / "encoded", folder / "index", accelerator=False)
     found = CollectedRankings()
     with LuceneImpactSearcher(folder / "index") as searcher:
@@ -128,9 +139,8 @@ class IndexEvaluator(BaseEvaluator):  # type: ignore[misc]
         """Measures the current student."""
         self._folder.mkdir(parents=True, exist_ok=True)
         model = self._folder / "model"
-        with kept_random_state():
-            self._student.save(model, self._validation.max_length)
-            figures = measure_model(model, self._validation, self._folder / "work", device=self._device)
+        self._student.save(model, self._validation.max_length)
+        figures = measure_model(model, self._validation, self._folder / "work", device=self._device)
         if self._models is not None:
             self._models.add(steps, model, figures)
         self._progress.validated(steps, figures)
