@@ -34,11 +34,14 @@ from splade_lucene.errors import (
 )
 from splade_lucene.training import read_config, resuming, train, trainer
 from splade_lucene.training.calibration import calibrate_scale
-from splade_lucene.training.config import Losses, Sparsity
+from splade_lucene.training.config import Losses, Sparsity, Validation
+from splade_lucene.training.examples import Example, Texts
+from splade_lucene.training.known_positives import KnownPositives
 from splade_lucene.training.losses import Observed, RankingLoss
 from splade_lucene.training.network import ScoreScale, Student
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import DenseScorer
+from splade_lucene.training.validation import check_validation
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +114,6 @@ def test_what_is_written_beside_the_model(tmp_path, data, base):
 
 
 def test_figures_are_those_of_the_command_line(tmp_path, data, base):
-    from splade_lucene.training.config import Validation
     from splade_lucene.training.validation import measure_model
 
     validation = Validation(
@@ -247,7 +249,8 @@ def test_margins_of_ones_own_scores_stay(tmp_path, data, base, monkeypatch, give
     run(tmp_path, data, base, data={**paths, **given}, teacher=None, losses={"margin_mse": 1.0},
         optimization={"passages": 2, "queries": 2})  # fmt: skip
     scores, temperature = seen[-1]
-    assert scores == [[18.0, pytest.approx(17.9), 0.0, 0.0], [0.0, 0.0, 18.0, 0.0]]
+    none = np.nan
+    np.testing.assert_allclose(scores, [[9.0, 8.9, none, none], [none, -9.0, 9.0, none]], rtol=1e-6)
     assert temperature == pytest.approx(expected)
 
 
@@ -256,8 +259,9 @@ def test_a_teacher_that_is_a_run_file(tmp_path, data, base):
         "".join(f"q{i} Q0 d{(i + j) % 40} {j + 1} {9 - j} t\n" for i in range(40) for j in range(5))
     )
     run(
-        tmp_path, data, base, recipe="distilsplade-max", teacher={"bm25": 0.0, "scores": str(tmp_path / "teacher.trec")}
-    )
+        tmp_path, data, base, recipe="distilsplade-max", teacher={"bm25": 0.0, "scores": str(tmp_path / "teacher.trec")},
+        data={"missing_scores": "drop"},
+    )  # fmt: skip
     found = 0
     for line in gunzip(tmp_path / "out/round-1/examples.jsonl.gz"):
         record = json.loads(line)
@@ -307,6 +311,105 @@ def test_losses_equal_their_formulas(base):
     for name, loss in expected.items():
         assert float(found[name].detach()) == pytest.approx(float(loss), rel=1e-4), name
     assert ranking.observed.query_terms == 50
+
+
+def test_known_positives_are_no_negatives_by_id_and_by_text(base):
+    texts = Texts(
+        ["q0", "q1", "q2"], ["zero", "one", "two"], list("abcdef"),
+        ["A heart", "a river", "a  HEART", "music", "an engine", "a court"],
+    )  # fmt: skip
+    examples = [
+        Example(0, np.array([0])),
+        Example(1, np.array([1, 4])),
+        Example(1, np.array([3])),
+        Example(2, np.array([2])),
+    ]
+    known = KnownPositives(texts, examples, {"q2": {"f": 1, "b": 0}}, passages=2, positives=1)
+    rows = np.array([[0, 0, 3], [1, 1, 4], [2, 2, 5]], np.int32)
+    # columns: a b c, then d e f. q0: c has the text of its a. q1: d is its other positive. q2: a has the text, f is judged
+    expected = [[0, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0], [1, 0, 0, 0, 0, 1]]
+    assert known.mask(rows).astype(int).tolist() == expected
+    assert known.count(np.concatenate([rows, [[1, 1, 5], [2, 2, 4], [0, 3, 4]]]), 3, 5) == (2, 1, 4)
+
+    source = torch.Generator().manual_seed(2)
+    embeddings = [torch.rand(3, 50, generator=source, requires_grad=True) for _ in range(3)]
+    student = student_of(base)
+    ranking = RankingLoss(student.encoder, Losses(contrastive=1.0), student.scale, None, 1.0, known)
+    loss = ranking.compute_loss_from_embeddings(embeddings, torch.from_numpy(rows))["contrastive"]
+    loss.backward()
+    scores = 0.5 * (embeddings[0] @ torch.cat(embeddings[1:]).T).detach().numpy().astype(np.float64)
+    weights = np.where(np.array(expected, bool), 0, np.exp(scores))
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    assert float(loss) == pytest.approx(-np.log(np.diagonal(shares)).mean(), rel=1e-5)
+    # the gradient of a score is its share, less 1 for the positive; a masked pair has none
+    slopes = (shares - np.eye(3, 6)) / 3 * 0.5
+    assert slopes[0, 2] == slopes[1, 3] == slopes[2, 0] == slopes[2, 5] == 0
+    wanted = slopes.T @ embeddings[0].detach().numpy()
+    got = torch.cat([each.grad for each in embeddings[1:] if each.grad is not None]).numpy()
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
+    plain = RankingLoss(student.encoder, Losses(contrastive=1.0), student.scale, None, 1.0)
+    unmasked = plain.compute_loss_from_embeddings(embeddings, torch.from_numpy(rows))["contrastive"]
+    assert float(unmasked) == pytest.approx(
+        -np.diagonal(scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))).mean(), rel=1e-5
+    )
+
+
+class FixedTeacher:
+    """Scores of three queries and nine passages, from a table."""
+
+    def __init__(self, table):
+        self._table = np.array(table, np.float32)
+
+    def scores(self, queries, passages):
+        return self._table[queries][:, passages]
+
+
+def test_pairs_without_a_score_are_left_out_of_each_distilled_loss(base):
+    none = np.nan
+    table = [
+        [4, none, 1, 2, none, 0, none, 3, none],
+        [none] * 3 + [5, none, none] + [none] * 3,
+        [1, 2, 3, none, none, none, 6, 4, 5],
+    ]
+    rows = torch.tensor([[0, 0, 1, 2], [1, 3, 4, 5], [2, 6, 7, 8]])
+    source = torch.Generator().manual_seed(2)
+    embeddings = [torch.rand(3, 50, generator=source, requires_grad=True) for _ in range(4)]
+    student = student_of(base)
+    losses = Losses(margin_mse=1.0, kl=1.0, in_batch_kl=1.0)
+    ranking = RankingLoss(student.encoder, losses, student.scale, FixedTeacher(table), temperature=2.0)
+    found = ranking.compute_loss_from_embeddings(embeddings, rows)
+    sum(found.values(), torch.zeros(())).backward()
+    assert all(each.grad is not None and bool(torch.isfinite(each.grad).all()) for each in embeddings)
+    scores = 0.5 * (embeddings[0] @ torch.cat(embeddings[1:]).T).detach().numpy()  # columns 0 3 6, 1 4 7, 2 5 8
+    student_of_own = [[scores[0, 0], scores[0, 6]], [scores[2, 2], scores[2, 5], scores[2, 8]]]
+    taught_of_own = [[2, 0.5], [3, 2, 2.5]]
+    margins = [(own[0] - own[at]) - (taught[0] - taught[at])
+               for own, taught in zip(student_of_own, taught_of_own, strict=True) for at in range(1, len(own))]  # fmt: skip
+    assert float(found["margin_mse"]) == pytest.approx(np.mean(np.square(margins)), rel=1e-5)
+
+    def kl(mine, theirs):
+        mine, theirs = np.array(mine, np.float64), np.array(theirs, np.float64)
+        p, q = np.exp(theirs) / np.exp(theirs).sum(), np.exp(mine) / np.exp(mine).sum()
+        return float((p * np.log(p / q)).sum())
+
+    assert float(found["kl"]) == pytest.approx(np.mean([*map(kl, student_of_own, taught_of_own)]), rel=1e-4)
+    taught = FixedTeacher(table).scores(np.arange(3), np.array([0, 3, 6, 1, 4, 7, 2, 5, 8])) / 2
+    counted = [~np.isnan(row) for row in taught]
+    expected = np.mean([kl(scores[at][counted[at]], taught[at][counted[at]]) for at in (0, 2)])  # query 1 has one score
+    assert float(found["in_batch_kl"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_batch_without_any_two_scores_has_no_loss_and_no_gradient(base):
+    student = student_of(base)
+    embeddings = [torch.rand(2, 50, requires_grad=True) for _ in range(3)]
+    losses = Losses(margin_mse=1.0, kl=1.0, in_batch_kl=1.0)
+    ranking = RankingLoss(
+        student.encoder, losses, student.scale, FixedTeacher(np.full((3, 9), np.nan)), temperature=1.0
+    )
+    found = ranking.compute_loss_from_embeddings(embeddings, torch.tensor([[0, 1, 2], [1, 3, 4]]))
+    assert {name: float(loss) for name, loss in found.items()} == {"margin_mse": 0, "kl": 0, "in_batch_kl": 0}
+    sum(found.values(), torch.zeros(())).backward()
+    assert all(each.grad is None or not bool(each.grad.any()) for each in embeddings)
 
 
 def test_only_the_losses_that_count_are_computed(base):
@@ -618,6 +721,20 @@ def test_what_would_fail_at_the_end_is_refused_at_the_start(tmp_path, data, base
         run(tmp_path, data, base, optimization={"max_length": 900})
 
 
+def test_judgments_of_what_the_validation_data_lack_are_counted(tmp_path, data, caplog):
+    qrels = (data / "qrels.txt").read_text() + "q90 0 d1 1\nq1 0 e1 1\nq1 0 e2 0\nq2 0 e3 2\nq91 0 e4 1\n"
+    (tmp_path / "qrels.txt").write_text(qrels)
+    files = {"corpus": str(data / "corpus.jsonl"), "topics": str(data / "queries.tsv")}
+    check_validation(Validation(**files, qrels=str(tmp_path / "qrels.txt")))
+    assert [message.partition("qrels.txt: ")[2].partition(". Leave")[0] for message in caplog.messages] == [
+        "2 of 42 judged queries are not in validation.topics (q90, q91), and count as 0 in each measure",
+        "2 of 42 relevant documents are not in validation.corpus (e1, e3), and count as not found",
+    ]
+    caplog.clear()
+    check_validation(Validation(**files, qrels=str(data / "qrels.txt")))
+    assert not caplog.messages
+
+
 def test_changed_data_are_noticed(tmp_path, data, base):
     copy = tmp_path / "data"
     shutil.copytree(data, copy)
@@ -791,6 +908,7 @@ def test_a_run_file_of_some_queries_teaches_these_only(tmp_path, data, base):
         base,
         teacher={"bm25": 0.0, "scores": str(tmp_path / "teacher.trec")},
         optimization={"steps": 11},
+        data={"missing_scores": "drop"},
     )
     mined = [json.loads(line) for line in gunzip(tmp_path / "out/round-1/examples.jsonl.gz")]
     assert {(each["qid"], each["docids"][0], each["scores"][0]) for each in mined} == {

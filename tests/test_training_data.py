@@ -205,10 +205,8 @@ def test_written_examples_are_read_again(tmp_path):
             {"qid": "q1", "positive_id": "d1", "negative_id": "d2", "scores": [1]},
             r":2: scores must be 2 finite numbers",
         ),
-        ({"query": "", "positive": "  "}, r":2: query is blank"),
-        ({"query": "x", "positive": " \t"}, r":2: positive is blank"),
-        ({"query": "x", "positive": "y", "negative": ""}, r":2: negative is blank"),
-        ({"query": "x", "passages": ["y", "\u2003"]}, r":2: passages is blank"),
+        ({"qid": "q1", "docids": ["d1"], "scores": [1e39]}, r":2: scores must be 1 finite numbers.* single precision"),
+        ({"query": "x", "passages": ["y", None]}, r":2: passages must be a string, got None"),
         (
             {"qid": "q1", "positive": "y"},
             r":2: positive cannot be combined with qid\. Use only qid, .*, or only query, ",
@@ -228,33 +226,18 @@ def test_bad_records_are_named_with_their_line(tmp_path, record, message):
 
 
 @pytest.mark.parametrize(
-    "key",
-    [
-        "score",
-        "margin",
-        "label",
-        "labels",
-        "negatives",
-        "positives",
-        "negative_ids",
-        "positive_ids",
-        "negs",
-        "pos",
-        "neg",
-        "positive_passages",
-        "negative_passages",
-    ],
-)
-def test_keys_that_were_meant_for_something_are_refused_and_others_are_not_looked_at(tmp_path, key):
-    by_id = {"qid": "q1", "positive_id": "d1", "source": "x", "comment": None}
+    "key", ["Scores", "neg_ids", "hard_negatives", "source", "negatives", "positive_ids", "pos", "positive_passages", "negative_x"],
+)  # fmt: skip
+def test_keys_that_are_not_used_are_refused_by_name_unless_they_are_ignored_by_name(tmp_path, key):
+    by_id = {"qid": "q1", "positive_id": "d1"}
     path = write_lines(tmp_path / "examples.jsonl", {**by_id, key: None}, {**by_id, key: ["d2"]})
-    with pytest.raises(ExamplesError, match=rf"jsonl:2: unknown key {key}\. .* docids, .* scores"):
+    with pytest.raises(ExamplesError, match=rf"jsonl:2: unknown key {key}\. .* docids, .* scores.* data\.ignored_keys"):
         read_examples(path, texts())
+    assert [each.passages.tolist() for each in read_examples(path, texts(), ignored=[key])] == [[0], [0]]
     table = pa.table({"query": ["a", "b"], "positive": ["c", "d"], key: [None, 1]})
     pyarrow.parquet.write_table(table, tmp_path / "examples.parquet")
     with pytest.raises(ExamplesError, match=rf"parquet:2: unknown key {key}\. .* passages, .* scores"):
         read_examples(tmp_path / "examples.parquet", texts())
-    assert len(read_examples(write_lines(path, by_id, {**by_id, "negative_id": "d2"}), texts())) == 2
 
 
 def test_scores_of_pairs_and_triples_make_them_scored_lists(tmp_path):
@@ -263,8 +246,9 @@ def test_scores_of_pairs_and_triples_make_them_scored_lists(tmp_path):
         {"query": "x", "positive": "y", "negative": "z", "scores": [3, -1]}, {"qid": "q2", "positive_id": "d3", "scores": [7]},
     )  # fmt: skip
     read = read_examples(path, texts())
-    assert [each.passages.tolist() for each in read] == [[1, 0], [3, 4], [2]]
-    assert [each.scores.tolist() for each in read] == [[2.5, 1.5], [3, -1], [7]]
+    assert [each.passages.tolist() for each in read] == [[0, 1], [3, 4], [2]]  # the positive stays the positive
+    assert [each.scores.tolist() for each in read] == [[1.5, 2.5], [3, -1], [7]]
+    assert [each.positives for each in read] == [1, 1, 1]
 
 
 def test_examples_of_blank_queries_are_left_out(tmp_path, caplog):
@@ -324,7 +308,9 @@ def test_several_lists_of_a_query_are_known_together():
         Example(0, np.array([1, 5]), np.array([2.0, 0.5])),
     ]  # fmt: skip
     scorer = RankedScorer(known_scores(given, 3), 6, "none")
-    assert scorer.scores(np.arange(3), np.arange(6)).tolist() == [[0, 2, 0, 9, 0, 0.5], [0] * 6, [0, 0, 4, 0, 0, 0]]
+    none = np.nan
+    expected = [[none, 2, none, 9, none, 0.5], [none] * 6, [none, none, 4, none, none, none]]
+    np.testing.assert_array_equal(scorer.scores(np.arange(3), np.arange(6)), expected)
 
 
 def test_halves_of_surrogate_pairs_in_texts_become_replacement_characters(tmp_path):
@@ -369,11 +355,14 @@ def test_an_ensemble_adds_what_its_parts_say():
     assert np.allclose(both.scores(np.array([2, 0]), np.array([4, 0, 1])), expected[[2, 0]][:, [4, 0, 1]], atol=1e-5)
 
 
-def test_scores_without_a_meaningful_zero_go_up_to_1_and_unlisted_passages_are_below():
+def test_scores_without_a_meaningful_zero_go_up_to_1_and_unlisted_passages_have_none():
     run = {"q1": [("d2", -3.0), ("d1", -7.0), ("d9", -9.0)], "q2": [("d1", 5.0)]}
     rankings = rankings_by_row(run, ["q1", "q2", "q3"], {"d1": 0, "d2": 1, "d3": 2})
     scores = RankedScorer(rankings, 3, "range").scores(np.arange(3), np.arange(3))
-    assert scores.tolist() == [[pytest.approx(0.05), 1, 0], [1, 0, 0], [0, 0, 0]]
+    none = np.nan
+    np.testing.assert_allclose(scores, [[0.05, 1, none], [1, none, none], [none, none, none]], rtol=1e-6)
+    with_others = Ensemble([(2.0, RankedScorer(rankings, 3, "best")), (1.0, RankedScorer(rankings, 3, "range"))])
+    assert np.isnan(with_others.scores(np.arange(3), np.arange(3))).tolist() == np.isnan(scores).tolist()
 
 
 # ---- mining ----
@@ -398,16 +387,38 @@ def sources(tmp_path):
 def test_mined_candidates_are_in_the_teachers_order(sources, caplog):
     mined = mine(sources("q1 Q0 d4 1 9 t\nq2 Q0 d3 1 5 t\nq2 Q0 d2 2 4 t\n"), Mining())
     assert [(each.query, each.passages.tolist()) for each in mined] == [(0, [3, 0]), (1, [2, 1])]
-    assert mined[0].scores.tolist() == [1, 0]  # one that the run lacks is the last
+    np.testing.assert_array_equal(mined[0].scores, [1, np.nan])  # one that the run lacks is the last, without a score
     assert caplog.messages == ["skipped blank queries: 1"]
 
 
-def test_queries_that_the_teacher_says_nothing_of_are_left_out(sources, caplog):
-    (mined,) = mine(sources("q2 Q0 d2 1 9 t\nq1 Q0 d2 1 7 t\n", (0, 1)), Mining())
+def test_queries_that_the_teacher_says_nothing_of_are_refused_or_left_out(sources, caplog):
+    run = "q2 Q0 d2 1 9 t\nq1 Q0 d2 1 7 t\n"
+    with pytest.raises(
+        ExamplesError,
+        match=r"teacher\.trec: 1 of 2 queries have no candidate scored .*first one: 'q1'.*missing_scores: drop",
+    ):
+        mine(sources(run, (0, 1)), Mining())
+    (mined,) = mine(sources(run, (0, 1)), Mining(), missing="drop")
     assert (mined.query, mined.passages.tolist()) == (1, [1, 2])
     assert caplog.messages == ["skipped queries without a candidate scored by the teacher: 1"]
     with pytest.raises(ExamplesError, match=r"scores none of the mined candidates.*Check that teacher\.scores"):
         mine(sources("q1 Q0 d2 1 7 t\n", (0, 1)), Mining())
+
+
+def test_what_is_distilled_has_two_different_scores(sources, caplog):
+    run = "q1 Q0 d4 1 9 t\nq2 Q0 d3 1 5 t\nq2 Q0 d2 2 4 t\n"
+    with pytest.raises(
+        ExamplesError, match=r"1 of 2 queries have no pair of candidates to which the teacher gives different"
+    ):
+        mine(sources(run, (0, 1)), Mining(), is_distilled=True)
+    (mined,) = mine(sources(run, (0, 1)), Mining(), missing="drop", is_distilled=True)
+    assert (mined.query, mined.passages.tolist()) == (1, [2, 1])
+    assert mined.scores.tolist() == [1, pytest.approx(0.05)]
+    assert caplog.messages == [
+        "skipped queries without a pair of candidates to which the teacher gives different scores: 1"
+    ]
+    with pytest.raises(ExamplesError, match="scores none of the mined candidates"):
+        mine(sources("q2 Q0 d3 1 5 t\nq2 Q0 d2 1 5 t\n", (1,)), Mining(), is_distilled=True)  # all are equal
 
 
 def test_queries_that_are_all_blank_are_named(sources):

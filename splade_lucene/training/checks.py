@@ -9,8 +9,8 @@ from transformers.utils import cached_file
 
 from splade_lucene.encoder.checkpoint import load_tokenizer
 from splade_lucene.errors import ConfigError, ModelError
-from splade_lucene.run.run import Run
 from splade_lucene.training.base import network_folder
+from splade_lucene.training.examples import read_scores
 from splade_lucene.training.limits import check_base_lengths, check_teacher_lengths
 from splade_lucene.training.recipes import RECIPES
 from splade_lucene.training.trackers import check_trackers
@@ -83,7 +83,7 @@ def _check_base(config: TrainingConfig) -> None:
 
 def _check_teacher(teacher: Teacher) -> None:
     if teacher.scores:
-        Run.read(teacher.scores)
+        read_scores(teacher.scores)
     for kind, name in (("dense encoder", teacher.dense), ("cross-encoder", teacher.cross_encoder)):
         if name and not Path(name).is_dir():
             try:

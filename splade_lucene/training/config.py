@@ -37,6 +37,10 @@ from splade_lucene.training.yaml_text import YamlError, parse_yaml
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
+LEAST_TEMPERATURE = 1e-6
+"""Below it, the losses of scores from 0 to 1 are beyond single precision or have no gradient."""
+MOST_TEMPERATURES = 1e6
+"""The largest difference of a teacher's scores, in temperatures, that a loss is computed with."""
 
 
 class _Section(BaseModel):
@@ -44,8 +48,8 @@ class _Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _reject_bool(cls, value: Any) -> Any:
-        if isinstance(value, bool):
+    def _reject_bool(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
             raise ValueError(f"expected a number, a string or a section, got {str(value).lower()}")
         return value
 
@@ -82,19 +86,35 @@ class Data(_Section):
             their texts.
         queries: Queries in any supported form (see :mod:`splade_lucene.topics.reading`). Optional if the examples contain
             their texts.
-        examples: Pairs, triples, scored lists or judgments (see :mod:`splade_lucene.training.examples`). Without it,
-            examples are mined: each query's candidates from BM25, a dense encoder and SPLADE, in the teacher's order. If
-            the examples have scores, these are distilled, and no teacher may be given.
+        examples: Pairs, triples, lists or judgments in any published shape (see :mod:`splade_lucene.training.examples`).
+            Without it, examples are mined: each query's candidates from BM25, a dense encoder and SPLADE, in the teacher's
+            order. If the examples have scores, these are distilled, and no teacher may be given.
+        scores: Scores of the examples' passages, such as a cross-encoder's for ``msmarco-hard-negatives``: a run in TREC
+            format, or qid → docid → score as JSON or as a pickle. Unlike ``teacher.scores``, they keep their margins. With
+            judgments as examples, a query's other scored passages are its negatives.
         temperature: Divisor of the examples' scores in all losses. 1 suits a cross-encoder's logits, 0.05 suits cosines.
             None: a twentieth of the mean range of scores within a list.
+        missing_scores: What happens where a loss needs a score that a teacher's file or a record lacks, or where all scores
+            of an example are equal. ``refuse``: the run does not start. ``drop``: passages without a score are left out, and
+            then examples without two passages of different scores. Both are counted. No number stands in for a score.
+        ignored_keys: Keys of the examples that are passed over. Unknown keys are refused otherwise.
+        judgments: Judgments of the queries, for ``mask_known_positives``, beside what the examples say.
+        mask_known_positives: Whether a passage that is relevant for a query, according to the examples or the judgments, or
+            whose text is that of the query's positive, is no negative of this query in the contrastive loss. False: the
+            paper's plain loss, in which every other passage of the batch is a negative.
     """
 
     passages: str | None = None
     queries: str | None = None
     examples: str | None = None
-    temperature: Annotated[float, Field(gt=0)] | None = None
+    scores: str | None = None
+    temperature: Annotated[float, Field(ge=LEAST_TEMPERATURE)] | None = None
+    missing_scores: Literal["refuse", "drop"] = "refuse"
+    ignored_keys: tuple[str, ...] = ()
+    judgments: str | None = None
+    mask_known_positives: bool = True
 
-    _paths = field_validator("passages", "queries", "examples")(_absolute)
+    _paths = field_validator("passages", "queries", "examples", "scores", "judgments")(_absolute)
 
 
 class Teacher(_Section):
@@ -107,7 +127,8 @@ class Teacher(_Section):
         cross_encoder: A cross-encoder (sentence-transformers): folder or hub name. It scores the mined candidates; its
             scores are scaled to 0 … 1 for each query.
         cross_encoder_weight: Weight of the cross-encoder.
-        scores: A run file in TREC format with the scores of any teacher, scaled in the same way.
+        scores: A file with the scores of any teacher, scaled in the same way: a run in TREC format, or qid → docid → score as
+            JSON or as a pickle. See ``data.missing_scores``.
         scores_weight: Weight of these scores.
         max_length: Maximum tokens that an encoder reads.
         temperature: Divisor of the scores in all losses. With 0.05, a passage with a cosine higher by 0.05 is e times as
@@ -122,7 +143,7 @@ class Teacher(_Section):
     scores: str | None = None
     scores_weight: Amount = 1.0
     max_length: PositiveInt = 128
-    temperature: Annotated[float, Field(gt=0)] = 0.05
+    temperature: Annotated[float, Field(ge=LEAST_TEMPERATURE)] = 0.05
 
     _paths = field_validator("dense", "cross_encoder", "scores")(_absolute)
 
@@ -130,6 +151,12 @@ class Teacher(_Section):
     def _require_scorer(self) -> Teacher:
         if not (self.dense or self.bm25 or self.cross_encoder or self.scores):
             raise ValueError("set at least one of dense, bm25, cross_encoder or scores")
+        weights = (self.dense_weight, self.bm25, self.cross_encoder_weight, self.scores_weight)
+        if (largest := max(weights) / self.temperature) > MOST_TEMPERATURES:
+            raise ValueError(
+                f"scores of up to {max(weights):g} are {largest:.3g} temperatures, and more than {MOST_TEMPERATURES:g} are "
+                "beyond single precision in the losses: raise temperature"
+            )
         return self
 
 
@@ -365,6 +392,10 @@ class TrainingConfig(_Section):
             raise ValueError("set data.examples, or a teacher to rank mined candidates")
         if self.data.examples is None and not (self.data.passages and self.data.queries):
             raise ValueError("set data.passages and data.queries, or data.examples that contain their texts")
+        if self.data.examples is None and (self.data.scores or self.data.ignored_keys):
+            raise ValueError("data.scores and data.ignored_keys are about data.examples, which is not set")
+        if self.data.scores and self.teacher is not None:
+            raise ValueError("set data.scores or a teacher, not both")
         if self.data.temperature is not None and (self.data.examples is None or self.teacher is not None):
             raise ValueError(
                 "data.temperature applies to scores in data.examples; for a teacher, set teacher.temperature"

@@ -1,4 +1,9 @@
-"""The ranking losses: those of sentence-transformers, with a teacher and a score scale."""
+"""The ranking losses: those of sentence-transformers, with a teacher, a score scale, and pairs that do not count.
+
+In the contrastive loss, a known positive of a query does not count as its negative. In the distilled losses, a pair without a
+teacher's score does not count: MarginMSE is the mean over the other margins, and both divergences compare distributions over
+the passages that the teacher scores, of queries with at least two of them.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder
 
     from splade_lucene.training.config import Losses
+    from splade_lucene.training.known_positives import KnownPositives
     from splade_lucene.training.network import ScoreScale
     from splade_lucene.training.teachers import Scorer
 
@@ -44,16 +50,19 @@ class RankingLoss(nn.Module):
         scale: The learnable scale of the student's scores.
         teacher: Scores pairs; needed by all losses except the contrastive one.
         temperature: Divisor of the teacher's scores.
+        known: Tells which passages are no negatives in the contrastive loss; None: all are.
     """
 
     def __init__(
-        self, model: SparseEncoder, weights: Losses, scale: ScoreScale, teacher: Scorer | None, temperature: float
-    ) -> None:
+        self, model: SparseEncoder, weights: Losses, scale: ScoreScale, teacher: Scorer | None, temperature: float,
+        known: KnownPositives | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self._known, self._masked = known, torch.zeros(0)
         self.weights, self.teacher, self.temperature = weights, teacher, temperature
         self._scale = [scale]  # in a list: its parameter belongs to the model and must not be registered twice
         self.contrastive = st_losses.SparseMultipleNegativesRankingLoss(
-            model, scale=1.0, similarity_fct=self._all_pairs
+            model, scale=1.0, similarity_fct=self._unmasked_pairs
         )
         self.margin_mse = st_losses.SparseMarginMSELoss(model, similarity_fct=self._pairs)
         self.kl = st_losses.SparseDistillKLDivLoss(model, similarity_fct=self._pairs, temperature=1.0)
@@ -73,6 +82,8 @@ class RankingLoss(nn.Module):
         found: dict[str, Tensor] = {}
         rows = labels.cpu().numpy()
         if self.weights.contrastive:
+            if self._known is not None:
+                self._masked = torch.from_numpy(self._known.mask(rows)).to(embeddings[0].device)
             found["contrastive"] = self.weights.contrastive * self.contrastive.compute_loss_from_embeddings(
                 embeddings, None
             )
@@ -81,18 +92,7 @@ class RankingLoss(nn.Module):
             # columns: the first passages of all queries, then the second ones …, in the same order as the student's
             scores = torch.from_numpy(self.teacher.scores(rows[:, 0], rows[:, 1:].T.reshape(-1)))
             scores = (scores / self.temperature).to(embeddings[0].device)
-            count, passages = len(rows), rows.shape[1] - 1
-            own = scores.view(count, passages, count).diagonal(dim1=0, dim2=2).T
-            if self.weights.margin_mse:
-                found["margin_mse"] = self.weights.margin_mse * self.margin_mse.compute_loss_from_embeddings(
-                    embeddings, own
-                )
-            if self.weights.kl:
-                found["kl"] = self.weights.kl * self.kl.compute_loss_from_embeddings(embeddings, own)
-            if self.weights.in_batch_kl:
-                student = self._all_pairs(embeddings[0], torch.cat(embeddings[1:])).log_softmax(dim=1)
-                divergence = nn.functional.kl_div(student, scores.softmax(dim=1), reduction="batchmean")
-                found["in_batch_kl"] = self.weights.in_batch_kl * divergence
+            found |= self._distilled(embeddings, scores)
         for name, loss in found.items():
             if not bool(torch.isfinite(loss)):
                 raise TrainingError(
@@ -100,6 +100,44 @@ class RankingLoss(nn.Module):
                     "precision: float32, and pass overwrite=True to restart the training."
                 )
         return found
+
+    def _distilled(self, embeddings: list[Tensor], scores: Tensor) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        count, passages = len(embeddings[0]), len(embeddings) - 1
+        own = scores.view(count, passages, count).diagonal(dim1=0, dim2=2).T
+        if self.weights.margin_mse:
+            found["margin_mse"] = self.weights.margin_mse * self._margin_mse(embeddings, own)
+        if self.weights.kl:
+            found["kl"] = self.weights.kl * self._kl(embeddings, own)
+        if self.weights.in_batch_kl:
+            student = self._all_pairs(embeddings[0], torch.cat(embeddings[1:]))
+            found["in_batch_kl"] = self.weights.in_batch_kl * divergence(student, scores)
+        return found
+
+    def _margin_mse(self, embeddings: list[Tensor], own: Tensor) -> Tensor:
+        counts = ~torch.isnan(own)
+        if bool(counts.all()):
+            loss: Tensor = self.margin_mse.compute_loss_from_embeddings(embeddings, own)
+            return loss
+        student = self._own_pairs(embeddings)
+        taught = own.nan_to_num()
+        errors = (student[:, :1] - student[:, 1:]) - (taught[:, :1] - taught[:, 1:])
+        is_margin = counts[:, :1] & counts[:, 1:]
+        return errors.masked_fill(~is_margin, 0.0).pow(2).sum() / is_margin.sum().clamp(min=1)
+
+    def _kl(self, embeddings: list[Tensor], own: Tensor) -> Tensor:
+        if bool(torch.isnan(own).any()):
+            return divergence(self._own_pairs(embeddings), own)
+        loss: Tensor = self.kl.compute_loss_from_embeddings(embeddings, own)
+        return loss
+
+    def _own_pairs(self, embeddings: list[Tensor]) -> Tensor:
+        """The student's scores of each query's own passages; shape [queries, passages]."""
+        return torch.stack([self._pairs(embeddings[0], passages) for passages in embeddings[1:]], dim=1)
+
+    def _unmasked_pairs(self, queries: Tensor, passages: Tensor) -> Tensor:
+        logits = self._all_pairs(queries, passages)
+        return logits if self._known is None else logits.masked_fill(self._masked, -torch.inf)
 
     def _all_pairs(self, queries: Tensor, passages: Tensor) -> Tensor:
         return self._scale[0].value * (queries @ passages.T)
@@ -115,3 +153,26 @@ class RankingLoss(nn.Module):
             float(queries.sum(dim=1).mean()), float(documents.sum(dim=1).mean()),
             float(queries.mean(dim=0) @ documents.mean(dim=0)),
         )  # fmt: skip
+
+
+def divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    """The Kullback-Leibler divergence of the student's distribution from the teacher's, over the pairs with a teacher's score.
+
+    Args:
+        student: The student's scores; shape [queries, passages].
+        teacher: The teacher's; NaN where there is none.
+
+    Returns:
+        The mean over the queries with at least two scores; 0 if there is no such query.
+    """
+    is_scored = ~torch.isnan(teacher)
+    is_scored &= (is_scored.sum(dim=1) > 1)[:, None]
+    if bool(is_scored.all()):
+        return nn.functional.kl_div(student.log_softmax(dim=1), teacher.softmax(dim=1), reduction="batchmean")
+    counted = is_scored.any(dim=1)
+    if not bool(counted.any()):
+        return 0.0 * student.sum()
+    student, teacher, is_scored = student[counted], teacher[counted], is_scored[counted]
+    logarithms = student.masked_fill(~is_scored, -torch.inf).log_softmax(dim=1).masked_fill(~is_scored, 0.0)
+    taught = teacher.masked_fill(~is_scored, -torch.inf).softmax(dim=1)
+    return nn.functional.kl_div(logarithms, taught, reduction="batchmean")

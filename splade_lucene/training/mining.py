@@ -16,11 +16,10 @@ from splade_lucene.imports import whole_imports
 from splade_lucene.index.texts import index_texts
 from splade_lucene.progress import Progress
 from splade_lucene.records import Document, Query
-from splade_lucene.run.run import Run
 from splade_lucene.run.searching import BatchSearcher, search_run
 from splade_lucene.search.bm25 import Bm25Searcher
 from splade_lucene.search.hits import Hit
-from splade_lucene.training.examples import Example, Texts
+from splade_lucene.training.examples import Example, Missing, Texts, read_scores
 from splade_lucene.training.teacher_outputs import embed_texts, score_pairs
 from splade_lucene.training.teachers import (
     NO_RANKING,
@@ -130,6 +129,17 @@ class Sources:
             rankings[query] = (rows[order], values[order])
         return rankings
 
+    @cached_property
+    def scored(self) -> Rankings:
+        """The passages in the teacher's file of scores, for each query.
+
+        Raises:
+            ConfigError: The file belongs to another collection.
+        """
+        assert self.settings is not None
+        assert self.settings.scores is not None
+        return ranked_by_file(self.settings.scores, self.texts)
+
     def scorer(self, candidates: Candidates) -> Ensemble:
         """The scorer of pairs.
 
@@ -148,13 +158,7 @@ class Sources:
         if settings.bm25:
             parts.append((settings.bm25, RankedScorer(self.bm25_rankings, count, "best")))
         if settings.scores:
-            rankings = rankings_by_row(Run.read(settings.scores), self.texts.qids, self.texts.passage_rows)
-            if not any(len(rows) for rows, _ in rankings):
-                raise ConfigError(
-                    "no query and passage of this run are in data.queries and data.passages",
-                    path=settings.scores, remedy="Check that it belongs to the same collection",
-                )  # fmt: skip
-            parts.append((settings.scores_weight, RankedScorer(rankings, count, "range")))
+            parts.append((settings.scores_weight, RankedScorer(self.scored, count, "range")))
         if settings.cross_encoder:
             rankings = self._cross_encode(settings.cross_encoder, settings.max_length, candidates)
             parts.append((settings.cross_encoder_weight, RankedScorer(rankings, count, "range")))
@@ -212,18 +216,83 @@ class _RowRankings:
         )  # fmt: skip
 
 
-def mine(sources: Sources, mining: Mining) -> list[Example]:  # noqa: C901 - what may be missing, one by one
+def ranked_by_file(path: str, texts: Texts) -> Rankings:
+    """The passages in a teacher's file of scores, for each query.
+
+    Raises:
+        ConfigError: The file belongs to another collection.
+    """
+    runs = {qid: list(scores.items()) for qid, scores in read_scores(path).items()}
+    rankings = rankings_by_row(runs, texts.qids, texts.passage_rows)
+    if not any(len(rows) for rows, _ in rankings):
+        raise ConfigError(
+            "no query and passage of this run are in data.queries and data.passages", path=path,
+            remedy="Check that it belongs to the same collection",
+        )  # fmt: skip
+    return rankings
+
+
+def mine(sources: Sources, mining: Mining, *, missing: Missing = "refuse", is_distilled: bool = False) -> list[Example]:
     """Mines the candidates of each query and ranks them with the teacher.
 
     Args:
         sources: Sources of candidates and scores.
         mining: Number of candidates per source.
+        missing: What happens to queries of which the teacher scores no candidate; see :class:`Data`.
+        is_distilled: Whether a loss needs the scores. Then candidates that the teacher does not score are left out, and so are
+            queries without two candidates of different scores; otherwise such candidates come last, without a score.
 
     Returns:
         Scored lists for all queries that have at least two candidates, one of which the teacher scores.
 
     Raises:
-        ExamplesError: No query qualifies.
+        ExamplesError: No query qualifies, or some do not and ``missing`` is ``refuse``.
+    """
+    candidates = _candidates(sources, mining)
+    teacher = sources.scorer(candidates)
+    examples, unscored = [], []
+    for query, rows in candidates.items():
+        scores = teacher.scores(np.array([query]), rows)[0]
+        order = np.argsort(-scores, kind="stable")[: mining.depth]  # NaN is last
+        if is_distilled:
+            order = order[~np.isnan(scores[order])]
+        if (
+            np.isnan(scores).all()
+            or not np.nan_to_num(scores).any()
+            or (is_distilled and not np.ptp(scores[order]) > 0)
+        ):
+            unscored.append(query)
+        else:
+            examples.append(Example(query, rows[order], scores[order]))
+    if not examples:
+        raise ExamplesError(
+            "the teacher scores none of the mined candidates",
+            remedy="Check that teacher.scores belongs to these queries and passages, or add teacher.bm25 or another teacher",
+        )
+    if unscored and missing == "refuse" and sources.settings is not None and sources.settings.scores:
+        raise ExamplesError(
+            f"{len(unscored):,} of {len(candidates):,} queries have no {_NEEDED[is_distilled]}. This is the first one: "
+            f"{sources.texts.qids[unscored[0]]!r:.80}",
+            path=sources.settings.scores,
+            remedy="Add the scores, add teacher.bm25 or another teacher, or leave these out with data.missing_scores: drop",
+        )  # fmt: skip
+    if unscored:
+        _log.warning("skipped queries without a %s: %d", _NEEDED[is_distilled], len(unscored))
+    return examples
+
+
+_NEEDED = {
+    False: "candidate scored by the teacher",
+    True: "pair of candidates to which the teacher gives different scores",
+}
+"""What a query needs; by whether the scores are distilled."""
+
+
+def _candidates(sources: Sources, mining: Mining) -> dict[int, Rows]:
+    """The candidates of each query that has at least two.
+
+    Raises:
+        ExamplesError: There is no such query.
     """
     if not len(sources.queries):
         raise ExamplesError("all queries are blank", remedy="Check data.queries")
@@ -247,21 +316,7 @@ def mine(sources: Sources, mining: Mining) -> list[Example]:  # noqa: C901 - wha
         )
     if skipped := len(sources.queries) - len(candidates):
         _log.warning("skipped queries with fewer than two candidates: %d", skipped)
-    teacher = sources.scorer(candidates)
-    examples = []
-    for query, rows in candidates.items():
-        scores = teacher.scores(np.array([query]), rows)[0]
-        if scores.any():
-            order = np.argsort(-scores, kind="stable")[: mining.depth]
-            examples.append(Example(query, rows[order], scores[order]))
-    if not examples:
-        raise ExamplesError(
-            "the teacher scores none of the mined candidates",
-            remedy="Check that teacher.scores belongs to these queries and passages, or add teacher.bm25 or another teacher",
-        )
-    if skipped := len(candidates) - len(examples):
-        _log.warning("skipped queries without a candidate scored by the teacher: %d", skipped)
-    return examples
+    return candidates
 
 
 @whole_imports()

@@ -14,14 +14,16 @@ from typing import Any
 
 from splade_lucene.corpus.reading import corpus_digest
 from splade_lucene.encoder.location import locate
-from splade_lucene.errors import ConfigError
+from splade_lucene.errors import ConfigError, TopicsError
 from splade_lucene.files.files import file_digest, files_digest, written_whole
+from splade_lucene.files.folders import one_file
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.locks import lock
 from splade_lucene.files.outputs import PARTIAL
 from splade_lucene.files.typed_data import make
 from splade_lucene.training.config import TrainingConfig, Validation
 from splade_lucene.training.curves import CSV, PNG
+from splade_lucene.training.examples.rows import file_of_folder
 
 SETTINGS, LOCK, LOG, FIGURES = "settings.json", "splade-lucene.lock", "log.jsonl", "figures.json"
 _CREATED = ("round-1", "round-2", "model", "model.partial", "validation", "tensorboard")
@@ -164,6 +166,7 @@ def describe_run(config: TrainingConfig) -> dict[str, Any]:
     data = config.data
     found = {f"data.{name}": _data_file(name, value) for name, value in (
         ("passages", data.passages), ("queries", data.queries), ("examples", data.examples),
+        ("scores", data.scores), ("judgments", data.judgments),
     )}  # fmt: skip
     digests = {name: corpus_digest(path) for name, path in found.items() if path is not None}
     digests["base"] = _digest_of(locate(config.base).folder)
@@ -184,16 +187,20 @@ def _inputs(config: TrainingConfig) -> dict[str, str]:
     """All settings that may be a file or folder and are set."""
     flat = dict(_flatten(config.model_dump(mode="json")))
     names = (
-        "base", "data.passages", "data.queries", "data.examples", "teacher.dense", "teacher.cross_encoder",
-        "teacher.scores", "mining.index", "validation.corpus", "validation.topics", "validation.qrels",
+        "base", "data.passages", "data.queries", "data.examples", "data.scores", "data.judgments", "teacher.dense",
+        "teacher.cross_encoder", "teacher.scores", "mining.index", "validation.corpus", "validation.topics",
+        "validation.qrels",
     )  # fmt: skip
     return {name: flat[name] for name in names if flat.get(name)}
 
 
 def _data_file(name: str, value: str | None) -> str | None:
-    """The file to use from a BEIR folder; for passages, the whole folder."""
-    of_folder = {"queries": "queries.jsonl", "examples": "qrels/train.tsv"}.get(name)
-    return str(Path(value) / of_folder) if value and of_folder and Path(value).is_dir() else value
+    """The file to use from a folder; for passages, the whole folder."""
+    if not value or not Path(value).is_dir():
+        return value
+    if name == "examples":
+        return str(file_of_folder(Path(value)))
+    return str(one_file(Path(value), "queries", TopicsError)) if name == "queries" else value
 
 
 def _digest_of(path: Path) -> str:

@@ -23,9 +23,10 @@ def draw_rows(examples: Sequence[Example], settings: Optimization, positives: in
     Examples are visited in random order, but no query is repeated within a step while there are others: an example whose
     query is already in the step waits for the next one. From a scored list, the first passage is drawn from the best
     ``positives``; the others are drawn from the remaining ranks, split into geometrically growing intervals, so that they
-    range from hard to easy. From a list without scores, the first passage is taken and the others are drawn from the rest.
-    If an example has too few passages, more are drawn from those in no other example of its query, or from all passages if
-    these run out.
+    range from hard to easy. Where it is said which passages are relevant, the first is drawn from these and the others from
+    the rest; from a list without scores, the first passage is taken and the others are drawn from the rest.
+    If an example has too few passages, more are drawn from those that are not relevant and in no other example of its query,
+    or from all passages if these run out.
 
     Args:
         examples: Lists, triples or pairs.
@@ -53,6 +54,7 @@ def draw_rows(examples: Sequence[Example], settings: Optimization, positives: in
         if len(drawn) < settings.passages:
             others = (other for other in of_query[example.query] if other is not example)
             known = {row for other in others for row in other.passages.tolist()}
+            known.update(example.passages[: example.positives].tolist())
             _fill(drawn, settings.passages, known, passages, rng)
         rows[position] = [example.query, *drawn]
     return rows
@@ -113,13 +115,27 @@ def _shuffled(count: int, rng: np.random.Generator) -> Iterator[int]:
         yield from rng.permutation(count).tolist()
 
 
+def count_firsts(example: Example, count: int, positives: int) -> int:
+    """The number of an example's passages, from its beginning, one of which is drawn as the first: those that are relevant.
+
+    Args:
+        example: The example.
+        count: Passages to draw.
+        positives: Number of best passages that are taken for relevant if only the scores say which are.
+    """
+    if example.is_ranked:
+        return min(positives, max(1, len(example.passages) - count + 1))
+    return max(1, example.positives)
+
+
 def _draw(example: Example, count: int, positives: int, rng: np.random.Generator) -> list[int]:
     """Up to ``count`` of the example's own passages."""
-    listed = example.passages
-    if example.scores is None:
-        rest = listed[1:] if len(listed) <= count else rng.choice(listed[1:], count - 1, replace=False)
-        return [int(listed[0]), *rest.tolist()]
-    best = min(positives, max(1, len(listed) - count + 1))
+    listed, best = example.passages, count_firsts(example, count, positives)
+    if not example.is_ranked:
+        first = listed[rng.integers(best)] if best > 1 else listed[0]
+        others = listed[best:]
+        rest = others if len(others) < count else rng.choice(others, count - 1, replace=False)
+        return [int(first), *rest.tolist()]
     drawn = [int(listed[rng.integers(best)])]
     if len(listed) > best:
         bounds = np.unique(np.geomspace(best, len(listed), count).round().astype(int))

@@ -21,7 +21,7 @@ Rankings = Sequence[tuple[Rows, NDArray[np.float32]]]
 
 NO_RANKING: tuple[Rows, NDArray[np.float32]] = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
-Scaling = Literal["best", "range", "lowest", "none"]
+Scaling = Literal["best", "range", "none"]
 _LOWEST = 0.05
 
 
@@ -29,7 +29,7 @@ class Scorer(Protocol):
     """Scores pairs."""
 
     def scores(self, queries: Rows, passages: Rows) -> NDArray[np.float32]:
-        """Scores of all pairs; shape [queries, passages]."""
+        """Scores of all pairs; shape [queries, passages]. NaN where there is no score."""
         ...
 
 
@@ -52,14 +52,14 @@ class DenseScorer:
 
 
 class RankedScorer:
-    """Scores from ranked lists; passages missing from a query's list score 0, the lowest score.
+    """Scores from ranked lists. Passages that are not in a query's list have no score, NaN.
 
     Args:
         rankings: Each query's list, without duplicate passages.
         passages: Total number of passages.
-        scaling: ``best`` divides by each query's best score, for scores with a meaningful 0 such as BM25; ``range`` maps each
-            query's scores linearly to 0.05 … 1; ``lowest`` subtracts the lowest score overall, which preserves differences;
-            ``none`` leaves the scores unchanged.
+        scaling: ``best`` divides by each query's best score, for scores with a meaningful 0 such as BM25's, which passages that
+            are not in the list have; ``range`` maps each query's scores linearly to 0.05 … 1; ``none`` leaves the scores
+            unchanged.
     """
 
     def __init__(self, rankings: Rankings, passages: int, scaling: Scaling) -> None:
@@ -67,18 +67,22 @@ class RankedScorer:
         np.cumsum([len(rows) for rows, _ in rankings], out=starts[1:])
         columns = np.concatenate([NO_RANKING[0], *(rows for rows, _ in rankings)]).astype(np.int32)
         values = np.concatenate([NO_RANKING[1], *(_scaled(scores, scaling) for _, scores in rankings)])
-        if scaling == "lowest" and len(values):
-            values -= values.min()
-        self._matrix = csr_matrix((values, columns, starts), shape=(len(rankings), passages))
+        shape = (len(rankings), passages)
+        self._matrix = csr_matrix((values, columns, starts), shape=shape)
+        self._is_listed = None
+        if scaling != "best":  # a matrix of its own, because a score may be 0
+            self._is_listed = csr_matrix((np.ones(len(values), np.int8), columns, starts), shape=shape)
 
     def scores(self, queries: Rows, passages: Rows) -> NDArray[np.float32]:
-        """Scores of all pairs; shape [queries, passages]."""
+        """Scores of all pairs; shape [queries, passages]. NaN where there is no score."""
         found: NDArray[np.float32] = self._matrix[queries][:, passages].toarray()
+        if self._is_listed is not None:
+            found[self._is_listed[queries][:, passages].toarray() == 0] = np.nan
         return found
 
 
 class Ensemble:
-    """The weighted sum of several scorers.
+    """The weighted sum of several scorers. A pair that one of them does not score has no score.
 
     Args:
         parts: Weight and scorer of each part.
@@ -88,10 +92,11 @@ class Ensemble:
         self._parts = parts
 
     def scores(self, queries: Rows, passages: Rows) -> NDArray[np.float32]:
-        """Scores of all pairs; shape [queries, passages]."""
+        """Scores of all pairs; shape [queries, passages]. NaN where there is no score."""
         total = np.zeros((len(queries), len(passages)), np.float32)
         for weight, scorer in self._parts:
-            total += np.float32(weight) * scorer.scores(queries, passages)
+            if weight:
+                total += np.float32(weight) * scorer.scores(queries, passages)
         return total
 
 
@@ -108,7 +113,7 @@ def rankings_by_row(
 
 
 def _scaled(scores: NDArray[np.float32], scaling: Scaling) -> NDArray[np.float32]:
-    if not len(scores) or scaling in ("lowest", "none"):
+    if not len(scores) or scaling == "none":
         return scores.astype(np.float32)
     best, worst = float(np.max(scores)), float(np.min(scores))
     if scaling == "best":

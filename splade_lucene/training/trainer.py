@@ -28,7 +28,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +56,9 @@ from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.training.base import PREPARED, network_folder, prepare_base
 from splade_lucene.training.calibration import calibrate_scale
 from splade_lucene.training.card import Facts, write_card
-from splade_lucene.training.checks import check_examples, check_run
-from splade_lucene.training.config import Teacher, TrainingConfig
-from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, read_texts, write_examples
+from splade_lucene.training.checks import check_run
+from splade_lucene.training.config import TrainingConfig
+from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, write_examples
 from splade_lucene.training.losses import RankingLoss
 from splade_lucene.training.mining import Sources, mine
 from splade_lucene.training.network import Student
@@ -79,6 +78,7 @@ from splade_lucene.training.selection import KEPT, Choice, ValidatedModels
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
 from splade_lucene.training.trackers import keep_tensorboard_in
+from splade_lucene.training.training_data import TrainingData
 from splade_lucene.training.validation import IndexEvaluator, measure_model
 
 
@@ -203,6 +203,7 @@ class _Run:
         self.recipe: Recipe = RECIPES[config.recipe]
         self.losses = config.losses or self.recipe.losses
         self.positives = config.mining.positives or self.recipe.positives
+        self.data = TrainingData(config, self.losses, self.positives)
         self.progress = TrainingProgress(report, self.output / LOG)
         self.precision: str = config.optimization.precision
 
@@ -211,8 +212,7 @@ class _Run:
     def check(self) -> None:
         """Rejects runs that would fail after hours."""
         check_run(self.config, self.losses)
-        if self.config.data.examples is not None:
-            check_examples(self.config, self.losses, has_scores=self.own_examples[0].scores is not None)
+        self.data.check()
         require_passages(self.config.optimization, len(self.texts.passages))
 
     def set_precision(self, before: dict[str, Any]) -> None:
@@ -231,7 +231,8 @@ class _Run:
             rows = draw_rows(examples, self.config.optimization, self.positives, len(self.texts.passages))
             scorer = self.scorer(examples, rows)
             student = self.new_student()
-            ranking = RankingLoss(student.encoder, self.losses, student.scale, scorer, self.temperature)
+            known = self.data.known_positives(examples) if self.data.masks_positives else None
+            ranking = RankingLoss(student.encoder, self.losses, student.scale, scorer, self.data.temperature, known)
             probe = Probe(student, self.texts, rows, self.config.optimization.seed)
             models = self.validated_models(folder)
             trainer = self.new_trainer(
@@ -340,7 +341,7 @@ class _Run:
         shutil.copytree(source, partial)
         facts = Facts(
             figures, len(self.texts.queries), len(self.texts.passages), self.losses, self.recipe, choice, self.precision,
-            None if not self.losses.is_distilled else self.temperature, stopped,
+            None if not self.losses.is_distilled else self.data.temperature, stopped,
         )  # fmt: skip
         write_card(partial, self.config, facts)
         (self.output / FIGURES).unlink(missing_ok=True)
@@ -364,18 +365,13 @@ class _Run:
 
     # ---- training data ----
 
-    @cached_property
+    @property
     def texts(self) -> Texts:
-        return read_texts(self.config.data.passages, self.config.data.queries)
-
-    @cached_property
-    def own_examples(self) -> list[Example]:
-        assert self.config.data.examples is not None
-        return read_examples(self.config.data.examples, self.texts)
+        return self.data.texts
 
     def examples(self, number: int, folder: Path) -> list[Example]:
         if self.config.data.examples is not None:
-            return self.own_examples
+            return self.data.examples
         path = folder / "examples.jsonl.gz"
         if not path.is_file():
             mining = self.config.mining
@@ -384,7 +380,9 @@ class _Run:
             settings = self.config.optimization
             order = np.random.default_rng(settings.seed).permutation(len(self.texts.queries))
             chosen = np.sort(order[: settings.steps * settings.queries])
-            write_examples(path, self.texts, mine(self.sources(chosen), mining))
+            missing, is_distilled = self.config.data.missing_scores, self.losses.is_distilled
+            mined = mine(self.sources(chosen), mining, missing=missing, is_distilled=is_distilled)
+            write_examples(path, self.texts, mined)
         return read_examples(path, self.texts)
 
     def scorer(self, examples: list[Example], rows: NDArray[np.int32]) -> Scorer | None:
@@ -395,7 +393,7 @@ class _Run:
         is_mined = self.config.data.examples is None
         if teacher is None or (is_mined and teacher.cross_encoder):
             rankings = known_scores(examples, len(self.texts.queries))
-            return RankedScorer(rankings, len(self.texts.passages), "none" if is_mined else "lowest")
+            return RankedScorer(rankings, len(self.texts.passages), "none")
         candidates: dict[int, set[int]] = {}
         for query, *passages in map(np.ndarray.tolist, rows):
             candidates.setdefault(query, set()).update(passages)
@@ -405,17 +403,6 @@ class _Run:
     def sources(self, queries: Rows) -> Sources:
         device = str(self.device)
         return Sources(self.texts, queries, self.config.teacher, self.cache, device, self.progress.follow)
-
-    @cached_property
-    def temperature(self) -> float:
-        """The temperature of the teacher's or the examples' scores; for examples, a twentieth of the mean range by default."""
-        if self.config.teacher is not None:
-            return self.config.teacher.temperature
-        given = self.config.data.temperature
-        if given is not None or self.config.data.examples is None:
-            return given or Teacher(bm25=1.0).temperature
-        ranges = [float(np.ptp(each.scores)) for each in self.own_examples if each.scores is not None]
-        return float(np.mean(ranges)) / 20 if any(ranges) else 1.0
 
     def index_of_first_round(self) -> Path:
         index = self.output / "round-1" / "index"

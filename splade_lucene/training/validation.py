@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from splade_lucene.evaluation.efficiency import measure_efficiency
 from splade_lucene.evaluation.measures import parse_measures
 from splade_lucene.index.indexer import index_pseudo_documents
 from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.notes import note
 from splade_lucene.pseudo_documents.encoding import encode_corpus
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.records import Query
@@ -99,19 +101,37 @@ def check_validation(validation: Validation) -> None:
     for name in validation.measures:
         parse_measure(name)
     judged = read_qrels(validation.qrels)
-    if not any(topic.qid in judged for topic in read_topics(validation.topics)):
+    qids = {topic.qid for topic in read_topics(validation.topics)}
+    if not qids & judged.keys():
         raise RunError(
             "no query of validation.topics is judged",
             path=validation.qrels,
             remedy="Check that topics and qrels belong together",
         )
-    judged_docids = {docid for judgments in judged.values() for docid in judgments}
-    found = sum(document.docid in judged_docids for document in read_corpus(validation.corpus))  # reads all of it
-    if not found:
+    docids = {document.docid for document in read_corpus(validation.corpus)}  # reads all of it
+    if not any(docid in docids for judgments in judged.values() for docid in judgments):
         raise RunError(
             "no judged document is in validation.corpus",
             path=validation.qrels,
             remedy="Check that corpus and qrels belong together",
+        )
+    _note_lacking(validation, "judged queries", "validation.topics", "count as 0 in each measure", qids, [*judged])
+    relevant = [docid for qid in judged.keys() & qids for docid, grade in judged[qid].items() if grade > 0]
+    _note_lacking(
+        validation, "relevant documents", "validation.corpus", "count as not found", docids, sorted(set(relevant))
+    )
+
+
+def _note_lacking(
+    validation: Validation, kind: str, where: str, effect: str, known: set[str], judged: Sequence[str]
+) -> None:  # fmt: skip
+    """Notes which of the judged queries or documents the validation data lack."""
+    lacking = [each for each in judged if each not in known]
+    if lacking:
+        examples = ", ".join(f"{each:.40}" for each in lacking[:3]) + (", …" if lacking[3:] else "")
+        note(
+            f"{validation.qrels}: {len(lacking):,} of {len(judged):,} {kind} are not in {where} ({examples}), and {effect}. "
+            "Leave them out of the judgments if they do not belong to this validation."
         )
 
 

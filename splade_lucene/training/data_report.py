@@ -1,0 +1,245 @@
+"""One page on the data of a training run: what it learns from, before anything costs time, and later in the model's card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.errors import StorageError
+from splade_lucene.files.files import written_whole
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.typed_data import make
+from splade_lucene.training.recipes import RECIPES
+from splade_lucene.training.sampling import count_firsts
+
+if TYPE_CHECKING:
+    from splade_lucene.training.config import TrainingConfig
+    from splade_lucene.training.examples import Example
+    from splade_lucene.training.teachers import Scorer
+    from splade_lucene.training.training_data import TrainingData
+
+_SAMPLE = 2000  # texts of which the lengths are counted
+_BATCHES = 100  # batches in which known positives and margins are counted
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The least, the median and the greatest of some numbers."""
+
+    least: float
+    median: float
+    greatest: float
+
+    def __str__(self) -> str:
+        return f"{self.least:,.4g} to {self.greatest:,.4g}, median {self.median:,.4g}"
+
+
+@dataclass(frozen=True)
+class TrainingDataReport:
+    """The data of a training run.
+
+    Attributes:
+        queries: Queries that have an example; before mining, all queries.
+        passages: Passages of the collection.
+        examples: Examples; 0 before mining.
+        scored: Examples with scores of their own.
+        steps: Steps.
+        queries_per_step: Queries per step.
+        passages_per_query: Passages per query.
+        passage_limit: Maximum tokens per passage.
+        cut_passages: Share of the passages that are longer.
+        query_limit: Maximum tokens per query; None if there is none.
+        cut_queries: Share of the queries that are longer.
+        negatives: Listed passages of an example that are not drawn as its first.
+        margins: The teacher's score of the first passage less that of another one, in the first hundred batches; None without
+            a teacher, or before it has scored anything.
+        below_zero: Share of the margins below 0.
+        without_score: Share of the other passages in these batches without a margin.
+        listed_positives: Listed passages that are relevant for their query, but not drawn as its first.
+        batches: Batches in which known positives were counted.
+        batches_with_positives: Those in which a passage is relevant for a query that it was not drawn for as the first.
+        is_masked: Whether these do not count as negatives; None if no loss takes them for negatives.
+        left_out: What the file of examples holds that nothing can be learnt from, and how often.
+        seconds: Expected time of all steps; None if none were timed.
+        memory: Expected memory in bytes: of the process, or on the GPU.
+    """
+
+    queries: int
+    passages: int
+    examples: int
+    scored: int
+    steps: int
+    queries_per_step: int
+    passages_per_query: int
+    passage_limit: int
+    cut_passages: float
+    query_limit: int | None = None
+    cut_queries: float = 0.0
+    negatives: Spread | None = None
+    margins: Spread | None = None
+    below_zero: float = 0.0
+    without_score: float = 0.0
+    listed_positives: int = 0
+    batches: int = 0
+    batches_with_positives: int = 0
+    is_masked: bool | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
+    seconds: float | None = None
+    memory: int | None = None
+
+    def facts(self) -> dict[str, str]:
+        """Each fact in words, by its name; only those that are known."""
+        facts = {"queries": f"{self.queries:,}", "passages": f"{self.passages:,}"}
+        if self.examples:
+            facts["examples"] = f"{self.examples:,}, {self.scored:,} of them with scores"
+        else:
+            facts["examples"] = "mined when the training starts"
+        if self.negatives is not None:
+            facts["negatives listed in an example"] = str(self.negatives)
+        if self.margins is not None:
+            facts["margins of the teacher"] = f"{self.margins}; {_percent(self.below_zero)} are below 0"
+        if self.without_score:
+            facts["without a margin"] = f"{_percent(self.without_score)} of the passages drawn with a first one"
+        limits = [f"{_percent(self.cut_passages)} of the passages ({self.passage_limit} tokens)"]
+        if self.query_limit is not None:
+            limits.insert(0, f"{_percent(self.cut_queries)} of the queries ({self.query_limit} tokens)")
+        facts["longer than the limit, and cut"] = ", ".join(limits)
+        if self.batches:
+            facts["known positives"] = self._positives()
+        if self.left_out:
+            facts["left out"] = "; ".join(f"{kind}: {count:,}" for kind, count in self.left_out.items())
+        drawn = self.steps * self.queries_per_step
+        often = f", {drawn / self.examples:,.3g} times each example" if self.examples else ""
+        facts["steps"] = (
+            f"{self.steps:,} of {self.queries_per_step} queries with {self.passages_per_query} passages each{often}"
+        )
+        if self.seconds is not None:
+            facts["expected time"] = f"{_duration(self.seconds)}, without teachers and validation"
+        if self.memory is not None:
+            facts["expected memory"] = f"{self.memory / 1e9:.1f} GB"
+        return facts
+
+    def markdown(self) -> str:
+        """The page as a table."""
+        rows = [f"| {name} | {text} |" for name, text in self.facts().items()]
+        return "\n".join(["| training data | |", "|---|---|", *rows])
+
+    def write(self, path: Path) -> None:
+        """Writes the report as JSON."""
+        with written_whole(path) as file:
+            file.write(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> TrainingDataReport:
+        """Reads a report that :meth:`write` wrote.
+
+        Raises:
+            StorageError: The file cannot be read.
+        """
+        try:
+            return make(cls, parse_json(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path}: damaged ({error}). Delete its folder and train again.") from error
+
+    def _positives(self) -> str:
+        text = f"{self.listed_positives:,} among the listed negatives; of another query in "
+        text += f"{self.batches_with_positives} of {self.batches} batches"
+        return text if self.is_masked is None else f"{text}, {'masked' if self.is_masked else 'not masked'}"
+
+
+def describe_training_data(
+    config: TrainingConfig, data: TrainingData, tokenizer: Any, *, examples: Sequence[Example] = (),
+    rows: NDArray[np.int32] | None = None, scorer: Scorer | None = None,
+) -> TrainingDataReport:  # fmt: skip
+    """Describes the data of a training run.
+
+    Args:
+        config: The training run.
+        data: Its data.
+        tokenizer: The base's tokenizer.
+        examples: The examples, of the configuration or mined; empty before mining.
+        rows: What was drawn of them: rows of the query and its passages, shape [steps · queries, 1 + passages].
+        scorer: The teacher; None without one, or if it is too costly to ask.
+    """
+    settings, texts = config.optimization, data.texts
+    queries = sorted({example.query for example in examples}) or list(range(len(texts.queries)))
+    passages = np.unique(rows[:, 1:]).tolist() if rows is not None else list(range(len(texts.passages)))
+    facts: dict[str, Any] = {}
+    if not RECIPES[config.recipe].is_doc:
+        facts["query_limit"] = settings.query_max_length
+        facts["cut_queries"] = _share_cut(
+            [texts.queries[row] for row in _some(queries)], tokenizer, settings.query_max_length
+        )
+    if examples:
+        facts |= _facts_of_examples(data, examples)
+    if rows is not None:
+        facts |= _facts_of_batches(data, examples, rows, settings.queries, scorer)
+    return TrainingDataReport(
+        queries=len(queries), passages=len(texts.passages), examples=len(examples),
+        scored=sum(example.scores is not None for example in examples), steps=settings.steps,
+        queries_per_step=settings.queries, passages_per_query=settings.passages, passage_limit=settings.max_length,
+        cut_passages=_share_cut([texts.passages[row] for row in _some(passages)], tokenizer, settings.max_length),
+        left_out=dict(data.left_out.counts), **facts,
+    )  # fmt: skip
+
+
+def _facts_of_examples(data: TrainingData, examples: Sequence[Example]) -> dict[str, Any]:
+    known = data.known_positives(examples)
+    counts, listed = [], 0
+    for example in examples:
+        others = example.passages[count_firsts(example, data.passages_per_query, data.positives) :]
+        counts.append(len(others))
+        if len(others):
+            identities = data.texts.identities(others.tolist())
+            listed += int(np.isin(identities, known.of(example.query)).sum())
+    return {"negatives": _spread(counts), "listed_positives": listed}
+
+
+def _facts_of_batches(
+    data: TrainingData, examples: Sequence[Example], rows: NDArray[np.int32], queries: int, scorer: Scorer | None
+) -> dict[str, Any]:
+    masked = data.known_positives(examples).count(rows, queries, _BATCHES)
+    facts: dict[str, Any] = {
+        "batches": masked.batches, "batches_with_positives": masked.concerned, "is_masked": data.masks_positives,
+    }  # fmt: skip
+    looked_at = rows[: queries * _BATCHES]
+    if scorer is None or rows.shape[1] < 3:
+        return facts
+    scores = np.stack([scorer.scores(row[:1], row[1:])[0] for row in looked_at])
+    margins = scores[:, :1] - scores[:, 1:]
+    found = margins[~np.isnan(margins)]
+    facts["without_score"] = 1 - found.size / margins.size
+    if found.size:
+        facts |= {"margins": _spread(found), "below_zero": float(np.mean(found < 0))}
+    return facts
+
+
+def _share_cut(texts: Sequence[str], tokenizer: Any, limit: int) -> float:
+    if not texts:
+        return 0.0
+    encoded = tokenizer(list(texts), truncation=True, max_length=limit + 1)["input_ids"]
+    return float(np.mean([len(ids) > limit for ids in encoded]))
+
+
+def _some(rows: Sequence[int]) -> Sequence[int]:
+    return rows[:: max(1, len(rows) // _SAMPLE)][:_SAMPLE]
+
+
+def _spread(numbers: Any) -> Spread:
+    return Spread(float(np.min(numbers)), float(np.median(numbers)), float(np.max(numbers)))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

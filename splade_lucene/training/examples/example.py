@@ -1,0 +1,87 @@
+"""Examples of training, as they are drawn from: a query with passages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.files.files import written_whole
+from splade_lucene.training.examples.texts import Texts
+from splade_lucene.training.teachers import NO_RANKING, Rankings
+
+
+@dataclass(frozen=True)
+class Example:
+    """A query with passages.
+
+    Attributes:
+        query: Row of the query.
+        passages: Rows of the passages: the relevant ones first, or those with the best scores first.
+        scores: The teacher's scores; NaN where there is none. None for pairs and lists without scores.
+        positives: Number of passages, from the first, that are said to be relevant. 0: nothing is said; then the one with
+            the best score is, or the first one if there are no scores.
+        line: The line of the file where it stands, from 1; None if it was mined.
+    """
+
+    query: int
+    passages: NDArray[np.int64]
+    scores: NDArray[np.float32] | None = None
+    positives: int = 0
+    line: int | None = field(default=None, compare=False)
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether only the scores say which passages are relevant."""
+        return self.scores is not None and not self.positives
+
+    def of(self, kept: NDArray[Any]) -> Example:
+        """The same example with some of its passages.
+
+        Args:
+            kept: Their positions, ascending, or a mask.
+        """
+        positions = np.arange(len(self.passages))[kept]
+        scores = None if self.scores is None else self.scores[positions]
+        positives = int(np.sum(positions < self.positives))
+        return Example(self.query, self.passages[positions], scores, positives, self.line)
+
+
+def write_examples(path: Path, texts: Texts, examples: Iterable[Example]) -> int:
+    """Writes lists ranked by scores; a score that is missing is ``null``.
+
+    Returns:
+        Number of lists written.
+    """
+    count = 0
+    with written_whole(path) as file:
+        for example in examples:
+            record: dict[str, Any] = {
+                "qid": texts.qids[example.query],
+                "docids": [texts.docids[row] for row in example.passages],
+            }
+            if example.scores is not None:
+                record["scores"] = [None if np.isnan(score) else round(float(score), 5) for score in example.scores]
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def known_scores(examples: Sequence[Example], queries: int) -> Rankings:
+    """For each query, all passages scored by any example; of several scores for a passage, the highest."""
+    scores: dict[int, dict[int, float]] = {}
+    for example in examples:
+        assert example.scores is not None
+        known = scores.setdefault(example.query, {})
+        for row, score in zip(example.passages.tolist(), example.scores.tolist(), strict=True):
+            if score == score:  # not NaN
+                known[row] = max(score, known.get(row, score))
+    rankings = [NO_RANKING] * queries
+    for query, known in scores.items():
+        rankings[query] = (np.array(list(known), np.int64), np.array(list(known.values()), np.float32))
+    return rankings

@@ -1,0 +1,227 @@
+"""Reads examples of any shape: ids become rows, and what no loss can learn from is left out and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splade_lucene.errors import ExamplesError
+from splade_lucene.evaluation import read_qrels
+from splade_lucene.evaluation.judgments import line_of_judgment
+from splade_lucene.records import well_formed
+from splade_lucene.training.examples.example import Example
+from splade_lucene.training.examples.left_out import (
+    BLANK_PASSAGES,
+    BLANK_QUERIES,
+    LISTED_TWICE,
+    NO_POSITIVE,
+    SAME_AS_POSITIVE,
+    LeftOut,
+)
+from splade_lucene.training.examples.rows import is_mapping, open_rows
+from splade_lucene.training.examples.scores import Scores
+from splade_lucene.training.examples.shapes import Given, Item, RecordError, read_shape
+from splade_lucene.training.examples.texts import OtherTextError, Texts
+from splade_lucene.white_space import is_blank
+
+
+def read_examples(
+    source: str | Path, texts: Texts, *, scores: Scores | None = None, ignored: Sequence[str] = (),
+    left_out: LeftOut | None = None,
+) -> list[Example]:  # fmt: skip
+    """Reads examples; texts given in the examples are added to ``texts``.
+
+    Args:
+        source: A file, a folder or ``hf:NAME``.
+        texts: The queries and passages that the examples refer to by id.
+        scores: Scores of their passages. For judgments, the other passages that are scored for a query become its negatives.
+        ignored: Keys of the records that are passed over.
+        left_out: Counts what is left out; None to log it.
+
+    Raises:
+        ExamplesError: The file or a record cannot be read, or a record has an unknown id or key or no passage; the message
+            names file and line. Or nothing remains.
+    """
+    opened = open_rows(source, texts.query_rows)
+    counted = left_out or LeftOut(opened.path)
+    counted.path = opened.path
+    reader = _Reader(texts, opened.path, counted)
+    found = 0
+    for given, line in (
+        _judged(opened.path, texts, scores) if opened.is_judged else _given(opened.path, opened.rows, ignored)
+    ):
+        found += 1
+        reader.add(given, line)
+    if not found:
+        raise ExamplesError("no examples found", path=opened.path, remedy="Check that it is the right file")
+    examples = reader.finish()
+    if not examples:
+        kinds = "; ".join(f"{kind}: {count}" for kind, count in counted.counts.items())
+        is_queries = counted.counts[BLANK_QUERIES] == found
+        raise ExamplesError(
+            "the queries of all examples are blank" if is_queries else f"no example can be used ({kinds})",
+            path=opened.path, remedy="Check data.queries" if is_queries else "Check the file",
+        )  # fmt: skip
+    if scores is not None:
+        examples = [_with_scores(example, texts, scores, opened.path) for example in examples]
+    if len({example.scores is None for example in examples}) == 2:
+        raise ExamplesError(
+            "some records have scores and others do not", path=opened.path,
+            remedy="Add scores to all, or split the file in two",
+        )  # fmt: skip
+    if left_out is None:
+        counted.log()
+    return examples
+
+
+def _given(path: Path, rows: Iterator[Any], ignored: Sequence[str]) -> Iterator[tuple[Given, int | None]]:
+    for line, record in rows:
+        if is_mapping(record) and "qid" not in record:
+            for qid, listed in record.items():
+                yield _scored_list(qid, listed), None
+            continue
+        try:
+            yield read_shape(record, ignored), line
+        except RecordError as error:
+            raise ExamplesError(str(error), path=path, line=line, remedy=error.remedy) from None
+
+
+def _scored_list(qid: str, listed: Mapping[str, Any]) -> Given:
+    """A query of a file of scores: its passages, which only the scores rank."""
+    return Given(Item("qid", qid), [], [Item("docid", docid) for docid in listed], [*listed.values()], is_ranked=True)
+
+
+def _judged(path: Path, texts: Texts, scores: Scores | None) -> Iterator[tuple[Given, int | None]]:
+    """Each relevant passage as a pair; with scores, each query's relevant passages, and those of the scores as negatives."""
+    for qid, judged in read_qrels(path).items():
+        relevant = [docid for docid, relevance in judged.items() if relevance > 0]
+        for docid in relevant:
+            for kind, name, rows, source in (
+                ("qid", qid, texts.query_rows, "queries"), ("docid", docid, texts.passage_rows, "passages"),
+            ):  # fmt: skip
+                if name not in rows:
+                    raise ExamplesError(
+                        f"{kind} {name!r:.80} is not in data.{source}",
+                        path=path, line=line_of_judgment(path, qid, docid), remedy=f"Check data.{source}",
+                    )  # fmt: skip
+        query, items = Item("qid", qid), [Item("docid", docid) for docid in relevant]
+        if scores is None:
+            yield from ((Given(query, [item]), None) for item in items)
+        elif items:
+            others = [Item("docid of data.scores", docid) for docid in scores.get(qid, ()) if docid not in judged]
+            yield Given(query, items, others), None
+
+
+class _Reader:
+    """Makes examples of what records give.
+
+    Args:
+        texts: All queries and passages.
+        path: The file, for messages.
+        left_out: Counts what is left out.
+    """
+
+    def __init__(self, texts: Texts, path: Path, left_out: LeftOut) -> None:
+        self._texts, self._path, self._left_out = texts, path, left_out
+        self._examples: list[Example] = []
+        self._parts: dict[tuple[int, bool], list[tuple[Example, int]]] = {}
+
+    def add(self, given: Given, line: int | None) -> None:
+        """Adds a record."""
+        texts = self._texts
+        query = self._row(given.query, line, "queries", texts.query_rows, texts.add_query)
+        if query is None or is_blank(texts.queries[query]):
+            self._left_out.add(BLANK_QUERIES, line)
+            return
+        items = [*given.positives, *given.negatives]
+        rows = [self._row(item, line, "passages", texts.passage_rows, texts.add_passage) for item in items]
+        scores = None
+        if given.scores is not None:
+            scores = np.array([np.nan if each is None else each for each in given.scores], np.float32)
+        if None in rows:
+            self._left_out.add(BLANK_PASSAGES, line, rows.count(None))
+        present = np.array([row is not None for row in rows], bool)
+        passages = np.array([row for row in rows if row is not None], np.int64)
+        positives = int(np.sum(present[: len(given.positives)]))
+        example = Example(query, passages, None if scores is None else scores[present], positives, line)
+        if given.is_part:
+            self._parts.setdefault((query, given.is_ranked), []).append((example, positives))
+        else:
+            self._finish(example, is_ranked=given.is_ranked)
+
+    def finish(self) -> list[Example]:
+        """All examples."""
+        for (query, is_ranked), parts in self._parts.items():
+            ordered = sorted(parts, key=lambda part: part[1] == 0)
+            passages = np.concatenate([part.passages for part, _ in ordered])
+            scores = (
+                np.concatenate([part.scores for part, _ in ordered if part.scores is not None]) if is_ranked else None
+            )
+            positives = sum(count for _, count in ordered)
+            self._finish(Example(query, passages, scores, positives, ordered[0][0].line), is_ranked=is_ranked)
+        return self._examples
+
+    def _finish(self, example: Example, *, is_ranked: bool) -> None:
+        """Leaves out blank passages and those that come twice, by id or text; of a list that scores rank, the worse one."""
+        if is_ranked:
+            assert example.scores is not None
+            order = np.argsort(-example.scores, kind="stable")  # NaN is last
+            example = Example(example.query, example.passages[order], example.scores[order], 0, example.line)
+        line, kept, seen = example.line, [], dict[int, int]()
+        identities = self._texts.identities(example.passages.tolist())
+        for position, (row, identity) in enumerate(zip(example.passages.tolist(), identities.tolist(), strict=True)):
+            if is_blank(self._texts.passages[row]):
+                self._left_out.add(BLANK_PASSAGES, line)
+            elif identity in seen:
+                is_negative = seen[identity] < example.positives <= position
+                self._left_out.add(SAME_AS_POSITIVE if is_negative else LISTED_TWICE, line)
+            else:
+                seen[identity] = position
+                kept.append(position)
+        example = example if len(kept) == len(identities) else example.of(np.array(kept, np.int64))
+        if len(example.passages) and (is_ranked or example.positives):
+            self._examples.append(example)
+        else:
+            self._left_out.add(NO_POSITIVE, line)
+
+    def _row(
+        self, item: Item, line: int | None, source: str, rows: Mapping[str, int], add: Callable[[str, str | None], int]
+    ) -> int | None:
+        """The row of a query or passage; None for a blank text."""
+        if item.text is None:
+            name = self._name(item.key, item.name, line)
+            if name not in rows:
+                raise self._fail(f"{item.key} {name!r:.80} is not in data.{source}", f"Check data.{source}", line)
+            return rows[name]
+        if not isinstance(item.text, str):
+            remedy = "Write texts as strings; ids are written as qid, positive_id, negative_id or docids"
+            raise self._fail(f"{item.key} must be a string, got {item.text!r:.60}", remedy, line)
+        text = well_formed(item.text)
+        if is_blank(text):
+            return None
+        try:
+            return add(text, None if item.name is None else self._name(item.key, item.name, line))
+        except OtherTextError as error:
+            raise self._fail(str(error), f"Make the texts equal, or leave out data.{source}", line) from None
+
+    def _name(self, key: str, name: Any, line: int | None) -> str:
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise self._fail(f"{key} must be a string, got {name!r:.60}", "Write ids and texts as strings", line)
+        return str(name)
+
+    def _fail(self, message: str, remedy: str, line: int | None) -> ExamplesError:
+        return ExamplesError(message, path=self._path, line=line, remedy=remedy)
+
+
+def _with_scores(example: Example, texts: Texts, scores: Scores, path: Path) -> Example:
+    if example.scores is not None:
+        raise ExamplesError(
+            "the examples have scores, but data.scores is given as well", path=path, line=example.line,
+            remedy="Remove one of them",
+        )  # fmt: skip
+    known = scores.get(texts.qids[example.query], {})
+    found = np.array([known.get(texts.docids[row], np.nan) for row in example.passages.tolist()], np.float32)
+    return Example(example.query, example.passages, found, example.positives, example.line)

@@ -1,0 +1,229 @@
+"""The rows of a file of examples, each as a record with its line, whatever the file's format."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from splade_lucene.errors import ExamplesError
+from splade_lucene.files.compression import content_name, open_bytes
+from splade_lucene.files.files import numbered_lines, open_text
+from splade_lucene.files.json_text import numbered_records, parse_object
+from splade_lucene.imports import whole_imports
+
+HUB = "hf:"
+_TABLES = (".tsv", ".txt", ".qrels", ".csv")
+_DOWNLOAD = "Check it or download it again"
+_JUDGED = re.compile(r"[+-]?[0-9]{1,2}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_PEEKED = 200
+_IN_FOLDER = ("qrels/train.tsv", "raw.tsv", "qrel.json", "qrels.json")
+"""Where folders have their examples: BEIR's, and those of naver/splade."""
+
+
+class Row(NamedTuple):
+    """A record and its line or row, from 1; 0 for a record that is a whole file."""
+
+    line: int
+    record: dict[str, Any]
+
+
+class Rows(NamedTuple):
+    """The rows of a file.
+
+    Attributes:
+        path: The file, or the name of a data set.
+        rows: Its records, if it has records.
+        is_judged: Whether it has judgments instead (:func:`splade_lucene.evaluation.read_qrels`).
+    """
+
+    path: Path
+    rows: Iterator[Row]
+    is_judged: bool = False
+
+
+def open_rows(source: str | Path, ids: Mapping[str, int]) -> Rows:
+    """Opens a file of examples.
+
+    Args:
+        source: A file, a folder, or ``hf:NAME``.
+        ids: The known qids, which tell triples of ids from triples of texts.
+
+    Raises:
+        ExamplesError: There is no such file, or the format is unknown. While the rows are read: they cannot be read.
+    """
+    name = str(source)
+    if name.startswith(HUB):
+        return Rows(Path(name), _of_hub(name))
+    path = Path(source)
+    if path.is_dir():
+        path = file_of_folder(path)
+    if not path.is_file():
+        raise ExamplesError("no such file", path=path, remedy="Check the path")
+    try:
+        inner = content_name(path)
+    except OSError as error:
+        raise ExamplesError(f"the file cannot be read ({error})", path=path, remedy=_DOWNLOAD) from error
+    if inner.endswith(".parquet"):
+        return Rows(path, _guarded(path, _of_parquet(path)))
+    if inner.endswith(_TABLES):
+        return _table(path, ids)
+    if inner.endswith(".json"):
+        rows = _guarded(path, _of_json(path))
+        first = next(rows, None)
+        head = [] if first is None else [first]
+        return Rows(path, chain(head, rows), is_judged=first is not None and _is_judged(first.record))
+    return Rows(path, _guarded(path, _of_lines(path)))
+
+
+def file_of_folder(folder: Path) -> Path:
+    """The file of examples in a folder.
+
+    Raises:
+        ExamplesError: There is none, or more than one.
+    """
+    found = [folder / name for name in _IN_FOLDER if (folder / name).is_file()]
+    found = found or sorted(each for each in folder.rglob("*.parquet") if each.is_file())
+    if len(found) != 1:
+        raise ExamplesError(
+            f"the folder has {len(found) or 'no'} files of examples ({', '.join(_IN_FOLDER)} or .parquet)", path=folder,
+            remedy="Give the file" if found else "Check that it is the right folder",
+        )  # fmt: skip
+    return found[0]
+
+
+def is_mapping(record: Mapping[str, Any]) -> bool:
+    """Whether a record is a whole file, qid → docid → number, instead of one example."""
+    return bool(record) and all(isinstance(value, dict) for value in record.values())
+
+
+def _is_judged(record: Mapping[str, Any]) -> bool:
+    return is_mapping(record) and all(
+        type(number) is int for judged in record.values() for number in judged.values()
+    )  # scores have a point
+
+
+def _guarded(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, with the errors of reading named."""
+    try:
+        yield from rows
+    except ExamplesError:
+        raise
+    except UnicodeDecodeError as error:
+        raise ExamplesError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise ExamplesError(f"the file cannot be read ({error})", path=path, remedy=_DOWNLOAD) from error
+
+
+def _of_parquet(path: Path) -> Iterator[Row]:
+    with whole_imports():
+        import pyarrow.parquet
+
+    try:
+        number = 0
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=4096):
+            for number, record in enumerate(batch.to_pylist(), number + 1):  # noqa: B020 - counts over all batches
+                yield Row(number, record)
+    except ValueError as error:  # from pyarrow
+        raise ExamplesError(f"not a parquet file ({error})", path=path, remedy=_DOWNLOAD) from error
+
+
+def _of_lines(path: Path) -> Iterator[Row]:
+    with open_text(path) as lines:
+        for number, line in numbered_lines(lines):
+            yield Row(number, _parsed(line, path, number))
+
+
+def _of_json(path: Path) -> Iterator[Row]:
+    with open_bytes(path) as lines:
+        try:
+            for number, line in numbered_records(lines):
+                yield Row(number, _parsed(line.decode("utf-8-sig"), path, number))
+        except UnicodeDecodeError:
+            raise
+        except ValueError as error:
+            raise ExamplesError(
+                f"invalid JSON ({error})", path=path, line=getattr(error, "lineno", None), remedy="Fix the line"
+            ) from None
+
+
+def _parsed(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        return parse_object(line)
+    except ValueError as error:
+        raise ExamplesError(str(error), path=path, line=number, remedy="Fix the line") from None
+
+
+def _of_hub(name: str) -> Iterator[Row]:
+    with whole_imports():
+        import datasets
+
+    path, *rest = name.removeprefix(HUB).split(":")
+    if len(rest) > 2:
+        raise ExamplesError(f"cannot read {name}", remedy="Write hf:NAME, hf:NAME:SPLIT or hf:NAME:SUBSET:SPLIT")
+    subset, split = (rest[0], rest[1]) if len(rest) == 2 else (None, rest[0] if rest else "train")
+    try:
+        rows = datasets.load_dataset(path, subset or None, split=split, streaming=True)
+        for number, record in enumerate(rows, 1):
+            yield Row(number, record)
+    except Exception as error:  # datasets, the hub's client and the network raise all kinds of exceptions
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ExamplesError(
+            f"cannot read {name} ({reason})", remedy="Check the name, the subset, the split and the network"
+        ) from error
+
+
+# ---- tables ----
+
+
+def _table(path: Path, ids: Mapping[str, int]) -> Rows:
+    """MS MARCO's triples of texts or ids, with or without the scores of both passages; all else is judgments."""
+    with open_text(path) as file:
+        try:
+            peeked = [line.rstrip("\r\n").split("\t") for _, line in islice(numbered_lines(file), _PEEKED)]
+        except (UnicodeDecodeError, OSError, EOFError, zlib.error):
+            return Rows(path, iter(()), is_judged=True)  # whose reader names the problem
+    if _are_judgments(peeked, is_named_triples="triples" in path.name):
+        return Rows(path, iter(()), is_judged=True)
+    is_scored = len(peeked[0]) == 5
+    whole = [columns[-3:] for columns in peeked if len(columns) == len(peeked[0])]
+    keys = ("qid", "positive_id", "negative_id")
+    if not any(columns[0] in ids for columns in whole) and any(" " in "".join(columns) for columns in whole):
+        keys = ("query", "positive", "negative")
+    return Rows(path, _guarded(path, _triples(path, keys, is_scored=is_scored)))
+
+
+def _are_judgments(peeked: list[list[str]], *, is_named_triples: bool) -> bool:
+    if not peeked or len(peeked[0]) not in (3, 5):
+        return True
+    if len(peeked[0]) == 5:
+        return not all(_NUMBER.fullmatch(number.strip()) for number in peeked[0][:2])
+    if peeked[0][0] in ("query-id", "query_id", "qid"):
+        return True
+    # a relevance is a short number, the docid of a negative passage need not be
+    return not is_named_triples and all(_JUDGED.fullmatch(columns[-1].strip()) for columns in peeked)
+
+
+def _triples(path: Path, keys: tuple[str, str, str], *, is_scored: bool) -> Iterator[Row]:
+    width = 5 if is_scored else 3
+    with open_text(path) as lines:
+        for number, line in numbered_lines(lines):
+            columns = line.rstrip("\r\n").split("\t")
+            if len(columns) != width:
+                names = ["the positive's score", "the negative's score"] if is_scored else []
+                raise ExamplesError(
+                    f"expected {width} columns ({', '.join([*names, *keys])}), got {len(columns)}", path=path, line=number,
+                    remedy="Fix the line",
+                )  # fmt: skip
+            record: dict[str, Any] = dict(zip(keys, columns[-3:], strict=True))
+            if is_scored:
+                record["scores"] = [_as_number(each) for each in columns[:2]]
+            yield Row(number, record)
+
+
+def _as_number(text: str) -> float | str:
+    return float(text) if _NUMBER.fullmatch(text.strip()) else text

@@ -1,0 +1,169 @@
+"""Scores of a teacher beside the examples: their files, and what happens where a score is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from splade_lucene.errors import ExamplesError, RunError
+from splade_lucene.files.compression import content_name
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.run.file_ranks import FileRanks
+from splade_lucene.run.formats import READERS, looks_like, without_comments
+from splade_lucene.run.run import read_lines
+from splade_lucene.training.examples.example import Example
+from splade_lucene.training.examples.left_out import NO_MARGIN, NO_SCORE, LeftOut
+from splade_lucene.training.examples.pickled import RefusedPickleError, read_pickle
+from splade_lucene.training.examples.shapes import is_score
+
+Missing = Literal["refuse", "drop"]
+Scores = Mapping[str, Mapping[str, float]]
+"""qid → docid → score."""
+
+_PICKLES = (".pkl", ".pickle")
+
+
+def read_scores(path: str | Path) -> Scores:
+    """Reads a file of scores: a run (TREC), or qid → docid → score as JSON or as a pickle, compressed or not.
+
+    Raises:
+        RunError, ExamplesError: The file cannot be read, or a score is not a finite number of single precision; names the
+            file and, of a run, the line.
+    """
+    path = Path(path)
+    name = content_name(path) if path.is_file() else path.name
+    if name.endswith(_PICKLES):
+        try:
+            return _checked(path, read_pickle(path))
+        except RefusedPickleError as error:
+            raise ExamplesError(str(error), path=path, remedy="Write the scores as JSON or as a run") from None
+        except (OSError, EOFError) as error:
+            raise ExamplesError(f"the file cannot be read ({error})", path=path, remedy="Check the path") from error
+    if name.endswith(".json"):
+        text = "".join(line for _, line in read_lines(path))
+        try:
+            return _checked(path, parse_json(text))
+        except ValueError as error:
+            raise ExamplesError(
+                f"invalid JSON ({error})", path=path, line=getattr(error, "lineno", None), remedy="Fix the line"
+            ) from None
+    scores = _run(path)
+    for qid, docid, score in _pairs(scores):
+        if not is_score(score):
+            raise RunError(
+                f"the score {score} is not in the range of single precision", path=path, line=_line_of(path, qid, docid),
+                remedy="Scale the scores",
+            )  # fmt: skip
+    return scores
+
+
+def _run(path: Path) -> Scores:
+    """The scores of a run as they are written; :class:`Run` orders them in single precision."""
+    lines = without_comments(read_lines(path))
+    first = next(lines, None)
+    if first is None:
+        raise RunError("the run is empty", path=path, remedy="Check that it is the right file")
+    return READERS[looks_like(first[1])](path, chain([first], lines), FileRanks(path))
+
+
+def _pairs(scores: Scores) -> Iterator[tuple[str, str, float]]:
+    return ((qid, docid, score) for qid, found in scores.items() for docid, score in found.items())
+
+
+def _line_of(path: Path, qid: str, docid: str) -> int | None:
+    for number, line in read_lines(path):
+        if (columns := line.split())[:1] == [qid] and docid in columns[1:3]:
+            return number
+    return None
+
+
+def _checked(path: Path, value: Any) -> Scores:
+    if not isinstance(value, dict) or not value or not all(isinstance(each, dict) for each in value.values()):
+        raise ExamplesError("not scores by query and passage", path=path, remedy="Write {qid: {docid: score}}")
+    scores = {
+        _name(qid, path): {_name(docid, path): score for docid, score in found.items()} for qid, found in value.items()
+    }
+    for qid, docid, score in _pairs(scores):
+        if not is_score(score):
+            raise ExamplesError(
+                f"the score {score!r:.40} of {docid!r:.40} for query {qid!r:.40} is not a finite number of single precision",
+                path=path, remedy="Fix the score",
+            )  # fmt: skip
+    return scores
+
+
+def _name(value: Any, path: Path) -> str:
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise ExamplesError(f"an id must be a string or an integer, got {value!r:.40}", path=path, remedy="Fix the id")
+    return str(value)
+
+
+# ---- where a score is missing ----
+
+
+def require_scores(
+    examples: Sequence[Example], missing: Missing, left_out: LeftOut, *, is_distilled: bool, may_be_equal: bool = False
+) -> list[Example]:
+    """Refuses what a teacher does not score, or leaves it out and counts it. A missing score is never replaced by a number.
+
+    An example teaches something if two of its passages have different scores. If some are said to be relevant, one of these
+    and one of the others need a score.
+
+    Args:
+        examples: Examples with scores; those that nothing needs are not looked at.
+        missing: ``refuse``, or ``drop``: passages without a score are left out, and then examples that teach nothing.
+        left_out: Counts what is left out.
+        is_distilled: Whether a loss needs the scores. Otherwise only the order of lists does in which nothing else says what
+            is relevant.
+        may_be_equal: Whether all scores of an example may be equal, because others are added to them.
+
+    Raises:
+        ExamplesError: Something is missing, and ``missing`` is ``refuse``; or nothing remains.
+    """
+    kept, faults, lacking = [], [], 0
+    for example in examples:
+        if example.scores is None or not (is_distilled or example.is_ranked):
+            kept.append(example)
+            continue
+        is_scored = ~np.isnan(example.scores)
+        scored = example if is_scored.all() else example.of(is_scored)
+        if not is_scored.all():
+            lacking += 1
+            left_out.add(NO_SCORE, example.line, int(np.sum(~is_scored)))
+        if _teaches(scored, is_distilled=is_distilled, may_be_equal=may_be_equal):
+            kept.append(scored)
+        else:
+            left_out.add(NO_MARGIN, example.line)
+        if scored is not example or kept[-1:] != [scored]:
+            faults.append(example)
+    if faults and missing == "refuse":
+        raise ExamplesError(
+            f"{len(faults):,} of {len(examples):,} examples lack a teacher's scores: {lacking:,} have passages without a "
+            f"score, {left_out.counts[NO_MARGIN]:,} have no two passages of different scores"
+            + ("" if is_distilled else ", so that nothing says which is relevant")
+            + ". This is the first one",
+            path=left_out.path, line=faults[0].line,
+            remedy="Add the scores, or leave these out with data.missing_scores: drop",
+        )  # fmt: skip
+    if not kept:
+        raise ExamplesError(
+            "no example has two passages of different scores", path=left_out.path,
+            remedy="Check that the scores belong to these queries and passages",
+        )  # fmt: skip
+    return kept
+
+
+def _teaches(example: Example, *, is_distilled: bool, may_be_equal: bool) -> bool:
+    assert example.scores is not None
+    count, positives = len(example.passages), example.positives
+    if not is_distilled and count == 1:
+        return True  # a pair
+    if positives == 0 and not example.is_ranked:
+        return False
+    if count < 2 or (example.positives and positives == count):
+        return False
+    return may_be_equal or bool(np.ptp(example.scores) > 0)
