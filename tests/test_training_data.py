@@ -397,12 +397,14 @@ def test_queries_that_the_teacher_says_nothing_of_are_refused_or_left_out(source
         ExamplesError,
         match=r"teacher\.trec: 1 of 2 queries have no candidate scored .*first one: 'q1'.*missing_scores: drop",
     ):
-        mine(sources(run, (0, 1)), Mining())
-    (mined,) = mine(sources(run, (0, 1)), Mining(), missing="drop")
+        mine(sources(run, (0, 1)), Mining(scores=0))
+    both = mine(sources(run, (0, 1)), Mining())  # the passages of the teacher's file are candidates, too
+    assert [(each.query, each.passages.tolist()[0]) for each in both] == [(0, 1), (1, 1)]
+    (mined,) = mine(sources(run, (0, 1)), Mining(scores=0), missing="drop")
     assert (mined.query, mined.passages.tolist()) == (1, [1, 2])
     assert caplog.messages == ["skipped queries without a candidate scored by the teacher: 1"]
     with pytest.raises(ExamplesError, match=r"scores none of the mined candidates.*Check that teacher\.scores"):
-        mine(sources("q1 Q0 d2 1 7 t\n", (0, 1)), Mining())
+        mine(sources("q1 Q0 d2 1 7 t\n", (0, 1)), Mining(scores=0))
 
 
 def test_what_is_distilled_has_two_different_scores(sources, caplog):

@@ -167,6 +167,7 @@ class Mining(_Section):
         bm25: Candidates from BM25.
         dense: Candidates from the dense teacher, if there is one.
         splade: Candidates from a SPLADE index.
+        scores: The best passages in the teacher's file of scores, if there is one.
         index: The SPLADE index, built by this package from the same passages; the second round uses the first model's.
         positives: Number of candidates ranked best by the teacher, one of which becomes the first passage of an example;
             None: the recipe's.
@@ -176,6 +177,7 @@ class Mining(_Section):
     bm25: Annotated[int, Field(ge=0)] = 50
     dense: Annotated[int, Field(ge=0)] = 50
     splade: Annotated[int, Field(ge=0)] = 50
+    scores: Annotated[int, Field(ge=0)] = 50
     index: str | None = None
     positives: PositiveInt | None = None
     depth: PositiveInt = 100

@@ -1,4 +1,4 @@
-"""Mines candidates for queries with BM25, a dense encoder and a SPLADE index, and ranks them with a teacher."""
+"""Mines candidates of queries from BM25, a dense encoder, a SPLADE index and a file of scores; a teacher ranks them."""
 
 from __future__ import annotations
 
@@ -217,12 +217,12 @@ class _RowRankings:
 
 
 def ranked_by_file(path: str, texts: Texts) -> Rankings:
-    """The passages in a teacher's file of scores, for each query.
+    """The passages in a teacher's file of scores, for each query, best first.
 
     Raises:
         ConfigError: The file belongs to another collection.
     """
-    runs = {qid: list(scores.items()) for qid, scores in read_scores(path).items()}
+    runs = {qid: sorted(scores.items(), key=lambda hit: (-hit[1], hit[0])) for qid, scores in read_scores(path).items()}
     rankings = rankings_by_row(runs, texts.qids, texts.passage_rows)
     if not any(len(rows) for rows, _ in rankings):
         raise ConfigError(
@@ -296,15 +296,11 @@ def _candidates(sources: Sources, mining: Mining) -> dict[int, Rows]:
     """
     if not len(sources.queries):
         raise ExamplesError("all queries are blank", remedy="Check data.queries")
-    rankings: list[tuple[int, Rankings]] = []
-    if mining.bm25:
-        rankings.append((mining.bm25, sources.bm25_rankings))
-    if mining.dense and sources.dense is not None:
-        rankings.append((mining.dense, sources.dense_rankings(mining.dense)))
-    if mining.splade and mining.index:
-        rankings.append((mining.splade, sources.splade_rankings(Path(mining.index), mining.splade)))
+    rankings = _rankings(sources, mining)
     if not rankings:
-        raise ExamplesError("no source of candidates", remedy="Set mining.bm25, teacher.dense or mining.index")
+        raise ExamplesError(
+            "no source of candidates", remedy="Set mining.bm25, teacher.dense, teacher.scores or mining.index"
+        )
     candidates: dict[int, Rows] = {}
     for query in sources.queries:
         found = np.unique(np.concatenate([lists[query][0][:depth] for depth, lists in rankings]))
@@ -317,6 +313,20 @@ def _candidates(sources: Sources, mining: Mining) -> dict[int, Rows]:
     if skipped := len(sources.queries) - len(candidates):
         _log.warning("skipped queries with fewer than two candidates: %d", skipped)
     return candidates
+
+
+def _rankings(sources: Sources, mining: Mining) -> list[tuple[int, Rankings]]:
+    """The rankings of each source that is used, and how much of them."""
+    rankings: list[tuple[int, Rankings]] = []
+    if mining.bm25:
+        rankings.append((mining.bm25, sources.bm25_rankings))
+    if mining.dense and sources.dense is not None:
+        rankings.append((mining.dense, sources.dense_rankings(mining.dense)))
+    if mining.splade and mining.index:
+        rankings.append((mining.splade, sources.splade_rankings(Path(mining.index), mining.splade)))
+    if mining.scores and sources.settings is not None and sources.settings.scores:
+        rankings.append((mining.scores, sources.scored))
+    return rankings
 
 
 @whole_imports()
