@@ -724,14 +724,16 @@ def test_what_would_fail_at_the_end_is_refused_at_the_start(tmp_path, data, base
 def test_judgments_of_what_the_validation_data_lack_are_counted(tmp_path, data, caplog):
     qrels = (data / "qrels.txt").read_text() + "q90 0 d1 1\nq1 0 e1 1\nq1 0 e2 0\nq2 0 e3 2\nq91 0 e4 1\n"
     (tmp_path / "qrels.txt").write_text(qrels)
-    files = {"corpus": str(data / "corpus.jsonl"), "topics": str(data / "queries.tsv")}
-    check_validation(Validation(**files, qrels=str(tmp_path / "qrels.txt")))
+    validation = Validation(
+        corpus=str(data / "corpus.jsonl"), topics=str(data / "queries.tsv"), qrels=str(tmp_path / "qrels.txt")
+    )  # fmt: skip
+    check_validation(validation)
     assert [message.partition("qrels.txt: ")[2].partition(". Leave")[0] for message in caplog.messages] == [
         "2 of 42 judged queries are not in validation.topics (q90, q91), and count as 0 in each measure",
         "2 of 42 relevant documents are not in validation.corpus (e1, e3), and count as not found",
     ]
     caplog.clear()
-    check_validation(Validation(**files, qrels=str(data / "qrels.txt")))
+    check_validation(validation.model_copy(update={"qrels": str(data / "qrels.txt")}))
     assert not caplog.messages
 
 

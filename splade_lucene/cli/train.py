@@ -6,13 +6,17 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splade_lucene.cli.options import DeviceOption, JsonOption
 from splade_lucene.cli.output import echo
+
+if TYPE_CHECKING:
+    from splade_lucene.training import TrainingConfig
 
 _LOSSES = ("contrastive", "margin_mse", "kl", "in_batch_kl")
 _FIGURES = {
@@ -33,6 +37,9 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete the results of an earlier run and start over.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, and print what the data are and how long it takes.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a SPLADE model.
@@ -47,6 +54,9 @@ def train(
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # we report missing weights ourselves
     settings = read_config(config, output=output)
+    if dry_run:
+        _print_data(settings, device, as_json=as_json)
+        return
     result = run_training(settings, device=device, overwrite=overwrite, report=_Notes())
     echo(f"saved the model to {result.model} after {result.seconds / 60:.1f} minutes")
     if as_json:
@@ -54,6 +64,19 @@ def train(
         return
     for name, value in result.figures.items():
         print(f"{name:16} {value:.4f}")
+
+
+def _print_data(config: TrainingConfig, device: str, *, as_json: bool) -> None:
+    from splade_lucene.training import describe_run_data
+
+    report = describe_run_data(config, device=device)
+    if as_json:
+        print(json.dumps(asdict(report)))
+        return
+    facts = report.facts()
+    width = max(map(len, facts))
+    for name, text in facts.items():
+        print(f"{name:{width}}  {text}")
 
 
 class _Notes:

@@ -14,11 +14,16 @@ from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import TrainingConfig, read_config
+    from splade_lucene.training.data_report import TrainingDataReport
+    from splade_lucene.training.dry_run import describe_run_data
     from splade_lucene.training.trainer import TrainingResult, train
 
-__all__ = ["TrainingConfig", "TrainingResult", "read_config", "train"]
+__all__ = ["TrainingConfig", "TrainingDataReport", "TrainingResult", "describe_run_data", "read_config", "train"]
 
-_HOMES = {"TrainingConfig": "config", "TrainingResult": "trainer", "read_config": "config", "train": "trainer"}
+_HOMES = {
+    "TrainingConfig": "config", "TrainingDataReport": "data_report", "TrainingResult": "trainer",
+    "describe_run_data": "dry_run", "read_config": "config", "train": "trainer",
+}  # fmt: skip
 
 
 @whole_imports("train")

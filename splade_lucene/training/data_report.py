@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from splade_lucene.training.teachers import Scorer
     from splade_lucene.training.training_data import TrainingData
 
+DATA = "data.json"
+"""The report of a round in its folder."""
+
 _SAMPLE = 2000  # texts of which the lengths are counted
 _BATCHES = 100  # batches in which known positives and margins are counted
 

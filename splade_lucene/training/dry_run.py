@@ -112,7 +112,7 @@ def _seconds_of_step(
                 asked = _weights(student, [texts.queries[row] for row in batch[:, 0]], "query").float()
         scores = asked @ passages.T
         loss = torch.nn.functional.cross_entropy(scores, torch.arange(len(batch), device=scores.device))
-        (loss + passages.mean(dim=0).pow(2).sum()).backward()
+        (loss + passages.mean(dim=0).pow(2).sum()).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         if scores.device.type == "cuda":

@@ -4,8 +4,9 @@ The output folder contains:
 
     settings.json       the configuration and digests of its inputs; a different run is refused
     splade-lucene.lock  held by the training process
-    round-1, round-2    examples.jsonl.gz, checkpoints, the round's model, and its index for the next round; kept.json, the step
-                        of the model and why; with ``keep: all``, validated/step-N for each validated model
+    round-1, round-2    examples.jsonl.gz, checkpoints, the round's model, and its index for the next round; data.json, what the
+                        data are; kept.json, the step of the model and why; with ``keep: all``, validated/step-N for each
+                        validated model
     log.jsonl           figures of each logged step
     curves.csv, .png    the same as a table and, with matplotlib, as curves
     tensorboard         TensorBoard's files, if it is in ``report_to``
@@ -58,6 +59,7 @@ from splade_lucene.training.calibration import calibrate_scale
 from splade_lucene.training.card import Facts, write_card
 from splade_lucene.training.checks import check_run
 from splade_lucene.training.config import TrainingConfig
+from splade_lucene.training.data_report import DATA, describe_training_data
 from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, write_examples
 from splade_lucene.training.losses import RankingLoss
 from splade_lucene.training.mining import Sources, mine
@@ -231,6 +233,9 @@ class _Run:
             rows = draw_rows(examples, self.config.optimization, self.positives, len(self.texts.passages))
             scorer = self.scorer(examples, rows)
             student = self.new_student()
+            describe_training_data(
+                self.config, self.data, student.network.tokenizer, examples=examples, rows=rows, scorer=scorer
+            ).write(folder / DATA)
             known = self.data.known_positives(examples) if self.data.masks_positives else None
             ranking = RankingLoss(student.encoder, self.losses, student.scale, scorer, self.data.temperature, known)
             probe = Probe(student, self.texts, rows, self.config.optimization.seed)
