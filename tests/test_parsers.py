@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import random
 import re
 import tomllib
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ from splade_lucene.reproduction.reading import read_collection
 from splade_lucene.reproduction.steps import Steps
 from splade_lucene.run.reranker import _FinishedScores
 from splade_lucene.training import read_config
-from splade_lucene.training.examples import Texts, read_examples
+from splade_lucene.training.examples import Texts, read_examples, read_scores
 
 SEED = 20261126
 INPUTS = int(os.environ.get("SPLADE_LUCENE_TEST_INPUTS", "1500"))
@@ -148,6 +150,25 @@ def nothing_more(*_: object) -> None:
 
 # ---- the parsers ----
 
+EXAMPLES = tuple(
+    "".join(json.dumps(record) + "\n" for record in records)
+    for records in (
+        [
+            {
+                "query_id": "7",
+                "query": "x",
+                "positive_passages": [{"docid": "e", "title": "A", "text": "b"}],
+                "negative_passages": [{"docid": "f", "text": "d"}],
+            }
+        ],
+        [{"query": "x", "pos": ["a", "b"], "neg": ["c"], "pos_scores": [1.5, 2], "neg_scores": [-1]}],
+        [{"qid": 1, "pos": ["d1"], "neg": {"bm25": ["d2", "d3"], "tas-b": [{"pid": "d3", "ce-score": 1}]}}],
+        [{"qid": "1", "docids": ["d1", "d2"], "scores": [1, None]}, {"qid": "2", "docids": ["d3"], "scores": [2]}],
+        [{"anchor": "x", "positive": "a", "negative_1": "b", "negative_2": "c", "label": [2, -1]}],
+        [{"query": "x", "docs": ["a", "b"], "labels": [0, 1]}, {"query": "x", "answer": "c", "label": 1}],
+    )
+)
+
 FULL = Manifest(
     model="owner/modèle", model_digest="ab12", choices={"query_mode": "model", "max_length": 256}, dtype="float32", pooling="max",
     max_length=256, query_max_length=64, quantizer=Quantizer.named("anserini"), pruning={"top_terms": 3}, corpus="c.jsonl",
@@ -201,7 +222,22 @@ def refuse_journal(path: Path) -> Journal:
 
 
 def examples(path: Path) -> Any:
-    return read_examples(path, Texts([], [], [], []))
+    return read_examples(path, Texts(["1", "2"], ["one", "two"], ["d1", "d2", "d3"], ["a", "b", "c"]))
+
+
+def examples_are_whole(read: Any, _: bytes) -> None:
+    for example in read:
+        assert 0 < len(set(example.passages.tolist())) == len(example.passages)
+        assert 0 <= example.positives <= len(example.passages)
+        if example.scores is None:
+            assert example.positives
+        else:
+            assert len(example.scores) == len(example.passages)
+            assert not np.isinf(example.scores).any()
+
+
+def scores_are_finite(read: Any, _: bytes) -> None:
+    assert all(abs(score) < 3.41e38 for found in read.values() for score in found.values())
 
 
 def layout(path: Path) -> Any:
@@ -275,8 +311,17 @@ PARSERS: dict[str, Parser] = {
     "training configuration": Parser("config.yaml", (CONFIG,), read_config, nothing_more),
     "training examples": Parser(
         "e.jsonl", ('{"query": "one", "positive": "a", "negative": "b"}\n{"query": "two", "positive": "a", "negative": "c"}\n', '{"query": "two", "passages": ["a", "b"], "scores": [1, 0.5]}\n'),
-        examples, nothing_more,
+        examples, examples_are_whole,
     ),
+    "training examples of other programs": Parser("e.jsonl", EXAMPLES, examples, examples_are_whole),
+    "training examples in an array": Parser(
+        "e.json", ('[{"query": "one", "positive": "a"},\n {"query": "two", "positive": "a"}]', '{"1": {"d1": 2.5, "d2": 1.0}, "2": {"d3": 1.0}}', '{"1": {"d1": 1, "d2": 0}}'),
+        examples, examples_are_whole,
+    ),
+    "triples": Parser("triples.tsv", ("1\td1\td2\n2\td1\td3\n", "what is\tthis one\tthat one\n", "1.5\t-2e1\t1\td1\td2\n"), examples, examples_are_whole),
+    "pickled scores": Parser("s.pkl", (pickle.dumps({"1": {"d1": 2.5, "d2": 1}, 2: {3: -1e-3}}, 0).decode(),), read_scores, scores_are_finite),
+    "scores in JSON": Parser("s.json", ('{"1": {"d1": 2.5, "d2": 1}, "2": {"d1": -1e-3}}',), read_scores, scores_are_finite),
+    "scores in a run": Parser("s.trec", ("1 Q0 d1 1 9.5 tag\n2 Q0 d1 1 -3e-2 tag\n",), read_scores, scores_are_finite),
     "entry of the catalogue": Parser("e.toml", (ENTRY,), read_collection, entries_are_what_is_written),
     "record of a step": Parser(
         "records/r.json", ('{"inputs": {"a": 1}, "output": [["o", 1, 2]], "version": "0.1"}',),

@@ -329,7 +329,7 @@ def test_known_positives_are_no_negatives_by_id_and_by_text(base):
     # columns: a b c, then d e f. q0: c has the text of its a. q1: d is its other positive. q2: a has the text, f is judged
     expected = [[0, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0], [1, 0, 0, 0, 0, 1]]
     assert known.mask(rows).astype(int).tolist() == expected
-    assert known.count(np.concatenate([rows, [[1, 1, 5], [2, 2, 4], [0, 3, 4]]]), 3, 5) == (2, 1, 4)
+    assert known.count(np.concatenate([rows, [[1, 1, 5], [2, 2, 4], [0, 3, 4]]]), 3, 5) == (2, 2, 7)
 
     source = torch.Generator().manual_seed(2)
     embeddings = [torch.rand(3, 50, generator=source, requires_grad=True) for _ in range(3)]

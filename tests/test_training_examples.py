@@ -262,6 +262,7 @@ def test_folders_of_naver_splade(tmp_path):
 
 
 def test_data_sets_of_the_hub(tmp_path, monkeypatch):
+    pytest.importorskip("datasets")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "set/data").mkdir(parents=True)
     table = pa.table({"anchor": ["q", "p"], "positive": ["a", "b"], "negative_1": ["c", "d"]})

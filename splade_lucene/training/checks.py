@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from transformers.utils import cached_file
 
 from splade_lucene.encoder.checkpoint import load_tokenizer
+from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError, ModelError
 from splade_lucene.training.base import network_folder
 from splade_lucene.training.examples import read_scores
@@ -73,6 +74,12 @@ def check_examples(config: TrainingConfig, losses: Losses, *, has_scores: bool) 
 
 
 def _check_base(config: TrainingConfig) -> None:
+    if (base := locate(config.base).base_name) is not None:
+        raise ModelError(
+            f"{config.base}: a LoRA adapter for {base}, and training starts from whole weights. Merge it first, with "
+            f"peft.PeftModel.from_pretrained(AutoModelForMaskedLM.from_pretrained({base!r}), {config.base!r})"
+            ".merge_and_unload().save_pretrained(FOLDER), save the tokenizer beside it, and set base to FOLDER."
+        )
     folder = network_folder(config.base)
     is_doc = RECIPES[config.recipe].is_doc
     check_base_lengths(folder, config.optimization, has_network_queries=not is_doc)
