@@ -340,7 +340,7 @@ def test_known_positives_are_no_negatives_by_id_and_by_text(base):
     scores = 0.5 * (embeddings[0] @ torch.cat(embeddings[1:]).T).detach().numpy().astype(np.float64)
     weights = np.where(np.array(expected, bool), 0, np.exp(scores))
     shares = weights / weights.sum(axis=1, keepdims=True)
-    assert float(loss) == pytest.approx(-np.log(np.diagonal(shares)).mean(), rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(-np.log(np.diagonal(shares)).mean(), rel=1e-5)
     # the gradient of a score is its share, less 1 for the positive; a masked pair has none
     slopes = (shares - np.eye(3, 6)) / 3 * 0.5
     assert slopes[0, 2] == slopes[1, 3] == slopes[2, 0] == slopes[2, 5] == 0
@@ -349,7 +349,7 @@ def test_known_positives_are_no_negatives_by_id_and_by_text(base):
     np.testing.assert_allclose(got, wanted, atol=1e-6)
     plain = RankingLoss(student.encoder, Losses(contrastive=1.0), student.scale, None, 1.0)
     unmasked = plain.compute_loss_from_embeddings(embeddings, torch.from_numpy(rows))["contrastive"]
-    assert float(unmasked) == pytest.approx(
+    assert float(unmasked.detach()) == pytest.approx(
         -np.diagonal(scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))).mean(), rel=1e-5
     )
 
@@ -385,18 +385,18 @@ def test_pairs_without_a_score_are_left_out_of_each_distilled_loss(base):
     taught_of_own = [[2, 0.5], [3, 2, 2.5]]
     margins = [(own[0] - own[at]) - (taught[0] - taught[at])
                for own, taught in zip(student_of_own, taught_of_own, strict=True) for at in range(1, len(own))]  # fmt: skip
-    assert float(found["margin_mse"]) == pytest.approx(np.mean(np.square(margins)), rel=1e-5)
+    assert float(found["margin_mse"].detach()) == pytest.approx(np.mean(np.square(margins)), rel=1e-5)
 
     def kl(mine, theirs):
         mine, theirs = np.array(mine, np.float64), np.array(theirs, np.float64)
         p, q = np.exp(theirs) / np.exp(theirs).sum(), np.exp(mine) / np.exp(mine).sum()
         return float((p * np.log(p / q)).sum())
 
-    assert float(found["kl"]) == pytest.approx(np.mean([*map(kl, student_of_own, taught_of_own)]), rel=1e-4)
+    assert float(found["kl"].detach()) == pytest.approx(np.mean([*map(kl, student_of_own, taught_of_own)]), rel=1e-4)
     taught = FixedTeacher(table).scores(np.arange(3), np.array([0, 3, 6, 1, 4, 7, 2, 5, 8])) / 2
     counted = [~np.isnan(row) for row in taught]
     expected = np.mean([kl(scores[at][counted[at]], taught[at][counted[at]]) for at in (0, 2)])  # query 1 has one score
-    assert float(found["in_batch_kl"]) == pytest.approx(expected, rel=1e-4)
+    assert float(found["in_batch_kl"].detach()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_batch_without_any_two_scores_has_no_loss_and_no_gradient(base):
@@ -407,7 +407,7 @@ def test_a_batch_without_any_two_scores_has_no_loss_and_no_gradient(base):
         student.encoder, losses, student.scale, FixedTeacher(np.full((3, 9), np.nan)), temperature=1.0
     )
     found = ranking.compute_loss_from_embeddings(embeddings, torch.tensor([[0, 1, 2], [1, 3, 4]]))
-    assert {name: float(loss) for name, loss in found.items()} == {"margin_mse": 0, "kl": 0, "in_batch_kl": 0}
+    assert {name: float(loss.detach()) for name, loss in found.items()} == {"margin_mse": 0, "kl": 0, "in_batch_kl": 0}
     sum(found.values(), torch.zeros(())).backward()
     assert all(each.grad is None or not bool(each.grad.any()) for each in embeddings)
 

@@ -129,7 +129,9 @@ def test_judgments_beside_the_examples_belong_to_their_queries(tmp_path, data):
         data_of(tmp_path, data, recipe="splade-max", teacher=None, data=settings).check()
 
 
-@pytest.mark.parametrize(("settings", "expected"), [({"mask_known_positives": True}, True), ({"mask_known_positives": False}, False)])
+@pytest.mark.parametrize(
+    ("settings", "expected"), [({"mask_known_positives": True}, True), ({"mask_known_positives": False}, False)]
+)
 def test_known_positives_are_masked_unless_the_plain_loss_is_wanted(tmp_path, data, settings, expected):
     assert data_of(tmp_path, data, recipe="splade-max", data=settings).masks_positives is expected
     assert data_of(tmp_path, data, data=settings).masks_positives is None
