@@ -20,6 +20,7 @@ from support.processes import child_environment
 from splade_lucene import LuceneImpactIndexer, PseudoDocument, Run, read_pseudo_documents
 from splade_lucene.cli.command import INPUTS
 from splade_lucene.cli.terminal import show_safely
+from splade_lucene.files.compression import COMPRESSIONS
 from splade_lucene.files.pipes import copy_pipe
 
 pytestmark = pytest.mark.java
@@ -40,6 +41,35 @@ def index(tmp_path_factory) -> Path:
             PseudoDocument("d\u202e3", "other", {"dog": 1}),
         ])  # fmt: skip
     return path
+
+
+# ---- compressed outputs ----
+
+
+@pytest.mark.parametrize("suffix", COMPRESSIONS)
+def test_runs_are_compressed_as_their_names_say_and_read_again(index, tmp_path, suffix):
+    run_file = tmp_path / f"run.trec{suffix}"
+    check_well(run_fed(b"q1\tcat\n", "search", "--index", index, "--topics", "-", "--encoded", "--output", run_file))
+    assert run_file.read_bytes()[:3] not in (b"", b"q1 ")
+    check_well(run("run", "convert", "--run", run_file, "--output", tmp_path / "plain", "--output-format", "trec"))
+    assert (tmp_path / "plain").read_text() == "q1 Q0 d1 1 3 splade-lucene\nq1 Q0 d2 2 1 splade-lucene\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("search", "--index", "nothing", "--topics", "nothing"),
+        ("bm25", "search", "--index", "nothing", "--topics", "nothing"),
+        ("encode-queries", "--topics", "nothing"),
+        ("run", "fuse", "--run", "nothing", "--run", "nothing"),
+        ("rerank", "--run", "nothing", "--topics", "nothing", "--model", "nothing", "--index", "nothing"),
+    ],
+)
+def test_outputs_that_cannot_be_written_are_refused_before_any_work(tmp_path, command):
+    done = run(*command, "--output", tmp_path / "run.7z")
+    assert done.returncode == 2
+    assert "run.7z: cannot write .7z files. Use .gz, .bz2" in " ".join(done.stderr.replace("│", " ").split())
+    assert "cannot write, because this is a folder" in run(*command, "--output", tmp_path).stderr
 
 
 # ---- pipes ----

@@ -3,7 +3,9 @@
 import bz2
 import gzip
 import json
+import re
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -379,6 +381,39 @@ def test_json_vectors(tmp_path):
         ("1", {"a": 3, "b": 1}),
         ("2", {}),
     ]
+
+
+def test_anserinis_json_of_repeated_terms_is_known_by_its_name(tmp_path):
+    """As topics.rag25.test.splade-v3.jsonl.gz; under another name the title may be a text."""
+    line = '{"id": "191", "title": "been been rehab"}\n'
+    path = write(tmp_path / "topics.rag25.test.splade-v3.jsonl", line)
+    assert read_topics(path, encoded=True) == [Query("191", "", {"been": 2, "rehab": 1})]
+    assert "contains encoded queries. Pass encoded=True" in refused(path)
+    other = write(tmp_path / "mine.jsonl", line)
+    assert read_topics(other) == [Query("191", "been been rehab")]
+    assert 'no "vector" that maps terms to impacts. Leave out encoded=True' in refused(other, encoded=True)
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.jsonl"])
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (Query("a b", "", {"x": 1}), "the qid 'a b' is not valid"),
+        (Query("1", "", {"x": 2.5}), "term 'x' has impact 2.5. Quantize the query"),
+        (Query("1", "", {"x": -1}), "term 'x' has impact -1"),
+        (Query("1", "", {3: 1}), "the term 3 is not a string"),
+        (Query("0", "", {"x": 1}), "duplicate qid '0'"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(tmp_path, name, query, message):
+    with pytest.raises(TopicsError, match=re.escape(message)):
+        write_encoded_topics(tmp_path / name, [Query("0", "", {"x": 1}), query])
+    assert not [*tmp_path.iterdir()]
+
+
+def test_impacts_of_numpy_are_written(tmp_path):
+    write_encoded_topics(tmp_path / "t.jsonl", [Query("1", "", {"x": np.int64(3)})])
+    assert read_topics(tmp_path / "t.jsonl", encoded=True)[0].vector == {"x": 3}
 
 
 def test_written_lines_by_hand(tmp_path):

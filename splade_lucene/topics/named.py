@@ -33,6 +33,7 @@ from splade_lucene.files.files import cache_folder, written_whole
 from splade_lucene.files.folders import one_file
 from splade_lucene.irds import PREFIX, open_ir_dataset, read_records
 from splade_lucene.jvm import wire
+from splade_lucene.topics.records import names_encoded_topics
 
 Kind = Literal["topics", "qrels"]
 
@@ -45,7 +46,6 @@ NAMES_FILE = Path(__file__).parent.parent / "data" / "collection_names.json"
 _FOLDER = "topics-and-qrels"
 _ERRORS: dict[Kind, type[InputError]] = {"topics": TopicsError, "qrels": RunError}
 _SUFFIXES = (".tsv", ".txt", ".json", ".jsonl", ".gz", ".parquet", ".xml", ".trec", ".qrels", ".csv")
-_ENCODED = re.compile(r"splade|unicoil|deepimpact")
 
 _BEIR_WITH_TEST = frozenset({"dbpedia-entity", "fever", "fiqa", "hotpotqa", "nfcorpus", "quora", "scifact"})
 _BEIR_NOT_FREE = frozenset({"bioasq", "signal1m", "trec-news", "robust04"})  # so not in ir_datasets' BEIR
@@ -65,7 +65,7 @@ class TopicsFile(NamedTuple):
     Attributes:
         path: The file or folder.
         reader: Name of Anserini's topic reader if the topics were found by name, else empty.
-        is_encoded: Whether topics found by name are encoded; None if unknown.
+        is_encoded: Whether the topics are encoded, as the name of the file tells; None if it does not.
     """
 
     path: Path
@@ -101,9 +101,9 @@ def locate_topics(source: str | Path) -> TopicsFile:
     """Like :func:`find_topics`, but also returns what the name tells about the file."""
     path = Path(source)
     if path.exists():
-        return TopicsFile(path)
+        return TopicsFile(path, is_encoded=names_encoded_topics(path.name) or None)
     path, entry = _find("topics", source)
-    return TopicsFile(path, entry.reader, bool(_ENCODED.search(entry.file)))
+    return TopicsFile(path, entry.reader, names_encoded_topics(entry.file))
 
 
 def collection_folders(*kinds: Kind) -> list[Path]:

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -47,9 +46,16 @@ from splade_lucene.topics.named import (
     read_ir_datasets_topics,
     read_with_anserini,
 )
-from splade_lucene.topics.records import Place, checked_qid, parse_json, query_of_record
+from splade_lucene.topics.records import (
+    Place,
+    checked_qid,
+    checked_vector,
+    count_terms,
+    parse_json,
+    query_of_record,
+)
 from splade_lucene.topics.trec import check_field, choose_fields, is_trec, parse_trec
-from splade_lucene.white_space import has_white_space, split_as_java
+from splade_lucene.white_space import has_white_space
 
 JSON_SUFFIXES = (".jsonl", ".json")
 
@@ -196,7 +202,7 @@ def _read_lines(numbered: Iterator[tuple[int, str]], path: Path, *, is_csv: bool
 
 def _read_encoded(numbered: Iterator[tuple[int, str]], path: Path) -> Numbered:
     for number, query in _read_lines(numbered, path, is_csv=False):
-        yield number, Query(query.qid, "", dict(Counter(split_as_java(query.text))))
+        yield number, Query(query.qid, "", count_terms(query.text))
 
 
 def _check_no_field(field: str, path: Path) -> None:
@@ -233,30 +239,37 @@ def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
         The number of queries written.
 
     Raises:
-        TopicsError: A term contains white space, which Anserini's format cannot represent.
+        TopicsError: A qid or an impact is not valid, a qid is a duplicate, or a term contains white space, which Anserini's
+            format cannot represent.
         StorageError: The file cannot be written.
     """
     path = Path(path)
     is_json = decompressed_name(path).endswith(JSON_SUFFIXES)
     count = 0
+    qids: set[str] = set()
     with written_whole(path) as file:
-        for query in several(queries, "queries", error=TopicsError):
+        for number, query in enumerate(several(queries, "queries", error=TopicsError), 1):
             if not isinstance(query, Query):
                 raise TopicsError(f"expected a Query, got {query!r:.80}", remedy="Pass Query(qid, text, vector)")
-            vector = {term: impact for term, impact in (query.vector or {}).items() if impact > 0}
+            qid = checked_qid(query.qid, path, number)
+            if qid in qids:
+                raise TopicsError(f"duplicate qid {qid!r}", path=path, line=number, remedy="Make all qids unique")
+            qids.add(qid)
+            checked = checked_vector(query.vector or {}, path, number)
+            vector = {term: impact for term, impact in checked.items() if impact > 0}
             unsafe = next((term for term in vector if has_white_space(term)), None)
             if unsafe is not None and not is_json:
                 raise TopicsError(
-                    f"the term {unsafe!r} of query {query.qid!r} contains white space, which separates terms in "
+                    f"the term {unsafe!r} of query {qid!r} contains white space, which separates terms in "
                     "Anserini's format",
                     remedy="Write a .jsonl file",
                 )
             if is_json:
-                record = {"id": query.qid, "text": query.text, "vector": vector}
+                record = {"id": qid, "text": query.text, "vector": vector}
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
             elif vector:
                 tokens = " ".join(" ".join([term] * impact) for term, impact in vector.items())
-                file.write(f"{query.qid}\t{tokens}\n")
+                file.write(f"{qid}\t{tokens}\n")
             else:
                 continue
             count += 1

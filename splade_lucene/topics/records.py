@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +16,7 @@ from splade_lucene.ids import is_id
 from splade_lucene.notes import note
 from splade_lucene.records import Query, Turn, Vector, well_formed
 from splade_lucene.topics.trec import choose_fields
+from splade_lucene.white_space import split_as_java
 
 QID_KEYS = ("id", "_id", "qid", "query_id", "question_id")
 TEXT_KEYS = ("text", "contents", "query", "title", "question", "query_txt")
@@ -129,6 +133,9 @@ def _turns(value: Any, path: Path, number: int) -> tuple[Turn, ...]:
 
 def _vector(record: Mapping[str, Any], path: Path, number: int) -> Vector:
     value = record.get("vector")
+    text = _text(record, TEXT_KEYS)
+    if value is None and text is not None and names_encoded_topics(path.name):
+        return count_terms(text)
     if not isinstance(value, dict):
         raise TopicsError(
             'the query has no "vector" that maps terms to impacts',
@@ -136,15 +143,38 @@ def _vector(record: Mapping[str, Any], path: Path, number: int) -> Vector:
             line=number,
             remedy="Leave out encoded=True for texts",
         )
-    for term, impact in value.items():
-        if not isinstance(impact, int) or isinstance(impact, bool) or not 0 <= impact <= MAX_IMPACT:
+    return checked_vector(value, path, number)
+
+
+def names_encoded_topics(file: str) -> bool:
+    """Whether the name of a file is one that Anserini gives to topics of an encoder's terms."""
+    return re.match(r"topics\..*(splade|unicoil|deepimpact)", file) is not None
+
+
+def count_terms(text: str) -> dict[str, int]:
+    """The impacts of a query that is written as its terms, each as often as its impact says."""
+    return dict(Counter(split_as_java(text)))
+
+
+def checked_vector(vector: Mapping[str, int], path: Path, number: int) -> dict[str, int]:
+    """The terms and impacts of a query.
+
+    Raises:
+        TopicsError: An impact is not an integer from 0 to the largest, or a term is not valid.
+    """
+    for term, impact in vector.items():
+        if not isinstance(impact, Integral) or isinstance(impact, bool) or not 0 <= impact <= MAX_IMPACT:
             raise TopicsError(
                 f"term {term!r} has impact {impact!r:.80}", path=path, line=number,
                 remedy=f"Quantize the query; impacts must be integers of at least 0 and at most {MAX_IMPACT}",
             )  # fmt: skip
+        if not isinstance(term, str):
+            raise TopicsError(
+                f"the term {term!r:.80} is not a string", path=path, line=number, remedy="Write it as one"
+            )
         if well_formed(term) != term:
             raise TopicsError(
                 f"term {term!r:.80} has half of a surrogate pair, which UTF-8 cannot encode", path=path, line=number,
                 remedy="Remove it",
             )  # fmt: skip
-    return value
+    return {term: int(impact) for term, impact in vector.items()}
