@@ -105,6 +105,10 @@ def test_scores_and_judgments_are_those_of_pytrec_eval():
         ({"q": {1: 1, "1": 1}}, "query 'q': the docid '1' is judged twice"),
         ({"q": {None: 1}}, "query 'q': the docid None is neither a string nor an integer"),
         ({"q": {"d": 0.5}}, "query 'q': the relevance 0.5 of 'd' is not an integer"),
+        (
+            {"q": {"d": 10**9}},
+            "the relevance 1000000000 of 'd' is not between -10,000 and 10,000. Write smaller grades",
+        ),
         ({"q": {"d": "1"}}, "query 'q': the relevance '1' of 'd' is not an integer"),
     ],
 )
@@ -826,6 +830,7 @@ def test_three_columns_without_a_header(tmp_path):
         ("1 0 d9", "the relevance 'd9' is not an integer"),
         ("1 d9", "expected qid, iteration, docid and relevance, got 2 columns"),
         ("1 0 d9 1 x", "got 5 columns"),
+        ("1 0 d9 999999999", "query '1': the relevance 999999999 of 'd9' is not between -10,000 and 10,000"),
         ("1 0 d9 high", "the relevance 'high' is not an integer"),
         ("1 0 d9 1.5", "the relevance '1.5' is not an integer"),
         ("1 0 d1 1", "duplicate judgment of document 'd1' for query '1'"),

@@ -22,7 +22,13 @@ Qrels = Mapping[str, Mapping[str, int]]
 QrelsSource = Mapping[Any, Mapping[Any, Any]] | str | Path
 """Judgments, whose ids may also be integers, or their file."""
 
+MAX_GRADE = 10_000
+"""The largest relevance, positive or negative; trec_eval's time grows with its square."""
+
 _FORM = "Pass {qid: {docid: relevance}}, or the name of a file"
+_SMALLER = (
+    "Write smaller grades: trec_eval takes memory and time for each up to the largest, and gives 0 without memory"
+)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 
 
@@ -102,11 +108,19 @@ def _read_json(path: Path, lines: Lines) -> dict[str, dict[str, int]]:
 
 
 def _put(qrels: dict[str, dict[str, int]], qid: str, docid: str, relevance: int, path: Path, line: int | None) -> None:
+    if abs(relevance) > MAX_GRADE:
+        raise RunError(_too_large(qid, docid, relevance), path=path, line=line, remedy=_SMALLER)
     if qrels.setdefault(qid, {}).setdefault(docid, relevance) != relevance:
         raise RunError(
             f"duplicate judgment of document {docid!r} for query {qid!r}, with different relevance", path=path,
             line=line, remedy="Keep one of them",
         )  # fmt: skip
+
+
+def _too_large(qid: str, docid: str, relevance: int) -> str:
+    return (
+        f"query {qid!r}: the relevance {relevance!r:.40} of {docid!r} is not between -{MAX_GRADE:,} and {MAX_GRADE:,}"
+    )
 
 
 def as_qrels(source: QrelsSource) -> dict[str, dict[str, int]]:
@@ -142,6 +156,8 @@ def _judgments(qid: str, judged: Mapping[Any, Any]) -> dict[str, int]:
                 remedy="Write it as an integer",
             )
         found[docid] = int(relevance)
+        if abs(found[docid]) > MAX_GRADE:
+            raise RunError(_too_large(qid, docid, found[docid]), remedy=_SMALLER)
     return found
 
 
