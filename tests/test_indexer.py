@@ -302,7 +302,7 @@ def test_no_input(tmp_path):
     with pytest.raises(PseudoDocumentError, match="no such file or folder"):
         index_pseudo_documents(tmp_path / "missing", tmp_path / "index")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(PseudoDocumentError, match="no \\.jsonl, "):
+    with pytest.raises(PseudoDocumentError, match="no \\.jsonl or \\.json file"):
         index_pseudo_documents(tmp_path / "empty", tmp_path / "index")
 
 
@@ -601,3 +601,24 @@ def test_a_filter_finds_all_documents_of_a_docid(tmp_path):
         assert sorted(searcher.search({"x": 1}).docids) == ["a", "b", "b", "c"]
         assert searcher.search({"x": 1}, filter=searcher.make_filter(["b"])).docids == ["b", "b"]
         assert sorted(searcher.search({"x": 1}, filter=searcher.make_filter(["b"], exclude=True)).docids) == ["a", "c"]
+
+
+@pytest.mark.java
+def test_what_a_process_left_before_its_first_commit_is_replaced(tmp_path):
+    with pytest.raises(PseudoDocumentError), LuceneImpactIndexer(tmp_path / "failed") as indexer:
+        indexer.add([PseudoDocument("a", "", {"x": 1.5})])  # type: ignore[dict-item]
+    assert [each.name for each in (tmp_path / "failed").iterdir()] == ["write.lock"]
+    (tmp_path / "killed").mkdir()
+    for name in ("write.lock", "_0.fdt", "_0_Lucene90_0.doc", "pending_segments_1"):
+        (tmp_path / "killed" / name).touch()
+    for name in ("failed", "killed"):
+        with LuceneImpactIndexer(tmp_path / name) as indexer:
+            indexer.add([PseudoDocument("a", "", {"x": 1})])
+        with LuceneImpactSearcher(tmp_path / name) as searcher:
+            assert [hit.docid for hit in searcher.search({"x": 1})] == ["a"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "_0.fdt").touch()
+    (tmp_path / "mine" / "write.lock").touch()
+    (tmp_path / "mine" / "notes.txt").touch()
+    with pytest.raises(InputError, match="exists and is not a Lucene index"):
+        LuceneImpactIndexer(tmp_path / "mine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from splade_lucene import jvm
 from splade_lucene.errors import InputError
 from splade_lucene.files.files import sole_writer, storage_error, work_folder
 from splade_lucene.index.reader import is_index
+
+_UNCOMMITTED = re.compile(r"write\.lock|pending_segments_\w+|_[0-9a-z]+[._].*")
+"""Files of Lucene that no commit refers to, where there is no commit."""
 
 
 @contextmanager
@@ -69,6 +73,8 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool, can_append
         return
     if (index_dir / "write.lock").is_file():
         _check_unlocked(index_dir)  # Lucene may be writing a new index here, not recognizable before its first commit
+        if all(_UNCOMMITTED.fullmatch(each.name) for each in index_dir.iterdir()):
+            return  # what a process that ended before its first commit left behind
     raise InputError(
         "this exists and is not a Lucene index, so it is not replaced", path=index_dir, remedy="Use another folder"
     )
