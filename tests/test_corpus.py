@@ -226,6 +226,13 @@ def test_zip_of_several_files_is_refused(tmp_path):
     assert "the .zip holds 2 files" in refused(tmp_path)
 
 
+def test_suffixes_may_be_in_upper_case(tmp_path):
+    (tmp_path / "A.JSONL.GZ").write_bytes(gzip.compress(b'{"id": "1", "text": "x"}'))
+    (tmp_path / "B.Jsonl").write_bytes(b'{"id": "2", "text": "y"}\n')
+    assert [document.docid for document in read_corpus(tmp_path)] == ["1", "2"]
+    assert [document.docid for document in read_corpus(tmp_path / "A.JSONL.GZ")] == ["1"]
+
+
 def test_zst_without_pyarrow_names_the_remedy(tmp_path, monkeypatch):
     path = compress(tmp_path / "a.jsonl.zst", b"{}")
     monkeypatch.setitem(sys.modules, "pyarrow", None)

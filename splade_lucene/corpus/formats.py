@@ -13,7 +13,7 @@ from urllib.parse import quote
 from splade_lucene.corpus.fields import ID_KEYS, TEXT_KEYS, CorpusFields, Place, checked_docid
 from splade_lucene.corpus.folders import ALL_SUFFIXES, CSV, JSON, JSON_LINES, PARQUET, TEXTS, TSV
 from splade_lucene.errors import CorpusError
-from splade_lucene.files.compression import COMPRESSIONS, content_name, open_bytes
+from splade_lucene.files.compression import COMPRESSIONS, check_readable, content_name, open_bytes
 from splade_lucene.files.delimited import INDEX_NAMES, Header, Names, Row, note_header, read_rows
 from splade_lucene.files.json_text import numbered_records, parse_object
 from splade_lucene.imports import whole_imports
@@ -42,7 +42,8 @@ def read_file(path: Path, root: Path, fields: CorpusFields, opener: Opener) -> I
         CorpusError: The file cannot be read, or has an unknown suffix.
     """
     try:
-        name = content_name(path)
+        check_readable(path, CorpusError)
+        name = content_name(path).lower()
         if name.endswith((*JSON_LINES, *JSON)):
             yield from _read_json(path, fields, opener)
         elif name.endswith((*TSV, *CSV)):

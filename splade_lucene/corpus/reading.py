@@ -33,12 +33,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
+from splade_lucene.arguments import to_path
 from splade_lucene.corpus.fields import CorpusFields, Place, checked_docid
 from splade_lucene.corpus.folders import corpus_files
 from splade_lucene.corpus.formats import LazyDocument, Opener, read_file
 from splade_lucene.corpus.python_docs import read_python_docs
 from splade_lucene.errors import CorpusError
-from splade_lucene.files.compression import COMPRESSIONS, open_bytes
+from splade_lucene.files.compression import compression, open_bytes
 from splade_lucene.files.files import HashingReader, digest_of_digests, files_digest, path_text
 from splade_lucene.files.pipes import is_copy
 from splade_lucene.imports import whole_imports
@@ -72,6 +73,7 @@ def read_corpus(
         CorpusError: The source or a document cannot be read, or an id is a duplicate; names the file and line.
         MissingDependencyError: The source needs an optional package.
     """
+    to_path(source, error=CorpusError)  # also names such as irds:NAME could be paths
     fields = CorpusFields(id_field, text_field)
     return _documents(str(source), fields, open_bytes, skip_bad=skip_bad, on_problem=on_problem)
 
@@ -125,9 +127,9 @@ class _HashedFiles:
         reader = HashingReader(path)
         self._opened.append(reader)
         buffered = io.BufferedReader(reader, 1 << 20)
-        if path.suffix == ".gz":
+        if compression(path) == ".gz":
             return cast(BinaryIO, gzip.open(buffered))
-        if path.suffix not in COMPRESSIONS:
+        if not compression(path):
             return cast(BinaryIO, buffered)
         while buffered.read(1 << 20):  # other formats are not read from the first byte to the last
             pass
@@ -187,7 +189,7 @@ def corpus_digest(source: str | Path) -> str:
 def _has_files(source: str | Path) -> bool:
     """Whether a source is a file or folder; names of corpora come first, as in :func:`read_corpus`."""
     name = str(source)
-    return name != PYTHON_DOCS and not name.startswith(("irds:", "hf:")) and Path(source).exists()
+    return name != PYTHON_DOCS and not name.startswith(("irds:", "hf:")) and to_path(source, error=CorpusError).exists()
 
 
 def _files(source: str | Path) -> list[Path]:
@@ -205,7 +207,7 @@ def _read(source: str, fields: CorpusFields, opener: Opener) -> Iterator[LazyDoc
     if source.startswith("hf:"):
         yield from _read_hugging_face(source.removeprefix("hf:"), fields)
         return
-    path = Path(source)
+    path = to_path(source, error=CorpusError)
     if not path.exists():
         raise CorpusError(
             "no such file or folder", path=path, remedy="Check the path, or pass irds:NAME, hf:NAME or python-docs"

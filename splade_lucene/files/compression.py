@@ -19,8 +19,19 @@ from typing import Any, BinaryIO, NamedTuple
 from splade_lucene.errors import InputError, MissingDependencyError
 from splade_lucene.imports import whole_imports
 
-UNREADABLE = (".7z", ".br", ".lz", ".lz4", ".lzma", ".lzo", ".rar", ".snappy", ".tar", ".tgz", ".Z")
+UNREADABLE = (".7z", ".br", ".lz", ".lz4", ".lzma", ".lzo", ".rar", ".snappy", ".tar", ".tgz", ".z")
 """Suffixes of compressed files and archives that are neither read nor written."""
+
+
+def compression(path: Path) -> str:
+    """The suffix of a compression that is read and written, in lower case; empty if the name has none.
+
+    Example:
+        >>> compression(Path("RUN.TREC.GZ"))
+        '.gz'
+    """
+    suffix = path.suffix.lower()
+    return suffix if suffix in COMPRESSIONS else ""
 
 
 def content_name(path: Path) -> str:
@@ -29,10 +40,10 @@ def content_name(path: Path) -> str:
     Raises:
         OSError: A ``.zip`` is damaged, or does not hold exactly one file.
     """
-    if path.suffix == ".zip":
+    if compression(path) == ".zip":
         with _archive(path) as archive:
             return Path(_only_member(archive).filename).name
-    return path.name.removesuffix(path.suffix) if path.suffix in COMPRESSIONS else path.name
+    return decompressed_name(path)
 
 
 def decompressed_name(path: Path) -> str:
@@ -42,7 +53,17 @@ def decompressed_name(path: Path) -> str:
         >>> decompressed_name(Path("run.trec.zst"))
         'run.trec'
     """
-    return path.stem if path.suffix in COMPRESSIONS else path.name
+    return path.stem if compression(path) else path.name
+
+
+def check_readable(path: Path, error: type[InputError]) -> None:
+    """Refuses a name whose compression cannot be read.
+
+    Raises:
+        InputError: The suffix is that of a compression or archive that is not read; of the given class.
+    """
+    if path.suffix.lower() in UNREADABLE:
+        raise error(f"cannot read {path.suffix} files", path=path, remedy=f"Decompress it, or compress it as {_KNOWN}")
 
 
 def check_writable(path: Path) -> None:
@@ -52,12 +73,9 @@ def check_writable(path: Path) -> None:
         InputError: The suffix is that of a compression or archive that is not written.
         MissingDependencyError: A ``.zst`` is to be written, but pyarrow is not installed.
     """
-    if path.suffix in UNREADABLE:
-        raise InputError(
-            f"cannot write {path.suffix} files", path=path,
-            remedy=f"Use {', '.join(COMPRESSIONS[:-1])} or {COMPRESSIONS[-1]}, or no compression",
-        )  # fmt: skip
-    if path.suffix == ".zst":
+    if path.suffix.lower() in UNREADABLE:
+        raise InputError(f"cannot write {path.suffix} files", path=path, remedy=f"Use {_KNOWN}, or no compression")
+    if compression(path) == ".zst":
         _import_pyarrow(path)
 
 
@@ -72,10 +90,11 @@ def compressing(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
     Raises:
         OSError: The file cannot be written.
     """
-    if path.suffix not in COMPRESSIONS:
+    suffix = compression(path)
+    if not suffix:
         yield file
         return
-    with _FORMATS[path.suffix].create(file, path) as compressed:
+    with _FORMATS[suffix].create(file, path) as compressed:
         yield compressed
 
 
@@ -86,10 +105,13 @@ def open_bytes(path: Path) -> BinaryIO:
         MissingDependencyError: A ``.zst`` is to be read, but pyarrow is not installed.
         OSError: The file cannot be read. While it is read, ``EOFError`` and ``zlib.error`` are raised as well.
     """
-    if path.suffix not in COMPRESSIONS:
+    if path.suffix.lower() in UNREADABLE:
+        raise OSError(f"{path.suffix} files are not read: decompress it, or compress it as {_KNOWN}")
+    suffix = compression(path)
+    if not suffix:
         return path.open("rb")
-    file = _FORMATS[path.suffix].open(path)
-    return file if path.suffix == ".gz" else io.BufferedReader(_Decompressed(file), 1 << 20)
+    file = _FORMATS[suffix].open(path)
+    return file if suffix == ".gz" else io.BufferedReader(_Decompressed(file), 1 << 20)
 
 
 class _Decompressed(io.RawIOBase):
@@ -201,3 +223,5 @@ _FORMATS = {
 
 COMPRESSIONS = tuple(_FORMATS)
 """Suffixes of compressed files that are read and written."""
+
+_KNOWN = f"{', '.join(COMPRESSIONS[:-1])} or {COMPRESSIONS[-1]}"

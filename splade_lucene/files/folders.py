@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from splade_lucene.errors import InputError
-from splade_lucene.files.compression import COMPRESSIONS, UNREADABLE, content_name
+from splade_lucene.files.compression import check_readable, compression, content_name
 from splade_lucene.notes import note
 
 _COLLECTION = re.compile(r"(corpus|collection)(?![a-z])", re.IGNORECASE)
@@ -61,19 +61,16 @@ def files_with(files: Iterable[Path], suffixes: tuple[str, ...], error: type[Inp
     """
     chosen = []
     for path in files:
+        if path.stem.lower().endswith(suffixes):
+            check_readable(path, error)
         try:
-            is_data = content_name(path).endswith(suffixes)
+            is_data = content_name(path).lower().endswith(suffixes)
         except OSError as problem:
-            if not path.stem.endswith(suffixes):  # an archive of other things
+            if not path.stem.lower().endswith(suffixes):  # an archive of other things
                 continue
             raise error(f"cannot read this file ({problem})", path=path, remedy="Unpack it") from problem
         if is_data:
             chosen.append(path)
-        elif path.suffix in UNREADABLE and path.stem.endswith(suffixes):
-            raise error(
-                f"cannot read {path.suffix} files", path=path,
-                remedy=f"Decompress it, or compress it as {', '.join(COMPRESSIONS)}",
-            )  # fmt: skip
     return chosen
 
 
@@ -178,7 +175,7 @@ def _named_collection(folder: Path, files: Sequence[Path], error: type[InputErro
 
 
 def _stem(path: Path) -> str:
-    return path.with_suffix("").stem if path.suffix in COMPRESSIONS else path.stem
+    return path.with_suffix("").stem if compression(path) else path.stem
 
 
 def _has_other_role(relative: Path) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splade_lucene.errors import PseudoDocumentError
-from splade_lucene.files.compression import UNREADABLE, content_name, open_bytes
+from splade_lucene.files.compression import check_readable, content_name, open_bytes
 from splade_lucene.files.files import numbered_lines, storage_error
 from splade_lucene.files.folders import check_chosen, files_with, one_collection, visible_files
 from splade_lucene.files.json_text import has_record_lines, numbered_records
@@ -48,8 +48,7 @@ def find_files(source: Path, without: Path | None = None) -> list[Path]:
         return files
     if not source.exists():
         raise PseudoDocumentError("no such file or folder", path=source, remedy="Check the path")
-    if source.suffix in UNREADABLE:
-        raise PseudoDocumentError(f"cannot read {source.suffix} files", path=source, remedy="Decompress it")
+    check_readable(source, PseudoDocumentError)
     return [source]
 
 
@@ -60,7 +59,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         PseudoDocumentError: The file cannot be read to its end.
     """
     try:
-        is_json = content_name(path).endswith(_JSON)
+        is_json = content_name(path).lower().endswith(_JSON)
         with open_bytes(path) as file:
             yield from numbered_records(file) if is_json else numbered_lines(file)
     except ValueError as error:
@@ -123,7 +122,7 @@ def _is_for_java(path: Path) -> bool:
     try:
         if content_name(path) not in (path.name, path.name.removesuffix(".gz")):
             return False
-        if not content_name(path).endswith(_JSON):
+        if not content_name(path).lower().endswith(_JSON):
             return True
         with open_bytes(path) as file:
             return has_record_lines(file)
