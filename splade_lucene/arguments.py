@@ -1,13 +1,16 @@
-"""Arguments that take several values."""
+"""Arguments that take several values, or a path."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import ItemsView, Iterable, KeysView, Mapping, Set
+from pathlib import Path
 from typing import TypeVar
 
 from splade_lucene.errors import InputError
 
 T = TypeVar("T")
+_LONGEST_PATH, _LONGEST_NAME = 4095, 255  # bytes, on Linux
 
 
 def several(values: Iterable[T], name: str, *, error: type[InputError] = InputError) -> Iterable[T]:
@@ -55,3 +58,26 @@ def to_ordered_list(values: Iterable[T], name: str, *, error: type[InputError] =
         kind = "mapping" if isinstance(values, Mapping) else "set"
         raise error(f"expected a sequence of {name}, got a {kind}", remedy="Pass a list")
     return to_list(values, name, error=error)
+
+
+def to_path(value: str | os.PathLike[str], *, error: type[InputError] = InputError) -> Path:
+    """The path that an argument is.
+
+    Args:
+        value: The argument.
+        error: The class of the error.
+
+    Raises:
+        InputError: It is not a path, or one that no file can have: empty, too long, or with a null character.
+
+    Example:
+        >>> to_path("runs/splade.trec").name
+        'splade.trec'
+    """
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(text, str) or not text:
+        raise error(f"expected a path, got {value!r:.80}", remedy="Pass the name of a file or folder")
+    names = os.fsencode(text)
+    if "\0" in text or len(names) > _LONGEST_PATH or max(map(len, names.split(b"/"))) > _LONGEST_NAME:
+        raise error(f"no file can have this name: {text!r:.80}", remedy="Pass the name of a file or folder")
+    return Path(value)

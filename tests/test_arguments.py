@@ -302,3 +302,48 @@ def test_an_open_file_is_several_queries(world):
     with (world.folder / "queries.txt").open() as lines:
         found = world.bm25.batch_search(lines, ["1", "2"])
     assert {qid: hits.docids for qid, hits in found.items()} == {"1": ["t0"], "2": ["t1"]}
+
+
+def test_a_table_is_not_several_values():
+    for table in (np.zeros((2, 2)), np.zeros((0, 3))):
+        with pytest.raises(splade_lucene.InputError, match="expected several texts, got a ndarray"):
+            to_list(table, "texts")
+    assert to_list(np.array(["a", "b"]), "texts") == ["a", "b"]
+
+
+# ---- paths ----
+
+
+TAKE_PATHS: dict[str, Callable[[Any], object]] = {
+    "Bm25Searcher": splade_lucene.Bm25Searcher,
+    "LuceneImpactIndexReader": splade_lucene.LuceneImpactIndexReader,
+    "LuceneImpactIndexer": splade_lucene.LuceneImpactIndexer,
+    "LuceneImpactSearcher": splade_lucene.LuceneImpactSearcher,
+    "Run.read": splade_lucene.Run.read,
+    "Run.write": lambda path: splade_lucene.Run({"q": {"d": 1.0}}).write(path),
+    "accelerate": splade_lucene.accelerate,
+    "check_index": splade_lucene.check_index,
+    "check_run": splade_lucene.check_run,
+    "evaluate": lambda path: splade_lucene.evaluate(path, {"q": {"d": 1.0}}, ["RR@10"]),
+    "index_pseudo_documents": lambda path: splade_lucene.index_pseudo_documents(path, "index"),
+    "index_texts": lambda path: index_texts([], path),
+    "open_query_encoder": splade_lucene.open_query_encoder,
+    "read_corpus": lambda path: list(splade_lucene.read_corpus(path)),
+    "read_pseudo_documents": lambda path: list(splade_lucene.read_pseudo_documents(path)),
+    "read_qrels": splade_lucene.read_qrels,
+    "read_topics": splade_lucene.read_topics,
+    "write_encoded_topics": lambda path: write_encoded_topics(path, []),
+    "write_pseudo_documents": lambda path: write_pseudo_documents(path, []),
+}
+
+
+@pytest.mark.parametrize("name", TAKE_PATHS)
+@pytest.mark.parametrize(
+    "wrong", ["a\0b", "a" * 300, "b/" * 3000, "", None, 3, b"plain"], ids=lambda each: repr(each)[:9]
+)
+def test_what_cannot_be_a_path_is_refused(tmp_path, monkeypatch, name, wrong):
+    """A query or a document in place of a file's name used to end in a trace, and an empty name in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpladeLuceneError, match="no file can have this name|expected"):
+        TAKE_PATHS[name](wrong)
+    assert not [*tmp_path.iterdir()]

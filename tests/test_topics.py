@@ -399,9 +399,15 @@ def test_anserinis_json_of_repeated_terms_is_known_by_its_name(tmp_path):
     ("query", "message"),
     [
         (Query("a b", "", {"x": 1}), "the qid 'a b' is not valid"),
-        (Query("1", "", {"x": 2.5}), "term 'x' has impact 2.5. Quantize the query"),
+        (
+            Query("1", "", {"x": 2.5}),  # type: ignore[dict-item]
+            "term 'x' has impact 2.5. Quantize the query",
+        ),
         (Query("1", "", {"x": -1}), "term 'x' has impact -1"),
-        (Query("1", "", {3: 1}), "the term 3 is not a string"),
+        (
+            Query("1", "", {3: 1}),  # type: ignore[dict-item]
+            "the term 3 is not a string",
+        ),
         (Query("0", "", {"x": 1}), "duplicate qid '0'"),
     ],
 )
@@ -412,7 +418,7 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path, name, query, messa
 
 
 def test_impacts_of_numpy_are_written(tmp_path):
-    write_encoded_topics(tmp_path / "t.jsonl", [Query("1", "", {"x": np.int64(3)})])
+    write_encoded_topics(tmp_path / "t.jsonl", [Query("1", "", {"x": np.int64(3)})])  # type: ignore[dict-item]
     assert read_topics(tmp_path / "t.jsonl", encoded=True)[0].vector == {"x": 3}
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.arguments import to_path
 from splade_lucene.encoder.storage import INT8_WEIGHTS
 from splade_lucene.errors import ModelError
 from splade_lucene.files.files import files_digest
@@ -119,7 +120,7 @@ def locate(name: str | Path | None) -> Location:
     if str(name) == EMBEDDED_DOC_MODEL:
         return Location(EMBEDDED_DOC_MODEL, embedded_model_folder(), embedded_query_table())
     text = str(name)
-    path = Path(text).expanduser()
+    path = to_path(text).expanduser()
     if path.is_dir():
         _check_json_files(path)
         return Location(

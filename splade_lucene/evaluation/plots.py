@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from splade_lucene.arguments import to_path
 from splade_lucene.errors import InputError
 from splade_lucene.evaluation.comparison import Comparison, QueryDifference
 from splade_lucene.files.files import bytes_written_whole
@@ -35,7 +36,7 @@ def draw_differences(comparison: Comparison, path: str | Path, measure: str | No
         MissingDependencyError: matplotlib is not installed.
         StorageError: The file cannot be written.
     """
-    path = Path(path)
+    path = to_path(path)
     check_figure(path)
     measure = comparison.measures[0] if measure is None else measure
     by_run = {run: comparison.differences(measure, run) for run in comparison.others}

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from splade_lucene import jvm
+from splade_lucene.arguments import to_path
 from splade_lucene.errors import InputError, StorageError
 from splade_lucene.files.files import cache_folder, sole_writer, storage_error, written_whole
 from splade_lucene.index.reader import LuceneImpactIndexReader
@@ -50,7 +51,7 @@ def accelerate(index_dir: str | Path, folder: str | Path | None = None, *, max_b
     """
     if max_bytes is not None and not 0 <= max_bytes < _NO_LIMIT:
         raise InputError(f"max_bytes must be at least 0, got {max_bytes}")
-    index_dir = Path(index_dir)
+    index_dir = to_path(index_dir)
     with LuceneImpactIndexReader(index_dir) as reader:
         target = Path(folder) if folder else _writable_folder(index_dir)
         return accelerate_segments(reader, target, rebuild=True, max_bytes=max_bytes)

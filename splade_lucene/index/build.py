@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from splade_lucene.arguments import to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
@@ -103,9 +104,9 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         ...     searcher.search("full-text search engine")[0].docid
         'd1'
     """
-    index_dir = Path(index_dir).resolve()
+    index_dir = to_path(index_dir).resolve()
     is_kept = pseudo_documents is not None
-    folder = Path(pseudo_documents) if pseudo_documents is not None else work_folder(index_dir, "encoded")
+    folder = to_path(pseudo_documents) if pseudo_documents is not None else work_folder(index_dir, "encoded")
     if folder.resolve() == index_dir:
         raise InputError(
             "pseudo_documents=… and index_dir=… are the same folder", path=index_dir, remedy="Use two folders"

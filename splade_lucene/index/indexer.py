@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Literal, get_args
 
 from splade_lucene import jvm
-from splade_lucene.arguments import several, to_list
+from splade_lucene.arguments import several, to_list, to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.files.files import file_digest, storage_error, work_folder
@@ -99,7 +99,7 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
             the files differ from those in the folder's manifest.
         StorageError: A disk error.
     """
-    source, index_dir = Path(source), Path(index_dir).resolve()
+    source, index_dir = to_path(source), to_path(index_dir).resolve()
     settings = IndexSettings(thread_count(threads), store, order, append, overwrite, skip_bad, accelerator, memory)
     files = find_files(source, without=index_dir)
     wire.pack_paths(files)  # refuse paths that Java cannot open before any work
@@ -314,7 +314,7 @@ class LuceneImpactIndexer(ProcessBound):
     """
 
     def __init__(self, index_dir: str | Path, *, store: TextStore = "text") -> None:
-        self.index_dir = Path(index_dir)
+        self.index_dir = to_path(index_dir)
         check_store(store)
         self._stores_text = store == "text"
         self._manifest = read_index_manifest(self.index_dir) if is_index(self.index_dir) else None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene import jvm
-from splade_lucene.arguments import to_ordered_list
+from splade_lucene.arguments import to_ordered_list, to_path
 from splade_lucene.errors import InputError, NotAnIndexError
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.jvm import wire
@@ -60,7 +60,7 @@ class LuceneImpactIndexReader(ProcessBound):
     """
 
     def __init__(self, index_dir: str | Path) -> None:
-        self.index_dir = Path(index_dir)
+        self.index_dir = to_path(index_dir)
         if not self.index_dir.is_dir():
             reason = "is a file, not the folder of an index" if self.index_dir.exists() else "does not exist"
             raise NotAnIndexError(f"{index_dir} {reason}. Pass the folder written by 'splade-lucene build' or 'index'.")

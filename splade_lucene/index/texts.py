@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from splade_lucene import jvm
-from splade_lucene.arguments import several
+from splade_lucene.arguments import several, to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.files.files import storage_error, work_folder
@@ -56,7 +56,7 @@ def index_texts(
             something other than an index.
         StorageError: A disk error.
     """
-    index_dir = Path(index_dir).resolve()
+    index_dir = to_path(index_dir).resolve()
     check_store(store)
     with sole_builder(index_dir):
         prepare_target(index_dir, append=False, overwrite=overwrite)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.arguments import to_path
 from splade_lucene.errors import InputError
 
 _INT = struct.Struct("<i")
@@ -107,7 +108,7 @@ def path_bytes(path: str | Path) -> bytes:
     Raises:
         InputError: The path is not UTF-8.
     """
-    raw = os.fsencode(Path(path).absolute())
+    raw = os.fsencode(to_path(path).absolute())
     try:
         raw.decode()
     except UnicodeDecodeError:

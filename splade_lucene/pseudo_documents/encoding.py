@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from splade_lucene.arguments import to_list
+from splade_lucene.arguments import to_list, to_path
 from splade_lucene.corpus.reading import describe_corpus
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
@@ -77,8 +77,8 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
         InputError: The folder contains an encoding with different settings, or another process is writing to it.
         StorageError: A disk error.
     """
-    job = Job(str(source), Path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad, id_field, text_field)
-    if Path(source).is_dir() and job.output.resolve().is_relative_to(Path(source).resolve()):
+    job = Job(str(source), to_path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad, id_field, text_field)
+    if to_path(source).is_dir() and job.output.resolve().is_relative_to(Path(source).resolve()):
         raise InputError(
             "the output folder is inside the corpus folder", path=output, remedy="Use another output folder"
         )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splade_lucene.arguments import several
+from splade_lucene.arguments import several, to_path
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.files.files import written_whole
@@ -50,7 +50,7 @@ def write_pseudo_documents(path: str | Path, documents: Iterable[PseudoDocument]
         StorageError: The file cannot be written.
     """
     count = 0
-    with written_whole(Path(path)) as file:
+    with written_whole(to_path(path)) as file:
         for document in several(documents, "documents", error=PseudoDocumentError):
             check_document(document)
             file.write(format_pseudo_document(document) + "\n")
@@ -122,7 +122,7 @@ def read_pseudo_documents(
         PseudoDocumentError: A document cannot be indexed; names the file, the line and the remedy.
     """
     seen: dict[str, tuple[Path, int]] = {}
-    for path in find_files(Path(source)):
+    for path in find_files(to_path(source, error=PseudoDocumentError)):
         for number, line in read_lines(path):
             try:
                 document = parse_line(line.removesuffix(b"\n"))

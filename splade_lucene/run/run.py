@@ -26,6 +26,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from splade_lucene.arguments import to_path
 from splade_lucene.errors import RunError
 from splade_lucene.files.files import numbered_lines, open_text, written_whole
 from splade_lucene.ids import has_space_or_control
@@ -149,9 +150,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         Raises:
             RunError: The file cannot be read, a line is malformed, or a document is ranked twice for a query.
         """
-        if not isinstance(path, str | Path):
-            raise RunError(f"expected the name of a run file, got {type(path).__name__}", remedy="Pass its path")
-        path = Path(path)
+        path = to_path(path, error=RunError)
         lines = without_comments(read_lines(path))
         first = next(lines, None)
         if first is None:
@@ -250,7 +249,7 @@ def open_run_writer(path: str | Path, *, format: RunFormat = "trec", tag: str = 
     checked = check_format(format)
     if not tag or tag.split() != [tag]:
         raise RunError(f"the tag {tag!r} is empty or contains white space", remedy="Use one word")
-    with written_whole(Path(path)) as file:
+    with written_whole(to_path(path)) as file:
         writer = RunWriter(file, checked, tag)
         yield writer
         writer.finish()

@@ -34,7 +34,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene.arguments import several
+from splade_lucene.arguments import several, to_path
 from splade_lucene.errors import RunError
 from splade_lucene.files.compression import open_bytes
 from splade_lucene.ids import docid_order
@@ -118,7 +118,7 @@ def check_run(
     Raises:
         RunError: The file cannot be read at all, or is empty.
     """
-    path = Path(path)
+    path = to_path(path, error=RunError)
     lines = without_comments(read_lines(path))
     first = next(lines, None)
     if first is None:

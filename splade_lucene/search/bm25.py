@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from splade_lucene import jvm
-from splade_lucene.arguments import to_list, to_ordered_list
+from splade_lucene.arguments import to_list, to_ordered_list, to_path
 from splade_lucene.defaults import HITS_SHOWN, K1, B, thread_count
 from splade_lucene.errors import NotAnIndexError, QueryError
 from splade_lucene.fork_guard import ProcessBound
@@ -56,7 +56,7 @@ class Bm25Searcher(ProcessBound):
 
     def __init__(self, index_dir: str | Path, *, k1: float = K1, b: float = B) -> None:
         check_parameters(k1, b)
-        self.index_dir, self.k1, self.b = Path(index_dir), float(k1), float(b)
+        self.index_dir, self.k1, self.b = to_path(index_dir), float(k1), float(b)
         if not self.index_dir.is_dir():
             raise NotAnIndexError(f"{index_dir} is not a folder. Pass the index written by 'splade-lucene bm25 index'.")
         with jvm.translated_exceptions(self.index_dir):

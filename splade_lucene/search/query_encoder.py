@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from splade_lucene.arguments import to_ordered_list
+from splade_lucene.arguments import to_ordered_list, to_path
 from splade_lucene.defaults import QUERY_BATCH
 from splade_lucene.encoder.encoder import SpladeEncoder
 from splade_lucene.encoder.layout import Choices
@@ -192,7 +192,7 @@ def open_query_encoder(
         ModelError: The manifest's model has changed since it encoded the index.
         InputError: The manifest records settings of the encoder that this version does not have.
     """
-    manifest = read_index_manifest(Path(index_dir))
+    manifest = read_index_manifest(to_path(index_dir))
     if model is None and (manifest is None or not manifest.model):
         raise QueryError(
             f"{index_dir} has no manifest that names its model",

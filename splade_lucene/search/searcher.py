@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeGuard
 import numpy as np
 
 from splade_lucene import jvm
-from splade_lucene.arguments import to_list, to_ordered_list
+from splade_lucene.arguments import to_list, to_ordered_list, to_path
 from splade_lucene.defaults import HITS_SHOWN, MAX_IMPACT
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.fork_guard import ProcessBound
@@ -94,7 +94,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         self.engine = engine
         self.approximation = approximation or Approximation()
         check_settings(engine, self.approximation, min_idf, cache_bytes)
-        self.index_dir = Path(index_dir)
+        self.index_dir = to_path(index_dir)
         self.min_idf = min_idf
         self._query_encoder = query_encoder
         self._reported_problems: set[str] = set()

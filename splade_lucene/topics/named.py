@@ -28,6 +28,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from splade_lucene import jvm
+from splade_lucene.arguments import to_path
 from splade_lucene.errors import InputError, JavaError, RunError, TopicsError
 from splade_lucene.files.files import cache_folder, written_whole
 from splade_lucene.files.folders import one_file
@@ -91,7 +92,7 @@ def find_qrels(source: str | Path) -> Path:
     """
     if str(source).startswith(PREFIX):
         return _write_ir_datasets_qrels(str(source).removeprefix(PREFIX))
-    path = Path(source)
+    path = to_path(source, error=RunError)
     if path.is_dir():
         return one_file(path, "qrels", RunError)
     return path if path.exists() else _find("qrels", source)[0]
@@ -99,7 +100,7 @@ def find_qrels(source: str | Path) -> Path:
 
 def locate_topics(source: str | Path) -> TopicsFile:
     """Like :func:`find_topics`, but also returns what the name tells about the file."""
-    path = Path(source)
+    path = to_path(source, error=TopicsError)
     if path.exists():
         return TopicsFile(path, is_encoded=names_encoded_topics(path.name) or None)
     path, entry = _find("topics", source)

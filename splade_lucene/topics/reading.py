@@ -30,7 +30,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
-from splade_lucene.arguments import several
+from splade_lucene.arguments import several, to_path
 from splade_lucene.errors import TopicsError
 from splade_lucene.files.compression import content_name, decompressed_name, open_bytes
 from splade_lucene.files.files import written_whole
@@ -157,7 +157,7 @@ def _from_fields(topics: Iterable[tuple[int, str, Mapping[str, str]]], path: Pat
 
 
 def _read(path: Path, field: str, *, encoded: bool) -> Numbered:
-    name = content_name(path)
+    name = content_name(path).lower()
     if name.endswith(".parquet"):
         return _read_parquet(path, field, encoded=encoded)
     return _read_text(path, field, is_json=name.endswith(JSON_SUFFIXES), is_csv=name.endswith(".csv"), encoded=encoded)
@@ -243,8 +243,8 @@ def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
             format cannot represent.
         StorageError: The file cannot be written.
     """
-    path = Path(path)
-    is_json = decompressed_name(path).endswith(JSON_SUFFIXES)
+    path = to_path(path, error=TopicsError)
+    is_json = decompressed_name(path).lower().endswith(JSON_SUFFIXES)
     count = 0
     qids: set[str] = set()
     with written_whole(path) as file:
