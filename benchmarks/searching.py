@@ -178,12 +178,12 @@ def as_figures(rows: list[dict[str, Any]], collection: str | None = None) -> dic
     """
     found = {}
     for row in rows:
-        work, k = row["name"].rsplit(", k=", 1)
-        work = work.replace(", 2 threads", " on two threads").replace(", 1 thread", " on one thread")
-        peer = "Lucene called directly" if row["peer"] == "Lucene" else f"Pyserini's {work.split()[0]}"
+        task, k = row["name"].rsplit(", k=", 1)
+        task = task.replace(", 2 threads", " on two threads").replace(", 1 thread", " on one thread")
+        peer = "Lucene called directly" if row["peer"] == "Lucene" else f"Pyserini's {task.split()[0]}"
         kind = "documents" if collection is None else "documents of real text"
         found[f"{collection or row['documents']}/{row['name']}/{row['peer']}"] = figure(
-            f"{work}, {row['documents']:,} {kind}, k = {k}", row["ours"], "ms", peer=peer, peer_value=row["theirs"],
+            f"{task}, {row['documents']:,} {kind}, k = {k}", row["ours"], "ms", peer=peer, peer_value=row["theirs"],
             ratio=row["ratio"], documents=row["documents"], **row["percentiles"],
         )  # fmt: skip
     return found

@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import jupytext
+from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
 
 HERE = Path(__file__).resolve().parent
+FORGET = f"import os\nos.chdir({str(HERE)!r})\n%reset -f"
+"""Gives a kernel back its folder, and takes away its variables."""
 
 
 def sources() -> list[Path]:
@@ -18,17 +22,31 @@ def sources() -> list[Path]:
     return sorted(path for path in HERE.glob("[0-9]*.py"))
 
 
-def execute(path: Path) -> NotebookNode:
-    """Runs a notebook from top to bottom; an exception in a cell is raised here."""
+def execute(path: Path, kernel: AsyncKernelManager | None = None) -> NotebookNode:
+    """Runs a notebook from top to bottom; an exception in a cell is raised here.
+
+    A given kernel is started if it does not run, and is left running; it forgets the variables of the notebook before.
+    """
     notebook = jupytext.read(path)
-    place = {"metadata": {"path": str(HERE)}}  # streams as one output a cell, however the kernel sent them
-    NotebookClient(notebook, timeout=600, kernel_name="python3", coalesce_streams=True, resources=place).execute()
+    if kernel is not None and kernel.has_kernel:
+        _run(new_notebook(cells=[new_code_cell(FORGET)]), kernel)
+    _run(notebook, kernel)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"  # not at random, so that an unchanged notebook stays the same file
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr"]
     return notebook
+
+
+def _run(notebook: NotebookNode, kernel: AsyncKernelManager | None) -> None:
+    folder = {"metadata": {"path": str(HERE)}}
+    client = NotebookClient(  # streams as one output a cell, however the kernel sent them
+        notebook, kernel, timeout=600, kernel_name="python3", coalesce_streams=True, resources=folder
+    )
+    client.execute()
+    if client.kc is not None:  # of a kernel that was given
+        client.kc.stop_channels()
 
 
 def main() -> None:

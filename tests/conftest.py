@@ -60,17 +60,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 # ---- make quick ----
 
 NOT_QUICK = """
-bridge cli comparators docs encoder end_to_end families fused fuzz golden imports install jvm loss_report makefile memory_and_precision
-notebooks python_docs readme reproduction reproduction_facts reproduction_groups reranker resolution resuming soundness
-threads_and_processes training training_data training_head training_output
+bridge cli comparators docs encoder encoding end_to_end families fused fuzz golden imports install jvm loss_report makefile
+memory_and_precision notebooks pruning python_docs readme reproduction reproduction_facts reproduction_groups reranker resolution resuming soundness
+storage threads_and_processes training training_data training_head training_output
 """.split()  # noqa: SIM905
 """Test modules that ``make quick`` does not even import: most of their tests start processes or load models."""
 
 
 @pytest.hookimpl(optionalhook=True)  # xdist's
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process more than there are cores: many tests wait for a process, a signal or a server."""
-    return (os.cpu_count() or 1) + 1
+    """One process more than there are cores: many tests wait for a process, a signal or a server; no quick one does."""
+    return (os.cpu_count() or 1) + (not config.getoption("--quick"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,6 +93,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.getoption("--quick") and collection_path.stem.removeprefix("test_") in NOT_QUICK else None
 
 
+def loads_a_model(item: pytest.DoctestItem) -> bool:
+    return any(name in each.source for each in item.dtest.examples for name in ("SpladeEncoder(", "build_index("))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--quick"):
         return
@@ -101,6 +105,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items
         if {"process", "slow", "java", "model"} & {mark.name for mark in item.iter_markers()}
         or "encoder" in getattr(item, "fixturenames", ())
+        or (isinstance(item, pytest.DoctestItem) and loads_a_model(item))
     ]
     config.hook.pytest_deselected(items=others)
     items[:] = [item for item in items if item not in others]

@@ -96,12 +96,12 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     """A way round through each set of modules that import each other."""
     found, finished = [], set()
 
-    def follow(module: str, way: list[str]) -> None:
-        if module in way:
-            found.append([*way[way.index(module) :], module])
+    def follow(module: str, trail: list[str]) -> None:
+        if module in trail:
+            found.append([*trail[trail.index(module) :], module])
         elif module not in finished:
             for each in sorted(graph.get(module, ())):
-                follow(each, [*way, module])
+                follow(each, [*trail, module])
             finished.add(module)
 
     for module in sorted(graph):
@@ -151,8 +151,8 @@ def f():
 
 
 def test_every_module_and_folder_has_its_place_among_the_steps():
-    places = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir() if path.suffix in (".py", "")}
-    assert places - {"__pycache__", "__init__"} - DATA == set(STEPS)
+    modules = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir() if path.suffix in (".py", "")}
+    assert modules - {"__pycache__", "__init__"} - DATA == set(STEPS)
     assert not any(path.suffix == ".py" for folder in DATA for path in (PACKAGE / folder).rglob("*"))
 
 

@@ -341,7 +341,7 @@ def run(*arguments: object) -> tuple[int, str, str]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def data(tmp_path: Path) -> Path:
     lines = [("d1", "The cat sat."), ("d2", "Dogs and a cat"), ("d3", "fish"), ("d4", "cats, cats"), ("d5", " ")]
     (tmp_path / "corpus.tsv").write_text("".join(f"{docid}\t{text}\n" for docid, text in lines))
     (tmp_path / "topics.tsv").write_text("1\tcats\n2\tdog\n3\tunicorn\n")
@@ -349,37 +349,37 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.mark.java
-def test_the_commands_index_and_search(place):
-    index = place / "index"
-    code, told, _ = run("index", "--corpus", place / "corpus.tsv", "--index", index, "--json", "--threads", 2)
+def test_the_commands_index_and_search(data):
+    index = data / "index"
+    code, told, _ = run("index", "--corpus", data / "corpus.tsv", "--index", index, "--json", "--threads", 2)
     assert (code, json.loads(told)) == (0, {"index": str(index), "documents": 4, "blank": 1, "skipped": 0})
     code, told, noted = run(
-        "search", "--index", index, "--topics", place / "topics.tsv", "--output", place / "run", "--json"
+        "search", "--index", index, "--topics", data / "topics.tsv", "--output", data / "run", "--json"
     )
     assert code == 0, noted
-    assert json.loads(told) == {"run": str(place / "run"), "queries": 3, "without_hits": ["3"], "empty": []}
+    assert json.loads(told) == {"run": str(data / "run"), "queries": 3, "without_hits": ["3"], "empty": []}
     expected = search_texts(index, [Query("1", "cats"), Query("2", "dog")], 1000)
     assert [docid for docid, _ in expected["1"]] == ["d4", "d1", "d2"]
-    written = Run.read(place / "run")
+    written = Run.read(data / "run")
     assert {qid: [docid for docid, _ in written[qid]] for qid in written} == {"1": ["d4", "d1", "d2"], "2": ["d2"]}
     for qid, ranking in expected.items():
         assert [score for _, score in written[qid]] == pytest.approx([score for _, score in ranking], rel=1e-6)
-    assert {line.split()[-1] for line in (place / "run").read_text().splitlines()} == {"bm25"}
+    assert {line.split()[-1] for line in (data / "run").read_text().splitlines()} == {"bm25"}
     other = ("--k1", 2, "--b", 0, "--hits", 1, "--tag", "mine", "--threads", 1)
-    assert run("search", "--index", index, "--topics", place / "topics.tsv", "--output", place / "run", *other)[0] == 0
+    assert run("search", "--index", index, "--topics", data / "topics.tsv", "--output", data / "run", *other)[0] == 0
     (docid, score) = search_texts(index, [Query("1", "cats")], 1, k1=2, b=0)["1"][0]
-    assert (place / "run").read_text().splitlines()[0].split()[:5] == ["1", "Q0", docid, "1", str(np.float32(score))]
+    assert (data / "run").read_text().splitlines()[0].split()[:5] == ["1", "Q0", docid, "1", str(np.float32(score))]
     form = ("--output-format", "msmarco")
-    assert run("search", "--index", index, "--topics", place / "topics.tsv", "--output", place / "run", *form)[0] == 0
-    assert (place / "run").read_text() == "1\td4\t1\n1\td1\t2\n1\td2\t3\n2\td2\t1\n"
-    (place / "topics.trec").write_text("<top>\n<num> Number: 9\n<title> fish\n<desc> Description:\ndogs\n</top>\n")
-    field = ("--topics", place / "topics.trec", "--topic-field", "desc", "--output", place / "run", *form)
+    assert run("search", "--index", index, "--topics", data / "topics.tsv", "--output", data / "run", *form)[0] == 0
+    assert (data / "run").read_text() == "1\td4\t1\n1\td1\t2\n1\td2\t3\n2\td2\t1\n"
+    (data / "topics.trec").write_text("<top>\n<num> Number: 9\n<title> fish\n<desc> Description:\ndogs\n</top>\n")
+    field = ("--topics", data / "topics.trec", "--topic-field", "desc", "--output", data / "run", *form)
     assert run("search", "--index", index, *field)[0] == 0
-    assert (place / "run").read_text() == "9\td2\t1\n"
-    (place / "of-documents.tsv").write_text("d4\tcats\nd3\tfish\n")
-    own = ("--topics", place / "of-documents.tsv", "--output", place / "run", "--json", *form)
+    assert (data / "run").read_text() == "9\td2\t1\n"
+    (data / "of-documents.tsv").write_text("d4\tcats\nd3\tfish\n")
+    own = ("--topics", data / "of-documents.tsv", "--output", data / "run", "--json", *form)
     assert json.loads(run("search", "--index", index, *own, "--remove-query")[1])["without_hits"] == ["d3"]
-    assert (place / "run").read_text() == "d4\td1\t1\nd4\td2\t2\n"
+    assert (data / "run").read_text() == "d4\td1\t1\nd4\td2\t2\n"
     rows = json.loads(run("search", "--index", index, "--query", "cats", "--hits", 1, "--json")[1])
     assert rows == [{"rank": 1, "docid": "d4", "score": expected["1"][0][1], "text": "cats, cats"}]
     assert "d4  cats, cats" in run("search", "--index", index, "--query", "cats")[1]
@@ -388,19 +388,19 @@ def test_the_commands_index_and_search(place):
 
 
 @pytest.mark.java
-def test_the_commands_say_what_is_wrong(place):
-    index = place / "index"
-    (place / "bad.tsv").write_text("d1\tcat\nno tab\nd1\tdog\n")
-    code, _, told = run("index", "--corpus", place / "bad.tsv", "--index", index)
-    assert (code, f"{place / 'bad.tsv'}:2: no tab" in told) == (1, True), told
+def test_the_commands_say_what_is_wrong(data):
+    index = data / "index"
+    (data / "bad.tsv").write_text("d1\tcat\nno tab\nd1\tdog\n")
+    code, _, told = run("index", "--corpus", data / "bad.tsv", "--index", index)
+    assert (code, f"{data / 'bad.tsv'}:2: no tab" in told) == (1, True), told
     assert not index.exists()
-    code, _, told = run("index", "--corpus", place / "bad.tsv", "--index", index, "--skip-bad", "--store", "none")
+    code, _, told = run("index", "--corpus", data / "bad.tsv", "--index", index, "--skip-bad", "--store", "none")
     assert code == 0
     assert "2 documents were skipped" in told
     assert "duplicate id 'd1', first used at" in told
-    code, _, told = run("index", "--corpus", place / "corpus.tsv", "--index", index)
+    code, _, told = run("index", "--corpus", data / "corpus.tsv", "--index", index)
     assert (code, "an index exists here. Pass --overwrite" in told) == (1, True), told
-    assert run("index", "--corpus", place / "corpus.tsv", "--index", index, "--overwrite")[0] == 0
+    assert run("index", "--corpus", data / "corpus.tsv", "--index", index, "--overwrite")[0] == 0
     for arguments, reason in (
         ([], "pass either --query or --topics"),
         (["--query", "a", "--topics", "b"], "pass either --query or --topics"),

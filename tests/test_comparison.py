@@ -456,7 +456,7 @@ def test_a_change_without_a_moved_document():
 
 
 @pytest.fixture(scope="module")
-def place(collection, index_dir, tmp_path_factory):
+def data(collection, index_dir, tmp_path_factory):
     """Topics, judgments and three runs of an impact index: exact, of a part of each query, and of a few queries."""
     folder = tmp_path_factory.mktemp("compare")
     chance = random.Random(8)
@@ -480,14 +480,14 @@ def invoke(*arguments):
     return done.exit_code, done.stdout, done.stderr
 
 
-def test_the_command_prints_tests_queries_and_the_top_change(place, index_dir, tmp_path):
+def test_the_command_prints_tests_queries_and_the_top_change(data, index_dir, tmp_path):
     code, out, err = invoke(
-        "--qrels", place / "qrels.txt", "--run", place / "exact.trec", "--run", place / "part.trec",
-        "--baseline", place / "exact.trec", "--measures", "nDCG@10 MSMARCO-RR@10", "--per-query", 2,
-        "--index", index_dir, "--topics", place / "topics.jsonl", "--encoded", "--figure", tmp_path / "a.png",
+        "--qrels", data / "qrels.txt", "--run", data / "exact.trec", "--run", data / "part.trec",
+        "--baseline", data / "exact.trec", "--measures", "nDCG@10 MSMARCO-RR@10", "--per-query", 2,
+        "--index", index_dir, "--topics", data / "topics.jsonl", "--encoded", "--figure", tmp_path / "a.png",
     )  # fmt: skip
     assert code == 0, err
-    means = evaluate(place / "qrels.txt", place / "part.trec", ["nDCG@10", "MSMARCO-RR@10"])
+    means = evaluate(data / "qrels.txt", data / "part.trec", ["nDCG@10", "MSMARCO-RR@10"])
     assert f"{means['nDCG@10']:.4f}†" in out
     assert f"{means['MSMARCO-RR@10']:.4f}" in out
     assert "† differs from exact.trec (paired t-test" in out
@@ -495,7 +495,7 @@ def test_the_command_prints_tests_queries_and_the_top_change(place, index_dir, t
     assert "nDCG@10 of query" in out
     found = re.search(r"relevant document that fell most: (\S+) \(judged 1\), exact.trec rank (\d+), part.trec", out)
     qid = re.search(r"largest change in nDCG@10: query (\S+),", out)[1]
-    ranked = Run.read(place / "exact.trec")[qid]
+    ranked = Run.read(data / "exact.trec")[qid]
     assert ranked[int(found[2]) - 1][0] == found[1]
     score = int(re.search(r"  score ([\d,]+) from", out)[1].replace(",", ""))
     assert score == round(ranked[int(found[2]) - 1][1])
@@ -504,40 +504,40 @@ def test_the_command_prints_tests_queries_and_the_top_change(place, index_dir, t
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex"])
-def test_the_command_writes_what_documents_can_take(place, index_dir, form):
+def test_the_command_writes_what_documents_can_take(data, index_dir, form):
     code, out, err = invoke(
-        "--qrels", place / "qrels.txt", "--run", place / "exact.trec", "--run", place / "few.json", "--output-format", form,
-        "--index", index_dir, "--topics", place / "topics.jsonl", "--encoded", "--measures", "RR@10",
+        "--qrels", data / "qrels.txt", "--run", data / "exact.trec", "--run", data / "few.json", "--output-format", form,
+        "--index", index_dir, "--topics", data / "topics.jsonl", "--encoded", "--measures", "RR@10",
     )  # fmt: skip
     assert code == 0, err
     assert "few.json: 3" in out
     assert ("```text\nlargest change" if form == "markdown" else "\n% largest change in RR@10") in out
 
 
-def test_the_command_prints_json(place):
-    runs = [argument for name in ("exact.trec", "part.trec", "few.json") for argument in ("--run", place / name)]
-    code, out, _ = invoke("--qrels", place / "qrels.txt", *runs, "--test", "bootstrap", "--samples", 200, "--json")
+def test_the_command_prints_json(data):
+    runs = [argument for name in ("exact.trec", "part.trec", "few.json") for argument in ("--run", data / name)]
+    code, out, _ = invoke("--qrels", data / "qrels.txt", *runs, "--test", "bootstrap", "--samples", 200, "--json")
     facts = json.loads(out)
     assert code == 0
     assert (facts["test"], facts["samples"], len(facts["tests"])) == ("bootstrap", 200, 9)
     assert len(facts["without_hits"]["few.json"]) == 3
-    assert facts["means"]["exact.trec"]["nDCG@10"] == evaluate(place / "qrels.txt", place / "exact.trec")["nDCG@10"]
+    assert facts["means"]["exact.trec"]["nDCG@10"] == evaluate(data / "qrels.txt", data / "exact.trec")["nDCG@10"]
 
 
-def test_evaluate_prints_each_query_and_other_formats(place):
+def test_evaluate_prints_each_query_and_other_formats(data):
     command = [
         "evaluate",
         "--qrels",
-        str(place / "qrels.txt"),
+        str(data / "qrels.txt"),
         "--run",
-        str(place / "few.json"),
+        str(data / "few.json"),
         "--measures",
         "RR@10 num_ret",
     ]
-    values = evaluate_queries(place / "qrels.txt", place / "few.json", ["RR@10", "num_ret"])
-    facts = json.loads(CliRunner().invoke(app, [*command, "--per-query", "--json"]).stdout)[str(place / "few.json")]
+    values = evaluate_queries(data / "qrels.txt", data / "few.json", ["RR@10", "num_ret"])
+    facts = json.loads(CliRunner().invoke(app, [*command, "--per-query", "--json"]).stdout)[str(data / "few.json")]
     assert facts["q3"] == {name: values[name]["q3"] for name in ("RR@10", "num_ret")}
-    assert facts["all"] == evaluate(place / "qrels.txt", place / "few.json", ["RR@10", "num_ret"])
+    assert facts["all"] == evaluate(data / "qrels.txt", data / "few.json", ["RR@10", "num_ret"])
     text = CliRunner().invoke(app, [*command, "--per-query"]).stdout.splitlines()
     assert len(text) == 1 + 12 + 1
     assert text[-1].split() == ["all", f"{facts['all']['RR@10']:.4f}", f"{facts['all']['num_ret']:,.0f}"]
@@ -555,12 +555,12 @@ def test_a_measure_that_is_not_defined_for_a_query(tmp_path):
         compare(tmp_path / "qrels.txt", {"one": run, "other": run}, ["Accuracy"])
 
 
-def test_wrong_usage_is_told(place):
-    both = ["--run", place / "exact.trec", "--run", place / "part.trec"]
-    qrels = ["--qrels", place / "qrels.txt"]
+def test_wrong_usage_is_told(data):
+    both = ["--run", data / "exact.trec", "--run", data / "part.trec"]
+    qrels = ["--qrels", data / "qrels.txt"]
     for arguments, says in (
-        ([*qrels, "--run", place / "exact.trec"], "two or more"),
-        ([*qrels, "--run", place / "exact.trec", "--run", place / "exact.trec"], "two or more"),
+        ([*qrels, "--run", data / "exact.trec"], "two or more"),
+        ([*qrels, "--run", data / "exact.trec", "--run", data / "exact.trec"], "two or more"),
         ([*qrels, *both, "--index", "x"], "--topics"),
         ([*qrels, *both, "--json", "--output-format", "latex"], "mutually exclusive"),
         ([*qrels, *both, "--test", "z"], "--test"),
@@ -571,7 +571,7 @@ def test_wrong_usage_is_told(place):
         code, out, err = invoke(*arguments)
         assert (code, out) == (2, "")
         assert says in err
-    for arguments, says in ((["--qrels", place / "none.txt", *both], "none.txt"),):
+    for arguments, says in ((["--qrels", data / "none.txt", *both], "none.txt"),):
         code, out, err = invoke(*arguments)
         assert (code, out) == (1, ""), err
         assert says in err

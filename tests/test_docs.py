@@ -86,13 +86,13 @@ def commands_of(code: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("splade-lucene ")]
 
 
-def check_usage(command: Any, words: list[str], place: str) -> None:
+def check_usage(command: Any, words: list[str], page: str) -> None:
     """Parses a command as Click does, without running it."""
     group = command
     while words and words[0] in getattr(group, "commands", {}):
         group, words = group.commands[words[0]], words[1:]
-    assert not hasattr(group, "commands"), (place, words)
-    group.make_context(place, list(words))
+    assert not hasattr(group, "commands"), (page, words)
+    group.make_context(page, list(words))
 
 
 # ---- before anything is built ----
@@ -107,9 +107,9 @@ def test_each_public_name_is_in_a_page_of_the_api():
 
 def test_commands_in_pages_can_be_parsed():
     command = typer.main.get_command(app)
-    places = [(page, words) for page, code in samples("sh", "bash") for words in commands_of(code)]
-    assert len(places) > 50
-    for page, words in places:
+    found = [(page, words) for page, code in samples("sh", "bash") for words in commands_of(code)]
+    assert len(found) > 50
+    for page, words in found:
         check_usage(command, words, page)
 
 
@@ -160,8 +160,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     options = "-W --keep-going -q -b html"
     assert f"-m sphinx {options} docs" in makefile
-    places = ["-d", str(folder / "cache"), "docs", str(folder / "site")]
-    command = [sys.executable, "-m", "sphinx", *options.split(), *places]
+    folders = ["-d", str(folder / "cache"), "docs", str(folder / "site")]
+    command = [sys.executable, "-m", "sphinx", *options.split(), *folders]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     return folder / "site"
@@ -200,7 +200,7 @@ def test_nothing_names_the_machine(site):
     for path in site.rglob("*"):
         if path.suffix in (".html", ".js", ".txt", ".css", ".ipynb"):
             text = path.read_text(encoding="utf-8")
-            assert [place for place in MACHINE if place in text] == [], path.relative_to(site)
+            assert [name for name in MACHINE if name in text] == [], path.relative_to(site)
 
 
 def test_broken_links_are_found(tmp_path):

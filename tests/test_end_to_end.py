@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 from support.anserini import build_with_anserini, contents
-from support.commands import interrupt_when, run_well
-from support.processes import ROOT, child_environment
+from support.commands import assert_interrupted, run, run_well
+from support.processes import ROOT
 
-from splade_lucene import Run, evaluate, jvm, read_topics
+from splade_lucene import Run, SpladeEncoder, evaluate, jvm, read_topics
+from splade_lucene.corpus import reading
+from splade_lucene.corpus.python_docs import read_python_docs
 from splade_lucene.demo import read_questions
 from splade_lucene.jvm.pyserini_import import pyserini_importable
+from splade_lucene.pseudo_documents import parts
 
 
 @pytest.fixture(scope="module")
@@ -110,15 +113,32 @@ def test_trec_evals_own_binary_agrees_to_the_last_digit(cacm, shared):
     ]
 
 
+@pytest.fixture
+def some_python_docs(monkeypatch) -> None:
+    """The known answers of the demo's questions, and every sixteenth other document: all of them take minutes."""
+    answers = {docid for _, relevant in read_questions() for docid in relevant}
+    chosen = [each for number, each in enumerate(read_python_docs()) if each.docid in answers or number % 16 == 0]
+    monkeypatch.setattr(reading, "read_python_docs", lambda: iter(chosen))
+
+
 @pytest.mark.model
 @pytest.mark.slow
-def test_the_demo_answers_evaluates_survives_ctrl_c_and_is_reused(tmp_path):
+def test_the_demo_answers_evaluates_survives_ctrl_c_and_is_reused(some_python_docs, tmp_path, monkeypatch):
     """One demo from nothing, interrupted once on its way; then again, which encodes nothing."""
     pytest.importorskip("torch")
     folder = tmp_path / "demo"
-    part = folder / "pseudo-documents" / "part-00000.jsonl"
-    interrupted = interrupt_when(["demo", "--dir", folder], lambda pid: part.exists(), child_environment())
-    assert interrupted.returncode == 130, interrupted.stderr
+    monkeypatch.setattr(parts, "PART_DOCUMENTS", 100)
+    encode_impacts, calls = SpladeEncoder.encode_impacts, []
+
+    def interrupted(*given, **options):
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return encode_impacts(*given, **options)
+
+    monkeypatch.setattr(SpladeEncoder, "encode_impacts", interrupted)
+    assert_interrupted(run("demo", "--dir", folder))
+    assert [path.name for path in folder.rglob("part-*")] == ["part-00000.jsonl"]
     printed = run_well("demo", "--dir", folder)
     assert "100 questions" in printed
     assert "os.walk" in printed

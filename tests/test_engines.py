@@ -34,7 +34,7 @@ from splade_lucene.search.checks import Engine
 CASES = int(os.environ.get("SPLADE_LUCENE_CASES", "3000"))
 CASES_OF_AN_INDEX = 60
 SEED = 20261123
-WAYS = [*((engine, None) for engine in get_args(Engine)), ("auto", 0)]  # 0: nothing decoded, streamed from Lucene
+SETTINGS = [*((engine, None) for engine in get_args(Engine)), ("auto", 0)]  # 0: nothing decoded, streamed from Lucene
 
 
 def random_documents(source: random.Random) -> list[PseudoDocument]:
@@ -96,7 +96,7 @@ def test_random_cases_equal_the_oracle(seed):
         documents = build(random_documents(source), Path(folder), source)
         searchers = [
             LuceneImpactSearcher(Path(folder) / "index", engine=engine, cache_bytes=cache_bytes)
-            for engine, cache_bytes in WAYS
+            for engine, cache_bytes in SETTINGS
         ]
         try:
             for _ in range(CASES_OF_AN_INDEX):
@@ -105,11 +105,11 @@ def test_random_cases_equal_the_oracle(seed):
                 docids, keep = random_filter(documents, source)
                 allowed = [each for each in documents if (each.docid in docids) == keep]
                 expected = exhaustive_search(allowed, query, k)
-                for searcher, way in zip(searchers, WAYS, strict=True):
+                for searcher, setting in zip(searchers, SETTINGS, strict=True):
                     chosen = searcher.make_filter(docids, exclude=not keep) if docids or keep else None
                     hits = searcher.search(query, k, filter=chosen)
                     found = list(zip(hits.docids, hits.scores.tolist(), strict=True))
-                    assert found == expected, (way, query, k)
+                    assert found == expected, (setting, query, k)
         finally:
             for searcher in searchers:
                 searcher.close()
@@ -120,8 +120,8 @@ class Oracle:
 
     def __init__(self, documents: list[PseudoDocument]) -> None:
         self.docids = [document.docid for document in documents]
-        self.place = {docid: number for number, docid in enumerate(sorted(self.docids, key=str.encode))}
-        self.rank = np.array([self.place[docid] for docid in self.docids])
+        self.position = {docid: number for number, docid in enumerate(sorted(self.docids, key=str.encode))}
+        self.rank = np.array([self.position[docid] for docid in self.docids])
         lists: dict[str, list[tuple[int, int]]] = {}
         for number, document in enumerate(documents):
             for term, impact in document.vector.items():
@@ -246,10 +246,10 @@ def wide(tmp_path_factory) -> tuple[list[PseudoDocument], Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ["input", "bp"])
-@pytest.mark.parametrize("way", WAYS)
-def test_more_documents_than_a_window(wide, order, way):
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_more_documents_than_a_window(wide, order, setting):
     documents, folder = wide
-    with LuceneImpactSearcher(folder / order, engine=way[0], cache_bytes=way[1]) as searcher:
+    with LuceneImpactSearcher(folder / order, engine=setting[0], cache_bytes=setting[1]) as searcher:
         for query in ({"common": 1}, {"topic3": 2, "topic69": 1, "common": 7}, {"topic66": 1}):
             for k in (1, 10, 1000, 70_001):
                 hits = searcher.search(query, k)

@@ -511,10 +511,10 @@ def test_version_10_by_hand():
     gains = [2, 0, 3, 1, 0, 2, 0]
     assert found == pytest.approx({
         "unj_5": 1 / 5, "unj.2": 1 / 2, "unj_20": 2 / 20,
-        "rbp": 0.1 * sum(gain / 3 * 0.9**place for place, gain in enumerate(gains)),
+        "rbp": 0.1 * sum(gain / 3 * 0.9**number for number, gain in enumerate(gains)),
         "rbp_resid": 0.9**7 + 0.1 * (0.9 + 0.9**6),
-        "dcg": sum(gain / LOG(place + 2) for place, gain in enumerate(gains)),
-        "ideal_dcg": sum(gain / LOG(place + 2) for place, gain in enumerate([3] * 4 + [2] * 4 + [1] * 4)),
+        "dcg": sum(gain / LOG(number + 2) for number, gain in enumerate(gains)),
+        "ideal_dcg": sum(gain / LOG(number + 2) for number, gain in enumerate([3] * 4 + [2] * 4 + [1] * 4)),
     })  # fmt: skip
     assert evaluate({"q": {"a": 1}}, {"q": {"a": 1}}, ["rbp_resid", "rbp"], trec_eval=10) == pytest.approx(
         {"rbp_resid": 0, "rbp": 0.1}
@@ -597,15 +597,15 @@ def reciprocal_ranks(judgments, lines, cutoff=10):
     for line in judgments.splitlines():
         qid, _, docid, _ = line.split()
         relevant.setdefault(qid, set()).add(docid)
-    places: dict[str, dict[int, str]] = {}
+    ranked: dict[str, dict[int, str]] = {}
     for line in lines.splitlines():
         columns = line.split()
         qid, docid, rank = (columns[0], columns[2], columns[3]) if len(columns) == 6 else columns
-        places.setdefault(qid, {})[int(rank)] = docid
+        ranked.setdefault(qid, {})[int(rank)] = docid
     total = 0.0
     for qid, docids in relevant.items():
         for rank in range(1, cutoff + 1):
-            if places.get(qid, {}).get(rank) in docids:
+            if ranked.get(qid, {}).get(rank) in docids:
                 total += 1 / rank
                 break
     return total / len(relevant)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,8 @@ CASES: dict[str, dict[str, Any]] = {
 DEFAULTS: dict[str, Any] = {"lengths": RAGGED, "width": 100, "terms": 200, "dtype": "float32", "bias": 0.0, "pooling": "max",
             "activation": "log1p_relu"}  # fmt: skip
 
+TEXTS = ["how do plants make food", "tea", "the court ruled that the law was void " * 5]
+
 COMPARE = """
 import json
 import torch
@@ -61,16 +64,32 @@ def compare(lengths, width, terms, dtype, bias, pooling, activation):
     difference = (found - expected).abs() / expected.clamp(min=1)
     return {"difference": float(difference.max()), "least": float(found.min()), "largest": float(found.max())}
 
-print(json.dumps({"usable": is_usable(torch.device("cpu"))}
+def encode(folder, texts):
+    from splade_lucene import SpladeEncoder
+    encoder = SpladeEncoder(folder, device="cpu", dtype="float32")
+    found = list(encoder.encode_documents(texts))
+    return encoder.document_network._is_fused, found
+
+print(json.dumps({"usable": is_usable(torch.device("cpu")), "encoded": encode(*json.loads(ENCODED))}
     | {name: compare(**case) for name, case in json.loads(CASES).items()}))
 """
 
 
 @pytest.fixture(scope="module")
-def found():
+def model(tmp_path_factory) -> Path:
+    """With 400 terms: the interpreter takes half a minute for 30,000."""
+    from support.checkpoints import byte_level_tokenizer, roberta_like
+
+    folder = tmp_path_factory.mktemp("model")
+    return roberta_like(folder, byte_level_tokenizer(folder, TEXTS))
+
+
+@pytest.fixture(scope="module")
+def found(model):
     """What all cases came to, in one child process: Triton reads its variable when it is imported."""
     cases = json.dumps({name: {**DEFAULTS, **case} for name, case in CASES.items()})
-    done = run_python(f"CASES = {cases!r}\n{COMPARE}", TRITON_INTERPRET="1")
+    encoded = json.dumps([str(model), TEXTS])
+    done = run_python(f"CASES = {cases!r}\nENCODED = {encoded!r}\n{COMPARE}", TRITON_INTERPRET="1")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -121,7 +140,11 @@ def test_the_kernel_compiles_for_gpus(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-USABLE = "import torch; from splade_lucene.encoder import fused; print(fused.is_usable(torch.device({!r})))"
+USABLE = """
+import torch
+from splade_lucene.encoder.fused import is_usable
+print([is_usable(torch.device(name)) for name in ("cpu", "cuda")])
+"""
 NO_TRITON = """
 import sys
 class Blocker:
@@ -133,33 +156,21 @@ sys.meta_path.insert(0, Blocker())
 
 
 @pytest.mark.parametrize("before", ["", NO_TRITON], ids=["with triton", "without triton"])
-def test_a_cpu_is_not_usable(before):
-    done = run_python(before + USABLE.format("cpu"), TRITON_INTERPRET=None)
-    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
-
-
-def test_a_missing_gpu_is_not_usable():
-    done = run_python(USABLE.format("cuda"), TRITON_INTERPRET=None, CUDA_VISIBLE_DEVICES="")
-    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
-
-
-ENCODE = """
-import json
-from splade_lucene import SpladeEncoder
-encoder = SpladeEncoder(device="cpu", dtype="float32")
-found = list(encoder.encode_documents(["how do plants make food", "tea", "the court ruled that the law was void " * 5]))
-print(json.dumps([encoder.document_network._is_fused, found]))
-"""
+def test_neither_a_cpu_nor_a_missing_gpu_is_usable(before):
+    done = run_python(before + USABLE, TRITON_INTERPRET=None, CUDA_VISIBLE_DEVICES="")
+    assert (done.returncode, done.stdout.strip()) == (0, "[False, False]"), done.stderr
 
 
 @needs_triton
-@pytest.mark.model
-def test_an_encoder_gives_the_same_weights_through_the_kernel():
-    (is_fused, found), (is_plain, expected) = (
-        json.loads(run_python(ENCODE, TRITON_INTERPRET=value).stdout) for value in ("1", None)
-    )
-    assert (is_fused, is_plain) == (True, False)
-    for one, other in zip(found, expected, strict=True):
-        assert len(other) > 10
+def test_an_encoder_gives_the_same_weights_through_the_kernel(found, model):
+    from support.encoders import encoder_on_cpu
+
+    plain = encoder_on_cpu(model)
+    expected = list(plain.encode_documents(TEXTS))
+    is_fused, weights = found["encoded"]
+    assert (is_fused, plain.document_network._is_fused) == (True, False)
+    assert sum(map(len, expected)) > 12
+    for one, other in zip(weights, expected, strict=True):
+        assert other
         for term in one.keys() | other.keys():
             assert one.get(term, 0.0) == pytest.approx(other.get(term, 0.0), abs=2e-5)

@@ -76,7 +76,7 @@ def test_equal_fused_scores_are_by_docid_as_bytes():
 
 
 rankings = st.lists(st.sampled_from("abcdefgh"), max_size=8, unique=True).map(
-    lambda docids: [(docid, float(len(docids) - place // 2)) for place, docid in enumerate(docids)]
+    lambda docids: [(docid, float(len(docids) - rank // 2)) for rank, docid in enumerate(docids)]
 )
 runs = st.lists(st.dictionaries(st.sampled_from(["p", "q"]), rankings), min_size=2, max_size=5)
 
@@ -132,8 +132,8 @@ def three_runs(tmp_path_factory):
     return [folder / f"{number}.trec" for number in range(3)]
 
 
-def mean(runs, **how):
-    return weighted_sum(runs, weights=[1 / len(runs)] * len(runs), normalization="none", **how)
+def mean(runs, **options):
+    return weighted_sum(runs, weights=[1 / len(runs)] * len(runs), normalization="none", **options)
 
 
 @pytest.mark.parametrize(

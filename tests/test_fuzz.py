@@ -287,10 +287,10 @@ def encoded(odd, encoder, tmp_path_factory) -> Encoded:
 def test_every_text_is_encoded_and_every_broken_line_is_named(odd, encoded):
     print(f"seed {SEED}")
     assert len(odd.broken) > 200
-    places = [re.match(rf"{re.escape(str(odd.path))}:(\d+): ", str(problem)) for problem in encoded.problems]
-    named = {int(place[1]) for place in places}
+    matches = [re.match(rf"{re.escape(str(odd.path))}:(\d+): ", str(problem)) for problem in encoded.problems]
+    named = {int(match[1]) for match in matches}
     assert [line.line[:80] for number, line in sorted(odd.broken.items()) if number not in named] == []
-    assert [int(place[1]) for place in places] == sorted(odd.broken)
+    assert [int(match[1]) for match in matches] == sorted(odd.broken)
     assert encoded.manifest.skipped == len(odd.broken)
     assert encoded.manifest.documents + len(encoded.manifest.empty) == len(odd.texts)
     for problem, (line, reason) in zip(encoded.problems, (odd.broken[n] for n in sorted(odd.broken)), strict=True):

@@ -96,12 +96,12 @@ def test_ctrl_c_that_python_does_not_handle_is_left_alone(handlers, handler):
 
 
 def test_other_threads_install_nothing(handlers):
-    def work() -> None:
+    def see_handler() -> None:
         with whole_imports():
             seen.append(signal.getsignal(signal.SIGINT))
 
     seen: list[Any] = []
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=see_handler)
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]

@@ -110,7 +110,7 @@ def test_bisection_makes_neighbours_of_documents_that_share_terms_whatever_the_t
             assert check_index(tmp_path / name)[0]
     assert orders[0] == orders[1]
     assert sorted(orders[0]) == sorted(document.docid for document in documents)
-    pieces = {(int(docid[1:]) % 20, place // 64) for place, docid in enumerate(orders[0])}
+    pieces = {(int(docid[1:]) % 20, position // 64) for position, docid in enumerate(orders[0])}
     assert len(pieces) < 130  # of topics, in blocks of 64 documents: at least 51, and 640 in the order of the input
     index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "input", order="input")
     assert contents(tmp_path / "one") == contents(tmp_path / "input")

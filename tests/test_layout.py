@@ -462,11 +462,13 @@ def test_queries_have_a_formula_of_their_own_by_hand(tmp_path):
 def test_queries_by_hand(tmp_path):
     folder = bare_plain(tmp_path / "network", "6", pooling="sum")
     add_prompts(folder, {"query": "q: ", "document": "d: "})
-    way = {way: read_layout(folder, Choices(query_mode=way)) for way in ("model", "lexical", "binary")}
-    assert way["model"].queries.own_terms is False
-    assert way["lexical"].queries == NetworkSide(way["lexical"].location, pooling="sum", own_terms=True, prefix="q: ")
-    assert way["binary"].queries == TableSide(way["binary"].location, prefix="q: ")
-    assert [each.family for each in way.values()] == ["SPLADE v1", "SPLADE-lexical", "SPLADE-doc"]
+    layouts = {mode: read_layout(folder, Choices(query_mode=mode)) for mode in ("model", "lexical", "binary")}
+    assert layouts["model"].queries.own_terms is False
+    assert layouts["lexical"].queries == NetworkSide(
+        layouts["lexical"].location, pooling="sum", own_terms=True, prefix="q: "
+    )
+    assert layouts["binary"].queries == TableSide(layouts["binary"].location, prefix="q: ")
+    assert [each.family for each in layouts.values()] == ["SPLADE v1", "SPLADE-lexical", "SPLADE-doc"]
     with pytest.raises(ModelError, match=r"no table of query weights \(expected one of idf\.json"):
         read_layout(folder, Choices(query_mode="table"))
 

@@ -23,7 +23,7 @@ WORDS = ["cats", "dogs", "birds", "fish", "horses", "trees", "rivers", "stones",
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def data(tmp_path_factory):
     """A tiny checkpoint, sixty documents, topics and judgments."""
     folder = tmp_path_factory.mktemp("loss")
     (folder / "model").mkdir()
@@ -36,8 +36,8 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tiny(place):
-    return SpladeEncoder(place / "model", device="cpu", dtype="float32")
+def tiny(data):
+    return SpladeEncoder(data / "model", device="cpu", dtype="float32")
 
 
 def dense(encoder, texts) -> np.ndarray:
@@ -52,13 +52,13 @@ def smallest_hashes(count: int) -> list[int]:
     return sorted(sorted(range(60), key=lambda i: hashlib.blake2b(f"d{i}".encode(), digest_size=8).digest())[:count])
 
 
-def texts_of(place) -> list[str]:
-    return [line.split("\t")[1] for line in (place / "corpus.tsv").read_text().splitlines()]
+def texts_of(data) -> list[str]:
+    return [line.split("\t")[1] for line in (data / "corpus.tsv").read_text().splitlines()]
 
 
-def test_each_row_equals_a_hand_computation(place, tiny):
-    losses = measure_loss(place / "corpus.tsv", tiny, RULE, pruning=Pruning(top_terms=20), sample=60)
-    exact = dense(tiny, texts_of(place))
+def test_each_row_equals_a_hand_computation(data, tiny):
+    losses = measure_loss(data / "corpus.tsv", tiny, RULE, pruning=Pruning(top_terms=20), sample=60)
+    exact = dense(tiny, texts_of(data))
     quantized = np.rint(exact.astype(np.float32) * np.float32(100)) / 100
     pruned = np.zeros_like(exact)
     for row, values in enumerate(exact):
@@ -77,46 +77,46 @@ def test_each_row_equals_a_hand_computation(place, tiny):
     assert losses.rows[3].changed_impacts == pytest.approx((both != quantized).sum() / (quantized > 0).sum(), abs=1e-6)
 
 
-def test_effectiveness_is_that_of_an_exhaustive_search(place, tiny):
+def test_effectiveness_is_that_of_an_exhaustive_search(data, tiny):
     losses = measure_loss(
-        place / "corpus.tsv", tiny, RULE, sample=60, topics=place / "topics.tsv", qrels=place / "qrels.txt"
+        data / "corpus.tsv", tiny, RULE, sample=60, topics=data / "topics.tsv", qrels=data / "qrels.txt"
     )
     assert (losses.documents, losses.queries) == (60, 2)
-    documents, queries = dense(tiny, texts_of(place)), dense(tiny, ["cats and trees", "stars"])
+    documents, queries = dense(tiny, texts_of(data)), dense(tiny, ["cats and trees", "stars"])
     scores = queries @ documents.T
     docids = [f"d{i}" for i in range(60)]
     run = {
         qid: sorted(zip(docids, row.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
         for qid, row in zip(("q1", "q2"), scores, strict=True)
     }
-    assert losses.rows[0].effectiveness == pytest.approx(evaluate(place / "qrels.txt", Run(run), QUICK_MEASURES))
+    assert losses.rows[0].effectiveness == pytest.approx(evaluate(data / "qrels.txt", Run(run), QUICK_MEASURES))
 
 
-def test_judged_documents_are_always_in_the_sample(place, tiny):
+def test_judged_documents_are_always_in_the_sample(data, tiny):
     losses = measure_loss(
-        place / "corpus.tsv", tiny, RULE, sample=3, topics=place / "topics.tsv", qrels=place / "qrels.txt"
+        data / "corpus.tsv", tiny, RULE, sample=3, topics=data / "topics.tsv", qrels=data / "qrels.txt"
     )
     assert losses.documents == len({*smallest_hashes(3), 0, 5, 59, 3})
 
 
-def test_precision_is_a_row_of_its_own(place):
-    encoder = SpladeEncoder(place / "model", device="cpu", dtype="bfloat16")
-    losses = measure_loss(place / "corpus.tsv", encoder, RULE, sample=20)
+def test_precision_is_a_row_of_its_own(data):
+    encoder = SpladeEncoder(data / "model", device="cpu", dtype="bfloat16")
+    losses = measure_loss(data / "corpus.tsv", encoder, RULE, sample=20)
     assert losses.rows[1].name == "precision: bfloat16"
     assert 0 < losses.rows[1].relative_l2 < 0.1
     assert losses.rows[-1].changed_impacts > 0
 
 
-def test_judgments_of_another_collection_are_refused(place, tiny, tmp_path):
+def test_judgments_of_another_collection_are_refused(data, tiny, tmp_path):
     (tmp_path / "qrels.txt").write_text("q1 0 elsewhere 1\n")
     with pytest.raises(InputError, match="no judged query is in the topics"):
-        measure_loss(place / "corpus.tsv", tiny, RULE, topics=place / "topics.tsv", qrels=tmp_path / "qrels.txt")
+        measure_loss(data / "corpus.tsv", tiny, RULE, topics=data / "topics.tsv", qrels=tmp_path / "qrels.txt")
 
 
 @pytest.mark.slow
-def test_the_report_on_the_command_line(place, tmp_path):
-    given = ["report", "--corpus", place / "corpus.tsv", "--model", place / "model", "--dtype", "float32"]
-    judged = ["--topics", place / "topics.tsv", "--qrels", place / "qrels.txt"]
+def test_the_report_on_the_command_line(data, tmp_path):
+    given = ["report", "--corpus", data / "corpus.tsv", "--model", data / "model", "--dtype", "float32"]
+    judged = ["--topics", data / "topics.tsv", "--qrels", data / "qrels.txt"]
     done = run(*given, *judged, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -126,11 +126,11 @@ def test_the_report_on_the_command_line(place, tmp_path):
     assert "all together, as indexed" in done.stdout
 
 
-def test_the_first_row_loses_nothing(place, tiny):
-    losses = measure_loss(place / "corpus.tsv", tiny, RULE, sample=60)
+def test_the_first_row_loses_nothing(data, tiny):
+    losses = measure_loss(data / "corpus.tsv", tiny, RULE, sample=60)
     first = losses.rows[0]
     assert (first.relative_l2, first.terms_lost, first.changed_impacts) == (0, 0, None)
-    assert first.terms == pytest.approx(np.count_nonzero(dense(tiny, texts_of(place))) / 60)
+    assert first.terms == pytest.approx(np.count_nonzero(dense(tiny, texts_of(data))) / 60)
     assert json.loads(json.dumps(losses.to_json())) == losses.to_json() | {
         "rows": [{**asdict(row), "effectiveness": {}} for row in losses.rows]
     }
@@ -138,10 +138,10 @@ def test_the_first_row_loses_nothing(place, tiny):
 
 @pytest.mark.parametrize("rule", ["naver", "pyserini", "splade-pp"])
 @pytest.mark.parametrize("least", [1, 30])
-def test_quantization_alone_by_numpy(place, tiny, rule, least):
+def test_quantization_alone_by_numpy(data, tiny, rule, least):
     quantizer = Quantizer.named(rule)
-    losses = measure_loss(place / "corpus.tsv", tiny, quantizer, min_impact=least, sample=60)
-    exact = dense(tiny, texts_of(place))
+    losses = measure_loss(data / "corpus.tsv", tiny, quantizer, min_impact=least, sample=60)
+    exact = dense(tiny, texts_of(data))
     impacts = np.array([[round(w / 5 * 256) for w in row] for row in exact.tolist()])
     if rule != "pyserini":
         impacts = np.rint(exact.astype(np.float32) * np.float32(100)).astype(np.float64)
@@ -154,36 +154,36 @@ def test_quantization_alone_by_numpy(place, tiny, rule, least):
     assert (found.changed_impacts > 0) == (least > 1)
 
 
-def test_the_last_row_is_what_a_search_of_the_index_gives(place, tiny):
+def test_the_last_row_is_what_a_search_of_the_index_gives(data, tiny):
     """Integer dot products of quantized queries and documents, over the whole sample."""
     pruning = Pruning(top_terms=15)
     losses = measure_loss(
-        place / "corpus.tsv", tiny, RULE, pruning=pruning, sample=60, topics=place / "topics.tsv",
-        qrels=place / "qrels.txt",
+        data / "corpus.tsv", tiny, RULE, pruning=pruning, sample=60, topics=data / "topics.tsv",
+        qrels=data / "qrels.txt",
     )  # fmt: skip
-    documents = tiny.encode_documents(texts_of(place)).prune(pruning).quantize(RULE, "document")
+    documents = tiny.encode_documents(texts_of(data)).prune(pruning).quantize(RULE, "document")
     run = {}
     for qid, text in (("q1", "cats and trees"), ("q2", "stars")):
         query = tiny.encode_queries([text]).quantize(RULE, "query")[0]
         scores = {f"d{i}": sum(query.get(term, 0) * impact for term, impact in vector.items())
                   for i, vector in enumerate(documents)}  # fmt: skip
         run[qid] = sorted(((d, s) for d, s in scores.items() if s), key=lambda pair: (-pair[1], pair[0]))[:100]
-    assert losses.rows[-1].effectiveness == evaluate(place / "qrels.txt", Run(run), QUICK_MEASURES)
+    assert losses.rows[-1].effectiveness == evaluate(data / "qrels.txt", Run(run), QUICK_MEASURES)
 
 
-def test_a_sample_has_the_smallest_hashes_whatever_the_order_of_the_corpus(place, tiny, tmp_path):
-    lines = (place / "corpus.tsv").read_text().splitlines(keepends=True)
+def test_a_sample_has_the_smallest_hashes_whatever_the_order_of_the_corpus(data, tiny, tmp_path):
+    lines = (data / "corpus.tsv").read_text().splitlines(keepends=True)
     (tmp_path / "reversed.tsv").write_text("".join(reversed(lines)))
-    losses = measure_loss(place / "corpus.tsv", tiny, RULE, sample=4)
-    chosen = dense(tiny, [texts_of(place)[i] for i in smallest_hashes(4)])
+    losses = measure_loss(data / "corpus.tsv", tiny, RULE, sample=4)
+    chosen = dense(tiny, [texts_of(data)[i] for i in smallest_hashes(4)])
     assert losses.documents == 4
     assert losses.rows[0].terms == np.count_nonzero(chosen) / 4
     again = measure_loss(tmp_path / "reversed.tsv", tiny, RULE, sample=4)
     assert [row.terms for row in again.rows] == [row.terms for row in losses.rows]
 
 
-def test_broken_documents_are_left_out_and_named_or_stop_the_report(place, tiny, tmp_path):
-    (tmp_path / "corpus.tsv").write_text((place / "corpus.tsv").read_text() + "no tab\n")
+def test_broken_documents_are_left_out_and_named_or_stop_the_report(data, tiny, tmp_path):
+    (tmp_path / "corpus.tsv").write_text((data / "corpus.tsv").read_text() + "no tab\n")
     with pytest.raises(CorpusError, match=r"corpus\.tsv:61: no tab"):
         measure_loss(tmp_path / "corpus.tsv", tiny, RULE)
     problems: list[CorpusError] = []
@@ -195,13 +195,13 @@ def test_broken_documents_are_left_out_and_named_or_stop_the_report(place, tiny,
 
 
 @pytest.mark.parametrize("judged", [False, True])
-def test_the_report_alone_is_printed_as_a_table_and_as_json(place, tiny, tmp_path, monkeypatch, judged):
+def test_the_report_alone_is_printed_as_a_table_and_as_json(data, tiny, tmp_path, monkeypatch, judged):
     monkeypatch.chdir(tmp_path)
-    given = ["report", "--corpus", place / "corpus.tsv", "--model", place / "model", "--dtype", "float32",
+    given = ["report", "--corpus", data / "corpus.tsv", "--model", data / "model", "--dtype", "float32",
              "--device", "cpu", "--sample", "20", "--top-terms", "20"]  # fmt: skip
-    files = {"topics": place / "topics.tsv", "qrels": place / "qrels.txt"} if judged else {}
+    files = {"topics": data / "topics.tsv", "qrels": data / "qrels.txt"} if judged else {}
     given += [each for name, path in files.items() for each in (f"--{name}", path)]
-    expected = measure_loss(place / "corpus.tsv", tiny, RULE, pruning=Pruning(top_terms=20), sample=20, **files)
+    expected = measure_loss(data / "corpus.tsv", tiny, RULE, pruning=Pruning(top_terms=20), sample=20, **files)
     as_json = CliRunner().invoke(app, [*map(str, given), "--json"])
     assert (as_json.exit_code, json.loads(as_json.stdout)) == (0, json.loads(json.dumps(expected.to_json())))
     as_table = CliRunner().invoke(app, list(map(str, given)))
@@ -231,15 +231,13 @@ def test_the_report_alone_is_printed_as_a_table_and_as_json(place, tiny, tmp_pat
         ["encode", "--json"],
     ],
 )
-def test_wrong_combinations_are_wrong_usage(place, tmp_path, monkeypatch, wrong):
+def test_wrong_combinations_are_wrong_usage(data, tmp_path, monkeypatch, wrong):
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, [*wrong, "--corpus", str(place / "corpus.tsv")])
+    done = CliRunner().invoke(app, [*wrong, "--corpus", str(data / "corpus.tsv")])
     assert done.exit_code == 2
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_old_spelling_is_refused_with_the_new_one(place):
-    done = CliRunner().invoke(
-        app, ["encode", "--corpus", str(place / "corpus.tsv"), "--report", "--report-sample", "9"]
-    )
+def test_the_old_spelling_is_refused_with_the_new_one(data):
+    done = CliRunner().invoke(app, ["encode", "--corpus", str(data / "corpus.tsv"), "--report", "--report-sample", "9"])
     assert (done.exit_code, "splade-lucene report --corpus SRC" in done.output) == (2, True)

@@ -467,13 +467,13 @@ def test_turns_with_other_factors_are_other_queries(tiny, monkeypatch):
     assert len(asked.calls) == 2
 
 
-def in_threads(count: int, work: Callable[[int], object]) -> list[object]:
+def in_threads(count: int, task: Callable[[int], object]) -> list[object]:
     """What each thread returned or raised. The first starts, then the others at once."""
     results: list[object] = [None] * count
 
     def run(number: int) -> None:
         try:
-            results[number] = work(number)
+            results[number] = task(number)
         except BaseException as error:
             results[number] = error
 
@@ -516,14 +516,14 @@ def test_many_threads_with_few_texts_and_a_small_cache_get_the_right_vectors(tin
     expected = [direct(tiny, text) for text in texts]
     asked = Asked(tiny, monkeypatch, cached=4)
 
-    def work(number: int) -> list[dict[str, int]]:
+    def task(number: int) -> list[dict[str, int]]:
         order = np.random.default_rng(number).permutation(12).tolist()
         found = asked.queries.encode_batch([texts[i] for i in order[:5]]) + [
             asked.queries.encode(texts[i]) for i in order[5:]
         ]
         return [found[order.index(i)] for i in range(12)]
 
-    for found in in_threads(8, work):
+    for found in in_threads(8, task):
         assert isinstance(found, list), found
         assert_close(found, expected)
 

@@ -23,7 +23,7 @@ import collection_names  # type: ignore[import-not-found]
 
 
 @pytest.fixture
-def places(tmp_path, monkeypatch):
+def folders(tmp_path, monkeypatch):
     """The folders that are looked in, in their order; none exists yet."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SPLADE_LUCENE_COLLECTIONS", str(tmp_path / "mine"))
@@ -46,9 +46,9 @@ def put(folder, name, text):
     return folder / name
 
 
-def test_checkout_of_anserini_tools_has_a_folder_for_each_kind(places):
-    topics = put(places[0] / "topics", "topics.robust04.txt", "1\ta query\n")
-    qrels = put(places[0] / "qrels", "qrels.robust04.txt", "q 0 d 1\n")
+def test_checkout_of_anserini_tools_has_a_folder_for_each_kind(folders):
+    topics = put(folders[0] / "topics", "topics.robust04.txt", "1\ta query\n")
+    qrels = put(folders[0] / "qrels", "qrels.robust04.txt", "q 0 d 1\n")
     assert find_topics("robust04") == topics
     assert find_qrels("robust04") == qrels
     assert read_qrels("robust04") == {"q": {"d": 1}}
@@ -70,11 +70,11 @@ def test_checkout_of_anserini_tools_has_a_folder_for_each_kind(places):
         ("robust04", "topics.robust04.txt", "qrels.robust04.txt"),
     ],
 )
-def test_names_stand_for_the_files_that_anserini_documents(places, name, topics, qrels):
+def test_names_stand_for_the_files_that_anserini_documents(folders, name, topics, qrels):
     if qrels:
-        path = put(places[-1], qrels, "q 0 d 1\n")
+        path = put(folders[-1], qrels, "q 0 d 1\n")
         assert find_qrels(name) == path
-    path = put(places[-1], topics, "1\ta query\n")
+    path = put(folders[-1], topics, "1\ta query\n")
     assert find_topics(name) == path
     if "robust04" not in name:
         assert read_topics(name) == [Query("1", "a query")]
@@ -103,30 +103,30 @@ def test_every_name_of_anserini_2s_reproductions_is_known(kind, key):
     assert {name for name in names if named.name_key(name) not in known} == set()
 
 
-def test_folders_are_looked_in_one_after_another(places):
-    for folder in reversed(places):
+def test_folders_are_looked_in_one_after_another(folders):
+    for folder in reversed(folders):
         put(folder, "topics.dl19-passage.txt", f"1\tfrom {folder.parent.name}\n")
         assert find_topics("dl19-passage").resolve() == folder / "topics.dl19-passage.txt"
-    (places[0] / "topics.dl19-passage.txt").unlink()
-    packed = put(places[0], "topics.dl19-passage.txt.gz", "1\tpacked\n")
+    (folders[0] / "topics.dl19-passage.txt").unlink()
+    packed = put(folders[0], "topics.dl19-passage.txt.gz", "1\tpacked\n")
     assert find_topics("dl19-passage") == packed
 
 
-def test_files_come_before_names(places, tmp_path):
-    put(places[0], "topics.robust04.txt", "1\tother\n")
+def test_files_come_before_names(folders, tmp_path):
+    put(folders[0], "topics.robust04.txt", "1\tother\n")
     path = put(tmp_path, "robust04", "1\tmine\n")
     assert find_topics("robust04").resolve() == path
     assert read_topics("robust04") == [Query("1", "mine")]
 
 
-def test_a_file_that_is_not_here_names_its_source(places):
+def test_a_file_that_is_not_here_names_its_source(folders):
     with pytest.raises(TopicsError) as caught:
         find_topics("dl19-passage")
     message = str(caught.value)
     for each in (
-        places[0],
+        folders[0],
         "tools/topics-and-qrels",
-        *places[4:],
+        *folders[4:],
         named.SOURCE + "/topics/topics.dl19-passage.txt",
         "irds:msmarco-passage/trec-dl-2019",
     ):
@@ -135,7 +135,7 @@ def test_a_file_that_is_not_here_names_its_source(places):
         find_qrels("beir-v1.0.0-scifact-test")
 
 
-def test_names_that_nobody_knows(places):
+def test_names_that_nobody_knows(folders):
     with pytest.raises(TopicsError, match=r"Anserini has no topics of this name. Similar names: dl19-passage"):
         find_topics("dl19-pasage")
     with pytest.raises(RunError, match=r"Anserini has no qrels of this name. Similar names: .*dl20-passage"):
@@ -145,15 +145,15 @@ def test_names_that_nobody_knows(places):
             read_topics(source)
 
 
-def test_qrels_lie_where_anserini_2_puts_them(places, tmp_path):
+def test_qrels_lie_where_anserini_2_puts_them(folders, tmp_path):
     path = put(tmp_path / "pyserini" / "qrels", "qrels.dl19-passage.txt", "1 0 d 1\n")
     assert find_qrels("dl19-passage") == path
 
 
 @pytest.mark.process
-def test_neither_a_path_nor_a_name_needs_java(places, tmp_path):
+def test_neither_a_path_nor_a_name_needs_java(folders, tmp_path):
     path = put(tmp_path, "topics.tsv", "1\tone\n")
-    put(places[0], "topics.dl19-passage.txt", "1\tone\n")
+    put(folders[0], "topics.dl19-passage.txt", "1\tone\n")
     code = f"import sys, splade_lucene as s; [s.read_topics(each) for each in ({str(path)!r}, 'dl19-passage')]; print('jnius' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
@@ -162,21 +162,21 @@ def test_neither_a_path_nor_a_name_needs_java(places, tmp_path):
 # ---- what a name says ----
 
 
-def test_encoded_topics_are_not_taken_for_texts(places):
-    put(places[0], "topics.dl19-passage.splade-pp-ed.tsv.gz", "1\tcat cat dog\n")
-    put(places[0], "topics.dl19-passage.txt", "1\tcat and dog\n")
+def test_encoded_topics_are_not_taken_for_texts(folders):
+    put(folders[0], "topics.dl19-passage.splade-pp-ed.tsv.gz", "1\tcat cat dog\n")
+    put(folders[0], "topics.dl19-passage.txt", "1\tcat and dog\n")
     assert read_topics("dl19-passage-splade-pp-ed", encoded=True) == [Query("1", "", {"cat": 2, "dog": 1})]
     with pytest.raises(TopicsError, match="contains encoded queries. Pass encoded=True"):
         read_topics("dl19-passage-splade-pp-ed")
     with pytest.raises(TopicsError, match="contains texts. Leave out encoded=True"):
         read_topics("dl19-passage", encoded=True)
-    put(places[0], "topics.dl19-passage.bge-base-en-v1.5.jsonl.gz", '{"qid": 1, "vector": [0.5]}\n')
+    put(folders[0], "topics.dl19-passage.bge-base-en-v1.5.jsonl.gz", '{"qid": 1, "vector": [0.5]}\n')
     with pytest.raises(TopicsError, match="dense vectors"):
         read_topics("dl19-passage.bge-base-en-v1.5")
 
 
-def test_forms_of_single_tracks_are_read_by_anserinis_readers(places):
-    put(places[0], "topics.cacm.txt", "<DOC>\n<DOCNO> 10 </DOCNO>\nParallel languages;\nin  computers\n</DOC>\n"
+def test_forms_of_single_tracks_are_read_by_anserinis_readers(folders):
+    put(folders[0], "topics.cacm.txt", "<DOC>\n<DOCNO> 10 </DOCNO>\nParallel languages;\nin  computers\n</DOC>\n"
         "<DOC>\n<DOCNO> 2 </DOCNO>\nintermediate languages\n</DOC>\n")  # fmt: skip
     assert read_topics("cacm") == [
         Query("2", "intermediate languages"),
@@ -211,13 +211,13 @@ def fake_ir_datasets(monkeypatch):
     monkeypatch.setitem(sys.modules, "ir_datasets", SimpleNamespace(load=load))
 
 
-def test_ir_datasets(places, fake_ir_datasets):
+def test_ir_datasets(folders, fake_ir_datasets):
     assert read_topics("irds:plain") == [Query("2", "text")]
     assert [query.text for query in read_topics("irds:fields", field="title+desc+narr")] == [
         "few words a sentence what is relevant"
     ]
     path = find_qrels("irds:plain")
-    assert path.parent == places[-1]
+    assert path.parent == folders[-1]
     assert path.read_text() == "1 0 d1 2\n2 0 d2 0\n"
     assert read_qrels(path) == {"1": {"d1": 2}, "2": {"d2": 0}}
     with pytest.raises(TopicsError, match="topic '2' has no desc"):

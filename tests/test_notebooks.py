@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+from collections.abc import Iterator
 
 import jupytext
 import pytest
+from jupyter_client import AsyncKernelManager
+from jupyter_core.utils import run_sync
 from support.processes import ROOT
 
 spec = importlib.util.spec_from_file_location("notebooks_execute", ROOT / "notebooks" / "execute.py")
@@ -34,16 +37,28 @@ def promise(notebook) -> str:
     return repr(ast.literal_eval(last))
 
 
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[AsyncKernelManager]:
+    """One kernel for all notebooks, which imports PyTorch and starts Java once; it starts with the first."""
+    manager = AsyncKernelManager(kernel_name="python3")
+    yield manager
+    run_sync(manager.shutdown_kernel)(now=True)
+
+
+IN_ITS_OWN_KERNEL = {"02_from_pyserini"}
+"""Pyserini takes relative names from the folder in which Java was started."""
+
+
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.parametrize("path", notebooks.sources(), ids=lambda path: path.stem)
-def test_the_notebook_runs_and_its_ipynb_is_up_to_date(path, request):
+def test_the_notebook_runs_and_its_ipynb_is_up_to_date(path, kernel, request):
     if path.stem == "03_cacm":
         request.getfixturevalue("shared")  # or is skipped
     shown = jupytext.read(path.with_suffix(".ipynb"))
     script = jupytext.read(path)
     assert [cell.source for cell in shown.cells] == [cell.source for cell in script.cells], "run: make notebooks"
-    executed = notebooks.execute(path)
+    executed = notebooks.execute(path, None if path.stem in IN_ITS_OWN_KERNEL else kernel)
     assert len(outputs(executed)) == len(outputs(shown)) > 3
     assert outputs(executed)[-1] == outputs(shown)[-1] == promise(script)
 

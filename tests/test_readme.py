@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support.commands import run_script
 from support.processes import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,17 +56,8 @@ def test_the_commands_run_as_written(page, tmp_path):
     text = (ROOT / page).read_text(encoding="utf-8")
     scripts = [code for language, code in blocks(text) if language == "bash" and "splade-lucene" in code]
     assert len(scripts) == 1
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for script in scripts:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "PATH": path},
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    done = run_script(scripts[0], tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_it_is_a_landing_page():
@@ -84,8 +74,8 @@ def test_the_map_has_every_folder_and_module_once_in_the_order_of_the_steps():
     map_of_package = README.partition("## Map of the package")[2].partition("\n## ")[0]
     rows = [line.split("|")[2] for line in map_of_package.splitlines() if line.startswith("|")][2:]
     named = [name.rstrip("/") for row in rows for name in re.findall(r"`([^`]+)`", row)]
-    places = {path.stem for path in (ROOT / "splade_lucene").iterdir() if path.suffix in (".py", "")}
-    assert sorted(named) == sorted(places - {"__pycache__", "__init__"})
+    modules = {path.stem for path in (ROOT / "splade_lucene").iterdir() if path.suffix in (".py", "")}
+    assert sorted(named) == sorted(modules - {"__pycache__", "__init__"})
     for name in named:
         assert f"`{name}{'/' * (ROOT / 'splade_lucene' / name).is_dir()}`" in map_of_package
     flow = ["corpus", "topics", "encoder", "quantizer", "pseudo_documents", "index", "search", "run", "evaluation"]

@@ -10,7 +10,6 @@ import io
 import json
 import lzma
 import random
-import shlex
 import shutil
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.commands import run_script
 from support.downloads import Handler, serving, tar_of, zip_of
 from support.processes import ROOT, child_environment
 from support.progress import RecordedProgress
@@ -175,8 +175,8 @@ def figures(done) -> dict[str, tuple[float, float, bool]]:
 
 def test_from_the_network_to_figures_and_again_from_what_is_there(catalogue, tmp_path):
     Handler.breaks["animals.tar"] = [30_000, 20_000]
-    place = ["--catalogue", catalogue, "--dir", tmp_path / "work", "--threads", "1"]
-    done = invoke("animals.right", *place, "--json")
+    options = ["--catalogue", catalogue, "--dir", tmp_path / "work", "--threads", "1"]
+    done = invoke("animals.right", *options, "--json")
     assert done.exit_code == 0, done.stderr
     # d8 and d23 stand second (ties by docid descending), d31 first without the query itself: (1/2 + 1/2 + 1) / 3
     assert figures(done) == {
@@ -188,18 +188,18 @@ def test_from_the_network_to_figures_and_again_from_what_is_there(catalogue, tmp
         assert reader.statistics()["total_impact"] == 10 * 11 // 2 + 5 * 5 + 9 + 5 + 23
     assert not list((tmp_path / "work").rglob("*.partial*"))
 
-    plan = json.loads(invoke("animals.right", "--dry-run", "--json", *place[:4]).stdout)[0]
+    plan = json.loads(invoke("animals.right", "--dry-run", "--json", *options[:4]).stdout)[0]
     assert (plan["finished"], plan["todo"]) == (["unpack", "index", "search"], ["evaluate"])
     (tmp_path / "work/records/index.impact.animals.json").rename(
         tmp_path / "kept"
     )  # as if it was killed before the end
-    plan = json.loads(invoke("animals.right", "--dry-run", "--json", *place[:4]).stdout)[0]
+    plan = json.loads(invoke("animals.right", "--dry-run", "--json", *options[:4]).stdout)[0]
     assert (plan["finished"], plan["todo"]) == (["unpack", "search"], ["index", "evaluate"])
     (tmp_path / "kept").rename(tmp_path / "work/records/index.impact.animals.json")
 
     Handler.asked.clear()
     for name, figure, code, mark in (("right", 2 / 3, 0, "✓"), ("wrong", 2 / 3, 1, "✗"), ("ours", 5 / 12, 0, "✓")):
-        done = invoke(f"animals.{name}", *place)
+        done = invoke(f"animals.{name}", *options)
         line = next(line for line in done.stdout.splitlines() if line.startswith("RR@10"))
         assert (done.exit_code, line.split()[2:]) == (code, [f"{figure:.4f}", mark]), done.stderr
         assert "index.impact.animals: finished before" in done.stderr
@@ -209,12 +209,12 @@ def test_from_the_network_to_figures_and_again_from_what_is_there(catalogue, tmp
     again = reproduce(find_entry("animals.right", read_catalogue([catalogue])), tmp_path / "work")  # from Python
     assert (again.is_within_tolerance, again.run) == (True, tmp_path / "work/runs/animals.right.trec")
 
-    done = invoke("animals.bm25", *place)
+    done = invoke("animals.bm25", *options)
     assert (done.exit_code, "R@100" in done.stdout) == (0, True), done.stderr
 
 
 def test_a_run_that_is_stopped_goes_on_with_what_is_missing(catalogue, tmp_path, monkeypatch):
-    place = ["--catalogue", catalogue, "--dir", tmp_path / "work"]
+    options = ["--catalogue", catalogue, "--dir", tmp_path / "work"]
     whole, stop = _Running._search, iter([KeyboardInterrupt])
 
     def search(self, topics):
@@ -223,15 +223,15 @@ def test_a_run_that_is_stopped_goes_on_with_what_is_missing(catalogue, tmp_path,
         whole(self, topics)
 
     monkeypatch.setattr(_Running, "_search", search)
-    done = invoke("animals.right", *place)
+    done = invoke("animals.right", *options)
     assert (done.exit_code, done.stdout) == (130, "")
-    done = invoke("animals.right", *place)
+    done = invoke("animals.right", *options)
     assert (done.exit_code, "search.animals.right: /" in done.stderr) == (0, True), done.stderr
     assert "index.impact.animals: finished before" in done.stderr
-    done = invoke("animals.right", *place)
+    done = invoke("animals.right", *options)
     assert "search.animals.right: finished before" in done.stderr
     (tmp_path / "work/runs/animals.right.trec").write_text("q1 Q0 d1 1 1 x\n")  # not what the step left
-    done = invoke("animals.right", *place)
+    done = invoke("animals.right", *options)
     assert (done.exit_code, "search.animals.right: /" in done.stderr) == (0, True)
 
 
@@ -441,11 +441,11 @@ name = "animal-texts"
 [systems.published]
 "nDCG@10" = {expected:.4f}
 """)
-    place = ["--catalogue", catalogue, "--dir", tmp_path / "work", "--json"]
-    done = invoke("mine.tiny", *place)
+    options = ["--catalogue", catalogue, "--dir", tmp_path / "work", "--json"]
+    done = invoke("mine.tiny", *options)
     assert done.exit_code == 0, done.stderr
     assert figures(done)["nDCG@10"][1] == pytest.approx(expected, abs=1e-9)
-    assert "finished before" in invoke("mine.tiny", *place).stderr
+    assert "finished before" in invoke("mine.tiny", *options).stderr
 
 
 def test_a_published_index_in_place_of_ones_own(catalogue, served, tmp_path):
@@ -699,24 +699,18 @@ def test_git_blob_checksum_is_gits(tmp_path):
 # ---- by hand ----
 
 
-def test_the_commands_that_are_shown_give_the_same_run(catalogue, tmp_path, monkeypatch):
+def test_the_commands_that_are_shown_give_the_same_run(catalogue, tmp_path):
     """Of our own order of ties; the fetching is curl's, and stands here already."""
     entry = find_entry("animals.ours", read_catalogue([catalogue]))
-    commands = [line.replace(" \\\n", " ") for line in our_commands(entry)]
-    monkeypatch.chdir(tmp_path)  # the JVM of this process keeps the folder that it was started in
-    commands = [line.replace(" indexes/", f" {tmp_path}/indexes/") for line in commands]
+    commands = [line for line in our_commands(entry) if not line.startswith("curl ")]
     (tmp_path / "downloads").mkdir()
     for name in NAMES[:3]:
         (tmp_path / "downloads" / name).write_bytes(Handler.files[name])
-    for command in commands:
-        if command.startswith("splade-lucene "):
-            done = CliRunner().invoke(app, shlex.split(command)[1:])
-            assert done.exit_code == 0, (command, done.stderr)
-        elif not command.startswith("curl "):
-            subprocess.run(command, shell=True, check=True)
+    done = run_script("\n".join(commands), tmp_path)
+    assert done.returncode == 0, done.stderr
     assert "0.4167" in done.stdout
-    assert invoke("animals.ours", "--catalogue", catalogue, "--dir", "work").exit_code == 0
-    by_hand, at_once = Run.read("runs/animals.ours.trec"), Run.read("work/runs/animals.ours.trec")
+    assert invoke("animals.ours", "--catalogue", catalogue, "--dir", tmp_path / "work").exit_code == 0
+    by_hand, at_once = (Run.read(folder / "runs/animals.ours.trec") for folder in (tmp_path, tmp_path / "work"))
     assert dict(by_hand) == dict(at_once)
     shutil.rmtree(tmp_path / "work")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +16,7 @@ from pathlib import Path
 import ir_measures
 import pytest
 from support.checkpoints import tiny_checkpoint
+from support.commands import run_script
 from support.downloads import Handler, serving, zip_of
 from support.processes import ROOT, child_environment
 from typer.testing import CliRunner
@@ -68,9 +67,8 @@ def beir_zip(name: str) -> bytes:
 ZIPS = {f"{name}.zip": beir_zip(name) for name in DOCUMENTS}
 
 
-def oracle(model: str | Path, name: str) -> float:
+def oracle(encoder: SpladeEncoder, name: str) -> float:
     """nDCG@10 of an exhaustive search, computed by ir_measures, without the query itself among its hits."""
-    encoder = SpladeEncoder(model, DocumentSettings(max_length=32), dtype="float32", device="cpu")
     rule = Quantizer.named("naver")
     texts = [f"{title} {text}".strip() for title, text in DOCUMENTS[name].values()]
     rows = encoder.encode_documents(texts).quantize(rule, "document")
@@ -86,13 +84,17 @@ def oracle(model: str | Path, name: str) -> float:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("model")
-    return {"small": "splade-minilm", "tiny": str(tiny_checkpoint(folder, "distilbert"))}
+    kinds = {"small": "bert", "tiny": "distilbert"}
+    return {name: str(tiny_checkpoint(tmp_path_factory.mktemp(name), kind)) for name, kind in kinds.items()}
 
 
 @pytest.fixture(scope="module")
 def expected(models) -> dict[tuple[str, str], float]:
-    return {(name, system): oracle(models[system], name) for name in DOCUMENTS for system in SYSTEMS}
+    found = {}
+    for system in SYSTEMS:
+        encoder = SpladeEncoder(models[system], DocumentSettings(max_length=32), dtype="float32", device="cpu")
+        found.update({(name, system): oracle(encoder, name) for name in DOCUMENTS})
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +175,7 @@ measure = "{MEASURE}"
 
 
 @pytest.fixture(scope="module")
-def work(catalogue, tmp_path_factory) -> Path:
+def finished(catalogue, tmp_path_factory) -> Path:
     """A working folder in which the group was run."""
     folder = tmp_path_factory.mktemp("work")
     Handler.reset(dict(ZIPS))
@@ -185,7 +187,7 @@ def work(catalogue, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def place(catalogue, tmp_path, monkeypatch) -> list[object]:
+def options(catalogue, tmp_path, monkeypatch) -> list[object]:
     """Options: a copy of the catalogue, to change, and a new working folder."""
     Handler.reset(dict(ZIPS))
     monkeypatch.setattr(time, "sleep", lambda _: None)
@@ -196,9 +198,9 @@ def place(catalogue, tmp_path, monkeypatch) -> list[object]:
 
 
 @pytest.fixture
-def done_place(place, work) -> list[object]:
+def finished_options(options, finished) -> list[object]:
     """The same with the folder in which the group was run."""
-    return [*place[:3], work]
+    return [*options[:3], finished]
 
 
 def invoke(*arguments: object):
@@ -215,8 +217,8 @@ def figures(expected: dict[tuple[str, str], float], system: str) -> list[float]:
 # ---- the table ----
 
 
-def test_a_group_runs_all_and_prints_its_table(done_place, work, expected):
-    found = json.loads((work / "stdout").read_text())
+def test_a_group_runs_all_and_prints_its_table(finished_options, finished, expected):
+    found = json.loads((finished / "stdout").read_text())
     assert (found["name"], found["within_tolerance"], found["failed"]) == ("all.table", True, {})
     titles = ["Hearts", "Plants & stars", "average", "without hearts"]
     assert [row["title"] for row in found["rows"]] == titles
@@ -231,7 +233,7 @@ def test_a_group_runs_all_and_prints_its_table(done_place, work, expected):
 
     small, tiny = figures(expected, "small"), figures(expected, "tiny")
     first = [f"{small[0]:.4f}", f"{small[1]:.4f}", "0.7654", f"{small[3]:.4f}"]
-    done = invoke("all.table", *done_place, "--output-format", "markdown")
+    done = invoke("all.table", *finished_options, "--output-format", "markdown")
     assert done.exit_code == 0, done.stderr
     lines = [
         "| Small ones | small published | small obtained | tiny published | tiny obtained |",
@@ -244,32 +246,32 @@ def test_a_group_runs_all_and_prints_its_table(done_place, work, expected):
     assert Handler.asked == []
     assert done.stderr.count("finished before") == 6 * 3  # of each entry: unpack, index and search
 
-    done = invoke("all.table", *done_place, "--output-format", "latex")
+    done = invoke("all.table", *finished_options, "--output-format", "latex")
     assert done.stdout.startswith(r"\begin{tabular}{lrrrr}")
     row = [first[1], *(f"{each:.4f}" for each in (small[1], tiny[1], tiny[1]))]
     assert rf"Plants \& stars & {' & '.join(row)} \\" in done.stdout
     assert "\n% of three folders" in done.stdout
 
 
-def test_what_a_group_would_do(place):
-    plans = json.loads(invoke("all.table", *place, "--dry-run", "--json").stdout)
+def test_what_a_group_would_do(options):
+    plans = json.loads(invoke("all.table", *options, "--dry-run", "--json").stdout)
     assert {each["name"] for each in plans} == {f"{name}.{system}" for name in DOCUMENTS for system in SYSTEMS}
     assert [file["file"] for each in plans for file in each["files"]].count("plants.zip") == 2
-    shown = json.loads(invoke("all.table", *place, "--show", "--json").stdout)
+    shown = json.loads(invoke("all.table", *options, "--show", "--json").stdout)
     assert [each["name"] for each in shown] == [each["name"] for each in plans]
-    listed = invoke("--list", *place)
+    listed = invoke("--list", *options)
     assert "groups of entries: all.table, beir.splade-v3, paper.table1, paper.table2, two.table" in listed.stderr
-    done = invoke("all.table", *place, "--download-only", "--json")
+    done = invoke("all.table", *options, "--download-only", "--json")
     assert [Path(each).name for each in json.loads(done.stdout)] == [*ZIPS]
-    assert "Did you mean all.table, " in invoke("all.tabel", *place).stderr
+    assert "Did you mean all.table, " in invoke("all.tabel", *options).stderr
 
 
 @pytest.mark.process
-def test_a_killed_group_goes_on_where_it_was(place, expected, tmp_path):
+def test_a_killed_group_goes_on_where_it_was(options, expected, tmp_path):
     """Killed while the second data set is fetched: the first one is not run again."""
     Handler.stalls.add("plants.zip")
     Handler.breaks["plants.zip"] = [200]
-    command = [sys.executable, "-m", "splade_lucene", "reproduce", "two.table", *place]
+    command = [sys.executable, "-m", "splade_lucene", "reproduce", "two.table", *options]
     child = subprocess.Popen(list(map(str, command)), cwd=ROOT, env=child_environment(), stderr=subprocess.PIPE)
     partial = tmp_path / "work/downloads/plants.zip.partial"
     deadline, tick = time.monotonic() + 240, threading.Event()
@@ -281,7 +283,7 @@ def test_a_killed_group_goes_on_where_it_was(place, expected, tmp_path):
     child.communicate()
     Handler.stalls.clear()
     Handler.asked.clear()
-    done = invoke("two.table", "--json", *place)
+    done = invoke("two.table", "--json", *options)
     assert done.exit_code == 0, done.stderr
     assert Handler.asked == [("plants.zip", "bytes=200-")]
     assert "search.hearts.tiny: finished before" in done.stderr
@@ -293,15 +295,15 @@ def test_a_killed_group_goes_on_where_it_was(place, expected, tmp_path):
     ]
 
 
-def test_what_is_not_there_leaves_a_gap_and_the_others_run(done_place, work, expected, tmp_path):
+def test_what_is_not_there_leaves_a_gap_and_the_others_run(finished_options, finished, expected, tmp_path):
     del Handler.files["stars.zip"]
-    archive = (work / "downloads/stars.zip").rename(tmp_path / "stars.zip")
+    archive = (finished / "downloads/stars.zip").rename(tmp_path / "stars.zip")
     path = tmp_path / "catalogue/hearts.toml"
     head, tail = path.read_text().split('name = "tiny"')
     published = tail.replace(f'"{MEASURE}" = {expected["hearts", "tiny"]:.4f}', f'"{MEASURE}" = 0.05')
     path.write_text(f'{head}name = "tiny"{published}')
-    done = invoke("all.table", *done_place, "--output-format", "markdown")
-    archive.rename(work / "downloads/stars.zip")
+    done = invoke("all.table", *finished_options, "--output-format", "markdown")
+    archive.rename(finished / "downloads/stars.zip")
     assert done.exit_code == 1
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:6]]
     assert table[0][-2:] == ["0.0500", f"{expected['hearts', 'tiny']:.4f}†"]
@@ -313,37 +315,28 @@ def test_what_is_not_there_leaves_a_gap_and_the_others_run(done_place, work, exp
     assert "stars.small was not run: stars.zip is not available locally" in done.stderr
 
 
-def test_a_member_that_the_archive_lacks(done_place, tmp_path):
+def test_a_member_that_the_archive_lacks(finished_options, tmp_path):
     path = tmp_path / "catalogue/hearts.toml"
     path.write_text(path.read_text().replace('"qrels/test.tsv"', '"qrels/dev.tsv"'))
-    done = invoke("hearts.small", *done_place)
+    done = invoke("hearts.small", *finished_options)
     assert (done.exit_code, "hearts.zip does not have this file" in done.stderr) == (1, True)
 
 
-def test_an_entry_as_a_table(done_place, expected):
-    done = invoke("stars.small", *done_place, "--output-format", "markdown")
+def test_an_entry_as_a_table(finished_options, expected):
+    done = invoke("stars.small", *finished_options, "--output-format", "markdown")
     assert done.exit_code == 0, done.stderr
     figure = f"{expected['stars', 'small']:.4f}"
     assert f"| {MEASURE} | {figure} | {figure} |" in done.stdout.splitlines()
     assert "| documents | 3 | 3 |" in done.stdout.splitlines()
 
 
-def test_the_printed_commands_make_the_same_run_of_a_zip(place, work, tmp_path, monkeypatch):
-    commands = json.loads(invoke("plants.tiny", *place, "--show", "--json").stdout)["splade-lucene"]
-    monkeypatch.chdir(tmp_path)
-    Path("downloads").mkdir()
-    Path("downloads/plants.zip").write_bytes(ZIPS["plants.zip"])
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    for command in commands:
-        line = command.replace(" \\\n", " ").replace(
-            " indexes/", f" {tmp_path}/indexes/"
-        )  # Java's folder is another one
-        if line.startswith("splade-lucene "):
-            done = CliRunner().invoke(app, shlex.split(line)[1:])
-            assert done.exit_code == 0, (line, done.stderr)
-        elif not line.startswith("curl "):
-            subprocess.run(line, shell=True, check=True, env=environment)
-    by_hand, at_once = Run.read("runs/plants.tiny.trec"), Run.read(work / "runs/plants.tiny.trec")
+def test_the_printed_commands_make_the_same_run_of_a_zip(options, finished, tmp_path):
+    commands = json.loads(invoke("plants.tiny", *options, "--show", "--json").stdout)["splade-lucene"]
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads/plants.zip").write_bytes(ZIPS["plants.zip"])
+    done = run_script("\n".join(command for command in commands if not command.startswith("curl ")), tmp_path)
+    assert done.returncode == 0, done.stderr
+    by_hand, at_once = Run.read(tmp_path / "runs/plants.tiny.trec"), Run.read(finished / "runs/plants.tiny.trec")
     assert dict(by_hand) == dict(at_once)
     assert "p3" not in [docid for docid, _ in at_once["p3"]]
 
@@ -362,7 +355,7 @@ def test_the_printed_commands_make_the_same_run_of_a_zip(place, work, tmp_path, 
         ('systems = ["small", "tiny"]', 'systems = "small"', "groups[0].systems is not a list"),
     ],
 )
-def test_faults_of_a_group_name_the_place(place, tmp_path, old, new, reason):
+def test_faults_of_a_group_name_the_place(options, tmp_path, old, new, reason):
     catalogue = tmp_path / "catalogue"
     path = catalogue / "tables.toml"
     assert old in path.read_text()

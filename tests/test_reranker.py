@@ -182,7 +182,7 @@ class Killed(BaseException):
 
 def test_a_killed_reranking_goes_on(reranker, tmp_path, monkeypatch):
     undisturbed = dict(reranker.rerank(RUN, QUERIES, TEXTS, k=6))
-    work = tmp_path / "work" / "scores.jsonl"
+    scores_file = tmp_path / "work" / "scores.jsonl"
 
     def kill_after_two(count):
         if len(killed.reports) == 2:
@@ -190,24 +190,24 @@ def test_a_killed_reranking_goes_on(reranker, tmp_path, monkeypatch):
 
     killed, resumed = RecordedProgress(kill_after_two), RecordedProgress()
     with pytest.raises(Killed):
-        reranker.rerank(RUN, QUERIES, TEXTS, k=6, work=work, progress=killed)
-    with work.open("a") as file:
+        reranker.rerank(RUN, QUERIES, TEXTS, k=6, scores_file=scores_file, progress=killed)
+    with scores_file.open("a") as file:
         file.write('{"key": "half a li')  # killed while it wrote
     scored = []
     monkeypatch.setattr(
         reranker, "scores", lambda query, texts: scored.append(query) or type(reranker).scores(reranker, query, texts)
     )
-    again = reranker.rerank(RUN, QUERIES, TEXTS, k=6, work=work, progress=resumed)
+    again = reranker.rerank(RUN, QUERIES, TEXTS, k=6, scores_file=scores_file, progress=resumed)
     assert dict(again) == undisturbed
     assert scored == [QUERIES["q3"]]
     assert resumed.steps == [("reranking", 10, "pairs")]
     assert [(count, is_resumed) for count, _, is_resumed in resumed.reports] == [(6, True), (3, True), (1, False)]
     # what others would say of other texts, depths or queries is not mistaken for it
-    reranker.rerank(RUN, QUERIES | {"q1": "another"}, TEXTS | {"d5": "another"}, k=6, work=work)
+    reranker.rerank(RUN, QUERIES | {"q1": "another"}, TEXTS | {"d5": "another"}, k=6, scores_file=scores_file)
     assert scored[1:] == ["another", QUERIES["q3"]]
-    work.write_text("nonsense\n")
+    scores_file.write_text("nonsense\n")
     with pytest.raises(StorageError, match="damaged"):
-        reranker.rerank(RUN, QUERIES, TEXTS, work=work)
+        reranker.rerank(RUN, QUERIES, TEXTS, scores_file=scores_file)
 
 
 # ---- texts ----

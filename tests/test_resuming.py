@@ -65,9 +65,9 @@ def corpus(tmp_path) -> Path:
 
 @pytest.fixture(scope="module")
 def killed(model, tmp_path_factory) -> dict[str, dict[str, object]]:
-    work = tmp_path_factory.mktemp("kills")
+    folder = tmp_path_factory.mktemp("kills")
     finished = subprocess.run(
-        [sys.executable, "-m", "support.kills", str(work), str(model)],
+        [sys.executable, "-m", "support.kills", str(folder), str(model)],
         capture_output=True,
         text=True,
         cwd=ROOT / "tests",
@@ -207,23 +207,25 @@ def interrupted(tiny, corpus, tmp_path, undisturbed, calls) -> Path:
     return tmp_path / "out"
 
 
-def damage(path: Path, how: str) -> None:
+def damage(path: Path, kind: str) -> None:
     content = path.read_bytes()
-    if how == "truncated":
+    if kind == "truncated":
         path.write_bytes(content[: len(content) // 2])
-    elif how == "emptied":
+    elif kind == "emptied":
         path.write_bytes(b"")
-    elif how == "extended":
+    elif kind == "extended":
         path.write_bytes(content + b"{}\n")
-    elif how == "one bit":
+    elif kind == "one bit":
         path.write_bytes(content[:70] + bytes([content[70] ^ 1]) + content[71:])
-    elif how == "deleted":
+    elif kind == "deleted":
         path.unlink()
 
 
-@pytest.mark.parametrize("how", ["truncated", "emptied", "extended", "one bit", "deleted"])
-def test_a_part_damaged_since_the_journal_noted_it_is_encoded_again(tiny, corpus, interrupted, undisturbed, calls, how):
-    damage(interrupted / "part-00001.jsonl", how)
+@pytest.mark.parametrize("kind", ["truncated", "emptied", "extended", "one bit", "deleted"])
+def test_a_part_damaged_since_the_journal_noted_it_is_encoded_again(
+    tiny, corpus, interrupted, undisturbed, calls, kind
+):
+    damage(interrupted / "part-00001.jsonl", kind)
     calls.clear()
     calls += [0] * 4
     encode_corpus(corpus, interrupted, tiny, RULE)
@@ -231,9 +233,9 @@ def test_a_part_damaged_since_the_journal_noted_it_is_encoded_again(tiny, corpus
     assert files(interrupted) == undisturbed
 
 
-@pytest.mark.parametrize("how", ["one bit", "deleted"])
-def test_of_a_finished_encoding_only_a_damaged_part_is_encoded_again(tiny, corpus, tmp_path, undisturbed, calls, how):
-    damage(tmp_path / "undisturbed" / "part-00004.jsonl", how)
+@pytest.mark.parametrize("kind", ["one bit", "deleted"])
+def test_of_a_finished_encoding_only_a_damaged_part_is_encoded_again(tiny, corpus, tmp_path, undisturbed, calls, kind):
+    damage(tmp_path / "undisturbed" / "part-00004.jsonl", kind)
     encode_corpus(corpus, tmp_path / "undisturbed", tiny, RULE)
     assert calls == [5]
     assert files(tmp_path / "undisturbed") == undisturbed
@@ -248,7 +250,7 @@ def test_files_that_the_journal_does_not_know_are_replaced_or_deleted(tiny, corp
 
 def test_a_journal_torn_anywhere_is_read_up_to_there(tiny, corpus, interrupted, undisturbed, tmp_path):
     journal = (interrupted / JOURNAL).read_bytes()
-    ends = [place.end() for place in re.finditer(b"\n", journal)]
+    ends = [match.end() for match in re.finditer(b"\n", journal)]
     source = random.Random(SEED)
     for cut in sorted({*ends, *(end + 1 for end in ends[:-1]), *source.sample(range(ends[0], len(journal)), 8)}):
         folder = tmp_path / f"cut-{cut}"

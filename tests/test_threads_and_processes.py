@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import gc
+import math
 import os
 import pickle
 import random
@@ -39,6 +40,8 @@ from splade_lucene import (
 PACKAGE = ROOT / "splade_lucene"
 JAVA = ROOT / "java_bridge" / "src" / "io" / "spladelucene"
 SECONDS = float(os.environ.get("SPLADE_LUCENE_TEST_SECONDS", "60"))
+ANSWERS = math.inf if "SPLADE_LUCENE_TEST_SECONDS" in os.environ else 1_000_000
+"""Threads are compared until there are so many answers, or for so many seconds."""
 
 
 # ---- every call is static ----
@@ -183,20 +186,22 @@ def test_no_thread_gets_the_answer_of_another(tmp_path):  # noqa: C901 - what it
     wrong: list[str] = []
     stop = time.monotonic() + SECONDS
 
-    def repeat(what, work) -> None:
-        source, done = random.Random(what), 0
+    def answers() -> int:
+        return sum(count for what, count in [*counts.items()] if not what.startswith("index"))
+
+    def repeat(what, step) -> None:
+        source = random.Random(what)
         try:
-            while time.monotonic() < stop:
-                done += work(source)
+            while time.monotonic() < stop and answers() < ANSWERS:
+                counts[what] += step(source)
         except Exception as error:
             wrong.append(f"{what}: {error!r}")
-        counts[what] += done
 
     queries = [{f"t{j}": j + 1 for j in range(start, start + 10)} for start in range(30)]
     expected = {name: [searcher.search(q, 5).docids for q in queries] for name, searcher in searchers.items()}
 
     def search(name):
-        def work(source) -> int:
+        def step(source) -> int:
             number = source.randrange(30)
             found = searchers[name].batch_search([queries[number]] * 8, [*"abcdefgh"], 5, 1)
             document = searchers[name].doc(f"{name}{number}")
@@ -206,17 +211,17 @@ def test_no_thread_gets_the_answer_of_another(tmp_path):  # noqa: C901 - what it
                 wrong.append(f"document of {name}")
             return 9
 
-        return work
+        return step
 
     added: Counter[str] = Counter()
 
     def index(name):
-        def work(source) -> int:
+        def step(source) -> int:
             indexers[name].add(PseudoDocument(f"{name}-{added[name]}", "", {"t": 1 + added[name] % 9}))
             added[name] += 1
             return 1
 
-        return work
+        return step
 
     docids, postings = reader.docids(), {f"t{j}": reader.postings(f"t{j}")[1].tolist() for j in range(1, 6)}
 
@@ -236,20 +241,20 @@ def test_no_thread_gets_the_answer_of_another(tmp_path):  # noqa: C901 - what it
             wrong.append("BM25")
         return 1
 
-    work = {
+    tasks = {
         **{f"search {name}": search(name) for name in searchers},
         **{f"index {name}": index(name) for name in indexers},
         "read": read,
         "bm25": search_texts,
     }
-    threads = [threading.Thread(target=repeat, args=each) for each in work.items()]
+    threads = [threading.Thread(target=repeat, args=each) for each in tasks.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     print(dict(counts))
     assert wrong == []
-    assert min(counts[what] for what in work) > 10
+    assert min(counts[what] for what in tasks) > 10
     for name, indexer in indexers.items():
         indexer.close()
         with LuceneImpactIndexReader(tmp_path / name) as written:

@@ -62,7 +62,7 @@ def rerank(
     transformers_logging.disable_progress_bar()
     first_stage = Run.read(run)
     queries = read_topics(topics, field=topic_field)
-    work = None if is_stream(output) else work_folder(output.absolute(), "reranking")
+    folder = None if is_stream(output) else work_folder(output.absolute(), "reranking")
     with ExitStack() as opened:
         texts = _open_texts(index_dir, corpus, first_stage, hits, opened)
         reranker = Reranker(
@@ -70,11 +70,16 @@ def rerank(
         )
         pairs = sum(min(hits, len(ranking)) for ranking in first_stage.values())
         reranked = reranker.rerank(
-            first_stage, queries, texts, hits, work=work and work / "scores.jsonl", progress=ProgressBars()
+            first_stage,
+            queries,
+            texts,
+            hits,
+            scores_file=folder and folder / "scores.jsonl",
+            progress=ProgressBars(),
         )
     reranked.write(output, format=output_format or first_stage.format, tag=tag)
-    if work is not None:
-        shutil.rmtree(work, ignore_errors=True)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
     echo(f"{len(reranked):,} queries in {output}, {pairs:,} hits scored by {model}")
     if as_json:
         print(json.dumps({"run": str(output), "queries": len(reranked), "scored": pairs, "model": model}))

@@ -76,8 +76,8 @@ class MeasuredRun:
             if names:
                 hits[number] = {name: float(len(names) + 1 - rank) for rank, name in enumerate(names.values(), 1)}
             qrels[number] = {
-                names.get(docid, f"unranked{place}"): relevance
-                for place, (docid, relevance) in enumerate(judged[qid].items())
+                names.get(docid, f"unranked{position}"): relevance
+                for position, (docid, relevance) in enumerate(judged[qid].items())
             }
         return Numbered(qrels, hits, qids)
 

@@ -63,7 +63,7 @@ def list_trec_names(nickname: str, version: TrecEval = TREC_EVAL) -> tuple[str, 
     names = pytrec_eval.supported_nicknames[nickname] - {*_WITHOUT_NUMBER}
     listed = [*pytrec_eval.RelevanceEvaluator({"q": {"d": 1}}, names).evaluate({"q": {"d": 1.0}})["q"]]
     if version == 10 and nickname == "all_trec":
-        after_recall = max(place for place, name in enumerate(listed, 1) if name.startswith("recall_"))
+        after_recall = max(position for position, name in enumerate(listed, 1) if name.startswith("recall_"))
         listed[after_recall:after_recall] = IN_ALL_TREC
     return tuple(listed)
 

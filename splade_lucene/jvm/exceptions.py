@@ -29,7 +29,7 @@ class _Rule(NamedTuple):
     error: type[SpladeLuceneError]
     message: str
     contains: str = ""
-    needs_place: bool = False
+    needs_path: bool = False
 
 
 _NO_INDEX = _Rule(
@@ -52,7 +52,7 @@ _DISK = _Rule(StorageError, "{message} ({name}). Check the free disk space, the 
 
 _RULES: dict[str, tuple[_Rule, ...]] = {
     "IndexNotFoundException": (_NO_INDEX,),
-    "NoSuchFileException": (_NO_INDEX._replace(needs_place=True), _DISK),
+    "NoSuchFileException": (_NO_INDEX._replace(needs_path=True), _DISK),
     "IndexFormatTooNewException": (_NEWER,),
     "IndexFormatTooOldException": (_OLDER,),
     "IllegalArgumentException": (
@@ -102,10 +102,10 @@ def translate(
         versions: Returns the installed versions; called only if the message includes them.
     """
     name = java_class.rpartition(".")[2].rpartition("$")[2]
-    place = f"{where}: " if where else ""
+    prefix = f"{where}: " if where else ""
     for rule in _RULES.get(name, ()):
-        if rule.contains in message and (where or not rule.needs_place):
+        if rule.contains in message and (where or not rule.needs_path):
             facts = versions() if "{lucene}" in rule.message else {}
             text = rule.message.format(message=message, name=name, **facts)
-            return rule.error(place + text)
-    return JavaError(f"{place}{message} ({java_class})", java_class, trace)
+            return rule.error(prefix + text)
+    return JavaError(f"{prefix}{message} ({java_class})", java_class, trace)

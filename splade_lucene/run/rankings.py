@@ -81,7 +81,7 @@ def read_ranking(qid: str, ranking: Any) -> list[tuple[str, float]]:
         given, scores = [docid for docid, _ in pairs], _numbers(qid, [score for _, score in pairs])
     docids = _texts_of_docids(qid, given)
     if len(set(docids)) < len(docids):
-        duplicate = next(docid for place, docid in enumerate(docids) if docid in docids[:place])
+        duplicate = next(docid for position, docid in enumerate(docids) if docid in docids[:position])
         raise RunError(f"document {duplicate!r} is ranked twice for query {qid!r}", remedy="Rank each document once")
     if isinstance(ranking, Mapping):
         return best_first(dict(zip(docids, scores.tolist(), strict=True)))
@@ -157,8 +157,8 @@ def _numbers(qid: str, scores: Any) -> NDArray[np.float64]:
 def _check_order(qid: str, scores: NDArray[np.float64]) -> None:
     rises = np.flatnonzero(np.diff(scores.astype(np.float32)) > 0)
     if len(rises):
-        place = int(rises[0])
+        before, after = scores[rises[0]], scores[rises[0] + 1]
         raise RunError(
-            f"query {qid!r}: the score rises from {scores[place]:g} at rank {place + 1} to {scores[place + 1]:g} at rank "
-            f"{place + 2}", remedy="Sort the hits by score, or pass {docid: score}, which is sorted for you",
-        )  # fmt: skip
+            f"query {qid!r}: the score rises from {before:g} at rank {rises[0] + 1} to {after:g} at rank {rises[0] + 2}",
+            remedy="Sort the hits by score, or pass {docid: score}, which is sorted for you",
+        )

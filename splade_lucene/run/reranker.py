@@ -97,7 +97,7 @@ class Reranker:
 
     def rerank(
         self, run: RunSource, topics: Mapping[Any, str] | Iterable[Query], texts: Texts, k: int = DEFAULT_DEPTH, *,
-        work: Path | None = None, progress: Progress = NO_PROGRESS,
+        scores_file: Path | None = None, progress: Progress = NO_PROGRESS,
     ) -> Run:  # fmt: skip
         """Sorts the top k hits of each query by the cross-encoder's scores; other hits follow in their old order.
 
@@ -106,7 +106,7 @@ class Reranker:
             topics: The queries, as texts.
             texts: The texts of the documents.
             k: Number of hits to score per query.
-            work: A file for the scores of finished queries, with which the same call can resume after an interruption.
+            scores_file: Keeps the scores of finished queries, with which the same call can resume after an interruption.
                 Entries are keyed by a hash of the model, query and texts, so the scores of other settings are not reused.
             progress: Reports the progress.
 
@@ -117,8 +117,8 @@ class Reranker:
         Raises:
             RunError: k is below 1, or a query is not among the topics.
             QueryError: A query has no text.
-            InputError: A document has no text, or another process is using the work file.
-            StorageError: The work file cannot be written, or is damaged.
+            InputError: A document has no text, or another process is using the file of scores.
+            StorageError: The file of scores cannot be written, or is damaged.
         """
         if k < 1:
             raise RunError(f"k must be at least 1, got {k}")
@@ -128,12 +128,12 @@ class Reranker:
             _query_text(qid, queries)  # fail before hours of work
         reranked = {}
         pairs = sum(min(k, len(hits)) for hits in first_stage.values())
-        with closing(_FinishedScores(work)) as finished, progress.step("reranking", pairs, "pairs") as advance:
+        with closing(_FinishedScores(scores_file)) as finished, progress.step("reranking", pairs, "pairs") as advance:
             for qid, ranking in first_stage.items():
                 query = _query_text(qid, queries)
                 head = [docid for docid, _ in ranking[:k]]
                 found = [texts[docid] for docid in head]
-                key = self._key(query, head, found) if work else ""
+                key = self._key(query, head, found) if scores_file else ""
                 scores = finished.get(key)
                 is_resumed = scores is not None
                 if scores is None:
@@ -207,7 +207,7 @@ def _query_text(qid: str, queries: Mapping[str, str]) -> str:
 def _in_order(head: Sequence[str], scores: Sequence[float], tail: Sequence[str]) -> list[tuple[str, float]]:
     ranking = sorted(zip(head, scores, strict=True), key=lambda hit: -hit[1])  # stable: ties keep the run's order
     below = math.floor(ranking[-1][1]) if ranking else 0
-    return [*ranking, *((docid, float(below - place)) for place, docid in enumerate(tail, 1))]
+    return [*ranking, *((docid, float(below - position)) for position, docid in enumerate(tail, 1))]
 
 
 @dataclass(frozen=True)

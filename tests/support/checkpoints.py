@@ -1,4 +1,7 @@
-"""Tiny checkpoints in every layout: bare ones that can only be looked at, and ones that encode."""
+"""Tiny checkpoints in every layout: bare ones that can only be looked at, and ones that encode.
+
+Importing transformers takes seconds, which tests that only look at files do without.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +19,6 @@ import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_tensors
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import (
-    AutoConfig,
-    AutoModelForMaskedLM,
-    AutoTokenizer,
-    BertConfig,
-    BertForMaskedLM,
-    DistilBertConfig,
-    DistilBertForMaskedLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaForMaskedLM,
-    XLMRobertaConfig,
-    XLMRobertaForMaskedLM,
-)
 
 from splade_lucene.models import embedded_model_folder
 
@@ -93,17 +80,23 @@ def tiny_tokenizer(folder: Path) -> None:
 
 
 def tiny_checkpoint(folder: Path, kind: str, layers: int = 1) -> Path:
+    import transformers
+
     torch.manual_seed(0)
     size = {"vocab_size": 30522, "max_position_embeddings": 64}
     if kind == "bert":
-        model = BertForMaskedLM(
-            BertConfig(hidden_size=32, num_hidden_layers=layers, num_attention_heads=2, intermediate_size=48, **size)
+        model = transformers.BertForMaskedLM(
+            transformers.BertConfig(
+                hidden_size=32, num_hidden_layers=layers, num_attention_heads=2, intermediate_size=48, **size
+            )
         )
     elif kind == "distilbert":
-        model = DistilBertForMaskedLM(DistilBertConfig(dim=32, n_layers=1, n_heads=2, hidden_dim=48, **size))
+        model = transformers.DistilBertForMaskedLM(
+            transformers.DistilBertConfig(dim=32, n_layers=1, n_heads=2, hidden_dim=48, **size)
+        )
     else:
-        model = RobertaForMaskedLM(
-            RobertaConfig(
+        model = transformers.RobertaForMaskedLM(
+            transformers.RobertaConfig(
                 hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, pad_token_id=0, **size
             )
         )
@@ -118,11 +111,13 @@ def tiny_checkpoint(folder: Path, kind: str, layers: int = 1) -> Path:
 
 def plain_network(folder: Path) -> Any:
     """transformers' own network; weights in eight bits are multiplied out by hand."""
+    import transformers
+
     path = folder / "model.int8.safetensors"
     if not path.exists():
-        return AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
+        return transformers.AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
     packed = load_tensors(path)
-    network = AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(folder))
+    network = transformers.AutoModelForMaskedLM.from_config(transformers.AutoConfig.from_pretrained(folder))
     for name, parameter in network.named_parameters():
         scales = packed.get(f"{name}.scales")
         weights = packed[name].float()
@@ -238,9 +233,11 @@ def add_static(folder: Path, weights: np.ndarray) -> None:
 
 def bert(folder: Path, kind: str = "bert", layers: int = 1) -> Path:
     """A masked language model with random weights, in which special tokens and those of the texts above have some."""
+    import transformers
+
     folder.mkdir(parents=True, exist_ok=True)
     tiny_checkpoint(folder, kind, layers)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     ids = {term_id for text in [*DOCUMENTS, *QUERIES] for term_id in tokenizer(text)["input_ids"]}
     tensors = load_file(folder / "model.safetensors")
     (bias,) = [name for name, tensor in tensors.items() if tensor.shape == (BERT_TERMS,)]
@@ -292,9 +289,11 @@ SPECIALS = {
 }  # fmt: skip
 
 
-def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int, **specials: str) -> PreTrainedTokenizerFast:
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int, **specials: str) -> Any:
+    import transformers
+
     folder.mkdir(parents=True, exist_ok=True)
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=max_length, **specials)
+    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=max_length, **specials)
     wrapped.save_pretrained(folder)
     return wrapped
 
@@ -312,7 +311,7 @@ def byte_level_tokenizer(
     added: Sequence[str] = (),
     max_length: int = 128,
     specials: Mapping[str, str] | None = None,
-) -> PreTrainedTokenizerFast:
+) -> Any:
     """A byte-level BPE, as RoBERTa and Llama 3 have."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -329,7 +328,7 @@ def byte_level_tokenizer(
     return save_tokenizer(tokenizer, folder, max_length, **(SPECIALS if specials is None else specials))
 
 
-def unigram_tokenizer(folder: Path, texts: Sequence[str], max_length: int = 128) -> PreTrainedTokenizerFast:
+def unigram_tokenizer(folder: Path, texts: Sequence[str], max_length: int = 128) -> Any:
     """A SentencePiece-like unigram model, as XLM-R has: what up to three characters stand together how often.
 
     The library's own trainer gives another vocabulary each time.
@@ -348,15 +347,21 @@ def unigram_tokenizer(folder: Path, texts: Sequence[str], max_length: int = 128)
     return save_tokenizer(tokenizer, folder, max_length, **SPECIALS)
 
 
-def roberta_like(folder: Path, tokenizer: PreTrainedTokenizerFast, *, xlm: bool = False, terms: int | None = None,
+def roberta_like(folder: Path, tokenizer: Any, *, xlm: bool = False, terms: int | None = None,
                  width: int = 64) -> Path:  # fmt: skip
     """A network in which a text's own tokens weigh most, and special tokens nothing.
 
     The layers add next to nothing, positions neither, so that every place holds its token's embedding, whose product with
     itself is the largest.
     """
+    import transformers
+
     torch.manual_seed(1)
-    kind, config = (XLMRobertaForMaskedLM, XLMRobertaConfig) if xlm else (RobertaForMaskedLM, RobertaConfig)
+    kind, config = (
+        (transformers.XLMRobertaForMaskedLM, transformers.XLMRobertaConfig)
+        if xlm
+        else (transformers.RobertaForMaskedLM, transformers.RobertaConfig)
+    )
     model = kind(
         config(
             vocab_size=terms or len(tokenizer), hidden_size=width, num_hidden_layers=1, num_attention_heads=2,
@@ -382,10 +387,12 @@ def roberta_like(folder: Path, tokenizer: PreTrainedTokenizerFast, *, xlm: bool 
 
 def llama(folder: Path, texts: Sequence[str], template: str = "<s> $A") -> Path:
     """A causal language model with random weights, without a token for padding."""
+    import transformers
+
     tokenizer = byte_level_tokenizer(folder, texts, template, specials={"bos_token": "<s>", "eos_token": "</s>"})
     torch.manual_seed(2)
-    model = LlamaForCausalLM(
-        LlamaConfig(
+    model = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
             vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
             num_key_value_heads=1, max_position_embeddings=128, bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id, initializer_range=0.5,

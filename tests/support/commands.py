@@ -1,12 +1,19 @@
-"""The command line in this process or one of its own, and Ctrl-C in its middle."""
+"""The command line in this process or one of its own, scripts of commands, and Ctrl-C in the middle of a command."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import shlex
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from typer.testing import CliRunner
 
@@ -75,6 +82,56 @@ def check_failed(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr
 
 
+# ---- scripts ----
+
+CALLER = """
+import json, os, socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
+    connection.sendall(json.dumps([os.getcwd(), sys.argv[2:]]).encode())
+    connection.shutdown(socket.SHUT_WR)
+    code, told, noted = json.load(connection.makefile(encoding="utf-8"))
+sys.stdout.write(told)
+sys.stderr.write(noted)
+sys.exit(code)
+"""
+"""What ``splade-lucene`` is in a script: it has the command run by the process that serves it."""
+
+
+def run_script(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a bash script in a folder; each ``splade-lucene`` in it gets its arguments from bash and runs in this process."""
+    with contextlib.ExitStack() as stack:
+        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        (temporary / "caller.py").write_text(CALLER)
+        program = temporary / "splade-lucene"
+        command = [sys.executable, "-S", "-E", str(temporary / "caller.py"), str(server.getsockname()[1])]
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        program.chmod(0o755)
+        told = stack.enter_context((temporary / "stdout").open("w+"))
+        noted = stack.enter_context((temporary / "stderr").open("w+"))
+        bash = stack.enter_context(subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", script], cwd=folder, stdout=told, stderr=noted,
+            env=child_environment(PATH=f"{temporary}{os.pathsep}{os.environ['PATH']}"),
+        ))  # fmt: skip
+        server.settimeout(0.02)
+        while bash.poll() is None:
+            with contextlib.suppress(TimeoutError):
+                _serve(server.accept()[0])
+        for file in (told, noted):
+            file.seek(0)
+        return subprocess.CompletedProcess(script, bash.returncode, told.read(), noted.read())
+
+
+def _serve(connection: socket.socket) -> None:
+    """Runs the command that a connection asks for, in the folder in which it was called."""
+    with connection:
+        connection.settimeout(60)
+        folder, arguments = json.load(connection.makefile(encoding="utf-8"))
+        with contextlib.chdir(folder):
+            done = run(*arguments)
+        connection.sendall(json.dumps([done.returncode, done.stdout, done.stderr]).encode())
+
+
 # ---- Ctrl-C ----
 
 
@@ -84,13 +141,21 @@ def heed_ctrl_c() -> None:
 
 
 def interrupt_when(
-    arguments: list[object], ready: Callable[[int], bool], environment: dict[str, str]
+    arguments: list[object], ready: Callable[[int], bool], before: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Starts a command and sends it SIGINT as soon as something holds, which is asked with the process's number."""
-    command = [sys.executable, "-m", "splade_lucene", *map(str, arguments)]
+    """Starts a command and sends it SIGINT as soon as something holds, which is asked with the process's number.
+
+    Args:
+        arguments: The command.
+        ready: What must hold.
+        before: Python code that the process runs before the command.
+    """
+    program = ["-c", f"{before}\nfrom splade_lucene.cli import main\nmain()"] if before else ["-m", "splade_lucene"]
+    command = [sys.executable, *program, *map(str, arguments)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_ctrl_c
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=child_environment(),
+        preexec_fn=heed_ctrl_c,
+    )  # fmt: skip
     deadline = time.monotonic() + 240
     while process.poll() is None and not ready(process.pid) and time.monotonic() < deadline:
         time.sleep(0.02)

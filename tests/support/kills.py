@@ -1,4 +1,4 @@
-"""Encodings that are killed and resumed, many times, in a process of its own: ``python -m support.kills WORK MODEL``."""
+"""Encodings that are killed and resumed, many times, in a process of its own: ``python -m support.kills FOLDER MODEL``."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def finished_parts(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("part*.jsonl"))
 
 
-def kill_and_resume(work: str, model: str) -> None:
+def kill_and_resume(target: str, model: str) -> None:
     """Runs in a process of its own, which computes nothing itself so that its forks are sound; prints what it saw."""
     torch.set_num_threads(1)
     parts.PART_DOCUMENTS = 10
-    folder = Path(work)
+    folder = Path(target)
     encoder = SpladeEncoder(model, device="cpu", dtype="float32")
     encoder.load("document")
     writer = ImpactWriter(encoder.terms)
