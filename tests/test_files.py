@@ -148,6 +148,20 @@ def test_writers_of_the_same_file_do_not_mix(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_an_interrupt_right_after_the_new_file_was_created_leaves_none(tmp_path, monkeypatch):
+    create = os.open
+
+    def interrupted(*given, **options):
+        create(*given, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        with written_whole(tmp_path / "a.txt"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["a.txt.partial", "a.txt.12345678.partial"])
 def test_a_planted_link_is_not_followed(tmp_path, monkeypatch, name):
     monkeypatch.setattr("secrets.token_hex", lambda count: "12345678" if count == 4 else "")

@@ -74,30 +74,52 @@ def _is_special(path: Path) -> bool:
 @contextmanager
 def _replacement(target: Path) -> Iterator[BinaryIO]:
     _delete_abandoned(target)
-    partial, descriptor = _create_partial(target)
+    partial = _Partial(target)
     try:
-        with open(descriptor, "wb", closefd=False) as file:
+        with open(partial.create(), "wb", closefd=False) as file:
             yield file
         with suppress(FileNotFoundError):
-            os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
-        partial.replace(target)
+            os.fchmod(partial.descriptor, stat.S_IMODE(target.stat().st_mode))
+        partial.path.replace(target)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        partial.path.unlink(missing_ok=True)
         raise
     finally:
-        os.close(descriptor)  # also releases the lock, without which another process would delete the file
+        partial.close()  # also releases the lock, without which another process would delete the file
 
 
-def _create_partial(target: Path) -> tuple[Path, int]:
-    """Creates the file of this process. It is locked, if the file system can, so that only abandoned ones are deleted."""
-    while True:
-        partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}.partial")
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        with suppress(OSError):
-            lock(descriptor, wait=True)
-        if is_still_at(partial, descriptor):
-            return partial, descriptor
-        os.close(descriptor)
+class _Partial:
+    """The file of this process. It is locked, if the file system can, so that only abandoned ones are deleted.
+
+    Attributes:
+        path: Its path, which is set before the file exists: an interrupt may come as soon as it does.
+        descriptor: Its descriptor; -1 if it is not open.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target, self.descriptor = target, -1
+        self._choose()
+
+    def _choose(self) -> None:
+        self.path = self._target.with_name(f"{self._target.name}.{secrets.token_hex(4)}.partial")
+
+    def create(self) -> int:
+        """Creates the file; returns its descriptor."""
+        while True:
+            with suppress(FileExistsError):  # another process's
+                self.descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                with suppress(OSError):
+                    lock(self.descriptor, wait=True)
+                if is_still_at(self.path, self.descriptor):
+                    return self.descriptor
+                self.close()
+            self._choose()
+
+    def close(self) -> None:
+        """Closes the descriptor."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
 
 def _delete_abandoned(target: Path) -> None:
