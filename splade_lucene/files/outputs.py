@@ -106,13 +106,12 @@ class _Partial:
     def create(self) -> int:
         """Creates the file; returns its descriptor."""
         while True:
-            with suppress(FileExistsError):  # another process's
-                self.descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-                with suppress(OSError):
-                    lock(self.descriptor, wait=True)
-                if is_still_at(self.path, self.descriptor):
-                    return self.descriptor
-                self.close()
+            self.descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            with suppress(OSError):
+                lock(self.descriptor, wait=True)
+            if is_still_at(self.path, self.descriptor):
+                return self.descriptor
+            self.close()
             self._choose()
 
     def close(self) -> None:
