@@ -6,6 +6,7 @@ import importlib
 import itertools
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -442,9 +443,10 @@ def test_skip_bad_names_what_it_leaves_out(tmp_path):
 
 
 def test_a_reader_that_stops_early_is_no_error(data):
-    command = (
-        f"{sys.executable} -m splade_lucene search --index {data / 'index'} --query 'cat and dog' --hits 40 | head -1"
-    )
+    with LuceneImpactSearcher(data / "index") as searcher:
+        query = json.dumps({each.term: 1 for each in searcher.reader.terms()[:50]})
+    search = ["search", "--index", str(data / "index"), "--query", query, "--encoded", "--hits", "40"]
+    command = f"{shlex.join([sys.executable, '-m', 'splade_lucene', *search])} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     assert done.stdout.count("\n") == 1
@@ -508,21 +510,21 @@ def test_ctrl_c_that_is_ignored_stays_ignored():
         signal.signal(signal.SIGINT, before)
 
 
-SMALL_PARTS = "from splade_lucene.pseudo_documents import parts\nparts.PART_DOCUMENTS = 300"
+SMALL_PARTS = "from splade_lucene.pseudo_documents import parts\nparts.PART_DOCUMENTS = 150"
 
 
 @pytest.fixture(scope="module")
 def large_corpus(tmp_path_factory) -> Path:
     """Enough texts that encoding them with the tiny model takes a second and several parts."""
     path = tmp_path_factory.mktemp("large") / "corpus.tsv"
-    path.write_text("".join(f"d{i}\tcat {i} and dog {i % 97} near bird {i % 13}\n" for i in range(2000)))
+    path.write_text("".join(f"d{i}\tcat {i} and dog {i % 97} near bird {i % 13}\n" for i in range(1200)))
     return path
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["encode", "build"])
 def test_interrupted_encoding_goes_on_and_equals_an_undisturbed_one(data, large_corpus, tmp_path, monkeypatch, command):
-    monkeypatch.setattr(parts, "PART_DOCUMENTS", 300)
+    monkeypatch.setattr(parts, "PART_DOCUMENTS", 150)
 
     def arguments(folder: Path) -> list[object]:
         last = ["--index", folder / "index"] if command == "build" else []
@@ -601,7 +603,7 @@ def test_an_interrupted_index_leaves_what_was_there_and_the_next_run_completes(m
 @pytest.mark.parametrize("command", ["search", "encode-queries"])
 def test_interrupted_search_leaves_no_run_and_the_next_one_completes(data, tmp_path, command):
     topics = tmp_path / "topics.tsv"
-    topics.write_text("".join(f"q{i}\tcat {i} and dog {i % 31}\n" for i in range(3000)))
+    topics.write_text("".join(f"q{i}\tcat {i} and dog {i % 31}\n" for i in range(1000)))
     last = ["--model", data / "model"] if command == "encode-queries" else ["--index", data / "index"]
     arguments = [command, "--topics", topics, "--output", tmp_path / "out.jsonl", *last]
     begun = tmp_path / "begun"
@@ -622,7 +624,7 @@ SpladeEncoder.encode_queries = noted
     again = (tmp_path / "out.jsonl").read_bytes()
     run_well(*arguments)
     assert (tmp_path / "out.jsonl").read_bytes() == again
-    assert again.count(b"\n") >= 3000
+    assert again.count(b"\n") >= 1000
 
 
 @pytest.mark.java
