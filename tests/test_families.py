@@ -609,8 +609,8 @@ def test_a_vocabulary_of_250002_terms_fits_into_little_memory(tmp_path):
     straight = Straight(tmp_path)
     ids = straight.ids(long[0], max_length=encoder.max_length)
     expected = torch.log1p(torch.relu(straight.logits(ids).amax(dim=0)))
-    ids = weights.term_ids[weights.row(3)]
-    assert np.array_equal(ids, expected.nonzero().flatten().numpy())
+    found = weights.term_ids[weights.row(3)]
+    assert np.array_equal(found, expected.nonzero().flatten().numpy())
     assert np.allclose(weights.weights[weights.row(3)], expected[expected > 0].numpy(), atol=2e-5)
 
 

@@ -297,8 +297,8 @@ def test_the_printed_commands_make_the_run_that_reproduce_makes(shared, tmp_path
     by_hand = tmp_path / "b"
     by_hand.mkdir()
     (by_hand / "downloads").symlink_to(files.parent)
-    done = run_script("\n".join(json.loads(shown.stdout)["splade-lucene"]), by_hand)
-    assert done.returncode == 0, done.stderr
+    script = run_script("\n".join(json.loads(shown.stdout)["splade-lucene"]), by_hand)
+    assert script.returncode == 0, script.stderr
     runs = [folder / "runs" / f"by-hand.{system}.trec" for folder in (tmp_path / "a", by_hand)]
     assert runs[0].read_bytes() == runs[1].read_bytes() != b""
     assert {each.name for each in (tmp_path / "a" / "indexes").iterdir()} == {
