@@ -108,7 +108,8 @@ def write_rooms() -> str:
         room = PACKAGE / name if (PACKAGE / name).is_dir() else PACKAGE / f"{name}.py"
         source = room / "__init__.py" if room.is_dir() else room
         title = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-        imports = [f"`{each}`" for each in steps if each in imported_rooms(room)]
+        imported = imported_rooms(room)
+        imports = [f"`{each}`" for each in steps if each in imported]
         cell = re.sub(r"``([^`]*)``", r"`\1`", re.sub(r":\w+:`([^`]*)`", r"`\1`", title)).replace("|", "\\|")
         rows.append(f"| `{name}{'/' if room.is_dir() else ''}` | {cell} | {' '.join(imports)} |")
     return "\n".join(rows)
