@@ -80,7 +80,7 @@ def test_it_tests_itself(unpacked):
     """Three modules here; `make quick` in the unpacked folder runs all."""
     environment = {**os.environ, "PYTHONPATH": str(unpacked)}
     command = [sys.executable, "-m", "pytest", "--quick", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    module = ["tests/test_files.py", "tests/test_layout.py", "tests/test_quantizer.py"]
+    module = ["tests/test_files.py", "tests/test_manifest.py", "tests/test_quantizer.py"]
     done = subprocess.run(
         [*command, *module], cwd=unpacked, env=environment, capture_output=True, text=True, check=False
     )

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.commands import check_failed, check_well, run, run_fed, run_process, run_well
+from support.commands import check_failed, check_well, run, run_fed, run_in_one_process, run_process, run_well
 from support.processes import child_environment
 
 from splade_lucene import LuceneImpactIndexer, PseudoDocument, Run, read_pseudo_documents
@@ -247,13 +247,13 @@ def test_names_texts_and_folders_that_are_not_ascii_work_in_every_locale(tmp_pat
     line = {"id": "dé1", "contents": "naïve 漢字 😀", "vector": {"naïve": 1, "漢": 2}}
     Path("döcs.jsonl").write_text(json.dumps(line, ensure_ascii=False) + "\n", encoding="utf-8")
     Path("tö.jsonl").write_text('{"id": "qü", "vector": {"漢": 1}}\n', encoding="utf-8")
-    check_well(run_process("index", "--input", "döcs.jsonl", "--index", "ïndex", **changes))
-    arguments = ("--topics", "tö.jsonl", "--encoded", "--output", "rün.trec")
-    check_well(run_process("search", "--index", "ïndex", *arguments, **changes))
+    commands = [
+        ["index", "--input", "döcs.jsonl", "--index", "ïndex"],
+        ["search", "--index", "ïndex", "--topics", "tö.jsonl", "--encoded", "--output", "rün.trec"],
+        ["search", "--index", "ïndex", "--query", '{"漢": 1}', "--encoded", "--json"],
+    ]
+    found = check_well(run_in_one_process(commands, **changes)).splitlines()[-1]
     assert Path("rün.trec").read_text(encoding="utf-8") == "qü Q0 dé1 1 2 splade-lucene\n"
-    found = check_well(
-        run_process("search", "--index", "ïndex", "--query", '{"漢": 1}', "--encoded", "--json", **changes)
-    )
     assert json.loads(found) == [{"rank": 1, "docid": "dé1", "score": 2, "text": line["contents"]}]
 
 

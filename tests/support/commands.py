@@ -62,6 +62,29 @@ def run_process(*arguments: object, **environment: str | None) -> subprocess.Com
     )
 
 
+EACH_COMMAND = """
+import runpy, sys
+given = sys.argv[1:]
+while given:
+    end = given.index(";")
+    sys.argv[1:], given = given[:end], given[end + 1:]
+    try:
+        runpy.run_module("splade_lucene", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""
+
+
+def run_in_one_process(commands: list[list[str]], **environment: str | None) -> subprocess.CompletedProcess[str]:
+    """Runs commands one after the other in a process of its own, until one fails."""
+    given = [argument for command in commands for argument in [*command, ";"]]
+    return subprocess.run(
+        [sys.executable, "-c", EACH_COMMAND, *given], capture_output=True, text=True,
+        env=child_environment(**environment), timeout=600, check=False,
+    )  # fmt: skip
+
+
 def check_well(done: subprocess.CompletedProcess[str]) -> str:
     """What a command printed that ended well."""
     assert done.returncode == 0, done.stderr

@@ -45,7 +45,6 @@ def finished_parts(folder: Path) -> list[str]:
 def kill_and_resume(target: str, model: str) -> None:
     """Runs in a process of its own, which computes nothing itself so that its forks are sound; prints what it saw."""
     torch.set_num_threads(1)
-    parts.PART_DOCUMENTS = 10
     folder = Path(target)
     encoder = SpladeEncoder(model, device="cpu", dtype="float32")
     encoder.load("document")
@@ -75,7 +74,8 @@ def done(pid: int) -> int:
 
 
 def random_kills(folder: Path, encoder: SpladeEncoder) -> dict[str, object]:
-    corpus = write_corpus(folder / "many.tsv", 600)
+    parts.PART_DOCUMENTS = 5
+    corpus = write_corpus(folder / "many.tsv", 300)
     source = random.Random(SEED)
     print(f"seed {SEED}", file=sys.stderr)
 
@@ -108,6 +108,7 @@ def random_kills(folder: Path, encoder: SpladeEncoder) -> dict[str, object]:
 
 def kills_everywhere(folder: Path, encoder: SpladeEncoder) -> dict[str, list[list[object]]]:
     """Kills right before the first touch of the output folder, before the second, and so on, from three beginnings."""
+    parts.PART_DOCUMENTS = 10
     corpus = write_corpus(folder / "few.tsv", 20)
 
     def encode(output: Path, touch: int = 0, **options) -> int:
