@@ -17,6 +17,7 @@ from splade_lucene.version import __version__
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import Losses, Sparsity, TrainingConfig
+    from splade_lucene.training.data_report import TrainingDataReport
     from splade_lucene.training.recipes import Recipe
     from splade_lucene.training.selection import Choice
 
@@ -43,6 +44,7 @@ class Facts:
         precision: The precision of the training.
         temperature: The temperature of the teacher's or the examples' scores; None without distillation.
         stopped: Why the training ended early; None if it did not.
+        data: What the data of the last round are.
     """
 
     figures: Mapping[str, float]
@@ -54,6 +56,7 @@ class Facts:
     precision: str
     temperature: float | None = None
     stopped: str | None = None
+    data: TrainingDataReport | None = None
 
 
 def write_card(folder: Path, config: TrainingConfig, facts: Facts) -> None:
@@ -91,6 +94,7 @@ def _in_force(config: TrainingConfig, facts: Facts) -> dict[str, Any]:
     else:
         settings["mining"]["positives"] = config.mining.positives or facts.recipe.positives
         _remove_unused_sources(config, settings["mining"])
+    _remove_unused_data_settings(facts, settings["data"])
     if config.teacher is not None:
         _remove_unused_scorers(config, facts, settings)
     if facts.temperature is not None and config.teacher is None:
@@ -107,9 +111,21 @@ def _in_force(config: TrainingConfig, facts: Facts) -> dict[str, Any]:
     return settings
 
 
+def _remove_unused_data_settings(facts: Facts, data: dict[str, Any]) -> None:
+    if not facts.losses.contrastive:
+        data.pop("mask_known_positives")
+        data.pop("judgments", None)
+    if not facts.losses.is_distilled:
+        data.pop("missing_scores")
+    if not data["ignored_keys"]:
+        data.pop("ignored_keys")
+
+
 def _remove_unused_sources(config: TrainingConfig, mining: dict[str, Any]) -> None:
     if config.teacher is None or not config.teacher.dense:
         mining.pop("dense", None)
+    if config.teacher is None or not config.teacher.scores:
+        mining.pop("scores", None)
     if not config.mining.index and config.rounds == 1:
         mining.pop("splade", None)
 
@@ -165,7 +181,7 @@ encoder = SpladeEncoder("this/folder")
 
 {_teaching(config, facts, settings)}
 
-## Figures
+{_data(facts)}## Figures
 
 {_measured(config, facts, settings)}
 
@@ -177,6 +193,10 @@ Those that had an effect:
 {yaml.safe_dump(settings, sort_keys=False).strip()}
 ```
 """
+
+
+def _data(facts: Facts) -> str:
+    return "" if facts.data is None else f"## Training data\n\n{facts.data.markdown()}\n\n"
 
 
 def _pooling(facts: Facts) -> str:

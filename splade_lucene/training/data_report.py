@@ -214,13 +214,23 @@ def _facts_of_batches(
     looked_at = rows[: queries * _BATCHES]
     if scorer is None or rows.shape[1] < 3:
         return facts
-    scores = np.stack([scorer.scores(row[:1], row[1:])[0] for row in looked_at])
+    scores = np.concatenate(
+        [_own_scores(scorer, looked_at[at : at + queries]) for at in range(0, len(looked_at), queries)]
+    )
     margins = scores[:, :1] - scores[:, 1:]
     found = margins[~np.isnan(margins)]
     facts["without_score"] = 1 - found.size / margins.size
     if found.size:
         facts |= {"margins": _spread(found), "below_zero": float(np.mean(found < 0))}
     return facts
+
+
+def _own_scores(scorer: Scorer, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The teacher's scores of each query's own passages; shape [queries, passages]."""
+    count = len(rows)
+    scores = scorer.scores(rows[:, 0], rows[:, 1:].reshape(-1)).reshape(count, count, -1)
+    own: NDArray[np.float32] = scores[np.arange(count), np.arange(count)]
+    return own
 
 
 def _share_cut(texts: Sequence[str], tokenizer: Any, limit: int) -> float:

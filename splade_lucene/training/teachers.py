@@ -23,6 +23,8 @@ NO_RANKING: tuple[Rows, NDArray[np.float32]] = (np.zeros(0, np.int64), np.zeros(
 
 Scaling = Literal["best", "range", "none"]
 _LOWEST = 0.05
+_ZERO = np.finfo(np.float32).smallest_subnormal
+"""Stands for a score of 0 in a sparse matrix, whose zeros are what is not listed."""
 
 
 class Scorer(Protocol):
@@ -67,17 +69,17 @@ class RankedScorer:
         np.cumsum([len(rows) for rows, _ in rankings], out=starts[1:])
         columns = np.concatenate([NO_RANKING[0], *(rows for rows, _ in rankings)]).astype(np.int32)
         values = np.concatenate([NO_RANKING[1], *(_scaled(scores, scaling) for _, scores in rankings)])
-        shape = (len(rankings), passages)
-        self._matrix = csr_matrix((values, columns, starts), shape=shape)
-        self._is_listed = None
-        if scaling != "best":  # a matrix of its own, because a score may be 0
-            self._is_listed = csr_matrix((np.ones(len(values), np.int8), columns, starts), shape=shape)
+        self._has_zero = scaling == "best"
+        if not self._has_zero:
+            values[values == 0] = _ZERO
+        self._matrix = csr_matrix((values, columns, starts), shape=(len(rankings), passages))
 
     def scores(self, queries: Rows, passages: Rows) -> NDArray[np.float32]:
         """Scores of all pairs; shape [queries, passages]. NaN where there is no score."""
         found: NDArray[np.float32] = self._matrix[queries][:, passages].toarray()
-        if self._is_listed is not None:
-            found[self._is_listed[queries][:, passages].toarray() == 0] = np.nan
+        if not self._has_zero:
+            found[found == 0] = np.nan
+            found[found == _ZERO] = 0
         return found
 
 

@@ -59,7 +59,7 @@ from splade_lucene.training.calibration import calibrate_scale
 from splade_lucene.training.card import Facts, write_card
 from splade_lucene.training.checks import check_run
 from splade_lucene.training.config import TrainingConfig
-from splade_lucene.training.data_report import DATA, describe_training_data
+from splade_lucene.training.data_report import DATA, TrainingDataReport, describe_training_data
 from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, write_examples
 from splade_lucene.training.losses import RankingLoss
 from splade_lucene.training.mining import Sources, mine
@@ -347,6 +347,7 @@ class _Run:
         facts = Facts(
             figures, len(self.texts.queries), len(self.texts.passages), self.losses, self.recipe, choice, self.precision,
             None if not self.losses.is_distilled else self.data.temperature, stopped,
+            TrainingDataReport.read(source.parent / DATA),
         )  # fmt: skip
         write_card(partial, self.config, facts)
         (self.output / FIGURES).unlink(missing_ok=True)
