@@ -106,7 +106,7 @@ def test_what_is_written_beside_the_model(tmp_path, data, base):
     card = (result.model / "README.md").read_text()
     assert f"| nDCG@10 | {result.figures['nDCG@10']:.4f} |" in card
     assert "| training data | |" in card
-    assert "| examples | 40, 40 of them with scores |" in card
+    assert "| examples | 16, 16 of them with scores |" in card
     lines = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
     steps = [line for line in lines if line["stage"] == "splade-max" and "loss" in line]
     assert [line["step"] for line in steps] == [1, 2, 3, 4]
