@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import io
 import pickle
-import struct
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
 
 from splade_lucene.files.compression import open_bytes
 
 MAX_BYTES = 16 << 30
 """The most bytes that are read of a pickle, decompressed: four times the scores of all of MS MARCO's hard negatives."""
 
-_FORMATS = {
-    "f2": "e", "f4": "f", "f8": "d",
-    "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
-}  # fmt: skip
-"""NumPy's name of a type → that of ``struct``."""
+_NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
+"""NumPy's types of numbers."""
 
 
 class RefusedPickleError(ValueError):
@@ -91,9 +89,9 @@ class _Dtype:
     """The type of one of NumPy's scalars."""
 
     def __init__(self, name: Any, *_: Any) -> None:
-        if name not in _FORMATS:
+        if name not in _NUMBERS:
             raise RefusedPickleError(f"the pickle holds values of NumPy's type {name!r:.40}")
-        self.format, self.order = _FORMATS[name], "<"
+        self.name, self.order = name, "<"
 
     def __setstate__(self, state: Any) -> None:
         self.order = ">" if state[1] == ">" else "<"
@@ -109,7 +107,7 @@ def _scalar(dtype: Any, data: Any) -> float | int:
     if not isinstance(dtype, _Dtype) or not isinstance(data, bytes | str):
         raise RefusedPickleError("the pickle holds a damaged number of NumPy")
     raw = data.encode("latin-1") if isinstance(data, str) else data
-    number: float | int = struct.unpack(dtype.order + dtype.format, raw)[0]
+    number: float | int = np.frombuffer(raw, dtype.order + dtype.name)[0].item()
     return number
 
 
