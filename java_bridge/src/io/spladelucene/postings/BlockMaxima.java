@@ -40,7 +40,7 @@ public final class BlockMaxima {
   private final int[] windows;
   private final char[] starts; // dense: by block, its first posting within its window; else null
   private final int[] ids; // sparse: by entry, the block; ascending
-  private final int[] places; // sparse: by entry, its first posting; one more at the end
+  private final int[] firstPostings; // sparse: by entry, its first posting; one more at the end
   private final long[] bitmap; // sparse: by block, whether it has an entry
   private final int[] ranks; // sparse: by word of the bitmap, the number of entries before it
 
@@ -55,7 +55,7 @@ public final class BlockMaxima {
     windows = postings.windows;
     starts = new char[blocks];
     ids = null;
-    places = null;
+    firstPostings = null;
     bitmap = null;
     ranks = null;
     locate(postings.docs);
@@ -63,13 +63,13 @@ public final class BlockMaxima {
 
   /** A sparse representation of the blocks that have postings. */
   private BlockMaxima(
-      DecodedPostings postings, int blocks, int[] ids, int[] places, byte[] maxima) {
+      DecodedPostings postings, int blocks, int[] ids, int[] firstPostings, byte[] maxima) {
     this.maxima = maxima;
     groupMaxima = null;
     windows = postings.windows;
     starts = null;
     this.ids = ids;
-    this.places = places;
+    this.firstPostings = firstPostings;
     bitmap = new long[(blocks - 1 >> 6) + 1];
     ranks = new int[bitmap.length];
     mark();
@@ -79,7 +79,7 @@ public final class BlockMaxima {
   static BlockMaxima of(DecodedPostings postings, int maxDoc) {
     int blocks = count(maxDoc);
     int[] ids = new int[Math.min(blocks, postings.size())];
-    int[] places = new int[ids.length + 1];
+    int[] firstPostings = new int[ids.length + 1];
     byte[] maxima = new byte[ids.length];
     int count = 0;
     for (int window = 0; window + 1 < postings.windows.length; window++) {
@@ -87,23 +87,23 @@ public final class BlockMaxima {
         int block = window << IN_WINDOW | postings.docs[i] >> SHIFT;
         if (count == 0 || ids[count - 1] != block) {
           ids[count] = block;
-          places[count++] = i;
+          firstPostings[count++] = i;
         }
         maxima[count - 1] = (byte) Math.max(maxima[count - 1] & 0xFF, postings.impacts[i] & 0xFF);
       }
     }
-    places[count] = postings.size();
+    firstPostings[count] = postings.size();
     if ((long) SPARSE * count < blocks) {
       return new BlockMaxima(
           postings,
           blocks,
           Arrays.copyOf(ids, count),
-          Arrays.copyOf(places, count + 1),
+          Arrays.copyOf(firstPostings, count + 1),
           Arrays.copyOf(maxima, count));
     }
     byte[] all = new byte[groups(maxDoc) << GROUP_SHIFT];
-    for (int place = 0; place < count; place++) {
-      all[ids[place]] = maxima[place];
+    for (int entry = 0; entry < count; entry++) {
+      all[ids[entry]] = maxima[entry];
     }
     return dense(postings, maxDoc, all);
   }
@@ -165,12 +165,12 @@ public final class BlockMaxima {
   public void addTo(int[] bounds, int[] groupBounds, int queryImpact) {
     int group = 0;
     int largest = 0;
-    for (int place = 0; place < ids.length; place++) {
-      int product = queryImpact * (maxima[place] & 0xFF);
-      bounds[ids[place]] += product;
-      if (ids[place] >> GROUP_SHIFT != group) {
+    for (int entry = 0; entry < ids.length; entry++) {
+      int product = queryImpact * (maxima[entry] & 0xFF);
+      bounds[ids[entry]] += product;
+      if (ids[entry] >> GROUP_SHIFT != group) {
         groupBounds[group] += largest;
-        group = ids[place] >> GROUP_SHIFT;
+        group = ids[entry] >> GROUP_SHIFT;
         largest = 0;
       }
       largest = Math.max(largest, product);
@@ -219,7 +219,7 @@ public final class BlockMaxima {
 
   private int sparseStart(int block) {
     int word = block >> 6;
-    return places[
+    return firstPostings[
         word == ranks.length
             ? ids.length
             : ranks[word] + Long.bitCount(bitmap[word] & (1L << block) - 1)];

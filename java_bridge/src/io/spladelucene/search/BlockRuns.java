@@ -9,30 +9,30 @@ import java.util.Arrays;
  * list are found and added in one pass. The lists are added one after another, those that can
  * contribute most first. Blocks that can no longer have a hit are dropped in between.
  *
- * <p>A block has a place, which decides where the sums of its documents are.
+ * <p>A block has a slot, which decides where the sums of its documents are.
  */
 final class BlockRuns {
   static final int BLOCK = 1 << BlockMaxima.SHIFT;
   private static final int WINDOW_MASK = (1 << BlockMaxima.IN_WINDOW) - 1;
 
-  private int taken = 0; // the place after the last one in use
+  private int taken = 0; // the slot after the last one in use
   private final int[] blocks; // the blocks that were not dropped, ascending
-  private final int[] places; // by position in blocks
+  private final int[] slots; // by position in blocks
   private int size = 0; // the number of these blocks
   private final int[] firsts; // by run: its first block
   private final int[] lasts; // by run: its last block
   private final int[] starts; // by run: the position of its first sum
   private final int[] from; // by run: the position of its first posting in the current list
   private final int[] to; // by run: the position after its last posting
-  private final int[] rest; // by place: an upper bound of what the lists not yet added contribute
-  private final int[] sums; // by place and document
+  private final int[] rest; // by slot: an upper bound of what the lists not yet added contribute
+  private final int[] sums; // by slot and document
   private int runs = 0;
   private int touched; // keeps the JIT from removing reads whose only purpose is to fetch
 
-  /** Allocates memory for a number of places. */
+  /** Allocates memory for a number of slots. */
   BlockRuns(int room) {
     blocks = new int[room];
-    places = new int[room];
+    slots = new int[room];
     firsts = new int[room];
     lasts = new int[room];
     starts = new int[room];
@@ -43,7 +43,7 @@ final class BlockRuns {
   }
 
   /**
-   * Takes a block, with the next place.
+   * Takes a block, with the next slot.
    *
    * @param block greater than all that were taken
    * @param bound an upper bound of what the lists that will be added contribute to a document
@@ -52,31 +52,31 @@ final class BlockRuns {
     take(block, taken, bound);
   }
 
-  /** Takes a block, with a place greater than all that are in use. */
-  void take(int block, int place, int bound) {
-    rest[place] = bound;
-    append(block, place);
-    taken = place + 1;
+  /** Takes a block, with a slot greater than all that are in use. */
+  void take(int block, int slot, int bound) {
+    rest[slot] = bound;
+    append(block, slot);
+    taken = slot + 1;
   }
 
-  private void append(int block, int place) {
+  private void append(int block, int slot) {
     int run = runs - 1;
     boolean continues =
         run >= 0
             && lasts[run] == block - 1
             && (block & WINDOW_MASK) != 0
-            && places[size - 1] == place - 1;
+            && slots[size - 1] == slot - 1;
     if (!continues) {
       firsts[++run] = block;
-      starts[run] = place << BlockMaxima.SHIFT;
+      starts[run] = slot << BlockMaxima.SHIFT;
       runs++;
     }
     lasts[run] = block;
     blocks[size] = block;
-    places[size++] = place;
+    slots[size++] = slot;
   }
 
-  /** The number of blocks that were taken, if each has the next place. */
+  /** The number of blocks that were taken, if each has the next slot. */
   int taken() {
     return taken;
   }
@@ -86,7 +86,7 @@ final class BlockRuns {
     return blocks[size - 1];
   }
 
-  /** Adds the postings of a whole window. The place of a block is its position in the window. */
+  /** Adds the postings of a whole window. The slot of a block is its position in the window. */
   void addWindow(DecodedPostings list, int queryImpact, int window) {
     Sums.addWindow(list, queryImpact, window, sums);
   }
@@ -114,7 +114,7 @@ final class BlockRuns {
     top.tighten();
   }
 
-  /** Removes all blocks, and sets the sums of the places before {@code end} to 0. */
+  /** Removes all blocks, and sets the sums of the slots before {@code end} to 0. */
   void clear(int end) {
     Arrays.fill(sums, 0, end * BLOCK, 0);
     taken = 0;
@@ -148,7 +148,7 @@ final class BlockRuns {
   /** Subtracts the maxima of a list that was added from what the lists not yet added contribute. */
   private void lower(BlockMaxima list, int queryImpact) {
     for (int i = 0; i < size; i++) {
-      rest[places[i]] -= queryImpact * list.maximum(blocks[i]);
+      rest[slots[i]] -= queryImpact * list.maximum(blocks[i]);
     }
   }
 
@@ -158,10 +158,10 @@ final class BlockRuns {
     runs = 0;
     size = 0;
     for (int i = 0; i < count; i++) {
-      int place = places[i];
-      long least = (long) Math.ceil(threshold - alpha * rest[place]);
-      if (Sums.reach(sums, place << BlockMaxima.SHIFT, BLOCK, least)) {
-        append(blocks[i], place);
+      int slot = slots[i];
+      long least = (long) Math.ceil(threshold - alpha * rest[slot]);
+      if (Sums.reach(sums, slot << BlockMaxima.SHIFT, BLOCK, least)) {
+        append(blocks[i], slot);
       }
     }
   }

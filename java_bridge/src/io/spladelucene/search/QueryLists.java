@@ -73,7 +73,7 @@ final class QueryLists {
    */
   void arrange() {
     for (int i = 1; i < size; i++) {
-      move(i, placeByBound(i));
+      move(i, positionByBound(i));
     }
     double most = bound * HEAVY;
     for (heavy = 0; heavy < size && most > 0; heavy++) {
@@ -87,22 +87,22 @@ final class QueryLists {
     findStops();
   }
 
-  private int placeByBound(int i) {
-    int place = i;
-    while (place > 0 && boundOf(place - 1) < boundOf(i)) {
-      place--;
+  private int positionByBound(int i) {
+    int position = i;
+    while (position > 0 && boundOf(position - 1) < boundOf(i)) {
+      position--;
     }
-    return place;
+    return position;
   }
 
-  /** Moves a list to a place before it. */
-  private void move(int i, int place) {
+  /** Moves a list to a position before it. */
+  private void move(int i, int position) {
     DecodedPostings list = postings[i];
     int queryImpact = queryImpacts[i];
-    System.arraycopy(postings, place, postings, place + 1, i - place);
-    System.arraycopy(queryImpacts, place, queryImpacts, place + 1, i - place);
-    postings[place] = list;
-    queryImpacts[place] = queryImpact;
+    System.arraycopy(postings, position, postings, position + 1, i - position);
+    System.arraycopy(queryImpacts, position, queryImpacts, position + 1, i - position);
+    postings[position] = list;
+    queryImpacts[position] = queryImpact;
   }
 
   private long boundOf(int i) {

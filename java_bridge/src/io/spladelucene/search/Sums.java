@@ -6,7 +6,7 @@ import io.spladelucene.postings.DecodedPostings;
 final class Sums {
   private Sums() {}
 
-  /** Adds the postings of a window of documents; the sum of a document is at its place in it. */
+  /** Adds the postings of a window of documents; the sum of a document is at its position in it. */
   static void addWindow(DecodedPostings list, int queryImpact, int window, int[] sums) {
     addMany(
         list.docs, list.impacts, queryImpact, list.windows[window], list.windows[window + 1], sums);
@@ -20,7 +20,7 @@ final class Sums {
     }
   }
 
-  /** Adds a few postings; the sum of a document is at its place in the window plus a shift. */
+  /** Adds a few postings; the sum of a document is at its position in the window plus a shift. */
   static void add(
       char[] docs, byte[] impacts, int queryImpact, int from, int to, int shift, int[] sums) {
     for (int i = from; i < to; i++) {
