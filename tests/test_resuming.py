@@ -138,7 +138,7 @@ def test_workers_end_with_their_killed_parent_and_one_process_goes_on_from_them(
         parent.communicate()
     pids = {int(path.suffixes[-2][1:]) for path in tmp_path.glob("out.*.pid")} - {parent.pid}
     assert len(pids) == 2
-    wait_for(lambda: not any(is_running(pid) for pid in pids), 5)
+    wait_for(lambda: not any(is_running(pid) for pid in pids), 50)  # the part that they encode takes 100
     assert journaled(output) == [0, 1, 2, 3]
     assert not (output / MANIFEST).exists()
     threads = torch.get_num_threads()

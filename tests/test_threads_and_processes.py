@@ -295,7 +295,7 @@ def run_script(tmp_path: Path, body: str) -> list[str]:
     """Runs a script from a file, which spawned processes import; the lines that it prints."""
     script = tmp_path / "script.py"
     script.write_text(f"{START}\nif __name__ == '__main__':\n{textwrap.indent(body, '    ')}")
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=200, cwd=ROOT)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=400, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -307,8 +307,8 @@ context = multiprocessing.get_context("{method}")
 results = context.Queue()
 process = context.Process(target=search, args=(index, results))
 process.start()
-print(results.get(timeout=60))
-process.join(60)
+print(results.get(timeout=150))
+process.join(150)
 """
 
 
