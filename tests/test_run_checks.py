@@ -73,6 +73,9 @@ def test_each_fault_is_found_on_its_line(tmp_path, text, expected):
 
 def test_digits_with_underscores_are_no_numbers(tmp_path):
     """Python reads 1_0 as 10, trec_eval as 1."""
+    for score in ("\u0663", "1e39"):
+        with pytest.raises(RunError, match="other: |other:1: "):
+            Run.read(write(tmp_path / "other", f"q1 Q0 d1 1 {score} tag\n"))
     path = write(tmp_path / "run", "q1 Q0 d1 1 1_0 tag\n")
     assert not check_run(path).is_valid
     with pytest.raises(RunError, match=r"run:1: .*1_0"):

@@ -200,6 +200,8 @@ def test_faults_of_trec_topics(tmp_path):
         ("t.tsv", "query\tquery_id\none two\tq1\n", [Query("q1", "one two")]),
         ("t.csv", 'qid,query\nq1,"one, two"\n', [Query("q1", "one, two")]),
         ("t.csv", ",id,question\n0,q1,what\n", [Query("q1", "what")]),
+        ("t.tsv", "Query ID\tQuery Text\n1\tone\n", [Query("1", "one")]),
+        ("t.csv", "topic-id,queryText\n1,one\n", [Query("1", "one")]),
     ],
 )
 def test_header_names_the_columns_and_is_noted(tmp_path, caplog, name, text, expected):
@@ -214,6 +216,7 @@ def test_header_names_the_columns_and_is_noted(tmp_path, caplog, name, text, exp
     [
         ("t.tsv", "7\tquery\n8\ttext\n", [Query("7", "query"), Query("8", "text")]),
         ("t.tsv", "q1\tid\n", [Query("q1", "id")]),
+        ("t.tsv", "-\ttext\n", [Query("-", "text")]),
         ("t.tsv", "query\tquery\n", [Query("query", "query")]),
         ("t.tsv", "id\tquery expansion\n", [Query("id", "query expansion")]),
         ("t.csv", 'q1,"a, b"\n', [Query("q1", "a, b")]),

@@ -25,7 +25,7 @@ LazyDocument = tuple[Callable[[], Document], Place]
 Opener = Callable[[Path], BinaryIO]
 """Opens a file for reading its decompressed bytes."""
 
-_ID_COLUMNS = (*ID_KEYS, "docno", "pid", "passage_id", "document_id", "corpus-id", "corpus_id", *INDEX_NAMES)
+_ID_COLUMNS = (*ID_KEYS, "docno", "pid", "passage_id", "document_id", "corpus_id", *INDEX_NAMES)
 _TEXT_COLUMNS = (*TEXT_KEYS, "passage", "passage_text", "body", "content", "document", "abstract", "title")
 
 

@@ -83,12 +83,25 @@ def find_header(fields: Sequence[str], names: Names) -> Header | None:
     keys = [field.lower().removeprefix("#").strip() for field in found]
     if not all(map(_NAME.fullmatch, found)):
         return None  # a text
-    docid = next((keys.index(name) for name in names.ids if name in keys), None)
-    text = next((keys.index(name) for name in names.texts if name in keys), None)
+    docid, text = _position(names.ids, keys), _position(names.texts, keys)
     if docid is None or text is None or docid == text:
         return None
     title = keys.index("title") if "title" in keys and keys.index("title") not in (docid, text) else None
     return Header(found, docid, text, title)
+
+
+def _position(names: Sequence[str], keys: Sequence[str]) -> int | None:
+    """Where the first of some names is in a header; if none is, where one is that has other separators of words."""
+    position = next((keys.index(name) for name in names if name in keys), None)
+    if position is None:
+        plain = [_without_separators(key) for key in keys]
+        wanted = filter(None, map(_without_separators, names))
+        position = next((plain.index(name) for name in wanted if name in plain), None)
+    return position
+
+
+def _without_separators(name: str) -> str:
+    return re.sub(r"[ _.-]", "", name)
 
 
 def note_header(path: Path, header: Header, kind: str) -> None:

@@ -188,12 +188,15 @@ def _wrong_hit(qid: str, docid: str, score: Any, path: Path, line: int | None, *
 
 
 def parse_score(text: str) -> float | None:
-    """Parses a column as a finite number; None if it is not one. Rejects Python's ``1_0``, which trec_eval reads as 1."""
+    """Parses a column as a finite number; None if it is not one.
+
+    Rejects what trec_eval reads otherwise than Python: ``1_0`` and digits of other scripts.
+    """
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) and "_" not in text else None
+    return value if math.isfinite(value) and text.isascii() and "_" not in text else None
 
 
 def parse_rank(text: str) -> int | None:

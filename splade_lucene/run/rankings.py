@@ -13,6 +13,7 @@ Ids that are integers become strings, so that ``7`` in a run and ``"7"`` in the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,18 +106,19 @@ def _pairs(qid: str, ranking: Any) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def evaluation_order(qid: str, scores: Mapping[str, float]) -> list[tuple[str, float]]:
+def evaluation_order(qid: str, scores: Mapping[str, float], path: Path | None = None) -> list[tuple[str, float]]:
     """Hits as evaluators order them: score descending in single precision, then docid descending.
 
     Args:
         qid: The query, for error messages.
         scores: Docid → score; the docids are well-formed.
+        path: The run file, for error messages.
 
     Raises:
         RunError: A score is not a finite number in single precision.
     """
     docids = sorted(scores, key=docid_order, reverse=True)
-    values = _numbers(qid, [scores[docid] for docid in docids])
+    values = _numbers(qid, [scores[docid] for docid in docids], path)
     order = np.argsort(-values.astype(np.float32), kind="stable")
     return [(docids[i], score) for i, score in zip(order.tolist(), values[order].tolist(), strict=True)]
 
@@ -137,7 +139,7 @@ def _text_of_docid(qid: str, docid: Any) -> str:
     return text
 
 
-def _numbers(qid: str, scores: Any) -> NDArray[np.float64]:
+def _numbers(qid: str, scores: Any, path: Path | None = None) -> NDArray[np.float64]:
     """Scores as numbers, finite also in single precision, in which evaluators read them."""
     values = np.asarray(scores)
     if values.size and (values.dtype.kind not in "iuf" or values.ndim != 1):
@@ -149,6 +151,7 @@ def _numbers(qid: str, scores: Any) -> NDArray[np.float64]:
     if not is_finite.all():
         raise RunError(
             f"query {qid!r} has a score that is not a finite number: {numbers[~is_finite][0]}",
+            path=path,
             remedy="Check the source of the scores",
         )
     return numbers

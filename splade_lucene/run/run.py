@@ -161,7 +161,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         ranks = FileRanks(path)
         scores = READERS[detected](path, chain([first], lines), ranks)
         run = cls({}, tag=tag, format=detected)
-        run._rankings = {qid: evaluation_order(qid, ranking) for qid, ranking in scores.items()}
+        run._rankings = {qid: evaluation_order(qid, ranking, path) for qid, ranking in scores.items()}
         run.file_ranks = {} if detected == "json" else dict.fromkeys(scores, ranks)
         return run
 

@@ -27,8 +27,8 @@ from splade_lucene.notes import note
 from splade_lucene.topics.records import QID_KEYS, TEXT_KEYS, note_numbered
 
 _NAMES = Names(
-    (*QID_KEYS, "query-id", "queryid", "topic_id", "topic-id", "topicid", "topic", "number", "num", *INDEX_NAMES),
-    (*TEXT_KEYS, "query_text", "querytext", "utterance"),
+    (*QID_KEYS, "topic_id", "topic", "number", "num", *INDEX_NAMES),
+    (*TEXT_KEYS, "query_text", "utterance"),
     "qid",
 )
 _COLONS = re.compile(r"(\d+):(?:(\d):)?(.*)", re.DOTALL)
