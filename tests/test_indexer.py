@@ -585,7 +585,7 @@ def test_the_second_writer_of_a_new_index_is_told_so(tmp_path):
 
 def test_nothing_to_index_is_an_error(tmp_path):
     (tmp_path / "docs.jsonl").write_text("\n")
-    with pytest.raises(PseudoDocumentError, match="no documents to index"):
+    with pytest.raises(PseudoDocumentError, match=r"docs\.jsonl: no documents to index"):
         index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "index")
     assert [path.name for path in tmp_path.iterdir()] == ["docs.jsonl"]
 

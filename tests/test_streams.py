@@ -72,6 +72,30 @@ def test_outputs_that_cannot_be_written_are_refused_before_any_work(tmp_path, co
     assert "cannot write, because this is a folder" in run(*command, "--output", tmp_path).stderr
 
 
+@pytest.mark.process
+def test_a_note_is_a_plain_sentence(tmp_path):
+    """Not WARNING:splade_lucene.notes:…, logging's own format."""
+    (tmp_path / "t.tsv").write_bytes(b"qid\tquery\nq\tcat\n")
+    (tmp_path / "run").write_bytes(b"q Q0 d 1 2 tag\n")
+    done = run_process("run", "validate", "--run", tmp_path / "run", "--topics", tmp_path / "t.tsv")
+    assert done.stderr == f"{tmp_path / 't.tsv'}: the first line is a header (qid, query), not a query\n"
+
+
+def test_an_output_that_would_replace_an_input_is_refused(index, tmp_path):
+    (tmp_path / "t.tsv").write_bytes(b"q1\tcat\n")
+    (tmp_path / "link").symlink_to("t.tsv")
+    topics = ("search", "--index", index, "--encoded", "--topics", tmp_path / "t.tsv")
+    for output in ("t.tsv", "link"):
+        done = run(*topics, "--output", tmp_path / output)
+        assert done.returncode == 2
+        assert "would replace --topics: name another file" in " ".join(done.stderr.split())
+    assert (tmp_path / "t.tsv").read_bytes() == b"q1\tcat\n"
+    check_well(run(*topics, "--output", tmp_path / "run"))
+    check_well(
+        run("run", "convert", "--run", tmp_path / "run", "--output", tmp_path / "run", "--output-format", "json")
+    )
+
+
 # ---- pipes ----
 
 

@@ -131,7 +131,10 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # help and usage in an encoding that lacks a character
     global _debug
     _debug = "--debug" in sys.argv
-    logging.basicConfig(level=logging.DEBUG if _debug else logging.WARNING, handlers=[_Messages()])
+    logging.basicConfig(
+        level=logging.DEBUG if _debug else logging.WARNING, handlers=[_Messages()],
+        format=logging.BASIC_FORMAT if _debug else "%(message)s",
+    )  # fmt: skip
     try:
         app(args=[argument for argument in sys.argv[1:] if argument != "--debug"], prog_name="splade-lucene")
     except BrokenPipeError:  # the reader of our output, such as head, has exited

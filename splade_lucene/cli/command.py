@@ -38,6 +38,7 @@ class Command(typer.core.TyperCommand):
                 ctx.params["output"] = type(output)(_STANDARD_OUTPUT)
             with wrong_usage():
                 check_output(Path(output))
+            self._check_not_input(ctx)
         given = {name: ctx.params[name] for name in sorted(INPUTS & ctx.params.keys())}
         pipes = [str(each) for value in given.values() for each in _listed(value) if is_pipe(str(each))]
         if pipes.count(STANDARD_INPUT) > 1:
@@ -60,6 +61,14 @@ class Command(typer.core.TyperCommand):
         with suppress(FileNotFoundError):  # the working folder has been deleted
             if well_formed(str(Path.cwd())) != str(Path.cwd()):
                 raise typer.BadParameter(f"the working folder: {_undecodable(str(Path.cwd()))}")
+
+    def _check_not_input(self, ctx: Any) -> None:
+        """Refuses an output that would replace an input, unless it is a run that is changed in place."""
+        output = Path(ctx.params["output"])
+        for name in sorted((INPUTS - {"run", "baseline"}) & ctx.params.keys()):
+            for each in _listed(ctx.params[name]):
+                if output.is_file() and Path(each).is_file() and output.samefile(each):
+                    raise typer.BadParameter(f"--output {output} would replace --{name}: name another file")
 
     def _writes_folder(self) -> bool:
         return any(each.name == "output" and each.metavar == "DIR" for each in self.params)

@@ -189,7 +189,8 @@ def _run_bulk_indexer(
         if result["failed"]:
             raise problems[0].error()
         if not result["documents"]:
-            raise PseudoDocumentError("no documents to index in these files", path=target, remedy="Check the input")
+            found = sources[0].source.parent if len(sources) > 1 else sources[0].source
+            raise PseudoDocumentError("no documents to index", path=found, remedy="Check the input")
         advance((result["documents"] if size is None else size) - result["reported"])
     return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
 
