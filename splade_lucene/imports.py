@@ -28,6 +28,8 @@ EXTRAS = {
     "accelerate": "train",
     "ir_datasets": "irds",
     "matplotlib": "plots",
+    "onnx": "onnx",
+    "onnxscript": "onnx",
     "peft": "lora",
     "pydantic": "train",
     "sentence_transformers": "train",

@@ -325,7 +325,9 @@ def test_the_sliced_and_packed_head_gives_the_naive_formulas_impacts(abstracts):
     with torch.inference_mode():
         for start in range(0, len(abstracts), 8):
             some = slice(start, start + 8)
-            ids, attention, mask = pad(sequences.ids[some], sequences.pooled[some], 0, net.device)
+            ids, attention, mask = (
+                torch.from_numpy(each) for each in pad(sequences.ids[some], sequences.pooled[some], 0)
+            )
             hidden = net._forward(ids, attention)
             assert hidden.shape[-1] < 1000  # and not logits
             found.append(project_and_pool(hidden, net._sliced_decoder, mask, "max").numpy())

@@ -10,6 +10,7 @@ import typer
 
 from splade_lucene.cli.option_groups import DocumentOptions, ModelOptions, takes_options
 from splade_lucene.cli.options import (
+    BackendOption,
     CorpusOption,
     DeviceOption,
     IdFieldOption,
@@ -73,6 +74,7 @@ def encode_queries(
     topic_field: TopicFieldOption = "title",
     device: DeviceOption = "auto",
     dtype: QueryDtypeOption = "auto",
+    backend: BackendOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Encode queries into a file.
@@ -83,7 +85,7 @@ def encode_queries(
     from splade_lucene.topics.reading import read_topics, write_encoded_topics
 
     queries = read_topics(topics, field=topic_field)
-    encoder = options.open_encoder(device=device, query_dtype=dtype)
+    encoder = options.open_encoder(device=device, query_dtype=dtype, backend=backend)
     query_encoder = SpladeQueryEncoder(encoder, options.open_quantizer(encoder))
     encoder.load("query")
     encoded = encode_topics(queries, query_encoder, ProgressBars())

@@ -26,11 +26,16 @@ def models(
     ] = None,
     save: Annotated[
         Path | None,
-        typer.Option("--save", metavar="DIR", help="Save an 8-bit checkpoint with ordinary weights."),
+        typer.Option(
+            "--save", metavar="DIR", help="Save an 8-bit checkpoint with ordinary weights, or any with --onnx."
+        ),
     ] = None,
     save_dtype: Annotated[
         SaveDtype | None, typer.Option("--save-dtype", help="Type of the saved weights. Default: float32.")
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Save the network as ONNX too, with which queries need no torch.")
+    ] = False,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
@@ -38,19 +43,16 @@ def models(
 
     A model is loaded and described, with the files from which its settings were read.
     """
-    if save_dtype is not None and save is None:
-        raise typer.BadParameter("--save-dtype requires --save")
+    for option, is_given in (("--save-dtype", save_dtype is not None), ("--onnx", onnx)):
+        if is_given and save is None:
+            raise typer.BadParameter(f"{option} requires --save")
     if checkpoint is None and options.model is None:
         if save is not None:
             raise typer.BadParameter("--save requires a checkpoint, such as splade-minilm")
         _print_known_models(as_json)
         return
     if save is not None:
-        from splade_lucene.encoder.location import locate
-        from splade_lucene.encoder.storage import restore_from_int8
-
-        restore_from_int8(locate(checkpoint or options.model).folder, save, save_dtype or "float32")
-        echo(f"saved the checkpoint to {save}; transformers, sentence-transformers and Pyserini 1.6 can load it")
+        _save(checkpoint or str(options.model), save, save_dtype, onnx=onnx)
         return
     encoder = replace(options, model=checkpoint or options.model).open_encoder(device=device)
     facts = _describe(encoder, options)
@@ -62,6 +64,19 @@ def models(
         for line in lines or [""]:
             print(f"{name:16} {line}".rstrip())
             name = ""
+
+
+def _save(checkpoint: str, target: Path, dtype: SaveDtype | None, *, onnx: bool) -> None:
+    from splade_lucene.encoder.location import locate
+    from splade_lucene.encoder.onnx_export import save_with_onnx
+    from splade_lucene.encoder.storage import restore_from_int8
+
+    if onnx:
+        save_with_onnx(checkpoint, target, dtype)
+        echo(f"saved the checkpoint to {target} with model.onnx; queries are encoded by ONNX Runtime")
+    else:
+        restore_from_int8(locate(checkpoint).folder, target, dtype or "float32")
+        echo(f"saved the checkpoint to {target}; transformers, sentence-transformers and Pyserini 1.6 can load it")
 
 
 def _describe(encoder: SpladeEncoder, options: ModelOptions) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from splade_lucene.cli.options import (
+    BackendOption,
     DeviceOption,
     QuantizerName,
     QueryDtypeOption,
@@ -23,7 +24,7 @@ from splade_lucene.cli.options import (
 )
 from splade_lucene.defaults import DEFAULT_MAX_LENGTH
 from splade_lucene.encoder.layout import Activation, Pooling
-from splade_lucene.encoder.settings import DocumentSettings, Dtype, QueryDtype, QuerySettings
+from splade_lucene.encoder.settings import Backend, DocumentSettings, Dtype, QueryDtype, QuerySettings
 from splade_lucene.quantizer import DEFAULT_RULE
 
 if TYPE_CHECKING:
@@ -100,14 +101,16 @@ class ModelOptions:
     scale: ScaleOption = None
 
     def open_encoder(
-        self, documents: DocumentOptions | None = None, *, device: str = "auto", query_dtype: QueryDtype = "auto"
-    ) -> SpladeEncoder:
+        self, documents: DocumentOptions | None = None, *, device: str = "auto", query_dtype: QueryDtype = "auto",
+        backend: Backend = "auto",
+    ) -> SpladeEncoder:  # fmt: skip
         """Opens the selected encoder.
 
         Args:
             documents: The options for documents; None to encode only queries.
             device: The device if only queries are encoded; else the documents' device is used.
             query_dtype: The precision for queries.
+            backend: What computes queries.
         """
         from splade_lucene.encoder import SpladeEncoder
 
@@ -115,7 +118,7 @@ class ModelOptions:
             own = DocumentSettings(self.pooling, self.activation, self.drop_specials)
             queries = QuerySettings(
                 model=self.query_model, mode=self.query_mode, prefix=self.query_prefix,
-                max_length=self.query_max_length, dtype=query_dtype,
+                max_length=self.query_max_length, dtype=query_dtype, backend=backend,
             )  # fmt: skip
             if documents is None:
                 return SpladeEncoder(self.model, own, queries, device=device, trust_remote_code=self.trust_remote_code)
@@ -149,6 +152,7 @@ class QueryOptions:
     query_max_length: QueryMaxLengthOption = None
     device: DeviceOption = "auto"
     dtype: QueryDtypeOption = "auto"
+    backend: BackendOption = "auto"
     trust_remote_code: TrustOption = False
     quantizer: Annotated[
         QuantizerName, typer.Option("--quantizer", help="auto: the index's, else the model's recommended one.")
@@ -167,8 +171,9 @@ class QueryOptions:
         with wrong_usage():
             quantizer = None if name == "auto" else Quantizer.named(name, self.scale)
         queries = QuerySettings(
-            mode=self.query_mode, prefix=self.query_prefix, max_length=self.query_max_length, dtype=self.dtype
-        )
+            mode=self.query_mode, prefix=self.query_prefix, max_length=self.query_max_length, dtype=self.dtype,
+            backend=self.backend,
+        )  # fmt: skip
         return open_query_encoder(
             index_dir, self.model, queries, quantizer=quantizer, device=self.device,
             trust_remote_code=self.trust_remote_code,

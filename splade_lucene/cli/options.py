@@ -11,7 +11,7 @@ import typer
 
 from splade_lucene.cli.output import describe_error
 from splade_lucene.encoder.layout import QueryMode
-from splade_lucene.encoder.settings import QueryDtype
+from splade_lucene.encoder.settings import Backend, QueryDtype
 from splade_lucene.errors import InputError
 from splade_lucene.index.indexer import Order, Store
 from splade_lucene.quantizer import RuleName
@@ -53,6 +53,9 @@ DeviceOption = Annotated[
     str, typer.Option("--device", callback=_one_device, metavar="NAME", help="auto, cpu, cuda, cuda:1 …")
 ]
 QueryDtypeOption = Annotated[QueryDtype, typer.Option("--dtype", help="auto: float32. int8: the decoder in 8 bits.")]
+BackendOption = Annotated[
+    Backend, typer.Option("--backend", help="auto: ONNX Runtime if the checkpoint has an ONNX file, else torch.")
+]
 CorpusOption = Annotated[
     str,
     typer.Option(

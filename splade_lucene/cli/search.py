@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -77,7 +79,7 @@ def search(
     choices.check(engine, min_idf)
     if recall and approximation.is_exact:
         raise typer.BadParameter("--recall requires --mode approximate")
-    query_encoder = options.open_query_encoder(index_dir) if not encoded else None
+    query_encoder = _open_query_encoder(options, index_dir) if not encoded else None
     with _open_searcher(index_dir, query_encoder, min_idf, engine, approximation) as searcher:
         search_options = {} if engine == "pyserini" else {"filter": choices.make_filter(searcher)}
         depth = hits or (HITS_SHOWN if topics is None else HITS_IN_RUN)
@@ -124,7 +126,7 @@ def explain(
     """
     from splade_lucene.search.searcher import LuceneImpactSearcher
 
-    query_encoder = options.open_query_encoder(index_dir) if not encoded else None
+    query_encoder = _open_query_encoder(options, index_dir) if not encoded else None
     with LuceneImpactSearcher(index_dir, query_encoder, min_idf) as searcher:
         vector = searcher.encode(_json_query(query) if encoded else query)
         contributions = searcher.explain(vector, docid)
@@ -143,6 +145,20 @@ def explain(
         print(f"{each.term:24} {each.query_impact:>8,} {each.document_impact:>9,} {each.product:>10,} {share:>7.1%}")
     print(f"{'score of ' + docid:24} {'':>8} {'':>9} {score:>10,}")
     print(f"{len(contributions)} of the query's {len(vector)} terms are in the document")
+
+
+def _open_query_encoder(options: QueryOptions, index_dir: Path) -> SpladeQueryEncoder:
+    """Opens the query encoder; a network in ONNX Runtime is loaded while Java starts."""
+    query_encoder = options.open_query_encoder(index_dir)
+    encoder = query_encoder.encoder
+    if encoder.query_backend == "onnx":
+
+        def load() -> None:
+            with suppress(Exception):  # raised again by the first query
+                encoder.load("query")
+
+        threading.Thread(target=load).start()
+    return query_encoder
 
 
 def _open_searcher(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
+from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.white_space import is_blank
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass
@@ -110,6 +109,20 @@ class Sequencer:
         sequences.owners.append(owner)
 
 
+def sequencer_for(tokenizer: Any, side: NetworkSide, max_length: int, **passages: int) -> Sequencer:
+    """The sequencer of a network's texts.
+
+    Args:
+        tokenizer: The checkpoint's tokenizer.
+        side: The settings read from the checkpoint.
+        max_length: Maximum tokens per sequence.
+        passages: How texts are split; see :class:`Sequencer`.
+    """
+    return Sequencer(
+        tokenizer, max_length, prefix=side.prefix, echo=side.is_causal, lower_case=side.lower_case, **passages
+    )
+
+
 def _special_frame(tokenizer: Any) -> tuple[list[int], list[int]]:
     """The special tokens that a tokenizer adds before and after a text."""
     probe = next((text for text in "a1.的اअ" if tokenizer(text, add_special_tokens=False)["input_ids"]), "a")
@@ -139,19 +152,19 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int, batch_texts: in
 
 
 def pad(
-    ids: Sequence[Sequence[int]], spans: Sequence[tuple[int, int]], pad_id: int, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
+    ids: Sequence[Sequence[int]], spans: Sequence[tuple[int, int]], pad_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Pads sequences to a rectangular batch.
 
     Returns:
         Token ids, attention mask, and mask of the positions to pool over, each of shape [sequences, tokens of the longest].
     """
     width = max(1, max(len(each) for each in ids))
-    input_ids = torch.full((len(ids), width), pad_id, dtype=torch.long)
-    attention = torch.zeros((len(ids), width), dtype=torch.long)
-    pooled = torch.zeros((len(ids), width), dtype=torch.bool)
+    input_ids = np.full((len(ids), width), pad_id, np.int64)
+    attention = np.zeros((len(ids), width), np.int64)
+    pooled = np.zeros((len(ids), width), np.bool_)
     for row, (each, (start, stop)) in enumerate(zip(ids, spans, strict=True)):
-        input_ids[row, : len(each)] = torch.tensor(each, dtype=torch.long)
+        input_ids[row, : len(each)] = each
         attention[row, : len(each)] = 1
         pooled[row, start:stop] = True
-    return input_ids.to(device), attention.to(device), pooled.to(device)
+    return input_ids, attention, pooled

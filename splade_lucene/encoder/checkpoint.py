@@ -56,6 +56,10 @@ def load_network(
     transformers_logging.disable_progress_bar()
     folder = side.location.folder
     base = (side.location.base or side.location).folder
+    if not side.location.weight_files():
+        raise ModelError(
+            f"{folder}: it has no weights for PyTorch, only an ONNX file, which encodes queries. {_REMEDY}"
+        )
     try:
         model, missing = read_language_model(
             base, is_causal=side.is_causal, dtype=dtype, trust_remote_code=trust_remote_code

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from splade_lucene.defaults import DEFAULT_MAX_LENGTH
+from splade_lucene.encoder.batching import Sequencer, TokenSequences, sequencer_for
 from splade_lucene.encoder.layout import (
     Choices,
     Layout,
@@ -19,7 +20,7 @@ from splade_lucene.encoder.layout import (
     read_layout,
 )
 from splade_lucene.encoder.pruning import Pruning
-from splade_lucene.encoder.settings import DocumentSettings, Dtype, QuerySettings, check_dtype, to_choices
+from splade_lucene.encoder.settings import DocumentSettings, Dtype, QuerySettings, check_choice, to_choices
 from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights, to_impacts, to_weights
 from splade_lucene.encoder.table import TermTable
 from splade_lucene.errors import InputError
@@ -30,8 +31,8 @@ from splade_lucene.records import list_texts
 if TYPE_CHECKING:
     import torch
 
-    from splade_lucene.encoder.batching import Sequencer, TokenSequences
     from splade_lucene.encoder.network import Network
+    from splade_lucene.encoder.onnx_network import OnnxNetwork
     from splade_lucene.quantizer import Quantizer, Side
 
 _QUERY_BATCH_TOKENS = 1024
@@ -68,7 +69,7 @@ class SpladeEncoder(ProcessBound):
         queries: QuerySettings = QuerySettings(), *, device: str = "auto", dtype: Dtype = "auto",
         batch_tokens: int | None = None, trust_remote_code: bool = False,
     ) -> None:  # fmt: skip
-        check_dtype(dtype, get_args(Dtype))
+        check_choice("dtype", dtype, get_args(Dtype))
         if batch_tokens is not None and batch_tokens < 1:
             raise InputError("batch_tokens must be at least 1")
         self.documents, self.queries = documents, queries
@@ -84,6 +85,7 @@ class SpladeEncoder(ProcessBound):
         self._settled_dtype = ""
         self._loading = threading.RLock()
         self._networks: dict[tuple[NetworkSide, str], Network] = {}
+        self._onnx_network: OnnxNetwork | None = None
 
     # ---- encoding ----
 
@@ -106,6 +108,8 @@ class SpladeEncoder(ProcessBound):
         texts = list_texts(texts)
         if isinstance(self.layout.queries, TableSide):
             return self.query_table.encode(texts)
+        if self.query_backend == "onnx":
+            return self.onnx_network.encode(self._query_sequencer(texts))
         network, sequences = self.query_network, self._query_sequencer(texts)
         return to_weights(network.encode(sequences, _QUERY_BATCH_TOKENS), sequences.texts, network.terms)
 
@@ -143,6 +147,8 @@ class SpladeEncoder(ProcessBound):
             self.document_network  # noqa: B018
         elif isinstance(self.layout.queries, TableSide):
             self.query_table  # noqa: B018
+        elif self.query_backend == "onnx":
+            self.onnx_network  # noqa: B018
         else:
             self.query_network  # noqa: B018
 
@@ -223,6 +229,33 @@ class SpladeEncoder(ProcessBound):
         return self._network(self.layout.queries, self.query_dtype)
 
     @cached_property
+    def query_backend(self) -> Literal["torch", "onnx", "none"]:
+        """What computes queries: ``onnx`` or ``torch``; ``none`` if a table does.
+
+        Raises:
+            ModelError: ONNX is asked for, but the checkpoint has no ONNX file, or one of other weights.
+            InputError: ONNX is asked for with a precision or device that it does not have here.
+        """
+        from splade_lucene.encoder.onnx_network import choose_backend
+
+        side = self.layout.queries
+        if isinstance(side, TableSide):
+            return "none"
+        return choose_backend(side, self.queries, self._device_name)
+
+    @property
+    def onnx_network(self) -> OnnxNetwork:
+        """The network for queries in ONNX Runtime."""
+        from splade_lucene.encoder.onnx_network import OnnxNetwork
+
+        side = self.layout.queries
+        assert isinstance(side, NetworkSide)
+        with self._loading:
+            if self._onnx_network is None:
+                self._onnx_network = OnnxNetwork(side)
+            return self._onnx_network
+
+    @cached_property
     def query_table(self) -> TermTable:
         """The tokenizer and weights for inference-free queries.
 
@@ -281,14 +314,17 @@ class SpladeEncoder(ProcessBound):
 
     @cached_property
     def _document_sequencer(self) -> Sequencer:
-        return self.document_network.sequencer(
-            self.passage_tokens or self.max_length, self.layout.documents.prefix, passage_tokens=self.passage_tokens,
-            passage_overlap=self.passage_overlap,
+        return sequencer_for(
+            self.document_network.tokenizer, self.layout.documents, self.passage_tokens or self.max_length,
+            passage_tokens=self.passage_tokens, passage_overlap=self.passage_overlap,
         )  # fmt: skip
 
     @cached_property
     def _query_sequencer(self) -> Sequencer:
-        return self.query_network.sequencer(self.query_max_length, self.layout.queries.prefix)
+        side = self.layout.queries
+        assert isinstance(side, NetworkSide)
+        network = self.onnx_network if self.query_backend == "onnx" else self.query_network
+        return sequencer_for(network.tokenizer, side, self.query_max_length)
 
     @whole_imports()
     def _network(self, side: NetworkSide, dtype: str) -> Network:

@@ -17,9 +17,11 @@ from splade_lucene.models import EMBEDDED_DOC_MODEL, EMBEDDED_MODEL, embedded_mo
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", INT8_WEIGHTS)
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin")
 WEIGHT_FILES = (*SAFE_WEIGHTS, *PICKLED_WEIGHTS)
+ONNX_FILES = ("model.onnx", "onnx/model.onnx")
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "sentencepiece.bpe.model",
                     "spiece.model", "tokenizer_config.json")  # fmt: skip
+_ONNX_PATTERNS = [f"{name}*" for name in ONNX_FILES]
 _SMALL_FILES = ["*.json", "*.txt", "*.model", "*.py", "*.jinja"]
 _IGNORED = ["onnx/*", "openvino/*", "*.onnx*", "*.h5", "*.msgpack", "checkpoint-*/*"]
 
@@ -43,12 +45,12 @@ class Location:
         return self if folder == self.folder else Location(self.name, folder)
 
     def require_weights(self) -> None:
-        """Checks that the folder has weights.
+        """Checks that the folder has weights, or an ONNX file, which is enough for queries.
 
         Raises:
             ModelError: The folder has no weights.
         """
-        if not any((self.folder / file).is_file() for file in WEIGHT_FILES):
+        if not any((self.folder / file).is_file() for file in (*WEIGHT_FILES, *ONNX_FILES)):
             raise ModelError(
                 f"{self.folder}: no weights found (expected one of {', '.join(WEIGHT_FILES)}). Copy the whole checkpoint."
             )
@@ -137,6 +139,25 @@ def locate(name: str | Path | None) -> Location:
     return Location(text, folder)
 
 
+def find_onnx(location: Location, *, download: bool = False) -> Path | None:
+    """The ONNX file of a checkpoint, if it has one.
+
+    Args:
+        location: The checkpoint.
+        download: Whether to download it if the checkpoint is from the hub; with its weights, it usually is not.
+
+    Raises:
+        ModelError: The download failed.
+    """
+    folder = location.folder
+    found = next((folder / name for name in ONNX_FILES if (folder / name).is_file()), None)
+    is_from_hub = not Path(location.name).exists() and location.name.count("/") == 1
+    if found is None and download and is_from_hub:
+        _fetch(location.name, with_onnx=True)
+        return find_onnx(location)
+    return found
+
+
 def _check_json_files(folder: Path) -> None:
     """Rejects deeply nested JSON, which would crash the process in the parsers of transformers or tokenizers."""
     for path in (*folder.glob("*.json"), *folder.glob("*/*.json")):
@@ -149,8 +170,8 @@ def _check_json_files(folder: Path) -> None:
 
 
 @whole_imports()
-def _fetch(name: str) -> Path:
-    """Downloads a checkpoint's small files and its safetensors, or its pickled weights if there are no safetensors."""
+def _fetch(name: str, *, with_onnx: bool = False) -> Path:
+    """Downloads a checkpoint's small files and its weights: safetensors, else pickled weights, else an ONNX file."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
@@ -162,6 +183,8 @@ def _fetch(name: str) -> Path:
         pickled = _pickled_weights(folder)
         if pickled:
             snapshot_download(name, allow_patterns=pickled, ignore_patterns=_IGNORED)
+        if with_onnx or not any(any(folder.rglob(file)) for file in WEIGHT_FILES):
+            snapshot_download(name, allow_patterns=_ONNX_PATTERNS)
     except Exception as error:  # the hub's client, the network and the cache raise all kinds of exceptions
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from splade_lucene.encoder.batching import Sequencer, TokenSequences, batches_by_length, pad
+from splade_lucene.encoder.batching import TokenSequences, batches_by_length, pad
 from splade_lucene.encoder.checkpoint import load_network, load_tokenizer, vocabulary_terms
 from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.encoder.linear import linear_map, pack_linear_layers
@@ -72,22 +72,12 @@ class Network:
         probe, mask = self._probe()
         logits = self._logits_of(probe, mask)
         check_values(model, side.location.folder)
-        check_logits(logits, side.location.folder)
+        dtype = str(logits.dtype).removeprefix("torch.")
+        check_logits(logits.float().cpu().numpy(), dtype, side.location.folder)
         self._decoder: nn.Linear | None = None
         self._is_int8 = False  # until the decoder is known to be the last layer
         self._detach_decoder(decoder, logits)
         self._factors = self._read_factors()
-
-    def sequencer(self, max_length: int, prefix: str, **passages: int) -> Sequencer:
-        """A sequencer for this network; see :class:`Sequencer`."""
-        return Sequencer(
-            self.tokenizer,
-            max_length,
-            prefix=prefix,
-            echo=self.side.is_causal,
-            lower_case=self.side.lower_case,
-            **passages,
-        )
 
     def affordable_tokens(self) -> int:
         """Tokens per batch that fit into an eighth of the device's memory."""
@@ -130,7 +120,8 @@ class Network:
         """Weights of one batch; shape [sequences, terms], float32."""
         ids = [sequences.ids[i] for i in batch]
         spans = [sequences.pooled[i] for i in batch]
-        input_ids, attention, mask = pad(ids, spans, self.tokenizer.pad_token_id or 0, self.device)
+        padded = pad(ids, spans, self.tokenizer.pad_token_id or 0)
+        input_ids, attention, mask = (torch.from_numpy(each).to(self.device) for each in padded)
         weights = self._pool(self._forward(input_ids, attention), mask)
         if self.side.own_terms:
             weights *= self._own_terms(ids)

@@ -14,10 +14,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from splade_lucene.errors import ModelError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 _log = logging.getLogger(__name__)
 _COPY_AGAIN = "Copy or train the checkpoint again."
@@ -91,26 +94,27 @@ def check_values(model: nn.Module, folder: Path) -> None:
             raise ModelError(f"{folder}: all values of {name} are {low:g}. {_COPY_AGAIN}")
 
 
-def check_logits(logits: Tensor, folder: Path) -> None:
+def check_logits(logits: NDArray[np.float32], dtype: str, folder: Path) -> None:
     """Refuses a network whose output is not finite, the same for every text, or the same for every term.
 
     Args:
         logits: The output for a probe whose first two texts are equally long and differ; shape [texts, tokens, terms].
+        dtype: The type in which it was computed.
         folder: Folder of the checkpoint.
 
     Raises:
         ModelError: Says what is wrong.
     """
-    first, second = logits[0].float(), logits[1].float()
-    if not bool(first.isfinite().all()):
+    first, second = logits[0], logits[1]
+    if not np.isfinite(first).all():
         raise ModelError(
-            f"{folder}: the network's output is not finite in {str(logits.dtype).removeprefix('torch.')}. "
+            f"{folder}: the network's output is not finite in {dtype}. "
             "Use dtype=float32, or copy or train the checkpoint again."
         )
-    limit = _SAME * max(1.0, float(first.abs().max()))
-    if float((first - second).abs().max()) <= limit:
+    limit = _SAME * max(1.0, float(np.abs(first).max()))
+    if np.abs(first - second).max() <= limit:
         raise ModelError(f"{folder}: the network's output is the same for every text. {_COPY_AGAIN}")
-    if float((first.amax(dim=1) - first.amin(dim=1)).max()) <= limit:
+    if np.ptp(first, axis=1).max() <= limit:
         raise ModelError(f"{folder}: the network's output is the same for every term. {_COPY_AGAIN}")
 
 

@@ -29,7 +29,7 @@ SaveDtype = Literal["float32", "float16", "bfloat16"]
 """Floating-point type of saved weights."""
 
 _PLAIN_WEIGHTS = "model.safetensors"
-_SCALES = ".scales"
+SCALES = ".scales"
 _LEVELS = 127
 
 
@@ -68,8 +68,8 @@ def store_in_int8(checkpoint: Path, target: Path, group: int = 32) -> int:
         groups = weights.reshape(rows, -1, group if columns % group == 0 else max(1, columns))
         scales = (groups.abs().amax(dim=2) / _LEVELS).clamp_min(1e-12)
         packed[name] = (groups / scales.unsqueeze(2)).round().to(torch.int8).reshape(rows, columns)
-        packed[name + _SCALES] = scales
-    with _sole_saver(target):
+        packed[name + SCALES] = scales
+    with sole_saver(target):
         _copy_others(checkpoint, target)
         with bytes_written_whole(target / INT8_WEIGHTS) as file:
             file.write(save(packed, metadata={"format": "int8"}))
@@ -103,7 +103,7 @@ def restore_from_int8(checkpoint: Path, target: Path, dtype: SaveDtype = "float3
     config = _read_config(checkpoint / "config.json")
     own: torch.dtype = getattr(torch, config.get("dtype") or "float32")  # in which the encoder loads them, too
     weights = {name: tensor.to(own).to(kind) for name, tensor in read_int8(checkpoint / INT8_WEIGHTS).items()}
-    with _sole_saver(target):
+    with sole_saver(target):
         _copy_others(checkpoint, target)
         (target / "config.json").write_text(json.dumps({**config, "dtype": dtype}, indent=2) + "\n", encoding="utf-8")
         with bytes_written_whole(target / _PLAIN_WEIGHTS) as file:
@@ -120,7 +120,12 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config if named is None else {"dtype": named, **config}
 
 
-def _sole_saver(target: Path) -> AbstractContextManager[None]:
+def sole_saver(target: Path) -> AbstractContextManager[None]:
+    """Holds a folder for saving a checkpoint.
+
+    Raises:
+        InputError: Another process is saving into it.
+    """
     busy = InputError(
         "another process is saving a checkpoint here", path=target, remedy="Wait for it, or use another folder"
     )
@@ -143,9 +148,9 @@ def read_int8(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path}: damaged ({error}). Copy the checkpoint again.") from error
     weights = {}
     for name, tensor in packed.items():
-        if name.endswith(_SCALES):
+        if name.endswith(SCALES):
             continue
-        scales = packed.get(name + _SCALES)
+        scales = packed.get(name + SCALES)
         if (scales is None) == (tensor.ndim == 2):
             raise ModelError(f"{path}: the scales of {name} are missing. Copy the checkpoint again.")
         if scales is None:
@@ -158,10 +163,11 @@ def read_int8(path: Path) -> dict[str, Tensor]:
 
 
 def _copy_others(checkpoint: Path, target: Path) -> None:
-    """Copies everything except the weights of the network itself."""
+    """Copies everything except the weights of the network itself, and ONNX files, which would refer to or hold others."""
     target.mkdir(parents=True, exist_ok=True)
     for path in checkpoint.iterdir():
         if path.is_dir():
-            shutil.copytree(path, target / path.name, dirs_exist_ok=True)
-        elif path.suffix not in (".safetensors", ".bin"):
+            if path.name not in ("onnx", "openvino"):
+                shutil.copytree(path, target / path.name, dirs_exist_ok=True)
+        elif path.suffix not in (".safetensors", ".bin", ".onnx"):
             shutil.copyfile(path, target / path.name)

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.encoder.layout import TableSide
 from splade_lucene.encoder.location import read_json
-from splade_lucene.encoder.soundness import check_tokenizer
 from splade_lucene.encoder.sparse import SparseWeights
-from splade_lucene.encoder.terms import escape_term
+from splade_lucene.encoder.tokenizer import PlainTokenizer
 from splade_lucene.errors import ModelError
 from splade_lucene.files.files import files_digest
 from splade_lucene.imports import whole_imports
@@ -37,19 +35,10 @@ class TermTable:
 
     def __init__(self, side: TableSide) -> None:
         self.side = side
-        self._tokenizer: Any = _load_tokenizer(side.location.tokenizer_folder)
-        entries = self._tokenizer.get_vocab(with_added_tokens=True)
-        specials = [term_id for term_id, token in self._tokenizer.get_added_tokens_decoder().items() if token.special]
-        check_tokenizer(entries, specials, side.location.tokenizer_folder)
-        size = max(entries.values()) + 1
-        self.terms = [f"[unnamed{term_id}]" for term_id in range(size)]
-        for entry, term_id in entries.items():
-            self.terms[term_id] = escape_term(entry)
-        self._weights = _read_weights(side.weights, side.missing, entries, size)
-        for term_id in self._dropped_specials():
-            self._weights[term_id] = 0
-        if side.max_length:
-            self._tokenizer.enable_truncation(side.max_length)
+        self._tokenizer = PlainTokenizer(side.location.tokenizer_folder)
+        self.terms = self._tokenizer.terms()
+        self._weights = _read_weights(side.weights, side.missing, self._tokenizer.get_vocab(), len(self.terms))
+        self._weights[self._dropped_specials()] = 0
 
     def _dropped_specials(self) -> list[int]:
         """The special tokens without weight, even if a text spells them out.
@@ -58,16 +47,8 @@ class TermTable:
         """
         if self.side.weights is not None and not self.side.drop_specials:
             return []
-        added = self._tokenizer.get_added_tokens_decoder()
-        unknown = None if self.side.drop_specials else self._unknown()
-        return [term_id for term_id, token in added.items() if token.special and token.content != unknown]
-
-    def _unknown(self) -> str | None:
-        """The unknown token, from the tokenizer's settings because not every tokenizer model names it."""
-        path = self.side.location.tokenizer_folder / "tokenizer_config.json"
-        named = read_json(path).get("unk_token") if path.is_file() else None
-        named = named.get("content") if isinstance(named, dict) else named
-        return named or getattr(self._tokenizer.model, "unk_token", None)
+        unknown = None if self.side.drop_specials else self._tokenizer.unk_token_id
+        return [term_id for term_id in self._tokenizer.all_special_ids if term_id != unknown]
 
     @property
     def digest(self) -> str:
@@ -77,10 +58,10 @@ class TermTable:
 
     def encode(self, texts: Sequence[str]) -> SparseWeights:
         """Encodes texts; repeated tokens count once, and a blank text has no terms."""
-        encodings = self._tokenizer.encode_batch([self.side.prefix + text for text in texts], add_special_tokens=False)
+        tokens = self._tokenizer([self.side.prefix + text for text in texts], add_special_tokens=False)["input_ids"]
         starts, term_ids, weights = [0], [], []
-        for text, encoding in zip(texts, encodings, strict=True):
-            ids = np.unique(np.array([] if is_blank(text) else encoding.ids, dtype=np.int32))
+        for text, token_ids in zip(texts, tokens, strict=True):
+            ids = np.unique(np.array([] if is_blank(text) else token_ids[: self.side.max_length], dtype=np.int32))
             ids = ids[self._weights[ids] > 0]
             term_ids.append(ids)
             weights.append(self._weights[ids])
@@ -89,28 +70,6 @@ class TermTable:
             np.array(starts, np.int64), np.concatenate([np.empty(0, np.int32), *term_ids]),
             np.concatenate([np.empty(0, np.float32), *weights]), self.terms,
         )  # fmt: skip
-
-
-_TOKENIZER = "tokenizer.json"
-
-
-@whole_imports()
-def _load_tokenizer(folder: Path) -> Any:
-    from tokenizers import Tokenizer
-
-    path = folder / _TOKENIZER
-    try:
-        if path.is_file():
-            tokenizer = Tokenizer.from_file(str(path))
-        else:  # an older checkpoint, which has only the parts of a tokenizer
-            from transformers import AutoTokenizer
-
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False).backend_tokenizer
-    except Exception as error:  # the tokenizers library raises bare exceptions
-        raise ModelError(f"{folder}: cannot load the tokenizer ({error}). Copy the checkpoint again.") from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
 
 
 def _read_weights(path: Path | None, missing: float, entries: dict[str, int], size: int) -> NDArray[np.float32]:

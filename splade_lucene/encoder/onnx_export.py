@@ -1,0 +1,284 @@
+"""Writes the network of a checkpoint as an ONNX file for queries; requires ``pip install splade-lucene[onnx]``.
+
+The file contains the network's structure. Its weights stay where they are, in the safetensors of the same folder, to which it
+refers as ONNX's external data: any ONNX Runtime opens it, and nothing is stored twice. Weights stored as int8 are restored in
+the network itself (DequantizeLinear with a scale per group of a row). Weights that are not found in the safetensors, such as
+pickled ones, are stored in the ONNX file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.encoder.checkpoint import read_language_model
+from splade_lucene.encoder.layout import NetworkSide, read_layout
+from splade_lucene.encoder.location import ONNX_FILES, SAFE_WEIGHTS, read_json
+from splade_lucene.encoder.onnx_network import HEADER_KEY, header_digest
+from splade_lucene.encoder.storage import INT8_WEIGHTS, SCALES, SaveDtype, read_int8, restore_from_int8, sole_saver
+from splade_lucene.errors import InputError, ModelError
+from splade_lucene.files.files import bytes_written_whole
+from splade_lucene.imports import whole_imports
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_OPSET = 21  # the first with DequantizeLinear by groups
+_SMALLEST = 64  # numbers; smaller constants stay in the file
+_STORED = {"F32": "FLOAT", "F16": "FLOAT16", "I8": "INT8"}
+
+
+def save_with_onnx(checkpoint: str | Path, target: Path, dtype: SaveDtype | None = None) -> Path:
+    """Copies a checkpoint and adds an ONNX file of the network that encodes its queries.
+
+    Args:
+        checkpoint: Folder or hub name.
+        target: Folder to write.
+        dtype: Type of the weights of a checkpoint that is stored as int8; None for float32.
+
+    Returns:
+        The ONNX file.
+
+    Raises:
+        InputError: Queries are encoded without a network, or by another checkpoint; or a type is given for weights that are
+            ordinary already; or another process is saving into the folder.
+        ModelError: The checkpoint is incomplete or cannot be exported.
+        MissingDependencyError: onnx or onnxscript is not installed.
+        StorageError: A disk error.
+    """
+    layout = read_layout(checkpoint)
+    side, root = layout.queries, layout.location.folder
+    if not isinstance(side, NetworkSide) or not side.location.folder.is_relative_to(root):
+        raise InputError(
+            f"{checkpoint} encodes queries without a network of its own",
+            remedy="Export the checkpoint that encodes them",
+        )
+    if (root / INT8_WEIGHTS).is_file():
+        restore_from_int8(root, target, dtype or "float32")
+    elif dtype is not None:
+        raise InputError(f"{checkpoint} has ordinary weights, which keep their type", remedy="Leave the type out")
+    else:
+        with sole_saver(target):
+            shutil.copytree(
+                root, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("onnx", "*.onnx*", "openvino")
+            )
+    return export_onnx(side, target / side.location.folder.relative_to(root))
+
+
+@whole_imports("onnx")
+def export_onnx(side: NetworkSide, folder: Path) -> Path:
+    """Writes ``model.onnx`` into a checkpoint's folder.
+
+    Args:
+        side: A side of the checkpoint that a masked language model encodes.
+        folder: The folder of this side's network, with its weights; ``model.onnx`` is written there.
+
+    Returns:
+        The ONNX file.
+
+    Raises:
+        ModelError: It is a causal language model, or the network cannot be loaded or exported.
+        MissingDependencyError: onnx or onnxscript is not installed.
+        StorageError: A disk error.
+    """
+    import onnx
+    import onnxscript  # noqa: F401 - torch's exporter needs it and has a longer message without
+
+    if side.is_causal:
+        raise ModelError(f"{folder}: causal language models are not exported to ONNX. Use backend=torch.")
+    network = _trace(folder)
+    model = network.model_proto
+    weights = next((folder / name for name in (SAFE_WEIGHTS[0], INT8_WEIGHTS) if (folder / name).is_file()), None)
+    if weights is not None:
+        _refer_to(model, weights, _own_dtype(folder))
+        onnx.helper.set_model_props(model, {HEADER_KEY: header_digest(weights)})
+    path = folder / ONNX_FILES[0]
+    with bytes_written_whole(path) as file:
+        file.write(model.SerializeToString())
+    return path
+
+
+@whole_imports("onnx")
+def _trace(folder: Path) -> Any:
+    import torch
+
+    try:
+        model, missing = read_language_model(folder, dtype=torch.float32)
+    except ModelError:
+        raise
+    except Exception as error:  # the loaders of weights and configurations raise all kinds of exceptions
+        raise ModelError(f"{folder}: cannot load a masked language model: {_reason(error)}.") from error
+    if missing:
+        raise ModelError(f"{folder}: the checkpoint lacks {missing[0]}. Use a checkpoint with its language-model head.")
+
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+            logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+            return logits
+
+    texts, tokens = torch.export.Dim("texts"), torch.export.Dim("tokens")
+    ids = torch.arange(5, 19).reshape(2, 7)
+    with _quiet():
+        try:
+            return torch.onnx.export(
+                Logits().eval(), (ids, torch.ones_like(ids)), dynamo=True, verbose=False, opset_version=_OPSET,
+                input_names=["input_ids", "attention_mask"], output_names=["logits"],
+                dynamic_shapes={"input_ids": {0: texts, 1: tokens}, "attention_mask": {0: texts, 1: tokens}},
+            )  # fmt: skip
+        except Exception as error:  # the exporter raises all kinds of exceptions
+            raise ModelError(
+                f"{folder}: PyTorch cannot export this network: {_reason(error)}. Use backend=torch."
+            ) from error
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor of the safetensors: type, shape and place in the file."""
+
+    kind: str
+    shape: tuple[int, ...]
+    offset: int
+    length: int
+
+
+def _refer_to(model: Any, weights: Path, own_dtype: str) -> None:
+    """Replaces the weights of an ONNX network by references to the same ones in safetensors."""
+    import onnx
+
+    stored = _read_header(weights)
+    values = {_digest(array): (name, array.ndim) for name, array in _restored(weights, own_dtype)}
+    transposed = {_digest(array.T): name for name, array in _restored(weights, own_dtype) if array.ndim == 2}
+    graph, added, restored = model.graph, [], set()
+    kept = []
+    for tensor in graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype != np.float32 or array.size < _SMALLEST:
+            kept.append(tensor)
+            continue
+        digest = _digest(array)
+        name = values[digest][0] if digest in values else transposed.get(digest)
+        if name is None:
+            kept.append(tensor)
+            continue
+        if name not in restored:
+            restored.add(name)
+            references, nodes = _restore(name, stored, weights.name, own_dtype)
+            kept += references
+            added += nodes
+        is_transposed = digest not in values
+        added.append(
+            onnx.helper.make_node("Transpose", [_restored_name(name)], [tensor.name], perm=[1, 0])
+            if is_transposed
+            else onnx.helper.make_node("Identity", [_restored_name(name)], [tensor.name])
+        )
+    nodes = [*added, *graph.node]
+    del graph.initializer[:], graph.node[:], graph.value_info[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(nodes)
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]  # the exporter's traces
+        part.doc_string = ""
+
+
+def _restore(name: str, stored: dict[str, _Tensor], file: str, own_dtype: str) -> tuple[list[Any], list[Any]]:
+    """References to a tensor of the safetensors, and the nodes that make float32 numbers of it."""
+    from onnx import TensorProto, helper
+
+    tensor = stored[name]
+    references, nodes = [_reference(name, tensor, file)], []
+    last = name
+    if tensor.kind == "I8":
+        scales = stored[name + SCALES]
+        references.append(_reference(name + SCALES, scales, file))
+        last = f"{name}.dequantized"
+        group = tensor.shape[1] // scales.shape[1]
+        nodes.append(helper.make_node("DequantizeLinear", [name, name + SCALES], [last], axis=1, block_size=group))
+    if own_dtype == "float16" and tensor.kind != "F16":  # in which transformers loads the weights, whatever computes
+        nodes.append(helper.make_node("Cast", [last], [f"{name}.float16"], to=TensorProto.FLOAT16))
+        last = f"{name}.float16"
+    nodes.append(helper.make_node("Cast", [last], [_restored_name(name)], to=TensorProto.FLOAT))
+    return references, nodes
+
+
+def _restored_name(name: str) -> str:
+    return f"{name}.float32"
+
+
+def _reference(name: str, tensor: _Tensor, file: str) -> Any:
+    from onnx import TensorProto
+
+    reference = TensorProto(name=name, dims=tensor.shape, data_type=getattr(TensorProto, _STORED[tensor.kind]))
+    reference.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", file), ("offset", str(tensor.offset)), ("length", str(tensor.length))):
+        reference.external_data.add(key=key, value=value)
+    return reference
+
+
+def _read_header(weights: Path) -> dict[str, _Tensor]:
+    with weights.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    return {
+        name: _Tensor(
+            entry["dtype"], tuple(entry["shape"]), 8 + size + entry["data_offsets"][0],
+            entry["data_offsets"][1] - entry["data_offsets"][0],
+        )
+        for name, entry in header.items() if name != "__metadata__"
+    }  # fmt: skip
+
+
+def _restored(weights: Path, own_dtype: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """The weights as the network computes with them, except those of types that ONNX's external data would not hold."""
+    import torch
+    from safetensors.torch import load_file
+
+    is_int8 = weights.name == INT8_WEIGHTS
+    tensors = read_int8(weights) if is_int8 else load_file(weights)
+    for name, tensor in tensors.items():
+        if is_int8 or tensor.dtype in (torch.float32, torch.float16):
+            if own_dtype == "float16":
+                tensor = tensor.half()
+            yield name, tensor.float().contiguous().numpy()
+
+
+def _own_dtype(folder: Path) -> str:
+    """The type in which the checkpoint's int8 weights are loaded; other files state the type of each tensor."""
+    if not (folder / INT8_WEIGHTS).is_file():
+        return ""
+    config = read_json(folder / "config.json")
+    return str(config.get("dtype") or config.get("torch_dtype") or "")
+
+
+def _digest(array: NDArray[np.float32]) -> tuple[tuple[int, ...], bytes]:
+    return array.shape, hashlib.sha256(array.tobytes()).digest()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Suppresses the exporter's warnings about optional packages and deprecated calls."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,0 +1,255 @@
+"""Queries by ONNX Runtime: the same impacts as with torch, files from elsewhere, and files of other weights."""
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from safetensors import numpy as safetensors
+from support.checkpoints import bert, byte_level_tokenizer, roberta_like
+from support.processes import run_python
+
+from splade_lucene import QuerySettings, SpladeEncoder
+from splade_lucene.encoder.layout import read_layout
+from splade_lucene.encoder.onnx_export import export_onnx, save_with_onnx
+from splade_lucene.errors import InputError, ModelError
+from splade_lucene.models import embedded_model_folder
+from splade_lucene.quantizer import Quantizer
+
+TEXTS = [
+    "the heart pumps blood",
+    "",
+    "blood",
+    "what oxygen does to the blood of a heart that is not well",
+    "   ",
+    "##blood [SEP]",
+]
+
+
+def encode(folder, backend, **settings):
+    encoder = SpladeEncoder(folder, queries=QuerySettings(backend=backend, **settings), device="cpu")
+    weights = encoder.encode_queries(TEXTS)
+    assert encoder.query_backend == backend
+    return weights
+
+
+def assert_same_weights(folder, **settings):
+    found, expected = encode(folder, "onnx", **settings), encode(folder, "torch", **settings)
+    assert list(found.terms) == list(expected.terms)
+    assert sum(map(len, expected)) > 10
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    return found
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A small BERT, saved with an ONNX file."""
+    folder = tmp_path_factory.mktemp("exported")
+    save_with_onnx(bert(folder / "original"), folder / "saved")
+    return folder / "saved"
+
+
+@pytest.fixture
+def copied(exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def inline(folder, name="onnx/model.onnx"):
+    """Stores all weights in the ONNX file, as other exporters do."""
+    (folder / name).parent.mkdir(exist_ok=True)
+    model = onnx.load(folder / "model.onnx")
+    del model.metadata_props[:]
+    (folder / "model.onnx").unlink()
+    onnx.save(model, folder / name)
+    return folder / name
+
+
+# ---- equal to torch ----
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"pooling": "sum"},
+        {"activation": "log1p_log1p_relu"},
+        {"drop_specials": True},
+        {"mode": "lexical"},
+        {"prefix": "query: ", "max_length": 6},
+    ],
+    ids=str,
+)
+def test_weights_are_those_of_torch(exported, settings):
+    found = assert_same_weights(exported, **settings)
+    assert [len(row) for row in found][1::3] == [0, 0]  # blank
+
+
+def test_a_saved_network_refers_to_the_weights_beside_it(exported, copied):
+    assert (exported / "model.onnx").stat().st_size < 100_000 < (exported / "model.safetensors").stat().st_size
+    tensors = safetensors.load_file(copied / "model.safetensors")
+    name = "cls.predictions.bias"
+    safetensors.save_file(tensors | {name: tensors[name] + 0.5}, copied / "model.safetensors", {"format": "pt"})
+    more = assert_same_weights(copied)  # trained on, and still the same
+    assert sum(map(len, more)) > sum(map(len, encode(exported, "onnx")))
+
+
+@pytest.mark.slow
+def test_positions_after_the_padding_and_weights_in_16_bits(tmp_path):
+    """RoBERTa numbers positions from the padding's id; the file's numbers are restored before use."""
+    folder = tmp_path / "roberta"
+    folder.mkdir()
+    roberta_like(folder, byte_level_tokenizer(folder, TEXTS))
+    tensors = safetensors.load_file(folder / "model.safetensors")
+    half = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
+    safetensors.save_file(half, folder / "model.safetensors", {"format": "pt"})
+    save_with_onnx(folder, tmp_path / "saved")
+    assert_same_weights(tmp_path / "saved")
+    assert (tmp_path / "saved" / "model.onnx").stat().st_size < 100_000
+
+
+@pytest.mark.model
+def test_the_embedded_model_has_torch_s_impacts(shared):
+    """At least 9,998 of 10,000; the others are at a border of rounding."""
+    queries = (shared / "data" / "cacm" / "queries.jsonl").read_text().splitlines()
+    texts = [json.loads(query)["text"] for query in queries]
+    rule, vectors = Quantizer.named("naver"), {}
+    for backend in ("onnx", "torch"):
+        encoder = SpladeEncoder(queries=QuerySettings(backend=backend), device="cpu")
+        vectors[backend] = encoder.encode_queries(texts).quantize(rule, "query")
+    pairs = [
+        (ours.get(term, 0), theirs.get(term, 0))
+        for ours, theirs in zip(*vectors.values(), strict=True)
+        for term in ours.keys() | theirs.keys()
+    ]
+    different = [abs(ours - theirs) for ours, theirs in pairs if ours != theirs]
+    assert len(pairs) > 2000
+    assert len(different) <= 1 + len(pairs) // 5000
+    assert set(different) <= {1}
+
+
+@pytest.mark.model
+def test_the_embedded_model_needs_no_torch():
+    done = run_python(
+        "import sys; from splade_lucene import SpladeEncoder\n"
+        "print(len(SpladeEncoder().encode_queries(['how do I list files'])[0]), {'torch', 'transformers'} & set(sys.modules))"
+    )
+    assert done.stdout.split()[1:] == ["set()"], done.stderr
+
+
+# ---- files from elsewhere ----
+
+
+def test_files_of_other_exporters_are_used_if_they_have_the_checkpoint_s_weights(copied):
+    inline(copied)
+    assert SpladeEncoder(copied, device="cpu").query_backend == "onnx"
+    assert_same_weights(copied)
+
+
+def test_files_of_other_weights_are_not_used(copied, caplog):
+    inline(copied)
+    tensors = safetensors.load_file(copied / "model.safetensors")
+    changed = {name: tensor * np.float32(1.25) for name, tensor in tensors.items()}
+    safetensors.save_file(changed, copied / "model.safetensors", {"format": "pt"})
+    assert SpladeEncoder(copied, device="cpu").query_backend == "torch"
+    assert "it was not made from the weights beside it" in caplog.text
+    with pytest.raises(ModelError, match=r"it was not made from the weights in .*--onnx"):
+        encode(copied, "onnx")
+
+
+def test_a_file_that_refers_to_a_file_of_another_layout_is_not_used(copied):
+    tensors = safetensors.load_file(copied / "model.safetensors")
+    safetensors.save_file(tensors | {"added": np.ones(3, np.float32)}, copied / "model.safetensors", {"format": "pt"})
+    assert SpladeEncoder(copied, device="cpu").query_backend == "torch"
+
+
+def test_a_checkpoint_of_an_onnx_file_alone_encodes_queries_but_no_documents(copied):
+    expected = encode(copied, "onnx")
+    inline(copied, "model.onnx")
+    (copied / "model.safetensors").unlink()
+    encoder = SpladeEncoder(copied, device="cpu")
+    assert list(encoder.encode_queries(TEXTS)) == list(expected)
+    with pytest.raises(ModelError, match="only an ONNX file"):
+        encoder.encode_documents(["a text"])
+
+
+def test_weights_that_are_pooled_in_the_network_as_in_anserini_s_files(copied):
+    """Two outputs for one text: term_ids and weights."""
+    expected = encode(copied, "onnx")
+    path = inline(copied)
+    model = onnx.load(path)
+    make = onnx.helper.make_node
+    model.graph.node.extend([
+        make("Constant", [], ["texts_and_tokens"], value_ints=[0, 1]),
+        make("Constant", [], ["one"], value_float=1.0),
+        make("Constant", [], ["last"], value_ints=[-1]),
+        make("ReduceMax", ["logits", "texts_and_tokens"], ["largest"], keepdims=0),
+        make("Relu", ["largest"], ["positive"]),
+        make("Add", ["positive", "one"], ["sum"]),
+        make("Log", ["sum"], ["pooled"]),
+        make("NonZero", ["pooled"], ["rows"]),
+        make("Reshape", ["rows", "last"], ["output_idx"]),
+        make("Gather", ["pooled", "output_idx"], ["output_weights"]),
+    ])  # fmt: skip
+    del model.graph.output[:]
+    for name, kind in (("output_idx", onnx.TensorProto.INT64), ("output_weights", onnx.TensorProto.FLOAT)):
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, [None]))
+    onnx.save(model, path)
+    found = encode(copied, "onnx")
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-6)
+    with pytest.raises(ModelError, match="pooled by max"):
+        encode(copied, "onnx", pooling="sum")
+
+
+def test_networks_that_are_no_language_models_are_refused(copied):
+    path = inline(copied)
+    model = onnx.load(path)
+    model.graph.output[0].type.tensor_type.shape.dim.pop()
+    model.graph.node.append(onnx.helper.make_node("ReduceMax", ["logits", "tokens"], ["text_vector"], keepdims=0))
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["tokens"], value_ints=[1]))
+    model.graph.output[0].name = "text_vector"
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="expected logits of shape"):
+        encode(copied, "onnx")
+    path.write_bytes(b"nothing")
+    (copied / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="ONNX Runtime cannot load the network"):
+        encode(copied, "onnx")
+
+
+# ---- the choice ----
+
+
+def test_torch_is_used_where_onnx_cannot_be(copied, tmp_path):
+    assert SpladeEncoder(copied, queries=QuerySettings(dtype="int8"), device="cpu").query_backend == "torch"
+    assert SpladeEncoder(copied, queries=QuerySettings(mode="binary"), device="cpu").query_backend == "none"
+    assert SpladeEncoder(bert(tmp_path / "bert"), device="cpu").query_backend == "torch"
+    with pytest.raises(InputError, match="float32 on a CPU"):
+        encode(copied, "onnx", dtype="bfloat16")
+    with pytest.raises(ModelError, match=r"no ONNX file \(expected model.onnx or onnx/model.onnx\)"):
+        encode(tmp_path / "bert", "onnx")
+    with pytest.raises(InputError, match="unknown backend 'tensorflow'"):
+        QuerySettings(backend="tensorflow")
+
+
+def test_what_cannot_be_exported_says_so(copied, tmp_path):
+    with pytest.raises(InputError, match="without a network of its own"):
+        save_with_onnx("splade-minilm-doc", tmp_path / "saved")
+    with pytest.raises(InputError, match="ordinary weights"):
+        save_with_onnx(copied, tmp_path / "saved", "float16")
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_the_embedded_network_is_what_the_exporter_writes(tmp_path):
+    folder = tmp_path / "embedded"
+    shutil.copytree(embedded_model_folder(), folder)
+    path = export_onnx(read_layout(folder).queries, folder)
+    shipped, written = (
+        onnx.load(each, load_external_data=False) for each in (embedded_model_folder() / path.name, path)
+    )
+    assert [node.op_type for node in written.graph.node] == [node.op_type for node in shipped.graph.node]
+    assert {each.name for each in written.graph.initializer} == {each.name for each in shipped.graph.initializer}
