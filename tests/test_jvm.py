@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.java import find_jdk, has_lucene_10
-from support.processes import run_python
+from support.processes import run_python, wait_for
 
 from splade_lucene import jvm
 from splade_lucene.errors import JavaRuntimeError
@@ -164,3 +164,41 @@ def test_joins_an_unrelated_jvm_only_if_it_has_lucene():
     code = "import jnius" + SHOW_VERSIONS
     done = run_python(code, JAVA_HOME=str(find_jdk(25)))
     assert "A JVM without Lucene is already running in this process" in done.stderr
+
+
+START = """
+import jnius_config, sys
+if len(sys.argv) > 1: jnius_config.add_classpath(sys.argv[1])
+from splade_lucene import jvm
+jvm.start()
+import jnius
+print(jnius.autoclass("java.lang.System").getProperty("java.vm.info"))
+"""
+
+
+@pytest.mark.slow
+def test_the_first_start_makes_an_archive_of_classes_for_later_ones(tmp_path):
+    environment = {"XDG_CACHE_HOME": str(tmp_path)}
+    assert "sharing" not in run_python(START, **environment, SPLADE_LUCENE_CLASS_DATA="off").stdout
+    assert not list(tmp_path.iterdir())
+    run_python(START, **environment)
+    folder = tmp_path / "splade-lucene" / "java"
+    wait_for(lambda: list(folder.glob("*.jsa")), seconds=120)
+    assert not list(folder.glob("*.partial"))
+    later = run_python(START, **environment)
+    assert later.stdout.split() == ["mixed", "mode,", "sharing"], later.stderr
+    # an archive of other classes, or a damaged one, is passed over without a word
+    other = run_python(f"import sys; sys.argv.append({str(tmp_path)!r})\n{START}", **environment)
+    assert other.stdout.startswith("mixed mode")
+    (archive,) = folder.glob("*.jsa")
+    archive.chmod(0o600)
+    archive.write_bytes(archive.read_bytes()[:100_000])
+    damaged = run_python(START, **environment)
+    assert damaged.stdout.split() == ["mixed", "mode"]
+    assert damaged.stderr == ""
+
+
+def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path):
+    (tmp_path / "file").touch()
+    done = run_python(START, XDG_CACHE_HOME=str(tmp_path / "file"))
+    assert done.stdout.startswith("mixed mode"), done.stderr

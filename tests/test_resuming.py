@@ -10,8 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ import torch
 from support.checkpoints import tiny_checkpoint
 from support.encoders import encoder_on_cpu
 from support.kills import JOURNAL, KILLS, MANIFEST, RULE, SEED, files, write_corpus
-from support.processes import ROOT, child_environment
+from support.processes import ROOT, child_environment, wait_for
 
 from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus, read_pseudo_documents
 from splade_lucene.encoder import network, precision
@@ -163,13 +161,6 @@ def is_running(pid: int) -> bool:
         return " Z " not in Path(f"/proc/{pid}/stat").read_text()  # nobody may have waited for it
     except OSError:
         return False
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 # ---- what is found on the disk ----

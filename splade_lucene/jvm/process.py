@@ -22,6 +22,7 @@ from splade_lucene.errors import JavaRuntimeError
 from splade_lucene.fork_guard import ForkGuard
 from splade_lucene.imports import whole_imports
 from splade_lucene.jvm import wire
+from splade_lucene.jvm.class_data import class_data_options
 from splade_lucene.jvm.exceptions import translate
 from splade_lucene.jvm.runtime import MINIMUM_JAVA, find_fatjar, find_runtime
 
@@ -66,10 +67,12 @@ def start() -> None:
 
 def _start_own_jvm(jnius_config: Any) -> None:
     runtime = find_runtime()
-    jnius_config.add_classpath(str(find_fatjar()), str(BRIDGE_JAR))
+    jars = [find_fatjar(), BRIDGE_JAR]
+    jnius_config.add_classpath(*map(str, jars))
     # -Xrs leaves SIGINT to Python, so that Ctrl-C raises KeyboardInterrupt instead of ending the JVM.
     # Lucene 10 calls native code to control read-ahead; without this permission, Java prints a warning.
     options = ["-Xrs", "-Djava.awt.headless=true", "--enable-native-access=ALL-UNNAMED"]
+    options += class_data_options(runtime, jars)
     if heap := os.environ.get("SPLADE_LUCENE_HEAP"):
         if not re.fullmatch(r"\d+[kmgKMG]?", heap):
             raise JavaRuntimeError(f"SPLADE_LUCENE_HEAP={heap} is not a size. Write it as 8g or 512m.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -30,3 +32,11 @@ def run_python(code: str, **changes: str | None) -> subprocess.CompletedProcess[
         env=child_environment(**changes),
         timeout=300,
     )
+
+
+def wait_for(condition: Callable[[], object], seconds: float) -> None:
+    """Waits until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
