@@ -75,5 +75,5 @@ clean:  ## remove all that was made in this folder
 	@if [ -d "$(CACHE)" ]; then echo "the demo's index and other work are kept in $(CACHE): 'make clean-cache' removes it"; fi
 
 clean-cache:  ## remove what the demo and the tests keep in the user's cache
-	rm -rf "$(CACHE)/demo" "$(CACHE)/tests"
+	rm -rf "$(CACHE)/demo" "$(CACHE)/tests" "$(CACHE)/java"
 	-rmdir "$(CACHE)" 2>/dev/null

@@ -47,7 +47,7 @@ def assert_same_weights(folder, **settings):
 def exported(tmp_path_factory):
     """A small BERT, saved with an ONNX file."""
     folder = tmp_path_factory.mktemp("exported")
-    save_with_onnx(bert(folder / "original"), folder / "saved")
+    save_with_onnx(distinguish(bert(folder / "original")), folder / "saved")
     return folder / "saved"
 
 
@@ -55,6 +55,20 @@ def exported(tmp_path_factory):
 def copied(exported, tmp_path):
     shutil.copytree(exported, tmp_path / "copy")
     return tmp_path / "copy"
+
+
+def distinguish(folder):
+    """Gives the factors of layer normalization numbers of their own, as training does."""
+    path = folder / "model.safetensors"
+    tensors, random = safetensors.load_file(path), np.random.default_rng(0)
+    factors = {
+        name: (tensor + random.normal(0, 0.1, tensor.shape)).astype(np.float32)
+        for name, tensor in tensors.items()
+        if "LayerNorm.weight" in name or name.endswith("layer_norm.weight")
+    }
+    assert factors
+    safetensors.save_file(tensors | factors, path, {"format": "pt"})
+    return folder
 
 
 def inline(folder, name="onnx/model.onnx"):
@@ -91,9 +105,17 @@ def test_a_saved_network_refers_to_the_weights_beside_it(exported, copied):
     assert (exported / "model.onnx").stat().st_size < 100_000 < (exported / "model.safetensors").stat().st_size
     tensors = safetensors.load_file(copied / "model.safetensors")
     name = "cls.predictions.bias"
-    safetensors.save_file(tensors | {name: tensors[name] + 0.5}, copied / "model.safetensors", {"format": "pt"})
+    trained = {name: tensors[name] + 0.5} | {each: tensors[each] * 1.1 for each in tensors if "LayerNorm" in each}
+    safetensors.save_file(tensors | trained, copied / "model.safetensors", {"format": "pt"})
     more = assert_same_weights(copied)  # trained on, and still the same
     assert sum(map(len, more)) > sum(map(len, encode(exported, "onnx")))
+
+
+@pytest.mark.slow
+def test_weights_that_cannot_be_told_apart_are_stored_in_the_network(tmp_path):
+    path = save_with_onnx(bert(tmp_path / "untrained"), tmp_path / "saved")  # the factors of all layers are 1
+    assert path.stat().st_size > 1_000_000
+    assert_same_weights(tmp_path / "saved")
 
 
 @pytest.mark.slow
@@ -101,7 +123,11 @@ def test_positions_after_the_padding_and_weights_in_16_bits(tmp_path):
     """RoBERTa numbers positions from the padding's id; the file's numbers are restored before use."""
     folder = tmp_path / "roberta"
     folder.mkdir()
-    roberta_like(folder, byte_level_tokenizer(folder, TEXTS))
+    distinguish(roberta_like(folder, byte_level_tokenizer(folder, TEXTS)))
+    tensors = safetensors.load_file(folder / "model.safetensors")
+    for seed, name in enumerate(each for each in tensors if each.endswith("bias")):
+        tensors[name] += np.random.default_rng(seed).normal(0, 0.01, tensors[name].shape).astype(np.float32)
+    safetensors.save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     tensors = safetensors.load_file(folder / "model.safetensors")
     half = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
     safetensors.save_file(half, folder / "model.safetensors", {"format": "pt"})

@@ -2,8 +2,8 @@
 
 The file contains the network's structure. Its weights stay where they are, in the safetensors of the same folder, to which it
 refers as ONNX's external data: any ONNX Runtime opens it, and nothing is stored twice. Weights stored as int8 are restored in
-the network itself (DequantizeLinear with a scale per group of a row). Weights that are not found in the safetensors, such as
-pickled ones, are stored in the ONNX file.
+the network itself (DequantizeLinear with a scale per group of a row). Where that is not possible, as with pickled weights, the
+ONNX file holds them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _OPSET = 21  # the first with DequantizeLinear by groups
-_SMALLEST = 64  # numbers; smaller constants stay in the file
+_SMALLEST = 2  # numbers of a weight; a single one is a constant of the formulas
+_LARGEST = 2_000_000_000  # bytes of an ONNX file
 _STORED = {"F32": "FLOAT", "F16": "FLOAT16", "I8": "INT8"}
 
 
@@ -97,12 +98,16 @@ def export_onnx(side: NetworkSide, folder: Path) -> Path:
 
     if side.is_causal:
         raise ModelError(f"{folder}: causal language models are not exported to ONNX. Use backend=torch.")
-    network = _trace(folder)
+    network, tied = _trace(folder)
     model = network.model_proto
     weights = next((folder / name for name in (SAFE_WEIGHTS[0], INT8_WEIGHTS) if (folder / name).is_file()), None)
-    if weights is not None:
-        _refer_to(model, weights, _own_dtype(folder))
+    if weights is not None and _refer_to(model, weights, _own_dtype(folder), tied):
         onnx.helper.set_model_props(model, {HEADER_KEY: header_digest(weights)})
+    elif model.ByteSize() > _LARGEST:
+        raise ModelError(
+            f"{folder}: too large for an ONNX file. Save the checkpoint as a single model.safetensors first."
+        )
+    _remove_traces(model)
     path = folder / ONNX_FILES[0]
     with bytes_written_whole(path) as file:
         file.write(model.SerializeToString())
@@ -110,7 +115,8 @@ def export_onnx(side: NetworkSide, folder: Path) -> Path:
 
 
 @whole_imports("onnx")
-def _trace(folder: Path) -> Any:
+def _trace(folder: Path) -> tuple[Any, dict[str, int]]:
+    """The exported network, and for each name of a weight a number that only tied weights share."""
     import torch
 
     try:
@@ -135,7 +141,7 @@ def _trace(folder: Path) -> Any:
     ids = torch.arange(5, 19).reshape(2, 7)
     with _quiet():
         try:
-            return torch.onnx.export(
+            network = torch.onnx.export(
                 Logits().eval(), (ids, torch.ones_like(ids)), dynamo=True, verbose=False, opset_version=_OPSET,
                 input_names=["input_ids", "attention_mask"], output_names=["logits"],
                 dynamic_shapes={"input_ids": {0: texts, 1: tokens}, "attention_mask": {0: texts, 1: tokens}},
@@ -144,6 +150,7 @@ def _trace(folder: Path) -> Any:
             raise ModelError(
                 f"{folder}: PyTorch cannot export this network: {_reason(error)}. Use backend=torch."
             ) from error
+    return network, {name: id(parameter) for name, parameter in model.named_parameters(remove_duplicate=False)}
 
 
 @dataclass(frozen=True)
@@ -156,42 +163,61 @@ class _Tensor:
     length: int
 
 
-def _refer_to(model: Any, weights: Path, own_dtype: str) -> None:
-    """Replaces the weights of an ONNX network by references to the same ones in safetensors."""
+def _refer_to(model: Any, weights: Path, own_dtype: str, tied: dict[str, int]) -> bool:
+    """Replaces the weights of an ONNX network by references to the same ones in safetensors.
+
+    They are found by their numbers, since the exporter renames those that it transposes. All of them, or none: a network that
+    refers to some and holds others would be wrong once they are trained further.
+
+    Args:
+        model: The ONNX network, which is changed.
+        weights: The safetensors.
+        own_dtype: The type in which the checkpoint's int8 weights are loaded.
+        tied: Name of a weight → a number that only tied weights share.
+
+    Returns:
+        Whether all were replaced. They are not if one is not in the file, or different ones have the same numbers, as in an
+        untrained network.
+    """
     import onnx
 
     stored = _read_header(weights)
-    values = {_digest(array): (name, array.ndim) for name, array in _restored(weights, own_dtype)}
-    transposed = {_digest(array.T): name for name, array in _restored(weights, own_dtype) if array.ndim == 2}
-    graph, added, restored = model.graph, [], set()
-    kept = []
+    named: dict[Any, list[str]] = {}
+    for name, values in _restored(weights, own_dtype).items():
+        named.setdefault(_digest(values), []).append(name)
+        if values.ndim == 2:
+            named.setdefault(("transposed", _digest(values.T)), []).append(name)
+    graph, added, kept, restored = model.graph, [], [], set()
     for tensor in graph.initializer:
         array = onnx.numpy_helper.to_array(tensor)
         if array.dtype != np.float32 or array.size < _SMALLEST:
             kept.append(tensor)
             continue
         digest = _digest(array)
-        name = values[digest][0] if digest in values else transposed.get(digest)
-        if name is None:
-            kept.append(tensor)
-            continue
-        if name not in restored:
-            restored.add(name)
-            references, nodes = _restore(name, stored, weights.name, own_dtype)
+        names = named.get(digest) or named.get(("transposed", digest)) or []
+        if len({tied.get(name, name) for name in names}) != 1:
+            return False
+        if names[0] not in restored:
+            restored.add(names[0])
+            references, nodes = _restore(names[0], stored, weights.name, own_dtype)
             kept += references
             added += nodes
-        is_transposed = digest not in values
-        added.append(
-            onnx.helper.make_node("Transpose", [_restored_name(name)], [tensor.name], perm=[1, 0])
-            if is_transposed
-            else onnx.helper.make_node("Identity", [_restored_name(name)], [tensor.name])
-        )
+        if digest in named:
+            added.append(onnx.helper.make_node("Identity", [_restored_name(names[0])], [tensor.name]))
+        else:
+            added.append(onnx.helper.make_node("Transpose", [_restored_name(names[0])], [tensor.name], perm=[1, 0]))
     nodes = [*added, *graph.node]
     del graph.initializer[:], graph.node[:], graph.value_info[:]
     graph.initializer.extend(kept)
     graph.node.extend(nodes)
-    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        del part.metadata_props[:]  # the exporter's traces
+    return True
+
+
+def _remove_traces(model: Any) -> None:
+    """Removes what the exporter notes on lines of source code."""
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
         part.doc_string = ""
 
 
@@ -242,18 +268,19 @@ def _read_header(weights: Path) -> dict[str, _Tensor]:
     }  # fmt: skip
 
 
-def _restored(weights: Path, own_dtype: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
+@whole_imports("onnx")
+def _restored(weights: Path, own_dtype: str) -> dict[str, NDArray[np.float32]]:
     """The weights as the network computes with them, except those of types that ONNX's external data would not hold."""
     import torch
     from safetensors.torch import load_file
 
     is_int8 = weights.name == INT8_WEIGHTS
-    tensors = read_int8(weights) if is_int8 else load_file(weights)
-    for name, tensor in tensors.items():
+    restored = {}
+    for name, tensor in (read_int8(weights) if is_int8 else load_file(weights)).items():
         if is_int8 or tensor.dtype in (torch.float32, torch.float16):
-            if own_dtype == "float16":
-                tensor = tensor.half()
-            yield name, tensor.float().contiguous().numpy()
+            rounded = tensor.half() if own_dtype == "float16" else tensor
+            restored[name] = rounded.float().contiguous().numpy()
+    return restored
 
 
 def _own_dtype(folder: Path) -> str:
