@@ -258,7 +258,7 @@ def test_torch_is_used_where_onnx_cannot_be(copied, tmp_path):
     with pytest.raises(ModelError, match=r"no ONNX file \(expected model.onnx or onnx/model.onnx\)"):
         encode(tmp_path / "bert", "onnx")
     with pytest.raises(InputError, match="unknown backend 'tensorflow'"):
-        QuerySettings(backend="tensorflow")
+        QuerySettings(backend="tensorflow")  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_exported_says_so(copied, tmp_path):
@@ -273,7 +273,7 @@ def test_what_cannot_be_exported_says_so(copied, tmp_path):
 def test_the_embedded_network_is_what_the_exporter_writes(tmp_path):
     folder = tmp_path / "embedded"
     shutil.copytree(embedded_model_folder(), folder)
-    path = export_onnx(read_layout(folder).queries, folder)
+    path = export_onnx(read_layout(folder).documents, folder)
     shipped, written = (
         onnx.load(each, load_external_data=False) for each in (embedded_model_folder() / path.name, path)
     )
