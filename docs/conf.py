@@ -45,7 +45,10 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(collections|contextlib|pathlib|types|typing|numpy|torch)\..*"),
     (r"py:class", r".*\b[A-Z]"),  # type variables
     (r"py:class", r"Path|Tensor|NDArray|np\..*|csr_array"),  # in annotations
-    (r"py:class", r"Network|TokenSequences|splade_lucene\.search\.hits\.StoredFields"),  # internal to their packages
+    (
+        r"py:class",
+        r"(Onnx)?Network|(.*\.)?TokenSequences|splade_lucene\.search\.hits\.StoredFields",
+    ),  # internal to their packages
 ]
 
 
