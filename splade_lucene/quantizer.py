@@ -183,6 +183,8 @@ class Quantizer:
             >>> Quantizer.named("naver").quantize_vector({"heart": 2.4, "the": 0.001}, "query")
             {'heart': 240}
         """
+        if not isinstance(weights, Mapping):
+            raise InputError(f"expected a mapping of terms to weights, got {type(weights).__name__}")
         for term, weight in weights.items():
             if isinstance(weight, bool) or not isinstance(weight, Real):
                 raise InputError(f"term {term!r} has weight {weight!r}, which is not a number")

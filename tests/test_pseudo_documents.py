@@ -4,10 +4,12 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 import unicodedata
 import zipfile
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -444,3 +446,18 @@ def test_what_is_written_is_read_back(tmp_path_factory, documents, ending):
     raw = gzip.decompress(path.read_bytes()) if ending.endswith(".gz") else path.read_bytes()
     lines = raw.decode().split("\n")[:-1]  # by another reader
     assert [json.loads(line)["vector"] for line in lines] == [document.vector for document in documents]
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        (PseudoDocument(3, "", {"a": 1}), "document 3: the docid must be a str, got int"),  # type: ignore[arg-type]
+        (PseudoDocument("d", None, {"a": 1}), "the contents must be a str, got NoneType"),
+        (PseudoDocument("d", "", None), "the vector must be a mapping, got NoneType"),
+        (PseudoDocument("d", "", [("a", 1)]), "the vector must be a mapping, got list"),  # type: ignore[arg-type]
+        (PseudoDocument("d", "", np.array([1])), "the vector must be a mapping, got ndarray"),  # type: ignore[arg-type]
+    ],
+)
+def test_documents_of_other_types_are_refused(tmp_path, document, says):
+    with pytest.raises(PseudoDocumentError, match=re.escape(says)):
+        write_pseudo_documents(tmp_path / "d.jsonl", [document])

@@ -242,3 +242,9 @@ def test_json_round_trip(rule, scale):
 def test_json_round_trip_keeps_the_ceiling():
     quantizer = Quantizer("own", Scaling(3.0, 2.0, "truncate", "float32"), Scaling(1.0), max_impact=255)
     assert Quantizer.from_json(json.loads(json.dumps(quantizer.to_json()))) == quantizer
+
+
+def test_weights_that_are_not_a_mapping_are_refused():
+    for weights in (np.array([1.0]), [("a", 1.0)], "a"):
+        with pytest.raises(InputError, match="expected a mapping of terms to weights, got"):
+            Quantizer.named("naver").quantize_vector(weights, "query")  # type: ignore[arg-type]

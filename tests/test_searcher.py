@@ -348,6 +348,8 @@ def test_explaining_an_unknown_document_names_it(index_dir):
         pytest.raises(InputError, match="no document has the id 'nobody'"),
     ):
         searcher.explain({"term1": 1}, "nobody")
+    with LuceneImpactSearcher(index_dir) as searcher, pytest.raises(InputError, match="must be a string, got 1"):
+        searcher.explain({"term1": 1}, 1)  # type: ignore[arg-type]
 
 
 def test_documents_are_found_by_both_ids_as_in_pyserini(collection, index_dir):

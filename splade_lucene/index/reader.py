@@ -111,8 +111,10 @@ class LuceneImpactIndexReader(ProcessBound):
         """The lucene_docid of a document.
 
         Raises:
-            InputError: No document has this docid.
+            InputError: No document has this docid, or it is not a string.
         """
+        if not isinstance(docid, str):
+            raise InputError(f"a docid must be a string, got {docid!r:.80}", remedy="Pass it as a string")
         with jvm.translated_exceptions(self.index_dir):
             found = int(jvm.facade("Index").luceneDocid(self.java, well_formed(docid)))
         if found < 0:

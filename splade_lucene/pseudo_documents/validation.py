@@ -6,6 +6,7 @@ The indexer reads the same lines in Java, by the same rules: ``java_bridge/src/i
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NoReturn
@@ -116,6 +117,14 @@ def check_document(document: PseudoDocument) -> None:
             f"expected a PseudoDocument, got {document!r:.80}",
             remedy="Pass PseudoDocument(docid, contents, {term: impact})",
         )
+    for name, value, kind in (
+        ("docid", document.docid, str), ("contents", document.contents, str), ("vector", document.vector, Mapping),
+    ):  # fmt: skip
+        if not isinstance(value, kind):
+            raise PseudoDocumentError(
+                f"document {document.docid!r:.80}: the {name} must be a {kind.__name__.lower()}, got {type(value).__name__}",
+                remedy="Pass PseudoDocument(docid, contents, {term: impact}), with strings for docid and contents",
+            )
     try:
         _check_id(document.docid)
         for term, impact in document.vector.items():
