@@ -227,8 +227,8 @@ def _facts_of_batches(
 
 def _own_scores(scorer: Scorer, rows: NDArray[np.int32]) -> NDArray[np.float32]:
     """The teacher's scores of each query's own passages; shape [queries, passages]."""
-    count = len(rows)
-    scores = scorer.scores(rows[:, 0], rows[:, 1:].reshape(-1)).reshape(count, count, -1)
+    count, given = len(rows), rows.astype(np.int64)
+    scores = scorer.scores(given[:, 0], given[:, 1:].reshape(-1)).reshape(count, count, -1)
     own: NDArray[np.float32] = scores[np.arange(count), np.arange(count)]
     return own
 
