@@ -70,7 +70,7 @@ def killed(model, tmp_path_factory) -> dict[str, dict[str, object]]:
         text=True,
         cwd=ROOT / "tests",
         env=child_environment(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false"),
-        timeout=300,
+        timeout=600,
     )
     print(finished.stderr)
     assert finished.returncode == 0, finished.stderr

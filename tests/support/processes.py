@@ -30,7 +30,7 @@ def run_python(code: str, **changes: str | None) -> subprocess.CompletedProcess[
         text=True,
         cwd=ROOT,
         env=child_environment(**changes),
-        timeout=300,
+        timeout=600,
     )
 
 
