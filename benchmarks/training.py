@@ -214,6 +214,9 @@ def train_side(side: str, folder: Path, size: Mapping[str, int]) -> dict[str, fl
 
 def child(side: str, folder: Path, steps: int, queries: int) -> None:
     """Trains one side and writes its times and its peak memory."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     times = SIDES[side](folder, steps, queries)
     wall, cpu = (
         statistics.median((after[kind] - before[kind]) / TENTH for before, after in pairwise(times)) for kind in (0, 1)
