@@ -20,6 +20,7 @@ from splade_lucene.training import base as base_module
 from splade_lucene.training import curves, mining, network, read_config, resuming, teacher_outputs, trainer, validation
 from splade_lucene.training.card import Facts, write_card
 from splade_lucene.training.config import Losses, Optimization, Validation
+from splade_lucene.training.data_report import TrainingDataReport
 from splade_lucene.training.limits import check_base_lengths
 from splade_lucene.training.probe import Active
 from splade_lucene.training.recipes import RECIPES
@@ -391,7 +392,9 @@ def test_tensorboards_files_outlive_the_checkpoints(tmp_path, data, base):
 def card_of(tmp_path, files, base, losses, **changes):
     config = read_config(write_config(tmp_path, files, base, **changes))
     recipe = RECIPES[config.recipe]
-    write_card(tmp_path, config, Facts({}, 40, 40, losses, recipe, Choice(4, "it is the last one"), "float32", 0.05))
+    report = TrainingDataReport(40, 40, 40, 0, 4, 4, 3, 24, 0.0, left_out={"blank queries": 2})
+    choice = Choice(4, "it is the last one")
+    write_card(tmp_path, config, Facts({}, 40, 40, losses, recipe, choice, report, "float32", 0.05))
     return (tmp_path / "README.md").read_text()
 
 
@@ -401,6 +404,7 @@ def test_a_card_names_the_losses_and_weights_in_force_and_nothing_else(tmp_path,
         sparsity={"query_weight": 0.02, "document_weight": 0.003, "document_terms": 150},
     )  # fmt: skip
     for row in (
+        "| left out | blank queries: 2 |",
         "| `margin_mse`: MarginMSE over a query's own passages (arXiv 2010.02666) | 0.05 |",
         "| FLOPS of queries (arXiv 2004.05665) | 0.02 |",
         "| FLOPS of documents (arXiv 2004.05665), adapted to 150 active terms | 0.003 |",
@@ -408,7 +412,17 @@ def test_a_card_names_the_losses_and_weights_in_force_and_nothing_else(tmp_path,
         assert row in text
     assert "`contrastive`" not in text
     assert "in_batch_kl: 1.0" in text  # the recipe's losses, which the configuration does not name
-    for absent in ("dense_weight", "cross_encoder_weight", "scores_weight", "mlm_steps", "splade: 50", "query_terms"):
+    for absent in (
+        "dense_weight",
+        "cross_encoder_weight",
+        "scores_weight",
+        "mlm_steps",
+        "splade: 50",
+        "query_terms",
+        "mask_known_positives",
+        "missing_scores",
+        "ignored_keys",
+    ):
         assert absent not in text, absent
 
 
