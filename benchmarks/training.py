@@ -6,9 +6,9 @@
 
 Both sides get the same base, the same triples in batches of the same size, the same number of steps, learning rate and
 weights of FLOPS, in float32; the loss is MarginMSE with FLOPS (``SpladeLoss`` with ``SparseMarginMSELoss``). All else is the
-default of each side. The base is the embedded model with its decoder's bias raised, so that a passage has 1,200 active terms,
-as at the start of a training; the teacher is the embedded model itself, for two of BM25's passages of each query. Needs the
-extra ``train`` and the shared data (SPLADE_LUCENE_SHARED).
+default of each side. The base is the embedded model with its decoder's bias raised, so that a passage has 300 active terms; the
+teacher is the embedded model itself, for two of BM25's passages of each query. Needs the extra ``train`` and the shared data
+(SPLADE_LUCENE_SHARED).
 
 Each side runs in a process of its own, which measures its peak memory. A step's time is the median over tens of steps, without
 the first. Both models are then measured on CACM, which neither saw: its texts are encoded once, and the logits of the model
@@ -39,6 +39,7 @@ PASSAGES = 2
 RATE = 2e-5
 QUERY_WEIGHT, DOCUMENT_WEIGHT = 0.03, 0.02
 TEMPERATURE = 1.0
+START_TERMS = 300
 SIZES = {"small": {"steps": 20, "queries": 8, "documents": 400}, "full": {"steps": 120, "queries": 16, "documents": 0}}
 TENTH = 10
 
@@ -106,7 +107,7 @@ def raise_bias(base: Path, folder: Path) -> None:
     with torch.no_grad():
         inputs = (tokenizer(text, truncation=True, max_length=LENGTH, return_tensors="pt") for text in sample)
         highest = torch.cat([model(**each).logits[0].amax(dim=0) for each in inputs])
-        model.get_output_embeddings().bias -= highest.topk(1200 * len(sample)).values[-1]
+        model.get_output_embeddings().bias -= highest.topk(START_TERMS * len(sample)).values[-1]
     shutil.rmtree(base)
     model.save_pretrained(base)
     tokenizer.save_pretrained(base)
