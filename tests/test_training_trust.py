@@ -394,7 +394,7 @@ def card_of(tmp_path, files, base, losses, **changes):
     recipe = RECIPES[config.recipe]
     report = TrainingDataReport(40, 40, 40, 0, 4, 4, 3, 24, 0.0, left_out={"blank queries": 2})
     choice = Choice(4, "it is the last one")
-    write_card(tmp_path, config, Facts({}, 40, 40, losses, recipe, choice, report, "float32", 0.05))
+    write_card(tmp_path, config, Facts({}, 40, 40, losses, recipe, choice, "float32", 0.05, data=report))
     return (tmp_path / "README.md").read_text()
 
 
@@ -410,6 +410,7 @@ def test_a_card_names_the_losses_and_weights_in_force_and_nothing_else(tmp_path,
         "| FLOPS of documents (arXiv 2004.05665), adapted to 150 active terms | 0.003 |",
     ):
         assert row in text
+    assert json.loads((tmp_path / "training.json").read_text())["data"]["left out"] == "blank queries: 2"
     assert "`contrastive`" not in text
     assert "in_batch_kl: 1.0" in text  # the recipe's losses, which the configuration does not name
     for absent in (

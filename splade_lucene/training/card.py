@@ -73,7 +73,8 @@ def write_card(folder: Path, config: TrainingConfig, facts: Facts) -> None:
     settings = _without_folders(_in_force(config, facts))
     record = {
         "date": day, "versions": versions, "queries": facts.queries, "passages": facts.passages,
-        "figures": dict(facts.figures), "kept_step": facts.choice.step, "stopped": facts.stopped,
+        "figures": dict(facts.figures), "data": None if facts.data is None else facts.data.facts(),
+        "kept_step": facts.choice.step, "stopped": facts.stopped,
     }  # fmt: skip
     with written_whole(folder / "training.json") as file:
         file.write(json.dumps({**record, "settings": settings}, indent=1) + "\n")
@@ -94,7 +95,7 @@ def _in_force(config: TrainingConfig, facts: Facts) -> dict[str, Any]:
     else:
         settings["mining"]["positives"] = config.mining.positives or facts.recipe.positives
         _remove_unused_sources(config, settings["mining"])
-    _remove_unused_data_settings(facts, settings["data"])
+    _remove_unused_data_settings(config, facts, settings["data"])
     if config.teacher is not None:
         _remove_unused_scorers(config, facts, settings)
     if facts.temperature is not None and config.teacher is None:
@@ -111,11 +112,12 @@ def _in_force(config: TrainingConfig, facts: Facts) -> dict[str, Any]:
     return settings
 
 
-def _remove_unused_data_settings(facts: Facts, data: dict[str, Any]) -> None:
+def _remove_unused_data_settings(config: TrainingConfig, facts: Facts, data: dict[str, Any]) -> None:
     if not facts.losses.contrastive:
         data.pop("mask_known_positives")
         data.pop("judgments", None)
-    if not facts.losses.is_distilled:
+    has_file = config.data.examples is not None or (config.teacher is not None and config.teacher.scores is not None)
+    if not (facts.losses.is_distilled and has_file):
         data.pop("missing_scores")
     if not data["ignored_keys"]:
         data.pop("ignored_keys")
