@@ -61,8 +61,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 NOT_QUICK = """
 bridge cli comparators docs encoder encoding end_to_end families fused fuzz golden imports install jvm loss_report makefile
-memory_and_precision notebooks pruning python_docs readme reproduction reproduction_facts reproduction_groups reranker resolution resuming soundness
-storage threads_and_processes training training_data training_head training_output
+memory_and_precision notebooks onnx pruning python_docs readme reproduction reproduction_facts reproduction_groups reranker
+resolution resuming soundness storage threads_and_processes training training_data training_head training_output
+training_report training_trust
 """.split()  # noqa: SIM905
 """Test modules that ``make quick`` does not even import: most of their tests start processes or load models."""
 
