@@ -23,7 +23,7 @@ from splade_lucene.training.examples.left_out import (
 )
 from splade_lucene.training.examples.rows import is_mapping, open_rows
 from splade_lucene.training.examples.scores import Scores
-from splade_lucene.training.examples.shapes import Given, Item, RecordError, read_shape
+from splade_lucene.training.examples.shapes import Given, Item, RecordError, read_numbers, read_shape
 from splade_lucene.training.examples.texts import OtherTextError, Texts
 from splade_lucene.white_space import is_blank
 
@@ -79,19 +79,19 @@ def read_examples(
 
 def _given(path: Path, rows: Iterator[Any], ignored: Sequence[str]) -> Iterator[tuple[Given, int | None]]:
     for line, record in rows:
-        if is_mapping(record) and "qid" not in record:
-            for qid, listed in record.items():
-                yield _scored_list(qid, listed), None
-            continue
         try:
-            yield read_shape(record, ignored), line
+            if is_mapping(record) and "qid" not in record:
+                yield from ((_scored_list(qid, listed), None) for qid, listed in record.items())
+            else:
+                yield read_shape(record, ignored), line
         except RecordError as error:
             raise ExamplesError(str(error), path=path, line=line, remedy=error.remedy) from None
 
 
 def _scored_list(qid: str, listed: Mapping[str, Any]) -> Given:
     """A query of a file of scores: its passages, which only the scores rank."""
-    return Given(Item("qid", qid), [], [Item("docid", docid) for docid in listed], [*listed.values()], is_ranked=True)
+    scores = read_numbers(f"the scores of query {qid!r:.40}", [*listed.values()], len(listed))
+    return Given(Item("qid", qid), [], [Item("docid", docid) for docid in listed], scores, is_ranked=True)
 
 
 def _judged(path: Path, texts: Texts, scores: Scores | None) -> Iterator[tuple[Given, int | None]]:

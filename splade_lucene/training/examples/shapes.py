@@ -182,11 +182,11 @@ def _read_scores(fields: Fields, given: Given, *, is_single: bool) -> Given:
         return given
     key, value = found
     if key == "scores" or (isinstance(value, list) and len(value) == count + 1):
-        given.scores = _numbers(key, value, count + 1)
+        given.scores = read_numbers(key, value, count + 1)
     elif is_single:
         return _read_part(given, key, value)
     elif isinstance(value, list):  # the margins of the positive over each negative
-        given.scores = [0.0, *(None if each is None else -each for each in _numbers(key, value, count))]
+        given.scores = [0.0, *(None if each is None else -each for each in read_numbers(key, value, count))]
     elif count == 1 and is_score(value):
         given.scores = [value, 0.0]
     else:
@@ -201,7 +201,7 @@ def _read_part(given: Given, key: str, value: Any) -> Given:
     """One passage of a list that goes over several records: with a label, 0 or 1, or with a score."""
     given.is_part = True
     if key == "score":
-        given.scores, given.is_ranked = _numbers(key, [value], 1), True
+        given.scores, given.is_ranked = read_numbers(key, [value], 1), True
         given.negatives, given.positives = given.positives, []
     elif not is_score(value) or value not in (0, 1):
         raise RecordError(f"the {key} of a pair must be 0 or 1, got {value!r:.60}", "Write a teacher's score as score")
@@ -221,12 +221,12 @@ def _read_list(fields: Fields, query: Item, listed: tuple[str, Any], *, by_id: b
         raise RecordError(f"{key} must be a list of at least one passage", "Add a passage to each query")
     items = [_item((key, value), by_id=by_id) for value in values]
     labels, scores = fields.take("labels", "label"), fields.take("scores", "score")
-    numbers = None if scores is None else _numbers(*scores, len(items))
+    numbers = None if scores is None else read_numbers(*scores, len(items))
     if labels is None:
         if numbers is None:
             return Given(query, items[:1], items[1:])
         return Given(query, [], items, numbers, is_ranked=True)
-    grades = _numbers(*labels, len(items))
+    grades = read_numbers(*labels, len(items))
     if not all(isinstance(grade, int) or (isinstance(grade, float) and grade.is_integer()) for grade in grades):
         raise RecordError(
             f"{labels[0]} must be whole numbers, got {grades!r:.60}", "Write a teacher's scores as scores"
@@ -277,7 +277,7 @@ def _read_lists_by_side(fields: Fields) -> Given:
         found, given = fields.take(name), fields.take(f"{name}_scores")
         texts = [] if found is None else _listed(found)
         sides.append([Item(name, text=text) for text in texts])
-        scores.append(None if given is None else _numbers(*given, len(texts)))
+        scores.append(None if given is None else read_numbers(*given, len(texts)))
     if (scores[0] is None) != (scores[1] is None) and all(sides):
         name = "pos_scores" if scores[0] is None else "neg_scores"
         raise RecordError(f"{name} are missing", "Add them, or remove the others")
@@ -316,7 +316,7 @@ def _hard_negative(key: str, value: Any) -> tuple[Any, Any]:
         raise RecordError(f"{key} must have ids, got {value!r:.60}", "Fix the record")
     if isinstance(value, dict) and (unknown := sorted(value.keys() - {"pid", "ce-score"})):
         raise RecordError(f"unknown key {unknown[0]:.60} in {key}", "Remove it")
-    return str(name), None if score is None else _numbers("ce-score", [score], 1)[0]
+    return str(name), None if score is None else read_numbers("ce-score", [score], 1)[0]
 
 
 SHAPES: Mapping[tuple[str, ...], Callable[[Fields], Given]] = {
@@ -347,7 +347,7 @@ def is_score(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST  # false for NaN
 
 
-def _numbers(key: str, value: Any, count: int) -> list[Any]:
+def read_numbers(key: str, value: Any, count: int) -> list[Any]:
     """Numbers, or None where one is missing."""
     if not isinstance(value, list) or len(value) != count or not all(each is None or is_score(each) for each in value):
         raise RecordError(
