@@ -23,6 +23,12 @@ def claim(config, overwrite=False):
         return before
 
 
+@pytest.fixture(autouse=True)
+def without_plots(monkeypatch):
+    """Each run would spend a third of a second on a plot; tests/test_training_trust.py draws it."""
+    monkeypatch.setattr("splade_lucene.training.curves._draw", lambda *_: None)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_training_data(tmp_path_factory.mktemp("data"))

@@ -81,6 +81,7 @@ def _draw(entries: Sequence[Entry], path: Path) -> None:
     for axes, (title, names) in zip(all_axes, panels, strict=True):
         _draw_panel(axes, title, names, validated if title == "validation" else trained)
     all_axes[-1].set_xlabel("step")
+    all_axes[-1].xaxis.get_major_locator().set_params(integer=True)
     save_figure(figure, path)
 
 
