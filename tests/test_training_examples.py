@@ -257,6 +257,9 @@ def test_folders_of_naver_splade(tmp_path):
         ("first", [], ["one", "two", "three"], [9.5, 1, -2.5]), ("second", [], ["four", "three"], [5, 4]),
     ]  # fmt: skip
     assert told(read_examples(tmp_path / "triplets", known), known) == [("what", ["this one"], ["that one"], None)]
+    (tmp_path / "scores.json").write_text('{"10": {"1": 9.5, "2": "x"}}')
+    with pytest.raises(ExamplesError, match=r"scores\.json:1: the scores of query '10' must be 2 finite numbers"):
+        read_examples(tmp_path / "scores.json", known)
     with pytest.raises(ExamplesError, match=r"the folder has no files of examples \(qrels/train\.tsv, raw\.tsv"):
         read_examples(tmp_path, known)
 
