@@ -110,13 +110,13 @@ def main() -> None:
     no_archive = {**cache, "SPLADE_LUCENE_CLASS_DATA": "off"}
     peer_text, peer_vector = [*theirs, str(PLAIN_MODEL), QUERY], [*theirs, vector]
     jobs = {
-        "import": ("import", ([sys.executable, "-c", "import splade_lucene"], cache),
+        "import": ("import the package", ([sys.executable, "-c", "import splade_lucene"], cache),
                    ([sys.executable, "-c", "import pyserini.search.lucene"], jdk)),
-        "help": ("--help", ([*OURS, "--help"], cache), ([sys.executable, "-m", "pyserini.search.lucene", "--help"], jdk)),
-        "encoded": ("an encoded query", ([*search, vector, "--encoded"], cache), (peer_vector, jdk)),
-        "text": ("a text query", (text, cache), (peer_text, jdk)),
-        "text-torch": ("a text query, torch", ([*text, "--backend", "torch"], cache), (peer_text, jdk)),
-        "text-first": ("a text query, no archive of Java's classes", (text, no_archive), (peer_text, jdk)),
+        "help": ("print the help of the command", ([*OURS, "--help"], cache), ([sys.executable, "-m", "pyserini.search.lucene", "--help"], jdk)),
+        "encoded": ("search for one encoded query", ([*search, vector, "--encoded"], cache), (peer_vector, jdk)),
+        "text": ("search for one text query, from the shell", (text, cache), (peer_text, jdk)),
+        "text-torch": ("the same with torch (`--backend torch`)", ([*text, "--backend", "torch"], cache), (peer_text, jdk)),
+        "text-first": ("the same without an archive of Java's classes", (text, no_archive), (peer_text, jdk)),
     }  # fmt: skip
     print(describe_machine())
     print(f"\n{'seconds, median of ' + str(args.repeat):46} {'ours':>8} {'Pyserini':>9} {'ratio':>6}")
@@ -137,7 +137,7 @@ def main() -> None:
             what, round(mine, 2), "s", peer="Pyserini", peer_value=round(other, 2), ratio=round(other / mine, 1)
         )
     if args.write_results:
-        write_results(__file__, figures)
+        write_results("startup", figures)
 
 
 if __name__ == "__main__":

@@ -107,6 +107,7 @@ def ratios() -> str:
         encode["minilm/CACM/ours float32/Pyserini"],
         encode["minilm/CACM/ours float32/sentence-transformers"],
         encode["minilm/query/ours float32/plain PyTorch"],
+        results("startup")["text"],
         results("end_to_end")["1000 queries"],
     ]
     rows = []
@@ -221,6 +222,10 @@ def indexing() -> str:
 
 def end_to_end() -> str:
     return compared(results("end_to_end").values())
+
+
+def startup() -> str:
+    return compared(results("startup").values(), with_script=False)
 
 
 def training_head() -> str:
@@ -428,6 +433,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ceilings": ceilings,
     "indexing": indexing,
     "end-to-end": end_to_end,
+    "startup": startup,
     "training-head": training_head,
     "space": space,
     "soak": soak,
