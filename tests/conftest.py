@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # make test-light: an environment without torch and all that Pyserini requires; what needs them is skipped there.
 LIGHT = "SPLADE_LUCENE_TEST_LIGHT" in os.environ
-_LIBRARIES = "torch|transformers|safetensors|pandas|ranx|sphinx|jupytext|huggingface_hub"
+_LIBRARIES = "torch|transformers|safetensors|onnxruntime|onnx|tensorboardX|pandas|ranx|sphinx|jupytext|huggingface_hub"
 _LACKING = re.compile(
     rf"No module named '({_LIBRARIES})|\b({_LIBRARIES})(?= is not installed|, which is not installed)"
 )
