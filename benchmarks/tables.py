@@ -258,6 +258,15 @@ def training_head() -> str:
     )
 
 
+def training() -> str:
+    rows = []
+    for each in results("training").values():
+        form = ".3f" if "nDCG" in each["unit"] else ""
+        shown = (f"{number(each[side], form)} {each['unit']}" for side in ("ours", "peer_value"))
+        rows.append([each["what"], *shown, f"{each['ratio']:.2f}" if form else times(each["ratio"])])
+    return table(["", "splade_lucene", "sentence-transformers", "times"], rows, "lrrr")
+
+
 def space() -> str:
     rows = [
         [each["what"], quantity(each["ours"], each["unit"]), each["command"], each["date"]]
@@ -435,6 +444,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "end-to-end": end_to_end,
     "startup": startup,
     "training-head": training_head,
+    "training": training,
     "space": space,
     "soak": soak,
     "embedded-model": embedded_model,
