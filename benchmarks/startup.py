@@ -112,7 +112,8 @@ def main() -> None:
     jobs = {
         "import": ("import the package", ([sys.executable, "-c", "import splade_lucene"], cache),
                    ([sys.executable, "-c", "import pyserini.search.lucene"], jdk)),
-        "help": ("print the help of the command", ([*OURS, "--help"], cache), ([sys.executable, "-m", "pyserini.search.lucene", "--help"], jdk)),
+        "help": ("print the help of the command", ([*OURS, "--help"], cache),
+                 ([sys.executable, "-m", "pyserini.search.lucene", "--help"], jdk)),
         "encoded": ("search for one encoded query", ([*search, vector, "--encoded"], cache), (peer_vector, jdk)),
         "text": ("search for one text query, from the shell", (text, cache), (peer_text, jdk)),
         "text-torch": ("the same with torch (`--backend torch`)", ([*text, "--backend", "torch"], cache), (peer_text, jdk)),
