@@ -10,6 +10,7 @@ code -2), even if it was caught. So Ctrl-C waits until the import is over.
 from __future__ import annotations
 
 import _thread
+import os
 import signal
 import sys
 import threading
@@ -70,6 +71,15 @@ def whole_imports(extra: str | None = None) -> Iterator[None]:
                 signal.signal(signal.SIGINT, handler)
             if delayed.take():
                 handler(signal.SIGINT, sys._getframe())
+
+
+def turn_off_telemetry() -> None:
+    """Keeps ONNX Runtime from reporting its use to Microsoft, as it does by default since version 1.29.
+
+    It has to be called before ONNX Runtime is imported, by us or by Pyserini. A user who sets the variable decides.
+    Source: Privacy.md in the package onnxruntime.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 class DelayedInterrupts:

@@ -165,6 +165,24 @@ def test_the_embedded_model_needs_no_torch():
     assert done.stdout.split()[1:] == ["set()"], done.stderr
 
 
+@pytest.mark.model
+@pytest.mark.parametrize("code", ["SpladeEncoder().encode_queries(['files'])", "pyserini()"])
+def test_nobody_is_told_of_a_query(code, tmp_path):
+    """ONNX Runtime reports its use by default, and keeps an id of the machine in the user's cache."""
+    done = run_python(
+        "from splade_lucene import SpladeEncoder\n"
+        "def pyserini():\n"
+        "    from splade_lucene.jvm.pyserini_import import pyserini_importable\n"
+        "    with pyserini_importable():\n"
+        "        import pyserini.search.lucene, onnxruntime\n"
+        f"{code}",
+        XDG_CACHE_HOME=str(tmp_path), CI=None, ORT_DISABLE_TELEMETRY=None, SPLADE_LUCENE_CLASS_DATA="off",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.rglob("deviceid"))
+    assert not list(tmp_path.rglob("onnxruntime.db"))
+
+
 # ---- files from elsewhere ----
 
 

@@ -34,7 +34,7 @@ from splade_lucene.encoder.table import read_tensor
 from splade_lucene.encoder.tokenizer import PlainTokenizer
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.fork_guard import ForkGuard
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import turn_off_telemetry, whole_imports
 
 _log = logging.getLogger(__name__)
 HEADER_KEY = "splade_lucene.weights_header"
@@ -242,6 +242,7 @@ def _activate(logits: NDArray[np.float32], activation: Activation) -> NDArray[np
 
 @whole_imports()
 def _open_session(path: Path, folder: Path) -> Any:
+    turn_off_telemetry()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

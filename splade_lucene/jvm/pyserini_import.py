@@ -1,7 +1,7 @@
 """Imports Pyserini's searcher, 1.6 or 2.x, without an OpenAI key or network access, on our JVM.
 
 On import, Pyserini 1.6 creates an OpenAI client, which fails without a key since openai 2.34, and Pyserini 2.x downloads
-lists of its prebuilt indexes. Neither is needed for searching a local index.
+lists of its prebuilt indexes. Neither is needed for searching a local index. Its ONNX Runtime would report to Microsoft.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import turn_off_telemetry, whole_imports
 from splade_lucene.jvm.process import start
 
 _CATALOGUE = "pyserini.prebuilt_index_info"
@@ -28,6 +28,7 @@ def pyserini_importable() -> Iterator[None]:
         JavaRuntimeError: No Java was found, or the running JVM is too old.
     """
     start()
+    turn_off_telemetry()
     with _with_openai_key(), _with_deferred_catalogue(), whole_imports():
         yield
 
