@@ -13,6 +13,7 @@ factors. The output ends with comparisons at equal recall.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import statistics
 import sys
@@ -230,6 +231,8 @@ def main() -> None:
     parser.add_argument("--real-text", action="store_true", help="use encoded real text, see real_text.py")
     add_write_results(parser)
     args = parser.parse_args()
+    if importlib.util.find_spec("seismic") is None:
+        sys.exit("Seismic is not installed. Install it with 'pip install splade-lucene[bench]'")
     if args.real_text:
         text = real_text()
         folder, index = text.pseudo_documents, WORK / "index-real-text-bp"
