@@ -3,7 +3,7 @@
 
     python java_bridge/class_list.py                 # after a change of the Java code; writes splade_lucene/jars/classes.txt
 
-A class that is not in the list is loaded as ever; one that another Java or Lucene lacks is passed over.
+A class that is not in the list is loaded as usual; one that another Java or Lucene lacks is ignored.
 """
 
 from __future__ import annotations

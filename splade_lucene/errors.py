@@ -147,3 +147,8 @@ class JavaError(SpladeLuceneError):
         self.java_class = java_class
         self.trace = trace
         super().__init__(message)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's error, without its full stop; its type if it has no message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

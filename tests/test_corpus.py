@@ -122,7 +122,7 @@ QRELS = "q1\t0\td1\t1\n"
 
 
 def passed_over(caplog):
-    return [message.partition("passed over ")[2] for message in caplog.messages if "passed over" in message]
+    return [message.partition("skipping ")[2] for message in caplog.messages if "skipping" in message]
 
 
 def write_parquet(path, **columns):

@@ -68,7 +68,7 @@ def test_malformed_shards_are_refused(text):
         Shard.parse(text)
 
 
-def test_documents_without_a_term_are_named_and_left_out(tiny, corpus, tmp_path):
+def test_documents_without_a_term_are_named_and_dropped(tiny, corpus, tmp_path):
     manifest = encode_corpus(corpus, tmp_path / "out", tiny, RULE, min_impact=10**6)
     assert manifest.documents == 0
     assert len(manifest.empty) == 45

@@ -800,7 +800,7 @@ def test_malformed_json_judgments(tmp_path, text, says):
     assert says in message
 
 
-def test_comments_are_left_out(tmp_path):
+def test_comments_are_dropped(tmp_path):
     """As in trec_eval 10; a qid that begins with # is still one, as in trec_eval 9."""
     qrels = write(
         tmp_path / "qrels.txt", "# comment 0 1\n#qid iteration docid relevance\nq 0 a#1 1\n# in between\n#q 0 a 1\n#\n"

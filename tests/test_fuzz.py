@@ -322,7 +322,7 @@ def test_it_can_be_indexed_and_the_texts_come_back(odd, encoded, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_first_broken_line_stops_where_none_may_be_left_out(odd, encoder, tmp_path):
+def test_the_first_broken_line_stops_where_none_may_be_dropped(odd, encoder, tmp_path):
     first = min(odd.broken)
     with pytest.raises(CorpusError, match=re.escape(f"{odd.path}:{first}: ")):
         encode_corpus(odd.path, tmp_path / "out", encoder, RULE)

@@ -187,7 +187,7 @@ def test_the_first_start_makes_an_archive_of_classes_for_later_ones(tmp_path):
     assert not list(folder.glob("*.partial"))
     later = run_python(START, **environment)
     assert later.stdout.split() == ["mixed", "mode,", "sharing"], later.stderr
-    # an archive of other classes, or a damaged one, is passed over without a word
+    # an archive of other classes, or a damaged one, is ignored silently
     other = run_python(f"import sys; sys.argv.append({str(tmp_path)!r})\n{START}", **environment)
     assert other.stdout.startswith("mixed mode")
     (archive,) = folder.glob("*.jsa")

@@ -182,7 +182,7 @@ def test_a_sample_has_the_smallest_hashes_whatever_the_order_of_the_corpus(data,
     assert [row.terms for row in again.rows] == [row.terms for row in losses.rows]
 
 
-def test_broken_documents_are_left_out_and_named_or_stop_the_report(data, tiny, tmp_path):
+def test_broken_documents_are_dropped_and_named_or_stop_the_report(data, tiny, tmp_path):
     (tmp_path / "corpus.tsv").write_text((data / "corpus.tsv").read_text() + "no tab\n")
     with pytest.raises(CorpusError, match=r"corpus\.tsv:61: no tab"):
         measure_loss(tmp_path / "corpus.tsv", tiny, RULE)

@@ -148,7 +148,7 @@ def test_folder_is_one_collection_without_hidden_files(tmp_path, caplog):
     write_lines(tmp_path / "._part_0.jsonl", "?")
     write_lines(tmp_path / "notes.tsv", "?")
     assert find_files(tmp_path) == [tmp_path / "part_0.jsonl"]
-    assert caplog.messages == [f"{tmp_path}: reading part_0.jsonl; passed over notes.tsv"]
+    assert caplog.messages == [f"{tmp_path}: reading part_0.jsonl; skipping notes.tsv"]
     write_lines(tmp_path / "queries.jsonl", '{"id": "q1", "vector": {"a": 1}}')
     with pytest.raises(PseudoDocumentError, match=r"also holds queries, judgments .*: queries\.jsonl"):
         find_files(tmp_path)

@@ -59,7 +59,7 @@ def test_there_are_thousands_with_unique_ids_without_white_space(documents):
     assert [document.docid for document in documents if len(document.text) < len(document.docid) + 20] == []
 
 
-def test_private_names_and_tests_are_left_out(texts):
+def test_private_names_and_tests_are_dropped(texts):
     private = [docid for docid in texts if any(part.startswith("_") for part in docid.split("."))]
     for docid in private:  # only where a module itself declares the name public
         module, _, name = docid.rpartition(".")

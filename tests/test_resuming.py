@@ -437,7 +437,7 @@ def test_a_file_is_no_folder(tiny, corpus):
         encode_corpus(corpus, corpus, tiny, RULE)
 
 
-def test_what_was_left_out_is_named_once_it_is_not_to_be_left_out(tiny, corpus, tmp_path):
+def test_what_was_dropped_is_named_once_it_is_not_to_be_dropped(tiny, corpus, tmp_path):
     with corpus.open("a") as file:
         file.write("no tab\n")
     assert encode_corpus(corpus, tmp_path / "out", tiny, RULE, skip_bad=True).skipped == 1

@@ -332,7 +332,7 @@ def test_reading_sorts_as_evaluators_do(tmp_path):
     )
     run = Run.read(path)
     assert list(run) == ["q2", "q1"]
-    # ranks are passed over; 3.00000001 is 3 in single precision; ties by docid as bytes, descending
+    # ranks are ignored; 3.00000001 is 3 in single precision; ties by docid as bytes, descending
     assert [docid for docid, _ in run["q1"]] == ["e", "é", "d2", "d10", "z"]
     assert run["q2"] == [("x", 1.0)]
 

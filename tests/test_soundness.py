@@ -82,7 +82,7 @@ def test_weights_that_cannot_be_right_are_refused_by_name(tmp_path, wrong, store
         encoder_on_cpu(folder).load(side)
 
 
-def test_weights_that_other_tasks_need_are_left_out(tmp_path):
+def test_weights_that_other_tasks_need_are_dropped(tmp_path):
     """The pooler and heads of BERT's pretraining, and buffers that older versions stored."""
     plain = bert(tmp_path / "plain", layers=2)
 

@@ -361,7 +361,7 @@ def test_folders_have_one_file_of_queries_or_judgments(tmp_path, caplog):
         read_qrels(tmp_path)
     write(tmp_path / "queries.jsonl", '{"_id": "q", "text": "beir"}\n')
     assert read_topics(tmp_path) == [Query("q", "beir")]
-    assert caplog.messages == [f"{tmp_path}: reading queries.jsonl; passed over queries.dev.tsv, queries.train.tsv"]
+    assert caplog.messages == [f"{tmp_path}: reading queries.jsonl; skipping queries.dev.tsv, queries.train.tsv"]
 
 
 # ---- encoded ----

@@ -17,7 +17,7 @@ from sentence_transformers import SparseEncoder
 from support import commands
 from support.checkpoints import bert
 from support.commands import check_failed, check_well, run_process
-from support.training import TOPICS, WORDS, run, weights_of, write_config, write_training_data
+from support.training import TOPICS, WORDS, run, weights_of, write_config, write_dense_encoder, write_training_data
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from splade_lucene import SpladeEncoder, read_corpus
@@ -372,7 +372,7 @@ class FixedTeacher:
         return self._table[queries][:, passages]
 
 
-def test_pairs_without_a_score_are_left_out_of_each_distilled_loss(base):
+def test_pairs_without_a_score_are_dropped_of_each_distilled_loss(base):
     none = np.nan
     table = [
         [4, none, 1, 2, none, 0, none, 3, none],
@@ -900,7 +900,7 @@ def test_more_passages_than_there_are_of_ones_own_are_refused(tmp_path, data, ba
         run(tmp_path, data, base, data=given, teacher=None)
 
 
-def test_blank_queries_are_left_out_and_a_file_without_texts_is_named(tmp_path, data, base):
+def test_blank_queries_are_dropped_and_a_file_without_texts_is_named(tmp_path, data, base):
     (tmp_path / "queries.tsv").write_text((data / "queries.tsv").read_text() + "x1\t \nx2\t\n")
     run(tmp_path, data, base, data={"queries": str(tmp_path / "queries.tsv")}, optimization={"steps": 11})
     mined = {json.loads(line)["qid"] for line in gunzip(tmp_path / "out/round-1/examples.jsonl.gz")}
@@ -973,15 +973,7 @@ def test_the_command_prints_figures_and_names_faults(tmp_path, data, base):
 @pytest.fixture(scope="module")
 def dense_encoder(base, tmp_path_factory):
     """A dense encoder of sentence-transformers with random weights."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-
-    folder = tmp_path_factory.mktemp("dense")
-    trunk = Transformer(str(base))
-    SentenceTransformer(modules=[trunk, Pooling(trunk.get_embedding_dimension())], device="cpu").save_pretrained(
-        str(folder)
-    )
-    return folder
+    return write_dense_encoder(base, tmp_path_factory.mktemp("dense"))
 
 
 def test_a_dense_teacher_orders_candidates_by_its_cosine_and_bm25(tmp_path, data, base, dense_encoder):

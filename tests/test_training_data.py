@@ -251,7 +251,7 @@ def test_scores_of_pairs_and_triples_make_them_scored_lists(tmp_path):
     assert [each.positives for each in read] == [1, 1, 1]
 
 
-def test_examples_of_blank_queries_are_left_out(tmp_path, caplog):
+def test_examples_of_blank_queries_are_dropped(tmp_path, caplog):
     known = Texts(["q1", "q2"], ["first", " "], ["d1"], ["one"])
     both = [{"qid": "q2", "positive_id": "d1"}, {"qid": "q1", "positive_id": "d1"}]
     path = write_lines(tmp_path / "examples.jsonl", *both)
@@ -391,7 +391,7 @@ def test_mined_candidates_are_in_the_teachers_order(sources, caplog):
     assert caplog.messages == ["skipped blank queries: 1"]
 
 
-def test_queries_that_the_teacher_says_nothing_of_are_refused_or_left_out(sources, caplog):
+def test_queries_that_the_teacher_says_nothing_of_are_refused_or_dropped(sources, caplog):
     run = "q2 Q0 d2 1 9 t\nq1 Q0 d2 1 7 t\n"
     with pytest.raises(
         ExamplesError,

@@ -1,4 +1,4 @@
-"""The shapes in which training data are published, what is left out of them, and scores that are missing."""
+"""Published formats of training data, dropped examples, and missing scores."""
 
 import gzip
 import io
@@ -13,8 +13,8 @@ import pytest
 
 from splade_lucene.errors import ExamplesError, RunError
 from splade_lucene.training.examples import (
+    Dropped,
     Example,
-    LeftOut,
     Texts,
     known_scores,
     read_examples,
@@ -294,7 +294,7 @@ def test_pickles_that_ask_for_more_than_numbers_are_refused_and_run_nothing(tmp_
     for value, message in (
         (Harmful(), r"holds \w+\.print, and only numbers"), ({"1": {"2": Harmful()}}, r"holds \w+\.print"),
         (np.zeros(3), r"holds numpy\S*"), ({"1": {"2": np.str_("a")}}, "NumPy's type 'U1'"),
-        (LeftOut("x"), r"holds copyreg\._reconstructor|holds splade_lucene"), ({"1": {"2": bytearray(b"x")}}, "bytearray|array of bytes"),
+        (Dropped("x"), r"holds copyreg\._reconstructor|holds splade_lucene"), ({"1": {"2": bytearray(b"x")}}, "bytearray|array of bytes"),
     ):  # fmt: skip
         for protocol in (2, 5):
             path.write_bytes(pickle.dumps(value, protocol))
@@ -361,10 +361,10 @@ def test_impossible_scores_are_named(tmp_path, name, text, message):
         read_scores(tmp_path / name)
 
 
-# ---- what is left out ----
+# ---- dropped examples ----
 
 
-def test_what_nothing_can_be_learnt_from_is_left_out_and_counted_by_id_and_as_text(tmp_path, caplog):
+def test_what_nothing_can_be_learnt_from_is_dropped_and_counted_by_id_and_as_text(tmp_path, caplog):
     known = Texts(["q", "r", "s"], ["q", "r", " "], list("abcde"), ["one", "two", "\u200b", "ONE \n", "four"])
     by_id: list[dict[str, Any]] = [
         {"qid": "q", "positive_id": "a", "negative_id": "a"}, {"qid": "q", "positive_id": "a", "negative_id": "d"},
@@ -379,20 +379,20 @@ def test_what_nothing_can_be_learnt_from_is_left_out_and_counted_by_id_and_as_te
         "negatives that are their query's positive": 6, "passages listed twice for a query": 1, "blank passages": 2,
         "examples without a relevant passage": 1, "examples with blank queries": 1,
     }  # fmt: skip
-    left_out = LeftOut("")
+    dropped = Dropped("")
     path = write_lines(tmp_path / "e.jsonl", *by_id[:-1])
-    assert told(read_examples(path, known, left_out=left_out), known) == expected
-    assert left_out.counts == counts
+    assert told(read_examples(path, known, dropped=dropped), known) == expected
+    assert dropped.counts == counts
     text_of = dict(zip([*known.qids, *known.docids], [*known.queries, *known.passages], strict=True))
     names = {"qid": "query", "positive_id": "positive", "negative_id": "negative", "docids": "passages"}
     as_text = [
         {names[key]: [text_of[each] for each in value] if isinstance(value, list) else text_of[value] for key, value in record.items()}
         for record in by_id[:-1]
     ]  # fmt: skip
-    left_out, fresh = LeftOut(""), no_texts()
-    assert told(read_examples(write_lines(path, *as_text), fresh, left_out=left_out), fresh) == expected
-    assert left_out.counts == counts
-    left_out.log()
+    dropped, fresh = Dropped(""), no_texts()
+    assert told(read_examples(write_lines(path, *as_text), fresh, dropped=dropped), fresh) == expected
+    assert dropped.counts == counts
+    dropped.log()
     assert f"{path}: skipped negatives that are their query's positive: 6 (the first on line 1)" in caplog.messages
     # of a ranked list, the passage with the better score stays
     ranked = read_examples(write_lines(path, by_id[-1]), known)
@@ -406,35 +406,35 @@ def example(query, passages, scores, positives=0, line=None):
     return Example(query, np.array(passages), np.array(scores, np.float32), positives, line)
 
 
-def test_missing_scores_are_refused_or_left_out_and_never_filled():
+def test_missing_scores_are_refused_or_dropped_and_never_filled():
     none = np.nan
     given = [
         example(0, [0, 1], [1, 2], 1, 1), example(0, [0, 1, 2], [3, none, 1], 1, 2), example(1, [0, 1], [none, 2], 1, 3),
         example(1, [0, 1], [5, 5], 1, 4), example(2, [0, 1], [1, 2], 2, 5), example(2, [3, 4], [4, none], 0, 6),
     ]  # fmt: skip
-    left_out = LeftOut("e.jsonl")
+    dropped = Dropped("e.jsonl")
     with pytest.raises(
         ExamplesError,
         match=r"e\.jsonl:2: 5 of 6 examples lack a teacher's scores: 3 have passages without a score, 4 have no two "
         r"passages of different scores\. This is the first one\. .*data\.missing_scores: drop",
     ):
-        require_scores(given, "refuse", left_out, is_distilled=True)
-    left_out = LeftOut("e.jsonl")
-    kept = require_scores(given, "drop", left_out, is_distilled=True)
+        require_scores(given, "refuse", dropped, is_distilled=True)
+    dropped = Dropped("e.jsonl")
+    kept = require_scores(given, "drop", dropped, is_distilled=True)
     assert [(each.line, each.passages.tolist(), each.scores.tolist()) for each in kept] == [
         (1, [0, 1], [1, 2]), (2, [0, 2], [3, 1]),
     ]  # fmt: skip
-    assert left_out.counts == {"passages without a score": 3, "examples without two passages of different scores": 4}
+    assert dropped.counts == {"passages without a score": 3, "examples without two passages of different scores": 4}
     with pytest.raises(ExamplesError, match=r"no example has two passages of different scores"):
-        require_scores(given[2:], "drop", LeftOut("e.jsonl"), is_distilled=True)
-    assert require_scores(given[:1], "refuse", LeftOut("e.jsonl"), is_distilled=True) == given[:1]
+        require_scores(given[2:], "drop", Dropped("e.jsonl"), is_distilled=True)
+    assert require_scores(given[:1], "refuse", Dropped("e.jsonl"), is_distilled=True) == given[:1]
 
 
 def test_a_contrastive_loss_needs_scores_only_where_nothing_else_says_what_is_relevant():
     labelled = [example(0, [0, 1], [np.nan, 2], 1, 1), example(0, [0, 1], [5, 5], 1, 2)]
-    assert require_scores(labelled, "refuse", LeftOut(""), is_distilled=False) == labelled
+    assert require_scores(labelled, "refuse", Dropped(""), is_distilled=False) == labelled
     with pytest.raises(ExamplesError, match=r"1 of 1 examples .*, so that nothing says which is relevant"):
-        require_scores([example(0, [0, 1], [5, 5], 0, 2)], "refuse", LeftOut(""), is_distilled=False)
+        require_scores([example(0, [0, 1], [5, 5], 0, 2)], "refuse", Dropped(""), is_distilled=False)
 
 
 def test_a_missing_score_survives_the_file_of_mined_examples(tmp_path):

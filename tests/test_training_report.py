@@ -65,14 +65,14 @@ def test_a_teachers_file_that_lacks_listed_passages_is_refused(tmp_path, data, r
         given.check()
 
 
-def test_or_the_examples_are_left_out_and_counted(tmp_path, data, caplog):
+def test_or_the_examples_are_dropped_and_counted(tmp_path, data, caplog):
     (tmp_path / "teacher.trec").write_text("q0 Q0 d0 1 9.0 t\nq0 Q0 d3 2 -5.0 t\nq1 Q0 d1 1 3 t\n")
     teacher = {"bm25": 0.0, "scores": str(tmp_path / "teacher.trec")}
     settings = {"examples": triples(tmp_path), "missing_scores": "drop"}
     given = data_of(tmp_path, data, teacher=teacher, data=settings)
     given.check()
     assert [(each.query, each.passages.tolist(), each.scores) for each in given.examples] == [(0, [0, 3], None)]
-    assert given.left_out.counts == {
+    assert given.dropped.counts == {
         "passages without a score": 77, "examples without two passages of different scores": 39,
     }  # fmt: skip
     assert any(
@@ -200,14 +200,14 @@ def test_passages_from_outside_the_lists_have_no_margin(tmp_path, data, base):
     assert "| without a margin | 50.0% of the passages drawn with a first one |" in report.markdown()
 
 
-def test_what_is_left_out_is_on_the_page_and_mined_examples_come_later(tmp_path, data, base):
+def test_what_is_dropped_is_on_the_page_and_mined_examples_come_later(tmp_path, data, base):
     records = [{"query": "what", "positive": "blood", "negative": "Blood "}, {"query": "which", "positive": "", "negative": "x"},
                {"query": "who", "positive": "river", "negative": "heart"}]  # fmt: skip
     settings = {"passages": None, "queries": None, "examples": write_lines(tmp_path / "e.jsonl", records)}
     optimization = {"passages": 2, "queries": 2}
     config = write_config(tmp_path, data, base, teacher=None, data=settings, optimization=optimization)
     report = describe_run_data(read_config(config), device="cpu")
-    assert report.left_out == {
+    assert report.dropped == {
         "negatives that are their query's positive": 1, "blank passages": 1, "examples without a relevant passage": 1,
     }  # fmt: skip
     assert "blank passages: 1" in report.markdown()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.checkpoints import bert
-from support.training import run, weights_of, write_config, write_training_data
+from support.training import run, weights_of, write_config, write_dense_encoder, write_training_data
 from tensorboardX.proto import event_pb2
 from transformers import BertConfig, BertModel, DistilBertConfig, RobertaConfig, XLMRobertaConfig
 
@@ -76,15 +76,7 @@ def undisturbed(data, trunk, dense, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dense(base, tmp_path_factory):
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-
-    folder = tmp_path_factory.mktemp("dense")
-    network = Transformer(str(base))
-    SentenceTransformer(modules=[network, Pooling(network.get_embedding_dimension())], device="cpu").save_pretrained(
-        str(folder)
-    )
-    return folder
+    return write_dense_encoder(base, tmp_path_factory.mktemp("dense"))
 
 
 def all_phases(dense):
@@ -404,7 +396,7 @@ def tensorboard_events(content):
 def card_of(tmp_path, files, base, losses, **changes):
     config = read_config(write_config(tmp_path, files, base, **changes))
     recipe = RECIPES[config.recipe]
-    report = TrainingDataReport(40, 40, 40, 0, 4, 4, 3, 24, 0.0, left_out={"blank queries": 2})
+    report = TrainingDataReport(40, 40, 40, 0, 4, 4, 3, 24, 0.0, dropped={"blank queries": 2})
     choice = Choice(4, "it is the last one")
     write_card(tmp_path, config, Facts({}, 40, 40, losses, recipe, choice, "float32", 0.05, data=report))
     return (tmp_path / "README.md").read_text()
@@ -416,13 +408,13 @@ def test_a_card_names_the_losses_and_weights_in_force_and_nothing_else(tmp_path,
         sparsity={"query_weight": 0.02, "document_weight": 0.003, "document_terms": 150},
     )  # fmt: skip
     for row in (
-        "| left out | blank queries: 2 |",
+        "| dropped | blank queries: 2 |",
         "| `margin_mse`: MarginMSE over a query's own passages (arXiv 2010.02666) | 0.05 |",
         "| FLOPS of queries (arXiv 2004.05665) | 0.02 |",
         "| FLOPS of documents (arXiv 2004.05665), adapted to 150 active terms | 0.003 |",
     ):
         assert row in text
-    assert json.loads((tmp_path / "training.json").read_text())["data"]["left out"] == "blank queries: 2"
+    assert json.loads((tmp_path / "training.json").read_text())["data"]["dropped"] == "blank queries: 2"
     assert "`contrastive`" not in text
     assert "in_batch_kl: 1.0" in text  # the recipe's losses, which the configuration does not name
     for absent in (

@@ -210,9 +210,7 @@ class DocumentOptions:
     document_prefix: Annotated[
         str | None, typer.Option("--document-prefix", help="Text to prepend to each document.")
     ] = None
-    dtype: Annotated[
-        Dtype, typer.Option("--dtype", help="auto: bfloat16 if the device supports it natively (measured).")
-    ] = "auto"
+    dtype: Annotated[Dtype, typer.Option("--dtype", help="auto: bfloat16 if the device supports it natively.")] = "auto"
     batch_tokens: Annotated[
         int | None, typer.Option("--batch-tokens", min=1, help="Target tokens per batch; reduced if memory is short.")
     ] = None

@@ -10,7 +10,7 @@ from splade_lucene.encoder.location import SAFE_WEIGHTS
 from splade_lucene.encoder.soundness import check_tokenizer, check_unused, untied
 from splade_lucene.encoder.storage import INT8_WEIGHTS, read_int8
 from splade_lucene.encoder.terms import escape_term
-from splade_lucene.errors import ModelError
+from splade_lucene.errors import ModelError, first_line
 from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # the tokenizers' parsers raise all kinds of exceptions
-        raise ModelError(f"{folder}: cannot load the tokenizer: {_reason(error)}. {_REMEDY}") from error
+        raise ModelError(f"{folder}: cannot load the tokenizer: {first_line(error)}. {_REMEDY}") from error
     check_tokenizer(tokenizer.get_vocab(), tokenizer.all_special_ids, folder)
     return tokenizer
 
@@ -68,7 +68,7 @@ def load_network(
         raise
     except Exception as error:  # the loaders of weights and configurations raise all kinds of exceptions
         kind = "causal" if side.is_causal else "masked"
-        raise ModelError(f"{base}: cannot load a {kind} language model: {_reason(error)}. {_REMEDY}") from error
+        raise ModelError(f"{base}: cannot load a {kind} language model: {first_line(error)}. {_REMEDY}") from error
     if missing:
         raise ModelError(
             f"{base}: the checkpoint is missing {len(missing)} weight{'s' * (len(missing) > 1)} of a "
@@ -137,7 +137,7 @@ def _merge_adapter(model: Any, folder: Path) -> Any:
         loaded = adapted.load_adapter(str(folder), "default")
         merged = adapted.merge_and_unload()
     except Exception as error:  # peft's parsers raise all kinds of exceptions
-        raise ModelError(f"{folder}: cannot load the LoRA adapter: {_reason(error)}. {_REMEDY}") from error
+        raise ModelError(f"{folder}: cannot load the LoRA adapter: {first_line(error)}. {_REMEDY}") from error
     if loaded.missing_keys or loaded.unexpected_keys:
         unmatched = sorted([*loaded.missing_keys, *loaded.unexpected_keys])
         raise ModelError(
@@ -145,11 +145,6 @@ def _merge_adapter(model: Any, folder: Path) -> Any:
             f"(for example {unmatched[0]}). Copy the adapter again, and check its base model."
         )
     return merged
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 
 def vocabulary_terms(tokenizer: Any, size: int) -> list[str]:

@@ -48,7 +48,7 @@ class SpladeEncoder(ProcessBound):
         queries: What overrides it for queries.
         device: ``auto`` (a GPU if available), ``cpu``, ``cuda``, ``cuda:1`` …
         dtype: Precision for documents: ``float32``, ``bfloat16`` (some impacts differ by one), or ``auto``, which is
-            bfloat16 where the device supports it natively (measured if unknown).
+            bfloat16 where the device supports it natively.
         batch_tokens: Target number of tokens per batch; smaller batches are used if memory is short.
         trust_remote_code: Whether to run code shipped with the checkpoint.
 

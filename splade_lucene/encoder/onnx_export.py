@@ -27,7 +27,7 @@ from splade_lucene.encoder.layout import NetworkSide, read_layout
 from splade_lucene.encoder.location import ONNX_FILES, SAFE_WEIGHTS, read_json
 from splade_lucene.encoder.onnx_network import HEADER_KEY, header_digest
 from splade_lucene.encoder.storage import INT8_WEIGHTS, SCALES, SaveDtype, read_int8, restore_from_int8, sole_saver
-from splade_lucene.errors import InputError, ModelError
+from splade_lucene.errors import InputError, ModelError, first_line
 from splade_lucene.files.files import bytes_written_whole
 from splade_lucene.imports import whole_imports
 
@@ -124,7 +124,7 @@ def _trace(folder: Path) -> tuple[Any, dict[str, int]]:
     except ModelError:
         raise
     except Exception as error:  # the loaders of weights and configurations raise all kinds of exceptions
-        raise ModelError(f"{folder}: cannot load a masked language model: {_reason(error)}.") from error
+        raise ModelError(f"{folder}: cannot load a masked language model: {first_line(error)}.") from error
     if missing:
         raise ModelError(f"{folder}: the checkpoint lacks {missing[0]}. Use a checkpoint with its language-model head.")
 
@@ -148,7 +148,7 @@ def _trace(folder: Path) -> tuple[Any, dict[str, int]]:
             )  # fmt: skip
         except Exception as error:  # the exporter raises all kinds of exceptions
             raise ModelError(
-                f"{folder}: PyTorch cannot export this network: {_reason(error)}. Use backend=torch."
+                f"{folder}: PyTorch cannot export this network: {first_line(error)}. Use backend=torch."
             ) from error
     return network, {name: id(parameter) for name, parameter in model.named_parameters(remove_duplicate=False)}
 
@@ -305,7 +305,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(logging.NOTSET)
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -32,7 +32,7 @@ from splade_lucene.encoder.sparse import SparseWeights, compress_rows
 from splade_lucene.encoder.storage import INT8_WEIGHTS
 from splade_lucene.encoder.table import read_tensor
 from splade_lucene.encoder.tokenizer import PlainTokenizer
-from splade_lucene.errors import InputError, ModelError
+from splade_lucene.errors import InputError, ModelError, first_line
 from splade_lucene.fork_guard import ForkGuard
 from splade_lucene.imports import turn_off_telemetry, whole_imports
 
@@ -94,7 +94,7 @@ def is_from_same_weights(path: Path, folder: Path) -> bool:
         folder: The checkpoint.
     """
     if not any((folder / name).is_file() for name in WEIGHT_FILES):
-        return True  # there are no others
+        return True  # the ONNX file is all there is
     weights = next((folder / name for name in SAFE_WEIGHTS if (folder / name).is_file()), None)
     if _contains(path, HEADER_KEY.encode()):
         return weights is not None and _contains(path, header_digest(weights).encode())
@@ -189,7 +189,7 @@ class OnnxNetwork:
         try:
             found: list[NDArray[Any]] = self._session.run(self._outputs, {name: arrays[name] for name in self._inputs})
         except Exception as error:  # ONNX Runtime has exceptions of its own, without a common base
-            raise ModelError(f"{self._path}: ONNX Runtime failed: {_reason(error)}. Use backend=torch.") from error
+            raise ModelError(f"{self._path}: ONNX Runtime failed: {first_line(error)}. Use backend=torch.") from error
         return found
 
     def _check_output(self, tokens: int) -> int:
@@ -256,7 +256,7 @@ def _open_session(path: Path, folder: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has exceptions of its own, without a common base
-        raise ModelError(f"{path}: ONNX Runtime cannot load the network: {_reason(error)}. {_REMEDY}.") from error
+        raise ModelError(f"{path}: ONNX Runtime cannot load the network: {first_line(error)}. {_REMEDY}.") from error
 
 
 _REMEDY = "Write it again with 'splade-lucene models CHECKPOINT --save DIR --onnx', or use backend=torch"
@@ -294,7 +294,3 @@ def _vectors(folder: Path) -> Iterator[bytes]:
                     yield vector.tobytes()
     except (SafetensorError, TypeError, AttributeError):  # damaged, or bfloat16, which NumPy lacks
         return
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

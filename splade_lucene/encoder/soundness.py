@@ -50,7 +50,7 @@ def untied(model: nn.Module, missing: Iterable[str]) -> list[str]:
 
 
 def check_unused(model: nn.Module, unused: Iterable[str], folder: Path) -> None:
-    """Refuses a checkpoint with more layers than its configuration; heads for other tasks may be left out.
+    """Refuses a checkpoint with more layers than its configuration; heads for other tasks may be missing from it.
 
     Args:
         model: The loaded model.
@@ -62,10 +62,10 @@ def check_unused(model: nn.Module, unused: Iterable[str], folder: Path) -> None:
     """
     prefix = f"{getattr(model, 'base_model_prefix', '')}."
     layers = {_pattern(name.removeprefix(prefix)) for name, _ in _parameters(model)}
-    left_out = sorted(name for name in unused if _pattern(name.removeprefix(prefix)) in layers)
-    if left_out:
+    dropped = sorted(name for name in unused if _pattern(name.removeprefix(prefix)) in layers)
+    if dropped:
         raise ModelError(
-            f"{folder}: {len(left_out)} weights of the checkpoint would not be used (for example {left_out[0]}), because "
+            f"{folder}: {len(dropped)} weights of the checkpoint would not be used (for example {dropped[0]}), because "
             "config.json describes a smaller network. Copy config.json from the original checkpoint."
         )
 

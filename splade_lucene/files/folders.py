@@ -2,7 +2,7 @@
 
 A collection is never a mixture: where other files lie beside it, the collection's own name tells it apart (BEIR's
 ``corpus.jsonl``, MS MARCO's ``collection.tsv``, a hub data set's folder ``corpus``), or reading the folder is an error.
-What is passed over is noted. Hidden files and folders (``.DS_Store``, ``._part.jsonl``, ``__MACOSX``) are ignored.
+A note names the skipped files. Hidden files and folders (``.DS_Store``, ``._part.jsonl``, ``__MACOSX``) are ignored.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def check_chosen(
     folder: Path, chosen: Collection[Path], files: Iterable[Path], suffixes: Sequence[str], error: type[InputError],
     remedy: str = "Check the path",
 ) -> None:  # fmt: skip
-    """Checks that files of these suffixes were chosen from a folder, and notes which others were passed over.
+    """Checks that files of these suffixes were chosen from a folder, and notes which others are skipped.
 
     Raises:
         InputError: There are none; of the given class.
@@ -143,7 +143,7 @@ def note_passed_over(folder: Path, chosen: Collection[Path], files: Iterable[Pat
     """Notes which of a folder's files are not part of the collection."""
     others = [path for path in files if path not in chosen]
     if others:
-        note(f"{folder}: reading {_some(folder, sorted(chosen))}; passed over {_some(folder, others)}")
+        note(f"{folder}: reading {_some(folder, sorted(chosen))}; skipping {_some(folder, others)}")
 
 
 def several_formats(folder: Path, groups: Iterable[Sequence[Path]], error: type[InputError]) -> InputError:

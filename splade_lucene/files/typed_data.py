@@ -34,7 +34,7 @@ def make(kind: type[_T], data: object, where: str = "", *, ignore_unknown: bool 
             Any, or one of these and None. A number is finite; a string has no half of a surrogate pair.
         data: The mapping.
         where: The place of the mapping in its file, for messages; empty for the whole file.
-        ignore_unknown: Pass over keys that are no fields, instead of refusing them.
+        ignore_unknown: Ignore unknown keys instead of refusing them.
 
     Raises:
         WrongDataError: A key is missing or unknown, or a value has another type.

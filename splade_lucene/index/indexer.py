@@ -154,7 +154,7 @@ def index_files(
     try:
         with lines_for_java(files, target) as sources:
             summary = _run_bulk_indexer(sources, target, settings, progress, total)
-    except Exception:
+    except Exception:  # of any kind: an incomplete index must not stay
         if not settings.append:
             shutil.rmtree(target, ignore_errors=True)
         raise

@@ -95,9 +95,9 @@ class Data(_Section):
         temperature: Divisor of the examples' scores in all losses. 1 suits a cross-encoder's logits, 0.05 suits cosines.
             None: a twentieth of the mean range of scores within a list.
         missing_scores: What happens where a loss needs a score that a teacher's file or a record lacks, or where all scores
-            of an example are equal. ``refuse``: the run does not start. ``drop``: passages without a score are left out, and
-            then examples without two passages of different scores. Both are counted. No number stands in for a score.
-        ignored_keys: Keys of the examples that are passed over. Unknown keys are refused otherwise.
+            of an example are equal. ``refuse``: the run does not start. ``drop``: passages without a score are dropped, and
+            then examples without two passages of different scores. Both are counted. No score is ever made up.
+        ignored_keys: Keys of the examples to ignore. Other unknown keys are refused.
         judgments: Judgments of the queries, for ``mask_known_positives``, beside what the examples say.
         mask_known_positives: Whether a passage that is relevant for a query, according to the examples or the judgments, or
             whose text is that of the query's positive, is no negative of this query in the contrastive loss. False: the

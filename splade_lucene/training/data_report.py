@@ -68,7 +68,7 @@ class TrainingDataReport:
         batches: Batches in which known positives were counted.
         batches_with_positives: Those in which a passage is relevant for a query that it was not drawn for as the first.
         is_masked: Whether these do not count as negatives; None if no loss takes them for negatives.
-        left_out: What the file of examples holds that nothing can be learnt from, and how often.
+        dropped: Kinds of unusable examples and passages in the file, with their counts.
         seconds: Expected time of all steps; None if none were timed.
         memory: Expected memory in bytes: of the process, or on the GPU.
     """
@@ -92,7 +92,7 @@ class TrainingDataReport:
     batches: int = 0
     batches_with_positives: int = 0
     is_masked: bool | None = None
-    left_out: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
     seconds: float | None = None
     memory: int | None = None
 
@@ -115,8 +115,8 @@ class TrainingDataReport:
         facts["longer than the limit, and cut"] = ", ".join(limits)
         if self.batches:
             facts["known positives"] = self._positives()
-        if self.left_out:
-            facts["left out"] = "; ".join(f"{kind}: {count:,}" for kind, count in self.left_out.items())
+        if self.dropped:
+            facts["dropped"] = "; ".join(f"{kind}: {count:,}" for kind, count in self.dropped.items())
         drawn = self.steps * self.queries_per_step
         often = f", {drawn / self.examples:,.3g} times each example" if self.examples else ""
         facts["steps"] = (
@@ -188,7 +188,7 @@ def describe_training_data(
         scored=sum(example.scores is not None for example in examples), steps=settings.steps,
         queries_per_step=settings.queries, passages_per_query=settings.passages, passage_limit=settings.max_length,
         cut_passages=_share_cut([texts.passages[row] for row in _some(passages)], tokenizer, settings.max_length),
-        left_out=dict(data.left_out.counts), **facts,
+        dropped=dict(data.dropped.counts), **facts,
     )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ class KnownPositives:
         return self._identities[query]
 
     def mask(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """The pairs of a batch that are no negatives.
+        """The pairs of a batch that must not count as negatives.
 
         Args:
             rows: Rows of each query and its passages; shape [queries, 1 + passages].

@@ -50,7 +50,7 @@ class RankingLoss(nn.Module):
         scale: The learnable scale of the student's scores.
         teacher: Scores pairs; needed by all losses except the contrastive one.
         temperature: Divisor of the teacher's scores.
-        known: Tells which passages are no negatives in the contrastive loss; None: all are.
+        known: The known positives to mask in the contrastive loss; None to mask nothing.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ def divergence(student: Tensor, teacher: Tensor) -> Tensor:
         teacher: The teacher's; NaN where there is none.
 
     Returns:
-        The mean over the queries with at least two scores; 0 if there is no such query.
+        The mean over the queries with at least two scores; 0 if no query has two.
     """
     is_scored = ~torch.isnan(teacher)
     is_scored &= (is_scored.sum(dim=1) > 1)[:, None]

@@ -195,7 +195,7 @@ class Sources:
     def _search(
         self, searcher: BatchSearcher, depth: int, purpose: str, row_of: Callable[[Hit], int | None]
     ) -> Rankings:
-        """Searches for all queries; hits without a row are left out."""
+        """Searches for all queries; hits without a row are dropped."""
         writer = _RowRankings(len(self.texts.queries), row_of)
         queries = (Query(str(row), self.texts.queries[row]) for row in self.queries)
         search_run(searcher, queries, writer, depth, progress=self._follow(purpose))
@@ -239,7 +239,7 @@ def mine(sources: Sources, mining: Mining, *, missing: Missing = "refuse", is_di
         sources: Sources of candidates and scores.
         mining: Number of candidates per source.
         missing: What happens to queries of which the teacher scores no candidate; see :class:`Data`.
-        is_distilled: Whether a loss needs the scores. Then candidates that the teacher does not score are left out, and so are
+        is_distilled: Whether a loss needs the scores. Then candidates that the teacher does not score are dropped, and so are
             queries without two candidates of different scores; otherwise such candidates come last, without a score.
 
     Returns:
@@ -292,7 +292,7 @@ def _candidates(sources: Sources, mining: Mining) -> dict[int, Rows]:
     """The candidates of each query that has at least two.
 
     Raises:
-        ExamplesError: There is no such query.
+        ExamplesError: No query has two candidates.
     """
     if not len(sources.queries):
         raise ExamplesError("all queries are blank", remedy="Check data.queries")

@@ -14,8 +14,8 @@ from splade_lucene.evaluation import read_qrels
 from splade_lucene.training.checks import check_examples
 from splade_lucene.training.config import MOST_TEMPERATURES, Teacher
 from splade_lucene.training.examples import (
+    Dropped,
     Example,
-    LeftOut,
     Texts,
     read_examples,
     read_scores,
@@ -40,13 +40,13 @@ class TrainingData:
     Attributes:
         positives: See above.
         passages_per_query: Passages per query in a batch.
-        left_out: What the examples hold that nothing can be learnt from.
+        dropped: Counts the unusable examples and passages.
     """
 
     def __init__(self, config: TrainingConfig, losses: Losses, positives: int) -> None:
         self._config, self._losses, self.positives = config, losses, positives
         self.passages_per_query = config.optimization.passages
-        self.left_out = LeftOut(config.data.examples or "")
+        self.dropped = Dropped(config.data.examples or "")
 
     def check(self) -> None:
         """Reads all of it, and rejects what a run would fail with.
@@ -76,16 +76,14 @@ class TrainingData:
         data, teacher = self._config.data, self._config.teacher
         assert data.examples is not None
         scores = None if data.scores is None else read_scores(data.scores)
-        found = read_examples(
-            data.examples, self.texts, scores=scores, ignored=data.ignored_keys, left_out=self.left_out
-        )
+        found = read_examples(data.examples, self.texts, scores=scores, ignored=data.ignored_keys, dropped=self.dropped)
         has_scores = found[0].scores is not None
         check_examples(self._config, self._losses, has_scores=has_scores)
         if has_scores:
-            found = require_scores(found, data.missing_scores, self.left_out, is_distilled=self._losses.is_distilled)
+            found = require_scores(found, data.missing_scores, self.dropped, is_distilled=self._losses.is_distilled)
         elif teacher is not None and teacher.scores and self._losses.is_distilled:
             found = self._scored_by_file(found, teacher)
-        self.left_out.log()
+        self.dropped.log()
         return found
 
     @cached_property
@@ -107,7 +105,7 @@ class TrainingData:
             raise ExamplesError(
                 f"the scores differ by {max(ranges):g}, which is {max(ranges) / temperature:.3g} temperatures of "
                 f"{temperature:g}. More than {MOST_TEMPERATURES:g} are beyond single precision in the losses",
-                path=self.left_out.path, line=widest.line, remedy="Fix the scores, or raise data.temperature",
+                path=self.dropped.path, line=widest.line, remedy="Fix the scores, or raise data.temperature",
             )  # fmt: skip
         return temperature
 
@@ -131,7 +129,7 @@ class TrainingData:
 
     @property
     def masks_positives(self) -> bool | None:
-        """Whether known positives are no negatives in the contrastive loss; None if there is no such loss."""
+        """Whether the contrastive loss masks known positives; None without a contrastive loss."""
         return self._config.data.mask_known_positives if self._losses.contrastive else None
 
     def known_positives(self, examples: Sequence[Example]) -> KnownPositives:
@@ -158,6 +156,6 @@ class TrainingData:
         ]  # fmt: skip
         others = bool(teacher.dense or teacher.bm25 or teacher.cross_encoder)
         kept = require_scores(
-            scored, self._config.data.missing_scores, self.left_out, is_distilled=True, may_be_equal=others
+            scored, self._config.data.missing_scores, self.dropped, is_distilled=True, may_be_equal=others
         )
         return [replace(each, scores=None) for each in kept]

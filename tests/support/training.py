@@ -58,3 +58,14 @@ def run(folder, files, base, **changes):
 
 def weights_of(folder):
     return load_file(folder / "model.safetensors")
+
+
+def write_dense_encoder(network: Path, folder: Path) -> Path:
+    """Saves a dense encoder of sentence-transformers, which pools a network's hidden states."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    trunk = Transformer(str(network))
+    encoder = SentenceTransformer(modules=[trunk, Pooling(trunk.get_embedding_dimension())], device="cpu")
+    encoder.save_pretrained(str(folder))
+    return folder

@@ -31,19 +31,27 @@ a folder                      BEIR's ``qrels/train.tsv``; naver/splade's ``raw.t
 
 A key that no shape has is refused by name, unless ``data.ignored_keys`` names it. A score that is missing is ``null``.
 
-What no loss can learn from is left out and counted, whether it is given by id or as text: blank queries and passages,
+Whatever no loss can learn from is dropped and counted, whether it is given by id or as text: blank queries and passages,
 passages that come twice, negatives that are a positive of their record, records without a relevant passage.
 """
 
 from __future__ import annotations
 
+from splade_lucene.training.examples.dropped import Dropped
 from splade_lucene.training.examples.example import Example, known_scores, write_examples
-from splade_lucene.training.examples.left_out import LeftOut
 from splade_lucene.training.examples.reading import read_examples
 from splade_lucene.training.examples.scores import Missing, read_scores, require_scores
 from splade_lucene.training.examples.texts import Texts, read_texts
 
 __all__ = [
-    "Example", "LeftOut", "Missing", "Texts", "known_scores", "read_examples", "read_scores", "read_texts", "require_scores",
+    "Dropped",
+    "Example",
+    "Missing",
+    "Texts",
+    "known_scores",
+    "read_examples",
+    "read_scores",
+    "read_texts",
+    "require_scores",
     "write_examples",
 ]  # fmt: skip

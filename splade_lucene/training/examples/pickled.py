@@ -112,7 +112,7 @@ def _scalar(dtype: Any, data: Any) -> float | int:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that may not be longer than :data:`MAX_BYTES`."""
+    """A stream of at most :data:`MAX_BYTES` bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()

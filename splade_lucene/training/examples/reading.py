@@ -1,4 +1,4 @@
-"""Reads examples of any shape: ids become rows, and what no loss can learn from is left out and counted."""
+"""Reads examples of any shape: ids become rows, and whatever no loss can learn from is dropped and counted."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from splade_lucene.errors import ExamplesError
 from splade_lucene.evaluation import read_qrels
 from splade_lucene.evaluation.judgments import line_of_judgment
 from splade_lucene.records import well_formed
-from splade_lucene.training.examples.example import Example
-from splade_lucene.training.examples.left_out import (
+from splade_lucene.training.examples.dropped import (
     BLANK_PASSAGES,
     BLANK_QUERIES,
     LISTED_TWICE,
     NO_POSITIVE,
     SAME_AS_POSITIVE,
-    LeftOut,
+    Dropped,
 )
+from splade_lucene.training.examples.example import Example
 from splade_lucene.training.examples.rows import is_mapping, open_rows
 from splade_lucene.training.examples.scores import Scores
 from splade_lucene.training.examples.shapes import Given, Item, RecordError, read_numbers, read_shape
@@ -30,7 +30,7 @@ from splade_lucene.white_space import is_blank
 
 def read_examples(
     source: str | Path, texts: Texts, *, scores: Scores | None = None, ignored: Sequence[str] = (),
-    left_out: LeftOut | None = None,
+    dropped: Dropped | None = None,
 ) -> list[Example]:  # fmt: skip
     """Reads examples; texts given in the examples are added to ``texts``.
 
@@ -38,15 +38,15 @@ def read_examples(
         source: A file, a folder or ``hf:NAME``.
         texts: The queries and passages that the examples refer to by id.
         scores: Scores of their passages. For judgments, the other passages that are scored for a query become its negatives.
-        ignored: Keys of the records that are passed over.
-        left_out: Counts what is left out; None to log it.
+        ignored: Keys of the records to ignore.
+        dropped: Counts dropped examples and passages; None to log them.
 
     Raises:
         ExamplesError: The file or a record cannot be read, or a record has an unknown id or key or no passage; the message
             names file and line. Or nothing remains.
     """
     opened = open_rows(source, texts.query_rows)
-    counted = left_out or LeftOut(opened.path)
+    counted = dropped or Dropped(opened.path)
     counted.path = opened.path
     reader = _Reader(texts, opened.path, counted)
     found = 0
@@ -72,7 +72,7 @@ def read_examples(
             "some records have scores and others do not", path=opened.path,
             remedy="Add scores to all, or split the file in two",
         )  # fmt: skip
-    if left_out is None:
+    if dropped is None:
         counted.log()
     return examples
 
@@ -121,11 +121,11 @@ class _Reader:
     Args:
         texts: All queries and passages.
         path: The file, for messages.
-        left_out: Counts what is left out.
+        dropped: Counts dropped examples and passages.
     """
 
-    def __init__(self, texts: Texts, path: Path, left_out: LeftOut) -> None:
-        self._texts, self._path, self._left_out = texts, path, left_out
+    def __init__(self, texts: Texts, path: Path, dropped: Dropped) -> None:
+        self._texts, self._path, self._dropped = texts, path, dropped
         self._examples: list[Example] = []
         self._parts: dict[tuple[int, bool], list[tuple[Example, int]]] = {}
 
@@ -134,7 +134,7 @@ class _Reader:
         texts = self._texts
         query = self._row(given.query, line, "queries", texts.query_rows, texts.add_query)
         if query is None or is_blank(texts.queries[query]):
-            self._left_out.add(BLANK_QUERIES, line)
+            self._dropped.add(BLANK_QUERIES, line)
             return
         items = [*given.positives, *given.negatives]
         rows = [self._row(item, line, "passages", texts.passage_rows, texts.add_passage) for item in items]
@@ -142,7 +142,7 @@ class _Reader:
         if given.scores is not None:
             scores = np.array([np.nan if each is None else each for each in given.scores], np.float32)
         if None in rows:
-            self._left_out.add(BLANK_PASSAGES, line, rows.count(None))
+            self._dropped.add(BLANK_PASSAGES, line, rows.count(None))
         present = np.array([row is not None for row in rows], bool)
         passages = np.array([row for row in rows if row is not None], np.int64)
         positives = int(np.sum(present[: len(given.positives)]))
@@ -174,10 +174,10 @@ class _Reader:
         identities = self._texts.identities(example.passages.tolist())
         for position, (row, identity) in enumerate(zip(example.passages.tolist(), identities.tolist(), strict=True)):
             if is_blank(self._texts.passages[row]):
-                self._left_out.add(BLANK_PASSAGES, line)
+                self._dropped.add(BLANK_PASSAGES, line)
             elif identity in seen:
                 is_negative = seen[identity] < example.positives <= position
-                self._left_out.add(SAME_AS_POSITIVE if is_negative else LISTED_TWICE, line)
+                self._dropped.add(SAME_AS_POSITIVE if is_negative else LISTED_TWICE, line)
             else:
                 seen[identity] = position
                 kept.append(position)
@@ -185,7 +185,7 @@ class _Reader:
         if len(example.passages) and (is_ranked or example.positives):
             self._examples.append(example)
         else:
-            self._left_out.add(NO_POSITIVE, line)
+            self._dropped.add(NO_POSITIVE, line)
 
     def _row(
         self, item: Item, line: int | None, source: str, rows: Mapping[str, int], add: Callable[[str, str | None], int]

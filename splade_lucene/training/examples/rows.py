@@ -54,7 +54,7 @@ def open_rows(source: str | Path, ids: Mapping[str, int]) -> Rows:
         ids: The known qids, which tell triples of ids from triples of texts.
 
     Raises:
-        ExamplesError: There is no such file, or the format is unknown. While the rows are read: they cannot be read.
+        ExamplesError: The file does not exist or has an unknown format; or, while reading, a row is damaged.
     """
     name = str(source)
     if name.startswith(HUB):

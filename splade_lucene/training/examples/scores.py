@@ -15,8 +15,8 @@ from splade_lucene.files.json_text import parse_json
 from splade_lucene.run.file_ranks import FileRanks
 from splade_lucene.run.formats import READERS, looks_like, without_comments
 from splade_lucene.run.run import read_lines
+from splade_lucene.training.examples.dropped import NO_MARGIN, NO_SCORE, Dropped
 from splade_lucene.training.examples.example import Example
-from splade_lucene.training.examples.left_out import NO_MARGIN, NO_SCORE, LeftOut
 from splade_lucene.training.examples.pickled import RefusedPickleError, read_pickle
 from splade_lucene.training.examples.shapes import is_score
 
@@ -106,7 +106,7 @@ def _name(value: Any, path: Path) -> str:
 
 
 def require_scores(
-    examples: Sequence[Example], missing: Missing, left_out: LeftOut, *, is_distilled: bool, may_be_equal: bool = False
+    examples: Sequence[Example], missing: Missing, dropped: Dropped, *, is_distilled: bool, may_be_equal: bool = False
 ) -> list[Example]:
     """Refuses what a teacher does not score, or leaves it out and counts it. A missing score is never replaced by a number.
 
@@ -115,8 +115,8 @@ def require_scores(
 
     Args:
         examples: Examples with scores; those that nothing needs are not looked at.
-        missing: ``refuse``, or ``drop``: passages without a score are left out, and then examples that teach nothing.
-        left_out: Counts what is left out.
+        missing: ``refuse``, or ``drop``: passages without a score are dropped, and then examples that teach nothing.
+        dropped: Counts dropped examples and passages.
         is_distilled: Whether a loss needs the scores. Otherwise only the order of lists does in which nothing else says what
             is relevant.
         may_be_equal: Whether all scores of an example may be equal, because others are added to them.
@@ -133,25 +133,25 @@ def require_scores(
         scored = example if is_scored.all() else example.of(is_scored)
         if not is_scored.all():
             lacking += 1
-            left_out.add(NO_SCORE, example.line, int(np.sum(~is_scored)))
+            dropped.add(NO_SCORE, example.line, int(np.sum(~is_scored)))
         if _teaches(scored, is_distilled=is_distilled, may_be_equal=may_be_equal):
             kept.append(scored)
         else:
-            left_out.add(NO_MARGIN, example.line)
+            dropped.add(NO_MARGIN, example.line)
         if scored is not example or kept[-1:] != [scored]:
             faults.append(example)
     if faults and missing == "refuse":
         raise ExamplesError(
             f"{len(faults):,} of {len(examples):,} examples lack a teacher's scores: {lacking:,} have passages without a "
-            f"score, {left_out.counts[NO_MARGIN]:,} have no two passages of different scores"
+            f"score, {dropped.counts[NO_MARGIN]:,} have no two passages of different scores"
             + ("" if is_distilled else ", so that nothing says which is relevant")
             + ". This is the first one",
-            path=left_out.path, line=faults[0].line,
+            path=dropped.path, line=faults[0].line,
             remedy="Add the scores, or leave these out with data.missing_scores: drop",
         )  # fmt: skip
     if not kept:
         raise ExamplesError(
-            "no example has two passages of different scores", path=left_out.path,
+            "no example has two passages of different scores", path=dropped.path,
             remedy="Check that the scores belong to these queries and passages",
         )  # fmt: skip
     return kept

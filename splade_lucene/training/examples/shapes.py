@@ -71,7 +71,7 @@ class Fields:
 
     Args:
         record: The record.
-        ignored: Keys that are passed over.
+        ignored: Keys to ignore.
     """
 
     def __init__(self, record: Mapping[str, Any], ignored: Iterable[str] = ()) -> None:
@@ -118,7 +118,7 @@ def read_shape(record: Mapping[str, Any], ignored: Sequence[str] = ()) -> Given:
 
     Args:
         record: The record.
-        ignored: Keys that are passed over.
+        ignored: Keys to ignore.
 
     Raises:
         RecordError: A key is unknown or missing, cannot be combined with another one, or has an impossible value.

@@ -1,4 +1,4 @@
-"""What is left out of examples: counted by its kind, and said once."""
+"""Counts the examples and passages that are dropped, by kind, and reports them once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ NO_SCORE = "passages without a score"
 NO_MARGIN = "examples without two passages of different scores"
 
 
-class LeftOut:
-    """Counts what is left out.
+class Dropped:
+    """Counts dropped examples and passages.
 
     Args:
         path: The file of the examples.
@@ -41,7 +41,7 @@ class LeftOut:
         self._lines.setdefault(kind, line)
 
     def log(self) -> None:
-        """Says what was left out, once for each kind."""
+        """Logs each kind once."""
         for kind, count in self.counts.items():
             line = self._lines[kind]
             _log.warning("%s: skipped %s: %d%s", self.path, kind, count, f" (the first on line {line})" if line else "")
