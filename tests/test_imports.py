@@ -159,14 +159,17 @@ def test_extras_are_those_of_the_package():
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
-    """Imports of a package fail as if it were not installed; modules of ours that have imported it are forgotten."""
+    """Imports of a package fail as if it were not installed; modules of ours that have imported it are forgotten.
+
+    At the end each module is the one that it was, in ``sys.modules`` and as the attribute of its package.
+    """
+    forgotten = (f"{package}.", "splade_lucene.training.", "sentence_transformers.")
+    for name, module in [(name, module) for name, module in sys.modules.items() if name.startswith(forgotten)]:
+        parent, _, child = name.rpartition(".")
+        if getattr(sys.modules.get(parent), child, None) is module:
+            monkeypatch.setattr(sys.modules[parent], child, module)
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
-        monkeypatch.delitem(sys.modules, name)
-    for name in [
-        name for name in sys.modules if name.startswith(("splade_lucene.training.", "sentence_transformers."))
-    ]:
-        monkeypatch.delitem(sys.modules, name)
 
 
 def adapter(folder: Path) -> object:
