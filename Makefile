@@ -13,7 +13,7 @@ SOURCES := splade_lucene tests java_bridge notebooks benchmarks docs tools
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/splade-lucene
 
 .PHONY: help demo test quick test-light coverage format lint types bridge notebooks docs constraints clean clean-cache install \
-	install-dev
+	install-dev install-search
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "%-12s  %s\n", $$1, $$2 }'
@@ -28,7 +28,7 @@ quick: install-dev  ## run the unit tests in a minute: no model, no other proces
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) --quick
 
 test-light:  ## run the tests that need neither torch nor Pyserini's Python, in an environment of a tenth of the size
-	@$(INSTALL) --venv "$(VENV)-light" --light
+	@$(INSTALL) --venv "$(VENV)-light" --requirements tests/light.txt
 	SPLADE_LUCENE_TEST_LIGHT=1 "$(VENV)-light"/bin/python -m pytest $(PYTEST_OPTIONS) tests
 
 coverage: install-dev  ## run all tests and print which lines and branches they reached, in child processes too
@@ -65,11 +65,14 @@ constraints: install-dev  ## resolve setup.cfg for all Pythons and platforms; UP
 install:  ## make .venv with what users need
 	@$(INSTALL) --venv "$(VENV)"
 
+install-search:  ## make .venv-search with what searching and indexing need: no torch, a tenth of the size
+	@$(INSTALL) --venv "$(VENV)-search" --requirements requirements-search.txt
+
 install-dev:  ## make .venv with what developers need
 	@$(INSTALL) --venv "$(VENV)" --extra dev
 
 clean:  ## remove all that was made in this folder
-	rm -rf "$(VENV)" "$(VENV)-light" build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* benchmarks/work \
+	rm -rf "$(VENV)" "$(VENV)-light" "$(VENV)-search" build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* benchmarks/work \
 		__pycache__ .ipynb_checkpoints
 	find $(SOURCES) \( -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.partial' \) -prune -exec rm -rf {} +
 	@if [ -d "$(CACHE)" ]; then echo "the demo's index and other work are kept in $(CACHE): 'make clean-cache' removes it"; fi

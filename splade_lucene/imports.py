@@ -38,11 +38,17 @@ EXTRAS = {
 }
 """Optional package → the extra that installs it."""
 
+LEFT_OUT = frozenset(("datasets", "safetensors", "scipy", "torch", "transformers"))
+"""Required packages that a light installation (``requirements-search.txt``) leaves out."""
+
+_CHECKPOINTS = frozenset(("safetensors", "torch", "transformers"))
+"""Those that a checkpoint with an ONNX file does not need."""
+
 _DISTRIBUTIONS = {"jnius": "pyjnius", "jnius_config": "pyjnius", "pytrec_eval": "pytrec-eval-terrier"}
 
 
 @contextmanager
-def whole_imports(extra: str | None = None) -> Iterator[None]:
+def whole_imports(extra: str | None = None, *, required_by: str | None = None) -> Iterator[None]:
     """Lets Ctrl-C wait for imports to end, in a ``with`` block or, as a decorator, in a function.
 
     Between imports Ctrl-C is handled at once, so that a block may also load or compute. The handler of the caller is kept:
@@ -50,6 +56,7 @@ def whole_imports(extra: str | None = None) -> Iterator[None]:
 
     Args:
         extra: The extra that installs what the block imports, where that is not the one in :data:`EXTRAS`.
+        required_by: The package that the block imports and whose requirements may be missing.
 
     Raises:
         MissingDependencyError: A package is not installed; says how to install it.
@@ -64,7 +71,7 @@ def whole_imports(extra: str | None = None) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise _missing(error, extra) from error
+        raise _missing(error, extra, required_by) from error
     finally:
         if delayed is not None:
             if signal.getsignal(signal.SIGINT) is delayed:
@@ -130,13 +137,31 @@ class DelayedInterrupts:
         return False
 
 
-def _missing(error: ModuleNotFoundError, extra: str | None) -> Exception:
+def _missing(error: ModuleNotFoundError, extra: str | None, required_by: str | None) -> Exception:
     package = _package(error)
     if package in ("", "splade_lucene"):
         return error
+    if required_by not in (None, package):
+        return MissingDependencyError(
+            f"{package}, which {required_by} requires, is not installed. Install it with 'pip install {required_by}'."
+        )
+    if package in LEFT_OUT:
+        return MissingDependencyError(f"{package} is not installed. {_remedy_where_light(package, extra)}.")
     extra = EXTRAS.get(package) and (extra or EXTRAS[package])
     install = f"splade-lucene[{extra}]" if extra else _DISTRIBUTIONS.get(package, package.replace("_", "-"))
     return MissingDependencyError(f"{package} is not installed. Install it with 'pip install {install}'.")
+
+
+def _remedy_where_light(package: str, extra: str | None) -> str:
+    remedy = (
+        f"A light installation leaves it out; 'pip install splade-lucene{f'[{extra}]' if extra else ''}' adds the rest"
+    )
+    if extra is None and package in _CHECKPOINTS:
+        remedy += (
+            ". A checkpoint with an ONNX file needs none: run 'splade-lucene models NAME --save DIR --onnx' where torch is "
+            "installed"
+        )
+    return remedy
 
 
 def _package(error: BaseException | None) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # make test-light: an environment without torch and all that Pyserini requires; what needs them is skipped there.
 LIGHT = "SPLADE_LUCENE_TEST_LIGHT" in os.environ
-_LIBRARIES = "torch|transformers|safetensors|onnxruntime|onnx|tensorboardX|pandas|ranx|sphinx|jupytext|huggingface_hub"
+_LIBRARIES = "torch|transformers|safetensors|onnx|tensorboardX|pandas|ranx|sphinx|jupytext|huggingface_hub"
 _LACKING = re.compile(
     rf"No module named '({_LIBRARIES})|\b({_LIBRARIES})(?= is not installed|, which is not installed)"
 )
@@ -60,8 +60,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 # ---- make quick ----
 
 NOT_QUICK = """
-bridge cli comparators docs encoder encoding end_to_end families fused fuzz golden imports install jvm loss_report makefile
-memory_and_precision notebooks onnx pruning python_docs readme reproduction reproduction_facts reproduction_groups reranker
+bridge cli comparators docs encoder encoding end_to_end families fused fuzz golden imports install jvm light loss_report
+makefile memory_and_precision notebooks onnx pruning python_docs readme reproduction reproduction_facts reproduction_groups reranker
 resolution resuming soundness storage threads_and_processes training training_data training_head training_output
 training_report training_trust
 """.split()  # noqa: SIM905

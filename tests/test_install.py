@@ -232,7 +232,31 @@ def test_the_torch_index_is_preferred_where_it_has_the_version(monkeypatch, tmp_
     plain = write_index(tmp_path / "plain", "2.13.0")
     done = real_run(command, env=environment(PIP_INDEX_URL=plain), capture_output=True, text=True)
     assert "Would install torch-2.13.0+cpu" in done.stdout, done.stdout + done.stderr
-    assert installer.expected_sizes(False, cpu) == installer.SIZES["cpu"]
+    assert installer.expected_sizes("", cpu) == installer.SIZES["cpu"]
+
+
+def test_a_list_of_requirements_is_installed_with_pyserini_and_without_what_that_requires(monkeypatch, tmp_path):
+    """Once; again only when the list, or the one that it includes, has changed."""
+    commands = []
+    venv = tmp_path / "venv"
+    for name in ("check_disk", "check_compiler", "make_environment"):
+        monkeypatch.setattr(installer, name, lambda *_, **__: None)
+    monkeypatch.setattr(installer, "has_pip", lambda venv: True)
+    monkeypatch.setattr(installer, "run_pip", lambda venv, arguments, torch_index: commands.append(arguments))
+    monkeypatch.setattr(installer, "clear_other", lambda *_: None)
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "splade-lucene").touch()
+    for _ in range(2):
+        installer.install(venv, [], "tests/light.txt", "")
+    listed, alone = commands
+    assert listed == ["--requirement", str(ROOT / "tests" / "light.txt")]
+    assert alone == ["--no-deps", "--requirement", str(ROOT / "requirements-search-alone.txt"), "--editable", str(ROOT)]
+    state = installer.read_state(venv)
+    assert {"requirements-search.txt", "tests/light.txt"} < set(state["inputs"])
+    state["inputs"]["requirements-search.txt"] = "another"
+    installer.write_state(venv, state)
+    installer.install(venv, [], "tests/light.txt", "")
+    assert len(commands) == 4
 
 
 # ---- how pip fails ----

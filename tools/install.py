@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Creates .venv and installs this project into it, for `make demo` and `make test`.
 
-    python3 tools/install.py [--venv DIR] [--extra NAME ...] [--torch-index URL]
+    python3 tools/install.py [--venv DIR] [--extra NAME ... | --requirements FILE] [--torch-index URL]
 
 It runs on the user's own Python before anything is installed, so it uses only the standard library and no syntax newer than
 Python 3.6: older versions must get as far as the message that they are too old. Package versions come from constraints.txt. An
@@ -31,8 +31,9 @@ STATE = ".splade-lucene-install.json"
 GB = 10**9
 
 # Size of the environment with the extra dev, and of pip's downloads for it. Measured on Linux x86_64, except for the downloads
-# of the last two, which are estimates. PyPI's torch for Linux includes CUDA; its CPU build and macOS's do not.
-SIZES = {"cuda": (6.9 * GB, 3.3 * GB), "cpu": (3.6 * GB, 1.0 * GB), "light": (0.8 * GB, 0.4 * GB)}
+# of the CPU build, which are an estimate. PyPI's torch for Linux includes CUDA; its CPU build and macOS's do not.
+SIZES = {"cuda": (6.9 * GB, 3.3 * GB), "cpu": (3.6 * GB, 1.0 * GB), "light": (1.0 * GB, 0.4 * GB)}
+LIGHT = ("requirements-search.txt", "requirements-search-alone.txt")
 UPDATE = 1 * GB  # to replace some packages
 
 
@@ -45,12 +46,15 @@ def main():
     parser.add_argument("--venv", type=Path, default=Path(".venv"), help="the environment (default: .venv)")
     parser.add_argument("--extra", action="append", default=[], help="an extra of setup.cfg, such as dev")
     parser.add_argument(
-        "--light", action="store_true", help="install what tests/light.txt lists, and Pyserini without its dependencies"
+        "--requirements",
+        default="",
+        metavar="FILE",
+        help="install what this file lists, and without what they require: requirements-search-alone.txt and this project",
     )
     parser.add_argument("--torch-index", default="", metavar="URL", help="an additional package index for torch")
     args = parser.parse_args()
     try:
-        install(Path(os.path.realpath(str(args.venv))), sorted(set(args.extra)), args.light, args.torch_index)
+        install(Path(os.path.realpath(str(args.venv))), sorted(set(args.extra)), args.requirements, args.torch_index)
     except InstallError as error:
         sys.exit(f"\ninstallation failed: {error}")
     except OSError as error:
@@ -59,11 +63,11 @@ def main():
         sys.exit("\ninstallation interrupted: run the same command again to resume it.")
 
 
-def install(venv, extras, light, torch_index):
+def install(venv, extras, requirements, torch_index):
     check_python()
     before = read_state(venv)
     torch_index = torch_index or before.get("torch_index", "")
-    names = ["setup.cfg", "constraints.txt"] + (["tests/light.txt"] if light else [])
+    names = ["setup.cfg", "constraints.txt"] + ([requirements, *LIGHT] if requirements else [])
     wanted = {
         "venv": str(venv),
         "python": PYTHON,
@@ -75,7 +79,7 @@ def install(venv, extras, light, torch_index):
         return
     started = time.time()
     clear_other(venv, before, torch_index)
-    sizes = expected_sizes(light, torch_index)
+    sizes = expected_sizes(requirements, torch_index)
     check_disk(venv, sizes, is_complete="inputs" in read_state(venv))
     if "inputs" not in before:
         check_compiler()
@@ -83,9 +87,9 @@ def install(venv, extras, light, torch_index):
     make_environment(venv, {key: wanted[key] for key in ("venv", "python", "torch_index")})
     discard_unfinished_packages(venv)
     say(f"installing with pip into {venv}: {sizes[0] / GB:.1f} GB, downloads of {sizes[1] / GB:.1f} GB, some minutes")
-    if light:
-        run_pip(venv, ["--requirement", str(ROOT / "tests" / "light.txt")], "")
-        run_pip(venv, ["--no-deps", "pyserini", "--editable", str(ROOT)], "")
+    if requirements:
+        run_pip(venv, ["--requirement", str(ROOT / requirements)], "")
+        run_pip(venv, ["--no-deps", "--requirement", str(ROOT / LIGHT[1]), "--editable", str(ROOT)], "")
     else:
         run_pip(venv, ["--editable", str(ROOT) + ("[{}]".format(",".join(extras)) if extras else "")], torch_index)
     write_state(venv, wanted)
@@ -169,8 +173,8 @@ def check_compiler():
         )
 
 
-def expected_sizes(light, torch_index):
-    if light:
+def expected_sizes(requirements, torch_index):
+    if requirements:
         return SIZES["light"]
     return SIZES["cuda" if sys.platform.startswith("linux") and not torch_index else "cpu"]
 

@@ -14,6 +14,7 @@ from splade_lucene.cli.options import DeviceOption, JsonOption, TrustOption
 from splade_lucene.cli.output import ProgressBars, echo
 from splade_lucene.cli.run import OutputFormatOption, OutputOption, RunOption, TagOption
 from splade_lucene.cli.topic_options import TopicFieldOption
+from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
     from splade_lucene.run.reranker import Texts
@@ -51,7 +52,8 @@ def rerank(
     """
     if (index_dir is None) == (corpus is None):
         raise typer.BadParameter("pass either --index or --corpus")
-    from transformers.utils import logging as transformers_logging
+    with whole_imports("rerank"):
+        from transformers.utils import logging as transformers_logging
 
     from splade_lucene.files.files import work_folder
     from splade_lucene.files.outputs import is_stream

@@ -29,7 +29,7 @@ def pyserini_importable() -> Iterator[None]:
     """
     start()
     turn_off_telemetry()
-    with _with_openai_key(), _with_deferred_catalogue(), whole_imports():
+    with _with_openai_key(), _with_deferred_catalogue(), whole_imports(required_by="pyserini"):
         yield
 
 
