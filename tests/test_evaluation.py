@@ -1,5 +1,6 @@
 """Measures by hand, and three evaluators that agree on a run full of ties: ir_measures, ranx and trec_eval itself."""
 
+import ast
 import gzip
 import json
 import math
@@ -722,6 +723,14 @@ def test_a_run_of_other_documents_is_told(tmp_path, caplog):
 
 
 # ---- faults ----
+
+
+@pytest.mark.parametrize("name", ["nDCG@10", "AP(rel=2)", "nDCG(dcg='exp-log2')@5", "SetF(beta=0.5)"])
+def test_names_are_read_without_what_python_3_14_removed(name, monkeypatch):
+    """ir_measures 0.4.3 reads them with ast.Num, ast.Str and ast.NameConstant."""
+    for removed in ("Num", "Str", "NameConstant", "Bytes", "Ellipsis"):
+        monkeypatch.delattr(ast, removed, raising=False)
+    assert parse_measure(name).name == name
 
 
 @pytest.mark.parametrize("name", ["no-such-measure", "nDGC@10", "", "nDCG@ten", "nDCG@-1", "nDCG@10.5", "P", "P@"])

@@ -14,6 +14,7 @@ A judged query that is missing from the run, or has no hits, counts as 0 (trec_e
 
 from __future__ import annotations
 
+import ast
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -90,6 +91,8 @@ def parse_measure(name: str, trec_eval: TrecEval = TREC_EVAL) -> Measure:
         return Measure(name, cutoff)
     trec_name = find_trec_name(name, trec_eval)
     try:
+        # as of 0.4.3 it reads the numbers in a name by classes of ast that Python 3.14 no longer has
+        ir_measures.util._ast_to_value = ast.literal_eval
         measure = with_floats(ir_measures.parse_measure(name))
     except (NameError, ValueError, KeyError, TypeError, SyntaxError) as error:
         if trec_name is None:
