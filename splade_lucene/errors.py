@@ -18,7 +18,8 @@
     ├── ProcessBoundError      an object that belongs to one process cannot be pickled or copied
     ├── IndexAccessError       an index cannot be opened
     │   ├── NotAnIndexError    the path is not an impact index
-    │   └── IndexVersionError  the index was written by a newer Lucene than the installed one
+    │   ├── IndexVersionError  the index was written by a newer Lucene than the installed one
+    │   └── DamagedIndexError  files of the index have changed since they were written
     ├── StorageError           a disk error: full, read-only, locked, damaged
     ├── MissingDependencyError an optional package is not installed
     └── JavaError              any other Java exception, with its class and stack trace
@@ -124,6 +125,10 @@ class NotAnIndexError(IndexAccessError):
 
 class IndexVersionError(IndexAccessError):
     """The index was written by a newer Lucene than the installed one."""
+
+
+class DamagedIndexError(IndexAccessError):
+    """Files of the index have changed since they were written."""
 
 
 class StorageError(SpladeLuceneError):

@@ -1,15 +1,17 @@
 """Manifests: how a folder of pseudo-documents or an index was made (model, quantizer, counts, versions).
 
 For pseudo-documents, the manifest is the file ``splade-lucene.manifest``, or one file per shard (Anserini would read a
-``.json`` file as documents). An index has the same facts in ``splade_lucene/manifest.json``, which Lucene ignores, together
-with the commit that they describe.
+``.json`` file as documents). An index has the same facts in the data that Lucene keeps with each commit, so that they
+change together with the documents. The file ``splade_lucene/manifest.json`` of an index is a copy to read, which Lucene
+ignores. Each manifest has a checksum.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,8 @@ from splade_lucene.quantizer import Quantizer
 MANIFEST_SUFFIX = ".manifest"
 INDEX_FOLDER = "splade_lucene"  # subfolder of an index for files that are not Lucene's
 INDEX_FILE = f"{INDEX_FOLDER}/manifest.json"
-FORMAT = 1
+FORMAT = 2
+_CHANGES_KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,32 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A change of an index: what a commit did.
+
+    Attributes:
+        time: When it was committed, in UTC, as ``2026-11-26T09:00:00Z``.
+        operation: ``build``, ``add``, ``delete``, ``change`` (documents were added and deleted), ``optimize``; ``foreign``
+            if other software changed the index before; ``earlier`` for the oldest changes, together.
+        added: Number of documents that were added.
+        deleted: Number of documents that were deleted, replaced ones included.
+        documents: Number of documents afterwards.
+        source: The documents, as the caller named them; empty if they were passed as objects.
+    """
+
+    time: str
+    operation: str
+    added: int
+    deleted: int
+    documents: int
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if min(self.added, self.deleted, self.documents) < 0:
+            raise ValueError("a change has a negative number of documents")
+
+
+@dataclass(frozen=True)
 class Manifest:
     """How pseudo-documents or an index were made.
 
@@ -80,7 +109,8 @@ class Manifest:
         skipped: Number of documents of the corpus that could not be read.
         truncated: Number of documents that were longer than ``max_length``.
         versions: Versions of this package and of the libraries used for encoding or indexing.
-        commit: For an index, the commit that this manifest describes.
+        history: For an index, its changes, oldest first; the first ones of more than a thousand are added up.
+        commit: For an index, the name of the commit that this manifest describes.
     """
 
     model: str = ""
@@ -105,6 +135,7 @@ class Manifest:
     skipped: int = 0
     truncated: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+    history: tuple[Change, ...] = ()
     commit: str = ""
 
     def is_compatible(self, other: Manifest) -> bool:
@@ -116,6 +147,18 @@ class Manifest:
         ignored = ("max_length", "query_max_length", "query_model")
         return {"pooling": self.pooling, **{key: value for key, value in self.choices.items() if key not in ignored}}
 
+    def after(self, change: Change, **facts: Any) -> Manifest:
+        """The manifest after a change of the index, with some other facts."""
+        history = (*self.history, change)
+        if len(history) > _CHANGES_KEPT:
+            first, second = history[:2]
+            together = replace(
+                second, operation="earlier", added=first.added + second.added, deleted=first.deleted + second.deleted,
+                source="",
+            )  # fmt: skip
+            history = (together, *history[2:])
+        return replace(self, history=history, documents=change.documents, **facts)
+
     def describe(self) -> str:
         """Model, pooling and quantizer in words."""
         rule = self.quantizer
@@ -125,24 +168,26 @@ class Manifest:
         return f"{self.model or 'an unknown model'}, pooling {self.pooling or 'unknown'}, quantizer {scales}"
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest as plain data."""
-        data = asdict(self)
+        """The manifest as plain data, with a checksum."""
+        data = {"format": FORMAT, **asdict(self)}
         data["quantizer"] = self.quantizer.to_json() if self.quantizer else None
         data["empty"] = list(self.empty)
-        return {"format": FORMAT, **data}
+        return {**data, "sha256": _checksum(data)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Manifest:
         """Restores a manifest from :meth:`to_json`; keys of later versions are ignored.
 
         Raises:
-            ValueError: A value has the wrong type, or is not possible.
+            ValueError: It is of another format, its checksum is wrong, a value has the wrong type, or is not possible.
             InputError: The quantizer is not possible.
         """
-        if isinstance(data, dict) and _is_of_earlier_version(data.get("parts")):
-            data = {**data, "parts": []}
+        if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
+            raise OtherFormatError(f"its format is {data['format']!r:.40}, this version reads {FORMAT}")
         manifest = make(cls, data, ignore_unknown=True)
         manifest._check_values()
+        if data.get("sha256") != _checksum({key: value for key, value in data.items() if key != "sha256"}):
+            raise ValueError("its checksum is wrong")
         return manifest
 
     def _check_values(self) -> None:
@@ -162,12 +207,12 @@ _POOLINGS = ("", "max", "sum")
 _SHARD = re.compile(r"(?:([1-9][0-9]{0,8})/([1-9][0-9]{0,8}))?")
 
 
-def _is_of_earlier_version(parts: object) -> bool:
-    """Whether the parts of a manifest are what earlier versions wrote: only their number, or fewer facts of each."""
-    if not isinstance(parts, list):
-        return isinstance(parts, int)
-    needed = {each.name for each in fields(Part) if each.default is MISSING}
-    return all(isinstance(part, dict) for part in parts) and any(not needed <= part.keys() for part in parts)
+class OtherFormatError(ValueError):
+    """A manifest is of a format that this version does not read."""
+
+
+def _checksum(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -181,23 +226,51 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         file.write(json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_manifest(path: Path) -> Manifest | None:
-    """Reads a manifest file; None if there is none.
+def manifest_text(manifest: Manifest) -> str:
+    """The JSON of a manifest in one line of ASCII, as Lucene keeps it with a commit."""
+    return json.dumps(manifest.to_json())
+
+
+def parse_manifest(text: str, path: Path, *, remedy: str) -> Manifest:
+    """Reads the JSON of a manifest.
+
+    Args:
+        text: The JSON.
+        path: Where it stands, for the message.
+        remedy: What to do if it is damaged.
 
     Raises:
-        InputError: The file is damaged.
+        InputError: It is damaged, or of another format.
     """
-    remedy = "Delete it and build again"
     try:
-        return Manifest.from_json(parse_json(path.read_text(encoding="utf-8")))
+        return Manifest.from_json(parse_json(text))
+    except OtherFormatError as error:
+        raise InputError(f"another version wrote this manifest: {error}", path=path, remedy=remedy) from error
+    except (ValueError, InputError) as error:
+        raise InputError(f"the manifest is damaged ({error})", path=path, remedy=remedy) from error
+
+
+def read_manifest(path: Path, *, remedy: str = "Delete it and build again") -> Manifest | None:
+    """Reads a manifest file; None if there is none.
+
+    Args:
+        path: The file.
+        remedy: What to do if it is damaged.
+
+    Raises:
+        InputError: The file is damaged, of another format, or cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except OSError as error:
         raise InputError(
             f"cannot read the manifest ({error.strerror})", path=path, remedy="Check its rights"
         ) from error
-    except (ValueError, InputError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"the manifest is damaged ({error})", path=path, remedy=remedy) from error
+    return parse_manifest(text, path, remedy=remedy)
 
 
 def read_folder_manifest(folder: Path) -> Manifest | None:

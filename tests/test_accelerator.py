@@ -88,7 +88,7 @@ def test_what_is_read_is_what_would_be_decoded(index):
 
 
 def test_lucene_passes_it_over(index):
-    assert check_index(index)
+    assert check_index(index).is_sound
     with LuceneImpactIndexReader(index) as reader:
         assert accelerator_bytes(reader) == files(index)[0].stat().st_size
         assert reader.statistics()["bytes"] == sum(path.stat().st_size for path in index.iterdir() if path.is_file())

@@ -113,7 +113,7 @@ def test_the_index_equals_anserinis_and_either_is_searched(texts, text_index, tm
         assert ours.terms() == theirs.terms()
         for text in QUERIES:
             assert ours.search(text, 600) == theirs.search(text, 600)
-    assert check_index(text_index)[0]
+    assert check_index(text_index).is_sound
 
 
 @pytest.mark.java

@@ -41,6 +41,7 @@ from support.checkpoints import (
     write_json,
 )
 from support.encoders import encoder_on_cpu
+from support.manifests import rewrite_manifest
 from support.processes import run_python
 from transformers import (
     AutoModelForCausalLM,
@@ -1146,14 +1147,12 @@ BEFORE = ("format", "model", "model_digest", "pooling", "max_length", "query_max
 
 def age(index: Path, **changes: object) -> None:
     """Makes an index's manifest one from before there were families."""
-    manifest = json.loads((index / INDEX_FILE).read_text())
-    old = {**{key: manifest[key] for key in BEFORE}, "top_terms": 0, "parts": 1}
-    write_json(index / INDEX_FILE, {**old, **changes})
+    rewrite_manifest(index, lambda facts: {**{key: facts[key] for key in BEFORE}, "top_terms": 0, **changes})
 
 
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 def test_indexes_from_before_there_were_families_still_open(tmp_path, network, pooling):
-    """Their manifests know pooling and lengths only; ``parts`` was a number."""
+    """Their manifests know pooling and lengths only."""
     encoder = ours(network, pooling=pooling, query_max_length=6)
     index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, encoder)
     age(index)
@@ -1184,8 +1183,7 @@ def test_a_manifest_with_an_unknown_setting_of_the_encoder_is_refused(tmp_path, 
     choices = json.loads((index / INDEX_FILE).read_text())["choices"]
     assert choices["query_mode"] == "binary"
     renamed = {"queries" if name == "query_mode" else name: value for name, value in choices.items()}
-    manifest = json.loads((index / INDEX_FILE).read_text())
-    write_json(index / INDEX_FILE, {**manifest, "choices": renamed})
+    rewrite_manifest(index, lambda facts: {**facts, "choices": renamed})
     with pytest.raises(InputError, match=r"manifest\.json: the encoder settings have unknown names: queries\."):
         open_query_encoder(index, device="cpu")
     with LuceneImpactSearcher(index) as searcher:

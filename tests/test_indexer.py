@@ -74,10 +74,12 @@ def test_fields_norms_and_doc_values_equal_anserinis(collection_dir, index_dir, 
     index_pseudo_documents(collection_dir, tmp_path / "ours", store="none")
     facts = []
     for index in (tmp_path / "anserini", tmp_path / "ours"):
-        sound, report = check_index(index)
-        assert sound
+        checked = check_index(index)
+        assert checked.is_sound
         wanted = ("test: field norms", "test: terms", "test: stored fields", "test: docvalues", "test: field infos")
-        lines = [line.split("[took")[0].strip() for line in report.splitlines() if line.strip().startswith(wanted)]
+        lines = [
+            line.split("[took")[0].strip() for line in checked.report.splitlines() if line.strip().startswith(wanted)
+        ]
         assert len(lines) == 5
         facts.append(lines)
     assert facts[0] == facts[1]
@@ -107,7 +109,7 @@ def test_bisection_makes_neighbours_of_documents_that_share_terms_whatever_the_t
             orders.append(searcher.reader.docids())
             for document in documents[::97]:
                 assert searcher.doc(document.docid).contents() == document.contents
-            assert check_index(tmp_path / name)[0]
+            assert check_index(tmp_path / name).is_sound
     assert orders[0] == orders[1]
     assert sorted(orders[0]) == sorted(document.docid for document in documents)
     pieces = {(int(docid[1:]) % 20, position // 64) for position, docid in enumerate(orders[0])}
@@ -137,7 +139,7 @@ def test_single_documents_index_as_files_do(collection, index_dir, tmp_path):
         indexer.add(collection[700:])
     assert contents(tmp_path / "index") == contents(index_dir)
     assert statistics(tmp_path / "index") == statistics(index_dir)
-    assert check_index(tmp_path / "index")[0]
+    assert check_index(tmp_path / "index").is_sound
 
 
 def test_a_file_larger_than_a_block_with_a_line_larger_than_a_block(tmp_path):
@@ -452,7 +454,7 @@ def test_two_writers_exclude_each_other(tmp_path):
     with LuceneImpactIndexer(tmp_path / "index") as indexer:
         indexer.add([PseudoDocument("a", "", {"cat": 1})])
         indexer.commit()
-        with pytest.raises(StorageError, match="another process is writing to this index"):
+        with pytest.raises(StorageError, match="this process is already writing to this index"):
             LuceneImpactIndexer(tmp_path / "index")
 
 
@@ -537,7 +539,7 @@ def test_an_index_that_is_being_written_is_not_replaced(tmp_path):
     with LuceneImpactIndexer(tmp_path / "index") as indexer:
         indexer.add([PseudoDocument("a", "", {"cat": 1})])
         indexer.commit()
-        with pytest.raises(StorageError, match="another process is writing"):
+        with pytest.raises(StorageError, match="this process is already writing to this index"):
             index_pseudo_documents(source, tmp_path / "index", overwrite=True)
     assert contents(tmp_path / "index") == {"cat": {"a": 1}}
 
@@ -550,7 +552,7 @@ def test_two_processes_do_not_build_the_same_index(tmp_path):
             lambda: index_texts([Document("d1", "cat")], tmp_path / "index"),
             lambda: build_index(source, tmp_path / "index"),
         ):
-            with pytest.raises(InputError, match="another process is building this index") as refused:
+            with pytest.raises(InputError, match="another thread of this process is building this index") as refused:
                 build()
             assert refused.value.path == tmp_path / "index"
     index_pseudo_documents(source, tmp_path / "index")
@@ -575,9 +577,9 @@ def test_an_index_that_appears_during_a_build_is_not_replaced(tmp_path, monkeypa
 def test_the_second_writer_of_a_new_index_is_told_so(tmp_path):
     source = write_lines(tmp_path / "docs.jsonl", GOOD)
     with LuceneImpactIndexer(tmp_path / "index") as first:
-        with pytest.raises(StorageError, match="another process is writing to this index"):
+        with pytest.raises(StorageError, match="this process is already writing to this index"):
             LuceneImpactIndexer(tmp_path / "index")
-        with pytest.raises(StorageError, match="another process is writing to this index"):
+        with pytest.raises(StorageError, match="this process is already writing to this index"):
             index_pseudo_documents(source, tmp_path / "index")
         first.add([PseudoDocument("a", "", {"cat": 1})])
     assert contents(tmp_path / "index") == {"cat": {"a": 1}}

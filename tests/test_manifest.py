@@ -1,12 +1,14 @@
 """Manifests: what is written is read back, shards are joined, and what does not fit is named."""
 
+import hashlib
 import json
 from dataclasses import replace
 
 import pytest
+from support.manifests import sign
 
 from splade_lucene.errors import InputError
-from splade_lucene.manifest import Manifest, Part, read_folder_manifest, read_manifest, write_manifest
+from splade_lucene.manifest import Change, Manifest, Part, read_folder_manifest, read_manifest, write_manifest
 from splade_lucene.quantizer import RULES, Quantizer
 
 FULL = Manifest(
@@ -30,6 +32,7 @@ FULL = Manifest(
     shard="",
     empty=("d1", "d2"),
     versions={"torch": "2.9"},
+    history=(Change("2026-11-26T09:00:00Z", "build", 7, 0, 7, "x"),),
     commit="ef56",
 )
 
@@ -60,7 +63,7 @@ def test_file_by_hand(tmp_path):
     data = json.loads((tmp_path / "m").read_text(encoding="utf-8"))
     half_up = {"multiplier": 256.0, "divisor": 5.0, "rounding": "half-up", "precision": "float32"}
     assert data == {
-        "format": 1,
+        "format": 2,
         "model": "owner/modèle",
         "model_digest": "ab12",
         "query_digest": "56ef",
@@ -93,12 +96,26 @@ def test_file_by_hand(tmp_path):
         "shard": "",
         "empty": ["d1", "d2"],
         "versions": {"torch": "2.9"},
+        "history": [
+            {
+                "time": "2026-11-26T09:00:00Z",
+                "operation": "build",
+                "added": 7,
+                "deleted": 0,
+                "documents": 7,
+                "source": "x",
+            }
+        ],
         "commit": "ef56",
+        "sha256": data["sha256"],
     }
+    del data["sha256"]
+    written = json.dumps(data, sort_keys=True).encode()
+    assert json.loads((tmp_path / "m").read_text())["sha256"] == hashlib.sha256(written).hexdigest()
 
 
 def test_keys_of_later_versions_are_passed_over_and_missing_ones_have_defaults(tmp_path):
-    (tmp_path / "m").write_text('{"format": 2, "model": "x", "documents": 3, "of_the_future": [1]}')
+    (tmp_path / "m").write_text(sign(json.loads('{"format": 2, "model": "x", "documents": 3, "of_the_future": [1]}')))
     assert read_manifest(tmp_path / "m") == Manifest(model="x", documents=3)
 
 
@@ -178,6 +195,49 @@ def test_damaged_manifest_is_named(tmp_path, text):
     assert "Delete it and build again" in str(caught.value)
 
 
+def test_every_flipped_bit_is_noticed_or_harmless(tmp_path):
+    write_manifest(tmp_path / "m", FULL)
+    whole = (tmp_path / "m").read_bytes()
+    harmless = 0
+    for position in range(0, 8 * len(whole), 9):  # a bit of each byte
+        changed = bytearray(whole)
+        changed[position // 8] ^= 1 << position % 8
+        (tmp_path / "m").write_bytes(changed)
+        try:
+            found = read_manifest(tmp_path / "m")
+        except InputError:
+            continue
+        assert found == FULL  # such as white space
+        harmless += 1
+    assert harmless < len(whole)
+
+
+def test_a_value_that_is_possible_but_was_changed_is_refused(tmp_path):
+    write_manifest(tmp_path / "m", FULL)
+    for old, new in (('"multiplier": 256.0', '"multiplier": 900.0'), ('"commit": ', '"commut": ')):
+        text = (tmp_path / "m").read_text()
+        assert old in text
+        (tmp_path / "changed").write_text(text.replace(old, new))
+        with pytest.raises(InputError, match=r"the manifest is damaged \(its checksum is wrong\)"):
+            read_manifest(tmp_path / "changed")
+
+
+def test_a_manifest_of_another_format_says_so(tmp_path):
+    (tmp_path / "m").write_text('{"format": 1, "model": "x"}')
+    with pytest.raises(InputError, match="another version wrote this manifest: its format is 1, this version reads 2"):
+        read_manifest(tmp_path / "m")
+
+
+def test_the_oldest_changes_are_added_up():
+    manifest = Manifest()
+    for number in range(1, 1011):
+        manifest = manifest.after(Change(f"time {number}", "add", 2, 1, number))
+    assert len(manifest.history) == 1000
+    assert manifest.history[0] == Change("time 11", "earlier", 22, 11, 11)
+    assert manifest.history[1] == Change("time 12", "add", 2, 1, 12)
+    assert manifest.documents == 1010
+
+
 # ---- folders ----
 
 
@@ -189,7 +249,7 @@ def test_folder_with_one_manifest(tmp_path):
 def test_keys_of_later_versions_are_passed_over_in_parts_too(tmp_path):
     write_manifest(tmp_path / "m", FULL)
     text = (tmp_path / "m").read_text().replace('"tokens": 20', '"tokens": 20, "colour": "blue"')
-    (tmp_path / "m").write_text(text)
+    (tmp_path / "m").write_text(sign(json.loads(text)))
     assert "blue" in text
     assert read_manifest(tmp_path / "m") == FULL
 

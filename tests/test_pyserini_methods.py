@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import importlib.util
 import random
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.manifests import rewrite_manifest
 
 from splade_lucene import (
     InputError,
@@ -24,7 +24,6 @@ from splade_lucene import (
     write_pseudo_documents,
 )
 from splade_lucene.jvm.pyserini_import import pyserini_importable
-from splade_lucene.manifest import INDEX_FILE, read_manifest, write_manifest
 
 DOCUMENTS = [
     PseudoDocument("heart", "The heart pumps blood.", {"heart": 90, "blood": 40}),
@@ -156,9 +155,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index = tmp_path_factory.mktemp("quantized") / "index"
     with LuceneImpactIndexer(index) as indexer:
         indexer.add(DOCUMENTS)
-    manifest = read_manifest(index / INDEX_FILE)
-    assert manifest is not None
-    write_manifest(index / INDEX_FILE, replace(manifest, quantizer=Quantizer.named("splade-pp")))
+    rewrite_manifest(index, lambda facts: {**facts, "quantizer": Quantizer.named("splade-pp").to_json()})
     return index
 
 

@@ -443,7 +443,7 @@ def test_relative_paths_are_those_of_the_folder_that_python_is_in(index_dir, tmp
     monkeypatch.chdir(index_dir.parent)
     with LuceneImpactSearcher(index_dir.name) as searcher:
         assert searcher.num_docs == 2000
-    assert check_index(index_dir.name)[0]
+    assert check_index(index_dir.name).is_sound
     monkeypatch.chdir(tmp_path)
     with LuceneImpactIndexer("new") as indexer:
         indexer.add([PseudoDocument("d1", "", {"heart": 3})])

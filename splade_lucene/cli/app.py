@@ -18,6 +18,8 @@ from splade_lucene.cli import interrupts
 from splade_lucene.cli.accelerate import accelerate
 from splade_lucene.cli.bm25 import bm25
 from splade_lucene.cli.build import build
+from splade_lucene.cli.change import add, delete, optimize
+from splade_lucene.cli.check import check
 from splade_lucene.cli.command import Command
 from splade_lucene.cli.compare import compare
 from splade_lucene.cli.demo import demo
@@ -90,6 +92,10 @@ for command in (
     index,
     accelerate,
     build,
+    add,
+    delete,
+    optimize,
+    check,
     search,
     rerank,
     evaluate,

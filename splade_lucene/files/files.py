@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -109,12 +109,12 @@ def work_folder(path: Path, purpose: str) -> Path:
 
 
 @contextmanager
-def sole_writer(path: Path, busy: SpladeLuceneError | None = None) -> Iterator[None]:
+def sole_writer(path: Path, busy: SpladeLuceneError | Callable[[], SpladeLuceneError] | None = None) -> Iterator[None]:
     """Keeps other processes and threads from writing a file or folder while the block runs.
 
     Args:
         path: The file or folder, which need not exist.
-        busy: What to raise if another one is writing it; None to wait for it.
+        busy: What to raise if another one is writing it, or what makes it then; None to wait for it.
 
     Raises:
         StorageError: The lock file beside it cannot be created.
@@ -127,7 +127,7 @@ def sole_writer(path: Path, busy: SpladeLuceneError | None = None) -> Iterator[N
     except OSError as error:
         raise storage_error(lock.path, error) from error
     if busy is not None and not is_acquired:
-        raise busy
+        raise busy() if callable(busy) else busy
     try:
         yield
     finally:

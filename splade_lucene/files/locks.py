@@ -42,6 +42,38 @@ def is_still_at(path: Path, descriptor: int) -> bool:
         return False
 
 
+def lock_holder(path: Path) -> int | None:
+    """The process that holds a lock of a file, as far as the operating system tells (Linux does); None if it is unknown.
+
+    The file is not opened: that a process closes it would release a lock that this process holds.
+    """
+    try:
+        status = path.stat()
+        table = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+    holders = []
+    for line in table.splitlines():  # 1: POSIX  ADVISORY  WRITE 4711 08:01:131 0 EOF
+        fields = line.split()
+        if len(fields) < 8 or fields[1] == "->" or not fields[4].isdigit():
+            continue  # a process that waits for it, or one of another system
+        place, _, inode = fields[5].rpartition(":")
+        if inode == str(status.st_ino):
+            holders.append((place == device, int(fields[4])))
+    sure = [process for is_sure, process in holders if is_sure]
+    return sure[0] if sure else holders[0][1] if len(holders) == 1 else None
+
+
+def process_text(process: int) -> str:
+    """A process in words: its number, and how it was started."""
+    try:
+        command = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        command = ""
+    return f"process {process}" + (f" ({command[:200]})" if command else "")
+
+
 class LockFile:
     """A lock for one process and thread. Its file exists only while the lock is held.
 

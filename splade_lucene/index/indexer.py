@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, get_args
@@ -20,20 +21,20 @@ from splade_lucene import jvm
 from splade_lucene.arguments import several, to_list, to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import InputError, PseudoDocumentError
-from splade_lucene.files.files import file_digest, storage_error, work_folder
+from splade_lucene.files.files import file_digest, path_text, storage_error, work_folder
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
+from splade_lucene.index.commits import ManifestKeeper
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
 from splade_lucene.index.texts import TextStore, check_store
 from splade_lucene.jvm import wire
-from splade_lucene.manifest import INDEX_FILE, Manifest, read_folder_manifest, write_manifest
+from splade_lucene.manifest import Change, Manifest, read_folder_manifest
 from splade_lucene.progress import NO_PROGRESS, Advance, Progress
 from splade_lucene.pseudo_documents.files import JavaFile, find_files, lines_for_java, unreadable
 from splade_lucene.pseudo_documents.problems import Problem
 from splade_lucene.pseudo_documents.validation import check_document
 from splade_lucene.records import PseudoDocument
-from splade_lucene.version import __version__
 
 Store = Literal["none", "text", "raw"]
 Order = Literal["bp", "input"]
@@ -107,7 +108,7 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
         raise InputError("append=True and overwrite=True are mutually exclusive", remedy="Choose one")
     with nullcontext() if append else sole_builder(index_dir):  # Lucene itself locks an index that is added to
         prepare_target(index_dir, append=append, overwrite=overwrite, can_append=True)
-        return index_files(files, index_dir, settings, _verified_manifest(source, files, settings.threads), progress)
+        return index_files(files, index_dir, settings, verified_manifest(source, files, settings.threads), progress)
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ class IndexSettings:
     skip_bad: bool
     accelerator: bool
     memory: int | None
+    replace: bool = False
+    """With ``append``: whether documents replace those with the same docids."""
 
     def __post_init__(self) -> None:
         for name, value, choices in (("store", self.store, get_args(Store)), ("order", self.order, get_args(Order))):
@@ -148,17 +151,15 @@ def index_files(
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(target, error) from error
-    total = manifest.documents if manifest else None
     if settings.append:
-        manifest = _shared_manifest(index_dir, manifest)
+        check_compatible(index_dir, read_index_manifest(index_dir), manifest)
     try:
         with lines_for_java(files, target) as sources:
-            summary = _run_bulk_indexer(sources, target, settings, progress, total)
+            summary = _run_bulk_indexer(sources, target, settings, manifest, progress)
     except Exception:  # of any kind: an incomplete index must not stay
         if not settings.append:
             shutil.rmtree(target, ignore_errors=True)
         raise
-    _write_index_manifest(target, manifest or Manifest())
     if settings.accelerator:
         _accelerate(target)
     if not settings.append:
@@ -167,38 +168,58 @@ def index_files(
 
 
 def _run_bulk_indexer(
-    sources: Sequence[JavaFile], target: Path, settings: IndexSettings, progress: Progress, documents: int | None
+    sources: Sequence[JavaFile], target: Path, settings: IndexSettings, manifest: Manifest | None, progress: Progress
 ) -> IndexSummary:
-    """Runs Java's indexer.
+    """Runs Java's indexer, and commits what it has indexed.
 
     Args:
         sources: Files of pseudo-documents.
         target: The folder of the index.
         settings: How to index.
+        manifest: The manifest of the files; None if they have none, so that the progress is in bytes.
         progress: Reports the progress.
-        documents: The number of documents; None if it is unknown, so that the progress is in bytes.
     """
+    documents = manifest.documents if manifest else None
     size = None if documents is not None else sum(source.path.stat().st_size for source in sources)
     with progress.step(
         "indexing", documents if size is None else size, "documents" if size is None else "bytes"
     ) as advance:
-        result = _await_build(sources, target, settings, advance, by_bytes=size is not None)
+        result, writer = _await_build(sources, target, settings, advance, by_bytes=size is not None)
         if "unreadable" in result:
             raise unreadable(sources[result["unreadable"]].source, result["reason"])
         problems = tuple(_problem(entry, sources) for entry in result["bad"])
         if result["failed"]:
             raise problems[0].error()
-        if not result["documents"]:
-            found = sources[0].source.parent if len(sources) > 1 else sources[0].source
-            raise PseudoDocumentError("no documents to index", path=found, remedy="Check the input")
+        found = sources[0].source.parent if len(sources) > 1 else sources[0].source
+        try:
+            if not result["documents"]:
+                raise PseudoDocumentError("no documents to index", path=found, remedy="Check the input")
+            source = manifest.corpus if manifest and manifest.corpus else path_text(found)
+            if settings.append:
+                _commit_added(
+                    ManifestKeeper(target, writer),
+                    writer,
+                    manifest,
+                    result["documents"],
+                    source,
+                    replace=settings.replace,
+                )
+            else:
+                ManifestKeeper(target, writer, manifest or Manifest()).commit("build", result["documents"], source)
+        finally:
+            _close(writer, target)
         advance((result["documents"] if size is None else size) - result["reported"])
     return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
 
 
 def _await_build(
     sources: Sequence[JavaFile], target: Path, settings: IndexSettings, advance: Advance, *, by_bytes: bool
-) -> dict[str, Any]:
-    """Runs Java's indexer to its end; returns its result, and as ``reported`` the progress that was reported."""
+) -> tuple[dict[str, Any], Any]:
+    """Runs Java's indexer to its end.
+
+    Returns:
+        Its result, with ``reported``: the progress that was reported; and the writer with the documents, unless it failed.
+    """
     with jvm.translated_exceptions(target):
         memory = settings.memory
         if memory is None:
@@ -206,8 +227,8 @@ def _await_build(
         java = jvm.facade("Index")
         paths = wire.pack_paths([source.path for source in sources])
         build = java.startBuild(
-            paths, jvm.java_path(target), settings.store, settings.threads, settings.skip_bad, settings.append, settings.order,
-            memory,
+            paths, jvm.java_path(target), settings.store, settings.threads, settings.skip_bad, settings.append,
+            settings.replace, settings.order, memory,
         )  # fmt: skip
         reported = 0
         try:
@@ -217,9 +238,16 @@ def _await_build(
                 reported = done
         except BaseException:
             java.cancelBuild(build)
-            java.awaitBuild(build, 60_000)
+            if java.awaitBuild(build, 60_000) and (writer := java.writerOf(build)) is not None:
+                java.rollback(writer)  # it ended before it could be cancelled
             raise
-        return {**json.loads(java.buildResult(build)), "reported": reported}
+        return {**json.loads(java.buildResult(build)), "reported": reported}, java.writerOf(build)
+
+
+def _close(writer: Any, index_dir: Path) -> None:
+    """Closes Java's writer. What is committed stays."""
+    with jvm.translated_exceptions(index_dir):
+        jvm.facade("Index").rollback(writer)
 
 
 def _problem(entry: dict[str, Any], sources: Sequence[JavaFile]) -> Problem:
@@ -233,7 +261,7 @@ def _problem(entry: dict[str, Any], sources: Sequence[JavaFile]) -> Problem:
     return Problem(entry["kind"], entry["detail"], source.source, source.line(entry["line"]), first)
 
 
-def _verified_manifest(source: Path, files: Sequence[Path], threads: int) -> Manifest | None:
+def verified_manifest(source: Path, files: Sequence[Path], threads: int) -> Manifest | None:
     """Reads the manifest of the input and checks all files against it; None if there is no manifest.
 
     Raises:
@@ -258,36 +286,46 @@ def _verified_manifest(source: Path, files: Sequence[Path], threads: int) -> Man
     return manifest
 
 
-def _shared_manifest(index_dir: Path, added: Manifest | None) -> Manifest | None:
-    """The manifest of an index after documents from another encoding have been added to it."""
-    previous = read_index_manifest(index_dir)
+def check_compatible(index_dir: Path, previous: Manifest | None, added: Manifest | None) -> None:
+    """Refuses documents that were encoded with another model or quantizer than those of the index.
+
+    Raises:
+        InputError: Says how both were encoded.
+    """
     if previous is None or not previous.model or added is None:
-        return previous
+        return
     if not previous.is_compatible(added):
         raise InputError(
             f"the index was encoded with {previous.describe()}, these documents with {added.describe()}",
             path=index_dir,
             remedy="Encode them with the index's model and quantizer",
         )
-    return replace(
-        previous,
-        corpus=f"{previous.corpus}, {added.corpus}",
-        empty=(*previous.empty, *added.empty),
-        truncated=previous.truncated + added.truncated,
-        encoding="",
-    )
+
+
+def _commit_added(
+    keeper: ManifestKeeper, writer: Any, added: Manifest | None, documents: int, source: str, *, replace: bool
+) -> None:
+    """Commits documents that were added to an index from files."""
+    previous = keeper.manifest
+    facts: dict[str, Any] = {"encoding": "", "empty": previous.empty}
+    if previous.model and added is not None:
+        check_compatible(Path(source), previous, added)
+        facts["corpus"] = f"{previous.corpus}, {added.corpus}"
+        facts["empty"] = tuple(dict.fromkeys((*previous.empty, *added.empty)))
+        facts["truncated"] = previous.truncated + added.truncated
+    with jvm.translated_exceptions(source):
+        java = jvm.facade("Index")
+        if replace and added is not None and added.empty:
+            java.delete(writer, wire.pack_strings(added.empty))  # they have no terms any more
+        if facts["empty"]:
+            held = {*wire.unpack_strings(wire.to_bytes(java.held(writer, wire.pack_strings(facts["empty"]))))}
+            facts["empty"] = tuple(docid for docid in facts["empty"] if docid not in held)
+    keeper.commit("add", documents, source, **facts)
 
 
 def _accelerate(index_dir: Path) -> None:
     with LuceneImpactIndexReader(index_dir) as reader:
         accelerate_segments(reader, index_dir / FOLDER, rebuild=False)
-
-
-def _write_index_manifest(index_dir: Path, manifest: Manifest) -> None:
-    with LuceneImpactIndexReader(index_dir) as reader:
-        versions = {**manifest.versions, "splade_lucene": __version__, **jvm.versions()}
-        facts = replace(manifest, documents=reader.num_docs, parts=(), versions=versions, commit=reader.commit())
-    write_manifest(index_dir / INDEX_FILE, facts)
 
 
 class LuceneImpactIndexer(ProcessBound):
@@ -318,12 +356,24 @@ class LuceneImpactIndexer(ProcessBound):
         self.index_dir = to_path(index_dir)
         check_store(store)
         self._stores_text = store == "text"
-        self._manifest = read_index_manifest(self.index_dir) if is_index(self.index_dir) else None
         append = is_index(self.index_dir)
         prepare_target(self.index_dir, append=append, overwrite=False)
         with jvm.translated_exceptions(self.index_dir):
             self._writer = jvm.facade("Index").openWriter(jvm.java_path(self.index_dir), append)
             self._handle = jvm.JavaHandle(self, jvm.facade("Index").rollback, self._writer, self.index_dir)
+        try:
+            self._keeper = ManifestKeeper(self.index_dir, self._writer)
+        except BaseException:
+            self._handle.close()
+            raise
+        self._lock = threading.RLock()
+        self._pending = _Pending()
+        self._is_closed = False
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the last commit."""
+        return self._keeper.manifest
 
     def add(self, documents: PseudoDocument | Iterable[PseudoDocument]) -> None:
         """Adds one or several documents; a document with an existing docid replaces the old one.
@@ -332,12 +382,16 @@ class LuceneImpactIndexer(ProcessBound):
             PseudoDocumentError: A document cannot be indexed; none of the documents has been added.
         """
         packed = []
+        docids = []
         given = [documents] if isinstance(documents, PseudoDocument) else documents
         for document in several(given, "documents", error=PseudoDocumentError):
             check_document(document)
             packed.append(_pack_document(document, stores_text=self._stores_text))
-        with jvm.translated_exceptions(self.index_dir):
+            docids.append(document.docid)
+        with self._lock, jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").put(self._writer, wire.pack_batch(packed))
+            self._pending.added += len(docids)
+            self._pending.docids.update(docids)
 
     def delete(self, docids: str | Iterable[str]) -> None:
         """Deletes documents by one or several docids; unknown docids are ignored.
@@ -349,26 +403,61 @@ class LuceneImpactIndexer(ProcessBound):
         for docid in wanted:
             if not isinstance(docid, str):
                 raise PseudoDocumentError(f"docids must be strings, got {docid!r:.80}", remedy="Pass it as a string")
-        with jvm.translated_exceptions(self.index_dir):
+        with self._lock, jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").delete(self._writer, wire.pack_strings(wanted))
+            self._pending.deletes = True
+            self._pending.docids.update(wanted)
 
     def merge(self) -> None:
         """Merges all segments into one; this frees the space of deleted documents."""
-        with jvm.translated_exceptions(self.index_dir):
+        with self._lock, jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").merge(self._writer)
 
-    def commit(self) -> None:
-        """Makes all changes durable and visible to searchers opened from now on."""
-        with jvm.translated_exceptions(self.index_dir):
-            jvm.facade("Index").commit(self._writer)
-        _write_index_manifest(self.index_dir, self._manifest or Manifest())
+    def optimize(self, *, threads: int | None = None) -> None:
+        """Merges all segments into one, with its documents in the order that makes searches fastest.
+
+        It is the order ``bp`` of :func:`splade_lucene.index_pseudo_documents`. The hits are the same.
+
+        Args:
+            threads: Number of threads; None for one per core.
+        """
+        with self._lock, jvm.translated_exceptions(self.index_dir):
+            memory = int(jvm.facade("Runtime").maxMemory()) // 4
+            jvm.facade("Index").optimize(self._writer, thread_count(threads), memory)
+
+    @property
+    def documents(self) -> int:
+        """The number of documents in the last commit."""
+        return self._keeper.documents
+
+    def commit(self) -> Change | None:
+        """Makes all changes durable, and visible to searchers that are opened or refreshed from now on.
+
+        Killed at any moment, a commit leaves all of the changes or none, and the manifest that belongs to them.
+
+        Returns:
+            What has changed; None if nothing has.
+        """
+        with self._lock:
+            pending, previous = self._pending, self._keeper.manifest
+            facts: dict[str, Any] = {}
+            if pending.docids:
+                facts["encoding"] = ""
+                facts["empty"] = tuple(docid for docid in previous.empty if docid not in pending.docids)
+            change = self._keeper.commit(pending.operation, pending.added, **facts)
+            self._pending = _Pending()
+            return change
 
     def close(self) -> None:
-        """Commits, closes, and updates the index's accelerator, if any."""
-        self.commit()
-        with jvm.translated_exceptions(self.index_dir):
-            jvm.facade("Index").closeWriter(self._writer)
-        self._handle.close()  # a writer that is closed rolls nothing back
+        """Commits, closes, and updates the index's accelerator, if any. Once closed, it does nothing."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            try:
+                self.commit()
+            finally:
+                self._handle.close()  # rolls back what could not be committed
         if (self.index_dir / FOLDER).is_dir():
             _accelerate(self.index_dir)
 
@@ -381,7 +470,23 @@ class LuceneImpactIndexer(ProcessBound):
         if kind is None:
             self.close()
         else:
+            self._is_closed = True
             self._handle.close()
+
+
+@dataclass
+class _Pending:
+    """What an indexer has done since its last commit."""
+
+    added: int = 0
+    deletes: bool = False
+    docids: set[str] = field(default_factory=set)
+
+    @property
+    def operation(self) -> str:
+        if self.added:
+            return "change" if self.deletes else "add"
+        return "delete" if self.deletes else "optimize"
 
 
 def _pack_document(document: PseudoDocument, *, stores_text: bool) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from splade_lucene import jvm
 from splade_lucene.errors import InputError
+from splade_lucene.files.exchange import exchange
 from splade_lucene.files.files import sole_writer, storage_error, work_folder
+from splade_lucene.files.locks import lock_holder, process_text
 from splade_lucene.index.reader import is_index
 
 _UNCOMMITTED = re.compile(r"write\.lock|pending_segments_\w+|_[0-9a-z]+[._].*")
@@ -29,13 +32,19 @@ def sole_builder(index_dir: Path) -> Iterator[None]:
     """
     index_dir = index_dir.resolve()
     jvm.java_path(index_dir)  # refuse a path that Java cannot open before any work
-    busy = InputError(
-        "another process is building this index", path=index_dir, remedy="Wait for it, or use another folder"
-    )
-    with sole_writer(index_dir, busy):
+    with sole_writer(index_dir, lambda: _busy(index_dir)):
         if _is_interrupted(index_dir):
             work_folder(index_dir, "replaced").replace(index_dir)
         yield
+
+
+def _busy(index_dir: Path) -> InputError:
+    holder = lock_holder(work_folder(index_dir, "lock"))
+    who = "another thread of this process" if holder == os.getpid() else "another process"
+    named = "" if holder in (None, os.getpid()) else f": {process_text(holder)}"
+    return InputError(
+        f"{who} is building this index{named}", path=index_dir, remedy="Wait for it, or use another folder"
+    )
 
 
 def _is_interrupted(index_dir: Path) -> bool:
@@ -97,12 +106,41 @@ def publish(built: Path, index_dir: Path, *, overwrite: bool) -> None:
     except BaseException:
         shutil.rmtree(built, ignore_errors=True)
         raise
-    old = work_folder(index_dir, "replaced")
     try:
-        shutil.rmtree(old, ignore_errors=True)
-        if index_dir.exists():
-            index_dir.replace(old)
-        built.replace(index_dir)
-        shutil.rmtree(old, ignore_errors=True)
+        with _locked(index_dir):
+            _put_in_place(built, index_dir)
     except OSError as error:
         raise storage_error(index_dir, error) from error
+
+
+def _put_in_place(built: Path, index_dir: Path) -> None:
+    """Gives a finished index its name. Readers find the old one or the new one at any moment."""
+    old = work_folder(index_dir, "replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    if index_dir.exists():
+        if exchange(built, index_dir):
+            shutil.rmtree(built, ignore_errors=True)  # now the old one; its readers keep its files open
+            return
+        index_dir.replace(old)  # readers wait until the next step
+    built.replace(index_dir)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _locked(index_dir: Path) -> Iterator[None]:
+    """Keeps other writers from an index that is replaced.
+
+    Raises:
+        StorageError: Another process is writing to it.
+    """
+    if not is_index(index_dir):
+        yield
+        return
+    java = jvm.facade("Index")
+    with jvm.translated_exceptions(index_dir):
+        lock = java.lock(jvm.java_path(index_dir))
+    try:
+        yield
+    finally:
+        with jvm.translated_exceptions(index_dir):
+            java.unlock(lock)

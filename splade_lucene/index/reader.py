@@ -1,10 +1,11 @@
-"""Reads an impact index: statistics, terms, postings and stored fields; also checks its integrity."""
+"""Reads an impact index: statistics, terms, postings and stored fields."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 
 from splade_lucene import jvm
 from splade_lucene.arguments import to_ordered_list, to_path
-from splade_lucene.errors import InputError, NotAnIndexError
+from splade_lucene.errors import IndexAccessError, InputError, JavaError, NotAnIndexError, StorageError
+from splade_lucene.files.files import work_folder
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.jvm import wire
-from splade_lucene.manifest import INDEX_FILE, Manifest, read_manifest
+from splade_lucene.manifest import INDEX_FILE, Manifest, parse_manifest, read_manifest
 from splade_lucene.records import well_formed
 
 _log = logging.getLogger(__name__)
@@ -29,15 +31,73 @@ def is_index(folder: Path) -> bool:
 
 
 def read_index_manifest(index_dir: Path) -> Manifest | None:
-    """Reads the manifest of an index; None if it has none, or if other software has changed the index since."""
-    manifest = read_manifest(index_dir / INDEX_FILE)
-    if manifest is None:
+    """Reads the manifest of an index's last commit; None if it has none, or if other software has changed the index since.
+
+    Raises:
+        InputError: The manifest is damaged, or another version wrote it.
+        IndexAccessError: The folder is not an index.
+    """
+    packed = opened(index_dir, lambda path: jvm.facade("Index").lastCommit(path))
+    return manifest_of(index_dir, wire.unpack_commit(wire.to_bytes(packed)))
+
+
+def opened(index_dir: Path, open_java: Callable[[str], Any]) -> Any:
+    """Opens an index, also one that another process is replacing at this moment: the old one or the new one.
+
+    Args:
+        index_dir: The index.
+        open_java: Opens the path of an index.
+    """
+    for _ in range(_TRIES):
+        before = _identity(index_dir)
+        if before is None:
+            if not work_folder(index_dir.resolve(), "replaced").exists():
+                raise NotAnIndexError(f"{index_dir} does not exist. Pass the folder of an index.")
+            time.sleep(_PAUSE)
+            continue
+        try:
+            with jvm.translated_exceptions(index_dir):
+                return open_java(jvm.java_path(index_dir))
+        except (IndexAccessError, StorageError, JavaError):
+            if _identity(index_dir) == before:
+                raise
+    raise StorageError(f"{index_dir}: this index is being replaced again and again. Try again later.")
+
+
+_TRIES, _PAUSE = 200, 0.01  # seconds
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another one that has taken its name; None if there is none."""
+    try:
+        status = folder.stat()
+    except OSError:
         return None
-    with LuceneImpactIndexReader(index_dir) as reader:
-        if reader.commit() == manifest.commit:
-            return manifest
-    _log.warning("%s: the index has changed since its manifest was written; the manifest is ignored", index_dir)
+    return status.st_dev, status.st_ino
+
+
+def manifest_of(index_dir: Path, commit: wire.Commit) -> Manifest | None:
+    """The manifest of a commit; None if it has none, or if other software made the commit.
+
+    Also reads the copy in the index's folder, as a check.
+
+    Raises:
+        InputError: One of the two is damaged, or another version wrote it.
+    """
+    copy = read_manifest(index_dir / INDEX_FILE, remedy=_REMEDY_OF_COPY if commit.manifest else _REMEDY)
+    if commit.manifest is None:
+        if copy is not None:
+            _log.warning("%s: the manifest does not belong to this index; it is ignored", index_dir / INDEX_FILE)
+        return None
+    manifest = parse_manifest(commit.manifest, index_dir / commit.name, remedy=_REMEDY)
+    if manifest.commit == commit.name:
+        return manifest
+    _log.warning("%s: other software has changed the index since its manifest was written; it is ignored", index_dir)
     return None
+
+
+_REMEDY = "Build the index again"
+_REMEDY_OF_COPY = "Delete this file: it is a copy, and Lucene keeps the manifest with the index"
 
 
 class TermStatistics(NamedTuple):
@@ -61,14 +121,26 @@ class LuceneImpactIndexReader(ProcessBound):
 
     def __init__(self, index_dir: str | Path) -> None:
         self.index_dir = to_path(index_dir)
-        if not self.index_dir.is_dir():
+        if not self.index_dir.is_dir() and not work_folder(self.index_dir.resolve(), "replaced").exists():
             reason = "is a file, not the folder of an index" if self.index_dir.exists() else "does not exist"
             raise NotAnIndexError(f"{index_dir} {reason}. Pass the folder written by 'splade-lucene build' or 'index'.")
-        with jvm.translated_exceptions(self.index_dir):
-            self.java: Any = jvm.facade("Index").openReader(jvm.java_path(self.index_dir))
-        self._handle = jvm.JavaHandle(self, jvm.facade("Index").closeReader, self.java, self.index_dir)
-        self.num_docs: int = int(jvm.facade("Index").numDocs(self.java))
-        self.max_doc: int = int(jvm.facade("Index").maxDoc(self.java))
+        self._take(opened(self.index_dir, lambda path: jvm.facade("Index").openReader(path)))
+
+    def _take(self, java: Any) -> None:
+        self.java = java
+        self._handle = jvm.JavaHandle(self, jvm.facade("Index").closeReader, java, self.index_dir)
+        self.num_docs: int = int(jvm.facade("Index").numDocs(java))
+        self.max_doc: int = int(jvm.facade("Index").maxDoc(java))
+
+    def refreshed(self) -> LuceneImpactIndexReader | None:
+        """Opens the last commit of the index; None if it is the one that this reader shows. This reader stays as it is."""
+        java = opened(self.index_dir, lambda _: jvm.facade("Index").refreshed(self.java))
+        if java is None:
+            return None
+        newer = LuceneImpactIndexReader.__new__(LuceneImpactIndexReader)
+        newer.index_dir = self.index_dir
+        newer._take(java)
+        return newer
 
     def statistics(self) -> dict[str, Any]:
         """Counts: documents, deleted_documents, segments, terms, postings, total_impact, lucene, bytes."""
@@ -78,9 +150,22 @@ class LuceneImpactIndexReader(ProcessBound):
         return counts
 
     def commit(self) -> str:
-        """An identifier of the open commit."""
+        """An identifier of the open commit: the name of its segments file, and its unique id."""
+        commit = self.lucene_commit()
+        return f"{commit.name}:{commit.id}"
+
+    def manifest(self) -> Manifest | None:
+        """The manifest of the open commit; None if it has none, or if other software has changed the index since.
+
+        Raises:
+            InputError: The manifest is damaged, or another version wrote it.
+        """
+        return manifest_of(self.index_dir, self.lucene_commit())
+
+    def lucene_commit(self) -> wire.Commit:
+        """The open commit as Lucene has it."""
         with jvm.translated_exceptions(self.index_dir):
-            return str(jvm.facade("Index").commitOf(self.java))
+            return wire.unpack_commit(wire.to_bytes(jvm.facade("Index").commitOf(self.java)))
 
     def terms(self) -> list[TermStatistics]:
         """All terms, in byte order."""
@@ -151,14 +236,3 @@ class LuceneImpactIndexReader(ProcessBound):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def check_index(index_dir: str | Path) -> tuple[bool, str]:
-    """Runs Lucene's CheckIndex.
-
-    Returns:
-        Whether the index is intact, and Lucene's report.
-    """
-    with jvm.translated_exceptions(index_dir):
-        report = str(jvm.facade("Index").check(jvm.java_path(index_dir)))
-    return report.endswith("clean"), report

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from splade_lucene.errors import (
@@ -13,6 +15,7 @@ from splade_lucene.errors import (
     SpladeLuceneError,
     StorageError,
 )
+from splade_lucene.files.locks import lock_holder, process_text
 
 
 class _Rule(NamedTuple):
@@ -20,8 +23,8 @@ class _Rule(NamedTuple):
 
     Attributes:
         error: The error to raise instead.
-        message: Its message. {message} is Java's message, {name} is the exception's name, and {lucene} and {anserini} are
-            the installed versions.
+        message: Its message. {message} is Java's message, {name} is the exception's name, {holder} says who is writing to
+            the index, and {lucene} and {anserini} are the installed versions.
         contains: Text that Java's message must contain for the rule to apply.
         needs_place: Whether the rule applies only if the index or file concerned is known.
     """
@@ -62,9 +65,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _NOT_IMPACTS._replace(contains="frequencies"),
     ),
     "AlreadyClosedException": (_Rule(IndexAccessError, "this searcher or index is closed. Open it again."),),
-    "LockObtainFailedException": (
-        _Rule(StorageError, "another process is writing to this index. Wait until it has finished, or stop it."),
-    ),
+    "LockObtainFailedException": (_Rule(StorageError, "{holder}. Wait until it has finished, or stop it."),),
     "InvalidPathException": (
         _Rule(
             StorageError, "{message}: this JVM was started in a locale that lacks some characters. Set LC_ALL=C.UTF-8."
@@ -106,6 +107,16 @@ def translate(
     for rule in _RULES.get(name, ()):
         if rule.contains in message and (where or not rule.needs_path):
             facts = versions() if "{lucene}" in rule.message else {}
-            text = rule.message.format(message=message, name=name, **facts)
+            holder = _holder(where) if "{holder}" in rule.message else ""
+            text = rule.message.format(message=message, name=name, holder=holder, **facts)
             return rule.error(prefix + text)
     return JavaError(f"{prefix}{message} ({java_class})", java_class, trace)
+
+
+def _holder(index_dir: str) -> str:
+    """Says who is writing to an index."""
+    holder = lock_holder(Path(index_dir) / "write.lock")
+    if holder == os.getpid():
+        return "this process is already writing to this index"
+    named = "" if holder is None else f": {process_text(holder)}"
+    return f"another process is writing to this index{named}"

@@ -148,6 +148,56 @@ def unpack_postings(packed: bytes) -> tuple[NDArray[np.int32], NDArray[np.int32]
     return values[1 : 1 + values[0]], values[1 + values[0] :]
 
 
+class Commit(NamedTuple):
+    """A commit of an index.
+
+    Attributes:
+        name: The name of its segments file.
+        id: Its unique id, in hexadecimal.
+        manifest: The JSON of its manifest; None if it has none.
+    """
+
+    name: str
+    id: str
+    manifest: str | None
+
+
+def unpack_commit(packed: bytes) -> Commit:
+    """A commit: its name, its id, its manifest with length -1 if absent."""
+    name, identity, manifest = unpack_optional_strings(packed, 3)
+    return Commit(name or "", identity or "", manifest)
+
+
+def unpack_before(packed: bytes) -> tuple[int, Commit | None]:
+    """What a writer changes: int number of documents; the last commit, if any."""
+    return _INT.unpack_from(packed)[0], unpack_commit(packed[4:]) if len(packed) > 4 else None
+
+
+class Prepared(NamedTuple):
+    """What a commit would contain.
+
+    Attributes:
+        documents: Number of documents.
+        commit: Its name.
+        has_changes: Whether there are changes since the last commit.
+    """
+
+    documents: int
+    commit: str
+    has_changes: bool
+
+
+def unpack_prepared(packed: bytes) -> Prepared:
+    """Int number of documents; the name of the next commit; int 1 if there are changes."""
+    name, at = _unpack_string(packed, 4)
+    return Prepared(_INT.unpack_from(packed)[0], name or "", bool(_INT.unpack_from(packed, at)[0]))
+
+
+def unpack_verification(packed: bytes) -> tuple[int, list[tuple[str, str]]]:
+    """Int number of verified files; then as rows: the name of each damaged one, and what is wrong with it."""
+    return _INT.unpack_from(packed)[0], [(file, reason) for file, reason in unpack_rows(packed[4:], 2)]
+
+
 # ---- documents ----
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ import numpy as np
 from splade_lucene.arguments import to_ordered_list, to_path
 from splade_lucene.defaults import QUERY_BATCH
 from splade_lucene.encoder.encoder import SpladeEncoder
-from splade_lucene.encoder.layout import Choices
 from splade_lucene.encoder.settings import QuerySettings, from_choices
 from splade_lucene.encoder.sparse import SparseWeights
-from splade_lucene.errors import InputError, ModelError, QueryError
-from splade_lucene.files.typed_data import make
+from splade_lucene.errors import ModelError, QueryError
 from splade_lucene.fork_guard import ProcessBound
+from splade_lucene.index.model import recorded_choices
 from splade_lucene.index.reader import read_index_manifest
-from splade_lucene.manifest import INDEX_FILE, Manifest
+from splade_lucene.manifest import Manifest
 from splade_lucene.models import recommended_quantizer
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.quantizer import Quantizer
@@ -193,6 +192,27 @@ def open_query_encoder(
         InputError: The manifest records settings of the encoder that this version does not have.
     """
     manifest = read_index_manifest(to_path(index_dir))
+    return matching_query_encoder(
+        manifest, index_dir, model, queries, quantizer=quantizer, device=device, trust_remote_code=trust_remote_code
+    )
+
+
+def matching_query_encoder(
+    manifest: Manifest | None, index_dir: str | Path, model: str | Path | None = None,
+    queries: QuerySettings = QuerySettings(), *, quantizer: Quantizer | None = None, device: str = "auto",
+    trust_remote_code: bool = False,
+) -> SpladeQueryEncoder:  # fmt: skip
+    """Opens the query encoder that matches a commit of an index.
+
+    Args:
+        manifest: The manifest of the commit; None if it has none.
+        index_dir: See :func:`open_query_encoder`, which also says what is raised.
+        model: Likewise.
+        queries: Likewise.
+        quantizer: Likewise.
+        device: Likewise.
+        trust_remote_code: Likewise.
+    """
     if model is None and (manifest is None or not manifest.model):
         raise QueryError(
             f"{index_dir} has no manifest that names its model",
@@ -201,7 +221,7 @@ def open_query_encoder(
         )
     manifest = manifest or Manifest()
     rule = quantizer or manifest.quantizer or recommended_quantizer(str(model or manifest.model))
-    documents, recorded = from_choices(_recorded_choices(manifest, index_dir))
+    documents, recorded = from_choices(recorded_choices(manifest, index_dir))
     if model is not None:
         recorded = replace(recorded, model=None)
     encoder = SpladeEncoder(
@@ -216,23 +236,6 @@ def open_query_encoder(
             )
         _log.warning("%s was encoded with another model (%s) than the given one", index_dir, manifest.model)
     return SpladeQueryEncoder(encoder, rule)
-
-
-def _recorded_choices(manifest: Manifest, index_dir: str | Path) -> Choices:
-    """The encoder's settings that a manifest records. Ignoring an unknown one would encode queries in another way."""
-    unknown = sorted(manifest.choices.keys() - {each.name for each in fields(Choices)})
-    if unknown:
-        raise InputError(
-            f"the encoder settings have unknown names: {', '.join(unknown)}",
-            path=Path(index_dir) / INDEX_FILE,
-            remedy="Encode and index the corpus again with this version, or search with encoded queries",
-        )
-    if not manifest.choices and manifest.pooling in ("max", "sum"):
-        return Choices(pooling=manifest.pooling, query_mode="model", query_max_length=manifest.query_max_length or None)  # type: ignore[arg-type]
-    try:
-        return make(Choices, manifest.choices)
-    except ValueError as error:
-        raise InputError(f"the manifest is damaged ({error})", path=Path(index_dir) / INDEX_FILE) from None
 
 
 def encode_topics(

@@ -7,6 +7,7 @@ descending, then by the bytes of the docid ascending, including ties at the k-th
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -21,7 +22,8 @@ from splade_lucene.defaults import HITS_SHOWN, MAX_IMPACT
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.accelerator import accelerator_folders, has_accelerator
-from splade_lucene.index.reader import LuceneImpactIndexReader, read_index_manifest
+from splade_lucene.index.checking import verify_index
+from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.jvm import wire
 from splade_lucene.records import Contribution, Turn, Vector, well_formed
 from splade_lucene.search.approximation import Approximation
@@ -46,13 +48,38 @@ class QueryEncoder(Protocol):
         ...
 
 
+class Snapshot(ProcessBound):
+    """A commit of an index that is open for searches.
+
+    Args:
+        reader: The open index.
+        cache_bytes: See :class:`LuceneImpactSearcher`; -1 for the default.
+    """
+
+    def __init__(self, reader: LuceneImpactIndexReader, cache_bytes: int) -> None:
+        self.reader = reader
+        try:
+            with jvm.translated_exceptions(reader.index_dir):
+                folders = wire.pack_paths(accelerator_folders(reader.index_dir))
+                self.java: Any = jvm.facade("Search").openSearcher(reader.java, cache_bytes, folders)
+                self._handle = jvm.JavaHandle(self, jvm.facade("Search").close, self.java, reader.index_dir)
+        except BaseException:
+            reader.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the index's files."""
+        self._handle.close()
+        self.reader.close()
+
+
 class DocumentFilter(ProcessBound):
     """A set of documents to which searches can be restricted; see :meth:`LuceneImpactSearcher.make_filter`."""
 
-    __slots__ = ("java", "searcher")
+    __slots__ = ("java", "searcher", "snapshot")
 
-    def __init__(self, searcher: LuceneImpactSearcher, java: Any) -> None:
-        self.searcher, self.java = searcher, java
+    def __init__(self, searcher: LuceneImpactSearcher, snapshot: Snapshot, java: Any) -> None:
+        self.searcher, self.snapshot, self.java = searcher, snapshot, java
 
     def __len__(self) -> int:
         return int(jvm.facade("Search").filterSize(self.java))
@@ -75,10 +102,12 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
             important terms, and those of other terms only in blocks that can still reach the top k. All return the same
             hits.
         approximation: Settings of approximate search; None for exact search.
+        verify: Read every byte of the index first, and compare the checksums; see :func:`splade_lucene.check_index`.
 
     Raises:
         NotAnIndexError: The folder is not an impact index.
         IndexVersionError: It was written by a newer Lucene.
+        DamagedIndexError: With ``verify``: names the damaged files.
     """
 
     def __init__(
@@ -90,30 +119,26 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         cache_bytes: int | None = None,
         engine: Engine = "auto",
         approximation: Approximation | None = None,
+        verify: bool = False,
     ) -> None:
         self.engine = engine
         self.approximation = approximation or Approximation()
         check_settings(engine, self.approximation, min_idf, cache_bytes)
         self.index_dir = to_path(index_dir)
         self.min_idf = min_idf
-        self._query_encoder = query_encoder
+        self._query_encoder, self._given_encoder = query_encoder, query_encoder
         self._reported_problems: set[str] = set()
-        self.reader = LuceneImpactIndexReader(index_dir)
-        self.num_docs: int = self.reader.num_docs
-        try:
-            with jvm.translated_exceptions(self.index_dir):
-                folders = wire.pack_paths(accelerator_folders(self.index_dir))
-                self._java: Any = jvm.facade("Search").openSearcher(
-                    self.reader.java, -1 if cache_bytes is None else cache_bytes, folders
-                )
-                self._handle = jvm.JavaHandle(self, jvm.facade("Search").close, self._java, self.index_dir)
-                self._settings = self._java_settings(self.approximation)
-                self._exact_settings = self._java_settings(Approximation())
-        except BaseException:
-            self.reader.close()
-            raise
+        self._cache_bytes = -1 if cache_bytes is None else cache_bytes
+        self._lock = threading.RLock()
+        reader = LuceneImpactIndexReader(index_dir)
+        if verify:
+            verify_index(reader)
+        self._snapshot = Snapshot(reader, self._cache_bytes)
+        with jvm.translated_exceptions(self.index_dir):
+            self._settings = self._java_settings(self.approximation)
+            self._exact_settings = self._java_settings(Approximation())
         self._report_problems()
-        segments = int(jvm.facade("Search").segments(self._java))
+        segments = int(jvm.facade("Search").segments(self._snapshot.java))
         stale = segments - self.accelerated_segments - len(self._reported_problems)
         if stale > 0 and has_accelerator(self.index_dir):
             _log.warning(
@@ -123,13 +148,52 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
             )  # fmt: skip
 
     @property
+    def reader(self) -> LuceneImpactIndexReader:
+        """The open index."""
+        return self._snapshot.reader
+
+    @property
+    def num_docs(self) -> int:
+        """The number of documents."""
+        return self._snapshot.reader.num_docs
+
+    def refresh(self) -> bool:
+        """Goes over to the last commit of the index, if there is one that this searcher does not show.
+
+        Without it, a searcher shows the index as it was when it was opened. It costs little: what both commits have in
+        common stays open. Searches of other threads end on the commit on which they began, and hits keep theirs. Filters
+        that :meth:`make_filter` made have to be made again.
+
+        Returns:
+            Whether there was a newer commit.
+
+        Raises:
+            IndexAccessError: The index is no longer there, or this searcher is closed.
+        """
+        with self._lock:
+            old = self._snapshot
+            reader = old.reader.refreshed()
+            if reader is None:
+                return False
+            snapshot = Snapshot(reader, self._cache_bytes)
+            if self._given_encoder is None and self._query_encoder is not None:
+                before, after = old.reader.manifest(), reader.manifest()
+                if before is None or after is None or not before.is_compatible(after):
+                    self._query_encoder = None  # another index has taken its place
+            self._snapshot = snapshot  # the old one is closed with the last of its hits
+        self._report_problems()
+        return True
+
+    @property
     def accelerated_segments(self) -> int:
         """Number of segments whose postings are read from an accelerator; see :func:`splade_lucene.accelerate`."""
-        return int(jvm.facade("Search").acceleratedSegments(self._java))
+        return int(jvm.facade("Search").acceleratedSegments(self._snapshot.java))
 
     def _report_problems(self) -> None:
         """Warns once about each accelerator file that cannot be used."""
-        for problem in {*str(jvm.facade("Search").problems(self._java)).splitlines()} - self._reported_problems:
+        for problem in {
+            *str(jvm.facade("Search").problems(self._snapshot.java)).splitlines()
+        } - self._reported_problems:
             self._reported_problems.add(problem)
             _log.warning("%s; it is not used. Run 'splade-lucene accelerate' to create it again", problem)
 
@@ -147,9 +211,12 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
             QueryError: No encoder was given, and the index has no manifest that names its model.
         """
         if self._query_encoder is None or isinstance(self._query_encoder, str | Path):
-            from splade_lucene.search.query_encoder import open_query_encoder
+            from splade_lucene.search.query_encoder import matching_query_encoder
 
-            self._query_encoder = open_query_encoder(self.index_dir, self._query_encoder)
+            with self._lock:
+                if self._query_encoder is None or isinstance(self._query_encoder, str | Path):
+                    manifest = self.reader.manifest()
+                    self._query_encoder = matching_query_encoder(manifest, self.index_dir, self._query_encoder)
         return self._query_encoder
 
     def encode(self, q: Text | Vector) -> dict[str, int]:
@@ -181,7 +248,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
             QueryError: The index has no manifest that records a rule.
             InputError: A weight is negative or not finite.
         """
-        manifest = read_index_manifest(self.index_dir)
+        manifest = self.reader.manifest()
         if manifest is None or manifest.quantizer is None:
             raise QueryError(
                 f"{self.index_dir} has no manifest that records its quantizer",
@@ -204,9 +271,9 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
             if not isinstance(docid, str) or well_formed(docid) != docid:
                 raise QueryError(f"docids must be well-formed strings, got {docid!a}")
         with jvm.translated_exceptions(self.index_dir):
-            return DocumentFilter(
-                self, jvm.facade("Search").filter(self.reader.java, wire.pack_strings(docids), not exclude)
-            )
+            snapshot = self._snapshot
+            java = jvm.facade("Search").filter(snapshot.reader.java, wire.pack_strings(docids), not exclude)
+            return DocumentFilter(self, snapshot, java)
 
     def search(
         self,
@@ -310,14 +377,17 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
     ) -> list[Hits]:
         if filter is not None and filter.searcher is not self:
             raise QueryError("the filter was made by another searcher", remedy="Make it with make_filter of this one")
+        snapshot = self._snapshot
+        if filter is not None and filter.snapshot is not snapshot:
+            raise QueryError("the filter was made before this searcher was refreshed", remedy="Make it again")
         java_filter = None if filter is None else filter.java
         with jvm.translated_exceptions(self.index_dir):
             answer = jvm.facade("Search").search(
-                self._java, wire.pack_queries(vectors), k, threads, settings, java_filter
+                snapshot.java, wire.pack_queries(vectors), k, threads, settings, java_filter
             )
             packed = wire.to_bytes(answer)
         found = [
-            Hits(each.docids, each.scores, each.lucene_docids, self.reader, each.profile)
+            Hits(each.docids, each.scores, each.lucene_docids, snapshot.reader, each.profile)
             for each in wire.unpack_impact_rankings(packed, len(vectors))
         ]
         if any(hits.met_damage for hits in found):
@@ -373,9 +443,11 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         return self.doc(q)
 
     def close(self) -> None:
-        """Closes the index's files; so does dropping the last reference to the searcher and its hits."""
-        self._handle.close()
-        self.reader.close()
+        """Closes the index's files; so does dropping the last reference to the searcher and its hits.
+
+        Searches that other threads have begun end first; later ones raise an :class:`IndexAccessError`.
+        """
+        self._snapshot.close()
 
     def __enter__(self) -> LuceneImpactSearcher:
         return self

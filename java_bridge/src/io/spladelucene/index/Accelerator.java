@@ -169,6 +169,22 @@ public final class Accelerator implements Closeable {
     }
   }
 
+  /** Reads a file to its end; says what is wrong with it, or {@code null}. */
+  static String verify(Path folder, LeafReader leaf) throws IOException {
+    try (Accelerator accelerator = open(folder, leaf)) {
+      for (int at = 0; at < accelerator.starts.length - 1; at++) {
+        if (accelerator.starts[at] != accelerator.starts[at + 1]) {
+          accelerator.read(at, 1);
+        }
+      }
+      return null;
+    } catch (Unusable e) {
+      return e.getMessage();
+    } catch (RuntimeException e) { // a length or a position out of range
+      return "is damaged";
+    }
+  }
+
   /** The position of a term in the directory; -1 if it is not there. */
   private int find(BytesRef term) {
     int low = 0;

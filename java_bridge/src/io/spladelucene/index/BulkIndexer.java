@@ -37,7 +37,8 @@ import org.apache.lucene.util.BytesRef;
  * does not depend on the number of threads.
  *
  * <p>A build has threads of its own. The caller starts it, asks for its progress, and may cancel
- * it. If a build fails or is cancelled, an index that existed before is unchanged.
+ * it. If a build fails or is cancelled, an index that existed before is unchanged. If it succeeds,
+ * the caller commits it, or rolls it back.
  */
 public final class BulkIndexer {
   // Pyjnius cannot take half of a surrogate pair, which a message may have.
@@ -50,6 +51,7 @@ public final class BulkIndexer {
   private final int threads;
   private final boolean skipBad;
   private final boolean append;
+  private final boolean replace;
   private final boolean inInputOrder;
   private final long memory;
 
@@ -68,6 +70,7 @@ public final class BulkIndexer {
   private volatile long postings = 0;
   private volatile boolean cancelled = false;
   private volatile Throwable failure;
+  private ImpactIndexWriter writer;
   private Thread thread;
 
   /**
@@ -77,6 +80,8 @@ public final class BulkIndexer {
    * @param store what the stored field has: {@code none}, {@code text} or {@code raw}
    * @param skipBad whether to leave out bad documents; otherwise the first one ends the build
    * @param append whether to add to an existing index; otherwise what is there is replaced
+   * @param replace whether a document replaces one of the index with the same docid; otherwise it
+   *     is a bad document
    * @param order {@code bp}: by graph bisection, within each segment that is written; {@code
    *     input}: input order
    * @param memory the bytes of inverted blocks above which a segment is written
@@ -88,6 +93,7 @@ public final class BulkIndexer {
       int threads,
       boolean skipBad,
       boolean append,
+      boolean replace,
       String order,
       long memory) {
     this.files = List.copyOf(files);
@@ -96,6 +102,7 @@ public final class BulkIndexer {
     this.threads = threads;
     this.skipBad = skipBad;
     this.append = append;
+    this.replace = replace;
     inInputOrder = order.equals("input");
     this.memory = memory;
     workers = new ArrayBlockingQueue<>(threads);
@@ -171,27 +178,31 @@ public final class BulkIndexer {
     private static final long serialVersionUID = 1L;
   }
 
+  /** The writer of a build that succeeded: with its documents, which are not committed yet. */
+  public ImpactIndexWriter writer() {
+    return writer;
+  }
+
   private void run() {
     try {
-      if (append) {
-        rememberIndexedDocids();
-      }
-      try (IndexWriter writer = AnseriniFormat.openWriter(index, append)) {
-        try {
-          readAll(writer);
-          flush(writer);
-          if (!append) {
-            writer.forceMerge(1);
-          }
-          if (cancelled) {
-            throw new CancellationException("cancelled");
-          }
-          writer.commit();
-        } catch (Throwable e) {
-          writer.rollback();
-          throw e;
+      ImpactIndexWriter opened = new ImpactIndexWriter(index, append);
+      try {
+        if (append && !replace) {
+          rememberIndexedDocids();
         }
+        readAll(opened);
+        flush(opened);
+        if (!append) {
+          opened.merge();
+        }
+        if (cancelled) {
+          throw new CancellationException("cancelled");
+        }
+      } catch (Throwable e) {
+        opened.rollback();
+        throw e;
       }
+      writer = opened;
     } catch (Throwable e) {
       failure = e;
     }
@@ -220,7 +231,7 @@ public final class BulkIndexer {
     }
   }
 
-  private void readAll(IndexWriter writer) throws Exception {
+  private void readAll(ImpactIndexWriter writer) throws Exception {
     ExecutorService pool =
         Executors.newFixedThreadPool(
             threads,
@@ -322,7 +333,7 @@ public final class BulkIndexer {
   }
 
   /** Takes the next block in input order, without its duplicates. */
-  private void accept(Inverted inverted, IndexWriter writer) throws Exception {
+  private void accept(Inverted inverted, ImpactIndexWriter writer) throws Exception {
     if (cancelled) {
       throw new CancellationException("cancelled");
     }
@@ -391,9 +402,16 @@ public final class BulkIndexer {
   }
 
   /** Writes the pending blocks as one segment. */
-  private void flush(IndexWriter writer) throws Exception {
+  private void flush(ImpactIndexWriter writer) throws Exception {
     if (pending.isEmpty()) {
       return;
+    }
+    if (append && replace) {
+      for (InvertedBlock block : pending) {
+        for (byte[] docid : block.docids) {
+          writer.delete(new BytesRef(docid)); // not the segment that is added below
+        }
+      }
     }
     if (!inInputOrder) {
       pending = Reordering.reorder(pending, dictionary.size(), threads);
@@ -408,7 +426,7 @@ public final class BulkIndexer {
     try (DirectoryReader template = DirectoryReader.open(directory)) {
       InvertedSegment segment =
           new InvertedSegment(template.leaves().get(0).reader(), pending, dictionary.terms());
-      writer.addIndexes(SlowCodecReaderWrapper.wrap(segment));
+      writer.lucene().addIndexes(SlowCodecReaderWrapper.wrap(segment));
     }
     pending = new ArrayList<>();
     pendingBytes = 0;

@@ -21,18 +21,31 @@ import org.apache.lucene.util.BytesRef;
  */
 public final class DocidTable implements Docids {
   private final int[] leafBases;
+  private final Object[] segments; // per leaf: the key of its segment
   private final byte[][] bytes; // per leaf: all docids, end to end
   private final int[][] starts; // per leaf: the start of each, and the end of the last
 
-  /** Loads the docids. */
-  DocidTable(IndexReader reader) throws IOException {
+  /**
+   * Loads the docids.
+   *
+   * @param known those of another commit, which may have some of the segments; or {@code null}
+   */
+  DocidTable(IndexReader reader, DocidTable known) throws IOException {
     int leaves = reader.leaves().size();
     leafBases = new int[leaves];
+    segments = new Object[leaves];
     bytes = new byte[leaves][];
     starts = new int[leaves][];
     for (LeafReaderContext leaf : reader.leaves()) {
       leafBases[leaf.ord] = leaf.docBase;
-      load(leaf.reader(), leaf.ord);
+      segments[leaf.ord] = leaf.reader().getCoreCacheHelper().getKey();
+      int at = known == null ? -1 : Arrays.asList(known.segments).indexOf(segments[leaf.ord]);
+      if (at >= 0) {
+        bytes[leaf.ord] = known.bytes[at];
+        starts[leaf.ord] = known.starts[at];
+      } else {
+        load(leaf.reader(), leaf.ord);
+      }
     }
   }
 

@@ -15,7 +15,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HexFormat;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.StringJoiner;
@@ -29,13 +30,16 @@ import org.apache.lucene.index.MultiTerms;
 import org.apache.lucene.index.NumericDocValues;
 import org.apache.lucene.index.PostingsEnum;
 import org.apache.lucene.index.SegmentInfos;
+import org.apache.lucene.index.StandardDirectoryReader;
 import org.apache.lucene.index.StoredFields;
 import org.apache.lucene.index.Term;
 import org.apache.lucene.index.Terms;
 import org.apache.lucene.index.TermsEnum;
+import org.apache.lucene.store.AlreadyClosedException;
 import org.apache.lucene.store.Directory;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
+import org.apache.lucene.util.InPlaceMergeSorter;
 
 /**
  * An open impact index. It shows the last commit at the time when it was opened, and no later one.
@@ -45,7 +49,15 @@ public final class ImpactIndexReader implements Closeable {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private final DirectoryReader reader;
+  private final DocidTable known; // of an earlier commit; null: there is none
   private DocidTable docids;
+  private volatile boolean isClosed = false;
+
+  /** What works on the files of an index. */
+  public interface Call<T, E extends Exception> {
+    /** Runs it. */
+    T run() throws E;
+  }
 
   /**
    * Opens an index.
@@ -54,7 +66,12 @@ public final class ImpactIndexReader implements Closeable {
    * @throws IllegalArgumentException if it is not an impact index, or a newer Lucene wrote it
    */
   public ImpactIndexReader(Directory index) throws IOException {
-    reader = DirectoryReader.open(index);
+    this(DirectoryReader.open(index), null);
+  }
+
+  private ImpactIndexReader(DirectoryReader reader, DocidTable known) throws IOException {
+    this.reader = reader;
+    this.known = known;
     try {
       FieldInfo contents = FieldInfos.getMergedFieldInfos(reader).fieldInfo(Fields.CONTENTS);
       if (reader.maxDoc() > 0
@@ -63,7 +80,7 @@ public final class ImpactIndexReader implements Closeable {
         throw new IllegalArgumentException("no field \"contents\" with frequencies");
       }
       checkNorms();
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | IOException e) {
       reader.close();
       throw e;
     }
@@ -87,10 +104,53 @@ public final class ImpactIndexReader implements Closeable {
     }
   }
 
+  /**
+   * Opens the last commit of the index; segments that both commits have are shared.
+   *
+   * @return {@code null} if this is the last commit
+   */
+  public ImpactIndexReader refreshed() throws IOException {
+    Directory index = reader.directory();
+    if (Arrays.equals(SegmentInfos.readLatestCommit(index).getId(), infos().getId())) {
+      return null;
+    }
+    DirectoryReader newer;
+    try {
+      newer = DirectoryReader.openIfChanged(reader);
+    } catch (IllegalStateException e) { // another index has segments of the same names
+      newer = null;
+    }
+    if (newer == null) { // another index may have the same version
+      newer = DirectoryReader.open(index);
+    }
+    return new ImpactIndexReader(newer, docids());
+  }
+
+  private SegmentInfos infos() {
+    return ((StandardDirectoryReader) reader).getSegmentInfos();
+  }
+
+  /**
+   * Keeps the files open until the end of a call, even if another thread closes the index.
+   *
+   * @throws AlreadyClosedException if it is closed
+   */
+  public <T, E extends Exception> T use(Call<T, E> call) throws IOException, E {
+    if (isClosed) {
+      throw new AlreadyClosedException("this index is closed");
+    }
+    reader.incRef();
+    try {
+      return call.run();
+    } finally {
+      reader.decRef();
+    }
+  }
+
   /** The docids of all documents, which are loaded at the first call. */
   public synchronized DocidTable docids() throws IOException {
     if (docids == null) {
-      docids = new DocidTable(reader);
+      docids = new DocidTable(reader, known);
     }
     return docids;
   }
@@ -145,13 +205,9 @@ public final class ImpactIndexReader implements Closeable {
     return JSON.writeValueAsString(result);
   }
 
-  /**
-   * The open commit: the name of its segments file and its unique id, as {@code segments_1:0a1b…}.
-   */
-  public String commit() throws IOException {
-    String segments = reader.getIndexCommit().getSegmentsFileName();
-    SegmentInfos infos = SegmentInfos.readCommit(reader.directory(), segments);
-    return segments + ':' + HexFormat.of().formatHex(infos.getId());
+  /** The open commit: the strings name, id, and manifest, with the length -1 if it has none. */
+  public byte[] commit() {
+    return Commits.pack(infos());
   }
 
   /** All terms in byte order, as {@link PackedTerms}. */
@@ -286,8 +342,8 @@ public final class ImpactIndexReader implements Closeable {
     }
     if (clear) {
       Set<String> names = Set.of(acceleratorNames().split(" "));
-      try (DirectoryStream<Path> files =
-          Files.newDirectoryStream(folder, "*" + Accelerator.SUFFIX)) {
+      try (DirectoryStream<Path> files = // those that a killed process has left behind, too
+          Files.newDirectoryStream(folder, "*" + Accelerator.SUFFIX + "{,.partial}")) {
         for (Path file : files) {
           if (!names.contains(file.getFileName().toString())) {
             Files.delete(file);
@@ -306,6 +362,76 @@ public final class ImpactIndexReader implements Closeable {
     return names.toString();
   }
 
+  /**
+   * Reads the accelerators of all segments to the end.
+   *
+   * @param folders where they may be; the first that has one counts
+   * @return int count, and two strings for each that is damaged: its path, and what is wrong
+   */
+  public byte[] verifyAccelerators(List<Path> folders) throws IOException {
+    List<String> found = new ArrayList<>();
+    for (LeafReaderContext leaf : reader.leaves()) {
+      String name = Accelerator.nameFor(leaf.reader());
+      for (Path folder : folders) {
+        if (Files.exists(folder.resolve(name))) {
+          String problem = Accelerator.verify(folder, leaf.reader());
+          if (problem != null) {
+            found.addAll(List.of(folder.resolve(name).toString(), problem));
+          }
+          break;
+        }
+      }
+    }
+    PackedWriter out = new PackedWriter();
+    out.writeInt(found.size() / 2);
+    found.forEach(out::writeString);
+    return out.toByteArray();
+  }
+
+  /**
+   * Docids that more than one document has, without deleted ones.
+   *
+   * @param most at most so many
+   * @return int count and the docids
+   */
+  public byte[] duplicateDocids(int most) throws IOException {
+    List<String> found = new ArrayList<>();
+    DocidTable table = docids();
+    int[] documents = new int[reader.numDocs()];
+    int count = 0;
+    for (LeafReaderContext leaf : reader.leaves()) {
+      Bits live = leaf.reader().getLiveDocs();
+      for (int doc = 0; doc < leaf.reader().maxDoc(); doc++) {
+        if (live == null || live.get(doc)) {
+          documents[count++] = leaf.docBase + doc;
+        }
+      }
+    }
+    new InPlaceMergeSorter() {
+      @Override
+      protected int compare(int i, int j) {
+        return table.compare(documents[i], documents[j]);
+      }
+
+      @Override
+      protected void swap(int i, int j) {
+        int document = documents[i];
+        documents[i] = documents[j];
+        documents[j] = document;
+      }
+    }.sort(0, count);
+    for (int i = 1; i < count && found.size() < most; i++) {
+      String docid = table.docid(documents[i]);
+      if (docid.equals(table.docid(documents[i - 1])) && !found.contains(docid)) {
+        found.add(docid);
+      }
+    }
+    PackedWriter out = new PackedWriter();
+    out.writeInt(found.size());
+    found.forEach(out::writeString);
+    return out.toByteArray();
+  }
+
   /** Runs Lucene's CheckIndex. The report ends with {@code clean} or {@code damaged}. */
   public static String check(Directory index) throws IOException {
     ByteArrayOutputStream report = new ByteArrayOutputStream();
@@ -317,8 +443,10 @@ public final class ImpactIndexReader implements Closeable {
     }
   }
 
+  /** Closes the index; calls that work on it end first. */
   @Override
   public void close() throws IOException {
+    isClosed = true;
     reader.close();
   }
 

@@ -3,8 +3,11 @@ package io.spladelucene.index;
 import io.spladelucene.wire.PackedLists;
 import java.io.IOException;
 import java.nio.file.Path;
+import org.apache.lucene.index.IndexWriter;
+import org.apache.lucene.index.SegmentInfos;
 import org.apache.lucene.store.Directory;
 import org.apache.lucene.store.FSDirectory;
+import org.apache.lucene.store.Lock;
 
 /**
  * What Python calls to build, change and read an impact index.
@@ -26,6 +29,7 @@ public final class IndexFacade {
       int threads,
       boolean skipBad,
       boolean append,
+      boolean replace,
       String order,
       long memory)
       throws IOException {
@@ -37,6 +41,7 @@ public final class IndexFacade {
             threads,
             skipBad,
             append,
+            replace,
             order,
             memory);
     build.start();
@@ -68,6 +73,11 @@ public final class IndexFacade {
     return build.result();
   }
 
+  /** See {@link BulkIndexer#writer}. */
+  public static ImpactIndexWriter writerOf(BulkIndexer build) {
+    return build.writer();
+  }
+
   // ---- changing ----
 
   /** See {@link ImpactIndexWriter#checkUnlocked}. */
@@ -97,9 +107,30 @@ public final class IndexFacade {
     writer.merge();
   }
 
+  /** See {@link ImpactIndexWriter#optimize}. */
+  public static void optimize(ImpactIndexWriter writer, int threads, long memory)
+      throws IOException {
+    writer.optimize(threads, memory);
+  }
+
+  /** See {@link ImpactIndexWriter#before}. */
+  public static byte[] before(ImpactIndexWriter writer) {
+    return writer.before();
+  }
+
+  /** See {@link ImpactIndexWriter#held}. */
+  public static byte[] held(ImpactIndexWriter writer, byte[] docids) throws IOException {
+    return writer.held(docids);
+  }
+
+  /** See {@link ImpactIndexWriter#prepare}. */
+  public static byte[] prepare(ImpactIndexWriter writer) throws IOException {
+    return writer.prepare();
+  }
+
   /** See {@link ImpactIndexWriter#commit}. */
-  public static void commit(ImpactIndexWriter writer) throws IOException {
-    writer.commit();
+  public static boolean commit(ImpactIndexWriter writer, byte[] manifest) throws IOException {
+    return writer.commit(manifest);
   }
 
   /** See {@link ImpactIndexWriter#rollback}. */
@@ -107,9 +138,14 @@ public final class IndexFacade {
     writer.rollback();
   }
 
-  /** See {@link ImpactIndexWriter#close}. */
-  public static void closeWriter(ImpactIndexWriter writer) throws IOException {
-    writer.close();
+  /** Takes the lock of a writer; see {@link #unlock}. */
+  public static Lock lock(String index) throws IOException {
+    return open(index).obtainLock(IndexWriter.WRITE_LOCK_NAME);
+  }
+
+  /** Releases a lock, whatever the folder of the index is called now. */
+  public static void unlock(Lock lock) throws IOException {
+    lock.close();
   }
 
   // ---- reading ----
@@ -131,60 +167,87 @@ public final class IndexFacade {
 
   /** See {@link ImpactIndexReader#statistics()}. */
   public static String statistics(ImpactIndexReader reader) throws IOException {
-    return reader.statistics();
+    return reader.use(() -> reader.statistics());
   }
 
   /** See {@link ImpactIndexReader#commit}. */
-  public static String commitOf(ImpactIndexReader reader) throws IOException {
+  public static byte[] commitOf(ImpactIndexReader reader) {
     return reader.commit();
+  }
+
+  /** The last commit of an index, as {@link ImpactIndexReader#commit}. */
+  public static byte[] lastCommit(String index) throws IOException {
+    try (Directory directory = open(index)) {
+      return Commits.pack(SegmentInfos.readLatestCommit(directory));
+    }
+  }
+
+  /** See {@link ImpactIndexReader#refreshed}. */
+  public static ImpactIndexReader refreshed(ImpactIndexReader reader) throws IOException {
+    return reader.use(reader::refreshed);
   }
 
   /** See {@link ImpactIndexReader#terms()}. */
   public static byte[] terms(ImpactIndexReader reader) throws IOException {
-    return reader.terms();
+    return reader.use(() -> reader.terms());
   }
 
   /** See {@link ImpactIndexReader#postings}. */
   public static byte[] postings(ImpactIndexReader reader, String term) throws IOException {
-    return reader.postings(term);
+    return reader.use(() -> reader.postings(term));
   }
 
   /** See {@link ImpactIndexReader#allDocids}. */
   public static byte[] allDocids(ImpactIndexReader reader) throws IOException {
-    return reader.allDocids();
+    return reader.use(() -> reader.allDocids());
   }
 
   /** See {@link ImpactIndexReader#docid}. */
   public static String docid(ImpactIndexReader reader, int luceneDocid) throws IOException {
-    return reader.docid(luceneDocid);
+    return reader.use(() -> reader.docid(luceneDocid));
   }
 
   /** See {@link ImpactIndexReader#luceneDocid}. */
   public static int luceneDocid(ImpactIndexReader reader, String docid) throws IOException {
-    return reader.luceneDocid(docid);
+    return reader.use(() -> reader.luceneDocid(docid));
   }
 
   /** See {@link ImpactIndexReader#impacts}. */
   public static byte[] impacts(ImpactIndexReader reader, int luceneDocid, byte[] terms)
       throws IOException {
-    return reader.impacts(luceneDocid, terms);
+    return reader.use(() -> reader.impacts(luceneDocid, terms));
   }
 
   /** See {@link ImpactIndexReader#raw}. */
   public static byte[] raw(ImpactIndexReader reader, byte[] luceneDocids) throws IOException {
-    return reader.raw(luceneDocids);
+    return reader.use(() -> reader.raw(luceneDocids));
   }
 
   /** See {@link ImpactIndexReader#accelerate}. */
   public static void accelerate(
       ImpactIndexReader reader, String folder, boolean anew, boolean clear, long bytes)
       throws IOException {
-    reader.accelerate(Path.of(folder), anew, clear, bytes);
+    reader.use(
+        () -> {
+          reader.accelerate(Path.of(folder), anew, clear, bytes);
+          return null;
+        });
   }
 
   /** See {@link ImpactIndexReader#acceleratorNames}. */
   public static String acceleratorNames(ImpactIndexReader reader) {
     return reader.acceleratorNames();
+  }
+
+  /** See {@link ImpactIndexReader#verifyAccelerators}. */
+  public static byte[] verifyAccelerators(ImpactIndexReader reader, byte[] folders)
+      throws IOException {
+    return reader.use(() -> reader.verifyAccelerators(PackedLists.readPaths(folders)));
+  }
+
+  /** See {@link ImpactIndexReader#duplicateDocids}. */
+  public static byte[] duplicateDocids(ImpactIndexReader reader, int most) throws IOException {
+    return reader.use(() -> reader.duplicateDocids(most));
   }
 
   /** See {@link ImpactIndexReader#close}. */
@@ -196,6 +259,20 @@ public final class IndexFacade {
   public static String check(String index) throws IOException {
     try (Directory directory = open(index)) {
       return ImpactIndexReader.check(directory);
+    }
+  }
+
+  /** See {@link Verification#verify}. */
+  public static byte[] verify(String index) throws IOException {
+    try (Directory directory = open(index)) {
+      return Verification.verify(directory);
+    }
+  }
+
+  /** See {@link Verification#leftovers}; separated by spaces. */
+  public static String leftovers(String index) throws IOException {
+    try (Directory directory = open(index)) {
+      return String.join(" ", Verification.leftovers(directory));
     }
   }
 

@@ -126,9 +126,14 @@ public final class ImpactSearcher implements Closeable {
     Search search =
         new Search(Math.min(k, index.maxDoc()), settings, filter == null ? live : filter);
     List<T> results = new ArrayList<>(Collections.nCopies(queries.size(), null));
-    pool.forEach(
-        queries.size(), threads, i -> results.set(i, finish.apply(search.run(queries.get(i)))));
-    return results;
+    return index.use(
+        () -> {
+          pool.forEach(
+              queries.size(),
+              threads,
+              i -> results.set(i, finish.apply(search.run(queries.get(i)))));
+          return results;
+        });
   }
 
   /** What a thread needs to search a segment, reused from query to query. */

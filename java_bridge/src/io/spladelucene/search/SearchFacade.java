@@ -41,7 +41,7 @@ public final class SearchFacade {
    */
   public static DocumentFilter filter(ImpactIndexReader reader, byte[] docids, boolean keep)
       throws IOException {
-    return new DocumentFilter(reader, PackedLists.readBytes(docids), keep);
+    return reader.use(() -> new DocumentFilter(reader, PackedLists.readBytes(docids), keep));
   }
 
   /** See {@link DocumentFilter#size}. */

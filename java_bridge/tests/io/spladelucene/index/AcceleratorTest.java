@@ -35,6 +35,7 @@ class AcceleratorTest {
     try (ImpactIndexWriter writer = new ImpactIndexWriter(directory, false)) {
       writer.put(
           RandomCollection.pack(RandomCollection.documents(new Random(71), 3000, 400, 20, 5000)));
+      writer.commit(new byte[0]);
     }
     reader = new ImpactIndexReader(directory);
     leaf = reader.leaves().get(0).reader();

@@ -20,12 +20,16 @@ public class BulkIndexerTest extends LuceneTestCase {
   private static String build(
       List<Path> files, Directory index, boolean append, String order, long memory, int threads)
       throws Exception {
-    BulkIndexer build = new BulkIndexer(files, index, "none", threads, true, append, order, memory);
+    BulkIndexer build =
+        new BulkIndexer(files, index, "none", threads, true, append, false, order, memory);
     build.start();
     while (!build.await(1000)) {
       assertTrue(build.documents() >= 0);
     }
-    return build.result();
+    String result = build.result();
+    build.writer().commit(new byte[0]);
+    build.writer().close();
+    return result;
   }
 
   private static List<Path> write(List<Doc> documents, int files) throws IOException {
@@ -131,7 +135,8 @@ public class BulkIndexerTest extends LuceneTestCase {
     try (Directory directory = newDirectory()) {
       build(write(old, 1), directory, false, "input", ONE_SEGMENT, 2);
       List<Path> files = write(draw(20_000), 30);
-      BulkIndexer build = new BulkIndexer(files, directory, "none", 2, true, false, "bp", 10_000);
+      BulkIndexer build =
+          new BulkIndexer(files, directory, "none", 2, true, false, false, "bp", 10_000);
       build.start();
       build.cancel();
       while (!build.await(1000)) {
@@ -151,7 +156,15 @@ public class BulkIndexerTest extends LuceneTestCase {
     try (Directory directory = newDirectory()) {
       BulkIndexer strict =
           new BulkIndexer(
-              Collections.singletonList(file), directory, "none", 1, false, false, "bp", 10_000);
+              Collections.singletonList(file),
+              directory,
+              "none",
+              1,
+              false,
+              false,
+              false,
+              "bp",
+              10_000);
       strict.start();
       assertTrue(strict.await(60_000));
       String failed = strict.result();

@@ -42,13 +42,14 @@ final class IndexedCollection implements Closeable {
       for (int from = 0; from < documents.size(); from += size) {
         int to = Math.min(documents.size(), from + size);
         writer.put(RandomCollection.pack(documents.subList(from, to)));
-        writer.commit();
+        writer.commit(new byte[0]);
       }
       if (segments == 1) {
         writer.merge();
       }
       List<String> docids = documents.stream().filter(deleted).map(Doc::docid).toList();
       writer.delete(RandomCollection.packStrings(docids));
+      writer.commit(new byte[0]);
     }
     return new IndexedCollection(kept, new ImpactIndexReader(directory));
   }

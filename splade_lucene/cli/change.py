@@ -1,0 +1,125 @@
+"""Changes an index: adds and deletes documents, and optimizes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from splade_lucene.cli.index import echo_indexed
+from splade_lucene.cli.options import (
+    DeviceOption,
+    IdFieldOption,
+    IndexOption,
+    JsonOption,
+    SkipBadOption,
+    StoreOption,
+    TextFieldOption,
+    ThreadsOption,
+    TrustOption,
+)
+from splade_lucene.cli.output import ProgressBars, Skipped, echo
+from splade_lucene.errors import InputError
+
+if TYPE_CHECKING:
+    from splade_lucene.manifest import Change
+
+
+def add(
+    index_dir: IndexOption,
+    corpus: Annotated[
+        str | None,
+        typer.Option("--corpus", metavar="SRC", help="Texts, as for 'build'; encoded with the index's model."),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--input", metavar="DIR", help="Pseudo-documents instead: a folder or a file.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Another folder or hub name of the index's model.")
+    ] = None,
+    device: DeviceOption = "auto",
+    trust_remote_code: TrustOption = False,
+    threads: ThreadsOption = None,
+    store: StoreOption = "text",
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
+    skip_bad: SkipBadOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add documents to an index, or replace them.
+
+    A document replaces one with the same docid. All documents appear at once when they are indexed.
+    """
+    from splade_lucene.index.changes import add_corpus, add_pseudo_documents
+
+    if (corpus is None) == (source is None):
+        raise typer.BadParameter("give either --corpus or --input")
+    if corpus is not None:
+        summary = add_corpus(
+            corpus, index_dir, model=model, device=device, trust_remote_code=trust_remote_code, threads=threads,
+            store=store, id_field=id_field, text_field=text_field, skip_bad=skip_bad, on_problem=Skipped(),
+            progress=ProgressBars(),
+        )  # fmt: skip
+    else:
+        assert source is not None
+        if model is not None or id_field is not None or text_field is not None:
+            raise typer.BadParameter("--model, --id-field and --text-field require --corpus")
+        summary = add_pseudo_documents(
+            source, index_dir, threads=threads, store=store, skip_bad=skip_bad, progress=ProgressBars()
+        )
+    echo_indexed(summary, index_dir, as_json=as_json)
+
+
+def delete(
+    index_dir: IndexOption,
+    docids: Annotated[list[str] | None, typer.Option("--docid", help="A docid; may be repeated.")] = None,
+    only: Annotated[
+        Path | None, typer.Option("--docids", metavar="FILE", help="Docids, one a line; - for standard input.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete documents from an index.
+
+    All disappear at once. Docids that the index lacks are counted.
+    """
+    from splade_lucene.index.changes import delete_documents
+
+    wanted = {*(docids or ()), *(_read_docids(only) if only else ())}
+    if not wanted:
+        raise typer.BadParameter("give --docid or --docids")
+    change = delete_documents(index_dir, wanted)
+    if change.deleted < len(wanted):
+        echo(f"{len(wanted) - change.deleted:,} of {len(wanted):,} docids are not in the index")
+    _echo_change(change, index_dir, as_json=as_json)
+
+
+def _read_docids(path: Path) -> list[str]:
+    from splade_lucene.files.files import numbered_lines, open_text
+
+    try:
+        with open_text(path) as file:
+            return [line.strip() for _, line in numbered_lines(file)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the docids ({error})", path=path) from error
+
+
+def optimize(index_dir: IndexOption, threads: ThreadsOption = None, as_json: JsonOption = False) -> None:
+    """Merge an index into one segment, in the fastest order.
+
+    Deleted documents are removed for good, documents are numbered as by 'build', and the accelerator is renewed. The
+    hits stay the same.
+    """
+    from splade_lucene.index.changes import optimize_index
+
+    _echo_change(optimize_index(index_dir, threads=threads), index_dir, as_json=as_json)
+
+
+def _echo_change(change: Change, index_dir: Path, *, as_json: bool) -> None:
+    if change.operation == "delete":
+        echo(f"{change.deleted:,} documents deleted, {change.documents:,} left in {index_dir}")
+    else:
+        echo(f"{change.documents:,} documents in {index_dir}")
+    if as_json:
+        print(json.dumps({"index": str(index_dir), "deleted": change.deleted, "documents": change.documents}))

@@ -1,0 +1,40 @@
+"""Replaces a folder by another one in one step, so that a reader finds the old one or the new one, never none."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from pathlib import Path
+
+_HERE = -100  # AT_FDCWD: paths are relative to the working folder
+_EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
+_UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Exchanges two files or folders of the same file system in one step.
+
+    Returns:
+        Whether they were exchanged; False if the operating system or the file system cannot do so.
+
+    Raises:
+        OSError: One of them does not exist, or may not be renamed.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(first), os.fsencode(second)
+    if sys.platform == "darwin":
+        function, arguments = "renamex_np", (*names, ctypes.c_uint(_EXCHANGE))
+    else:
+        function, arguments = "renameat2", (_HERE, names[0], _HERE, names[1], ctypes.c_uint(_EXCHANGE))
+    try:
+        status = getattr(library, function)(*arguments)
+    except AttributeError:  # the C library has no such function
+        return False
+    if status == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _UNSUPPORTED:
+        return False
+    raise OSError(code, os.strerror(code), str(second))

@@ -1,0 +1,482 @@
+"""Indexes that change: what is committed is there with its manifest, whatever happens, and searches stay exact."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from support.manifests import rewrite_manifest
+from support.processes import child_environment
+
+from splade_lucene import (
+    DamagedIndexError,
+    IndexAccessError,
+    InputError,
+    LuceneImpactIndexer,
+    LuceneImpactIndexReader,
+    LuceneImpactSearcher,
+    PseudoDocument,
+    Quantizer,
+    StorageError,
+    accelerate,
+    add_pseudo_documents,
+    check_index,
+    delete_documents,
+    index_pseudo_documents,
+    jvm,
+    optimize_index,
+    write_pseudo_documents,
+)
+from splade_lucene.files.exchange import exchange
+from splade_lucene.files.files import work_folder
+from splade_lucene.index import commits
+from splade_lucene.index.reader import read_index_manifest
+from splade_lucene.manifest import INDEX_FILE
+
+QUERY = {f"t{i}": i + 1 for i in range(12)}
+
+
+def document(number: int, seed: int = 0) -> PseudoDocument:
+    source = random.Random(f"{number} {seed}")
+    vector = {f"t{source.randrange(60)}": source.randrange(1, 300) for _ in range(12)}
+    return PseudoDocument(f"d{number}", f"text {number} {seed}", vector)
+
+
+def documents(numbers: Iterable[int], seed: int = 0) -> dict[str, PseudoDocument]:
+    return {f"d{number}": document(number, seed) for number in numbers}
+
+
+def expected(model: Mapping[str, PseudoDocument], k: int = 30) -> list[tuple[str, int]]:
+    """The hits by hand."""
+    scores = {
+        docid: sum(weight * each.vector.get(term, 0) for term, weight in QUERY.items()) for docid, each in model.items()
+    }
+    ranked = sorted(((docid, score) for docid, score in scores.items() if score), key=lambda hit: (-hit[1], hit[0]))
+    return ranked[:k]
+
+
+def hits(searcher: LuceneImpactSearcher, k: int = 30) -> list[tuple[str, int]]:
+    return [(hit.docid, int(hit.score)) for hit in searcher.search(QUERY, k)]
+
+
+def searched(index: Path) -> list[tuple[str, int]]:
+    with LuceneImpactSearcher(index) as searcher:
+        return hits(searcher)
+
+
+def build(index: Path, model: Mapping[str, PseudoDocument], **options: object) -> None:
+    write_pseudo_documents(index.with_suffix(".jsonl"), model.values())
+    index_pseudo_documents(index.with_suffix(".jsonl"), index, **options)  # type: ignore[arg-type]
+
+
+def history(index: Path) -> list[tuple[str, int, int, int]]:
+    manifest = read_index_manifest(index)
+    assert manifest is not None
+    return [(each.operation, each.added, each.deleted, each.documents) for each in manifest.history]
+
+
+# ---- changes ----
+
+
+def test_adding_deleting_and_optimizing_keep_hits_exact_and_are_remembered(tmp_path):
+    index, model = tmp_path / "index", documents(range(300))
+    build(index, model)
+    with LuceneImpactSearcher(index) as searcher:
+        before = hits(searcher)
+        assert before == expected(model)
+        changed = documents(range(280, 320), seed=1)
+        write_pseudo_documents(tmp_path / "more.jsonl", changed.values())
+        assert add_pseudo_documents(tmp_path / "more.jsonl", index).documents == 40
+        assert hits(searcher) == before  # a point in time
+        assert searcher.refresh()
+        model.update(changed)
+        assert hits(searcher) == expected(model)
+        assert searcher.accelerated_segments == 2
+        kept = searcher.search(QUERY, 3)
+        gone = [f"d{number}" for number in range(0, 300, 3)]
+        change = delete_documents(index, [*gone, "unknown"])
+        assert (change.deleted, change.documents) == (100, 220)
+        assert not {*gone} & {docid for docid, _ in searched(index)}
+        assert searcher.refresh()
+        for docid in gone:
+            del model[docid]
+        assert hits(searcher) == expected(model)
+        assert kept[0].contents is not None  # hits keep their point in time
+        optimize_index(index, threads=1)
+        assert searcher.refresh()
+        assert not searcher.refresh()
+        assert hits(searcher) == expected(model)
+        assert searcher.reader.statistics()["segments"] == searcher.accelerated_segments == 1
+        assert searcher.doc("d286").contents() == "text 286 1"
+    assert history(index) == [
+        ("build", 300, 0, 300), ("add", 40, 20, 320), ("delete", 0, 100, 220), ("optimize", 0, 0, 220),
+    ]  # fmt: skip
+    assert check_index(index).is_sound
+    assert check_index(index).notes == ()
+    assert len(list((index / "splade_lucene" / "accelerator").iterdir())) == 1
+
+
+def test_optimizing_orders_documents_as_a_build_does(tmp_path):
+    """Documents that share terms become neighbours, whatever the pieces in which they came."""
+    source = random.Random(5)
+    docs = [
+        PseudoDocument(
+            f"d{number}", "", {f"g{number % 8}t{source.randrange(12)}": source.randrange(1, 9) for _ in range(6)}
+        )
+        for number in range(640)
+    ]
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        for start in range(0, 640, 160):
+            indexer.add(docs[start : start + 160])
+            indexer.commit()
+        indexer.optimize()
+    with LuceneImpactIndexReader(tmp_path / "index") as reader:
+        groups = [int(docid[1:]) % 8 for docid in reader.docids()]
+        assert reader.statistics()["segments"] == 1
+    assert sum(a != b for a, b in pairwise(groups)) < 100  # 639 before
+    assert check_index(tmp_path / "index").is_sound
+
+
+def test_a_duplicate_within_a_batch_and_a_bad_document_leave_the_index_as_it_was(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(20)))
+    before = read_index_manifest(index)
+    for bad in ('{"id": "d1", "contents": "", "vector": {"x": 1}}\n' * 2, '{"id": "new", "vector": {"x": 0}}\n'):
+        (tmp_path / "bad.jsonl").write_text('{"id": "d2", "contents": "", "vector": {"x": 1}}\n' + bad)
+        with pytest.raises(InputError):
+            add_pseudo_documents(tmp_path / "bad.jsonl", index)
+        assert read_index_manifest(index) == before
+        assert searched(index) == expected(documents(range(20)))
+
+
+def test_documents_of_another_model_are_refused(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(5)))
+    facts = {"model": "mine", "model_digest": "ab", "pooling": "max", "quantizer": Quantizer.named("naver").to_json()}
+    rewrite_manifest(index, lambda data: {**data, **facts})
+    from splade_lucene.files.files import file_digest
+    from splade_lucene.manifest import Manifest, Part, write_manifest
+
+    (tmp_path / "more").mkdir()
+    write_pseudo_documents(tmp_path / "more" / "part.jsonl", [document(9)])
+    parts = (Part(0, "part.jsonl", 1, 1, (), file_digest(tmp_path / "more" / "part.jsonl")),)
+    for digest, rule in (("cd", "naver"), ("ab", "anserini")):
+        other = Manifest("theirs", digest, pooling="max", quantizer=Quantizer.named(rule), documents=1, parts=parts)
+        write_manifest(tmp_path / "more" / "splade-lucene.manifest", other)
+        with pytest.raises(
+            InputError, match="the index was encoded with mine, pooling max, .* these documents with theirs"
+        ):
+            add_pseudo_documents(tmp_path / "more", index)
+    assert searched(index) == expected(documents(range(5)))
+
+
+def test_changing_nothing_commits_nothing(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(5)))
+    before = sorted(path.name for path in index.iterdir())
+    with LuceneImpactIndexer(index) as indexer:
+        assert indexer.commit() is None
+    assert sorted(path.name for path in index.iterdir()) == before
+    assert [each[0] for each in history(index)] == ["build"]
+    assert optimize_index(tmp_path / "index").documents == 5
+
+
+def test_an_encoding_is_no_longer_that_of_a_changed_index(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(5)))
+    rewrite_manifest(index, lambda data: {**data, "encoding": "ab12", "empty": ["d7", "d8"]})
+    with LuceneImpactIndexer(index) as indexer:
+        indexer.add(document(7))
+    manifest = read_index_manifest(index)
+    assert manifest is not None
+    assert (manifest.encoding, manifest.empty) == ("", ("d8",))
+
+
+# ---- the manifest ----
+
+
+def test_a_kill_right_after_the_commit_keeps_the_manifest(tmp_path, monkeypatch):
+    index = tmp_path / "index"
+    build(index, documents(range(5)))
+    rewrite_manifest(index, lambda data: {**data, "model": "mine", "quantizer": Quantizer.named("naver").to_json()})
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commits, "write_manifest", killed)
+        indexer = LuceneImpactIndexer(index)
+        indexer.add(document(5))
+        with pytest.raises(KeyboardInterrupt):
+            indexer.commit()
+        indexer._handle.close()
+    stale = json.loads((index / INDEX_FILE).read_text())
+    manifest = read_index_manifest(index)
+    assert manifest is not None
+    assert (stale["documents"], manifest.documents, manifest.model) == (5, 6, "mine")
+    assert check_index(index).is_sound
+    assert any("describes another commit" in note for note in check_index(index).notes)
+    with LuceneImpactIndexer(index) as indexer:
+        indexer.add(document(6))
+    assert json.loads((index / INDEX_FILE).read_text())["model"] == "mine"
+    assert check_index(index).notes == ()
+
+
+def test_the_copy_of_the_manifest_may_be_deleted_but_not_damaged(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(5)))
+    whole = (index / INDEX_FILE).read_text()
+    (index / INDEX_FILE).write_text(whole.replace('"documents": 5', '"documents": 6', 1))
+    with pytest.raises(InputError, match=r"manifest\.json: the manifest is damaged .*Delete this file: it is a copy"):
+        read_index_manifest(index)
+    assert [each.file for each in check_index(index).damage] == [INDEX_FILE]
+    with pytest.raises(DamagedIndexError, match=r"splade_lucene/manifest\.json: the manifest is damaged"):
+        LuceneImpactSearcher(index, verify=True)
+    (index / INDEX_FILE).unlink()
+    manifest = read_index_manifest(index)
+    assert manifest is not None
+    assert manifest.documents == 5
+    assert check_index(index).is_sound
+
+
+def test_what_other_software_changes_is_noticed(tmp_path, caplog):
+    index = tmp_path / "index"
+    build(index, documents(range(5)))
+    rewrite_manifest(index, lambda data: {**data, "model": "mine"})
+    lucene = "org.apache.lucene."
+    folder = jvm.java_class(lucene + "store.FSDirectory").open(jvm.java_class("java.io.File")(str(index)).toPath())
+    writer = jvm.java_class(lucene + "index.IndexWriter")(folder, jvm.java_class(lucene + "index.IndexWriterConfig")())
+    writer.setLiveCommitData(writer.getLiveCommitData())  # Lucene keeps it, whatever other software changes
+    writer.close()
+    assert read_index_manifest(index) is None
+    assert "other software has changed the index" in caplog.text
+    with LuceneImpactIndexer(index) as indexer:
+        indexer.add(document(8))
+    manifest = read_index_manifest(index)
+    assert manifest is not None
+    assert manifest.model == ""
+    assert [each[:2] for each in history(index)] == [("foreign", 5), ("add", 1)]
+
+
+def test_a_commit_that_was_cut_off_takes_a_name(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(5)))
+    (index / "pending_segments_7").write_bytes(b"cut")
+    with LuceneImpactIndexer(index) as indexer:
+        indexer.add(document(5))
+    manifest = read_index_manifest(index)
+    assert manifest is not None
+    assert (manifest.documents, manifest.commit) == (6, "segments_8")
+    assert not (index / "pending_segments_7").exists()
+
+
+# ---- damage ----
+
+
+def test_every_damaged_file_is_named(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(200)))
+    delete_documents(index, ["d7", "d8"])
+    build(tmp_path / "other", documents(range(200), seed=3))
+    delete_documents(tmp_path / "other", ["d7"])
+    names = sorted(
+        str(path.relative_to(index)) for path in index.rglob("*") if path.is_file() and path.name != "write.lock"
+    )
+    assert any(name.endswith(".liv") for name in names)
+    assert any(name.endswith(".postings") for name in names)
+    source = random.Random(11)
+    for name in names:
+        path = index / name
+        whole = path.read_bytes()
+        flipped = bytearray(whole)
+        flipped[source.randrange(len(whole))] ^= 1 << source.randrange(8)
+        swapped = tmp_path / "other" / name
+        damages = [whole[: len(whole) // 2], b"", bytes(flipped)]
+        for bad in damages + ([swapped.read_bytes()] if swapped.exists() and not name.startswith("segments_") else []):
+            path.write_bytes(bad)
+            result = check_index(index)
+            assert name in [each.file for each in result.damage], (name, len(bad), result.damage)
+            with pytest.raises(
+                (DamagedIndexError, IndexAccessError, StorageError), match=r"damaged|Corrupt|EOF|checksum"
+            ):
+                LuceneImpactSearcher(index, verify=True)
+        path.write_bytes(whole)
+    assert check_index(index).is_sound
+
+
+def test_two_documents_with_a_docid_are_damage_in_an_index_of_ours(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(5)))
+    rewrite_manifest(index, lambda data: {**data, "documents": 7})
+    assert [str(each) for each in check_index(index).damage] == ["the manifest counts 7 documents, the index has 5"]
+
+
+# ---- readers and writers at once ----
+
+
+def test_a_reader_finds_the_old_index_or_the_new_one_while_it_is_replaced(tmp_path):
+    index = tmp_path / "index"
+    old, new = documents(range(50)), documents(range(50), seed=1)
+    build(index, old)
+    write_pseudo_documents(tmp_path / "new.jsonl", new.values())
+    rounds = 6
+    done = threading.Event()
+    wrong: list[object] = []
+    opened = 0
+
+    def read() -> None:
+        nonlocal opened
+        while not done.is_set():
+            try:
+                found = searched(index)
+                assert found in (expected(old), expected(new))
+                assert read_index_manifest(index) is not None
+                opened += 1
+            except BaseException as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(rounds):
+        source = tmp_path / ("new.jsonl" if number % 2 == 0 else "index.jsonl")
+        index_pseudo_documents(source, index, overwrite=True, accelerator=False)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert opened > rounds
+
+
+def test_a_searcher_goes_over_to_an_index_that_has_replaced_its_own(tmp_path):
+    index = tmp_path / "index"
+    old, new = documents(range(50)), documents(range(50), seed=1)
+    build(index, old)
+    with LuceneImpactSearcher(index) as searcher:
+        build(index, new, overwrite=True)
+        assert hits(searcher) == expected(old)
+        assert searcher.refresh()
+        assert hits(searcher) == expected(new)
+
+
+def test_folders_are_exchanged_in_one_step(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    if not exchange(tmp_path / "a", tmp_path / "b"):
+        pytest.skip("this file system cannot exchange folders")
+    assert [(path.parent.name, path.name) for path in sorted(tmp_path.glob("*/*"))] == [("a", "b"), ("b", "a")]
+    with pytest.raises(FileNotFoundError):
+        exchange(tmp_path / "a", tmp_path / "c")
+
+
+def test_without_an_exchange_a_reader_waits_for_the_new_index(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(20)))
+    index.replace(work_folder(index, "replaced"))  # the moment between the two steps
+    timer = threading.Timer(0.3, lambda: work_folder(index, "replaced").replace(index))
+    timer.start()
+    assert searched(index) == expected(documents(range(20)))
+    timer.join()
+
+
+def test_a_filter_of_before_a_refresh_is_refused(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(20)))
+    with LuceneImpactSearcher(index) as searcher:
+        some = searcher.make_filter(["d1", "d2"])
+        assert len(searcher.search(QUERY, filter=some)) <= 2
+        delete_documents(index, "d3")
+        searcher.refresh()
+        with pytest.raises(InputError, match="made before this searcher was refreshed"):
+            searcher.search(QUERY, filter=some)
+
+
+def test_closing_during_searches_is_an_error_of_ours(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(2000)))
+    right = searched(index)
+
+    def search(searcher: LuceneImpactSearcher, started: threading.Barrier, seen: list[type]) -> None:
+        started.wait()
+        try:
+            while True:
+                assert hits(searcher) == right
+        except BaseException as error:
+            seen.append(type(error))
+
+    for _ in range(5):
+        searcher = LuceneImpactSearcher(index, cache_bytes=0)
+        started = threading.Barrier(4)
+        seen: list[type] = []
+        threads = [threading.Thread(target=search, args=(searcher, started, seen)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        started.wait()
+        searcher.close()
+        for thread in threads:
+            thread.join()
+        assert seen == [IndexAccessError] * 3
+
+
+WRITER = """
+import sys, time
+from splade_lucene import LuceneImpactIndexer, PseudoDocument
+indexer = LuceneImpactIndexer(sys.argv[1])
+indexer.add(PseudoDocument("d9", "", {"x": 1}))
+print("open", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_second_writer_is_told_who_holds_the_lock_and_a_stale_one_does_not_block(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(5)))
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(index)], stdout=subprocess.PIPE, text=True, env=child_environment()
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "open\n"
+            for write in (
+                lambda: LuceneImpactIndexer(index),
+                lambda: add_pseudo_documents(tmp_path / "index.jsonl", index),
+                lambda: build(index, documents(range(3)), overwrite=True),
+            ):
+                with pytest.raises(StorageError, match=rf"writing to this index: process {process.pid} \(.*python"):
+                    write()
+        finally:
+            process.kill()
+    assert (index / "write.lock").exists()
+    with LuceneImpactIndexer(index) as indexer:
+        indexer.add(document(6))
+    assert searched(index) == expected(documents([0, 1, 2, 3, 4, 6]))
+
+
+def test_an_indexer_serves_several_threads(tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+
+        def work(first: int) -> None:
+            for number in range(first, first + 10):
+                indexer.add(document(number))
+                if number % 5 == 0:
+                    indexer.commit()
+
+        threads = [threading.Thread(target=work, args=(first,)) for first in range(0, 40, 10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert searched(tmp_path / "index") == expected(documents(range(40)))
+    manifest = read_index_manifest(tmp_path / "index")
+    assert manifest is not None
+    assert (sum(each.added for each in manifest.history), manifest.documents) == (40, 40)
+    accelerate(tmp_path / "index")
+    assert check_index(tmp_path / "index").notes == ()
