@@ -130,8 +130,8 @@ def verify_index(reader: LuceneImpactIndexReader) -> None:
         DamagedIndexError: Names what is damaged.
     """
     _, damage = _verify_files(reader.index_dir)
-    damage += _manifest_file_damage(reader.index_dir)
     damage += _accelerator_damage(reader)
+    _check_manifest(reader, damage, [])
     if damage:
         raise DamagedIndexError(
             f"{reader.index_dir} is damaged: {'; '.join(map(str, damage[:10]))}. "
@@ -192,8 +192,8 @@ def _relative(path: Path, index_dir: Path) -> str:
 def _check_manifest(reader: LuceneImpactIndexReader, found: list[Damage], notes: list[str]) -> Manifest | None:
     """Checks the manifest of the commit, and the copy of it; returns the former, if it is sound."""
     index_dir = reader.index_dir
-    found += _manifest_file_damage(index_dir)
-    if found:
+    if damage := _manifest_file_damage(index_dir):
+        found += damage
         return None
     commit = reader.lucene_commit()
     copy = read_manifest(index_dir / INDEX_FILE)
