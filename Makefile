@@ -12,7 +12,7 @@ INSTALL = command -v "$(PYTHON)" >/dev/null || { echo "no $(PYTHON) was found: i
 SOURCES := splade_lucene tests java_bridge notebooks benchmarks docs tools
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/splade-lucene
 
-.PHONY: help demo test quick test-light coverage format lint types bridge notebooks docs constraints clean clean-cache install \
+.PHONY: help demo test quick test-light test-all coverage format lint types bridge notebooks docs constraints clean clean-cache install \
 	install-dev install-search
 
 help:  ## list these targets
@@ -30,6 +30,10 @@ quick: install-dev  ## run the unit tests in a minute: no model, no other proces
 test-light:  ## run the tests that need neither torch nor Pyserini's Python, in an environment of a tenth of the size
 	@$(INSTALL) --venv "$(VENV)-light" --requirements tests/light.txt
 	SPLADE_LUCENE_TEST_LIGHT=1 "$(VENV)-light"/bin/python -m pytest $(PYTEST_OPTIONS) tests
+
+test-all:  ## try the wheel in a fresh environment of every Python found, with the newest versions, and print a table
+	@command -v "$(PYTHON)" >/dev/null || { echo "no $(PYTHON) was found: name a Python from 3.11 on with PYTHON=" >&2; exit 1; }
+	"$(PYTHON)" benchmarks/environments.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
 
 coverage: install-dev  ## run all tests and print which lines and branches they reached, in child processes too
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) --cov --cov-report=term:skip-covered --cov-report=html:build/coverage

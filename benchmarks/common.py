@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("SPLADE_LUCENE_SHARED", ROOT.parent / "shared"))
 WORK = ROOT / "benchmarks" / "work"
 RESULTS = ROOT / "benchmarks" / "results"
+PYTHON_DOCS_LENGTH = 192  # tokens of a docstring that are encoded, in the catalogue's entry too
 
 
 def corpus(documents: int, files: int) -> Path:

@@ -23,7 +23,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from common import ROOT, SHARED, WORK, add_write_results, describe_machine, figure, write_results
+from common import PYTHON_DOCS_LENGTH, ROOT, SHARED, WORK, add_write_results, describe_machine, figure, write_results
 from numpy.typing import NDArray
 
 from splade_lucene import (
@@ -43,7 +43,7 @@ from splade_lucene import (
     read_topics,
     write_pseudo_documents,
 )
-from splade_lucene.demo import MAX_LENGTH, read_questions
+from splade_lucene.demo import read_questions
 from splade_lucene.encoder.layout import QueryMode
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.encoder.storage import INT8_WEIGHTS, store_in_int8
@@ -71,7 +71,7 @@ class Collection:
             self.topics = [topic for topic in read_topics(folder / "topics.tsv") if topic.qid in self.qrels]
         else:
             questions = list(read_questions())
-            self.documents, self.length = list(read_corpus("python-docs")), MAX_LENGTH
+            self.documents, self.length = list(read_corpus("python-docs")), PYTHON_DOCS_LENGTH
             self.qrels = {query.qid: dict.fromkeys(docids, 1) for query, docids in questions}
             self.topics = [query for query, _ in questions]
 

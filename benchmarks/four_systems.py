@@ -18,11 +18,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from common import SHARED, WORK, add_write_results, describe_machine, figure, write_results
+from common import PYTHON_DOCS_LENGTH, SHARED, WORK, add_write_results, describe_machine, figure, write_results
 
 from splade_lucene import Query, Run, evaluate, read_corpus, read_qrels, read_topics
 from splade_lucene.corpus.reading import PYTHON_DOCS
-from splade_lucene.demo import MAX_LENGTH, read_questions
+from splade_lucene.demo import read_questions
 from splade_lucene.index.texts import index_texts
 from splade_lucene.search.bm25 import search_texts
 from splade_lucene.training import read_config, train
@@ -50,7 +50,7 @@ def collections() -> dict[str, Validation]:
         ),
         "python-docs": Validation(
             corpus=PYTHON_DOCS, topics=str(folder / "topics.tsv"), qrels=str(folder / "qrels.txt"),
-            measures=MEASURES, max_length=MAX_LENGTH,
+            measures=MEASURES, max_length=PYTHON_DOCS_LENGTH,
         ),
     }  # fmt: skip
 

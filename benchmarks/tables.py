@@ -14,7 +14,6 @@ import argparse
 import json
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -376,15 +375,30 @@ def _systems(collection: str) -> str:
 
 
 def demo() -> str:
-    """What the demo prints: the catalogue's figures of Python's documentation."""
-    path = ROOT / "splade_lucene" / "reproduction" / "catalogue" / "python-docs.toml"
-    systems = tomllib.loads(path.read_text(encoding="utf-8"))["systems"]
-    names = {"splade-minilm": "SPLADE", "bm25": "BM25"}
-    columns = list(systems[0]["published"])
-    rows = [
-        [names[each["name"]], *(number(each["published"][column], ".4f") for column in columns)] for each in systems
-    ]
-    return table(["", *columns], rows, "l" + "r" * len(columns))
+    """What the demo prints."""
+    systems = {name: results("demo")[name]["details"] for name in ("SPLADE", "BM25")}
+    columns = list(systems["SPLADE"])
+    rows = [[name, *(number(means[column], ".4f") for column in columns)] for name, means in systems.items()]
+    measures = table(["", *columns], rows, "l" + "r" * len(columns))
+    times = [results("demo")[key] for key in ("first", "whole", "again") if key in results("demo")]
+    if not times:
+        return measures
+    row = [times[0]["machine"], times[0]["details"]["precision"], *(f"{each['ours']:.0f} s" for each in times)]
+    columns = ["", "documents in", *(each["what"] for each in times)]
+    return f"{measures}\n\n{table(columns, [row], 'llrrr')}"
+
+
+def environments() -> str:
+    """What runs where: a row for each Python and kind of installation."""
+    rows = []
+    for each in results("environments").values():
+        details = each["details"]
+        steps = ["yes" if step in details else "–" for step in ("index", "search", "demo", "parity")]
+        packages = [details["pyserini"], details["torch"] or "–"]
+        sizes = [f"{each['ours']:.2g} GB", f"{details['wheel_bytes'] / 1e6:.0f} MB"]
+        rows.append([each["what"], details["kind"], *packages, *sizes, *steps])
+    steps = ["index", "text query", "demo", "Pyserini's searcher: the same run"]
+    return table(["", "", "Pyserini", "PyTorch", "on disk", "of it the wheel", *steps], rows, "llllrr" + "l" * 4)
 
 
 def report() -> str:
@@ -452,6 +466,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "systems-cacm": lambda: _systems("CACM"),
     "systems-python-docs": lambda: _systems("python-docs"),
     "demo": demo,
+    "environments": environments,
     "report": report,
     "four-systems": four_systems,
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -137,13 +139,24 @@ def test_the_demo_answers_evaluates_survives_ctrl_c_and_is_reused(some_python_do
         return encode_impacts(*given, **options)
 
     monkeypatch.setattr(SpladeEncoder, "encode_impacts", interrupted)
-    assert_interrupted(run("demo", "--dir", folder))
+    first = run("demo", "--dir", folder)
+    assert_interrupted(first)
+    assert re.search(r"First the \d+ docstrings of csv, glob, inspect, os, pathlib, shutil:", first.stdout)
+    assert "1.*" in first.stdout.partition("Now those of all modules.")[0]  # a known answer comes first
     assert [path.name for path in folder.rglob("part-*")] == ["part-00000.jsonl"]
     printed = run_well("demo", "--dir", folder)
     assert "100 questions" in printed
     assert "os.walk" in printed
+    for command in printed.partition("Try next:")[2].strip().splitlines():
+        program, *arguments = shlex.split(command)
+        assert shutil.which(program)
+        assert run_well(*arguments)
+    assert len(printed.partition("Try next:")[2].strip().splitlines()) == 3
+    assert not (folder / "first-index").exists()
     first_part = (folder / "pseudo-documents" / "part-00000.jsonl").stat().st_mtime_ns
     shutil.rmtree(folder / "bm25-index")  # as if it had been cut off between its two indexes
+    again = run_well("demo", "--dir", folder)
+    assert "First" not in again
     table = json.loads(run_well("demo", "--dir", folder, "--json"))["table"]
     assert (folder / "pseudo-documents" / "part-00000.jsonl").stat().st_mtime_ns == first_part
     assert table["SPLADE"]["nDCG@10"] > table["BM25"]["nDCG@10"] > 0.2
@@ -151,8 +164,8 @@ def test_the_demo_answers_evaluates_survives_ctrl_c_and_is_reused(some_python_do
     qrels = {query.qid: dict.fromkeys(relevant, 1) for query, relevant in read_questions()}
     assert len(qrels) >= 60
     for system in ("splade", "bm25"):
-        again = evaluate(qrels, folder / "runs" / f"{system}.trec", ["nDCG@10"])
-        assert again["nDCG@10"] == pytest.approx(table["SPLADE" if system == "splade" else "BM25"]["nDCG@10"])
+        means = evaluate(qrels, folder / "runs" / f"{system}.trec", ["nDCG@10"])
+        assert means["nDCG@10"] == pytest.approx(table["SPLADE" if system == "splade" else "BM25"]["nDCG@10"])
     answers = json.loads(
         run_well("search", "--index", folder / "index", "--query", "parse command line arguments", "--json")
     )

@@ -126,6 +126,17 @@ def test_the_bare_package_resolves_without_constraints(resolution):
         assert {"typer==0.19.0", "ir-measures==0.3.7"} <= {pin.partition(" ")[0] for pin in pins}
 
 
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("python", [PYTHONS[0], PYTHONS[-1]])
+def test_a_light_installation_resolves_and_brings_nothing_heavy(python, platform):
+    done = uv(*on(python, platform), what="-r requirements-search.txt")
+    alone = uv(*on(python, platform), "--no-deps", what="-r requirements-search-alone.txt")
+    assert done.returncode == alone.returncode == 0, done.stderr + alone.stderr
+    pins = done.stdout.splitlines()
+    assert {"torch", "transformers", "scipy", "pandas", "pyarrow"}.isdisjoint(pin.partition("==")[0] for pin in pins)
+    check_wheels(python, platform, pins + alone.stdout.splitlines())
+
+
 def test_the_constraints_are_those_that_make_writes(tmp_path):
     """Made again, they stay as they are: nobody edited the file, and setup.cfg has not moved away from it."""
     extras = configparser.ConfigParser(interpolation=None)
