@@ -395,7 +395,7 @@ def environments() -> str:
         details = each["details"]
         steps = ["yes" if step in details else "–" for step in ("index", "search", "demo", "parity")]
         packages = [details["pyserini"], details["torch"] or "–"]
-        sizes = [f"{each['ours']:.2g} GB", f"{details['wheel_bytes'] / 1e6:.0f} MB"]
+        sizes = [f"{each['ours']:.2f} GB", f"{details['wheel_bytes'] / 1e6:.0f} MB"]
         rows.append([each["what"], details["kind"], *packages, *sizes, *steps])
     steps = ["index", "text query", "demo", "Pyserini's searcher: the same run"]
     return table(["", "", "Pyserini", "PyTorch", "on disk", "of it the wheel", *steps], rows, "llllrr" + "l" * 4)
