@@ -1,3 +1,4 @@
+from .corpus.reading import infer_fields as infer_fields
 from .corpus.reading import read_corpus as read_corpus
 from .encoder.encoder import SpladeEncoder as SpladeEncoder
 from .encoder.pruning import Pruning as Pruning
@@ -39,6 +40,10 @@ from .evaluation.loss_report import Distortion as Distortion
 from .evaluation.loss_report import measure_loss as measure_loss
 from .evaluation.measures import evaluate as evaluate
 from .evaluation.measures import evaluate_queries as evaluate_queries
+from .fields.expression import Filter as Filter
+from .fields.expression import where as where
+from .fields.grammar import parse_filter as parse_filter
+from .fields.schema import FieldSchema as FieldSchema
 from .index.accelerator import accelerate as accelerate
 from .index.build import BuildSummary as BuildSummary
 from .index.build import build_index as build_index

@@ -111,6 +111,7 @@ class Manifest:
         versions: Versions of this package and of the libraries used for encoding or indexing.
         history: For an index, its changes, oldest first; the first ones of more than a thousand are added up.
         commit: For an index, the name of the commit that this manifest describes.
+        fields: The fields of the documents and their types; see :mod:`splade_lucene.fields`.
     """
 
     model: str = ""
@@ -137,6 +138,7 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
     history: tuple[Change, ...] = ()
     commit: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
 
     def is_compatible(self, other: Manifest) -> bool:
         """Whether documents of both may share an index: same model, encoder settings and quantizer."""

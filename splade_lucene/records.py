@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from splade_lucene.arguments import to_list
 from splade_lucene.errors import InputError, QueryError
@@ -11,6 +11,9 @@ from splade_lucene.white_space import is_blank
 
 Vector = Mapping[str, int]
 """A quantized sparse vector: term → impact, each impact at least 1."""
+
+FieldValue = str | int | float | bool | list[str]
+"""The value of a document's field: a keyword or several, a number, a date in ISO 8601, or a boolean."""
 
 
 def well_formed(text: str) -> str:
@@ -44,10 +47,12 @@ class Document:
     Attributes:
         docid: External id: not empty, without white space, unique in its corpus.
         text: The text to encode and store: the title and a space, if there is a title, and the body.
+        fields: The values of its fields, by name; see :mod:`splade_lucene.fields`.
     """
 
     docid: str
     text: str
+    fields: Mapping[str, FieldValue] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +63,13 @@ class PseudoDocument:
         docid: External id.
         contents: The text, or an empty string.
         vector: Term → impact.
+        fields: The values of its fields, by name; see :mod:`splade_lucene.fields`.
     """
 
     docid: str
     contents: str
     vector: Vector
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
 
 
 _MAX_FACTOR = 1e6

@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 STEPS = """
 version errors imports arguments notes white_space records ids files irds progress
 defaults fork_guard jvm
-quantizer manifest models
+quantizer manifest fields models
 corpus topics encoder pseudo_documents index search run evaluation
 demo
 training reproduction

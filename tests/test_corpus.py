@@ -213,7 +213,7 @@ def test_compressed_parts_are_read(tmp_path, suffix):
     path = compress(tmp_path / f"part_1.jsonl{suffix}", json_lines(*records).encode())
     assert pairs(tmp_path) == [("1", "one é"), *((each["id"], each["text"]) for each in records)]
     assert pairs(path) == [(each["id"], each["text"]) for each in records]
-    assert examine_corpus(tmp_path) == (4999, corpus_digest(tmp_path))
+    assert examine_corpus(tmp_path)[:2] == (4999, corpus_digest(tmp_path))
     path.write_bytes(path.read_bytes()[:-60])
     assert refused(path).startswith(f"{path}: cannot read this file (")
 

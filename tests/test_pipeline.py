@@ -78,14 +78,14 @@ def write_corpus(folder: Path, form: str) -> Path:
 @pytest.mark.parametrize("form", [".jsonl", ".jsonl.gz", ".tsv", ".tsv.gz", ".json", ".parquet", ""])
 def test_one_reading_checks_counts_and_hashes(tmp_path, form):
     path = write_corpus(tmp_path, form)
-    assert examine_corpus(path) == (25, corpus_digest(path))
+    assert examine_corpus(path)[:2] == (25, corpus_digest(path))
 
 
 def test_several_files_are_hashed_in_their_order(tmp_path):
     for name in ("b.jsonl", "a.jsonl.gz"):
         data = json.dumps({"id": name, "text": "x"}).encode()
         (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-    assert examine_corpus(tmp_path) == (2, corpus_digest(tmp_path))
+    assert examine_corpus(tmp_path)[:2] == (2, corpus_digest(tmp_path))
 
 
 def test_what_is_wrong_is_found_by_that_reading(tmp_path):
@@ -94,7 +94,7 @@ def test_what_is_wrong_is_found_by_that_reading(tmp_path):
         file.write("no tab\n")
     with pytest.raises(CorpusError, match=r"corpus\.tsv:27: no tab"):
         examine_corpus(path)
-    assert examine_corpus(path, skip_bad=True) == (25, corpus_digest(path))
+    assert examine_corpus(path, skip_bad=True)[:2] == (25, corpus_digest(path))
     path.write_text("\n")
     with pytest.raises(CorpusError, match="no documents in"):
         examine_corpus(path)

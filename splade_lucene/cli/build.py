@@ -13,6 +13,7 @@ from splade_lucene.cli.option_groups import DocumentOptions, ModelOptions, takes
 from splade_lucene.cli.options import (
     AcceleratorOption,
     CorpusOption,
+    FieldsOption,
     IdFieldOption,
     IndexOption,
     JsonOption,
@@ -43,6 +44,7 @@ def build(
     overwrite: OverwriteOption = False,
     id_field: IdFieldOption = None,
     text_field: TextFieldOption = None,
+    fields: FieldsOption = None,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,7 +61,7 @@ def build(
     summary = build_index(
         corpus, index_dir, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact,
         pseudo_documents=output, gzip=documents.gzip, devices=documents.devices, threads=threads, store=store,
-        order=order, accelerator=accelerator, overwrite=overwrite, id_field=id_field, text_field=text_field,
+        order=order, accelerator=accelerator, overwrite=overwrite, id_field=id_field, text_field=text_field, fields=fields,
         skip_bad=skip_bad, on_problem=Skipped(), progress=ProgressBars(),
     )  # fmt: skip
     echo_encoded(summary.manifest, summary.pseudo_documents)

@@ -13,6 +13,7 @@ from splade_lucene.cli.options import (
     BackendOption,
     CorpusOption,
     DeviceOption,
+    FieldsOption,
     IdFieldOption,
     JsonOption,
     QueryDtypeOption,
@@ -37,6 +38,7 @@ def encode(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an encoding with other settings.")] = False,
     id_field: IdFieldOption = None,
     text_field: TextFieldOption = None,
+    fields: FieldsOption = None,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,7 +55,7 @@ def encode(
     manifest = encode_corpus(
         corpus, output, encoder, options.open_quantizer(encoder), pruning=pruning, min_impact=documents.min_impact,
         shard=share, gzip=documents.gzip, overwrite=overwrite, id_field=id_field,
-        text_field=text_field, skip_bad=skip_bad, devices=documents.devices,
+        text_field=text_field, fields=fields, skip_bad=skip_bad, devices=documents.devices,
         on_problem=Skipped(), progress=ProgressBars(),
     )  # fmt: skip
     echo_encoded(manifest, output)

@@ -73,6 +73,14 @@ IdFieldOption = Annotated[
 TextFieldOption = Annotated[
     str | None, typer.Option("--text-field", metavar="NAME", help="Key or column of the text. Default: contents, text.")
 ]
+FieldsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fields", metavar="NAMES",
+        help="Fields to filter by: NAME or NAME:TYPE, separated by commas, or all. Types: keyword, keyword[], integer, "
+        "number, date, boolean. Default type: inferred.",
+    ),
+]  # fmt: skip
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.")]
 IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="The Lucene index.")]
 ThreadsOption = Annotated[

@@ -67,6 +67,10 @@ def search(
         bool, typer.Option("--recall", help="Measure the loss of --mode approximate against exact search.")
     ] = False,
     remove_query: RemoveQueryOption = False,
+    facet: Annotated[
+        list[str] | None,
+        typer.Option("--facet", metavar="FIELD", help="With --query: count the hits by the keywords of this field."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search for one query, or write a run."""
@@ -75,8 +79,13 @@ def search(
     check_queries(query, topics, output, remove_query=remove_query)
     approximation = choices.approximation
     if engine == "pyserini" and (profile or recall or choices != SearchOptions()):
-        raise typer.BadParameter("--engine pyserini does not support --mode, --only, --without, --profile and --recall")
+        raise typer.BadParameter(
+            "--engine pyserini does not support --mode, --only, --without, --filter, --profile and --recall: "
+            "Pyserini's searcher is exact, has no filters and reports nothing"
+        )
     choices.check(engine, min_idf)
+    if facet and query is None:
+        raise typer.BadParameter("--facet requires --query")
     if recall and approximation.is_exact:
         raise typer.BadParameter("--recall requires --mode approximate")
     query_encoder = _open_query_encoder(options, index_dir) if not encoded else None
@@ -97,7 +106,7 @@ def search(
             )  # fmt: skip
         elif query is not None:
             vector = _json_query(query) if encoded else query
-            _search_one(searcher, vector, depth, report, search_options, as_json=as_json)
+            _search_one(searcher, vector, depth, report, search_options, facet or (), as_json=as_json)
 
 
 class _Output(NamedTuple):
@@ -178,23 +187,36 @@ def _open_searcher(
 
 
 def _search_one(
-    searcher: Any, query: Any, hits: int, report: SearchReport, options: Mapping[str, Any], *, as_json: bool
-) -> None:
+    searcher: Any, query: Any, hits: int, report: SearchReport, options: Mapping[str, Any], facets: Sequence[str], *,
+    as_json: bool,
+) -> None:  # fmt: skip
     found = searcher.search(query, hits, **options)
     report.add({QUERY: query}, {QUERY: found})
     rows = []
-    for rank, hit in enumerate(found, 1):
-        rows.append({"rank": rank, "docid": hit.docid, "score": int(hit.score), "text": hit.contents or ""})
+    for rank, (hit, fields) in enumerate(zip(found, found.fields(), strict=True), 1):
+        row = {"rank": rank, "docid": hit.docid, "score": int(hit.score), "text": hit.contents or ""}
+        rows.append({**row, "fields": fields} if fields else row)
+    counts = {name: found.facets(name) for name in facets}
     if as_json:
-        facts = report.to_json()
+        facts = {**report.to_json(), **({"facets": counts} if counts else {})}
         print(json.dumps({"hits": rows, **facts} if facts else rows, ensure_ascii=False))
         return
     for row in rows:
         text = " ".join(str(row["text"]).split())
-        print(f"{row['rank']:>3} {row['score']:>8,}  {row['docid']}" + (f"  {text:.90}" if text else ""))
+        shown = "".join(f"  {name}={_shown(value)}" for name, value in row.get("fields", {}).items())
+        print(f"{row['rank']:>3} {row['score']:>8,}  {row['docid']}{shown}" + (f"  {text:.90}" if text else ""))
+    for name, counted in counts.items():
+        print(f"{name}: " + ", ".join(f"{keyword} {count:,}" for keyword, count in counted.items()))
     if not rows:
-        echo_no_hits(Query(QUERY, query) if isinstance(query, str) else Query(QUERY, "", query))
+        is_filtered = options.get("filter") is not None
+        echo_no_hits(
+            Query(QUERY, query) if isinstance(query, str) else Query(QUERY, "", query), is_filtered=is_filtered
+        )
     report.print(hits)
+
+
+def _shown(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def _search_topics(
@@ -235,9 +257,10 @@ def _empty(queries: Sequence[Query]) -> list[str]:
     return [query.qid for query in queries if query.is_empty]
 
 
-def echo_no_hits(query: Query) -> None:
+def echo_no_hits(query: Query, *, is_filtered: bool = False) -> None:
     """Says why a single query has no hits."""
-    echo("the query is empty, so it has no hits" if query.is_empty else "no document shares a term with the query")
+    which = "no document that the filter accepts" if is_filtered else "no document"
+    echo("the query is empty, so it has no hits" if query.is_empty else f"{which} shares a term with the query")
 
 
 def _json_query(text: str) -> Any:

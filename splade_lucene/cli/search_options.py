@@ -13,6 +13,7 @@ from splade_lucene.cli.options import wrong_usage
 from splade_lucene.cli.output import echo
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN
 from splade_lucene.errors import InputError
+from splade_lucene.fields.grammar import parse_filter
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.search.checks import Engine
 
@@ -82,6 +83,15 @@ class SearchOptions:
         typer.Option("--without", metavar="FILE", help="Exclude these documents: one docid per line."),
     ] = None
 
+    filter: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            metavar="TEXT",
+            help="""Return only documents with such fields: 'lang = "de" and year >= 2019'.""",
+        ),
+    ] = None
+
     @property
     def approximation(self) -> Approximation:
         """The selected approximation."""
@@ -105,10 +115,20 @@ class SearchOptions:
         if engine == "taat" and self.mode == "approximate" and self.beta is None:
             raise typer.BadParameter("--engine taat scores every block, so --mode approximate requires --beta")
         with wrong_usage():
+            if self.filter is not None:
+                parse_filter(self.filter)
             check_settings("auto" if engine == "pyserini" else engine, self.approximation, min_idf)
 
     def make_filter(self, searcher: LuceneImpactSearcher) -> DocumentFilter | None:
-        """The filter for --only or --without; None if neither is given."""
+        """The filter for --only, --without and --filter; None if none is given."""
+        by_docid = self._filter_by_docid(searcher)
+        if self.filter is None:
+            return by_docid
+        with wrong_usage():
+            by_fields = searcher.filter_by(self.filter)
+        return by_fields if by_docid is None else by_docid & by_fields
+
+    def _filter_by_docid(self, searcher: LuceneImpactSearcher) -> DocumentFilter | None:
         from splade_lucene.files.files import open_text
 
         file = self.only or self.without

@@ -59,6 +59,9 @@ def stats(
             raise typer.BadParameter("--encoded requires an impact index; this is a text index")
         if isinstance(reader, Bm25Searcher) and queries:
             costs = _measure_bm25_costs(reader, queries, hits if latency else None)
+        fields = {} if isinstance(reader, Bm25Searcher) else reader.fields
+        if fields:
+            counts["fields"] = fields
     manifest = read_index_manifest(index_dir)
     if queries and not holds_texts:
         query_encoder = None if encoded else options.open_query_encoder(index_dir)
@@ -108,6 +111,8 @@ def _print_counts(counts: Mapping[str, Any]) -> None:
     print(f"{'bytes per document':24} {counts['bytes'] / documents:>16.1f}")
     print(f"{'accelerator per document':24} {counts['accelerator_bytes'] / documents:>16.1f}")
     print(f"{'lucene':24} {counts['lucene']:>16}")
+    if "fields" in counts:
+        print(f"{'fields':24} " + ", ".join(f"{name} ({kind})" for name, kind in counts["fields"].items()))
 
 
 def _print_costs(costs: Mapping[str, Any], hits: int) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from splade_lucene.errors import CorpusError
+from splade_lucene.fields.schema import FieldReader
+from splade_lucene.fields.values import WrongValueError
 from splade_lucene.ids import MAX_ID_BYTES, is_id
-from splade_lucene.records import Document, well_formed
+from splade_lucene.records import Document, FieldValue, well_formed
 
 ID_KEYS = ("id", "_id", "docid", "doc_id")
 TEXT_KEYS = ("contents", "text")
@@ -32,10 +34,17 @@ class CorpusFields:
     Attributes:
         id: The key of the id; None for the first of ``ID_KEYS`` that has a value.
         text: The key of the text; None for the first of ``TEXT_KEYS`` that has a value.
+        others: Reads the fields of documents; None if they have none.
     """
 
     id: str | None = None
     text: str | None = None
+    others: FieldReader | None = None
+
+    @property
+    def names_columns(self) -> bool:
+        """Whether a key or column is named, so that a file needs it."""
+        return self.id is not None or self.text is not None
 
     @property
     def id_keys(self) -> tuple[str, ...]:
@@ -72,7 +81,32 @@ class CorpusFields:
                     f"the text of document {docid!r:.200} is not a string ({value!r:.60})", path=place.path,
                     line=place.line, remedy="Write texts as strings",
                 )  # fmt: skip
-        return Document(checked_docid(docid, place), well_formed(f"{title or ''} {text or ''}".strip()))
+        body = well_formed(f"{title or ''} {text or ''}".strip())
+        return Document(checked_docid(docid, place), body, self.values(record, docid, place))
+
+    def values(
+        self, record: Mapping[str, Any], docid: object, place: Place, *, is_text: bool = False
+    ) -> dict[str, FieldValue]:
+        """The values of a document's fields.
+
+        Args:
+            record: Its record.
+            docid: Its id, for the message.
+            place: Its place.
+            is_text: Whether all values are strings, of which empty ones are missing.
+
+        Raises:
+            CorpusError: A value does not fit the type of its field.
+        """
+        if self.others is None:
+            return {}
+        try:
+            return self.others.read(record, place, is_text=is_text)
+        except WrongValueError as error:
+            raise CorpusError(
+                f"document {docid!r:.200}: the field {error}", path=place.path, line=place.line,
+                remedy="Correct the value, leave it out, or declare another type",
+            ) from None  # fmt: skip
 
 
 def checked_docid(value: object, place: Place) -> str:

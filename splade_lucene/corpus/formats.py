@@ -105,13 +105,13 @@ def _read_delimited(path: Path, fields: CorpusFields, opener: Opener, *, is_csv:
         header, rows = read_rows(enumerate(_escaped(lines), 1), names, is_csv=is_csv)
         if header:
             note_header(path, header, "document")
-        elif fields != CorpusFields():
+        elif fields.names_columns:
             raise CorpusError(
                 f"the file has no header with a column {names.ids[0]} and a column {names.texts[0]}", path=path, line=1,
                 remedy="Add a header, or leave out id_field and text_field",
             )  # fmt: skip
         for number, row in rows:
-            yield partial(_row_document, row, header, Place(path, number)), Place(path, number)
+            yield partial(_row_document, row, header, Place(path, number), fields), Place(path, number)
 
 
 def _escaped(lines: Iterable[bytes]) -> Iterator[str]:
@@ -119,22 +119,31 @@ def _escaped(lines: Iterable[bytes]) -> Iterator[str]:
     return (line.decode("utf-8", "surrogateescape") for line in lines)
 
 
-def _row_document(row: Row, header: Header | None, place: Place) -> Document:
+def _row_document(row: Row, header: Header | None, place: Place, fields: CorpusFields) -> Document:
     try:
-        fields = row()
+        cells = row()
     except ValueError as error:
         raise CorpusError(str(error), path=place.path, line=place.line, remedy=_remedy(header)) from None
     columns = [header.id, header.title, header.text] if header else [0, None, 1]
-    docid, title, text = ("" if column is None else _checked_text(fields, column, place) for column in columns)
-    return Document(checked_docid(docid, place), f"{title} {text}" if title else text)
+    docid, title, text = ("" if column is None else _checked_text(cells, column, place) for column in columns)
+    values = {}
+    if header and fields.others is not None:
+        own = (header.id, header.title, header.text)
+        record = {
+            name: _checked_text(cells, column, place)
+            for column, name in enumerate(header.names)
+            if name and column not in own
+        }
+        values = fields.values(record, docid, place, is_text=True)
+    return Document(checked_docid(docid, place), f"{title} {text}" if title else text, values)
 
 
 def _remedy(header: Header | None) -> str:
     return "Write id<TAB>text" if header is None else f"Write the columns {', '.join(header.names)}"
 
 
-def _checked_text(fields: Sequence[str], column: int, place: Place) -> str:
-    text = fields[column]
+def _checked_text(cells: Sequence[str], column: int, place: Place) -> str:
+    text = cells[column]
     if not text.isascii():
         _decoded(text.encode("utf-8", "surrogateescape"), place)
     return text

@@ -27,7 +27,8 @@ from __future__ import annotations
 import gzip
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -39,12 +40,14 @@ from splade_lucene.corpus.folders import corpus_files
 from splade_lucene.corpus.formats import LazyDocument, Opener, read_file
 from splade_lucene.corpus.python_docs import read_python_docs
 from splade_lucene.errors import CorpusError
+from splade_lucene.fields.schema import NO_FIELDS, FieldReader, FieldRequest, Fields, FieldSchema
+from splade_lucene.fields.survey import FieldSurvey
 from splade_lucene.files.compression import compression, open_bytes
 from splade_lucene.files.files import HashingReader, digest_of_digests, files_digest, path_text
 from splade_lucene.files.pipes import is_copy
 from splade_lucene.imports import whole_imports
 from splade_lucene.irds import open_ir_dataset, read_records
-from splade_lucene.records import Document, well_formed
+from splade_lucene.records import Document, FieldValue, well_formed
 
 PYTHON_DOCS = "python-docs"
 
@@ -54,6 +57,7 @@ def read_corpus(
     *,
     id_field: str | None = None,
     text_field: str | None = None,
+    fields: Fields = None,
     skip_bad: bool = False,
     on_problem: Callable[[CorpusError], None] | None = None,
 ) -> Iterator[Document]:
@@ -63,6 +67,8 @@ def read_corpus(
         source: One of the sources above.
         id_field: The key or column of the id, instead of those above.
         text_field: Likewise of the text.
+        fields: The keys or columns of the documents' fields with their types, such as ``"year:integer, lang:keyword"``; see
+            :mod:`splade_lucene.fields`.
         skip_bad: Skip documents that cannot be read instead of raising an error.
         on_problem: Called with the error for each skipped document.
 
@@ -70,12 +76,46 @@ def read_corpus(
         Documents, in the order of the source. Unpaired surrogates, which cannot be encoded as UTF-8, become U+FFFD.
 
     Raises:
-        CorpusError: The source or a document cannot be read, or an id is a duplicate; names the file and line.
+        CorpusError: The source or a document cannot be read, an id is a duplicate, or a value does not fit the type of its
+            field; names the file and line.
+        InputError: The type of a field is not declared; :func:`infer_fields` finds it.
         MissingDependencyError: The source needs an optional package.
     """
     to_path(source, error=CorpusError)  # also names such as irds:NAME could be paths
-    fields = CorpusFields(id_field, text_field)
-    return _documents(str(source), fields, open_bytes, skip_bad=skip_bad, on_problem=on_problem)
+    schema = FieldRequest.of(fields).schema()
+    columns = CorpusFields(id_field, text_field, schema or None)
+    return _documents(str(source), columns, open_bytes, skip_bad=skip_bad, on_problem=on_problem)
+
+
+def infer_fields(
+    source: str | Path,
+    fields: Fields = "all",
+    *,
+    id_field: str | None = None,
+    text_field: str | None = None,
+    skip_bad: bool = False,
+) -> FieldSchema:
+    r"""The fields of a corpus and their types; declared types are kept, the others are inferred from all values.
+
+    Args:
+        source: A corpus in files.
+        fields: Which fields; see :func:`splade_lucene.encode_corpus`.
+        id_field: See :func:`read_corpus`.
+        text_field: Likewise.
+        skip_bad: Skip documents that cannot be read instead of raising an error.
+
+    Raises:
+        CorpusError: A document cannot be read, or none has one of the fields.
+
+    Example:
+        >>> from splade_lucene import infer_fields
+        >>> corpus = getfixture("tmp_path") / "corpus.tsv"
+        >>> _ = corpus.write_text("id\ttext\tyear\tlang\nd1\thello\t2019\ten\nd2\thallo\t\tde\n")
+        >>> infer_fields(corpus).types
+        {'year': 'integer', 'lang': 'keyword'}
+    """
+    facts = examine_corpus(source, id_field=id_field, text_field=text_field, fields=fields, skip_bad=skip_bad)
+    return facts.fields if facts is not None else FieldRequest.of(fields).schema()
 
 
 class CorpusFacts(NamedTuple):
@@ -84,14 +124,21 @@ class CorpusFacts(NamedTuple):
     Attributes:
         documents: Number of readable documents.
         digest: The digest that :func:`corpus_digest` returns.
+        fields: The fields that were asked for, with their types.
     """
 
     documents: int
     digest: str
+    fields: FieldSchema = NO_FIELDS
 
 
 def examine_corpus(
-    source: str | Path, *, id_field: str | None = None, text_field: str | None = None, skip_bad: bool = False
+    source: str | Path,
+    *,
+    id_field: str | None = None,
+    text_field: str | None = None,
+    fields: Fields = None,
+    skip_bad: bool = False,
 ) -> CorpusFacts | None:
     """Checks, counts and hashes the documents of a corpus in a single pass over its files.
 
@@ -99,6 +146,7 @@ def examine_corpus(
         source: One of the sources above.
         id_field: See :func:`read_corpus`.
         text_field: Likewise.
+        fields: The fields whose types are inferred, unless they are declared.
         skip_bad: Skip documents that cannot be read instead of raising an error.
 
     Returns:
@@ -106,15 +154,40 @@ def examine_corpus(
         come over the network.
 
     Raises:
-        CorpusError: A document cannot be read, or there is none.
+        CorpusError: A document cannot be read, or there is none, or none has one of the fields.
     """
-    fields, files = CorpusFields(id_field, text_field), _HashedFiles()
+    request, files = FieldRequest.of(fields), _HashedFiles()
+    columns = CorpusFields(id_field, text_field)
+    survey: FieldSurvey | None = None
+    if request and not request.may_lack and str(source) == PYTHON_DOCS:
+        raise CorpusError(f"the documents of {PYTHON_DOCS} have no fields", remedy="Leave out fields=…")
+    if request and _has_files(source):
+        survey = FieldSurvey(request, str(source), (*columns.id_keys, *columns.text_keys, "title"))
+    columns = replace(columns, others=_both(survey, request))
     opener = files.open if _has_files(source) else open_bytes
-    found = _documents(str(source), fields, opener, skip_bad=skip_bad, on_problem=None)
+    found = _documents(str(source), columns, opener, skip_bad=skip_bad, on_problem=None)
     documents = sum(1 for _ in (found if _has_files(source) else islice(found, 1)))
     if not documents:
         raise CorpusError(f"no documents in {source}", remedy="Check that it is the right corpus")
-    return CorpusFacts(documents, files.digest()) if _has_files(source) else None
+    if not _has_files(source):
+        return None
+    return CorpusFacts(documents, files.digest(), survey.schema() if survey else NO_FIELDS)
+
+
+def _both(survey: FieldSurvey | None, request: FieldRequest) -> FieldReader | None:
+    """Reads the declared fields, which checks their values, and looks at all."""
+    declared = FieldSchema({name: kind for name, kind in request.types.items() if kind is not None})
+    return survey if survey is None else _Surveyed(survey, declared)
+
+
+class _Surveyed(NamedTuple):
+    survey: FieldSurvey
+    declared: FieldSchema
+
+    def read(self, record: Mapping[str, object], place: object, *, is_text: bool = False) -> dict[str, FieldValue]:
+        found = self.declared.read(record, place, is_text=is_text)
+        self.survey.read(record, place, is_text=is_text)
+        return found
 
 
 class _HashedFiles:
@@ -227,9 +300,11 @@ def _read_ir_datasets(name: str, fields: CorpusFields) -> Iterator[LazyDocument]
 
 
 def _ir_document(record: Any, fields: CorpusFields, place: Place) -> Document:
-    if fields != CorpusFields():
+    if fields.names_columns:
         return fields.document({"doc_id": record.doc_id, **record._asdict(), "title": None}, place)
-    return Document(checked_docid(record.doc_id, place), well_formed(record.default_text()))
+    docid = checked_docid(record.doc_id, place)
+    values = {} if fields.others is None else fields.values(record._asdict(), docid, place)
+    return Document(docid, well_formed(record.default_text()), values)
 
 
 def _read_hugging_face(name: str, fields: CorpusFields) -> Iterator[LazyDocument]:

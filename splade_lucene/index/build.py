@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from splade_lucene.arguments import to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
+from splade_lucene.fields.schema import Fields
 from splade_lucene.files.files import work_folder
 from splade_lucene.imports import whole_imports
-from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Store, index_files
+from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Store, index_files, manifest_fields
 from splade_lucene.index.publish import prepare_target, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
 from splade_lucene.manifest import Manifest
@@ -58,6 +59,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     keep_current: bool = False,
     id_field: str | None = None,
     text_field: str | None = None,
+    fields: Fields = None,
     skip_bad: bool = False,
     on_problem: Callable[[CorpusError], None] | None = None,
     progress: Progress = NO_PROGRESS,
@@ -84,6 +86,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         keep_current: Keep an existing index if it was built from the same encoding.
         id_field: See :func:`splade_lucene.encode_corpus`.
         text_field: Likewise.
+        fields: Likewise.
         skip_bad: Skip documents that cannot be read.
         on_problem: Called with the error for each skipped document.
         progress: Reports the progress.
@@ -127,13 +130,14 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         quantizer = quantizer or recommended_quantizer(encoder.layout.location.name)
         manifest = encode_corpus(
             corpus, folder, encoder, quantizer, pruning=pruning, min_impact=min_impact, gzip=gzip,
-            overwrite=overwrite or not is_kept, id_field=id_field, text_field=text_field, skip_bad=skip_bad,
+            overwrite=overwrite or not is_kept, id_field=id_field, text_field=text_field, fields=fields, skip_bad=skip_bad,
             devices=devices, on_problem=on_problem, progress=progress,
         )  # fmt: skip
         summary = _summary_of_current(index_dir, manifest) if keep_current else None
         if summary is None:
             prepare_target(index_dir, append=False, overwrite=overwrite)
             files = [folder / part.name for part in manifest.parts]
+            settings = replace(settings, fields=manifest_fields(manifest))
             summary = index_files(files, index_dir, settings, manifest, progress)
         if not is_kept:
             shutil.rmtree(folder)

@@ -14,6 +14,7 @@ from splade_lucene.arguments import to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.encoder import Pruning
 from splade_lucene.errors import CorpusError
+from splade_lucene.fields.schema import FieldRequest, Fields
 from splade_lucene.files.files import work_folder
 from splade_lucene.imports import whole_imports
 from splade_lucene.index.accelerator import has_accelerator
@@ -23,7 +24,9 @@ from splade_lucene.index.indexer import (
     LuceneImpactIndexer,
     Store,
     check_compatible,
+    index_fields,
     index_files,
+    manifest_fields,
     verified_manifest,
 )
 from splade_lucene.index.model import open_document_encoder
@@ -47,6 +50,7 @@ def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defau
     store: Store = "text",
     id_field: str | None = None,
     text_field: str | None = None,
+    fields: Fields = None,
     skip_bad: bool = False,
     on_problem: Callable[[CorpusError], None] | None = None,
     progress: Progress = NO_PROGRESS,
@@ -65,6 +69,7 @@ def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defau
         store: See :func:`splade_lucene.index_pseudo_documents`.
         id_field: See :func:`splade_lucene.encode_corpus`.
         text_field: Likewise.
+        fields: Likewise. Default: those of the index, as far as the documents have them.
         skip_bad: Skip documents that cannot be read.
         on_problem: Called with the error for each skipped document.
         progress: Reports the progress.
@@ -88,11 +93,13 @@ def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defau
     with sole_builder(index_dir):
         added = encode_corpus(
             corpus, folder, encoder, manifest.quantizer, pruning=Pruning(**manifest.pruning),
-            min_impact=manifest.min_impact, overwrite=True, id_field=id_field, text_field=text_field, skip_bad=skip_bad,
+            min_impact=manifest.min_impact, overwrite=True, id_field=id_field, text_field=text_field,
+            fields=FieldRequest.of(fields) or index_fields(index_dir), skip_bad=skip_bad,
             on_problem=on_problem, progress=progress,
         )  # fmt: skip
         files = [folder / part.name for part in added.parts]
-        summary = index_files(files, index_dir, _settings(index_dir, threads, store), added, progress)
+        settings = replace(_settings(index_dir, threads, store), fields=manifest_fields(added))
+        summary = index_files(files, index_dir, settings, added, progress)
         shutil.rmtree(folder)
     return summary
 
@@ -125,6 +132,7 @@ def add_pseudo_documents(
     settings = replace(_settings(index_dir, threads, store), skip_bad=skip_bad)
     added = verified_manifest(source, files, settings.threads)
     check_compatible(index_dir, read_index_manifest(index_dir), added)
+    settings = replace(settings, fields=manifest_fields(added))
     return index_files(files, index_dir, settings, added, progress)
 
 

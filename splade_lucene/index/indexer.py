@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, get_args
@@ -21,17 +21,22 @@ from splade_lucene import jvm
 from splade_lucene.arguments import several, to_list, to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import InputError, PseudoDocumentError
+from splade_lucene.fields.schema import NO_FIELDS, FieldRequest, Fields, FieldSchema, check_known
+from splade_lucene.fields.survey import FieldSurvey
+from splade_lucene.fields.values import WrongValueError, stored_form
 from splade_lucene.files.files import file_digest, path_text, storage_error, work_folder
+from splade_lucene.files.json_text import parse_json
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
 from splade_lucene.index.commits import ManifestKeeper
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
-from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
+from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, pack_schema, read_index_manifest
 from splade_lucene.index.texts import TextStore, check_store
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import Change, Manifest, read_folder_manifest
+from splade_lucene.notes import note
 from splade_lucene.progress import NO_PROGRESS, Advance, Progress
-from splade_lucene.pseudo_documents.files import JavaFile, find_files, lines_for_java, unreadable
+from splade_lucene.pseudo_documents.files import JavaFile, find_files, lines_for_java, read_lines, unreadable
 from splade_lucene.pseudo_documents.problems import Problem
 from splade_lucene.pseudo_documents.validation import check_document
 from splade_lucene.records import PseudoDocument
@@ -69,6 +74,7 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
     skip_bad: bool = False,
     accelerator: bool = True,
     memory: int | None = None,
+    fields: Fields = None,
     progress: Progress = NO_PROGRESS,
 ) -> IndexSummary:
     """Builds an index from a file or folder of pseudo-documents.
@@ -92,6 +98,9 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
             from the first query; see :func:`splade_lucene.accelerate`.
         memory: Memory limit for inverted documents in bytes, after which they are written to disk. Default: a fifth of
             Java's heap.
+        fields: The fields to index, from the member ``fields`` of each document; see :func:`splade_lucene.encode_corpus`.
+            Types that are not declared are inferred, in a pass of its own over the files. Default: those that the folder's
+            manifest names, or, when adding to an index, those of the index.
         progress: Reports the progress.
 
     Raises:
@@ -102,13 +111,34 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
     """
     source, index_dir = to_path(source), to_path(index_dir).resolve()
     settings = IndexSettings(thread_count(threads), store, order, append, overwrite, skip_bad, accelerator, memory)
+    request = FieldRequest.of(fields)
     files = find_files(source, without=index_dir)
     wire.pack_paths(files)  # refuse paths that Java cannot open before any work
     if append and overwrite:
         raise InputError("append=True and overwrite=True are mutually exclusive", remedy="Choose one")
     with nullcontext() if append else sole_builder(index_dir):  # Lucene itself locks an index that is added to
         prepare_target(index_dir, append=append, overwrite=overwrite, can_append=True)
-        return index_files(files, index_dir, settings, verified_manifest(source, files, settings.threads), progress)
+        manifest = verified_manifest(source, files, settings.threads)
+        settings = replace(settings, fields=_schema(request, source, files, manifest))
+        return index_files(files, index_dir, settings, manifest, progress)
+
+
+def _schema(request: FieldRequest, source: Path, files: Sequence[Path], manifest: Manifest | None) -> FieldSchema:
+    """The fields of documents: those that were asked for, with their types, or those of the manifest."""
+    if not request:
+        return manifest_fields(manifest)
+    if request.is_declared:
+        return request.schema()
+    survey = FieldSurvey(request, str(source))
+    for path in files:
+        for number, line in read_lines(path):
+            try:
+                record = parse_json(line).get("fields")
+            except (ValueError, AttributeError):
+                continue  # the indexer says what is wrong
+            if isinstance(record, dict):
+                survey.read(record, f"{path}:{number}")
+    return survey.schema()
 
 
 @dataclass(frozen=True)
@@ -125,6 +155,7 @@ class IndexSettings:
     memory: int | None
     replace: bool = False
     """With ``append``: whether documents replace those with the same docids."""
+    fields: FieldSchema = NO_FIELDS
 
     def __post_init__(self) -> None:
         for name, value, choices in (("store", self.store, get_args(Store)), ("order", self.order, get_args(Order))):
@@ -153,6 +184,7 @@ def index_files(
         raise storage_error(target, error) from error
     if settings.append:
         check_compatible(index_dir, read_index_manifest(index_dir), manifest)
+        settings = replace(settings, fields=index_fields(index_dir).joined(settings.fields))
     try:
         with lines_for_java(files, target) as sources:
             summary = _run_bulk_indexer(sources, target, settings, manifest, progress)
@@ -160,6 +192,7 @@ def index_files(
         if not settings.append:
             shutil.rmtree(target, ignore_errors=True)
         raise
+    _note_absent_fields(target, settings.fields)
     if settings.accelerator:
         _accelerate(target)
     if not settings.append:
@@ -202,10 +235,11 @@ def _run_bulk_indexer(
                     manifest,
                     result["documents"],
                     source,
-                    replace=settings.replace,
+                    settings,
                 )
             else:
-                ManifestKeeper(target, writer, manifest or Manifest()).commit("build", result["documents"], source)
+                described = replace(manifest or Manifest(), fields=settings.fields.to_json())
+                ManifestKeeper(target, writer, described).commit("build", result["documents"], source)
         finally:
             _close(writer, target)
         advance((result["documents"] if size is None else size) - result["reported"])
@@ -228,7 +262,7 @@ def _await_build(
         paths = wire.pack_paths([source.path for source in sources])
         build = java.startBuild(
             paths, jvm.java_path(target), settings.store, settings.threads, settings.skip_bad, settings.append,
-            settings.replace, settings.order, memory,
+            settings.replace, settings.order, memory, pack_schema(settings.fields),
         )  # fmt: skip
         reported = 0
         try:
@@ -303,11 +337,11 @@ def check_compatible(index_dir: Path, previous: Manifest | None, added: Manifest
 
 
 def _commit_added(
-    keeper: ManifestKeeper, writer: Any, added: Manifest | None, documents: int, source: str, *, replace: bool
+    keeper: ManifestKeeper, writer: Any, added: Manifest | None, documents: int, source: str, settings: IndexSettings
 ) -> None:
     """Commits documents that were added to an index from files."""
     previous = keeper.manifest
-    facts: dict[str, Any] = {"encoding": "", "empty": previous.empty}
+    facts: dict[str, Any] = {"encoding": "", "empty": previous.empty, "fields": settings.fields.to_json()}
     if previous.model and added is not None:
         check_compatible(Path(source), previous, added)
         facts["corpus"] = f"{previous.corpus}, {added.corpus}"
@@ -315,12 +349,36 @@ def _commit_added(
         facts["truncated"] = previous.truncated + added.truncated
     with jvm.translated_exceptions(source):
         java = jvm.facade("Index")
-        if replace and added is not None and added.empty:
+        if settings.replace and added is not None and added.empty:
             java.delete(writer, wire.pack_strings(added.empty))  # they have no terms any more
         if facts["empty"]:
             held = {*wire.unpack_strings(wire.to_bytes(java.held(writer, wire.pack_strings(facts["empty"]))))}
             facts["empty"] = tuple(docid for docid in facts["empty"] if docid not in held)
     keeper.commit("add", documents, source, **facts)
+
+
+def manifest_fields(manifest: Manifest | None) -> FieldSchema:
+    """The fields that a manifest names.
+
+    Raises:
+        InputError: It names one that is not possible.
+    """
+    return FieldSchema.of(manifest.fields) if manifest else NO_FIELDS
+
+
+def index_fields(index_dir: Path) -> FieldSchema:
+    """The fields of an index, with those that are only declared."""
+    with LuceneImpactIndexReader(index_dir) as reader:
+        return FieldSchema(reader.fields)
+
+
+def _note_absent_fields(index_dir: Path, schema: FieldSchema) -> None:
+    with LuceneImpactIndexReader(index_dir) as reader:
+        absent = schema.types.keys() - reader.used_fields.keys()
+    if absent:
+        note(
+            f"no document has the field{'s' if len(absent) > 1 else ''} {', '.join(sorted(absent))}: check the spelling"
+        )
 
 
 def _accelerate(index_dir: Path) -> None:
@@ -338,8 +396,11 @@ class LuceneImpactIndexer(ProcessBound):
     Args:
         index_dir: The index; created if it does not exist.
         store: What to store for each document: nothing, or ``{"id", "contents"}`` (the text).
+        fields: The fields that documents may have beside those that the index has, with their types, such as
+            ``{"year": "integer"}``; see :mod:`splade_lucene.fields`.
 
     Raises:
+        InputError: A field is declared with another type than in the index.
         StorageError: Another process is writing to the index, or a disk error.
 
     Example:
@@ -352,15 +413,19 @@ class LuceneImpactIndexer(ProcessBound):
         [('d1', 6.0), ('d2', 4.0)]
     """
 
-    def __init__(self, index_dir: str | Path, *, store: TextStore = "text") -> None:
+    def __init__(self, index_dir: str | Path, *, store: TextStore = "text", fields: Fields = None) -> None:
         self.index_dir = to_path(index_dir)
         check_store(store)
+        self._schema = FieldRequest.of(fields).schema()
         self._stores_text = store == "text"
         append = is_index(self.index_dir)
+        if append:
+            self._schema = index_fields(self.index_dir).joined(self._schema)
         prepare_target(self.index_dir, append=append, overwrite=False)
         with jvm.translated_exceptions(self.index_dir):
             self._writer = jvm.facade("Index").openWriter(jvm.java_path(self.index_dir), append)
             self._handle = jvm.JavaHandle(self, jvm.facade("Index").rollback, self._writer, self.index_dir)
+            jvm.facade("Index").declareFields(self._writer, pack_schema(self._schema))
         try:
             self._keeper = ManifestKeeper(self.index_dir, self._writer)
         except BaseException:
@@ -386,7 +451,7 @@ class LuceneImpactIndexer(ProcessBound):
         given = [documents] if isinstance(documents, PseudoDocument) else documents
         for document in several(given, "documents", error=PseudoDocumentError):
             check_document(document)
-            packed.append(_pack_document(document, stores_text=self._stores_text))
+            packed.append(_pack_document(document, self._schema, stores_text=self._stores_text))
             docids.append(document.docid)
         with self._lock, jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").put(self._writer, wire.pack_batch(packed))
@@ -440,7 +505,7 @@ class LuceneImpactIndexer(ProcessBound):
         """
         with self._lock:
             pending, previous = self._pending, self._keeper.manifest
-            facts: dict[str, Any] = {}
+            facts: dict[str, Any] = {"fields": self._schema.to_json()}
             if pending.docids:
                 facts["encoding"] = ""
                 facts["empty"] = tuple(docid for docid in previous.empty if docid not in pending.docids)
@@ -489,8 +554,26 @@ class _Pending:
         return "delete" if self.deletes else "optimize"
 
 
-def _pack_document(document: PseudoDocument, *, stores_text: bool) -> bytes:
+def _pack_document(document: PseudoDocument, schema: FieldSchema, *, stores_text: bool) -> bytes:
     raw = None
     if stores_text and document.contents:
         raw = json.dumps({"id": document.docid, "contents": document.contents}, ensure_ascii=False)
-    return wire.pack_pseudo_document(document.docid, raw, document.vector)
+    values = _pack_values(document, schema) if document.fields else b""
+    return wire.pack_pseudo_document(document.docid, raw, document.vector, values)
+
+
+def _pack_values(document: PseudoDocument, schema: FieldSchema) -> bytes:
+    try:
+        check_known(schema, document.fields)
+        values = schema.values(document.fields)
+    except WrongValueError as error:
+        raise PseudoDocumentError(
+            f"document {document.docid!r:.200}: the field {error}",
+            remedy="Correct the value, or declare the field with fields={name: type}",
+        ) from None
+    return wire.pack_values(
+        (number, stored)
+        for number, (name, kind) in enumerate(schema.types.items())
+        if name in values
+        for stored in stored_form(values[name], kind)
+    )

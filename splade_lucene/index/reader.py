@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -14,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene import jvm
-from splade_lucene.arguments import to_ordered_list, to_path
-from splade_lucene.errors import IndexAccessError, InputError, JavaError, NotAnIndexError, StorageError
+from splade_lucene.arguments import to_list, to_ordered_list, to_path
+from splade_lucene.errors import IndexAccessError, InputError, JavaError, NotAnIndexError, QueryError, StorageError
+from splade_lucene.fields.schema import FieldSchema
+from splade_lucene.fields.values import FieldType, loaded_form
 from splade_lucene.files.files import work_folder
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import INDEX_FILE, Manifest, parse_manifest, read_manifest
-from splade_lucene.records import well_formed
+from splade_lucene.records import FieldValue, well_formed
 
 _log = logging.getLogger(__name__)
 
@@ -225,6 +228,86 @@ class LuceneImpactIndexReader(ProcessBound):
             packed = wire.to_bytes(jvm.facade("Index").raw(self.java, wire.pack_integers(wanted)))
         return wire.unpack_optional_strings(packed, len(wanted))
 
+    @cached_property
+    def fields(self) -> dict[str, FieldType]:
+        """The fields of the index and their types; see :mod:`splade_lucene.fields`.
+
+        They are those that documents have, sorted by name, and after them those that are only declared.
+        """
+        manifest = self.manifest()
+        declared = manifest.fields if manifest is not None else {}
+        return dict(FieldSchema.of({**self.used_fields, **declared}).types)
+
+    @cached_property
+    def used_fields(self) -> dict[str, str]:
+        """The fields that at least one document has, sorted by name, and their types."""
+        with jvm.translated_exceptions(self.index_dir):
+            packed = wire.to_bytes(jvm.facade("Index").fieldTypes(self.java))
+        return {name: kind for name, kind in wire.unpack_rows(packed, 2)}  # noqa: C416 - rows are lists
+
+    def field_values(
+        self, lucene_docids: Iterable[int], names: Iterable[str] | None = None
+    ) -> list[dict[str, FieldValue]]:
+        """The values of documents' fields, by name; a document has no entry for a field that it lacks.
+
+        Args:
+            lucene_docids: The documents.
+            names: The fields to read; None for all.
+
+        Raises:
+            QueryError: The index has no such field.
+        """
+        wanted = to_ordered_list(lucene_docids, "lucene_docids")
+        if names is None:
+            types = FieldSchema.of(self.used_fields).types
+        else:
+            types = {name: self.field_type(name) for name in to_list(names, "names")}
+        if not types:
+            return [{} for _ in wanted]
+        kinds = [str if kind.startswith("keyword") else float if kind == "number" else int for kind in types.values()]
+        with jvm.translated_exceptions(self.index_dir):
+            packed = wire.to_bytes(
+                jvm.facade("Index").fieldValues(self.java, wire.pack_integers(wanted), pack_schema(FieldSchema(types)))
+            )
+        return [_loaded(stored, types) for stored in wire.unpack_values(packed, len(wanted), kinds)]
+
+    def field_type(self, name: str) -> FieldType:
+        """The type of a field.
+
+        Raises:
+            QueryError: The index has no such field; lists the fields.
+        """
+        if name not in self.fields:
+            known = ", ".join(f"{each} ({kind})" for each, kind in self.fields.items())
+            raise QueryError(
+                f"the index has no field {name!r:.80}",
+                remedy=f"Its fields are: {known}" if known else "It has no fields: build it with fields=…",
+            )
+        return self.fields[name]
+
+    def keyword_counts(self, lucene_docids: Iterable[int], name: str) -> dict[str, int]:
+        """In how many of some documents each keyword of a field occurs, the most frequent first.
+
+        Raises:
+            QueryError: The index has no such field, or its values are no keywords.
+        """
+        self.check_keyword(name)
+        wanted = to_ordered_list(lucene_docids, "lucene_docids")
+        with jvm.translated_exceptions(self.index_dir):
+            return unpack_counts(jvm.facade("Index").keywordCounts(self.java, wire.pack_integers(wanted), name))
+
+    def check_keyword(self, name: str) -> None:
+        """Checks that a field has keywords.
+
+        Raises:
+            QueryError: It has not, or there is no such field.
+        """
+        if not (kind := self.field_type(name)).startswith("keyword"):
+            raise QueryError(
+                f"the field {name!r} is of the type {kind}, and only keywords are counted",
+                remedy="Name a field of keywords",
+            )
+
     def close(self) -> None:
         """Closes the index's files; so does dropping the last reference."""
         self._handle.close()
@@ -236,3 +319,20 @@ class LuceneImpactIndexReader(ProcessBound):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _loaded(stored: list[list[Any]], types: Mapping[str, FieldType]) -> dict[str, FieldValue]:
+    values = ((name, loaded_form(each, kind)) for each, (name, kind) in zip(stored, types.items(), strict=True))
+    return {name: value for name, value in values if value is not None}
+
+
+def pack_schema(schema: FieldSchema) -> bytes:
+    """The fields of a schema for Java, which numbers them in this order."""
+    pairs = ((name, f"{kind}?" if name in schema.inferred else kind) for name, kind in schema.types.items())
+    return wire.pack_strings(text for pair in pairs for text in pair)
+
+
+def unpack_counts(answer: Any) -> dict[str, int]:
+    """Keywords and counts of Java's, the most frequent first, equal ones by the bytes of the keyword."""
+    counts = [(keyword, int(count)) for keyword, count in wire.unpack_rows(wire.to_bytes(answer), 2)]
+    return dict(sorted(counts, key=lambda pair: -pair[1]))

@@ -22,6 +22,8 @@ from splade_lucene.errors import InputError
 _INT = struct.Struct("<i")
 _TERM_COUNTS = struct.Struct("<iq")
 _POSTING = struct.Struct("<ii")
+_LONG = struct.Struct("<q")
+_DOUBLE = struct.Struct("<d")
 _PROFILE = struct.Struct("<13q")
 _ABSENT = _INT.pack(-1)
 
@@ -201,12 +203,16 @@ def unpack_verification(packed: bytes) -> tuple[int, list[tuple[str, str]]]:
 # ---- documents ----
 
 
-def pack_pseudo_document(docid: str, raw: str | None, vector: Mapping[str, int]) -> bytes:
-    """The docid; the stored JSON, with length -1 if absent; int number of terms; for each: int impact, the string."""
+def pack_pseudo_document(docid: str, raw: str | None, vector: Mapping[str, int], values: bytes) -> bytes:
+    """The docid; the stored JSON, with length -1 if absent; int number of terms; for each: int impact, the string; the values.
+
+    The values are those that :func:`pack_values` packed, after their length, which is -1 if there are none.
+    """
     parts = [_pack_string(docid.encode()), _pack_raw(raw), _INT.pack(len(vector))]
     for term, impact in vector.items():
         encoded = term.encode()
         parts += [_POSTING.pack(impact, len(encoded)), encoded]
+    parts.append(_pack_string(values) if values else _ABSENT)
     return b"".join(parts)
 
 
@@ -222,6 +228,104 @@ def _pack_raw(raw: str | None) -> bytes:
 def pack_batch(documents: Sequence[bytes]) -> bytes:
     """Int count; the documents, packed by :func:`pack_pseudo_document` or :func:`pack_text`."""
     return _INT.pack(len(documents)) + b"".join(documents)
+
+
+# ---- fields ----
+
+
+def double_as_long(value: float) -> int:
+    """The long that stands for a double: they have the same order (Lucene's ``NumericUtils.doubleToSortableLong``)."""
+    (bits,) = _LONG.unpack(_DOUBLE.pack(value))
+    return int(bits ^ (bits >> 63) & 0x7FFF_FFFF_FFFF_FFFF)
+
+
+def _long_as_double(value: int) -> float:
+    (double,) = _DOUBLE.unpack(_LONG.pack(value ^ (value >> 63) & 0x7FFF_FFFF_FFFF_FFFF))
+    return float(double)
+
+
+def pack_values(values: Iterable[tuple[int, str | int | float]]) -> bytes:
+    """For each value: int number of its field; a string, or a long for an integer or a float.
+
+    Args:
+        values: The numbers of fields, from 0, and the values.
+    """
+    parts = []
+    for number, value in values:
+        parts.append(_INT.pack(number))
+        if isinstance(value, str):
+            parts.append(_pack_string(value.encode()))
+        else:
+            parts.append(_LONG.pack(double_as_long(value) if isinstance(value, float) else value))
+    return b"".join(parts)
+
+
+def unpack_values(packed: bytes, count: int, kinds: Sequence[type[str | int | float]]) -> Iterator[list[list[Any]]]:
+    """The values of documents: for each document, for each field: int count, the values.
+
+    Args:
+        packed: The bytes.
+        count: Number of documents.
+        kinds: For each field, what its values are.
+    """
+    at = 0
+    for _ in range(count):
+        document = []
+        for kind in kinds:
+            values: list[Any] = []
+            (left,) = _INT.unpack_from(packed, at)
+            at += 4
+            for _ in range(left):
+                if kind is str:
+                    value, at = _unpack_string(packed, at)
+                    values.append(value)
+                else:
+                    (number,) = _LONG.unpack_from(packed, at)
+                    values.append(_long_as_double(number) if kind is float else number)
+                    at += 8
+            document.append(values)
+        yield document
+
+
+def pack_nothing() -> bytes:
+    """The condition that no document fulfils: int 0."""
+    return _INT.pack(0)
+
+
+def pack_all(conditions: Sequence[bytes]) -> bytes:
+    """All of some conditions, at least one: int 1, int count, the conditions."""
+    return struct.pack("<ii", 1, len(conditions)) + b"".join(conditions)
+
+
+def pack_any(conditions: Sequence[bytes]) -> bytes:
+    """One of some conditions: int 2, int count, the conditions."""
+    return struct.pack("<ii", 2, len(conditions)) + b"".join(conditions)
+
+
+def pack_not(condition: bytes) -> bytes:
+    """The negation of a condition: int 3, the condition."""
+    return _INT.pack(3) + condition
+
+
+def pack_keywords(field: str, keywords: Sequence[str]) -> bytes:
+    """A field has one of some keywords: int 4, the field, int count, the keywords."""
+    return _INT.pack(4) + _pack_string(field.encode()) + pack_strings(keywords)
+
+
+def pack_keyword_range(field: str, first: bytes | None, end: bytes | None) -> bytes:
+    """A field has a keyword in a range: int 5, the field, the first one, the first after the range; absent: no bound."""
+    bounds = [_ABSENT if each is None else _pack_string(each) for each in (first, end)]
+    return _INT.pack(5) + _pack_string(field.encode()) + b"".join(bounds)
+
+
+def pack_long_range(field: str, first: int, last: int) -> bytes:
+    """A field has a value in a range: int 6, the field, long first, long last."""
+    return _INT.pack(6) + _pack_string(field.encode()) + struct.pack("<qq", first, last)
+
+
+def pack_exists(field: str, *, is_keyword: bool) -> bytes:
+    """A field has a value: int 7 for keywords or 8 for longs, the field."""
+    return _INT.pack(7 if is_keyword else 8) + _pack_string(field.encode())
 
 
 # ---- queries and rankings ----

@@ -11,7 +11,7 @@ its own process, and the processes share the parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from splade_lucene.arguments import to_list, to_path
 from splade_lucene.corpus.reading import describe_corpus
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
+from splade_lucene.fields.schema import FieldRequest, Fields
 from splade_lucene.files.files import files_digest
 from splade_lucene.files.pipes import given_name
 from splade_lucene.imports import whole_imports
@@ -44,6 +45,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
     overwrite: bool = False,
     id_field: str | None = None,
     text_field: str | None = None,
+    fields: Fields = None,
     skip_bad: bool = False,
     devices: Iterable[str] = (),
     on_problem: Callable[[CorpusError], None] | None = None,
@@ -63,6 +65,9 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
         overwrite: Replace an encoding with different settings.
         id_field: The key or column of the documents' ids; see :func:`splade_lucene.read_corpus`.
         text_field: Likewise of their texts.
+        fields: The fields of documents to keep, by which searches can be filtered: keys, columns, or members of an object
+            ``metadata``. ``"year:integer, lang"`` names them, with types or without; ``"all"`` stands for all. Types that are
+            not declared are inferred while the corpus is checked, and noted; see :mod:`splade_lucene.fields`.
         skip_bad: Skip documents that cannot be read instead of raising an error.
         devices: Two or more devices to use instead of the encoder's own, with one process each. Scripts must then have
             an ``if __name__ == "__main__":`` guard, as usual with Python's multiprocessing.
@@ -77,7 +82,10 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
         InputError: The folder contains an encoding with different settings, or another process is writing to it.
         StorageError: A disk error.
     """
-    job = Job(str(source), to_path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad, id_field, text_field)
+    job = Job(
+        str(source), to_path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad, id_field, text_field,
+        FieldRequest.of(fields),
+    )  # fmt: skip
     if to_path(source).is_dir() and job.output.resolve().is_relative_to(Path(source).resolve()):
         raise InputError(
             "the output folder is inside the corpus folder", path=output, remedy="Use another output folder"
@@ -124,6 +132,7 @@ def _encode(
         encoder.settle("", 0)
         settings = _settings(job, encoder)
     journal.start(settings, _shared_settings(settings), overwrite=overwrite)
+    reading = replace(job, schema=facts.fields if facts else job.fields.schema())
     problems: list[CorpusError] = []
 
     def record(problem: CorpusError) -> None:
@@ -143,10 +152,10 @@ def _encode(
         if len(devices) > 1:
             from splade_lucene.pseudo_documents.devices import encode_on_devices
 
-            encode_on_devices(job, encoder, devices, finished, journal.add, record, report)
+            encode_on_devices(reading, encoder, devices, finished, journal.add, record, report)
         else:
-            encode_parts(job, encoder, finished, journal.add, record, report)
-    manifest = _manifest(job, encoder, settings, journal, len(problems))
+            encode_parts(reading, encoder, finished, journal.add, record, report)
+    manifest = _manifest(reading, encoder, settings, journal, len(problems))
     write_manifest(journal.manifest_path, manifest)
     journal.delete()
     return manifest
@@ -174,6 +183,7 @@ def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
         "corpus": describe_corpus(job.source),
         "corpus_digest": job.corpus_digest,
         **{name: value for name, value in (("id_field", job.id_field), ("text_field", job.text_field)) if value},
+        **({"fields": job.fields.to_json()} if job.fields else {}),
     }
 
 
@@ -196,7 +206,7 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
         parts=tuple(parts),
         shard=f"{job.shard.number}/{job.shard.count}" if job.shard.count > 1 else "", empty=empty, skipped=skipped,
         truncated=sum(part.truncated for part in parts),
-        versions={"splade_lucene": __version__, **_library_versions()},
+        versions={"splade_lucene": __version__, **_library_versions()}, fields=job.schema.to_json(),
     )  # fmt: skip
 
 

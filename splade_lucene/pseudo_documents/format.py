@@ -8,19 +8,22 @@ line and the remedy; with ``skip_bad``, such documents are reported and skipped.
 
 from __future__ import annotations
 
+import datetime
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splade_lucene.arguments import several, to_path
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
+from splade_lucene.fields.schema import FieldRequest, Fields
+from splade_lucene.fields.values import date_micros, date_text
 from splade_lucene.files.files import written_whole
 from splade_lucene.pseudo_documents.files import find_files, read_lines
 from splade_lucene.pseudo_documents.problems import BadDocumentError, Problem, message, shown
 from splade_lucene.pseudo_documents.validation import check_document, check_posting, parse_line
-from splade_lucene.records import Document, PseudoDocument
+from splade_lucene.records import Document, FieldValue, PseudoDocument
 
 if TYPE_CHECKING:
     from splade_lucene.encoder.sparse import SparseImpacts
@@ -31,8 +34,21 @@ if TYPE_CHECKING:
 def format_pseudo_document(document: PseudoDocument) -> str:
     """Formats a document as one line, without the line break."""
     vector = {term: int(impact) for term, impact in document.vector.items()}
-    record = {"id": document.docid, "contents": document.contents, "vector": vector}
-    return json.dumps(record, ensure_ascii=False, separators=(", ", ": "))
+    record: dict[str, object] = {"id": document.docid, "contents": document.contents}
+    if document.fields:
+        record["fields"] = {name: _json_value(name, value) for name, value in document.fields.items()}
+    return json.dumps({**record, "vector": vector}, ensure_ascii=False, separators=(", ", ": "))
+
+
+def _json_value(name: str, value: object) -> object:
+    """The value of a field as JSON has it: dates in ISO 8601."""
+    if isinstance(value, datetime.date):
+        return date_text(date_micros(name, value))
+    return sorted(value) if isinstance(value, set | frozenset) else value
+
+
+def _format_fields(fields: Mapping[str, FieldValue]) -> str:
+    return f'"fields": {json.dumps(fields, ensure_ascii=False)}, ' if fields else ""
 
 
 def write_pseudo_documents(path: str | Path, documents: Iterable[PseudoDocument]) -> int:
@@ -99,19 +115,25 @@ class ImpactWriter:
                     check_document(PseudoDocument(document.docid, document.text, impacts[number]))
                 docid, text = (json.dumps(each, ensure_ascii=False) for each in (document.docid, document.text))
                 vector = ", ".join([f"{keys[i]}{value}" for i, value in zip(term_ids[row], values[row], strict=True)])
-                file.write(f'{{"id": {docid}, "contents": {text}, "vector": {{{vector}}}}}\n')
+                fields = _format_fields(document.fields)
+                file.write(f'{{"id": {docid}, "contents": {text}, {fields}"vector": {{{vector}}}}}\n')
 
 
 # ---- reading ----
 
 
 def read_pseudo_documents(
-    source: str | Path, *, skip_bad: bool = False, on_problem: Callable[[Problem], None] | None = None
+    source: str | Path,
+    *,
+    fields: Fields = None,
+    skip_bad: bool = False,
+    on_problem: Callable[[Problem], None] | None = None,
 ) -> Iterator[PseudoDocument]:
     """Reads and validates a collection, file by file, sorted by name.
 
     Args:
         source: A file or folder; see :mod:`splade_lucene.pseudo_documents.files`.
+        fields: The fields to read, with their types; see :mod:`splade_lucene.fields`.
         skip_bad: Skip documents that cannot be indexed instead of raising an error.
         on_problem: Called with the problem of each skipped document.
 
@@ -121,11 +143,12 @@ def read_pseudo_documents(
     Raises:
         PseudoDocumentError: A document cannot be indexed; names the file, the line and the remedy.
     """
+    schema = FieldRequest.of(fields).schema()
     seen: dict[str, tuple[Path, int]] = {}
     for path in find_files(to_path(source, error=PseudoDocumentError)):
         for number, line in read_lines(path):
             try:
-                document = parse_line(line.removesuffix(b"\n"))
+                document = parse_line(line.removesuffix(b"\n"), schema)
                 first = seen.setdefault(document.docid, (path, number))
                 if first != (path, number):
                     raise _DuplicateError(document.docid, f", first used at {first[0]}:{first[1]}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from splade_lucene.corpus.reading import CorpusFacts, corpus_digest, examine_corpus, read_corpus
 from splade_lucene.encoder import Pruning, SparseImpacts, SpladeEncoder
 from splade_lucene.errors import CorpusError
+from splade_lucene.fields.schema import NO_FIELDS, NO_REQUEST, FieldRequest, FieldSchema
 from splade_lucene.files.files import file_digest
 from splade_lucene.manifest import Part
 from splade_lucene.pseudo_documents.format import ImpactWriter
@@ -44,6 +45,8 @@ class Job:
         skip_bad: Skip documents that cannot be read.
         id_field: See :func:`splade_lucene.read_corpus`.
         text_field: Likewise.
+        fields: The fields of documents that are wanted.
+        schema: The same with their types, which are known when parts are read.
         part_documents: Number of documents per part.
     """
 
@@ -57,6 +60,8 @@ class Job:
     skip_bad: bool = False
     id_field: str | None = None
     text_field: str | None = None
+    fields: FieldRequest = NO_REQUEST
+    schema: FieldSchema = NO_FIELDS
     part_documents: int = field(default_factory=lambda: PART_DOCUMENTS)
 
     def part_name(self, number: int) -> str:
@@ -70,7 +75,13 @@ class Job:
         Raises:
             CorpusError: A document cannot be read, or there is none.
         """
-        return examine_corpus(self.source, id_field=self.id_field, text_field=self.text_field, skip_bad=self.skip_bad)
+        return examine_corpus(
+            self.source,
+            id_field=self.id_field,
+            text_field=self.text_field,
+            fields=self.fields,
+            skip_bad=self.skip_bad,
+        )
 
     @cached_property
     def corpus_digest(self) -> str:
@@ -84,6 +95,7 @@ class Job:
             self.source,
             id_field=self.id_field,
             text_field=self.text_field,
+            fields=self.schema,
             skip_bad=self.skip_bad,
             on_problem=on_problem,
         )

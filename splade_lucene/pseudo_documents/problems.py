@@ -1,7 +1,7 @@
 """The table of rules for pseudo-documents: what cannot be indexed, and how it is reported, in Python and in Java alike.
 
 Of several problems of a line the first in this order is reported: text that is not UTF-8, JSON, keys, the id, the vector and
-its terms in their order, the contents. ``docs/formats.md`` says what is accepted.
+its terms in their order, the contents, the fields. ``docs/formats.md`` says what is accepted.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "huge-impact": ("impact {detail} is above 2147483647", f"Quantize with a smaller scale, {SKIP}"),
     "repeated-term": ("duplicate term {detail!r} in the vector", f"Add up its impacts, {SKIP}"),
     "huge-total": ("the document's impacts sum to over 2147483647", f"Quantize with a smaller scale, {SKIP}"),
+    "bad-field": ("the field {detail}", f"Correct the value, leave it out, or declare another type, {SKIP}"),
 }
 """Kind of problem → message and remedy. ``{detail}`` is the offending value, ``{first}`` is :attr:`Problem.first`."""
 

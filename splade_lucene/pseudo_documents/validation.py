@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NoReturn
 
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
+from splade_lucene.fields.schema import NO_FIELDS, FieldSchema
+from splade_lucene.fields.values import WrittenNumber, WrongValueError
+from splade_lucene.fields.values import described as described_value
 from splade_lucene.files.json_text import check_nesting
 from splade_lucene.ids import MAX_ID_BYTES, has_space_or_control
 from splade_lucene.pseudo_documents.problems import PROBLEMS, SKIP, BadDocumentError, message, shown
 from splade_lucene.pseudo_documents.syntax import has_long_number, problem_of
-from splade_lucene.records import PseudoDocument
+from splade_lucene.records import FieldValue, PseudoDocument
 from splade_lucene.white_space import has_white_space
 
 MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer splits longer tokens
@@ -26,23 +28,18 @@ MAX_TERM_CHARS = 255  # Anserini's WhitespaceTokenizer splits longer tokens
 class _Pairs(list[tuple[str, Any]]):
     """A JSON object that keeps duplicate keys, so that they can be detected."""
 
-
-@dataclass(frozen=True)
-class _Decimal:
-    """A number with a fraction or an exponent, as it was written."""
-
-    literal: str
+    is_object = True
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_Pairs, parse_float=_Decimal, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_Pairs, parse_float=WrittenNumber, parse_constant=_refuse_constant)
 
 
-def parse_line(line: bytes) -> PseudoDocument:
-    """Reads a document from its line.
+def parse_line(line: bytes, schema: FieldSchema = NO_FIELDS) -> PseudoDocument:
+    """Reads a document from its line, and the values of the fields that a schema names.
 
     Raises:
         BadDocumentError: It cannot be indexed; the first problem in the order of the rules.
@@ -60,7 +57,26 @@ def parse_line(line: bytes) -> PseudoDocument:
     if not isinstance(contents, str):
         contents = ""
     _encode_strictly(contents)
-    return PseudoDocument(docid, contents, vector)
+    return PseudoDocument(docid, contents, vector, _check_fields(values.get("fields"), schema))
+
+
+def _check_fields(value: object, schema: FieldSchema) -> dict[str, FieldValue]:
+    if not schema or value is None:
+        return {}
+    if not isinstance(value, _Pairs):
+        raise BadDocumentError("bad-field", f"fields is {described_value(value)}, not an object")
+    values: dict[str, FieldValue] = {}
+    seen = set()
+    try:
+        for name, each in value:  # in the order of the line, as Java does
+            if name in schema.types:
+                if name in seen:
+                    raise WrongValueError(f"{shown(name)} occurs twice")
+                seen.add(name)
+                values |= schema.values({name: each})
+    except WrongValueError as error:
+        raise BadDocumentError("bad-field", str(error)) from None
+    return values
 
 
 def _parse_object(text: str) -> _Pairs:
@@ -88,7 +104,7 @@ def _described(value: object) -> str:
     """What a JSON value is."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    names = {str: "a string", int: "an integer", _Decimal: "a decimal number", _Pairs: "an object", list: "a list"}
+    names = {str: "a string", int: "an integer", WrittenNumber: "a decimal number", _Pairs: "an object", list: "a list"}
     return names.get(type(value)) or shown(repr(value))
 
 
@@ -119,6 +135,7 @@ def check_document(document: PseudoDocument) -> None:
         )
     for name, value, kind in (
         ("docid", document.docid, str), ("contents", document.contents, str), ("vector", document.vector, Mapping),
+        ("fields", document.fields, Mapping),
     ):  # fmt: skip
         if not isinstance(value, kind):
             raise PseudoDocumentError(
@@ -170,8 +187,8 @@ def check_posting(term: object, impact: object) -> None:
         if int(impact) > MAX_IMPACT:
             raise BadDocumentError("huge-impact", f"{shown(str(term))}: {shown(str(int(impact)))}")
         return
-    if isinstance(impact, float | _Decimal):
-        literal = impact.literal if isinstance(impact, _Decimal) else str(impact)
+    if isinstance(impact, float | WrittenNumber):
+        literal = impact.literal if isinstance(impact, WrittenNumber) else str(impact)
         raise BadDocumentError("float-impact", f"{shown(str(term))}: {shown(literal)}")
     value = f'"{shown(impact)}"' if isinstance(impact, str) else _described(impact)
     raise BadDocumentError("not-a-number", f"{shown(str(term))}: {value}")

@@ -21,7 +21,7 @@ from splade_lucene.errors import NotAnIndexError, QueryError
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.reader import LuceneImpactIndexReader, TermStatistics
 from splade_lucene.jvm import wire
-from splade_lucene.records import Query, well_formed
+from splade_lucene.records import FieldValue, Query, well_formed
 from splade_lucene.search.checks import check_batch, check_k
 from splade_lucene.search.hits import Hits, StoredDocument
 
@@ -115,6 +115,26 @@ class Bm25Searcher(ProcessBound):
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Bm25").raw(self._java, wire.pack_integers(wanted)))
         return wire.unpack_optional_strings(packed, len(wanted))
+
+    def field_values(
+        self, lucene_docids: Iterable[int], names: Iterable[str] | None = None
+    ) -> list[dict[str, FieldValue]]:
+        """No values: an index of texts has no fields.
+
+        Raises:
+            QueryError: Fields are named.
+        """
+        if names is not None:
+            raise QueryError("an index of texts has no fields", remedy="Build an impact index with fields=…")
+        return [{} for _ in lucene_docids]
+
+    def keyword_counts(self, lucene_docids: Iterable[int], name: str) -> dict[str, int]:  # noqa: ARG002 - as of all indexes
+        """Raises an error: an index of texts has no fields.
+
+        Raises:
+            QueryError: Always.
+        """
+        raise QueryError("an index of texts has no fields", remedy="Build an impact index with fields=…")
 
     def doc(self, docid: str) -> StoredDocument | None:
         """The stored document with a docid; None if there is none, as in Pyserini."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.errors import InputError
 from splade_lucene.files.json_text import parse_json
+from splade_lucene.records import FieldValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,16 @@ class StoredFields(Protocol):
         """The stored field of each document; None for documents without it."""
         ...
 
+    def field_values(
+        self, lucene_docids: Iterable[int], names: Iterable[str] | None = None
+    ) -> list[dict[str, FieldValue]]:
+        """The values of each document's fields, by name; those of some fields, or of all."""
+        ...
+
+    def keyword_counts(self, lucene_docids: Iterable[int], name: str) -> dict[str, int]:
+        """In how many of the documents each keyword of a field occurs."""
+        ...
+
 
 class StoredDocument:
     """A stored document, with the methods of Pyserini's ``Document`` except for access to Lucene's own object."""
@@ -107,10 +118,24 @@ class _LeftBehind:
     """Stands for the index of hits that were pickled: an open index stays in its process."""
 
     def raw(self, lucene_docids: Sequence[int]) -> list[str | None]:
-        raise InputError(
-            f"the hit with lucene_docid {lucene_docids[0]} was pickled, and the index stayed in the other process",
-            remedy="Read the stored text before pickling, or with doc(docid) of a searcher in this process",
-        )
+        raise _left_behind(lucene_docids)
+
+    def field_values(
+        self,
+        lucene_docids: Sequence[int],
+        names: Iterable[str] | None = None,  # noqa: ARG002 - as of an index
+    ) -> list[dict[str, FieldValue]]:
+        raise _left_behind(lucene_docids)
+
+    def keyword_counts(self, lucene_docids: Sequence[int], name: str) -> dict[str, int]:  # noqa: ARG002 - as of an index
+        raise _left_behind(lucene_docids)
+
+
+def _left_behind(lucene_docids: Sequence[int]) -> InputError:
+    return InputError(
+        f"the hit with lucene_docid {lucene_docids[0]} was pickled, and the index stayed in the other process",
+        remedy="Read what is stored before pickling, or with doc(docid) of a searcher in this process",
+    )
 
 
 class Hit:
@@ -143,6 +168,11 @@ class Hit:
     def contents(self) -> str | None:
         """The stored text, read on each access."""
         return self.document.contents()
+
+    @property
+    def fields(self) -> dict[str, FieldValue]:
+        """The values of the document's fields by name, read on each access; see :mod:`splade_lucene.fields`."""
+        return self._reader.field_values([self.lucene_docid])[0]
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.docid, self.score))
@@ -196,6 +226,25 @@ class Hits(Sequence[Hit]):
     def met_damage(self) -> bool:
         """Whether the search detected a damaged accelerator; the hits are still correct."""
         return self._profile is not None and bool(self._profile[12])
+
+    def fields(self, *names: str) -> list[dict[str, FieldValue]]:
+        """The values of the fields of all hits, read at once: those of the named fields, or of all.
+
+        Raises:
+            QueryError: The index has no such field.
+        """
+        return self._reader.field_values(self.lucene_docids.tolist(), names or None)
+
+    def facets(self, name: str) -> dict[str, int]:
+        """In how many hits each keyword of a field occurs, the most frequent first.
+
+        Args:
+            name: The field.
+
+        Raises:
+            QueryError: The index has no such field, or its values are no keywords.
+        """
+        return self._reader.keyword_counts(self.lucene_docids.tolist(), name)
 
     def __len__(self) -> int:
         return len(self.docids)

@@ -20,19 +20,23 @@ from splade_lucene import jvm
 from splade_lucene.arguments import to_list, to_ordered_list, to_path
 from splade_lucene.defaults import HITS_SHOWN, MAX_IMPACT
 from splade_lucene.errors import InputError, QueryError
+from splade_lucene.fields.expression import Filter
+from splade_lucene.fields.grammar import parse_filter
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.accelerator import accelerator_folders, has_accelerator
 from splade_lucene.index.checking import verify_index
-from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.index.reader import LuceneImpactIndexReader, unpack_counts
 from splade_lucene.jvm import wire
 from splade_lucene.records import Contribution, Turn, Vector, well_formed
 from splade_lucene.search.approximation import Approximation
 from splade_lucene.search.checks import Engine, check_batch, check_k, check_settings
+from splade_lucene.search.conditions import pack_filter
 from splade_lucene.search.hits import Hits, StoredDocument
 from splade_lucene.search.pyserini_methods import PyseriniMethods
 from splade_lucene.white_space import is_blank
 
 _HITS_AT_ONCE = 1 << 22
+_FILTERS_KEPT = 16
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +62,8 @@ class Snapshot(ProcessBound):
 
     def __init__(self, reader: LuceneImpactIndexReader, cache_bytes: int) -> None:
         self.reader = reader
+        self._filters: dict[bytes, Any] = {}  # of conditions, those used last at the end
+        self._lock = threading.Lock()
         try:
             with jvm.translated_exceptions(reader.index_dir):
                 folders = wire.pack_paths(accelerator_folders(reader.index_dir))
@@ -67,6 +73,25 @@ class Snapshot(ProcessBound):
             reader.close()
             raise
 
+    def field_filter(self, filter: Filter | str) -> Any:
+        """Java's object for the documents that fulfil a condition on their fields. Those of the last conditions are kept.
+
+        Raises:
+            QueryError: A text is no filter, a field is unknown, or it cannot be compared so.
+        """
+        condition = filter if isinstance(filter, Filter) else parse_filter(filter)
+        packed = pack_filter(condition, self.reader.fields)
+        with self._lock:
+            found = self._filters.pop(packed, None)
+        if found is None:
+            with jvm.translated_exceptions(self.reader.index_dir):
+                found = jvm.facade("Search").fieldFilter(self.reader.java, packed)
+        with self._lock:
+            self._filters[packed] = found  # at the end
+            while len(self._filters) > _FILTERS_KEPT:
+                del self._filters[next(iter(self._filters))]
+        return found
+
     def close(self) -> None:
         """Closes the index's files."""
         self._handle.close()
@@ -74,7 +99,10 @@ class Snapshot(ProcessBound):
 
 
 class DocumentFilter(ProcessBound):
-    """A set of documents to which searches can be restricted; see :meth:`LuceneImpactSearcher.make_filter`."""
+    """A set of documents to which searches can be restricted; see :meth:`LuceneImpactSearcher.make_filter`.
+
+    ``one & other`` restricts searches to the documents of both.
+    """
 
     __slots__ = ("java", "searcher", "snapshot")
 
@@ -83,6 +111,22 @@ class DocumentFilter(ProcessBound):
 
     def __len__(self) -> int:
         return int(jvm.facade("Search").filterSize(self.java))
+
+    def __and__(self, other: DocumentFilter) -> DocumentFilter:
+        if not isinstance(other, DocumentFilter):
+            return NotImplemented
+        if other.snapshot is not self.snapshot:
+            raise QueryError(
+                "the filters were made by different searchers, or before and after one was refreshed",
+                remedy="Make both again with one searcher",
+            )
+        with jvm.translated_exceptions(self.searcher.index_dir):
+            both = jvm.facade("Search").bothFilters(self.snapshot.reader.java, self.java, other.java)
+        return DocumentFilter(self.searcher, self.snapshot, both)
+
+
+AnyFilter = DocumentFilter | Filter | str
+"""How searches are restricted: to a set of documents, or by a condition on their fields, as text or made with ``where``."""
 
 
 class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
@@ -275,13 +319,60 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
             java = jvm.facade("Search").filter(snapshot.reader.java, wire.pack_strings(docids), not exclude)
             return DocumentFilter(self, snapshot, java)
 
+    def filter_by(self, filter: Filter | str) -> DocumentFilter:
+        """The documents that fulfil a condition on their fields.
+
+        Searches take the condition itself, too, and the last ones are kept, so this is to count the documents, or to join
+        it with a filter of docids.
+
+        Args:
+            filter: A text, see :func:`splade_lucene.parse_filter`, or a condition made with :class:`splade_lucene.where`.
+
+        Raises:
+            QueryError: The text is no filter, a field is unknown, or it cannot be compared so.
+        """
+        snapshot = self._snapshot
+        return DocumentFilter(self, snapshot, snapshot.field_filter(filter))
+
+    def facets(self, field: str, filter: AnyFilter | None = None) -> dict[str, int]:
+        """In how many documents each keyword of a field occurs, the most frequent first; :meth:`Hits.facets` counts hits.
+
+        Args:
+            field: The field.
+            filter: Counts only these documents.
+
+        Raises:
+            QueryError: The index has no such field, its values are no keywords, or the filter is wrong.
+        """
+        snapshot = self._snapshot
+        snapshot.reader.check_keyword(field)
+        with jvm.translated_exceptions(self.index_dir):
+            java = jvm.facade("Search")
+            live = java.liveDocuments(snapshot.reader.java)
+            documents = live if filter is None else self._java_filter(filter, snapshot)
+            return unpack_counts(java.keywordCounts(snapshot.reader.java, documents, field))
+
+    def _java_filter(self, filter: AnyFilter, snapshot: Snapshot) -> Any:
+        """Java's object for a filter.
+
+        Raises:
+            QueryError: Another searcher made the filter, or this one before it was refreshed, or it is wrong.
+        """
+        if not isinstance(filter, DocumentFilter):
+            return snapshot.field_filter(filter)
+        if filter.searcher is not self:
+            raise QueryError("the filter was made by another searcher", remedy="Make it with make_filter of this one")
+        if filter.snapshot is not snapshot:
+            raise QueryError("the filter was made before this searcher was refreshed", remedy="Make it again")
+        return filter.java
+
     def search(
         self,
         q: Text | Vector,
         k: int = HITS_SHOWN,
         fields: Mapping[str, float] | None = None,
         *,
-        filter: DocumentFilter | None = None,
+        filter: AnyFilter | None = None,
     ) -> Hits:
         """Searches for one query.
 
@@ -290,7 +381,8 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
                 which terms that the index lacks have no effect. A blank text has no hits.
             k: Maximum number of hits, at least 1. There are fewer if fewer documents share a term with the query.
             fields: For compatibility with Pyserini; must be None or empty, because an impact index has a single field.
-            filter: Restricts the hits; see :meth:`make_filter`.
+            filter: Restricts the hits: a condition on the fields of documents, such as ``'lang = "de" and year >= 2019'``, or
+                what :meth:`make_filter` or :meth:`filter_by` made.
 
         Returns:
             Hits, sorted by score descending, then by the bytes of the docid ascending.
@@ -309,7 +401,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         threads: int = 1,
         fields: Mapping[str, float] | None = None,
         *,
-        filter: DocumentFilter | None = None,
+        filter: AnyFilter | None = None,
     ) -> dict[str, Hits]:
         """Searches for many queries with several threads.
 
@@ -339,7 +431,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         k: int = HITS_SHOWN,
         threads: int = 1,
         *,
-        filter: DocumentFilter | None = None,
+        filter: AnyFilter | None = None,
     ) -> list[float]:
         """Measures the loss of the approximation: for each query, the share of the exact top k hits that it finds.
 
@@ -364,7 +456,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         return [self.encode(next(encoded) if _is_text(q) and not _is_blank(q) else q) for q in queries]
 
     def _search_all(
-        self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: DocumentFilter | None
+        self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: AnyFilter | None
     ) -> list[Hits]:
         found: list[Hits] = []
         step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
@@ -373,14 +465,10 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         return found
 
     def _search_encoded(
-        self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: DocumentFilter | None
+        self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: AnyFilter | None
     ) -> list[Hits]:
-        if filter is not None and filter.searcher is not self:
-            raise QueryError("the filter was made by another searcher", remedy="Make it with make_filter of this one")
         snapshot = self._snapshot
-        if filter is not None and filter.snapshot is not snapshot:
-            raise QueryError("the filter was made before this searcher was refreshed", remedy="Make it again")
-        java_filter = None if filter is None else filter.java
+        java_filter = None if filter is None else self._java_filter(filter, snapshot)
         with jvm.translated_exceptions(self.index_dir):
             answer = jvm.facade("Search").search(
                 snapshot.java, wire.pack_queries(vectors), k, threads, settings, java_filter

@@ -77,6 +77,7 @@ public final class RandomCollection {
                 out.writeInt(impact);
                 out.writeString(term);
               });
+      out.writeString(null);
     }
     return out.toByteArray();
   }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.spladelucene.fields.FieldSchema;
 import io.spladelucene.postings.InvertedBlock;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -21,6 +22,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import org.apache.lucene.document.Document;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.IndexWriter;
 import org.apache.lucene.index.LeafReaderContext;
@@ -54,6 +56,7 @@ public final class BulkIndexer {
   private final boolean replace;
   private final boolean inInputOrder;
   private final long memory;
+  private final FieldSchema schema;
 
   private final TermDictionary dictionary = new TermDictionary();
   private final DocidSet docids = new DocidSet();
@@ -85,6 +88,7 @@ public final class BulkIndexer {
    * @param order {@code bp}: by graph bisection, within each segment that is written; {@code
    *     input}: input order
    * @param memory the bytes of inverted blocks above which a segment is written
+   * @param schema the fields that are indexed
    */
   public BulkIndexer(
       List<Path> files,
@@ -95,7 +99,8 @@ public final class BulkIndexer {
       boolean append,
       boolean replace,
       String order,
-      long memory) {
+      long memory,
+      FieldSchema schema) {
     this.files = List.copyOf(files);
     this.index = index;
     this.store = PseudoDocumentParser.Store.valueOf(store.toUpperCase(Locale.ROOT));
@@ -105,6 +110,7 @@ public final class BulkIndexer {
     this.replace = replace;
     inInputOrder = order.equals("input");
     this.memory = memory;
+    this.schema = schema;
     workers = new ArrayBlockingQueue<>(threads);
     for (int i = 0; i < threads; i++) {
       workers.add(new Worker());
@@ -285,7 +291,7 @@ public final class BulkIndexer {
   private final class Worker {
     final InvertedBlock.Builder builder = new InvertedBlock.Builder();
     final PseudoDocumentParser parser =
-        new PseudoDocumentParser(new TermDictionary.Cache(dictionary), store);
+        new PseudoDocumentParser(new TermDictionary.Cache(dictionary), store, schema);
     int[] lines = new int[1024];
   }
 
@@ -418,10 +424,7 @@ public final class BulkIndexer {
     }
     ByteBuffersDirectory directory = new ByteBuffersDirectory();
     try (IndexWriter template = AnseriniFormat.openWriter(directory, false)) {
-      ImpactTokenStream oneTerm =
-          new ImpactTokenStream().of(new BytesRef[] {new BytesRef("term")}, new int[] {1}, 1);
-      String raw = store == PseudoDocumentParser.Store.NONE ? null : "";
-      template.addDocument(AnseriniFormat.impactDocument("template", oneTerm, raw));
+      writeTemplate(template);
     }
     try (DirectoryReader template = DirectoryReader.open(directory)) {
       InvertedSegment segment =
@@ -430,5 +433,30 @@ public final class BulkIndexer {
     }
     pending = new ArrayList<>();
     pendingBytes = 0;
+  }
+
+  /**
+   * Writes a document with the three fields of the format, and the values of the pending documents:
+   * Lucene itself makes the doc values and points of the segment.
+   */
+  private void writeTemplate(IndexWriter template) throws IOException {
+    ImpactTokenStream oneTerm =
+        new ImpactTokenStream().of(new BytesRef[] {new BytesRef("term")}, new int[] {1}, 1);
+    String raw = store == PseudoDocumentParser.Store.NONE ? null : "";
+    Document document = AnseriniFormat.impactDocument("template", oneTerm, raw);
+    if (schema.isEmpty()) {
+      template.addDocument(document);
+      return;
+    }
+    for (InvertedBlock block : pending) {
+      for (byte[] values : block.values) {
+        if (values != null) {
+          schema.addTo(document, new BytesRef(values));
+        }
+        template.addDocument(document);
+        document = new Document();
+      }
+    }
+    template.forceMerge(1);
   }
 }

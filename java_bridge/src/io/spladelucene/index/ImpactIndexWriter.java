@@ -1,5 +1,6 @@
 package io.spladelucene.index;
 
+import io.spladelucene.fields.FieldSchema;
 import io.spladelucene.wire.ImpactDocument;
 import io.spladelucene.wire.PackedDocuments;
 import io.spladelucene.wire.PackedLists;
@@ -29,6 +30,7 @@ public final class ImpactIndexWriter implements Closeable {
   private final SegmentInfos commitBefore; // null: there was none, or it is replaced
   private final ImpactTokenStream stream = new ImpactTokenStream();
   private long number; // of the last commit, or of one that was cut off
+  private FieldSchema schema = FieldSchema.NONE;
 
   /**
    * Opens an index for writing.
@@ -73,6 +75,11 @@ public final class ImpactIndexWriter implements Closeable {
     return out.toByteArray();
   }
 
+  /** Says which fields the documents have that are added from now on. */
+  public void declare(FieldSchema fields) {
+    schema = fields;
+  }
+
   /**
    * Adds documents; a document replaces those with the same docid.
    *
@@ -82,6 +89,9 @@ public final class ImpactIndexWriter implements Closeable {
     for (ImpactDocument each : PackedDocuments.readImpactDocuments(documents)) {
       ImpactTokenStream tokens = stream.of(each.terms(), each.impacts(), each.terms().length);
       Document document = AnseriniFormat.impactDocument(each.docid(), tokens, each.raw());
+      if (each.values() != null) {
+        schema.addTo(document, each.values());
+      }
       writer.updateDocument(new Term(Fields.ID, each.docid()), document);
     }
   }

@@ -1,5 +1,7 @@
 package io.spladelucene.index;
 
+import io.spladelucene.fields.FieldSchema;
+import io.spladelucene.fields.StoredValues;
 import io.spladelucene.wire.PackedLists;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -21,7 +23,11 @@ public final class IndexFacade {
 
   // ---- building ----
 
-  /** See {@link BulkIndexer}; the files are paths, as {@link PackedLists#readPaths} reads them. */
+  /**
+   * See {@link BulkIndexer}; the files are paths, as {@link PackedLists#readPaths} reads them.
+   *
+   * @param fields as {@link FieldSchema#read} reads them
+   */
   public static BulkIndexer startBuild(
       byte[] files,
       String index,
@@ -31,7 +37,8 @@ public final class IndexFacade {
       boolean append,
       boolean replace,
       String order,
-      long memory)
+      long memory,
+      byte[] fields)
       throws IOException {
     BulkIndexer build =
         new BulkIndexer(
@@ -43,7 +50,8 @@ public final class IndexFacade {
             append,
             replace,
             order,
-            memory);
+            memory,
+            FieldSchema.read(fields));
     build.start();
     return build;
   }
@@ -90,6 +98,11 @@ public final class IndexFacade {
   /** See {@link ImpactIndexWriter}. */
   public static ImpactIndexWriter openWriter(String index, boolean append) throws IOException {
     return new ImpactIndexWriter(open(index), append);
+  }
+
+  /** See {@link ImpactIndexWriter#declare}; the fields as {@link FieldSchema#read} reads them. */
+  public static void declareFields(ImpactIndexWriter writer, byte[] fields) {
+    writer.declare(FieldSchema.read(fields));
   }
 
   /** See {@link ImpactIndexWriter#put}. */
@@ -221,6 +234,28 @@ public final class IndexFacade {
   /** See {@link ImpactIndexReader#raw}. */
   public static byte[] raw(ImpactIndexReader reader, byte[] luceneDocids) throws IOException {
     return reader.use(() -> reader.raw(luceneDocids));
+  }
+
+  /** See {@link StoredValues#types}. */
+  public static byte[] fieldTypes(ImpactIndexReader reader) throws IOException {
+    return reader.use(() -> StoredValues.types(reader.leaves()));
+  }
+
+  /**
+   * See {@link StoredValues#read}.
+   *
+   * @param fields as {@link FieldSchema#read} reads them
+   */
+  public static byte[] fieldValues(ImpactIndexReader reader, byte[] luceneDocids, byte[] fields)
+      throws IOException {
+    FieldSchema schema = FieldSchema.read(fields);
+    return reader.use(() -> StoredValues.read(reader.leaves(), luceneDocids, schema));
+  }
+
+  /** See {@link StoredValues#count}. */
+  public static byte[] keywordCounts(ImpactIndexReader reader, byte[] luceneDocids, String field)
+      throws IOException {
+    return reader.use(() -> StoredValues.count(reader.leaves(), luceneDocids, field));
   }
 
   /** See {@link ImpactIndexReader#accelerate}. */

@@ -20,9 +20,9 @@ import org.apache.lucene.util.BytesRef;
  * Presents inverted blocks as one Lucene segment, which {@code IndexWriter.addIndexes} writes with
  * the default codec.
  *
- * <p>The field infos, and what this segment lacks (points, vectors, term vectors), come from a
- * template: a real segment with the same fields. The template is wrapped, so that this class names
- * no class that differs between Lucene 9.9 and 10.
+ * <p>The field infos, the values of further fields, and what this segment lacks (vectors, term
+ * vectors) come from a template: a real segment with the same fields. The template is wrapped, so
+ * that this class names no class that differs between Lucene 9.9 and 10.
  */
 final class InvertedSegment extends FilterLeafReader {
   private final List<InvertedBlock> blocks;
@@ -34,7 +34,7 @@ final class InvertedSegment extends FilterLeafReader {
   /**
    * Presents the documents of some blocks, in their order.
    *
-   * @param template a segment with the same fields
+   * @param template a segment with the same fields; if there are further ones, of as many documents
    * @param blocks whose docids are distinct
    * @param dictionary the term of each term id
    */
@@ -65,11 +65,11 @@ final class InvertedSegment extends FilterLeafReader {
   }
 
   @Override
-  public Terms terms(String field) {
+  public Terms terms(String field) throws IOException {
     return switch (field) {
       case Fields.CONTENTS -> impacts;
       case Fields.ID -> ids;
-      default -> null;
+      default -> super.terms(field);
     };
   }
 

@@ -2,8 +2,12 @@ package io.spladelucene.index;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonStreamContext;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
+import io.spladelucene.fields.FieldSchema;
+import io.spladelucene.fields.JsonValues;
+import io.spladelucene.fields.WrongValue;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -39,6 +43,9 @@ final class JsonDocument {
   /** The text; {@code null} if there is none. */
   final String contents;
 
+  /** The values of its fields, packed; {@code null} if there are none. */
+  byte[] values;
+
   /** The number of terms. */
   int size = 0;
 
@@ -48,19 +55,23 @@ final class JsonDocument {
   /** The impact of each term. */
   int[] impacts = new int[64];
 
+  private final FieldSchema schema;
   private String idText;
   private String contentsText;
   private boolean hasVector = false;
   private BadPseudoDocument repeatedKey;
   private BadPseudoDocument badId = new BadPseudoDocument("no-id", "");
   private BadPseudoDocument badVector;
+  private BadPseudoDocument badFields;
 
   /**
    * Reads the line in bytes[from, to).
    *
+   * @param schema the fields whose values are read
    * @throws BadPseudoDocument if it is no document that can be indexed
    */
-  JsonDocument(byte[] bytes, int from, int to) throws BadPseudoDocument {
+  JsonDocument(byte[] bytes, int from, int to, FieldSchema schema) throws BadPseudoDocument {
+    this.schema = schema;
     String line = TermDictionary.decode(bytes, from, to);
     String problem = JsonSyntax.problemOf(bytes, from, to);
     if (problem != null) {
@@ -92,6 +103,7 @@ final class JsonDocument {
     if (contents != null) {
       TermDictionary.encode(contents);
     }
+    throwIfBad(badFields);
   }
 
   private static void throwIfBad(BadPseudoDocument bad) throws BadPseudoDocument {
@@ -103,6 +115,7 @@ final class JsonDocument {
   private void read(JsonParser json) throws IOException {
     Set<String> keys = new HashSet<>();
     json.nextToken();
+    JsonStreamContext line = json.getParsingContext();
     while (json.nextToken() != JsonToken.END_OBJECT) {
       String key = json.currentName();
       if (!keys.add(key) && repeatedKey == null) {
@@ -116,6 +129,7 @@ final class JsonDocument {
           json.skipChildren();
         }
         case "vector" -> readVector(json, value);
+        case "fields" -> readFields(json, line);
         default -> json.skipChildren();
       }
     }
@@ -157,6 +171,23 @@ final class JsonDocument {
         }
       }
       json.skipChildren();
+    }
+  }
+
+  private void readFields(JsonParser json, JsonStreamContext line) throws IOException {
+    badFields = null;
+    values = null;
+    if (schema.isEmpty()) {
+      json.skipChildren();
+      return;
+    }
+    try {
+      values = JsonValues.read(json, schema);
+    } catch (WrongValue wrong) {
+      badFields = new BadPseudoDocument("bad-field", wrong.getMessage());
+      while (json.getParsingContext() != line) { // behind the object
+        json.nextToken();
+      }
     }
   }
 
@@ -205,6 +236,22 @@ final class JsonDocument {
       case VALUE_NUMBER_FLOAT -> "a decimal number";
       default -> value.asString();
     };
+  }
+
+  /**
+   * The packed values of a member {@code fields} in bytes[from, to), which is an object of valid
+   * JSON; {@code null} if it has none.
+   *
+   * @throws WrongValue if a value does not fit
+   */
+  static byte[] valuesOf(byte[] bytes, int from, int to, FieldSchema schema)
+      throws BadPseudoDocument, WrongValue {
+    try (JsonParser json = JSON.createParser(TermDictionary.decode(bytes, from, to))) {
+      json.nextToken();
+      return JsonValues.read(json, schema);
+    } catch (IOException e) {
+      throw new IllegalStateException("valid JSON cannot be parsed", e);
+    }
   }
 
   /** A value as a message shows it: a long one without its end. */

@@ -4,6 +4,8 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.io.JsonStringEncoder;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.spladelucene.fields.FieldSchema;
+import io.spladelucene.fields.WrongValue;
 import io.spladelucene.postings.InvertedBlock;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -38,11 +40,13 @@ final class PseudoDocumentParser {
     RAW
   }
 
+  private static final int MAX_PLAIN_NESTING = 50; // levels of fields; far below JsonSyntax's
   private static final String ESCAPES = "\"\\/bfnrt";
   private static final String ESCAPED = "\"\\/\b\f\n\r\t";
 
   private final TermDictionary.Cache terms;
   private final Store store;
+  private final FieldSchema schema;
   private byte[] line;
   private int start;
   private int at;
@@ -50,10 +54,15 @@ final class PseudoDocumentParser {
   private long document = 0; // the number of vectors so far
   private final byte[] unescaped = new byte[4 * TermDictionary.MAX_TERM_CHARS];
 
-  /** A parser for one thread. */
-  PseudoDocumentParser(TermDictionary.Cache terms, Store store) {
+  /**
+   * A parser for one thread.
+   *
+   * @param schema the fields whose values are read
+   */
+  PseudoDocumentParser(TermDictionary.Cache terms, Store store, FieldSchema schema) {
     this.terms = terms;
     this.store = store;
+    this.schema = schema;
   }
 
   /**
@@ -70,14 +79,14 @@ final class PseudoDocumentParser {
     int mark = out.mark();
     if (!isPlain(out)) {
       out.rollback(mark);
-      JsonDocument read = new JsonDocument(line, from, to);
+      JsonDocument read = new JsonDocument(line, from, to, schema);
       document++;
       for (int i = 0; i < read.size; i++) {
         byte[] term = read.terms[i];
         int hash = TermDictionary.Cache.hash(term, 0, term.length);
         out.addPosting(terms.idOf(term, 0, term.length, hash, document), read.impacts[i]);
       }
-      out.endDocument(read.id, 0, read.id.length, storedField(read));
+      out.endDocument(read.id, 0, read.id.length, storedField(read), read.values);
     }
   }
 
@@ -87,17 +96,19 @@ final class PseudoDocumentParser {
   private boolean isPlain(InvertedBlock.Builder out) {
     try {
       return scan(out);
-    } catch (BadPseudoDocument bad) {
+    } catch (BadPseudoDocument | WrongValue bad) {
       return false; // JsonDocument says which problem is the first
     }
   }
 
-  private boolean scan(InvertedBlock.Builder out) throws BadPseudoDocument {
+  private boolean scan(InvertedBlock.Builder out) throws BadPseudoDocument, WrongValue {
     int idFrom = -1;
     int idTo = -1;
     int contentsFrom = -1;
     int contentsTo = -1;
     boolean vector = false;
+    int fieldsFrom = -1;
+    int fieldsTo = -1;
     if (!next('{')) {
       return false;
     }
@@ -124,6 +135,13 @@ final class PseudoDocumentParser {
         if (!scanVector(out)) {
           return false;
         }
+      } else if (isKey(keyFrom, keyTo, "fields") && fieldsFrom < 0 && !schema.isEmpty()) {
+        skipSpace();
+        fieldsFrom = at;
+        if (!skipObject()) {
+          return false;
+        }
+        fieldsTo = at;
       } else {
         return false;
       }
@@ -139,8 +157,39 @@ final class PseudoDocumentParser {
     if (out.isTooHeavy()) {
       return false;
     }
-    out.endDocument(line, idFrom, idTo, storedField(idFrom, idTo, contentsFrom, contentsTo));
+    byte[] values = null;
+    if (fieldsFrom >= 0) {
+      if (JsonSyntax.problemOf(line, fieldsFrom, fieldsTo) != null) {
+        return false;
+      }
+      values = JsonDocument.valuesOf(line, fieldsFrom, fieldsTo, schema);
+    }
+    byte[] stored = storedField(idFrom, idTo, contentsFrom, contentsTo);
+    out.endDocument(line, idFrom, idTo, stored, values);
     return true;
+  }
+
+  /** Moves behind an object, whose syntax is not checked; false if it does not end, or is deep. */
+  private boolean skipObject() {
+    int depth = 0;
+    boolean isString = false;
+    while (at < end) {
+      byte b = line[at++];
+      if (isString) {
+        isString = b != '"';
+        at += b == '\\' ? 1 : 0;
+      } else if (b == '"') {
+        isString = true;
+      } else if (b == '{') {
+        depth++;
+      } else if (b == '}') {
+        depth--;
+      }
+      if (depth == 0 || depth > MAX_PLAIN_NESTING) {
+        return depth == 0 && b == '}';
+      }
+    }
+    return false;
   }
 
   private boolean scanVector(InvertedBlock.Builder out) throws BadPseudoDocument {

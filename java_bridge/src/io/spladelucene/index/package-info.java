@@ -23,6 +23,6 @@
  * sources compile against Lucene 9.9 and Lucene 10, and the jar runs on both.
  *
  * <p>Python calls {@link io.spladelucene.index.IndexFacade} only. This package uses {@code
- * postings} and {@code wire}.
+ * postings}, {@code fields} and {@code wire}.
  */
 package io.spladelucene.index;

@@ -9,6 +9,7 @@ import java.util.Arrays;
 public final class ForwardBlock {
   private final byte[][] docids;
   private final byte[][] stored;
+  private final byte[][] values;
   private final int[] starts;
   private final byte[] postings; // by document: (term id, impact) in the order of the block
 
@@ -16,6 +17,7 @@ public final class ForwardBlock {
   public ForwardBlock(InvertedBlock block) {
     docids = block.docids;
     stored = block.stored;
+    values = block.values;
     starts = new int[block.documents + 1];
     for (int term = 0; term < block.termIds.length; term++) {
       int termLength = VInt.length(block.termIds[term]);
@@ -41,7 +43,7 @@ public final class ForwardBlock {
     return docids.length;
   }
 
-  /** Adds a document, with its docid and its stored field, to a builder. */
+  /** Adds a document, with its docid, its stored field and its values, to a builder. */
   public void addTo(InvertedBlock.Builder builder, int document) {
     for (int at = starts[document]; at < starts[document + 1]; ) {
       int term = VInt.read(postings, at);
@@ -50,7 +52,8 @@ public final class ForwardBlock {
       at += VInt.length(impact);
       builder.addPosting(term, impact);
     }
-    builder.endDocument(docids[document], 0, docids[document].length, stored[document]);
+    byte[] docid = docids[document];
+    builder.endDocument(docid, 0, docid.length, stored[document], values[document]);
   }
 
   /**

@@ -19,6 +19,9 @@ public final class InvertedBlock {
   /** By document: its stored field, in UTF-8, or {@code null}. */
   public final byte[][] stored;
 
+  /** By document: the values of its fields, packed, or {@code null}. */
+  public final byte[][] values;
+
   /** The ids of the distinct terms, in the order in which they first occur. */
   public final int[] termIds;
 
@@ -37,6 +40,7 @@ public final class InvertedBlock {
   private InvertedBlock(
       byte[][] docids,
       byte[][] stored,
+      byte[][] values,
       int[] termIds,
       int[] docFreqs,
       long[] totalImpacts,
@@ -45,6 +49,7 @@ public final class InvertedBlock {
     this.documents = docids.length;
     this.docids = docids;
     this.stored = stored;
+    this.values = values;
     this.termIds = termIds;
     this.docFreqs = docFreqs;
     this.totalImpacts = totalImpacts;
@@ -53,6 +58,7 @@ public final class InvertedBlock {
     long size = postings.length + 20L * termIds.length;
     for (int i = 0; i < documents; i++) {
       size += 40L + docids[i].length + (stored[i] == null ? 0 : stored[i].length + 16L);
+      size += values[i] == null ? 0 : values[i].length + 16L;
     }
     this.bytes = size;
   }
@@ -109,6 +115,7 @@ public final class InvertedBlock {
   public static final class Builder {
     private byte[][] docids = new byte[1024][];
     private byte[][] stored = new byte[1024][];
+    private byte[][] values = new byte[1024][];
     private int[] ends = new int[1024];
     private int documents = 0;
     private int[] termIds = new int[1 << 16];
@@ -161,15 +168,19 @@ public final class InvertedBlock {
      *
      * @param docid its docid is from {@code from} to {@code to}; copied
      * @param storedField {@code null} if it has none
+     * @param fieldValues the values of its fields, packed; {@code null} if it has none
      */
-    public void endDocument(byte[] docid, int from, int to, byte[] storedField) {
+    public void endDocument(
+        byte[] docid, int from, int to, byte[] storedField, byte[] fieldValues) {
       if (documents == docids.length) {
         docids = Arrays.copyOf(docids, documents * 2);
         stored = Arrays.copyOf(stored, documents * 2);
+        values = Arrays.copyOf(values, documents * 2);
         ends = Arrays.copyOf(ends, documents * 2);
       }
       docids[documents] = Arrays.copyOfRange(docid, from, to);
       stored[documents] = storedField;
+      values[documents] = fieldValues;
       ends[documents++] = postings;
     }
 
@@ -223,6 +234,7 @@ public final class InvertedBlock {
       }
       Arrays.fill(docids, 0, documents, null);
       Arrays.fill(stored, 0, documents, null);
+      Arrays.fill(values, 0, documents, null);
       documents = 0;
       postings = 0;
       return block;
@@ -254,6 +266,7 @@ public final class InvertedBlock {
       return new InvertedBlock(
           Arrays.copyOf(docids, documents),
           Arrays.copyOf(stored, documents),
+          Arrays.copyOf(values, documents),
           distinct,
           docFreqs,
           totalImpacts,

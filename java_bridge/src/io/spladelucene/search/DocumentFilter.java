@@ -1,5 +1,6 @@
 package io.spladelucene.search;
 
+import io.spladelucene.fields.StoredValues;
 import io.spladelucene.index.Fields;
 import io.spladelucene.index.ImpactIndexReader;
 import java.io.IOException;
@@ -11,15 +12,45 @@ import org.apache.lucene.util.BytesRef;
 
 /** The documents of an open index that are accepted as hits: all that are not deleted, or some. */
 public final class DocumentFilter {
+  private static final int SHARE_OF_HEAP = 128; // what the selections of a filter may take
+
+  private final ImpactIndexReader index;
   private final long[][] accepted; // by segment: a bit for each document; null: all
   private final int[] excluded; // by segment: the number of documents that are not accepted
+  private final Selection[] selections; // by segment; null: too many documents are accepted
   private final int size;
 
+  /**
+   * Accepts some documents.
+   *
+   * @param accepted by segment; {@code null}: all of the segment
+   */
+  private DocumentFilter(ImpactIndexReader index, long[][] accepted) {
+    this.index = index;
+    this.accepted = accepted;
+    excluded = new int[accepted.length];
+    selections = new Selection[accepted.length];
+    long budget = Runtime.getRuntime().maxMemory() / SHARE_OF_HEAP / Math.max(1, accepted.length);
+    int count = 0;
+    for (LeafReaderContext leaf : index.leaves()) {
+      long[] bits = accepted[leaf.ord];
+      int ofLeaf = leaf.reader().maxDoc();
+      if (bits != null) {
+        ofLeaf = 0;
+        for (long word : bits) {
+          ofLeaf += Long.bitCount(word);
+        }
+        selections[leaf.ord] = Selection.of(bits, ofLeaf, leaf.reader().maxDoc(), budget);
+      }
+      excluded[leaf.ord] = leaf.reader().maxDoc() - ofLeaf;
+      count += ofLeaf;
+    }
+    size = count;
+  }
+
   /** Accepts all documents that are not deleted. */
-  DocumentFilter(ImpactIndexReader index) {
-    int leaves = index.leaves().size();
-    accepted = new long[leaves][];
-    excluded = new int[leaves];
+  static DocumentFilter live(ImpactIndexReader index) {
+    long[][] accepted = new long[index.leaves().size()][];
     for (LeafReaderContext leaf : index.leaves()) {
       Bits live = leaf.reader().getLiveDocs();
       if (live != null) {
@@ -30,10 +61,9 @@ public final class DocumentFilter {
           }
         }
         accepted[leaf.ord] = bits;
-        excluded[leaf.ord] = leaf.reader().numDeletedDocs();
       }
     }
-    size = index.numDocs();
+    return new DocumentFilter(index, accepted);
   }
 
   /**
@@ -42,12 +72,10 @@ public final class DocumentFilter {
    *
    * @param keep whether the documents with these docids are accepted; otherwise all others are
    */
-  DocumentFilter(ImpactIndexReader index, Iterable<BytesRef> docids, boolean keep)
+  static DocumentFilter ofDocids(ImpactIndexReader index, Iterable<BytesRef> docids, boolean keep)
       throws IOException {
-    DocumentFilter live = new DocumentFilter(index);
-    int leaves = index.leaves().size();
-    accepted = new long[leaves][];
-    excluded = new int[leaves];
+    DocumentFilter live = live(index);
+    long[][] accepted = new long[index.leaves().size()][];
     for (LeafReaderContext leaf : index.leaves()) {
       accepted[leaf.ord] = new long[words(leaf)];
     }
@@ -57,26 +85,39 @@ public final class DocumentFilter {
       for (LeafReaderContext leaf : index.leaves()) {
         PostingsEnum found = leaf.reader().postings(term, PostingsEnum.NONE);
         for (int doc = next(found); doc != PostingsEnum.NO_MORE_DOCS; doc = next(found)) {
-          if ((live.word(leaf, doc >> 6) >>> doc & 1) != 0) {
-            accepted[leaf.ord][doc >> 6] |= 1L << doc;
-          }
+          accepted[leaf.ord][doc >> 6] |= 1L << doc;
         }
       }
     }
-    int count = 0;
     for (LeafReaderContext leaf : index.leaves()) {
-      int ofLeaf = 0;
       long[] bits = accepted[leaf.ord];
       for (int word = 0; word < bits.length; word++) {
-        if (!keep) {
-          bits[word] = ~bits[word] & live.word(leaf, word);
-        }
-        ofLeaf += Long.bitCount(bits[word]);
+        bits[word] = (keep ? bits[word] : ~bits[word]) & live.word(leaf, word);
       }
-      excluded[leaf.ord] = leaf.reader().maxDoc() - ofLeaf;
-      count += ofLeaf;
     }
-    size = count;
+    return new DocumentFilter(index, accepted);
+  }
+
+  /** Accepts the documents that fulfil a condition and are not deleted. */
+  static DocumentFilter of(ImpactIndexReader index, FieldCondition condition) throws IOException {
+    DocumentFilter live = live(index);
+    long[][] accepted = new long[index.leaves().size()][];
+    for (LeafReaderContext leaf : index.leaves()) {
+      accepted[leaf.ord] = condition.documents(leaf.reader());
+    }
+    return live.and(new DocumentFilter(index, accepted));
+  }
+
+  /** Accepts the documents that both filters accept. */
+  DocumentFilter and(DocumentFilter other) {
+    long[][] both = new long[accepted.length][];
+    for (LeafReaderContext leaf : index.leaves()) {
+      both[leaf.ord] = new long[words(leaf)];
+      for (int word = 0; word < both[leaf.ord].length; word++) {
+        both[leaf.ord][word] = word(leaf, word) & other.word(leaf, word);
+      }
+    }
+    return new DocumentFilter(index, both);
   }
 
   private static int next(PostingsEnum documents) throws IOException {
@@ -99,6 +140,30 @@ public final class DocumentFilter {
   /** The number of documents that are accepted. */
   public int size() {
     return size;
+  }
+
+  /**
+   * In how many accepted documents each keyword of a field occurs, as {@link StoredValues} says.
+   */
+  public byte[] keywordCounts(String field) throws IOException {
+    StoredValues.KeywordCounts counts = new StoredValues.KeywordCounts();
+    for (LeafReaderContext leaf : index.leaves()) {
+      int maxDoc = leaf.reader().maxDoc();
+      int[] docs = new int[maxDoc - excluded[leaf.ord]];
+      int count = 0;
+      for (int doc = 0; doc < maxDoc; doc++) {
+        if ((word(leaf, doc >> 6) >>> doc & 1) != 0) {
+          docs[count++] = doc;
+        }
+      }
+      counts.add(leaf.reader(), field, docs);
+    }
+    return counts.toByteArray();
+  }
+
+  /** The few documents of a segment that are accepted; {@code null} if they are not few. */
+  Selection selection(LeafReaderContext leaf) {
+    return selections[leaf.ord];
   }
 
   /** The lists of a segment for a query, with no list yet. */

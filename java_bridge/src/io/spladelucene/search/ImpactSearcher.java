@@ -60,7 +60,7 @@ public final class ImpactSearcher implements Closeable {
     long budget = cacheBytes < 0 ? Runtime.getRuntime().maxMemory() / 4 : cacheBytes;
     cache = new PostingsCache(budget, accelerators);
     docids = index.docids();
-    live = new DocumentFilter(index);
+    live = DocumentFilter.live(index);
   }
 
   private void openAccelerators(Path folder) {
@@ -137,8 +137,12 @@ public final class ImpactSearcher implements Closeable {
   }
 
   /** What a thread needs to search a segment, reused from query to query. */
-  private record Engines(
-      TermAtATime termAtATime, DynamicPruning dynamicPruning, StreamedSearch streamed) {}
+  private static final class Engines {
+    final TermAtATime termAtATime = new TermAtATime();
+    final DynamicPruning dynamicPruning = new DynamicPruning();
+    final StreamedSearch streamed = new StreamedSearch();
+    int[] sumsOfSelection = new int[0]; // all 0 between searches
+  }
 
   /** What the queries of a batch have in common. */
   private final class Search {
@@ -166,7 +170,7 @@ public final class ImpactSearcher implements Closeable {
       if (depth > 0) {
         Engines engines = idleEngines.poll();
         if (engines == null) {
-          engines = new Engines(new TermAtATime(), new DynamicPruning(), new StreamedSearch());
+          engines = new Engines();
         }
         for (LeafReaderContext leaf : index.leaves()) {
           searchLeaf(leaf, kept, engines, top, profile);
@@ -193,15 +197,22 @@ public final class ImpactSearcher implements Closeable {
       Accelerator accelerator = accelerators[leaf.ord];
       profile.metDamage |= accelerator != null && accelerator.isDamaged();
       if (isDecoded && lists.fitsInt()) {
-        searchDecoded(lists, engines, top, profile);
+        searchDecoded(lists, filter.selection(leaf), engines, top, profile);
       } else {
         stream(open(terms, query), lists, engines, top, profile);
       }
     }
 
-    private void searchDecoded(QueryLists lists, Engines engines, TopHits top, Profile profile) {
+    private void searchDecoded(
+        QueryLists lists, Selection selection, Engines engines, TopHits top, Profile profile) {
       profile.lookedUp();
       profile.postings += lists.total();
+      if (selection != null && isForSelection()) {
+        engines.sumsOfSelection = selection.search(lists, top, engines.sumsOfSelection, profile);
+        profile.leavesByTerm++;
+        profile.scored();
+        return;
+      }
       top.raise(lists.floor(top.depth()));
       if (isPruned(lists, top.depth())) {
         engines.dynamicPruning.search(
@@ -231,6 +242,10 @@ public final class ImpactSearcher implements Closeable {
       profile.postings += postings;
       profile.postingsScored += postings;
       profile.scored();
+    }
+
+    private boolean isForSelection() {
+      return settings.engine() == Engine.AUTO && !settings.approximation().skipsBlocks();
     }
 
     private boolean isPruned(QueryLists lists, int depth) {

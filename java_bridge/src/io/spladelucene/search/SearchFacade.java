@@ -41,7 +41,34 @@ public final class SearchFacade {
    */
   public static DocumentFilter filter(ImpactIndexReader reader, byte[] docids, boolean keep)
       throws IOException {
-    return reader.use(() -> new DocumentFilter(reader, PackedLists.readBytes(docids), keep));
+    return reader.use(() -> DocumentFilter.ofDocids(reader, PackedLists.readBytes(docids), keep));
+  }
+
+  /**
+   * See {@link DocumentFilter}.
+   *
+   * @param condition as {@link FieldCondition#read} reads it
+   */
+  public static DocumentFilter fieldFilter(ImpactIndexReader reader, byte[] condition)
+      throws IOException {
+    return reader.use(() -> DocumentFilter.of(reader, FieldCondition.read(condition)));
+  }
+
+  /** See {@link DocumentFilter#and}. */
+  public static DocumentFilter bothFilters(
+      ImpactIndexReader reader, DocumentFilter one, DocumentFilter other) throws IOException {
+    return reader.use(() -> one.and(other));
+  }
+
+  /** See {@link DocumentFilter#keywordCounts}. */
+  public static byte[] keywordCounts(ImpactIndexReader reader, DocumentFilter filter, String field)
+      throws IOException {
+    return reader.use(() -> filter.keywordCounts(field));
+  }
+
+  /** See {@link DocumentFilter#live}. */
+  public static DocumentFilter liveDocuments(ImpactIndexReader reader) throws IOException {
+    return reader.use(() -> DocumentFilter.live(reader));
   }
 
   /** See {@link DocumentFilter#size}. */

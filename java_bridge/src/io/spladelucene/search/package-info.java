@@ -27,9 +27,11 @@
  * </ul>
  *
  * <p>All engines find the same hits, unless an {@link io.spladelucene.search.Approximation} is
- * asked for. {@link io.spladelucene.search.DocumentFilter} limits which documents may be hits.
+ * asked for. {@link io.spladelucene.search.DocumentFilter} limits which documents may be hits:
+ * those with some docids, or those that fulfil a {@link io.spladelucene.search.FieldCondition}. If
+ * they are few, {@link io.spladelucene.search.Selection} scores them and no others.
  *
  * <p>Python calls {@link io.spladelucene.search.SearchFacade} only. This package uses {@code
- * postings}, {@code index} and {@code wire}.
+ * postings}, {@code fields}, {@code index} and {@code wire}.
  */
 package io.spladelucene.search;

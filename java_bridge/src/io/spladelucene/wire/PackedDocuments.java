@@ -10,7 +10,7 @@ public final class PackedDocuments {
    * Reads documents of an impact index.
    *
    * @param batch int count; per document: docid, raw (length -1: none), int terms; per term: int
-   *     impact, term
+   *     impact, term; the values of its fields as bytes (length -1: none)
    */
   public static Iterable<ImpactDocument> readImpactDocuments(byte[] batch) {
     return PackedReader.records(batch, PackedDocuments::readImpactDocument);
@@ -26,7 +26,7 @@ public final class PackedDocuments {
       impacts[i] = in.readInt();
       terms[i] = in.readBytes();
     }
-    return new ImpactDocument(docid, raw, terms, impacts);
+    return new ImpactDocument(docid, raw, terms, impacts, in.readBytes());
   }
 
   /**

@@ -20,6 +20,11 @@ public final class PackedReader {
     in = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
   }
 
+  /** Starts reading at the first byte of a part of an array, which is shared. */
+  public PackedReader(BytesRef bytes) {
+    in = ByteBuffer.wrap(bytes.bytes, bytes.offset, bytes.length).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
   /**
    * The records of a batch that consists of an int count and that many records.
    *
@@ -53,6 +58,16 @@ public final class PackedReader {
   /** Reads a 32-bit integer. */
   public int readInt() {
     return in.getInt();
+  }
+
+  /** Reads a 64-bit integer. */
+  public long readLong() {
+    return in.getLong();
+  }
+
+  /** Whether there are bytes left. */
+  public boolean hasMore() {
+    return in.hasRemaining();
   }
 
   /**

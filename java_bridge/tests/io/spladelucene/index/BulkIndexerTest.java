@@ -2,6 +2,7 @@ package io.spladelucene.index;
 
 import io.spladelucene.RandomCollection;
 import io.spladelucene.RandomCollection.Doc;
+import io.spladelucene.fields.FieldSchema;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,7 +22,8 @@ public class BulkIndexerTest extends LuceneTestCase {
       List<Path> files, Directory index, boolean append, String order, long memory, int threads)
       throws Exception {
     BulkIndexer build =
-        new BulkIndexer(files, index, "none", threads, true, append, false, order, memory);
+        new BulkIndexer(
+            files, index, "none", threads, true, append, false, order, memory, FieldSchema.NONE);
     build.start();
     while (!build.await(1000)) {
       assertTrue(build.documents() >= 0);
@@ -136,7 +138,8 @@ public class BulkIndexerTest extends LuceneTestCase {
       build(write(old, 1), directory, false, "input", ONE_SEGMENT, 2);
       List<Path> files = write(draw(20_000), 30);
       BulkIndexer build =
-          new BulkIndexer(files, directory, "none", 2, true, false, false, "bp", 10_000);
+          new BulkIndexer(
+              files, directory, "none", 2, true, false, false, "bp", 10_000, FieldSchema.NONE);
       build.start();
       build.cancel();
       while (!build.await(1000)) {
@@ -164,7 +167,8 @@ public class BulkIndexerTest extends LuceneTestCase {
               false,
               false,
               "bp",
-              10_000);
+              10_000,
+              FieldSchema.NONE);
       strict.start();
       assertTrue(strict.await(60_000));
       String failed = strict.result();

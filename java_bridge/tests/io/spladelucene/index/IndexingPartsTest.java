@@ -131,7 +131,7 @@ class IndexingPartsTest {
         random.ints(10, 0, 500).forEach(term -> vector.put(term, 1 + random.nextInt(300)));
         vector.forEach(builder::addPosting);
         byte[] docid = (block + "-" + i).getBytes(StandardCharsets.UTF_8);
-        builder.endDocument(docid, 0, docid.length, docid);
+        builder.endDocument(docid, 0, docid.length, docid, null);
         expected.add(block + "-" + i + " " + block + "-" + i + " " + vector);
       }
       blocks.add(builder.invert(500));

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.spladelucene.RandomCollection;
 import io.spladelucene.RandomCollection.Doc;
+import io.spladelucene.fields.FieldSchema;
 import io.spladelucene.index.PseudoDocumentParser.Store;
 import io.spladelucene.postings.InvertedBlock;
 import java.nio.charset.StandardCharsets;
@@ -25,7 +26,7 @@ class PseudoDocumentParserTest {
   private final InvertedBlock.Builder builder = new InvertedBlock.Builder();
 
   private PseudoDocumentParser parser(Store store) {
-    return new PseudoDocumentParser(new TermDictionary.Cache(dictionary), store);
+    return new PseudoDocumentParser(new TermDictionary.Cache(dictionary), store, FieldSchema.NONE);
   }
 
   /** Parses a line that is not at the start of its buffer. */

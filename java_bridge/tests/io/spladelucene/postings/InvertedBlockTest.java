@@ -38,7 +38,7 @@ class InvertedBlockTest {
       InvertedBlock.Builder builder, int document, Map<Integer, Integer> terms) {
     terms.forEach(builder::addPosting);
     byte[] docid = name(document);
-    builder.endDocument(docid, 0, docid.length, document % 2 == 0 ? docid : null);
+    builder.endDocument(docid, 0, docid.length, document % 2 == 0 ? docid : null, null);
   }
 
   private static InvertedBlock invert(List<TreeMap<Integer, Integer>> vectors) {

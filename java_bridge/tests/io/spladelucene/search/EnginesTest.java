@@ -29,7 +29,7 @@ class EnginesTest {
     try (ImpactSearcher searcher = new ImpactSearcher(index.reader, USUAL_CACHE, List.of());
         ImpactSearcher streaming = new ImpactSearcher(index.reader, NO_CACHE, List.of())) {
       DocumentFilter filter =
-          new DocumentFilter(index.reader, some.stream().map(BytesRef::new).toList(), false);
+          DocumentFilter.ofDocids(index.reader, some.stream().map(BytesRef::new).toList(), false);
       assertEquals(others.size(), filter.size());
       for (int i = 0; i < queries; i++) {
         ImpactQuery query = RandomCollection.query(RandomCollection.vector(random, 300, 25, 100));
