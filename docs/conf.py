@@ -42,7 +42,7 @@ autodoc_default_options = {"members": True, "exclude-members": "model_config"}
 # References within the package must resolve. The site links to no other site: it is built without a network.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections|contextlib|pathlib|types|typing|numpy|torch)\..*"),
+    (r"py:.*", r"(collections|contextlib|datetime|pathlib|types|typing|numpy|torch)\..*"),
     (r"py:class", r".*\b[A-Z]"),  # type variables
     (r"py:class", r"Path|Tensor|NDArray|np\..*|csr_array"),  # in annotations
     (

@@ -92,7 +92,7 @@ def test_values_that_fit_are_the_same_in_python_and_java(tmp_path, kind):
             [PseudoDocument(f"d{i}", "", {"a": 1}, {"f": json.loads(text)}) for i, text in enumerate(FIT[kind])]
         )
     assert stored_in_index(tmp_path / "added") == read
-    assert check_index(tmp_path / "index")[0]
+    assert check_index(tmp_path / "index").is_sound
 
 
 @pytest.mark.parametrize("kind", ALL_TYPES)
@@ -184,7 +184,7 @@ def test_both_writers_and_a_merge_keep_all_values(tmp_path):
         numbers = list(range(reader.max_doc))[::-1]
         found = dict(zip(map(reader.docid, numbers), reader.field_values(numbers), strict=True))
     assert found == {each.docid: schema.values(each.fields) for each in documents[1:]}
-    assert check_index(tmp_path / "index")[0]
+    assert check_index(tmp_path / "index").is_sound
 
 
 def test_a_type_is_not_changed_and_an_unknown_field_is_refused(tmp_path):

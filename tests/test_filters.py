@@ -292,7 +292,7 @@ def test_filters_of_docids_and_of_fields_are_joined(documents, index):
         assert found == [docid for docid, _ in exhaustive_search(accepted, {"t1": 1}, 1000)]
         with pytest.raises(QueryError, match="another searcher"):
             searcher.search({"t1": 1}, filter=other.filter_by(drawn))
-        with pytest.raises(QueryError, match="another searcher"):
+        with pytest.raises(QueryError, match="made by different searchers"):
             searcher.make_filter(some) & other.make_filter(some)
 
 

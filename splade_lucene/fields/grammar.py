@@ -2,13 +2,14 @@
 
 ::
 
-    filter     = condition, or several with "and" and "or" between them, where "and" binds more tightly;
-                 "not" before a condition; parentheses
+    filter     = and-filter or and-filter …
+    and-filter = condition and condition …
     condition  = NAME = VALUE      also == != <> < <= > >=
                | NAME in (VALUE, …)             | NAME not in (VALUE, …)
                | NAME between VALUE and VALUE
                | NAME prefix STRING
                | NAME exists
+               | not condition                  | (filter)
     VALUE      = STRING | number | date | true | false
     STRING     = in double or single quotes, with the escapes of JSON
     date       = 2019-03-01 | 2019-03-01T12:30:00Z, also in quotes

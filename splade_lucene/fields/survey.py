@@ -104,8 +104,8 @@ class FieldSurvey:
             raise CorpusError(
                 f"the documents of {self._source} have no fields", remedy="Leave out fields=… or name others"
             )
-        declared = {name for name, kind in self.request.types.items() if kind}
-        return FieldSchema(types, self.request.inferred | (frozenset(types) - declared))
+        named = {name for name, kind in self.request.types.items() if kind}
+        return FieldSchema(types, self.request.inferred | (frozenset(types) - named))
 
     def _note_type(self, name: str, kind: FieldType, seen: _Seen) -> None:
         unfit = {each: count for each, count in seen.kinds.items() if not self._fits(each, kind)}
