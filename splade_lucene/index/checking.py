@@ -94,6 +94,15 @@ def check_index(index_dir: str | Path, *, sample: int = 0, model: str | Path | N
         True
     """
     index_dir = to_path(index_dir)
+    for _ in range(_TRIES):
+        before = _last_commit(index_dir)
+        result = _check(index_dir, sample, model)
+        if result.is_sound or _last_commit(index_dir) == before:
+            break  # otherwise another process has committed, which deletes files
+    return result
+
+
+def _check(index_dir: Path, sample: int, model: str | Path | None) -> IndexCheck:
     files, damage = _verify_files(index_dir)
     if not files and not damage:
         raise NotAnIndexError(f"{index_dir}: no Lucene index was found here. Pass the folder of an index.")

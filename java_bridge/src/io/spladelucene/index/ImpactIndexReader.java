@@ -37,6 +37,9 @@ import org.apache.lucene.index.Terms;
 import org.apache.lucene.index.TermsEnum;
 import org.apache.lucene.store.AlreadyClosedException;
 import org.apache.lucene.store.Directory;
+import org.apache.lucene.store.FilterDirectory;
+import org.apache.lucene.store.Lock;
+import org.apache.lucene.store.NoLockFactory;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
 import org.apache.lucene.util.InPlaceMergeSorter;
@@ -432,10 +435,20 @@ public final class ImpactIndexReader implements Closeable {
     return out.toByteArray();
   }
 
-  /** Runs Lucene's CheckIndex. The report ends with {@code clean} or {@code damaged}. */
+  /**
+   * Runs Lucene's CheckIndex, also while a writer has the index open. The report ends with {@code
+   * clean} or {@code damaged}.
+   */
   public static String check(Directory index) throws IOException {
     ByteArrayOutputStream report = new ByteArrayOutputStream();
-    try (CheckIndex checker = new CheckIndex(index)) {
+    Directory unlocked =
+        new FilterDirectory(index) {
+          @Override
+          public Lock obtainLock(String name) throws IOException {
+            return NoLockFactory.INSTANCE.obtainLock(in, name); // nothing is changed
+          }
+        };
+    try (CheckIndex checker = new CheckIndex(unlocked)) {
       checkContents(checker);
       checker.setInfoStream(new PrintStream(report, true, StandardCharsets.UTF_8));
       boolean clean = checker.checkIndex().clean;

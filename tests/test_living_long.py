@@ -1,0 +1,218 @@
+"""Indexes that live, at length: random changes beside a dictionary, and kills at random moments.
+
+``SPLADE_LUCENE_TEST_STEPS`` and ``SPLADE_LUCENE_TEST_KILLS`` say how long: a few hundred steps and three kills by default,
+10,000 and 100 for a long run.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from support.index_kills import contents, kill
+
+from splade_lucene import (
+    LuceneImpactIndexer,
+    LuceneImpactSearcher,
+    PseudoDocument,
+    accelerate,
+    add_pseudo_documents,
+    check_index,
+    delete_documents,
+    exhaustive_search,
+    index_pseudo_documents,
+    optimize_index,
+    write_pseudo_documents,
+)
+
+STEPS = int(os.environ.get("SPLADE_LUCENE_TEST_STEPS", "240"))
+KILLS = int(os.environ.get("SPLADE_LUCENE_TEST_KILLS", "3"))
+STEPS_OF_ONE = 40
+
+DOCIDS = st.integers(0, 25).map(lambda number: f"d{number}")
+VECTORS = st.dictionaries(
+    st.integers(0, 12).map(lambda number: f"t{number}"), st.integers(1, 400), min_size=1, max_size=6
+)
+BATCHES = st.dictionaries(DOCIDS, VECTORS, min_size=1, max_size=8)
+QUERIES = st.dictionaries(
+    st.integers(0, 13).map(lambda number: f"t{number}"), st.integers(1, 50), min_size=1, max_size=5
+)
+
+
+class LivingIndex(RuleBasedStateMachine):
+    """An index beside the documents that it must have: those of the last commit, and those that the writer has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.temporary = tempfile.TemporaryDirectory(prefix="living-")
+        self.folder = Path(self.temporary.name)
+        self.index = self.folder / "index"
+        self.committed: dict[str, dict[str, int]] = {}
+        self.shown: dict[str, dict[str, int]] = {}
+        self.written: dict[str, dict[str, int]] = {}
+        self.writer: LuceneImpactIndexer | None = None
+        self.searcher: LuceneImpactSearcher | None = None
+
+    @initialize(first=BATCHES)
+    def build(self, first: dict[str, dict[str, int]]) -> None:
+        index_pseudo_documents(self.file(first), self.index, threads=1)
+        self.committed, self.written, self.shown = {**first}, {**first}, {**first}
+        self.searcher = LuceneImpactSearcher(self.index)
+
+    def file(self, documents: dict[str, dict[str, int]]) -> Path:
+        write_pseudo_documents(self.folder / "in.jsonl", pseudo_documents(documents))
+        return self.folder / "in.jsonl"
+
+    def open_writer(self) -> LuceneImpactIndexer:
+        if self.writer is None:
+            self.writer = LuceneImpactIndexer(self.index)
+            self.written = {**self.committed}
+        return self.writer
+
+    @rule(batch=BATCHES)
+    def add(self, batch: dict[str, dict[str, int]]) -> None:
+        self.open_writer().add(pseudo_documents(batch))
+        self.written |= batch
+
+    @rule(docids=st.lists(DOCIDS, max_size=4))
+    def delete(self, docids: list[str]) -> None:
+        self.open_writer().delete(docids)
+        for docid in docids:
+            self.written.pop(docid, None)
+
+    @precondition(lambda self: self.writer is not None)
+    @rule(closes=st.booleans())
+    def commit(self, closes: bool) -> None:
+        assert self.writer is not None
+        if closes:
+            self.writer.close()
+            self.writer = None
+        else:
+            self.writer.commit()
+        self.committed = {**self.written}
+
+    @precondition(lambda self: self.writer is not None)
+    @rule()
+    def fail(self) -> None:
+        assert self.writer is not None
+        with pytest.raises(ZeroDivisionError), self.writer:
+            raise ZeroDivisionError
+        self.writer = None
+
+    @precondition(lambda self: self.writer is not None)
+    @rule(orders=st.booleans())
+    def merge(self, orders: bool) -> None:
+        assert self.writer is not None
+        if orders:
+            self.writer.optimize(threads=1)
+        else:
+            self.writer.merge()
+
+    @precondition(lambda self: self.writer is None)
+    @rule(batch=BATCHES)
+    def add_file(self, batch: dict[str, dict[str, int]]) -> None:
+        add_pseudo_documents(self.file(batch), self.index, threads=1)
+        self.committed |= batch
+
+    @precondition(lambda self: self.writer is None)
+    @rule(docids=st.lists(DOCIDS, min_size=1, max_size=4))
+    def delete_at_once(self, docids: list[str]) -> None:
+        there = {*docids} & self.committed.keys()
+        assert delete_documents(self.index, docids).deleted == len(there)
+        for docid in there:
+            del self.committed[docid]
+
+    @precondition(lambda self: self.writer is None)
+    @rule()
+    def optimize(self) -> None:
+        assert optimize_index(self.index, threads=1).documents == len(self.committed)
+
+    @precondition(lambda self: self.writer is None)
+    @rule(batch=BATCHES)
+    def replace(self, batch: dict[str, dict[str, int]]) -> None:
+        index_pseudo_documents(self.file(batch), self.index, threads=1, overwrite=True)
+        self.committed = {**batch}
+
+    @rule()
+    def accelerate(self) -> None:
+        accelerate(self.index)
+
+    @rule()
+    def refresh(self) -> None:
+        assert self.searcher is not None
+        self.searcher.refresh()
+        assert not self.searcher.refresh()
+        self.shown = {**self.committed}
+
+    @rule(cache=st.sampled_from([None, 0]))
+    def reopen(self, cache: int | None) -> None:
+        assert self.searcher is not None
+        self.searcher.close()
+        self.searcher = LuceneImpactSearcher(self.index, cache_bytes=cache, verify=True)
+        self.shown = {**self.committed}
+
+    @rule(query=QUERIES, k=st.integers(1, 30))
+    def search(self, query: dict[str, int], k: int) -> None:
+        assert self.searcher is not None
+        found = [(hit.docid, hit.score) for hit in self.searcher.search(query, k)]
+        assert found == [(docid, score) for docid, score in exhaustive_search(pseudo_documents(self.shown), query, k)]
+
+    @rule()
+    def check(self) -> None:
+        assert check_index(self.index).damage == ()
+        assert contents(self.index) == self.committed
+
+    @invariant()
+    def count(self) -> None:
+        if self.searcher is not None:
+            assert self.searcher.num_docs == len(self.shown)
+
+    def teardown(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+        if self.searcher is not None:
+            self.searcher.close()
+        self.temporary.cleanup()
+
+
+def pseudo_documents(documents: dict[str, dict[str, int]]) -> list[PseudoDocument]:
+    return [PseudoDocument(docid, "", vector) for docid, vector in documents.items()]
+
+
+def test_an_index_has_what_a_dictionary_has_whatever_is_done_with_it():
+    options: dict[str, Any] = {
+        "deadline": None,
+        "suppress_health_check": [*HealthCheck],
+        "database": None,
+        "phases": [Phase.generate],
+    }
+    if STEPS > 1000:
+        options["print_blob"] = True
+    else:
+        options["derandomize"] = True
+    run_state_machine_as_test(
+        LivingIndex,
+        settings=settings(max_examples=max(1, STEPS // STEPS_OF_ONE), stateful_step_count=STEPS_OF_ONE, **options),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_kills_at_random_moments_leave_whole_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+    seen = kill(tmp_path, KILLS)
+    assert seen == sorted(seen)
+    assert seen[-1] > 0
