@@ -90,6 +90,13 @@ def indexed(world: World, change: Callable[[LuceneImpactIndexer], None]) -> list
         return sorted(docid for docid in reader.docids() if docid in {hit.docid for hit in all_hits(path)})
 
 
+def deleted(world: World, docids: Any) -> int:
+    path = world.folder / f"deleted-{len(list(world.folder.iterdir()))}"
+    with LuceneImpactIndexer(path) as indexer:
+        indexer.add(DOCUMENTS[:3])
+    return splade_lucene.delete_documents(path, docids).deleted
+
+
 def all_hits(path: Path) -> Any:
     with LuceneImpactSearcher(path) as searcher:
         return list(searcher.search({"cat": 1}, 100))
@@ -196,6 +203,7 @@ CALLS: dict[str, tuple[list[Any], Callable[[World, Any], Any]]] = {
         lambda world, given: splade_lucene.compare(QRELS, dict(zip("ab", RUNS, strict=True)), given).means,
     ),
     "cut_run qids": (["q1"], lambda world, given: dict(splade_lucene.cut_run({**RUNS[0], **RUNS[1]}, 1, given))),
+    "delete_documents docids": (["d0", "d2"], lambda world, given: deleted(world, given)),
     "encode_corpus devices": (["cpu"], parts),
     "evaluate measures": (["RR@10", "nDCG@10"], lambda world, given: splade_lucene.evaluate(QRELS, RUNS[0], given)),
     "evaluate_queries measures": (
@@ -226,7 +234,10 @@ CALLS: dict[str, tuple[list[Any], Callable[[World, Any], Any]]] = {
 }  # fmt: skip
 """Function and argument → several values, and a call that returns what it did with them."""
 
-SINGLE = {"LuceneImpactIndexer.add documents", "LuceneImpactIndexer.delete docids", "Reranker.rerank topics"}
+SINGLE = {
+    "LuceneImpactIndexer.add documents", "LuceneImpactIndexer.delete docids", "Reranker.rerank topics",
+    "delete_documents docids",
+}  # fmt: skip
 """Arguments that also take a single value, or a mapping."""
 
 ONE_QUERY = {"SpladeQueryEncoder.encode text"}

@@ -20,7 +20,7 @@ from splade_lucene.errors import (
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.index.accelerator import accelerator_folders, has_accelerator
 from splade_lucene.index.model import encode_texts, open_document_encoder
-from splade_lucene.index.reader import LuceneImpactIndexReader, opened
+from splade_lucene.index.reader import LuceneImpactIndexReader, commit_of, opened
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import INDEX_FILE, Manifest, parse_manifest, read_manifest
 
@@ -204,7 +204,7 @@ def _check_manifest(reader: LuceneImpactIndexReader, found: list[Damage], notes:
     if damage := _manifest_file_damage(index_dir):
         found += damage
         return None
-    commit = reader.lucene_commit()
+    commit = commit_of(reader)
     copy = read_manifest(index_dir / INDEX_FILE)
     if commit.manifest is None:
         notes.append("the index has no manifest: its model and quantizer are unknown")

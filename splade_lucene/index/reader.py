@@ -154,7 +154,7 @@ class LuceneImpactIndexReader(ProcessBound):
 
     def commit(self) -> str:
         """An identifier of the open commit: the name of its segments file, and its unique id."""
-        commit = self.lucene_commit()
+        commit = commit_of(self)
         return f"{commit.name}:{commit.id}"
 
     def manifest(self) -> Manifest | None:
@@ -163,12 +163,7 @@ class LuceneImpactIndexReader(ProcessBound):
         Raises:
             InputError: The manifest is damaged, or another version wrote it.
         """
-        return manifest_of(self.index_dir, self.lucene_commit())
-
-    def lucene_commit(self) -> wire.Commit:
-        """The open commit as Lucene has it."""
-        with jvm.translated_exceptions(self.index_dir):
-            return wire.unpack_commit(wire.to_bytes(jvm.facade("Index").commitOf(self.java)))
+        return manifest_of(self.index_dir, commit_of(self))
 
     def terms(self) -> list[TermStatistics]:
         """All terms, in byte order."""
@@ -336,3 +331,9 @@ def unpack_counts(answer: Any) -> dict[str, int]:
     """Keywords and counts of Java's, the most frequent first, equal ones by the bytes of the keyword."""
     counts = [(keyword, int(count)) for keyword, count in wire.unpack_rows(wire.to_bytes(answer), 2)]
     return dict(sorted(counts, key=lambda pair: -pair[1]))
+
+
+def commit_of(reader: LuceneImpactIndexReader) -> wire.Commit:
+    """The commit that a reader shows, as Lucene has it."""
+    with jvm.translated_exceptions(reader.index_dir):
+        return wire.unpack_commit(wire.to_bytes(jvm.facade("Index").commitOf(reader.java)))

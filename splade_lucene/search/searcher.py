@@ -106,7 +106,7 @@ class DocumentFilter(ProcessBound):
 
     __slots__ = ("java", "searcher", "snapshot")
 
-    def __init__(self, searcher: LuceneImpactSearcher, snapshot: Snapshot, java: Any) -> None:
+    def __init__(self, searcher: LuceneImpactSearcher, snapshot: Any, java: Any) -> None:
         self.searcher, self.snapshot, self.java = searcher, snapshot, java
 
     def __len__(self) -> int:
