@@ -92,6 +92,7 @@ class Manifest:
         query_digest: SHA-256 of the query side: of a network's weights, or of a tokenizer and its table.
         choices: The encoder's settings: the fields of :class:`splade_lucene.encoder.layout.Choices`.
         dtype: Precision that the documents were encoded in.
+        backend: What computed them: ``torch`` or ``onnx``.
         pooling: How token logits were pooled into one weight per term: ``max`` or ``sum``.
         max_length: Tokens at which documents were truncated.
         query_max_length: Tokens at which queries must be truncated.
@@ -119,6 +120,7 @@ class Manifest:
     query_digest: str = ""
     choices: dict[str, Any] = field(default_factory=dict)
     dtype: str = ""
+    backend: str = ""
     pooling: str = ""
     max_length: int = 0
     query_max_length: int = 0

@@ -1,4 +1,4 @@
-"""Queries by ONNX Runtime: the same impacts as with torch, files from elsewhere, and files of other weights."""
+"""ONNX Runtime: the same impacts as with torch, files from elsewhere, files of other weights; first queries, then documents."""
 
 import json
 import shutil
@@ -8,13 +8,19 @@ import onnx
 import pytest
 from safetensors import numpy as safetensors
 from support.checkpoints import bert, byte_level_tokenizer, roberta_like
+from support.commands import run
 from support.processes import run_python
+from support.progress import RecordedProgress
 
-from splade_lucene import QuerySettings, SpladeEncoder
+from splade_lucene import DocumentSettings, QuerySettings, SpladeEncoder, encode_corpus
 from splade_lucene.encoder.layout import read_layout
 from splade_lucene.encoder.onnx_export import export_onnx, save_with_onnx
+from splade_lucene.encoder.onnx_graph import build_model, build_node, detach_decoder
+from splade_lucene.encoder.onnx_head import OnnxHead
 from splade_lucene.errors import InputError, ModelError
+from splade_lucene.manifest import read_folder_manifest
 from splade_lucene.models import embedded_model_folder
+from splade_lucene.pseudo_documents import parts
 from splade_lucene.quantizer import Quantizer
 
 TEXTS = [
@@ -25,6 +31,7 @@ TEXTS = [
     "   ",
     "##blood [SEP]",
 ]
+DOCUMENTS = [*TEXTS, *(f"{'oxygen and blood ' * (i * 5 % 13)}of the {'heart ' * i}" for i in range(30))]
 
 
 def encode(folder, backend, **settings):
@@ -79,6 +86,13 @@ def inline(folder, name="onnx/model.onnx"):
     (folder / "model.onnx").unlink()
     onnx.save(model, folder / name)
     return folder / name
+
+
+def encode_documents(folder, backend, **settings):
+    encoder = SpladeEncoder(folder, DocumentSettings(**settings), device="cpu", dtype="float32", backend=backend)
+    weights = encoder.encode_documents(DOCUMENTS)
+    assert encoder.document_backend == backend
+    return weights
 
 
 # ---- equal to torch ----
@@ -209,14 +223,15 @@ def test_a_file_that_refers_to_a_file_of_another_layout_is_not_used(copied):
     assert SpladeEncoder(copied, device="cpu").query_backend == "torch"
 
 
-def test_a_checkpoint_of_an_onnx_file_alone_encodes_queries_but_no_documents(copied):
-    expected = encode(copied, "onnx")
+def test_a_checkpoint_of_an_onnx_file_alone_needs_no_torch(copied):
+    expected, documents = encode(copied, "onnx"), encode_documents(copied, "onnx")
     inline(copied, "model.onnx")
     (copied / "model.safetensors").unlink()
     encoder = SpladeEncoder(copied, device="cpu")
     assert list(encoder.encode_queries(TEXTS)) == list(expected)
-    with pytest.raises(ModelError, match="only an ONNX file"):
+    with pytest.raises(ModelError, match=r"only an ONNX file\. Use backend=onnx"):
         encoder.encode_documents(["a text"])
+    assert list(encode_documents(copied, "onnx")) == list(documents)
 
 
 def test_weights_that_are_pooled_in_the_network_as_in_anserini_s_files(copied):
@@ -297,3 +312,174 @@ def test_the_embedded_network_is_what_the_exporter_writes(tmp_path):
     )
     assert [node.op_type for node in written.graph.node] == [node.op_type for node in shipped.graph.node]
     assert {each.name for each in written.graph.initializer} == {each.name for each in shipped.graph.initializer}
+
+
+# ---- documents ----
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"pooling": "sum"},
+        {"activation": "log1p_log1p_relu"},
+        {"drop_specials": True},
+        {"passage_tokens": 12, "passage_overlap": 3, "prefix": "text: "},
+    ],
+    ids=str,
+)
+def test_documents_have_the_weights_of_torch(exported, settings):
+    found, expected = (encode_documents(exported, backend, **settings) for backend in ("onnx", "torch"))
+    assert list(found.terms) == list(expected.terms)
+    assert sum(map(len, expected)) > 100
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-5)
+
+
+def test_the_head_computes_only_some_logits_in_float32(exported):
+    encoder = SpladeEncoder(exported, backend="onnx", device="cpu", batch_tokens=4096)
+    assert encoder.batch_tokens == 4096
+    assert encoder.dtype == "float32"
+    assert (
+        SpladeEncoder(exported, DocumentSettings(pooling="sum"), backend="onnx", batch_tokens=4096).batch_tokens == 256
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_head_misses_no_term(seed):
+    random = np.random.default_rng(seed)
+    hidden = random.normal(0, 10.0 ** random.integers(-3, 4), (3, 7, 48)).astype(np.float32)
+    hidden[..., 0] *= 50 if seed % 2 else 1  # an outlier coarsens all other numbers of a text
+    mask = random.random((3, 7)) < 0.6
+    mask[:, 2] = True
+    weight = random.normal(size=(48, 5000)).astype(np.float32)
+    size = np.linalg.norm(hidden, axis=2).max()
+    bias = (size * random.uniform(-5, 1, 5000)).astype(np.float32)
+    logits = hidden.astype(np.float64) @ weight + bias
+    expected = np.where(mask[:, :, None], logits, 0).max(axis=1)
+    found = np.zeros(expected.shape)
+    rows, term_ids, values = OnnxHead(weight, bias).pool(hidden, mask)
+    found[rows, term_ids] = values
+    assert 100 < len(rows) < expected.size / 2
+    assert np.abs(found - expected.clip(min=0)).max() < 1e-5 * size
+
+
+def test_a_last_layer_that_is_no_plain_product_is_kept(copied, caplog):
+    expected = encode_documents(copied, "onnx")
+    path = inline(copied)
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = "product"
+    model.graph.node.append(onnx.helper.make_node("Abs", ["product"], ["absolute"]))
+    model.graph.node.append(onnx.helper.make_node("Sub", ["absolute", "product"], ["twice"]))
+    model.graph.node.append(onnx.helper.make_node("Sub", ["absolute", "twice"], ["logits"]))
+    onnx.save(model, path)
+    for ours, theirs in zip(encode_documents(copied, "onnx"), expected, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    assert "its last layer is no plain product" in caplog.text
+
+
+def test_networks_are_taken_apart_without_the_package_onnx(copied):
+    content = inline(copied).read_bytes()
+    body, decoder = detach_decoder(content, "logits")
+    taken = onnx.load_model_from_string(body)
+    onnx.checker.check_model(taken)
+    assert [each.name for each in taken.graph.output] == decoder.names
+    whole = onnx.load_model_from_string(content)
+    assert list(taken.graph.initializer) == list(whole.graph.initializer)
+    assert list(taken.graph.node) == list(whole.graph.node)[:-2]
+    assert list(taken.graph.input) == list(whole.graph.input)
+    for damaged in (content[:-7], b"\xff" * 40, b"\x3a\xff\x01"):
+        with pytest.raises(ValueError, match="the file ends within|unknown type"):
+            detach_decoder(damaged, "logits")
+    built = build_model(
+        [build_node("ReduceMax", ["x", "axes"], "y", keepdims=0)],
+        {"axes": np.array([1])},
+        {"x": (np.int32, 2)},
+        {"y": (np.int32, 1)},
+    )
+    onnx.checker.check_model(onnx.load_model_from_string(built))
+    assert detach_decoder(built, "y") is None
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PART_DOCUMENTS", 10)
+    path = tmp_path / "corpus.tsv"
+    path.write_text("".join(f"d{i}\t{text}\n" for i, text in enumerate(DOCUMENTS)))
+    return path
+
+
+def test_an_encoding_names_its_backend_and_resumes_with_it(exported, corpus, tmp_path):
+    rule = Quantizer.named("naver")
+    encoder = SpladeEncoder(exported, backend="onnx", device="cpu")
+    manifest = encode_corpus(corpus, tmp_path / "whole", encoder, rule)
+    assert (manifest.backend, manifest.dtype, manifest.encoded_with["backend"]) == ("onnx", "float32", "onnx")
+    assert {"onnxruntime", "tokenizers"} < manifest.versions.keys()
+    with pytest.raises(InputError, match="backend"):
+        encode_corpus(corpus, tmp_path / "whole", SpladeEncoder(exported, backend="torch", dtype="float32"), rule)
+    resumed = SpladeEncoder(exported, device="cpu")  # auto: as it was begun
+    assert encode_corpus(corpus, tmp_path / "whole", resumed, rule) == manifest
+    with pytest.raises(InputError, match="backend=onnx computes on one CPU"):
+        encode_corpus(corpus, tmp_path / "devices", encoder, rule, devices=["cpu", "cpu"])
+
+
+def test_an_interrupted_encoding_has_the_bytes_of_a_whole_one(exported, corpus, tmp_path):
+    rule, encoder = Quantizer.named("naver"), SpladeEncoder(exported, backend="onnx", device="cpu")
+    encode_corpus(corpus, tmp_path / "whole", encoder, rule)
+
+    def interrupt(_count):
+        if sum(count for count, _, _ in progress.reports) >= 20:
+            raise KeyboardInterrupt
+
+    progress = RecordedProgress(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(corpus, tmp_path / "resumed", encoder, rule, progress=progress)
+    encode_corpus(corpus, tmp_path / "resumed", SpladeEncoder(exported, device="cpu"), rule)
+    names = sorted(path.name for path in (tmp_path / "whole").glob("part-*"))
+    assert len(names) == 4
+    for name in names:
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "resumed" / name).read_bytes()
+
+
+def test_without_torch_documents_are_encoded_by_onnx_runtime(exported, corpus, tmp_path):
+    done = run_python(
+        "import sys\n"
+        "sys.modules.update(torch=None, transformers=None)\n"
+        "from splade_lucene import DocumentSettings, Pruning, Quantizer, SpladeEncoder, encode_corpus\n"
+        f"encoder = SpladeEncoder({str(exported)!r})\n"
+        f"encode_corpus({str(corpus)!r}, {str(tmp_path / 'out')!r}, encoder, Quantizer.named('naver'),"
+        " pruning=Pruning(top_terms=9, kept_mass=0.9, max_ratio=0.1))"
+    )
+    assert done.returncode == 0, done.stderr
+    manifest = read_folder_manifest(tmp_path / "out")
+    assert (manifest.backend, manifest.documents + len(manifest.empty)) == ("onnx", len(DOCUMENTS))
+
+
+def test_the_command_says_what_computed(exported, corpus, tmp_path):
+    command = ("encode", "--corpus", corpus, "--model", exported, "--quantizer", "naver", "--output", tmp_path / "out")
+    assert "computed in float32 by ONNX Runtime" in run(*command, "--backend", "onnx").stderr
+    refused = run(*command, "--backend", "onnx", "--dtype", "bfloat16", "--overwrite")
+    assert "--backend onnx computes in float32 on a CPU" in refused.stderr
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_documents_of_the_embedded_model_have_torch_s_impacts(shared):
+    """At least 9,998 of 10,000; the others are at a border of rounding."""
+    lines = (shared / "data" / "cacm" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(line)["text"] for line in lines][::12]
+    rule, vectors = Quantizer.named("naver"), []
+    for backend in ("onnx", "torch"):
+        encoder = SpladeEncoder(
+            documents=DocumentSettings(max_length=64), device="cpu", dtype="float32", backend=backend
+        )
+        vectors.append(encoder.encode_impacts(encoder.tokenize_documents(texts), rule))
+    pairs = [
+        (ours.get(term, 0), theirs.get(term, 0))
+        for ours, theirs in zip(*vectors, strict=True)
+        for term in ours.keys() | theirs.keys()
+    ]
+    different = {abs(ours - theirs) for ours, theirs in pairs if ours != theirs}
+    assert len(pairs) > 3000
+    assert sum(ours != theirs for ours, theirs in pairs) <= 1 + len(pairs) // 5000
+    assert different <= {1}

@@ -108,7 +108,8 @@ def echo_encoded(manifest: Manifest, output: Path | None) -> None:
         output: The folder of the pseudo-documents; None if they were not kept.
     """
     where = "" if output is None else f" in {output}"
-    echo(f"{manifest.documents:,} pseudo-documents{where}, computed in {manifest.dtype}")
+    by = " by ONNX Runtime" if manifest.backend == "onnx" else ""
+    echo(f"{manifest.documents:,} pseudo-documents{where}, computed in {manifest.dtype}{by}")
     echo_empty(manifest.empty, manifest.documents + len(manifest.empty))
     if manifest.truncated:
         echo(

@@ -83,7 +83,7 @@ def _describe(encoder: SpladeEncoder, options: ModelOptions) -> dict[str, Any]:
     from splade_lucene.encoder.layout import TableSide
 
     layout = encoder.layout
-    network = encoder.document_network
+    network: Any = encoder.document_network
     if isinstance(layout.queries, TableSide) or layout.queries.location != layout.documents.location:
         encoder.load("query")  # a separate model, which may be damaged
     return {
@@ -96,13 +96,19 @@ def _describe(encoder: SpladeEncoder, options: ModelOptions) -> dict[str, Any]:
         "query_max_length": encoder.query_max_length,
         "document_prefix": layout.documents.prefix,
         "query_prefix": layout.queries.prefix,
-        "architecture": type(network.model).__name__,
-        "parameters": network.parameters,
+        **_architecture(network),
         "terms": len(encoder.terms),
         "max_tokens": layout.documents.max_tokens,
         "sha256": layout.documents.location.digest(),
         "found": list(layout.found),
     }
+
+
+def _architecture(network: Any) -> dict[str, Any]:
+    """What only PyTorch's networks tell."""
+    if hasattr(network, "model"):
+        return {"architecture": type(network.model).__name__, "parameters": network.parameters}
+    return {"architecture": "a network for ONNX Runtime"}
 
 
 def _print_known_models(as_json: bool) -> None:

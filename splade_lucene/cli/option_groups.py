@@ -125,7 +125,7 @@ class ModelOptions:
             _check_devices(documents.devices)
             return SpladeEncoder(
                 self.model, documents.settings_over(own), queries, device=documents.devices[0], dtype=documents.dtype,
-                batch_tokens=documents.batch_tokens, trust_remote_code=self.trust_remote_code,
+                batch_tokens=documents.batch_tokens, backend=documents.backend, trust_remote_code=self.trust_remote_code,
             )  # fmt: skip
 
     def open_quantizer(self, encoder: SpladeEncoder) -> Quantizer:
@@ -211,6 +211,9 @@ class DocumentOptions:
         str | None, typer.Option("--document-prefix", help="Text to prepend to each document.")
     ] = None
     dtype: Annotated[Dtype, typer.Option("--dtype", help="auto: bfloat16 if the device supports it natively.")] = "auto"
+    backend: Annotated[
+        Backend, typer.Option("--backend", help="auto: torch, or ONNX Runtime where torch is not installed.")
+    ] = "auto"
     batch_tokens: Annotated[
         int | None, typer.Option("--batch-tokens", min=1, help="Target tokens per batch; reduced if memory is short.")
     ] = None

@@ -64,7 +64,7 @@ BARE = (
 
 _FLAGS = {
     **{name: "--" + name.replace("_", "-") for name in (
-        *BARE, "append", "device", "dtype", "encoded", "mirror", "model", "offline", "output", "overwrite", "prebuilt",
+        *BARE, "append", "backend", "device", "dtype", "encoded", "mirror", "model", "offline", "output", "overwrite", "prebuilt",
         "scale", "skip_bad", "store", "trec_eval",
     )},
     "folder": "--dir",

@@ -133,7 +133,8 @@ def _print_origin(manifest: Manifest) -> None:
     rule = manifest.quantizer
     print(f"{'model':24} {manifest.model} ({manifest.pooling} pooling, at most {manifest.max_length} tokens)")
     if manifest.dtype:
-        print(f"{'computed in':24} {manifest.dtype}")
+        by = " by ONNX Runtime" if manifest.backend == "onnx" else ""
+        print(f"{'computed in':24} {manifest.dtype}{by}")
     if rule:
         print(f"{'quantizer':24} {rule.name}: documents x{rule.document.scale:g}, queries x{rule.query.scale:g}")
     print(f"{'corpus':24} {manifest.corpus}")

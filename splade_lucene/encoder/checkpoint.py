@@ -9,7 +9,6 @@ from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.encoder.location import SAFE_WEIGHTS
 from splade_lucene.encoder.soundness import check_tokenizer, check_unused, untied
 from splade_lucene.encoder.storage import INT8_WEIGHTS, read_int8
-from splade_lucene.encoder.terms import escape_term
 from splade_lucene.errors import ModelError, first_line
 from splade_lucene.imports import whole_imports
 
@@ -58,7 +57,7 @@ def load_network(
     base = (side.location.base or side.location).folder
     if not side.location.weight_files():
         raise ModelError(
-            f"{folder}: it has no weights for PyTorch, only an ONNX file, which encodes queries. {_REMEDY}"
+            f"{folder}: it has no weights for PyTorch, only an ONNX file. Use backend=onnx, or a checkpoint with weights."
         )
     try:
         model, missing = read_language_model(
@@ -145,17 +144,3 @@ def _merge_adapter(model: Any, folder: Path) -> Any:
             f"(for example {unmatched[0]}). Copy the adapter again, and check its base model."
         )
     return merged
-
-
-def vocabulary_terms(tokenizer: Any, size: int) -> list[str]:
-    """The term of each decoder output.
-
-    Args:
-        tokenizer: The checkpoint's tokenizer.
-        size: Number of decoder outputs. Outputs without a token (padding of the matrix) get names that no text produces.
-    """
-    terms = [f"[unnamed{term_id}]" for term_id in range(size)]
-    for entry, term_id in tokenizer.get_vocab().items():
-        if term_id < size:
-            terms[term_id] = escape_term(entry)
-    return terms

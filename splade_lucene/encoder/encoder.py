@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -20,8 +21,15 @@ from splade_lucene.encoder.layout import (
     read_layout,
 )
 from splade_lucene.encoder.pruning import Pruning
-from splade_lucene.encoder.settings import DocumentSettings, Dtype, QuerySettings, check_choice, to_choices
-from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights, to_impacts, to_weights
+from splade_lucene.encoder.settings import (
+    Backend,
+    DocumentSettings,
+    Dtype,
+    QuerySettings,
+    check_choice,
+    to_choices,
+)
+from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights
 from splade_lucene.encoder.table import TermTable
 from splade_lucene.errors import InputError
 from splade_lucene.fork_guard import ProcessBound
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
     import torch
 
     from splade_lucene.encoder.network import Network
-    from splade_lucene.encoder.onnx_network import OnnxNetwork
+    from splade_lucene.encoder.onnx_network import OnnxDocumentNetwork, OnnxNetwork
     from splade_lucene.quantizer import Quantizer, Side
 
 _QUERY_BATCH_TOKENS = 1024
@@ -50,6 +58,8 @@ class SpladeEncoder(ProcessBound):
         dtype: Precision for documents: ``float32``, ``bfloat16`` (some impacts differ by one), or ``auto``, which is
             bfloat16 where the device supports it natively.
         batch_tokens: Target number of tokens per batch; smaller batches are used if memory is short.
+        backend: What computes documents: ``torch``, or ``onnx``: ONNX Runtime on a CPU, in float32. ``auto`` is ``torch``, or
+            ``onnx`` where torch is not installed. Queries have a setting of their own.
         trust_remote_code: Whether to run code shipped with the checkpoint.
 
     Raises:
@@ -67,9 +77,10 @@ class SpladeEncoder(ProcessBound):
     def __init__(
         self, model: str | Path | None = None, documents: DocumentSettings = DocumentSettings(),
         queries: QuerySettings = QuerySettings(), *, device: str = "auto", dtype: Dtype = "auto",
-        batch_tokens: int | None = None, trust_remote_code: bool = False,
+        batch_tokens: int | None = None, backend: Backend = "auto", trust_remote_code: bool = False,
     ) -> None:  # fmt: skip
         check_choice("dtype", dtype, get_args(Dtype))
+        check_choice("backend", backend, get_args(Backend))
         if batch_tokens is not None and batch_tokens < 1:
             raise InputError("batch_tokens must be at least 1")
         self.documents, self.queries = documents, queries
@@ -78,14 +89,15 @@ class SpladeEncoder(ProcessBound):
         documents.check_passages(self.layout.documents.max_tokens)
         self.passage_tokens, self.passage_overlap = documents.passage_tokens, documents.passage_overlap
         self._device_name, self._dtype, self._query_dtype = device, dtype, queries.dtype
-        self._batch_tokens, self._trust_remote_code = batch_tokens, trust_remote_code
+        self._batch_tokens, self._backend, self._trust_remote_code = batch_tokens, backend, trust_remote_code
         if device not in ("auto", "cpu"):  # these always exist; others are checked with torch
             self.device  # noqa: B018
         self._settled_batch_tokens: int | None = None
-        self._settled_dtype = ""
+        self._settled_dtype = self._settled_backend = ""
         self._loading = threading.RLock()
         self._networks: dict[tuple[NetworkSide, str], Network] = {}
         self._onnx_network: OnnxNetwork | None = None
+        self._onnx_document_network: OnnxDocumentNetwork | None = None
 
     # ---- encoding ----
 
@@ -99,8 +111,7 @@ class SpladeEncoder(ProcessBound):
             texts: Any number of texts, read to the end. They are batched by length; the results are in the order given.
             progress: Called after each batch with the number of new texts and of tokens in it.
         """
-        network, sequences = self.document_network, self.tokenize_documents(texts)
-        return to_weights(network.encode(sequences, self.batch_tokens, progress), sequences.texts, network.terms)
+        return self.document_network.encode(self.tokenize_documents(texts), self.batch_tokens, progress)
 
     @whole_imports()
     def encode_queries(self, texts: Iterable[str]) -> SparseWeights:
@@ -110,8 +121,7 @@ class SpladeEncoder(ProcessBound):
             return self.query_table.encode(texts)
         if self.query_backend == "onnx":
             return self.onnx_network.encode(self._query_sequencer(texts))
-        network, sequences = self.query_network, self._query_sequencer(texts)
-        return to_weights(network.encode(sequences, _QUERY_BATCH_TOKENS), sequences.texts, network.terms)
+        return self.query_network.encode(self._query_sequencer(texts), _QUERY_BATCH_TOKENS)
 
     @whole_imports()
     def tokenize_documents(self, texts: Iterable[str]) -> TokenSequences:
@@ -123,7 +133,7 @@ class SpladeEncoder(ProcessBound):
         self, sequences: TokenSequences, quantizer: Quantizer, *, pruning: Pruning = Pruning(), min_impact: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> SparseImpacts:  # fmt: skip
-        """Encodes tokenized documents; pruning and quantization run on the device.
+        """Encodes tokenized documents as impacts.
 
         Args:
             sequences: The result of :meth:`tokenize_documents`.
@@ -132,11 +142,8 @@ class SpladeEncoder(ProcessBound):
             min_impact: Smallest impact to keep.
             progress: Called after each batch with the number of new texts and of tokens in it.
         """
-        from splade_lucene.encoder.sparsify import prune
-
-        network = self.document_network
-        entries = prune(network.encode(sequences, self.batch_tokens, progress), pruning, sequences.texts)
-        return to_impacts(entries, sequences.texts, network.terms, quantizer, "document", min_impact)
+        weights = self.document_network.encode(sequences, self.batch_tokens, progress).prune(pruning)
+        return weights.impacts(quantizer, "document", min_impact=min_impact)
 
     # ---- parts and settings ----
 
@@ -161,10 +168,17 @@ class SpladeEncoder(ProcessBound):
         return choose_device(self._device_name)
 
     @property
+    def device_name(self) -> str:
+        """The name of the device for documents."""
+        return "cpu" if self.document_backend == "onnx" else str(self.device)
+
+    @property
     @whole_imports()
     def dtype(self) -> str:
         """Precision for documents: ``float32``, ``bfloat16``, or ``checkpoint`` for a causal language model."""
         if self._dtype == "auto":
+            if self.document_backend == "onnx":
+                return "float32"
             if self.layout.documents.is_causal:
                 return "checkpoint"
             if self._settled_dtype:
@@ -182,13 +196,15 @@ class SpladeEncoder(ProcessBound):
             return "checkpoint" if isinstance(side, NetworkSide) and side.is_causal else "float32"
         return self._query_dtype
 
-    def settle(self, dtype: str, batch_tokens: int) -> None:
+    def settle(self, dtype: str = "", batch_tokens: int = 0, backend: str = "") -> None:
         """Fixes the settings that otherwise depend on the machine, to resume an earlier encoding.
 
         Args:
             dtype: What ``auto`` means here; empty to let the machine decide.
             batch_tokens: Tokens per batch; 0 to let the machine decide.
+            backend: What ``auto`` means here; empty to let the machine decide.
         """
+        self._settled_backend = backend if backend in ("torch", "onnx") else ""
         self._settled_dtype = dtype if dtype in ("float32", "bfloat16") else ""
         if self._batch_tokens is None:
             self._settled_batch_tokens = batch_tokens or None
@@ -198,7 +214,7 @@ class SpladeEncoder(ProcessBound):
         return {
             "model": self._model, "documents": self.documents, "queries": self.queries, "device": device,
             "dtype": self._dtype if self._dtype != "auto" else self.dtype, "batch_tokens": self.batch_tokens,
-            "trust_remote_code": self._trust_remote_code,
+            "backend": self.document_backend, "trust_remote_code": self._trust_remote_code,
         }  # fmt: skip
 
     @property
@@ -208,14 +224,41 @@ class SpladeEncoder(ProcessBound):
         It is determined only once, because the last bits of a text's weights depend on its batch.
         """
         if self._settled_batch_tokens is None:
-            requested = self._batch_tokens or _BATCH_TOKENS.get(self.device.type, _BATCH_TOKENS["cpu"])
+            device = "cpu" if self.document_backend == "onnx" else self.device.type
+            requested = self._batch_tokens or _BATCH_TOKENS.get(device, _BATCH_TOKENS["cpu"])
             self._settled_batch_tokens = min(requested, self.document_network.affordable_tokens())
         return self._settled_batch_tokens
 
     @property
-    def document_network(self) -> Network:
+    def document_backend(self) -> Literal["torch", "onnx"]:
+        """What computes documents.
+
+        Raises:
+            ModelError: ONNX is asked for, or torch not installed, but the checkpoint has no ONNX file, or one of other weights.
+            InputError: Likewise, with a precision or device that ONNX does not have here.
+        """
+        backend: str = self._backend
+        if backend == "auto":
+            backend = self._settled_backend or ("torch" if find_spec("torch") else "onnx")
+        return "torch" if backend == "torch" else self._onnx_for_documents
+
+    @cached_property
+    def _onnx_for_documents(self) -> Literal["torch", "onnx"]:
+        from splade_lucene.encoder.onnx_choice import choose_backend
+
+        return choose_backend(self.layout.documents, "onnx", self._dtype, self._device_name)
+
+    @property
+    def document_network(self) -> Network | OnnxDocumentNetwork:
         """The network for documents."""
-        return self._network(self.layout.documents, self.dtype)
+        if self.document_backend == "torch":
+            return self._network(self.layout.documents, self.dtype)
+        from splade_lucene.encoder.onnx_network import OnnxDocumentNetwork
+
+        with self._loading:
+            if self._onnx_document_network is None:
+                self._onnx_document_network = OnnxDocumentNetwork(self.layout.documents)
+            return self._onnx_document_network
 
     @property
     def query_network(self) -> Network:
@@ -236,12 +279,12 @@ class SpladeEncoder(ProcessBound):
             ModelError: ONNX is asked for, but the checkpoint has no ONNX file, or one of other weights.
             InputError: ONNX is asked for with a precision or device that it does not have here.
         """
-        from splade_lucene.encoder.onnx_network import choose_backend
+        from splade_lucene.encoder.onnx_choice import choose_backend
 
         side = self.layout.queries
         if isinstance(side, TableSide):
             return "none"
-        return choose_backend(side, self.queries, self._device_name)
+        return choose_backend(side, self.queries.backend, self.queries.dtype, self._device_name)
 
     @property
     def onnx_network(self) -> OnnxNetwork:

@@ -8,25 +8,32 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from splade_lucene.encoder.batching import TokenSequences, batches_by_length, pad
-from splade_lucene.encoder.checkpoint import load_network, load_tokenizer, vocabulary_terms
+from splade_lucene.encoder.batching import TokenSequences, pad
+from splade_lucene.encoder.checkpoint import load_network, load_tokenizer
 from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.encoder.linear import linear_map, pack_linear_layers
-from splade_lucene.encoder.memory import is_out_of_memory, total_memory
-from splade_lucene.encoder.pooling import SLICE_TERMS, Projection, pool_logits, project_and_pool
+from splade_lucene.encoder.memory import SLICE_TERMS, affordable_tokens, is_out_of_memory, total_memory
+from splade_lucene.encoder.pooling import (
+    Projection,
+    activate,
+    pool_logits,
+    project_and_pool,
+    without_padding,
+)
+from splade_lucene.encoder.screened import ScreenedDecoder, can_screen, choose_screen
 from splade_lucene.encoder.soundness import check_logits, check_tokenizer, check_values
-from splade_lucene.encoder.sparsify import Entries, combine, compact
-from splade_lucene.encoder.table import read_tensor
+from splade_lucene.encoder.sparse import SparseWeights
+from splade_lucene.encoder.sparsify import Entries, encode_in_batches
+from splade_lucene.encoder.term_factors import term_factors
+from splade_lucene.encoder.terms import vocabulary_terms
 from splade_lucene.errors import ModelError
 from splade_lucene.fork_guard import ForkGuard
 
 _log = logging.getLogger(__name__)
 _TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 5e-2}
-_BATCH_WEIGHTS = 1 << 24  # pooled weights per batch: 64 MB
 _FEW_ROWS = 32
 _networks = 0  # loaded in this process
 # with a single thread PyTorch has no thread pool, so forking is safe
@@ -67,7 +74,7 @@ class Network:
         if decoder is None:
             raise ModelError(f"{side.location.folder}: this network has no output embeddings for the vocabulary.")
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        self.terms = vocabulary_terms(self.tokenizer, int(decoder.weight.shape[0]))
+        self.terms = vocabulary_terms(self.tokenizer.get_vocab(), int(decoder.weight.shape[0]))
         self._check_tokenizer()
         probe, mask = self._probe()
         logits = self._logits_of(probe, mask)
@@ -77,21 +84,19 @@ class Network:
         self._decoder: nn.Linear | None = None
         self._is_int8 = False  # until the decoder is known to be the last layer
         self._detach_decoder(decoder, logits)
-        self._factors = self._read_factors()
+        self._factors = torch.from_numpy(term_factors(side, self.tokenizer, len(self.terms))).to(device)
 
     def affordable_tokens(self) -> int:
         """Tokens per batch that fit into an eighth of the device's memory."""
         config = self.model.config
         width = int(getattr(config, "hidden_size", 0) or 768)
         inner = int(getattr(config, "intermediate_size", 0) or 4 * width)
-        bytes_per_token = 4 * (8 * width + 3 * inner + 2 * SLICE_TERMS)
-        if self._decoder is None:
-            bytes_per_token += 8 * len(self.terms)
-        return max(1, total_memory(self.device) // 8 // bytes_per_token)
+        terms = len(self.terms) if self._decoder is None else 0
+        return affordable_tokens(total_memory(self.device), width, inner, terms)
 
     def encode(
         self, sequences: TokenSequences, batch_tokens: int, progress: Callable[[int, int], None] | None = None
-    ) -> Entries:
+    ) -> SparseWeights:
         """Computes the weights above 0; for a text with several passages, the largest weight of each term.
 
         Args:
@@ -99,21 +104,9 @@ class Network:
             batch_tokens: Tokens per batch; a batch that does not fit into memory is halved.
             progress: Called after each batch with the number of texts whose first sequence is in it, and its number of tokens.
         """
-        lengths = [len(ids) for ids in sequences.ids]
-        owners = torch.tensor(sequences.owners, dtype=torch.int64, device=self.device)
-        parts = []
-        max_texts = max(1, _BATCH_WEIGHTS // len(self.terms))
-        for batch in batches_by_length(lengths, batch_tokens, max_texts):
-            entries = self._encode_batch(sequences, batch)
-            rows = owners[torch.tensor(batch, dtype=torch.int64, device=self.device)]
-            parts.append(Entries(rows[entries.texts], entries.term_ids, entries.values))
-            if progress:
-                new_texts = sum(not i or sequences.owners[i - 1] != sequences.owners[i] for i in batch)
-                progress(new_texts, sum(lengths[i] for i in batch))
-        blank = sequences.texts - len(set(sequences.owners))
-        if progress and blank:
-            progress(blank, 0)
-        return combine(parts, len(self.terms), self.device)
+        return encode_in_batches(
+            sequences, lambda batch: self._encode_batch(sequences, batch), batch_tokens, self.terms, progress
+        )
 
     @torch.inference_mode()
     def weights(self, sequences: TokenSequences, batch: Sequence[int]) -> Tensor:
@@ -124,16 +117,16 @@ class Network:
         input_ids, attention, mask = (torch.from_numpy(each).to(self.device) for each in padded)
         weights = self._pool(self._forward(input_ids, attention), mask)
         if self.side.own_terms:
-            weights *= self._own_terms(ids)
-        if self.side.drop_specials:
-            weights[:, self._special_ids] = 0
+            weights *= self._own_factors(ids)
+        elif self.side.drop_specials:
+            weights *= self._factors
         return weights
 
     # ---- one batch ----
 
     def _encode_batch(self, sequences: TokenSequences, batch: list[int]) -> Entries:
         try:
-            return compact(self.weights(sequences, batch))
+            return _compact(self.weights(sequences, batch))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -147,11 +140,7 @@ class Network:
         half = len(batch) // 2
         _log.warning("out of memory: halving the batch from %d to %d sequences", len(batch), half)
         first, second = self._encode_batch(sequences, batch[:half]), self._encode_batch(sequences, batch[half:])
-        return Entries(
-            torch.cat([first.texts, second.texts + half]),
-            torch.cat([first.term_ids, second.term_ids]),
-            torch.cat([first.values, second.values]),
-        )
+        return Entries.join([first, second._replace(rows=second.rows + half)])
 
     def _forward(self, input_ids: Tensor, attention: Tensor) -> Tensor:
         _fork_guard.check()
@@ -169,19 +158,19 @@ class Network:
             starts[1:] = mask.sum(dim=1).cumsum(dim=0)
             weight, bias = self._decoder.weight, self._decoder.bias
             return fused.fused_pool(output[mask], starts, weight, bias, pooling, activation)
-        projections = self._whole_decoder if mask.numel() <= _FEW_ROWS else self._sliced_decoder
+        is_small = mask.numel() <= _FEW_ROWS
+        if pooling == "max" and not is_small and self._screened_decoder is not None:
+            return activate(self._screened_decoder.pool(without_padding(output, mask), mask), activation)
+        projections = self._whole_decoder if is_small else self._sliced_decoder
         return project_and_pool(output, projections, mask, pooling, activation)
 
-    def _own_terms(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        """1, or the checkpoint's factor, for terms that occur in the text, else 0; shape [texts, terms]."""
-        factors = self._factors
+    def _own_factors(self, ids: Sequence[Sequence[int]]) -> Tensor:
+        """The factors of the terms that occur in a text, 0 for all others; shape [texts, terms]."""
         own = torch.zeros(len(ids), len(self.terms), device=self.device)
         for row, each in enumerate(ids):
-            own[row, torch.tensor(each, dtype=torch.int64, device=self.device)] = 1
-        if factors is None:
-            own[:, self._special_ids] = 0
-            return own
-        return own * factors
+            term_ids = torch.tensor(each, dtype=torch.int64, device=self.device)
+            own[row, term_ids] = self._factors[term_ids]
+        return own
 
     # ---- computed once ----
 
@@ -193,6 +182,16 @@ class Network:
         from splade_lucene.encoder import fused
 
         return fused.is_usable(self.device)
+
+    @cached_property
+    def _screened_decoder(self) -> ScreenedDecoder | None:
+        """The decoder for max pooling in float32 where the processor has much faster products; else None."""
+        if self._decoder is None or self.device.type != "cpu" or self._is_int8:
+            return None
+        weight, bias, screen = self._decoder.weight, self._decoder.bias, choose_screen()
+        if screen is None or weight.dtype != torch.float32 or not can_screen(screen, weight.shape[1]):
+            return None
+        return ScreenedDecoder(weight, bias, screen, SLICE_TERMS)
 
     @cached_property
     def _sliced_decoder(self) -> list[Projection]:
@@ -220,22 +219,6 @@ class Network:
     @cached_property
     def _no_cache(self) -> dict[str, bool]:
         return {"use_cache": False} if self.side.is_causal else {}
-
-    @cached_property
-    def _special_ids(self) -> Tensor:
-        ids = sorted(i for i in self.tokenizer.all_special_ids if i < len(self.terms))
-        if self.side.own_terms and not self.side.drop_specials:
-            ids = [i for i in ids if i != self.tokenizer.unk_token_id]
-        return torch.tensor(ids, dtype=torch.int64, device=self.device)
-
-    def _read_factors(self) -> Tensor | None:
-        if self.side.own_terms_factors is None:
-            return None
-        factors = np.zeros(len(self.terms), np.float32)
-        tokens = max(self.tokenizer.get_vocab().values()) + 1
-        found = read_tensor(self.side.own_terms_factors, tokens)[: len(self.terms)]
-        factors[: len(found)] = found
-        return torch.from_numpy(factors).to(self.device)
 
     def _check_tokenizer(self) -> None:
         size = min(len(self.terms), int(self.model.get_input_embeddings().weight.shape[0]))
@@ -287,3 +270,10 @@ class Network:
     @torch.inference_mode()
     def _weights_of(self, probe: Tensor, mask: Tensor) -> Tensor:
         return self._pool(self._forward(probe, mask), mask.bool())
+
+
+def _compact(weights: Tensor) -> Entries:
+    """The entries above 0 of dense rows; only these, about a hundred per text, leave a GPU."""
+    rows, term_ids = weights.nonzero(as_tuple=True)
+    values = weights[rows, term_ids]
+    return Entries(*(each.cpu().numpy() for each in (rows, term_ids, values)))

@@ -1,4 +1,4 @@
-"""Writes the network of a checkpoint as an ONNX file for queries; requires ``pip install splade-lucene[onnx]``.
+"""Writes the network of a checkpoint as an ONNX file; requires ``pip install splade-lucene[onnx]``.
 
 The file contains the network's structure. Its weights stay where they are, in the safetensors of the same folder, to which it
 refers as ONNX's external data: any ONNX Runtime opens it, and nothing is stored twice. Weights stored as int8 are restored in
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from splade_lucene.encoder.checkpoint import read_language_model
 from splade_lucene.encoder.layout import NetworkSide, read_layout
 from splade_lucene.encoder.location import ONNX_FILES, SAFE_WEIGHTS, read_json
-from splade_lucene.encoder.onnx_network import HEADER_KEY, header_digest
+from splade_lucene.encoder.onnx_choice import HEADER_KEY, header_digest
 from splade_lucene.encoder.storage import INT8_WEIGHTS, SCALES, SaveDtype, read_int8, restore_from_int8, sole_saver
 from splade_lucene.errors import InputError, ModelError, first_line
 from splade_lucene.files.files import bytes_written_whole

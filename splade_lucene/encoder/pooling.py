@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from splade_lucene.encoder.layout import Activation, Pooling
 
-SLICE_TERMS = 4096
-"""Terms projected at a time: with a thousand tokens, the logits stay in the CPU cache until they are pooled."""
-
 Projection = tuple[int, int, "Callable[[Tensor], Tensor]"]
 """First term, one past the last term, and the linear map from hidden states to their logits."""
 
@@ -73,10 +70,8 @@ def project_and_pool(
     """
     texts, tokens, width = hidden.shape
     mask = mask.bool()
-    is_ragged = not bool(mask.all())
-    if is_ragged and pooling == "max":  # repeating a token does not change the maximum, and avoids masking every slice
-        first = mask.to(torch.uint8).argmax(dim=1)
-        hidden = torch.where(mask.unsqueeze(-1), hidden, hidden[torch.arange(texts), first].unsqueeze(1))
+    if pooling == "max":
+        hidden = without_padding(hidden, mask)
     rows = hidden.reshape(texts * tokens, width)
     pooled = torch.empty(texts, projections[-1][1], dtype=torch.float32, device=hidden.device)
     for start, stop, project in projections:
@@ -86,6 +81,18 @@ def project_and_pool(
         )
     if pooling == "max":
         activate(pooled, activation)
-        if is_ragged:
-            pooled[~mask.any(dim=1)] = 0
+        pooled[~mask.any(dim=1)] = 0
     return pooled
+
+
+def without_padding(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Hidden states with each text's first token in place of its padding: maxima stay, and no slice needs a mask.
+
+    Args:
+        hidden: Shape [texts, tokens, width].
+        mask: Shape [texts, tokens], bool; true for tokens, false for padding.
+    """
+    if bool(mask.all()):
+        return hidden
+    first = mask.to(torch.uint8).argmax(dim=1)
+    return torch.where(mask.unsqueeze(-1), hidden, hidden[torch.arange(len(hidden)), first].unsqueeze(1))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from splade_lucene.errors import InputError
 
 
@@ -35,3 +38,26 @@ class Pruning:
                 f"invalid pruning: max_ratio {self.max_ratio}, kept_mass {self.kept_mass}",
                 remedy="Set max_ratio to at least 0 and below 1, and kept_mass to above 0 and at most 1",
             )
+
+    def keeps(self, weights: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which weights are kept.
+
+        Args:
+            weights: Of one text after the other, in descending order within each; shape [entries].
+            starts: Start of each text's weights, followed by the number of entries; shape [texts + 1].
+
+        Returns:
+            Shape [entries].
+        """
+        counts = np.diff(starts)
+        first = np.repeat(starts[:-1], counts)
+        kept = weights >= self.min_weight
+        if self.max_ratio:
+            kept &= weights > self.max_ratio * weights[first]
+        if self.top_terms:
+            kept &= np.arange(len(weights)) - first < self.top_terms
+        if self.kept_mass < 1:
+            before = weights.cumsum() - weights
+            mass = np.repeat(np.add.reduceat(np.append(weights, 0.0), starts[:-1]), counts)
+            kept &= before - before[first] < self.kept_mass * mass * (1 - 1e-12)
+        return kept

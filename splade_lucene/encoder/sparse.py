@@ -15,8 +15,6 @@ from splade_lucene.quantizer import Quantizer, Side
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from splade_lucene.encoder.sparsify import Entries
-
 Value = TypeVar("Value", float, int)
 
 
@@ -139,29 +137,12 @@ class SparseWeights(_Rows[float]):
         """The {term: impact} mapping of each text, largest impact first; see :meth:`impacts`."""
         return list(self.impacts(quantizer, side, min_impact=min_impact))
 
-    @whole_imports()
     def prune(self, pruning: Pruning) -> SparseWeights:
         """The entries kept by a pruning."""
-        import torch
-
-        from splade_lucene.encoder.sparsify import Entries, prune
-
-        texts = torch.from_numpy(np.repeat(np.arange(len(self)), self.counts))
-        entries = Entries(texts, torch.from_numpy(self.term_ids.astype(np.int64)), torch.from_numpy(self.values))
-        return to_weights(prune(entries, pruning, len(self)), len(self), self.terms)
-
-
-def to_weights(entries: Entries, texts: int, terms: Sequence[str]) -> SparseWeights:
-    """The entries as compressed rows in main memory."""
-    owners, term_ids, values = (each.cpu().numpy() for each in entries)
-    return SparseWeights(compress_rows(owners, texts), term_ids.astype(np.int32), values, terms)
-
-
-def to_impacts(
-    entries: Entries, texts: int, terms: Sequence[str], quantizer: Quantizer, side: Side, min_impact: int = 1
-) -> SparseImpacts:
-    """The entries quantized on their device, without impacts below ``min_impact``."""
-    impacts = quantizer.quantize(entries.values, side)
-    kept = impacts >= max(1, min_impact)
-    owners, term_ids, values = (each[kept].cpu().numpy() for each in (entries.texts, entries.term_ids, impacts))
-    return SparseImpacts.from_entries(owners, term_ids, values, texts, terms)
+        if pruning == Pruning():
+            return self
+        counts = self.counts
+        texts = np.repeat(np.arange(len(self)), counts)
+        order = np.lexsort((-self.values, texts))  # heaviest first; stable: ties stay by term_id
+        kept = np.sort(order[pruning.keeps(self.values[order].astype(np.float64), self.starts)])
+        return SparseWeights(compress_rows(texts[kept], len(self)), self.term_ids[kept], self.values[kept], self.terms)

@@ -1,77 +1,72 @@
-"""Dense rows of weights → entries above 0, combined over passages, pruned and quantized on the device.
-
-Only each entry's text, term and impact leave the GPU: about a hundred entries per text instead of one number per term of
-the vocabulary.
-"""
+"""Batches of token sequences → sparse weights of the texts that they belong to, whatever computes a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
-from splade_lucene.encoder.pruning import Pruning
+from splade_lucene.encoder.batching import TokenSequences, batches_by_length
+from splade_lucene.encoder.sparse import SparseWeights, compress_rows
 
-if TYPE_CHECKING:
-    from torch import Tensor
+_BATCH_WEIGHTS = 1 << 24  # pooled weights per batch: 64 MB
 
 
 class Entries(NamedTuple):
-    """Weights above 0 of texts, in coordinate form.
+    """Weights above 0 in coordinate form.
 
     Attributes:
-        texts: Text of each entry; shape [entries], int64.
+        rows: Sequence or text of each entry; shape [entries], int64.
         term_ids: Term of each entry; shape [entries], int64.
         values: Weight of each entry, above 0; shape [entries], float32.
     """
 
-    texts: Tensor
-    term_ids: Tensor
-    values: Tensor
+    rows: NDArray[np.int64]
+    term_ids: NDArray[np.int64]
+    values: NDArray[np.float32]
+
+    @classmethod
+    def join(cls, parts: Sequence[Entries]) -> Entries:
+        """The entries of several parts, one after the other."""
+        empty = cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        return cls(*(np.concatenate(each) for each in zip(empty, *parts, strict=True)))
 
 
-def compact(weights: Tensor) -> Entries:
-    """The entries above 0 of dense rows, sorted by text and term.
+def encode_in_batches(
+    sequences: TokenSequences, encode_batch: Callable[[list[int]], Entries], batch_tokens: int, terms: Sequence[str],
+    progress: Callable[[int, int], None] | None = None,
+) -> SparseWeights:  # fmt: skip
+    """Encodes sequences in batches of similar length; for a text with several passages, the largest weight of each term.
 
     Args:
-        weights: Shape [texts, terms], float32.
+        sequences: The tokenized texts.
+        encode_batch: Computes the entries of some sequences; their rows count the sequences of the batch.
+        batch_tokens: Tokens per batch.
+        terms: The vocabulary's Lucene terms by term_id.
+        progress: Called after each batch with the number of texts whose first sequence is in it, and its number of tokens.
     """
-    texts, term_ids = weights.nonzero(as_tuple=True)
-    return Entries(texts, term_ids, weights[texts, term_ids])
+    lengths = [len(ids) for ids in sequences.ids]
+    owners = np.array(sequences.owners, np.int64)
+    parts = []
+    for batch in batches_by_length(lengths, batch_tokens, max(1, _BATCH_WEIGHTS // len(terms))):
+        entries = encode_batch(batch)
+        parts.append(entries._replace(rows=owners[batch][entries.rows]))
+        if progress:
+            new_texts = sum(not i or sequences.owners[i - 1] != sequences.owners[i] for i in batch)
+            progress(new_texts, sum(lengths[i] for i in batch))
+    blank = sequences.texts - len(set(sequences.owners))
+    if progress and blank:
+        progress(blank, 0)
+    return _combine(Entries.join(parts), sequences.texts, terms)
 
 
-def combine(parts: Sequence[Entries], terms: int, device: torch.device) -> Entries:
-    """Joins the entries of several batches, sorted by text and term; among passages of a text, the largest weight wins."""
-    if not parts:
-        empty = torch.empty(0, dtype=torch.int64, device=device)
-        return Entries(empty, empty, empty.float())
-    texts = torch.cat([part.texts for part in parts])
-    keys, order = torch.sort(texts * terms + torch.cat([part.term_ids for part in parts]))
-    values = torch.cat([part.values for part in parts])[order]
-    unique, positions = torch.unique_consecutive(keys, return_inverse=True)
-    if len(unique) < len(keys):
-        values = torch.zeros(len(unique), device=device).scatter_reduce(0, positions, values, "amax")
-    return Entries(unique // terms, unique % terms, values)
-
-
-def prune(entries: Entries, pruning: Pruning, texts: int) -> Entries:
-    """The entries kept by a pruning."""
-    if pruning == Pruning():
-        return entries
-    order = torch.argsort(entries.values, descending=True, stable=True)
-    order = order[torch.argsort(entries.texts[order], stable=True)]
-    owners, values = entries.texts[order], entries.values[order].double()
-    counts = torch.bincount(owners, minlength=texts)
-    starts = counts.cumsum(0) - counts
-    kept = values >= pruning.min_weight
-    if pruning.max_ratio:
-        kept &= values > pruning.max_ratio * values[starts[owners]]
-    if pruning.top_terms:
-        kept &= torch.arange(len(order), device=order.device) - starts[owners] < pruning.top_terms
-    if pruning.kept_mass < 1:
-        before = values.cumsum(0) - values
-        mass = torch.zeros(texts, dtype=torch.float64, device=order.device).index_add_(0, owners, values)
-        kept &= before - before[starts[owners]] < pruning.kept_mass * mass[owners] * (1 - 1e-12)
-    chosen = torch.sort(order[kept]).values
-    return Entries(entries.texts[chosen], entries.term_ids[chosen], entries.values[chosen])
+def _combine(entries: Entries, texts: int, terms: Sequence[str]) -> SparseWeights:
+    """The entries sorted by text and term; among those of a text for the same term, the largest weight wins."""
+    keys = entries.rows * len(terms) + entries.term_ids
+    order = np.lexsort((-entries.values, keys))
+    keys, values = keys[order], entries.values[order]
+    is_first = np.diff(keys, prepend=-1) > 0
+    rows, term_ids = np.divmod(keys[is_first], len(terms))
+    return SparseWeights(compress_rows(rows, texts), term_ids.astype(np.int32), values[is_first], terms)

@@ -9,6 +9,7 @@ indexes.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _MARK = "\u241b"  # SYMBOL FOR ESCAPE, rare in vocabularies
 _ESCAPED = re.compile(rf"([\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff{_MARK}\ud800-\udfff])\1*")
@@ -33,6 +34,20 @@ def unescape_term(term: str) -> str:
     if term == _EMPTY:
         return ""
     return _ESCAPE.sub(lambda found: chr(int(found[1], 16)) * int(found[2] or 1), term)
+
+
+def vocabulary_terms(entries: Mapping[str, int], size: int) -> list[str]:
+    """The Lucene term of each term_id.
+
+    Args:
+        entries: Vocabulary entry → term_id.
+        size: Number of terms. Those without an entry, such as the padding of a matrix, get names that no text produces.
+    """
+    terms = [f"[unnamed{term_id}]" for term_id in range(size)]
+    for entry, term_id in entries.items():
+        if term_id < size:
+            terms[term_id] = escape_term(entry)
+    return terms
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The tokenizer of a checkpoint by the tokenizers library alone, for queries that are encoded without torch."""
+"""The tokenizer of a checkpoint by the tokenizers library alone, for encoding without torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from splade_lucene.encoder.location import read_json
 from splade_lucene.encoder.soundness import check_tokenizer
-from splade_lucene.encoder.terms import escape_term
+from splade_lucene.encoder.terms import vocabulary_terms
 from splade_lucene.errors import ModelError
 from splade_lucene.imports import whole_imports
 
@@ -62,12 +62,7 @@ class PlainTokenizer:
         Args:
             size: Number of terms; None for one more than the largest term_id.
         """
-        size = max(self._entries.values()) + 1 if size is None else size
-        terms = [f"[unnamed{term_id}]" for term_id in range(size)]
-        for entry, term_id in self._entries.items():
-            if term_id < size:
-                terms[term_id] = escape_term(entry)
-        return terms
+        return vocabulary_terms(self._entries, max(self._entries.values()) + 1 if size is None else size)
 
     def get_vocab(self) -> dict[str, int]:
         """Vocabulary entry → term_id, with added tokens."""

@@ -120,7 +120,7 @@ def measure_loss(  # noqa: PLR0913 - all but the first are keywords with default
             path=qrels,
             remedy="Check that corpus, topics and qrels belong together",
         )
-    exact_encoder = SpladeEncoder(**{**encoder.settings_on(str(encoder.device)), "dtype": "float32"})
+    exact_encoder = SpladeEncoder(**{**encoder.settings_on(encoder.device_name), "dtype": "float32"})
     passes = 1 if encoder.dtype == "float32" else 2
     with progress.step("measuring", passes * len(texts), "documents") as advance:
 

@@ -92,6 +92,8 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
         )
     devices = to_list(devices, "devices")
     if len(devices) > 1:
+        if encoder.document_backend == "onnx":
+            raise InputError("backend=onnx computes on one CPU, with all cores", remedy="Leave devices out")
         from splade_lucene.encoder.precision import choose_device
 
         for device in devices:
@@ -110,7 +112,7 @@ def _find_finished(job: Job, journal: Journal, encoder: SpladeEncoder) -> Manife
     started = journal.settings_of(describe_corpus(job.source))
     if not started:
         return None
-    encoder.settle(started.get("dtype", ""), started.get("batch_tokens", 0))
+    encoder.settle(started.get("dtype", ""), started.get("batch_tokens", 0), started.get("backend", ""))
     if journal.settings:  # unfinished
         return None
     done = journal.find_finished(_settings(job, encoder))
@@ -129,7 +131,7 @@ def _encode(
     facts = job.corpus_facts
     settings = _settings(job, encoder)
     if overwrite and not journal.is_started_with(settings):
-        encoder.settle("", 0)
+        encoder.settle()
         settings = _settings(job, encoder)
     journal.start(settings, _shared_settings(settings), overwrite=overwrite)
     reading = replace(job, schema=facts.fields if facts else job.fields.schema())
@@ -170,6 +172,7 @@ def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
         "query_digest": encoder.query_digest(),
         "choices": {key: value for key, value in asdict(encoder.choices).items() if not key.endswith("max_length")},
         "dtype": encoder.dtype,
+        "backend": encoder.document_backend,
         "max_length": encoder.max_length,
         "query_max_length": encoder.query_max_length,
         "passages": [encoder.passage_tokens, encoder.passage_overlap],
@@ -198,20 +201,26 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
     empty = tuple(docid for part in parts for docid in part.empty)
     return Manifest(
         model=settings["model"], model_digest=settings["model_digest"], query_digest=settings["query_digest"],
-        choices=asdict(encoder.choices), dtype=encoder.dtype, pooling=encoder.layout.documents.pooling,
-        max_length=encoder.max_length, query_max_length=encoder.query_max_length, quantizer=job.quantizer,
+        choices=asdict(encoder.choices), dtype=encoder.dtype, backend=settings["backend"],
+        pooling=encoder.layout.documents.pooling, max_length=encoder.max_length,
+        query_max_length=encoder.query_max_length, quantizer=job.quantizer,
         pruning=settings["pruning"], min_impact=job.min_impact, corpus=given_name(job.source),
         documents=sum(part.documents for part in parts) - len(empty), encoding=settings_digest(settings),
         settings=settings_digest(_shared_settings(settings)), encoded_with=settings,
         parts=tuple(parts),
         shard=f"{job.shard.number}/{job.shard.count}" if job.shard.count > 1 else "", empty=empty, skipped=skipped,
         truncated=sum(part.truncated for part in parts),
-        versions={"splade_lucene": __version__, **_library_versions()}, fields=job.schema.to_json(),
+        versions={"splade_lucene": __version__, **_library_versions(settings["backend"])}, fields=job.schema.to_json(),
     )  # fmt: skip
 
 
 @whole_imports()
-def _library_versions() -> dict[str, str]:
+def _library_versions(backend: str) -> dict[str, str]:
+    if backend == "onnx":
+        import onnxruntime
+        import tokenizers
+
+        return {"onnxruntime": onnxruntime.__version__, "tokenizers": tokenizers.__version__}
     import torch
     import transformers
 

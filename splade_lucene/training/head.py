@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from splade_lucene.encoder.pooling import SLICE_TERMS
+from splade_lucene.encoder.memory import SLICE_TERMS
 
 if TYPE_CHECKING:
     from splade_lucene.encoder.layout import Pooling

@@ -1,0 +1,141 @@
+"""Max pooling of the vocabulary projection with the float32 products of only those terms that a text may have.
+
+A text has about a hundred of thirty thousand terms: the largest logits of all others are below 0. So a cheap product, in
+bfloat16 or int8, computes an upper bound of each text's largest logit for each term, and only terms whose bound is above 0
+are projected in float32. With hidden states ``x`` and a row ``w`` of the decoder, rounded to ``x'`` and ``w'``:
+
+    x·w = x'·w' + (x - x')·w + x'·(w - w')  ≤  x'·w' + |x - x'| |w| + |x'| |w - w'|
+
+by Cauchy and Schwarz. No term above 0 is ever missed, whatever the model; the largest errors of a text's tokens bound all of
+them, so that the bound is added after pooling. The weights are those of the whole float32 projection, up to the order of
+additions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from splade_lucene.encoder.linear import PackedLinear, can_pack
+from splade_lucene.encoder.precision import instruction_sets
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_log = logging.getLogger(__name__)
+_LEVELS = 127  # of int8, on each side of 0
+_BFLOAT16_OUTPUT = 2.0**-8  # relative error of a product that is rounded to bfloat16, with a margin
+_FLOAT32_SUM = 2.0**-23  # relative error of a float32 sum per addend, with a margin
+
+Screen = Literal["bfloat16", "int8"]
+
+
+def choose_screen() -> Screen | None:
+    """The product whose instructions the processor names and that is much faster than float32; None without any."""
+    names = instruction_sets()
+    if "amx_bf16" in names:
+        return "bfloat16"
+    return "int8" if "avx512_vnni" in names else None
+
+
+class ScreenedDecoder:
+    """A decoder whose products are screened.
+
+    Args:
+        weight: Shape [terms, width], float32.
+        bias: Shape [terms], or None.
+        screen: The type of the cheap products.
+        step: Terms projected at a time.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, screen: Screen, step: int) -> None:
+        self._weight = weight.detach()
+        self._bias = torch.zeros(len(weight)) if bias is None else bias.detach()
+        self._screen, self._step = screen, step
+        self._norms = _norms(self._weight)
+        self._scales = torch.ones(len(weight))
+        self._errors = torch.empty(len(weight))
+        self._products = [self._prepare(start) for start in range(0, len(weight), step)]
+
+    def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """The largest logit of each term, or 0 if it is below.
+
+        Args:
+            hidden: Output of the masked-LM head's transform, shape [texts, tokens, width], float32. Tokens outside the mask
+                repeat another token of their text.
+            mask: Shape [texts, tokens]; true for tokens to pool over.
+
+        Returns:
+            Shape [texts, terms], float32.
+        """
+        texts, tokens, width = hidden.shape
+        rounded, scales = self._round(hidden)
+        restored = rounded.float() * scales.view(texts, 1, 1)
+        states = hidden.norm(dim=2).amax(dim=1, keepdim=True)
+        state_errors = (hidden - restored).norm(dim=2).amax(dim=1, keepdim=True) + width * _FLOAT32_SUM * states
+        rows = rounded.reshape(texts * tokens, width)
+        bounds = torch.empty(texts, len(self._weight))
+        for number, product in enumerate(self._products):
+            terms = slice(number * self._step, (number + 1) * self._step)
+            largest = product(rows).view(texts, tokens, -1).amax(dim=1).float()
+            bounds[:, terms] = (
+                largest * (1 + _BFLOAT16_OUTPUT * largest.sign()) if self._screen == "bfloat16" else largest
+            )
+        bounds *= scales.view(texts, 1) * self._scales
+        bounds += self._bias
+        bounds += state_errors * self._norms
+        bounds += restored.norm(dim=2).amax(dim=1, keepdim=True) * self._errors
+        pooled = torch.zeros_like(bounds)
+        for text in range(texts):
+            candidates = (~(bounds[text] <= 0)).nonzero()[:, 0]  # what is no number, too, for an error instead of no terms
+            states_of_text = hidden[text][mask[text]]
+            for part in torch.split(candidates, self._step):
+                if len(states_of_text):
+                    logits = torch.mm(states_of_text, self._weight[part].t()).amax(dim=0) + self._bias[part]
+                    pooled[text, part] = logits.relu_()
+        return pooled
+
+    def _prepare(self, start: int) -> Callable[[Tensor], Tensor]:
+        terms = slice(start, start + self._step)
+        weight = self._weight[terms]
+        if self._screen == "bfloat16":
+            rounded = weight.bfloat16()
+            self._errors[terms] = _norms(weight - rounded.float())
+            return PackedLinear(rounded, None)
+        scales = (weight.abs().amax(dim=1) / _LEVELS).clamp_min(1e-30)
+        levels = (weight / scales.unsqueeze(1)).round().clamp(-_LEVELS, _LEVELS).to(torch.int8)
+        self._scales[terms] = scales
+        self._errors[terms] = _norms(weight - levels.float() * scales.unsqueeze(1))
+        transposed = levels.t().contiguous()
+        int_mm: Callable[[Tensor, Tensor], Tensor] = torch._int_mm
+        return lambda rows: int_mm(rows, transposed)
+
+    def _round(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states in the type of the cheap products, and the scale of each text; shape [texts]."""
+        if self._screen == "bfloat16":
+            return hidden.bfloat16(), torch.ones(len(hidden))
+        scales = (hidden.abs().amax(dim=(1, 2)) / _LEVELS).clamp_min(1e-30)
+        return (hidden / scales.view(-1, 1, 1)).round().clamp(-_LEVELS, _LEVELS).to(torch.int8), scales
+
+
+def _norms(rows: Tensor) -> Tensor:
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
+    return norms
+
+
+def can_screen(screen: Screen, width: int) -> bool:
+    """Whether this PyTorch has the cheap product, and it is what the bound takes it for."""
+    generator = torch.Generator().manual_seed(0)
+    try:
+        if screen == "bfloat16":
+            return can_pack(torch.randn(64, width, generator=generator).bfloat16())
+        rows, weight = (torch.randint(-_LEVELS, _LEVELS + 1, (n, width), generator=generator) for n in (48, 64))
+        rows[0], weight[0], weight[1] = _LEVELS, _LEVELS, -_LEVELS
+        found = torch._int_mm(rows.to(torch.int8), weight.to(torch.int8).t().contiguous())
+        return bool((found == rows @ weight.t()).all())
+    except (RuntimeError, AttributeError, NotImplementedError) as error:
+        _log.info("cannot screen the decoder: %s", error)
+        return False
