@@ -2,11 +2,18 @@
 """Documents per second, peak memory and query latency: ours against Pyserini, sentence-transformers and plain PyTorch.
 
     python benchmarks/encoding.py [--documents 256] [--repeat 3] [--models minilm distilbert] [--device cpu]
+    python benchmarks/encoding.py --models minilm --corpora CACM --documents 96 --repeat 2      some eight minutes on two cores
+    python benchmarks/encoding.py --device cuda                                                on a machine with a GPU
 
 Every system runs in a separate process, in turn, on the same checkpoint and texts, and must produce {term: impact} mappings
 (rule ``pyserini``); those in float32 must agree with plain PyTorch's. The checkpoints are the embedded one and one of
 DistilBERT's size with random weights; the texts are CACM's abstracts and Python's documentation, unsorted. The ceiling is the
 best of several large matrix products in the same precision on the same machine.
+
+sentence-transformers is measured with each of its backends. ONNX and OpenVINO need optimum, which does not run with every
+version of transformers: ``--peer-python PYTHON`` names the interpreter of an environment with
+``pip install 'sentence-transformers[onnx,openvino]'``. A backend that is not installed there is skipped with a note, as is
+one that cannot compute on the device.
 """
 
 from __future__ import annotations
@@ -14,7 +21,9 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -34,12 +43,16 @@ from common import (
     write_results,
 )
 
-from splade_lucene import DocumentSettings, QuerySettings
-
 sys.path.insert(0, str(ROOT))
 
 MAX_LENGTH = 256
-SYSTEMS = ("plain PyTorch", "sentence-transformers", "Pyserini", "ours float32", "ours bfloat16")
+BACKENDS = {"sentence-transformers ONNX": ("onnx", "optimum.onnxruntime"),
+            "sentence-transformers OpenVINO": ("openvino", "optimum.intel.openvino")}  # fmt: skip
+"""Other backends of sentence-transformers: its name for them, and what they need."""
+
+SYSTEMS = ("plain PyTorch", "sentence-transformers", *BACKENDS, "Pyserini", "ours float32", "ours bfloat16", "ours int8",
+           "ours onnx")  # fmt: skip
+QUERIES_ONLY = "ours int8"  # the decoder; documents are encoded in float32 or bfloat16
 BATCHES = {"Pyserini": 64, "sentence-transformers": 32, "plain PyTorch": 32}  # their own defaults
 
 
@@ -62,8 +75,6 @@ def checkpoint(name: str) -> Path:
         return plain_embedded_model()
     folder = WORK / "distilbert-random"
     if not (folder / "model.safetensors").exists():
-        import shutil
-
         import torch
         from transformers import DistilBertConfig, DistilBertForMaskedLM
 
@@ -126,11 +137,17 @@ def pyserini(folder: Path, device: str) -> tuple[Encode, Encode]:
     return encode, lambda texts: [queries.encode(text, max_length=MAX_LENGTH) for text in texts]
 
 
-def sentence_transformers(folder: Path, device: str) -> tuple[Encode, Encode]:
+def sentence_transformers(folder: Path, device: str, backend: str = "torch") -> tuple[Encode, Encode]:
     import torch
     from sentence_transformers import SparseEncoder
 
-    model = SparseEncoder(str(folder), device=device, model_kwargs={"dtype": torch.float32})
+    if backend == "torch":
+        model = SparseEncoder(str(folder), device=device, model_kwargs={"dtype": torch.float32})
+    else:
+        exported = WORK / f"{folder.name}-{backend}"
+        if not exported.exists():
+            SparseEncoder(str(folder), backend=backend, model_kwargs={"export": True}).save_pretrained(str(exported))
+        model = SparseEncoder(str(exported), device=device, backend=backend)
     model.max_seq_length = MAX_LENGTH
     terms = model.tokenizer.convert_ids_to_tokens(range(30522))
 
@@ -149,23 +166,34 @@ def sentence_transformers(folder: Path, device: str) -> tuple[Encode, Encode]:
 
 
 def ours(folder: Path, device: str, dtype: str) -> tuple[Encode, Encode]:
-    from splade_lucene import Quantizer, SpladeEncoder, SpladeQueryEncoder
+    from splade_lucene import DocumentSettings, Quantizer, QuerySettings, SpladeEncoder, SpladeQueryEncoder
 
     rule = Quantizer.named("pyserini")
-    encoder = SpladeEncoder(
-        folder,
-        documents=DocumentSettings(max_length=MAX_LENGTH),
-        queries=QuerySettings(dtype=dtype),
-        device=device,
-        dtype=dtype,
-    )
+    documents: dict[str, Any] = {"dtype": "float32" if dtype in ("onnx", "int8") else dtype}
+    queries = QuerySettings(dtype=documents["dtype"] if dtype == "onnx" else dtype, backend="torch")
+    if dtype == "onnx":
+        folder = with_onnx(folder)
+        documents["backend"], queries = "onnx", QuerySettings(backend="onnx")
+    encoder = SpladeEncoder(folder, DocumentSettings(max_length=MAX_LENGTH), queries, device=device, **documents)
     queries = SpladeQueryEncoder(encoder, rule, cached_queries=0)
     return lambda texts: list(encoder.encode_impacts(encoder.tokenize_documents(texts), rule)), queries.encode_batch
+
+
+def with_onnx(folder: Path) -> Path:
+    """The checkpoint with an ONNX file, written once."""
+    from splade_lucene.encoder.onnx_export import save_with_onnx
+
+    target = WORK / f"{folder.name}-with-onnx"
+    if not target.exists():
+        save_with_onnx(folder, target)
+    return target
 
 
 def open_system(name: str, folder: Path, device: str) -> tuple[Encode, Encode]:
     if name.startswith("ours"):
         return ours(folder, device, name.split()[1])
+    if name in BACKENDS:
+        return sentence_transformers(folder, device, BACKENDS[name][0])
     return {"plain PyTorch": plain, "Pyserini": pyserini, "sentence-transformers": sentence_transformers}[name](
         folder, device
     )
@@ -193,9 +221,10 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": seconds, "peak": peak, "vectors": vectors}
 
 
-def run_in_process(**job: Any) -> dict[str, Any]:
+def run_in_process(python: str, **job: Any) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, __file__, "--job"],
+        [python if job["system"] in BACKENDS else sys.executable, __file__, "--job"],
+        env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT)},
         input=json.dumps({"queries": [], "texts": [], **job}),
         capture_output=True,
         text=True,
@@ -204,6 +233,23 @@ def run_in_process(**job: Any) -> dict[str, Any]:
     if done.returncode:
         sys.exit(f"{job['system']} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def usable_systems(args: argparse.Namespace) -> list[str]:
+    """The systems that can be measured here; says which cannot, and why."""
+    usable = []
+    for system in args.systems:
+        if system in BACKENDS:
+            code = f"import sentence_transformers, {BACKENDS[system][1]}"
+            found = subprocess.run([args.peer_python, "-c", code], capture_output=True, text=True, check=False)
+            if found.returncode:
+                print(f"{system} is skipped: {found.stderr.strip().splitlines()[-1]}")
+                continue
+        if args.device != "cpu" and system in (*BACKENDS, "ours onnx", "ours int8"):
+            print(f"{system} is skipped: it computes on a CPU")
+            continue
+        usable.append(system)
+    return usable
 
 
 # ---- figures ----
@@ -250,6 +296,16 @@ def agreement(expected: Sequence[dict[str, int]], found: Sequence[dict[str, int]
     return sum(d > 0 for d in differences), max(differences, default=0), len(differences)
 
 
+def dtype_of(system: str) -> str:
+    """The precision of documents, whose ceiling a system is compared with."""
+    return "bfloat16" if system == "ours bfloat16" else "float32"
+
+
+def variant(system: str) -> str:
+    """What tables call one of ours."""
+    return {"ours onnx": "float32 by ONNX Runtime", "ours int8": "int8 decoder"}.get(system, system.split()[1])
+
+
 def peer_name(system: str) -> str:
     """As the tables call a peer: Pyserini with its version, because 1.6 and 2.x differ."""
     if system != "Pyserini":
@@ -260,25 +316,27 @@ def peer_name(system: str) -> str:
 def compare_documents(model: str, corpus: str, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     folder, texts = checkpoint(model), texts_of(corpus, args.documents)
     tokens, flop = count_work(folder, texts)
-    rounds: dict[str, list[dict[str, Any]]] = {system: [] for system in args.systems}
+    systems = [system for system in args.systems if system != QUERIES_ONLY]
+    rounds: dict[str, list[dict[str, Any]]] = {system: [] for system in systems}
     for _ in range(args.repeat):
-        for system in args.systems:
-            rounds[system].append(run_in_process(system=system, folder=str(folder), device=args.device, texts=texts))
+        for system in systems:
+            job = {"system": system, "folder": str(folder), "device": args.device, "texts": texts}
+            rounds[system].append(run_in_process(args.peer_python, **job))
     expected = rounds["plain PyTorch"][0]["vectors"]
     seconds = {system: statistics.median(each["seconds"] for each in done) for system, done in rounds.items()}
-    peers = [s for s in args.systems if not s.startswith("ours")]
+    peers = [s for s in systems if not s.startswith("ours")]
     best = min(seconds[s] for s in peers)
     print(f"\n{model}, {len(texts)} documents of {corpus} ({tokens / len(texts):.0f} tokens each)")
     print(
-        f"{'':24}{'docs/s':>8}{'tokens/s':>10}{'best peer':>11}{'ceiling':>9}{'peak GiB':>10}"
+        f"{'':31}{'docs/s':>8}{'tokens/s':>10}{'best peer':>11}{'ceiling':>9}{'peak GiB':>10}"
         "  impacts that differ from plain PyTorch"
     )
-    for system in args.systems:
+    for system in systems:
         peak = max(each["peak"] for each in rounds[system])
-        dtype = system.split()[1] if system.startswith("ours") else "float32"
+        dtype = dtype_of(system)
         differ, largest, count = agreement(expected, rounds[system][0]["vectors"])
         print(
-            f"{system:24}{len(texts) / seconds[system]:8.1f}{tokens / seconds[system]:10,.0f}"
+            f"{system:31}{len(texts) / seconds[system]:8.1f}{tokens / seconds[system]:10,.0f}"
             f"{best / seconds[system]:10.2f}x{flop / seconds[system] / args.ceilings[dtype]:9.0%}{peak:10.2f}"
             f"  {differ} of {count}, at most by {largest}",
             flush=True,
@@ -306,10 +364,10 @@ def document_figures(
     texts = "documents" if corpus == "CACM" else "Python's documentation"
     found = {}
     for ours in (system for system in rates if system.startswith("ours")):
-        dtype = ours.split()[1]
+        dtype = variant(ours)
         details = {
-            "share_of_ceiling": rates[ours] * flop / args.ceilings[dtype],
-            "ceiling_gflops": args.ceilings[dtype] / 1e9,
+            "share_of_ceiling": rates[ours] * flop / args.ceilings[dtype_of(ours)],
+            "ceiling_gflops": args.ceilings[dtype_of(ours)] / 1e9,
         }
         for peer in (system for system in rates if not system.startswith("ours")):
             found[f"{model}/{corpus}/{ours}/{peer}"] = figure(
@@ -331,12 +389,11 @@ def compare_queries(model: str, args: argparse.Namespace) -> dict[str, dict[str,
     rounds: dict[str, list[dict[str, Any]]] = {system: [] for system in args.systems}
     for _ in range(args.repeat):
         for system in args.systems:
-            rounds[system].append(
-                run_in_process(system=system, folder=str(folder), device=args.device, queries=queries)
-            )
+            job = {"system": system, "folder": str(folder), "device": args.device, "queries": queries}
+            rounds[system].append(run_in_process(args.peer_python, **job))
     expected = rounds["plain PyTorch"][0]["vectors"]
     print(f"\n{model}, one query at a time, {len(queries)} questions on Python")
-    print(f"{'':24}{'p50 ms':>8}{'p95 ms':>8}{'best peer':>11}  impacts that differ from plain PyTorch")
+    print(f"{'':31}{'p50 ms':>8}{'p95 ms':>8}{'best peer':>11}  impacts that differ from plain PyTorch")
     p50 = {}
     for system in args.systems:
         p50[system] = statistics.median(statistics.median(each["times"]) for each in rounds[system])
@@ -345,14 +402,14 @@ def compare_queries(model: str, args: argparse.Namespace) -> dict[str, dict[str,
         p95 = statistics.median(statistics.quantiles(each["times"], n=20)[18] for each in rounds[system])
         differ, largest, count = agreement(expected, rounds[system][0]["vectors"])
         print(
-            f"{system:24}{p50[system] * 1000:8.2f}{p95 * 1000:8.2f}{best / p50[system]:10.2f}x"
+            f"{system:31}{p50[system] * 1000:8.2f}{p95 * 1000:8.2f}{best / p50[system]:10.2f}x"
             f"  {differ} of {count}, at most by {largest}",
             flush=True,
         )
     size = "" if model == "minilm" else f", {model}'s size"
     return {
         f"{model}/query/{ours}/{peer}": figure(
-            f"encode one query{size}, {ours.split()[1]}, median", p50[ours] * 1000, "ms", peer=peer_name(peer),
+            f"encode one query{size}, {variant(ours)}, median", p50[ours] * 1000, "ms", peer=peer_name(peer),
             peer_value=p50[peer] * 1000, ratio=p50[peer] / p50[ours],
         )
         for ours in p50
@@ -370,6 +427,9 @@ def main() -> None:
     parser.add_argument("--corpora", nargs="+", choices=("CACM", "python-docs"), default=("CACM", "python-docs"))
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--peer-python", default=sys.executable, help="Python with sentence-transformers' other backends"
+    )
     add_write_results(parser)
     parser.add_argument("--job", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -378,6 +438,9 @@ def main() -> None:
         return
     if "plain PyTorch" not in args.systems:
         sys.exit("--systems must include plain PyTorch, which the others are compared with")
+    args.systems = usable_systems(args)
+    for stale in (*WORK.glob("*-onnx"), *WORK.glob("*-openvino")):
+        shutil.rmtree(stale)
     args.ceilings = {dtype: ceiling(dtype, args.device) for dtype in ("float32", "bfloat16")}
     print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}, median of {args.repeat} rounds")
     print("ceiling: " + ", ".join(f"{dtype} {value / 1e9:,.0f} GFLOP/s" for dtype, value in args.ceilings.items()))
