@@ -69,6 +69,7 @@ def test_file_by_hand(tmp_path):
         "query_digest": "56ef",
         "choices": {"query_mode": "model"},
         "dtype": "float32",
+        "backend": "",
         "skipped": 0,
         "truncated": 0,
         "encoded_with": {"gzip": False},
