@@ -659,6 +659,66 @@ def test_search_says_what_it_did(data):
     assert "postings_scored" in done.stderr
 
 
+def test_search_by_fields(data, tmp_path, caplog):
+    """From a corpus with metadata to filtered hits, facets, a run, and more documents."""
+    animals = ["cat", "dog", "bird"]
+    rows = [
+        {"_id": f"d{i}", "text": f"cat dog {animals[i % 3]}", "metadata": {"kind": animals[i % 3], "year": 2000 + i}}
+        for i in range(12)
+    ]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run_well("build", "--corpus", tmp_path / "corpus.jsonl", "--index", tmp_path / "index", "--model", data / "model",
+             "--fields", "kind,year:integer")  # fmt: skip
+    assert "the field kind is keyword (12 of 12 documents)" in caplog.text
+    index = ("--index", tmp_path / "index")
+    told = json.loads(run_well("search", *index, "--query", "cat", "--hits", 40, "--json", "--facet", "kind",
+                               "--filter", 'year >= 2006 and kind != "dog"'))  # fmt: skip
+    expected = {row["_id"]: row["metadata"] for row in rows[6:] if row["metadata"]["kind"] != "dog"}
+    assert {hit["docid"]: hit["fields"] for hit in told["hits"]} == expected
+    assert told["facets"] == {"kind": {"bird": 2, "cat": 2}}
+    shown = run_well("search", *index, "--query", "cat", "--filter", "year = 2003", "--facet", "kind")
+    assert re.search(r"^ *1 .* d3  kind=cat  year=2003  cat dog cat\nkind: cat 1\n$", shown)
+    assert "kind (keyword), year (integer)" in run_well("stats", *index)
+    (tmp_path / "some.txt").write_text("d4\nd7\nd11\n")
+    both = run_well(
+        "search", *index, "--query", "cat", "--json", "--only", tmp_path / "some.txt", "--filter", 'kind = "dog"'
+    )
+    assert {hit["docid"] for hit in json.loads(both)} == {"d4", "d7"}
+    (tmp_path / "topics.tsv").write_text("q1\tcat\nq2\tdog\n")
+    run_well(
+        "search",
+        *index,
+        "--topics",
+        tmp_path / "topics.tsv",
+        "--output",
+        tmp_path / "run.trec",
+        "--filter",
+        "year < 2003",
+    )
+    lines = (tmp_path / "run.trec").read_text().splitlines()
+    assert {(line.split()[0], line.split()[2]) for line in lines} == {
+        (q, f"d{i}") for q in ("q1", "q2") for i in range(3)
+    }
+    more = [{"_id": "e1", "text": "cat", "year": 2050, "other": 1}, {"_id": "e2", "text": "cat"}]
+    (tmp_path / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in more))
+    run_well("add", *index, "--corpus", tmp_path / "more.jsonl")  # with the fields of the index
+    told = json.loads(
+        run_well("search", *index, "--query", "cat", "--json", "--filter", "year > 2040 or not kind exists")
+    )
+    assert {hit["docid"]: hit.get("fields") for hit in told} == {"e1": {"year": 2050}, "e2": None}
+    done = run("search", *index, "--query", "cat", "--filter", "year > 3000")
+    assert (check_well(done), done.stderr) == ("", "no document that the filter accepts shares a term with the query\n")
+    single, many = ("--query", "cat"), ("--topics", tmp_path / "topics.tsv", "--output", tmp_path / "other.trec")
+    for given, says in (
+        ((*single, "--filter", "yaer = 1"), "Its fields are: kind (keyword), year (integer)"),
+        ((*single, "--filter", "year ="), "at column 7: expected"),
+        ((*single, "--filter", "year = 1", "--engine", "pyserini"), "has no filters"),
+        ((*many, "--facet", "kind"), "--facet requires --query"),
+    ):
+        done = run("search", *index, *given)
+        assert (done.returncode, says in " ".join(done.stderr.split())) == (2, True), done.stderr
+
+
 def test_search_among_some_documents(data, tmp_path):
     query = ("--query", "cat dog and a horse")
     everything = json.loads(run_well("search", "--index", data / "index", *query, "--hits", 40, "--json"))

@@ -366,3 +366,20 @@ def test_declared_fields_that_no_document_has_accept_nothing(tmp_path):
 
 def test_a_filter_is_a_filter():
     assert isinstance(where("a").exists(), Filter)
+
+
+def test_conditions_follow_a_refresh_and_made_filters_do_not(tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index", fields={"year": "integer"}) as indexer:
+        indexer.add(PseudoDocument("d1", "", {"a": 1}, {"year": 2019}))
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        made = searcher.filter_by("year >= 2019")
+        assert searcher.search({"a": 1}, filter=made).docids == ["d1"]
+        with LuceneImpactIndexer(tmp_path / "index", fields={"lang": "keyword"}) as indexer:
+            indexer.add(PseudoDocument("d2", "", {"a": 1}, {"year": 2020, "lang": "de"}))
+            indexer.optimize()
+        assert searcher.search({"a": 1}, filter="year >= 2019").docids == ["d1"]
+        assert searcher.refresh()
+        assert searcher.search({"a": 1}, filter="year >= 2019").docids == ["d1", "d2"]
+        assert searcher.search({"a": 1}, filter='lang = "de"')[0].fields == {"lang": "de", "year": 2020}
+        with pytest.raises(QueryError, match="before this searcher was refreshed"):
+            searcher.search({"a": 1}, filter=made)
