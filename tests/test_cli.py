@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -662,7 +663,7 @@ def test_search_says_what_it_did(data):
 def test_search_by_fields(data, tmp_path, caplog):
     """From a corpus with metadata to filtered hits, facets, a run, and more documents."""
     animals = ["cat", "dog", "bird"]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"_id": f"d{i}", "text": f"cat dog {animals[i % 3]}", "metadata": {"kind": animals[i % 3], "year": 2000 + i}}
         for i in range(12)
     ]
