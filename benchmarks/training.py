@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training against sentence-transformers' SparseEncoderTrainer: time of a step, memory, and effectiveness at equal FLOPS.
+"""Training against sentence-transformers' SparseEncoderTrainer: time of a step, and memory.
 
     python benchmarks/training.py [--write-results]     # about 12 minutes on two cores; resumes if interrupted
     python benchmarks/training.py --small               # a minute or two
@@ -11,8 +11,8 @@ teacher is the embedded model itself, for two of BM25's passages of each query. 
 (SPLADE_LUCENE_SHARED).
 
 Each side runs in a process of its own, which measures its peak memory. A step's time is the median over tens of steps, without
-the first. Both models are then measured on CACM, which neither saw: its texts are encoded once, and the logits of the model
-with more FLOPS are lowered until it has as many as the other one. ``--keep-work`` keeps what earlier calls made.
+the first. ``--keep-work`` keeps what earlier calls made. ``benchmarks/training_effectiveness.py`` compares what the trained
+models find.
 """
 
 from __future__ import annotations
@@ -26,29 +26,64 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from common import SHARED, WORK, add_write_results, describe_machine, figure, plain_embedded_model, write_results
-from scipy.sparse import csr_matrix
 
-LENGTH, QUERY_LENGTH = 96, 32
+QUERY_LENGTH = 32
 PASSAGES = 2
-RATE = 2e-5
 QUERY_WEIGHT, DOCUMENT_WEIGHT = 0.03, 0.02
 TEMPERATURE = 1.0
 START_TERMS = 300
-SIZES = {"small": {"steps": 20, "queries": 8, "documents": 400}, "full": {"steps": 120, "queries": 16, "documents": 0}}
 TENTH = 10
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What both sides are given.
+
+    Attributes:
+        steps: Steps.
+        queries: Queries per step.
+        length: Tokens per passage.
+        rate: Learning rate of all weights.
+        seed: Random seed.
+        factor: Factor of both weights of FLOPS.
+        has_fixed_scale: Whether the scores of this package's student keep their size, as the other side's do.
+    """
+
+    steps: int
+    queries: int
+    length: int = 96
+    rate: float = 2e-5
+    seed: int = 1
+    factor: float = 1.0
+    has_fixed_scale: bool = False
+
+    @property
+    def regularizers(self) -> dict[str, float]:
+        """The weight of FLOPS for each side."""
+        return {"query": self.factor * QUERY_WEIGHT, "document": self.factor * DOCUMENT_WEIGHT}
+
+
+SIZES = {"small": Setting(20, 8), "full": Setting(120, 16)}
 
 
 # ---- data ----
 
 
-def prepare(folder: Path, steps: int, queries: int) -> None:
-    """Writes the base, and triples with the teacher's scores."""
+def prepare(folder: Path, count: int, length: int) -> None:
+    """Writes the base, and triples with the teacher's scores.
+
+    Args:
+        folder: Where to.
+        count: Number of triples.
+        length: Tokens per passage.
+    """
     from splade_lucene import Query, SpladeEncoder, read_corpus, read_topics
     from splade_lucene.index.texts import index_texts
     from splade_lucene.search.bm25 import search_texts
@@ -59,19 +94,19 @@ def prepare(folder: Path, steps: int, queries: int) -> None:
     base = folder / "base"
     shutil.rmtree(base, ignore_errors=True)
     shutil.copytree(plain_embedded_model(), base)
-    raise_bias(base, folder)
+    raise_bias(base, folder, length)
     index = WORK / "training-benchmark" / "bm25"
     passages = {document.docid: document.text for document in read_corpus(data / "passages.jsonl.gz")}
     if not index.is_dir():
         index_texts(read_corpus(data / "passages.jsonl.gz"), index)
     topics = list(read_topics(data / "queries.jsonl.gz"))
     rng = np.random.default_rng(1)
-    chosen: list[Query] = [topics[row] for row in rng.permutation(len(topics))[: 2 * steps * queries]]
+    chosen: list[Query] = [topics[row] for row in rng.permutation(len(topics))[: 2 * count]]
     found = search_texts(index, chosen, 20)
     pairs = []
     for topic in chosen:
         docids = [docid for docid, _ in found.get(topic.qid, ())]
-        if len(docids) >= 4 and len(pairs) < steps * queries:
+        if len(docids) >= 4 and len(pairs) < count:
             picked = [docids[int(rng.integers(2))], docids[int(rng.integers(2, len(docids)))]]
             pairs.append((topic.text, [passages[docid] for docid in picked]))
     teacher = SpladeEncoder(plain_embedded_model(), dtype="float32")
@@ -91,7 +126,7 @@ def dot(query: Mapping[str, float], document: Mapping[str, float]) -> float:
     return sum(weight * document.get(term, 0.0) for term, weight in query.items())
 
 
-def raise_bias(base: Path, folder: Path) -> None:
+def raise_bias(base: Path, folder: Path, length: int) -> None:
     """Raises the decoder's bias, as ``train`` does with ``head.initial_terms``."""
     import torch
     from transformers import AutoModelForMaskedLM, AutoTokenizer
@@ -105,7 +140,7 @@ def raise_bias(base: Path, folder: Path) -> None:
     documents = read_corpus(SHARED / "data" / "training" / "passages.jsonl.gz")
     sample = [document.text for number, document in enumerate(documents) if number % 2000 == 0]
     with torch.no_grad():
-        inputs = (tokenizer(text, truncation=True, max_length=LENGTH, return_tensors="pt") for text in sample)
+        inputs = (tokenizer(text, truncation=True, max_length=length, return_tensors="pt") for text in sample)
         highest = torch.cat([model(**each).logits[0].amax(dim=0) for each in inputs])
         model.get_output_embeddings().bias -= highest.topk(START_TERMS * len(sample)).values[-1]
     shutil.rmtree(base)
@@ -126,19 +161,20 @@ def now() -> Moment:
     return time.perf_counter(), time.process_time()
 
 
-def train_ours(folder: Path, steps: int, queries: int) -> list[Moment]:
-    """Trains with this package; returns when each ten steps were done."""
+def train_ours(folder: Path, base: Path, setting: Setting) -> list[Moment]:
+    """Trains with this package on the triples of a folder, into it; returns when each ten steps were done."""
     from splade_lucene.training import read_config, train
 
+    fixed = {"score_scale": 1.0, "scale_learning_rate": 1e-12} if setting.has_fixed_scale else {}
     settings = {
-        "recipe": "distilsplade-max", "base": str(folder / "base"), "output": str(folder / "ours"),
+        "recipe": "distilsplade-max", "base": str(base), "output": str(folder / "ours"),
         "data": {"examples": str(folder / "triples.jsonl"), "temperature": TEMPERATURE},
         "losses": {"margin_mse": 1.0}, "mining": {"positives": 1},
-        "sparsity": {"query_weight": QUERY_WEIGHT, "document_weight": DOCUMENT_WEIGHT},
+        "sparsity": {f"{side}_weight": weight for side, weight in setting.regularizers.items()},
         "optimization": {
-            "steps": steps, "queries": queries, "passages": PASSAGES, "max_length": LENGTH,
-            "query_max_length": QUERY_LENGTH, "learning_rate": RATE, "head_learning_rate": RATE, "log": TENTH,
-            "checkpoint": steps, "precision": "float32",
+            "steps": setting.steps, "queries": setting.queries, "passages": PASSAGES, "max_length": setting.length,
+            "query_max_length": QUERY_LENGTH, "learning_rate": setting.rate, "head_learning_rate": setting.rate,
+            "log": TENTH, "checkpoint": setting.steps, "precision": "float32", "seed": setting.seed, **fixed,
         },
     }  # fmt: skip
     path = folder / "ours.yaml"
@@ -154,7 +190,7 @@ def train_ours(folder: Path, steps: int, queries: int) -> list[Moment]:
     return times
 
 
-def train_peer(folder: Path, steps: int, queries: int) -> list[Moment]:
+def train_peer(folder: Path, base: Path, setting: Setting) -> list[Moment]:
     """The same with sentence-transformers."""
     from datasets import Dataset
     from sentence_transformers import SparseEncoder, SparseEncoderTrainer, SparseEncoderTrainingArguments
@@ -180,18 +216,19 @@ def train_peer(folder: Path, steps: int, queries: int) -> list[Moment]:
             "label": [(each["scores"][0] - each["scores"][1]) / TEMPERATURE for each in records],
         }
     )
-    network = Transformer(str(folder / "base"), transformer_task="fill-mask", max_seq_length=LENGTH)
+    network = Transformer(str(base), transformer_task="fill-mask", max_seq_length=setting.length)
     network.query_length = QUERY_LENGTH
     model = SparseEncoder(modules=[network, SpladePooling("max")], device="cpu", similarity_fn_name="dot")
     loss = losses.SpladeLoss(
-        model, losses.SparseMarginMSELoss(model), document_regularizer_weight=DOCUMENT_WEIGHT,
-        query_regularizer_weight=QUERY_WEIGHT,
+        model, losses.SparseMarginMSELoss(model),
+        **{f"{side}_regularizer_weight": weight for side, weight in setting.regularizers.items()},
     )  # fmt: skip
     arguments = SparseEncoderTrainingArguments(
-        output_dir=str(folder / "peer-run"), max_steps=steps, per_device_train_batch_size=queries, learning_rate=RATE,
-        warmup_steps=round(0.05 * steps), logging_steps=TENTH, save_strategy="no", report_to=[], use_cpu=True,
-        disable_tqdm=True, router_mapping={"query": "query", "passage_1": "document", "passage_2": "document"},
-        dataloader_pin_memory=False, seed=1,
+        output_dir=str(folder / "peer-run"), max_steps=setting.steps, per_device_train_batch_size=setting.queries,
+        learning_rate=setting.rate, warmup_steps=round(0.05 * setting.steps), logging_steps=TENTH, save_strategy="no",
+        report_to=[], use_cpu=True, disable_tqdm=True,
+        router_mapping={"query": "query", "passage_1": "document", "passage_2": "document"},
+        dataloader_pin_memory=False, seed=setting.seed,
     )  # fmt: skip
     ramp = SpladeRegularizerWeightSchedulerCallback(loss, "quadratic", 0.33)
     SparseEncoderTrainer(model=model, args=arguments, train_dataset=data, loss=loss, callbacks=[ramp, Clock()]).train()
@@ -202,23 +239,25 @@ def train_peer(folder: Path, steps: int, queries: int) -> list[Moment]:
 SIDES = {"ours": train_ours, "peer": train_peer}
 
 
-def train_side(side: str, folder: Path, size: Mapping[str, int]) -> dict[str, float]:
+def train_side(side: str, folder: Path, base: Path, setting: Setting) -> dict[str, float]:
     """Trains one side in a child process; a side that is finished is not trained again."""
     path = folder / f"{side}.json"
     if not path.exists():
-        print(side, flush=True)
-        command = [sys.executable, __file__, "--child", json.dumps([side, str(folder), size["steps"], size["queries"]])]
+        command = [
+            sys.executable, str(Path(__file__).resolve()), "--child",
+            json.dumps([side, str(folder), str(base), asdict(setting)]),
+        ]  # fmt: skip
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     found: dict[str, float] = json.loads(path.read_text())
     return found
 
 
-def child(side: str, folder: Path, steps: int, queries: int) -> None:
+def child(side: str, folder: Path, base: Path, setting: Setting) -> None:
     """Trains one side and writes its times and its peak memory."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    times = SIDES[side](folder, steps, queries)
+    times = SIDES[side](folder, base, setting)
     wall, cpu = (
         statistics.median((after[kind] - before[kind]) / TENTH for before, after in pairwise(times)) for kind in (0, 1)
     )
@@ -227,85 +266,8 @@ def child(side: str, folder: Path, steps: int, queries: int) -> None:
     (folder / f"{side}.json").write_text(json.dumps(result))
 
 
-# ---- effectiveness ----
-
-
-class Encoded:
-    """A collection and its queries, encoded once; logits can be lowered afterwards.
-
-    Args:
-        model: The model.
-        documents: Number of documents; 0: all.
-    """
-
-    def __init__(self, model: Path, documents: int) -> None:
-        from splade_lucene import SpladeEncoder, read_corpus, read_qrels, read_topics
-
-        cacm = SHARED / "data" / "cacm"
-        self.qrels = read_qrels(cacm / "qrels.txt")
-        corpus = list(read_corpus(cacm / "corpus.jsonl"))
-        if documents:
-            judged = {docid for judgments in self.qrels.values() for docid in judgments}
-            corpus = [each for number, each in enumerate(corpus) if each.docid in judged or number % 8 == 0][:documents]
-        topics = [topic for topic in read_topics(cacm / "topics.tsv") if topic.qid in self.qrels]
-        encoder = SpladeEncoder(model, dtype="float32", device="cpu")
-        self.docids, self.qids = [each.docid for each in corpus], [topic.qid for topic in topics]
-        vectors = encoder.encode_documents([each.text for each in corpus])
-        asked = encoder.encode_queries([topic.text for topic in topics])
-        terms = {term: row for row, term in enumerate({term for vector in (*vectors, *asked) for term in vector})}
-        self._documents, self._queries = _matrix(vectors, terms), _matrix(asked, terms)
-
-    def lowered(self, amount: float) -> tuple[csr_matrix, csr_matrix]:
-        """Queries and documents with all logits lowered by an amount: of log(1 + logit) only positive ones remain."""
-        return _lower(self._queries, amount), _lower(self._documents, amount)
-
-    def flops(self, amount: float = 0.0) -> float:
-        """Products for an average query and document."""
-        shares = [np.asarray((part > 0).mean(axis=0)).ravel() for part in self.lowered(amount)]
-        return float(shares[0] @ shares[1])
-
-    def terms(self, amount: float = 0.0) -> tuple[float, float]:
-        """Active terms of a query and of a document."""
-        queries, documents = self.lowered(amount)
-        return queries.nnz / queries.shape[0], documents.nnz / documents.shape[0]
-
-    def amount_for(self, flops: float) -> float:
-        """How far the logits must be lowered for that many FLOPS."""
-        low, high = 0.0, 20.0
-        for _ in range(30):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.flops(middle) > flops else (low, middle)
-        return high
-
-    def measure(self, amount: float = 0.0) -> float:
-        """nDCG@10."""
-        from splade_lucene import evaluate
-
-        queries, documents = self.lowered(amount)
-        scores = (queries @ documents.T).toarray()
-        run = {}
-        for qid, row in zip(self.qids, scores, strict=True):
-            best = np.argsort(-row, kind="stable")[:100]
-            run[qid] = [(self.docids[number], float(row[number])) for number in best if row[number] > 0]
-        return evaluate(self.qrels, run, ["nDCG@10"])["nDCG@10"]
-
-
-def _matrix(vectors: list[dict[str, float]], terms: Mapping[str, int]) -> csr_matrix:
-    starts = np.cumsum([0, *map(len, vectors)])
-    columns = np.array([terms[term] for vector in vectors for term in vector])
-    values = np.array([weight for vector in vectors for weight in vector.values()])
-    return csr_matrix((values, columns, starts), shape=(len(vectors), len(terms)))
-
-
-def _lower(matrix: csr_matrix, amount: float) -> csr_matrix:
-    lowered = matrix.copy()
-    lowered.data = np.log1p(np.maximum(np.expm1(lowered.data) - amount, 0))
-    lowered.eliminate_zeros()
-    return lowered
-
-
 def main() -> None:
-    """Trains, measures, and prints the ratios."""
+    """Trains both sides and prints the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="a minute or two, to see that it works")
     parser.add_argument("--keep-work", action="store_true", help="use what an earlier, finished call trained")
@@ -313,32 +275,22 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        side, folder, steps, queries = json.loads(arguments.child)
-        child(side, Path(folder), steps, queries)
+        side, folder, base, setting = json.loads(arguments.child)
+        child(side, Path(folder), Path(base), Setting(**setting))
         return
     name = "small" if arguments.small else "full"
     size, work = SIZES[name], WORK / "training-benchmark" / name
     if (work / "done").exists() and not arguments.keep_work:
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
-    print(describe_machine(), f"{size['steps']} steps of {size['queries']} queries with {PASSAGES} passages", sep="; ")
-    prepare(work, size["steps"], size["queries"])
-    ours, peer = (train_side(side, work, size) for side in ("ours", "peer"))
-    encoded = {
-        side: Encoded(folder, size["documents"])
-        for side, folder in (("base", work / "base"), ("ours", work / "ours" / "model"), ("peer", work / "peer"))
-    }
+    print(describe_machine(), f"{size.steps} steps of {size.queries} queries with {PASSAGES} passages", sep="; ")
+    prepare(work, size.steps * size.queries, size.length)
+    found = {}
+    for side in SIDES:
+        print(side, flush=True)
+        found[side] = train_side(side, work, work / "base", size)
     (work / "done").touch()
-    flops = min(encoded["ours"].flops(), encoded["peer"].flops())
-    measured = {}
-    for side, each in encoded.items():
-        amount = 0.0 if side == "base" else each.amount_for(flops)
-        measured[side] = each.measure(amount)
-        terms = each.terms(amount)
-        print(
-            f"{side}: nDCG@10 {each.measure():.4f} with {each.flops():.2f} FLOPS; lowered by {amount:.3f}: "
-            f"{measured[side]:.4f} with {each.flops(amount):.2f} FLOPS, {terms[0]:.0f} and {terms[1]:.0f} terms"
-        )
+    ours, peer = found["ours"], found["peer"]
     share, cpu = ours["seconds"] / peer["seconds"], ours["cpu_seconds"] / peer["cpu_seconds"]
     print(
         f"a step takes {ours['seconds']:.3f} s, sentence-transformers {peer['seconds']:.3f} s: {1 / share:.2f} times as fast"
@@ -347,15 +299,12 @@ def main() -> None:
         f"({share:.2f} of its time, {cpu:.2f} of its CPU time); peak memory {ours['mib']:,.0f} and {peer['mib']:,.0f} MiB"
     )
     if arguments.write_results:
-        write_results("training", as_figures(name, ours, peer, measured, flops))
+        write_results("training", as_figures(name, ours, peer))
 
 
-def as_figures(
-    name: str, ours: Mapping[str, float], peer: Mapping[str, float], measured: Mapping[str, float], flops: float
-) -> dict[str, dict[str, Any]]:
+def as_figures(name: str, ours: Mapping[str, float], peer: Mapping[str, float]) -> dict[str, dict[str, Any]]:
     """The figures to keep."""
-    size = SIZES[name]
-    what = f"a training step, {size['queries']} queries with {PASSAGES} passages, MiniLM"
+    what = f"a training step, {SIZES[name].queries} queries with {PASSAGES} passages, MiniLM"
     return {
         f"{name}/step": figure(
             what, ours["seconds"], "s", peer="sentence-transformers", peer_value=peer["seconds"],
@@ -364,11 +313,6 @@ def as_figures(
         f"{name}/memory": figure(
             "peak memory of the training", ours["mib"], "MiB", peer="sentence-transformers", peer_value=peer["mib"],
             ratio=peer["mib"] / ours["mib"],
-        ),
-        f"{name}/effectiveness": figure(
-            f"CACM after {size['steps']} steps, at {flops:.2f} FLOPS", measured["ours"], "nDCG@10",
-            peer="sentence-transformers", peer_value=measured["peer"], ratio=measured["ours"] / measured["peer"],
-            base=measured["base"],
         ),
     }  # fmt: skip
 

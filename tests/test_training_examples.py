@@ -247,7 +247,7 @@ def test_folders_of_naver_splade(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     known = read_texts(str(tmp_path / "collection"), str(tmp_path / "queries"))
-    assert known.queries == ["first", "second"]
+    assert list(known.queries) == ["first", "second"]
     assert told(read_examples(tmp_path / "judged", known), known) == [
         ("first", ["one"], [], None), ("second", ["three"], [], None),
     ]  # fmt: skip
@@ -427,12 +427,14 @@ def test_missing_scores_are_refused_or_dropped_and_never_filled():
     assert dropped.counts == {"passages without a score": 3, "examples without two passages of different scores": 4}
     with pytest.raises(ExamplesError, match=r"no example has two passages of different scores"):
         require_scores(given[2:], "drop", Dropped("e.jsonl"), is_distilled=True)
-    assert require_scores(given[:1], "refuse", Dropped("e.jsonl"), is_distilled=True) == given[:1]
+    (only,) = require_scores(given[:1], "refuse", Dropped("e.jsonl"), is_distilled=True)
+    assert (only.line, only.passages.tolist(), only.scores.tolist()) == (1, [0, 1], [1, 2])
 
 
 def test_a_contrastive_loss_needs_scores_only_where_nothing_else_says_what_is_relevant():
     labelled = [example(0, [0, 1], [np.nan, 2], 1, 1), example(0, [0, 1], [5, 5], 1, 2)]
-    assert require_scores(labelled, "refuse", Dropped(""), is_distilled=False) == labelled
+    kept = require_scores(labelled, "refuse", Dropped(""), is_distilled=False)
+    assert [(each.line, each.passages.tolist()) for each in kept] == [(1, [0, 1]), (2, [0, 1])]
     with pytest.raises(ExamplesError, match=r"1 of 1 examples .*, so that nothing says which is relevant"):
         require_scores([example(0, [0, 1], [5, 5], 0, 2)], "refuse", Dropped(""), is_distilled=False)
 

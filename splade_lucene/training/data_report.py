@@ -15,12 +15,12 @@ from splade_lucene.errors import StorageError
 from splade_lucene.files.files import written_whole
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make
+from splade_lucene.training.examples import Examples
 from splade_lucene.training.recipes import RECIPES
-from splade_lucene.training.sampling import count_firsts
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import TrainingConfig
-    from splade_lucene.training.examples import Example
+    from splade_lucene.training.known_positives import KnownPositives
     from splade_lucene.training.teachers import Scorer
     from splade_lucene.training.training_data import TrainingData
 
@@ -157,7 +157,7 @@ class TrainingDataReport:
 
 
 def describe_training_data(
-    config: TrainingConfig, data: TrainingData, tokenizer: Any, *, examples: Sequence[Example] = (),
+    config: TrainingConfig, data: TrainingData, tokenizer: Any, *, examples: Examples | None = None,
     rows: NDArray[np.int32] | None = None, scorer: Scorer | None = None,
 ) -> TrainingDataReport:  # fmt: skip
     """Describes the data of a training run.
@@ -166,12 +166,12 @@ def describe_training_data(
         config: The training run.
         data: Its data.
         tokenizer: The base's tokenizer.
-        examples: The examples, of the configuration or mined; empty before mining.
+        examples: The examples, of the configuration or mined; None before mining.
         rows: What was drawn of them: rows of the query and its passages, shape [steps · queries, 1 + passages].
         scorer: The teacher; None without one, or if it is too costly to ask.
     """
-    settings, texts = config.optimization, data.texts
-    queries = sorted({example.query for example in examples}) or list(range(len(texts.queries)))
+    settings, texts, examples = config.optimization, data.texts, examples or Examples()
+    queries = np.unique(examples.queries).tolist() or list(range(len(texts.queries)))
     passages = np.unique(rows[:, 1:]).tolist() if rows is not None else list(range(len(texts.passages)))
     facts: dict[str, Any] = {}
     if not RECIPES[config.recipe].is_doc:
@@ -179,35 +179,29 @@ def describe_training_data(
         facts["cut_queries"] = _share_cut(
             [texts.queries[row] for row in _some(queries)], tokenizer, settings.query_max_length
         )
-    if examples:
-        facts |= _facts_of_examples(data, examples)
-    if rows is not None:
-        facts |= _facts_of_batches(data, examples, rows, settings.queries, scorer)
+    if len(examples):
+        known = data.known_positives(examples)
+        facts |= _facts_of_examples(data, examples, known)
+        if rows is not None:
+            facts |= _facts_of_batches(data, known, rows, settings.queries, scorer)
     return TrainingDataReport(
         queries=len(queries), passages=len(texts.passages), examples=len(examples),
-        scored=sum(example.scores is not None for example in examples), steps=settings.steps,
+        scored=int(examples.is_scored.sum()), steps=settings.steps,
         queries_per_step=settings.queries, passages_per_query=settings.passages, passage_limit=settings.max_length,
         cut_passages=_share_cut([texts.passages[row] for row in _some(passages)], tokenizer, settings.max_length),
         dropped=dict(data.dropped.counts), **facts,
     )  # fmt: skip
 
 
-def _facts_of_examples(data: TrainingData, examples: Sequence[Example]) -> dict[str, Any]:
-    known = data.known_positives(examples)
-    counts, listed = [], 0
-    for example in examples:
-        others = example.passages[count_firsts(example, data.passages_per_query, data.positives) :]
-        counts.append(len(others))
-        if len(others):
-            identities = data.texts.identities(others.tolist())
-            listed += int(np.isin(identities, known.of(example.query)).sum())
-    return {"negatives": _spread(counts), "listed_positives": listed}
+def _facts_of_examples(data: TrainingData, examples: Examples, known: KnownPositives) -> dict[str, Any]:
+    others = examples.lengths - examples.firsts(data.passages_per_query, data.positives)
+    return {"negatives": _spread(np.maximum(others, 0)), "listed_positives": known.count_listed()}
 
 
 def _facts_of_batches(
-    data: TrainingData, examples: Sequence[Example], rows: NDArray[np.int32], queries: int, scorer: Scorer | None
+    data: TrainingData, known: KnownPositives, rows: NDArray[np.int32], queries: int, scorer: Scorer | None
 ) -> dict[str, Any]:
-    masked = data.known_positives(examples).count(rows, queries, _BATCHES)
+    masked = known.count(rows, queries, _BATCHES)
     facts: dict[str, Any] = {
         "batches": masked.batches, "batches_with_positives": masked.concerned, "is_masked": data.masks_positives,
     }  # fmt: skip

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene.training.examples import Example, Texts
-from splade_lucene.training.sampling import count_firsts
+from splade_lucene.training.examples import ROW, Example, Examples, Texts
 
 Judgments = Mapping[str, Mapping[str, int]]
 """qid → docid → relevance."""
@@ -43,23 +42,32 @@ class KnownPositives:
     """
 
     def __init__(
-        self, texts: Texts, examples: Sequence[Example], judgments: Judgments, *, passages: int, positives: int
+        self, texts: Texts, examples: Iterable[Example], judgments: Judgments, *, passages: int, positives: int
     ) -> None:
         self._texts, self._judgments = texts, judgments
-        self._rows: dict[int, list[int]] = {}
+        self._examples, self._passages, self._positives = Examples.of(examples), passages, positives
         self._identities: dict[int, NDArray[np.int64]] = {}
-        for example in examples:
-            first = example.passages[: count_firsts(example, passages, positives)]
-            self._rows.setdefault(example.query, []).extend(first.tolist())
+        parts = [np.unique(part) for part in self._examples.pairs(passages, positives, is_first=True)]
+        self._pairs = np.unique(np.concatenate([_NONE, *parts]))
 
     def of(self, query: int) -> NDArray[np.int64]:
         """The identities (:meth:`Texts.identities`) of a query's relevant passages."""
         if query not in self._identities:
-            rows, known = set(self._rows.get(query, ())), self._texts.passage_rows
+            start, stop = np.searchsorted(self._pairs, [query << 32, (query + 1) << 32])
+            rows, known = set((self._pairs[start:stop] & ROW).tolist()), self._texts.passage_rows
             judged = self._judgments.get(self._texts.qids[query], {})
             rows.update(known[docid] for docid, grade in judged.items() if grade > 0 and docid in known)
             self._identities[query] = self._texts.identities(sorted(rows)) if rows else _NONE
         return self._identities[query]
+
+    def count_listed(self) -> int:
+        """Counts the examples' passages that are relevant, although the first is not drawn from them."""
+        queries = np.unique(self._examples.queries).tolist()
+        relevant = np.concatenate([_NONE, *((query << 32) | self.of(query) for query in queries)])
+        count = 0
+        for part in self._examples.pairs(self._passages, self._positives, is_first=False):
+            count += int(np.isin((part >> 32 << 32) | self._texts.identities((part & ROW).tolist()), relevant).sum())
+        return count
 
     def mask(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
         """The pairs of a batch that must not count as negatives.

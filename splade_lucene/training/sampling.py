@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.errors import ConfigError
+from splade_lucene.training.examples import Example, Examples, firsts
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import Optimization
-    from splade_lucene.training.examples import Example
+
+_AT_ONCE = 1 << 16
 
 
-def draw_rows(examples: Sequence[Example], settings: Optimization, positives: int, passages: int) -> NDArray[np.int32]:
+def draw_rows(examples: Iterable[Example], settings: Optimization, positives: int, passages: int) -> NDArray[np.int32]:
     """Draws a query and its passages for every example of every step.
 
     Examples are visited in random order, but no query is repeated within a step while there are others: an example whose
@@ -41,19 +44,18 @@ def draw_rows(examples: Sequence[Example], settings: Optimization, positives: in
         ConfigError: There are fewer passages than each query needs.
     """
     require_passages(settings, passages)
-    of_query: dict[int, list[Example]] = {}
-    for example in examples:
-        of_query.setdefault(example.query, []).append(example)
+    columns = Examples.of(examples)
+    siblings = _Siblings(columns.queries)
     rng = np.random.default_rng(settings.seed)
     count = settings.steps * settings.queries
     rows = np.empty((count, 1 + settings.passages), np.int32)
-    order = _cycle([example.query for example in examples], settings.queries, rng)
+    order = _cycle(columns.queries, settings.queries, rng)
     for position, number in enumerate(islice(order, count)):
-        example = examples[number]
+        example = columns[number]
         drawn = _draw(example, settings.passages, positives, rng)
         if len(drawn) < settings.passages:
-            others = (other for other in of_query[example.query] if other is not example)
-            known = {row for other in others for row in other.passages.tolist()}
+            others = (other for other in siblings.of(example.query) if other != number)
+            known = {row for other in others for row in columns[other].passages.tolist()}
             known.update(example.passages[: example.positives].tolist())
             _fill(drawn, settings.passages, known, passages, rng)
         rows[position] = [example.query, *drawn]
@@ -79,7 +81,32 @@ def to_columns(rows: NDArray[np.int32]) -> dict[str, NDArray[np.int32]]:
     return {"query": rows[:, 0], **passages, "label": rows}
 
 
-def _cycle(queries: Sequence[int], size: int, rng: np.random.Generator) -> Iterator[int]:
+class _Siblings:
+    """The numbers of the examples of a query, sorted when they are first asked for.
+
+    Args:
+        queries: The query of each example.
+    """
+
+    def __init__(self, queries: NDArray[np.int32]) -> None:
+        self._queries = queries
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        return np.argsort(self._queries, kind="stable")
+
+    @cached_property
+    def _sorted(self) -> NDArray[np.int32]:
+        return self._queries[self._order]
+
+    def of(self, query: int) -> list[int]:
+        """The numbers of a query's examples."""
+        start, stop = np.searchsorted(self._sorted, (query, query + 1))
+        numbers: list[int] = self._order[start:stop].tolist()
+        return numbers
+
+
+def _cycle(queries: NDArray[np.int32], size: int, rng: np.random.Generator) -> Iterator[int]:
     """Endless example numbers; among each ``size`` of them, a query is repeated only after all others.
 
     Args:
@@ -87,7 +114,7 @@ def _cycle(queries: Sequence[int], size: int, rng: np.random.Generator) -> Itera
         size: Examples per step.
         rng: Random generator; a new order is drawn whenever the previous one is exhausted.
     """
-    distinct = len(set(queries))
+    distinct = len(np.unique(queries))
     numbers = _shuffled(len(queries), rng)
     waiting: OrderedDict[int, OrderedDict[int, None]] = OrderedDict()  # numbers by query, longest waiting first
     while True:
@@ -95,42 +122,32 @@ def _cycle(queries: Sequence[int], size: int, rng: np.random.Generator) -> Itera
         for _ in range(size):
             if len(seen) == distinct:
                 seen.clear()
-            query = next((each for each in waiting if each not in seen), None)
-            if query is None:
+            longest = next((each for each in waiting if each not in seen), None)
+            if longest is None:
                 number = next(numbers)
-                while queries[number] in seen:
-                    waiting.setdefault(queries[number], OrderedDict())[number] = None  # no duplicates
+                while int(queries[number]) in seen:
+                    waiting.setdefault(int(queries[number]), OrderedDict())[number] = None  # no duplicates
                     number = next(numbers)
             else:
-                number, _ = waiting[query].popitem(last=False)
-                waiting.move_to_end(query)
-                if not waiting[query]:
-                    del waiting[query]
-            seen.add(queries[number])
+                number, _ = waiting[longest].popitem(last=False)
+                waiting.move_to_end(longest)
+                if not waiting[longest]:
+                    del waiting[longest]
+            seen.add(int(queries[number]))
             yield number
 
 
 def _shuffled(count: int, rng: np.random.Generator) -> Iterator[int]:
     while True:
-        yield from rng.permutation(count).tolist()
-
-
-def count_firsts(example: Example, count: int, positives: int) -> int:
-    """The number of an example's passages, from its beginning, one of which is drawn as the first: those that are relevant.
-
-    Args:
-        example: The example.
-        count: Passages to draw.
-        positives: Number of best passages that are taken for relevant if only the scores say which are.
-    """
-    if example.is_ranked:
-        return min(positives, max(1, len(example.passages) - count + 1))
-    return max(1, example.positives)
+        order = rng.permutation(count)
+        for start in range(0, count, _AT_ONCE):
+            yield from order[start : start + _AT_ONCE].tolist()
 
 
 def _draw(example: Example, count: int, positives: int, rng: np.random.Generator) -> list[int]:
     """Up to ``count`` of the example's own passages."""
-    listed, best = example.passages, count_firsts(example, count, positives)
+    listed = example.passages
+    best = int(firsts(example.positives, len(listed), count, positives, is_ranked=example.is_ranked))
     if not example.is_ranked:
         first = listed[rng.integers(best)] if best > 1 else listed[0]
         others = listed[best:]

@@ -60,7 +60,7 @@ from splade_lucene.training.card import Facts, write_card
 from splade_lucene.training.checks import check_run
 from splade_lucene.training.config import TrainingConfig
 from splade_lucene.training.data_report import DATA, TrainingDataReport, describe_training_data
-from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, write_examples
+from splade_lucene.training.examples import Examples, Texts, known_scores, read_examples, write_examples
 from splade_lucene.training.losses import RankingLoss
 from splade_lucene.training.mining import Sources, mine
 from splade_lucene.training.network import Student
@@ -375,7 +375,7 @@ class _Run:
     def texts(self) -> Texts:
         return self.data.texts
 
-    def examples(self, number: int, folder: Path) -> list[Example]:
+    def examples(self, number: int, folder: Path) -> Examples:
         if self.config.data.examples is not None:
             return self.data.examples
         path = folder / "examples.jsonl.gz"
@@ -391,7 +391,7 @@ class _Run:
             write_examples(path, self.texts, mined)
         return read_examples(path, self.texts)
 
-    def scorer(self, examples: list[Example], rows: NDArray[np.int32]) -> Scorer | None:
+    def scorer(self, examples: Examples, rows: NDArray[np.int32]) -> Scorer | None:
         """The scorer to distil from: the teacher, or the known scores of the examples' own passages."""
         if not self.losses.is_distilled:
             return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +18,7 @@ from splade_lucene.training.config import MOST_TEMPERATURES, Teacher
 from splade_lucene.training.examples import (
     Dropped,
     Example,
+    Examples,
     Texts,
     read_examples,
     read_scores,
@@ -63,10 +66,10 @@ class TrainingData:
     @cached_property
     def texts(self) -> Texts:
         """All queries and passages; those of the examples are added when these are read."""
-        return read_texts(self._config.data.passages, self._config.data.queries)
+        return read_texts(self._config.data.passages, self._config.data.queries, _folder_of_texts(self._config))
 
     @cached_property
-    def examples(self) -> list[Example]:
+    def examples(self) -> Examples:
         """The examples of the configuration.
 
         Raises:
@@ -98,12 +101,12 @@ class TrainingData:
             return config.teacher.temperature
         if config.data.examples is None:
             return Teacher(bm25=1.0).temperature
-        ranges = [float(np.ptp(each.scores)) for each in self.examples if each.scores is not None]
-        temperature = config.data.temperature or (float(np.mean(ranges)) / 20 if any(ranges) else 1.0)
-        if self._losses.is_distilled and max(ranges) / temperature > MOST_TEMPERATURES:
+        ranges = self.examples.ranges()
+        temperature = config.data.temperature or (float(np.mean(ranges)) / 20 if ranges.any() else 1.0)
+        if self._losses.is_distilled and ranges.max() / temperature > MOST_TEMPERATURES:
             widest = self.examples[int(np.argmax(ranges))]
             raise ExamplesError(
-                f"the scores differ by {max(ranges):g}, which is {max(ranges) / temperature:.3g} temperatures of "
+                f"the scores differ by {ranges.max():g}, which is {ranges.max() / temperature:.3g} temperatures of "
                 f"{temperature:g}. More than {MOST_TEMPERATURES:g} are beyond single precision in the losses",
                 path=self.dropped.path, line=widest.line, remedy="Fix the scores, or raise data.temperature",
             )  # fmt: skip
@@ -142,20 +145,27 @@ class TrainingData:
             self.texts, examples, self.judgments, passages=self.passages_per_query, positives=self.positives
         )
 
-    def _scored_by_file(self, examples: Sequence[Example], teacher: Teacher) -> list[Example]:
+    def _scored_by_file(self, examples: Examples, teacher: Teacher) -> Examples:
         """The examples whose passages a teacher's file scores; see :func:`require_scores`. They stay without scores."""
         assert teacher.scores is not None
         known = [dict(zip(rows.tolist(), found.tolist(), strict=True))
                  for rows, found in ranked_by_file(teacher.scores, self.texts)]  # fmt: skip
-        scored = [
+        scored = (
             replace(
                 each, positives=max(1, each.positives),
                 scores=np.array([known[each.query].get(row, np.nan) for row in each.passages.tolist()], np.float32),
             )
             for each in examples
-        ]  # fmt: skip
+        )  # fmt: skip
         others = bool(teacher.dense or teacher.bm25 or teacher.cross_encoder)
         kept = require_scores(
             scored, self._config.data.missing_scores, self.dropped, is_distilled=True, may_be_equal=others
         )
-        return [replace(each, scores=None) for each in kept]
+        return kept.without_scores()
+
+
+def _folder_of_texts(config: TrainingConfig) -> Path | None:
+    """The nearest folder of the output that there is, for the temporary file of texts; None if it is not writable."""
+    output = Path(config.output).absolute()
+    folder = next((each for each in (output, *output.parents) if each.is_dir()), None)
+    return folder if folder is not None and os.access(folder, os.W_OK) else None

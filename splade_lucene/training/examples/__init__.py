@@ -37,17 +37,21 @@ passages that come twice, negatives that are a positive of their record, records
 
 from __future__ import annotations
 
+from splade_lucene.training.examples.columns import ROW, Examples, known_scores
 from splade_lucene.training.examples.dropped import Dropped
-from splade_lucene.training.examples.example import Example, known_scores, write_examples
+from splade_lucene.training.examples.example import Example, firsts, write_examples
 from splade_lucene.training.examples.reading import read_examples
 from splade_lucene.training.examples.scores import Missing, read_scores, require_scores
 from splade_lucene.training.examples.texts import Texts, read_texts
 
 __all__ = [
+    "ROW",
     "Dropped",
     "Example",
+    "Examples",
     "Missing",
     "Texts",
+    "firsts",
     "known_scores",
     "read_examples",
     "read_scores",

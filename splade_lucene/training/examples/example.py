@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from splade_lucene.files.files import written_whole
 from splade_lucene.training.examples.texts import Texts
-from splade_lucene.training.teachers import NO_RANKING, Rankings
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,23 @@ class Example:
         return Example(self.query, self.passages[positions], scores, positives, self.line)
 
 
+def firsts(
+    said: NDArray[np.int32] | int, lengths: NDArray[np.int64] | int, count: int, positives: int,
+    *, is_ranked: NDArray[np.bool_] | bool,
+) -> NDArray[np.int64]:  # fmt: skip
+    """How many passages of examples, from the beginning, one is drawn of as the first: those that are relevant.
+
+    Args:
+        said: How many passages are said to be relevant.
+        lengths: How many passages there are.
+        count: Passages to draw.
+        positives: Number of best passages that are taken for relevant if only the scores say which are.
+        is_ranked: Whether only the scores say so.
+    """
+    ranked = np.minimum(positives, np.maximum(1, np.subtract(lengths, count) + 1))
+    return np.where(is_ranked, ranked, np.maximum(1, said)).astype(np.int64)
+
+
 def write_examples(path: Path, texts: Texts, examples: Iterable[Example]) -> int:
     """Writes lists ranked by scores; a score that is missing is ``null``.
 
@@ -70,18 +86,3 @@ def write_examples(path: Path, texts: Texts, examples: Iterable[Example]) -> int
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
     return count
-
-
-def known_scores(examples: Sequence[Example], queries: int) -> Rankings:
-    """For each query, all passages scored by any example; of several scores for a passage, the highest."""
-    scores: dict[int, dict[int, float]] = {}
-    for example in examples:
-        assert example.scores is not None
-        known = scores.setdefault(example.query, {})
-        for row, score in zip(example.passages.tolist(), example.scores.tolist(), strict=True):
-            if score == score:  # not NaN
-                known[row] = max(score, known.get(row, score))
-    rankings = [NO_RANKING] * queries
-    for query, known in scores.items():
-        rankings[query] = (np.array(list(known), np.int64), np.array(list(known.values()), np.float32))
-    return rankings

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from splade_lucene.errors import ExamplesError
 from splade_lucene.evaluation import read_qrels
 from splade_lucene.evaluation.judgments import line_of_judgment
 from splade_lucene.records import well_formed
+from splade_lucene.training.examples.columns import Examples
 from splade_lucene.training.examples.dropped import (
     BLANK_PASSAGES,
     BLANK_QUERIES,
@@ -31,7 +34,7 @@ from splade_lucene.white_space import is_blank
 def read_examples(
     source: str | Path, texts: Texts, *, scores: Scores | None = None, ignored: Sequence[str] = (),
     dropped: Dropped | None = None,
-) -> list[Example]:  # fmt: skip
+) -> Examples:  # fmt: skip
     """Reads examples; texts given in the examples are added to ``texts``.
 
     Args:
@@ -50,14 +53,19 @@ def read_examples(
     counted.path = opened.path
     reader = _Reader(texts, opened.path, counted)
     found = 0
-    for given, line in (
-        _judged(opened.path, texts, scores) if opened.is_judged else _given(opened.path, opened.rows, ignored)
-    ):
-        found += 1
-        reader.add(given, line)
+
+    def read() -> Iterator[Example]:
+        nonlocal found
+        for given, line in (
+            _judged(opened.path, texts, scores) if opened.is_judged else _given(opened.path, opened.rows, ignored)
+        ):
+            found += 1
+            yield from reader.add(given, line)
+        yield from reader.finish()
+
+    examples = Examples(read())
     if not found:
         raise ExamplesError("no examples found", path=opened.path, remedy="Check that it is the right file")
-    examples = reader.finish()
     if not examples:
         kinds = "; ".join(f"{kind}: {count}" for kind, count in counted.counts.items())
         is_queries = counted.counts[BLANK_QUERIES] == found
@@ -66,8 +74,8 @@ def read_examples(
             path=opened.path, remedy="Check data.queries" if is_queries else "Check the file",
         )  # fmt: skip
     if scores is not None:
-        examples = [_with_scores(example, texts, scores, opened.path) for example in examples]
-    if len({example.scores is None for example in examples}) == 2:
+        examples = Examples(_with_scores(example, texts, scores, opened.path) for example in examples)
+    if examples.is_scored.any() and not examples.is_scored.all():
         raise ExamplesError(
             "some records have scores and others do not", path=opened.path,
             remedy="Add scores to all, or split the file in two",
@@ -126,14 +134,13 @@ class _Reader:
 
     def __init__(self, texts: Texts, path: Path, dropped: Dropped) -> None:
         self._texts, self._path, self._dropped = texts, path, dropped
-        self._examples: list[Example] = []
-        self._parts: dict[tuple[int, bool], list[tuple[Example, int]]] = {}
+        self._parts = _Parts()
 
-    def add(self, given: Given, line: int | None) -> None:
-        """Adds a record."""
+    def add(self, given: Given, line: int | None) -> Iterator[Example]:
+        """The example that a record gives, if it gives one by itself."""
         texts = self._texts
         query = self._row(given.query, line, "queries", texts.query_rows, texts.add_query)
-        if query is None or is_blank(texts.queries[query]):
+        if query is None or texts.is_blank_query(query):
             self._dropped.add(BLANK_QUERIES, line)
             return
         items = [*given.positives, *given.negatives]
@@ -148,23 +155,16 @@ class _Reader:
         positives = int(np.sum(present[: len(given.positives)]))
         example = Example(query, passages, None if scores is None else scores[present], positives, line)
         if given.is_part:
-            self._parts.setdefault((query, given.is_ranked), []).append((example, positives))
+            self._parts.add(example, is_ranked=given.is_ranked)
         else:
-            self._finish(example, is_ranked=given.is_ranked)
+            yield from self._finish(example, is_ranked=given.is_ranked)
 
-    def finish(self) -> list[Example]:
-        """All examples."""
-        for (query, is_ranked), parts in self._parts.items():
-            ordered = sorted(parts, key=lambda part: part[1] == 0)
-            passages = np.concatenate([part.passages for part, _ in ordered])
-            scores = (
-                np.concatenate([part.scores for part, _ in ordered if part.scores is not None]) if is_ranked else None
-            )
-            positives = sum(count for _, count in ordered)
-            self._finish(Example(query, passages, scores, positives, ordered[0][0].line), is_ranked=is_ranked)
-        return self._examples
+    def finish(self) -> Iterator[Example]:
+        """The examples that several records give together."""
+        for is_ranked, example in self._parts.joined():
+            yield from self._finish(example, is_ranked=is_ranked)
 
-    def _finish(self, example: Example, *, is_ranked: bool) -> None:
+    def _finish(self, example: Example, *, is_ranked: bool) -> Iterator[Example]:
         """Leaves out blank passages and those that come twice, by id or text; of a list that scores rank, the worse one."""
         if is_ranked:
             assert example.scores is not None
@@ -173,7 +173,7 @@ class _Reader:
         line, kept, seen = example.line, [], dict[int, int]()
         identities = self._texts.identities(example.passages.tolist())
         for position, (row, identity) in enumerate(zip(example.passages.tolist(), identities.tolist(), strict=True)):
-            if is_blank(self._texts.passages[row]):
+            if self._texts.is_blank_passage(row):
                 self._dropped.add(BLANK_PASSAGES, line)
             elif identity in seen:
                 is_negative = seen[identity] < example.positives <= position
@@ -183,7 +183,7 @@ class _Reader:
                 kept.append(position)
         example = example if len(kept) == len(identities) else example.of(np.array(kept, np.int64))
         if len(example.passages) and (is_ranked or example.positives):
-            self._examples.append(example)
+            yield example
         else:
             self._dropped.add(NO_POSITIVE, line)
 
@@ -214,6 +214,43 @@ class _Reader:
 
     def _fail(self, message: str, remedy: str, line: int | None) -> ExamplesError:
         return ExamplesError(message, path=self._path, line=line, remedy=remedy)
+
+
+class _Parts:
+    """Single passages of lists that go over several records, in columns."""
+
+    def __init__(self) -> None:
+        self._queries, self._passages, self._lines = array("q"), array("i"), array("I")
+        self._scores, self._is_positive = array("f"), bytearray()
+
+    def add(self, example: Example, *, is_ranked: bool) -> None:
+        """Adds a record with one passage, or with none if that is blank."""
+        self._queries.append(2 * example.query + is_ranked)
+        self._passages.append(int(example.passages[0]) if len(example.passages) else -1)
+        self._scores.append(float(example.scores[0]) if is_ranked and len(example.scores) else np.nan)  # type: ignore
+        self._is_positive.append(example.positives > 0)
+        self._lines.append(example.line or 0)
+
+    def joined(self) -> Iterator[tuple[bool, Example]]:
+        """The lists in the order of their first records, each with whether scores rank it; positives come first."""
+        queries, passages, lines = np.asarray(self._queries), np.asarray(self._passages), np.asarray(self._lines)
+        scores, is_positive = np.asarray(self._scores), np.frombuffer(self._is_positive, bool)
+        order = np.argsort(queries, kind="stable")
+        bounds = np.append(np.flatnonzero(np.diff(queries[order], prepend=-1)), len(order))
+        groups = sorted(pairwise(bounds.tolist()), key=lambda bound: order[bound[0]])
+        for start, stop in groups:
+            at = order[start:stop]
+            at = at[np.argsort(~is_positive[at], kind="stable")]
+            line = int(lines[at[0]]) or None
+            at = at[passages[at] >= 0]
+            is_ranked = bool(queries[order[start]] % 2)
+            yield (
+                is_ranked,
+                Example(
+                    int(queries[order[start]]) // 2, passages[at].astype(np.int64), scores[at] if is_ranked else None,
+                    int(is_positive[at].sum()), line,
+                ),
+            )  # fmt: skip
 
 
 def _with_scores(example: Example, texts: Texts, scores: Scores, path: Path) -> Example:

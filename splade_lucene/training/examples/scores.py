@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from splade_lucene.files.json_text import parse_json
 from splade_lucene.run.file_ranks import FileRanks
 from splade_lucene.run.formats import READERS, looks_like, without_comments
 from splade_lucene.run.run import read_lines
+from splade_lucene.training.examples.columns import Examples
 from splade_lucene.training.examples.dropped import NO_MARGIN, NO_SCORE, Dropped
 from splade_lucene.training.examples.example import Example
 from splade_lucene.training.examples.pickled import RefusedPickleError, read_pickle
@@ -106,8 +108,8 @@ def _name(value: Any, path: Path) -> str:
 
 
 def require_scores(
-    examples: Sequence[Example], missing: Missing, dropped: Dropped, *, is_distilled: bool, may_be_equal: bool = False
-) -> list[Example]:
+    examples: Iterable[Example], missing: Missing, dropped: Dropped, *, is_distilled: bool, may_be_equal: bool = False
+) -> Examples:
     """Refuses what a teacher does not score, or leaves it out and counts it. A missing score is never replaced by a number.
 
     An example teaches something if two of its passages have different scores. If some are said to be relevant, one of these
@@ -124,37 +126,70 @@ def require_scores(
     Raises:
         ExamplesError: Something is missing, and ``missing`` is ``refuse``; or nothing remains.
     """
-    kept, faults, lacking = [], [], 0
-    for example in examples:
-        if example.scores is None or not (is_distilled or example.is_ranked):
-            kept.append(example)
-            continue
-        is_scored = ~np.isnan(example.scores)
-        scored = example if is_scored.all() else example.of(is_scored)
-        if not is_scored.all():
-            lacking += 1
-            dropped.add(NO_SCORE, example.line, int(np.sum(~is_scored)))
-        if _teaches(scored, is_distilled=is_distilled, may_be_equal=may_be_equal):
-            kept.append(scored)
-        else:
-            dropped.add(NO_MARGIN, example.line)
-        if scored is not example or kept[-1:] != [scored]:
-            faults.append(example)
-    if faults and missing == "refuse":
+    given = Examples.of(examples)
+    if _all_teach(given, is_distilled=is_distilled, may_be_equal=may_be_equal):
+        return given
+    faults = _Faults()
+    scored = _scored(given, dropped, faults, is_distilled=is_distilled, may_be_equal=may_be_equal)
+    kept = Examples(scored)
+    if faults.count and missing == "refuse":
         raise ExamplesError(
-            f"{len(faults):,} of {len(examples):,} examples lack a teacher's scores: {lacking:,} have passages without a "
-            f"score, {dropped.counts[NO_MARGIN]:,} have no two passages of different scores"
+            f"{faults.count:,} of {len(given):,} examples lack a teacher's scores: {faults.lacking:,} have passages without "
+            f"a score, {dropped.counts[NO_MARGIN]:,} have no two passages of different scores"
             + ("" if is_distilled else ", so that nothing says which is relevant")
             + ". This is the first one",
-            path=dropped.path, line=faults[0].line,
+            path=dropped.path, line=faults.line,
             remedy="Add the scores, or leave these out with data.missing_scores: drop",
         )  # fmt: skip
-    if not kept:
+    if not len(kept):
         raise ExamplesError(
             "no example has two passages of different scores", path=dropped.path,
             remedy="Check that the scores belong to these queries and passages",
         )  # fmt: skip
     return kept
+
+
+@dataclass
+class _Faults:
+    """How many examples lack scores, those with a passage without one, and the line of the first."""
+
+    count: int = 0
+    lacking: int = 0
+    line: int | None = None
+
+
+def _scored(
+    examples: Examples, dropped: Dropped, faults: _Faults, *, is_distilled: bool, may_be_equal: bool
+) -> Iterator[Example]:
+    """The examples that teach something, without their passages that have no score."""
+    for example in examples:
+        if example.scores is None or not (is_distilled or example.is_ranked):
+            yield example
+            continue
+        is_scored = ~np.isnan(example.scores)
+        part = example if is_scored.all() else example.of(is_scored)
+        if part is not example:
+            faults.lacking += 1
+            dropped.add(NO_SCORE, example.line, int(np.sum(~is_scored)))
+        teaches = _teaches(part, is_distilled=is_distilled, may_be_equal=may_be_equal)
+        if teaches:
+            yield part
+        else:
+            dropped.add(NO_MARGIN, example.line)
+        if part is not example or not teaches:
+            faults.line = faults.line if faults.count else example.line
+            faults.count += 1
+
+
+def _all_teach(examples: Examples, *, is_distilled: bool, may_be_equal: bool) -> bool:
+    """Whether nothing is missing, which needs no look at each example."""
+    if examples.scores is None:
+        return True
+    if not is_distilled or not examples.is_scored.all() or np.isnan(examples.scores).any():
+        return False
+    said = examples.positives
+    is_whole = (examples.lengths > 1) & (said < examples.lengths)
+    return bool(is_whole.all() and (may_be_equal or (examples.ranges() > 0).all()))
 
 
 def _teaches(example: Example, *, is_distilled: bool, may_be_equal: bool) -> bool:

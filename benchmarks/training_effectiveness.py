@@ -1,0 +1,358 @@
+#!/usr/bin/env python3
+"""What models find that were trained with this package and with sentence-transformers, at equal FLOPS.
+
+    python benchmarks/training_effectiveness.py [--write-results]     # about 50 minutes on two cores; resumes if interrupted
+    python benchmarks/training_effectiveness.py --small               # a few minutes
+
+Both sides train the same base on the same triples, as in ``benchmarks/training.py``, once for each of several seeds. Seeds
+differ in the triples and their order. This package trains in two ways: with its defaults, where the scores have a learnable
+scale that starts where the loss is smallest, and with scores of a fixed size, which is the other side's loss. Each way gets its
+own factor of both weights of FLOPS, such that it ends at the other side's FLOPS: it is interpolated between trainings with the
+seed 0, which does not count otherwise. What difference remains goes by lowering all logits of the denser one of two models.
+
+The models are measured on CACM (52 queries) and on the questions on Python's documentation (100), which no side and no base
+saw. A query's nDCG@10 is the mean over the seeds; the differences between two sides over all queries are tested in pairs. No
+time is measured, so the machine may be busy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from common import SHARED, WORK, add_write_results, describe_machine, figure, write_results
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from training import Setting, prepare, train_side
+
+from splade_lucene import (
+    Document,
+    DocumentSettings,
+    Query,
+    SpladeEncoder,
+    evaluate_queries,
+    read_corpus,
+    read_qrels,
+    read_topics,
+)
+from splade_lucene.demo import read_questions
+from splade_lucene.evaluation.significance import paired_test
+
+MEASURE = "nDCG@10"
+PEER = "sentence-transformers"
+WAYS = ("learnable scale", "fixed scale")
+FACTORS = (1.0, 2.0, 4.0, 8.0)
+"""Factors of the weights of FLOPS that are tried with the seed 0."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is trained and measured.
+
+    Attributes:
+        setting: What each training is given.
+        triples: Triples to draw from.
+        seeds: Seeds.
+        documents: Measure on each such document, and on the judged ones.
+        queries: Measure with each such query.
+    """
+
+    setting: Setting
+    triples: int
+    seeds: tuple[int, ...]
+    documents: int = 1
+    queries: int = 1
+
+
+SIZES = {
+    "small": Size(Setting(30, 8, length=32, rate=5e-5), 240, (1,), documents=40, queries=5),
+    "full": Size(Setting(120, 8, length=64, rate=5e-5), 2880, (1, 2, 3)),
+}
+TOKENS = 96
+DEPTH = 100
+
+
+# ---- collections ----
+
+
+class Collection(NamedTuple):
+    """A collection that no side trained on."""
+
+    documents: list[Document]
+    topics: list[Query]
+    qrels: dict[str, dict[str, int]]
+
+
+def collections(size: Size) -> dict[str, Collection]:
+    """CACM, and the questions on Python's documentation."""
+    cacm = SHARED / "data" / "cacm"
+    judged = read_qrels(cacm / "qrels.txt")
+    topics = [topic for topic in read_topics(cacm / "topics.tsv") if topic.qid in judged]
+    questions = list(read_questions())
+    answers = {query.qid: dict.fromkeys(docids, 1) for query, docids in questions}
+    found = {
+        "CACM": Collection(list(read_corpus(cacm / "corpus.jsonl")), topics, judged),
+        "python-docs": Collection(list(read_corpus("python-docs")), [query for query, _ in questions], answers),
+    }
+    return {name: _some(each, size) for name, each in found.items()}
+
+
+def _some(collection: Collection, size: Size) -> Collection:
+    topics = collection.topics[:: size.queries]
+    qrels = {topic.qid: collection.qrels[topic.qid] for topic in topics}
+    judged = {docid for judgments in qrels.values() for docid in judgments}
+    numbered = enumerate(collection.documents)
+    documents = [each for number, each in numbered if number % size.documents == 0 or each.docid in judged]
+    return Collection(documents, topics, qrels)
+
+
+# ---- vectors ----
+
+
+class Vectors:
+    """A collection's queries and documents as a model encodes them; logits can be lowered afterwards.
+
+    Args:
+        queries: Weights, shape [queries, terms].
+        documents: Weights, shape [documents, terms].
+    """
+
+    def __init__(self, queries: csr_matrix, documents: csr_matrix) -> None:
+        self._queries, self._documents = queries, documents
+
+    @classmethod
+    def read(cls, path: Path) -> Vectors:
+        """Reads what :meth:`write` wrote."""
+        with np.load(path) as found:
+            sides = [
+                csr_matrix(tuple(found[f"{side}_{part}"] for part in ("data", "indices", "indptr")), found[f"{side}_shape"])
+                for side in ("queries", "documents")
+            ]  # fmt: skip
+        return cls(*sides)
+
+    def write(self, path: Path) -> None:
+        """Writes them into a file."""
+        arrays: dict[str, Any] = {}
+        for side, matrix in (("queries", self._queries), ("documents", self._documents)):
+            arrays |= {f"{side}_{part}": getattr(matrix, part) for part in ("data", "indices", "indptr", "shape")}
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, **arrays)
+        partial.rename(path)
+
+    def lowered(self, amount: float) -> Vectors:
+        """The same with all logits lowered by an amount: of log(1 + logit) only positive ones remain."""
+        return Vectors(_lower(self._queries, amount), _lower(self._documents, amount))
+
+    @property
+    def flops(self) -> float:
+        """Products for an average query and document."""
+        shares = [np.asarray((part > 0).mean(axis=0)).ravel() for part in (self._queries, self._documents)]
+        return float(shares[0] @ shares[1])
+
+    def with_flops(self, flops: float) -> Vectors:
+        """The same with logits lowered until there are so many FLOPS."""
+        low, high = 0.0, 20.0
+        for _ in range(30):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.lowered(middle).flops > flops else (low, middle)
+        return self.lowered(high)
+
+    def measure(self, collection: Collection) -> dict[str, float]:
+        """The measure of each query."""
+        scores = (self._queries @ self._documents.T).toarray()
+        run = {}
+        for topic, row in zip(collection.topics, scores, strict=True):
+            best = np.argsort(-row, kind="stable")[:DEPTH]
+            run[topic.qid] = [(collection.documents[at].docid, float(row[at])) for at in best if row[at] > 0]
+        return evaluate_queries(collection.qrels, run, [MEASURE])[MEASURE]
+
+
+def encode(model: Path, collection: Collection) -> Vectors:
+    """Encodes a collection."""
+    encoder = SpladeEncoder(model, documents=DocumentSettings(max_length=TOKENS), dtype="float32", device="cpu")
+    documents = encoder.encode_documents([each.text for each in collection.documents])
+    queries = encoder.encode_queries([topic.text for topic in collection.topics])
+    terms = {term: row for row, term in enumerate({term for vector in (*documents, *queries) for term in vector})}
+    return Vectors(_matrix(queries, terms), _matrix(documents, terms))
+
+
+def _matrix(vectors: list[dict[str, float]], terms: Mapping[str, int]) -> csr_matrix:
+    starts = np.cumsum([0, *map(len, vectors)])
+    columns = np.array([terms[term] for vector in vectors for term in vector], np.int32)
+    values = np.array([weight for vector in vectors for weight in vector.values()], np.float32)
+    return csr_matrix((values, columns, starts), shape=(len(vectors), len(terms)))
+
+
+def _lower(matrix: csr_matrix, amount: float) -> csr_matrix:
+    lowered = matrix.copy()
+    lowered.data = np.log1p(np.maximum(np.expm1(lowered.data) - amount, 0))
+    lowered.eliminate_zeros()
+    return lowered
+
+
+# ---- trainings ----
+
+
+def train_way(work: Path, way: str, seed: int, factor: float, size: Size, data: Mapping[str, Collection]) -> Path:
+    """Trains one way with one seed, and encodes all collections; what is finished is not done again.
+
+    Returns:
+        The folder of the vectors.
+    """
+    folder = work / f"seed-{seed}" / f"{way.replace(' ', '-')}-{factor:g}"
+    side = "peer" if way == PEER else "ours"
+    if not all((folder / f"{name}.npz").exists() for name in data):
+        print(f"seed {seed}, {way}, {factor:g} times the weights of FLOPS", flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        draw_triples(work, folder / "triples.jsonl", seed, size)
+        setting = replace(size.setting, seed=seed, factor=factor, has_fixed_scale=way == "fixed scale")
+        train_side(side, folder, work / "base", setting)
+        encode_all(folder / "ours" / "model" if side == "ours" else folder / "peer", folder, data)
+        for each in (folder / "ours", folder / "peer", folder / "peer-run"):
+            shutil.rmtree(each, ignore_errors=True)
+    return folder
+
+
+def choose_factor(work: Path, way: str, size: Size, data: Mapping[str, Collection]) -> float:
+    """The factor of the weights of FLOPS with which a way ends at the other side's FLOPS.
+
+    It is interpolated between the two factors around them, on logarithmic scales, with the seed 0.
+    """
+
+    def logarithm(of: str, factor: float) -> float:
+        folder = train_way(work, of, 0, factor, size, data)
+        return float(np.mean([math.log(Vectors.read(folder / f"{name}.npz").flops) for name in data]))
+
+    target = logarithm(PEER, 1.0)
+    before: tuple[float, float] | None = None
+    for factor in FACTORS:
+        now = (math.log(factor), logarithm(way, factor))
+        if now[1] <= target or factor == FACTORS[-1]:
+            break
+        before = now
+    if before is None or now[1] >= before[1]:
+        return factor
+    share = min(1.0, (before[1] - target) / (before[1] - now[1]))
+    return round(math.exp(before[0] + share * (now[0] - before[0])), 2)
+
+
+def draw_triples(work: Path, path: Path, seed: int, size: Size) -> None:
+    """Writes as many triples as the steps need, in an order of the seed."""
+    lines = (work / "triples.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    count = size.setting.steps * size.setting.queries
+    drawn = np.random.default_rng(seed).permutation(len(lines))[:count]
+    path.write_text("".join(lines[at] for at in drawn), encoding="utf-8")
+
+
+def encode_all(model: Path, folder: Path, data: Mapping[str, Collection]) -> None:
+    """Encodes all collections that are not encoded yet."""
+    for name, collection in data.items():
+        if not (folder / f"{name}.npz").exists():
+            encode(model, collection).write(folder / f"{name}.npz")
+
+
+# ---- comparison ----
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A way against the other side, with the same FLOPS for each seed.
+
+    Attributes:
+        ours: Each query's measure, the mean over the seeds; shape [queries].
+        peer: The same of the other side.
+        unlowered: Mean FLOPS of both before the denser one was lowered.
+        flops: Mean FLOPS that were compared.
+    """
+
+    ours: NDArray[np.float64]
+    peer: NDArray[np.float64]
+    unlowered: tuple[float, float]
+    flops: float
+
+
+def compare(folders: Mapping[int, Mapping[str, Path]], way: str, name: str, collection: Collection) -> Comparison:
+    """Compares one way with the other side on a collection."""
+    values: dict[str, list[list[float]]] = {way: [], PEER: []}
+    before, equal = [], []
+    for ways in folders.values():
+        vectors = {each: Vectors.read(ways[each] / f"{name}.npz") for each in (way, PEER)}
+        before.append([each.flops for each in vectors.values()])
+        equal.append(min(before[-1]))
+        for each, found in vectors.items():
+            values[each].append([*found.with_flops(equal[-1]).measure(collection).values()])
+    means = np.mean(before, axis=0)
+    return Comparison(
+        np.mean(values[way], axis=0), np.mean(values[PEER], axis=0), (float(means[0]), float(means[1])),
+        float(np.mean(equal)),
+    )  # fmt: skip
+
+
+def report(name: str, way: str, factor: float, found: Comparison) -> dict[str, Any]:
+    """Prints a comparison; returns it as a figure to keep."""
+    test = paired_test(found.ours - found.peer, "randomization")
+    interval = paired_test(found.ours - found.peer, "t").interval or (0.0, 0.0)
+    difference = found.ours.mean() - found.peer.mean()
+    print(
+        f"{name}, {way}, {factor:g} times the weights: {found.ours.mean():.4f}, {PEER} {found.peer.mean():.4f} ({MEASURE}, "
+        f"{len(found.ours)} queries, {found.flops:.2f} FLOPS; before lowering {found.unlowered[0]:.2f} and "
+        f"{found.unlowered[1]:.2f}); difference {difference:+.4f}, 95% from {interval[0]:+.4f} to {interval[1]:+.4f}, "
+        f"p = {test.p_value:.2f}"
+    )
+    return figure(
+        f"{name}, {way}, at {found.flops:.1f} FLOPS", float(found.ours.mean()), MEASURE, peer=PEER,
+        peer_value=float(found.peer.mean()), ratio=float(found.ours.mean() / found.peer.mean()),
+        p_value=test.p_value, least=interval[0], greatest=interval[1], queries=len(found.ours),
+        flops_before=found.unlowered[0], peer_flops_before=found.unlowered[1], factor=factor,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Trains all, and prints and keeps the comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", action="store_true", help="a few minutes, to see that it works")
+    add_write_results(parser)
+    arguments = parser.parse_args()
+    name = "small" if arguments.small else "full"
+    size, work = SIZES[name], WORK / "training-effectiveness" / name
+    work.mkdir(parents=True, exist_ok=True)
+    print(describe_machine(), f"{size.setting.steps} steps of {size.setting.queries} queries", sep="; ", flush=True)
+    prepare(work, size.triples, TOKENS)
+    data = collections(size)
+    encode_all(work / "base", work, data)
+    factors = {PEER: 1.0, **{way: choose_factor(work, way, size, data) for way in WAYS}}
+    print_models(work, data)
+    folders = {
+        seed: {way: train_way(work, way, seed, factor, size, data) for way, factor in factors.items()}
+        for seed in size.seeds
+    }
+    figures = {}
+    for collection, content in data.items():
+        base = Vectors.read(work / f"{collection}.npz")
+        print(f"{collection}, base: {np.mean([*base.measure(content).values()]):.4f} with {base.flops:.2f} FLOPS")
+        for way in WAYS:
+            found = compare(folders, way, collection, content)
+            figures[f"{name}/{collection}/{way}"] = report(collection, way, factors[way], found)
+    if arguments.write_results:
+        write_results("training_effectiveness", figures)
+
+
+def print_models(work: Path, data: Mapping[str, Collection]) -> None:
+    """Prints what the trainings with the seed 0 gave."""
+    for folder, (name, collection) in product(sorted((work / "seed-0").iterdir()), data.items()):
+        found = Vectors.read(folder / f"{name}.npz")
+        print(
+            f"{folder.name}, {name}: {np.mean([*found.measure(collection).values()]):.4f}, {found.flops:.2f} FLOPS",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
