@@ -17,7 +17,7 @@ from sentence_transformers import SparseEncoder
 from support import commands
 from support.checkpoints import bert
 from support.commands import check_failed, check_well, run_process
-from support.training import TOPICS, WORDS, run, weights_of, write_config, write_dense_encoder, write_training_data
+from support.training import TOPICS, WORDS, run, weights_of, write_config, write_dense_encoder
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from splade_lucene import SpladeEncoder, read_corpus
@@ -43,22 +43,8 @@ from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import DenseScorer
 from splade_lucene.training.validation import check_validation
 
-
-@pytest.fixture(autouse=True)
-def without_plots(monkeypatch):
-    """Each run would spend a third of a second on a plot; tests/test_training_trust.py draws it."""
-    monkeypatch.setattr("splade_lucene.training.curves._draw", lambda *_: None)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_training_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A tiny masked-language model."""
-    return bert(tmp_path_factory.mktemp("base"))
+pytest_plugins = ("support.training",)
+pytestmark = pytest.mark.usefixtures("without_plots")
 
 
 # ---- what comes out ----

@@ -10,33 +10,20 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 from support.checkpoints import bert
-from support.training import run, weights_of, write_config, write_training_data
+from support.training import run, weights_of, write_config
 
 from splade_lucene.errors import ConfigError, ModelError, RunError, SpladeLuceneError
 from splade_lucene.training import read_config, train
 from splade_lucene.training.output_folder import OutputFolder, describe_run
+
+pytest_plugins = ("support.training",)
+pytestmark = pytest.mark.usefixtures("without_plots")
 
 
 def claim(config, overwrite=False):
     with OutputFolder(config).claimed(overwrite=overwrite) as before:
         OutputFolder(config).write_settings("float32")
         return before
-
-
-@pytest.fixture(autouse=True)
-def without_plots(monkeypatch):
-    """Each run would spend a third of a second on a plot; tests/test_training_trust.py draws it."""
-    monkeypatch.setattr("splade_lucene.training.curves._draw", lambda *_: None)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_training_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return bert(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture

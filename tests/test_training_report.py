@@ -6,9 +6,8 @@ import shutil
 import pytest
 import torch
 from support import commands
-from support.checkpoints import bert
 from support.commands import check_well
-from support.training import write_config, write_training_data
+from support.training import write_config
 
 from splade_lucene.errors import ConfigError, ExamplesError, ModelError, StorageError
 from splade_lucene.training import TrainingDataReport, describe_run_data, read_config
@@ -16,16 +15,7 @@ from splade_lucene.training.data_report import Spread
 from splade_lucene.training.recipes import RECIPES
 from splade_lucene.training.training_data import TrainingData
 
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_training_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A tiny masked-language model."""
-    return bert(tmp_path_factory.mktemp("base"))
+pytest_plugins = ("support.training",)
 
 
 def write_lines(path, records):

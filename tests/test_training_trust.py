@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.checkpoints import bert
-from support.training import run, weights_of, write_config, write_dense_encoder, write_training_data
+from support.training import run, weights_of, write_config, write_dense_encoder
 from tensorboardX.proto import event_pb2
 from transformers import BertConfig, BertModel, DistilBertConfig, RobertaConfig, XLMRobertaConfig
 
 from splade_lucene import SpladeEncoder
 from splade_lucene.cli.train import _describe_step
-from splade_lucene.errors import ConfigError, MissingDependencyError, TrainingError
+from splade_lucene.errors import ConfigError, MissingDependencyError, ModelError, TrainingError
 from splade_lucene.training import base as base_module
 from splade_lucene.training import curves, mining, network, read_config, resuming, teacher_outputs, trainer, validation
 from splade_lucene.training.card import Facts, write_card
@@ -28,15 +27,7 @@ from splade_lucene.training.recipes import RECIPES
 from splade_lucene.training.selection import Choice, ValidatedModels
 from splade_lucene.training.validation import measure_model
 
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_training_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return bert(tmp_path_factory.mktemp("base"))
+pytest_plugins = ("support.training",)
 
 
 @pytest.fixture(scope="module")
@@ -302,6 +293,22 @@ def test_queries_and_teachers_that_are_too_long_are_refused_before_anything_is_m
         with pytest.raises(ConfigError, match=message):
             run(tmp_path, data, base, **changes)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_teacher_of_an_unknown_architecture_is_checked_by_what_its_file_says(tmp_path, data, base):
+    teacher = tmp_path / "teacher"
+    (teacher / "0_Network").mkdir(parents=True)
+    (teacher / "modules.json").write_text(
+        json.dumps([{"idx": 0, "name": "0", "path": "0_Network", "type": "my.Network"}])
+    )
+    (teacher / "0_Network/config.json").write_text(json.dumps({"model_type": "mine", "max_position_embeddings": 100}))
+    with pytest.raises(
+        ConfigError, match=r"texts of 128 tokens are too long for the dense encoder .*, which accepts 100"
+    ):
+        run(tmp_path, data, base, teacher={"dense": str(teacher)})
+    (teacher / "modules.json").write_text("[")
+    with pytest.raises(ModelError, match=r"modules\.json: invalid JSON"):
+        run(tmp_path, data, base, teacher={"dense": str(teacher)})
 
 
 # ---- what is seen while it runs ----

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentence_transformers.util import load_file_path
 from transformers import AutoConfig
-from transformers.utils import cached_file
 
 from splade_lucene.encoder.layout import token_positions
+from splade_lucene.encoder.location import read_json
 from splade_lucene.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def read_limited_config(base: Path, max_length: int) -> Any:
         config = AutoConfig.from_pretrained(base)
     except Exception as error:  # transformers' parsers raise all kinds of exceptions
         raise ModelError(f"{base}: cannot load a masked-language model: {str(error).splitlines()[0]}") from error
-    _require(config, max_length, "passages", "the base", "optimization.max_length")
+    _require(config.to_dict(), max_length, "passages", "the base", "optimization.max_length")
     return config
 
 
@@ -49,7 +49,7 @@ def check_base_lengths(base: Path, settings: Optimization, *, has_network_querie
     """
     config = read_limited_config(base, settings.max_length)
     if has_network_queries:
-        _require(config, settings.query_max_length, "queries", "the base", "optimization.query_max_length")
+        _require(config.to_dict(), settings.query_max_length, "queries", "the base", "optimization.query_max_length")
 
 
 def check_teacher_lengths(teacher: Teacher) -> None:
@@ -57,23 +57,19 @@ def check_teacher_lengths(teacher: Teacher) -> None:
 
     Raises:
         ConfigError: A teacher accepts fewer tokens.
+        ModelError: A file of a teacher is damaged.
     """
     for texts, kind, name in (
         ("texts", "dense encoder", teacher.dense),
         ("pairs", "cross-encoder", teacher.cross_encoder),
     ):
-        folder = None if name is None else _network_folder(name)
-        if folder is None:
-            continue
-        try:
-            config = AutoConfig.from_pretrained(folder)
-        except Exception:  # noqa: S112 - a network that only its own library can load
-            continue
-        _require(config, teacher.max_length, texts, f"the {kind} {name}", "teacher.max_length")
+        config = None if name is None else _teacher_config(name)
+        if config is not None:
+            _require(config, teacher.max_length, texts, f"the {kind} {name}", "teacher.max_length")
 
 
-def _require(config: Any, length: int, texts: str, network: str, setting: str) -> None:
-    positions = token_positions(config.to_dict())
+def _require(config: dict[str, Any], length: int, texts: str, network: str, setting: str) -> None:
+    positions = token_positions(config)
     if positions is not None and length > positions:
         raise ConfigError(
             f"{texts} of {length} tokens are too long for {network}, which accepts {positions}",
@@ -81,19 +77,20 @@ def _require(config: Any, length: int, texts: str, network: str, setting: str) -
         )
 
 
-def _network_folder(name: str) -> Path | None:
-    """The folder of a teacher's network, in its own folder, a module's, or the hub's cache."""
-    folder = Path(name)
-    if not folder.is_dir():
-        found = cached_file(
-            name, "config.json", _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False, _raise_exceptions_for_gated_repo=False,
-        )  # fmt: skip
-        return None if found is None else Path(found).parent
-    if (folder / "config.json").is_file():
-        return folder
+def _teacher_config(name: str) -> dict[str, Any] | None:
+    """The configuration of a teacher's network, in the folder or on the hub, in its own folder or that of its first module."""
     try:
-        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-        return folder / str(modules[0]["path"])
-    except (OSError, ValueError, LookupError, TypeError):
+        modules = load_file_path(name, "modules.json")
+        first = {} if modules is None else read_json(Path(modules), list)[0]
+        found = load_file_path(name, "config.json", subfolder=str(first.get("path", "")))
+    except ModelError:
+        raise
+    except Exception:  # the hub raises all kinds of exceptions, and loading the teacher names them
         return None
+    if found is None:
+        return None
+    try:
+        config: dict[str, Any] = AutoConfig.from_pretrained(Path(found).parent).to_dict()
+    except Exception:  # of an architecture that transformers does not know: what the file says itself
+        config = read_json(Path(found))
+    return config

@@ -25,6 +25,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ from sentence_transformers.sparse_encoder import (
     losses,
 )
 from torch.utils.data import SequentialSampler
-from transformers import set_seed
+from transformers import TrainerCallback, set_seed
 
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.precision import choose_device, native_dtype
@@ -144,6 +145,62 @@ def train(
                     run.train_round(number)
                 figures = run.finish()
     return TrainingResult(run.output / "model", figures, time.monotonic() - start)
+
+
+def time_steps(
+    config: TrainingConfig, data: TrainingData, student: Student, rows: NDArray[np.int32], scorer: Scorer, steps: int
+) -> float:  # fmt: skip
+    """Trains a student for a few steps, as :func:`train` does, and times them. Only a temporary folder is written.
+
+    Args:
+        config: The training run.
+        data: Its data.
+        student: The student; its weights change.
+        rows: Rows of each query and its passages; shape [examples, 1 + passages].
+        scorer: The teacher, or anything that takes its place.
+        steps: Steps to time, after a first one that is not.
+
+    Returns:
+        Mean seconds.
+    """
+    clock = _Clock(steps)
+    with tempfile.TemporaryDirectory() as folder:
+        alone = {"output": folder, "validation": None, "keep": None, "report_to": ()}
+        run = _Run(config.model_copy(update=alone), student.encoder.device, no_report)
+        run.data = data
+        run.set_precision({})
+        known = data.known_positives(data.examples) if data.masks_positives and config.data.examples else None
+        ranking = RankingLoss(student.encoder, run.losses, student.scale, scorer, data.temperature, known)
+        trainer = run.new_trainer(student, ranking, rows, Path(folder), None, None)
+        trainer.add_callback(clock)
+        trainer.train()
+    return clock.mean
+
+
+class _Clock(TrainerCallback):  # type: ignore[misc]
+    """Ends a training after a few steps, and keeps it from saving, validating and logging."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps, self._times = steps, list[float]()
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """Starts the clock."""
+        self._times = [time.monotonic()]
+
+    def on_step_end(self, args: Any, _state: Any, control: Any, **_: Any) -> Any:
+        """Runs after each step."""
+        if args.device.type == "cuda":
+            torch.cuda.synchronize()
+        self._times.append(time.monotonic())
+        control.should_save = control.should_evaluate = control.should_log = False
+        control.should_training_stop = control.should_training_stop or len(self._times) > 1 + self._steps
+        return control
+
+    @property
+    def mean(self) -> float:
+        """The mean time of a step, without the first one if there are more."""
+        times = np.diff(self._times)
+        return float(np.mean(times[1:] if len(times) > 1 else times))
 
 
 class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
@@ -447,7 +504,7 @@ class _Run:
         student.scale.set(scale)
 
     def new_trainer(
-        self, student: Student, ranking: RankingLoss, rows: NDArray[np.int32], folder: Path, guard: StopAtCollapse,
+        self, student: Student, ranking: RankingLoss, rows: NDArray[np.int32], folder: Path, guard: StopAtCollapse | None,
         models: ValidatedModels | None,
     ) -> SparseEncoderTrainer:  # fmt: skip
         settings, sparsity, validation = self.config.optimization, self.config.sparsity, self.config.validation
@@ -477,7 +534,7 @@ class _Run:
         trainer = _Trainer(
             self.texts, progress.more_figures, model=student.encoder, args=arguments,
             train_dataset=Dataset.from_dict(columns), loss=loss, evaluator=evaluator,
-            callbacks=[guard, SparsityController(loss, ranking, sparsity), progress],
+            callbacks=[*([guard] if guard else []), SparsityController(loss, ranking, sparsity), progress],
         )  # fmt: skip
         keep_tensorboard_in(trainer, self.output / "tensorboard" / folder.name)
         return trainer

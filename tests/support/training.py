@@ -1,4 +1,4 @@
-"""Training runs at toy size."""
+"""Training runs at toy size; test modules get the fixtures with ``pytest_plugins``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 from safetensors.torch import load_file
 
-from splade_lucene.training import read_config, train
+from splade_lucene.training import curves, read_config, train
+from support.checkpoints import bert
 
 TOPICS = ["heart", "index", "plant", "court", "python", "river", "music", "engine"]
 WORDS = {
@@ -19,6 +21,24 @@ WORDS = {
     "python": "function class module loop string", "river": "water bank delta flood stream",
     "music": "melody chord rhythm song note", "engine": "fuel piston cylinder motor gear",
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The folder of :func:`write_training_data`."""
+    return write_training_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A tiny masked-language model."""
+    return bert(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def without_plots(monkeypatch):
+    """Each run would spend a third of a second on a plot; tests/test_training_trust.py draws it."""
+    monkeypatch.setattr(curves, "_draw", lambda *_: None)
 
 
 def write_training_data(folder: Path) -> Path:
