@@ -459,3 +459,56 @@ def test_damaged_files_of_every_shape_are_named(tmp_path):
     (tmp_path / "e.parquet").write_bytes(stream.getvalue())
     with pytest.raises(ExamplesError, match=r"e\.parquet:1: the query has no passage \(positive or passages\)"):
         read_examples(tmp_path / "e.parquet", numbered())
+
+
+# ---- what would be read as something else ----
+
+
+def test_a_header_of_triples_is_no_example(tmp_path):
+    for header in ("query\tpositive\tnegative", "Anchor\tpos\tneg", "question\tanswer\tnegative"):
+        (tmp_path / "triples.tsv").write_text(f"{header}\nwhat is it\tthis one\tthat one\n")
+        known = no_texts()
+        read = told(read_examples(tmp_path / "triples.tsv", known), known)
+        assert read == [("what is it", ["this one"], ["that one"], None)]
+    known = numbered(passages=40)
+    (tmp_path / "train.tsv").write_text("qid\tpos_id\tneg_id\n1\t20\t30\n")
+    (read,) = read_examples(tmp_path / "train.tsv", known)  # the docids are no relevance
+    assert (read.positives, [known.docids[row] for row in read.passages]) == (1, ["20", "30"])
+    (tmp_path / "broken.tsv").write_text("qid\tpos_id\tneg_id\n1\t20\n")
+    with pytest.raises(ExamplesError, match=r"broken\.tsv:2: expected 3 columns"):
+        read_examples(tmp_path / "broken.tsv", known)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "message"),
+    [
+        ("e.tsv", ['what\tthis\tthat', 'what is "it"\t"is it ""this"""\tthat'], r"e\.tsv:2: columns are quoted as in CSV"),
+        ("e.csv", ["query,positive,negative", "what,this,that"], r"e\.csv:1: the columns are not separated by tabs"),
+        ("e.tsv", [f"1\t{number}\t20\t1" for number in range(11)], r"e\.tsv:1: four columns are qid, iteration"),
+        ("triples.tsv", ["1 \t20\t30"], r"triples\.tsv:1: qid '1 ' is not in data\.queries"),
+        ("e.jsonl", ['{"query": "1", "positive": "20", "negative": "30"}'],
+         r"e\.jsonl:1: query '1' and all its passages are ids of .* Write them as qid, positive_id"),
+        ("e.jsonl", ['{"query": "1", "passages": ["20", "30"], "scores": [2, 1]}'], r"all its passages are ids"),
+    ],
+)  # fmt: skip
+def test_what_would_be_read_as_something_else_is_refused(tmp_path, name, lines, message):
+    (tmp_path / name).write_text("\n".join(lines) + "\n")
+    with pytest.raises(ExamplesError, match=message):
+        read_examples(tmp_path / name, numbered(passages=40))
+
+
+def test_texts_with_quotation_marks_of_their_own_are_left_alone(tmp_path):
+    lines = ['"to be" or "not"\tsaid "he"\t"alone"', "one\ttwo\tthree four"]
+    (tmp_path / "e.tsv").write_text("\n".join(lines) + "\n")
+    known = no_texts()
+    read = told(read_examples(tmp_path / "e.tsv", known), known)
+    assert read[0] == ('"to be" or "not"', ['said "he"'], ['"alone"'], None)
+
+
+def test_whole_numbers_that_are_no_grades_are_scores(tmp_path):
+    (tmp_path / "e.json").write_text(json.dumps({"1": {"20": 13, "30": -4}, "2": {"30": 9}}))
+    first, second = read_examples(tmp_path / "e.json", numbered(passages=40))
+    assert (first.scores.tolist(), second.scores.tolist()) == ([13.0, -4.0], [9.0])
+    (tmp_path / "e.json").write_text(json.dumps({"1": {"20": 3, "30": -1}}))
+    (judged,) = read_examples(tmp_path / "e.json", numbered(passages=40))
+    assert (judged.scores, judged.positives, len(judged.passages)) == (None, 1, 1)

@@ -114,6 +114,9 @@ def test_judgments_beside_the_examples_belong_to_their_queries(tmp_path, data):
     known = given.known_positives(given.examples)
     assert known.of(0).tolist() == given.texts.identities([0, 3]).tolist()
     assert known.of(1).tolist() == given.texts.identities([1]).tolist()
+    (tmp_path / "judged.txt").write_text("q0 0 d0 0\nq0 0 x3 1\n")
+    with pytest.raises(ConfigError, match=r"judged\.txt: none of the documents that are judged relevant is in"):
+        data_of(tmp_path, data, recipe="splade-max", teacher=None, data=settings).check()
     (tmp_path / "judged.txt").write_text("x0 0 d3 1\n")
     with pytest.raises(ConfigError, match=r"judged\.txt: none of the judged queries is in data\.queries"):
         data_of(tmp_path, data, recipe="splade-max", teacher=None, data=settings).check()

@@ -139,6 +139,7 @@ class _Reader:
     def add(self, given: Given, line: int | None) -> Iterator[Example]:
         """The example that a record gives, if it gives one by itself."""
         texts = self._texts
+        self._refuse_ids_as_texts(given, line)
         query = self._row(given.query, line, "queries", texts.query_rows, texts.add_query)
         if query is None or texts.is_blank_query(query):
             self._dropped.add(BLANK_QUERIES, line)
@@ -186,6 +187,19 @@ class _Reader:
             yield example
         else:
             self._dropped.add(NO_POSITIVE, line)
+
+    def _refuse_ids_as_texts(self, given: Given, line: int | None) -> None:
+        """Refuses a record whose texts are all ids of the collection."""
+        query, items = given.query, [*given.positives, *given.negatives]
+        if query.name is not None or not isinstance(query.text, str) or query.text not in self._texts.query_rows:
+            return
+        if items and all(
+            item.name is None and isinstance(item.text, str) and item.text in self._texts.passage_rows for item in items
+        ):
+            raise self._fail(
+                f"{query.key} {query.text!r:.40} and all its passages are ids of data.queries and data.passages, but are given "
+                "as texts", "Write them as qid, positive_id, negative_id or docids", line,
+            )  # fmt: skip
 
     def _row(
         self, item: Item, line: int | None, source: str, rows: Mapping[str, int], add: Callable[[str, str | None], int]

@@ -21,6 +21,9 @@ _DOWNLOAD = "Check it or download it again"
 _JUDGED = re.compile(r"[+-]?[0-9]{1,2}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _PEEKED = 200
+_GRADES = range(-2, 10)
+"""Relevance in judgments; TREC has -1 and -2 for spam."""
+_MOST_ITERATIONS = 10
 _IN_FOLDER = ("qrels/train.tsv", "raw.tsv", "qrel.json", "qrels.json")
 """Where folders have their examples: BEIR's, and those of naver/splade."""
 
@@ -103,8 +106,8 @@ def is_mapping(record: Mapping[str, Any]) -> bool:
 
 def _is_judged(record: Mapping[str, Any]) -> bool:
     return is_mapping(record) and all(
-        type(number) is int for judged in record.values() for number in judged.values()
-    )  # scores have a point
+        type(number) is int and number in _GRADES for judged in record.values() for number in judged.values()
+    )  # scores have a point, or are greater
 
 
 def _guarded(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
@@ -187,14 +190,57 @@ def _table(path: Path, ids: Mapping[str, int]) -> Rows:
             peeked = [line.rstrip("\r\n").split("\t") for _, line in islice(numbered_lines(file), _PEEKED)]
         except (UnicodeDecodeError, OSError, EOFError, zlib.error):
             return Rows(path, iter(()), is_judged=True)  # whose reader names the problem
-    if _are_judgments(peeked, is_named_triples="triples" in path.name):
+    _refuse_other_tables(path, peeked)
+    has_header = bool(peeked) and _names_triples(peeked[0])
+    if not has_header and _are_judgments(peeked, is_named_triples="triples" in path.name):
         return Rows(path, iter(()), is_judged=True)
     is_scored = len(peeked[0]) == 5
-    whole = [columns[-3:] for columns in peeked if len(columns) == len(peeked[0])]
+    whole = [columns[-3:] for columns in peeked[has_header:] if len(columns) == len(peeked[0])]
     keys = ("qid", "positive_id", "negative_id")
-    if not any(columns[0] in ids for columns in whole) and any(" " in "".join(columns) for columns in whole):
+    if not any(columns[0].strip() in ids for columns in whole) and any(" " in "".join(columns) for columns in whole):
         keys = ("query", "positive", "negative")
-    return Rows(path, _guarded(path, _triples(path, keys, is_scored=is_scored)))
+    return Rows(path, _guarded(path, _triples(path, keys, is_scored=is_scored, has_header=has_header)))
+
+
+def _names_triples(columns: list[str]) -> bool:
+    """Whether a table's first row has the names of columns of triples."""
+    names = [re.sub("[^a-z]", "", column.lower()) for column in columns]
+    kinds = (("qid", "query", "anchor", "question"), ("pos", "answer"), ("neg",))
+    return len(names) >= 3 and all(name.startswith(kind) for name, kind in zip(names[-3:], kinds, strict=True))
+
+
+def _refuse_other_tables(path: Path, peeked: list[list[str]]) -> None:
+    """Refuses tables that would be read as something else.
+
+    Raises:
+        ExamplesError: Columns are quoted or separated by commas, or there are four without an iteration.
+    """
+    if not peeked:
+        return
+    if len(peeked[0]) == 1 and "," in peeked[0][0]:
+        raise ExamplesError(
+            "the columns are not separated by tabs", path=path, line=1,
+            remedy="Write JSON lines, parquet, or a table with tabs",
+        )  # fmt: skip
+    for number, columns in enumerate(peeked, 1):
+        if any(_is_quoted(column) for column in columns):
+            raise ExamplesError(
+                'columns are quoted as in CSV, and the quotation marks would become part of the texts', path=path,
+                line=number, remedy="Write the table without quotation marks around columns, or JSON lines",
+            )  # fmt: skip
+    if all(len(columns) == 4 for columns in peeked) and len({columns[1] for columns in peeked}) > _MOST_ITERATIONS:
+        raise ExamplesError(
+            f"four columns are qid, iteration, docid and relevance, but the second one has more than {_MOST_ITERATIONS} "
+            "different values", path=path, line=1,
+            remedy="Write three columns (qid, positive, negative) for each negative, or JSON lines with negative_id_1 …",
+        )  # fmt: skip
+
+
+def _is_quoted(column: str) -> bool:
+    """Whether a column has quotation marks around it and, within, only doubled ones, of which there is one at least."""
+    inner = column[1:-1]
+    is_around = len(column) > 1 and column[0] == column[-1] == '"'
+    return is_around and '""' in inner and '"' not in inner.replace('""', "")
 
 
 def _are_judgments(peeked: list[list[str]], *, is_named_triples: bool) -> bool:
@@ -208,10 +254,10 @@ def _are_judgments(peeked: list[list[str]], *, is_named_triples: bool) -> bool:
     return not is_named_triples and all(_JUDGED.fullmatch(columns[-1].strip()) for columns in peeked)
 
 
-def _triples(path: Path, keys: tuple[str, str, str], *, is_scored: bool) -> Iterator[Row]:
+def _triples(path: Path, keys: tuple[str, str, str], *, is_scored: bool, has_header: bool) -> Iterator[Row]:
     width = 5 if is_scored else 3
     with open_text(path) as lines:
-        for number, line in numbered_lines(lines):
+        for number, line in islice(numbered_lines(lines), int(has_header), None):
             columns = line.rstrip("\r\n").split("\t")
             if len(columns) != width:
                 names = ["the positive's score", "the negative's score"] if is_scored else []
