@@ -173,7 +173,7 @@ def time_steps(
         ranking = RankingLoss(student.encoder, run.losses, student.scale, scorer, data.temperature, known)
         trainer = run.new_trainer(student, ranking, rows, Path(folder), None, None)
         trainer.add_callback(clock)
-        trainer.train()
+        run_to_end(trainer, Path(folder) / "checkpoints", "optimization.learning_rate or head_learning_rate")
     return clock.mean
 
 
