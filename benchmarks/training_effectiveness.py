@@ -48,7 +48,7 @@ from splade_lucene.evaluation.significance import paired_test
 MEASURE = "nDCG@10"
 PEER = "sentence-transformers"
 WAYS = ("learnable scale", "fixed scale")
-FACTORS = (1.0, 2.0, 4.0, 8.0)
+FACTORS = (1.0, 8.0, 64.0, 512.0)
 """Factors of the weights of FLOPS that are tried with the seed 0."""
 
 

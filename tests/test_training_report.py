@@ -171,7 +171,7 @@ def test_the_page_says_what_the_data_are(tmp_path, data, base):
     assert report.memory is not None
     assert report.memory > 1e7
     page = report.markdown()
-    assert "| margins of the teacher | -1 to 4, median 1.75; 6.2% are below 0 |" in page
+    assert "| margins of the scores | -1 to 4, median 1.75; 6.2% are below 0 |" in page
     assert "| steps | 10 of 8 queries with 3 passages each, 2 times each example |" in page
     assert "100.0% of the passages (8 tokens)" in page
     assert "2 among the listed negatives" in page
@@ -190,7 +190,7 @@ def test_passages_from_outside_the_lists_have_no_margin(tmp_path, data, base):
     report = describe_run_data(read_config(config), device="cpu")
     assert report.without_score == 0.5  # two of four
     assert report.is_masked is None
-    assert "| without a margin | 50.0% of the passages drawn with a first one |" in report.markdown()
+    assert "| without a margin | 50.0% of the passages that are drawn beside the first one |" in report.markdown()
 
 
 def test_what_is_dropped_is_on_the_page_and_mined_examples_come_later(tmp_path, data, base):

@@ -164,7 +164,7 @@ tags: [sparse-encoder, splade, {config.recipe}]{base_model}
 
 # A {config.recipe} model
 
-Trained from `{settings["base"]}` on {facts.queries:,} queries and {facts.passages:,} passages with splade_lucene
+Trained from `{settings["base"]}` on {_trained_on(facts)} with splade_lucene
 {__version__} on {day}. Term weights are log(1 + relu(logits)), pooled over the tokens of a text by their {_pooling(facts)}
 (arXiv 2109.10086).{" Queries are bags of their tokens, each with weight 1." if facts.recipe.is_doc else ""}
 
@@ -195,6 +195,12 @@ Those that had an effect:
 {yaml.safe_dump(settings, sort_keys=False).strip()}
 ```
 """
+
+
+def _trained_on(facts: Facts) -> str:
+    """The queries that have an example, and the collection."""
+    queries = facts.queries if facts.data is None else facts.data.queries
+    return f"{queries:,} queries and {facts.passages:,} passages"
 
 
 def _data(facts: Facts) -> str:

@@ -106,9 +106,11 @@ class TrainingDataReport:
         if self.negatives is not None:
             facts["negatives listed in an example"] = str(self.negatives)
         if self.margins is not None:
-            facts["margins of the teacher"] = f"{self.margins}; {_percent(self.below_zero)} are below 0"
+            facts["margins of the scores"] = f"{self.margins}; {_percent(self.below_zero)} are below 0"
         if self.without_score:
-            facts["without a margin"] = f"{_percent(self.without_score)} of the passages drawn with a first one"
+            facts["without a margin"] = (
+                f"{_percent(self.without_score)} of the passages that are drawn beside the first one"
+            )
         limits = [f"{_percent(self.cut_passages)} of the passages ({self.passage_limit} tokens)"]
         if self.query_limit is not None:
             limits.insert(0, f"{_percent(self.cut_queries)} of the queries ({self.query_limit} tokens)")
@@ -151,9 +153,10 @@ class TrainingDataReport:
             raise StorageError(f"{path}: damaged ({error}). Delete its folder and train again.") from error
 
     def _positives(self) -> str:
-        text = f"{self.listed_positives:,} among the listed negatives; of another query in "
-        text += f"{self.batches_with_positives} of {self.batches} batches"
-        return text if self.is_masked is None else f"{text}, {'masked' if self.is_masked else 'not masked'}"
+        text = f"{self.listed_positives:,} among the listed negatives; in {self.batches_with_positives} of the first "
+        text += f"{self.batches} batches, a passage drawn for one query is relevant for another"
+        effect = {None: "", True: ". They do not count as negatives", False: ". They count as negatives"}
+        return text + effect[self.is_masked]
 
 
 def describe_training_data(
