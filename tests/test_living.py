@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from support.commands import check_failed, run, run_well
+from support.index_kills import contents
 from support.manifests import rewrite_manifest
 from support.processes import child_environment
 
@@ -22,10 +24,12 @@ from splade_lucene import (
     LuceneImpactIndexer,
     LuceneImpactIndexReader,
     LuceneImpactSearcher,
+    ModelError,
     PseudoDocument,
     Quantizer,
     StorageError,
     accelerate,
+    add_corpus,
     add_pseudo_documents,
     check_index,
     delete_documents,
@@ -480,3 +484,55 @@ def test_an_indexer_serves_several_threads(tmp_path):
     assert (sum(each.added for each in manifest.history), manifest.documents) == (40, 40)
     accelerate(tmp_path / "index")
     assert check_index(tmp_path / "index").notes == ()
+
+
+# ---- commands ----
+
+
+@pytest.mark.model
+def test_texts_that_are_added_are_encoded_as_a_build_encodes_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    texts = ["The heart pumps blood.", "Plants turn sunlight into sugar.", "Bread is baked.", "Whales live in the sea."]
+    lines = [f"d{number}\t{text}\n" for number, text in enumerate(texts)]
+    Path("first.tsv").write_text("".join(lines[:3]))
+    Path("more.tsv").write_text("d1\tVolcanoes erupt.\nd2\t \n" + lines[3])
+    Path("all.tsv").write_text(lines[0] + "d1\tVolcanoes erupt.\n" + lines[3])
+    run_well("build", "--corpus", "first.tsv", "--index", "index", "--dtype", "float32")
+    run_well("build", "--corpus", "all.tsv", "--index", "whole", "--dtype", "float32")
+    added = json.loads(run_well("add", "--index", "index", "--corpus", "more.tsv", "--json"))
+    assert added["documents"] == 2
+    assert contents(Path("index")) == contents(Path("whole"))  # d2 has no terms any more
+    manifest = read_index_manifest(Path("index"))
+    assert manifest is not None
+    assert (manifest.empty, manifest.corpus) == (("d2",), "first.tsv, more.tsv")
+    assert history(Path("index")) == [("build", 3, 0, 3), ("add", 2, 2, 3)]
+    checked = json.loads(run_well("check", "--index", "index", "--json"))
+    assert (checked["sound"], checked["encoded_again"], checked["notes"]) == (True, 3, [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.tsv", "first.tsv", "index", "more.tsv", "whole"]
+    rewrite_manifest(Path("index"), lambda data: {**data, "model_digest": "0" * 64})
+    with pytest.raises(ModelError, match="is no longer the model with which"):
+        add_corpus("more.tsv", "index")
+
+
+def test_the_commands_say_what_they_did(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(20)))
+    (tmp_path / "gone.txt").write_text("d1\n\nd2\nunknown\n")
+    done = run("delete", "--index", index, "--docids", tmp_path / "gone.txt", "--docid", "d3")
+    assert "1 of 4 docids are not in the index" in done.stderr
+    assert "3 documents deleted, 17 left in" in done.stderr
+    assert "17 documents in" in run("optimize", "--index", index).stderr
+    write_pseudo_documents(tmp_path / "more.jsonl", [document(1, 5)])
+    assert json.loads(run_well("add", "--index", index, "--input", tmp_path / "more.jsonl", "--json"))["documents"] == 1
+    assert "changes" in run_well("stats", "--index", index)
+    path = next(index.glob("*.doc"))
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    path.write_bytes(damaged)
+    done = run("check", "--index", index)
+    assert done.returncode == 1
+    assert f"damaged: {path.name}: checksum failed" in done.stderr
+    for arguments in (("add",), ("delete",), ("add", "--corpus", "c.tsv", "--input", "in")):
+        assert run(*arguments, "--index", index).returncode == 2
+    for command in (("delete", "--docid", "d1"), ("optimize",), ("add", "--input", tmp_path / "more.jsonl")):
+        assert "this folder is not an index. Build it first" in check_failed(run(*command, "--index", tmp_path / "no"))

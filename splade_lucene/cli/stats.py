@@ -72,6 +72,9 @@ def stats(
     _print_counts(counts)
     if manifest and manifest.model:
         _print_origin(manifest)
+    if manifest and manifest.history:
+        last = manifest.history[-1]
+        print(f"{'changes':24} {len(manifest.history):,}, the last one at {last.time}: {last.operation}")
     _print_costs(costs, hits)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from splade_lucene.arguments import to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.encoder import Pruning
-from splade_lucene.errors import CorpusError
+from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.fields.schema import FieldRequest, Fields
 from splade_lucene.files.files import work_folder
 from splade_lucene.imports import whole_imports
@@ -30,8 +30,8 @@ from splade_lucene.index.indexer import (
     verified_manifest,
 )
 from splade_lucene.index.model import open_document_encoder
-from splade_lucene.index.publish import prepare_target, sole_builder
-from splade_lucene.index.reader import read_index_manifest
+from splade_lucene.index.publish import is_interrupted, sole_builder
+from splade_lucene.index.reader import is_index, read_index_manifest
 from splade_lucene.manifest import Change
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.encoding import encode_corpus
@@ -84,7 +84,7 @@ def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defau
         StorageError: Another process is writing to the index, or a disk error.
     """
     index_dir = to_path(index_dir).resolve()
-    prepare_target(index_dir, append=True, overwrite=False)
+    _check_index(index_dir)
     manifest = read_index_manifest(index_dir)
     encoder = open_document_encoder(manifest, index_dir, model, device=device, trust_remote_code=trust_remote_code)
     assert manifest is not None
@@ -128,7 +128,7 @@ def add_pseudo_documents(
     """
     source, index_dir = to_path(source), to_path(index_dir).resolve()
     files = find_files(source, without=index_dir)
-    prepare_target(index_dir, append=True, overwrite=False)
+    _check_index(index_dir)
     settings = replace(_settings(index_dir, threads, store), skip_bad=skip_bad)
     added = verified_manifest(source, files, settings.threads)
     check_compatible(index_dir, read_index_manifest(index_dir), added)
@@ -152,7 +152,7 @@ def delete_documents(index_dir: str | Path, docids: str | Iterable[str]) -> Chan
         StorageError: Another process is writing to the index, or a disk error.
     """
     index_dir = to_path(index_dir)
-    prepare_target(index_dir, append=True, overwrite=False)
+    _check_index(index_dir)
     with LuceneImpactIndexer(index_dir) as indexer:
         indexer.delete(docids)
         return indexer.commit() or Change("", "delete", 0, 0, indexer.documents)
@@ -172,10 +172,19 @@ def optimize_index(index_dir: str | Path, *, threads: int | None = None) -> Chan
         StorageError: Another process is writing to the index, or a disk error.
     """
     index_dir = to_path(index_dir)
-    prepare_target(index_dir, append=True, overwrite=False)
+    _check_index(index_dir)
     with LuceneImpactIndexer(index_dir) as indexer:
         indexer.optimize(threads=threads)
         return indexer.commit() or Change("", "optimize", 0, 0, indexer.documents)
+
+
+def _check_index(index_dir: Path) -> None:
+    if not is_index(index_dir) and not is_interrupted(index_dir.resolve()):
+        raise InputError(
+            "this folder is not an index",
+            path=index_dir,
+            remedy="Build it first, with 'splade-lucene build' or 'index'",
+        )
 
 
 def _settings(index_dir: Path, threads: int | None, store: Store) -> IndexSettings:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from splade_lucene import jvm
 from splade_lucene.arguments import to_path
@@ -30,7 +29,8 @@ _TOLERANCE = {"float32": 0.02, "bfloat16": 0.1}
 """Precision → how far the impacts of a text may be from those that were computed on another machine, as a share."""
 
 
-class Damage(NamedTuple):
+@dataclass(frozen=True)
+class Damage:
     """Something that is wrong with an index.
 
     Attributes:

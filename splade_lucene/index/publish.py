@@ -33,7 +33,7 @@ def sole_builder(index_dir: Path) -> Iterator[None]:
     index_dir = index_dir.resolve()
     jvm.java_path(index_dir)  # refuse a path that Java cannot open before any work
     with sole_writer(index_dir, lambda: _busy(index_dir)):
-        if _is_interrupted(index_dir):
+        if is_interrupted(index_dir):
             work_folder(index_dir, "replaced").replace(index_dir)
         yield
 
@@ -47,7 +47,7 @@ def _busy(index_dir: Path) -> InputError:
     )
 
 
-def _is_interrupted(index_dir: Path) -> bool:
+def is_interrupted(index_dir: Path) -> bool:
     """Whether an earlier build was interrupted between the last two steps of :func:`publish`."""
     return not index_dir.exists() and is_index(work_folder(index_dir, "replaced"))
 
@@ -58,7 +58,7 @@ def prepare_target(index_dir: Path, *, append: bool, overwrite: bool, can_append
     Raises:
         InputError: The folder exists and must not be replaced, or append is set and it is not an index.
     """
-    if _is_interrupted(index_dir.resolve()):
+    if is_interrupted(index_dir.resolve()):
         with sole_builder(index_dir):
             pass
     if append:
