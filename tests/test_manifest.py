@@ -70,6 +70,7 @@ def test_file_by_hand(tmp_path):
         "choices": {"query_mode": "model"},
         "dtype": "float32",
         "backend": "",
+        "fields": {},
         "skipped": 0,
         "truncated": 0,
         "encoded_with": {"gzip": False},
