@@ -4,9 +4,8 @@
     python benchmarks/environments.py [--python 3.12 …] [--kind whole light] [--again] [--torch-index URL]
 
 ``whole`` is ``pip install WHEEL``; ``light`` is what requirements-search.txt lists. In each environment an index is built,
-searched for a text, the demo is run and, where the whole package is installed, its questions are searched
-by Pyserini too: the two runs must be equal, line by line. Sizes are those on disk. An environment is deleted when it has
-been tried.
+searched for a text and, where the whole package is installed, the demo is run, and its questions are searched by Pyserini
+too: the two runs must be equal, line by line. Sizes are those on disk. An environment is deleted when it has been tried.
 What was found is kept in build/environments until the wheel changes, so that an interrupted run goes on where it was;
 ``--again`` forgets it. The exit code is 1 if something failed.
 
@@ -144,7 +143,7 @@ def parity(environment: Environment) -> None:
 
 TRIED: dict[str, tuple[Callable[[Environment], None], ...]] = {
     "whole": (index, search, demo, parity),
-    "light": (index, search, demo),
+    "light": (index, search),
 }
 
 

@@ -1,6 +1,6 @@
 """Filters as text, as on the command line: ``lang = "de" and year >= 2019 and not tags in ("draft")``.
 
-.. code-block:: text
+::
 
     filter     = and-filter or and-filter …
     and-filter = condition and condition …

@@ -126,7 +126,7 @@ class Bm25Searcher(ProcessBound):
         """
         if names is not None:
             raise QueryError("an index of texts has no fields", remedy="Build an impact index with fields=…")
-        return [{} for _ in lucene_docids]
+        return [{} for _ in to_ordered_list(lucene_docids, "lucene_docids")]
 
     def keyword_counts(self, lucene_docids: Iterable[int], name: str) -> dict[str, int]:  # noqa: ARG002 - as of all indexes
         """Raises an error: an index of texts has no fields.
