@@ -1,7 +1,5 @@
 """Filters as text, as on the command line: ``lang = "de" and year >= 2019 and not tags in ("draft")``.
 
-::
-
     filter     = and-filter or and-filter …
     and-filter = condition and condition …
     condition  = NAME = VALUE      also == != <> < <= > >=
