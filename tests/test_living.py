@@ -148,6 +148,27 @@ def test_optimizing_orders_documents_as_a_build_does(tmp_path):
     assert check_index(tmp_path / "index").is_sound
 
 
+def test_optimizing_keeps_fields_and_filters(tmp_path):
+    docs = [document(number) for number in range(120)]
+    lines = [
+        json.dumps(
+            {"id": each.docid, "contents": each.contents, "vector": dict(each.vector), "fields": {"part": number % 7}}
+        )
+        for number, each in enumerate(docs)
+    ]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    index_pseudo_documents(tmp_path / "in.jsonl", tmp_path / "index", fields={"part": "integer"}, order="input")
+    wanted = expected({each.docid: each for number, each in enumerate(docs) if number % 7 < 2 and number})
+    delete_documents(tmp_path / "index", "d0")
+    optimize_index(tmp_path / "index", threads=1)
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        assert searcher.reader.docids() != [each.docid for each in docs[1:]]
+        found = searcher.search(QUERY, 30, filter="part < 2")
+        assert [(hit.docid, int(hit.score)) for hit in found] == wanted
+        assert [hit.fields["part"] for hit in found] == [int(hit.docid[1:]) % 7 for hit in found]
+    assert check_index(tmp_path / "index").is_sound
+
+
 def test_a_duplicate_within_a_batch_and_a_bad_document_leave_the_index_as_it_was(tmp_path):
     index = tmp_path / "index"
     build(index, documents(range(20)))
