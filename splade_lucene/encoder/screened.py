@@ -90,9 +90,8 @@ class ScreenedDecoder:
         bounds += restored.norm(dim=2).amax(dim=1, keepdim=True) * self._errors
         pooled = torch.zeros_like(bounds)
         for text in range(texts):
-            candidates = (~(bounds[text] <= 0)).nonzero()[
-                :, 0
-            ]  # what is no number, too, for an error instead of no terms
+            # NaN is a candidate, too: it ends in an error, and not in no terms
+            candidates = (~(bounds[text] <= 0)).nonzero()[:, 0]
             states_of_text = hidden[text][mask[text]]
             for part in torch.split(candidates, self._step):
                 if len(states_of_text):
