@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from support.pseudo_document_lines import draw_lines
+from support.pseudo_document_lines import FIELDS, draw_lines
 
 from splade_lucene import (
     LuceneImpactIndexReader,
@@ -22,27 +22,34 @@ from splade_lucene import (
 from splade_lucene.pseudo_documents.problems import PROBLEMS, Problem
 from splade_lucene.pseudo_documents.syntax import problem_of
 from splade_lucene.pseudo_documents.validation import parse_line
+from splade_lucene.records import FieldValue
 
 SEED = 20261126
 LINES = int(os.environ.get("SPLADE_LUCENE_TEST_LINES", "2000"))  # 20000 for a change of the rules
 
 
 class Read(NamedTuple):
-    """What a reader made of a file: docid → contents and vector, and the problems of the others."""
+    """What a reader made of a file: docid → contents, vector and fields, and the problems of the others."""
 
     contents: dict[str, str]
     vectors: dict[str, dict[str, int]]
+    fields: dict[str, dict[str, FieldValue]]
     problems: list[Problem]
 
 
 def read_in_python(path: Path) -> Read:
     problems: list[Problem] = []
-    documents = list(read_pseudo_documents(path, skip_bad=True, on_problem=problems.append))
-    return Read({d.docid: d.contents for d in documents}, {d.docid: dict(d.vector) for d in documents}, problems)
+    documents = list(read_pseudo_documents(path, fields=FIELDS, skip_bad=True, on_problem=problems.append))
+    return Read(
+        {d.docid: d.contents for d in documents},
+        {d.docid: dict(d.vector) for d in documents},
+        {d.docid: dict(d.fields) for d in documents},
+        problems,
+    )
 
 
 def read_in_java(path: Path, index_dir: Path) -> Read:
-    summary = index_pseudo_documents(path, index_dir, skip_bad=True, accelerator=False)
+    summary = index_pseudo_documents(path, index_dir, fields=FIELDS, skip_bad=True, accelerator=False)
     with LuceneImpactIndexReader(index_dir) as reader:
         docids = reader.docids()
         stored = [json.loads(raw)["contents"] if raw else "" for raw in reader.raw(range(len(docids)))]
@@ -50,7 +57,8 @@ def read_in_java(path: Path, index_dir: Path) -> Read:
         for term in reader.terms():
             for document, impact in zip(*map(list, reader.postings(term.term)), strict=True):
                 vectors[docids[document]][term.term] = int(impact)
-    return Read(dict(zip(docids, stored, strict=True)), vectors, list(summary.skipped))
+        fields = dict(zip(docids, reader.field_values(range(len(docids))), strict=True))
+    return Read(dict(zip(docids, stored, strict=True)), vectors, fields, list(summary.skipped))
 
 
 def test_both_accept_and_refuse_the_same_lines_in_the_same_words(tmp_path):
@@ -62,6 +70,7 @@ def test_both_accept_and_refuse_the_same_lines_in_the_same_words(tmp_path):
     assert len(in_python.problems) == len(in_java.problems)
     assert in_python.contents == in_java.contents
     assert in_python.vectors == in_java.vectors
+    assert in_python.fields == in_java.fields
     assert {problem.kind for problem in in_python.problems} == set(PROBLEMS) - {"not-a-term"}
     assert len(in_python.contents) > LINES // 4
     for problem in in_python.problems:

@@ -54,9 +54,8 @@ def parse_filter(text: str) -> Filter:
         QueryError: The text is no filter; says where and why.
 
     Example:
-        >>> parse_filter("year between 2019 and 2021 or not url exists")
-        Any(parts=(All(parts=(Comparison(field='year', operator='>=', value=2019), Comparison(field='year', operator='<=',
-        value=2021))), Not(part=Exists(field='url'))))
+        >>> parse_filter("year >= 2019 and not url exists")
+        All(parts=(Comparison(field='year', operator='>=', value=2019), Not(part=Exists(field='url'))))
     """
     if not isinstance(text, str):
         raise QueryError(f"a filter is a text or made with where(…), got {text!r:.80}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 
+from splade_lucene.fields.values import FieldType
+
 IDS = [
     '"x"', '"é漢😀"', "7", "-7", "-0", "0", "1" * 1000, "1" * 1001, "-" + "1" * 1001, "1.5", "1e3", "-0.0", "01", "+1", "1.", ".5", "1e",
     "null", "true", "false", "[]", "{}", '["x"]', '{"id": "x"}', '""', '" "', '"a b"', '"a\\u00a0b"', '"a\\u0000b"', '"a\\u0085b"',
@@ -33,6 +35,18 @@ OTHERS = [
     "[1,]", "[,1]", "[1 2]", "{,}", '{"a"}', '{"a":}', "{1: 2}", "'x'", '"a\tb"', '"\\a"', "1" * 999 + "." + "2" * 1000,
 ]  # fmt: skip
 CONTENTS = ['"text"', '""', '"é \\" \\n \\ud83d\\ude00"', "null", "5", '["text"]', '"\\ud800"', '"\x00"', '"\\u0000"', '"w"', "NaN", '"'  + "z" * 300 + '"']  # fmt: skip
+FIELDS: dict[str, FieldType] = {
+    "k": "keyword", "ks": "keyword[]", "i": "integer", "n": "number", "d": "date", "b": "boolean",
+}  # fmt: skip
+"""The fields of the lines, with their types."""
+GOOD_VALUES: dict[FieldType, list[str]] = {
+    "keyword": ['"de"', '""', '"é \\" \\ud83d\\ude00"', "7", "true", "null"],
+    "keyword[]": ['"de"', "[]", '["b", "a", "b"]', '["é", 5, false]', "null"],
+    "integer": ["0", "-0", "2019", "2019.0", "9223372036854775807", "-9223372036854775808", '"17"', "1e3"],
+    "number": ["0", "-0.0", "1.5", "1e300", "5e-324", '"2.5"', "9007199254740992", "NaN"],
+    "date": ['"2019-03-01"', '"2019-03-01T12:30:00Z"', '"2019-03-01T12:30:00.123456+02:00"', '"0001-01-01"', '"2020-02-29"'],
+    "boolean": ["true", "false", '"true"', '"False"', "null"],
+}  # fmt: skip
 INSERTED = [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xe6\xbc", b"\xf4\x90\x80\x80", b"\x00", b"\x0b", b"\x0c", b"\x1e", b"\xc2\x85",
             b"\xc2\xa0", b"\xef\xbb\xbf", b"\t", b"\r", b" ", b",", b"}", b"{", b"]", b"[", b'"', b"\\", b":", b"1", b"-", b"/", b"//x",
             b"NaN", "漢".encode()]  # fmt: skip
@@ -50,10 +64,15 @@ def _draw(source: random.Random, number: int) -> bytes:
     if source.random() < 0.05:
         return source.choice(WHOLE)
     faults = source.choices([0, 1, 2, 3], [4, 4, 1, 1])[0]
-    bad = [source.choice(["id", "term", "impact", "other", "contents", "missing", "repeated"]) for _ in range(faults)]
+    bad = [
+        source.choice(["id", "term", "impact", "other", "contents", "fields", "missing", "repeated"])
+        for _ in range(faults)
+    ]
     pairs = [("id", _id(source, number, is_bad="id" in bad)), ("vector", _vector(source, bad))]
     if "contents" in bad or source.random() < 0.5:
         pairs.append(("contents", source.choice(CONTENTS) if "contents" in bad else json.dumps(f"text {number}")))
+    if "fields" in bad or source.random() < 0.2:
+        pairs.append(("fields", _fields(source, is_bad="fields" in bad)))
     if "other" in bad:
         pairs.append((source.choice(["title", "k" * 60_000, "\\ud800", "", "é"]), source.choice(OTHERS)))
     if "missing" in bad:
@@ -92,6 +111,18 @@ def _vector(source: random.Random, bad: list[str]) -> str:
         postings.append((source.choice(["z", *TERMS[:3]]), source.choice(BAD_IMPACTS)))
     source.shuffle(postings)
     return "{" + ", ".join(f'"{term}": {impact}' for term, impact in postings) + "}"
+
+
+def _fields(source: random.Random, *, is_bad: bool) -> str:
+    """Values of fields; see :data:`FIELDS`. Bad ones may be good for some type."""
+    if is_bad and source.random() < 0.2:
+        return source.choice(OTHERS)
+    values = [(name, source.choice(GOOD_VALUES[kind])) for name, kind in FIELDS.items() if source.random() < 0.5]
+    if is_bad:
+        every = [each for several in GOOD_VALUES.values() for each in several]
+        values.append((source.choice([*FIELDS, "other", "\\u006e"]), source.choice([*OTHERS, *BAD_IMPACTS, *every])))
+    source.shuffle(values)
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in values) + "}"
 
 
 def _changed(source: random.Random, line: bytes) -> bytes:
