@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from splade_lucene.errors import (
+    DamagedIndexError,
     IndexAccessError,
     IndexVersionError,
     JavaError,
@@ -26,13 +27,15 @@ class _Rule(NamedTuple):
         message: Its message. {message} is Java's message, {name} is the exception's name, {holder} says who is writing to
             the index, and {lucene} and {anserini} are the installed versions.
         contains: Text that Java's message must contain for the rule to apply.
-        needs_place: Whether the rule applies only if the index or file concerned is known.
+        needs_path: Whether the rule applies only if the index or file concerned is known.
+        needs_index: Whether the rule applies only if there is an index, however damaged.
     """
 
     error: type[SpladeLuceneError]
     message: str
     contains: str = ""
     needs_path: bool = False
+    needs_index: bool = False
 
 
 _NO_INDEX = _Rule(
@@ -51,11 +54,21 @@ _NOT_IMPACTS = _Rule(
     NotAnIndexError,
     "this Lucene index is not an impact index ({message}). Search text indexes with 'splade-lucene bm25 search'.",
 )
+_DAMAGED = _Rule(
+    DamagedIndexError,
+    "this index is damaged: {message}. Restore it from a copy, or build it again; 'splade-lucene check' names the files.",
+)
 _DISK = _Rule(StorageError, "{message} ({name}). Check the free disk space, the permissions and the file.")
 
 _RULES: dict[str, tuple[_Rule, ...]] = {
     "IndexNotFoundException": (_NO_INDEX,),
-    "NoSuchFileException": (_NO_INDEX._replace(needs_path=True), _DISK),
+    "NoSuchFileException": (
+        _DAMAGED._replace(message=_DAMAGED.message.replace("{message}", "{message} is missing"), needs_index=True),
+        _NO_INDEX._replace(needs_path=True),
+        _DISK,
+    ),
+    "CorruptIndexException": (_DAMAGED,),
+    "EOFException": (_DAMAGED._replace(contains="read past EOF"), _DISK),  # Lucene's words for a file that is too short
     "IndexFormatTooNewException": (_NEWER,),
     "IndexFormatTooOldException": (_OLDER,),
     "IllegalArgumentException": (
@@ -76,8 +89,6 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     ),
     **dict.fromkeys(
         (
-            "CorruptIndexException",
-            "EOFException",
             "FileSystemException",
             "AccessDeniedException",
             "ReadOnlyFileSystemException",
@@ -105,12 +116,17 @@ def translate(
     name = java_class.rpartition(".")[2].rpartition("$")[2]
     prefix = f"{where}: " if where else ""
     for rule in _RULES.get(name, ()):
-        if rule.contains in message and (where or not rule.needs_path):
+        applies = (where or not rule.needs_path) and (not rule.needs_index or _has_commit(where))
+        if rule.contains in message and applies:
             facts = versions() if "{lucene}" in rule.message else {}
             holder = _holder(where) if "{holder}" in rule.message else ""
             text = rule.message.format(message=message, name=name, holder=holder, **facts)
             return rule.error(prefix + text)
     return JavaError(f"{prefix}{message} ({java_class})", java_class, trace)
+
+
+def _has_commit(where: str) -> bool:
+    return bool(where) and any(Path(where).glob("segments_*"))
 
 
 def _holder(index_dir: str) -> str:

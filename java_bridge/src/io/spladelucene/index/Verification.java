@@ -2,6 +2,7 @@ package io.spladelucene.index;
 
 import io.spladelucene.wire.PackedWriter;
 import java.io.IOException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -67,7 +68,8 @@ final class Verification {
       }
       ids.put(segments, commit.getId());
     } catch (IOException | RuntimeException e) {
-      report(fileIn(e, segments), e);
+      Exception cause = e.getCause() instanceof NoSuchFileException missing ? missing : e;
+      report(fileIn(cause, segments), cause);
       for (String file : index.listAll()) {
         if (LUCENES.matcher(file).matches()) {
           ids.put(file, null);
@@ -101,6 +103,9 @@ final class Verification {
       }
     }
     String message = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+    if (e instanceof NoSuchFileException) {
+      message = "the file is missing";
+    }
     found.addAll(Arrays.asList(file, message.replaceFirst("\\s*\\(resource=.*", "")));
   }
 
