@@ -14,6 +14,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.DateTimeException;
 import java.time.LocalDate;
 import java.util.HashSet;
+import java.util.Locale;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -181,8 +182,9 @@ public final class JsonValues {
       case VALUE_TRUE -> true;
       case VALUE_FALSE -> false;
       case VALUE_STRING -> {
-        if (json.getText().equalsIgnoreCase("true") || json.getText().equalsIgnoreCase("false")) {
-          yield json.getText().equalsIgnoreCase("true");
+        String text = json.getText().toLowerCase(Locale.ROOT); // equalsIgnoreCase takes ſ for s
+        if (text.equals("true") || text.equals("false")) {
+          yield text.equals("true");
         }
         throw wrong(json, name, "true or false");
       }
