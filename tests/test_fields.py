@@ -8,6 +8,7 @@ import random
 from datetime import UTC
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ from splade_lucene import (
 from splade_lucene.errors import CorpusError, InputError, PseudoDocumentError
 from splade_lucene.fields.schema import FieldRequest
 from splade_lucene.fields.values import TYPES as ALL_TYPES
-from splade_lucene.fields.values import date_micros, date_text, loaded_form, stored_form
+from splade_lucene.fields.values import date_micros, date_text, fitting, loaded_form, stored_form
 from splade_lucene.jvm import wire
 
 # ---- values ----
@@ -166,6 +167,12 @@ def test_doubles_and_the_longs_that_stand_for_them_have_one_order(one, other):
 @given(st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False))
 def test_stored_numbers_come_back(number):
     assert loaded_form(stored_form(number, "number"), "number") == number
+
+
+def test_booleans_of_numpy_are_booleans():
+    assert fitting("a", np.True_, "boolean") is True
+    assert fitting("a", np.False_, "keyword") == "false"
+    assert fitting("a", [np.True_, "x"], "keyword[]") == ["true", "x"]
 
 
 def test_both_writers_and_a_merge_keep_all_values(tmp_path):

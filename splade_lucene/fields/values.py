@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal, cast, get_args
 
+import numpy as np
+
 from splade_lucene.ids import MAX_ID_BYTES as MAX_KEYWORD_BYTES  # both are limits of Lucene's terms
 from splade_lucene.records import FieldValue
 
@@ -187,7 +189,7 @@ def date_text(micros: int) -> str:
 
 
 def _keyword(name: str, value: object, kind: FieldType) -> str:
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         value = str(value).lower()
     elif isinstance(value, Integral):
         value = str(int(value))
@@ -241,8 +243,8 @@ def _real(value: object) -> float | None:
 
 
 def _boolean(name: str, value: object) -> bool:
-    if isinstance(value, bool):
-        return value
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
     if isinstance(value, str) and value.isascii() and value.lower() in ("true", "false"):
         return value.lower() == "true"
     raise _wrong(name, value, _EXPECTED["boolean"])
