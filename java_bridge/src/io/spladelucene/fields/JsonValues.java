@@ -118,7 +118,7 @@ public final class JsonValues {
     String text =
         switch (json.currentToken()) {
           case VALUE_STRING, VALUE_TRUE, VALUE_FALSE -> json.getText();
-          case VALUE_NUMBER_INT -> json.getText().equals("-0") ? "0" : json.getText();
+          case VALUE_NUMBER_INT -> written(json);
           default -> throw wrong(json, name, expected);
         };
     ByteBuffer bytes;
@@ -240,8 +240,14 @@ public final class JsonValues {
       case START_ARRAY -> "a list";
       case START_OBJECT -> "an object";
       case VALUE_STRING -> '"' + shown(json.getText()) + '"';
+      case VALUE_NUMBER_INT -> shown(written(json));
       default -> shown(json.getText());
     };
+  }
+
+  /** An integer as it is written; Python reads -0 as 0. */
+  private static String written(JsonParser json) throws IOException {
+    return json.getText().equals("-0") ? "0" : json.getText();
   }
 
   private static String shown(String text) {
