@@ -17,14 +17,16 @@ from splade_lucene.corpus.reading import PYTHON_DOCS, describe_corpus, read_corp
 from splade_lucene.defaults import QUICK_MEASURES
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.settings import DocumentSettings
+from splade_lucene.errors import IndexAccessError, InputError
 from splade_lucene.evaluation import evaluate
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import work_folder, written_whole
 from splade_lucene.index.build import build_index
 from splade_lucene.index.indexer import LuceneImpactIndexer
 from splade_lucene.index.reader import is_index, read_index_manifest
 from splade_lucene.index.texts import index_texts
-from splade_lucene.manifest import Manifest
+from splade_lucene.manifest import INDEX_FILE, MANIFEST_SUFFIX, Manifest, read_manifest
 from splade_lucene.progress import NO_PROGRESS, Progress
+from splade_lucene.pseudo_documents.journal import WHOLE, Journal
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.records import Contribution, Document, PseudoDocument, Query
 from splade_lucene.run.run import Run
@@ -109,8 +111,13 @@ def run_demo(
         folder: The working folder.
         progress: Reports the progress.
         on_first: Called with the first answers, unless an earlier run has encoded everything.
+
+    Raises:
+        InputError: The folder holds other files than a demo's.
     """
     index_dir, bm25_dir = folder / "index", folder / "bm25-index"
+    _refuse_other_files(folder)
+    _delete_what_cannot_be_read(folder)
     encoder = SpladeEncoder(documents=DocumentSettings(max_length=_MAX_LENGTH))
     quantizer = Quantizer.named(DEFAULT_RULE)
     questions = list(read_questions())
@@ -118,7 +125,7 @@ def run_demo(
     if existing is None or existing.encoded_with.get("corpus") != describe_corpus(PYTHON_DOCS):
         shutil.rmtree(bm25_dir, ignore_errors=True)  # built from another Python version
         if on_first is not None:
-            on_first(_answer_first(folder / "first-index", encoder, quantizer, questions))
+            on_first(_answer_first(work_folder(index_dir, "first"), encoder, quantizer, questions))
     built = build_index(
         PYTHON_DOCS, index_dir, encoder, quantizer, pseudo_documents=folder / "pseudo-documents",
         overwrite=True, keep_current=True, progress=progress,
@@ -134,6 +141,39 @@ def run_demo(
         search_run(bm25_searcher, queries, found_by_bm25, _DEPTH)
     table = _evaluate(folder, {"SPLADE": Run(found), "BM25": Run(found_by_bm25)}, questions)
     return DemoResult(folder, built.manifest, answers, table, len(questions))
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuses a folder whose files the demo would replace although it has not written them."""
+    if not folder.is_dir() or all(each.name.startswith(".") for each in folder.iterdir()):
+        return
+    written = [each for each in (folder / "pseudo-documents", folder / "index") if each.exists()]
+    if not written or not all(map(_is_of_demo, written)):
+        raise InputError(
+            "this folder holds other files than the demo's, which it might replace", path=folder,
+            remedy="Use another folder",
+        )  # fmt: skip
+
+
+def _is_of_demo(folder: Path) -> bool:
+    """Whether an encoding, finished or not, or an index is of Python's documentation, whichever version wrote it."""
+    facts = [each for pattern in ("*.journal", f"*{MANIFEST_SUFFIX}", INDEX_FILE) for each in folder.glob(pattern)]
+    is_only_locked = folder.is_dir() and all(each.suffix == ".lock" for each in folder.iterdir())
+    return is_only_locked or any(f'"{PYTHON_DOCS} of '.encode() in each.read_bytes() for each in facts)
+
+
+def _delete_what_cannot_be_read(folder: Path) -> None:
+    """Deletes an encoding or an index that is damaged, or that another version or a newer Lucene wrote."""
+    encoded, index_dir = folder / "pseudo-documents", folder / "index"
+    try:
+        read_manifest(Journal(encoded, WHOLE).manifest_path)
+    except InputError:
+        shutil.rmtree(encoded)
+    try:
+        if is_index(index_dir):
+            read_index_manifest(index_dir)
+    except (InputError, IndexAccessError):
+        shutil.rmtree(index_dir)
 
 
 def _answer_first(
