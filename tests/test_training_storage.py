@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from splade_lucene.errors import ExamplesError
+from splade_lucene.errors import ExamplesError, StorageError
 from splade_lucene.training.config import Optimization
-from splade_lucene.training.examples import Dropped, Example, Examples, Texts, known_scores, read_examples
+from splade_lucene.training.examples import Dropped, Example, Examples, Texts, known_scores, read_examples, stored_texts
 from splade_lucene.training.examples.stored_texts import RowTable, StoredTexts
 from splade_lucene.training.known_positives import KnownPositives
 from splade_lucene.training.sampling import draw_rows
@@ -44,6 +46,19 @@ def test_texts_leave_no_file_behind(tmp_path):
     stored = StoredTexts(["text"] * 400_000, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert stored[399_999] == "text"
+
+
+def test_a_disk_that_is_full_and_a_folder_that_is_missing_are_named(tmp_path, monkeypatch):
+    with pytest.raises(StorageError, match=str(tmp_path / "missing")):
+        StoredTexts(folder=tmp_path / "missing")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    stored = StoredTexts(folder=tmp_path)
+    monkeypatch.setattr(stored_texts, "_write_all", full)
+    with pytest.raises(StorageError, match=f"{tmp_path}.*No space left"):
+        stored.append("text" * 300_000)
 
 
 def test_a_table_of_rows_compares_what_has_the_same_hash():

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, overload
 
+from splade_lucene.files.files import storage_error
+
 _BLOCK = 1 << 20  # bytes that iterating reads at once
 _ENCODING = ("utf-8", "surrogatepass")
 
@@ -20,10 +22,17 @@ class StoredTexts(Sequence[str]):
     Args:
         texts: The first texts.
         folder: Where the file is; None: the system's folder for temporary files.
+
+    Raises:
+        StorageError: The file cannot be created, or later, written.
     """
 
     def __init__(self, texts: Iterable[str] = (), folder: Path | None = None) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with this object
+        self._folder = Path(tempfile.gettempdir()) if folder is None else folder
+        try:
+            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - closed with this object
+        except OSError as error:
+            raise storage_error(self._folder, error) from error
         weakref.finalize(self, self._file.close)
         self._ends = array("q", [0])
         self._written, self._last = 0, bytearray()  # bytes in the file, and those after them
@@ -35,7 +44,10 @@ class StoredTexts(Sequence[str]):
         self._last += text.encode(*_ENCODING)
         self._ends.append(self._written + len(self._last))
         if len(self._last) >= _BLOCK:
-            _write_all(self._file, self._last)
+            try:
+                _write_all(self._file, self._last)
+            except OSError as error:
+                raise storage_error(self._folder, error) from error
             self._written, self._last = self._ends[-1], bytearray()
 
     def __len__(self) -> int:
