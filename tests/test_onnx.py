@@ -423,6 +423,16 @@ def test_an_encoding_names_its_backend_and_resumes_with_it(exported, corpus, tmp
         encode_corpus(corpus, tmp_path / "devices", encoder, rule, devices=["cpu", "cpu"])
 
 
+def test_an_encoding_by_onnx_runtime_is_replaced_by_one_in_bfloat16(exported, corpus, tmp_path):
+    rule = Quantizer.named("naver")
+    encode_corpus(corpus, tmp_path / "out", SpladeEncoder(exported, device="cpu", backend="onnx"), rule)
+    with pytest.raises(InputError, match='backend was "onnx", is "torch"'):
+        encode_corpus(corpus, tmp_path / "out", SpladeEncoder(exported, device="cpu", dtype="bfloat16"), rule)
+    encoder = SpladeEncoder(exported, device="cpu", dtype="bfloat16")
+    manifest = encode_corpus(corpus, tmp_path / "out", encoder, rule, overwrite=True)
+    assert (manifest.backend, manifest.dtype) == ("torch", "bfloat16")
+
+
 def test_an_interrupted_encoding_has_the_bytes_of_a_whole_one(exported, corpus, tmp_path):
     rule, encoder = Quantizer.named("naver"), SpladeEncoder(exported, backend="onnx", device="cpu")
     encode_corpus(corpus, tmp_path / "whole", encoder, rule)

@@ -202,9 +202,13 @@ class SpladeEncoder(ProcessBound):
         Args:
             dtype: What ``auto`` means here; empty to let the machine decide.
             batch_tokens: Tokens per batch; 0 to let the machine decide.
-            backend: What ``auto`` means here; empty to let the machine decide.
+            backend: What ``auto`` means here, unless the precision or device that is asked for excludes it; empty to let the
+                machine decide.
         """
-        self._settled_backend = backend if backend in ("torch", "onnx") else ""
+        from splade_lucene.encoder.onnx_choice import can_be_onnx
+
+        is_excluded = backend == "onnx" and not can_be_onnx(self._dtype, self._device_name)
+        self._settled_backend = backend if backend in ("torch", "onnx") and not is_excluded else ""
         self._settled_dtype = dtype if dtype in ("float32", "bfloat16") else ""
         if self._batch_tokens is None:
             self._settled_batch_tokens = batch_tokens or None

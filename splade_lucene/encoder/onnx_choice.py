@@ -43,7 +43,7 @@ def choose_backend(side: NetworkSide, backend: Backend, dtype: str, device: str)
     folder = side.location.folder
     is_asked_for = backend == "onnx"
     path = find_onnx(side.location, download=is_asked_for)
-    if device not in ("auto", "cpu") or dtype not in ("auto", "float32"):
+    if not can_be_onnx(dtype, device):
         if is_asked_for:
             raise InputError(
                 "backend=onnx computes in float32 on a CPU", remedy="Leave device and dtype out, or use backend=torch"
@@ -61,6 +61,11 @@ def choose_backend(side: NetworkSide, backend: Backend, dtype: str, device: str)
         )
     _log.warning("%s is not used: it was not made from the weights beside it, or they cannot be compared", path)
     return "torch"
+
+
+def can_be_onnx(dtype: str, device: str) -> bool:
+    """Whether ONNX Runtime has a precision and a device here; see :func:`choose_backend`."""
+    return device in ("auto", "cpu") and dtype in ("auto", "float32")
 
 
 def is_from_same_weights(path: Path, folder: Path) -> bool:
