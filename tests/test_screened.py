@@ -59,6 +59,14 @@ def test_a_term_that_the_cheap_product_puts_below_0_is_found(screen):
 
 
 @pytest.mark.parametrize("screen", SCREENS)
+def test_many_terms_are_projected_without_copying_their_rows(screen):
+    weight = torch.randn(500, 64, generator=torch.Generator().manual_seed(0))
+    decoder = ScreenedDecoder(weight, None, screen, 200)
+    assert list(decoder._split(torch.arange(500))) == [slice(0, 200), slice(200, 400), slice(400, 600)]
+    assert [part.tolist() for part in decoder._split(torch.tensor([3, 499]))] == [[3, 499]]
+
+
+@pytest.mark.parametrize("screen", SCREENS)
 def test_without_tokens_or_weights_there_are_no_terms(screen):
     mask = torch.tensor([[True, True], [False, False]])
     found, expected, _ = pools(torch.zeros(2, 2, 64), mask, torch.zeros(300, 64), torch.full((300,), 0.5), screen)

@@ -14,7 +14,7 @@ additions.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _LEVELS = 127  # of int8, on each side of 0
+_MANY = 8  # candidates, as a fraction of all terms
 _BFLOAT16_OUTPUT = 2.0**-8  # relative error of a product that is rounded to bfloat16, with a margin
 _FLOAT32_SUM = 2.0**-23  # relative error of a float32 sum per addend, with a margin
 
@@ -93,11 +94,17 @@ class ScreenedDecoder:
             # NaN is a candidate, too: it ends in an error, and not in no terms
             candidates = (~(bounds[text] <= 0)).nonzero()[:, 0]
             states_of_text = hidden[text][mask[text]]
-            for part in torch.split(candidates, self._step):
+            for part in self._split(candidates):
                 if len(states_of_text):
                     logits = torch.mm(states_of_text, self._weight[part].t()).amax(dim=0) + self._bias[part]
                     pooled[text, part] = logits.relu_()
         return pooled
+
+    def _split(self, candidates: Tensor) -> Iterable[Tensor | slice]:
+        """The terms to project, some at a time; all of them if they are many, because slices need no copy of the matrix."""
+        if _MANY * len(candidates) < len(self._weight):
+            return torch.split(candidates, self._step)
+        return [slice(start, start + self._step) for start in range(0, len(self._weight), self._step)]
 
     def _prepare(self, start: int) -> Callable[[Tensor], Tensor]:
         terms = slice(start, start + self._step)
