@@ -1,7 +1,7 @@
 # Two images, both without a compiler and run by an ordinary user:
 #
 #     docker build --tag splade-lucene .                                  # everything: demo, encode, train, search
-#     docker build --target search --tag splade-lucene-search .           # a sixth of the size: index and search
+#     docker build --target search --tag splade-lucene-search .           # index and search, without PyTorch
 #     docker run --rm splade-lucene demo
 #     docker run --rm --volume "$PWD:/work" splade-lucene search --index index --query "blood circulation"
 #

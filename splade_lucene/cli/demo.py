@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def demo(
     directory: Annotated[
-        Path | None, typer.Option("--dir", help="The working folder. Default: the user's cache.")
+        Path | None,
+        typer.Option("--dir", help="The working folder: empty, or of an earlier demo. Default: the user's cache."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -69,7 +69,11 @@ def search(
     remove_query: RemoveQueryOption = False,
     facet: Annotated[
         list[str] | None,
-        typer.Option("--facet", metavar="FIELD", help="With --query: count the hits by the keywords of this field."),
+        typer.Option(
+            "--facet",
+            metavar="FIELD",
+            help="With --query: count the --hits best documents by the keywords of this field.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

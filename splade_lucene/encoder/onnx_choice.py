@@ -46,7 +46,7 @@ def choose_backend(side: NetworkSide, backend: Backend, dtype: str, device: str)
     if not can_be_onnx(dtype, device):
         if is_asked_for:
             raise InputError(
-                "backend=onnx computes in float32 on a CPU", remedy="Leave device and dtype out, or use backend=torch"
+                "backend=onnx computes in float32 on a CPU", remedy="Use device=auto and dtype=auto, or backend=torch"
             )
         return "torch"
     if path is None or side.is_causal:

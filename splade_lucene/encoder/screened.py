@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _LEVELS = 127  # of int8, on each side of 0
 _MANY = 8  # candidates, as a fraction of all terms
-_BFLOAT16_OUTPUT = 2.0**-8  # relative error of a product that is rounded to bfloat16, with a margin
+_BFLOAT16_OUTPUT = 1.01 * 2.0**-8  # relative error of a product that is rounded to bfloat16, with a margin
 _FLOAT32_SUM = 2.0**-23  # relative error of a float32 sum per addend, with a margin
 
 Screen = Literal["bfloat16", "int8"]

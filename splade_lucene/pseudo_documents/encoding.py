@@ -93,7 +93,9 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
     devices = to_list(devices, "devices")
     if len(devices) > 1:
         if encoder.document_backend == "onnx":
-            raise InputError("backend=onnx computes on one CPU, with all cores", remedy="Leave devices out")
+            raise InputError(
+                "backend=onnx computes on one CPU, with all cores", remedy="Name one device, or use backend=torch"
+            )
         from splade_lucene.encoder.precision import choose_device
 
         for device in devices:
