@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 # Before torch is loaded: with all cores for each, processes would wait for each other's threads.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 LIGHT = "SPLADE_LUCENE_TEST_LIGHT" in os.environ
 _LIBRARIES = "torch|transformers|safetensors|onnx|tensorboardX|pandas|ranx|sphinx|jupytext|huggingface_hub"
 _LACKING = re.compile(
-    rf"No module named '({_LIBRARIES})|\b({_LIBRARIES})(?= is not installed|, which is not installed)"
+    rf"No module named '({_LIBRARIES})|\b({_LIBRARIES})(?=(?:, which pyserini requires,|, which)? is not installed)"
 )
 
 
@@ -55,6 +56,11 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return _skip_where_light((yield), str(item.path))
+
+
+# No test of Hypothesis has a time limit for one example: the first one of a process starts a JVM or waits for others.
+settings.register_profile("without a deadline", deadline=None)
+settings.load_profile("without a deadline")
 
 
 # ---- make quick ----

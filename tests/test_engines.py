@@ -88,7 +88,7 @@ def build(documents: list[PseudoDocument], folder: Path, source: random.Random) 
     return [document for document in documents if document.docid not in deleted]
 
 
-@settings(max_examples=CASES // CASES_OF_AN_INDEX, deadline=None, derandomize=True, database=None)
+@settings(max_examples=CASES // CASES_OF_AN_INDEX, derandomize=True, database=None)
 @given(seed=st.integers(0, 2**32))
 def test_random_cases_equal_the_oracle(seed):
     source = random.Random(seed)

@@ -119,7 +119,7 @@ def test_deep_nesting_is_refused_and_not_a_crash():
             parse_filter(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(seed=st.integers(0, 2**32))
 def test_filter_to_text_and_back(seed):
     drawn = random_filter(random.Random(seed), 5)
@@ -190,7 +190,7 @@ def build(documents: list[PseudoDocument], folder: Path, source: random.Random) 
     return [each for each in documents if each.docid not in deleted]
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, database=None)
+@settings(max_examples=8, derandomize=True, database=None)
 @given(seed=st.integers(0, 2**32))
 def test_random_searches_equal_the_oracle_over_the_accepted_documents(seed):
     source = random.Random(seed)

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.collections import random_collection
 
@@ -82,7 +82,6 @@ runs = st.lists(st.dictionaries(st.sampled_from(["p", "q"]), rankings), min_size
 
 
 @given(runs, st.randoms())
-@settings(deadline=None)
 def test_the_order_of_the_runs_changes_nothing(drawn, source):
     weights = [0.1 * (number + 1) for number in range(len(drawn))]
     order = list(range(len(drawn)))
@@ -263,7 +262,6 @@ def test_merging_shards_by_hand():
 
 
 @given(st.lists(st.integers(0, 30) | st.integers(0, 2**20), max_size=60))
-@settings(deadline=None)
 def test_integers_behind_written_scores(drawn):
     scores = sorted(map(float, drawn), reverse=True)
     written = [(f"d{i}", float(np.float32(score))) for i, score in enumerate(strictly_falling(scores))]
@@ -271,7 +269,6 @@ def test_integers_behind_written_scores(drawn):
 
 
 @given(st.lists(st.floats(-50, 50, width=32), max_size=20, unique=True))
-@settings(deadline=None)
 def test_other_scores_stay(drawn):
     ranking = [(f"d{i}", score) for i, score in enumerate(sorted(drawn, reverse=True))]
     whole = all(score == int(score) for score in drawn)

@@ -412,7 +412,6 @@ def test_damaged_files_are_read_or_refused(name, tmp_path):
     @seed(SEED)
     @settings(
         max_examples=max(10, INPUTS // len(PARSERS)),
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )

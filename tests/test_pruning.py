@@ -109,13 +109,13 @@ fine_prunings = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(coarse_rows, coarse_prunings)
 def test_the_entries_that_every_rule_keeps_stay_and_ties_go_to_the_first_terms(rows, pruning):
     assert to_rows(from_rows(rows).prune(pruning)) == [keep(row, pruning)[0] for row in rows]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(fine_rows, fine_prunings)
 def test_whatever_the_weights_are(rows, pruning):
     for found, row in zip(to_rows(from_rows(rows).prune(pruning)), rows, strict=True):
@@ -124,7 +124,7 @@ def test_whatever_the_weights_are(rows, pruning):
         assert {term for term in found.keys() ^ kept.keys() if term not in doubtful} == set()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(coarse_rows, coarse_prunings)
 def test_a_document_is_pruned_alike_alone_and_among_others(rows, pruning):
     together = to_rows(from_rows(rows).prune(pruning))
@@ -216,7 +216,7 @@ entries = st.lists(st.tuples(st.integers(0, 4), term_ids, st.integers(1, 2**31 -
                    unique_by=lambda entry: entry[:2]).map(sorted)  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(entries)
 def test_impacts_stand_largest_first_then_by_term(given_entries):
     texts, terms, values = (np.array([each[i] for each in given_entries], np.int64) for i in range(3))
@@ -260,7 +260,7 @@ odd_documents = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(odd_documents, st.sampled_from(["part.jsonl", "part.jsonl.gz"]))
 def test_impacts_are_written_as_pseudo_documents_are(tmp_path_factory, documents, name):
     folder = tmp_path_factory.getbasetemp() / "written"
@@ -321,7 +321,7 @@ def test_tensors_are_quantized_as_arrays_are(rule, dtype, side):
     assert (quantizer.quantize(reshaped, side).numpy() == expected[:20_000].reshape(200, 100).T).all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.floats(0, 2**20, width=32), max_size=20),
     st.builds(
@@ -445,7 +445,7 @@ def test_passages_that_make_no_sense_are_refused(model, wrong):
 # ---- what other engines take ----
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.dictionaries(st.integers(0, 7), st.floats(2**-7, 9, width=32), max_size=6), max_size=5))
 def test_rows_as_a_scipy_matrix_and_as_arrays_are_the_mappings(rows):
     weights = from_rows(rows)

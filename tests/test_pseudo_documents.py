@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from splade_lucene import LuceneImpactSearcher, index_pseudo_documents
@@ -438,7 +438,6 @@ collections = st.lists(st.builds(PseudoDocument, ids, texts, vectors), max_size=
 
 
 @given(collections, st.sampled_from([".jsonl", ".jsonl.gz"]))
-@settings(deadline=None)
 def test_what_is_written_is_read_back(tmp_path_factory, documents, ending):
     path = tmp_path_factory.mktemp("round") / f"a{ending}"
     assert write_pseudo_documents(path, documents) == len(documents)

@@ -124,7 +124,6 @@ def test_a_mapping_of_scores_is_ranked_by_its_scores(tmp_path):
 
 
 @given(st.dictionaries(docids, st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20))
-@settings(deadline=None)
 def test_a_mapping_of_scores_without_ties_is_ranked_as_trec_eval_ranks_it(tmp_path_factory, drawn):
     scores = {docid: score for score, docid in {score: docid for docid, score in drawn.items()}.items()}
     path = tmp_path_factory.mktemp("run") / "run.txt"
@@ -187,7 +186,6 @@ def test_run_is_a_mapping():
 
 
 @given(st.lists(docids, min_size=2, max_size=30, unique=True), st.data())
-@settings(deadline=None)
 def test_evaluators_see_the_order_that_was_written(tmp_path_factory, docs, data):
     scores = sorted((data.draw(st.integers(1, 5)) for _ in docs), reverse=True)  # many ties
     path = tmp_path_factory.mktemp("run") / "run.txt"
@@ -196,7 +194,6 @@ def test_evaluators_see_the_order_that_was_written(tmp_path_factory, docs, data)
 
 
 @given(st.dictionaries(docids, st.tuples(st.lists(docids, min_size=1, unique=True), st.integers(0, 2**31)), min_size=1))
-@settings(deadline=None)
 def test_what_is_written_is_read_back(tmp_path_factory, drawn):
     rankings = {qid: [(doc, top - i // 3) for i, doc in enumerate(docs)] for qid, (docs, top) in drawn.items()}
     folder = tmp_path_factory.mktemp("run")
@@ -227,7 +224,7 @@ rankings = st.dictionaries(docids, st.lists(docids, min_size=1, max_size=8, uniq
 @pytest.mark.parametrize("name", ["run", "run.gz"])
 @pytest.mark.parametrize("form", RUN_FORMATS)
 @given(drawn=rankings, data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_every_form_is_read_back_and_told_from_the_others(tmp_path_factory, name, form, drawn, data):
     numbers = st.floats(-1e6, 1e6, width=32) | st.integers(0, 4)
     falling = {qid: sorted((data.draw(numbers) for _ in docs), reverse=True) for qid, docs in drawn.items()}
@@ -249,7 +246,7 @@ def test_every_form_is_read_back_and_told_from_the_others(tmp_path_factory, name
 
 
 @given(drawn=rankings)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_one_form_after_another_keeps_the_order(tmp_path_factory, drawn):
     folder = tmp_path_factory.mktemp("run")
     Run({qid: [(docid, 3) for docid in docs] for qid, docs in drawn.items()}).write(folder / "0", format="trec")

@@ -130,7 +130,7 @@ names = st.text("abcé漢", min_size=1, max_size=4)
     st.sampled_from(["trec", "msmarco", "json"]),
     st.integers(1, 5),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_nothing_is_wrong_with_what_we_write(tmp_path_factory, drawn, form, step):
     path = tmp_path_factory.mktemp("run") / "run"
     Run({q: [(docid, 9 - i // step) for i, docid in enumerate(docs)] for q, docs in drawn.items()}).write(

@@ -28,7 +28,7 @@ def pools(hidden, mask, weight, bias, screen, step=100):
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 1 << 30), texts=st.integers(1, 4), tokens=st.integers(1, 9), width=st.sampled_from([4, 7, 64]),
     size=st.sampled_from([1e-6, 1.0, 1e4]), outlier=st.booleans(), shift=st.sampled_from([-3.0, -1.0, 0.0, 2.0]),

@@ -324,7 +324,7 @@ def vectors(collection) -> dict[str, Mapping[str, int]]:
     return {each.docid: each.vector for each in collection}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000))
 def test_an_explanation_sums_to_the_score(index_dir, vectors, seed):
     searcher = LuceneImpactSearcher(index_dir)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from splade_lucene.errors import RunError, StorageError, TopicsError
@@ -490,7 +490,6 @@ encoded_queries = st.lists(
 
 
 @given(encoded_queries)
-@settings(deadline=None)
 def test_encoded_queries_are_read_back(tmp_path_factory, queries):
     folder = tmp_path_factory.mktemp("round")
     assert write_encoded_topics(folder / "t.jsonl", queries) == len(queries)
@@ -513,7 +512,6 @@ one_line = texts.map(lambda text: text.replace("\n", " ").rstrip("\r"))
 
 @given(st.lists(st.builds(Query, qids, one_line), min_size=1, max_size=6, unique_by=lambda query: query.qid))
 @example([Query("/", ""), Query("0", "0")])
-@settings(deadline=None)
 def test_texts_are_read_back(tmp_path_factory, queries):
     folder = tmp_path_factory.mktemp("round")
     write(folder / "t.tsv", "".join(f"{query.qid}\t{query.text}\n" for query in queries))

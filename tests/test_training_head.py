@@ -31,7 +31,7 @@ def test_gradients_are_those_of_finite_differences(pooling):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 4), st.integers(1, 7), st.integers(1, 40), st.integers(1, 50), st.integers(0, 2**20),
        st.sampled_from(["max", "sum"]))  # fmt: skip
 def test_weights_and_gradients_equal_the_naive_head(texts, tokens, terms, step, seed, pooling):

@@ -29,7 +29,6 @@ import org.apache.lucene.search.BooleanClause;
 import org.apache.lucene.search.BooleanQuery;
 import org.apache.lucene.search.FieldExistsQuery;
 import org.apache.lucene.search.IndexSearcher;
-import org.apache.lucene.search.MatchAllDocsQuery;
 import org.apache.lucene.search.PrefixQuery;
 import org.apache.lucene.search.Query;
 import org.apache.lucene.search.ScoreDoc;
@@ -168,7 +167,7 @@ class FieldFilterTest {
       builder.add(each, occur);
     }
     if (occur == BooleanClause.Occur.MUST_NOT) {
-      builder.add(new MatchAllDocsQuery(), BooleanClause.Occur.MUST);
+      builder.add(new PrefixQuery(new Term("id", "")), BooleanClause.Occur.MUST); // all documents
     }
     return builder.build();
   }
