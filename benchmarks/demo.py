@@ -19,6 +19,10 @@ from pathlib import Path
 
 from common import ROOT, WORK, add_write_results, describe_machine, figure, write_results
 
+sys.path.insert(0, str(ROOT))
+
+from splade_lucene.manifest import read_folder_manifest
+
 FOLDER = WORK / "demo"
 
 
@@ -49,8 +53,8 @@ def main() -> None:
     _, again = run_demo(cache)
     command = [sys.executable, "-m", "splade_lucene", "demo", "--dir", str(FOLDER), "--json"]
     table = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)["table"]
-    manifest = json.loads((FOLDER / "pseudo-documents" / "manifest.json").read_text(encoding="utf-8"))
-    precision = manifest["encoded_with"]["dtype"]
+    manifest = read_folder_manifest(FOLDER / "pseudo-documents")
+    precision = manifest.dtype if manifest else ""
     print(f"\n{describe_machine()}, {precision}")
     print(f"first hits after {first:.1f} s, all done after {whole:.1f} s; run again: {again:.1f} s")
     if args.write_results:
