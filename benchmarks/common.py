@@ -116,6 +116,7 @@ def write_results(script: str, figures: Mapping[str, dict[str, Any]]) -> None:
     path = RESULTS / f"{Path(script).stem}.json"
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     options = [argument for argument in sys.argv[1:] if argument != "--write-results"]
+    options = [Path(argument).name if Path(argument).is_absolute() else argument for argument in options]
     origin = {
         "command": shlex.join([f"benchmarks/{Path(script).stem}.py", *options]),
         "date": time.strftime("%Y-%m-%d"),
