@@ -23,7 +23,7 @@ IMAGES = {"search", "whole"}
 
 
 def lines_of(stage: str) -> list[tuple[str, str]]:
-    """A stage's instructions, and those of the stage that it goes on from."""
+    """A stage's instructions, and those of the stage that it is built on."""
     found: dict[str, list[tuple[str, str]]] = {}
     for word, text in STEPS:
         if word == "FROM":

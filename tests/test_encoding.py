@@ -142,7 +142,7 @@ def test_an_encoding_of_an_older_format_is_named(short, corpus, tmp_path):
         read_folder_manifest(tmp_path / "out")
 
 
-def test_a_bad_document_stops_with_its_place_and_a_mended_corpus_is_encoded_anew(tiny, corpus, tmp_path):
+def test_a_bad_document_stops_with_its_place_and_a_fixed_corpus_is_encoded_again(tiny, corpus, tmp_path):
     good = corpus.read_text()
     corpus.write_text(good + "no tab\n")
     with pytest.raises(CorpusError, match=r"corpus\.tsv:46: no tab"):

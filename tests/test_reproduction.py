@@ -650,7 +650,7 @@ def test_an_archive_damaged_anywhere_is_refused_or_right(tmp_path, form):
 
 
 def test_no_byte_is_written_beyond_the_published_size(tmp_path):
-    """As of a format whose reader goes on after the size in the header."""
+    """As of a format whose reader continues after the size in the header."""
     with pytest.raises(
         DownloadError, match="m.zip, f: at most 10 bytes were expected, but the file does not end there"
     ):

@@ -36,7 +36,7 @@ class Stage:
     Args:
         name: Its name.
         root: The folder that stands for its file system.
-        parent: The stage that it goes on from.
+        parent: The stage that it is built on.
     """
 
     def __init__(self, name: str, root: Path, parent: Stage | None) -> None:

@@ -79,7 +79,7 @@ def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defau
 
     Raises:
         CorpusError: A document cannot be read.
-        InputError: This is no index, or it has no manifest that names its model and quantizer.
+        InputError: The folder is not an index, or it has no manifest that names its model and quantizer.
         ModelError: The model is another one than that of the index.
         StorageError: Another process is writing to the index, or a disk error.
     """
@@ -123,7 +123,7 @@ def add_pseudo_documents(
 
     Raises:
         PseudoDocumentError: A document cannot be indexed; none has been added.
-        InputError: This is no index, or the documents were encoded with another model or quantizer.
+        InputError: The folder is not an index, or the documents were encoded with another model or quantizer.
         StorageError: Another process is writing to the index, or a disk error.
     """
     source, index_dir = to_path(source), to_path(index_dir).resolve()
@@ -147,7 +147,7 @@ def delete_documents(index_dir: str | Path, docids: str | Iterable[str]) -> Chan
         What was changed: the number of documents that were deleted, and that are left.
 
     Raises:
-        InputError: This is no index.
+        InputError: The folder is not an index.
         PseudoDocumentError: A docid is not a string.
         StorageError: Another process is writing to the index, or a disk error.
     """
@@ -168,7 +168,7 @@ def optimize_index(index_dir: str | Path, *, threads: int | None = None) -> Chan
         threads: Number of threads; None for one per core.
 
     Raises:
-        InputError: This is no index.
+        InputError: The folder is not an index.
         StorageError: Another process is writing to the index, or a disk error.
     """
     index_dir = to_path(index_dir)

@@ -75,7 +75,7 @@ def check_index(index_dir: str | Path, *, sample: int = 0, model: str | Path | N
     """Verifies an impact index or an index of texts.
 
     Reads every byte of Lucene's files and of the accelerator, compares the checksums, and runs Lucene's CheckIndex. The
-    manifest must be sound and agree with the index; a docid must not stand twice.
+    manifest must be sound and agree with the index; no docid may occur twice.
 
     Args:
         index_dir: The index.

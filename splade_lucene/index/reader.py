@@ -295,7 +295,7 @@ class LuceneImpactIndexReader(ProcessBound):
         """Checks that a field has keywords.
 
         Raises:
-            QueryError: It has not, or there is no such field.
+            QueryError: The index has no such field, or its type is not a keyword.
         """
         if not (kind := self.field_type(name)).startswith("keyword"):
             raise QueryError(

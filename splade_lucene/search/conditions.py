@@ -123,18 +123,23 @@ def _number(field: str, kind: FieldType, operator: Operator, value: FilterValue)
 
 
 def _integer_range(operator: Operator, value: int | float) -> tuple[int, int] | None:
-    below, above = math.floor(value), math.ceil(value)
+    first, last = math.ceil(value), math.floor(value)
+    return None if operator == "=" and first > last else _compared(operator, first, last)
+
+
+def _compared(operator: Operator, first: int, last: int) -> tuple[int, int]:
+    """The range of the integers that compare so with a value that stands for those from ``first`` to ``last``."""
     match operator:
         case "=":
-            return (below, below) if below == above else None
+            return first, last
         case "<":
-            return _LEAST, above - 1
+            return _LEAST, first - 1
         case "<=":
-            return _LEAST, below
+            return _LEAST, last
         case ">":
-            return below + 1, _MOST
+            return last + 1, _MOST
         case ">=":
-            return above, _MOST
+            return first, _MOST
 
 
 def _number_range(operator: Operator, value: int | float) -> tuple[int, int] | None:
@@ -166,18 +171,7 @@ def _date_range(field: str, operator: Operator, value: FilterValue) -> tuple[int
     except WrongValueError:
         raise _wrong(field, "date", operator, value, "a date such as 2019-03-01 or 2019-03-01T12:30:00Z") from None
     is_whole_day = is_day(value) if isinstance(value, str) else not isinstance(value, datetime.datetime)
-    last = start + (DAY if is_whole_day else 1) - 1
-    match operator:
-        case "=":
-            return start, last
-        case "<":
-            return _LEAST, start - 1
-        case "<=":
-            return _LEAST, last
-        case ">":
-            return last + 1, _MOST
-        case ">=":
-            return start, _MOST
+    return _compared(operator, start, start + (DAY if is_whole_day else 1) - 1)
 
 
 def _wrong(field: str, kind: FieldType, operator: Operator, value: FilterValue, expected: str) -> QueryError:

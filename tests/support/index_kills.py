@@ -87,7 +87,7 @@ def changes_of(index: Path) -> int:
 
 
 def contents(index: Path) -> dict[str, dict[str, int]]:
-    """Docid → vector of all documents, from the postings; a docid that stands twice is refused."""
+    """Docid → vector of all documents, from the postings; a duplicate docid is an error."""
     with LuceneImpactIndexReader(index) as reader:
         docids = reader.docids()
         vectors: dict[int, dict[str, int]] = {}
