@@ -209,7 +209,7 @@ def _formatted(part: Filter) -> str:
             return " and ".join(_inner(each, (All, Any)) for each in part.parts)
         case Any():
             return " or ".join(_inner(each, (Any,)) for each in part.parts)
-    raise TypeError(f"{type(part).__name__} is no filter")
+    raise TypeError(f"{type(part).__name__} is not a filter")
 
 
 def _inner(part: Filter, in_parentheses: tuple[type[Filter], ...]) -> str:

@@ -51,14 +51,14 @@ def parse_filter(text: str) -> Filter:
     r"""Reads a filter.
 
     Raises:
-        QueryError: The text is no filter; says where and why.
+        QueryError: The text is not a filter; the message says where and why.
 
     Example:
         >>> parse_filter("year >= 2019 and not url exists")
         All(parts=(Comparison(field='year', operator='>=', value=2019), Not(part=Exists(field='url'))))
     """
     if not isinstance(text, str):
-        raise QueryError(f"a filter is a text or made with where(…), got {text!r:.80}")
+        raise QueryError(f"a filter must be a string or made with where(…), got {text!r:.80}")
     if well_formed(text) != text:
         raise QueryError("the filter contains an unpaired surrogate")
     return _Parser(text).parse()

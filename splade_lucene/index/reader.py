@@ -64,7 +64,7 @@ def opened(index_dir: Path, open_java: Callable[[str], Any]) -> Any:
         except (IndexAccessError, StorageError, JavaError):
             if _identity(index_dir) == before:
                 raise
-    raise StorageError(f"{index_dir}: this index is being replaced again and again. Try again later.")
+    raise StorageError(f"{index_dir}: this index keeps being replaced. Try again later.")
 
 
 _TRIES, _PAUSE = 200, 0.01  # seconds

@@ -55,7 +55,7 @@ def pack_filter(part: Filter, types: Mapping[str, FieldType], depth: int = 0) ->
             return _pack_in(part, types)
         case Comparison():
             return _pack_comparison(part, types)
-    raise QueryError(f"{part!r:.80} is no filter", remedy="Pass a text, or a filter made with where(…)")
+    raise QueryError(f"{part!r:.80} is not a filter", remedy="Pass a string, or a filter made with where(…)")
 
 
 def _type(field: str, types: Mapping[str, FieldType]) -> FieldType:

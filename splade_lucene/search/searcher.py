@@ -77,7 +77,7 @@ class Snapshot(ProcessBound):
         """Java's object for the documents that fulfil a condition on their fields. Those of the last conditions are kept.
 
         Raises:
-            QueryError: A text is no filter, a field is unknown, or it cannot be compared so.
+            QueryError: A text is not a filter, a field is unknown, or its type does not allow the comparison.
         """
         condition = filter if isinstance(filter, Filter) else parse_filter(filter)
         packed = pack_filter(condition, self.reader.fields)
@@ -329,7 +329,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
             filter: A text, see :func:`splade_lucene.parse_filter`, or a condition made with :class:`splade_lucene.where`.
 
         Raises:
-            QueryError: The text is no filter, a field is unknown, or it cannot be compared so.
+            QueryError: The text is not a filter, a field is unknown, or its type does not allow the comparison.
         """
         snapshot = self._snapshot
         return DocumentFilter(self, snapshot, snapshot.field_filter(filter))
