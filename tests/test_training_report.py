@@ -210,6 +210,22 @@ def test_what_is_dropped_is_on_the_page_and_mined_examples_come_later(tmp_path, 
     assert "| examples | mined when the training starts |" in mined.markdown()
 
 
+def test_validation_queries_that_are_trained_on_are_counted(tmp_path, data, base):
+    (tmp_path / "topics.tsv").write_text("q1\twhat is blood?\nnew\ta question of its own\nq3\tnever judged\n")
+    (tmp_path / "qrels.txt").write_text("q1 0 d1 1\nnew 0 d2 1\n")
+    (tmp_path / "examples.jsonl").write_text('{"query": " What is  blood?", "positive": "a", "negative": "b"}\n')
+    validation = {
+        "corpus": str(data / "corpus.jsonl"), "topics": str(tmp_path / "topics.tsv"), "qrels": str(tmp_path / "qrels.txt"),
+    }  # fmt: skip
+    settings = {"passages": None, "queries": None, "examples": str(tmp_path / "examples.jsonl")}
+    optimization = {"passages": 2, "queries": 1}
+    config = write_config(
+        tmp_path, data, base, teacher=None, data=settings, validation=validation, optimization=optimization
+    )
+    report = describe_run_data(read_config(config), device="cpu")
+    assert report.facts()["validation queries"] == "2; 1 of them are also trained on"
+
+
 def test_the_command_prints_the_page_and_writes_nothing(tmp_path, data, base):
     config = write_config(tmp_path, data, base, teacher=None, data={"examples": str(data / "qrels.txt")})
     printed = check_well(commands.run("train", config, "--device", "cpu", "--dry-run"))

@@ -16,7 +16,9 @@ from splade_lucene.files.files import written_whole
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make
 from splade_lucene.training.examples import Examples
+from splade_lucene.training.examples.texts import normal_text
 from splade_lucene.training.recipes import RECIPES
+from splade_lucene.training.validation import judged_topics
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import TrainingConfig
@@ -69,6 +71,8 @@ class TrainingDataReport:
         batches_with_positives: Those in which a passage is relevant for a query that it was not drawn for as the first.
         is_masked: Whether these do not count as negatives; None if no loss takes them for negatives.
         dropped: Kinds of unusable examples and passages in the file, with their counts.
+        validated: Different judged queries of the validation; None without one.
+        validated_trained: Those that are also queries of the training, by text.
         seconds: Expected time of all steps; None if none were timed.
         memory: Expected memory in bytes: of the process, or on the GPU.
     """
@@ -93,6 +97,8 @@ class TrainingDataReport:
     batches_with_positives: int = 0
     is_masked: bool | None = None
     dropped: dict[str, int] = field(default_factory=dict)
+    validated: int | None = None
+    validated_trained: int = 0
     seconds: float | None = None
     memory: int | None = None
 
@@ -111,19 +117,14 @@ class TrainingDataReport:
             facts["without a margin"] = (
                 f"{_percent(self.without_score)} of the passages that are drawn beside the first one"
             )
-        limits = [f"{_percent(self.cut_passages)} of the passages ({self.passage_limit} tokens)"]
-        if self.query_limit is not None:
-            limits.insert(0, f"{_percent(self.cut_queries)} of the queries ({self.query_limit} tokens)")
-        facts["longer than the limit, and cut"] = ", ".join(limits)
+        facts["longer than the limit, and cut"] = self._cut()
         if self.batches:
             facts["known positives"] = self._positives()
         if self.dropped:
             facts["dropped"] = "; ".join(f"{kind}: {count:,}" for kind, count in self.dropped.items())
-        drawn = self.steps * self.queries_per_step
-        often = f", {drawn / self.examples:,.3g} times each example" if self.examples else ""
-        facts["steps"] = (
-            f"{self.steps:,} of {self.queries_per_step} queries with {self.passages_per_query} passages each{often}"
-        )
+        if self.validated is not None:
+            facts["validation queries"] = f"{self.validated:,}; {self.validated_trained:,} of them are also trained on"
+        facts["steps"] = self._steps()
         if self.seconds is not None:
             facts["expected time"] = f"{_duration(self.seconds)}, without teachers and validation"
         if self.memory is not None:
@@ -152,10 +153,23 @@ class TrainingDataReport:
         except (OSError, ValueError) as error:
             raise StorageError(f"{path}: damaged ({error}). Delete its folder and train again.") from error
 
+    def _cut(self) -> str:
+        limits = [f"{_percent(self.cut_passages)} of the passages ({self.passage_limit} tokens)"]
+        if self.query_limit is not None:
+            limits.insert(0, f"{_percent(self.cut_queries)} of the queries ({self.query_limit} tokens)")
+        return ", ".join(limits)
+
+    def _steps(self) -> str:
+        drawn = self.steps * self.queries_per_step
+        often = f", {drawn / self.examples:,.3g} times each example" if self.examples else ""
+        return f"{self.steps:,} of {self.queries_per_step} queries with {self.passages_per_query} passages each{often}"
+
     def _positives(self) -> str:
         text = f"{self.listed_positives:,} among the listed negatives; in {self.batches_with_positives} of the first "
         text += f"{self.batches} batches, a passage drawn for one query is relevant for another"
-        effect = {None: "", True: ". They do not count as negatives", False: ". They count as negatives"}
+        effect = {
+            None: "", True: ". The contrastive loss leaves them out", False: ". The contrastive loss takes them for negatives",
+        }  # fmt: skip
         return text + effect[self.is_masked]
 
 
@@ -182,6 +196,10 @@ def describe_training_data(
         facts["cut_queries"] = _share_cut(
             [texts.queries[row] for row in _some(queries)], tokenizer, settings.query_max_length
         )
+    if config.validation is not None:
+        validated = {normal_text(topic.text) for topic in judged_topics(config.validation)}
+        trained = {text for row in queries if (text := normal_text(texts.queries[row])) in validated}
+        facts |= {"validated": len(validated), "validated_trained": len(trained)}
     if len(examples):
         known = data.known_positives(examples)
         facts |= _facts_of_examples(data, examples, known)

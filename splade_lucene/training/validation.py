@@ -70,8 +70,7 @@ def measure_model(
         _log.warning("the model cannot be validated, so all its figures are 0: %s", error)
         return nothing
     manifest = encode_corpus(validation.corpus, folder / "encoded", encoder, rule)
-    judged = read_qrels(validation.qrels)
-    topics = [topic for topic in read_topics(validation.topics) if topic.qid in judged]
+    judged, topics = read_qrels(validation.qrels), judged_topics(validation)
     query_encoder = SpladeQueryEncoder(encoder, rule)
     vectors = query_encoder.encode_batch([topic.text for topic in topics])
     encoded = [Query(topic.qid, topic.text, vector) for topic, vector in zip(topics, vectors, strict=True)]
@@ -90,6 +89,16 @@ def measure_model(
         "document_terms": costs.document_terms,
         "flops": costs.flops or 0.0,
     }
+
+
+def judged_topics(validation: Validation) -> list[Query]:
+    """The queries of the validation that have judgments; the others are not searched.
+
+    Raises:
+        InputError: Topics or judgments cannot be read.
+    """
+    judged = read_qrels(validation.qrels)
+    return [topic for topic in read_topics(validation.topics) if topic.qid in judged]
 
 
 def check_validation(validation: Validation) -> None:
