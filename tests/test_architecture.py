@@ -14,7 +14,7 @@ PACKAGE = Path(splade_lucene.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 STEPS = """
-version errors imports arguments notes white_space records ids files irds progress
+version errors counts imports arguments notes white_space records ids files irds progress
 defaults fork_guard jvm
 quantizer manifest fields models
 corpus topics encoder pseudo_documents index search run evaluation

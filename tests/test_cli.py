@@ -440,7 +440,7 @@ def test_skip_bad_names_what_it_leaves_out(tmp_path):
     done = run("index", "--input", tmp_path / "docs.jsonl", "--index", tmp_path / "index", "--skip-bad")
     assert done.returncode == 0
     assert f"skipped: {tmp_path / 'docs.jsonl'}:2: document 'b' has an empty vector" in done.stderr
-    assert "1 documents were skipped" in done.stderr
+    assert "1 document was skipped" in done.stderr
 
 
 def test_a_reader_that_stops_early_is_no_error(data):
@@ -656,7 +656,7 @@ def test_search_says_what_it_did(data):
     assert profile["engine"] == "taat"
     assert profile["total"] > 0
     done = run("search", "--index", data / "index", *query, "--profile")
-    assert "taat: 1 queries" in done.stderr
+    assert "taat: 1 query" in done.stderr
     assert "postings_scored" in done.stderr
 
 

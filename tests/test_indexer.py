@@ -16,6 +16,7 @@ from splade_lucene import (
     LuceneImpactIndexReader,
     LuceneImpactSearcher,
     PseudoDocument,
+    add_pseudo_documents,
     build_index,
     check_index,
     index_pseudo_documents,
@@ -23,7 +24,8 @@ from splade_lucene import (
     read_pseudo_documents,
     write_pseudo_documents,
 )
-from splade_lucene.errors import InputError, PseudoDocumentError, StorageError
+from splade_lucene.corpus.reading import examine_corpus
+from splade_lucene.errors import CorpusError, InputError, PseudoDocumentError, StorageError
 from splade_lucene.index.publish import publish, sole_builder
 from splade_lucene.pseudo_documents.problems import PROBLEMS, Problem
 
@@ -590,6 +592,23 @@ def test_nothing_to_index_is_an_error(tmp_path):
     with pytest.raises(PseudoDocumentError, match=r"docs\.jsonl: no documents to index"):
         index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "index")
     assert [path.name for path in tmp_path.iterdir()] == ["docs.jsonl"]
+
+
+def test_if_all_documents_are_bad_the_error_says_why(tmp_path):
+    path = tmp_path / "docs.jsonl"
+    write_lines(path, '{"id": "a", "vector": {}}', "{", *(['{"id": "c d", "vector": {"x": 1}}'] * 25))
+    bad = r"no documents are left, 27 documents were skipped: .*:1: document 'a' has an empty vector.*; .*:2: .*; and 7 more"
+    with pytest.raises(PseudoDocumentError, match=bad):
+        index_pseudo_documents(path, tmp_path / "index", skip_bad=True)
+    (tmp_path / "good.jsonl").write_text('{"id": "a", "vector": {"x": 1}}\n')
+    index_pseudo_documents(tmp_path / "good.jsonl", tmp_path / "index")
+    with pytest.raises(PseudoDocumentError, match=bad):
+        add_pseudo_documents(path, tmp_path / "index", skip_bad=True)
+    (tmp_path / "texts.jsonl").write_text('{"id": "c d", "contents": "x"}\nno JSON\n')
+    with pytest.raises(
+        CorpusError, match=r"texts\.jsonl: no documents are left, 2 documents were skipped: .*:1: .*; .*:2: "
+    ):
+        examine_corpus(tmp_path / "texts.jsonl", skip_bad=True)
 
 
 @pytest.mark.java

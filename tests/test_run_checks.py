@@ -156,7 +156,7 @@ def test_validate_prints_faults_and_exits_with_1(tmp_path, index_dir):
     assert f"{path}: missing-qid: query 'q2' of the topics has no hits and counts as 0\n" in done.stdout
     assert f"{path}: missing-qid: query 'q9' of the judgments" in done.stdout
     assert "few-hits: query 'q1' has 2 hits, not 3" in done.stdout
-    assert f"{path}: trec, 1 queries, 2 hits: 5 problems found\n" in done.stdout
+    assert f"{path}: trec, 1 query, 2 hits: 5 problems found\n" in done.stdout
     [report] = json.loads(tool("validate", "--run", path, *known, "--json").stdout)
     assert (report["valid"], report["counts"]["missing-qid"], report["findings"][0]["line"]) == (False, 2, 2)
 

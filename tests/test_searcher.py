@@ -280,7 +280,7 @@ def test_k_must_be_a_positive_integer(index_dir, k):
 
 def test_batch_arguments_must_fit(index_dir):
     with LuceneImpactSearcher(index_dir) as searcher:
-        with pytest.raises(QueryError, match="got 2 queries but 1 qids"):
+        with pytest.raises(QueryError, match="got 2 queries but 1 qid"):
             searcher.batch_search([{}, {}], ["a"])
         with pytest.raises(QueryError, match="duplicate qid 'a'"):
             searcher.batch_search([{}, {}], ["a", "a"])

@@ -33,6 +33,7 @@ from splade_lucene.cli.search_options import (
     check_queries,
 )
 from splade_lucene.cli.topic_options import TopicFieldOption
+from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN, K1, B
 from splade_lucene.index.texts import TextStore
 from splade_lucene.records import Query
@@ -82,9 +83,9 @@ def index(
 
     count = index_texts(texts(), index_dir, store=store, threads=threads, overwrite=overwrite, progress=ProgressBars())
     if skipped.count:
-        echo(f"{skipped.count:,} documents were skipped")
+        echo(f"{counted(skipped.count, 'document', 'was', 'were')} skipped")
     echo_empty(blank, count + len(blank))
-    echo(f"{count:,} documents in {index_dir}")
+    echo(f"{counted(count, 'document')} in {index_dir}")
     if as_json:
         print(json.dumps({"index": str(index_dir), "documents": count, "blank": len(blank), "skipped": skipped.count}))
 

@@ -21,6 +21,7 @@ from splade_lucene.cli.options import (
     TrustOption,
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo
+from splade_lucene.counts import counted
 from splade_lucene.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def delete(
         raise typer.BadParameter("give --docid or --docids")
     change = delete_documents(index_dir, wanted)
     if change.deleted < len(wanted):
-        echo(f"{len(wanted) - change.deleted:,} of {len(wanted):,} docids are not in the index")
+        echo(f"{len(wanted) - change.deleted:,} of {counted(len(wanted), 'docid')} are not in the index")
     _echo_change(change, index_dir, as_json=as_json)
 
 
@@ -118,8 +119,8 @@ def optimize(index_dir: IndexOption, threads: ThreadsOption = None, as_json: Jso
 
 def _echo_change(change: Change, index_dir: Path, *, as_json: bool) -> None:
     if change.operation == "delete":
-        echo(f"{change.deleted:,} documents deleted, {change.documents:,} left in {index_dir}")
+        echo(f"{counted(change.deleted, 'document')} deleted, {change.documents:,} left in {index_dir}")
     else:
-        echo(f"{change.documents:,} documents in {index_dir}")
+        echo(f"{counted(change.documents, 'document')} in {index_dir}")
     if as_json:
         print(json.dumps({"index": str(index_dir), "deleted": change.deleted, "documents": change.documents}))

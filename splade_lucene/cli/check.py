@@ -9,6 +9,7 @@ import typer
 
 from splade_lucene.cli.options import IndexOption, JsonOption
 from splade_lucene.cli.output import echo
+from splade_lucene.counts import counted
 
 
 def check(
@@ -48,4 +49,4 @@ def check(
         echo("the index is damaged: restore it from a copy, or build it again")
         raise typer.Exit(1)
     encoded = f", {result.encoded_again:,} encoded again" if result.encoded_again else ""
-    echo(f"{index_dir} is sound: {result.files:,} files, {result.documents:,} documents{encoded}")
+    echo(f"{index_dir} is sound: {counted(result.files, 'file')}, {counted(result.documents, 'document')}{encoded}")

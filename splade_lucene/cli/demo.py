@@ -14,6 +14,7 @@ import typer
 
 from splade_lucene.cli.options import JsonOption
 from splade_lucene.cli.output import ProgressBars, print_table
+from splade_lucene.counts import counted
 
 if TYPE_CHECKING:
     from splade_lucene.demo import Answer, DemoResult, FirstAnswers
@@ -38,11 +39,11 @@ def demo(
     if as_json:
         print(json.dumps({"folder": str(result.folder), "questions": result.questions, "table": result.table}))
         return
-    print(f"{result.manifest.documents:,} docstrings of Python {sys.version.split()[0]}, in {result.folder}\n")
+    print(f"{counted(result.manifest.documents, 'docstring')} of Python {sys.version.split()[0]}, in {result.folder}\n")
     for answer in result.answers:
         _print_answer(answer, terms=5)
     print("(* known answer; each term contributes query impact x document impact to the score)\n")
-    print(f"{result.questions} questions with known answers; runs, topics and qrels in {result.folder}\n")
+    print(f"{counted(result.questions, 'question')} with known answers; runs, topics and qrels in {result.folder}\n")
     print_table({system: dict(means) for system, means in result.table.items()})
     print("\nTry next:")
     for arguments in _next_commands(result):
@@ -50,7 +51,7 @@ def demo(
 
 
 def _print_first(first: FirstAnswers) -> None:
-    print(f"First the {first.documents:,} docstrings of {', '.join(first.modules)}:\n")
+    print(f"First the {counted(first.documents, 'docstring')} of {', '.join(first.modules)}:\n")
     for answer in first.answers:
         _print_answer(answer, terms=0)
     print("Now those of all modules.\n", flush=True)

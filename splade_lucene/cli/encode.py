@@ -23,6 +23,7 @@ from splade_lucene.cli.options import (
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_empty, name_some
 from splade_lucene.cli.topic_options import TopicFieldOption
+from splade_lucene.counts import counted
 
 if TYPE_CHECKING:
     from splade_lucene.manifest import Manifest
@@ -93,7 +94,7 @@ def encode_queries(
     encoded = encode_topics(queries, query_encoder, ProgressBars())
     empty = [query.qid for query in encoded if not query.vector]
     if empty:
-        echo(f"{len(empty)} queries encode to no terms: {name_some(empty)}")
+        echo(f"{counted(len(empty), 'query', 'encodes', 'encode')} to no terms: {name_some(empty)}")
     written = write_encoded_topics(output, encoded)
     echo(f"{written:,} encoded queries in {output}")
     if as_json:
@@ -109,12 +110,12 @@ def echo_encoded(manifest: Manifest, output: Path | None) -> None:
     """
     where = "" if output is None else f" in {output}"
     by = " by ONNX Runtime" if manifest.backend == "onnx" else ""
-    echo(f"{manifest.documents:,} pseudo-documents{where}, computed in {manifest.dtype}{by}")
+    echo(f"{counted(manifest.documents, 'pseudo-document')}{where}, computed in {manifest.dtype}{by}")
     echo_empty(manifest.empty, manifest.documents + len(manifest.empty))
     if manifest.truncated:
         echo(
-            f"{manifest.truncated:,} of {manifest.documents + len(manifest.empty):,} documents were longer than "
-            f"{manifest.max_length} tokens: --passage-tokens reads all of them"
+            f"{manifest.truncated:,} of {counted(manifest.documents + len(manifest.empty), 'document')} were longer than "
+            f"{counted(manifest.max_length, 'token')}: --passage-tokens reads all of them"
         )
     if manifest.skipped:
-        echo(f"{manifest.skipped:,} documents could not be read and were skipped")
+        echo(f"{counted(manifest.skipped, 'document')} could not be read and were skipped")

@@ -20,6 +20,7 @@ from splade_lucene.cli.options import (
     ThreadsOption,
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo
+from splade_lucene.counts import counted
 
 if TYPE_CHECKING:
     from splade_lucene.index.indexer import IndexSummary
@@ -59,8 +60,9 @@ def echo_indexed(summary: IndexSummary, index_dir: Path, *, as_json: bool) -> No
     for problem in summary.skipped:
         skipped(problem)
     if skipped.count:
-        echo(f"{skipped.count:,} documents were skipped")
-    echo(f"{summary.documents:,} documents, {summary.postings:,} postings and {summary.terms:,} terms in {index_dir}")
+        echo(f"{counted(skipped.count, 'document', 'was', 'were')} skipped")
+    postings, terms = counted(summary.postings, "posting"), counted(summary.terms, "term")
+    echo(f"{counted(summary.documents, 'document')}, {postings} and {terms} in {index_dir}")
     if as_json:
         counts = {"documents": summary.documents, "postings": summary.postings, "terms": summary.terms}
         print(json.dumps({"index": str(index_dir), **counts, "skipped": skipped.count}))

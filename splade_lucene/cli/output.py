@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from splade_lucene.cli.terminal import raw_stderr
+from splade_lucene.counts import counted
 from splade_lucene.progress import Advance, Unit
 
 _MAX_NAMED = 100
@@ -90,7 +91,9 @@ def echo_empty(docids: Sequence[str], total: int) -> None:
         total: Number of documents that were read.
     """
     if docids:
-        echo(f"{len(docids):,} of {total:,} documents are empty (no terms) and were left out: {name_some(docids)}")
+        echo(
+            f"{len(docids):,} of {counted(total, 'document')} are empty (no terms) and were left out: {name_some(docids)}"
+        )
 
 
 def print_table(table: dict[str, dict[str, float]]) -> None:
@@ -150,7 +153,7 @@ class ProgressBars:
                 all_tokens += tokens
                 if tokens:
                     rate = all_tokens / max(1e-3, time.monotonic() - start)
-                    bar.set_postfix_str(f"{all_tokens:,} tokens, {rate:,.0f}/s", refresh=False)
+                    bar.set_postfix_str(f"{counted(all_tokens, 'token')}, {rate:,.0f}/s", refresh=False)
                 bar.update(count)
 
             yield advance

@@ -11,6 +11,7 @@ import typer
 from splade_lucene.cli.option_groups import DocumentOptions, ModelOptions, takes_options
 from splade_lucene.cli.options import CorpusOption, JsonOption, SkipBadOption
 from splade_lucene.cli.output import ProgressBars, Skipped
+from splade_lucene.counts import counted
 from splade_lucene.defaults import SAMPLE_DOCUMENTS
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def report(
 
 def _print(measured: Distortion) -> None:
     measures = list(measured.rows[0].effectiveness)
-    print(f"{measured.documents:,} documents, {measured.queries:,} queries; each row is compared with the first\n")
+    documents, queries = counted(measured.documents, "document"), counted(measured.queries, "query")
+    print(f"{documents}, {queries}; each row is compared with the first\n")
     print(f"{'':34} {'relative L2':>11} {'terms lost':>10} {'terms':>7} {'changed impacts':>15}", end="")
     print("".join(f" {measure:>9}" for measure in measures))
     for row in measured.rows:

@@ -12,6 +12,7 @@ import typer
 from splade_lucene.cli.evaluate import FormatOption, choose_format
 from splade_lucene.cli.options import JsonOption, ThreadsOption
 from splade_lucene.cli.output import ProgressBars, as_flags, echo
+from splade_lucene.counts import counted
 
 if TYPE_CHECKING:
     from splade_lucene.reproduction import Entry
@@ -161,7 +162,7 @@ def _print_plans(entries: Sequence[Entry], folder: Path, downloads: Downloads, p
     width = max(len(plan.entry.name) for plan in plans)
     for plan in plans:
         print(f"{plan.entry.name:{width}}  to fetch {_size(plan.bytes_to_fetch):>8}  disk {_size(plan.disk_bytes):>8}")
-    echo(f"{len(plans)} entries fit together")
+    echo(f"{counted(len(plans), 'entry')} fit together")
 
 
 def _print_plan(plan: Plan, folder: Path) -> None:

@@ -14,6 +14,7 @@ from splade_lucene.cli.options import DeviceOption, JsonOption, TrustOption
 from splade_lucene.cli.output import ProgressBars, echo
 from splade_lucene.cli.run import OutputFormatOption, OutputOption, RunOption, TagOption
 from splade_lucene.cli.topic_options import TopicFieldOption
+from splade_lucene.counts import counted
 from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def rerank(
     reranked.write(output, format=output_format or first_stage.format, tag=tag)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
-    echo(f"{len(reranked):,} queries in {output}, {pairs:,} hits scored by {model}")
+    echo(f"{counted(len(reranked), 'query')} in {output}, {counted(pairs, 'hit')} scored by {model}")
     if as_json:
         print(json.dumps({"run": str(output), "queries": len(reranked), "scored": pairs, "model": model}))
 

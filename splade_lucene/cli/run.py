@@ -11,6 +11,7 @@ import typer
 from splade_lucene.cli.command import Command
 from splade_lucene.cli.options import JsonOption
 from splade_lucene.cli.output import echo
+from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_IN_RUN
 from splade_lucene.files.pipes import given_name
 from splade_lucene.run.formats import RunFormat
@@ -112,7 +113,7 @@ def cut(
     chosen = [line.strip() for _, line in read_lines(qids)] if qids else None
     kept = cut_run(whole, hits, chosen)
     if chosen and len(kept) < len(set(chosen)):
-        echo(f"{len(set(chosen)) - len(kept)} of the {len(set(chosen))} queries are not in the run")
+        echo(f"{len(set(chosen)) - len(kept)} of the {counted(len(set(chosen)), 'query')} are not in the run")
     _write(kept, output, output_format or whole.format, tag)
 
 
@@ -217,7 +218,7 @@ def _read_several(paths: list[Path]) -> list[Run]:
 
 def _write(run: Run, output: Path, output_format: RunFormat, tag: str | None) -> None:
     run.write(output, format=output_format, tag=tag)
-    echo(f"{len(run):,} queries and {sum(map(len, run.values())):,} hits in {output}")
+    echo(f"{counted(len(run), 'query')} and {counted(sum(map(len, run.values())), 'hit')} in {output}")
 
 
 def _known(topics: str | None, encoded: bool, qrels: str | None, index_dir: Path | None) -> dict[str, Any]:
@@ -258,4 +259,6 @@ def _print_report(report: RunReport) -> None:
         echo(f"{report.path}: {each}")
     problems = report.counts.total()
     verdict = "no problems found" if not problems else f"{problems:,} problem{'s' if problems > 1 else ''} found"
-    print(f"{report.path}: {report.format}, {report.queries:,} queries, {report.hits:,} hits: {verdict}")
+    print(
+        f"{report.path}: {report.format}, {counted(report.queries, 'query')}, {counted(report.hits, 'hit')}: {verdict}"
+    )

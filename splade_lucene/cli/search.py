@@ -29,6 +29,7 @@ from splade_lucene.cli.search_options import (
 )
 from splade_lucene.cli.search_report import QUERY, SearchReport
 from splade_lucene.cli.topic_options import TopicFieldOption
+from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN, thread_count
 from splade_lucene.errors import InputError
 from splade_lucene.files.json_text import parse_json
@@ -157,7 +158,7 @@ def explain(
         share = each.product / score
         print(f"{each.term:24} {each.query_impact:>8,} {each.document_impact:>9,} {each.product:>10,} {share:>7.1%}")
     print(f"{'score of ' + docid:24} {'':>8} {'':>9} {score:>10,}")
-    print(f"{len(contributions)} of the query's {len(vector)} terms are in the document")
+    print(f"{len(contributions)} of the query's {counted(len(vector), 'term', 'is', 'are')} in the document")
 
 
 def _open_query_encoder(options: QueryOptions, index_dir: Path) -> SpladeQueryEncoder:
@@ -209,8 +210,8 @@ def _search_one(
         text = " ".join(str(row["text"]).split())
         shown = "".join(f"  {name}={_shown(value)}" for name, value in row.get("fields", {}).items())
         print(f"{row['rank']:>3} {row['score']:>8,}  {row['docid']}{shown}" + (f"  {text:.90}" if text else ""))
-    for name, counted in counts.items():
-        print(f"{name}: " + ", ".join(f"{keyword} {count:,}" for keyword, count in counted.items()))
+    for name, found in counts.items():
+        print(f"{name}: " + ", ".join(f"{keyword} {count:,}" for keyword, count in found.items()))
     if not rows:
         is_filtered = options.get("filter") is not None
         echo_no_hits(
@@ -245,10 +246,11 @@ def _search_topics(
 def echo_run(output: Path, queries: Sequence[Query], without_hits: Sequence[str]) -> None:
     """Reports the number of queries in a run, those without hits, and those that are empty."""
     if without_hits:
-        echo(f"{len(without_hits)} queries have no hits and thus no lines in the run: {name_some(without_hits)}")
+        have = counted(len(without_hits), "query", "has", "have")
+        echo(f"{have} no hits and thus no lines in the run: {name_some(without_hits)}")
     if empty := _empty(queries):
-        echo(f"{len(empty)} queries are empty: {name_some(empty)}")
-    echo(f"{len(queries):,} queries in {output}")
+        echo(f"{counted(len(empty), 'query', 'is', 'are')} empty: {name_some(empty)}")
+    echo(f"{counted(len(queries), 'query')} in {output}")
 
 
 def run_to_json(output: Path, queries: Sequence[Query], without_hits: Sequence[str], facts: Mapping[str, Any]) -> str:

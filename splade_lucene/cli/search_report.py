@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from splade_lucene.cli.output import echo
+from splade_lucene.counts import counted
 
 if TYPE_CHECKING:
     from splade_lucene.search.hits import Hits, SearchProfile
@@ -49,7 +50,7 @@ class SearchReport:
         """Prints means and percentiles over the queries to stderr."""
         if self._wants_profile and self._profiles:
             engines = Counter(each.engine for each in self._profiles.values())
-            echo(", ".join(f"{engine}: {count:,} queries" for engine, count in engines.most_common()))
+            echo(", ".join(f"{engine}: {counted(count, 'query')}" for engine, count in engines.most_common()))
             echo(f"{'':18} {'mean':>12} {'p50':>12} {'p95':>12} {'p99':>12}")
             for name in ("postings", "postings_scored", "blocks", "blocks_scored"):
                 self._print_row(name, ",.0f")
@@ -60,7 +61,7 @@ class SearchReport:
             lossless = sum(recall == 1 for recall in self._recalls.values())
             echo(
                 f"recall@{k} against exact search: {mean:.4f}; "
-                f"{lossless:,} of {len(self._recalls):,} queries lose no hits"
+                f"{lossless:,} of {counted(len(self._recalls), 'query')} lose no hits"
             )
 
     def _print_row(self, name: str, form: str, unit: str = "") -> None:

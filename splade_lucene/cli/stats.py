@@ -14,6 +14,7 @@ from splade_lucene.cli.options import IndexOption, JsonOption
 from splade_lucene.cli.output import name_some
 from splade_lucene.cli.search_options import EncodedOption
 from splade_lucene.cli.topic_options import TopicFieldOption
+from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_IN_RUN
 
 if TYPE_CHECKING:
@@ -129,12 +130,14 @@ def _print_costs(costs: Mapping[str, Any], hits: int) -> None:
             print(f"{'postings added up':24} {latency['postings_scored']:>16,.1f}")
         for name in ("mean", "median", "p99"):
             print(f"{f'ms per query, {name}':24} {latency[name]:>16.3f}")
-        print(f"{'measured with':24} {hits:,} hits, one thread, {latency['machine']}")
+        print(f"{'measured with':24} {counted(hits, 'hit')}, one thread, {latency['machine']}")
 
 
 def _print_origin(manifest: Manifest) -> None:
     rule = manifest.quantizer
-    print(f"{'model':24} {manifest.model} ({manifest.pooling} pooling, at most {manifest.max_length} tokens)")
+    print(
+        f"{'model':24} {manifest.model} ({manifest.pooling} pooling, at most {counted(manifest.max_length, 'token')})"
+    )
     if manifest.dtype:
         by = " by ONNX Runtime" if manifest.backend == "onnx" else ""
         print(f"{'computed in':24} {manifest.dtype}{by}")
@@ -142,6 +145,7 @@ def _print_origin(manifest: Manifest) -> None:
         print(f"{'quantizer':24} {rule.name}: documents x{rule.document.scale:g}, queries x{rule.query.scale:g}")
     print(f"{'corpus':24} {manifest.corpus}")
     if manifest.truncated:
-        print(f"{'truncated':24} {manifest.truncated:,} documents were longer than {manifest.max_length} tokens")
+        were = counted(manifest.truncated, "document", "was", "were")
+        print(f"{'truncated':24} {were} longer than {counted(manifest.max_length, 'token')}")
     if manifest.empty:
         print(f"{'without a term':24} {len(manifest.empty)}: {name_some(manifest.empty)}")

@@ -39,6 +39,7 @@ from splade_lucene.corpus.fields import CorpusFields, Place, checked_docid
 from splade_lucene.corpus.folders import corpus_files
 from splade_lucene.corpus.formats import LazyDocument, Opener, read_file
 from splade_lucene.corpus.python_docs import read_python_docs
+from splade_lucene.counts import FirstProblems
 from splade_lucene.errors import CorpusError
 from splade_lucene.fields.schema import NO_FIELDS, FieldReader, FieldRequest, Fields, FieldSchema
 from splade_lucene.fields.survey import FieldSurvey
@@ -165,10 +166,12 @@ def examine_corpus(
         survey = FieldSurvey(request, str(source), (*columns.id_keys, *columns.text_keys, "title"))
     columns = replace(columns, others=_both(survey, request))
     opener = files.open if _has_files(source) else open_bytes
-    found = _documents(str(source), columns, opener, skip_bad=skip_bad, on_problem=None)
+    problems = FirstProblems()
+    found = _documents(str(source), columns, opener, skip_bad=skip_bad, on_problem=problems)
     documents = sum(1 for _ in (found if _has_files(source) else islice(found, 1)))
     if not documents:
-        raise CorpusError(f"no documents in {source}", remedy="Check that it is the right corpus")
+        reason = f"{source}: {problems.describe()}" if problems.count else f"no documents in {source}"
+        raise CorpusError(reason, remedy="Check that it is the right corpus")
     if not _has_files(source):
         return None
     return CorpusFacts(documents, files.digest(), survey.schema() if survey else NO_FIELDS)

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from splade_lucene.arguments import to_list
+from splade_lucene.counts import counted
 from splade_lucene.errors import QueryError
 from splade_lucene.index.accelerator import accelerator_bytes
 from splade_lucene.index.reader import LuceneImpactIndexReader, TermStatistics
@@ -173,4 +174,4 @@ def name_machine() -> str:
     if cpuinfo.exists():
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+    return f"{name}, {counted(os.cpu_count() or 1, 'core')}, {platform.system()}"

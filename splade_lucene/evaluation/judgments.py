@@ -9,6 +9,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.counts import counted
 from splade_lucene.errors import RunError
 from splade_lucene.ids import id_text
 from splade_lucene.run.formats import JsonPairs, Lines, looks_like, read_json_pairs
@@ -78,7 +79,7 @@ def _read_columns(path: Path, lines: Lines) -> dict[str, dict[str, int]]:
         may_be_header = False
         if len(columns) not in (3, 4):
             raise RunError(
-                f"expected qid, iteration, docid and relevance, got {len(columns)} columns", path=path, line=number,
+                f"expected qid, iteration, docid and relevance, got {counted(len(columns), 'column')}", path=path, line=number,
                 remedy="Write judgments in TREC, BEIR or JSON format",
             )  # fmt: skip
         if not is_judgment:  # int() accepts 1_0, which trec_eval reads as 1

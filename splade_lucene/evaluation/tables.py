@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from splade_lucene.counts import counted
 from splade_lucene.errors import InputError
 from splade_lucene.evaluation.comparison import Comparison, QueryDifference
 
@@ -202,10 +203,10 @@ def _mark(comparison: Comparison, letters: Mapping[str, str], run: str, measure:
 def _legend(comparison: Comparison) -> tuple[str, ...]:
     method = (
         f"{_NAMES[comparison.test]}, {_NAMES[comparison.correction]} over the tests of a measure, p < {comparison.alpha:g}, "
-        f"{len(comparison.qids)} queries"
+        f"{counted(len(comparison.qids), 'query')}"
     )
     if comparison.test != "t":
-        method += f", {comparison.samples:,} samples, seed {comparison.seed}"
+        method += f", {counted(comparison.samples, 'sample')}, seed {comparison.seed}"
     meaning = (
         f"† differs from {comparison.baseline}"
         if comparison.baseline

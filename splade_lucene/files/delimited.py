@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from splade_lucene.counts import counted
 from splade_lucene.notes import note
 
 INDEX_NAMES = ("", "index", "unnamed: 0")
@@ -165,7 +166,7 @@ def _split_in_two(line: str, id_word: str) -> Sequence[str]:
 
 def _checked(fields: Sequence[str], width: int) -> Sequence[str]:
     if len(fields) != width:
-        _refuse(f"expected {width} columns, got {len(fields)}")
+        _refuse(f"expected {counted(width, 'column')}, got {len(fields)}")
     return fields
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from splade_lucene import jvm
 from splade_lucene.arguments import to_path
+from splade_lucene.counts import counted
 from splade_lucene.errors import InputError, StorageError
 from splade_lucene.files.files import cache_folder, sole_writer, storage_error, written_whole
 from splade_lucene.index.reader import LuceneImpactIndexReader
@@ -82,8 +83,16 @@ def accelerate_segments(
 
 
 def has_accelerator(index_dir: Path) -> bool:
-    """Whether the index contains an accelerator, possibly for older segments only."""
-    return any((index_dir / FOLDER).glob("*.postings"))
+    """Whether the index has an accelerator, possibly for some segments only, or one whose files were deleted."""
+    return (index_dir / FOLDER).is_dir()
+
+
+def incomplete_accelerator(missing: int, segments: int) -> str:
+    """Says that some segments have no file: they are newer, or the file was deleted."""
+    return (
+        f"the accelerator is incomplete: it covers {segments - missing:,} of {counted(segments, 'segment')}. "
+        "Run 'splade-lucene accelerate' to complete it"
+    )
 
 
 def accelerator_bytes(reader: LuceneImpactIndexReader) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from splade_lucene import jvm
 from splade_lucene.arguments import to_path
+from splade_lucene.counts import counted
 from splade_lucene.errors import (
     DamagedIndexError,
+    IndexAccessError,
     InputError,
     MissingDependencyError,
     ModelError,
@@ -17,7 +19,7 @@ from splade_lucene.errors import (
     SpladeLuceneError,
 )
 from splade_lucene.files.json_text import parse_json
-from splade_lucene.index.accelerator import accelerator_folders, has_accelerator
+from splade_lucene.index.accelerator import accelerator_folders, has_accelerator, incomplete_accelerator
 from splade_lucene.index.model import encode_texts, open_document_encoder
 from splade_lucene.index.reader import LuceneImpactIndexReader, commit_of, opened
 from splade_lucene.jvm import wire
@@ -121,30 +123,47 @@ def _check(index_dir: Path, sample: int, model: str | Path | None) -> IndexCheck
         with LuceneImpactIndexReader(index_dir) as reader:
             documents = reader.num_docs
             found += _accelerator_damage(reader)
+            if has_accelerator(index_dir):
+                _note_incomplete_accelerator(reader, notes)
             manifest = _check_manifest(reader, found, notes)
             _check_docids(reader, manifest, found, notes)
             if sample and manifest is not None and not found:
                 encoded_again = _check_sample(reader, manifest, sample, model, found, notes)
     except NotAnIndexError:
         notes.append("this is an index of texts, or none of ours: only Lucene's files were checked")
-    except (SpladeLuceneError, UnicodeDecodeError) as error:
+    except SpladeLuceneError as error:
         found.append(Damage("", str(error)))
     return IndexCheck(tuple(found), tuple(notes), files, documents, encoded_again, report)
 
 
-def verify_index(reader: LuceneImpactIndexReader) -> None:
-    """Reads every byte of Lucene's files and of the accelerator, and the manifest.
+def open_verified(index_dir: Path) -> LuceneImpactIndexReader:
+    """Opens an index after reading every byte of Lucene's files and of the accelerator, and the manifest.
 
     Raises:
         DamagedIndexError: Names what is damaged.
+        IndexAccessError: The folder is not an impact index, or a newer Lucene wrote it.
     """
-    _, damage = _verify_files(reader.index_dir)
-    damage += _accelerator_damage(reader)
-    _check_manifest(reader, damage, [])
+    try:
+        reader = LuceneImpactIndexReader(index_dir)
+    except IndexAccessError:
+        if index_dir.is_dir():
+            _refuse_damage(index_dir, _verify_files(index_dir)[1])
+        raise
+    try:
+        _, damage = _verify_files(index_dir)
+        damage += _accelerator_damage(reader)
+        _check_manifest(reader, damage, [])
+        _refuse_damage(index_dir, damage)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def _refuse_damage(index_dir: Path, damage: Sequence[Damage]) -> None:
     if damage:
         raise DamagedIndexError(
-            f"{reader.index_dir} is damaged: {'; '.join(map(str, damage[:10]))}. "
-            "Restore the index from a copy, or build it again."
+            f"{index_dir} is damaged: {'; '.join(map(str, damage[:10]))}. Restore the index from a copy, or build it again."
         )
 
 
@@ -167,8 +186,8 @@ def _leftovers(index_dir: Path) -> Iterator[str]:
     names = str(jvm.facade("Index").leftovers(jvm.java_path(index_dir))).split()
     if names:
         yield (
-            f"{len(names)} files do not belong to the last commit ({', '.join(names[:5])}{' …' if len(names) > 5 else ''}): "
-            "the next writer removes them"
+            f"{counted(len(names), 'file', 'does not', 'do not')} belong to the last commit "
+            f"({', '.join(names[:5])}{' …' if len(names) > 5 else ''}): the next writer cleans up"
         )
 
 
@@ -222,10 +241,10 @@ def _check_manifest(reader: LuceneImpactIndexReader, found: list[Damage], notes:
     _check_copy(copy, manifest, found, notes)
     if manifest.documents != reader.num_docs:
         found.append(
-            Damage("", f"the manifest counts {manifest.documents:,} documents, the index has {reader.num_docs:,}")
+            Damage(
+                "", f"the manifest counts {counted(manifest.documents, 'document')}, the index has {reader.num_docs:,}"
+            )
         )
-    if has_accelerator(index_dir):
-        _note_stale_accelerator(reader, notes)
     return manifest
 
 
@@ -238,13 +257,13 @@ def _check_copy(copy: Manifest | None, manifest: Manifest, found: list[Damage], 
         found.append(Damage(INDEX_FILE, "differs from the manifest that Lucene keeps; it belongs to another index"))
 
 
-def _note_stale_accelerator(reader: LuceneImpactIndexReader, notes: list[str]) -> None:
+def _note_incomplete_accelerator(reader: LuceneImpactIndexReader, notes: list[str]) -> None:
     with jvm.translated_exceptions(reader.index_dir):
         names = str(jvm.facade("Index").acceleratorNames(reader.java)).split()
     folders = accelerator_folders(reader.index_dir)
-    stale = sum(not any((folder / name).exists() for folder in folders) for name in names)
-    if stale:
-        notes.append(f"{stale} segments have no accelerator: run 'splade-lucene accelerate'")
+    missing = sum(not any((folder / name).exists() for folder in folders) for name in names)
+    if missing:
+        notes.append(incomplete_accelerator(missing, len(names)))
 
 
 def _check_docids(
@@ -252,7 +271,7 @@ def _check_docids(
 ) -> None:
     with jvm.translated_exceptions(reader.index_dir):
         packed = jvm.facade("Index").duplicateDocids(reader.java, _DUPLICATES_SHOWN)
-    docids = wire.unpack_strings(wire.to_bytes(packed))
+        docids = wire.unpack_strings(wire.to_bytes(packed))
     if docids:
         text = f"several documents have the same docid: {', '.join(docids)}"
         if manifest is None:

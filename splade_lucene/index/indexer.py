@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 
 from splade_lucene import jvm
 from splade_lucene.arguments import several, to_list, to_path
+from splade_lucene.counts import FirstProblems
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.fields.schema import NO_FIELDS, FieldRequest, Fields, FieldSchema, check_known
@@ -226,7 +227,8 @@ def _run_bulk_indexer(
         found = sources[0].source.parent if len(sources) > 1 else sources[0].source
         try:
             if not result["documents"]:
-                raise PseudoDocumentError("no documents to index", path=found, remedy="Check the input")
+                reason = FirstProblems(problems).describe() if problems else "no documents to index"
+                raise PseudoDocumentError(reason, path=found, remedy="Check the input")
             source = manifest.corpus if manifest and manifest.corpus else path_text(found)
             if settings.append:
                 _commit_added(

@@ -130,10 +130,28 @@ class LuceneImpactIndexReader(ProcessBound):
         self._take(opened(self.index_dir, lambda path: jvm.facade("Index").openReader(path)))
 
     def _take(self, java: Any) -> None:
-        self.java = java
+        self._java = java
         self._handle = jvm.JavaHandle(self, jvm.facade("Index").closeReader, java, self.index_dir)
-        self.num_docs: int = int(jvm.facade("Index").numDocs(java))
-        self.max_doc: int = int(jvm.facade("Index").maxDoc(java))
+
+    @property
+    def java(self) -> Any:
+        """Java's object.
+
+        Raises:
+            IndexAccessError: This reader is closed; so do all its methods.
+        """
+        self._handle.check_open()
+        return self._java
+
+    @property
+    def num_docs(self) -> int:
+        """The number of documents, without deleted ones."""
+        return int(jvm.facade("Index").numDocs(self.java))
+
+    @property
+    def max_doc(self) -> int:
+        """The number of documents including deleted ones: all lucene_docids are below it."""
+        return int(jvm.facade("Index").maxDoc(self.java))
 
     def refreshed(self) -> LuceneImpactIndexReader | None:
         """Opens the last commit of the index; None if it is the one that this reader shows. This reader stays as it is."""
@@ -169,7 +187,7 @@ class LuceneImpactIndexReader(ProcessBound):
         """All terms, in byte order."""
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Index").terms(self.java))
-        return [TermStatistics(*each) for each in wire.unpack_terms(packed)]
+            return [TermStatistics(*each) for each in wire.unpack_terms(packed)]
 
     def postings(self, term: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The postings of a term in live documents.
@@ -183,7 +201,7 @@ class LuceneImpactIndexReader(ProcessBound):
     def docids(self) -> list[str]:
         """The docids of all documents, including deleted ones, indexed by lucene_docid."""
         with jvm.translated_exceptions(self.index_dir):
-            return wire.unpack_docids(wire.to_bytes(jvm.facade("Index").allDocids(self.java)))
+            return wire.unpack_docids(wire.to_bytes(jvm.facade("Index").allDocids(self.java)), self.max_doc)
 
     def docid(self, lucene_docid: int) -> str:
         """The docid of a document, given its lucene_docid, which must be at least 0 and below ``max_doc``."""
@@ -221,24 +239,34 @@ class LuceneImpactIndexReader(ProcessBound):
         wanted = to_ordered_list(lucene_docids, "lucene_docids")
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Index").raw(self.java, wire.pack_integers(wanted)))
-        return wire.unpack_optional_strings(packed, len(wanted))
+            return wire.unpack_optional_strings(packed, len(wanted))
 
-    @cached_property
+    @property
     def fields(self) -> dict[str, FieldType]:
         """The fields of the index and their types; see :mod:`splade_lucene.fields`.
 
         They are those that documents have, sorted by name, and after them those that are only declared.
         """
+        self._handle.check_open()
+        return self._all_fields
+
+    @cached_property
+    def _all_fields(self) -> dict[str, FieldType]:
         manifest = self.manifest()
         declared = manifest.fields if manifest is not None else {}
         return dict(FieldSchema.of({**self.used_fields, **declared}).types)
 
-    @cached_property
+    @property
     def used_fields(self) -> dict[str, str]:
         """The fields that at least one document has, sorted by name, and their types."""
+        self._handle.check_open()
+        return self._used_fields
+
+    @cached_property
+    def _used_fields(self) -> dict[str, str]:
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Index").fieldTypes(self.java))
-        return {name: kind for name, kind in wire.unpack_rows(packed, 2)}  # noqa: C416 - rows are lists
+            return {name: kind for name, kind in wire.unpack_rows(packed, 2)}  # noqa: C416 - rows are lists
 
     def field_values(
         self, lucene_docids: Iterable[int], names: Iterable[str] | None = None
@@ -264,7 +292,7 @@ class LuceneImpactIndexReader(ProcessBound):
             packed = wire.to_bytes(
                 jvm.facade("Index").fieldValues(self.java, wire.pack_integers(wanted), pack_schema(FieldSchema(types)))
             )
-        return [_loaded(stored, types) for stored in wire.unpack_values(packed, len(wanted), kinds)]
+            return [_loaded(stored, types) for stored in wire.unpack_values(packed, len(wanted), kinds)]
 
     def field_type(self, name: str) -> FieldType:
         """The type of a field.

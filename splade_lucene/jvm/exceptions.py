@@ -38,6 +38,8 @@ class _Rule(NamedTuple):
     needs_index: bool = False
 
 
+CLOSED = "this searcher or index is closed. Open it again."
+
 _NO_INDEX = _Rule(
     NotAnIndexError, "no Lucene index was found here. Build one with 'splade-lucene build' or 'splade-lucene index'."
 )
@@ -58,6 +60,10 @@ _DAMAGED = _Rule(
     DamagedIndexError,
     "this index is damaged: {message}. Restore it from a copy, or build it again; 'splade-lucene check' names the files.",
 )
+_UNEXPECTED = _Rule(
+    IndexAccessError,
+    "this index cannot be read ({message}, {name}). Its files may be damaged: 'splade-lucene check' names those that are.",
+)
 _DISK = _Rule(StorageError, "{message} ({name}). Check the free disk space, the permissions and the file.")
 
 _RULES: dict[str, tuple[_Rule, ...]] = {
@@ -77,7 +83,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _NEWER._replace(contains="org.apache.lucene.codecs.Codec with name"),
         _NOT_IMPACTS._replace(contains="frequencies"),
     ),
-    "AlreadyClosedException": (_Rule(IndexAccessError, "this searcher or index is closed. Open it again."),),
+    "AlreadyClosedException": (_Rule(IndexAccessError, CLOSED),),
     "LockObtainFailedException": (_Rule(StorageError, "{holder}. Wait until it has finished, or stop it."),),
     "InvalidPathException": (
         _Rule(
@@ -85,6 +91,12 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         ),
     ),
     "OutOfMemoryError": (
+        _Rule(
+            StorageError,
+            "Java ran out of memory. Set SPLADE_LUCENE_HEAP to a larger size, such as 8g. If that does not help, the index "
+            "may be damaged: 'splade-lucene check' names the files.",
+            needs_index=True,
+        ),
         _Rule(StorageError, "Java ran out of memory. Set SPLADE_LUCENE_HEAP to a larger size, such as 8g."),
     ),
     **dict.fromkeys(
@@ -102,8 +114,9 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
 
 
 def translate(
-    java_class: str, message: str, trace: tuple[str, ...], *, where: str, versions: Callable[[], Mapping[str, str]]
-) -> SpladeLuceneError:
+    java_class: str, message: str, trace: tuple[str, ...], *, where: str, versions: Callable[[], Mapping[str, str]],
+    damage: Callable[[str], str],
+) -> SpladeLuceneError:  # fmt: skip
     """Translates a Java exception into the error to raise instead.
 
     Args:
@@ -112,6 +125,8 @@ def translate(
         trace: Its stack trace, one line per entry.
         where: The index or file concerned; empty if there is none.
         versions: Returns the installed versions; called only if the message includes them.
+        damage: Says what is wrong with the file of an index that a message names; empty if its checksum is right. Called only
+            for files that look like those of another Lucene.
     """
     name = java_class.rpartition(".")[2].rpartition("$")[2]
     prefix = f"{where}: " if where else ""
@@ -120,9 +135,23 @@ def translate(
         if rule.contains in message and applies:
             facts = versions() if "{lucene}" in rule.message else {}
             holder = _holder(where) if "{holder}" in rule.message else ""
+            if rule.error is IndexVersionError and _has_commit(where) and (found := damage(message)):
+                rule, message = _DAMAGED, found  # a flipped bit of a version
             text = rule.message.format(message=message, name=name, holder=holder, **facts)
             return rule.error(prefix + text)
+    if _has_commit(where):
+        return _UNEXPECTED.error(prefix + _UNEXPECTED.message.format(message=message, name=name))
     return JavaError(f"{prefix}{message} ({java_class})", java_class, trace)
+
+
+def unreadable(where: str, problem: object) -> SpladeLuceneError:
+    """The error for an index that has something else than what is written to one.
+
+    Args:
+        where: The index.
+        problem: What it has.
+    """
+    return _DAMAGED.error(f"{where}: " + _DAMAGED.message.format(message=problem))
 
 
 def _has_commit(where: str) -> bool:

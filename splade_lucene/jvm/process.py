@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from splade_lucene.errors import JavaRuntimeError
+from splade_lucene.errors import IndexAccessError, JavaRuntimeError
 from splade_lucene.fork_guard import ForkGuard
 from splade_lucene.imports import whole_imports
 from splade_lucene.jvm import wire
 from splade_lucene.jvm.class_data import class_data_options
-from splade_lucene.jvm.exceptions import translate
+from splade_lucene.jvm.exceptions import CLOSED, translate, unreadable
 from splade_lucene.jvm.runtime import MINIMUM_JAVA, find_fatjar, find_runtime
 
 BRIDGE_JAR = Path(__file__).parent.parent / "jars" / "splade-lucene-bridge.jar"
@@ -193,6 +193,15 @@ class JavaHandle:
         self._finalizer = weakref.finalize(owner, _close, method, java)
         self._finalizer.atexit = False  # the end of the process closes everything
 
+    def check_open(self) -> None:
+        """Checks that the object is not closed.
+
+        Raises:
+            IndexAccessError: It is closed.
+        """
+        if not self._finalizer.alive:
+            raise IndexAccessError(f"{self._where}: {CLOSED}")
+
     def close(self) -> None:
         """Closes the object, unless it is closed.
 
@@ -240,6 +249,8 @@ def versions() -> dict[str, str]:
 def translated_exceptions(where: str | Path = "") -> Iterator[None]:
     """Translates Java exceptions raised in the ``with`` block; the errors have them as their causes.
 
+    What Java returns has to be unpacked in the block, too: a damaged index may have names that are not UTF-8.
+
     Args:
         where: The index or file that the block works on.
     """
@@ -252,4 +263,7 @@ def translated_exceptions(where: str | Path = "") -> Iterator[None]:
         raise translate(
             error.classname or "", error.innermessage or str(error), tuple(map(str, error.stacktrace or ())),
             where=str(where), versions=versions,
+            damage=lambda message: str(facade("Index").damage(java_path(where), message)),
         ) from error  # fmt: skip
+    except wire.UnreadableError as error:
+        raise unreadable(str(where), error) from error

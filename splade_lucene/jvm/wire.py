@@ -28,6 +28,10 @@ _PROFILE = struct.Struct("<13q")
 _ABSENT = _INT.pack(-1)
 
 
+class UnreadableError(ValueError):
+    """Java has read something from an index that cannot have been written to it."""
+
+
 def to_bytes(array: Any) -> bytes:
     """Converts a ``byte[]`` returned by Java. Pyjnius returns a wrapper, or an empty list for an empty array."""
     return bytes(array.tostring()) if hasattr(array, "tostring") else bytes(array)
@@ -44,7 +48,14 @@ def _unpack_string(packed: bytes, at: int) -> tuple[str | None, int]:
     """Reads the string at an offset, None if absent; also returns the offset after it."""
     (length,) = _INT.unpack_from(packed, at)
     start = at + 4
-    return (None, start) if length < 0 else (packed[start : start + length].decode(), start + length)
+    return (None, start) if length < 0 else (_text(packed[start : start + length]), start + length)
+
+
+def _text(encoded: bytes) -> str:
+    try:
+        return encoded.decode()
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"it has a name or a text that is not UTF-8 ({encoded!r:.60})") from error
 
 
 def pack_strings(strings: Iterable[str]) -> bytes:
@@ -76,6 +87,9 @@ def unpack_optional_strings(packed: bytes, count: int) -> list[str | None]:
     Args:
         packed: The bytes.
         count: Number of strings.
+
+    Raises:
+        UnreadableError: One is not UTF-8; so do all functions that unpack strings of an index.
     """
     found = []
     at = 0
@@ -120,9 +134,22 @@ def path_bytes(path: str | Path) -> bytes:
     return raw
 
 
-def unpack_docids(packed: bytes) -> list[str]:
-    """Docids, each followed by a zero byte."""
-    return packed.decode().split("\0")[:-1]
+def unpack_docids(packed: bytes, count: int) -> list[str]:
+    """Docids, each followed by a zero byte.
+
+    Args:
+        packed: The bytes.
+        count: Number of docids.
+    """
+    return _split(_text(packed)[:-1], count)
+
+
+def _split(joined: str, count: int) -> list[str]:
+    """Takes joined docids apart."""
+    docids = joined.split("\0") if count else []
+    if len(docids) != count:
+        raise UnreadableError("it has a docid with a zero byte")
+    return docids
 
 
 # ---- an index's contents ----
@@ -405,4 +432,4 @@ def unpack_text_rankings(packed: bytes, count: int) -> Iterator[TextRanking]:
 
 def _unpack_joined(packed: bytes, at: int, count: int) -> tuple[list[str], int]:
     joined, at = _unpack_string(packed, at)
-    return (joined or "").split("\0") if count else [], at
+    return _split(joined or "", count), at

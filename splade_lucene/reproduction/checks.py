@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from splade_lucene.counts import counted
 from splade_lucene.errors import CatalogueError, RunError
 from splade_lucene.quantizer import RULES
 from splade_lucene.reproduction.archives import is_archive
@@ -103,7 +104,7 @@ def _count_problems(entry: Entry) -> Iterator[str]:
         if value is not None and value <= 0:
             yield f"{name} is {value}, expected a value above 0"
     if system.topics.count < entry.judged:
-        yield f"{entry.judged} queries are judged, but there are only {system.topics.count} topics"
+        yield f"{counted(entry.judged, 'query', 'is', 'are')} judged, but there are only {system.topics.count} topics"
     if not 0 <= system.tolerance < 1:
         yield f"tolerance is {system.tolerance}, expected a value from 0 to below 1"
 

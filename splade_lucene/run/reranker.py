@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.arguments import to_list
 from splade_lucene.corpus.reading import read_corpus
+from splade_lucene.counts import counted
 from splade_lucene.errors import (
     CorpusError,
     InputError,
@@ -328,7 +329,7 @@ def texts_of_corpus(source: str | Path, docids: Iterable[str]) -> dict[str, str]
     texts = {document.docid: document.text for document in read_corpus(source) if document.docid in wanted}
     if missing := sorted(wanted - texts.keys()):
         raise CorpusError(
-            f"{len(missing):,} documents of the run are not in the corpus: {', '.join(missing[:5])} …", path=source,
+            f"{counted(len(missing), 'document')} of the run are not in the corpus: {', '.join(missing[:5])} …", path=source,
             remedy="Pass the corpus that was indexed",
         )  # fmt: skip
     return texts

@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.arguments import several, to_path
+from splade_lucene.counts import counted
 from splade_lucene.errors import RunError
 from splade_lucene.files.compression import open_bytes
 from splade_lucene.ids import docid_order
@@ -184,7 +185,7 @@ def _read_columns(lines: Lines, report: RunReport) -> dict[str, _Query]:
         _check_white_space(line, number, report)
         columns = _COLUMNS.findall(line)
         if len(columns) != expected:
-            report.add("columns", f"expected {expected} columns, found {len(columns)}", number)
+            report.add("columns", f"expected {counted(expected, 'column')}, found {len(columns)}", number)
             continue
         qid, docid = columns[0], columns[2 if expected == 6 else 1]
         query = queries.setdefault(qid, _Query())
@@ -246,7 +247,7 @@ def _check_white_space(line: str, number: int, report: RunReport) -> None:
 
 def _check_query(qid: str, query: _Query, report: RunReport, k: int | None) -> None:
     if k is not None and len(query.docids) < k:
-        report.add("few-hits", f"query {qid!r} has {len(query.docids)} hits, not {k}", _line(query, -1))
+        report.add("few-hits", f"query {qid!r} has {counted(len(query.docids), 'hit')}, not {k}", _line(query, -1))
     ranks = np.frombuffer(query.ranks, np.int64) if query.ranks else np.zeros(0, np.int64)
     order = np.argsort(ranks, kind="stable")
     wrong = np.flatnonzero(ranks[order] != np.arange(1, len(ranks) + 1))
@@ -299,7 +300,9 @@ def _check_qids(
     if judged is not None:
         unjudged = len(found.keys() - set(judged))
         if unjudged:
-            report.notes.append(f"{unjudged:,} of {len(found):,} queries have no judgments and are not evaluated")
+            report.notes.append(
+                f"{unjudged:,} of {counted(len(found), 'query')} have no judgments and are not evaluated"
+            )
 
 
 def _line(query: _Query, position: int) -> int | None:

@@ -60,15 +60,24 @@ class Bm25Searcher(ProcessBound):
         if not self.index_dir.is_dir():
             raise NotAnIndexError(f"{index_dir} is not a folder. Pass the index written by 'splade-lucene bm25 index'.")
         with jvm.translated_exceptions(self.index_dir):
-            self._java: Any = jvm.facade("Bm25").openIndex(jvm.java_path(self.index_dir), self.k1, self.b)
-            self._handle = jvm.JavaHandle(self, jvm.facade("Bm25").close, self._java, self.index_dir)
+            self._opened: Any = jvm.facade("Bm25").openIndex(jvm.java_path(self.index_dir), self.k1, self.b)
+            self._handle = jvm.JavaHandle(self, jvm.facade("Bm25").close, self._opened, self.index_dir)
             if not jvm.facade("Bm25").holdsTexts(self._java):
                 self._handle.close()
                 raise NotAnIndexError(
                     f"{index_dir}: this is an impact index, not a text index. Search it with 'splade-lucene search', or "
                     "build a text index with 'splade-lucene bm25 index'."
                 )
-            self.num_docs = int(jvm.facade("Bm25").numDocs(self._java))
+
+    @property
+    def _java(self) -> Any:
+        self._handle.check_open()
+        return self._opened
+
+    @property
+    def num_docs(self) -> int:
+        """The number of documents."""
+        return int(jvm.facade("Bm25").numDocs(self._java))
 
     def search(self, q: str, k: int = HITS_SHOWN) -> Hits:
         """Searches for one query; see :meth:`batch_search`."""
@@ -101,20 +110,20 @@ class Bm25Searcher(ProcessBound):
         with jvm.translated_exceptions(self.index_dir):
             texts = wire.pack_strings(map(well_formed, queries))
             packed = wire.to_bytes(jvm.facade("Bm25").search(self._java, texts, k, threads))
-        return [Hits(*each, self) for each in wire.unpack_text_rankings(packed, len(queries))]
+            return [Hits(*each, self) for each in wire.unpack_text_rankings(packed, len(queries))]
 
     def analyze(self, text: str) -> dict[str, int]:
         """Analyzes a text with the index's analyzer: term → number of occurrences."""
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Bm25").analyze(self._java, wire.pack_strings([well_formed(text)])))
-        return dict(Counter(wire.unpack_strings(packed)))
+            return dict(Counter(wire.unpack_strings(packed)))
 
     def raw(self, lucene_docids: Iterable[int]) -> list[str | None]:
         """The stored field ``raw`` of documents; None for documents without it."""
         wanted = to_ordered_list(lucene_docids, "lucene_docids")
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Bm25").raw(self._java, wire.pack_integers(wanted)))
-        return wire.unpack_optional_strings(packed, len(wanted))
+            return wire.unpack_optional_strings(packed, len(wanted))
 
     def field_values(
         self, lucene_docids: Iterable[int], names: Iterable[str] | None = None
@@ -158,7 +167,7 @@ class Bm25Searcher(ProcessBound):
         """All terms in byte order, with document frequency and number of occurrences."""
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Bm25").terms(self._java))
-        return [TermStatistics(*each) for each in wire.unpack_terms(packed)]
+            return [TermStatistics(*each) for each in wire.unpack_terms(packed)]
 
     def close(self) -> None:
         """Closes the index's files; so does dropping the last reference to the searcher and its hits."""

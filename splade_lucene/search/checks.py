@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Literal, TypeVar, get_args
 
 from splade_lucene.arguments import to_ordered_list
+from splade_lucene.counts import counted
 from splade_lucene.errors import QueryError
 from splade_lucene.search.approximation import Approximation
 
@@ -57,7 +58,9 @@ def check_batch(queries: Iterable[T], qids: Iterable[str], threads: int) -> tupl
     queries = to_ordered_list(queries, "queries", error=QueryError)
     qids = to_ordered_list(qids, "qids", error=QueryError)
     if len(queries) != len(qids):
-        raise QueryError(f"got {len(queries)} queries but {len(qids)} qids", remedy="Pass one qid per query")
+        raise QueryError(
+            f"got {counted(len(queries), 'query')} but {counted(len(qids), 'qid')}", remedy="Pass one qid per query"
+        )
     if len(set(qids)) != len(qids):
         duplicate = next(qid for qid in qids if qids.count(qid) > 1)
         raise QueryError(f"duplicate qid {duplicate!r}", remedy="Make all qids unique")

@@ -23,8 +23,8 @@ from splade_lucene.errors import InputError, QueryError
 from splade_lucene.fields.expression import Filter
 from splade_lucene.fields.grammar import parse_filter
 from splade_lucene.fork_guard import ProcessBound
-from splade_lucene.index.accelerator import accelerator_folders, has_accelerator
-from splade_lucene.index.checking import verify_index
+from splade_lucene.index.accelerator import accelerator_folders, has_accelerator, incomplete_accelerator
+from splade_lucene.index.checking import open_verified
 from splade_lucene.index.reader import LuceneImpactIndexReader, unpack_counts
 from splade_lucene.jvm import wire
 from splade_lucene.records import Contribution, Turn, Vector, well_formed
@@ -91,6 +91,10 @@ class Snapshot(ProcessBound):
             while len(self._filters) > _FILTERS_KEPT:
                 del self._filters[next(iter(self._filters))]
         return found
+
+    def check_open(self) -> None:
+        """Raises an :class:`IndexAccessError` if this is closed."""
+        self._handle.check_open()
 
     def close(self) -> None:
         """Closes the index's files."""
@@ -174,22 +178,26 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         self._reported_problems: set[str] = set()
         self._cache_bytes = -1 if cache_bytes is None else cache_bytes
         self._lock = threading.RLock()
-        reader = LuceneImpactIndexReader(index_dir)
-        if verify:
-            verify_index(reader)
-        self._snapshot = Snapshot(reader, self._cache_bytes)
+        reader = open_verified(self.index_dir) if verify else LuceneImpactIndexReader(index_dir)
+        self._shown = Snapshot(reader, self._cache_bytes)
         with jvm.translated_exceptions(self.index_dir):
             self._settings = self._java_settings(self.approximation)
             self._exact_settings = self._java_settings(Approximation())
         self._report_problems()
         segments = int(jvm.facade("Search").segments(self._snapshot.java))
-        stale = segments - self.accelerated_segments - len(self._reported_problems)
-        if stale > 0 and has_accelerator(self.index_dir):
-            _log.warning(
-                "%s: %d segments are newer than the accelerator and are searched without it. Run 'splade-lucene accelerate' "
-                "to update it",
-                self.index_dir, stale,
-            )  # fmt: skip
+        missing = segments - self.accelerated_segments - len(self._reported_problems)
+        if missing > 0 and has_accelerator(self.index_dir):
+            _log.warning("%s: %s", self.index_dir, incomplete_accelerator(missing, segments))
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        """What this searcher shows.
+
+        Raises:
+            IndexAccessError: It is closed; so do all public methods and properties.
+        """
+        self._shown.check_open()
+        return self._shown
 
     @property
     def reader(self) -> LuceneImpactIndexReader:
@@ -224,7 +232,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
                 before, after = old.reader.manifest(), reader.manifest()
                 if before is None or after is None or not before.is_compatible(after):
                     self._query_encoder = None  # another index has taken its place
-            self._snapshot = snapshot  # the old one is closed with the last of its hits
+            self._shown = snapshot  # the old one is closed with the last of its hits
         self._report_problems()
         return True
 
@@ -254,6 +262,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         Raises:
             QueryError: No encoder was given, and the index has no manifest that names its model.
         """
+        self._shown.check_open()
         if self._query_encoder is None or isinstance(self._query_encoder, str | Path):
             from splade_lucene.search.query_encoder import matching_query_encoder
 
@@ -270,6 +279,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
             QueryError: An impact is negative, too large, or not an integer. Weights that are not integers have to be quantized
                 first; see :meth:`quantize`.
         """
+        self._shown.check_open()
         vector = q if not _is_text(q) else {} if _is_blank(q) else self.query_encoder.encode(q)
         if not isinstance(vector, Mapping):
             raise QueryError(
@@ -447,6 +457,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
 
     def encode_batch(self, queries: Iterable[Text | Vector]) -> list[dict[str, int]]:
         """The {term: impact} forms of several queries; see :meth:`encode`."""
+        self._shown.check_open()
         queries = to_ordered_list(queries, "queries", error=QueryError)
         texts = [q for q in queries if _is_text(q) and not _is_blank(q)]
         encode_batch = getattr(self.query_encoder, "encode_batch", None) if texts else None
@@ -473,11 +484,10 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
             answer = jvm.facade("Search").search(
                 snapshot.java, wire.pack_queries(vectors), k, threads, settings, java_filter
             )
-            packed = wire.to_bytes(answer)
-        found = [
-            Hits(each.docids, each.scores, each.lucene_docids, snapshot.reader, each.profile)
-            for each in wire.unpack_impact_rankings(packed, len(vectors))
-        ]
+            found = [
+                Hits(each.docids, each.scores, each.lucene_docids, snapshot.reader, each.profile)
+                for each in wire.unpack_impact_rankings(wire.to_bytes(answer), len(vectors))
+            ]
         if any(hits.met_damage for hits in found):
             self._report_problems()
         return found
@@ -535,7 +545,8 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
 
         Searches that other threads have begun end first; later ones raise an :class:`IndexAccessError`.
         """
-        self._snapshot.close()
+        with self._lock:
+            self._shown.close()
 
     def __enter__(self) -> LuceneImpactSearcher:
         return self

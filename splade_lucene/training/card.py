@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from splade_lucene.counts import counted
 from splade_lucene.files.files import written_whole
 from splade_lucene.version import __version__
 
@@ -200,7 +201,7 @@ Those that had an effect:
 def _trained_on(facts: Facts) -> str:
     """The queries that have an example, and the collection."""
     queries = facts.queries if facts.data is None else facts.data.queries
-    return f"{queries:,} queries and {facts.passages:,} passages"
+    return f"{counted(queries, 'query')} and {counted(facts.passages, 'passage')}"
 
 
 def _data(facts: Facts) -> str:

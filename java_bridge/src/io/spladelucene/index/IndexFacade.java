@@ -304,6 +304,13 @@ public final class IndexFacade {
     }
   }
 
+  /** See {@link Verification#damage}. */
+  public static String damage(String index, String message) throws IOException {
+    try (Directory directory = open(index)) {
+      return Verification.damage(directory, message);
+    }
+  }
+
   /** See {@link Verification#leftovers}; separated by spaces. */
   public static String leftovers(String index) throws IOException {
     try (Directory directory = open(index)) {

@@ -3,7 +3,6 @@ package io.spladelucene.index;
 import io.spladelucene.wire.PackedWriter;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -13,6 +12,9 @@ import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.lucene.codecs.CodecUtil;
+import org.apache.lucene.index.IndexFileNames;
+import org.apache.lucene.index.IndexFormatTooNewException;
+import org.apache.lucene.index.IndexFormatTooOldException;
 import org.apache.lucene.index.IndexWriter;
 import org.apache.lucene.index.SegmentCommitInfo;
 import org.apache.lucene.index.SegmentInfos;
@@ -20,6 +22,7 @@ import org.apache.lucene.store.ByteBuffersDataOutput;
 import org.apache.lucene.store.Directory;
 import org.apache.lucene.store.IOContext;
 import org.apache.lucene.store.IndexInput;
+import org.apache.lucene.util.StringHelper;
 
 /**
  * Reads every byte of the files of the last commit of an index: each has a checksum in its footer,
@@ -53,12 +56,30 @@ final class Verification {
     return out.toByteArray();
   }
 
+  /**
+   * What is wrong with the file that an exception names, or else with that of the last commit: a
+   * damaged header can look like one of another version.
+   *
+   * @param message of the exception
+   * @return the file and the reason; empty if its checksum is right
+   */
+  static String damage(Directory index, String message) throws IOException {
+    String segments = SegmentInfos.getLastCommitSegmentsFileName(index);
+    if (segments == null) {
+      return "";
+    }
+    Verification verification = new Verification(index);
+    verification.check(fileIn(message, segments), null);
+    return String.join(": ", verification.found);
+  }
+
   private void run() throws IOException {
     String segments = SegmentInfos.getLastCommitSegmentsFileName(index);
     if (segments == null) {
       return; // there is no index, which opening it says
     }
     Map<String, byte[]> ids = new HashMap<>();
+    Exception unreadable = null;
     try {
       SegmentInfos commit = SegmentInfos.readLatestCommit(index);
       for (SegmentCommitInfo each : commit) {
@@ -68,21 +89,96 @@ final class Verification {
       }
       ids.put(segments, commit.getId());
     } catch (IOException | RuntimeException e) {
-      Exception cause = e.getCause() instanceof NoSuchFileException missing ? missing : e;
-      report(fileIn(cause, segments), cause);
+      unreadable = e.getCause() instanceof NoSuchFileException missing ? missing : e;
       for (String file : index.listAll()) {
         if (LUCENES.matcher(file).matches()) {
           ids.put(file, null);
         }
       }
+      ids.put(segments, null);
     }
     for (String file : new TreeSet<>(ids.keySet())) {
       files++;
-      try {
-        verify(file, ids.get(file));
-      } catch (IOException | RuntimeException e) {
-        report(file, e);
+      check(file, ids.get(file));
+    }
+    if (unreadable != null) {
+      explain(unreadable, segments);
+    }
+  }
+
+  /** Says which file is to blame for a commit that cannot be read. */
+  private void explain(Exception e, String segments) throws IOException {
+    String file = fileIn(String.valueOf(e.getMessage()), segments);
+    if (found.contains(file)) {
+      return;
+    }
+    if (e instanceof IndexFormatTooNewException
+        || e instanceof IndexFormatTooOldException
+        || e instanceof IllegalArgumentException) { // of a codec that this Lucene does not know
+      if (found.isEmpty()) {
+        if (e instanceof IOException io) {
+          throw io;
+        }
+        throw (RuntimeException) e;
       }
+    } else if (file.endsWith(".si")) {
+      String segment = IndexFileNames.parseSegmentName(file);
+      List<String> others = new ArrayList<>();
+      for (String each : index.listAll()) {
+        if (!each.equals(file) && LUCENES.matcher(each).matches()) {
+          if (IndexFileNames.parseSegmentName(each).equals(segment)) {
+            others.add(each);
+          }
+        }
+      }
+      if (e instanceof NoSuchFileException && others.isEmpty()) {
+        add(
+            segments,
+            "no file of its segment " + segment + " is there: this file belongs to another index");
+        return;
+      }
+      if (!(e instanceof NoSuchFileException) && haveId(others, idOf(file))) {
+        add(
+            segments,
+            "the segment " + segment + " has another id: this file belongs to another index");
+        return;
+      }
+    }
+    report(file, e);
+  }
+
+  /** Whether the headers of some files, at least one, have an id. */
+  private boolean haveId(List<String> names, byte[] id) {
+    for (String each : names) {
+      if (id == null || !Arrays.equals(idOf(each), id)) {
+        return false;
+      }
+    }
+    return !names.isEmpty();
+  }
+
+  /** The id in the header of a file; {@code null} if it cannot be read. */
+  private byte[] idOf(String file) {
+    try (IndexInput in = index.openInput(file, IOContext.READONCE)) {
+      if (CodecUtil.readBEInt(in) != CodecUtil.CODEC_MAGIC) {
+        return null;
+      }
+      in.readString(); // the codec
+      CodecUtil.readBEInt(in); // its version
+      byte[] id = new byte[StringHelper.ID_LENGTH];
+      in.readBytes(id, 0, id.length);
+      return id;
+    } catch (IOException | RuntimeException e) {
+      return null;
+    }
+  }
+
+  /** Reports a file unless it is sound. */
+  private void check(String file, byte[] id) {
+    try {
+      verify(file, id);
+    } catch (IOException | RuntimeException e) {
+      report(file, e);
     }
   }
 
@@ -97,24 +193,23 @@ final class Verification {
   }
 
   private void report(String file, Exception e) {
-    for (int i = 0; i < found.size(); i += 2) {
-      if (found.get(i).equals(file)) {
-        return;
-      }
-    }
     String message = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
     if (e instanceof NoSuchFileException) {
       message = "the file is missing";
     }
-    found.addAll(Arrays.asList(file, message.replaceFirst("\\s*\\(resource=.*", "")));
+    add(file, message.replaceFirst("\\s*\\(resource=.*", ""));
   }
 
-  /** The file that an exception names. */
-  private static String fileIn(Exception e, String otherwise) {
-    String message = String.valueOf(e.getMessage());
+  private void add(String file, String problem) {
+    found.addAll(Arrays.asList(file, problem));
+  }
+
+  /** The file that the message of an exception names. */
+  private static String fileIn(String message, String otherwise) {
     Matcher path = PATH.matcher(message);
-    String named = path.find() ? path.group(1) : e instanceof IOException ? message : otherwise;
-    String name = String.valueOf(Path.of(named.lines().findFirst().orElse("")).getFileName());
+    String named = path.find() ? path.group(1) : message;
+    String name = named.lines().findFirst().orElse("");
+    name = name.substring(Math.max(name.lastIndexOf('/'), name.lastIndexOf('\\')) + 1);
     return LUCENES.matcher(name).matches() ? name : otherwise;
   }
 
