@@ -57,6 +57,8 @@ from .index.checking import check_index as check_index
 from .index.indexer import IndexSummary as IndexSummary
 from .index.indexer import LuceneImpactIndexer as LuceneImpactIndexer
 from .index.indexer import index_pseudo_documents as index_pseudo_documents
+from .index.merging import MergeSummary as MergeSummary
+from .index.merging import merge_indexes as merge_indexes
 from .index.reader import LuceneImpactIndexReader as LuceneImpactIndexReader
 from .index.texts import index_texts as index_texts
 from .manifest import Change as Change

@@ -62,8 +62,9 @@ class Change:
 
     Attributes:
         time: When it was committed, in UTC, as ``2026-11-26T09:00:00Z``.
-        operation: ``build``, ``add``, ``delete``, ``change`` (documents were added and deleted), ``optimize``; ``foreign``
-            if other software changed the index before; ``earlier`` for the oldest changes, together.
+        operation: ``build``, ``add``, ``delete``, ``change`` (documents were added and deleted), ``optimize``; ``merge``
+            for each index that the index was merged from; ``foreign`` if other software changed the index before;
+            ``earlier`` for the oldest changes, together.
         added: Number of documents that were added.
         deleted: Number of documents that were deleted, replaced ones included.
         documents: Number of documents afterwards.
@@ -147,6 +148,24 @@ class Manifest:
         own, others = self._encoder_settings(), other._encoder_settings()
         return (self.model_digest, self.quantizer, own) == (other.model_digest, other.quantizer, others)
 
+    def differences(self, other: Manifest) -> list[str]:
+        """What is known to keep documents of both from sharing an index, in words; empty if nothing is."""
+        found = []
+        if self.model and other.model:
+            own, others = self._encoder_settings(), other._encoder_settings()
+            if self.model_digest != other.model_digest:
+                both = f"{self.model}, {other.model}"
+                found.append(f"the model ({both})" if self.model != other.model else f"the weights of {self.model}")
+            found += [
+                f"{name} ({own.get(name)}, {others.get(name)})"
+                for name in dict.fromkeys((*own, *others))
+                if own.get(name) != others.get(name)
+            ]
+        if self.quantizer is not None and other.quantizer is not None and self.quantizer != other.quantizer:
+            one, two = _rule_text(self.quantizer), _rule_text(other.quantizer)
+            found.append(f"the quantizer ({one}; {two})" if one != two else f"the rounding of the quantizer ({one})")
+        return found
+
     def _encoder_settings(self) -> dict[str, Any]:
         ignored = ("max_length", "query_max_length", "query_model")
         return {"pooling": self.pooling, **{key: value for key, value in self.choices.items() if key not in ignored}}
@@ -165,10 +184,7 @@ class Manifest:
 
     def describe(self) -> str:
         """Model, pooling and quantizer in words."""
-        rule = self.quantizer
-        scales = (
-            f"{rule.name} (documents x{rule.document.scale:g}, queries x{rule.query.scale:g})" if rule else "unknown"
-        )
+        scales = _rule_text(self.quantizer) if self.quantizer else "unknown"
         return f"{self.model or 'an unknown model'}, pooling {self.pooling or 'unknown'}, quantizer {scales}"
 
     def to_json(self) -> dict[str, Any]:
@@ -205,6 +221,10 @@ class Manifest:
         shard = _SHARD.fullmatch(self.shard)
         if shard is None or (self.shard and not int(shard[1]) <= int(shard[2])):
             raise ValueError(f"{self.shard!r:.60} is not a shard, expected I/N with 1 <= I <= N")
+
+
+def _rule_text(rule: Quantizer) -> str:
+    return f"{rule.name} (documents x{rule.document.scale:g}, queries x{rule.query.scale:g})"
 
 
 _POOLINGS = ("", "max", "sum")

@@ -26,6 +26,7 @@ from splade_lucene.cli.demo import demo
 from splade_lucene.cli.encode import encode, encode_queries
 from splade_lucene.cli.evaluate import evaluate
 from splade_lucene.cli.index import index
+from splade_lucene.cli.merge import merge
 from splade_lucene.cli.models import models
 from splade_lucene.cli.output import describe_error, echo
 from splade_lucene.cli.report import report
@@ -95,6 +96,7 @@ for command in (
     add,
     delete,
     optimize,
+    merge,
     check,
     search,
     rerank,

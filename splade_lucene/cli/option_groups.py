@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -29,6 +28,7 @@ from splade_lucene.quantizer import DEFAULT_RULE
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import Pruning, SpladeEncoder
+    from splade_lucene.index.joined import IndexDirs
     from splade_lucene.quantizer import Quantizer
     from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
@@ -159,8 +159,8 @@ class QueryOptions:
     ] = "auto"
     scale: ScaleOption = None
 
-    def open_query_encoder(self, index_dir: Path) -> SpladeQueryEncoder:
-        """Opens the query encoder that matches an index."""
+    def open_query_encoder(self, index_dir: IndexDirs) -> SpladeQueryEncoder:
+        """Opens the query encoder that matches an index, or several."""
         from splade_lucene.quantizer import Quantizer
         from splade_lucene.search.query_encoder import open_query_encoder
 

@@ -14,6 +14,7 @@ from splade_lucene.encoder.layout import QueryMode
 from splade_lucene.encoder.settings import Backend, QueryDtype
 from splade_lucene.errors import InputError
 from splade_lucene.index.indexer import Order, Store
+from splade_lucene.index.joined import Duplicates
 from splade_lucene.quantizer import RuleName
 
 QuantizerName = Literal["auto", RuleName]
@@ -83,6 +84,13 @@ FieldsOption = Annotated[
 ]  # fmt: skip
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.")]
 IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="The Lucene index.")]
+IndexesOption = Annotated[
+    list[Path], typer.Option("--index", metavar="DIR", help="The Lucene index; repeat for several, searched as one.")
+]
+DuplicatesOption = Annotated[
+    Duplicates,
+    typer.Option("--duplicates", help="A docid in several indexes: refuse it, or take the document of the last."),
+]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=65_536, help="Number of threads. Default: all cores.")
 ]

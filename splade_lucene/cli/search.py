@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
-from splade_lucene.cli.options import IndexOption, JsonOption, RemoveQueryOption, ThreadsOption
+from splade_lucene.cli.options import DuplicatesOption, IndexesOption, JsonOption, RemoveQueryOption, ThreadsOption
 from splade_lucene.cli.output import ProgressBars, echo, name_some
 from splade_lucene.cli.search_options import (
     EncodedOption,
@@ -38,13 +38,12 @@ from splade_lucene.run.formats import RunFormat
 from splade_lucene.run.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
-    from splade_lucene.search.approximation import Approximation
     from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
 
 @takes_options(options=QueryOptions, choices=SearchOptions)
 def search(
-    index_dir: IndexOption,
+    index_dirs: IndexesOption,
     options: QueryOptions,
     choices: SearchOptions,
     query: SingleQueryOption = None,
@@ -85,16 +84,20 @@ def search(
     approximation = choices.approximation
     if engine == "pyserini" and (profile or recall or choices != SearchOptions()):
         raise typer.BadParameter(
-            "--engine pyserini does not support --mode, --only, --without, --filter, --profile and --recall: "
+            "--engine pyserini does not support --mode, --only, --without, --filter, --duplicates, --profile and --recall: "
             "Pyserini's searcher is exact, has no filters and reports nothing"
+        )
+    if engine == "pyserini" and len(index_dirs) > 1:
+        raise typer.BadParameter(
+            "--engine pyserini opens a single --index: merge them first, with 'splade-lucene merge'"
         )
     choices.check(engine, min_idf)
     if facet and query is None:
         raise typer.BadParameter("--facet requires --query")
     if recall and approximation.is_exact:
         raise typer.BadParameter("--recall requires --mode approximate")
-    query_encoder = _open_query_encoder(options, index_dir) if not encoded else None
-    with _open_searcher(index_dir, query_encoder, min_idf, engine, approximation) as searcher:
+    query_encoder = _open_query_encoder(options, index_dirs) if not encoded else None
+    with _open_searcher(index_dirs, query_encoder, min_idf, engine, choices) as searcher:
         search_options = {} if engine == "pyserini" else {"filter": choices.make_filter(searcher)}
         depth = hits or (HITS_SHOWN if topics is None else HITS_IN_RUN)
 
@@ -124,7 +127,7 @@ class _Output(NamedTuple):
 
 @takes_options(options=QueryOptions)
 def explain(
-    index_dir: IndexOption,
+    index_dirs: IndexesOption,
     options: QueryOptions,
     query: Annotated[
         str, typer.Option("--query", help="The query; with --encoded, a JSON object of terms and impacts.")
@@ -132,6 +135,7 @@ def explain(
     docid: Annotated[str, typer.Option("--docid", help="The document's id.")],
     encoded: EncodedOption = False,
     min_idf: MinIdfOption = None,
+    duplicates: DuplicatesOption = "refuse",
     as_json: JsonOption = False,
 ) -> None:
     """Explain the score of a document.
@@ -140,8 +144,8 @@ def explain(
     """
     from splade_lucene.search.searcher import LuceneImpactSearcher
 
-    query_encoder = _open_query_encoder(options, index_dir) if not encoded else None
-    with LuceneImpactSearcher(index_dir, query_encoder, min_idf) as searcher:
+    query_encoder = _open_query_encoder(options, index_dirs) if not encoded else None
+    with LuceneImpactSearcher(index_dirs, query_encoder, min_idf, duplicates=duplicates) as searcher:
         vector = searcher.encode(_json_query(query) if encoded else query)
         contributions = searcher.explain(vector, docid)
     score = sum(each.product for each in contributions)
@@ -161,9 +165,9 @@ def explain(
     print(f"{len(contributions)} of the query's {counted(len(vector), 'term', 'is', 'are')} in the document")
 
 
-def _open_query_encoder(options: QueryOptions, index_dir: Path) -> SpladeQueryEncoder:
+def _open_query_encoder(options: QueryOptions, index_dirs: Sequence[Path]) -> SpladeQueryEncoder:
     """Opens the query encoder; a network in ONNX Runtime is loaded while Java starts."""
-    query_encoder = options.open_query_encoder(index_dir)
+    query_encoder = options.open_query_encoder(index_dirs)
     encoder = query_encoder.encoder
     if encoder.query_backend == "onnx":
 
@@ -176,19 +180,22 @@ def _open_query_encoder(options: QueryOptions, index_dir: Path) -> SpladeQueryEn
 
 
 def _open_searcher(
-    index_dir: Path,
+    index_dirs: Sequence[Path],
     query_encoder: SpladeQueryEncoder | None,
     min_idf: float | None,
     engine: SearchEngine,
-    approximation: Approximation,
+    choices: SearchOptions,
 ) -> Any:
     if engine == "pyserini":
         from splade_lucene.search.pyserini import PyseriniSearcher
 
-        return PyseriniSearcher(index_dir, query_encoder, min_idf)
+        return PyseriniSearcher(index_dirs[0], query_encoder, min_idf)
     from splade_lucene.search.searcher import LuceneImpactSearcher
 
-    return LuceneImpactSearcher(index_dir, query_encoder, min_idf, engine=engine, approximation=approximation)
+    return LuceneImpactSearcher(
+        index_dirs, query_encoder, min_idf, engine=engine, approximation=choices.approximation,
+        duplicates=choices.duplicates,
+    )  # fmt: skip
 
 
 def _search_one(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from splade_lucene.cli.options import wrong_usage
+from splade_lucene.cli.options import DuplicatesOption, wrong_usage
 from splade_lucene.cli.output import echo
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN
 from splade_lucene.errors import InputError
@@ -91,6 +91,8 @@ class SearchOptions:
             help="""Return only documents with such fields: 'lang = "de" and year >= 2019'.""",
         ),
     ] = None
+
+    duplicates: DuplicatesOption = "refuse"
 
     @property
     def approximation(self) -> Approximation:

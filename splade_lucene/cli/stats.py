@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
-from splade_lucene.cli.options import IndexOption, JsonOption
+from splade_lucene.cli.options import DuplicatesOption, IndexesOption, JsonOption
 from splade_lucene.cli.output import name_some
 from splade_lucene.cli.search_options import EncodedOption
 from splade_lucene.cli.topic_options import TopicFieldOption
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from splade_lucene.manifest import Manifest
     from splade_lucene.records import Query
     from splade_lucene.search.bm25 import Bm25Searcher
-    from splade_lucene.search.query_encoder import SpladeQueryEncoder
+    from splade_lucene.search.searcher import LuceneImpactSearcher
 
 
 @takes_options(options=QueryOptions)
 def stats(
-    index_dir: IndexOption,
+    index_dirs: IndexesOption,
     options: QueryOptions,
     topics: Annotated[
         Path | None, typer.Option("--topics", metavar="FILE", help="Queries whose cost to measure.")
@@ -37,6 +37,7 @@ def stats(
         bool, typer.Option("--latency", help="Measure search times of --topics, on one thread, without encoding.")
     ] = False,
     hits: Annotated[int, typer.Option("--hits", min=1, help="With --latency: hits per query.")] = HITS_IN_RUN,
+    duplicates: DuplicatesOption = "refuse",
     as_json: JsonOption = False,
 ) -> None:
     """Show the contents and origin of an index.
@@ -44,15 +45,17 @@ def stats(
     With --topics, also show the cost of queries: FLOPS, terms, postings and, with --latency, times.
     """
     from splade_lucene.index.accelerator import accelerator_bytes
+    from splade_lucene.index.joined import open_indexes
     from splade_lucene.index.reader import read_index_manifest
     from splade_lucene.search.bm25 import Bm25Searcher, open_index
+    from splade_lucene.search.searcher import LuceneImpactSearcher
     from splade_lucene.topics.reading import read_topics
 
     if topics is None and (encoded or latency):
         raise typer.BadParameter("--encoded and --latency require --topics")
     queries = [] if topics is None else read_topics(topics, encoded=encoded, field=topic_field)
     costs: dict[str, Any] = {}
-    with open_index(index_dir) as reader:
+    with open_index(index_dirs[0]) if len(index_dirs) == 1 else open_indexes(index_dirs, duplicates) as reader:
         counts = reader.statistics()
         holds_texts = isinstance(reader, Bm25Searcher)
         counts["accelerator_bytes"] = 0 if isinstance(reader, Bm25Searcher) else accelerator_bytes(reader)
@@ -63,10 +66,11 @@ def stats(
         fields = {} if isinstance(reader, Bm25Searcher) else reader.fields
         if fields:
             counts["fields"] = fields
-    manifest = read_index_manifest(index_dir)
+        manifest = read_index_manifest(index_dirs[0]) if isinstance(reader, Bm25Searcher) else reader.manifest()
     if queries and not holds_texts:
-        query_encoder = None if encoded else options.open_query_encoder(index_dir)
-        costs = _measure_costs(index_dir, query_encoder, queries, hits if latency else None)
+        query_encoder = None if encoded else options.open_query_encoder(index_dirs)
+        with LuceneImpactSearcher(index_dirs, query_encoder, duplicates=duplicates) as searcher:
+            costs = _measure_costs(searcher, queries, hits if latency else None)
     if as_json:
         print(json.dumps({**counts, "manifest": manifest.to_json() if manifest else None, **costs}, ensure_ascii=False))
         return
@@ -79,18 +83,14 @@ def stats(
     _print_costs(costs, hits)
 
 
-def _measure_costs(
-    index_dir: Path, query_encoder: SpladeQueryEncoder | None, queries: Sequence[Query], hits: int | None
-) -> dict[str, Any]:
+def _measure_costs(searcher: LuceneImpactSearcher, queries: Sequence[Query], hits: int | None) -> dict[str, Any]:
     """The ``efficiency`` of the queries and, if ``hits`` is given, the ``latency`` of searches for that many hits, as JSON."""
     from splade_lucene.evaluation.efficiency import measure_efficiency, measure_search
-    from splade_lucene.search.searcher import LuceneImpactSearcher
 
-    with LuceneImpactSearcher(index_dir, query_encoder) as searcher:
-        vectors = searcher.encode_batch([query.content for query in queries])
-        costs = {"efficiency": measure_efficiency(searcher.reader, vectors).to_json()}
-        if hits is not None:
-            costs["latency"] = measure_search(lambda vector: searcher.search(vector, hits), vectors).to_json()
+    vectors = searcher.encode_batch([query.content for query in queries])
+    costs = {"efficiency": measure_efficiency(searcher.reader, vectors).to_json()}
+    if hits is not None:
+        costs["latency"] = measure_search(lambda vector: searcher.search(vector, hits), vectors).to_json()
     return costs
 
 

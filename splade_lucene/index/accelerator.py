@@ -87,8 +87,12 @@ def has_accelerator(index_dir: Path) -> bool:
     return (index_dir / FOLDER).is_dir()
 
 
-def incomplete_accelerator(missing: int, segments: int) -> str:
-    """Says that some segments have no file: they are newer, or the file was deleted."""
+def missing_accelerators(reader: LuceneImpactIndexReader) -> str:
+    """Says that some segments of an index have no file: they are newer, or the file was deleted; empty if all have one."""
+    files = _files(reader)
+    missing, segments = files.count(None), len(files)
+    if not missing:
+        return ""
     return (
         f"the accelerator is incomplete: it covers {segments - missing:,} of {counted(segments, 'segment')}. "
         "Run 'splade-lucene accelerate' to complete it"
@@ -97,13 +101,15 @@ def incomplete_accelerator(missing: int, segments: int) -> str:
 
 def accelerator_bytes(reader: LuceneImpactIndexReader) -> int:
     """The total size in bytes of the files that a searcher would use; 0 if there are none."""
+    return sum(path.stat().st_size for index in reader.parts for path in _files(index) if path is not None)
+
+
+def _files(reader: LuceneImpactIndexReader) -> list[Path | None]:
+    """The file of each segment; None if there is none."""
     with jvm.translated_exceptions(reader.index_dir):
         names = str(jvm.facade("Index").acceleratorNames(reader.java)).split()
-    total = 0
-    for name in names:
-        found = (folder / name for folder in accelerator_folders(reader.index_dir))
-        total += next((path.stat().st_size for path in found if path.exists()), 0)
-    return total
+    folders = accelerator_folders(reader.index_dir)
+    return [next((folder / name for folder in folders if (folder / name).exists()), None) for name in names]
 
 
 def _writable_folder(index_dir: Path) -> Path:

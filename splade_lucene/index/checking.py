@@ -19,7 +19,7 @@ from splade_lucene.errors import (
     SpladeLuceneError,
 )
 from splade_lucene.files.json_text import parse_json
-from splade_lucene.index.accelerator import accelerator_folders, has_accelerator, incomplete_accelerator
+from splade_lucene.index.accelerator import accelerator_folders, has_accelerator, missing_accelerators
 from splade_lucene.index.model import encode_texts, open_document_encoder
 from splade_lucene.index.reader import LuceneImpactIndexReader, commit_of, opened
 from splade_lucene.jvm import wire
@@ -258,12 +258,8 @@ def _check_copy(copy: Manifest | None, manifest: Manifest, found: list[Damage], 
 
 
 def _note_incomplete_accelerator(reader: LuceneImpactIndexReader, notes: list[str]) -> None:
-    with jvm.translated_exceptions(reader.index_dir):
-        names = str(jvm.facade("Index").acceleratorNames(reader.java)).split()
-    folders = accelerator_folders(reader.index_dir)
-    missing = sum(not any((folder / name).exists() for folder in folders) for name in names)
-    if missing:
-        notes.append(incomplete_accelerator(missing, len(names)))
+    if problem := missing_accelerators(reader):
+        notes.append(problem)
 
 
 def _check_docids(

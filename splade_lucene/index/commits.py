@@ -20,7 +20,8 @@ class ManifestKeeper:
     Args:
         index_dir: The index.
         writer: The writer; it holds the lock of the index.
-        manifest: The manifest of a new index; None for that of the commit that the writer changes.
+        manifest: The manifest of a new index, with the history that leads up to the first commit, if any; None for that of
+            the commit that the writer changes.
 
     Attributes:
         manifest: The manifest of the last commit.
@@ -32,12 +33,14 @@ class ManifestKeeper:
         with jvm.translated_exceptions(index_dir):
             packed = wire.to_bytes(jvm.facade("Index").before(writer))
         self.documents, commit = wire.unpack_before(packed)
+        if manifest is not None and manifest.history:
+            self.documents = manifest.history[-1].documents
         if manifest is None and commit is not None:
             manifest = manifest_of(index_dir, commit)
         if manifest is None:
             manifest = Manifest()
             if self.documents:
-                manifest = manifest.after(Change(_now(), "foreign", self.documents, 0, self.documents))
+                manifest = manifest.after(Change(now(), "foreign", self.documents, 0, self.documents))
         self.manifest = manifest
 
     def commit(self, operation: str, added: int = 0, source: str = "", **facts: Any) -> Change | None:
@@ -58,7 +61,7 @@ class ManifestKeeper:
             if not prepared.has_changes:
                 return None
             deleted = self.documents + added - prepared.documents
-            change = Change(_now(), operation, added, deleted, prepared.documents, source)
+            change = Change(now(), operation, added, deleted, prepared.documents, source)
             versions = {**self.manifest.versions, "splade_lucene": __version__, **jvm.versions()}
             manifest = self.manifest.after(change, versions=versions, parts=(), **facts)
             while True:
@@ -72,5 +75,6 @@ class ManifestKeeper:
         return change
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, in UTC, as histories have it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

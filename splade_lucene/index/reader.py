@@ -153,6 +153,11 @@ class LuceneImpactIndexReader(ProcessBound):
         """The number of documents including deleted ones: all lucene_docids are below it."""
         return int(jvm.facade("Index").maxDoc(self.java))
 
+    @property
+    def parts(self) -> tuple[LuceneImpactIndexReader, ...]:
+        """The indexes that this reader shows as one: itself, unless it shows several."""
+        return (self,)
+
     def refreshed(self) -> LuceneImpactIndexReader | None:
         """Opens the last commit of the index; None if it is the one that this reader shows. This reader stays as it is."""
         java = opened(self.index_dir, lambda _: jvm.facade("Index").refreshed(self.java))
@@ -167,7 +172,8 @@ class LuceneImpactIndexReader(ProcessBound):
         """Counts: documents, deleted_documents, segments, terms, postings, total_impact, lucene, bytes."""
         with jvm.translated_exceptions(self.index_dir):
             counts: dict[str, Any] = json.loads(jvm.facade("Index").statistics(self.java))
-        counts["bytes"] = sum(path.stat().st_size for path in self.index_dir.iterdir() if path.is_file())
+        folders = (each.index_dir for each in self.parts)
+        counts["bytes"] = sum(path.stat().st_size for folder in folders for path in folder.iterdir() if path.is_file())
         return counts
 
     def commit(self) -> str:

@@ -27,7 +27,7 @@ from splade_lucene.jvm.exceptions import CLOSED, translate, unreadable
 from splade_lucene.jvm.runtime import MINIMUM_JAVA, find_fatjar, find_runtime
 
 BRIDGE_JAR = Path(__file__).parent.parent / "jars" / "splade-lucene-bridge.jar"
-Room = Literal["Index", "Search", "Bm25", "Runtime"]
+Room = Literal["Index", "Join", "Search", "Bm25", "Runtime"]
 """A part of the Java code."""
 
 _FACADES = {room: f"io.spladelucene.{room.lower()}.{room}Facade" for room in get_args(Room)}

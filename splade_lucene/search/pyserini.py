@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ import numpy as np
 
 from splade_lucene import jvm
 from splade_lucene.defaults import HITS_SHOWN
+from splade_lucene.errors import InputError
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.jvm.pyserini_import import pyserini_importable
 from splade_lucene.search.checks import check_batch, check_k
@@ -34,6 +36,9 @@ class PyseriniSearcher(ProcessBound):
         index_dir: The index.
         query_encoder: See :class:`LuceneImpactSearcher`.
         min_idf: Likewise.
+
+    Raises:
+        InputError: Several indexes are given; it opens one.
     """
 
     def __init__(
@@ -42,6 +47,11 @@ class PyseriniSearcher(ProcessBound):
         query_encoder: QueryEncoder | str | Path | None = None,
         min_idf: float | None = None,
     ) -> None:
+        if not isinstance(index_dir, str | os.PathLike):
+            raise InputError(
+                f"Pyserini's searcher opens one index, got {index_dir!r:.200}",
+                remedy="Merge them first, with 'splade-lucene merge' or merge_indexes",
+            )
         self._ours = LuceneImpactSearcher(index_dir, query_encoder)
         with pyserini_importable():
             from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from splade_lucene.arguments import to_ordered_list, to_path
+from splade_lucene.arguments import to_ordered_list
 from splade_lucene.defaults import QUERY_BATCH
 from splade_lucene.encoder.encoder import SpladeEncoder
 from splade_lucene.encoder.settings import QuerySettings, from_choices
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.errors import ModelError, QueryError
 from splade_lucene.fork_guard import ProcessBound
+from splade_lucene.index.joined import IndexDirs, to_index_paths
 from splade_lucene.index.model import recorded_choices
 from splade_lucene.index.reader import read_index_manifest
 from splade_lucene.manifest import Manifest
@@ -173,13 +174,14 @@ def _add_turns(weights: SparseWeights, queries: Sequence[Turns]) -> SparseWeight
 
 
 def open_query_encoder(
-    index_dir: str | Path, model: str | Path | None = None, queries: QuerySettings = QuerySettings(), *,
+    index_dir: IndexDirs, model: str | Path | None = None, queries: QuerySettings = QuerySettings(), *,
     quantizer: Quantizer | None = None, device: str = "auto", trust_remote_code: bool = False,
 ) -> SpladeQueryEncoder:  # fmt: skip
     """Opens the query encoder that matches an index.
 
     Args:
-        index_dir: The index; its manifest specifies the model, pooling, lengths and quantizer.
+        index_dir: The index; its manifest specifies the model, pooling, lengths and quantizer. Of several indexes that are
+            searched as one, the first whose manifest names a model.
         model: Another folder or hub name of the same checkpoint, or of its query side; None for the manifest's model.
         queries: Overrides the manifest for queries.
         quantizer: Overrides the manifest's quantizer.
@@ -191,9 +193,10 @@ def open_query_encoder(
         ModelError: The manifest's model has changed since it encoded the index.
         InputError: The manifest records settings of the encoder that this version does not have.
     """
-    manifest = read_index_manifest(to_path(index_dir))
+    found = [(path, read_index_manifest(path)) for path in to_index_paths(index_dir)]
+    path, manifest = next((each for each in found if each[1] is not None and each[1].model), found[0])
     return matching_query_encoder(
-        manifest, index_dir, model, queries, quantizer=quantizer, device=device, trust_remote_code=trust_remote_code
+        manifest, path, model, queries, quantizer=quantizer, device=device, trust_remote_code=trust_remote_code
     )
 
 

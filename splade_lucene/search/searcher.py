@@ -17,14 +17,14 @@ from typing import Any, Protocol, TypeGuard
 import numpy as np
 
 from splade_lucene import jvm
-from splade_lucene.arguments import to_list, to_ordered_list, to_path
+from splade_lucene.arguments import to_list, to_ordered_list
 from splade_lucene.defaults import HITS_SHOWN, MAX_IMPACT
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.fields.expression import Filter
 from splade_lucene.fields.grammar import parse_filter
 from splade_lucene.fork_guard import ProcessBound
-from splade_lucene.index.accelerator import accelerator_folders, has_accelerator, incomplete_accelerator
-from splade_lucene.index.checking import open_verified
+from splade_lucene.index.accelerator import accelerator_folders, has_accelerator, missing_accelerators
+from splade_lucene.index.joined import Duplicates, IndexDirs, open_indexes
 from splade_lucene.index.reader import LuceneImpactIndexReader, unpack_counts
 from splade_lucene.jvm import wire
 from splade_lucene.records import Contribution, Turn, Vector, well_formed
@@ -66,7 +66,7 @@ class Snapshot(ProcessBound):
         self._lock = threading.Lock()
         try:
             with jvm.translated_exceptions(reader.index_dir):
-                folders = wire.pack_paths(accelerator_folders(reader.index_dir))
+                folders = wire.pack_paths(_accelerator_folders(reader))
                 self.java: Any = jvm.facade("Search").openSearcher(reader.java, cache_bytes, folders)
                 self._handle = jvm.JavaHandle(self, jvm.facade("Search").close, self.java, reader.index_dir)
         except BaseException:
@@ -137,7 +137,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
     """Exact search over an impact index: ours, Anserini's or Pyserini's.
 
     Args:
-        index_dir: The index.
+        index_dir: The index, or several, which are searched as if they had been merged.
         query_encoder: Turns text into {term: impact}: an object with ``encode(text)``, the folder or hub name of a
             checkpoint (quantized as in the index's manifest), or None for the manifest's model. Loaded for the first
             text query.
@@ -151,8 +151,15 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
             hits.
         approximation: Settings of approximate search; None for exact search.
         verify: Read every byte of the index first, and compare the checksums; see :func:`splade_lucene.check_index`.
+        duplicates: What happens to a docid that stands in several indexes: ``refuse`` makes it an error, ``last`` hides the
+            documents of all but the last of them.
+
+    Attributes:
+        index_dir: The index; the first of several.
 
     Raises:
+        InputError: Several indexes were made with different models, settings or quantizers, have a field of the same name
+            with different types, or, unless ``duplicates`` is ``last``, have a docid in common.
         NotAnIndexError: The folder is not an impact index.
         IndexVersionError: It was written by a newer Lucene.
         DamagedIndexError: With ``verify``: names the damaged files.
@@ -160,7 +167,7 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
 
     def __init__(
         self,
-        index_dir: str | Path,
+        index_dir: IndexDirs,
         query_encoder: QueryEncoder | str | Path | None = None,
         min_idf: float | None = None,
         *,
@@ -168,26 +175,25 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         engine: Engine = "auto",
         approximation: Approximation | None = None,
         verify: bool = False,
+        duplicates: Duplicates = "refuse",
     ) -> None:
         self.engine = engine
         self.approximation = approximation or Approximation()
         check_settings(engine, self.approximation, min_idf, cache_bytes)
-        self.index_dir = to_path(index_dir)
         self.min_idf = min_idf
         self._query_encoder, self._given_encoder = query_encoder, query_encoder
         self._reported_problems: set[str] = set()
         self._cache_bytes = -1 if cache_bytes is None else cache_bytes
         self._lock = threading.RLock()
-        reader = open_verified(self.index_dir) if verify else LuceneImpactIndexReader(index_dir)
-        self._shown = Snapshot(reader, self._cache_bytes)
+        self._shown = Snapshot(open_indexes(index_dir, duplicates, verify=verify), self._cache_bytes)
+        self.index_dir = self.reader.index_dir
         with jvm.translated_exceptions(self.index_dir):
             self._settings = self._java_settings(self.approximation)
             self._exact_settings = self._java_settings(Approximation())
         self._report_problems()
-        segments = int(jvm.facade("Search").segments(self._snapshot.java))
-        missing = segments - self.accelerated_segments - len(self._reported_problems)
-        if missing > 0 and has_accelerator(self.index_dir):
-            _log.warning("%s: %s", self.index_dir, incomplete_accelerator(missing, segments))
+        for index in self.reader.parts:
+            if has_accelerator(index.index_dir) and (problem := missing_accelerators(index)):
+                _log.warning("%s: %s", index.index_dir, problem)
 
     @property
     def _snapshot(self) -> Snapshot:
@@ -213,14 +219,16 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         """Goes over to the last commit of the index, if there is one that this searcher does not show.
 
         Without it, a searcher shows the index as it was when it was opened. It costs little: what both commits have in
-        common stays open. Searches of other threads end on the commit on which they began, and hits keep theirs. Filters
-        that :meth:`make_filter` made have to be made again.
+        common stays open. Several indexes all go over to their last commits, and the docids that are new in one are looked
+        up in the others. Searches of other threads end on the commit on which they began, and hits keep theirs. Filters that
+        :meth:`make_filter` made have to be made again.
 
         Returns:
             Whether there was a newer commit.
 
         Raises:
             IndexAccessError: The index is no longer there, or this searcher is closed.
+            InputError: Several indexes can no longer be searched as one; the searcher shows what it showed before.
         """
         with self._lock:
             old = self._snapshot
@@ -555,6 +563,10 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _accelerator_folders(reader: LuceneImpactIndexReader) -> list[Path]:
+    return list(dict.fromkeys(folder for index in reader.parts for folder in accelerator_folders(index.index_dir)))
 
 
 def _is_text(q: object) -> TypeGuard[Text]:

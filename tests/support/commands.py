@@ -28,6 +28,7 @@ COMMANDS = [
     "add",
     "delete",
     "optimize",
+    "merge",
     "check",
     "search",
     "rerank",

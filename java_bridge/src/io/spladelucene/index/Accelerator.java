@@ -20,6 +20,8 @@ import java.util.HexFormat;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.zip.CRC32C;
+import org.apache.lucene.index.CodecReader;
+import org.apache.lucene.index.FilterCodecReader;
 import org.apache.lucene.index.FilterLeafReader;
 import org.apache.lucene.index.IndexReader;
 import org.apache.lucene.index.LeafReader;
@@ -146,7 +148,11 @@ public final class Accelerator implements Closeable {
   }
 
   private static byte[] segmentId(LeafReader leaf) {
-    return ((SegmentReader) FilterLeafReader.unwrap(leaf)).getSegmentInfo().info.getId();
+    LeafReader segment = FilterLeafReader.unwrap(leaf);
+    if (segment instanceof CodecReader reader) {
+      segment = FilterCodecReader.unwrap(reader); // one that hides documents
+    }
+    return ((SegmentReader) segment).getSegmentInfo().info.getId();
   }
 
   /**

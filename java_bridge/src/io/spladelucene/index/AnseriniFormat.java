@@ -37,6 +37,11 @@ public final class AnseriniFormat {
     return config;
   }
 
+  /** The configuration of a new index that takes over segments of an older version of Lucene. */
+  static IndexWriterConfig configFor(int createdMajor) {
+    return config(false).setIndexCreatedVersionMajor(createdMajor);
+  }
+
   /** Opens an impact index for writing, with {@link #config}. */
   static IndexWriter openWriter(Directory directory, boolean append) throws IOException {
     return new IndexWriter(directory, config(append));

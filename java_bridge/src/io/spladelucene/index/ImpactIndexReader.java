@@ -18,13 +18,17 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.StringJoiner;
+import java.util.concurrent.ConcurrentHashMap;
 import org.apache.lucene.index.CheckIndex;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.FieldInfo;
 import org.apache.lucene.index.FieldInfos;
 import org.apache.lucene.index.IndexOptions;
+import org.apache.lucene.index.IndexReader;
+import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.MultiTerms;
 import org.apache.lucene.index.NumericDocValues;
@@ -45,14 +49,16 @@ import org.apache.lucene.util.BytesRef;
 import org.apache.lucene.util.InPlaceMergeSorter;
 
 /**
- * An open impact index. It shows the last commit at the time when it was opened, and no later one.
- * For any number of threads.
+ * An open impact index, or several as one. It shows the last commit at the time when it was opened,
+ * and no later one. For any number of threads.
  */
 public final class ImpactIndexReader implements Closeable {
   private static final ObjectMapper JSON = new ObjectMapper();
 
-  private final DirectoryReader reader;
+  private final IndexReader reader;
+  private final DirectoryReader single; // null: several indexes
   private final DocidTable known; // of an earlier commit; null: there is none
+  private final Map<BytesRef, Integer> liveFreqs = new ConcurrentHashMap<>();
   private DocidTable docids;
   private volatile boolean isClosed = false;
 
@@ -74,6 +80,7 @@ public final class ImpactIndexReader implements Closeable {
 
   private ImpactIndexReader(DirectoryReader reader, DocidTable known) throws IOException {
     this.reader = reader;
+    single = reader;
     this.known = known;
     try {
       FieldInfo contents = FieldInfos.getMergedFieldInfos(reader).fieldInfo(Fields.CONTENTS);
@@ -87,6 +94,28 @@ public final class ImpactIndexReader implements Closeable {
       reader.close();
       throw e;
     }
+  }
+
+  private ImpactIndexReader(JoinedReader reader, DocidTable known) {
+    this.reader = reader;
+    single = null;
+    this.known = known;
+  }
+
+  /**
+   * Opens several indexes as one, which stays open when they are closed.
+   *
+   * @param indexes open indexes, in the order of their documents
+   * @param segments of all these indexes, in the same order
+   * @param known the same indexes at an earlier time; {@code null}: unknown
+   */
+  public static ImpactIndexReader join(
+      List<ImpactIndexReader> indexes, LeafReader[] segments, ImpactIndexReader known)
+      throws IOException {
+    List<IndexReader> readers = new ArrayList<>();
+    indexes.forEach(each -> readers.add(each.reader));
+    JoinedReader joined = new JoinedReader(readers, segments);
+    return new ImpactIndexReader(joined, known == null ? null : known.docids());
   }
 
   /**
@@ -108,18 +137,19 @@ public final class ImpactIndexReader implements Closeable {
   }
 
   /**
-   * Opens the last commit of the index; segments that both commits have are shared.
+   * Opens the last commit of the index, which must be one; segments that both commits have are
+   * shared.
    *
    * @return {@code null} if this is the last commit
    */
   public ImpactIndexReader refreshed() throws IOException {
-    Directory index = reader.directory();
+    Directory index = single.directory();
     if (Arrays.equals(SegmentInfos.readLatestCommit(index).getId(), infos().getId())) {
       return null;
     }
     DirectoryReader newer;
     try {
-      newer = DirectoryReader.openIfChanged(reader);
+      newer = DirectoryReader.openIfChanged(single);
     } catch (IllegalStateException e) { // another index has segments of the same names
       newer = null;
     }
@@ -130,7 +160,7 @@ public final class ImpactIndexReader implements Closeable {
   }
 
   private SegmentInfos infos() {
-    return ((StandardDirectoryReader) reader).getSegmentInfos();
+    return ((StandardDirectoryReader) single).getSegmentInfos();
   }
 
   /**
@@ -158,6 +188,11 @@ public final class ImpactIndexReader implements Closeable {
     return docids;
   }
 
+  /** The version of Lucene that created the index, which must be one; Lucene merges no others. */
+  public int createdMajor() {
+    return infos().getIndexCreatedVersionMajor();
+  }
+
   /** The number of documents that are not deleted. */
   public int numDocs() {
     return reader.numDocs();
@@ -179,15 +214,58 @@ public final class ImpactIndexReader implements Closeable {
   }
 
   /**
-   * Statistics as JSON: documents, deleted_documents, segments, terms, postings, total_impact and
-   * the version of Lucene. Terms, postings and impacts of deleted documents count until a merge.
+   * The number of documents by which a term is common or rare: that of Lucene's statistics. For
+   * several indexes it is that of the index into which they would be merged, which has no deleted
+   * documents.
+   */
+  public int commonness(BytesRef term, int docFreq) throws IOException {
+    if (single != null || !reader.hasDeletions()) {
+      return docFreq;
+    }
+    Integer found = liveFreqs.get(term);
+    if (found == null) {
+      found = liveDocFreq(new Term(Fields.CONTENTS, term));
+      liveFreqs.put(BytesRef.deepCopyOf(term), found);
+    }
+    return found;
+  }
+
+  private int liveDocFreq(Term term) throws IOException {
+    int count = 0;
+    for (LeafReaderContext leaf : reader.leaves()) {
+      Bits live = leaf.reader().getLiveDocs();
+      if (live == null) {
+        count += leaf.reader().docFreq(term);
+        continue;
+      }
+      PostingsEnum postings = leaf.reader().postings(term, PostingsEnum.NONE);
+      for (int doc = postings == null ? PostingsEnum.NO_MORE_DOCS : postings.nextDoc();
+          doc != PostingsEnum.NO_MORE_DOCS;
+          doc = postings.nextDoc()) {
+        count += live.get(doc) ? 1 : 0;
+      }
+    }
+    return count;
+  }
+
+  /**
+   * Statistics as JSON: documents, deleted_documents, segments, terms, postings, total_impact and,
+   * for a single index, the version of Lucene. Terms, postings and impacts of deleted documents
+   * count until a merge.
    */
   public String statistics() throws IOException {
-    return statistics(reader);
+    return single != null ? statistics(single) : JSON.writeValueAsString(counts(reader));
   }
 
   /** The {@link #statistics()} of any index with the field {@code contents}. */
   public static String statistics(DirectoryReader reader) throws IOException {
+    ObjectNode result = counts(reader);
+    SegmentInfos commit = SegmentInfos.readLatestCommit(reader.directory());
+    return JSON.writeValueAsString(
+        result.put("lucene", commit.getCommitLuceneVersion().toString()));
+  }
+
+  private static ObjectNode counts(IndexReader reader) throws IOException {
     ObjectNode result = JSON.createObjectNode();
     Terms terms = MultiTerms.getTerms(reader, Fields.CONTENTS);
     long distinct = 0;
@@ -202,13 +280,13 @@ public final class ImpactIndexReader implements Closeable {
     result.put("terms", distinct);
     result.put("postings", terms == null ? 0 : terms.getSumDocFreq());
     result.put("total_impact", terms == null ? 0 : terms.getSumTotalTermFreq());
-    result.put(
-        "lucene",
-        SegmentInfos.readLatestCommit(reader.directory()).getCommitLuceneVersion().toString());
-    return JSON.writeValueAsString(result);
+    return result;
   }
 
-  /** The open commit: the strings name, id, and manifest, with the length -1 if it has none. */
+  /**
+   * The open commit of a single index: the strings name, id, and manifest, with the length -1 if it
+   * has none.
+   */
   public byte[] commit() {
     return Commits.pack(infos());
   }
@@ -219,7 +297,7 @@ public final class ImpactIndexReader implements Closeable {
   }
 
   /** The {@link #terms()} of any index with the field {@code contents}. */
-  public static byte[] terms(DirectoryReader reader) throws IOException {
+  public static byte[] terms(IndexReader reader) throws IOException {
     PackedTerms packed = new PackedTerms();
     Terms terms = MultiTerms.getTerms(reader, Fields.CONTENTS);
     if (terms != null) {
@@ -320,7 +398,7 @@ public final class ImpactIndexReader implements Closeable {
   }
 
   /** {@link #raw(byte[])} of any index. */
-  public static byte[] raw(DirectoryReader reader, byte[] luceneDocids) throws IOException {
+  public static byte[] raw(IndexReader reader, byte[] luceneDocids) throws IOException {
     PackedWriter out = new PackedWriter();
     StoredFields stored = reader.storedFields();
     for (int doc : PackedLists.readInts(luceneDocids)) {

@@ -7,11 +7,15 @@ import io.spladelucene.wire.PackedLists;
 import io.spladelucene.wire.PackedWriter;
 import java.io.Closeable;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 import org.apache.lucene.document.Document;
 import org.apache.lucene.index.CodecReader;
 import org.apache.lucene.index.ConcurrentMergeScheduler;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.IndexWriter;
+import org.apache.lucene.index.IndexWriterConfig;
+import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.SegmentInfos;
 import org.apache.lucene.index.Term;
 import org.apache.lucene.search.IndexSearcher;
@@ -38,9 +42,23 @@ public final class ImpactIndexWriter implements Closeable {
    * @param append whether to change an existing index; otherwise what is there is replaced
    */
   public ImpactIndexWriter(Directory index, boolean append) throws IOException {
+    this(index, append, AnseriniFormat.config(append));
+  }
+
+  /**
+   * Opens a new index for the segments of others; what is there is replaced.
+   *
+   * @param createdMajor the version of Lucene that created them
+   */
+  public ImpactIndexWriter(Directory index, int createdMajor) throws IOException {
+    this(index, false, AnseriniFormat.configFor(createdMajor));
+  }
+
+  private ImpactIndexWriter(Directory index, boolean append, IndexWriterConfig config)
+      throws IOException {
     this.index = index;
     long numberBefore = Commits.lastNumber(index); // opening deletes files of cut-off commits
-    writer = AnseriniFormat.openWriter(index, append);
+    writer = new IndexWriter(index, config);
     try {
       number = Math.max(numberBefore, Commits.lastNumber(index));
       documentsBefore = writer.getDocStats().numDocs;
@@ -165,6 +183,19 @@ public final class ImpactIndexWriter implements Closeable {
     writer.commit();
     number = SegmentInfos.getLastCommitGeneration(index);
     return number == expected;
+  }
+
+  /** Adds all documents of an open index that are not deleted there. */
+  public void addAll(ImpactIndexReader documents) throws IOException {
+    List<CodecReader> segments = new ArrayList<>();
+    for (LeafReaderContext leaf : documents.leaves()) {
+      if (leaf.reader().numDocs() > 0) {
+        segments.add((CodecReader) leaf.reader());
+      }
+    }
+    if (!segments.isEmpty()) {
+      writer.addIndexes(segments.toArray(CodecReader[]::new));
+    }
   }
 
   /** Merges all segments into one, which removes deleted documents. Visible after a commit. */

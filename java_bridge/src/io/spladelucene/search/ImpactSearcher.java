@@ -19,6 +19,7 @@ import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.PostingsEnum;
 import org.apache.lucene.index.Terms;
 import org.apache.lucene.index.TermsEnum;
+import org.apache.lucene.util.BytesRef;
 
 /**
  * Searches an impact index. The score of a document is the sum, over the terms, of the query's
@@ -83,11 +84,6 @@ public final class ImpactSearcher implements Closeable {
       count += each == null || each.isDamaged() ? 0 : 1;
     }
     return count;
-  }
-
-  /** The number of segments. */
-  public int segments() {
-    return accelerators.length;
   }
 
   /** Which accelerators are not used, and why: a line for each. */
@@ -278,7 +274,7 @@ public final class ImpactSearcher implements Closeable {
             return false;
           }
         }
-        if (!isCommon(planes.docFreq())) {
+        if (!isCommon(query.terms()[i], planes.docFreq())) {
           lists.add(planes, query.impacts()[i]);
         }
       }
@@ -290,7 +286,8 @@ public final class ImpactSearcher implements Closeable {
       List<StreamedSearch.Stream> streams = new ArrayList<>();
       TermsEnum lookup = terms.iterator();
       for (int i = 0; i < query.size(); i++) {
-        if (lookup.seekExact(query.terms()[i]) && !isCommon(index.docFreq(query.terms()[i]))) {
+        BytesRef term = query.terms()[i];
+        if (lookup.seekExact(term) && !isCommon(term, index.docFreq(term))) {
           PostingsEnum postings = lookup.postings(null, PostingsEnum.FREQS);
           postings.nextDoc();
           streams.add(new StreamedSearch.Stream(postings, query.impacts()[i]));
@@ -300,9 +297,12 @@ public final class ImpactSearcher implements Closeable {
     }
 
     /** Whether a term is ignored, by Pyserini's rule. */
-    private boolean isCommon(int docFreq) {
-      return settings.minIdf() >= 0
-          && !(Math.log((double) index.numDocs() / docFreq) > settings.minIdf());
+    private boolean isCommon(BytesRef term, int docFreq) throws IOException {
+      if (settings.minIdf() < 0) {
+        return false;
+      }
+      double documents = index.commonness(term, docFreq);
+      return !(Math.log(index.numDocs() / documents) > settings.minIdf());
     }
 
     /** Scores the hits of a query that was cut with all terms, and keeps the best. */

@@ -102,11 +102,6 @@ public final class SearchFacade {
             result -> PackedHits.pack(result.hits(), docids, result.profile().counters())));
   }
 
-  /** See {@link ImpactSearcher#segments}. */
-  public static int segments(ImpactSearcher searcher) {
-    return searcher.segments();
-  }
-
   /** See {@link ImpactSearcher#acceleratedSegments}. */
   public static int acceleratedSegments(ImpactSearcher searcher) {
     return searcher.acceleratedSegments();

@@ -1,0 +1,257 @@
+package io.spladelucene.join;
+
+import io.spladelucene.index.Fields;
+import io.spladelucene.index.ImpactIndexReader;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.Iterator;
+import java.util.List;
+import java.util.PriorityQueue;
+import java.util.TreeSet;
+import org.apache.lucene.index.LeafReader;
+import org.apache.lucene.index.LeafReaderContext;
+import org.apache.lucene.index.PostingsEnum;
+import org.apache.lucene.index.Terms;
+import org.apache.lucene.index.TermsEnum;
+import org.apache.lucene.util.Bits;
+import org.apache.lucene.util.BytesRef;
+import org.apache.lucene.util.FixedBitSet;
+
+/**
+ * The docids that stand in more than one of several indexes. The document of the last index counts,
+ * and those of the others are copies.
+ *
+ * <p>A docid stands in an index if a document has it that is not deleted, or if the index knows it
+ * as that of a document without terms.
+ */
+public final class Copies {
+  private static final int SHOWN = 5;
+  private static final int STEPS = 8; // of a cursor before it looks its target up
+
+  /** A docid, and the positions of two indexes that have it. */
+  record Shown(String docid, int first, int second) {}
+
+  /** The docids of a segment, or those of documents without terms, in the order of their bytes. */
+  private abstract static class Cursor {
+    final int index;
+    BytesRef docid;
+
+    Cursor(int index) {
+      this.index = index;
+    }
+
+    /** Goes to the next docid; false at the end. */
+    abstract boolean next() throws IOException;
+
+    /** Goes to the first docid that is not before another one; false at the end. */
+    boolean advance(BytesRef target) throws IOException {
+      boolean found = next();
+      while (found && docid.compareTo(target) < 0) {
+        found = next();
+      }
+      return found;
+    }
+
+    /** Adds the documents that have the docid and are not deleted; false if there are none. */
+    abstract boolean collect(List<Place> places) throws IOException;
+  }
+
+  /** A document: the segment, counted over all indexes, and its number there. */
+  private record Place(int index, int leaf, int doc) {}
+
+  private static final class OfSegment extends Cursor {
+    private final int leaf;
+    private final LeafReader reader;
+    private final TermsEnum docids;
+    private PostingsEnum postings;
+
+    OfSegment(int index, int leaf, LeafReader reader, Terms docids) throws IOException {
+      super(index);
+      this.leaf = leaf;
+      this.reader = reader;
+      this.docids = docids.iterator();
+    }
+
+    @Override
+    boolean next() throws IOException {
+      docid = docids.next();
+      return docid != null;
+    }
+
+    @Override
+    boolean advance(BytesRef target) throws IOException {
+      for (int step = 0; step < STEPS; step++) {
+        if (!next()) {
+          return false;
+        }
+        if (docid.compareTo(target) >= 0) {
+          return true;
+        }
+      }
+      boolean found = docids.seekCeil(target) != TermsEnum.SeekStatus.END;
+      docid = found ? docids.term() : null;
+      return found;
+    }
+
+    @Override
+    boolean collect(List<Place> places) throws IOException {
+      postings = docids.postings(postings, PostingsEnum.NONE);
+      Bits live = reader.getLiveDocs();
+      boolean found = false;
+      for (int doc = postings.nextDoc();
+          doc != PostingsEnum.NO_MORE_DOCS;
+          doc = postings.nextDoc()) {
+        if (live == null || live.get(doc)) {
+          places.add(new Place(index, leaf, doc));
+          found = true;
+        }
+      }
+      return found;
+    }
+  }
+
+  private static final class WithoutTerms extends Cursor {
+    private final Iterator<BytesRef> docids;
+
+    WithoutTerms(int index, Iterable<BytesRef> docids) {
+      super(index);
+      this.docids = docids.iterator();
+    }
+
+    @Override
+    boolean next() {
+      docid = docids.hasNext() ? docids.next() : null;
+      return docid != null;
+    }
+
+    @Override
+    boolean collect(List<Place> places) {
+      return true;
+    }
+  }
+
+  private final List<LeafReader> leaves = new ArrayList<>(); // of all indexes
+  private final FixedBitSet[] hidden; // by segment; null: none
+  private final int[] replaced; // by index: the documents of earlier indexes that it replaces
+  private final List<Shown> shown = new ArrayList<>();
+  private int count = 0;
+
+  private Copies(List<ImpactIndexReader> indexes) {
+    for (ImpactIndexReader index : indexes) {
+      for (LeafReaderContext leaf : index.leaves()) {
+        leaves.add(leaf.reader());
+      }
+    }
+    hidden = new FixedBitSet[leaves.size()];
+    replaced = new int[indexes.size()];
+  }
+
+  /**
+   * Finds the copies in open indexes. It takes about as long as reading the docids of all of them
+   * but the largest.
+   *
+   * @param withoutTerms by index: the docids of its documents without terms
+   */
+  static Copies find(List<ImpactIndexReader> indexes, List<TreeSet<BytesRef>> withoutTerms)
+      throws IOException {
+    Copies copies = new Copies(indexes);
+    PriorityQueue<Cursor> queue = new PriorityQueue<>(Comparator.comparing(each -> each.docid));
+    int leaf = 0;
+    for (int index = 0; index < indexes.size(); index++) {
+      for (LeafReaderContext each : indexes.get(index).leaves()) {
+        Terms docids = each.reader().terms(Fields.ID);
+        if (docids != null) {
+          enqueue(queue, new OfSegment(index, leaf, each.reader(), docids));
+        }
+        leaf++;
+      }
+      enqueue(queue, new WithoutTerms(index, withoutTerms.get(index)));
+    }
+    List<Cursor> same = new ArrayList<>();
+    while (queue.size() > 1) {
+      Cursor first = queue.poll();
+      BytesRef other = queue.peek().docid;
+      if (first.docid.compareTo(other) < 0) {
+        if (first.index == queue.peek().index ? first.next() : first.advance(other)) {
+          queue.add(first);
+        }
+        continue;
+      }
+      same.add(first);
+      while (!queue.isEmpty() && queue.peek().docid.equals(first.docid)) {
+        same.add(queue.poll());
+      }
+      copies.add(same);
+      for (Cursor each : same) {
+        enqueue(queue, each);
+      }
+      same.clear();
+    }
+    return copies;
+  }
+
+  private static void enqueue(PriorityQueue<Cursor> queue, Cursor cursor) throws IOException {
+    if (cursor.next()) {
+      queue.add(cursor);
+    }
+  }
+
+  /** Takes the places of a docid. */
+  private void add(List<Cursor> same) throws IOException {
+    List<Place> places = new ArrayList<>();
+    TreeSet<Integer> having = new TreeSet<>();
+    for (Cursor each : same) {
+      if (each.collect(places)) {
+        having.add(each.index);
+      }
+    }
+    if (having.size() < 2) {
+      return;
+    }
+    count++;
+    if (shown.size() < SHOWN) {
+      int first = having.first();
+      shown.add(new Shown(same.get(0).docid.utf8ToString(), first, having.higher(first)));
+    }
+    for (Place each : places) {
+      Integer by = having.higher(each.index);
+      if (by != null) {
+        hide(each);
+        replaced[by]++;
+      }
+    }
+  }
+
+  private void hide(Place place) {
+    if (hidden[place.leaf] == null) {
+      hidden[place.leaf] = new FixedBitSet(leaves.get(place.leaf).maxDoc());
+    }
+    hidden[place.leaf].set(place.doc);
+  }
+
+  /** The number of docids that stand in more than one index. */
+  public int count() {
+    return count;
+  }
+
+  /** Some of these docids. */
+  List<Shown> shown() {
+    return shown;
+  }
+
+  /** By index: how many documents of earlier indexes it replaces. */
+  int[] replaced() {
+    return replaced;
+  }
+
+  /** The segments of all indexes, in which the copies count as deleted. */
+  LeafReader[] without() {
+    LeafReader[] visible = new LeafReader[leaves.size()];
+    for (int leaf = 0; leaf < visible.length; leaf++) {
+      LeafReader reader = leaves.get(leaf);
+      visible[leaf] = hidden[leaf] == null ? reader : new HidingReader(reader, hidden[leaf]);
+    }
+    return visible;
+  }
+}

@@ -1,0 +1,91 @@
+"""Whether several indexes may be searched or merged as one: what their manifests and fields must have in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from splade_lucene.errors import InputError
+from splade_lucene.fields.values import FieldType
+from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.manifest import Manifest
+
+_log = logging.getLogger(__name__)
+
+
+def common_manifest(indexes: Sequence[LuceneImpactIndexReader]) -> Manifest | None:
+    """The manifest of several indexes as one: how all were made, with what each has added up.
+
+    An index whose manifest does not name its model or quantizer is taken to agree with the others, with a warning.
+
+    Args:
+        indexes: Open indexes, at least one.
+
+    Returns:
+        The manifest; None if no index has one.
+
+    Raises:
+        InputError: Two indexes were made with different models, settings or quantizers, or a manifest is damaged.
+    """
+    manifests = [(each.index_dir, manifest) for each in indexes if (manifest := each.manifest()) is not None]
+    named = [(path, manifest) for path, manifest in manifests if manifest.model]
+    ruled = [(path, manifest) for path, manifest in manifests if manifest.quantizer is not None]
+    for known in (named, ruled):
+        for path, manifest in known[1:]:
+            _check_same(*known[0], path, manifest)
+    if named:
+        for each in indexes:
+            if each.index_dir not in dict(named):
+                _log.warning(
+                    "%s does not name the model that made it; it is searched as if it were that of %s",
+                    each.index_dir, named[0][0],
+                )  # fmt: skip
+    if not manifests:
+        return None
+    every = [manifest for _, manifest in manifests]
+    first = named[0][1] if named else every[0]
+    is_one_encoding = len({manifest.settings for manifest in every}) == 1
+    return replace(
+        first,
+        quantizer=ruled[0][1].quantizer if ruled else None,
+        corpus=", ".join(dict.fromkeys(manifest.corpus for manifest in every if manifest.corpus)),
+        documents=sum(each.num_docs for each in indexes),
+        encoding="",
+        settings=first.settings if is_one_encoding else "",
+        encoded_with=first.encoded_with if is_one_encoding else {},
+        empty=tuple(dict.fromkeys(docid for manifest in every for docid in manifest.empty)),
+        skipped=sum(manifest.skipped for manifest in every),
+        truncated=sum(manifest.truncated for manifest in every),
+        history=(),
+        commit="",
+        fields={name: kind for manifest in every for name, kind in manifest.fields.items()},
+    )
+
+
+def _check_same(path: Path, manifest: Manifest, other_path: Path, other: Manifest) -> None:
+    differences = manifest.differences(other)
+    if differences:
+        raise InputError(
+            f"{path} and {other_path} were made differently, so their scores cannot be compared: {'; '.join(differences)}",
+            remedy="Encode one of the two again, with the model and quantizer of the other",
+        )
+
+
+def common_fields(indexes: Sequence[LuceneImpactIndexReader]) -> dict[str, FieldType]:
+    """The fields of several indexes and their types.
+
+    Raises:
+        InputError: Two indexes have a field of the same name with different types.
+    """
+    known: dict[str, tuple[FieldType, Path]] = {}
+    for index in indexes:
+        for name, kind in index.fields.items():
+            first, path = known.setdefault(name, (kind, index.index_dir))
+            if first != kind:
+                raise InputError(
+                    f"the field {name!r} has the type {first} in {path} and {kind} in {index.index_dir}",
+                    remedy="Build one of the two again, with the type of the other, or with another name",
+                )
+    return {name: kind for name, (kind, _) in known.items()}

@@ -1,0 +1,177 @@
+"""Several indexes as one, as if they had been merged.
+
+The documents keep the order of the indexes. Deleted documents are those of all indexes; those that a later index replaces
+count as deleted, too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from splade_lucene import jvm
+from splade_lucene.arguments import to_ordered_list, to_path
+from splade_lucene.errors import InputError
+from splade_lucene.fields.values import FieldType
+from splade_lucene.index.checking import open_verified
+from splade_lucene.index.compatibility import common_fields, common_manifest
+from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.jvm import wire
+from splade_lucene.manifest import Manifest
+
+IndexDirs = str | Path | Iterable[str | Path]
+"""The folder of an index, or the folders of several."""
+
+Duplicates = Literal["refuse", "last"]
+"""What happens to a docid that stands in several indexes: it is an error, or the document of the last index counts."""
+
+
+def to_index_paths(index_dirs: IndexDirs) -> list[Path]:
+    """The folders of one or several indexes.
+
+    Raises:
+        InputError: There is none, or one is named twice.
+    """
+    if isinstance(index_dirs, str | os.PathLike) or not isinstance(index_dirs, Iterable):
+        return [to_path(index_dirs)]
+    paths = [to_path(each) for each in to_ordered_list(index_dirs, "indexes")]
+    if not paths:
+        raise InputError("no index is named", remedy="Pass the folder of an index, or of several")
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        first = seen.setdefault(path.resolve(), path)
+        if first is not path:
+            raise InputError(f"this index is named twice: {first} and {path}", remedy="Name each index once")
+    return paths
+
+
+def open_indexes(
+    index_dirs: IndexDirs, duplicates: Duplicates = "refuse", *, verify: bool = False
+) -> LuceneImpactIndexReader:
+    """Opens an index, or several as one.
+
+    Args:
+        index_dirs: The folder of an index, or of several.
+        duplicates: What happens to a docid that stands in several; see :data:`Duplicates`.
+        verify: Read every byte of each index first, and compare the checksums.
+
+    Raises:
+        NotAnIndexError: A folder is not an impact index.
+        IndexVersionError: It was written by a newer Lucene.
+        DamagedIndexError: With ``verify``: names the damaged files.
+        InputError: The indexes do not belong together, an index is named twice, or a docid stands in two.
+    """
+    if duplicates not in get_args(Duplicates):
+        raise InputError(f"duplicates must be one of {', '.join(get_args(Duplicates))}, got {duplicates!r:.80}")
+    parts: list[LuceneImpactIndexReader] = []
+    try:
+        for path in to_index_paths(index_dirs):
+            parts.append(open_verified(path) if verify else LuceneImpactIndexReader(path))
+        return parts[0] if len(parts) == 1 else JoinedIndexReader(parts, duplicates)
+    except BaseException:
+        for each in parts:
+            each.close()
+        raise
+
+
+class JoinedIndexReader(LuceneImpactIndexReader):
+    """Several open indexes as one. What it reads is that of the index into which they would be merged.
+
+    Args:
+        parts: The indexes, which are closed with this one. Documents are numbered in their order.
+        duplicates: What happens to a docid that stands in several of them.
+        known: The same indexes at an earlier time, if they were open then.
+
+    Attributes:
+        replaced: For each index, how many documents of earlier ones it replaces.
+
+    Raises:
+        InputError: The indexes do not belong together, or a docid stands in two.
+    """
+
+    def __init__(
+        self, parts: Sequence[LuceneImpactIndexReader], duplicates: Duplicates, known: JoinedIndexReader | None = None
+    ) -> None:
+        self._parts, self.duplicates = tuple(parts), duplicates
+        self.index_dir = parts[0].index_dir
+        self._manifest = common_manifest(parts)
+        self._fields = common_fields(parts)
+        java = jvm.facade("Join")
+        with jvm.translated_exceptions(self.index_dir):
+            opened = [each.java for each in parts]
+            copies = java.findCopies(opened, wire.pack_strings(_without_terms(parts)))
+            if duplicates == "refuse":
+                self._check_copies(copies)
+            self.replaced: list[int] = wire.unpack_integers(wire.to_bytes(java.replacedByCopies(copies))).tolist()
+            self._take(java.join(opened, copies, known.java if known is not None else None))
+
+    def _check_copies(self, copies: Any) -> None:
+        java = jvm.facade("Join")
+        count = int(java.countCopies(copies))
+        if not count:
+            return
+        rows = wire.unpack_rows(wire.to_bytes(java.shownCopies(copies)), 3)
+        shown = [
+            f"{docid!r:.200} in {self._parts[int(first)].index_dir} and {self._parts[int(second)].index_dir}"
+            for docid, first, second in rows
+        ]
+        more = f", and {count - len(shown):,} more" if count > len(shown) else ""
+        raise InputError(
+            f"{count:,} docids stand in two of the indexes: {', '.join(shown)}{more}",
+            remedy="Pass duplicates=last to take the document of the last index, or delete the others",
+        )
+
+    @property
+    def parts(self) -> tuple[LuceneImpactIndexReader, ...]:
+        """The indexes."""
+        return self._parts
+
+    def refreshed(self) -> JoinedIndexReader | None:
+        """Opens the last commits of the indexes; None if they are those that this reader shows.
+
+        Raises:
+            InputError: They do not belong together any more, or a docid stands in two.
+        """
+        newer = [each.refreshed() for each in self._parts]
+        if not any(newer):
+            return None
+        parts = [new or old for new, old in zip(newer, self._parts, strict=True)]
+        return JoinedIndexReader(parts, self.duplicates, self)
+
+    def commit(self) -> str:
+        """Identifiers of the open commits, separated by spaces."""
+        return " ".join(each.commit() for each in self._parts)
+
+    def manifest(self) -> Manifest | None:
+        """What the manifests of the indexes have in common, with the fields of all; None if none has one."""
+        return self._manifest
+
+    @cached_property
+    def fields(self) -> dict[str, FieldType]:
+        """The fields of the indexes and their types."""
+        return self._fields
+
+    def statistics(self) -> dict[str, Any]:
+        """Counts, as those of a single index; ``terms`` are those of all indexes together."""
+        versions = dict.fromkeys(str(each.statistics()["lucene"]) for each in self._parts)
+        return {**super().statistics(), "lucene": ", ".join(versions)}
+
+    def close(self) -> None:
+        """Closes the files of the indexes; so does dropping the last reference."""
+        super().close()
+        for each in self._parts:
+            each.close()
+
+
+def _without_terms(parts: Sequence[LuceneImpactIndexReader]) -> list[str]:
+    """The docids of documents without terms, each after the position of its index."""
+    manifests = [each.manifest() for each in parts]
+    return [
+        text
+        for number, manifest in enumerate(manifests)
+        for docid in (manifest.empty if manifest is not None else ())
+        for text in (str(number), docid)
+    ]

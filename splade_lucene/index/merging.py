@@ -1,0 +1,203 @@
+"""Merges indexes into a new one, which equals the index that would have been built of all their documents at once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from splade_lucene import jvm
+from splade_lucene.arguments import to_path
+from splade_lucene.defaults import thread_count
+from splade_lucene.errors import IndexVersionError, InputError
+from splade_lucene.files.files import path_text, storage_error, work_folder
+from splade_lucene.index.accelerator import FOLDER, accelerate_segments
+from splade_lucene.index.commits import ManifestKeeper, now
+from splade_lucene.index.compatibility import common_manifest
+from splade_lucene.index.indexer import Order
+from splade_lucene.index.joined import Duplicates, IndexDirs, JoinedIndexReader, open_indexes, to_index_paths
+from splade_lucene.index.publish import prepare_target, publish, sole_builder
+from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.jvm import wire
+from splade_lucene.manifest import Change, Manifest
+from splade_lucene.progress import NO_PROGRESS, Progress
+
+
+@dataclass(frozen=True)
+class MergeSummary:
+    """The result of a merge.
+
+    Attributes:
+        documents: Number of documents in the new index.
+        replaced: Number of documents that were left out, because a later index has one with the same docid.
+        sources: For each index, what it added and replaced, as in the history of the new index.
+    """
+
+    documents: int
+    replaced: int
+    sources: tuple[Change, ...]
+
+
+def merge_indexes(
+    indexes: IndexDirs,
+    output: str | Path,
+    *,
+    duplicates: Duplicates = "refuse",
+    threads: int | None = None,
+    order: Order = "bp",
+    accelerator: bool = True,
+    overwrite: bool = False,
+    progress: Progress = NO_PROGRESS,
+) -> MergeSummary:
+    """Merges indexes into a new one, without their deleted documents. The indexes stay as they are.
+
+    The new index has one segment, and gets its name only when it is complete. Others may search and change the indexes
+    meanwhile: what counts is their last commit at the start.
+
+    Args:
+        indexes: The folders of the indexes, in the order of their documents: ours, Anserini's or Pyserini's.
+        output: The folder of the new index.
+        duplicates: What happens to a docid that stands in several: ``refuse`` makes it an error, ``last`` takes the document
+            of the last of them.
+        threads: Number of threads that order documents. Default: one per core.
+        order: See :func:`splade_lucene.index_pseudo_documents`; ``input`` keeps the order of the indexes.
+        accelerator: Likewise.
+        overwrite: Replace an existing index.
+        progress: Reports the progress.
+
+    Raises:
+        InputError: The indexes were made with different models, settings or quantizers, or store a field in different ways;
+            a docid stands in two; ``output`` is one of them, or exists and ``overwrite`` is not set.
+        IndexAccessError: A folder is not an impact index, or the indexes are of different versions of Lucene.
+        StorageError: A disk error.
+
+    Example:
+        >>> from splade_lucene import LuceneImpactIndexer, PseudoDocument, merge_indexes
+        >>> folder = getfixture("tmp_path")
+        >>> for name in ("a", "b"):
+        ...     with LuceneImpactIndexer(folder / name) as indexer:
+        ...         indexer.add(PseudoDocument(f"{name}1", "", {"cat": 3}))
+        >>> merge_indexes([folder / "a", folder / "b"], folder / "both").documents
+        2
+    """
+    paths, output = to_index_paths(indexes), to_path(output).resolve()
+    if order not in get_args(Order):
+        raise InputError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
+    _check_output(output, paths)
+    with sole_builder(output):
+        prepare_target(output, append=False, overwrite=overwrite)
+        with open_indexes(paths, duplicates) as source, _new_folder(work_folder(output, "building")) as target:
+            _check_formats(source.parts)
+            with progress.step("merging", source.num_docs, "documents") as advance:
+                changes = _write(source, target, order, thread_count(threads))
+                advance(source.num_docs)
+            if accelerator:
+                with LuceneImpactIndexReader(target) as reader:
+                    accelerate_segments(reader, target / FOLDER, rebuild=False)
+            publish(target, output, overwrite=overwrite)
+    return MergeSummary(changes[-1].documents, sum(each.deleted for each in changes), changes)
+
+
+def _check_output(output: Path, paths: Sequence[Path]) -> None:
+    for path in paths:
+        folder = path.resolve()
+        if output == folder or folder in output.parents or output in folder.parents:
+            raise InputError(
+                f"the new index would be written over {path}, which is to be merged",
+                path=output,
+                remedy="Name another folder with output=…",
+            )
+
+
+def _check_formats(parts: Sequence[LuceneImpactIndexReader]) -> None:
+    """Refuses indexes that Lucene cannot merge.
+
+    Raises:
+        InputError: Two store a field in different ways.
+        IndexVersionError: Two were created by different versions of Lucene.
+    """
+    java = jvm.facade("Join")
+    with jvm.translated_exceptions():
+        rows = wire.unpack_rows(wire.to_bytes(java.formatDifference([each.java for each in parts])), 5)
+        majors = [int(java.createdMajor(each.java)) for each in parts]
+    for field, first, one, second, other in rows:
+        raise InputError(
+            f"the field {field!r} is stored in different ways, which Lucene cannot merge: in "
+            f"{parts[int(first)].index_dir} {one}; in {parts[int(second)].index_dir} {other}",
+            remedy="Search the indexes together instead of merging them, or build one of them again",
+        )
+    for part, major in zip(parts, majors, strict=True):
+        if major != majors[0]:
+            raise IndexVersionError(
+                f"{parts[0].index_dir} was created by Lucene {majors[0]}, {part.index_dir} by Lucene {major}, and Lucene "
+                "merges only indexes of the same version. Search them together, or build the older one again."
+            )
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder, which is removed unless the block has moved it."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(source: LuceneImpactIndexReader, target: Path, order: Order, threads: int) -> tuple[Change, ...]:
+    """Writes the documents of the source to a new index, and commits them; returns the history of the new index."""
+    changes = _changes(source)
+    writer = _run_merge(source, target, order, threads)
+    index = jvm.facade("Index")
+    try:
+        manifest = replace(
+            common_manifest(source.parts) or Manifest(), fields=dict(source.fields), history=changes[:-1]
+        )
+        with jvm.translated_exceptions(target):
+            held = {*wire.unpack_strings(wire.to_bytes(index.held(writer, wire.pack_strings(manifest.empty))))}
+        empty = tuple(docid for docid in manifest.empty if docid not in held)
+        keeper = ManifestKeeper(target, writer, manifest)
+        last = keeper.commit("merge", changes[-1].added, changes[-1].source, empty=empty)
+        assert last is not None  # a new index has always changed
+        return (*changes[:-1], last)
+    finally:
+        with jvm.translated_exceptions(target):
+            index.rollback(writer)
+
+
+def _changes(source: LuceneImpactIndexReader) -> tuple[Change, ...]:
+    """The history of the new index: what each index adds, and what it replaces."""
+    replaced = source.replaced if isinstance(source, JoinedIndexReader) else [0]
+    found, documents = [], 0
+    for part, deleted in zip(source.parts, replaced, strict=True):
+        documents += part.num_docs - deleted
+        found.append(Change(now(), "merge", part.num_docs, deleted, documents, path_text(part.index_dir)))
+    return tuple(found)
+
+
+def _run_merge(source: LuceneImpactIndexReader, target: Path, order: Order, threads: int) -> Any:
+    """Runs Java's merge to its end.
+
+    Returns:
+        Java's writer, with the documents.
+    """
+    java = jvm.facade("Join")
+    with jvm.translated_exceptions(target):
+        memory = int(jvm.facade("Runtime").maxMemory()) // 4
+        major = int(java.createdMajor(source.parts[0].java))
+        merge = java.startMerge(source.java, jvm.java_path(target), major, order, threads, memory)
+        try:
+            while not java.awaitMerge(merge, 300):  # milliseconds; short waits keep Ctrl-C responsive
+                pass
+        except BaseException:
+            java.cancelMerge(merge)
+            java.awaitMerge(merge, 60_000)
+            raise
+        return java.writerOf(merge)
