@@ -90,6 +90,7 @@ class Manifest:
     Attributes:
         model: Folder or hub name of the encoder's checkpoint; empty if unknown.
         model_digest: SHA-256 of the checkpoint's weight file, to detect another model under the same name.
+        model_revision: Commit of the checkpoint on the hub; empty if it is a folder.
         query_digest: SHA-256 of the query side: of a network's weights, or of a tokenizer and its table.
         choices: The encoder's settings: the fields of :class:`splade_lucene.encoder.layout.Choices`.
         dtype: Precision that the documents were encoded in.
@@ -118,6 +119,7 @@ class Manifest:
 
     model: str = ""
     model_digest: str = ""
+    model_revision: str = ""
     query_digest: str = ""
     choices: dict[str, Any] = field(default_factory=dict)
     dtype: str = ""

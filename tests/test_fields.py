@@ -20,7 +20,11 @@ from splade_lucene import (
     LuceneImpactIndexReader,
     LuceneImpactSearcher,
     PseudoDocument,
+    Quantizer,
+    add_corpus,
+    add_pseudo_documents,
     check_index,
+    encode_corpus,
     index_pseudo_documents,
     infer_fields,
     read_corpus,
@@ -426,3 +430,46 @@ def test_numbers_at_the_borders_of_double_precision():
     for _ in range(200):
         number = source.randint(-(2**63), 2**63 - 1)
         assert loaded_form(stored_form(number, "integer"), "integer") == number
+
+
+@pytest.mark.java
+def test_documents_with_new_fields_are_added(tmp_path):
+    index = tmp_path / "index"
+    lines = {
+        "old": [{"id": "a", "vector": {"t": 1}, "fields": {"lang": "de"}}],
+        "new": [
+            {"id": "b", "vector": {"t": 2}, "fields": {"lang": "en", "year": 2020}},
+            {"id": "c", "vector": {"t": 1}},
+        ],
+    }
+    for name, records in lines.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    index_pseudo_documents(tmp_path / "old.jsonl", index, fields="all")
+    with pytest.raises(InputError, match=r"'lang' has the type keyword in the index, not keyword\[\]"):
+        add_pseudo_documents(tmp_path / "new.jsonl", index, fields="lang:keyword[]")
+    with pytest.raises(CorpusError, match=r"no document of .* has the field 'month'"):
+        add_pseudo_documents(tmp_path / "new.jsonl", index, fields="month")
+    add_pseudo_documents(tmp_path / "new.jsonl", index, fields="year")
+    with LuceneImpactSearcher(index) as searcher:
+        assert searcher.reader.fields == {"lang": "keyword", "year": "integer"}
+        assert searcher.search({"t": 1}).fields() == [{"lang": "en", "year": 2020}, {"lang": "de"}, {}]
+        assert searcher.search({"t": 1}, filter="year > 2019").docids == ["b"]
+    assert check_index(index).is_sound
+    index_pseudo_documents(tmp_path / "old.jsonl", tmp_path / "appended", fields="all")
+    index_pseudo_documents(tmp_path / "new.jsonl", tmp_path / "appended", fields="all", append=True)
+    with LuceneImpactIndexReader(tmp_path / "appended") as reader:
+        assert reader.fields == {"lang": "keyword", "year": "integer"}
+
+
+@pytest.mark.model
+def test_texts_with_new_fields_are_added(tmp_path, encoder):
+    index = tmp_path / "index"
+    (tmp_path / "old.jsonl").write_text('{"id": "a", "contents": "The heart pumps blood.", "lang": "en"}\n')
+    (tmp_path / "new.jsonl").write_text('{"id": "b", "contents": "The heart beats.", "lang": "de", "year": 2020}\n')
+    encode_corpus(tmp_path / "old.jsonl", tmp_path / "encoded", encoder, Quantizer.named("naver"), fields="lang")
+    index_pseudo_documents(tmp_path / "encoded", index)
+    add_corpus(tmp_path / "new.jsonl", index, fields="year")
+    with LuceneImpactSearcher(index) as searcher:
+        assert searcher.doc("b") is not None
+        hits = searcher.search("heart", filter="year = 2020")
+        assert (hits.docids, hits.fields()) == (["b"], [{"lang": "de", "year": 2020}])

@@ -535,8 +535,11 @@ def test_texts_that_are_added_are_encoded_as_a_build_encodes_them(tmp_path, monk
     checked = json.loads(run_well("check", "--index", "index", "--json"))
     assert (checked["sound"], checked["encoded_again"], checked["notes"]) == (True, 3, [])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.tsv", "first.tsv", "index", "more.tsv", "whole"]
-    rewrite_manifest(Path("index"), lambda data: {**data, "model_digest": "0" * 64})
-    with pytest.raises(ModelError, match="is no longer the model with which"):
+    assert f"model weights            sha256 {manifest.model_digest}" in run_well("stats", "--index", "index")
+    facts = {"model_digest": "0" * 64, "model_revision": "9" * 40}
+    rewrite_manifest(Path("index"), lambda data: {**data, **facts})
+    assert f"model revision           {'9' * 40}" in run_well("stats", "--index", "index")
+    with pytest.raises(ModelError, match=r"is no longer the model with which .* \(splade-minilm, revision 9{40}\)"):
         add_corpus("more.tsv", "index")
 
 

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub.errors import GatedRepoError
 from huggingface_hub.utils import filter_repo_objects
 
-from splade_lucene.encoder.location import locate
+from splade_lucene.encoder.location import Location, locate
 from splade_lucene.errors import ModelError
 
 
@@ -75,3 +75,25 @@ def test_folders_have_one_name_from_everywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert locate("mine").name == locate(Path("./mine").resolve()).name == str(tmp_path / "mine")
     assert locate(None).name == locate("splade-minilm").name == locate(locate(None).folder).name == "splade-minilm"
+
+
+def test_a_checkpoint_of_the_hub_has_the_commit_of_its_folder(tmp_path):
+    commit = "0123456789abcdef" * 2 + "01234567"
+    for folder, revision in (("snapshots/" + commit, commit), ("snapshots/main", ""), (commit, "")):
+        (tmp_path / folder).mkdir(parents=True)
+        assert Location("owner/name", tmp_path / folder).revision == revision
+
+
+def test_a_checkpoint_that_is_an_onnx_file_has_its_digest(tmp_path):
+    location = Location("m", tmp_path)
+    assert location.digest() == ""
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"one")
+    first = location.digest()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"two")
+    assert len(first) == 64
+    assert location.digest() not in ("", first)
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    with_weights = location.digest()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"three")
+    assert location.digest() == with_weights

@@ -66,6 +66,7 @@ def test_file_by_hand(tmp_path):
         "format": 2,
         "model": "owner/modèle",
         "model_digest": "ab12",
+        "model_revision": "",
         "query_digest": "56ef",
         "choices": {"query_mode": "model"},
         "dtype": "float32",

@@ -11,6 +11,7 @@ import typer
 from splade_lucene.cli.index import echo_indexed
 from splade_lucene.cli.options import (
     DeviceOption,
+    FieldsOption,
     IdFieldOption,
     IndexOption,
     JsonOption,
@@ -46,12 +47,14 @@ def add(
     store: StoreOption = "text",
     id_field: IdFieldOption = None,
     text_field: TextFieldOption = None,
+    fields: FieldsOption = None,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Add documents to an index, or replace them.
 
-    A document replaces one with the same docid. All documents appear at once when they are indexed.
+    A document replaces one with the same docid. All documents appear at once when they are indexed. With --fields, they
+    may have fields that the index lacks so far.
     """
     from splade_lucene.index.changes import add_corpus, add_pseudo_documents
 
@@ -60,15 +63,15 @@ def add(
     if corpus is not None:
         summary = add_corpus(
             corpus, index_dir, model=model, device=device, trust_remote_code=trust_remote_code, threads=threads,
-            store=store, id_field=id_field, text_field=text_field, skip_bad=skip_bad, on_problem=Skipped(),
-            progress=ProgressBars(),
+            store=store, id_field=id_field, text_field=text_field, fields=fields, skip_bad=skip_bad,
+            on_problem=Skipped(), progress=ProgressBars(),
         )  # fmt: skip
     else:
         assert source is not None
         if model is not None or id_field is not None or text_field is not None:
             raise typer.BadParameter("--model, --id-field and --text-field require --corpus")
         summary = add_pseudo_documents(
-            source, index_dir, threads=threads, store=store, skip_bad=skip_bad, progress=ProgressBars()
+            source, index_dir, threads=threads, store=store, skip_bad=skip_bad, fields=fields, progress=ProgressBars()
         )
     echo_indexed(summary, index_dir, as_json=as_json)
 

@@ -138,6 +138,10 @@ def _print_origin(manifest: Manifest) -> None:
     print(
         f"{'model':24} {manifest.model} ({manifest.pooling} pooling, at most {counted(manifest.max_length, 'token')})"
     )
+    if manifest.model_revision:
+        print(f"{'model revision':24} {manifest.model_revision}")
+    if manifest.model_digest:
+        print(f"{'model weights':24} sha256 {manifest.model_digest}")
     if manifest.dtype:
         by = " by ONNX Runtime" if manifest.backend == "onnx" else ""
         print(f"{'computed in':24} {manifest.dtype}{by}")

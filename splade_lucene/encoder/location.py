@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.mode
                     "spiece.model", "tokenizer_config.json")  # fmt: skip
 _ONNX_PATTERNS = [f"{name}*" for name in ONNX_FILES]
 _SMALL_FILES = ["*.json", "*.txt", "*.model", "*.py", "*.jinja"]
+_COMMIT = re.compile("[0-9a-f]{40}")
 _IGNORED = ["onnx/*", "openvino/*", "*.onnx*", "*.h5", "*.msgpack", "checkpoint-*/*"]
 
 
@@ -102,9 +104,16 @@ class Location:
         return []
 
     def digest(self) -> str:
-        """SHA-256 over the weight files; empty if there are none."""
-        paths = self.weight_files()
+        """SHA-256 over the weight files, or else over the ONNX file; empty if there are none."""
+        onnx = [path for path in (self.folder / name for name in ONNX_FILES) if path.is_file()]
+        paths = self.weight_files() or onnx[:1]
         return files_digest(paths) if paths else ""
+
+    @property
+    def revision(self) -> str:
+        """The commit of a checkpoint from the hub, in whose cache each commit has a folder of its own; else empty."""
+        folder = self.folder.absolute()
+        return folder.name if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name) else ""
 
 
 def locate(name: str | Path | None) -> Location:

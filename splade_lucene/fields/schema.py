@@ -142,13 +142,13 @@ class FieldRequest:
         types: Name → type; None if it is to be inferred.
         everything: Whether all other fields that documents have are wanted, too.
         inferred: Fields with types that were inferred before; see :class:`FieldSchema`.
-        may_lack: Whether it is no error if no document has one of the fields: they are those of an index.
+        may_lack: Fields of an index, which the documents need not have.
     """
 
     types: Mapping[str, FieldType | None] = field(default_factory=dict)
     everything: bool = False
     inferred: frozenset[str] = frozenset()
-    may_lack: bool = False
+    may_lack: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, fields: Fields) -> FieldRequest:
@@ -166,7 +166,7 @@ class FieldRequest:
         if isinstance(fields, FieldRequest):
             return fields
         if isinstance(fields, FieldSchema):
-            return cls(fields.types, inferred=fields.inferred, may_lack=True)
+            return cls(fields.types, inferred=fields.inferred, may_lack=frozenset(fields.types))
         if isinstance(fields, Mapping):
             return cls(_checked(fields.items()))
         listed = fields.split(",") if isinstance(fields, str) else to_list(fields, "fields")
@@ -181,6 +181,24 @@ class FieldRequest:
 
     def __bool__(self) -> bool:
         return bool(self.types) or self.everything
+
+    def beside(self, known: FieldSchema) -> FieldRequest:
+        """This request, and the fields that an index has, whose types stay as they are.
+
+        Raises:
+            InputError: The request declares one of them with another type.
+        """
+        declared = {name: kind for name, kind in self.types.items() if kind is not None}
+        known.joined(FieldSchema(declared))
+        return FieldRequest(
+            {**known.types, **{name: kind for name, kind in self.types.items() if name not in known.types}},
+            self.everything, self.inferred | known.inferred, frozenset(known.types.keys() - self.types.keys()),
+        )  # fmt: skip
+
+    @property
+    def asks(self) -> bool:
+        """Whether documents must have fields."""
+        return self.everything or bool(self.types.keys() - self.may_lack)
 
     @property
     def is_declared(self) -> bool:

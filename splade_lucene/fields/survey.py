@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
+from splade_lucene.counts import counted
 from splade_lucene.errors import CorpusError
 from splade_lucene.fields.schema import METADATA, RESERVED, FieldRequest, FieldSchema, is_missing, member
 from splade_lucene.fields.values import DATE, INTEGER, NUMBER, FieldType, WrongValueError, fitting
@@ -83,7 +84,7 @@ class FieldSurvey:
         """
         types: dict[str, FieldType] = {}
         for name, seen in self._seen.items():
-            if not seen.documents and self.request.may_lack:
+            if not seen.documents and name in self.request.may_lack:
                 types[name] = cast("FieldType", self.request.types[name])
                 continue
             if not seen.documents:
@@ -113,9 +114,8 @@ class FieldSurvey:
         if unfit:
             place = seen.places[next(iter(unfit))]
             left_out = f"; {sum(unfit.values()):,} values that do not fit are left out, the first at {place}"
-        note(
-            f"{self._source}: the field {name} is {kind} ({seen.documents:,} of {self._documents:,} documents){left_out}"
-        )
+        documents = counted(self._documents, "document")
+        note(f"{self._source}: the field {name} is {kind} ({seen.documents:,} of {documents}){left_out}")
 
     def _fits(self, kind: Kind, chosen: FieldType) -> bool:
         if kind == "other":

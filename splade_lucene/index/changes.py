@@ -24,6 +24,7 @@ from splade_lucene.index.indexer import (
     LuceneImpactIndexer,
     Store,
     check_compatible,
+    fields_of_files,
     index_fields,
     index_files,
     manifest_fields,
@@ -69,7 +70,7 @@ def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defau
         store: See :func:`splade_lucene.index_pseudo_documents`.
         id_field: See :func:`splade_lucene.encode_corpus`.
         text_field: Likewise.
-        fields: Likewise. Default: those of the index, as far as the documents have them.
+        fields: Fields of the documents beside those of the index; see :func:`splade_lucene.encode_corpus`.
         skip_bad: Skip documents that cannot be read.
         on_problem: Called with the error for each skipped document.
         progress: Reports the progress.
@@ -94,7 +95,7 @@ def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defau
         added = encode_corpus(
             corpus, folder, encoder, manifest.quantizer, pruning=Pruning(**manifest.pruning),
             min_impact=manifest.min_impact, overwrite=True, id_field=id_field, text_field=text_field,
-            fields=FieldRequest.of(fields) or index_fields(index_dir), skip_bad=skip_bad,
+            fields=FieldRequest.of(fields).beside(index_fields(index_dir)), skip_bad=skip_bad,
             on_problem=on_problem, progress=progress,
         )  # fmt: skip
         files = [folder / part.name for part in added.parts]
@@ -106,7 +107,7 @@ def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defau
 
 def add_pseudo_documents(
     source: str | Path, index_dir: str | Path, *, threads: int | None = None, store: Store = "text",
-    skip_bad: bool = False, progress: Progress = NO_PROGRESS,
+    skip_bad: bool = False, fields: Fields = None, progress: Progress = NO_PROGRESS,
 ) -> IndexSummary:  # fmt: skip
     """Adds pseudo-documents to an index. A document replaces one with the same docid.
 
@@ -116,6 +117,7 @@ def add_pseudo_documents(
         threads: Number of indexing threads; None for one per core.
         store: See :func:`splade_lucene.index_pseudo_documents`.
         skip_bad: Skip and report documents that cannot be indexed.
+        fields: Fields of the documents beside those of the index; see :func:`splade_lucene.index_pseudo_documents`.
         progress: Reports the progress.
 
     Returns:
@@ -132,7 +134,10 @@ def add_pseudo_documents(
     settings = replace(_settings(index_dir, threads, store), skip_bad=skip_bad)
     added = verified_manifest(source, files, settings.threads)
     check_compatible(index_dir, read_index_manifest(index_dir), added)
-    settings = replace(settings, fields=manifest_fields(added))
+    request = FieldRequest.of(fields)
+    if request:
+        request = request.beside(index_fields(index_dir))
+    settings = replace(settings, fields=fields_of_files(request, source, files, added))
     return index_files(files, index_dir, settings, added, progress)
 
 

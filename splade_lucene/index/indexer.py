@@ -120,12 +120,23 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
     with nullcontext() if append else sole_builder(index_dir):  # Lucene itself locks an index that is added to
         prepare_target(index_dir, append=append, overwrite=overwrite, can_append=True)
         manifest = verified_manifest(source, files, settings.threads)
-        settings = replace(settings, fields=_schema(request, source, files, manifest))
+        if append and request:
+            request = request.beside(index_fields(index_dir))
+        settings = replace(settings, fields=fields_of_files(request, source, files, manifest))
         return index_files(files, index_dir, settings, manifest, progress)
 
 
-def _schema(request: FieldRequest, source: Path, files: Sequence[Path], manifest: Manifest | None) -> FieldSchema:
-    """The fields of documents: those that were asked for, with their types, or those of the manifest."""
+def fields_of_files(
+    request: FieldRequest, source: Path, files: Sequence[Path], manifest: Manifest | None
+) -> FieldSchema:
+    """The fields of pseudo-documents: those that were asked for, with their types, or those of the manifest.
+
+    Args:
+        request: What was asked for.
+        source: The files or their folder, for messages.
+        files: The files.
+        manifest: Their manifest; None if they have none.
+    """
     if not request:
         return manifest_fields(manifest)
     if request.is_declared:

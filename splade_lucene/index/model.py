@@ -57,8 +57,9 @@ def open_document_encoder(
     )  # fmt: skip
     if manifest.model_digest and encoder.layout.documents.location.digest() != manifest.model_digest:
         named = "is no longer" if model is None else "is not"
+        revision = f", revision {manifest.model_revision}" if manifest.model_revision else ""
         raise ModelError(
-            f"{model or manifest.model} {named} the model with which {index_dir} was encoded ({manifest.model}). "
+            f"{model or manifest.model} {named} the model with which {index_dir} was encoded ({manifest.model}{revision}). "
             "Name the right one with model=…, or encode the corpus again."
         )
     return encoder

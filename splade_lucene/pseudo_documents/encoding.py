@@ -202,7 +202,8 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
     parts = [part for _, part in sorted(journal.parts.items())]
     empty = tuple(docid for part in parts for docid in part.empty)
     return Manifest(
-        model=settings["model"], model_digest=settings["model_digest"], query_digest=settings["query_digest"],
+        model=settings["model"], model_digest=settings["model_digest"],
+        model_revision=encoder.layout.documents.location.revision, query_digest=settings["query_digest"],
         choices=asdict(encoder.choices), dtype=encoder.dtype, backend=settings["backend"],
         pooling=encoder.layout.documents.pooling, max_length=encoder.max_length,
         query_max_length=encoder.query_max_length, quantizer=job.quantizer,
