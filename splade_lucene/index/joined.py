@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from splade_lucene import jvm
 from splade_lucene.arguments import to_ordered_list, to_path
 from splade_lucene.errors import InputError
-from splade_lucene.fields.values import FieldType
 from splade_lucene.index.checking import open_verified
 from splade_lucene.index.compatibility import common_fields, common_manifest
 from splade_lucene.index.reader import LuceneImpactIndexReader
@@ -98,7 +96,7 @@ class JoinedIndexReader(LuceneImpactIndexReader):
         self._parts, self.duplicates = tuple(parts), duplicates
         self.index_dir = parts[0].index_dir
         self._manifest = common_manifest(parts)
-        self._fields = common_fields(parts)
+        self._all_fields = common_fields(parts)
         java = jvm.facade("Join")
         with jvm.translated_exceptions(self.index_dir):
             opened = [each.java for each in parts]
@@ -127,6 +125,7 @@ class JoinedIndexReader(LuceneImpactIndexReader):
     @property
     def parts(self) -> tuple[LuceneImpactIndexReader, ...]:
         """The indexes."""
+        self._handle.check_open()
         return self._parts
 
     def refreshed(self) -> JoinedIndexReader | None:
@@ -143,16 +142,12 @@ class JoinedIndexReader(LuceneImpactIndexReader):
 
     def commit(self) -> str:
         """Identifiers of the open commits, separated by spaces."""
-        return " ".join(each.commit() for each in self._parts)
+        return " ".join(each.commit() for each in self.parts)
 
     def manifest(self) -> Manifest | None:
         """What the manifests of the indexes have in common, with the fields of all; None if none has one."""
+        self._handle.check_open()
         return self._manifest
-
-    @cached_property
-    def fields(self) -> dict[str, FieldType]:
-        """The fields of the indexes and their types."""
-        return self._fields
 
     def statistics(self) -> dict[str, Any]:
         """Counts, as those of a single index; ``terms`` are those of all indexes together."""

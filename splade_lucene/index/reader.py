@@ -156,6 +156,7 @@ class LuceneImpactIndexReader(ProcessBound):
     @property
     def parts(self) -> tuple[LuceneImpactIndexReader, ...]:
         """The indexes that this reader shows as one: itself, unless it shows several."""
+        self._handle.check_open()
         return (self,)
 
     def refreshed(self) -> LuceneImpactIndexReader | None:
