@@ -17,6 +17,7 @@ from splade_lucene.cli.options import (
     ThreadsOption,
 )
 from splade_lucene.cli.output import ProgressBars, echo
+from splade_lucene.counts import counted
 
 
 def merge(
@@ -43,8 +44,8 @@ def merge(
         overwrite=overwrite, progress=ProgressBars(),
     )  # fmt: skip
     if summary.replaced:
-        echo(f"{summary.replaced:,} documents were replaced by those of later indexes")
-    echo(f"{summary.documents:,} documents in {output}")
+        echo(f"{counted(summary.replaced, 'document', 'was', 'were')} replaced by those of later indexes")
+    echo(f"{counted(summary.documents, 'document')} in {output}")
     if as_json:
         sources = [
             {"index": str(index), "added": each.added, "replaced": each.deleted}

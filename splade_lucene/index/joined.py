@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from splade_lucene import jvm
 from splade_lucene.arguments import to_ordered_list, to_path
+from splade_lucene.counts import counted
 from splade_lucene.errors import InputError
 from splade_lucene.index.checking import open_verified
 from splade_lucene.index.compatibility import common_fields, common_manifest
@@ -118,7 +119,7 @@ class JoinedIndexReader(LuceneImpactIndexReader):
         ]
         more = f", and {count - len(shown):,} more" if count > len(shown) else ""
         raise InputError(
-            f"{count:,} docids stand in two of the indexes: {', '.join(shown)}{more}",
+            f"{counted(count, 'docid', 'stands', 'stand')} in two of the indexes: {', '.join(shown)}{more}",
             remedy="Pass duplicates=last to take the document of the last index, or delete the others",
         )
 
