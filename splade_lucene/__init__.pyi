@@ -82,6 +82,9 @@ from .run.fusion import weighted_sum as weighted_sum
 from .run.reranker import Reranker as Reranker
 from .run.run import Run as Run
 from .run.run import open_run_writer as open_run_writer
+from .run.scoring import read_pairs as read_pairs
+from .run.scoring import score_pairs as score_pairs
+from .run.scoring import write_scores as write_scores
 from .run.searching import CollectedRankings as CollectedRankings
 from .run.searching import search_run as search_run
 from .run.selection import merge_passages as merge_passages

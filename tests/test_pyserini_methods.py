@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import random
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +38,19 @@ SAME = {
     "doc_by_field": ["field", "q"],
     "encode": ["query"],
     "close": [],
-}
+    "set_rm3": ["fb_terms", "fb_docs", "original_query_weight", "debug", "filter_terms"],
+    "unset_rm3": [],
+    "is_using_rm3": [],
+    "set_rocchio": [
+        "top_fb_terms", "top_fb_docs", "bottom_fb_terms", "bottom_fb_docs", "alpha", "beta", "gamma", "debug",
+        "use_negative",
+    ],
+    "unset_rocchio": [],
+    "is_using_rocchio": [],
+}  # fmt: skip
 """Methods with the same meaning, and Pyserini's parameters."""
 
-OFF = {"unset_rm3": None, "is_using_rm3": False, "unset_rocchio": None, "is_using_rocchio": False}
-"""Methods about relevance feedback, which is always off, and what they return."""
-
 REFUSED = {
-    "set_rm3": "relevance feedback needs the vectors of documents",
-    "set_rocchio": "relevance feedback needs the vectors of documents",
     "set_analyzer": "the queries of an impact index are encoded, not analyzed",
     "set_language": "the queries of an impact index are encoded, not analyzed",
     "from_prebuilt_index": "prebuilt indexes are downloaded by Pyserini",
@@ -55,7 +59,7 @@ REFUSED = {
 """Methods that are refused, and the reason."""
 
 
-def pyserinis_methods() -> dict[str, list[str]]:
+def pyserinis_methods() -> dict[str, ast.arguments]:
     """The public methods of the installed Pyserini's class and their parameters, read without importing it."""
     package = importlib.util.find_spec("pyserini")
     assert package is not None
@@ -63,11 +67,7 @@ def pyserinis_methods() -> dict[str, list[str]]:
     source = Path(package.origin).parent / "search" / "lucene" / "_impact_searcher.py"
     classes = {each.name: each for each in ast.parse(source.read_text()).body if isinstance(each, ast.ClassDef)}
     methods = [each for each in classes["LuceneImpactSearcher"].body if isinstance(each, ast.FunctionDef)]
-    return {
-        each.name: [argument.arg for argument in each.args.args if argument.arg not in ("self", "cls")]
-        for each in methods
-        if not each.name.startswith("_")
-    }
+    return {each.name: each.args for each in methods if not each.name.startswith("_")}
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +79,20 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_method_of_pyserinis_class_is_here_or_refused_with_a_reason():
-    assert pyserinis_methods().keys() == SAME.keys() | OFF.keys() | REFUSED.keys()
+    theirs = pyserinis_methods()
+    assert theirs.keys() == SAME.keys() | REFUSED.keys()
     for name, parameters in SAME.items():
-        assert pyserinis_methods()[name] == parameters
+        assert [argument.arg for argument in theirs[name].args if argument.arg not in ("self", "cls")] == parameters
         assert callable(getattr(LuceneImpactSearcher, name))
+
+
+@pytest.mark.parametrize("name", ["set_rm3", "set_rocchio"])
+def test_feedback_has_pyserinis_defaults(name):
+    ours = inspect.signature(getattr(LuceneImpactSearcher, name)).parameters.values()
+    given = [each for each in ours if each.kind is each.POSITIONAL_OR_KEYWORD][1:]
+    assert [each.name for each in given] == SAME[name]
+    defaults = [eval(ast.unparse(default)) for default in pyserinis_methods()[name].defaults]
+    assert [each.default for each in given] == defaults
 
 
 @pytest.mark.java
@@ -92,31 +102,6 @@ def test_methods_that_are_refused_say_why(index):
             for arguments in ((), ("English", 3)):
                 with pytest.raises(QueryError, match=f"{name} is not available: {reason}"):
                     getattr(searcher, name)(*arguments)
-        assert {name: getattr(searcher, name)() for name in OFF} == OFF
-
-
-@pytest.mark.java
-def test_pyserini_has_the_relevance_feedback_that_the_message_names(tmp_path):
-    source = random.Random(1)
-    words = [f"word{first}{second}" for first in "abcdefghij" for second in "abcdefghij"]
-    collection = [
-        PseudoDocument(f"d{i}", "", {word: source.randint(1, 50) for word in source.sample(words, 8)})
-        for i in range(300)
-    ]
-    write_pseudo_documents(tmp_path / "docs.jsonl", collection)
-    index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "index", store="raw")
-    with pyserini_importable():
-        from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
-    theirs = PyserinisSearcher(str(tmp_path / "index"), TokFreqQueryEncoder(), -1)
-    before = {hit.docid for hit in theirs.search(words[0], 300)}
-    assert before == {document.docid for document in collection if words[0] in document.vector}
-    for turn_on in (theirs.set_rocchio, theirs.set_rm3):
-        turn_on()
-        assert before < {
-            hit.docid for hit in theirs.search(words[0], 300)
-        }  # the other terms of the first hits count too
-        theirs.unset_rocchio()
-    theirs.close()
 
 
 @pytest.mark.java

@@ -28,11 +28,13 @@ from splade_lucene.cli.evaluate import evaluate
 from splade_lucene.cli.index import index
 from splade_lucene.cli.merge import merge
 from splade_lucene.cli.models import models
+from splade_lucene.cli.more_like_this import more_like_this
 from splade_lucene.cli.output import describe_error, echo
 from splade_lucene.cli.report import report
 from splade_lucene.cli.reproduce import reproduce
 from splade_lucene.cli.rerank import rerank
 from splade_lucene.cli.run import run_tools
+from splade_lucene.cli.score import score
 from splade_lucene.cli.search import explain, search
 from splade_lucene.cli.stats import stats
 from splade_lucene.cli.terminal import safe_output
@@ -99,6 +101,8 @@ for command in (
     merge,
     check,
     search,
+    more_like_this,
+    score,
     rerank,
     evaluate,
     compare,

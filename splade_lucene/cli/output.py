@@ -66,7 +66,7 @@ BARE = (
 _FLAGS = {
     **{name: "--" + name.replace("_", "-") for name in (
         *BARE, "append", "backend", "device", "dtype", "duplicates", "encoded", "mirror", "model", "offline", "output",
-        "overwrite", "prebuilt", "scale", "skip_bad", "store", "trec_eval",
+        "overwrite", "prebuilt", "scale", "skip_bad", "skip_unknown", "store", "trec_eval",
     )},
     "folder": "--dir",
     "index_dir": "--index",

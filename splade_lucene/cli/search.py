@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from splade_lucene.cli.feedback_options import FeedbackOptions
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import DuplicatesOption, IndexesOption, JsonOption, RemoveQueryOption, ThreadsOption
 from splade_lucene.cli.output import ProgressBars, echo, name_some
@@ -38,14 +39,16 @@ from splade_lucene.run.formats import RunFormat
 from splade_lucene.run.run import DEFAULT_TAG
 
 if TYPE_CHECKING:
+    from splade_lucene.search.hits import Hits
     from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
 
-@takes_options(options=QueryOptions, choices=SearchOptions)
+@takes_options(options=QueryOptions, choices=SearchOptions, feedback=FeedbackOptions)
 def search(
     index_dirs: IndexesOption,
     options: QueryOptions,
     choices: SearchOptions,
+    feedback: FeedbackOptions,
     query: SingleQueryOption = None,
     topics: ManyTopicsOption = None,
     output: RunOption = None,
@@ -92,12 +95,14 @@ def search(
             "--engine pyserini opens a single --index: merge them first, with 'splade-lucene merge'"
         )
     choices.check(engine, min_idf)
+    feedback.check(engine)
     if facet and query is None:
         raise typer.BadParameter("--facet requires --query")
     if recall and approximation.is_exact:
         raise typer.BadParameter("--recall requires --mode approximate")
     query_encoder = _open_query_encoder(options, index_dirs) if not encoded else None
     with _open_searcher(index_dirs, query_encoder, min_idf, engine, choices) as searcher:
+        feedback.turn_on(searcher)
         search_options = {} if engine == "pyserini" else {"filter": choices.make_filter(searcher)}
         depth = hits or (HITS_SHOWN if topics is None else HITS_IN_RUN)
 
@@ -204,27 +209,40 @@ def _search_one(
 ) -> None:  # fmt: skip
     found = searcher.search(query, hits, **options)
     report.add({QUERY: query}, {QUERY: found})
-    rows = []
+    print_hits(found, facets, report.to_json(), as_json=as_json)
+    if not as_json:
+        if not found:
+            is_filtered = options.get("filter") is not None
+            echo_no_hits(
+                Query(QUERY, query) if isinstance(query, str) else Query(QUERY, "", query), is_filtered=is_filtered
+            )
+        report.print(hits)
+
+
+def print_hits(found: Hits, facets: Sequence[str], facts: Mapping[str, Any], *, as_json: bool) -> None:
+    """Prints hits with their texts and fields, and how many of them have which keyword.
+
+    Args:
+        found: The hits.
+        facets: The fields whose keywords are counted.
+        facts: Added to the JSON.
+        as_json: Whether to print JSON.
+    """
+    rows: list[dict[str, Any]] = []
     for rank, (hit, fields) in enumerate(zip(found, found.fields(), strict=True), 1):
-        row = {"rank": rank, "docid": hit.docid, "score": int(hit.score), "text": hit.contents or ""}
+        row: dict[str, Any] = {"rank": rank, "docid": hit.docid, "score": int(hit.score), "text": hit.contents or ""}
         rows.append({**row, "fields": fields} if fields else row)
     counts = {name: found.facets(name) for name in facets}
     if as_json:
-        facts = {**report.to_json(), **({"facets": counts} if counts else {})}
+        facts = {**facts, **({"facets": counts} if counts else {})}
         print(json.dumps({"hits": rows, **facts} if facts else rows, ensure_ascii=False))
         return
     for row in rows:
         text = " ".join(str(row["text"]).split())
         shown = "".join(f"  {name}={_shown(value)}" for name, value in row.get("fields", {}).items())
         print(f"{row['rank']:>3} {row['score']:>8,}  {row['docid']}{shown}" + (f"  {text:.90}" if text else ""))
-    for name, found in counts.items():
-        print(f"{name}: " + ", ".join(f"{keyword} {count:,}" for keyword, count in found.items()))
-    if not rows:
-        is_filtered = options.get("filter") is not None
-        echo_no_hits(
-            Query(QUERY, query) if isinstance(query, str) else Query(QUERY, "", query), is_filtered=is_filtered
-        )
-    report.print(hits)
+    for name, counted in counts.items():
+        print(f"{name}: " + ", ".join(f"{keyword} {count:,}" for keyword, count in counted.items()))
 
 
 def _shown(value: Any) -> str:

@@ -368,6 +368,31 @@ def pack_queries(vectors: Sequence[Mapping[str, int]]) -> bytes:
     return b"".join(parts)
 
 
+def unpack_queries(packed: bytes, at: int = 0) -> Iterator[dict[str, int]]:
+    """The queries that :func:`pack_queries` packs, from an offset on: {term: impact}."""
+    (count,) = _INT.unpack_from(packed, at)
+    at += 4
+    for _ in range(count):
+        (size,) = _INT.unpack_from(packed, at)
+        numbers = struct.unpack_from(f"<{2 * size}i", packed, at + 4)
+        at += 4 + 8 * size
+        vector = {}
+        for impact, length in zip(numbers[:size], numbers[size:], strict=True):
+            vector[packed[at : at + length].decode()] = impact
+            at += length
+        yield vector
+
+
+def unpack_expanded(packed: bytes) -> tuple[int, list[dict[str, int]]]:
+    """Int number of queries whose hits have no term that counts; the expanded queries."""
+    return int(_INT.unpack_from(packed)[0]), [*unpack_queries(packed, 4)]
+
+
+def unpack_scores(packed: bytes) -> NDArray[np.int64]:
+    """The scores, as longs; shape [scores], int64."""
+    return np.frombuffer(packed, dtype="<i8")
+
+
 class ImpactRanking(NamedTuple):
     """The result of an impact query.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from numbers import Integral
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from splade_lucene.arguments import to_ordered_list
 from splade_lucene.counts import counted
@@ -37,14 +37,14 @@ def check_settings(
         raise QueryError(f"cache_bytes must be an integer of at least 0, got {cache_bytes!r}")
 
 
-def check_k(k: object) -> int:
-    """Checks the number of hits, and limits it to a Java int.
+def check_k(k: object, name: str = "k") -> int:
+    """Checks the number of hits, or another number, and limits it to a Java int.
 
     Raises:
         QueryError: It is not an integer, or below 1.
     """
     if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
-        raise QueryError(f"k must be an integer of at least 1, got {k!r}")
+        raise QueryError(f"{name} must be an integer of at least 1, got {k!r}")
     return min(int(k), 2**31 - 1)
 
 
@@ -64,6 +64,15 @@ def check_batch(queries: Iterable[T], qids: Iterable[str], threads: int) -> tupl
     if len(set(qids)) != len(qids):
         duplicate = next(qid for qid in qids if qids.count(qid) > 1)
         raise QueryError(f"duplicate qid {duplicate!r}", remedy="Make all qids unique")
-    if isinstance(threads, bool) or not isinstance(threads, Integral) or not 1 <= threads < 2**31:
-        raise QueryError(f"threads must be an integer of at least 1, got {threads!r}")
+    check_threads(threads)
     return queries, qids
+
+
+def check_threads(threads: Any) -> None:
+    """Checks the number of threads.
+
+    Raises:
+        QueryError: It is not an integer, or out of range.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or not 1 <= int(threads) < 2**31:
+        raise QueryError(f"threads must be an integer of at least 1, got {threads!r}")

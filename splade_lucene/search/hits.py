@@ -246,6 +246,12 @@ class Hits(Sequence[Hit]):
         """
         return self._reader.keyword_counts(self.lucene_docids.tolist(), name)
 
+    def without(self, lucene_docid: int) -> Hits:
+        """The hits without that of one document."""
+        kept = np.flatnonzero(self.lucene_docids != lucene_docid)
+        docids = [self.docids[i] for i in kept.tolist()]
+        return Hits(docids, self.scores[kept], self.lucene_docids[kept], self._reader, self._profile)
+
     def __len__(self) -> int:
         return len(self.docids)
 

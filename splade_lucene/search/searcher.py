@@ -31,6 +31,7 @@ from splade_lucene.records import Contribution, Turn, Vector, well_formed
 from splade_lucene.search.approximation import Approximation
 from splade_lucene.search.checks import Engine, check_batch, check_k, check_settings
 from splade_lucene.search.conditions import pack_filter
+from splade_lucene.search.document_methods import DocumentMethods
 from splade_lucene.search.hits import Hits, StoredDocument
 from splade_lucene.search.pyserini_methods import PyseriniMethods
 from splade_lucene.white_space import is_blank
@@ -133,7 +134,7 @@ AnyFilter = DocumentFilter | Filter | str
 """How searches are restricted: to a set of documents, or by a condition on their fields, as text or made with ``where``."""
 
 
-class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
+class LuceneImpactSearcher(DocumentMethods, PyseriniMethods, ProcessBound):
     """Exact search over an impact index: ours, Anserini's or Pyserini's.
 
     Args:
@@ -488,6 +489,13 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
     ) -> list[Hits]:
         snapshot = self._snapshot
         java_filter = None if filter is None else self._java_filter(filter, snapshot)
+        vectors = self._expand(snapshot, vectors, k, threads, settings, java_filter)
+        return self._search_vectors(snapshot, vectors, k, threads, settings, java_filter)
+
+    def _search_vectors(
+        self, snapshot: Snapshot, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any,
+        java_filter: Any,
+    ) -> list[Hits]:  # fmt: skip
         with jvm.translated_exceptions(self.index_dir):
             answer = jvm.facade("Search").search(
                 snapshot.java, wire.pack_queries(vectors), k, threads, settings, java_filter
@@ -503,10 +511,12 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
     def explain(self, q: Text | Vector, docid: str) -> list[Contribution]:
         """The contribution of each shared term to a document's score, largest first; the products add up to the score exactly.
 
+        With relevance feedback, the terms are those of the expanded query; see :meth:`expand`.
+
         Raises:
             InputError: No document has this docid.
         """
-        vector = self.encode(q)
+        vector = self.expand(q)
         terms = list(vector)
         impacts = self.reader.impacts(docid, terms)
         dropped = set() if self.min_idf is None else self._common_terms(terms)
@@ -518,7 +528,9 @@ class LuceneImpactSearcher(PyseriniMethods, ProcessBound):
         return sorted(shared, key=lambda each: (-each.product, each.term))
 
     def _common_terms(self, terms: Sequence[str]) -> set[str]:
-        return {term for term in terms if len(self.search({term: 1}, 1)) == 0}
+        queries = [{term: 1} for term in terms]
+        found = self._search_vectors(self._snapshot, queries, 1, 1, self._exact_settings, None)
+        return {term for term, hits in zip(terms, found, strict=True) if not len(hits)}
 
     def doc(self, docid: str | int) -> StoredDocument | None:
         """The stored document with a docid (str) or lucene_docid (int); None if there is none, as in Pyserini."""

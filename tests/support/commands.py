@@ -31,6 +31,8 @@ COMMANDS = [
     "merge",
     "check",
     "search",
+    "more-like-this",
+    "score",
     "rerank",
     "run",
     "encode-queries",

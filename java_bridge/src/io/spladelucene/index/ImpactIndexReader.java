@@ -332,20 +332,41 @@ public final class ImpactIndexReader implements Closeable {
 
   /** The lucene_docid of the document with a docid; -1 if there is none, or it is deleted. */
   public int luceneDocid(String docid) throws IOException {
+    return luceneDocids(List.of(new BytesRef(docid)))[0];
+  }
+
+  /**
+   * The lucene_docids of the documents with some docids, in their order; -1 as for a single one.
+   */
+  public int[] luceneDocids(Iterable<BytesRef> docids) throws IOException {
+    List<TermsEnum> lookups = new ArrayList<>();
     for (LeafReaderContext leaf : reader.leaves()) {
-      PostingsEnum postings = leaf.reader().postings(new Term(Fields.ID, docid), PostingsEnum.NONE);
-      Bits live = leaf.reader().getLiveDocs();
-      if (postings != null) {
-        for (int doc = postings.nextDoc();
-            doc != PostingsEnum.NO_MORE_DOCS;
-            doc = postings.nextDoc()) {
-          if (live == null || live.get(doc)) {
-            return leaf.docBase + doc;
-          }
+      Terms terms = leaf.reader().terms(Fields.ID);
+      lookups.add(terms == null ? TermsEnum.EMPTY : terms.iterator());
+    }
+    List<Integer> found = new ArrayList<>();
+    PostingsEnum postings = null;
+    for (BytesRef docid : docids) {
+      int document = -1;
+      for (int i = 0; i < lookups.size() && document < 0; i++) {
+        if (lookups.get(i).seekExact(docid)) {
+          LeafReaderContext leaf = reader.leaves().get(i);
+          postings = lookups.get(i).postings(postings, PostingsEnum.NONE);
+          document = firstLive(leaf, postings);
         }
       }
+      found.add(document);
     }
-    return -1;
+    return found.stream().mapToInt(Integer::intValue).toArray();
+  }
+
+  private static int firstLive(LeafReaderContext leaf, PostingsEnum postings) throws IOException {
+    Bits live = leaf.reader().getLiveDocs();
+    int doc = postings.nextDoc();
+    while (live != null && doc != PostingsEnum.NO_MORE_DOCS && !live.get(doc)) {
+      doc = postings.nextDoc();
+    }
+    return doc == PostingsEnum.NO_MORE_DOCS ? -1 : leaf.docBase + doc;
   }
 
   /**

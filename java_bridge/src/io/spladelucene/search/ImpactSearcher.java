@@ -43,6 +43,7 @@ public final class ImpactSearcher implements Closeable {
   private final Accelerator[] accelerators; // by segment; null: there is none
   private final List<String> problems = new ArrayList<>();
   private final PostingsCache cache;
+  private final DocumentVectors vectors;
   private final ArrayBlockingQueue<Engines> idleEngines = new ArrayBlockingQueue<>(256);
   private final SearchPool pool = new SearchPool();
 
@@ -60,6 +61,7 @@ public final class ImpactSearcher implements Closeable {
     folders.forEach(this::openAccelerators);
     long budget = cacheBytes < 0 ? Runtime.getRuntime().maxMemory() / 4 : cacheBytes;
     cache = new PostingsCache(budget, accelerators);
+    vectors = new DocumentVectors(index, budget / 2);
     docids = index.docids();
     live = DocumentFilter.live(index);
   }
@@ -129,6 +131,71 @@ public final class ImpactSearcher implements Closeable {
               threads,
               i -> results.set(i, finish.apply(search.run(queries.get(i)))));
           return results;
+        });
+  }
+
+  /**
+   * Expands a batch of queries; terms that the index lacks, or that are ignored, are dropped first.
+   *
+   * @param k as in {@link QueryExpansion#expand}
+   */
+  List<QueryExpansion.Expanded> expand(
+      List<ImpactQuery> queries,
+      int k,
+      int threads,
+      SearchSettings settings,
+      DocumentFilter filter,
+      Feedback feedback)
+      throws Exception {
+    Search search = new Search(k, settings, live);
+    return index.use(
+        () -> {
+          List<ImpactQuery> known = new ArrayList<>();
+          for (ImpactQuery query : queries) {
+            known.add(search.withKnownTerms(query));
+          }
+          return new QueryExpansion(this, index, feedback, search::isIgnored)
+              .expand(known, k, threads, settings, filter);
+        });
+  }
+
+  /** See {@link DocumentVectors#of}. */
+  List<ImpactQuery> vectors(int[] docs) throws IOException {
+    return index.use(() -> vectors.of(docs));
+  }
+
+  /** Runs a task for each of the queries of a batch, as {@link SearchPool#forEach}. */
+  void forEach(int count, int threads, SearchPool.Task task) throws Exception {
+    pool.forEach(count, threads, task);
+  }
+
+  /**
+   * The scores of documents for the queries of a batch.
+   *
+   * @param docs for each query its documents: lucene_docids in any order; negative: no document
+   * @return for each query the scores of its documents, in their order; -1 for no document
+   */
+  List<long[]> scores(
+      List<ImpactQuery> queries, List<int[]> docs, int threads, SearchSettings settings)
+      throws Exception {
+    Search search = new Search(1, settings, live);
+    long[][] scores = new long[queries.size()][];
+    return index.use(
+        () -> {
+          pool.forEach(
+              scores.length,
+              threads,
+              i -> {
+                int[] wanted = docs.get(i);
+                int[] sorted = Arrays.stream(wanted).filter(doc -> doc >= 0).sorted().toArray();
+                long[] found = search.scoresOf(sorted, queries.get(i));
+                scores[i] = new long[wanted.length];
+                for (int j = 0; j < wanted.length; j++) {
+                  int at = Arrays.binarySearch(sorted, wanted[j]);
+                  scores[i][j] = at < 0 ? -1 : found[at];
+                }
+              });
+          return List.of(scores);
         });
   }
 
@@ -305,13 +372,48 @@ public final class ImpactSearcher implements Closeable {
       return !(Math.log(index.numDocs() / documents) > settings.minIdf());
     }
 
+    /** Whether a term is not searched: no document has it, or it is ignored. */
+    boolean isIgnored(BytesRef term) throws IOException {
+      int docFreq = index.docFreq(term);
+      return docFreq == 0 || isCommon(term, docFreq);
+    }
+
+    /** The query without the terms that are not searched. */
+    ImpactQuery withKnownTerms(ImpactQuery query) throws IOException {
+      int[] known = new int[query.size()];
+      int size = 0;
+      for (int i = 0; i < query.size(); i++) {
+        if (!isIgnored(query.terms()[i])) {
+          known[size++] = i;
+        }
+      }
+      ImpactQuery kept = new ImpactQuery(new BytesRef[size], new int[size]);
+      for (int i = 0; i < size; i++) {
+        kept.terms()[i] = query.terms()[known[i]];
+        kept.impacts()[i] = query.impacts()[known[i]];
+      }
+      return kept;
+    }
+
     /** Scores the hits of a query that was cut with all terms, and keeps the best. */
     private TopHits scoreAgain(TopHits candidates, ImpactQuery query) throws IOException {
       candidates.finish();
       int[] docs = new int[candidates.size()];
       Arrays.setAll(docs, candidates::luceneDocid);
-      long[] scores = new long[docs.length];
       Arrays.sort(docs);
+      long[] scores = scoresOf(docs, query);
+      TopHits top = new TopHits(depth, docids);
+      for (int i = 0; i < docs.length; i++) {
+        if (scores[i] >= top.threshold()) {
+          top.offer(scores[i], docs[i]);
+        }
+      }
+      return top;
+    }
+
+    /** The scores of some documents, which are in ascending order. */
+    long[] scoresOf(int[] docs, ImpactQuery query) throws IOException {
+      long[] scores = new long[docs.length];
       int from = 0;
       for (LeafReaderContext leaf : index.leaves()) {
         int to = from;
@@ -335,13 +437,7 @@ public final class ImpactSearcher implements Closeable {
         }
         from = to;
       }
-      TopHits top = new TopHits(depth, docids);
-      for (int i = 0; i < docs.length; i++) {
-        if (scores[i] >= top.threshold()) {
-          top.offer(scores[i], docs[i]);
-        }
-      }
-      return top;
+      return scores;
     }
   }
 

@@ -5,7 +5,11 @@ import io.spladelucene.index.ImpactIndexReader;
 import io.spladelucene.wire.PackedHits;
 import io.spladelucene.wire.PackedLists;
 import io.spladelucene.wire.PackedQueries;
+import io.spladelucene.wire.PackedWriter;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 
 /**
@@ -100,6 +104,103 @@ public final class SearchFacade {
             settings,
             filter,
             result -> PackedHits.pack(result.hits(), docids, result.profile().counters())));
+  }
+
+  /** See {@link Rocchio}. */
+  public static Feedback rocchio(
+      int topTerms,
+      int topDocs,
+      int bottomTerms,
+      int bottomDocs,
+      double alpha,
+      double beta,
+      double gamma,
+      boolean allTerms) {
+    return new Rocchio(
+        topTerms,
+        topDocs,
+        bottomTerms,
+        bottomDocs,
+        (float) alpha,
+        (float) beta,
+        (float) gamma,
+        allTerms);
+  }
+
+  /** See {@link Rm3}. */
+  public static Feedback rm3(
+      int terms, int topDocs, double queryWeight, boolean plainTerms, boolean allTerms) {
+    return new Rm3(terms, topDocs, (float) queryWeight, plainTerms, allTerms);
+  }
+
+  /**
+   * See {@link QueryExpansion#expand}.
+   *
+   * @param queries as {@link PackedQueries} reads them
+   * @return int: the number of queries whose hits have no term that counts; and the new queries, as
+   *     {@link PackedQueries} writes them
+   */
+  public static byte[] expand(
+      ImpactSearcher searcher,
+      byte[] queries,
+      int k,
+      int threads,
+      SearchSettings settings,
+      DocumentFilter filter,
+      Feedback feedback)
+      throws Exception {
+    List<QueryExpansion.Expanded> expanded =
+        searcher.expand(PackedQueries.read(queries), k, threads, settings, filter, feedback);
+    PackedWriter out = new PackedWriter();
+    out.writeInt((int) expanded.stream().filter(each -> !each.hasTerms()).count());
+    PackedQueries.write(expanded.stream().map(QueryExpansion.Expanded::query).toList(), out);
+    return out.toByteArray();
+  }
+
+  /**
+   * The terms and impacts of a document that is not deleted.
+   *
+   * @return a single query, as {@link PackedQueries} writes it
+   */
+  public static byte[] vector(ImpactSearcher searcher, int luceneDocid) throws IOException {
+    PackedWriter out = new PackedWriter();
+    PackedQueries.write(searcher.vectors(new int[] {luceneDocid}), out);
+    return out.toByteArray();
+  }
+
+  /**
+   * The scores of documents for queries; see {@link ImpactSearcher#scores}.
+   *
+   * @param queries as {@link PackedQueries} reads them
+   * @param docids as {@link PackedLists#readBytes} reads them: those of all queries, one after
+   *     another
+   * @param counts as {@link PackedLists#readInts} reads them: the number of docids of each query
+   * @return for each docid its score, a long; -1 if no document has it
+   */
+  public static byte[] scores(
+      ImpactIndexReader reader,
+      ImpactSearcher searcher,
+      byte[] queries,
+      byte[] docids,
+      byte[] counts,
+      int threads,
+      SearchSettings settings)
+      throws Exception {
+    int[] docs = reader.use(() -> reader.luceneDocids(PackedLists.readBytes(docids)));
+    List<int[]> docsOfQueries = new ArrayList<>();
+    int from = 0;
+    for (int count : PackedLists.readInts(counts)) {
+      docsOfQueries.add(Arrays.copyOfRange(docs, from, from + count));
+      from += count;
+    }
+    PackedWriter out = new PackedWriter();
+    for (long[] scores :
+        searcher.scores(PackedQueries.read(queries), docsOfQueries, threads, settings)) {
+      for (long score : scores) {
+        out.writeLong(score);
+      }
+    }
+    return out.toByteArray();
   }
 
   /** See {@link ImpactSearcher#acceleratedSegments}. */

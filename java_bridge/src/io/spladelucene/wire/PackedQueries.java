@@ -20,6 +20,23 @@ public final class PackedQueries {
     return queries;
   }
 
+  /** Writes queries as {@link #read} reads them. */
+  public static void write(List<ImpactQuery> queries, PackedWriter out) {
+    out.writeInt(queries.size());
+    for (ImpactQuery query : queries) {
+      out.writeInt(query.size());
+      for (int impact : query.impacts()) {
+        out.writeInt(impact);
+      }
+      for (BytesRef term : query.terms()) {
+        out.writeInt(term.length);
+      }
+      for (BytesRef term : query.terms()) {
+        out.writeRaw(term);
+      }
+    }
+  }
+
   private static ImpactQuery readQuery(PackedReader in) {
     int size = in.readInt();
     int[] impacts = new int[size];
