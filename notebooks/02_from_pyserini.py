@@ -33,7 +33,8 @@
 # | `searcher.doc(docid).raw()`, `.contents()` | the same | |
 # | `searcher.num_docs`, `searcher.close()` | the same | |
 # | `LuceneImpactSearcher.from_prebuilt_index(name, encoder)` | `LuceneImpactSearcher(folder, encoder)` | the folder that Pyserini unpacked below `~/.cache/pyserini/indexes` |
-# | `set_rm3()`, `set_rocchio()`, ONNX encoders | none | |
+# | `set_rm3()`, `set_rocchio()` | the same | on every index, also without stored vectors |
+# | ONNX encoders | none | |
 
 # %% [markdown]
 # ## 1. The import

@@ -168,6 +168,22 @@ CALLS: dict[str, tuple[list[Any], Callable[[World, Any], Any]]] = {
     ),
     "LuceneImpactSearcher.encode_batch queries": (VECTORS, lambda world, given: world.searcher.encode_batch(given)),
     "LuceneImpactSearcher.recall queries": (VECTORS, lambda world, given: world.searcher.recall(given)),
+    "LuceneImpactSearcher.batch_score queries": (
+        VECTORS, lambda world, given: [each.tolist() for each in world.searcher.batch_score(given, [["d1"]] * 3)],
+    ),
+    "LuceneImpactSearcher.batch_score docids": (
+        [["d1"], [], ["d2", "d1"]],
+        lambda world, given: [each.tolist() for each in world.searcher.batch_score(VECTORS, given)],
+    ),
+    "LuceneImpactSearcher.score docids": (
+        ["d2", "d1"], lambda world, given: world.searcher.score({"cat": 1}, given).tolist(),
+    ),
+    "LuceneImpactSearcher.score_known queries": (
+        VECTORS, lambda world, given: world.searcher.score_known(given, [["d1"]] * 3),
+    ),
+    "LuceneImpactSearcher.score_known docids": (
+        [["d1"], ["x"], ["d2"]], lambda world, given: world.searcher.score_known(VECTORS, given),
+    ),
     "LuceneImpactSearcher.make_filter docids": (
         ["d1", "d3"],
         lambda world, given: world.searcher.search({"cat": 1}, filter=world.searcher.make_filter(given)).docids,
@@ -240,6 +256,9 @@ CALLS: dict[str, tuple[list[Any], Callable[[World, Any], Any]]] = {
     "reciprocal_rank_fusion runs": (RUNS, lambda world, given: dict(splade_lucene.reciprocal_rank_fusion(given))),
     "reciprocal_rank_fusion weights": (
         [2.0, 1.0], lambda world, given: dict(splade_lucene.reciprocal_rank_fusion(RUNS, weights=given)),
+    ),
+    "score_pairs queries": (
+        QUERIES, lambda world, given: splade_lucene.score_pairs(world.searcher, given, {"q1": ["d1"], "q3": ["d4"]}),
     ),
     "search_run queries": (QUERIES, search_run),
     "search_texts queries": (QUERIES, lambda world, given: search_texts(world.folder / "texts", given, 3)),
