@@ -31,6 +31,7 @@ from splade_lucene import (
     write_encoded_topics,
     write_pseudo_documents,
 )
+from splade_lucene.search.checks import Engine
 
 pytestmark = pytest.mark.java
 
@@ -92,12 +93,13 @@ def test_scores_are_the_dot_products(index, collection, cache_bytes):
 
 def test_scores_are_those_of_a_search_with_any_settings(index):
     vectors = queries(10, 4)
-    for engine, min_idf, approximation in (
+    settings: list[tuple[Engine, float | None, Approximation | None]] = [
         ("auto", None, None),
         ("taat", 2.0, None),
         ("blockmax", 0, Approximation(alpha=0.7)),
         ("maxscore", 2.0, Approximation(beta=0.3)),
-    ):
+    ]
+    for engine, min_idf, approximation in settings:
         with (
             LuceneImpactSearcher(index, min_idf=min_idf) as exact,
             LuceneImpactSearcher(index, min_idf=min_idf, engine=engine, approximation=approximation) as searcher,
@@ -129,7 +131,7 @@ def test_unknown_and_deleted_documents_are_named(index):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([{"a": 1}], []), "got 1 queries but 0 lists of docids"),
+        (([{"a": 1}], []), "got 1 query but 0 lists of docids"),
         (([{"a": 1}], ["d1"]), "expected several docids, got 'd1'"),
         (([{"a": 1}], [[1]]), "docids must be well-formed strings, got 1"),
         (([{"a": 1}], [{"d1"}]), "expected a sequence of docids, got a set"),
@@ -243,7 +245,7 @@ def test_pairs_are_scored_in_their_order(index, collection):
             qid: [(docid, dot(vectors[int(qid[1:])], by_docid[docid])) for docid in docids if docid != "nobody"]
             for qid, docids in asked.items()
         }
-        with pytest.raises(QueryError, match="1 of 2 queries of the pairs are not among the queries, such as 'q9'"):
+        with pytest.raises(QueryError, match="the pairs have 1 qid without a query, such as 'q9'"):
             score_pairs(searcher, topics[:1], {"q0": ["d1"], "q9": ["d1"]})
 
 
@@ -284,10 +286,10 @@ def test_command_scores_pairs(files):
 def test_command_names_unknown_documents_or_leaves_them_out(files):
     (files / "scores").unlink(missing_ok=True)
     message = check_failed(run(*score(files, "unknown.tsv")))
-    assert "1 documents of the pairs are not in the index: d7. Pass --skip-unknown to leave them out" in message
+    assert "1 document is not in the index: d7. Pass --skip-unknown to leave them out" in message
     assert not (files / "scores").exists()
     done = run(*score(files, "unknown.tsv", "--skip-unknown", "--output-format", "tsv"))
-    assert "1 pairs were left out" in done.stderr
+    assert "1 pair was left out; not in the index: d7" in done.stderr
     assert (files / "scores").read_text() == "q1\td1\t8\n"
 
 

@@ -13,6 +13,7 @@ from splade_lucene.cli.options import IndexOption, JsonOption, ThreadsOption
 from splade_lucene.cli.output import ProgressBars, echo, name_some
 from splade_lucene.cli.search_options import EncodedOption, MinIdfOption, TagOption
 from splade_lucene.cli.topic_options import TopicFieldOption
+from splade_lucene.counts import counted
 from splade_lucene.errors import InputError
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.run.run import DEFAULT_TAG
@@ -65,7 +66,7 @@ def score(
     docids = list(dict.fromkeys(docid for each in unknown.values() for docid in each))
     if docids and not skip_unknown:
         raise InputError(
-            f"{len(docids):,} documents of the pairs are not in the index: {name_some(docids)}", path=pairs,
+            f"{counted(len(docids), 'document', 'is', 'are')} not in the index: {name_some(docids)}", path=pairs,
             remedy="Pass skip_unknown=True to leave them out",
         )  # fmt: skip
     if output_format == "tsv":
@@ -75,7 +76,7 @@ def score(
     skipped = sum(map(len, unknown.values()))
     count = sum(map(len, scored.values()))
     if skipped:
-        echo(f"{skipped:,} pairs were left out, because their documents are not in the index: {name_some(docids)}")
-    echo(f"{count:,} pairs of {len(scored):,} queries in {output}")
+        echo(f"{counted(skipped, 'pair', 'was', 'were')} left out; not in the index: {name_some(docids)}")
+    echo(f"{counted(count, 'pair')} of {counted(len(scored), 'query')} in {output}")
     if as_json:
         print(json.dumps({"run": str(output), "queries": len(scored), "pairs": count, "skipped": skipped}))

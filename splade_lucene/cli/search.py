@@ -241,8 +241,8 @@ def print_hits(found: Hits, facets: Sequence[str], facts: Mapping[str, Any], *, 
         text = " ".join(str(row["text"]).split())
         shown = "".join(f"  {name}={_shown(value)}" for name, value in row.get("fields", {}).items())
         print(f"{row['rank']:>3} {row['score']:>8,}  {row['docid']}{shown}" + (f"  {text:.90}" if text else ""))
-    for name, counted in counts.items():
-        print(f"{name}: " + ", ".join(f"{keyword} {count:,}" for keyword, count in counted.items()))
+    for name, keywords in counts.items():
+        print(f"{name}: " + ", ".join(f"{keyword} {count:,}" for keyword, count in keywords.items()))
 
 
 def _shown(value: Any) -> str:

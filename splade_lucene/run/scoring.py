@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from splade_lucene.arguments import to_list, to_path
+from splade_lucene.counts import counted
 from splade_lucene.defaults import QUERY_BATCH, thread_count
 from splade_lucene.errors import QueryError, RunError
 from splade_lucene.files.files import written_whole
@@ -96,7 +97,7 @@ def score_pairs(
     known = {query.qid: query for query in to_list(queries, "queries", error=QueryError)}
     if missing := [qid for qid in pairs if qid not in known]:
         raise QueryError(
-            f"{len(missing):,} of {len(pairs):,} queries of the pairs are not among the queries, such as {missing[0]!r}",
+            f"the pairs have {counted(len(missing), 'qid')} without a query, such as {missing[0]!r}",
             remedy="Pass the queries to which the pairs belong",
         )
     scored: Scored = {}

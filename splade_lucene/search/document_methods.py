@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from splade_lucene import jvm
 from splade_lucene.arguments import to_ordered_list
+from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.jvm import wire
@@ -75,7 +76,9 @@ class DocumentMethods(FeedbackMethods):
         if unknown:
             named = ", ".join(map(repr, [*unknown][:_NAMED])) + (", …" if len(unknown) > _NAMED else "")
             raise InputError(
-                f"{len(unknown):,} docids are not in the index: {named}", path=self.index_dir, remedy="Leave them out"
+                f"{counted(len(unknown), 'docid', 'is', 'are')} not in the index: {named}",
+                path=self.index_dir,
+                remedy="Leave them out",
             )
         return found
 
@@ -102,7 +105,8 @@ class DocumentMethods(FeedbackMethods):
         check_threads(threads)
         if len(queries) != len(wanted):
             raise QueryError(
-                f"got {len(queries)} queries but {len(wanted)} lists of docids", remedy="Pass one list per query"
+                f"got {counted(len(queries), 'query')} but {counted(len(wanted), 'list')} of docids",
+                remedy="Pass one list per query",
             )
         snapshot = self._snapshot
         vectors = self._expand(snapshot, self.encode_batch(queries), HITS_SHOWN, threads, self._exact_settings, None)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splade_lucene import jvm
+from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import QueryError
 from splade_lucene.jvm import wire
@@ -255,10 +256,10 @@ class FeedbackMethods:
         if without_terms and self._warned is not feedback:
             self._warned = feedback
             _log.warning(
-                "relevance feedback adds nothing to %d of %d queries: by Anserini's rule, a term counts if it has 2 to 20 "
+                "relevance feedback adds nothing to %s of %d: by Anserini's rule, a term counts if it has 2 to 20 "
                 "characters%s and is in at most a tenth of the documents, and their first hits have none. Pass all_terms=True "
                 "to take any term",
-                without_terms, len(vectors),
+                counted(without_terms, "query"), len(vectors),
                 ", a to z or digits," if isinstance(feedback, Rm3) and feedback.filter_terms else "",
             )  # fmt: skip
         if feedback.debug:

@@ -37,7 +37,7 @@ final class QueryExpansion {
    * @param isIgnored which terms are not searched
    */
   QueryExpansion(
-      ImpactSearcher searcher, ImpactIndexReader index, Feedback feedback, IntPredicate isCommon) {
+      ImpactSearcher searcher, ImpactIndexReader index, Feedback feedback, Rule isIgnored) {
     this.searcher = searcher;
     this.index = index;
     this.feedback = feedback;
