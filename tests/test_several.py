@@ -38,6 +38,7 @@ from splade_lucene import (
     check_index,
     exhaustive_search,
     index_pseudo_documents,
+    jvm,
     merge_indexes,
     where,
     write_pseudo_documents,
@@ -46,6 +47,7 @@ from splade_lucene.errors import DamagedIndexError, NotAnIndexError
 from splade_lucene.files.files import work_folder
 from splade_lucene.index import merging
 from splade_lucene.index.reader import read_index_manifest
+from splade_lucene.records import FieldValue
 from splade_lucene.search.checks import Engine
 
 Collection = Mapping[str, PseudoDocument]
@@ -147,7 +149,9 @@ def test_several_as_one_equal_merged_built_at_once_and_the_oracle(seed):
 
 def random_indexes(folder: Path, source: random.Random) -> tuple[list[Path], dict[str, PseudoDocument], bool]:
     """Indexes, the documents of the last of those that have a docid, and whether some have one in common."""
-    paths, union, count = [], {}, 0
+    paths: list[Path] = []
+    union: dict[str, PseudoDocument] = {}
+    count = 0
     for number in range(source.randint(2, 4)):
         start = source.randint(0, 150)
         numbers = source.sample(range(start, start + 80), source.randint(1, 60))
@@ -170,7 +174,7 @@ def compare(
     assert several.num_docs == merged.num_docs == built.num_docs == len(union)
     for query in QUERIES:
         k, threads, filter = source.choice([1, 3, 10, 1000]), source.choice([1, 3]), random_filter(source)
-        accepted = {docid: each for docid, each in union.items() if accepts(filter, each.fields)}
+        accepted = {docid: each for docid, each in union.items() if accepts(filter, dict(each.fields))}
         for chosen, documents in ((None, union), (filter, accepted)):
             found = several.search(query, k, filter=chosen)
             assert found == merged.search(query, k, filter=chosen) == built.search(query, k, filter=chosen)
@@ -186,11 +190,11 @@ def compare(
         document = several.doc(docid)
         assert document is not None
         assert document.contents() == union[docid].contents
-        assert several.doc(document.lucene_docid()).docid() == docid  # type: ignore[union-attr]
-        chosen = several.make_filter([docid])
-        assert len(chosen) == 1
+        assert several.doc(document.lucene_docid()).docid() == docid
+        alone = several.make_filter([docid])
+        assert len(alone) == 1
         assert len(several.make_filter([docid], exclude=True)) == len(union) - 1
-        assert {hit.docid for hit in several.search(QUERIES[3], 10, filter=chosen)} <= {docid}
+        assert {hit.docid for hit in several.search(QUERIES[3], 10, filter=alone)} <= {docid}
 
 
 def test_approximate_search_loses_as_much_as_in_each_index(three):
@@ -257,14 +261,14 @@ def test_a_docid_that_comes_to_stand_in_two_is_refused_and_the_searcher_stays_as
 
 
 def test_the_last_document_wins_everywhere(tmp_path):
-    fields = [{"lang": "de", "year": 2019}, {"lang": "en", "year": 2020}]
+    fields: list[dict[str, FieldValue]] = [{"lang": "de", "year": 2019}, {"lang": "en", "year": 2020}]
     for name, field in zip("ab", fields, strict=True):
         write(tmp_path / name, {"d": PseudoDocument("d", f"text of {name}", {"cat": 9, name: 1}, field)})
     with LuceneImpactSearcher([tmp_path / "a", tmp_path / "b"], duplicates="last") as searcher:
         assert searcher.num_docs == 1
         (hit,) = searcher.search({"cat": 1, "a": 5}, 10)
         assert (hit.docid, hit.score, hit.contents, hit.fields) == ("d", 9, "text of b", fields[1])
-        assert searcher.doc("d").contents() == "text of b"  # type: ignore[union-attr]
+        assert searcher.doc("d").contents() == "text of b"
         assert searcher.facets("lang") == {"en": 1}
         assert len(searcher.filter_by('lang = "de" or year = 2019')) == 0
         assert searcher.explain({"a": 1, "b": 1}, "d") == [Contribution("b", 1, 1)]
@@ -283,11 +287,11 @@ def test_a_document_without_terms_counts_too(tmp_path):
     with LuceneImpactSearcher(paths, duplicates="last") as searcher:
         assert searcher.search({"cat": 1}).docids == ["d3", "d1"]
     assert merge_indexes(paths, tmp_path / "m", duplicates="last").replaced == 1
-    assert read_index_manifest(tmp_path / "m").empty == ("d2", "d4")  # type: ignore[union-attr]
+    assert read_index_manifest(tmp_path / "m").empty == ("d2", "d4")
     with LuceneImpactSearcher(paths[::-1], duplicates="last") as searcher:  # the text that has terms is the last one
         assert searcher.search({"cat": 1}).docids == ["d3", "d2", "d1"]
     merge_indexes(paths[::-1], tmp_path / "n", duplicates="last")
-    assert read_index_manifest(tmp_path / "n").empty == ("d4",)  # type: ignore[union-attr]
+    assert read_index_manifest(tmp_path / "n").empty == ("d4",)
 
 
 def test_many_threads_and_closing(three):
@@ -387,7 +391,7 @@ def test_an_index_that_names_no_model_is_taken_with_a_warning(tmp_path, caplog):
     known = made_by(tmp_path / "b")
     with LuceneImpactSearcher([tmp_path / "a", known]) as searcher:
         assert searcher.quantize({"cat": 1.0}) == {"cat": 100}
-        assert searcher.reader.manifest().model == "mine"  # type: ignore[union-attr]
+        assert searcher.reader.manifest().model == "mine"
     assert f"{tmp_path / 'a'} does not name the model that made it" in caplog.text
 
 
@@ -429,7 +433,7 @@ def test_wrong_arguments(three):
     with pytest.raises(NotAnIndexError, match="nowhere does not exist"):
         LuceneImpactSearcher([*paths, paths[0].parent / "nowhere"])
     with pytest.raises(InputError, match="Pyserini's searcher opens one index, got .* Merge them first"):
-        PyseriniSearcher(paths)  # type: ignore[arg-type]
+        PyseriniSearcher(paths)
     with LuceneImpactSearcher([paths[0]]) as one, LuceneImpactSearcher(iter(paths)) as several:
         assert one.search(QUERIES[0], 1000) == LuceneImpactSearcher(paths[0]).search(QUERIES[0], 1000)
         assert several.num_docs == 140
@@ -502,8 +506,8 @@ def test_an_interrupted_merge_leaves_nothing(three, monkeypatch):
                 raise KeyboardInterrupt
             return bool(facade("Join").awaitMerge(merge, millis))
 
-    facade = merging.jvm.facade
-    monkeypatch.setattr(merging.jvm, "facade", lambda room: Interrupted() if room == "Join" else facade(room))
+    facade = jvm.facade
+    monkeypatch.setattr(jvm, "facade", lambda room: Interrupted() if room == "Join" else facade(room))
     with pytest.raises(KeyboardInterrupt):
         merge_indexes(paths, paths[0].parent / "m")
     assert len(awaited) == 2
