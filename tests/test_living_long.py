@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from splade_lucene import (
     delete_documents,
     exhaustive_search,
     index_pseudo_documents,
+    merge_indexes,
     optimize_index,
     write_pseudo_documents,
 )
@@ -47,6 +50,17 @@ VECTORS = st.dictionaries(
     st.integers(0, 12).map(lambda number: f"t{number}"), st.integers(1, 400), min_size=1, max_size=6
 )
 BATCHES = st.dictionaries(DOCIDS, VECTORS, min_size=1, max_size=8)
+FIELDS = {"group": "keyword", "size": "integer"}
+ACCEPTED: dict[str | None, Callable[[str, int], bool]] = {
+    None: lambda group, size: True,
+    'group = "g0"': lambda group, size: group == "g0",
+    "size >= 3": lambda group, size: size >= 3,
+    'not group in ("g1", "g2")': lambda group, size: group not in ("g1", "g2"),
+    'group = "g1" and size < 5 or size = 6': lambda group, size: (group == "g1" and size < 5) or size == 6,
+    "size = 7": lambda group, size: False,
+}
+"""What the filters accept, read by hand; no document has seven terms."""
+FILTERS = st.sampled_from([text for text in ACCEPTED if text is not None])
 QUERIES = st.dictionaries(
     st.integers(0, 13).map(lambda number: f"t{number}"), st.integers(1, 50), min_size=1, max_size=5
 )
@@ -63,14 +77,22 @@ class LivingIndex(RuleBasedStateMachine):
         self.committed: dict[str, dict[str, int]] = {}
         self.shown: dict[str, dict[str, int]] = {}
         self.written: dict[str, dict[str, int]] = {}
+        self.other = self.folder / "other"
+        self.others: dict[str, dict[str, int]] = {}  # the documents of another index, which win over those of the first
+        self.both: dict[str, dict[str, int]] = {}  # what the searcher of both shows
+        self.joint: LuceneImpactSearcher | None = None
         self.writer: LuceneImpactIndexer | None = None
         self.searcher: LuceneImpactSearcher | None = None
 
-    @initialize(first=BATCHES)
-    def build(self, first: dict[str, dict[str, int]]) -> None:
-        index_pseudo_documents(self.file(first), self.index, threads=1)
+    @initialize(first=BATCHES, second=BATCHES)
+    def build(self, first: dict[str, dict[str, int]], second: dict[str, dict[str, int]]) -> None:
+        index_pseudo_documents(self.file(first), self.index, threads=1, fields=FIELDS)
         self.committed, self.written, self.shown = {**first}, {**first}, {**first}
         self.searcher = LuceneImpactSearcher(self.index)
+        index_pseudo_documents(self.file(second), self.other, threads=1, fields=FIELDS)
+        self.others = {**second}
+        self.joint = LuceneImpactSearcher([self.index, self.other], duplicates="last")
+        self.both = {**first, **second}
 
     def file(self, documents: dict[str, dict[str, int]]) -> Path:
         write_pseudo_documents(self.folder / "in.jsonl", pseudo_documents(documents))
@@ -143,7 +165,7 @@ class LivingIndex(RuleBasedStateMachine):
     @precondition(lambda self: self.writer is None)
     @rule(batch=BATCHES)
     def replace(self, batch: dict[str, dict[str, int]]) -> None:
-        index_pseudo_documents(self.file(batch), self.index, threads=1, overwrite=True)
+        index_pseudo_documents(self.file(batch), self.index, threads=1, overwrite=True, fields=FIELDS)
         self.committed = {**batch}
 
     @rule()
@@ -166,30 +188,86 @@ class LivingIndex(RuleBasedStateMachine):
 
     @rule(query=QUERIES, k=st.integers(1, 30))
     def search(self, query: dict[str, int], k: int) -> None:
-        assert self.searcher is not None
-        found = [(hit.docid, hit.score) for hit in self.searcher.search(query, k)]
-        assert found == [(docid, score) for docid, score in exhaustive_search(pseudo_documents(self.shown), query, k)]
+        check_search(self.searcher, self.shown, query, k)
+
+    @rule(query=QUERIES, k=st.integers(1, 30), text=FILTERS)
+    def filter(self, query: dict[str, int], k: int, text: str) -> None:
+        check_search(self.searcher, self.shown, query, k, text)
 
     @rule()
     def check(self) -> None:
         assert check_index(self.index).damage == ()
         assert contents(self.index) == self.committed
 
+    @rule(batch=BATCHES, docids=st.lists(DOCIDS, max_size=4))
+    def change_other(self, batch: dict[str, dict[str, int]], docids: list[str]) -> None:
+        with LuceneImpactIndexer(self.other) as indexer:
+            indexer.add(pseudo_documents(batch))
+            indexer.delete(docids)
+        self.others = {docid: each for docid, each in {**self.others, **batch}.items() if docid not in docids}
+
+    @rule()
+    def optimize_other(self) -> None:
+        assert optimize_index(self.other, threads=1).documents == len(self.others)
+
+    @rule()
+    def refresh_both(self) -> None:
+        assert self.joint is not None
+        self.joint.refresh()
+        assert not self.joint.refresh()
+        self.both = {**self.committed, **self.others}
+
+    @rule(query=QUERIES, k=st.integers(1, 40), text=FILTERS | st.none())
+    def search_both(self, query: dict[str, int], k: int, text: str | None) -> None:
+        check_search(self.joint, self.both, query, k, text)
+
+    @rule(query=QUERIES, k=st.integers(1, 40), text=FILTERS | st.none(), order=st.sampled_from(["bp", "input"]))
+    def merge_both(self, query: dict[str, int], k: int, text: str | None, order: Any) -> None:
+        merged, expected = self.folder / "merged", {**self.committed, **self.others}
+        summary = merge_indexes(
+            [self.index, self.other], merged, duplicates="last", order=order, threads=1, overwrite=True
+        )
+        assert summary.documents == len(expected)
+        assert check_index(merged).damage == ()
+        assert contents(merged) == expected
+        with LuceneImpactSearcher(merged) as searcher:
+            check_search(searcher, expected, query, k, text)
+
     @invariant()
     def count(self) -> None:
-        if self.searcher is not None:
+        if self.searcher is not None and self.joint is not None:
             assert self.searcher.num_docs == len(self.shown)
+            assert self.joint.num_docs == len(self.both)
 
     def teardown(self) -> None:
         if self.writer is not None:
             self.writer.close()
-        if self.searcher is not None:
-            self.searcher.close()
+        for searcher in (self.searcher, self.joint):
+            if searcher is not None:
+                searcher.close()
         self.temporary.cleanup()
 
 
+def fields_of(vector: dict[str, int]) -> dict[str, Any]:
+    return {"group": f"g{sum(vector.values()) % 3}", "size": len(vector)}
+
+
 def pseudo_documents(documents: dict[str, dict[str, int]]) -> list[PseudoDocument]:
-    return [PseudoDocument(docid, "", vector) for docid, vector in documents.items()]
+    return [PseudoDocument(docid, "", vector, fields_of(vector)) for docid, vector in documents.items()]
+
+
+def check_search(
+    searcher: LuceneImpactSearcher | None, documents: dict[str, dict[str, int]], query: dict[str, int], k: int,
+    text: str | None = None,
+) -> None:  # fmt: skip
+    """Compares hits with the oracle's over the documents that a filter accepts, and their keywords."""
+    assert searcher is not None
+    accepted = {docid: each for docid, each in documents.items() if ACCEPTED[text](**fields_of(each))}
+    hits = searcher.search(query, k, filter=text)
+    expected = exhaustive_search(pseudo_documents(accepted), query, k)
+    assert [(hit.docid, hit.score) for hit in hits] == [(docid, score) for docid, score in expected]
+    assert searcher.facets("group", text) == Counter(fields_of(each)["group"] for each in accepted.values())
+    assert hits.fields("size") == [{"size": len(documents[docid])} for docid in hits.docids]
 
 
 def test_an_index_has_what_a_dictionary_has_whatever_is_done_with_it():

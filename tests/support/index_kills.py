@@ -20,12 +20,13 @@ from splade_lucene import (
     add_pseudo_documents,
     check_index,
     index_pseudo_documents,
+    merge_indexes,
     optimize_index,
     write_pseudo_documents,
 )
 from support.processes import child_environment
 
-KINDS = ("write", "write", "file", "optimize", "build", "accelerate")
+KINDS = ("write", "write", "file", "optimize", "build", "accelerate", "merge", "merge")
 COUNTER = "counter"
 
 
@@ -49,7 +50,7 @@ class Model:
         kind = "build" if self.changes == 0 else source.choice(KINDS)
         added = {f"d{n}": document(f"d{n}", (n, self.changes)) for n in source.sample(range(300), 40)}
         present = sorted(self.documents.keys() - {*added, COUNTER})
-        deleted = [] if kind == "file" else source.sample(present, min(len(present), 15))
+        deleted = [] if kind in ("file", "merge") else source.sample(present, min(len(present), 15))
         self.changes += 1
         added[COUNTER] = PseudoDocument(COUNTER, "", {"changes": self.changes})
         for docid in deleted:
@@ -65,8 +66,12 @@ def change(index: Path, model: Model) -> None:
     if kind == "build":
         write_pseudo_documents(source, model.documents.values())
         index_pseudo_documents(source, index, overwrite=True)
-    elif kind == "file":
+    elif kind in ("file", "merge"):
         write_pseudo_documents(source, added.values())
+        if kind == "merge":
+            delta = index.with_name("delta")
+            index_pseudo_documents(source, delta, threads=1, overwrite=True)
+            merge_indexes([index, delta], index.with_name("merged"), duplicates="last", threads=1, overwrite=True)
         add_pseudo_documents(source, index, threads=1)
     else:
         with LuceneImpactIndexer(index) as indexer:
@@ -121,17 +126,21 @@ def kill(folder: Path, kills: int) -> list[int]:
             done = [0, *seen, *map(int, process.stdout.read().split())][-1]
         changes = changes_of(index)
         assert changes in (done, done + 1)
-        if index.exists():
-            result = check_index(index)
-            assert result.is_sound, result.damage
-            check_contents(index, changes)
+        for each in (index, index.with_name("merged")):
+            if each.exists():
+                result = check_index(each)
+                assert result.is_sound, result.damage
+                check_contents(each, changes_of(each))
+        assert changes_of(index.with_name("merged")) <= changes + 1
         seen.append(changes)
     change(index, (model := resumed(index)))  # removes what the last kill has left behind
     with LuceneImpactIndexer(index) as indexer:
         indexer.add(document("last", 0))
     accelerate(index)
     assert check_index(index).notes == ()
-    allowed = {"index", "index.jsonl"}
+    for name in ("delta", "merged"):
+        merge_indexes([index], folder / name, overwrite=True)  # removes what a killed merge has left behind
+    allowed = {"index", "index.jsonl", "delta", "merged"}
     left = {path.name for path in folder.iterdir()} - allowed
     index_pseudo_documents(index.with_suffix(".jsonl"), index, overwrite=True)
     assert {path.name for path in folder.iterdir()} == allowed, left
