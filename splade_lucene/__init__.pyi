@@ -98,6 +98,9 @@ from .search.hits import Hit as Hit
 from .search.hits import Hits as Hits
 from .search.hits import SearchProfile as SearchProfile
 from .search.hits import StoredDocument as StoredDocument
+from .search.hybrid import HybridFusion as HybridFusion
+from .search.hybrid import HybridHit as HybridHit
+from .search.hybrid import HybridHits as HybridHits
 from .search.pyserini import PyseriniSearcher as PyseriniSearcher
 from .search.query_encoder import SpladeQueryEncoder as SpladeQueryEncoder
 from .search.query_encoder import TokFreqQueryEncoder as TokFreqQueryEncoder

@@ -115,6 +115,8 @@ class Manifest:
         history: For an index, its changes, oldest first; the first ones of more than a thousand are added up.
         commit: For an index, the name of the commit that this manifest describes.
         fields: The fields of the documents and their types; see :mod:`splade_lucene.fields`.
+        bm25: For an index whose texts are also indexed for BM25, the name of Lucene's field (``field``) and what splits
+            texts into terms (``analyzer``); otherwise empty.
     """
 
     model: str = ""
@@ -144,6 +146,7 @@ class Manifest:
     history: tuple[Change, ...] = ()
     commit: str = ""
     fields: dict[str, str] = field(default_factory=dict)
+    bm25: dict[str, str] = field(default_factory=dict)
 
     def is_compatible(self, other: Manifest) -> bool:
         """Whether documents of both may share an index: same model, encoder settings and quantizer."""

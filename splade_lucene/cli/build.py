@@ -12,6 +12,7 @@ from splade_lucene.cli.index import echo_indexed
 from splade_lucene.cli.option_groups import DocumentOptions, ModelOptions, takes_options
 from splade_lucene.cli.options import (
     AcceleratorOption,
+    Bm25Option,
     CorpusOption,
     FieldsOption,
     IdFieldOption,
@@ -45,6 +46,7 @@ def build(
     id_field: IdFieldOption = None,
     text_field: TextFieldOption = None,
     fields: FieldsOption = None,
+    bm25: Bm25Option = False,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,7 +64,7 @@ def build(
         corpus, index_dir, encoder, quantizer, pruning=documents.pruning, min_impact=documents.min_impact,
         pseudo_documents=output, gzip=documents.gzip, devices=documents.devices, threads=threads, store=store,
         order=order, accelerator=accelerator, overwrite=overwrite, id_field=id_field, text_field=text_field, fields=fields,
-        skip_bad=skip_bad, on_problem=Skipped(), progress=ProgressBars(),
+        bm25=bm25, skip_bad=skip_bad, on_problem=Skipped(), progress=ProgressBars(),
     )  # fmt: skip
     echo_encoded(summary.manifest, summary.pseudo_documents)
     echo_indexed(summary.index, index_dir, as_json=as_json)

@@ -10,6 +10,7 @@ import typer
 
 from splade_lucene.cli.options import (
     AcceleratorOption,
+    Bm25Option,
     FieldsOption,
     IndexOption,
     JsonOption,
@@ -34,6 +35,7 @@ def index(
     order: OrderOption = "bp",
     accelerator: AcceleratorOption = True,
     fields: FieldsOption = None,
+    bm25: Bm25Option = False,
     append: Annotated[bool, typer.Option("--append", help="Add to an existing index.")] = False,
     overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
@@ -49,7 +51,7 @@ def index(
         raise typer.BadParameter("--append and --overwrite are mutually exclusive")
     summary = index_pseudo_documents(
         source, index_dir, threads=threads, store=store, order=order, append=append, overwrite=overwrite,
-        skip_bad=skip_bad, accelerator=accelerator, fields=fields, progress=ProgressBars(),
+        skip_bad=skip_bad, accelerator=accelerator, fields=fields, bm25=bm25, progress=ProgressBars(),
     )  # fmt: skip
     echo_indexed(summary, index_dir, as_json=as_json)
 

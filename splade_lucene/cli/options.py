@@ -94,6 +94,10 @@ DuplicatesOption = Annotated[
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=65_536, help="Number of threads. Default: all cores.")
 ]
+Bm25Option = Annotated[
+    bool,
+    typer.Option("--bm25", help="Index the texts for BM25, too, in a second field, for 'search --hybrid'."),
+]
 StoreOption = Annotated[
     Store, typer.Option("--store", help="Store nothing, the text, or the whole input (Anserini's -storeRaw).")
 ]

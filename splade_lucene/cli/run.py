@@ -15,8 +15,9 @@ from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_IN_RUN
 from splade_lucene.files.pipes import given_name
 from splade_lucene.run.formats import RunFormat
-from splade_lucene.run.fusion import RRF_CONSTANT, Normalization, RrfBy
+from splade_lucene.run.fusion import RrfBy
 from splade_lucene.run.selection import PASSAGE_DELIMITER
+from splade_lucene.search.fusion import RRF_CONSTANT, FusionMethod, Normalization
 
 if TYPE_CHECKING:
     from splade_lucene.run.run import Run
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 MergeBy = Literal["query", "score"]
 """How to merge the parts of a run: join their queries, or sort their hits by score."""
-
-FusionMethod = Literal["rrf", "sum"]
-"""How to fuse the rankings of several systems."""
 
 RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="The run file: TREC, MS MARCO or JSON.")]
 RunsOption = Annotated[list[Path], typer.Option("--run", metavar="RUN", help="A run file. Repeat for more runs.")]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from splade_lucene.cli.feedback_options import FeedbackOptions
+from splade_lucene.cli.hybrid_options import HybridOptions, HybridSearcher
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import DuplicatesOption, IndexesOption, JsonOption, RemoveQueryOption, ThreadsOption
 from splade_lucene.cli.output import ProgressBars, echo, name_some
@@ -43,12 +44,13 @@ if TYPE_CHECKING:
     from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
 
-@takes_options(options=QueryOptions, choices=SearchOptions, feedback=FeedbackOptions)
+@takes_options(options=QueryOptions, choices=SearchOptions, feedback=FeedbackOptions, hybrid=HybridOptions)
 def search(
     index_dirs: IndexesOption,
     options: QueryOptions,
     choices: SearchOptions,
     feedback: FeedbackOptions,
+    hybrid: HybridOptions,
     query: SingleQueryOption = None,
     topics: ManyTopicsOption = None,
     output: RunOption = None,
@@ -96,6 +98,9 @@ def search(
         )
     choices.check(engine, min_idf)
     feedback.check(engine)
+    fusion = hybrid.fusion()
+    if fusion is not None and (engine == "pyserini" or encoded or recall):
+        raise typer.BadParameter("--hybrid does not support --engine pyserini, --encoded and --recall")
     if facet and query is None:
         raise typer.BadParameter("--facet requires --query")
     if recall and approximation.is_exact:
@@ -110,16 +115,17 @@ def search(
             found: list[float] = searcher.recall(vectors, depth, thread_count(threads), **search_options)
             return found
 
+        searches = searcher if fusion is None else HybridSearcher(searcher, fusion)
         report = SearchReport(wants_profile=profile, measure_recall=measure_recall if recall else None)
         if topics is not None and output is not None:
             queries = read_topics(topics, encoded=encoded, field=topic_field)
             _search_topics(
-                searcher, queries, _Output(output, output_format, tag, remove_query, as_json), depth, threads, report,
+                searches, queries, _Output(output, output_format, tag, remove_query, as_json), depth, threads, report,
                 search_options,
             )  # fmt: skip
         elif query is not None:
             vector = _json_query(query) if encoded else query
-            _search_one(searcher, vector, depth, report, search_options, facet or (), as_json=as_json)
+            _search_one(searches, vector, depth, report, search_options, facet or (), as_json=as_json)
 
 
 class _Output(NamedTuple):
@@ -230,7 +236,7 @@ def print_hits(found: Hits, facets: Sequence[str], facts: Mapping[str, Any], *, 
     """
     rows: list[dict[str, Any]] = []
     for rank, (hit, fields) in enumerate(zip(found, found.fields(), strict=True), 1):
-        row: dict[str, Any] = {"rank": rank, "docid": hit.docid, "score": int(hit.score), "text": hit.contents or ""}
+        row: dict[str, Any] = {"rank": rank, "docid": hit.docid, **_scores(hit), "text": hit.contents or ""}
         rows.append({**row, "fields": fields} if fields else row)
     counts = {name: found.facets(name) for name in facets}
     if as_json:
@@ -240,9 +246,25 @@ def print_hits(found: Hits, facets: Sequence[str], facts: Mapping[str, Any], *, 
     for row in rows:
         text = " ".join(str(row["text"]).split())
         shown = "".join(f"  {name}={_shown(value)}" for name, value in row.get("fields", {}).items())
-        print(f"{row['rank']:>3} {row['score']:>8,}  {row['docid']}{shown}" + (f"  {text:.90}" if text else ""))
+        score = f"{row['score']:>8,}" if isinstance(row["score"], int) else f"{row['score']:>8.5f}{_parts(row)}"
+        print(f"{row['rank']:>3} {score}  {row['docid']}{shown}" + (f"  {text:.90}" if text else ""))
     for name, keywords in counts.items():
         print(f"{name}: " + ", ".join(f"{keyword} {count:,}" for keyword, count in keywords.items()))
+
+
+def _scores(hit: Any) -> dict[str, Any]:
+    from splade_lucene.search.hybrid import HybridHit
+
+    if not isinstance(hit, HybridHit):
+        return {"score": int(hit.score)}
+    impact = {"rank": hit.impact.rank, "score": int(hit.impact.score)} if hit.impact else None
+    return {"score": hit.score, "impact": impact, "bm25": hit.bm25._asdict() if hit.bm25 else None}
+
+
+def _parts(row: Mapping[str, Any]) -> str:
+    """The ranks in the two rankings of a hybrid search."""
+    ranks = (f"{name} {part['rank'] if (part := row[name]) else '-'}" for name in ("impact", "bm25"))
+    return f"  ({', '.join(ranks)})"
 
 
 def _shown(value: Any) -> str:

@@ -115,6 +115,9 @@ def _print_counts(counts: Mapping[str, Any]) -> None:
     print(f"{'bytes per document':24} {counts['bytes'] / documents:>16.1f}")
     print(f"{'accelerator per document':24} {counts['accelerator_bytes'] / documents:>16.1f}")
     print(f"{'lucene':24} {counts['lucene']:>16}")
+    if "bm25" in counts:
+        of_texts = ", ".join(f"{count:,} {name}" for name, count in counts["bm25"].items())
+        print(f"{'texts for BM25':24} {of_texts}")
     if "fields" in counts:
         print(f"{'fields':24} " + ", ".join(f"{name} ({kind})" for name, kind in counts["fields"].items()))
 

@@ -11,8 +11,11 @@ from splade_lucene.errors import InputError
 from splade_lucene.fields.values import TYPES, FieldType, WrongValueError, fitting, shown
 from splade_lucene.records import FieldValue, well_formed
 
-RESERVED = ("id", "contents", "raw")
-"""The fields of every index, which Anserini and Pyserini read."""
+BM25_FIELD = "bm25"
+"""The field of an impact index in which its texts are indexed for BM25."""
+
+RESERVED = ("id", "contents", "raw", BM25_FIELD)
+"""The fields of every index, which Anserini and Pyserini read, and that for BM25."""
 
 ALL = "all"
 """Stands for all fields that the documents have."""
@@ -241,7 +244,7 @@ def check_name(name: object) -> None:
         raise InputError(f"{name!r:.80} is not the name of a field", remedy="Use a string of 1 to 255 characters")
     if name in RESERVED:
         raise InputError(
-            f"no field can have the name {name!r}, which every index has for itself", remedy="Rename the key or column"
+            f"no field can have the name {name!r}, which indexes have for themselves", remedy="Rename the key or column"
         )
 
 

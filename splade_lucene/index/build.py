@@ -60,6 +60,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     id_field: str | None = None,
     text_field: str | None = None,
     fields: Fields = None,
+    bm25: bool = False,
     skip_bad: bool = False,
     on_problem: Callable[[CorpusError], None] | None = None,
     progress: Progress = NO_PROGRESS,
@@ -87,6 +88,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         id_field: See :func:`splade_lucene.encode_corpus`.
         text_field: Likewise.
         fields: Likewise.
+        bm25: See :func:`splade_lucene.index_pseudo_documents`.
         skip_bad: Skip documents that cannot be read.
         on_problem: Called with the error for each skipped document.
         progress: Reports the progress.
@@ -123,6 +125,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         skip_bad=False,
         accelerator=accelerator,
         memory=None,
+        bm25=bm25,
     )
     with sole_builder(index_dir):
         prepare_target(index_dir, append=False, overwrite=overwrite or keep_current)
@@ -133,7 +136,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
             overwrite=overwrite or not is_kept, id_field=id_field, text_field=text_field, fields=fields, skip_bad=skip_bad,
             devices=devices, on_problem=on_problem, progress=progress,
         )  # fmt: skip
-        summary = _summary_of_current(index_dir, manifest) if keep_current else None
+        summary = _summary_of_current(index_dir, manifest, bm25=bm25) if keep_current else None
         if summary is None:
             prepare_target(index_dir, append=False, overwrite=overwrite)
             files = [folder / part.name for part in manifest.parts]
@@ -144,10 +147,10 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     return BuildSummary(manifest, summary, folder if is_kept else None)
 
 
-def _summary_of_current(index_dir: Path, manifest: Manifest) -> IndexSummary | None:
-    """The summary of the existing index if it was built from this very encoding, else None."""
+def _summary_of_current(index_dir: Path, manifest: Manifest, *, bm25: bool) -> IndexSummary | None:
+    """The summary of the existing index if it was built from this very encoding, with or without BM25, else None."""
     existing = read_index_manifest(index_dir) if is_index(index_dir) else None
-    if existing is None or existing.encoding != manifest.encoding:
+    if existing is None or existing.encoding != manifest.encoding or bool(existing.bm25) != bm25:
         return None
     with LuceneImpactIndexReader(index_dir) as reader:
         counts = reader.statistics()

@@ -29,6 +29,7 @@ from splade_lucene.files.files import file_digest, path_text, storage_error, wor
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
+from splade_lucene.index.bm25_field import check_texts, describe_bm25, keeps_bm25
 from splade_lucene.index.commits import ManifestKeeper
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, pack_schema, read_index_manifest
@@ -76,6 +77,7 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
     accelerator: bool = True,
     memory: int | None = None,
     fields: Fields = None,
+    bm25: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> IndexSummary:
     """Builds an index from a file or folder of pseudo-documents.
@@ -102,16 +104,21 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
         fields: The fields to index, from the member ``fields`` of each document; see :func:`splade_lucene.encode_corpus`.
             Types that are not declared are inferred, in a pass of its own over the files. Default: those that the folder's
             manifest names, or, when adding to an index, those of the index.
+        bm25: Index the texts (``contents``) for BM25, too, in a second field, for
+            :meth:`splade_lucene.LuceneImpactSearcher.search_hybrid` and Pyserini's ``LuceneSearcher``. What is added to an
+            index with this field always gets it.
         progress: Reports the progress.
 
     Raises:
-        PseudoDocumentError: A document cannot be indexed, or there is no input.
-        InputError: The index exists and neither ``append`` nor ``overwrite`` is set, another process is building it, or
-            the files differ from those in the folder's manifest.
+        PseudoDocumentError: A document cannot be indexed, or there is no input, or with ``bm25`` no text.
+        InputError: The index exists and neither ``append`` nor ``overwrite`` is set, another process is building it,
+            the files differ from those in the folder's manifest, or the index is not one with BM25.
         StorageError: A disk error.
     """
     source, index_dir = to_path(source), to_path(index_dir).resolve()
-    settings = IndexSettings(thread_count(threads), store, order, append, overwrite, skip_bad, accelerator, memory)
+    settings = IndexSettings(
+        thread_count(threads), store, order, append, overwrite, skip_bad, accelerator, memory, bm25=bm25
+    )
     request = FieldRequest.of(fields)
     files = find_files(source, without=index_dir)
     wire.pack_paths(files)  # refuse paths that Java cannot open before any work
@@ -168,6 +175,7 @@ class IndexSettings:
     replace: bool = False
     """With ``append``: whether documents replace those with the same docids."""
     fields: FieldSchema = NO_FIELDS
+    bm25: bool = False
 
     def __post_init__(self) -> None:
         for name, value, choices in (("store", self.store, get_args(Store)), ("order", self.order, get_args(Order))):
@@ -196,7 +204,11 @@ def index_files(
         raise storage_error(target, error) from error
     if settings.append:
         check_compatible(index_dir, read_index_manifest(index_dir), manifest)
-        settings = replace(settings, fields=index_fields(index_dir).joined(settings.fields))
+        settings = replace(
+            settings,
+            fields=index_fields(index_dir).joined(settings.fields),
+            bm25=keeps_bm25(index_dir, wanted=settings.bm25),
+        )
     try:
         with lines_for_java(files, target) as sources:
             summary = _run_bulk_indexer(sources, target, settings, manifest, progress)
@@ -240,6 +252,8 @@ def _run_bulk_indexer(
             if not result["documents"]:
                 reason = FirstProblems(problems).describe() if problems else "no documents to index"
                 raise PseudoDocumentError(reason, path=found, remedy="Check the input")
+            if settings.bm25:
+                check_texts(result["documents"], result["without_text"], found)
             source = manifest.corpus if manifest and manifest.corpus else path_text(found)
             if settings.append:
                 _commit_added(
@@ -251,7 +265,9 @@ def _run_bulk_indexer(
                     settings,
                 )
             else:
-                described = replace(manifest or Manifest(), fields=settings.fields.to_json())
+                described = replace(
+                    manifest or Manifest(), fields=settings.fields.to_json(), bm25=describe_bm25(bm25=settings.bm25)
+                )
                 ManifestKeeper(target, writer, described).commit("build", result["documents"], source)
         finally:
             _close(writer, target)
@@ -275,7 +291,7 @@ def _await_build(
         paths = wire.pack_paths([source.path for source in sources])
         build = java.startBuild(
             paths, jvm.java_path(target), settings.store, settings.threads, settings.skip_bad, settings.append,
-            settings.replace, settings.order, memory, pack_schema(settings.fields),
+            settings.replace, settings.order, memory, pack_schema(settings.fields), settings.bm25,
         )  # fmt: skip
         reported = 0
         try:
@@ -354,7 +370,9 @@ def _commit_added(
 ) -> None:
     """Commits documents that were added to an index from files."""
     previous = keeper.manifest
-    facts: dict[str, Any] = {"encoding": "", "empty": previous.empty, "fields": settings.fields.to_json()}
+    facts: dict[str, Any] = {
+        "encoding": "", "empty": previous.empty, "fields": settings.fields.to_json(), "bm25": describe_bm25(bm25=settings.bm25),
+    }  # fmt: skip
     if previous.model and added is not None:
         check_compatible(Path(source), previous, added)
         facts["corpus"] = f"{previous.corpus}, {added.corpus}"
@@ -411,9 +429,12 @@ class LuceneImpactIndexer(ProcessBound):
         store: What to store for each document: nothing, or ``{"id", "contents"}`` (the text).
         fields: The fields that documents may have beside those that the index has, with their types, such as
             ``{"year": "integer"}``; see :mod:`splade_lucene.fields`.
+        bm25: Index the texts of a new index for BM25, too; see :func:`index_pseudo_documents`. An existing index keeps to
+            what it has.
 
     Raises:
-        InputError: A field is declared with another type than in the index.
+        InputError: A field is declared with another type than in the index, or ``bm25`` is asked for and the documents of
+            the index are without it.
         StorageError: Another process is writing to the index, or a disk error.
 
     Example:
@@ -426,7 +447,9 @@ class LuceneImpactIndexer(ProcessBound):
         [('d1', 6.0), ('d2', 4.0)]
     """
 
-    def __init__(self, index_dir: str | Path, *, store: TextStore = "text", fields: Fields = None) -> None:
+    def __init__(
+        self, index_dir: str | Path, *, store: TextStore = "text", fields: Fields = None, bm25: bool = False
+    ) -> None:
         self.index_dir = to_path(index_dir)
         check_store(store)
         self._schema = FieldRequest.of(fields).schema()
@@ -434,6 +457,7 @@ class LuceneImpactIndexer(ProcessBound):
         append = is_index(self.index_dir)
         if append:
             self._schema = index_fields(self.index_dir).joined(self._schema)
+        self._bm25 = keeps_bm25(self.index_dir, wanted=bm25) if append else bm25
         prepare_target(self.index_dir, append=append, overwrite=False)
         with jvm.translated_exceptions(self.index_dir):
             self._writer = jvm.facade("Index").openWriter(jvm.java_path(self.index_dir), append)
@@ -464,7 +488,7 @@ class LuceneImpactIndexer(ProcessBound):
         given = [documents] if isinstance(documents, PseudoDocument) else documents
         for document in several(given, "documents", error=PseudoDocumentError):
             check_document(document)
-            packed.append(_pack_document(document, self._schema, stores_text=self._stores_text))
+            packed.append(_pack_document(document, self._schema, stores_text=self._stores_text, bm25=self._bm25))
             docids.append(document.docid)
         with self._lock, jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").put(self._writer, wire.pack_batch(packed))
@@ -518,7 +542,7 @@ class LuceneImpactIndexer(ProcessBound):
         """
         with self._lock:
             pending, previous = self._pending, self._keeper.manifest
-            facts: dict[str, Any] = {"fields": self._schema.to_json()}
+            facts: dict[str, Any] = {"fields": self._schema.to_json(), "bm25": describe_bm25(bm25=self._bm25)}
             if pending.docids:
                 facts["encoding"] = ""
                 facts["empty"] = tuple(docid for docid in previous.empty if docid not in pending.docids)
@@ -567,12 +591,13 @@ class _Pending:
         return "delete" if self.deletes else "optimize"
 
 
-def _pack_document(document: PseudoDocument, schema: FieldSchema, *, stores_text: bool) -> bytes:
+def _pack_document(document: PseudoDocument, schema: FieldSchema, *, stores_text: bool, bm25: bool) -> bytes:
     raw = None
     if stores_text and document.contents:
         raw = json.dumps({"id": document.docid, "contents": document.contents}, ensure_ascii=False)
     values = _pack_values(document, schema) if document.fields else b""
-    return wire.pack_pseudo_document(document.docid, raw, document.vector, values)
+    text = document.contents if bm25 else None
+    return wire.pack_pseudo_document(document.docid, raw, text, document.vector, values)
 
 
 def _pack_values(document: PseudoDocument, schema: FieldSchema) -> bytes:

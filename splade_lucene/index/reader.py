@@ -170,12 +170,27 @@ class LuceneImpactIndexReader(ProcessBound):
         return newer
 
     def statistics(self) -> dict[str, Any]:
-        """Counts: documents, deleted_documents, segments, terms, postings, total_impact, lucene, bytes."""
+        """Counts: documents, deleted_documents, segments, terms, postings, total_impact, lucene, bytes.
+
+        With texts for BM25, also ``bm25``: the number of documents with a term, terms, postings and tokens of that field.
+        """
         with jvm.translated_exceptions(self.index_dir):
             counts: dict[str, Any] = json.loads(jvm.facade("Index").statistics(self.java))
         folders = (each.index_dir for each in self.parts)
         counts["bytes"] = sum(path.stat().st_size for folder in folders for path in folder.iterdir() if path.is_file())
+        if self.has_bm25:
+            with jvm.translated_exceptions(self.index_dir):
+                counts["bm25"] = json.loads(jvm.facade("Bm25").fieldStatistics(self.java))
         return counts
+
+    @cached_property
+    def has_bm25(self) -> bool:
+        """Whether the texts are also indexed for BM25; see :func:`splade_lucene.index_pseudo_documents`."""
+        with jvm.translated_exceptions(self.index_dir):
+            if jvm.facade("Bm25").hasField(self.java):
+                return True
+        manifest = self.manifest() if not self.num_docs else None
+        return manifest is not None and bool(manifest.bm25)  # no document has it yet
 
     def commit(self) -> str:
         """An identifier of the open commit: the name of its segments file, and its unique id."""

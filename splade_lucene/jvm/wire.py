@@ -230,12 +230,14 @@ def unpack_verification(packed: bytes) -> tuple[int, list[tuple[str, str]]]:
 # ---- documents ----
 
 
-def pack_pseudo_document(docid: str, raw: str | None, vector: Mapping[str, int], values: bytes) -> bytes:
-    """The docid; the stored JSON, with length -1 if absent; int number of terms; for each: int impact, the string; the values.
+def pack_pseudo_document(
+    docid: str, raw: str | None, text: str | None, vector: Mapping[str, int], values: bytes
+) -> bytes:
+    """The docid; the stored JSON and the text for BM25; int number of terms; for each: int impact, the string; the values.
 
-    The values are those that :func:`pack_values` packed, after their length, which is -1 if there are none.
+    The values are those that :func:`pack_values` packed. What is absent has the length -1.
     """
-    parts = [_pack_string(docid.encode()), _pack_raw(raw), _INT.pack(len(vector))]
+    parts = [_pack_string(docid.encode()), _pack_optional(raw), _pack_optional(text), _INT.pack(len(vector))]
     for term, impact in vector.items():
         encoded = term.encode()
         parts += [_POSTING.pack(impact, len(encoded)), encoded]
@@ -245,11 +247,11 @@ def pack_pseudo_document(docid: str, raw: str | None, vector: Mapping[str, int],
 
 def pack_text(docid: str, raw: str | None, text: str) -> bytes:
     """The docid; the stored JSON, with length -1 if absent; the text to analyze."""
-    return _pack_string(docid.encode()) + _pack_raw(raw) + _pack_string(text.encode())
+    return _pack_string(docid.encode()) + _pack_optional(raw) + _pack_string(text.encode())
 
 
-def _pack_raw(raw: str | None) -> bytes:
-    return _ABSENT if raw is None else _pack_string(raw.encode())
+def _pack_optional(text: str | None) -> bytes:
+    return _ABSENT if text is None else _pack_string(text.encode())
 
 
 def pack_batch(documents: Sequence[bytes]) -> bytes:

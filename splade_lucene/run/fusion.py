@@ -7,16 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
+import numpy as np
+
 from splade_lucene.arguments import to_list, to_ordered_list
 from splade_lucene.errors import RunError
 from splade_lucene.ids import best_first
 from splade_lucene.run.file_ranks import FileRanks
 from splade_lucene.run.rankings import Ranking, text_of_qid
 from splade_lucene.run.run import DEFAULT_TAG, Run, RunSource, strictly_falling
+from splade_lucene.search.fusion import RRF_CONSTANT, Normalization, check_constant, normalized_scores, reciprocal_ranks
 
-Normalization = Literal["min-max", "max", "none"]
 RrfBy = Literal["rank", "score"]
-RRF_CONSTANT = 60
 
 
 # ---- parts of one run ----
@@ -150,18 +151,15 @@ def reciprocal_rank_fusion(
         >>> [(docid, round(score, 5)) for docid, score in fused["q"]]
         [('b', 0.03252), ('a', 0.01639), ('c', 0.01613)]
     """
-    if not (math.isfinite(constant) and constant >= 0):
-        raise RunError(f"the constant of reciprocal rank fusion must be a number of at least 0, got {constant!r}")
-
+    check_constant(constant)
     if by not in get_args(RrfBy):
         raise RunError(f"reciprocal rank fusion by {by!r} is unknown", remedy="Choose rank or score")
 
     def shares(run: Run, qid: str) -> list[tuple[str, float]]:
         ranks = run.ranks(qid, first=0) if by == "rank" else {docid: n for n, (docid, _) in enumerate(run[qid], 1)}
         best = sorted(ranks.items(), key=lambda hit: hit[1])[:depth]
-        if constant == 0 and best and best[0][1] == 0:
-            raise RunError("the ranks of a run begin at 0, so the constant must be above 0")
-        return [(docid, 1 / (constant + rank)) for docid, rank in best]
+        reciprocal = reciprocal_ranks(np.array([rank for _, rank in best], dtype=np.int64), constant)
+        return [(docid, share) for (docid, _), share in zip(best, reciprocal.tolist(), strict=True)]
 
     shared = [{qid: shares(run, qid) for qid in run} for run in _read(runs)]
     return _fuse(shared, weights, depth, k)
@@ -198,19 +196,8 @@ def weighted_sum(
 
 
 def _normalized(qid: str, ranking: Ranking, normalization: Normalization) -> Ranking:
-    if not ranking or normalization == "none":
-        return ranking
-    scores = [score for _, score in ranking]
-    best, worst = max(scores), min(scores)
-    if normalization == "max":
-        if best <= 0:
-            raise RunError(
-                f"the best score of query {qid!r} is {best:g}, but max normalization requires a score above 0",
-                remedy="Use min-max for scores that may be negative",
-            )
-        return [(docid, score / best) for docid, score in ranking]
-    spread = best - worst
-    return [(docid, (score - worst) / spread if spread else 1.0) for docid, score in ranking]
+    scores = normalized_scores(qid, np.array([score for _, score in ranking]), normalization)
+    return [(docid, score) for (docid, _), score in zip(ranking, scores.tolist(), strict=True)]
 
 
 def _fuse(

@@ -69,6 +69,7 @@ public final class RandomCollection {
     for (Doc document : documents) {
       out.writeString(document.docid());
       out.writeString(null);
+      out.writeString(null);
       out.writeInt(document.vector().size());
       document
           .vector()

@@ -1,5 +1,7 @@
 package io.spladelucene.bm25;
 
+import io.spladelucene.index.ImpactIndexReader;
+import io.spladelucene.search.DocumentFilter;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.apache.lucene.store.FSDirectory;
@@ -74,6 +76,29 @@ public final class Bm25Facade {
   /** See {@link Bm25Index#search}. */
   public static byte[] search(Bm25Index index, byte[] texts, int k, int threads) throws Exception {
     return index.search(texts, k, threads);
+  }
+
+  /** See {@link Bm25Field#isIn}. */
+  public static boolean hasField(ImpactIndexReader index) throws IOException {
+    return index.use(() -> Bm25Field.isIn(index));
+  }
+
+  /** See {@link Bm25Field#statistics}. */
+  public static String fieldStatistics(ImpactIndexReader index) throws IOException {
+    return index.use(() -> Bm25Field.statistics(index));
+  }
+
+  /** See {@link Bm25Field#search}. */
+  public static byte[] searchField(
+      ImpactIndexReader index,
+      byte[] texts,
+      int k,
+      float k1,
+      float b,
+      int threads,
+      DocumentFilter filter)
+      throws Exception {
+    return index.use(() -> Bm25Field.search(index, texts, k, k1, b, threads, filter));
   }
 
   /** See {@link Bm25Index#close}. */

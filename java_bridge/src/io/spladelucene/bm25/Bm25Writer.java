@@ -1,6 +1,5 @@
 package io.spladelucene.bm25;
 
-import io.anserini.analysis.DefaultEnglishAnalyzer;
 import io.spladelucene.index.AnseriniFormat;
 import io.spladelucene.index.Fields;
 import io.spladelucene.wire.PackedDocuments;
@@ -41,7 +40,7 @@ public final class Bm25Writer {
    * @param threads with 1, documents stay in input order
    */
   public Bm25Writer(Directory index, int threads) throws IOException {
-    IndexWriterConfig config = new IndexWriterConfig(DefaultEnglishAnalyzer.newDefaultInstance());
+    IndexWriterConfig config = new IndexWriterConfig(AnseriniFormat.ANALYZER);
     config.setOpenMode(IndexWriterConfig.OpenMode.CREATE);
     long megabytes = (Runtime.getRuntime().maxMemory() >> 20) / 8;
     config.setRAMBufferSizeMB(Math.clamp(megabytes, 16, 1024));

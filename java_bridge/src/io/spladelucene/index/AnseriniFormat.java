@@ -1,7 +1,9 @@
 package io.spladelucene.index;
 
+import io.anserini.analysis.DefaultEnglishAnalyzer;
 import io.anserini.search.similarity.ImpactSimilarity;
 import java.io.IOException;
+import org.apache.lucene.analysis.Analyzer;
 import org.apache.lucene.document.BinaryDocValuesField;
 import org.apache.lucene.document.Document;
 import org.apache.lucene.document.Field;
@@ -11,6 +13,9 @@ import org.apache.lucene.index.IndexWriter;
 import org.apache.lucene.index.IndexWriterConfig;
 import org.apache.lucene.index.IndexableField;
 import org.apache.lucene.index.LogDocMergePolicy;
+import org.apache.lucene.search.similarities.BM25Similarity;
+import org.apache.lucene.search.similarities.PerFieldSimilarityWrapper;
+import org.apache.lucene.search.similarities.Similarity;
 import org.apache.lucene.store.Directory;
 import org.apache.lucene.util.BytesRef;
 
@@ -19,6 +24,21 @@ import org.apache.lucene.util.BytesRef;
  * writing. No other class decides either.
  */
 public final class AnseriniFormat {
+  /** What splits texts into terms: Anserini's English analyzer, for any number of threads. */
+  public static final Analyzer ANALYZER = DefaultEnglishAnalyzer.newDefaultInstance();
+
+  /** What computes norms: those of impacts are 1, those of texts their lengths. */
+  private static final Similarity NORMS =
+      new PerFieldSimilarityWrapper() {
+        private final Similarity impacts = new ImpactSimilarity();
+        private final Similarity texts = new BM25Similarity();
+
+        @Override
+        public Similarity get(String field) {
+          return field.equals(Fields.BM25) ? texts : impacts;
+        }
+      };
+
   private AnseriniFormat() {}
 
   /**
@@ -27,8 +47,8 @@ public final class AnseriniFormat {
    * @param append whether to open an existing index; otherwise what is there is replaced
    */
   static IndexWriterConfig config(boolean append) {
-    IndexWriterConfig config = new IndexWriterConfig();
-    config.setSimilarity(new ImpactSimilarity());
+    IndexWriterConfig config = new IndexWriterConfig(ANALYZER);
+    config.setSimilarity(NORMS);
     config.setOpenMode(
         append ? IndexWriterConfig.OpenMode.APPEND : IndexWriterConfig.OpenMode.CREATE);
     config.setUseCompoundFile(false);
@@ -47,9 +67,19 @@ public final class AnseriniFormat {
     return new IndexWriter(directory, config(append));
   }
 
-  /** A document of an impact index. {@code raw} may be {@code null}. */
-  static Document impactDocument(String docid, ImpactTokenStream impacts, String raw) {
-    return document(docid, raw, new Field(Fields.CONTENTS, impacts, Fields.FREQUENCIES));
+  /**
+   * A document of an impact index.
+   *
+   * @param raw {@code null} if nothing is stored
+   * @param text for BM25; {@code null} if the index has no such field
+   */
+  static Document impactDocument(String docid, ImpactTokenStream impacts, String raw, String text) {
+    Document document =
+        document(docid, raw, new Field(Fields.CONTENTS, impacts, Fields.FREQUENCIES));
+    if (text != null) {
+      document.add(new Field(Fields.BM25, text, Fields.FREQUENCIES));
+    }
+    return document;
   }
 
   /** A document of an index of texts. {@code raw} may be {@code null}. */

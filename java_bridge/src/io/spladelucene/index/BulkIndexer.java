@@ -57,8 +57,10 @@ public final class BulkIndexer {
   private final boolean inInputOrder;
   private final long memory;
   private final FieldSchema schema;
+  private final boolean bm25;
 
   private final TermDictionary dictionary = new TermDictionary();
+  private final TermDictionary textDictionary = new TermDictionary();
   private final DocidSet docids = new DocidSet();
   private final List<int[]> blockOrigins = new ArrayList<>(); // file, and lines before the block
   private final List<ObjectNode> bad = new ArrayList<>();
@@ -71,6 +73,7 @@ public final class BulkIndexer {
   private volatile LineBlocks source;
   private volatile long documents = 0;
   private volatile long postings = 0;
+  private volatile long withoutText = 0;
   private volatile boolean cancelled = false;
   private volatile Throwable failure;
   private ImpactIndexWriter writer;
@@ -89,6 +92,7 @@ public final class BulkIndexer {
    *     input}: input order
    * @param memory the bytes of inverted blocks above which a segment is written
    * @param schema the fields that are indexed
+   * @param bm25 whether texts are indexed for BM25, too
    */
   public BulkIndexer(
       List<Path> files,
@@ -100,7 +104,8 @@ public final class BulkIndexer {
       boolean replace,
       String order,
       long memory,
-      FieldSchema schema) {
+      FieldSchema schema,
+      boolean bm25) {
     this.files = List.copyOf(files);
     this.index = index;
     this.store = PseudoDocumentParser.Store.valueOf(store.toUpperCase(Locale.ROOT));
@@ -111,6 +116,7 @@ public final class BulkIndexer {
     inInputOrder = order.equals("input");
     this.memory = memory;
     this.schema = schema;
+    this.bm25 = bm25;
     workers = new ArrayBlockingQueue<>(threads);
     for (int i = 0; i < threads; i++) {
       workers.add(new Worker());
@@ -148,9 +154,10 @@ public final class BulkIndexer {
   }
 
   /**
-   * What a build that has ended did, as JSON: documents, postings, terms, failed, and bad: the bad
-   * documents, each with kind, detail, line, and the position of its file among all files. If a
-   * file cannot be read: unreadable, the position of the file, and reason.
+   * What a build that has ended did, as JSON: documents, postings, terms, without_text (for BM25; 0
+   * if texts are not indexed), failed, and bad: the bad documents, each with kind, detail, line,
+   * and the position of its file among all files. If a file cannot be read: unreadable, the
+   * position of the file, and reason.
    *
    * @throws Exception what made the build fail, unless it was the input
    */
@@ -169,6 +176,7 @@ public final class BulkIndexer {
     result.put("documents", documents);
     result.put("postings", postings);
     result.put("terms", dictionary.size());
+    result.put("without_text", withoutText);
     result.put("failed", failure != null);
     if (failure instanceof LineBlocks.UnreadableInput damage) {
       result.put("unreadable", damage.file);
@@ -289,9 +297,13 @@ public final class BulkIndexer {
       int file, InvertedBlock block, int[] lines, int lineCount, List<ObjectNode> bad) {}
 
   private final class Worker {
-    final InvertedBlock.Builder builder = new InvertedBlock.Builder();
+    final InvertedBlock.Builder builder = new InvertedBlock.Builder(bm25);
     final PseudoDocumentParser parser =
-        new PseudoDocumentParser(new TermDictionary.Cache(dictionary), store, schema);
+        new PseudoDocumentParser(
+            new TermDictionary.Cache(dictionary),
+            store,
+            schema,
+            bm25 ? new TextTerms(new TermDictionary.Cache(textDictionary)) : null);
     int[] lines = new int[1024];
   }
 
@@ -428,7 +440,12 @@ public final class BulkIndexer {
     }
     try (DirectoryReader template = DirectoryReader.open(directory)) {
       InvertedSegment segment =
-          new InvertedSegment(template.leaves().get(0).reader(), pending, dictionary.terms());
+          new InvertedSegment(
+              template.leaves().get(0).reader(),
+              pending,
+              dictionary.terms(),
+              textDictionary.terms());
+      withoutText += segment.withoutText();
       writer.lucene().addIndexes(SlowCodecReaderWrapper.wrap(segment));
     }
     pending = new ArrayList<>();
@@ -436,14 +453,15 @@ public final class BulkIndexer {
   }
 
   /**
-   * Writes a document with the three fields of the format, and the values of the pending documents:
+   * Writes a document with the fields of the format, and the values of the pending documents:
    * Lucene itself makes the doc values and points of the segment.
    */
   private void writeTemplate(IndexWriter template) throws IOException {
     ImpactTokenStream oneTerm =
         new ImpactTokenStream().of(new BytesRef[] {new BytesRef("term")}, new int[] {1}, 1);
     String raw = store == PseudoDocumentParser.Store.NONE ? null : "";
-    Document document = AnseriniFormat.impactDocument("template", oneTerm, raw);
+    Document document =
+        AnseriniFormat.impactDocument("template", oneTerm, raw, bm25 ? "term" : null);
     if (schema.isEmpty()) {
       template.addDocument(document);
       return;

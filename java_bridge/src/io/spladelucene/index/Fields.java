@@ -3,7 +3,7 @@ package io.spladelucene.index;
 import org.apache.lucene.document.FieldType;
 import org.apache.lucene.index.IndexOptions;
 
-/** The three fields of an index in Anserini's format. */
+/** The fields of an index in Anserini's format, and the one that this package adds to it. */
 public final class Fields {
   /** The docid: a stored string field, and binary doc values. */
   public static final String ID = "id";
@@ -11,12 +11,15 @@ public final class Fields {
   /** What is searched: terms with their impacts, or with their counts in a text. */
   public static final String CONTENTS = "contents";
 
+  /** The terms of a document's text, for BM25. Only some impact indexes have it. */
+  public static final String BM25 = "bm25";
+
   /** The stored field that keeps a part of the input, if there is any. */
   public static final String RAW = "raw";
 
   /**
-   * How {@link #CONTENTS} is indexed: documents and frequencies, no positions. Norms are kept;
-   * those of impacts are all 1, because Anserini's ImpactSimilarity sets them so.
+   * How {@link #CONTENTS} and {@link #BM25} are indexed: documents and frequencies, no positions.
+   * Norms are kept; those of impacts are all 1, because Anserini's ImpactSimilarity sets them so.
    */
   public static final FieldType FREQUENCIES = new FieldType();
 

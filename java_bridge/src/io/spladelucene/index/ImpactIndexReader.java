@@ -203,6 +203,11 @@ public final class ImpactIndexReader implements Closeable {
     return reader.maxDoc();
   }
 
+  /** Lucene's reader, for what this class does not offer. */
+  public DirectoryReader lucene() {
+    return reader;
+  }
+
   /** The segments. */
   public List<LeafReaderContext> leaves() {
     return reader.leaves();

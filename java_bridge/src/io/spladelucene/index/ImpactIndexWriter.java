@@ -106,7 +106,8 @@ public final class ImpactIndexWriter implements Closeable {
   public void put(byte[] documents) throws IOException {
     for (ImpactDocument each : PackedDocuments.readImpactDocuments(documents)) {
       ImpactTokenStream tokens = stream.of(each.terms(), each.impacts(), each.terms().length);
-      Document document = AnseriniFormat.impactDocument(each.docid(), tokens, each.raw());
+      Document document =
+          AnseriniFormat.impactDocument(each.docid(), tokens, each.raw(), each.text());
       if (each.values() != null) {
         schema.addTo(document, each.values());
       }

@@ -9,8 +9,9 @@ import org.apache.lucene.index.PostingsEnum;
 import org.apache.lucene.util.BytesRef;
 
 /**
- * The field {@code contents} of an {@link InvertedSegment}. The postings of a term are those of the
- * blocks that have it, one block after another; each of them is a piece.
+ * A field of an {@link InvertedSegment} with frequencies: impacts, or the terms of texts. The
+ * postings of a term are those of the blocks that have it, one block after another; each of them is
+ * a piece.
  */
 final class ImpactTerms extends SortedTerms {
   private final List<InvertedBlock> blocks;
@@ -18,6 +19,7 @@ final class ImpactTerms extends SortedTerms {
   private final int[] firsts;
   private final int[] pieceBlocks;
   private final int[] pieceTerms;
+  private final int docCount;
 
   /**
    * @param bases the first document of each block, and the number of documents
@@ -25,6 +27,7 @@ final class ImpactTerms extends SortedTerms {
    * @param firsts the first piece of each term, and the number of pieces
    * @param pieceBlocks the block of each piece
    * @param pieceTerms the position of the term in the block of each piece
+   * @param docCount the number of documents with a term
    */
   private ImpactTerms(
       List<InvertedBlock> blocks,
@@ -32,13 +35,15 @@ final class ImpactTerms extends SortedTerms {
       BytesRef[] terms,
       int[] firsts,
       int[] pieceBlocks,
-      int[] pieceTerms) {
+      int[] pieceTerms,
+      int docCount) {
     super(terms, true);
     this.blocks = blocks;
     this.bases = bases;
     this.firsts = firsts;
     this.pieceBlocks = pieceBlocks;
     this.pieceTerms = pieceTerms;
+    this.docCount = docCount;
   }
 
   /**
@@ -46,8 +51,10 @@ final class ImpactTerms extends SortedTerms {
    *
    * @param bases the first document of each block, and the number of documents
    * @param dictionary the term of each term id
+   * @param docCount the number of documents with a term
    */
-  static ImpactTerms of(List<InvertedBlock> blocks, int[] bases, List<BytesRef> dictionary) {
+  static ImpactTerms of(
+      List<InvertedBlock> blocks, int[] bases, List<BytesRef> dictionary, int docCount) {
     int[] counts = new int[dictionary.size()];
     for (InvertedBlock block : blocks) {
       for (int id : block.termIds) {
@@ -78,7 +85,7 @@ final class ImpactTerms extends SortedTerms {
         pieceTerms[piece] = term;
       }
     }
-    return new ImpactTerms(blocks, bases, terms, firsts, pieceBlocks, pieceTerms);
+    return new ImpactTerms(blocks, bases, terms, firsts, pieceBlocks, pieceTerms, docCount);
   }
 
   @Override
@@ -119,7 +126,7 @@ final class ImpactTerms extends SortedTerms {
 
   @Override
   public int getDocCount() {
-    return bases[blocks.size()]; // the parser refuses a document without terms
+    return docCount;
   }
 
   private final class Postings extends SequentialPostings {

@@ -27,6 +27,7 @@ public final class IndexFacade {
    * See {@link BulkIndexer}; the files are paths, as {@link PackedLists#readPaths} reads them.
    *
    * @param fields as {@link FieldSchema#read} reads them
+   * @param bm25 whether texts are indexed for BM25, too
    */
   public static BulkIndexer startBuild(
       byte[] files,
@@ -38,7 +39,8 @@ public final class IndexFacade {
       boolean replace,
       String order,
       long memory,
-      byte[] fields)
+      byte[] fields,
+      boolean bm25)
       throws IOException {
     BulkIndexer build =
         new BulkIndexer(
@@ -51,7 +53,8 @@ public final class IndexFacade {
             replace,
             order,
             memory,
-            FieldSchema.read(fields));
+            FieldSchema.read(fields),
+            bm25);
     build.start();
     return build;
   }

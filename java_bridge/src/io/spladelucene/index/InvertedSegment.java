@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import org.apache.lucene.index.BinaryDocValues;
 import org.apache.lucene.index.FieldInfo;
 import org.apache.lucene.index.FilterLeafReader;
@@ -15,6 +16,7 @@ import org.apache.lucene.index.StoredFields;
 import org.apache.lucene.index.Terms;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.util.BytesRef;
+import org.apache.lucene.util.SmallFloat;
 
 /**
  * Presents inverted blocks as one Lucene segment, which {@code IndexWriter.addIndexes} writes with
@@ -29,6 +31,8 @@ final class InvertedSegment extends FilterLeafReader {
   private final int[] bases; // the first document of each block, and the number of documents
   private final BytesRef[] docids;
   private final ImpactTerms impacts;
+  private final ImpactTerms texts; // null: the texts are not inverted, or have no terms
+  private final int[] lengths; // of the documents' texts; null: they are not inverted
   private final DocidTerms ids;
 
   /**
@@ -37,8 +41,13 @@ final class InvertedSegment extends FilterLeafReader {
    * @param template a segment with the same fields; if there are further ones, of as many documents
    * @param blocks whose docids are distinct
    * @param dictionary the term of each term id
+   * @param textDictionary likewise, of the terms of texts
    */
-  InvertedSegment(LeafReader template, List<InvertedBlock> blocks, List<BytesRef> dictionary) {
+  InvertedSegment(
+      LeafReader template,
+      List<InvertedBlock> blocks,
+      List<BytesRef> dictionary,
+      List<BytesRef> textDictionary) {
     super(template);
     this.blocks = blocks;
     bases = new int[blocks.size() + 1];
@@ -50,8 +59,35 @@ final class InvertedSegment extends FilterLeafReader {
             .flatMap(block -> Arrays.stream(block.docids))
             .map(BytesRef::new)
             .toArray(BytesRef[]::new);
-    impacts = ImpactTerms.of(blocks, bases, dictionary);
+    // The parser refuses a document without terms.
+    impacts = ImpactTerms.of(blocks, bases, dictionary, docids.length);
     ids = DocidTerms.of(docids);
+    List<InvertedBlock> ofTexts =
+        blocks.stream().map(block -> block.texts).filter(Objects::nonNull).toList();
+    lengths = ofTexts.isEmpty() ? null : lengths(ofTexts);
+    int withText = docids.length - withoutText();
+    texts =
+        lengths == null || withText == 0
+            ? null
+            : ImpactTerms.of(ofTexts, bases, textDictionary, withText);
+  }
+
+  private int[] lengths(List<InvertedBlock> ofTexts) {
+    int[] sums = new int[docids.length];
+    for (int block = 0; block < ofTexts.size(); block++) {
+      InvertedBlock each = ofTexts.get(block);
+      for (int term = 0; term < each.termIds.length; term++) {
+        for (InvertedBlock.Cursor cursor = each.new Cursor(term); cursor.next(); ) {
+          sums[bases[block] + cursor.document] += cursor.impact;
+        }
+      }
+    }
+    return sums;
+  }
+
+  /** The number of documents whose text has no terms; 0 if texts are not inverted. */
+  int withoutText() {
+    return lengths == null ? 0 : (int) Arrays.stream(lengths).filter(length -> length == 0).count();
   }
 
   @Override
@@ -69,13 +105,18 @@ final class InvertedSegment extends FilterLeafReader {
     return switch (field) {
       case Fields.CONTENTS -> impacts;
       case Fields.ID -> ids;
+      case Fields.BM25 -> texts;
       default -> super.terms(field);
     };
   }
 
   @Override
   public NumericDocValues getNormValues(String field) {
-    return field.equals(Fields.CONTENTS) ? new Norms(maxDoc()) : null;
+    return switch (field) {
+      case Fields.CONTENTS -> new Norms(maxDoc(), null);
+      case Fields.BM25 -> lengths == null ? null : new Norms(maxDoc(), lengths);
+      default -> null;
+    };
   }
 
   @Override
@@ -120,17 +161,19 @@ final class InvertedSegment extends FilterLeafReader {
   // Lucene's classes of doc values have no common implementation of the iteration: the two classes
   // below delegate it.
 
-  /** The norms of impacts: 1 for every document. */
+  /** The norms of impacts: 1 for every document; or those of texts: their lengths, as BM25's. */
   private static final class Norms extends NumericDocValues {
     private final DocIdSetIterator documents;
+    private final int[] lengths; // null: of impacts
 
-    Norms(int maxDoc) {
+    Norms(int maxDoc, int[] lengths) {
       documents = DocIdSetIterator.all(maxDoc);
+      this.lengths = lengths;
     }
 
     @Override
     public long longValue() {
-      return 1;
+      return lengths == null ? 1 : SmallFloat.intToByte4(lengths[documents.docID()]);
     }
 
     @Override

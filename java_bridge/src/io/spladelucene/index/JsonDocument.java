@@ -254,6 +254,16 @@ final class JsonDocument {
     }
   }
 
+  /** The value of the string literal in bytes[from, to), which is valid JSON. */
+  static String textOf(byte[] bytes, int from, int to) {
+    try (JsonParser json = JSON.createParser(bytes, from, to - from)) {
+      json.nextToken();
+      return json.getText();
+    } catch (IOException e) {
+      throw new IllegalStateException("valid JSON cannot be parsed", e);
+    }
+  }
+
   /** A value as a message shows it: a long one without its end. */
   static String shown(String text) {
     return text.codePointCount(0, text.length()) <= SHOWN

@@ -47,6 +47,7 @@ final class PseudoDocumentParser {
   private final TermDictionary.Cache terms;
   private final Store store;
   private final FieldSchema schema;
+  private final TextTerms texts; // null: texts are not indexed
   private byte[] line;
   private int start;
   private int at;
@@ -58,11 +59,14 @@ final class PseudoDocumentParser {
    * A parser for one thread.
    *
    * @param schema the fields whose values are read
+   * @param texts splits texts into terms; {@code null} if texts are not indexed
    */
-  PseudoDocumentParser(TermDictionary.Cache terms, Store store, FieldSchema schema) {
+  PseudoDocumentParser(
+      TermDictionary.Cache terms, Store store, FieldSchema schema, TextTerms texts) {
     this.terms = terms;
     this.store = store;
     this.schema = schema;
+    this.texts = texts;
   }
 
   /**
@@ -85,6 +89,9 @@ final class PseudoDocumentParser {
         byte[] term = read.terms[i];
         int hash = TermDictionary.Cache.hash(term, 0, term.length);
         out.addPosting(terms.idOf(term, 0, term.length, hash, document), read.impacts[i]);
+      }
+      if (texts != null && read.contents != null) {
+        texts.add(read.contents, out);
       }
       out.endDocument(read.id, 0, read.id.length, storedField(read), read.values);
     }
@@ -165,6 +172,9 @@ final class PseudoDocumentParser {
       values = JsonDocument.valuesOf(line, fieldsFrom, fieldsTo, schema);
     }
     byte[] stored = storedField(idFrom, idTo, contentsFrom, contentsTo);
+    if (texts != null && contentsFrom >= 0) {
+      texts.add(JsonDocument.textOf(line, contentsFrom - 1, contentsTo + 1), out);
+    }
     out.endDocument(line, idFrom, idTo, stored, values);
     return true;
   }

@@ -96,7 +96,7 @@ final class Reordering {
   }
 
   private InvertedBlock gather(int[] order, int from, int to) {
-    InvertedBlock.Builder builder = new InvertedBlock.Builder();
+    InvertedBlock.Builder builder = new InvertedBlock.Builder(blocks.get(0).hasTexts());
     for (int i = from; i < to; i++) {
       int block = blockOf(order[i]);
       blocks.get(block).addTo(builder, order[i] - bases[block]);

@@ -61,6 +61,8 @@ final class TermDictionary {
    * that occur twice in a vector.
    */
   static final class Cache {
+    private static final int MOST_OF_TEXTS = 1 << 18;
+
     private final TermDictionary shared;
     private int[] slots = new int[1 << 16];
     private byte[] pool = new byte[1 << 20];
@@ -95,6 +97,45 @@ final class TermDictionary {
      * @throws BadPseudoDocument if the term is bad, or was asked for with this document before
      */
     int idOf(byte[] bytes, int from, int to, int hash, long document) throws BadPseudoDocument {
+      int entry = find(bytes, from, to, hash);
+      if (entry >= 0) {
+        if (stamps[entry] == document) {
+          throw new BadPseudoDocument(
+              "repeated-term", new String(bytes, from, to - from, StandardCharsets.UTF_8));
+        }
+        stamps[entry] = document;
+        return sharedIds[entry];
+      }
+      check(decode(bytes, from, to));
+      int id = shared.idOf(new BytesRef(bytes, from, to - from));
+      insert(bytes, from, to, hash, id, document);
+      return id;
+    }
+
+    /**
+     * The id of a term of a text, which may be any term, and occur often. There are millions of
+     * them, so the cache is emptied when it is large.
+     */
+    int idOf(BytesRef term) {
+      int from = term.offset;
+      int to = term.offset + term.length;
+      int hash = hash(term.bytes, from, to);
+      int entry = find(term.bytes, from, to, hash);
+      if (entry >= 0) {
+        return sharedIds[entry];
+      }
+      if (size == MOST_OF_TEXTS) {
+        Arrays.fill(slots, -1);
+        poolEnd = 0;
+        size = 0;
+      }
+      int id = shared.idOf(term);
+      insert(term.bytes, from, to, hash, id, 0);
+      return id;
+    }
+
+    /** The entry of a term; -1 if there is none. */
+    private int find(byte[] bytes, int from, int to, int hash) {
       int mask = slots.length - 1;
       int slot = mix(hash) & mask;
       while (slots[slot] >= 0) {
@@ -102,19 +143,11 @@ final class TermDictionary {
         if (hashes[entry] == hash
             && lengths[entry] == to - from
             && matches(offsets[entry], bytes, from, to)) {
-          if (stamps[entry] == document) {
-            throw new BadPseudoDocument(
-                "repeated-term", new String(bytes, from, to - from, StandardCharsets.UTF_8));
-          }
-          stamps[entry] = document;
-          return sharedIds[entry];
+          return entry;
         }
         slot = (slot + 1) & mask;
       }
-      check(decode(bytes, from, to));
-      int id = shared.idOf(new BytesRef(bytes, from, to - from));
-      insert(bytes, from, to, hash, id, document);
-      return id;
+      return -1;
     }
 
     /** Terms are a few bytes long, so a plain loop is faster than Arrays.equals. */

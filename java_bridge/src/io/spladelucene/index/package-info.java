@@ -19,8 +19,10 @@
  *
  * <p>An index has Anserini's format ({@link io.spladelucene.index.AnseriniFormat}): the field
  * {@code id} is stored and has binary doc values; {@code contents} has a posting for each term of a
- * document, whose frequency is the impact; {@code raw} is stored if the caller wants it. The
- * sources compile against Lucene 9.9 and Lucene 10, and the jar runs on both.
+ * document, whose frequency is the impact; {@code raw} is stored if the caller wants it. If the
+ * caller wants it, {@code bm25} has the terms of the document's text ({@link
+ * io.spladelucene.index.TextTerms}). The sources compile against Lucene 9.9 and Lucene 10, and the
+ * jar runs on both.
  *
  * <p>Python calls {@link io.spladelucene.index.IndexFacade} only. This package uses {@code
  * postings}, {@code fields} and {@code wire}.

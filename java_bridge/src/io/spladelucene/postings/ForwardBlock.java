@@ -12,12 +12,14 @@ public final class ForwardBlock {
   private final byte[][] values;
   private final int[] starts;
   private final byte[] postings; // by document: (term id, impact) in the order of the block
+  private final ForwardBlock texts; // null: they are not inverted
 
   /** Builds the forward index of a block. */
   public ForwardBlock(InvertedBlock block) {
     docids = block.docids;
     stored = block.stored;
     values = block.values;
+    texts = block.texts == null ? null : new ForwardBlock(block.texts);
     starts = new int[block.documents + 1];
     for (int term = 0; term < block.termIds.length; term++) {
       int termLength = VInt.length(block.termIds[term]);
@@ -43,17 +45,33 @@ public final class ForwardBlock {
     return docids.length;
   }
 
-  /** Adds a document, with its docid, its stored field and its values, to a builder. */
+  /** Whether each document has a text beside its impacts. */
+  public boolean hasTexts() {
+    return texts != null;
+  }
+
+  /** Adds a document, with its docid, its stored field, its values and its text, to a builder. */
   public void addTo(InvertedBlock.Builder builder, int document) {
+    if (texts != null) {
+      texts.forEach(document, builder::addTextTerm);
+    }
+    forEach(document, builder::addPosting);
+    byte[] docid = docids[document];
+    builder.endDocument(docid, 0, docid.length, stored[document], values[document]);
+  }
+
+  private interface Posting {
+    void accept(int term, int impact);
+  }
+
+  private void forEach(int document, Posting posting) {
     for (int at = starts[document]; at < starts[document + 1]; ) {
       int term = VInt.read(postings, at);
       at += VInt.length(term);
       int impact = VInt.read(postings, at);
       at += VInt.length(impact);
-      builder.addPosting(term, impact);
+      posting.accept(term, impact);
     }
-    byte[] docid = docids[document];
-    builder.endDocument(docid, 0, docid.length, stored[document], values[document]);
   }
 
   /**

@@ -31,6 +31,9 @@ public final class InvertedBlock {
   /** By position in {@link #termIds}: the sum of the term's impacts. */
   public final long[] totalImpacts;
 
+  /** The terms of the documents' texts and how often they occur; {@code null} if not inverted. */
+  public final InvertedBlock texts;
+
   /** An estimate of the block's memory. */
   public final long bytes;
 
@@ -45,7 +48,8 @@ public final class InvertedBlock {
       int[] docFreqs,
       long[] totalImpacts,
       int[] starts,
-      byte[] postings) {
+      byte[] postings,
+      InvertedBlock texts) {
     this.documents = docids.length;
     this.docids = docids;
     this.stored = stored;
@@ -55,12 +59,13 @@ public final class InvertedBlock {
     this.totalImpacts = totalImpacts;
     this.starts = starts;
     this.postings = postings;
+    this.texts = texts;
     long size = postings.length + 20L * termIds.length;
     for (int i = 0; i < documents; i++) {
       size += 40L + docids[i].length + (stored[i] == null ? 0 : stored[i].length + 16L);
       size += values[i] == null ? 0 : values[i].length + 16L;
     }
-    this.bytes = size;
+    this.bytes = size + (texts == null ? 0 : texts.bytes);
   }
 
   /** A copy without some documents; the others are renumbered. */
@@ -70,7 +75,7 @@ public final class InvertedBlock {
       largest = Math.max(largest, termId);
     }
     ForwardBlock forward = new ForwardBlock(this);
-    Builder kept = new Builder();
+    Builder kept = new Builder(texts != null);
     for (int document = 0; document < documents; document++) {
       if (!drop[document]) {
         forward.addTo(kept, document);
@@ -122,9 +127,33 @@ public final class InvertedBlock {
     private int[] impacts = new int[1 << 16];
     private int postings = 0;
     private int[] counts = new int[1 << 15]; // by term id; all zero between blocks
+    private int dictionarySize = 0; // of the terms of texts
+    private final Builder texts; // null: they are not inverted
 
-    /** An empty builder. */
-    public Builder() {}
+    /** An empty builder without texts. */
+    public Builder() {
+      this(false);
+    }
+
+    /**
+     * An empty builder.
+     *
+     * @param withTexts whether each document has a text beside its impacts
+     */
+    public Builder(boolean withTexts) {
+      texts = withTexts ? new Builder() : null;
+    }
+
+    /** Whether each document has a text beside its impacts. */
+    public boolean hasTexts() {
+      return texts != null;
+    }
+
+    /** Adds a term to the text of the document that has not ended. */
+    public void addTextTerm(int termId, int count) {
+      texts.addPosting(termId, count);
+      texts.dictionarySize = Math.max(texts.dictionarySize, termId + 1);
+    }
 
     /** A state to which {@link #rollback} can return until the next document ends. */
     public int mark() {
@@ -182,6 +211,9 @@ public final class InvertedBlock {
       stored[documents] = storedField;
       values[documents] = fieldValues;
       ends[documents++] = postings;
+      if (texts != null) {
+        texts.endDocument(docid, from, from, null, null);
+      }
     }
 
     /** The number of documents that ended. */
@@ -271,7 +303,8 @@ public final class InvertedBlock {
           docFreqs,
           totalImpacts,
           starts,
-          Arrays.copyOf(packed, at));
+          Arrays.copyOf(packed, at),
+          texts == null ? null : texts.invert(texts.dictionarySize));
     }
   }
 }

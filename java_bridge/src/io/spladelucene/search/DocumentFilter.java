@@ -9,6 +9,7 @@ import org.apache.lucene.index.PostingsEnum;
 import org.apache.lucene.index.Term;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
+import org.apache.lucene.util.FixedBitSet;
 
 /** The documents of an open index that are accepted as hits: all that are not deleted, or some. */
 public final class DocumentFilter {
@@ -159,6 +160,18 @@ public final class DocumentFilter {
       counts.add(leaf.reader(), field, docs);
     }
     return counts.toByteArray();
+  }
+
+  /** The documents of a segment that are accepted; {@code null}: all. */
+  Bits accepted(int segment, int maxDoc) {
+    return accepted[segment] == null
+        ? null
+        : new FixedBitSet(accepted[segment], maxDoc).asReadOnlyBits();
+  }
+
+  /** The number of documents of a segment that are accepted. */
+  int acceptedCount(int segment, int maxDoc) {
+    return maxDoc - excluded[segment];
   }
 
   /** The few documents of a segment that are accepted; {@code null} if they are not few. */

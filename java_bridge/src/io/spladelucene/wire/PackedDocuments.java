@@ -9,8 +9,8 @@ public final class PackedDocuments {
   /**
    * Reads documents of an impact index.
    *
-   * @param batch int count; per document: docid, raw (length -1: none), int terms; per term: int
-   *     impact, term; the values of its fields as bytes (length -1: none)
+   * @param batch int count; per document: docid, raw and text (length -1: none), int terms; per
+   *     term: int impact, term; the values of its fields as bytes (length -1: none)
    */
   public static Iterable<ImpactDocument> readImpactDocuments(byte[] batch) {
     return PackedReader.records(batch, PackedDocuments::readImpactDocument);
@@ -19,6 +19,7 @@ public final class PackedDocuments {
   private static ImpactDocument readImpactDocument(PackedReader in) {
     String docid = in.readString();
     String raw = in.readString();
+    String text = in.readString();
     int size = in.readInt();
     BytesRef[] terms = new BytesRef[size];
     int[] impacts = new int[size];
@@ -26,7 +27,7 @@ public final class PackedDocuments {
       impacts[i] = in.readInt();
       terms[i] = in.readBytes();
     }
-    return new ImpactDocument(docid, raw, terms, impacts, in.readBytes());
+    return new ImpactDocument(docid, raw, text, terms, impacts, in.readBytes());
   }
 
   /**

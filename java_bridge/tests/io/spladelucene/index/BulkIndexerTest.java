@@ -23,7 +23,17 @@ public class BulkIndexerTest extends LuceneTestCase {
       throws Exception {
     BulkIndexer build =
         new BulkIndexer(
-            files, index, "none", threads, true, append, false, order, memory, FieldSchema.NONE);
+            files,
+            index,
+            "none",
+            threads,
+            true,
+            append,
+            false,
+            order,
+            memory,
+            FieldSchema.NONE,
+            false);
     build.start();
     while (!build.await(1000)) {
       assertTrue(build.documents() >= 0);
@@ -139,7 +149,17 @@ public class BulkIndexerTest extends LuceneTestCase {
       List<Path> files = write(draw(20_000), 30);
       BulkIndexer build =
           new BulkIndexer(
-              files, directory, "none", 2, true, false, false, "bp", 10_000, FieldSchema.NONE);
+              files,
+              directory,
+              "none",
+              2,
+              true,
+              false,
+              false,
+              "bp",
+              10_000,
+              FieldSchema.NONE,
+              false);
       build.start();
       build.cancel();
       while (!build.await(1000)) {
@@ -168,7 +188,8 @@ public class BulkIndexerTest extends LuceneTestCase {
               false,
               "bp",
               10_000,
-              FieldSchema.NONE);
+              FieldSchema.NONE,
+              false);
       strict.start();
       assertTrue(strict.await(60_000));
       String failed = strict.result();

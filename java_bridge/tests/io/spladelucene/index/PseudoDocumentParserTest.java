@@ -26,7 +26,8 @@ class PseudoDocumentParserTest {
   private final InvertedBlock.Builder builder = new InvertedBlock.Builder();
 
   private PseudoDocumentParser parser(Store store) {
-    return new PseudoDocumentParser(new TermDictionary.Cache(dictionary), store, FieldSchema.NONE);
+    return new PseudoDocumentParser(
+        new TermDictionary.Cache(dictionary), store, FieldSchema.NONE, null);
   }
 
   /** Parses a line that is not at the start of its buffer. */

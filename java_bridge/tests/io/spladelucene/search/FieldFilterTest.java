@@ -94,7 +94,8 @@ class FieldFilterTest {
             false,
             order,
             memory,
-            FieldSchema.read(schema()));
+            FieldSchema.read(schema()),
+            false);
     build.start();
     while (!build.await(1000)) {
       assertTrue(build.documents() >= 0);
@@ -275,6 +276,7 @@ class FieldFilterTest {
                   for (int i = 0; i < 2000; i++) { // replaces documents
                     byte[] keyword = LANGUAGES[i % 5].getBytes(StandardCharsets.UTF_8);
                     out.writeString("d" + i);
+                    out.writeString(null);
                     out.writeString(null);
                     out.writeInt(1);
                     out.writeInt(3);

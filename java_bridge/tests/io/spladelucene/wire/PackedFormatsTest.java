@@ -78,17 +78,21 @@ class PackedFormatsTest {
   @Test
   void impactDocuments() {
     byte[] batch =
-        bytes(2, 1, "a", 3, "raw", 2, 7, 2, "xy", 300, 1, "z", 3, "val", /**/ 1, "b", -1, 0, -1);
+        bytes(
+            2, 1, "a", 3, "raw", 4, "text", 2, 7, 2, "xy", 300, 1, "z", 3, "val", /**/ 1, "b", -1,
+            -1, 0, -1);
     List<ImpactDocument> documents = new ArrayList<>();
     PackedDocuments.readImpactDocuments(batch).forEach(documents::add);
     assertEquals(2, documents.size());
     assertEquals("a", documents.get(0).docid());
     assertEquals("raw", documents.get(0).raw());
+    assertEquals("text", documents.get(0).text());
     assertArrayEquals(
         new BytesRef[] {new BytesRef("xy"), new BytesRef("z")}, documents.get(0).terms());
     assertArrayEquals(new int[] {7, 300}, documents.get(0).impacts());
     assertEquals(new BytesRef("val"), documents.get(0).values());
     assertNull(documents.get(1).raw());
+    assertNull(documents.get(1).text());
     assertNull(documents.get(1).values());
     assertEquals(0, documents.get(1).terms().length);
   }

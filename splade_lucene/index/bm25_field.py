@@ -1,0 +1,60 @@
+"""The field of an impact index in which its texts are indexed for BM25, as Anserini does in an index of texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from splade_lucene.errors import InputError, PseudoDocumentError
+from splade_lucene.fields.schema import BM25_FIELD
+from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.notes import note
+
+_ANALYZER = "DefaultEnglishAnalyzer"
+
+
+def describe_bm25(*, bm25: bool) -> dict[str, str]:
+    """What a manifest says about the field; nothing if the index does not have it."""
+    return {"field": BM25_FIELD, "analyzer": _ANALYZER} if bm25 else {}
+
+
+def keeps_bm25(index_dir: Path, *, wanted: bool) -> bool:
+    """Whether documents that are added to an index are indexed for BM25: if the index has the field, or has no documents yet.
+
+    Args:
+        index_dir: The index.
+        wanted: Whether the caller asks for it.
+
+    Raises:
+        InputError: It is asked for, and the documents of the index lack the field.
+    """
+    with LuceneImpactIndexReader(index_dir) as reader:
+        if reader.has_bm25:
+            return True
+        if wanted and reader.num_docs:
+            raise InputError(
+                f"the {reader.num_docs:,} documents of this index are not indexed for BM25, so others cannot be",
+                path=index_dir,
+                remedy="Build the index again with bm25=True, or add the documents without it",
+            )
+        return wanted
+
+
+def check_texts(documents: int, without_text: int, source: Path) -> None:
+    """Reports documents that were indexed for BM25 without a term.
+
+    Args:
+        documents: Number of documents that were indexed.
+        without_text: Number of those whose text is missing, or has no terms.
+        source: Where they come from.
+
+    Raises:
+        PseudoDocumentError: None of the documents has a text.
+    """
+    if without_text == documents:
+        raise PseudoDocumentError(
+            "no document has a text with a term, so there is nothing to index for BM25",
+            path=source,
+            remedy="Encode the corpus with its texts, which are the member 'contents', or index without BM25",
+        )
+    if without_text:
+        note(f"{without_text:,} of {documents:,} documents have no text with a term: BM25 does not find them")
