@@ -65,7 +65,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("arguments")
-    with LuceneImpactIndexer(folder / "index") as indexer:
+    with LuceneImpactIndexer(folder / "index", bm25=True) as indexer:
         indexer.add(DOCUMENTS)
     index_texts([Document(f"t{i}", text) for i, text in enumerate(TEXTS)], folder / "texts")
     encoder = SpladeEncoder(tiny_checkpoint(folder / "model", "bert"), device="cpu", dtype="float32")
@@ -165,6 +165,15 @@ CALLS: dict[str, tuple[list[Any], Callable[[World, Any], Any]]] = {
     ),
     "LuceneImpactSearcher.batch_search qids": (
         QIDS, lambda world, given: ranked(world.searcher.batch_search(VECTORS, given)),
+    ),
+    "LuceneImpactSearcher.batch_search_hybrid queries": (
+        VECTORS, lambda world, given: ranked(world.searcher.batch_search_hybrid(given, QIDS, texts=TEXTS)),
+    ),
+    "LuceneImpactSearcher.batch_search_hybrid qids": (
+        QIDS, lambda world, given: ranked(world.searcher.batch_search_hybrid(VECTORS, given, texts=TEXTS)),
+    ),
+    "LuceneImpactSearcher.batch_search_hybrid texts": (
+        TEXTS, lambda world, given: ranked(world.searcher.batch_search_hybrid(VECTORS, QIDS, texts=given)),
     ),
     "LuceneImpactSearcher.encode_batch queries": (VECTORS, lambda world, given: world.searcher.encode_batch(given)),
     "LuceneImpactSearcher.recall queries": (VECTORS, lambda world, given: world.searcher.recall(given)),

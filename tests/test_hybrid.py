@@ -308,7 +308,7 @@ def test_documents_without_any_text_are_refused_and_some_are_reported(tmp_path, 
 
 
 def test_no_field_of_documents_can_have_its_name(tmp_path):
-    with pytest.raises(InputError, match="'bm25'"):
+    with pytest.raises(InputError, match="'bm25', in which texts are indexed"):
         LuceneImpactIndexer(tmp_path / "index", fields={"bm25": "keyword"})
 
 

@@ -72,6 +72,7 @@ def test_file_by_hand(tmp_path):
         "dtype": "float32",
         "backend": "",
         "fields": {},
+        "bm25": {},
         "skipped": 0,
         "truncated": 0,
         "encoded_with": {"gzip": False},

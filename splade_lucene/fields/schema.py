@@ -243,9 +243,8 @@ def check_name(name: object) -> None:
     if not isinstance(name, str) or not name or well_formed(name) != name or len(name) > 255:
         raise InputError(f"{name!r:.80} is not the name of a field", remedy="Use a string of 1 to 255 characters")
     if name in RESERVED:
-        raise InputError(
-            f"no field can have the name {name!r}, which indexes have for themselves", remedy="Rename the key or column"
-        )
+        reason = "in which texts are indexed for BM25" if name == BM25_FIELD else "which every index has for itself"
+        raise InputError(f"no field can have the name {name!r}, {reason}", remedy="Rename the key or column")
 
 
 def _pair(text: object) -> tuple[object, str | None]:
