@@ -37,6 +37,7 @@ from splade_lucene import (
     delete_documents,
     index_pseudo_documents,
     index_texts,
+    merge_indexes,
     optimize_index,
     reciprocal_rank_fusion,
     weighted_sum,
@@ -274,6 +275,34 @@ for index in ({str(tmp_path / "index")!r}, {str(index)!r}):
     assert [(version, json.loads(found)) for version, found in told] == [("10", expected)] * 2, done.stderr
 
 
+def test_several_indexes_as_one_and_merged(model, texts, index, tmp_path):
+    documents = [*model.values()]
+    for number, name in enumerate("ab"):
+        bulk(tmp_path / name, {each.docid: each for each in documents[number::2]})
+    both = [tmp_path / "a", tmp_path / "b"]
+    fusion = HybridFusion("sum", weights=(1, 2), normalization="none")
+    with LuceneImpactSearcher(index) as whole, LuceneImpactSearcher(both) as searcher:
+        for filter in (None, "year >= 2010"):
+            expected = whole.batch_search_hybrid(VECTORS, QIDS, 400, 2, fusion, texts=TEXTS, filter=filter)
+            found = searcher.batch_search_hybrid(VECTORS, QIDS, 400, 2, fusion, texts=TEXTS, filter=filter)
+            assert found == expected
+        assert searcher.reader.statistics()["bm25"] == whole.reader.statistics()["bm25"]
+    assert merge_indexes(both, tmp_path / "merged").documents == 400
+    assert bm25_rankings(tmp_path / "merged") == text_rankings(texts)
+    manifest = read_index_manifest(tmp_path / "merged")
+    assert manifest is not None
+    assert manifest.bm25["field"] == "bm25"
+    with LuceneImpactIndexer(tmp_path / "without") as indexer:
+        indexer.add(PseudoDocument("other", "cat", {"t1": 1}))
+    with pytest.raises(InputError, match="a has texts for BM25, .*without has none"):
+        merge_indexes([tmp_path / "a", tmp_path / "without"], tmp_path / "mixed")
+    assert not (tmp_path / "mixed").exists()
+    with LuceneImpactSearcher([tmp_path / "a", tmp_path / "without"]) as searcher:
+        assert len(searcher.search({"t1": 1}, 400)) > 1
+        with pytest.raises(QueryError, match="without: there are no texts for BM25"):
+            searcher.search_hybrid({"t1": 1}, text="cat")
+
+
 # ---- what is refused ----
 
 
@@ -281,7 +310,10 @@ def test_an_index_without_the_field_says_how_to_get_it(tmp_path):
     index, model = tmp_path / "index", draw(range(20))
     write_pseudo_documents(tmp_path / "docs.jsonl", model.values())
     index_pseudo_documents(tmp_path / "docs.jsonl", index)
-    with LuceneImpactSearcher(index) as searcher, pytest.raises(QueryError, match="no texts for BM25.*--bm25"):
+    with (
+        LuceneImpactSearcher(index) as searcher,
+        pytest.raises(QueryError, match="index: there are no texts for BM25.*--bm25"),
+    ):
         searcher.search_hybrid({"t1": 1}, text="cat")
     with pytest.raises(InputError, match="20 documents of this index are not indexed for BM25"):
         index_pseudo_documents(tmp_path / "docs.jsonl", index, append=True, bm25=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from splade_lucene.errors import InputError, PseudoDocumentError
@@ -37,6 +38,26 @@ def keeps_bm25(index_dir: Path, *, wanted: bool) -> bool:
                 remedy="Build the index again with bm25=True, or add the documents without it",
             )
         return wanted
+
+
+def common_bm25(indexes: Sequence[LuceneImpactIndexReader]) -> bool:
+    """Whether the texts of several indexes that are merged are indexed for BM25.
+
+    Raises:
+        InputError: Those of some are, and those of others are not.
+    """
+    having, lacking = [each for each in indexes if each.has_bm25], lacking_bm25(indexes)
+    if having and lacking:
+        raise InputError(
+            f"{having[0].index_dir} has texts for BM25, {lacking[0].index_dir} has none, so they cannot be merged",
+            remedy="Search them together instead of merging them, or build one of them again",
+        )
+    return bool(having)
+
+
+def lacking_bm25(indexes: Sequence[LuceneImpactIndexReader]) -> list[LuceneImpactIndexReader]:
+    """The indexes that have documents, and no texts for BM25."""
+    return [each for each in indexes if each.num_docs and not each.has_bm25]
 
 
 def check_texts(documents: int, without_text: int, source: Path) -> None:

@@ -15,6 +15,7 @@ from splade_lucene import jvm
 from splade_lucene.arguments import to_ordered_list, to_path
 from splade_lucene.counts import counted
 from splade_lucene.errors import InputError
+from splade_lucene.index.bm25_field import lacking_bm25
 from splade_lucene.index.checking import open_verified
 from splade_lucene.index.compatibility import common_fields, common_manifest
 from splade_lucene.index.reader import LuceneImpactIndexReader
@@ -128,6 +129,11 @@ class JoinedIndexReader(LuceneImpactIndexReader):
         """The indexes."""
         self._handle.check_open()
         return self._parts
+
+    @property
+    def has_bm25(self) -> bool:
+        """Whether the texts of all indexes are also indexed for BM25."""
+        return any(each.has_bm25 for each in self.parts) and not lacking_bm25(self.parts)
 
     def refreshed(self) -> JoinedIndexReader | None:
         """Opens the last commits of the indexes; None if they are those that this reader shows.

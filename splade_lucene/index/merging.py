@@ -15,6 +15,7 @@ from splade_lucene.defaults import thread_count
 from splade_lucene.errors import IndexVersionError, InputError
 from splade_lucene.files.files import path_text, storage_error, work_folder
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
+from splade_lucene.index.bm25_field import common_bm25, describe_bm25
 from splade_lucene.index.commits import ManifestKeeper, now
 from splade_lucene.index.compatibility import common_manifest
 from splade_lucene.index.indexer import Order
@@ -70,7 +71,8 @@ def merge_indexes(
 
     Raises:
         InputError: The indexes were made with different models, settings or quantizers, or store a field in different ways;
-            a docid stands in two; ``output`` is one of them, or exists and ``overwrite`` is not set.
+            some have texts for BM25 and others none; a docid stands in two; ``output`` is one of them, or exists and
+            ``overwrite`` is not set.
         IndexAccessError: A folder is not an impact index, or the indexes are of different versions of Lucene.
         StorageError: A disk error.
 
@@ -90,6 +92,7 @@ def merge_indexes(
     with sole_builder(output):
         prepare_target(output, append=False, overwrite=overwrite)
         with open_indexes(paths, duplicates) as source, _new_folder(work_folder(output, "building")) as target:
+            common_bm25(source.parts)
             _check_formats(source.parts)
             with progress.step("merging", source.num_docs, "documents") as advance:
                 changes = _write(source, target, order, thread_count(threads))
@@ -158,7 +161,10 @@ def _write(source: LuceneImpactIndexReader, target: Path, order: Order, threads:
     index = jvm.facade("Index")
     try:
         manifest = replace(
-            common_manifest(source.parts) or Manifest(), fields=dict(source.fields), history=changes[:-1]
+            common_manifest(source.parts) or Manifest(),
+            fields=dict(source.fields),
+            history=changes[:-1],
+            bm25=describe_bm25(bm25=common_bm25(source.parts)),
         )
         with jvm.translated_exceptions(target):
             held = {*wire.unpack_strings(wire.to_bytes(index.held(writer, wire.pack_strings(manifest.empty))))}

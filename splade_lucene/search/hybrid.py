@@ -21,6 +21,7 @@ from splade_lucene.defaults import HITS_IN_RUN, K1, B
 from splade_lucene.errors import QueryError
 from splade_lucene.fields.schema import BM25_FIELD
 from splade_lucene.ids import docid_order
+from splade_lucene.index.bm25_field import lacking_bm25
 from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.jvm import wire
 from splade_lucene.records import well_formed
@@ -217,8 +218,9 @@ def check_fusion(fusion: object, reader: LuceneImpactIndexReader) -> None:
             f"expected a HybridFusion, got {fusion!r:.60}", remedy='Pass HybridFusion("rrf") or leave it out'
         )
     if not reader.has_bm25:
+        lacking = ", ".join(str(each.index_dir) for each in lacking_bm25(reader.parts) or reader.parts)
         raise QueryError(
-            f"the index {reader.index_dir} has no texts for BM25 (the field {BM25_FIELD!r})",
+            f"{lacking}: there are no texts for BM25 (the field {BM25_FIELD!r})",
             remedy="Build it with bm25=True, or with 'splade-lucene build --bm25' or 'index --bm25'",
         )
 

@@ -64,7 +64,7 @@ final class Bm25Field {
     if (filter == null) {
       return new Bm25Queries(index.lucene(), Fields.BM25, k1, b).search(texts, k, threads);
     }
-    try (FilteredReader filtered = FilteredReader.of(index.lucene(), filter)) {
+    try (FilteredReader filtered = new FilteredReader(index.lucene(), filter)) {
       return new Bm25Queries(filtered, Fields.BM25, k1, b).search(texts, k, threads);
     }
   }

@@ -204,7 +204,7 @@ public final class ImpactIndexReader implements Closeable {
   }
 
   /** Lucene's reader, for what this class does not offer. */
-  public DirectoryReader lucene() {
+  public IndexReader lucene() {
     return reader;
   }
 

@@ -1,72 +1,33 @@
 package io.spladelucene.search;
 
 import java.io.IOException;
-import java.util.List;
-import org.apache.lucene.index.DirectoryReader;
-import org.apache.lucene.index.FilterDirectoryReader;
 import org.apache.lucene.index.FilterLeafReader;
+import org.apache.lucene.index.IndexReader;
 import org.apache.lucene.index.LeafReader;
+import org.apache.lucene.index.LeafReaderContext;
+import org.apache.lucene.index.MultiReader;
 import org.apache.lucene.util.Bits;
 
 /**
  * An index whose other documents appear to be deleted, so that Lucene's own searches find only
  * those of a {@link DocumentFilter}. The statistics of terms are those of the whole index, as
- * always with deleted documents.
+ * always with deleted documents. The index must stay open meanwhile, and need not be closed here.
  */
-public final class FilteredReader extends FilterDirectoryReader {
-  private FilteredReader(DirectoryReader index, DocumentFilter filter) throws IOException {
-    super(index, new Segments(filter));
+public final class FilteredReader extends MultiReader {
+  /** Presents the documents of an open index that a filter accepts. */
+  public FilteredReader(IndexReader index, DocumentFilter filter) throws IOException {
+    super(segments(index, filter), false);
   }
 
-  /** Presents an open index, which stays open when this reader is closed. */
-  public static FilteredReader of(DirectoryReader index, DocumentFilter filter) throws IOException {
-    index.incRef();
-    try {
-      return new FilteredReader(index, filter);
-    } catch (Throwable e) {
-      index.decRef();
-      throw e;
+  private static LeafReader[] segments(IndexReader index, DocumentFilter filter) {
+    LeafReader[] segments = new LeafReader[index.leaves().size()];
+    for (LeafReaderContext leaf : index.leaves()) {
+      LeafReader reader = leaf.reader();
+      Bits accepted = filter.accepted(leaf.ord, reader.maxDoc());
+      int count = filter.acceptedCount(leaf.ord, reader.maxDoc());
+      segments[leaf.ord] = accepted == null ? reader : new Segment(reader, accepted, count);
     }
-  }
-
-  @Override
-  protected DirectoryReader doWrapDirectoryReader(DirectoryReader index) {
-    throw new UnsupportedOperationException("a filter belongs to one commit");
-  }
-
-  @Override
-  protected void doClose() throws IOException {
-    in.decRef();
-  }
-
-  @Override
-  public CacheHelper getReaderCacheHelper() {
-    return null;
-  }
-
-  private static final class Segments extends SubReaderWrapper {
-    private final DocumentFilter filter;
-
-    Segments(DocumentFilter filter) {
-      this.filter = filter;
-    }
-
-    @Override
-    protected LeafReader[] wrap(List<? extends LeafReader> readers) {
-      LeafReader[] wrapped = new LeafReader[readers.size()];
-      for (int ord = 0; ord < wrapped.length; ord++) {
-        LeafReader reader = readers.get(ord);
-        Bits accepted = filter.accepted(ord, reader.maxDoc());
-        int count = filter.acceptedCount(ord, reader.maxDoc());
-        wrapped[ord] = accepted == null ? reader : new Segment(reader, accepted, count);
-      }
-      return wrapped;
-    }
-
-    @Override
-    public LeafReader wrap(LeafReader reader) {
-      throw new UnsupportedOperationException("segments are wrapped together");
-    }
+    return segments;
   }
 
   private static final class Segment extends FilterLeafReader {
