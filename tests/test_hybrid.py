@@ -523,6 +523,18 @@ def test_filters_see_no_deleted_documents(tmp_path):
         assert all(int(docid[1:]) % 2 for docid in found)
 
 
+def test_feedback_expands_the_side_of_impacts(index, texts):
+    with LuceneImpactSearcher(index) as searcher, Bm25Searcher(texts) as bm25:
+        plain = searcher.batch_search_hybrid(VECTORS, QIDS, 50, texts=TEXTS)
+        searcher.set_rocchio()
+        runs = [Run(searcher.batch_search(VECTORS, QIDS, 1000)), Run(bm25.batch_search(TEXTS, QIDS, 1000))]
+        found = searcher.batch_search_hybrid(VECTORS, QIDS, 50, texts=TEXTS)
+        assert found != plain
+        assert {qid: [(hit.docid, hit.score) for hit in hits] for qid, hits in found.items()} == dict(
+            reciprocal_rank_fusion(runs, k=50)
+        )
+
+
 def test_threads_change_nothing(index):
     queries, qids = VECTORS * 40, [f"q{number}" for number in range(len(VECTORS) * 40)]
     with LuceneImpactSearcher(index) as searcher:

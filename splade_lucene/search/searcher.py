@@ -33,7 +33,7 @@ from splade_lucene.search.checks import Engine, check_batch, check_k, check_sett
 from splade_lucene.search.conditions import pack_filter
 from splade_lucene.search.document_methods import DocumentMethods
 from splade_lucene.search.hits import Hits, StoredDocument
-from splade_lucene.search.hybrid import RRF, HybridFusion, HybridHits, check_fusion, search_parts, texts_for_bm25
+from splade_lucene.search.hybrid_methods import HybridMethods
 from splade_lucene.search.pyserini_methods import PyseriniMethods
 from splade_lucene.white_space import is_blank
 
@@ -135,7 +135,7 @@ AnyFilter = DocumentFilter | Filter | str
 """How searches are restricted: to a set of documents, or by a condition on their fields, as text or made with ``where``."""
 
 
-class LuceneImpactSearcher(DocumentMethods, PyseriniMethods, ProcessBound):
+class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, ProcessBound):
     """Exact search over an impact index: ours, Anserini's or Pyserini's.
 
     Args:
@@ -445,74 +445,6 @@ class LuceneImpactSearcher(DocumentMethods, PyseriniMethods, ProcessBound):
         found = self._search_all(self.encode_batch(queries), k, threads, self._settings, filter)
         return dict(zip(qids, found, strict=True))
 
-    def search_hybrid(
-        self, q: Text | Vector, k: int = HITS_SHOWN, fusion: HybridFusion = RRF, *, text: str | None = None,
-        filter: AnyFilter | None = None,
-    ) -> HybridHits:  # fmt: skip
-        """Searches for impacts and with BM25, and fuses the two rankings; see :mod:`splade_lucene.search.hybrid`.
-
-        Args:
-            q: The query, as for :meth:`search`.
-            k: Maximum number of hits, at least 1.
-            fusion: How the rankings are made and fused.
-            text: The text that BM25 searches for. Default: the query, which must then be a text. With a blank one, the
-                ranking by impacts is the only one.
-            filter: Restricts the hits of both rankings; see :meth:`search`.
-
-        Returns:
-            Hits, sorted by fused score descending, then by the bytes of the docid ascending.
-
-        Raises:
-            QueryError: The query is malformed, or the index was built without texts for BM25.
-
-        Example:
-            >>> from splade_lucene import LuceneImpactIndexer, LuceneImpactSearcher, PseudoDocument
-            >>> index_dir = getfixture("tmp_path") / "index"
-            >>> with LuceneImpactIndexer(index_dir, bm25=True) as indexer:
-            ...     indexer.add([PseudoDocument("d1", "a cat", {"cat": 3}), PseudoDocument("d2", "dogs", {"cat": 1})])
-            >>> with LuceneImpactSearcher(index_dir) as searcher:
-            ...     for hit in searcher.search_hybrid({"cat": 2}, text="a dog"):
-            ...         print(hit.docid, round(hit.score, 4), hit.impact, hit.bm25 and hit.bm25.rank)
-            d2 0.0325 PartHit(rank=2, score=2.0) 1
-            d1 0.0164 PartHit(rank=1, score=6.0) None
-        """
-        texts = None if text is None else [text]
-        return self.batch_search_hybrid([q], ["query"], k, 1, fusion, texts=texts, filter=filter)["query"]
-
-    def batch_search_hybrid(
-        self, queries: Iterable[Text | Vector], qids: Iterable[str], k: int = HITS_SHOWN, threads: int = 1,
-        fusion: HybridFusion = RRF, *, texts: Iterable[str] | None = None, filter: AnyFilter | None = None,
-    ) -> dict[str, HybridHits]:  # fmt: skip
-        """Searches for many queries with several threads; see :meth:`search_hybrid`.
-
-        Args:
-            queries: Texts, conversations or {term: impact} mappings.
-            qids: Their unique ids.
-            k: Maximum number of hits per query.
-            threads: Number of search threads.
-            fusion: See :meth:`search_hybrid`.
-            texts: The texts that BM25 searches for, one per query. Default: the queries, which must then be texts.
-            filter: See :meth:`search`.
-
-        Returns:
-            qid → hits, in the order of ``qids``.
-
-        Raises:
-            QueryError: A query is malformed, ``qids`` or ``texts`` do not match ``queries``, or the index was built
-                without texts for BM25.
-        """
-        snapshot = self._snapshot
-        check_fusion(fusion, snapshot.reader)
-        queries, qids = check_batch(queries, qids, threads)
-        of_bm25 = texts_for_bm25(queries, texts)
-        vectors, k = self.encode_batch(queries), check_k(k)
-
-        def search_impacts(some: slice) -> list[Hits]:
-            return self._search_encoded(vectors[some], fusion.depth, threads, self._settings, filter, snapshot)
-
-        java_filter = None if filter is None else self._java_filter(filter, snapshot)
-        return search_parts(snapshot.reader, of_bm25, qids, k, threads, fusion, search_impacts, java_filter)
-
     def recall(
         self,
         queries: Iterable[Text | Vector],
@@ -554,10 +486,9 @@ class LuceneImpactSearcher(DocumentMethods, PyseriniMethods, ProcessBound):
         return found
 
     def _search_encoded(
-        self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: AnyFilter | None,
-        snapshot: Snapshot | None = None,
-    ) -> list[Hits]:  # fmt: skip
-        snapshot = snapshot or self._snapshot
+        self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: AnyFilter | None
+    ) -> list[Hits]:
+        snapshot = self._snapshot
         java_filter = None if filter is None else self._java_filter(filter, snapshot)
         vectors = self._expand(snapshot, vectors, k, threads, settings, java_filter)
         return self._search_vectors(snapshot, vectors, k, threads, settings, java_filter)
