@@ -364,6 +364,47 @@ def test_the_head_misses_no_term(seed):
     assert np.abs(found - expected.clip(min=0)).max() < 1e-5 * size
 
 
+def test_the_head_screens_only_texts_with_few_terms(monkeypatch):
+    random = np.random.default_rng(0)
+    weight = random.normal(size=(48, 5000)).astype(np.float32)
+    weight[0] = 1
+    hidden = (0.1 * random.normal(size=(3, 4, 48))).astype(np.float32)
+    hidden[:, :, 0] = np.array([-4, 9, -4])[:, None]
+    hidden[0, 1, 1:] *= 3
+    mask = np.ones((3, 4), np.bool_)
+    mask[1, 3] = False
+    head = OnnxHead(weight, None)
+    screened = []
+    bounds_of = head._bounds.of
+    monkeypatch.setattr(head._bounds, "of", lambda hidden: screened.append(len(hidden)) or bounds_of(hidden))
+    rows, term_ids, values = head.pool(hidden, mask)
+    assert screened == [2]
+    found = np.zeros((3, 5000))
+    found[rows, term_ids] = values
+    expected = np.where(mask[:, :, None], hidden.astype(np.float64) @ weight, 0).max(axis=1).clip(min=0)
+    assert np.abs(found - expected).max() < 1e-4
+    assert [*np.count_nonzero(found, axis=1)] == [*np.count_nonzero(expected, axis=1)]
+    assert np.count_nonzero(found[1]) == 5000
+    assert 0 < np.count_nonzero(found[0]) < 5000 / 8
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("pooling", ["max", "sum"])
+def test_weights_that_are_not_finite_are_refused_without_a_warning_of_numpy(copied, bad, pooling):
+    path = inline(copied)
+    model = onnx.load(path)
+    (positions,) = (each for each in model.graph.initializer if each.name.endswith("position_embeddings.weight"))
+    values = onnx.numpy_helper.to_array(positions).copy()
+    values[9] = bad  # behind the end of the probe
+    positions.CopyFrom(onnx.numpy_helper.from_array(values, positions.name))
+    onnx.save(model, path)
+    encoder = SpladeEncoder(copied, DocumentSettings(pooling=pooling), backend="onnx", device="cpu")
+    assert any(encoder.encode_documents(["blood"]))
+    with pytest.raises(ModelError, match="the network's output is not finite for one of the texts"):
+        encoder.encode_documents(["the heart " * 6])
+
+
 def test_a_last_layer_that_is_no_plain_product_is_kept(copied, caplog):
     expected = encode_documents(copied, "onnx")
     path = inline(copied)

@@ -67,6 +67,36 @@ def test_many_terms_are_projected_without_copying_their_rows(screen):
 
 
 @pytest.mark.parametrize("screen", SCREENS)
+def test_a_text_with_nearly_all_terms_is_not_screened(screen, monkeypatch):
+    """It costs what the whole decoder costs; those beside it are screened, and have the weights that they have alone."""
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randn(3000, 64, generator=random)
+    weight[:, 0] = 1.0
+    hidden = 0.1 * torch.randn(4, 3, 64, generator=random)
+    hidden[:, :, 0] = torch.tensor([-9.0, 9.0, -9.0, -9.0]).unsqueeze(1)  # the second has all terms
+    hidden[0, 1, 1:] *= 6
+    mask = torch.ones(4, 3, dtype=torch.bool)
+    mask[1, 2] = False
+    decoder = ScreenedDecoder(weight, None, screen, 700)
+    screened_texts = []
+    bounds_of = decoder._bounds.of
+    monkeypatch.setattr(decoder._bounds, "of", lambda states: screened_texts.append(states.texts) or bounds_of(states))
+    hidden = without_padding(hidden, mask)
+    found = decoder.pool(hidden, mask)
+    assert screened_texts == [3]
+    expected = (hidden.double() @ weight.double().t()).amax(dim=1).clamp_min(0)
+    assert float((found - expected).abs().max()) < 1e-4
+    assert int((found[1] > 0).sum()) == 3000
+    assert 0 < int((found[0] > 0).sum()) < 3000 / 8
+    screened_texts.clear()
+    assert torch.equal(decoder.pool(hidden[1:2], mask[1:2])[0], found[1])
+    assert screened_texts == []
+    assert torch.equal(decoder.pool(hidden[:1], mask[:1])[0], found[0])
+    mask[1] = False
+    assert not decoder.pool(hidden, mask)[1].any()
+
+
+@pytest.mark.parametrize("screen", SCREENS)
 def test_without_tokens_or_weights_there_are_no_terms(screen):
     mask = torch.tensor([[True, True], [False, False]])
     found, expected, _ = pools(torch.zeros(2, 2, 64), mask, torch.zeros(300, 64), torch.full((300,), 0.5), screen)

@@ -6,6 +6,7 @@ sums of two products then stay below 2^15, beyond which instructions of processo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from splade_lucene.encoder.sparsify import Entries
 _LEVELS = 127  # of a number of a hidden state, on each side of 0
 _ZERO = 128  # of hidden states, which are unsigned
 _WEIGHT_LEVELS = 63
+_MANY = 8  # candidates, as a fraction of all terms
+_SAMPLE = 1024  # terms, whose bounds tell whether a text has many
 _FLOAT32_SUM = 2.0**-23  # relative error of a float32 sum per addend, with a margin
 
 
@@ -33,11 +36,9 @@ class OnnxHead:
     def __init__(self, weight: NDArray[np.float32], bias: NDArray[np.float32] | None) -> None:
         self._weight = np.ascontiguousarray(weight.T)
         self._bias = np.zeros(len(self._weight), np.float32) if bias is None else bias
-        self._norms = np.linalg.norm(self._weight, axis=1)
-        self._scales = np.maximum(np.abs(self._weight).max(axis=1) / _WEIGHT_LEVELS, np.float32(1e-30))
-        levels = np.rint(self._weight / self._scales[:, None]).astype(np.int8)
-        self._errors = np.linalg.norm(self._weight - levels * self._scales[:, None], axis=1)
-        self._session: Any = open_session(_products(levels))
+        self._bounds = _Bounds(self._weight, self._bias)
+        sample = slice(None, None, max(1, len(self._weight) // _SAMPLE))
+        self._sample = _Bounds(self._weight[sample], self._bias[sample])
 
     def pool(self, hidden: NDArray[np.float32], mask: NDArray[np.bool_]) -> Entries:
         """The largest logit of each term, where it is above 0.
@@ -48,20 +49,48 @@ class OnnxHead:
         """
         first = hidden[np.arange(len(hidden)), mask.argmax(axis=1)]
         hidden = np.where(mask[:, :, None], hidden, first[:, None])  # repeating a token does not change the maximum
+        # what is no number is a candidate, too, for an error instead of no terms
+        is_sparse = _MANY * (~(self._sample.of(hidden) <= 0)).mean(axis=1) < 1
+        bounds = iter(self._bounds.of(hidden[is_sparse]) if is_sparse.any() else ())
         parts = []
-        for text, bounds in enumerate(self._bounds(hidden)):
-            candidates = np.flatnonzero(~(bounds <= 0))  # what is no number, too, for an error instead of no terms
+        for text in range(len(hidden)):
             states = hidden[text, mask[text]]
-            for start in range(0, len(candidates), SLICE_TERMS):
-                term_ids = candidates[start : start + SLICE_TERMS]
-                logits = (states @ self._weight[term_ids].T).max(axis=0) + self._bias[term_ids]
+            candidates = np.flatnonzero(~(next(bounds) <= 0)) if is_sparse[text] else None
+            for part in self._split(candidates):
+                logits = (states @ self._weight[part].T).max(axis=0) + self._bias[part]
+                term_ids = np.arange(len(self._weight))[part]
                 positive = ~(logits <= 0)
                 rows = np.full(int(positive.sum()), text, np.int64)
                 parts.append(Entries(rows, term_ids[positive], logits[positive]))
         return Entries.join(parts)
 
-    def _bounds(self, hidden: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Upper bounds of each text's largest logit of each term; shape [texts, terms]."""
+    def _split(self, candidates: NDArray[np.int64] | None) -> Iterator[NDArray[np.int64] | slice]:
+        """The terms to project, some at a time; all if they are many, because slices need no copy of the matrix."""
+        if candidates is not None and _MANY * len(candidates) >= len(self._weight):
+            candidates = None
+        count = len(self._weight if candidates is None else candidates)
+        for part in (slice(start, start + SLICE_TERMS) for start in range(0, count, SLICE_TERMS)):
+            yield part if candidates is None else candidates[part]
+
+
+class _Bounds:
+    """Upper bounds of the largest logits of some terms.
+
+    Args:
+        weight: Their rows of the layer, shape [terms, width].
+        bias: Shape [terms].
+    """
+
+    def __init__(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
+        self._bias = bias
+        self._norms = np.linalg.norm(weight, axis=1)
+        self._scales = np.maximum(np.abs(weight).max(axis=1) / _WEIGHT_LEVELS, np.float32(1e-30))
+        levels = np.rint(weight / self._scales[:, None]).astype(np.int8)
+        self._errors = np.linalg.norm(weight - levels * self._scales[:, None], axis=1)
+        self._session: Any = open_session(_products(levels))
+
+    def of(self, hidden: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The bounds of each text; shape [texts, terms]."""
         width = hidden.shape[2]
         scales = np.maximum(np.abs(hidden).max(axis=(1, 2)) / _LEVELS, np.float32(1e-30))
         levels = np.rint(hidden / scales[:, None, None])

@@ -118,6 +118,7 @@ class OnnxNetwork:
             sequences, lambda batch: self._encode_batch(sequences, batch), tokens, self.terms, progress
         )
 
+    @np.errstate(invalid="ignore", over="ignore")  # what comes of it is not finite, which is an error
     def _encode_batch(self, sequences: TokenSequences, batch: Sequence[int]) -> Entries:
         ids = [sequences.ids[i] for i in batch]
         rows, term_ids, values = self._pool(

@@ -9,6 +9,9 @@ are projected in float32. With hidden states ``x`` and a row ``w`` of the decode
 by Cauchy and Schwarz. No term above 0 is ever missed, whatever the model; the largest errors of a text's tokens bound all of
 them, so that the bound is added after pooling. The weights are those of the whole float32 projection, up to the order of
 additions.
+
+Some networks give nearly all terms a weight, and screening them would only cost time. So the bounds of a sample of terms are
+computed first; a text of which many may have a weight is projected as a whole.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _LEVELS = 127  # of int8, on each side of 0
 _MANY = 8  # candidates, as a fraction of all terms
+_SAMPLE = 1024  # terms
 _BFLOAT16_OUTPUT = 1.01 * 2.0**-8  # relative error of a product that is rounded to bfloat16, with a margin
 _FLOAT32_SUM = 2.0**-23  # relative error of a float32 sum per addend, with a margin
 
@@ -56,10 +60,9 @@ class ScreenedDecoder:
         self._weight = weight.detach()
         self._bias = torch.zeros(len(weight)) if bias is None else bias.detach()
         self._screen, self._step = screen, step
-        self._norms = _norms(self._weight)
-        self._scales = torch.ones(len(weight))
-        self._errors = torch.empty(len(weight))
-        self._products = [self._prepare(start) for start in range(0, len(weight), step)]
+        self._bounds = _Bounds(self._weight, self._bias, screen, step)
+        sample = slice(None, None, max(1, len(weight) // _SAMPLE))
+        self._sample = _Bounds(self._weight[sample], self._bias[sample], screen, step)
 
     def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """The largest logit of each term, or 0 if it is below.
@@ -72,27 +75,20 @@ class ScreenedDecoder:
         Returns:
             Shape [texts, terms], float32.
         """
-        texts, tokens, width = hidden.shape
-        rounded, scales = self._round(hidden)
-        restored = rounded.float() * scales.view(texts, 1, 1)
-        states = hidden.norm(dim=2).amax(dim=1, keepdim=True)
-        state_errors = (hidden - restored).norm(dim=2).amax(dim=1, keepdim=True) + width * _FLOAT32_SUM * states
-        rows = rounded.reshape(texts * tokens, width)
-        bounds = torch.empty(texts, len(self._weight))
-        for number, product in enumerate(self._products):
-            terms = slice(number * self._step, (number + 1) * self._step)
-            largest = product(rows).view(texts, tokens, -1).amax(dim=1).float()
-            bounds[:, terms] = (
-                largest * (1 + _BFLOAT16_OUTPUT * largest.sign()) if self._screen == "bfloat16" else largest
-            )
-        bounds *= scales.view(texts, 1) * self._scales
-        bounds += self._bias
-        bounds += state_errors * self._norms
-        bounds += restored.norm(dim=2).amax(dim=1, keepdim=True) * self._errors
-        pooled = torch.zeros_like(bounds)
-        for text in range(texts):
+        states = _States(hidden, self._screen)
+        shares = (~(self._sample.of(states) <= 0)).float().mean(dim=1)  # NaN is a candidate, too
+        is_dense = shares * _MANY >= 1
+        pooled = torch.zeros(len(hidden), len(self._weight))
+        if bool(is_dense.any()):
+            pooled[is_dense] = self._project(hidden[is_dense], mask[is_dense])
+        if bool(is_dense.all()):
+            return pooled
+        if bool(is_dense.any()):
+            states = _States(hidden[~is_dense], self._screen)
+        bounds = self._bounds.of(states)
+        for row, text in enumerate((~is_dense).nonzero()[:, 0].tolist()):
             # NaN is a candidate, too: it ends in an error, and not in no terms
-            candidates = (~(bounds[text] <= 0)).nonzero()[:, 0]
+            candidates = (~(bounds[row] <= 0)).nonzero()[:, 0]
             states_of_text = hidden[text][mask[text]]
             for part in self._split(candidates):
                 if len(states_of_text):
@@ -100,15 +96,88 @@ class ScreenedDecoder:
                     pooled[text, part] = logits.relu_()
         return pooled
 
+    def _project(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """The same without a screen."""
+        texts, tokens, width = hidden.shape
+        rows = hidden.reshape(texts * tokens, width)
+        pooled = torch.empty(texts, len(self._weight))
+        for part in self._slices():
+            logits = torch.mm(rows, self._weight[part].t()).view(texts, tokens, -1)
+            pooled[:, part] = logits.amax(dim=1).add_(self._bias[part]).relu_()
+        pooled[~mask.any(dim=1)] = 0
+        return pooled
+
     def _split(self, candidates: Tensor) -> Iterable[Tensor | slice]:
         """The terms to project, some at a time; all of them if they are many, because slices need no copy of the matrix."""
-        if _MANY * len(candidates) < len(self._weight):
-            return torch.split(candidates, self._step)
+        return torch.split(candidates, self._step) if _MANY * len(candidates) < len(self._weight) else self._slices()
+
+    def _slices(self) -> list[slice]:
         return [slice(start, start + self._step) for start in range(0, len(self._weight), self._step)]
 
-    def _prepare(self, start: int) -> Callable[[Tensor], Tensor]:
-        terms = slice(start, start + self._step)
-        weight = self._weight[terms]
+
+class _States:
+    """Hidden states in the type of the cheap products, with their errors.
+
+    Args:
+        hidden: Shape [texts, tokens, width].
+        screen: The type.
+
+    Attributes:
+        rows: The rounded states of all tokens; shape [texts * tokens, width].
+        scales: The scale of each text; shape [texts, 1].
+        norms: The largest norm of a text's rounded states; shape [texts, 1].
+        errors: The largest error of a text's states; shape [texts, 1].
+    """
+
+    def __init__(self, hidden: Tensor, screen: Screen) -> None:
+        self.texts, self.tokens, width = hidden.shape
+        if screen == "bfloat16":
+            rounded, self.scales = hidden.bfloat16(), torch.ones(self.texts, 1)
+        else:
+            self.scales = (hidden.abs().amax(dim=(1, 2)) / _LEVELS).clamp_min(1e-30).view(-1, 1)
+            levels = (hidden / self.scales.view(-1, 1, 1)).round().clamp(-_LEVELS, _LEVELS)
+            rounded = levels.to(torch.int8)
+        restored = rounded.float() * self.scales.view(-1, 1, 1)
+        states = hidden.norm(dim=2).amax(dim=1, keepdim=True)
+        self.errors = (hidden - restored).norm(dim=2).amax(dim=1, keepdim=True) + width * _FLOAT32_SUM * states
+        self.norms = restored.norm(dim=2).amax(dim=1, keepdim=True)
+        self.rows = rounded.reshape(self.texts * self.tokens, width)
+
+
+class _Bounds:
+    """Upper bounds of the largest logits of some terms.
+
+    Args:
+        weight: Their rows of the decoder, shape [terms, width].
+        bias: Shape [terms].
+        screen: The type of the products.
+        step: Terms projected at a time.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, screen: Screen, step: int) -> None:
+        self._bias, self._screen, self._step = bias, screen, step
+        self._norms = _norms(weight)
+        self._scales = torch.ones(len(weight))
+        self._errors = torch.empty(len(weight))
+        self._products = [self._prepare(weight, slice(start, start + step)) for start in range(0, len(weight), step)]
+
+    def of(self, states: _States) -> Tensor:
+        """The bounds of each text; shape [texts, terms]."""
+        bounds = torch.empty(states.texts, len(self._norms))
+        for number, product in enumerate(self._products):
+            terms = slice(number * self._step, (number + 1) * self._step)
+            largest = product(states.rows).view(states.texts, states.tokens, -1).amax(dim=1).float()
+            bounds[:, terms] = (
+                largest * (1 + _BFLOAT16_OUTPUT * largest.sign()) if self._screen == "bfloat16" else largest
+            )
+        bounds *= states.scales * self._scales
+        bounds += self._bias
+        bounds += states.errors * self._norms
+        bounds += states.norms * self._errors
+        return bounds
+
+    def _prepare(self, weight: Tensor, terms: slice) -> Callable[[Tensor], Tensor]:
+        weight = weight[terms]
         if self._screen == "bfloat16":
             rounded = weight.bfloat16()
             self._errors[terms] = _norms(weight - rounded.float())
@@ -120,13 +189,6 @@ class ScreenedDecoder:
         transposed = levels.t().contiguous()
         int_mm: Callable[[Tensor, Tensor], Tensor] = torch._int_mm
         return lambda rows: int_mm(rows, transposed)
-
-    def _round(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden states in the type of the cheap products, and the scale of each text; shape [texts]."""
-        if self._screen == "bfloat16":
-            return hidden.bfloat16(), torch.ones(len(hidden))
-        scales = (hidden.abs().amax(dim=(1, 2)) / _LEVELS).clamp_min(1e-30)
-        return (hidden / scales.view(-1, 1, 1)).round().clamp(-_LEVELS, _LEVELS).to(torch.int8), scales
 
 
 def _norms(rows: Tensor) -> Tensor:

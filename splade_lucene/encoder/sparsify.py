@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.encoder.batching import TokenSequences, batches_by_length
 from splade_lucene.encoder.sparse import SparseWeights, compress_rows
+from splade_lucene.errors import ModelError
 
 _BATCH_WEIGHTS = 1 << 24  # pooled weights per batch: 64 MB
 
@@ -46,12 +47,20 @@ def encode_in_batches(
         batch_tokens: Tokens per batch.
         terms: The vocabulary's Lucene terms by term_id.
         progress: Called after each batch with the number of texts whose first sequence is in it, and its number of tokens.
+
+    Raises:
+        ModelError: A weight is not finite.
     """
     lengths = [len(ids) for ids in sequences.ids]
     owners = np.array(sequences.owners, np.int64)
     parts = []
     for batch in batches_by_length(lengths, batch_tokens, max(1, _BATCH_WEIGHTS // len(terms))):
         entries = encode_batch(batch)
+        if not np.isfinite(entries.values).all():
+            raise ModelError(
+                "the network's output is not finite for one of the texts. Use dtype=float32, or copy or train the "
+                "checkpoint again."
+            )
         parts.append(entries._replace(rows=owners[batch][entries.rows]))
         if progress:
             new_texts = sum(not i or sequences.owners[i - 1] != sequences.owners[i] for i in batch)
