@@ -35,6 +35,7 @@ from support.checkpoints import (
     plain,
     roberta_like,
     router,
+    save_tokenizer,
     static_weights,
     tiny_tokenizer,
     unigram_tokenizer,
@@ -43,6 +44,7 @@ from support.checkpoints import (
 from support.encoders import encoder_on_cpu
 from support.manifests import rewrite_manifest
 from support.processes import run_python
+from tokenizers import AddedToken, Tokenizer
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
@@ -67,10 +69,12 @@ from splade_lucene import (
 from splade_lucene.cli import app
 from splade_lucene.encoder.layout import TableSide
 from splade_lucene.encoder.terms import escape_term
+from splade_lucene.encoder.tokenizer import PlainTokenizer
 from splade_lucene.errors import InputError, ModelError, QueryError, TopicsError
 from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.jvm.pyserini_import import pyserini_importable
 from splade_lucene.manifest import INDEX_FILE
+from splade_lucene.models import embedded_model_folder
 from splade_lucene.topics.reading import read_topics
 
 RULE = Quantizer.named("naver")
@@ -1065,6 +1069,67 @@ def checkpoints(tmp_path_factory, network, small_network):
     built = families(tmp_path_factory.mktemp("families"), network, small_network)
     assert list(built) == FAMILIES
     return built
+
+
+ODD = ["<|padding|>", "<|endoftext|>", "|||PHONE_NUMBER|||"]
+
+
+def other_tokenizers(folder: Path) -> dict[str, Path]:
+    """Tokenizers of other vocabularies, and those whose special tokens are named elsewhere, or not at all."""
+    texts = [*DOCUMENTS, *CODE]
+    byte_level_tokenizer(folder / "roberta", texts)
+    unigram_tokenizer(folder / "xlm", texts)
+    byte_level_tokenizer(
+        folder / "without padding", texts, "<s> $A", specials={"bos_token": "<s>", "eos_token": "</s>"}
+    )
+    bert_names = {
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "pad_token": "[PAD]",
+        "mask_token": "[MASK]",
+    }
+    for name in ("modernbert", "more specials", "named beside", "unnamed"):
+        tokenizer = Tokenizer.from_file(str(embedded_model_folder() / "tokenizer.json"))
+        tokenizer.add_special_tokens(ODD[:2])  # flagged, but not named, as in ModernBERT
+        tokenizer.add_tokens([AddedToken(ODD[2], normalized=False)])
+        more: Any = {"additional_special_tokens": ODD[1:2]} if name == "more specials" else {}
+        save_tokenizer(tokenizer, folder / name, 128, **bert_names, **more)
+    write_json(folder / "named beside" / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
+    write_json(folder / "named beside" / "special_tokens_map.json", {**bert_names, "mask_token": {"content": "[MASK]"}})
+    write_json(folder / "unnamed" / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer"})
+    return {path.name: path for path in sorted(folder.iterdir())}
+
+
+def assert_same_tokens(folder: Path) -> set[str]:
+    """The light tokenizer of a folder has the ids, names and special tokens of transformers'; returns the latter."""
+    light, whole = PlainTokenizer(folder), AutoTokenizer.from_pretrained(folder)
+    texts = [*QUERIES, *DOCUMENTS, *CODE, "", " [MASK] <mask> [CLS]", f"a {ODD[0]} b{ODD[1]} {ODD[2]}c"]
+    for special in (True, False):
+        expected = [whole(text, add_special_tokens=special)["input_ids"] for text in texts]
+        assert light(texts, add_special_tokens=special)["input_ids"] == expected
+    assert light.get_vocab() == whole.get_vocab()
+    assert {*light.all_special_ids} == {*whole.all_special_ids}
+    assert (light.unk_token_id, light.pad_token_id) == (whole.unk_token_id, whole.pad_token_id)
+    return {*whole.all_special_tokens}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_light_tokenizer_of_a_family_is_that_of_transformers(checkpoints, family):
+    folder, settings = checkpoints[family]
+    layout = ours(folder, **settings).layout
+    for side in (layout.documents, layout.queries):
+        assert assert_same_tokens(side.location.tokenizer_folder)
+
+
+def test_the_light_tokenizer_has_the_special_tokens_that_are_named(tmp_path):
+    """What tokenizer.json calls special, as ModernBERT's padding, is a term unless the settings name it."""
+    found = {name: assert_same_tokens(folder) for name, folder in other_tokenizers(tmp_path).items()}
+    bert_names = {"[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"}
+    assert found["modernbert"] == found["named beside"] == found["unnamed"] == bert_names
+    assert found["more specials"] == bert_names | {ODD[1]}
+    assert found["without padding"] == {"<s>", "</s>"}
+    assert found["roberta"] == found["xlm"] == {"<s>", "<pad>", "</s>", "<unk>", "<mask>"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -30,6 +30,7 @@ from splade_lucene import (
     index_pseudo_documents,
     write_pseudo_documents,
 )
+from splade_lucene.records import FieldValue
 
 SECONDS = float(os.environ.get("SPLADE_LUCENE_TEST_SECONDS", "4"))
 THREADS = 8
@@ -73,7 +74,10 @@ class Model:
     def make(self, docid: str) -> PseudoDocument:
         self._made += 1
         vector = {f"t{self.source.randrange(TERMS)}": self.source.randrange(1, 300) for _ in range(10)}
-        fields = {"lang": self.source.choice(["de", "en"]), "year": self.source.randrange(2000, 2020)}
+        fields: dict[str, FieldValue] = {
+            "lang": self.source.choice(["de", "en"]),
+            "year": self.source.randrange(2000, 2020),
+        }
         document = PseudoDocument(docid, f"version {self._made} of {docid}", vector, fields)
         self.documents[docid] = document
         return document

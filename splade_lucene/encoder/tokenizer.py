@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from splade_lucene.errors import ModelError
 from splade_lucene.imports import whole_imports
 
 TOKENIZER = "tokenizer.json"
+_CUSTOMARY = {"[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]", "<s>", "</s>", "<unk>", "<pad>", "<mask>"}
+_WITHOUT_DEFAULTS = ("PreTrainedTokenizerFast", "PreTrainedTokenizer", "TokenizersBackend")
+"""Classes of transformers in which all special tokens have to be named."""
 
 
 class PlainTokenizer:
@@ -30,7 +33,10 @@ class PlainTokenizer:
         self._tokenizer = _load(folder)
         self._entries: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
         added = self._tokenizer.get_added_tokens_decoder()
-        self._specials = {term_id: token.content for term_id, token in added.items() if token.special}
+        self._settings = _settings(folder)
+        flagged = {token.content for token in added.values() if token.special}
+        named = _names(self._settings) | (flagged & _CUSTOMARY if self._has_defaults() else set())
+        self._specials = {self._entries[name]: name for name in named if name in self._entries}
         check_tokenizer(self._entries, self._specials, folder)
 
     def check_size(self, size: int) -> None:
@@ -70,13 +76,23 @@ class PlainTokenizer:
 
     @property
     def all_special_ids(self) -> list[int]:
-        """The ids of special tokens, ascending."""
+        """The ids of special tokens, ascending: those that the settings name.
+
+        As in transformers, others that ``tokenizer.json`` calls special, such as ModernBERT's ``<|padding|>``, are terms.
+        """
         return sorted(self._specials)
+
+    def _has_defaults(self) -> bool:
+        """Whether special tokens have their customary names where the settings say nothing, as in BERT's class."""
+        return self._settings.get("tokenizer_class") not in _WITHOUT_DEFAULTS
 
     @property
     def pad_token_id(self) -> int | None:
-        """The id of the padding token, if the tokenizer names one."""
-        return self._named("pad_token")
+        """The id of the padding token, if there is one."""
+        named = self._named("pad_token")
+        if named is not None or not self._has_defaults():
+            return named
+        return next((term_id for term_id, name in self._specials.items() if name in ("[PAD]", "<pad>")), None)
 
     @property
     def unk_token_id(self) -> int | None:
@@ -85,10 +101,30 @@ class PlainTokenizer:
         return self._entries.get(getattr(self._tokenizer.model, "unk_token", None) or "") if named is None else named
 
     def _named(self, name: str) -> int | None:
-        path = self._folder / "tokenizer_config.json"
-        token = read_json(path).get(name) if path.is_file() else None
-        entry = token.get("content") if isinstance(token, dict) else token
-        return self._entries.get(entry) if isinstance(entry, str) else None
+        entry = _content(self._settings.get(name))
+        return None if entry is None else self._entries.get(entry)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """What the files beside ``tokenizer.json`` say; the first one alone if it lists the added tokens."""
+    paths = [folder / "tokenizer_config.json", folder / "special_tokens_map.json"]
+    config, names = (read_json(path) if path.is_file() else {} for path in paths)
+    return config if "added_tokens_decoder" in config else {**config, **names}
+
+
+def _names(settings: Mapping[str, Any]) -> set[str]:
+    """The special tokens that settings name."""
+    named = [value for key, value in settings.items() if key.endswith("_token")]
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        more = settings.get(key) or []
+        named += more.values() if isinstance(more, dict) else more
+    return {content for each in named if (content := _content(each)) is not None}
+
+
+def _content(token: object) -> str | None:
+    """A token that is written as a string, or as an object with its content."""
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else None
 
 
 @whole_imports()
