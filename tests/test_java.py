@@ -36,7 +36,7 @@ JUNIT = "junit-platform-console-standalone*.jar"  # all of JUnit 5
 FRAMEWORK = "import org.apache.lucene.tests."
 CLASSES = sorted(".".join(path.relative_to(TESTS).with_suffix("").parts) for path in TESTS.rglob("*Test.java"))
 # Packages in order: each may use those before it.
-PACKAGES = ("wire", "postings", "fields", "index", "search", "bm25", "runtime")
+PACKAGES = ("wire", "postings", "fields", "index", "join", "search", "bm25", "runtime")
 
 
 def junit_jars() -> list[Path]:
