@@ -262,7 +262,7 @@ def check_search(
 ) -> None:  # fmt: skip
     """Compares hits with the oracle's over the documents that a filter accepts, and their keywords."""
     assert searcher is not None
-    accepted = {docid: each for docid, each in documents.items() if ACCEPTED[text](**fields_of(each))}
+    accepted = {docid: each for docid, each in documents.items() if ACCEPTED[text](*fields_of(each).values())}
     hits = searcher.search(query, k, filter=text)
     expected = exhaustive_search(pseudo_documents(accepted), query, k)
     assert [(hit.docid, hit.score) for hit in hits] == [(docid, score) for docid, score in expected]
