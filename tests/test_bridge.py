@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.processes import ROOT, run_python
 
-from splade_lucene import jvm
+from splade_lucene import LuceneImpactIndexer, PseudoDocument, jvm
 
 spec = importlib.util.spec_from_file_location("java_bridge_build", ROOT / "java_bridge" / "build.py")
 build = importlib.util.module_from_spec(spec)
@@ -56,7 +56,7 @@ import sys
 sys.path.insert(0, "tests")
 from support.collections import random_collection
 from splade_lucene import *
-from splade_lucene import jvm
+from splade_lucene import LuceneImpactIndexer, PseudoDocument, jvm
 folder = Path({folder!r})
 documents = random_collection(500, seed=5, impacts=20)
 write_pseudo_documents(folder / "docs.jsonl", documents)
@@ -78,6 +78,17 @@ for engine in ("auto", "blockmax", "maxscore", "taat"):
                     hits = searcher.search(query, k, filter=chosen)
                     found = list(zip(hits.docids, hits.scores.tolist()))
                     assert found == exhaustive_search(allowed, query, k), (engine, number, k)
+index_pseudo_documents(folder / "docs.jsonl", folder / "old", memory=20_000)
+paths = [folder / "old", folder / "index"]
+merge_indexes(paths, folder / "merged", duplicates="last")
+assert check_index(folder / "merged").is_sound
+with (
+    LuceneImpactSearcher(paths, duplicates="last", min_idf=0.5) as several,
+    LuceneImpactSearcher(folder / "merged", min_idf=0.5) as merged,
+):
+    assert several.num_docs == merged.num_docs == len(current)
+    for document in documents[:40]:
+        assert several.search(document.vector, 1000) == merged.search(document.vector, 1000)
 print("equal on Lucene", jvm.versions()["lucene"].split(".")[0])
 """
 
@@ -91,11 +102,29 @@ def test_the_same_jar_indexes_and_searches_on_lucene_10(tmp_path, lucene10_jars)
 
 @pytest.mark.java
 @pytest.mark.slow
-def test_lucene_10_reads_an_index_of_9_9(index_dir, lucene10_jars):
+def test_lucene_10_reads_and_merges_indexes_of_9_9(tmp_path, index_dir, lucene10_jars):
+    with LuceneImpactIndexer(tmp_path / "nine") as indexer:
+        indexer.add(PseudoDocument("added", "", {"term1": 9}))
     code = f"""
-from splade_lucene import LuceneImpactSearcher, jvm
+from pathlib import Path
+from splade_lucene import LuceneImpactIndexer, LuceneImpactSearcher, PseudoDocument, jvm, merge_indexes
+from splade_lucene.errors import IndexVersionError
+folder = Path({str(tmp_path)!r})
 with LuceneImpactSearcher({str(index_dir)!r}) as searcher:
     print(jvm.versions()["lucene"].split(".")[0], searcher.num_docs)
+with LuceneImpactIndexer(folder / "ten") as indexer:
+    indexer.add(PseudoDocument("tenth", "", {{"term1": 9}}))
+merge_indexes([{str(index_dir)!r}, folder / "nine"], folder / "merged")
+for paths in ([folder / "merged"], [{str(index_dir)!r}, folder / "nine", folder / "ten"]):
+    with LuceneImpactSearcher(paths) as searcher:
+        print(searcher.num_docs)
+try:
+    merge_indexes([folder / "nine", folder / "ten"], folder / "mixed")
+except IndexVersionError as error:
+    print(error)
 """
     done = run_python(code, ANSERINI_CLASSPATH=str(lucene10_jars))
-    assert done.stdout.split() == ["10", "2000"], done.stderr
+    counts, message = done.stdout.split("\n", 3)[:3], done.stdout.split("\n", 3)[-1]
+    assert counts == ["10 2000", "2001", "2002"], done.stderr
+    assert "nine was created by Lucene 9" in message
+    assert "ten by Lucene 10" in message

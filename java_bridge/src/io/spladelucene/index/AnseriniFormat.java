@@ -13,6 +13,7 @@ import org.apache.lucene.index.IndexWriter;
 import org.apache.lucene.index.IndexWriterConfig;
 import org.apache.lucene.index.IndexableField;
 import org.apache.lucene.index.LogDocMergePolicy;
+import org.apache.lucene.index.SerialMergeScheduler;
 import org.apache.lucene.search.similarities.BM25Similarity;
 import org.apache.lucene.search.similarities.PerFieldSimilarityWrapper;
 import org.apache.lucene.search.similarities.Similarity;
@@ -57,9 +58,16 @@ public final class AnseriniFormat {
     return config;
   }
 
-  /** The configuration of a new index that takes over segments of an older version of Lucene. */
-  static IndexWriterConfig configFor(int createdMajor) {
-    return config(false).setIndexCreatedVersionMajor(createdMajor);
+  /**
+   * The configuration of a new index that takes over segments of others. The thread that writes
+   * merges them itself, so that it gets an error where it happens.
+   *
+   * @param createdMajor the version of Lucene that created the others
+   */
+  static IndexWriterConfig configForSegments(int createdMajor) {
+    IndexWriterConfig config = config(false);
+    config.setMergeScheduler(new SerialMergeScheduler());
+    return config.setIndexCreatedVersionMajor(createdMajor);
   }
 
   /** Opens an impact index for writing, with {@link #config}. */

@@ -51,7 +51,7 @@ public final class ImpactIndexWriter implements Closeable {
    * @param createdMajor the version of Lucene that created them
    */
   public ImpactIndexWriter(Directory index, int createdMajor) throws IOException {
-    this(index, false, AnseriniFormat.configFor(createdMajor));
+    this(index, false, AnseriniFormat.configForSegments(createdMajor));
   }
 
   private ImpactIndexWriter(Directory index, boolean append, IndexWriterConfig config)
@@ -164,7 +164,9 @@ public final class ImpactIndexWriter implements Closeable {
    */
   public byte[] prepare() throws IOException {
     writer.flush();
-    ((ConcurrentMergeScheduler) writer.getConfig().getMergeScheduler()).sync();
+    if (writer.getConfig().getMergeScheduler() instanceof ConcurrentMergeScheduler merges) {
+      merges.sync();
+    }
     PackedWriter out = new PackedWriter();
     out.writeInt(writer.getDocStats().numDocs);
     out.writeString(Commits.nameOf(number + 1));

@@ -20,11 +20,11 @@ import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
 
 /** What an index has, read with Lucene alone. */
-final class IndexContents {
+public final class IndexContents {
   private IndexContents() {}
 
   /** Checks that an index has these documents, in any order. */
-  static void assertEqual(List<Doc> documents, Directory directory) throws IOException {
+  public static void assertEqual(List<Doc> documents, Directory directory) throws IOException {
     Map<String, TreeMap<String, Integer>> expected = new TreeMap<>();
     documents.forEach(document -> expected.put(document.docid(), document.vector()));
     assertEquals(expected, vectors(directory));
