@@ -424,8 +424,10 @@ def test_something_else_than_documents_and_docids_is_refused(tmp_path):
         for wrong in ("abc", {"id": "a"}, [PseudoDocument("b", "", {"cat": 1}), None]):
             with pytest.raises(PseudoDocumentError, match=r"expected (several documents|a PseudoDocument), got"):
                 indexer.add(wrong)
-        for wrong in (b"a", [1]):
-            with pytest.raises(PseudoDocumentError, match=r"(expected several docids|docids must be strings), got"):
+        for wrong in (b"a", [1], "a\ud800"):
+            with pytest.raises(
+                PseudoDocumentError, match=r"(expected several docids|docids must be well-formed strings), got"
+            ):
                 indexer.delete(wrong)
     assert contents(tmp_path / "index") == {"cat": {"a": 1}}
 

@@ -334,6 +334,24 @@ def test_reading_sorts_as_evaluators_do(tmp_path):
     assert run["q2"] == [("x", 1.0)]
 
 
+@pytest.mark.parametrize("kind", ["trec", "msmarco", "json"])
+def test_half_of_a_surrogate_pair_is_refused_when_a_run_is_written(tmp_path, kind):
+    path = tmp_path / "run"
+    for rankings, tag in (
+        ({"q\ud800": {"d": 1.0}}, "t"),
+        ({"q": {"d\udc00": 1.0}}, "t"),
+        ({"q": {"d": 1.0}}, "t\udc00"),
+    ):
+        with pytest.raises(RunError, match=r"valid string or an integer as|half of a surrogate pair"):
+            Run(rankings).write(path, format=kind, tag=tag)
+    with (
+        pytest.raises(RunError, match="valid string or an integer as docid"),
+        open_run_writer(path, format=kind) as writer,
+    ):
+        writer.add("q", [("d\ud800", 1.0)])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_the_first_word_of_a_tag_counts(tmp_path):
     path = write(tmp_path / "run.txt", "q Q0 d 1 5 STANDARD more junk at\nq Q0 e 2 4 STANDARD end of lines.\n")
     run = Run.read(path)

@@ -17,6 +17,7 @@ from support.processes import ROOT
 
 from splade_lucene import (
     LuceneImpactIndexer,
+    LuceneImpactIndexReader,
     LuceneImpactSearcher,
     PseudoDocument,
     PyseriniSearcher,
@@ -450,3 +451,10 @@ def test_relative_paths_are_those_of_the_folder_that_python_is_in(index_dir, tmp
     assert (tmp_path / "new").is_dir()
     with LuceneImpactSearcher("new") as searcher:
         assert [hit.docid for hit in searcher.search({"heart": 1})] == ["d1"]
+
+
+def test_half_of_a_surrogate_pair_is_no_term_of_an_index(index_dir):
+    with LuceneImpactIndexReader(index_dir) as reader:
+        assert len(reader.postings("\ud800")[0]) == 0
+        with pytest.raises(InputError, match=r"'\\ud800' has half of a surrogate pair"):
+            reader.impacts(reader.docids()[0], ["term1", "\ud800"])

@@ -41,7 +41,7 @@ from splade_lucene.progress import NO_PROGRESS, Advance, Progress
 from splade_lucene.pseudo_documents.files import JavaFile, find_files, lines_for_java, read_lines, unreadable
 from splade_lucene.pseudo_documents.problems import Problem
 from splade_lucene.pseudo_documents.validation import check_document
-from splade_lucene.records import PseudoDocument
+from splade_lucene.records import PseudoDocument, well_formed
 
 Store = Literal["none", "text", "raw"]
 Order = Literal["bp", "input"]
@@ -503,8 +503,10 @@ class LuceneImpactIndexer(ProcessBound):
         """
         wanted = [docids] if isinstance(docids, str) else to_list(docids, "docids", error=PseudoDocumentError)
         for docid in wanted:
-            if not isinstance(docid, str):
-                raise PseudoDocumentError(f"docids must be strings, got {docid!r:.80}", remedy="Pass it as a string")
+            if not isinstance(docid, str) or well_formed(docid) != docid:
+                raise PseudoDocumentError(
+                    f"docids must be well-formed strings, got {docid!a:.80}", remedy="Pass it as a string"
+                )
         with self._lock, jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").delete(self._writer, wire.pack_strings(wanted))
             self._pending.deletes = True

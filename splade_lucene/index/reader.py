@@ -218,7 +218,7 @@ class LuceneImpactIndexReader(ProcessBound):
             lucene_docids, ascending, and the impact in each; both of shape [postings].
         """
         with jvm.translated_exceptions(self.index_dir):
-            return wire.unpack_postings(wire.to_bytes(jvm.facade("Index").postings(self.java, term)))
+            return wire.unpack_postings(wire.to_bytes(jvm.facade("Index").postings(self.java, well_formed(term))))
 
     def docids(self) -> list[str]:
         """The docids of all documents, including deleted ones, indexed by lucene_docid."""

@@ -59,9 +59,22 @@ def _text(encoded: bytes) -> str:
 
 
 def pack_strings(strings: Iterable[str]) -> bytes:
-    """Int count; the strings."""
-    parts = [_pack_string(string.encode()) for string in strings]
+    """Int count; the strings.
+
+    Raises:
+        InputError: A string has half of a surrogate pair.
+    """
+    parts = [_pack_string(_utf8(string)) for string in strings]
     return _INT.pack(len(parts)) + b"".join(parts)
+
+
+def _utf8(string: str) -> bytes:
+    try:
+        return string.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{string!a:.200} has half of a surrogate pair, which UTF-8 cannot encode", remedy="Change it"
+        ) from None
 
 
 def unpack_strings(packed: bytes) -> list[str]:

@@ -30,6 +30,7 @@ from splade_lucene.arguments import to_path
 from splade_lucene.errors import RunError
 from splade_lucene.files.files import numbered_lines, open_text, written_whole
 from splade_lucene.ids import has_space_or_control
+from splade_lucene.records import well_formed
 from splade_lucene.run.file_ranks import FileRanks
 from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like, trec_columns, without_comments
 from splade_lucene.run.rankings import evaluation_order, read_ranking, read_rankings, text_of_qid
@@ -249,6 +250,8 @@ def open_run_writer(path: str | Path, *, format: RunFormat = "trec", tag: str = 
     checked = check_format(format)
     if not tag or tag.split() != [tag]:
         raise RunError(f"the tag {tag!r} is empty or contains white space", remedy="Use one word")
+    if well_formed(tag) != tag:
+        raise RunError(f"the tag {tag!a} has half of a surrogate pair, which UTF-8 cannot encode", remedy="Change it")
     with written_whole(to_path(path)) as file:
         writer = RunWriter(file, checked, tag)
         yield writer
