@@ -19,9 +19,10 @@ import torch
 from support.checkpoints import tiny_checkpoint
 from support.encoders import encoder_on_cpu
 from support.kills import JOURNAL, KILLS, MANIFEST, RULE, SEED, files, write_corpus
+from support.manifests import rewrite_manifest, sign
 from support.processes import ROOT, child_environment, wait_for
 
-from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus, read_pseudo_documents
+from splade_lucene import Pruning, Quantizer, SpladeEncoder, build_index, encode_corpus, read_pseudo_documents
 from splade_lucene.encoder import network, precision
 from splade_lucene.errors import CorpusError, InputError, SpladeLuceneError
 from splade_lucene.manifest import Part, read_folder_manifest, read_manifest
@@ -602,3 +603,24 @@ def test_workers_share_the_parts_and_only_the_first_tells_of_problems(model, cor
         [],
     ]
     assert [some[-1] for some in told] == [("done", None)] * 2
+
+
+@pytest.mark.parametrize("wrong", ["another format", "damaged", "another format of another shard"])
+def test_overwriting_replaces_an_encoding_that_cannot_be_read_as_build_does(tiny, corpus, tmp_path, wrong):
+    folder = tmp_path / "out"
+    old = Shard(1, 2) if "shard" in wrong else Shard()
+    encode_corpus(corpus, folder, tiny, RULE, shard=old)
+    path = folder / f"splade-lucene{old.suffix}.manifest"
+    text = path.read_text()
+    path.write_text(text[:-100] if wrong == "damaged" else sign({**json.loads(text), "format": 1}))
+    before = files(folder)
+    with pytest.raises(InputError, match=r"manifest.*Pass overwrite=True to replace it"):
+        encode_corpus(corpus, folder, tiny, RULE)
+    assert files(folder) == before
+    encode_corpus(corpus, folder, tiny, RULE, overwrite=True)
+    encode_corpus(corpus, tmp_path / "anew", tiny, RULE)
+    assert {*files(folder)} == {*files(tmp_path / "anew")}
+    assert read_folder_manifest(folder) == read_folder_manifest(tmp_path / "anew")
+    build_index(corpus, tmp_path / "index", tiny, RULE)
+    rewrite_manifest(tmp_path / "index", lambda data: {**data, "format": 1})
+    build_index(corpus, tmp_path / "index", tiny, RULE, overwrite=True)

@@ -100,7 +100,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
 
         for device in devices:
             choose_device(device)
-    journal = Journal(job.output, shard)
+    journal = Journal(job.output, shard, replaces=overwrite)
     done = _find_finished(job, journal, encoder)  # without a lock, because the folder may be read-only
     if done is not None:
         journal.delete_stale_lock()

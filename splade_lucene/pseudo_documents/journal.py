@@ -75,20 +75,26 @@ class _Settings:
     settings: dict[str, Any]
 
 
+_UNREADABLE = {"unreadable": True}
+"""The settings of an encoding whose settings cannot be read."""
+
+
 class Journal:
     """The journal of one encoding, or of one shard of it.
 
     Args:
         folder: The folder of the parts.
         shard: The shard.
+        replaces: Whether an encoding with other settings may be replaced, also one of another version, or with a damaged
+            manifest.
 
     Attributes:
         settings: The settings of the unfinished encoding in the folder; empty if there is none.
         parts: The finished parts by number.
     """
 
-    def __init__(self, folder: Path, shard: Shard) -> None:
-        self.folder, self._shard = folder, shard
+    def __init__(self, folder: Path, shard: Shard, *, replaces: bool = False) -> None:
+        self.folder, self._shard, self._replaces = folder, shard, replaces
         self._path, lock, self.manifest_path = (
             folder / f"splade-lucene{shard.suffix}{ending}" for ending in (".journal", ".lock", MANIFEST_SUFFIX)
         )
@@ -141,7 +147,7 @@ class Journal:
 
     def settings_of(self, corpus: str) -> dict[str, Any]:
         """The settings of the folder's encoding of a corpus, finished or not; empty if there is none."""
-        manifest = read_manifest(self.manifest_path)
+        manifest = self._manifest(self.manifest_path)
         for settings in (self.settings, manifest.encoded_with if manifest else {}):
             if settings.get("corpus") == corpus:
                 return settings
@@ -149,14 +155,14 @@ class Journal:
 
     def find_finished(self, settings: dict[str, Any]) -> Manifest | None:
         """The manifest if the encoding is complete and the digests of all parts match, else None."""
-        manifest = read_manifest(self.manifest_path)
+        manifest = self._manifest(self.manifest_path)
         if manifest is None or self.settings or manifest.encoding != settings_digest(settings):
             return None
         return manifest if all(map(self._is_there, manifest.parts)) else None
 
     def is_started_with(self, settings: dict[str, Any]) -> bool:
         """Whether the folder contains an encoding, finished or not, with exactly these settings."""
-        manifest = read_manifest(self.manifest_path)
+        manifest = self._manifest(self.manifest_path)
         return settings in (self.settings, manifest.encoded_with if manifest else {})
 
     def start(self, settings: dict[str, Any], shared: dict[str, Any], *, overwrite: bool) -> None:
@@ -170,7 +176,7 @@ class Journal:
         Raises:
             InputError: The folder contains such an encoding and ``overwrite`` is not set; says what differs.
         """
-        manifest = read_manifest(self.manifest_path)
+        manifest = self._manifest(self.manifest_path)
         kept: Iterable[Part] = self.parts.values() if self.settings == settings else ()
         if manifest is not None and manifest.encoded_with == settings:  # finished, but damaged since then
             kept = manifest.parts
@@ -213,9 +219,18 @@ class Journal:
         for path, shard in self._others("journal"):
             yield path, shard, Journal(self.folder, shard).settings
         for path, shard in self._others(MANIFEST_SUFFIX[1:]):
-            manifest = read_manifest(path)
+            manifest = self._manifest(path)
             if manifest is not None:
                 yield path, shard, manifest.encoded_with
+
+    def _manifest(self, path: Path) -> Manifest | None:
+        """A manifest of the folder; one that cannot be read counts as that of another encoding if it may be replaced."""
+        try:
+            return read_manifest(path, remedy="Pass overwrite=True to replace it, or use another folder")
+        except InputError:
+            if not self._replaces:
+                raise
+            return Manifest(encoded_with=_UNREADABLE)
 
     def _differs(self, shared: dict[str, Any], shard: Shard, found: dict[str, Any]) -> bool:
         return shard.count != self._shard.count or any(found.get(key) != value for key, value in shared.items())
@@ -249,7 +264,7 @@ class Journal:
         try:
             self.settings = make(_Settings, parse_json(lines[0])).settings
         except (ValueError, IndexError):
-            self.settings = {"unreadable": True}
+            self.settings = _UNREADABLE
             return
         for line in lines[1:]:
             try:
