@@ -27,7 +27,8 @@ import org.apache.lucene.util.FixedBitSet;
  */
 public final class Copies {
   private static final int SHOWN = 5;
-  private static final int STEPS = 8; // of a cursor before it looks its target up
+  private static final int STEPS =
+      32; // of a cursor before it looks its target up, which takes as long
 
   /** A docid, and the positions of two indexes that have it. */
   record Shown(String docid, int first, int second) {}
