@@ -32,15 +32,19 @@ from splade_lucene import (
     PseudoDocument,
     PyseriniSearcher,
     Quantizer,
+    Query,
     QueryError,
     StorageError,
     accelerate,
+    add_corpus,
+    build_index,
     check_index,
     exhaustive_search,
     index_pseudo_documents,
     jvm,
     merge_indexes,
     where,
+    write_encoded_topics,
     write_pseudo_documents,
 )
 from splade_lucene.errors import DamagedIndexError, NotAnIndexError
@@ -49,6 +53,11 @@ from splade_lucene.index import merging
 from splade_lucene.index.reader import read_index_manifest
 from splade_lucene.records import FieldValue
 from splade_lucene.search.checks import Engine
+
+TEXTS = [
+    "Cats eat mice and fish.", "Paris is the capital of France.", "The heart pumps blood.", "Dogs bark at night.",
+    "Bread is baked in an oven.", "Berlin is the capital of Germany.",
+]  # fmt: skip
 
 Collection = Mapping[str, PseudoDocument]
 
@@ -585,6 +594,25 @@ def test_indexes_of_anserini_are_searched_and_merged(tmp_path):
         assert ranked(searcher.search(QUERIES[0], 1000)) == oracle(expected, QUERIES[0], 1000)
 
 
+@pytest.mark.model
+def test_texts_are_searched_in_several_indexes_and_added_to_the_merged_one(tmp_path, encoder):
+    texts = [f"d{number}\t{text}\n" for number, text in enumerate(TEXTS)]
+    for name, lines in (("a", texts[:2]), ("b", texts[2:4]), ("c", texts[4:]), ("all", texts)):
+        (tmp_path / f"{name}.tsv").write_text("".join(lines))
+        if name != "c":
+            build_index(tmp_path / f"{name}.tsv", tmp_path / name, encoder, Quantizer.named("naver"))
+    paths = [tmp_path / "a", tmp_path / "b"]
+    merge_indexes(paths, tmp_path / "m")
+    with LuceneImpactSearcher(paths) as several, LuceneImpactSearcher(tmp_path / "m") as merged:
+        for query in ("what do cats eat", "the capital of France"):
+            assert len(several.search(query)) > 0
+            assert several.search(query) == merged.search(query)
+    add_corpus(tmp_path / "c.tsv", tmp_path / "m")
+    with LuceneImpactSearcher(tmp_path / "m") as merged, LuceneImpactSearcher(tmp_path / "all") as at_once:
+        assert merged.search("what do cats eat") == at_once.search("what do cats eat")
+    assert contents(tmp_path / "m") == contents(tmp_path / "all")
+
+
 # ---- commands ----
 
 
@@ -601,6 +629,10 @@ def test_the_commands(three, tmp_path):
     assert printed("explain", *named, *query, "--docid", found[0]["docid"])["score"] == found[0]["score"]
     counts = printed("stats", *named)
     assert (counts["documents"], counts["segments"], counts["manifest"]["documents"]) == (140, 3, 140)
+    topics = [Query(f"q{number}", "", vector) for number, vector in enumerate(QUERIES)]
+    write_encoded_topics(tmp_path / "topics.tsv", topics)
+    many = ["--encoded", "--topics", tmp_path / "topics.tsv", "--hits", 50]
+    run_well("search", *named, *many, "--output", tmp_path / "several.trec", "--threads", 2)
     (tmp_path / "only.txt").write_text("d1\nd70\nnowhere\n")
     done = run("search", *named, *query, "--only", tmp_path / "only.txt", "--json")
     assert {row["docid"] for row in json.loads(done.stdout)} <= {"d1", "d70"}
@@ -608,6 +640,8 @@ def test_the_commands(three, tmp_path):
     done = run("merge", *named, "--output", tmp_path / "m", "--json")
     assert json.loads(done.stdout)["documents"] == 140
     assert f"140 documents in {tmp_path / 'm'}" in done.stderr
+    run_well("search", "--index", tmp_path / "m", *many, "--output", tmp_path / "merged.trec")
+    assert (tmp_path / "several.trec").read_text() == (tmp_path / "merged.trec").read_text()
     again = printed("search", "--index", tmp_path / "m", *query, "--hits", 9)
     assert [(row["docid"], row["score"]) for row in again] == oracle(union, QUERIES[0], 9)
 
