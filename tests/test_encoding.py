@@ -11,7 +11,7 @@ from support.commands import run, run_well
 from support.progress import RecordedProgress
 from transformers import AutoTokenizer
 
-from splade_lucene import DocumentSettings, Quantizer, SpladeEncoder, encode_corpus, read_pseudo_documents
+from splade_lucene import DocumentSettings, Quantizer, SpladeEncoder, encode_corpus, read_corpus, read_pseudo_documents
 from splade_lucene.errors import CorpusError, InputError, StorageError
 from splade_lucene.manifest import read_folder_manifest
 from splade_lucene.pseudo_documents import parts
@@ -116,6 +116,26 @@ def test_resuming_counts_the_truncated_documents_of_earlier_parts(tiny, short, c
     assert Journal(tmp_path / "out", Shard()).parts
     for _ in range(2):  # the second one finds the finished encoding
         assert encode_corpus(corpus, tmp_path / "out", short, RULE).truncated == count_long(tiny, corpus)
+
+
+def test_the_first_parts_are_smaller_so_that_a_short_encoding_loses_less(tiny, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PART_DOCUMENTS", 2000)
+    monkeypatch.setattr(parts, "FIRST_DOCUMENTS", 10)
+    monkeypatch.setattr(parts, "FIRST_PARTS", 3)
+
+    def interrupt(_count: int) -> None:
+        if sum(count for count, _, _ in progress.reports) >= 25:
+            raise KeyboardInterrupt
+
+    progress = RecordedProgress(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(corpus, tmp_path / "out", tiny, RULE, progress=progress)
+    assert sum(part.documents for part in Journal(tmp_path / "out", Shard()).parts.values()) >= 10
+    manifest = encode_corpus(corpus, tmp_path / "out", tiny, RULE)
+    assert [part.documents for part in manifest.parts] == [10, 10, 10, 15]
+    assert [each.docid for each in read_pseudo_documents(tmp_path / "out")] == [
+        each.docid for each in read_corpus(corpus)
+    ]
 
 
 @pytest.mark.java

@@ -26,7 +26,7 @@ from splade_lucene.imports import whole_imports
 from splade_lucene.manifest import Manifest, write_manifest
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.journal import WHOLE, Journal, Shard, settings_digest
-from splade_lucene.pseudo_documents.parts import Job, encode_parts
+from splade_lucene.pseudo_documents.parts import FIRST_PARTS, Job, encode_parts
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.version import __version__
 
@@ -184,7 +184,7 @@ def _settings(job: Job, encoder: SpladeEncoder) -> dict[str, Any]:
         "min_impact": job.min_impact,
         "shard": [job.shard.number, job.shard.count],
         "gzip": job.gzip,
-        "part_documents": job.part_documents,
+        "part_documents": [job.size_of(0), FIRST_PARTS, job.part_documents],
         "corpus": describe_corpus(job.source),
         "corpus_digest": job.corpus_digest,
         **{name: value for name, value in (("id_field", job.id_field), ("text_field", job.text_field)) if value},

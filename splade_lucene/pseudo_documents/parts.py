@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from splade_lucene.encoder.batching import TokenSequences
 
 PART_DOCUMENTS = 2000
+FIRST_PARTS, FIRST_DOCUMENTS = 20, 500
+"""The first parts are smaller: who interrupts a short encoding loses less."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Job:
         text_field: Likewise.
         fields: The fields of documents that are wanted.
         schema: The same with their types, which are known when parts are read.
-        part_documents: Number of documents per part.
+        part_documents: Number of documents per part, after the first ones.
     """
 
     source: str
@@ -63,6 +65,10 @@ class Job:
     fields: FieldRequest = NO_REQUEST
     schema: FieldSchema = NO_FIELDS
     part_documents: int = field(default_factory=lambda: PART_DOCUMENTS)
+
+    def size_of(self, number: int) -> int:
+        """The number of documents in a part, unless the corpus ends there."""
+        return min(self.part_documents, FIRST_DOCUMENTS) if number < FIRST_PARTS else self.part_documents
 
     def part_name(self, number: int) -> str:
         """The file name of a part."""
@@ -100,7 +106,7 @@ class Job:
             on_problem=on_problem,
         )
         for number in count():
-            part = list(islice(documents, self.part_documents))
+            part = list(islice(documents, self.size_of(number)))
             if not part:
                 return
             if self.shard.has_part(number):
