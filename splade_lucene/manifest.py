@@ -159,8 +159,7 @@ class Manifest:
         if self.model and other.model:
             own, others = self._encoder_settings(), other._encoder_settings()
             if self.model_digest != other.model_digest:
-                both = f"{self.model}, {other.model}"
-                found.append(f"the model ({both})" if self.model != other.model else f"the weights of {self.model}")
+                found.append(f"the model ({self._named_model()}; {other._named_model()})")
             found += [
                 f"{name} ({own.get(name)}, {others.get(name)})"
                 for name in dict.fromkeys((*own, *others))
@@ -170,6 +169,10 @@ class Manifest:
             one, two = _rule_text(self.quantizer), _rule_text(other.quantizer)
             found.append(f"the quantizer ({one}; {two})" if one != two else f"the rounding of the quantizer ({one})")
         return found
+
+    def _named_model(self) -> str:
+        told = f"revision {self.model_revision}" if self.model_revision else f"weights {self.model_digest[:12]}"
+        return f"{self.model}, {told}"
 
     def _encoder_settings(self) -> dict[str, Any]:
         ignored = ("max_length", "query_max_length", "query_model")

@@ -367,8 +367,9 @@ def made_by(index: Path, **facts: Any) -> Path:
 @pytest.mark.parametrize(
     ("facts", "named"),
     [
-        ({"model": "theirs", "model_digest": "cd"}, r"the model \(mine, theirs\)"),
-        ({"model_digest": "cd"}, "the weights of mine"),
+        ({"model": "theirs", "model_digest": "cd"}, r"the model \(mine, weights ab; theirs, weights cd\)"),
+        ({"model_digest": "cd"}, r"the model \(mine, weights ab; mine, weights cd\)"),
+        ({"model_digest": "cd", "model_revision": "e" * 40}, r"the model \(mine, weights ab; mine, revision e{40}\)"),
         ({"pooling": "sum"}, r"pooling \(max, sum\)"),
         ({"choices": {"query_mode": "lexical"}}, r"query_mode \(None, lexical\)"),
         ({"quantizer": Quantizer.named("naver", 7.0).to_json()}, r"the quantizer \(naver .*x100.*; naver .*x7"),
