@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.commands import run, run_well
+from support.manifests import rewrite_manifest
 from support.processes import run_python
 
 from splade_lucene import (
@@ -315,7 +316,7 @@ def test_an_index_without_the_field_says_how_to_get_it(tmp_path):
         pytest.raises(QueryError, match="index: there are no texts for BM25.*--bm25"),
     ):
         searcher.search_hybrid({"t1": 1}, text="cat")
-    with pytest.raises(InputError, match="20 documents of this index are not indexed for BM25"):
+    with pytest.raises(InputError, match=r"documents of this index \(20\) are not indexed for BM25"):
         index_pseudo_documents(tmp_path / "docs.jsonl", index, append=True, bm25=True)
     with pytest.raises(InputError, match="not indexed for BM25"):
         LuceneImpactIndexer(index, bm25=True)
@@ -337,7 +338,18 @@ def test_documents_without_any_text_are_refused_and_some_are_reported(tmp_path, 
     write_pseudo_documents(source, [*vectors, PseudoDocument("d3", "cats", {"t1": 1})])
     index_pseudo_documents(source, tmp_path / "index", bm25=True)
     assert "3 of 4 documents have no text with a term" in caplog.text
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add([PseudoDocument("d4", "", {"t1": 1}), PseudoDocument("d5", "a cat", {"t1": 1})])
+    assert "1 of 2 documents have no text with a term" in caplog.text
     assert bm25_rankings(tmp_path / "index", ["cat"])[0][0][0] == "d3"
+
+
+def test_check_misses_the_field_that_the_manifest_names(tmp_path):
+    write_pseudo_documents(tmp_path / "docs.jsonl", draw(range(5)).values())
+    index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "index")
+    rewrite_manifest(tmp_path / "index", lambda facts: {**facts, "bm25": {"field": "bm25"}})
+    (damage,) = check_index(tmp_path / "index").damage
+    assert "no document of the index has that field" in str(damage)
 
 
 def test_no_field_of_documents_can_have_its_name(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from splade_lucene.counts import counted
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.fields.schema import BM25_FIELD
 from splade_lucene.index.reader import LuceneImpactIndexReader
@@ -33,7 +34,7 @@ def keeps_bm25(index_dir: Path, *, wanted: bool) -> bool:
             return True
         if wanted and reader.num_docs:
             raise InputError(
-                f"the {reader.num_docs:,} documents of this index are not indexed for BM25, so others cannot be",
+                f"the documents of this index ({reader.num_docs:,}) are not indexed for BM25, so others cannot be",
                 path=index_dir,
                 remedy="Build the index again with bm25=True, or add the documents without it",
             )
@@ -78,4 +79,9 @@ def check_texts(documents: int, without_text: int, source: Path) -> None:
             remedy="Encode the corpus with its texts, which are the member 'contents', or index without BM25",
         )
     if without_text:
-        note(f"{without_text:,} of {documents:,} documents have no text with a term: BM25 does not find them")
+        note_without_text(documents, without_text)
+
+
+def note_without_text(documents: int, without_text: int) -> None:
+    """Notes that some documents were indexed for BM25 without a term."""
+    note(f"{without_text:,} of {counted(documents, 'document')} have no text with a term: BM25 does not find them")

@@ -245,6 +245,10 @@ def _check_manifest(reader: LuceneImpactIndexReader, found: list[Damage], notes:
                 "", f"the manifest counts {counted(manifest.documents, 'document')}, the index has {reader.num_docs:,}"
             )
         )
+    if manifest.bm25 and not reader.has_bm25:
+        found.append(
+            Damage("", "the manifest says that texts are indexed for BM25, but no document of the index has that field")
+        )
     return manifest
 
 

@@ -29,11 +29,11 @@ from splade_lucene.files.files import file_digest, path_text, storage_error, wor
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
-from splade_lucene.index.bm25_field import check_texts, describe_bm25, keeps_bm25
+from splade_lucene.index.bm25_field import check_texts, describe_bm25, keeps_bm25, note_without_text
 from splade_lucene.index.commits import ManifestKeeper
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, pack_schema, read_index_manifest
-from splade_lucene.index.texts import TextStore, check_store
+from splade_lucene.index.texts import TextStore, check_store, is_skipped
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import Change, Manifest, read_folder_manifest
 from splade_lucene.notes import note
@@ -485,15 +485,18 @@ class LuceneImpactIndexer(ProcessBound):
         """
         packed = []
         docids = []
+        without_text = 0
         given = [documents] if isinstance(documents, PseudoDocument) else documents
         for document in several(given, "documents", error=PseudoDocumentError):
             check_document(document)
             packed.append(_pack_document(document, self._schema, stores_text=self._stores_text, bm25=self._bm25))
             docids.append(document.docid)
+            without_text += is_skipped(document.contents)
         with self._lock, jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").put(self._writer, wire.pack_batch(packed))
             self._pending.added += len(docids)
             self._pending.docids.update(docids)
+            self._pending.without_text += without_text
 
     def delete(self, docids: str | Iterable[str]) -> None:
         """Deletes documents by one or several docids; unknown docids are ignored.
@@ -550,6 +553,8 @@ class LuceneImpactIndexer(ProcessBound):
                 facts["empty"] = tuple(docid for docid in previous.empty if docid not in pending.docids)
             change = self._keeper.commit(pending.operation, pending.added, **facts)
             self._pending = _Pending()
+            if self._bm25 and pending.without_text:
+                note_without_text(pending.added, pending.without_text)
             return change
 
     def close(self) -> None:
@@ -585,6 +590,7 @@ class _Pending:
     added: int = 0
     deletes: bool = False
     docids: set[str] = field(default_factory=set)
+    without_text: int = 0
 
     @property
     def operation(self) -> str:
