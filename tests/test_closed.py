@@ -23,6 +23,7 @@ from splade_lucene.search.pyserini_methods import PyseriniMethods
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "analyze": ("cat",),
+    "batch_score": ([{"cat": 1}], [["d1"]]),
     "batch_search": ([{"cat": 1}], ["q1"]),
     "check_keyword": ("lang",),
     "doc": ("d1",),
@@ -30,6 +31,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "docid": (0,),
     "encode": ({"cat": 1},),
     "encode_batch": ([{"cat": 1}],),
+    "expand": ({"cat": 1},),
     "explain": ({"cat": 1}, "d1"),
     "facets": ("lang",),
     "field_type": ("lang",),
@@ -39,12 +41,16 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "keyword_counts": ([0], "lang"),
     "lucene_docid": ("d1",),
     "make_filter": (["d1"],),
+    "more_like_this": ("d1",),
     "postings": ("cat",),
     "quantize": ({"cat": 1.0},),
     "raw": ([0],),
     "recall": ([{"cat": 1}],),
+    "score": ({"cat": 1}, ["d1"]),
+    "score_known": ([{"cat": 1}], [["d1"]]),
     "search": ({"cat": 1},),
     "text": ("d1",),
+    "vector": ("d1",),
 }
 """Arguments of methods that need some."""
 
@@ -58,8 +64,14 @@ OPEN = {
     "b",
     "from_prebuilt_index",
     "list_prebuilt_indexes",
+    "set_rm3",
+    "unset_rm3",
+    "is_using_rm3",
+    "set_rocchio",
+    "unset_rocchio",
+    "is_using_rocchio",
 }
-"""What serves without an open index: how it was opened, and what needs none."""
+"""What serves without an open index: how it was opened, how it searches, and what needs none."""
 
 NO_FIELDS = {"field_values", "keyword_counts"}
 """What an index of texts refuses or has none of, open or closed."""

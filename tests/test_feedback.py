@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.anserini import run_index_collection
+from support.commands import run, run_well
 
 from splade_lucene import (
     Approximation,
@@ -22,11 +23,16 @@ from splade_lucene import (
     LuceneImpactIndexer,
     LuceneImpactSearcher,
     PseudoDocument,
+    Query,
     QueryError,
+    Run,
     accelerate,
     exhaustive_search,
     index_pseudo_documents,
+    merge_indexes,
     optimize_index,
+    read_topics,
+    write_encoded_topics,
     write_pseudo_documents,
 )
 from splade_lucene.jvm.pyserini_import import pyserini_importable
@@ -436,6 +442,93 @@ def test_debug_logs_the_queries(living, caplog):
         searcher.set_rocchio(debug=True)
         searcher.search({"seed": 1})
     assert "the query {'seed': 1} was expanded to {'seed': " in caplog.text
+
+
+# ---- several indexes ----
+
+
+def test_several_indexes_give_what_the_merged_one_gives(tmp_path, collection, oracle):
+    parts = [build(tmp_path / f"part{i}", collection[i::3]) for i in range(3)]
+    with LuceneImpactIndexer(parts[0]) as indexer:
+        indexer.add(PseudoDocument(f"gone{i}", "", {"as": 300, "bs": 300}) for i in range(30))
+        indexer.commit()
+        indexer.delete([f"gone{i}" for i in range(30)])
+    merge_indexes(parts, tmp_path / "merged")
+    with LuceneImpactSearcher(parts) as several, LuceneImpactSearcher(tmp_path / "merged") as merged:
+        for feedback in FEEDBACK:
+            turn_on(several, feedback)
+            turn_on(merged, feedback)
+            for query in random_queries(10, 8, oracle.terms):
+                assert pairs(several.search(query, 20)) == pairs(merged.search(query, 20))
+        several.unset_rm3()
+        merged.unset_rm3()
+        document = collection[4]
+        assert several.vector(document.docid) == document.vector
+        assert pairs(several.more_like_this(document.docid, 9)) == pairs(merged.more_like_this(document.docid, 9))
+        docids = [each.docid for each in collection]
+        assert several.score(document.vector, docids).tolist() == merged.score(document.vector, docids).tolist()
+
+
+# ---- the command line ----
+
+
+@pytest.fixture(scope="module")
+def topics(tmp_path_factory: pytest.TempPathFactory, oracle: Oracle) -> Path:
+    path = tmp_path_factory.mktemp("topics") / "topics.tsv"
+    queries = [query for query in random_queries(20, 9, oracle.terms) if query.keys() & {*oracle.terms}]
+    write_encoded_topics(path, [Query(f"q{i}", "", query) for i, query in enumerate(queries)])
+    return path
+
+
+OPTIONS = [
+    (["--rocchio"], Rocchio()),
+    (
+        ["--rocchio", "--rocchio.topFbTerms", 30, "--rocchio-top-fb-docs", 3, "--rocchio.alpha", 0.5, "--rocchio-beta", 2],
+        Rocchio(top_fb_terms=30, top_fb_docs=3, alpha=0.5, beta=2),
+    ),
+    (["--rocchio", "--rocchio.useNegative"], Rocchio(gamma=0.15, use_negative=True)),
+    (
+        ["--rocchio", "--rocchio-use-negative", "--rocchio.gamma", 1, "--rocchio.bottomFbTerms", 9,
+         "--rocchio-bottom-fb-docs", 3, "--feedback-all-terms"],
+        Rocchio(gamma=1, use_negative=True, bottom_fb_terms=9, bottom_fb_docs=3, all_terms=True),
+    ),
+    (["--rm3"], Rm3()),
+    (
+        ["--rm3", "--rm3.fbTerms", 30, "--rm3-fb-docs", 3, "--rm3.originalQueryWeight", 0.2, "--rm3.noTermFilter"],
+        Rm3(fb_terms=30, fb_docs=3, original_query_weight=0.2, filter_terms=False),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "feedback"), OPTIONS)
+def test_options_of_search_are_those_of_the_library(index, topics, tmp_path, options, feedback):
+    run_well("search", "--index", index, "--topics", topics, "--encoded", "--output", tmp_path / "run.json",
+             "--output-format", "json", "--hits", 20, *options)  # fmt: skip
+    with LuceneImpactSearcher(index) as searcher:
+        turn_on(searcher, feedback)
+        queries = list(read_topics(topics, encoded=True))
+        found = searcher.batch_search([query.content for query in queries], [query.qid for query in queries], 20)
+    Run(found).write(tmp_path / "expected.json", format="json")
+    assert (tmp_path / "run.json").read_text() == (tmp_path / "expected.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rocchio", "--rm3"], "--rocchio and --rm3 are mutually exclusive"),
+        (["--rocchio.topFbDocs", 3], "--rocchio-top-fb-docs requires --rocchio"),
+        (["--rocchio", "--rm3-no-term-filter"], "--rm3-no-term-filter requires --rm3"),
+        (["--feedback-all-terms"], "--feedback-all-terms requires --rocchio or --rm3"),
+        (["--rocchio", "--rocchio.gamma", 0.1], "--rocchio-gamma requires --rocchio-use-negative"),
+        (["--rm3", "--rm3.fbDocs", 0], "--rm3-fb-docs must be an integer of at least 1, got 0"),
+        (["--rocchio", "--rocchio-alpha", "nan"], "--rocchio-alpha must be a number of at least 0, got nan"),
+        (["--rm3", "--engine", "pyserini"], "--engine pyserini does not support --rocchio and --rm3"),
+    ],
+)
+def test_contradictory_options_are_wrong_usage(options, message):
+    done = run("search", "--index", "none", "--query", "a", *options, COLUMNS="200")
+    assert done.returncode == 2
+    assert message in done.stderr
 
 
 # ---- against Pyserini ----

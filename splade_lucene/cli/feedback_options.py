@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from splade_lucene.cli.options import wrong_usage
 from splade_lucene.cli.search_options import SearchEngine
+from splade_lucene.errors import QueryError
 
 if TYPE_CHECKING:
     from splade_lucene.search.feedback import FeedbackMethods
@@ -94,8 +94,12 @@ class FeedbackOptions:
         for name in ("gamma", "bottom_fb_terms", "bottom_fb_docs"):
             if getattr(self, f"rocchio_{name}") is not None and not self.rocchio_use_negative:
                 raise typer.BadParameter(f"--rocchio-{name.replace('_', '-')} requires --rocchio-use-negative")
-        with wrong_usage():
+        try:
             self.turn_on(FeedbackMethods())
+        except QueryError as error:  # it begins with the argument's name
+            name, _, rest = str(error).partition(" ")
+            method = "rocchio" if self.rocchio else "rm3"
+            raise typer.BadParameter(f"--{method}-{name.replace('_', '-')} {rest}") from None
 
     def turn_on(self, searcher: FeedbackMethods) -> None:
         """Turns the selected feedback of a searcher on."""

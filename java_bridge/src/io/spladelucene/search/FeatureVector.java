@@ -2,11 +2,11 @@ package io.spladelucene.search;
 
 import io.spladelucene.wire.ImpactQuery;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Predicate;
 import org.apache.lucene.util.BytesRef;
 
 /** Weighted terms, in single precision as in Anserini's class of this name. */
@@ -24,12 +24,10 @@ public final class FeatureVector {
   /** No terms. */
   FeatureVector() {}
 
-  /** Those terms of a query or document that a rule keeps, with their impacts as weights. */
-  FeatureVector(ImpactQuery vector, Predicate<BytesRef> keeps) {
-    for (int i = 0; i < vector.size(); i++) {
-      if (keeps.test(vector.terms()[i])) {
-        weights.put(vector.terms()[i], (float) vector.impacts()[i]);
-      }
+  /** The terms of a query, with their impacts as weights. */
+  FeatureVector(ImpactQuery query) {
+    for (int i = 0; i < query.size(); i++) {
+      weights.put(query.terms()[i], (float) query.impacts()[i]);
     }
   }
 
@@ -56,6 +54,10 @@ public final class FeatureVector {
   /** Keeps the largest weights; among equal ones the smaller terms. */
   FeatureVector prune(int size) {
     if (size < weights.size()) {
+      double[] ascending = weights.values().stream().mapToDouble(Float::doubleValue).toArray();
+      Arrays.sort(ascending);
+      float least = (float) ascending[ascending.length - size];
+      weights.values().removeIf(weight -> weight < least); // few are left, so sorting is cheap
       List<Map.Entry<BytesRef, Float>> sorted = sorted();
       weights.clear();
       sorted.subList(0, size).forEach(each -> weights.put(each.getKey(), each.getValue()));

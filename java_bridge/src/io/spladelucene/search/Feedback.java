@@ -1,6 +1,7 @@
 package io.spladelucene.search;
 
 import io.spladelucene.wire.ImpactQuery;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Predicate;
 import org.apache.lucene.util.BytesRef;
@@ -36,9 +37,28 @@ public interface Feedback {
   FeatureVector expand(
       ImpactQuery query, List<Hit> top, List<Hit> bottom, Predicate<BytesRef> keeps);
 
-  /** Anserini's rule: a term is 2 to 20 characters long, as those of texts are. */
+  /** Anserini's rule: a term is 2 to 20 characters of UTF-16 long, as those of texts are. */
   static boolean hasUsualLength(BytesRef term) {
-    int length = term.length <= 1 ? term.length : term.utf8ToString().length();
+    int length = 0;
+    for (int i = term.offset; i < term.offset + term.length; i++) {
+      int b = term.bytes[i] & 0xFF;
+      if (b < 0x80 || b >= 0xC0) { // the first byte of a character
+        length += b >= 0xF0 ? 2 : 1;
+      }
+    }
     return 2 <= length && length <= 20;
+  }
+
+  /** Those terms of a document that count, with their impacts, in their order. */
+  static ImpactQuery kept(ImpactQuery vector, Predicate<BytesRef> keeps) {
+    ImpactQuery kept = new ImpactQuery(vector.terms().clone(), vector.impacts().clone());
+    int size = 0;
+    for (int i = 0; i < vector.size(); i++) {
+      if (keeps.test(vector.terms()[i])) {
+        kept.terms()[size] = vector.terms()[i];
+        kept.impacts()[size++] = vector.impacts()[i];
+      }
+    }
+    return new ImpactQuery(Arrays.copyOf(kept.terms(), size), Arrays.copyOf(kept.impacts(), size));
   }
 }

@@ -13,7 +13,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.PostingsEnum;
@@ -37,6 +39,8 @@ import org.apache.lucene.util.BytesRef;
  * <p>For any number of threads.
  */
 public final class ImpactSearcher implements Closeable {
+  private static final int REMEMBERED = 1 << 18; // terms whose commonness is remembered
+
   private final ImpactIndexReader index;
   private final DocidTable docids;
   private final DocumentFilter live;
@@ -44,6 +48,7 @@ public final class ImpactSearcher implements Closeable {
   private final List<String> problems = new ArrayList<>();
   private final PostingsCache cache;
   private final DocumentVectors vectors;
+  private final Map<BytesRef, Integer> commonnesses = new ConcurrentHashMap<>();
   private final ArrayBlockingQueue<Engines> idleEngines = new ArrayBlockingQueue<>(256);
   private final SearchPool pool = new SearchPool();
 
@@ -154,9 +159,22 @@ public final class ImpactSearcher implements Closeable {
           for (ImpactQuery query : queries) {
             known.add(search.withKnownTerms(query));
           }
-          return new QueryExpansion(this, index, feedback, search::isIgnored)
+          return new QueryExpansion(this, index, feedback, search::isCommon)
               .expand(known, k, threads, settings, filter);
         });
+  }
+
+  /** {@link ImpactIndexReader#commonness} of a term, which is remembered. */
+  int commonness(BytesRef term) throws IOException {
+    Integer documents = commonnesses.get(term);
+    if (documents == null) {
+      documents = index.commonness(term, index.docFreq(term));
+      if (commonnesses.size() >= REMEMBERED) {
+        commonnesses.clear();
+      }
+      commonnesses.put(BytesRef.deepCopyOf(term), documents);
+    }
+    return documents;
   }
 
   /** See {@link DocumentVectors#of}. */
@@ -365,17 +383,12 @@ public final class ImpactSearcher implements Closeable {
 
     /** Whether a term is ignored, by Pyserini's rule. */
     private boolean isCommon(BytesRef term, int docFreq) throws IOException {
-      if (settings.minIdf() < 0) {
-        return false;
-      }
-      double documents = index.commonness(term, docFreq);
-      return !(Math.log(index.numDocs() / documents) > settings.minIdf());
+      return settings.minIdf() >= 0 && isCommon(index.commonness(term, docFreq));
     }
 
-    /** Whether a term is not searched: no document has it, or it is ignored. */
-    boolean isIgnored(BytesRef term) throws IOException {
-      int docFreq = index.docFreq(term);
-      return docFreq == 0 || isCommon(term, docFreq);
+    boolean isCommon(int documents) {
+      return settings.minIdf() >= 0
+          && !(Math.log((double) index.numDocs() / documents) > settings.minIdf());
     }
 
     /** The query without the terms that are not searched. */
@@ -383,7 +396,8 @@ public final class ImpactSearcher implements Closeable {
       int[] known = new int[query.size()];
       int size = 0;
       for (int i = 0; i < query.size(); i++) {
-        if (!isIgnored(query.terms()[i])) {
+        int documents = commonness(query.terms()[i]);
+        if (documents > 0 && !isCommon(documents)) {
           known[size++] = i;
         }
       }

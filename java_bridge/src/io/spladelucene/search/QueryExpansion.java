@@ -7,9 +7,8 @@ import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.TreeSet;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.IntPredicate;
 import org.apache.lucene.util.BytesRef;
 
 /**
@@ -22,26 +21,19 @@ final class QueryExpansion {
   private final ImpactSearcher searcher;
   private final ImpactIndexReader index;
   private final Feedback feedback;
-  private final Rule isIgnored;
-  private final Map<BytesRef, Boolean> kept = new ConcurrentHashMap<>();
-
-  /** A rule about terms, which may have to read the index. */
-  interface Rule {
-    /** Whether it applies. */
-    boolean test(BytesRef term) throws IOException;
-  }
+  private final IntPredicate isCommon;
 
   /**
    * An expansion for one batch.
    *
-   * @param isIgnored which terms are not searched
+   * @param isCommon whether terms in so many documents are not searched
    */
   QueryExpansion(
-      ImpactSearcher searcher, ImpactIndexReader index, Feedback feedback, Rule isIgnored) {
+      ImpactSearcher searcher, ImpactIndexReader index, Feedback feedback, IntPredicate isCommon) {
     this.searcher = searcher;
     this.index = index;
     this.feedback = feedback;
-    this.isIgnored = isIgnored;
+    this.isCommon = isCommon;
   }
 
   /**
@@ -129,17 +121,15 @@ final class QueryExpansion {
   }
 
   private boolean keeps(BytesRef term) {
-    return kept.computeIfAbsent(
-        term,
-        each -> {
-          try {
-            float documents = index.commonness(each, index.docFreq(each));
-            return feedback.accepts(each)
-                && !(documents / index.numDocs() > feedback.commonShare())
-                && !isIgnored.test(each);
-          } catch (IOException e) {
-            throw new UncheckedIOException(e);
-          }
-        });
+    if (!feedback.accepts(term)) {
+      return false;
+    }
+    try {
+      int documents = searcher.commonness(term);
+      return !((float) documents / index.numDocs() > feedback.commonShare())
+          && !isCommon.test(documents);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 }

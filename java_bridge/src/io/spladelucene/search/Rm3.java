@@ -1,6 +1,7 @@
 package io.spladelucene.search;
 
 import io.spladelucene.wire.ImpactQuery;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Predicate;
 import org.apache.lucene.util.BytesRef;
@@ -47,13 +48,13 @@ record Rm3(int terms, int topDocs, float queryWeight, boolean plainTerms, boolea
   @Override
   public FeatureVector expand(
       ImpactQuery query, List<Hit> top, List<Hit> bottom, Predicate<BytesRef> keeps) {
-    FeatureVector original = sumOfOne(new FeatureVector(query, term -> true));
+    FeatureVector original = sumOfOne(new FeatureVector(query));
     FeatureVector relevant = new FeatureVector();
     for (Hit hit : top) {
-      FeatureVector vector = new FeatureVector(hit.vector(), keeps).prune(terms);
-      float sum = (float) vector.sum();
-      for (BytesRef term : vector.terms()) {
-        relevant.add(term, vector.get(term) / sum * hit.score());
+      ImpactQuery vector = Feedback.kept(hit.vector(), keeps).heaviest(terms);
+      float sum = Arrays.stream(vector.impacts()).asLongStream().sum();
+      for (int i = 0; i < vector.size(); i++) {
+        relevant.add(vector.terms()[i], vector.impacts()[i] / sum * hit.score());
       }
     }
     sumOfOne(relevant.prune(terms));

@@ -40,7 +40,7 @@ record Rocchio(
   @Override
   public FeatureVector expand(
       ImpactQuery query, List<Hit> top, List<Hit> bottom, Predicate<BytesRef> keeps) {
-    FeatureVector original = unit(new FeatureVector(query, term -> true));
+    FeatureVector original = unit(new FeatureVector(query));
     FeatureVector relevant = mean(top, topTerms, keeps);
     FeatureVector other = mean(bottom, bottomTerms, keeps);
     FeatureVector expanded = new FeatureVector();
@@ -59,10 +59,14 @@ record Rocchio(
   private static FeatureVector mean(List<Hit> hits, int terms, Predicate<BytesRef> keeps) {
     FeatureVector sum = new FeatureVector();
     for (Hit hit : hits) {
-      FeatureVector vector = new FeatureVector(hit.vector(), keeps);
-      float length = (float) vector.length();
-      for (BytesRef term : vector.terms()) {
-        sum.add(term, vector.get(term) / length);
+      ImpactQuery vector = Feedback.kept(hit.vector(), keeps);
+      double squares = 0;
+      for (int impact : vector.impacts()) {
+        squares += (double) impact * impact;
+      }
+      float length = (float) Math.sqrt(squares);
+      for (int i = 0; i < vector.size(); i++) {
+        sum.add(vector.terms()[i], vector.impacts()[i] / length);
       }
     }
     return unit(sum.divideBy(hits.size()).prune(terms));

@@ -31,6 +31,11 @@
  * those with some docids, or those that fulfil a {@link io.spladelucene.search.FieldCondition}. If
  * they are few, {@link io.spladelucene.search.Selection} scores them and no others.
  *
+ * <p>A {@link io.spladelucene.search.Feedback}, {@link io.spladelucene.search.Rocchio} or {@link
+ * io.spladelucene.search.Rm3}, makes a new query of a query and the {@link
+ * io.spladelucene.search.DocumentVectors} of its first hits, in a {@link
+ * io.spladelucene.search.QueryExpansion}.
+ *
  * <p>Python calls {@link io.spladelucene.search.SearchFacade} only. This package uses {@code
  * postings}, {@code fields}, {@code index} and {@code wire}.
  */
