@@ -97,9 +97,9 @@ class FeedbackOptions:
         try:
             self.turn_on(FeedbackMethods())
         except QueryError as error:  # it begins with the argument's name
-            name, _, rest = str(error).partition(" ")
-            method = "rocchio" if self.rocchio else "rm3"
-            raise typer.BadParameter(f"--{method}-{name.replace('_', '-')} {rest}") from None
+            argument, _, rest = str(error).partition(" ")
+            prefix = "rocchio" if self.rocchio else "rm3"
+            raise typer.BadParameter(f"--{prefix}-{argument.replace('_', '-')} {rest}") from None
 
     def turn_on(self, searcher: FeedbackMethods) -> None:
         """Turns the selected feedback of a searcher on."""
