@@ -49,6 +49,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "score": ({"cat": 1}, ["d1"]),
     "score_known": ([{"cat": 1}], [["d1"]]),
     "search": ({"cat": 1},),
+    "search_hybrid": ("cat",),
+    "batch_search_hybrid": (["cat"], ["q1"]),
     "text": ("d1",),
     "vector": ("d1",),
 }
@@ -72,6 +74,12 @@ OPEN = {
     "is_using_rocchio",
 }
 """What serves without an open index: how it was opened, how it searches, and what needs none."""
+
+SETTINGS = {f"{verb}_{name}" for verb in ("set", "unset", "is_using") for name in ("rm3", "rocchio")}
+"""What is set for later searches."""
+
+NEEDS_MORE = {"query_encoder", "quantize", "search_hybrid", "batch_search_hybrid"}
+"""What needs a model or a field for BM25, which the index here lacks."""
 
 NO_FIELDS = {"field_values", "keyword_counts"}
 """What an index of texts refuses or has none of, open or closed."""
@@ -105,12 +113,14 @@ def test_all_that_is_public_says_that_it_is_closed(index_dir, texts_dir, kind):
     texts = kind is Bm25Searcher
     of_texts = {"search": ("cat",), "batch_search": (["cat"], ["q1"])} if texts else {}
     thing = kind(texts_dir if texts else index_dir)
-    left_open = OPEN | (NO_FIELDS if texts else set()) | {name for name in vars(PyseriniMethods) if name != "encode"}
+    left_open = (
+        OPEN | SETTINGS | (NO_FIELDS if texts else set()) | {name for name in vars(PyseriniMethods) if name != "encode"}
+    )
     checked = {name: use for name, use in uses(thing) if name not in left_open}
     for name, arguments in of_texts.items():
         checked[name] = partial(getattr(thing, name), *arguments)
     assert {"search", "doc"} <= checked.keys() or {"fields", "terms", "num_docs", "raw"} <= checked.keys()
-    for use in (use for name, use in checked.items() if name not in ("query_encoder", "quantize")):  # no model here
+    for use in (use for name, use in checked.items() if name not in NEEDS_MORE):
         use()  # so that something is remembered, and the arguments are right
     thing.close()
     thing.close()

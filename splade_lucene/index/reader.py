@@ -183,9 +183,14 @@ class LuceneImpactIndexReader(ProcessBound):
                 counts["bm25"] = json.loads(jvm.facade("Bm25").fieldStatistics(self.java))
         return counts
 
-    @cached_property
+    @property
     def has_bm25(self) -> bool:
         """Whether the texts are also indexed for BM25; see :func:`splade_lucene.index_pseudo_documents`."""
+        self._handle.check_open()
+        return self._has_bm25
+
+    @cached_property
+    def _has_bm25(self) -> bool:
         with jvm.translated_exceptions(self.index_dir):
             if jvm.facade("Bm25").hasField(self.java):
                 return True
