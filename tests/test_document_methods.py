@@ -293,6 +293,16 @@ def test_command_names_unknown_documents_or_leaves_them_out(files):
     assert (files / "scores").read_text() == "q1\td1\t8\n"
 
 
+def test_commands_take_several_indexes(files, tmp_path):
+    other = PseudoDocument("d7", "pets", {"pet": 5})
+    write_pseudo_documents(tmp_path / "other.jsonl", [other])
+    index_pseudo_documents(tmp_path / "other.jsonl", tmp_path / "index")
+    run_well(*score(files, "unknown.tsv", "--index", tmp_path / "index", "--output-format", "tsv"))
+    assert (files / "scores").read_text() == "q1\td1\t8\nq1\td7\t10\n"
+    arguments = ["more-like-this", "--index", files / "index", "--index", tmp_path / "index", "--docid", "d7", "--json"]
+    assert [hit["docid"] for hit in json.loads(run_well(*arguments))] == ["d1", "d2"]
+
+
 def test_command_finds_documents_like_another(files):
     arguments = ["more-like-this", "--index", files / "index", "--docid", "d1"]
     assert json.loads(run_well(*arguments, "--json")) == [{"rank": 1, "docid": "d2", "score": 16, "text": "dogs"}]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from splade_lucene.cli.option_groups import takes_options
-from splade_lucene.cli.options import IndexOption, JsonOption
+from splade_lucene.cli.options import IndexesOption, JsonOption
 from splade_lucene.cli.output import echo
 from splade_lucene.cli.search import print_hits
 from splade_lucene.cli.search_options import SearchOptions
@@ -16,7 +16,7 @@ from splade_lucene.defaults import HITS_SHOWN
 
 @takes_options(choices=SearchOptions)
 def more_like_this(
-    index_dir: IndexOption,
+    index_dirs: IndexesOption,
     docid: Annotated[str, typer.Option("--docid", help="The document's id.")],
     choices: SearchOptions,
     hits: Annotated[int, typer.Option("--hits", min=1, help="Number of hits.")] = HITS_SHOWN,
@@ -36,7 +36,9 @@ def more_like_this(
     from splade_lucene.search.searcher import LuceneImpactSearcher
 
     choices.check("auto", None)
-    with LuceneImpactSearcher(index_dir, approximation=choices.approximation) as searcher:
+    with LuceneImpactSearcher(
+        index_dirs, approximation=choices.approximation, duplicates=choices.duplicates
+    ) as searcher:
         found = searcher.more_like_this(docid, hits, max_terms=max_terms, filter=choices.make_filter(searcher))
         print_hits(found, facet or (), {}, as_json=as_json)
     if not found:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
-from splade_lucene.cli.options import IndexOption, JsonOption, ThreadsOption
+from splade_lucene.cli.options import DuplicatesOption, IndexesOption, JsonOption, ThreadsOption
 from splade_lucene.cli.output import ProgressBars, echo, name_some
 from splade_lucene.cli.search_options import EncodedOption, MinIdfOption, TagOption
 from splade_lucene.cli.topic_options import TopicFieldOption
@@ -24,7 +24,7 @@ ScoresFormat = Literal[RunFormat, "tsv"]
 
 @takes_options(options=QueryOptions)
 def score(
-    index_dir: IndexOption,
+    index_dirs: IndexesOption,
     options: QueryOptions,
     pairs: Annotated[
         Path, typer.Option("--pairs", metavar="FILE", help="The pairs: a run, or lines of qid and docid.")
@@ -43,6 +43,7 @@ def score(
     topic_field: TopicFieldOption = "title",
     encoded: EncodedOption = False,
     min_idf: MinIdfOption = None,
+    duplicates: DuplicatesOption = "refuse",
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out documents that are not in the index.")
     ] = False,
@@ -60,8 +61,8 @@ def score(
 
     wanted = read_pairs(pairs)
     queries = read_topics(topics, encoded=encoded, field=topic_field)
-    query_encoder = options.open_query_encoder(index_dir) if not encoded else None
-    with LuceneImpactSearcher(index_dir, query_encoder, min_idf) as searcher:
+    query_encoder = options.open_query_encoder(index_dirs) if not encoded else None
+    with LuceneImpactSearcher(index_dirs, query_encoder, min_idf, duplicates=duplicates) as searcher:
         scored, unknown = score_pairs(searcher, queries, wanted, threads=threads, progress=ProgressBars())
     docids = list(dict.fromkeys(docid for each in unknown.values() for docid in each))
     if docids and not skip_unknown:
