@@ -86,10 +86,10 @@ class LivingIndex(RuleBasedStateMachine):
 
     @initialize(first=BATCHES, second=BATCHES)
     def build(self, first: dict[str, dict[str, int]], second: dict[str, dict[str, int]]) -> None:
-        index_pseudo_documents(self.file(first), self.index, threads=1, fields=FIELDS)
+        index_pseudo_documents(self.file(first), self.index, threads=1, fields=FIELDS, bm25=True)
         self.committed, self.written, self.shown = {**first}, {**first}, {**first}
         self.searcher = LuceneImpactSearcher(self.index)
-        index_pseudo_documents(self.file(second), self.other, threads=1, fields=FIELDS)
+        index_pseudo_documents(self.file(second), self.other, threads=1, fields=FIELDS, bm25=True)
         self.others = {**second}
         self.joint = LuceneImpactSearcher([self.index, self.other], duplicates="last")
         self.both = {**first, **second}
@@ -165,7 +165,7 @@ class LivingIndex(RuleBasedStateMachine):
     @precondition(lambda self: self.writer is None)
     @rule(batch=BATCHES)
     def replace(self, batch: dict[str, dict[str, int]]) -> None:
-        index_pseudo_documents(self.file(batch), self.index, threads=1, overwrite=True, fields=FIELDS)
+        index_pseudo_documents(self.file(batch), self.index, threads=1, overwrite=True, fields=FIELDS, bm25=True)
         self.committed = {**batch}
 
     @rule()
@@ -253,7 +253,12 @@ def fields_of(vector: dict[str, int]) -> dict[str, Any]:
 
 
 def pseudo_documents(documents: dict[str, dict[str, int]]) -> list[PseudoDocument]:
-    return [PseudoDocument(docid, "", vector, fields_of(vector)) for docid, vector in documents.items()]
+    return [PseudoDocument(docid, text_of(vector), vector, fields_of(vector)) for docid, vector in documents.items()]
+
+
+def text_of(vector: dict[str, int]) -> str:
+    """A text with a word for each term, but for one of them."""
+    return " ".join(f"w{term}" for term in vector if term != "t7")
 
 
 def check_search(
@@ -267,6 +272,10 @@ def check_search(
     expected = exhaustive_search(pseudo_documents(accepted), query, k)
     assert [(hit.docid, hit.score) for hit in hits] == [(docid, score) for docid, score in expected]
     assert searcher.facets("group", text) == Counter(fields_of(each)["group"] for each in accepted.values())
+    found = searcher.search_hybrid({}, 100, text=text_of(query), filter=text)
+    words = {*query} - {"t7"}
+    assert {*found.docids} == {docid for docid, each in accepted.items() if words & each.keys()}
+    assert all(hit.bm25 and not hit.impact for hit in found)
     assert hits.fields("size") == [{"size": len(documents[docid])} for docid in hits.docids]
 
 
