@@ -125,9 +125,9 @@ def test_several_as_one_equal_merged_built_at_once_and_the_oracle(seed):
         folder = Path(temporary)
         paths, union, has_duplicates = random_indexes(folder, source)
         if has_duplicates:
-            with pytest.raises(InputError, match=r"docids? stands? in two of the indexes"):
+            with pytest.raises(InputError, match=r"docids? stands? for two documents"):
                 LuceneImpactSearcher(paths)
-            with pytest.raises(InputError, match=r"docids? stands? in two of the indexes"):
+            with pytest.raises(InputError, match=r"docids? stands? for two documents"):
                 merge_indexes(paths, folder / "merged")
         order = source.choice(["bp", "input"])
         summary = merge_indexes(paths, folder / "merged", duplicates="last", order=order, threads=2)  # type: ignore[arg-type]
@@ -257,7 +257,7 @@ def test_a_docid_that_comes_to_stand_in_two_is_refused_and_the_searcher_stays_as
     copy = PseudoDocument("d0", "", {"t1": 5})
     with LuceneImpactSearcher(paths) as searcher, LuceneImpactSearcher(paths, duplicates="last") as last:
         write(paths[2], {"d0": copy})
-        with pytest.raises(InputError, match=f"docid stands in two of the indexes: 'd0' in {paths[0]} and {paths[2]}"):
+        with pytest.raises(InputError, match=f"docid stands for two documents: 'd0' in {paths[0]} and {paths[2]}"):
             searcher.refresh()
         assert ranked(searcher.search(QUERIES[0], 1000)) == oracle(union, QUERIES[0], 1000)
         assert last.refresh()
@@ -291,7 +291,7 @@ def test_a_document_without_terms_counts_too(tmp_path):
     write(tmp_path / "b", {"d3": PseudoDocument("d3", "", {"cat": 3})})
     rewrite_manifest(tmp_path / "b", lambda data: {**data, "empty": ["d2", "d4"]})
     paths = [tmp_path / "a", tmp_path / "b"]
-    with pytest.raises(InputError, match="1 docid stands in two of the indexes: 'd2' in"):
+    with pytest.raises(InputError, match="1 docid stands for two documents: 'd2' in"):
         LuceneImpactSearcher(paths)
     with LuceneImpactSearcher(paths, duplicates="last") as searcher:
         assert searcher.search({"cat": 1}).docids == ["d3", "d1"]
@@ -584,6 +584,7 @@ def test_indexes_of_anserini_are_searched_and_merged(tmp_path):
                 assert ranked(searcher.search(query, 1000)) == oracle(union, query, 1000)
     with PyseriniSearcher(tmp_path / "m") as theirs:
         assert ranked(theirs.search(QUERIES[0], 1000)) == oracle(union, QUERIES[0], 1000)
+    check_twins(tmp_path)
     build_with_anserini(tmp_path / "b.d", tmp_path / "vectors", "-storeDocvectors")
     with pytest.raises(
         InputError, match=r"the field 'contents' is stored in different ways.*in .*/vectors .*term vectors"
@@ -593,6 +594,27 @@ def test_indexes_of_anserini_are_searched_and_merged(tmp_path):
     with LuceneImpactSearcher([tmp_path / "a", tmp_path / "vectors"]) as searcher:  # which is no hindrance to a search
         expected = {**parts[0], **parts[1]}
         assert ranked(searcher.search(QUERIES[0], 1000)) == oracle(expected, QUERIES[0], 1000)
+
+
+def check_twins(folder: Path) -> None:
+    """Anserini does not prevent two documents with a docid, in one segment or in two; indexes of ours have none."""
+    twins = [
+        PseudoDocument("d1", "", {"t1": 7}),
+        PseudoDocument("d1", "", {"t1": 5}),
+        PseudoDocument("d2", "", {"t1": 1}),
+    ]
+    write_pseudo_documents(folder / "twins.d" / "part.jsonl", twins)
+    build_with_anserini(folder / "twins.d", folder / "twins", "-threads", "1")
+    for paths in ([folder / "twins"], [folder / "ours", folder / "twins"], [folder / "twins", folder / "ours"]):
+        with pytest.raises(InputError, match=f"1 docid stands for two documents: 'd1' twice in {folder / 'twins'}"):
+            merge_indexes(paths, folder / "refused")
+        assert merge_indexes(paths, folder / "t", duplicates="last", overwrite=True).replaced == 1
+        assert check_index(folder / "t").is_sound
+        with LuceneImpactSearcher(folder / "t") as merged:
+            assert ranked(merged.search({"t1": 1}, filter=merged.make_filter(["d1", "d2"]))) == [("d1", 5), ("d2", 1)]
+            if len(paths) > 1:
+                with LuceneImpactSearcher(paths, duplicates="last") as several:
+                    assert several.search({"t1": 1}, 1000) == merged.search({"t1": 1}, 1000)
 
 
 @pytest.mark.model
@@ -654,7 +676,7 @@ def test_the_commands_refuse_and_take_duplicates(three, tmp_path):
     search = ["--encoded", "--query", '{"t0": 1}']
     for command, options in (("search", search), ("merge", ["--output", tmp_path / "m"])):
         message = check_failed(run(command, *named, *options))
-        assert "Pass --duplicates last to take the document of the last" in message
+        assert "Pass --duplicates last to take the last one" in message
         run_well(command, *named, *options, "--duplicates", "last")
     message = check_failed(run("merge", *named, "--output", tmp_path / "m", "--duplicates", "last"))
     assert "Pass --overwrite to replace" in message

@@ -89,7 +89,7 @@ IndexesOption = Annotated[
 ]
 DuplicatesOption = Annotated[
     Duplicates,
-    typer.Option("--duplicates", help="A docid in several indexes: refuse it, or take the document of the last."),
+    typer.Option("--duplicates", help="A docid in several indexes: refuse it, or take the last document."),
 ]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=65_536, help="Number of threads. Default: all cores.")

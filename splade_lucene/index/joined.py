@@ -26,7 +26,7 @@ IndexDirs = str | Path | Iterable[str | Path]
 """The folder of an index, or the folders of several."""
 
 Duplicates = Literal["refuse", "last"]
-"""What happens to a docid that stands in several indexes: it is an error, or the document of the last index counts."""
+"""What happens to a docid that stands for several documents: it is an error, or the last document counts."""
 
 
 def to_index_paths(index_dirs: IndexDirs) -> list[Path]:
@@ -62,19 +62,35 @@ def open_indexes(
         NotAnIndexError: A folder is not an impact index.
         IndexVersionError: It was written by a newer Lucene.
         DamagedIndexError: With ``verify``: names the damaged files.
-        InputError: The indexes do not belong together, an index is named twice, or a docid stands in two.
+        InputError: The indexes do not belong together, an index is named twice, or a docid stands for two documents.
     """
-    if duplicates not in get_args(Duplicates):
-        raise InputError(f"duplicates must be one of {', '.join(get_args(Duplicates))}, got {duplicates!r:.80}")
+    _check_choice(duplicates)
+    paths = to_index_paths(index_dirs)
+    if len(paths) > 1:
+        return open_joined(paths, duplicates, verify=verify)
+    return open_verified(paths[0]) if verify else LuceneImpactIndexReader(paths[0])
+
+
+def open_joined(paths: Sequence[Path], duplicates: Duplicates, *, verify: bool = False) -> JoinedIndexReader:
+    """Opens indexes as one, also a single one, in which other software may have given a docid to two documents.
+
+    The arguments and errors are those of :func:`open_indexes`.
+    """
+    _check_choice(duplicates)
     parts: list[LuceneImpactIndexReader] = []
     try:
-        for path in to_index_paths(index_dirs):
+        for path in paths:
             parts.append(open_verified(path) if verify else LuceneImpactIndexReader(path))
-        return parts[0] if len(parts) == 1 else JoinedIndexReader(parts, duplicates)
+        return JoinedIndexReader(parts, duplicates)
     except BaseException:
         for each in parts:
             each.close()
         raise
+
+
+def _check_choice(duplicates: str) -> None:
+    if duplicates not in get_args(Duplicates):
+        raise InputError(f"duplicates must be one of {', '.join(get_args(Duplicates))}, got {duplicates!r:.80}")
 
 
 class JoinedIndexReader(LuceneImpactIndexReader):
@@ -86,7 +102,7 @@ class JoinedIndexReader(LuceneImpactIndexReader):
         known: The same indexes at an earlier time, if they were open then.
 
     Attributes:
-        replaced: For each index, how many documents of earlier ones it replaces.
+        replaced: For each index, how many documents of earlier ones it replaces, or of its own with the same docid.
 
     Raises:
         InputError: The indexes do not belong together, or a docid stands in two.
@@ -114,14 +130,17 @@ class JoinedIndexReader(LuceneImpactIndexReader):
         if not count:
             return
         rows = wire.unpack_rows(wire.to_bytes(java.shownCopies(copies)), 3)
+        folders = [each.index_dir for each in self._parts]
         shown = [
-            f"{docid!r:.200} in {self._parts[int(first)].index_dir} and {self._parts[int(second)].index_dir}"
-            for docid, first, second in rows
+            f"{docid!r:.200} in {folders[int(one)]} and {folders[int(two)]}"
+            if one != two
+            else f"{docid!r:.200} twice in {folders[int(one)]}"
+            for docid, one, two in rows
         ]
         more = f", and {count - len(shown):,} more" if count > len(shown) else ""
         raise InputError(
-            f"{counted(count, 'docid', 'stands', 'stand')} in two of the indexes: {', '.join(shown)}{more}",
-            remedy="Pass duplicates=last to take the document of the last index, or delete the others",
+            f"{counted(count, 'docid', 'stands', 'stand')} for two documents: {', '.join(shown)}{more}",
+            remedy="Pass duplicates=last to take the last one, or delete the others",
         )
 
     @property

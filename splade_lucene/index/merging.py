@@ -19,7 +19,7 @@ from splade_lucene.index.bm25_field import common_bm25, describe_bm25
 from splade_lucene.index.commits import ManifestKeeper, now
 from splade_lucene.index.compatibility import common_manifest
 from splade_lucene.index.indexer import Order
-from splade_lucene.index.joined import Duplicates, IndexDirs, JoinedIndexReader, open_indexes, to_index_paths
+from splade_lucene.index.joined import Duplicates, IndexDirs, JoinedIndexReader, open_joined, to_index_paths
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.jvm import wire
@@ -61,8 +61,8 @@ def merge_indexes(
     Args:
         indexes: The folders of the indexes, in the order of their documents: ours, Anserini's or Pyserini's.
         output: The folder of the new index.
-        duplicates: What happens to a docid that stands in several: ``refuse`` makes it an error, ``last`` takes the document
-            of the last of them.
+        duplicates: What happens to a docid that stands for several documents: ``refuse`` makes it an error, ``last`` takes
+            the last of them.
         threads: Number of threads that order documents. Default: one per core.
         order: See :func:`splade_lucene.index_pseudo_documents`; ``input`` keeps the order of the indexes.
         accelerator: Likewise.
@@ -71,7 +71,7 @@ def merge_indexes(
 
     Raises:
         InputError: The indexes were made with different models, settings or quantizers, or store a field in different ways;
-            some have texts for BM25 and others none; a docid stands in two; ``output`` is one of them, or exists and
+            some have texts for BM25 and others none; a docid stands for two documents; ``output`` is one of them, or exists and
             ``overwrite`` is not set.
         IndexAccessError: A folder is not an impact index, or the indexes are of different versions of Lucene.
         StorageError: A disk error.
@@ -91,7 +91,7 @@ def merge_indexes(
     _check_output(output, paths)
     with sole_builder(output):
         prepare_target(output, append=False, overwrite=overwrite)
-        with open_indexes(paths, duplicates) as source, _new_folder(work_folder(output, "building")) as target:
+        with open_joined(paths, duplicates) as source, _new_folder(work_folder(output, "building")) as target:
             common_bm25(source.parts)
             _check_formats(source.parts)
             with progress.step("merging", source.num_docs, "documents") as advance:
@@ -154,7 +154,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(source: LuceneImpactIndexReader, target: Path, order: Order, threads: int) -> tuple[Change, ...]:
+def _write(source: JoinedIndexReader, target: Path, order: Order, threads: int) -> tuple[Change, ...]:
     """Writes the documents of the source to a new index, and commits them; returns the history of the new index."""
     changes = _changes(source)
     writer = _run_merge(source, target, order, threads)
@@ -178,17 +178,16 @@ def _write(source: LuceneImpactIndexReader, target: Path, order: Order, threads:
             index.rollback(writer)
 
 
-def _changes(source: LuceneImpactIndexReader) -> tuple[Change, ...]:
+def _changes(source: JoinedIndexReader) -> tuple[Change, ...]:
     """The history of the new index: what each index adds, and what it replaces."""
-    replaced = source.replaced if isinstance(source, JoinedIndexReader) else [0]
     found, documents = [], 0
-    for part, deleted in zip(source.parts, replaced, strict=True):
+    for part, deleted in zip(source.parts, source.replaced, strict=True):
         documents += part.num_docs - deleted
         found.append(Change(now(), "merge", part.num_docs, deleted, documents, path_text(part.index_dir)))
     return tuple(found)
 
 
-def _run_merge(source: LuceneImpactIndexReader, target: Path, order: Order, threads: int) -> Any:
+def _run_merge(source: JoinedIndexReader, target: Path, order: Order, threads: int) -> Any:
     """Runs Java's merge to its end.
 
     Returns:

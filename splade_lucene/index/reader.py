@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -362,7 +362,7 @@ class LuceneImpactIndexReader(ProcessBound):
         """Closes the index's files; so does dropping the last reference."""
         self._handle.close()
 
-    def __enter__(self) -> LuceneImpactIndexReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -19,18 +19,19 @@ import org.apache.lucene.util.BytesRef;
 import org.apache.lucene.util.FixedBitSet;
 
 /**
- * The docids that stand in more than one of several indexes. The document of the last index counts,
- * and those of the others are copies.
+ * The docids that stand for more than one document in several indexes. The last document counts,
+ * and the others are copies. Both may be in one index, if another program wrote it.
  *
- * <p>A docid stands in an index if a document has it that is not deleted, or if the index knows it
- * as that of a document without terms.
+ * <p>Documents that are deleted do not count. Those without terms, of which an index knows only the
+ * docids, do.
  */
 public final class Copies {
+  private static final BytesRef LAST = new BytesRef(new byte[] {(byte) 0xFF}); // no text has it
   private static final int SHOWN = 5;
   private static final int STEPS =
       32; // of a cursor before it looks its target up, which takes as long
 
-  /** A docid, and the positions of two indexes that have it. */
+  /** A docid, and the positions of the indexes of two documents that have it. */
   record Shown(String docid, int first, int second) {}
 
   /** The docids of a segment, or those of documents without terms, in the order of their bytes. */
@@ -54,17 +55,23 @@ public final class Copies {
       return found;
     }
 
-    /** Adds the documents that have the docid and are not deleted; false if there are none. */
-    abstract boolean collect(List<Place> places) throws IOException;
+    /** Whether several documents may have the docid. */
+    abstract boolean hasTwins() throws IOException;
+
+    /** Adds the documents that have the docid and are not deleted. */
+    abstract void collect(List<Place> places) throws IOException;
   }
 
   /** A document: the segment, counted over all indexes, and its number there. */
-  private record Place(int index, int leaf, int doc) {}
+  private record Place(int index, int leaf, int doc) {
+    static final int NO_LEAF = Integer.MAX_VALUE; // of a document without terms
+  }
 
   private static final class OfSegment extends Cursor {
     private final int leaf;
     private final LeafReader reader;
     private final TermsEnum docids;
+    private final boolean mayHaveTwins;
     private PostingsEnum postings;
 
     OfSegment(int index, int leaf, LeafReader reader, Terms docids) throws IOException {
@@ -72,6 +79,7 @@ public final class Copies {
       this.leaf = leaf;
       this.reader = reader;
       this.docids = docids.iterator();
+      mayHaveTwins = docids.size() < docids.getSumDocFreq();
     }
 
     @Override
@@ -82,11 +90,11 @@ public final class Copies {
 
     @Override
     boolean advance(BytesRef target) throws IOException {
-      for (int step = 0; step < STEPS; step++) {
+      for (int step = 0; step < STEPS || mayHaveTwins; step++) {
         if (!next()) {
           return false;
         }
-        if (docid.compareTo(target) >= 0) {
+        if (docid.compareTo(target) >= 0 || hasTwins()) {
           return true;
         }
       }
@@ -96,19 +104,21 @@ public final class Copies {
     }
 
     @Override
-    boolean collect(List<Place> places) throws IOException {
+    boolean hasTwins() throws IOException {
+      return mayHaveTwins && docids.docFreq() > 1;
+    }
+
+    @Override
+    void collect(List<Place> places) throws IOException {
       postings = docids.postings(postings, PostingsEnum.NONE);
       Bits live = reader.getLiveDocs();
-      boolean found = false;
       for (int doc = postings.nextDoc();
           doc != PostingsEnum.NO_MORE_DOCS;
           doc = postings.nextDoc()) {
         if (live == null || live.get(doc)) {
           places.add(new Place(index, leaf, doc));
-          found = true;
         }
       }
-      return found;
     }
   }
 
@@ -127,14 +137,19 @@ public final class Copies {
     }
 
     @Override
-    boolean collect(List<Place> places) {
-      return true;
+    boolean hasTwins() {
+      return false;
+    }
+
+    @Override
+    void collect(List<Place> places) {
+      places.add(new Place(index, Place.NO_LEAF, 0));
     }
   }
 
   private final List<LeafReader> leaves = new ArrayList<>(); // of all indexes
   private final FixedBitSet[] hidden; // by segment; null: none
-  private final int[] replaced; // by index: the documents of earlier indexes that it replaces
+  private final int[] replaced; // by index: the documents that it replaces
   private final List<Shown> shown = new ArrayList<>();
   private int count = 0;
 
@@ -170,11 +185,11 @@ public final class Copies {
       enqueue(queue, new WithoutTerms(index, withoutTerms.get(index)));
     }
     List<Cursor> same = new ArrayList<>();
-    while (queue.size() > 1) {
+    while (!queue.isEmpty()) {
       Cursor first = queue.poll();
-      BytesRef other = queue.peek().docid;
-      if (first.docid.compareTo(other) < 0) {
-        if (first.index == queue.peek().index ? first.next() : first.advance(other)) {
+      BytesRef other = queue.isEmpty() ? LAST : queue.peek().docid;
+      if (first.docid.compareTo(other) < 0 && !first.hasTwins()) {
+        if (first.advance(other)) {
           queue.add(first);
         }
         continue;
@@ -198,28 +213,28 @@ public final class Copies {
     }
   }
 
-  /** Takes the places of a docid. */
+  /** Takes the documents of a docid. */
   private void add(List<Cursor> same) throws IOException {
     List<Place> places = new ArrayList<>();
-    TreeSet<Integer> having = new TreeSet<>();
     for (Cursor each : same) {
-      if (each.collect(places)) {
-        having.add(each.index);
-      }
+      each.collect(places);
     }
-    if (having.size() < 2) {
+    if (places.size() < 2) {
       return;
     }
+    places.sort(
+        Comparator.comparingInt(Place::index)
+            .thenComparingInt(Place::leaf)
+            .thenComparingInt(Place::doc));
     count++;
     if (shown.size() < SHOWN) {
-      int first = having.first();
-      shown.add(new Shown(same.get(0).docid.utf8ToString(), first, having.higher(first)));
+      String docid = same.get(0).docid.utf8ToString();
+      shown.add(new Shown(docid, places.get(0).index, places.get(1).index));
     }
-    for (Place each : places) {
-      Integer by = having.higher(each.index);
-      if (by != null) {
-        hide(each);
-        replaced[by]++;
+    for (int i = 0; i < places.size() - 1; i++) {
+      if (places.get(i).leaf != Place.NO_LEAF) {
+        hide(places.get(i));
+        replaced[places.get(i + 1).index]++;
       }
     }
   }
@@ -231,7 +246,7 @@ public final class Copies {
     hidden[place.leaf].set(place.doc);
   }
 
-  /** The number of docids that stand in more than one index. */
+  /** The number of docids of more than one document. */
   public int count() {
     return count;
   }
@@ -241,7 +256,7 @@ public final class Copies {
     return shown;
   }
 
-  /** By index: how many documents of earlier indexes it replaces. */
+  /** By index: how many documents, of earlier indexes or its own, it replaces. */
   int[] replaced() {
     return replaced;
   }
