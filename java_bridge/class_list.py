@@ -30,13 +30,15 @@ from splade_lucene import (
 folder = Path(sys.argv[2])
 texts = [f"word{i % 7} word{i % 11} word{i % 13}" for i in range(300)]
 documents = [
-    PseudoDocument(str(i), text, {term: 1 + i % 50 for term in text.split()}) for i, text in enumerate(texts)
+    PseudoDocument(str(i), text, {term: 1 + i % 50 for term in text.split()}, {"kind": f"k{i % 3}", "year": 2000 + i % 20})
+    for i, text in enumerate(texts)
 ]
 write_pseudo_documents(folder / "documents" / "part.jsonl", documents)
-index_pseudo_documents(folder / "documents", folder / "index")
+index_pseudo_documents(folder / "documents", folder / "index", fields={"kind": "keyword", "year": "integer"})
 with LuceneImpactSearcher(folder / "index") as searcher:
     query = {"word1": 3, "word5": 2}
     searcher.search(query, 10)
+    searcher.search(query, 10, filter='kind = "k1" and year >= 2004').fields()
     searcher.batch_search([query, {"word2": 1}], ["1", "2"], 10, 2)
     searcher.explain(query, searcher.search(query, 1)[0].docid)
     searcher.doc(searcher.search(query, 1)[0].docid)

@@ -75,9 +75,6 @@ OPEN = {
 }
 """What serves without an open index: how it was opened, how it searches, and what needs none."""
 
-SETTINGS = {f"{verb}_{name}" for verb in ("set", "unset", "is_using") for name in ("rm3", "rocchio")}
-"""What is set for later searches."""
-
 NEEDS_MORE = {"query_encoder", "quantize", "search_hybrid", "batch_search_hybrid"}
 """What needs a model or a field for BM25, which the index here lacks."""
 
@@ -113,9 +110,7 @@ def test_all_that_is_public_says_that_it_is_closed(index_dir, texts_dir, kind):
     texts = kind is Bm25Searcher
     of_texts = {"search": ("cat",), "batch_search": (["cat"], ["q1"])} if texts else {}
     thing = kind(texts_dir if texts else index_dir)
-    left_open = (
-        OPEN | SETTINGS | (NO_FIELDS if texts else set()) | {name for name in vars(PyseriniMethods) if name != "encode"}
-    )
+    left_open = OPEN | (NO_FIELDS if texts else set()) | {name for name in vars(PyseriniMethods) if name != "encode"}
     checked = {name: use for name, use in uses(thing) if name not in left_open}
     for name, arguments in of_texts.items():
         checked[name] = partial(getattr(thing, name), *arguments)
