@@ -188,6 +188,7 @@ def test_the_writer_of_single_documents_writes_the_same_field(model, texts, tmp_
     assert bm25_rankings(tmp_path / "index") == text_rankings(texts)
     with LuceneImpactIndexer(tmp_path / "empty", bm25=True) as indexer:
         indexer.commit()
+    assert bm25_rankings(tmp_path / "empty", ["cat"]) == [[]]
     with LuceneImpactIndexer(tmp_path / "empty") as indexer:  # the manifest says what the index has
         indexer.add(PseudoDocument("d1", "cats", {"cat": 1}))
     assert bm25_rankings(tmp_path / "empty", ["cat"])[0][0][0] == "d1"
@@ -386,7 +387,7 @@ def test_wrong_queries_are_refused(index):
 # ---- hits ----
 
 FUSIONS = [
-    HybridFusion(),
+    HybridFusion(weights=tuple(np.array([1, 1]))),
     HybridFusion(weights=(0.3, 2), depth=30, constant=1),
     HybridFusion("sum", weights=(0.7, 0.3)),
     HybridFusion("sum", depth=7, normalization="max"),

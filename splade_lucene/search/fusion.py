@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -40,7 +41,7 @@ def check_constant(constant: object) -> None:
     Raises:
         RunError: It is not a number of at least 0.
     """
-    if not (isinstance(constant, int | float) and math.isfinite(constant) and constant >= 0):
+    if not (isinstance(constant, Real) and math.isfinite(constant) and float(constant) >= 0):
         raise RunError(f"the constant of reciprocal rank fusion must be a number of at least 0, got {constant!r}")
 
 
