@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from splade_lucene.encoder.batching import TokenSequences
 
 PART_DOCUMENTS = 2000
-FIRST_PARTS, FIRST_DOCUMENTS = 20, 500
-"""The first parts are smaller: who interrupts a short encoding loses less."""
+FIRST_PARTS, FIRST_DOCUMENTS = 6, 1000
+"""The first parts are smaller: who interrupts a short encoding loses less. Still smaller ones would be padded more."""
 
 
 @dataclass(frozen=True)
