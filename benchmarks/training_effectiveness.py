@@ -11,7 +11,7 @@ own factor of both weights of FLOPS, such that it ends at the other side's FLOPS
 seed 0, which does not count otherwise. What difference remains goes by lowering all logits of the denser one of two models.
 
 The models are measured on CACM (52 queries) and on the questions on Python's documentation (100), which no side and no base
-saw. A query's nDCG@10 is the mean over the seeds; the differences between two sides over all queries are tested in pairs. No
+saw, with every second document and all judged ones. A query's nDCG@10 is the mean over the seeds; the differences between two sides over all queries are tested in pairs. No
 time is measured, so the machine may be busy.
 """
 
@@ -73,7 +73,7 @@ class Size:
 
 SIZES = {
     "small": Size(Setting(30, 8, length=32, rate=5e-5), 240, (1,), documents=40, queries=5),
-    "full": Size(Setting(120, 8, length=64, rate=5e-5), 2880, (1, 2, 3)),
+    "full": Size(Setting(120, 8, length=64, rate=5e-5), 2880, (1, 2, 3), documents=2),
 }
 TOKENS = 96
 DEPTH = 100
