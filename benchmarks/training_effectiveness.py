@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
 """What models find that were trained with this package and with sentence-transformers, at equal FLOPS.
 
-    python benchmarks/training_effectiveness.py [--write-results]     # about 50 minutes on two cores; resumes if interrupted
+    python benchmarks/training_effectiveness.py [--write-results]     # about half an hour on two cores; resumes if interrupted
     python benchmarks/training_effectiveness.py --small               # a few minutes
 
-Both sides train the same base on the same triples, as in ``benchmarks/training.py``, once for each of several seeds. Seeds
+Both sides train the same base on the same triples, as in ``benchmarks/training.py``, once for each of two seeds. Seeds
 differ in the triples and their order. This package trains in two ways: with its defaults, where the scores have a learnable
 scale that starts where the loss is smallest, and with scores of a fixed size, which is the other side's loss. Each way gets its
 own factor of both weights of FLOPS, such that it ends at the other side's FLOPS: it is interpolated between trainings with the
 seed 0, which does not count otherwise. What difference remains goes by lowering all logits of the denser one of two models.
 
 The models are measured on CACM (52 queries) and on the questions on Python's documentation (100), which no side and no base
-saw, with every second document and all judged ones. A query's nDCG@10 is the mean over the seeds; the differences between two sides over all queries are tested in pairs. No
-time is measured, so the machine may be busy.
+saw. Searched are all judged documents and every eighth of the others. A query's nDCG@10 is the mean over the seeds; the
+differences between two sides over all queries are tested in pairs. No time is measured, so the machine may be busy.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Size:
 
 SIZES = {
     "small": Size(Setting(30, 8, length=32, rate=5e-5), 240, (1,), documents=40, queries=5),
-    "full": Size(Setting(120, 8, length=64, rate=5e-5), 2880, (1, 2, 3), documents=2),
+    "full": Size(Setting(120, 8, length=64, rate=5e-5), 2880, (1, 2), documents=8),
 }
 TOKENS = 96
 DEPTH = 100
