@@ -55,14 +55,14 @@ def open_indexes(
 
     Args:
         index_dirs: The folder of an index, or of several.
-        duplicates: What happens to a docid that stands in several; see :data:`Duplicates`.
+        duplicates: What happens to a docid that is in several of them; see :data:`Duplicates`.
         verify: Read every byte of each index first, and compare the checksums.
 
     Raises:
         NotAnIndexError: A folder is not an impact index.
         IndexVersionError: It was written by a newer Lucene.
         DamagedIndexError: With ``verify``: names the damaged files.
-        InputError: The indexes do not belong together, an index is named twice, or a docid stands for two documents.
+        InputError: The indexes do not belong together, an index is named twice, or two documents have the same docid.
     """
     _check_choice(duplicates)
     paths = to_index_paths(index_dirs)
@@ -98,14 +98,14 @@ class JoinedIndexReader(LuceneImpactIndexReader):
 
     Args:
         parts: The indexes, which are closed with this one. Documents are numbered in their order.
-        duplicates: What happens to a docid that stands in several of them.
+        duplicates: What happens to a docid that is in several of them.
         known: The same indexes at an earlier time, if they were open then.
 
     Attributes:
         replaced: For each index, how many documents of earlier ones it replaces, or of its own with the same docid.
 
     Raises:
-        InputError: The indexes do not belong together, or a docid stands in two.
+        InputError: The indexes do not belong together, or a docid is in two of them.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class JoinedIndexReader(LuceneImpactIndexReader):
         """Opens the last commits of the indexes; None if they are those that this reader shows.
 
         Raises:
-            InputError: They do not belong together any more, or a docid stands in two.
+            InputError: They do not belong together any more, or a docid is in two of them.
         """
         newer = [each.refreshed() for each in self._parts]
         if not any(newer):

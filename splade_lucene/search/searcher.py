@@ -153,7 +153,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
             hits.
         approximation: Settings of approximate search; None for exact search.
         verify: Read every byte of the index first, and compare the checksums; see :func:`splade_lucene.check_index`.
-        duplicates: What happens to a docid that stands in several indexes: ``refuse`` makes it an error, ``last`` hides the
+        duplicates: What happens to a docid that is in several indexes: ``refuse`` makes it an error, ``last`` hides the
             documents of all but the last of them.
 
     Attributes:
@@ -218,7 +218,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         return self._snapshot.reader.num_docs
 
     def refresh(self) -> bool:
-        """Goes over to the last commit of the index, if there is one that this searcher does not show.
+        """Switches to the last commit of the index, if there is one that this searcher does not show.
 
         Without it, a searcher shows the index as it was when it was opened. It costs little: what both commits have in
         common stays open. Several indexes all go over to their last commits, and the docids that are new in one are looked
