@@ -257,7 +257,7 @@ def test_a_docid_that_comes_to_stand_in_two_is_refused_and_the_searcher_stays_as
     copy = PseudoDocument("d0", "", {"t1": 5})
     with LuceneImpactSearcher(paths) as searcher, LuceneImpactSearcher(paths, duplicates="last") as last:
         write(paths[2], {"d0": copy})
-        with pytest.raises(InputError, match=f"docid stands for two documents: 'd0' in {paths[0]} and {paths[2]}"):
+        with pytest.raises(InputError, match=f"docid belongs to two documents: 'd0' in {paths[0]} and {paths[2]}"):
             searcher.refresh()
         assert ranked(searcher.search(QUERIES[0], 1000)) == oracle(union, QUERIES[0], 1000)
         assert last.refresh()
@@ -291,7 +291,7 @@ def test_a_document_without_terms_counts_too(tmp_path):
     write(tmp_path / "b", {"d3": PseudoDocument("d3", "", {"cat": 3})})
     rewrite_manifest(tmp_path / "b", lambda data: {**data, "empty": ["d2", "d4"]})
     paths = [tmp_path / "a", tmp_path / "b"]
-    with pytest.raises(InputError, match="1 docid stands for two documents: 'd2' in"):
+    with pytest.raises(InputError, match="1 docid belongs to two documents: 'd2' in"):
         LuceneImpactSearcher(paths)
     with LuceneImpactSearcher(paths, duplicates="last") as searcher:
         assert searcher.search({"cat": 1}).docids == ["d3", "d1"]
@@ -606,7 +606,7 @@ def check_twins(folder: Path) -> None:
     write_pseudo_documents(folder / "twins.d" / "part.jsonl", twins)
     build_with_anserini(folder / "twins.d", folder / "twins", "-threads", "1")
     for paths in ([folder / "twins"], [folder / "ours", folder / "twins"], [folder / "twins", folder / "ours"]):
-        with pytest.raises(InputError, match=f"1 docid stands for two documents: 'd1' twice in {folder / 'twins'}"):
+        with pytest.raises(InputError, match=f"1 docid belongs to two documents: 'd1' twice in {folder / 'twins'}"):
             merge_indexes(paths, folder / "refused")
         assert merge_indexes(paths, folder / "t", duplicates="last", overwrite=True).replaced == 1
         assert check_index(folder / "t").is_sound

@@ -26,7 +26,7 @@ IndexDirs = str | Path | Iterable[str | Path]
 """The folder of an index, or the folders of several."""
 
 Duplicates = Literal["refuse", "last"]
-"""What happens to a docid that stands for several documents: it is an error, or the last document counts."""
+"""What happens to a docid that several documents have: it is an error, or the last document counts."""
 
 
 def to_index_paths(index_dirs: IndexDirs) -> list[Path]:
@@ -139,7 +139,7 @@ class JoinedIndexReader(LuceneImpactIndexReader):
         ]
         more = f", and {count - len(shown):,} more" if count > len(shown) else ""
         raise InputError(
-            f"{counted(count, 'docid', 'stands', 'stand')} for two documents: {', '.join(shown)}{more}",
+            f"{counted(count, 'docid', 'belongs', 'belong')} to two documents: {', '.join(shown)}{more}",
             remedy="Pass duplicates=last to take the last one, or delete the others",
         )
 

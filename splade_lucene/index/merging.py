@@ -71,8 +71,8 @@ def merge_indexes(
 
     Raises:
         InputError: The indexes were made with different models, settings or quantizers, or store a field in different ways;
-            some have texts for BM25 and others none; two documents have the same docid; ``output`` is one of them, or exists and
-            ``overwrite`` is not set.
+            some have texts for BM25 and others none; two documents have the same docid; ``output`` is one of them, or exists
+            and ``overwrite`` is not set.
         IndexAccessError: A folder is not an impact index, or the indexes are of different versions of Lucene.
         StorageError: A disk error.
 
