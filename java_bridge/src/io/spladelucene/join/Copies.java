@@ -19,8 +19,8 @@ import org.apache.lucene.util.BytesRef;
 import org.apache.lucene.util.FixedBitSet;
 
 /**
- * The docids that more than one document has, in several indexes. The last document counts,
- * and the others are copies. Both may be in one index, if another program wrote it.
+ * The docids that more than one document has, in several indexes. The last document counts, and the
+ * others are copies. Both may be in one index, if another program wrote it.
  *
  * <p>Documents that are deleted do not count. Those without terms, of which an index knows only the
  * docids, do.
