@@ -30,6 +30,7 @@ from splade_lucene import (
     score_pairs,
     write_encoded_topics,
     write_pseudo_documents,
+    write_scores,
 )
 from splade_lucene.search.checks import Engine
 
@@ -310,3 +311,10 @@ def test_command_finds_documents_like_another(files):
     done = run(*arguments, "--max-terms", 1)
     assert (done.stdout, done.stderr) == ("", "no other document that may be a hit shares a term with this one\n")
     assert "no document has the id 'd9'" in check_failed(run(*arguments[:-1], "d9"))
+
+
+@pytest.mark.parametrize("scored", [{"q 1": [("d1", 3)]}, {"q\ud800": [("d1", 3)]}, {"q1": [("", 3)]}])
+def test_ids_that_no_reader_would_find_again_are_not_written(tmp_path, scored):
+    with pytest.raises(RunError, match="is empty, or has white space"):
+        write_scores(tmp_path / "scores.tsv", scored)
+    assert not list(tmp_path.iterdir())
