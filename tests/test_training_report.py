@@ -236,6 +236,14 @@ def test_the_command_prints_the_page_and_writes_nothing(tmp_path, data, base):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.model
+def test_a_base_whose_weights_are_stored_in_int8_is_described(tmp_path, data):
+    config = write_config(tmp_path, data, "splade-minilm", teacher=None, data={"examples": str(data / "qrels.txt")})
+    report = describe_run_data(read_config(config), device="cpu")
+    assert report.seconds is not None
+    assert not (tmp_path / "out").exists()
+
+
 # ---- the base ----
 
 

@@ -104,6 +104,17 @@ def _prepare(
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
+def write_unprepared_base(name: str, folder: Path) -> None:
+    """Writes a base as a checkpoint that transformers reads, whatever its weights are stored in. A missing head is random.
+
+    Raises:
+        ModelError: The base cannot be loaded.
+    """
+    model, tokenizer, _ = _load(name)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def network_folder(name: str) -> Path:
     """The folder of a base's masked-language model: the base's own folder, or a subfolder as in SPLADE-doc.
 

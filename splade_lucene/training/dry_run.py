@@ -5,6 +5,8 @@ from __future__ import annotations
 import resource
 import sys
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.encoder.checkpoint import load_tokenizer
 from splade_lucene.encoder.precision import choose_device
-from splade_lucene.training.base import network_folder
+from splade_lucene.training.base import network_folder, write_unprepared_base
 from splade_lucene.training.checks import check_run
 from splade_lucene.training.config import Teacher, TrainingConfig
 from splade_lucene.training.data_report import TrainingDataReport, describe_training_data
@@ -50,8 +52,7 @@ def describe_run_data(config: TrainingConfig, *, device: str = "auto") -> Traini
     data.check()
     texts, settings = data.texts, config.optimization
     require_passages(settings, len(texts.passages))
-    folder = network_folder(config.base)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(network_folder(config.base))
     scorer = None
     if config.data.examples is None:
         rows = _any_rows(texts, settings.queries * (1 + _TIMED_STEPS), settings.passages)
@@ -61,10 +62,12 @@ def describe_run_data(config: TrainingConfig, *, device: str = "auto") -> Traini
         rows = draw_rows(examples, settings, data.positives, len(texts.passages))
         scorer = _cheap_scorer(config, data)
         report = describe_training_data(config, data, tokenizer, examples=examples, rows=rows, scorer=scorer)
-    student = Student(
-        folder, pooling=recipe.pooling, is_doc=recipe.is_doc, max_length=settings.max_length, dropout=settings.dropout,
-        device=str(chosen),
-    )  # fmt: skip
+    with TemporaryDirectory() as base:
+        write_unprepared_base(config.base, Path(base))
+        student = Student(
+            Path(base), pooling=recipe.pooling, is_doc=recipe.is_doc, max_length=settings.max_length,
+            dropout=settings.dropout, device=str(chosen),
+        )  # fmt: skip
     student.network.query_length = settings.query_max_length
     rows = rows[: settings.queries * (1 + _TIMED_STEPS)]
     seconds = time_steps(config, data, student, rows, scorer or _AnyScorer(), _TIMED_STEPS)
