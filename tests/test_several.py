@@ -125,9 +125,9 @@ def test_several_as_one_equal_merged_built_at_once_and_the_oracle(seed):
         folder = Path(temporary)
         paths, union, has_duplicates = random_indexes(folder, source)
         if has_duplicates:
-            with pytest.raises(InputError, match=r"docids? stands? for two documents"):
+            with pytest.raises(InputError, match=r"docids? belongs? to two documents"):
                 LuceneImpactSearcher(paths)
-            with pytest.raises(InputError, match=r"docids? stands? for two documents"):
+            with pytest.raises(InputError, match=r"docids? belongs? to two documents"):
                 merge_indexes(paths, folder / "merged")
         order = source.choice(["bp", "input"])
         summary = merge_indexes(paths, folder / "merged", duplicates="last", order=order, threads=2)  # type: ignore[arg-type]
