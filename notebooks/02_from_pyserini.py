@@ -212,10 +212,11 @@ subprocess.run(
 )
 with LuceneImpactSearcher("theirs", pyserinis_encoder) as searcher:
     on_their_index = searcher.batch_search(list(topics.values()), list(topics), k=50)
+    documents = searcher.num_docs
 their_own = PyserinisSearcher("theirs", pyserinis_encoder, min_idf=-1)
 their_own_hits = their_own.batch_search(list(topics.values()), list(topics), k=50)
 assert all(rows(on_their_index[qid]) == rows(their_own_hits[qid]) for qid in topics)
-searcher.num_docs
+documents
 
 # %% [markdown]
 # Such an index names no model, so give the searcher one: an encoder, a folder or a hub name.
