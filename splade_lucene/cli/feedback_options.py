@@ -47,7 +47,12 @@ class FeedbackOptions:
         _option("--rocchio-bottom-fb-terms", "--rocchio.bottomFbTerms", "Terms to subtract. Default: 10."),
     ] = None
     rocchio_bottom_fb_docs: Annotated[
-        int | None, _option("--rocchio-bottom-fb-docs", "--rocchio.bottomFbDocs", "Last hits to use. Default: 10.")
+        int | None,
+        _option(
+            "--rocchio-bottom-fb-docs",
+            "--rocchio.bottomFbDocs",
+            "Last hits to use; with --hybrid, the last of --depth. Default: 10.",
+        ),
     ] = None
     rocchio_gamma: Annotated[
         float | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -33,23 +33,14 @@ class DocumentMethods(FeedbackMethods):
         def encode_batch(self, queries: Iterable[Any]) -> list[dict[str, int]]:
             """Encodes queries."""
 
-        def _search_vectors(
-            self,
-            snapshot: Any,
-            vectors: Sequence[Mapping[str, int]],
-            k: int,
-            threads: int,
-            settings: Any,
-            java_filter: Any,
-        ) -> list[Hits]: ...
-
-    def score(self, q: Any, docids: Iterable[str]) -> NDArray[np.int64]:
+    def score(self, q: Any, docids: Iterable[str], *, k: int = HITS_SHOWN, filter: Any = None) -> NDArray[np.int64]:
         """The scores of given documents for one query; see :meth:`batch_score`."""
-        return self.batch_score([q], [to_ordered_list(docids, "docids")])[0]
+        return self.batch_score([q], [to_ordered_list(docids, "docids")], k=k, filter=filter)[0]
 
     def batch_score(
-        self, queries: Iterable[Any], docids: Iterable[Iterable[str]], threads: int = 1
-    ) -> list[NDArray[np.int64]]:
+        self, queries: Iterable[Any], docids: Iterable[Iterable[str]], threads: int = 1, *, k: int = HITS_SHOWN,
+        filter: Any = None,
+    ) -> list[NDArray[np.int64]]:  # fmt: skip
         """The scores of given documents for many queries, such as those that another system found.
 
         They equal the scores of an exact search, and are 0 for documents that share no term with the query.
@@ -58,6 +49,8 @@ class DocumentMethods(FeedbackMethods):
             queries: Texts, conversations or {term: impact} mappings.
             docids: For each query the docids of its documents, in any order.
             threads: Number of threads.
+            k: With relevance feedback: the number of hits of the search that expands the query; see :meth:`expand`.
+            filter: Likewise the filter of that search; documents that it does not accept have a score, too.
 
         Returns:
             For each query the scores of its documents, in their order; shape [documents], int64.
@@ -66,7 +59,7 @@ class DocumentMethods(FeedbackMethods):
             QueryError: A query is malformed, or ``docids`` does not match ``queries``.
             InputError: No document has one of the docids; names the first ones.
         """
-        wanted, found = self._score(queries, docids, threads)
+        wanted, found = self._score(queries, docids, threads, k, filter)
         unknown = {
             docid: None
             for each, scores in zip(wanted, found, strict=True)
@@ -83,21 +76,22 @@ class DocumentMethods(FeedbackMethods):
         return found
 
     def score_known(
-        self, queries: Iterable[Any], docids: Iterable[Iterable[str]], threads: int = 1
-    ) -> list[dict[str, int]]:
+        self, queries: Iterable[Any], docids: Iterable[Iterable[str]], threads: int = 1, *, k: int = HITS_SHOWN,
+        filter: Any = None,
+    ) -> list[dict[str, int]]:  # fmt: skip
         """As :meth:`batch_score`, but docids that no document has are left out.
 
         Returns:
             For each query {docid: score}, in the order of its docids.
         """
-        wanted, found = self._score(queries, docids, threads)
+        wanted, found = self._score(queries, docids, threads, k, filter)
         return [
             {docid: score for docid, score in zip(each, scores.tolist(), strict=True) if score >= 0}
             for each, scores in zip(wanted, found, strict=True)
         ]
 
     def _score(
-        self, queries: Iterable[Any], docids: Iterable[Iterable[str]], threads: int
+        self, queries: Iterable[Any], docids: Iterable[Iterable[str]], threads: int, k: int, filter: Any
     ) -> tuple[list[list[str]], list[NDArray[np.int64]]]:
         """The docids as lists, and their scores; -1 if no document has the docid."""
         queries = to_ordered_list(queries, "queries", error=QueryError)
@@ -108,8 +102,9 @@ class DocumentMethods(FeedbackMethods):
                 f"got {counted(len(queries), 'query')} but {counted(len(wanted), 'list')} of docids",
                 remedy="Pass one list per query",
             )
-        snapshot = self._snapshot
-        vectors = self._expand(snapshot, self.encode_batch(queries), HITS_SHOWN, threads, self._exact_settings, None)
+        k, snapshot = check_k(k), self._snapshot
+        java_filter = None if filter is None else self._java_filter(filter, snapshot)
+        vectors = self._expand(snapshot, self.encode_batch(queries), k, threads, self._exact_settings, java_filter)
         counts = [*map(len, wanted)]
         with jvm.translated_exceptions(self.index_dir):
             answer = jvm.facade("Search").scores(

@@ -7,7 +7,6 @@ from term vectors or from the stored input; here they come from the postings, so
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -20,7 +19,9 @@ from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import QueryError
 from splade_lucene.jvm import wire
 from splade_lucene.search.checks import check_k
+from splade_lucene.search.hits import Hits
 
+_LARGEST_WEIGHT = 1e38  # a sum of two is within single precision, in which Java computes
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +47,7 @@ class Rocchio:
     def __post_init__(self) -> None:
         _check_counts(self, "top_fb_terms", "top_fb_docs", "bottom_fb_terms", "bottom_fb_docs")
         for name in ("alpha", "beta", "gamma"):
-            _check_number(name, getattr(self, name), math.inf)
+            _check_number(name, getattr(self, name), _LARGEST_WEIGHT)
 
     def to_java(self) -> Any:
         """Java's object."""
@@ -95,10 +96,11 @@ def _check_counts(settings: Feedback, *names: str) -> None:
 
 
 def _check_number(name: str, number: Any, largest: float) -> None:
-    is_real = isinstance(number, Real) and not isinstance(number, bool)
-    if not is_real or not 0 <= float(number) <= largest or math.isinf(number):
-        limit = "of at least 0" if math.isinf(largest) else f"from 0 to {largest}"
-        raise QueryError(f"{name} must be a number {limit}, got {number!r}")
+    if not isinstance(number, Real) or isinstance(number, bool) or not 0 <= number <= largest:
+        limit = f"from 0 to {largest}" if largest == 1 else "of at least 0"
+        if largest > 1 and isinstance(number, Real) and number > largest:
+            limit = f"of at most {largest:g}, because weights are in single precision"
+        raise QueryError(f"{name} must be a number {limit}, got {number!r:.80}")
 
 
 class FeedbackMethods:
@@ -121,6 +123,16 @@ class FeedbackMethods:
             """Encodes a query."""
 
         def _java_filter(self, filter: Any, snapshot: Any) -> Any: ...
+
+        def _search_vectors(
+            self,
+            snapshot: Any,
+            vectors: Sequence[Mapping[str, int]],
+            k: int,
+            threads: int,
+            settings: Any,
+            java_filter: Any,
+        ) -> list[Hits]: ...
 
     def set_rm3(
         self,
@@ -168,7 +180,8 @@ class FeedbackMethods:
             top_fb_terms: Number of terms to take from the hits that count as relevant.
             top_fb_docs: Number of hits to take for relevant, the first ones.
             bottom_fb_terms: With ``use_negative``: number of terms of the hits that count as not relevant.
-            bottom_fb_docs: With ``use_negative``: number of hits to take for not relevant, the last ones of the k hits.
+            bottom_fb_docs: With ``use_negative``: number of hits to take for not relevant, the last ones of the k hits. In
+                hybrid search, these are the ``depth`` hits of the ranking by impacts.
             alpha: Weight of the original query.
             beta: Weight of the relevant hits.
             gamma: With ``use_negative``: weight of the hits that are not relevant, which is subtracted.
@@ -219,7 +232,8 @@ class FeedbackMethods:
 
         Args:
             q: The query, as for ``search``.
-            k: Number of hits of the search; it matters only to Rocchio's feedback with ``use_negative``.
+            k: Number of hits of the search, or of a hybrid search the ``depth``; it matters only to Rocchio's feedback with
+                ``use_negative``.
             filter: Restricts the hits that count as relevant, as in the search.
 
         Raises:
@@ -253,16 +267,34 @@ class FeedbackMethods:
                 snapshot.java, wire.pack_queries(vectors), k, threads, settings, java_filter, feedback.to_java()
             )
         without_terms, expanded = wire.unpack_expanded(wire.to_bytes(answer))
-        if without_terms and self._warned is not feedback:
-            self._warned = feedback
-            _log.warning(
-                "relevance feedback adds nothing to %s of %d: by Anserini's rule, a term counts if it has 2 to 20 "
-                "characters%s and is in at most a tenth of the documents, and their first hits have none. Pass all_terms=True "
-                "to take any term",
-                counted(without_terms, "query"), len(vectors),
-                ", a to z or digits," if isinstance(feedback, Rm3) and feedback.filter_terms else "",
-            )  # fmt: skip
+        erased = [i for i, (vector, new) in enumerate(zip(vectors, expanded, strict=True)) if vector and not new]
+        if erased:
+            found = self._search_vectors(snapshot, [vectors[i] for i in erased], 1, threads, settings, java_filter)
+            erased = [i for i, hits in zip(erased, found, strict=True) if hits]  # others have no hits to learn from
+            for i in erased:
+                expanded[i] = dict(sorted(vectors[i].items(), key=lambda pair: -pair[1]))
+        self._warn(feedback, without_terms, len(erased), len(vectors))
         if feedback.debug:
             for vector, new in zip(vectors, expanded, strict=True):
                 _log.info("the query %s was expanded to %s", dict(vector), new)
         return expanded
+
+    def _warn(self, feedback: Feedback, without_terms: int, erased: int, queries: int) -> None:
+        """Warns once of queries to which feedback adds nothing, or of which it would leave nothing."""
+        if self._warned is feedback or not (without_terms or erased):
+            return
+        self._warned = feedback
+        if without_terms:
+            _log.warning(
+                "relevance feedback adds nothing to %s of %d: by Anserini's rule, a term counts if it has 2 to 20 "
+                "characters%s and is in at most a tenth of the documents, and their first hits have none. Pass all_terms=True "
+                "to take any term",
+                counted(without_terms, "query"), queries,
+                ", a to z or digits," if isinstance(feedback, Rm3) and feedback.filter_terms else "",
+            )  # fmt: skip
+        if erased > without_terms:
+            _log.warning(
+                "relevance feedback would leave no term with a weight above 0 of %s of %d, so that the original query is "
+                "searched. Give the query or the relevant hits a larger weight",
+                counted(erased, "query"), queries,
+            )  # fmt: skip

@@ -509,15 +509,22 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
             self._report_problems()
         return found
 
-    def explain(self, q: Text | Vector, docid: str) -> list[Contribution]:
+    def explain(
+        self, q: Text | Vector, docid: str, *, k: int = HITS_SHOWN, filter: AnyFilter | None = None
+    ) -> list[Contribution]:
         """The contribution of each shared term to a document's score, largest first; the products add up to the score exactly.
 
-        With relevance feedback, the terms are those of the expanded query; see :meth:`expand`.
+        Args:
+            q: The query, as for :meth:`search`.
+            docid: The document.
+            k: With relevance feedback, the terms are those of the expanded query: the number of hits of the search that
+                expands it; see :meth:`expand`.
+            filter: Likewise the filter of that search.
 
         Raises:
             InputError: No document has this docid.
         """
-        vector = self.expand(q)
+        vector = self.expand(q, k, filter=filter)
         terms = list(vector)
         impacts = self.reader.impacts(docid, terms)
         dropped = set() if self.min_idf is None else self._common_terms(terms)
