@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import ItemsView, Iterable, KeysView, Mapping, Set
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,6 +59,44 @@ def to_ordered_list(values: Iterable[T], name: str, *, error: type[InputError] =
         kind = "mapping" if isinstance(values, Mapping) else "set"
         raise error(f"expected a sequence of {name}, got a {kind}", remedy="Pass a list")
     return to_list(values, name, error=error)
+
+
+def to_count(value: object, name: str, *, least: int = 1, error: type[InputError] = InputError) -> int:
+    """The integer that an argument is.
+
+    Args:
+        value: The argument.
+        name: Its name, for the message.
+        least: The smallest value that is allowed.
+        error: The class of the error.
+
+    Raises:
+        InputError: It is not an integer, below ``least``, or beyond 31 bits.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) < 2**31:
+        raise error(f"{name} must be an integer of at least {least}, got {value!r:.80}")
+    return int(value)
+
+
+def is_number(value: object) -> bool:
+    """Whether an argument is a real number, of Python or of NumPy, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def to_flag(value: object, name: str, *, error: type[InputError] = InputError) -> bool:
+    """The truth value that an argument is, of Python or of NumPy.
+
+    Args:
+        value: The argument.
+        name: Its name, for the message.
+        error: The class of the error.
+
+    Raises:
+        InputError: It is something else, such as ``"no"``, which would count as true.
+    """
+    if not isinstance(value, bool) and getattr(value, "dtype", None) != "bool":
+        raise error(f"{name} must be True or False, got {value!r:.80}")
+    return bool(value)
 
 
 def to_path(value: str | os.PathLike[str], *, error: type[InputError] = InputError) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Literal
 
+from splade_lucene.arguments import to_count
+
 DEFAULT_MAX_LENGTH = 256
 """Maximum number of tokens of a document or query, as in the SPLADE papers."""
 
@@ -44,5 +46,9 @@ TREC_EVAL: TrecEval = 9
 
 
 def thread_count(threads: int | None = None) -> int:
-    """The number of threads to use: the given number, or one per core."""
-    return max(1, threads or os.cpu_count() or 1)
+    """The number of threads to use: the given number, or one per core.
+
+    Raises:
+        InputError: It is not an integer, or out of range.
+    """
+    return (os.cpu_count() or 1) if threads is None else to_count(threads, "threads")

@@ -155,6 +155,18 @@ def test_nothing_to_score(index):
 # ---- vectors ----
 
 
+def test_docids_may_be_strings_of_numpy(index):
+    docid = np.str_("d8")
+    with LuceneImpactSearcher(index) as searcher:
+        vector = searcher.vector("d8")
+        assert searcher.vector(docid) == vector
+        assert searcher.more_like_this(docid, 5) == searcher.more_like_this("d8", 5)
+        assert searcher.explain(vector, docid) == searcher.explain(vector, "d8")
+        assert searcher.reader.impacts(docid, list(vector)) == [*vector.values()]
+        assert (document := searcher.doc(docid)) is not None
+        assert type(document.docid()) is str
+
+
 @pytest.mark.parametrize("cache_bytes", [None, 0])
 def test_vectors_are_those_that_were_indexed(index, collection, cache_bytes):
     with LuceneImpactSearcher(index, cache_bytes=cache_bytes) as searcher:
@@ -246,6 +258,12 @@ def test_pairs_are_scored_in_their_order(index, collection):
             qid: [(docid, dot(vectors[int(qid[1:])], by_docid[docid])) for docid in docids if docid != "nobody"]
             for qid, docids in asked.items()
         }
+        once = {qid: iter(docids) for qid, docids in asked.items()}
+        assert score_pairs(searcher, topics, once) == (scored, unknown)
+        with pytest.raises(QueryError, match="expected a mapping of qids to docids, got None"):
+            score_pairs(searcher, [], None)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="threads must be an integer of at least 1, got 0"):
+            score_pairs(searcher, topics, asked, threads=0)
         with pytest.raises(QueryError, match="the pairs have 1 qid without a query, such as 'q9'"):
             score_pairs(searcher, topics[:1], {"q0": ["d1"], "q9": ["d1"]})
 
@@ -281,6 +299,14 @@ def test_command_scores_pairs(files):
     run_well(*score(files, "pairs.tsv", "--tag", "mine"))
     scored = Run.read(files / "scores")
     assert scored.tag == "mine"
+    (files / "no-term.tsv").write_text("q1\td3\nq2\td1\nq2\td2\n")
+    run_well(
+        *score(files, "no-term.tsv")
+    )  # of two documents that share no term, the second falls below 0, as documented
+    assert [[score == 0 for _, score in ranking] for ranking in Run.read(files / "scores").values()] == [
+        [True],
+        [True, False],
+    ]
     assert dict(scored) == {"q1": [("d2", 16), ("d1", 8), ("d3", 0)], "q2": [("d3", 7)]}
 
 
@@ -310,6 +336,8 @@ def test_command_finds_documents_like_another(files):
     assert run_well(*arguments).split() == ["1", "16", "d2", "dogs"]
     done = run(*arguments, "--max-terms", 1)
     assert (done.stdout, done.stderr) == ("", "no other document that may be a hit shares a term with this one\n")
+    done = run(*arguments, "--mode", "approximate", "--beta", 0.5, "--candidates", 1)
+    assert (done.stdout, done.stderr) == ("", "approximate search found no hits; --mode exact may find some\n")
     assert "no document has the id 'd9'" in check_failed(run(*arguments[:-1], "d9"))
 
 

@@ -362,7 +362,7 @@ def test_no_field_of_documents_can_have_its_name(tmp_path):
     ("settings", "says"),
     [({"method": "other"}, "unknown method"), ({"normalization": "other"}, "unknown normalization"), ({"weights": (1,)}, "two weights"),
      ({"weights": (1, -1)}, "two weights"), ({"weights": (0, 0)}, "two weights"), ({"weights": (1, float("nan"))}, "two weights"),
-     ({"weights": "11"}, "several weights"), ({"depth": 0}, "at least 1"), ({"constant": -1}, "at least 0"),
+     ({"weights": "11"}, "several weights"), ({"depth": 0}, "depth must be an integer of at least 1"), ({"b": "x"}, "b must"), ({"k1": None}, "k1 must"), ({"constant": -1}, "at least 0"),
      ({"constant": float("nan")}, "at least 0"), ({"k1": -1}, "k1"), ({"b": 2}, "b must")],
 )  # fmt: skip
 def test_wrong_settings_are_refused(settings, says):
@@ -490,6 +490,9 @@ def test_hits_tell_their_places_in_both_rankings(index):
             assert isinstance(copied, HybridHits)
             assert copied == hits
             assert [repr(hit) for hit in copied] == [repr(hit) for hit in hits]
+        kept = hits.without(hits[1].lucene_docid)
+        assert isinstance(kept, HybridHits)
+        assert [repr(hit) for hit in kept] == [repr(hit) for hit in [hits[0], *hits[2:]]]
         for one in (copy.copy(hits[0]), copy.deepcopy(hits[0]), pickle.loads(pickle.dumps(hits[0]))):
             assert (one.docid, one.score, one.impact, one.bm25) == (
                 hits[0].docid,
@@ -497,6 +500,17 @@ def test_hits_tell_their_places_in_both_rankings(index):
                 hits[0].impact,
                 hits[0].bm25,
             )
+
+
+def test_with_negative_feedback_the_last_of_the_depth_count(index):
+    fusion = HybridFusion(depth=30)
+    with LuceneImpactSearcher(index) as searcher:
+        searcher.set_rocchio(use_negative=True, gamma=2, all_terms=True)
+        found = searcher.search_hybrid(VECTORS[0], 5, fusion, text=TEXTS[0])
+        expanded = searcher.expand(VECTORS[0], fusion.depth)
+        assert expanded != searcher.expand(VECTORS[0], 5)
+        searcher.unset_rocchio()
+        assert found == searcher.search_hybrid(expanded, 5, fusion, text=TEXTS[0])
 
 
 def test_a_side_without_hits_leaves_the_other(index):
@@ -591,10 +605,22 @@ def test_commands_build_add_and_search(tmp_path):
     assert {row["docid"] for row in shown} >= {"d3", "d4"}
     assert shown[0]["impact"]["rank"] == 1 or shown[0]["bm25"]["rank"] == 1
     assert isinstance(shown[0]["impact"]["score"], int)
-    told = run_well(
-        "search", "--index", index, "--query", "blood", "--hybrid", "sum", "--weight", "1", "--weight", "0.5"
+    done = run(
+        "search",
+        "--index",
+        index,
+        "--query",
+        "blood",
+        "--hybrid",
+        "sum",
+        "--weight",
+        "1",
+        "--weight",
+        "0.5",
+        "--profile",
     )
-    assert "(impact 1, bm25 " in told
+    assert "(impact 1, bm25 " in done.stdout
+    assert "of the search for impacts; the times of BM25 and of the fusion are not in it" in done.stderr
     (tmp_path / "topics.tsv").write_text("q1\tblood\nq2\tsearch oven\n")
     run_well(
         "search", "--index", index, "--topics", tmp_path / "topics.tsv", "--output", tmp_path / "run", "--hybrid", "rrf",

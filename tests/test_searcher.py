@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import random
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.collections import TERMS
+from support.commands import run_well
 from support.java import has_lucene_10
 from support.processes import ROOT
 
@@ -26,6 +28,8 @@ from splade_lucene import (
     exhaustive_search,
     index_pseudo_documents,
     jvm,
+    merge_indexes,
+    optimize_index,
     write_pseudo_documents,
 )
 from splade_lucene.errors import IndexAccessError, IndexVersionError, InputError, NotAnIndexError, QueryError
@@ -277,6 +281,76 @@ def test_k_must_be_a_positive_integer(index_dir, k):
         pytest.raises(QueryError, match="k must be an integer of at least 1"),
     ):
         searcher.search({"term1": 1}, k)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"min_idf": "0"}, "min_idf must be a number, got '0'"),
+        ({"approximation": "x"}, "expected an Approximation, got 'x'"),
+        ({"query_encoder": 5}, "expected a query encoder, got 5"),
+    ],
+)
+def test_wrong_settings_are_refused(index_dir, settings, message):
+    with pytest.raises(QueryError, match=message):
+        LuceneImpactSearcher(index_dir, **settings)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda searcher: searcher.search({}, 5, "lang"), "fields must be empty, got 'lang'. Pass a condition"),
+        (lambda searcher: searcher.batch_search([{}], [["a"]]), r"qids must be strings, got \['a'\]"),
+        (lambda searcher: searcher.make_filter(["1"]) & "year > 2010", "expected another DocumentFilter, got 'year"),
+        (lambda searcher: searcher.set_rocchio(use_negative="no"), "use_negative must be True or False, got 'no'"),
+        (lambda searcher: searcher.set_rm3(filter_terms=None), "filter_terms must be True or False, got None"),
+    ],
+)
+def test_wrong_arguments_are_refused(index_dir, call, message):
+    with LuceneImpactSearcher(index_dir) as searcher, pytest.raises(QueryError, match=message):
+        call(searcher)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda index, new: merge_indexes(index, new, threads="2"),
+            "threads must be an integer of at least 1, got '2'",
+        ),
+        (lambda index, new: merge_indexes(index, new, threads=0), "threads must be an integer of at least 1, got 0"),
+        (lambda index, new: merge_indexes(index, new, accelerator="no"), "accelerator must be True or False, got 'no'"),
+        (lambda index, _: optimize_index(index, threads="x"), "threads must be an integer of at least 1, got 'x'"),
+        (lambda index, _: check_index(index, sample=-1), "sample must be an integer of at least 0, got -1"),
+    ],
+)
+def test_wrong_arguments_change_nothing(index_dir, tmp_path, call, message):
+    with pytest.raises(InputError, match=message):
+        call(index_dir, tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_scores_beyond_the_exact_floats(tmp_path):
+    impact = 2**30 + 1
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add(PseudoDocument("d1", "", {"a": impact}))
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        hits = searcher.search({"a": impact})
+        assert hits.scores.tolist() == [impact**2]
+        assert hits[0].score == float(impact**2) != impact**2
+    told = run_well("search", "--index", tmp_path / "index", "--encoded", "--query", f'{{"a": {impact}}}', "--json")
+    assert json.loads(told)[0]["score"] == impact**2
+
+
+def test_a_deleted_document_has_no_docid_but_a_number(tmp_path):
+    with LuceneImpactIndexer(tmp_path / "index") as indexer:
+        indexer.add([PseudoDocument(f"d{i}", "", {"a": 1}) for i in range(3)])
+        indexer.commit()
+        indexer.delete(["d0"])
+    with LuceneImpactSearcher(tmp_path / "index") as searcher:
+        assert searcher.doc("d0") is None
+        numbers = range(searcher.reader.max_doc)
+        assert [document and document.docid() for document in map(searcher.doc, numbers)] == ["d0", "d1", "d2"]
 
 
 def test_batch_arguments_must_fit(index_dir):

@@ -9,7 +9,7 @@ import typer
 from splade_lucene.cli.option_groups import takes_options
 from splade_lucene.cli.options import IndexesOption, JsonOption
 from splade_lucene.cli.output import echo
-from splade_lucene.cli.search import print_hits
+from splade_lucene.cli.search import NO_APPROXIMATE_HITS, print_hits
 from splade_lucene.cli.search_options import SearchOptions
 from splade_lucene.defaults import HITS_SHOWN
 
@@ -42,4 +42,5 @@ def more_like_this(
         found = searcher.more_like_this(docid, hits, max_terms=max_terms, filter=choices.make_filter(searcher))
         print_hits(found, facet or (), {}, as_json=as_json)
     if not found:
-        echo("no other document that may be a hit shares a term with this one")
+        exact = "no other document that may be a hit shares a term with this one"
+        echo(exact if choices.approximation.is_exact else NO_APPROXIMATE_HITS)

@@ -67,7 +67,9 @@ def search(
         ),
     ] = "auto",
     tag: TagOption = DEFAULT_TAG,
-    profile: Annotated[bool, typer.Option("--profile", help="Report engines, blocks, postings and times.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Report engines, blocks, postings and times of the search for impacts.")
+    ] = False,
     recall: Annotated[
         bool, typer.Option("--recall", help="Measure the loss of --mode approximate against exact search.")
     ] = False,
@@ -116,7 +118,9 @@ def search(
             return found
 
         searches = searcher if fusion is None else HybridSearcher(searcher, fusion)
-        report = SearchReport(wants_profile=profile, measure_recall=measure_recall if recall else None)
+        report = SearchReport(
+            wants_profile=profile, measure_recall=measure_recall if recall else None, is_hybrid=fusion is not None
+        )
         if topics is not None and output is not None:
             queries = read_topics(topics, encoded=encoded, field=topic_field)
             _search_topics(
@@ -125,7 +129,19 @@ def search(
             )  # fmt: skip
         elif query is not None:
             vector = _json_query(query) if encoded else query
-            _search_one(searches, vector, depth, report, search_options, facet or (), as_json=as_json)
+            _search_one(
+                searches,
+                vector,
+                depth,
+                report,
+                search_options,
+                facet or (),
+                is_exact=approximation.is_exact,
+                as_json=as_json,
+            )
+
+
+NO_APPROXIMATE_HITS = "approximate search found no hits; --mode exact may find some"
 
 
 class _Output(NamedTuple):
@@ -211,7 +227,7 @@ def _open_searcher(
 
 def _search_one(
     searcher: Any, query: Any, hits: int, report: SearchReport, options: Mapping[str, Any], facets: Sequence[str], *,
-    as_json: bool,
+    is_exact: bool, as_json: bool,
 ) -> None:  # fmt: skip
     found = searcher.search(query, hits, **options)
     report.add({QUERY: query}, {QUERY: found})
@@ -220,7 +236,9 @@ def _search_one(
         if not found:
             is_filtered = options.get("filter") is not None
             echo_no_hits(
-                Query(QUERY, query) if isinstance(query, str) else Query(QUERY, "", query), is_filtered=is_filtered
+                Query(QUERY, query) if isinstance(query, str) else Query(QUERY, "", query),
+                is_filtered=is_filtered,
+                is_exact=is_exact,
             )
         report.print(hits)
 
@@ -235,8 +253,9 @@ def print_hits(found: Hits, facets: Sequence[str], facts: Mapping[str, Any], *, 
         as_json: Whether to print JSON.
     """
     rows: list[dict[str, Any]] = []
-    for rank, (hit, fields) in enumerate(zip(found, found.fields(), strict=True), 1):
-        row: dict[str, Any] = {"rank": rank, "docid": hit.docid, **_scores(hit), "text": hit.contents or ""}
+    columns = (found, _impact_scores(found), found.fields())
+    for rank, (hit, score, fields) in enumerate(zip(*columns, strict=True), 1):
+        row: dict[str, Any] = {"rank": rank, "docid": hit.docid, **_scores(hit, score), "text": hit.contents or ""}
         rows.append({**row, "fields": fields} if fields else row)
     counts = {name: found.facets(name) for name in facets}
     if as_json:
@@ -246,18 +265,26 @@ def print_hits(found: Hits, facets: Sequence[str], facts: Mapping[str, Any], *, 
     for row in rows:
         text = " ".join(str(row["text"]).split())
         shown = "".join(f"  {name}={_shown(value)}" for name, value in row.get("fields", {}).items())
-        score = f"{row['score']:>8,}" if isinstance(row["score"], int) else f"{row['score']:>8.5f}{_parts(row)}"
-        print(f"{row['rank']:>3} {score}  {row['docid']}{shown}" + (f"  {text:.90}" if text else ""))
+        number = f"{row['score']:>8,}" if isinstance(row["score"], int) else f"{row['score']:>8.5f}{_parts(row)}"
+        print(f"{row['rank']:>3} {number}  {row['docid']}{shown}" + (f"  {text:.90}" if text else ""))
     for name, keywords in counts.items():
         print(f"{name}: " + ", ".join(f"{keyword} {count:,}" for keyword, count in keywords.items()))
 
 
-def _scores(hit: Any) -> dict[str, Any]:
+def _impact_scores(found: Hits) -> list[int]:
+    """The exact scores for impacts, which those of a hit, as floats, are only up to 2⁵³."""
+    from splade_lucene.search.hybrid import HybridHits
+
+    scores: list[int] = (found.parts["impact_score"] if isinstance(found, HybridHits) else found.scores).tolist()
+    return scores
+
+
+def _scores(hit: Any, score: int) -> dict[str, Any]:
     from splade_lucene.search.hybrid import HybridHit
 
     if not isinstance(hit, HybridHit):
-        return {"score": int(hit.score)}
-    impact = {"rank": hit.impact.rank, "score": int(hit.impact.score)} if hit.impact else None
+        return {"score": score}
+    impact = {"rank": hit.impact.rank, "score": score} if hit.impact else None
     return {"score": hit.score, "impact": impact, "bm25": hit.bm25._asdict() if hit.bm25 else None}
 
 
@@ -310,8 +337,11 @@ def _empty(queries: Sequence[Query]) -> list[str]:
     return [query.qid for query in queries if query.is_empty]
 
 
-def echo_no_hits(query: Query, *, is_filtered: bool = False) -> None:
+def echo_no_hits(query: Query, *, is_filtered: bool = False, is_exact: bool = True) -> None:
     """Says why a single query has no hits."""
+    if not (is_exact or query.is_empty):
+        echo(NO_APPROXIMATE_HITS)
+        return
     which = "no document that the filter accepts" if is_filtered else "no document"
     echo("the query is empty, so it has no hits" if query.is_empty else f"{which} shares a term with the query")
 

@@ -23,10 +23,17 @@ class SearchReport:
     Args:
         wants_profile: Whether to report profiles.
         measure_recall: Measures the recall of several queries; None to report none.
+        is_hybrid: Whether BM25 is searched, too, which the profiles do not cover.
     """
 
-    def __init__(self, *, wants_profile: bool, measure_recall: Callable[[Sequence[Any]], list[float]] | None) -> None:
-        self._wants_profile, self._measure_recall = wants_profile, measure_recall
+    def __init__(
+        self,
+        *,
+        wants_profile: bool,
+        measure_recall: Callable[[Sequence[Any]], list[float]] | None,
+        is_hybrid: bool = False,
+    ) -> None:
+        self._wants_profile, self._measure_recall, self._is_hybrid = wants_profile, measure_recall, is_hybrid
         self._profiles: dict[str, SearchProfile] = {}
         self._recalls: dict[str, float] = {}
 
@@ -49,6 +56,8 @@ class SearchReport:
     def print(self, k: int) -> None:
         """Prints means and percentiles over the queries to stderr."""
         if self._wants_profile and self._profiles:
+            if self._is_hybrid:
+                echo("of the search for impacts; the times of BM25 and of the fusion are not in it")
             engines = Counter(each.engine for each in self._profiles.values())
             echo(", ".join(f"{engine}: {counted(count, 'query')}" for engine, count in engines.most_common()))
             echo(f"{'':18} {'mean':>12} {'p50':>12} {'p95':>12} {'p99':>12}")

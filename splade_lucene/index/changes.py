@@ -176,7 +176,7 @@ def optimize_index(index_dir: str | Path, *, threads: int | None = None) -> Chan
         InputError: The folder is not an index.
         StorageError: Another process is writing to the index, or a disk error.
     """
-    index_dir = to_path(index_dir)
+    index_dir, threads = to_path(index_dir), thread_count(threads)
     _check_index(index_dir)
     with LuceneImpactIndexer(index_dir) as indexer:
         indexer.optimize(threads=threads)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splade_lucene import jvm
-from splade_lucene.arguments import to_path
+from splade_lucene.arguments import to_count, to_path
 from splade_lucene.counts import counted
 from splade_lucene.errors import (
     DamagedIndexError,
@@ -95,7 +95,7 @@ def check_index(index_dir: str | Path, *, sample: int = 0, model: str | Path | N
         >>> check_index(index_dir).is_sound
         True
     """
-    index_dir = to_path(index_dir)
+    index_dir, sample = to_path(index_dir), to_count(sample, "sample", least=0)
     for _ in range(_TRIES):
         before = _last_commit(index_dir)
         result = _check(index_dir, sample, model)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from splade_lucene import jvm
-from splade_lucene.arguments import to_path
+from splade_lucene.arguments import to_flag, to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import IndexVersionError, InputError
 from splade_lucene.files.files import path_text, storage_error, work_folder
@@ -88,6 +88,8 @@ def merge_indexes(
     paths, output = to_index_paths(indexes), to_path(output).resolve()
     if order not in get_args(Order):
         raise InputError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
+    accelerator, overwrite = to_flag(accelerator, "accelerator"), to_flag(overwrite, "overwrite")
+    threads = thread_count(threads)
     _check_output(output, paths)
     with sole_builder(output):
         prepare_target(output, append=False, overwrite=overwrite)
@@ -95,7 +97,7 @@ def merge_indexes(
             common_bm25(source.parts)
             _check_formats(source.parts)
             with progress.step("merging", source.num_docs, "documents") as advance:
-                changes = _write(source, target, order, thread_count(threads))
+                changes = _write(source, target, order, threads)
                 advance(source.num_docs)
             if accelerator:
                 with LuceneImpactIndexReader(target) as reader:

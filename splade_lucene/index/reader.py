@@ -244,7 +244,7 @@ class LuceneImpactIndexReader(ProcessBound):
         if not isinstance(docid, str):
             raise InputError(f"a docid must be a string, got {docid!r:.80}", remedy="Pass it as a string")
         with jvm.translated_exceptions(self.index_dir):
-            found = int(jvm.facade("Index").luceneDocid(self.java, well_formed(docid)))
+            found = int(jvm.facade("Index").luceneDocid(self.java, well_formed(str(docid))))
         if found < 0:
             raise InputError(f"no document has the id {docid!r}", path=self.index_dir, remedy="Check the spelling")
         return found

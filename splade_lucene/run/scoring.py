@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from splade_lucene.arguments import to_list, to_path
+from splade_lucene.arguments import to_list, to_ordered_list, to_path
 from splade_lucene.counts import counted
 from splade_lucene.defaults import QUERY_BATCH, thread_count
 from splade_lucene.errors import QueryError, RunError
@@ -17,7 +17,7 @@ from splade_lucene.records import Query
 from splade_lucene.run.formats import looks_like
 from splade_lucene.run.run import Run, read_lines
 
-Pairs = Mapping[str, Sequence[str]]
+Pairs = Mapping[str, Iterable[str]]
 """qid → docids."""
 
 Scored = dict[str, list[tuple[str, int]]]
@@ -95,12 +95,15 @@ def score_pairs(
         ...     score_pairs(searcher, [Query("q1", "", {"cat": 3})], {"q1": ["d2", "d1", "d9"]})
         ({'q1': [('d2', 0), ('d1', 21)]}, {'q1': ['d9']})
     """
+    if not isinstance(pairs, Mapping):
+        raise QueryError(f"expected a mapping of qids to docids, got {pairs!r:.80}", remedy='Pass {"q1": ["d1", …], …}')
     known = {query.qid: query for query in to_list(queries, "queries", error=QueryError)}
     if missing := [qid for qid in pairs if qid not in known]:
         raise QueryError(
             f"the pairs have {counted(len(missing), 'qid')} without a query, such as {missing[0]!r}",
             remedy="Pass the queries to which the pairs belong",
         )
+    given = {qid: to_ordered_list(docids, "docids") for qid, docids in pairs.items()}
     scored: Scored = {}
     unknown: dict[str, list[str]] = {}
     with progress.step("scoring", len(pairs), "queries") as advance:
@@ -108,11 +111,11 @@ def score_pairs(
         for start in range(0, len(qids), QUERY_BATCH):
             batch = qids[start : start + QUERY_BATCH]
             found = searcher.score_known(
-                [known[qid].content for qid in batch], [pairs[qid] for qid in batch], thread_count(threads)
+                [known[qid].content for qid in batch], [given[qid] for qid in batch], thread_count(threads)
             )
             for qid, scores in zip(batch, found, strict=True):
                 scored[qid] = [*scores.items()]
-                if absent := [docid for docid in pairs[qid] if docid not in scores]:
+                if absent := [docid for docid in given[qid] if docid not in scores]:
                     unknown[qid] = absent
             advance(len(batch))
     return scored, unknown

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from splade_lucene import jvm
-from splade_lucene.arguments import to_list, to_ordered_list, to_path
+from splade_lucene.arguments import is_number, to_list, to_ordered_list, to_path
 from splade_lucene.defaults import HITS_SHOWN, K1, B, thread_count
 from splade_lucene.errors import NotAnIndexError, QueryError
 from splade_lucene.fork_guard import ProcessBound
@@ -221,13 +221,13 @@ def search_texts(
         return {qid: list(zip(hits.docids, hits.scores.tolist(), strict=True)) for qid, hits in found.items()}
 
 
-def check_parameters(k1: float, b: float) -> None:
+def check_parameters(k1: Any, b: Any) -> None:
     """Checks BM25's parameters.
 
     Raises:
         QueryError: A parameter is out of range.
     """
-    if not (math.isfinite(k1) and k1 >= 0):
-        raise QueryError(f"k1 must be a number of at least 0, got {k1}", remedy=f"Anserini's default is {K1}")
-    if not 0 <= b <= 1:
-        raise QueryError(f"b must be between 0 and 1, got {b}", remedy=f"Anserini's default is {B}")
+    if not (is_number(k1) and math.isfinite(k1) and k1 >= 0):
+        raise QueryError(f"k1 must be a number of at least 0, got {k1!r}", remedy=f"Anserini's default is {K1}")
+    if not (is_number(b) and 0 <= b <= 1):
+        raise QueryError(f"b must be between 0 and 1, got {b!r}", remedy=f"Anserini's default is {B}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from numbers import Integral
 from typing import Any, Literal, TypeVar, get_args
 
-from splade_lucene.arguments import to_ordered_list
+from splade_lucene.arguments import is_number, to_count, to_ordered_list
 from splade_lucene.counts import counted
 from splade_lucene.errors import QueryError
 from splade_lucene.search.approximation import Approximation
@@ -17,9 +17,7 @@ T = TypeVar("T")
 Engine = Literal["auto", "blockmax", "maxscore", "taat"]
 
 
-def check_settings(
-    engine: str, approximation: Approximation, min_idf: float | None = None, cache_bytes: int | None = None
-) -> None:
+def check_settings(engine: str, approximation: object, min_idf: Any = None, cache_bytes: int | None = None) -> None:
     """Checks a searcher's settings.
 
     Raises:
@@ -27,12 +25,16 @@ def check_settings(
     """
     if engine not in get_args(Engine):
         raise QueryError(f"unknown engine {engine!r}", remedy=f"Choose one of: {', '.join(get_args(Engine))}")
+    if not isinstance(approximation, Approximation):
+        raise QueryError(
+            f"expected an Approximation, got {approximation!r:.60}", remedy="Pass Approximation(…), or leave it out"
+        )
     if engine == "taat" and (approximation.alpha < 1 or approximation.blocks):
         raise QueryError("alpha and blocks require block-max pruning", remedy="Choose the engine auto or blockmax")
     if engine == "maxscore" and approximation.blocks:
         raise QueryError("blocks requires block-max pruning", remedy="Choose the engine auto or blockmax")
-    if min_idf is not None and math.isnan(min_idf):
-        raise QueryError("min_idf must be a number, got nan", remedy="Leave it out to keep all terms")
+    if min_idf is not None and (not is_number(min_idf) or math.isnan(min_idf)):
+        raise QueryError(f"min_idf must be a number, got {min_idf!r}", remedy="Leave it out to keep all terms")
     if cache_bytes is not None and not (isinstance(cache_bytes, Integral) and 0 <= cache_bytes < 2**63):
         raise QueryError(f"cache_bytes must be an integer of at least 0, got {cache_bytes!r}")
 
@@ -61,6 +63,9 @@ def check_batch(queries: Iterable[T], qids: Iterable[str], threads: int) -> tupl
         raise QueryError(
             f"got {counted(len(queries), 'query')} but {counted(len(qids), 'qid')}", remedy="Pass one qid per query"
         )
+    for qid in qids:
+        if not isinstance(qid, Hashable):
+            raise QueryError(f"qids must be strings, got {qid!r:.80}", remedy="Pass one string per query")
     if len(set(qids)) != len(qids):
         duplicate = next(qid for qid in qids if qids.count(qid) > 1)
         raise QueryError(f"duplicate qid {duplicate!r}", remedy="Make all qids unique")
@@ -74,5 +79,4 @@ def check_threads(threads: Any) -> None:
     Raises:
         QueryError: It is not an integer, or out of range.
     """
-    if isinstance(threads, bool) or not isinstance(threads, Integral) or not 1 <= int(threads) < 2**31:
-        raise QueryError(f"threads must be an integer of at least 1, got {threads!r}")
+    to_count(threads, "threads", error=QueryError)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splade_lucene import jvm
+from splade_lucene.arguments import is_number, to_count, to_flag
 from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import QueryError
@@ -46,6 +46,7 @@ class Rocchio:
 
     def __post_init__(self) -> None:
         _check_counts(self, "top_fb_terms", "top_fb_docs", "bottom_fb_terms", "bottom_fb_docs")
+        _check_flags(self, "debug", "use_negative", "all_terms")
         for name in ("alpha", "beta", "gamma"):
             _check_number(name, getattr(self, name), _LARGEST_WEIGHT)
 
@@ -74,6 +75,7 @@ class Rm3:
 
     def __post_init__(self) -> None:
         _check_counts(self, "fb_terms", "fb_docs")
+        _check_flags(self, "debug", "filter_terms", "all_terms")
         _check_number("original_query_weight", self.original_query_weight, 1)
 
     def to_java(self) -> Any:
@@ -90,15 +92,18 @@ Feedback = Rocchio | Rm3
 
 def _check_counts(settings: Feedback, *names: str) -> None:
     for name in names:
-        count: Any = getattr(settings, name)
-        if isinstance(count, bool) or not isinstance(count, Integral) or not 1 <= int(count) < 2**31:
-            raise QueryError(f"{name} must be an integer of at least 1, got {count!r}")
+        to_count(getattr(settings, name), name, error=QueryError)
+
+
+def _check_flags(settings: Feedback, *names: str) -> None:
+    for name in names:
+        to_flag(getattr(settings, name), name, error=QueryError)
 
 
 def _check_number(name: str, number: Any, largest: float) -> None:
-    if not isinstance(number, Real) or isinstance(number, bool) or not 0 <= number <= largest:
+    if not is_number(number) or not 0 <= number <= largest:
         limit = f"from 0 to {largest}" if largest == 1 else "of at least 0"
-        if largest > 1 and isinstance(number, Real) and number > largest:
+        if largest > 1 and is_number(number) and number > largest:
             limit = f"of at most {largest:g}, because weights are in single precision"
         raise QueryError(f"{name} must be a number {limit}, got {number!r:.80}")
 

@@ -145,7 +145,8 @@ class Hit:
 
     Attributes:
         docid: External id.
-        score: Score: for an impact index an integer stored as a float, as in Pyserini; for BM25 in single precision.
+        score: Score: for an impact index an integer stored as a float, as in Pyserini, so that one above 2⁵³ is rounded;
+            ``scores`` of :class:`Hits` are exact. For BM25 in single precision.
         lucene_docid: Lucene's internal id.
     """
 
@@ -248,7 +249,9 @@ class Hits(Sequence[Hit]):
 
     def without(self, lucene_docid: int) -> Hits:
         """The hits without that of one document."""
-        kept = np.flatnonzero(self.lucene_docids != lucene_docid)
+        return self._selected(np.flatnonzero(self.lucene_docids != lucene_docid))
+
+    def _selected(self, kept: NDArray[np.intp]) -> Hits:
         docids = [self.docids[i] for i in kept.tolist()]
         return Hits(docids, self.scores[kept], self.lucene_docids[kept], self._reader, self._profile)
 

@@ -80,7 +80,7 @@ class HybridFusion:
                 remedy="Pass weights=(1, 1)",
             )
         object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "depth", check_k(self.depth))
+        object.__setattr__(self, "depth", check_k(self.depth, "depth"))
         check_constant(self.constant)
         check_parameters(self.k1, self.b)
 
@@ -168,6 +168,11 @@ class HybridHits(Hits):
         if isinstance(index, slice):
             return HybridHits(self.docids[index], scores, lucene_docids, self._reader, self._profile, parts)
         return HybridHit(self.docids[index], float(scores), int(lucene_docids), self._reader, parts.item())
+
+    def _selected(self, kept: NDArray[np.intp]) -> HybridHits:
+        hits = super()._selected(kept)
+        columns = (hits.scores, hits.lucene_docids, self._reader, self._profile, self.parts[kept])
+        return HybridHits(hits.docids, *columns)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return HybridHits, (*super().__reduce__()[1], self.parts)

@@ -120,7 +120,10 @@ class DocumentFilter(ProcessBound):
 
     def __and__(self, other: DocumentFilter) -> DocumentFilter:
         if not isinstance(other, DocumentFilter):
-            return NotImplemented
+            raise QueryError(
+                f"expected another DocumentFilter, got {other!r:.80}",
+                remedy="Make one of a condition with filter_by of the same searcher",
+            )
         if other.snapshot is not self.snapshot:
             raise QueryError(
                 "the filters were made by different searchers, or before and after one was refreshed",
@@ -180,8 +183,9 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         duplicates: Duplicates = "refuse",
     ) -> None:
         self.engine = engine
-        self.approximation = approximation or Approximation()
+        self.approximation = Approximation() if approximation is None else approximation
         check_settings(engine, self.approximation, min_idf, cache_bytes)
+        _check_encoder(query_encoder)
         self.min_idf = min_idf
         self._query_encoder, self._given_encoder = query_encoder, query_encoder
         self._reported_problems: set[str] = set()
@@ -541,7 +545,10 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         return {term for term, hits in zip(terms, found, strict=True) if not len(hits)}
 
     def doc(self, docid: str | int) -> StoredDocument | None:
-        """The stored document with a docid (str) or lucene_docid (int); None if there is none, as in Pyserini."""
+        """The stored document with a docid (str) or lucene_docid (int); None if there is none, as in Pyserini.
+
+        A deleted document has no docid any more, but Lucene keeps it under its lucene_docid until its segment is merged.
+        """
         if isinstance(docid, Integral):
             number = int(docid)
             if not 0 <= number < self.reader.max_doc:
@@ -553,7 +560,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
             lucene_docid = self.reader.lucene_docid(docid)
         except InputError:
             return None
-        return StoredDocument(docid, lucene_docid, self.reader.raw([lucene_docid])[0])
+        return StoredDocument(str(docid), lucene_docid, self.reader.raw([lucene_docid])[0])
 
     def doc_by_field(self, field: str, q: str) -> StoredDocument | None:
         """The stored document whose ``field`` is ``q``, as in Pyserini; None if there is none.
@@ -597,9 +604,20 @@ def _is_blank(q: Text) -> bool:
     return is_blank(q) if isinstance(q, str) else all(is_blank(turn.text) for turn in q)
 
 
+def _check_encoder(query_encoder: object) -> None:
+    if not (query_encoder is None or isinstance(query_encoder, str | Path) or hasattr(query_encoder, "encode")):
+        raise QueryError(
+            f"expected a query encoder, got {query_encoder!r:.60}",
+            remedy="Pass an object with the method encode(text), the folder or name of a checkpoint, or None",
+        )
+
+
 def _check_fields(fields: Mapping[str, float] | None) -> None:
     if fields:
-        raise QueryError(f"an impact index has a single field, so fields must be empty, got {dict(fields)}")
+        raise QueryError(
+            f"an impact index has a single field, so fields must be empty, got {fields!r:.80}",
+            remedy="Pass a condition on the fields of documents as filter=…",
+        )
 
 
 def _is_plain(vector: Mapping[str, int]) -> bool:
