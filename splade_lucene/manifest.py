@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -69,6 +70,7 @@ class Change:
         deleted: Number of documents that were deleted, replaced ones included.
         documents: Number of documents afterwards.
         source: The documents, as the caller named them; empty if they were passed as objects.
+        deleted_empty: Number of documents without terms that were deleted. No other count has them.
     """
 
     time: str
@@ -77,9 +79,10 @@ class Change:
     deleted: int
     documents: int
     source: str = ""
+    deleted_empty: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.added, self.deleted, self.documents) < 0:
+        if min(self.added, self.deleted, self.documents, self.deleted_empty) < 0:
             raise ValueError("a change has a negative number of documents")
 
 
@@ -93,10 +96,11 @@ class Manifest:
         model_revision: Commit of the checkpoint on the hub; empty if it is a folder.
         query_digest: SHA-256 of the query side: of a network's weights, or of a tokenizer and its table.
         choices: The encoder's settings: the fields of :class:`splade_lucene.encoder.layout.Choices`.
-        dtype: Precision that the documents were encoded in.
+        dtype: Precision that the documents were encoded in; empty if it is unknown, or not the same for all.
         backend: What computed them: ``torch`` or ``onnx``.
         pooling: How token logits were pooled into one weight per term: ``max`` or ``sum``.
-        max_length: Tokens at which documents were truncated.
+        max_length: Tokens at which documents were truncated, and are when texts are added.
+        other_max_lengths: Other lengths at which some documents were truncated; an index may have several.
         query_max_length: Tokens at which queries must be truncated.
         quantizer: The rule; None if unknown.
         pruning: How documents were pruned: the fields of :class:`splade_lucene.encoder.pruning.Pruning`.
@@ -110,7 +114,7 @@ class Manifest:
         shard: ``I/N`` for one shard of N, else empty.
         empty: Docids of documents without any term, which are not indexed.
         skipped: Number of documents of the corpus that could not be read.
-        truncated: Number of documents that were longer than ``max_length``.
+        truncated: Number of documents that were truncated.
         versions: Versions of this package and of the libraries used for encoding or indexing.
         history: For an index, its changes, oldest first; the first ones of more than a thousand are added up.
         commit: For an index, the name of the commit that this manifest describes.
@@ -128,6 +132,7 @@ class Manifest:
     backend: str = ""
     pooling: str = ""
     max_length: int = 0
+    other_max_lengths: tuple[int, ...] = ()
     query_max_length: int = 0
     quantizer: Quantizer | None = None
     pruning: dict[str, Any] = field(default_factory=dict)
@@ -149,7 +154,7 @@ class Manifest:
     bm25: dict[str, str] = field(default_factory=dict)
 
     def is_compatible(self, other: Manifest) -> bool:
-        """Whether documents of both may share an index: same model, encoder settings and quantizer."""
+        """Whether documents of both may share an index: same model, encoder settings, pruning and quantizer."""
         own, others = self._encoder_settings(), other._encoder_settings()
         return (self.model_digest, self.quantizer, own) == (other.model_digest, other.quantizer, others)
 
@@ -176,7 +181,33 @@ class Manifest:
 
     def _encoder_settings(self) -> dict[str, Any]:
         ignored = ("max_length", "query_max_length", "query_model")
-        return {"pooling": self.pooling, **{key: value for key, value in self.choices.items() if key not in ignored}}
+        tokens, overlap = self.passages
+        return {
+            "pooling": self.pooling, **{key: value for key, value in self.choices.items() if key not in ignored},
+            **self.pruning, "min_impact": self.min_impact, "passage_tokens": tokens, "passage_overlap": overlap,
+        }  # fmt: skip
+
+    @property
+    def passages(self) -> tuple[int, int]:
+        """Tokens of a passage, and tokens that it shares with the next one; zeros if documents were encoded whole."""
+        tokens, overlap = self.encoded_with.get("passages", (0, 0))
+        return int(tokens), int(overlap)
+
+    @property
+    def max_lengths(self) -> tuple[int, ...]:
+        """All known lengths at which documents were truncated, ascending."""
+        return tuple(sorted({self.max_length, *self.other_max_lengths} - {0}))
+
+    def mixed_with(self, others: Iterable[Manifest]) -> dict[str, Any]:
+        """The attributes with which an index of this manifest's documents and of others' tells how they may differ."""
+        every = [self, *others]
+        lengths = {length for each in every for length in each.max_lengths} - {self.max_length}
+        return {
+            "other_max_lengths": tuple(sorted(lengths)),
+            "dtype": self.dtype if len({each.dtype for each in every}) == 1 else "",
+            "corpus": ", ".join(dict.fromkeys(name for each in every for name in each.corpus.split(", ") if name)),
+            "truncated": sum(each.truncated for each in every),
+        }
 
     def after(self, change: Change, **facts: Any) -> Manifest:
         """The manifest after a change of the index, with some other facts."""
@@ -185,7 +216,7 @@ class Manifest:
             first, second = history[:2]
             together = replace(
                 second, operation="earlier", added=first.added + second.added, deleted=first.deleted + second.deleted,
-                source="",
+                source="", deleted_empty=first.deleted_empty + second.deleted_empty,
             )  # fmt: skip
             history = (together, *history[2:])
         return replace(self, history=history, documents=change.documents, **facts)
@@ -222,6 +253,8 @@ class Manifest:
         for name in ("max_length", "query_max_length", "documents", "skipped", "truncated"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
+        if min(self.other_max_lengths, default=1) < 1:
+            raise ValueError(f"other_max_lengths has {min(self.other_max_lengths)}, expected at least 1")
         if self.min_impact < 1:
             raise ValueError(f"min_impact is {self.min_impact}, expected at least 1")
         if self.pooling not in _POOLINGS:

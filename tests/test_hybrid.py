@@ -345,6 +345,21 @@ def test_documents_without_any_text_are_refused_and_some_are_reported(tmp_path, 
     assert bm25_rankings(tmp_path / "index", ["cat"])[0][0][0] == "d3"
 
 
+def test_documents_without_text_may_be_added_to_others_that_have_one(tmp_path, caplog):
+    source, index = tmp_path / "docs.jsonl", tmp_path / "index"
+    write_pseudo_documents(source, [PseudoDocument("d1", "cats", {"t1": 1})])
+    index_pseudo_documents(source, index, bm25=True)
+    write_pseudo_documents(source, [PseudoDocument("d2", "", {"t1": 1})])
+    assert add_pseudo_documents(source, index).total == 2
+    assert "no text with a term" in caplog.text
+    assert [docid for docid, _ in bm25_rankings(index, ["cat"])[0]] == ["d1"]
+    assert check_index(index).is_sound
+    delete_documents(index, ["d1", "d2"])
+    optimize_index(index)
+    add_pseudo_documents(source, index)  # to an index in which no document has the field
+    assert check_index(index).is_sound
+
+
 def test_check_misses_the_field_that_the_manifest_names(tmp_path):
     write_pseudo_documents(tmp_path / "docs.jsonl", draw(range(5)).values())
     index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "index")

@@ -78,6 +78,7 @@ def test_file_by_hand(tmp_path):
         "encoded_with": {"gzip": False},
         "pooling": "max",
         "max_length": 256,
+        "other_max_lengths": [],
         "query_max_length": 64,
         "quantizer": {"name": "anserini", "document": half_up, "query": half_up, "max_impact": 2147483647},
         "pruning": {"top_terms": 3},
@@ -108,6 +109,7 @@ def test_file_by_hand(tmp_path):
                 "deleted": 0,
                 "documents": 7,
                 "source": "x",
+                "deleted_empty": 0,
             }
         ],
         "commit": "ef56",

@@ -343,6 +343,37 @@ def test_an_old_view_outlives_a_refresh_and_its_shared_indexes(three):
     assert [hit.contents for hit in old] == [union[docid].contents for docid in old.docids]
 
 
+def test_a_closed_old_reader_takes_no_index_from_the_new_one(three):
+    paths, _ = three
+    with LuceneImpactSearcher(paths) as searcher:
+        old = searcher.reader
+        write(paths[1], {"new": PseudoDocument("new", "", {"t0": 1})})
+        assert searcher.refresh()
+        old.close()
+        for closed in (old.statistics, old.refreshed):
+            with pytest.raises(IndexAccessError, match="closed"):
+                closed()
+        assert searcher.reader.statistics()["documents"] == 141
+        assert not searcher.refresh()
+        parts = searcher.reader.parts
+        searcher.reader.close()
+        for each in (*parts, *old._parts):  # the last reader has closed them all
+            with pytest.raises(IndexAccessError, match="closed"):
+                each.parts  # noqa: B018
+
+
+def test_what_one_index_has_without_terms_and_another_with_them_counts_once(tmp_path):
+    one, two = (
+        made_by(tmp_path / "a", empty=["b1", "d9"], corpus="a.tsv"),
+        made_by(tmp_path / "b", corpus="b.tsv, a.tsv"),
+    )
+    with LuceneImpactSearcher([one, two], duplicates="last") as searcher:
+        manifest = searcher.reader.manifest()
+        assert (manifest.empty, manifest.corpus) == (("d9",), "a.tsv, b.tsv")
+        with pytest.raises(InputError, match=f"{one}, {two}: no document has the id 'nope'"):
+            searcher.explain({"cat": 1}, "nope")
+
+
 def test_every_byte_of_each_index_is_verified(three):
     paths, _ = three
     LuceneImpactSearcher(paths, verify=True).close()
@@ -373,6 +404,9 @@ def made_by(index: Path, **facts: Any) -> Path:
         ({"pooling": "sum"}, r"pooling \(max, sum\)"),
         ({"choices": {"query_mode": "lexical"}}, r"query_mode \(None, lexical\)"),
         ({"quantizer": Quantizer.named("naver", 7.0).to_json()}, r"the quantizer \(naver .*x100.*; naver .*x7"),
+        ({"pruning": {"top_terms": 8}}, r"top_terms \(None, 8\)"),
+        ({"min_impact": 2}, r"min_impact \(1, 2\)"),
+        ({"encoded_with": {"passages": [64, 8]}}, r"passage_tokens \(0, 64\); passage_overlap \(0, 8\)"),
     ],
 )
 def test_indexes_of_other_models_or_quantizers_are_refused(tmp_path, facts, named):
@@ -394,6 +428,47 @@ def test_other_lengths_and_corpora_may_be_searched_together(tmp_path):
     assert manifest is not None
     assert (manifest.model, manifest.corpus, manifest.documents) == ("mine", "news, blogs", 2)
     assert (manifest.skipped, manifest.truncated, manifest.encoding) == (2, 3, "")
+
+
+@pytest.mark.model
+def test_a_check_knows_that_texts_were_truncated_at_different_lengths(tmp_path, cut_differently):
+    paths, index = cut_differently, tmp_path / "m"
+    merge_indexes(paths, index)
+    manifest = read_index_manifest(index)
+    assert manifest is not None
+    assert (manifest.max_lengths, manifest.truncated) == ((8, 64), 1)
+    assert "1 document was longer than 8 or 64 tokens" in run_well("stats", "--index", index)
+    for path in (index, paths[1]):
+        checked = check_index(path, sample=10)
+        assert checked.is_sound
+        assert checked.encoded_again == (0 if path == index else 1)
+    assert check_index(index, sample=10).notes == (
+        "documents were truncated at different lengths (8, 64 tokens), so none was encoded again",
+    )
+
+
+@pytest.fixture
+def cut_differently(tmp_path) -> list[Path]:
+    """An index of texts in full length, and one whose text was cut."""
+    from splade_lucene import DocumentSettings, SpladeEncoder  # not above: a part of the tests runs without torch
+
+    (tmp_path / "a.tsv").write_text("d1\tThe heart pumps blood.\n")
+    (tmp_path / "b.tsv").write_text(f"d2\t{' '.join(TEXTS)}\n")
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path, length in zip(paths, (64, 8), strict=True):
+        encoder = SpladeEncoder(documents=DocumentSettings(max_length=length), device="cpu", dtype="float32")
+        build_index(path.with_suffix(".tsv"), path, encoder, Quantizer.named("naver"))
+    return paths
+
+
+def test_settings_that_only_concern_queries_are_those_of_the_first_index(tmp_path, caplog):
+    one = made_by(tmp_path / "a", query_digest="e1", choices={"query_model": "one"}, query_max_length=32)
+    two = made_by(tmp_path / "b", query_digest="e2", choices={"query_model": "two"}, query_max_length=64)
+    for paths, length in (([one, two], 32), ([two, one], 64)):
+        with LuceneImpactSearcher(paths) as searcher:
+            assert searcher.reader.manifest().query_max_length == length
+    assert f"{one} and {two} differ in how queries are encoded: the query model (one; two); " in caplog.text
+    assert "query_max_length (32; 64); the first one counts" in caplog.text
 
 
 def test_an_index_that_names_no_model_is_taken_with_a_warning(tmp_path, caplog):

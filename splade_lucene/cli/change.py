@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from splade_lucene.cli.index import echo_indexed
+from splade_lucene.cli.index import echo_added
 from splade_lucene.cli.options import (
     DeviceOption,
     FieldsOption,
@@ -73,7 +73,7 @@ def add(
         summary = add_pseudo_documents(
             source, index_dir, threads=threads, store=store, skip_bad=skip_bad, fields=fields, progress=ProgressBars()
         )
-    echo_indexed(summary, index_dir, as_json=as_json)
+    echo_added(summary, index_dir, as_json=as_json)
 
 
 def delete(
@@ -94,8 +94,9 @@ def delete(
     if not wanted:
         raise typer.BadParameter("give --docid or --docids")
     change = delete_documents(index_dir, wanted)
-    if change.deleted < len(wanted):
-        echo(f"{len(wanted) - change.deleted:,} of {counted(len(wanted), 'docid')} are not in the index")
+    found = change.deleted + change.deleted_empty
+    if found < len(wanted):
+        echo(f"{len(wanted) - found:,} of {counted(len(wanted), 'docid')} are not in the index")
     _echo_change(change, index_dir, as_json=as_json)
 
 
@@ -122,8 +123,10 @@ def optimize(index_dir: IndexOption, threads: ThreadsOption = None, as_json: Jso
 
 def _echo_change(change: Change, index_dir: Path, *, as_json: bool) -> None:
     if change.operation == "delete":
-        echo(f"{counted(change.deleted, 'document')} deleted, {change.documents:,} left in {index_dir}")
+        empty = f" and {counted(change.deleted_empty, 'document')} without terms" if change.deleted_empty else ""
+        echo(f"{counted(change.deleted, 'document')}{empty} deleted, {change.documents:,} left in {index_dir}")
     else:
         echo(f"{counted(change.documents, 'document')} in {index_dir}")
     if as_json:
-        print(json.dumps({"index": str(index_dir), "deleted": change.deleted, "documents": change.documents}))
+        counts = {"deleted": change.deleted, "deleted_empty": change.deleted_empty, "documents": change.documents}
+        print(json.dumps({"index": str(index_dir), **counts}))

@@ -20,7 +20,7 @@ from splade_lucene.cli.options import (
     StoreOption,
     ThreadsOption,
 )
-from splade_lucene.cli.output import ProgressBars, Skipped, echo
+from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_empty, name_some
 from splade_lucene.counts import counted
 
 if TYPE_CHECKING:
@@ -58,13 +58,39 @@ def index(
 
 def echo_indexed(summary: IndexSummary, index_dir: Path, *, as_json: bool) -> None:
     """Reports the contents of a new index, and skipped documents."""
+    skipped = _echo_skipped(summary)
+    postings, terms = counted(summary.postings, "posting"), counted(summary.terms, "term")
+    echo(f"{counted(summary.documents, 'document')}, {postings} and {terms} in {index_dir}")
+    if as_json:
+        counts = {"documents": summary.documents, "postings": summary.postings, "terms": summary.terms}
+        print(json.dumps({"index": str(index_dir), **counts, "skipped": skipped}))
+
+
+def echo_added(summary: IndexSummary, index_dir: Path, *, as_json: bool) -> None:
+    """Reports what was added to an index, and what it replaced; skipped and empty documents."""
+    skipped = _echo_skipped(summary)
+    echo_empty(summary.empty, summary.documents + len(summary.empty))
+    if summary.emptied:
+        count = counted(len(summary.emptied), "document", "was", "were")
+        echo(f"{count} in the index with an earlier text, and deleted: {name_some(summary.emptied)}")
+    postings = counted(summary.postings, "posting")
+    echo(
+        f"{counted(summary.documents, 'document')} with {postings} added, {summary.replaced:,} replaced, "
+        f"{summary.total:,} now in {index_dir}"
+    )
+    if as_json:
+        counts = {
+            "documents": summary.documents, "postings": summary.postings, "terms": summary.terms, "skipped": skipped,
+            "replaced": summary.replaced, "empty": len(summary.empty), "emptied": len(summary.emptied),
+            "total": summary.total,
+        }  # fmt: skip
+        print(json.dumps({"index": str(index_dir), **counts}))
+
+
+def _echo_skipped(summary: IndexSummary) -> int:
     skipped = Skipped()
     for problem in summary.skipped:
         skipped(problem)
     if skipped.count:
         echo(f"{counted(skipped.count, 'document', 'was', 'were')} skipped")
-    postings, terms = counted(summary.postings, "posting"), counted(summary.terms, "term")
-    echo(f"{counted(summary.documents, 'document')}, {postings} and {terms} in {index_dir}")
-    if as_json:
-        counts = {"documents": summary.documents, "postings": summary.postings, "terms": summary.terms}
-        print(json.dumps({"index": str(index_dir), **counts, "skipped": skipped.count}))
+    return skipped.count

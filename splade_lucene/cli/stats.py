@@ -153,6 +153,8 @@ def _print_origin(manifest: Manifest) -> None:
     print(f"{'corpus':24} {manifest.corpus}")
     if manifest.truncated:
         were = counted(manifest.truncated, "document", "was", "were")
-        print(f"{'truncated':24} {were} longer than {counted(manifest.max_length, 'token')}")
+        lengths = " or ".join(f"{length:,}" for length in manifest.max_lengths[:-1])
+        longest = counted(manifest.max_lengths[-1] if manifest.max_lengths else 0, "token")
+        print(f"{'truncated':24} {were} longer than {f'{lengths} or ' if lengths else ''}{longest}")
     if manifest.empty:
         print(f"{'without a term':24} {len(manifest.empty)}: {name_some(manifest.empty)}")

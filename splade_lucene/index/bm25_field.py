@@ -61,18 +61,19 @@ def lacking_bm25(indexes: Sequence[LuceneImpactIndexReader]) -> list[LuceneImpac
     return [each for each in indexes if each.num_docs and not each.has_bm25]
 
 
-def check_texts(documents: int, without_text: int, source: Path) -> None:
+def check_texts(documents: int, without_text: int, source: Path, *, is_new: bool) -> None:
     """Reports documents that were indexed for BM25 without a term.
 
     Args:
         documents: Number of documents that were indexed.
         without_text: Number of those whose text is missing, or has no terms.
         source: Where they come from.
+        is_new: Whether they are all documents of the index, so that the caller asked for BM25 for them.
 
     Raises:
-        PseudoDocumentError: None of the documents has a text.
+        PseudoDocumentError: None of the documents of a new index has a text.
     """
-    if without_text == documents:
+    if is_new and without_text == documents:
         raise PseudoDocumentError(
             "no document has a text with a term, so there is nothing to index for BM25",
             path=source,

@@ -154,4 +154,4 @@ def _summary_of_current(index_dir: Path, manifest: Manifest, *, bm25: bool) -> I
         return None
     with LuceneImpactIndexReader(index_dir) as reader:
         counts = reader.statistics()
-    return IndexSummary(counts["documents"], counts["postings"], counts["terms"], ())
+    return IndexSummary(counts["documents"], counts["postings"], counts["terms"], (), counts["documents"])

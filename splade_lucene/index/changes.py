@@ -146,7 +146,8 @@ def delete_documents(index_dir: str | Path, docids: str | Iterable[str]) -> Chan
 
     Args:
         index_dir: The index.
-        docids: One or several; those that the index lacks are ignored.
+        docids: One or several; those that the index lacks are ignored. Those of documents without terms, which only the
+            manifest has, are deleted there.
 
     Returns:
         What was changed: the number of documents that were deleted, and that are left.

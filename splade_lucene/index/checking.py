@@ -285,6 +285,10 @@ def _check_sample(
     notes: list[str],
 ) -> int:  # fmt: skip
     """Encodes some stored texts again, and compares their impacts; returns how many."""
+    if len(manifest.max_lengths) > 1:
+        lengths = ", ".join(map(str, manifest.max_lengths))
+        notes.append(f"documents were truncated at different lengths ({lengths} tokens), so none was encoded again")
+        return 0
     texts = _stored_texts(reader, sample)
     if not texts:
         notes.append("no texts are stored, so none was encoded again")

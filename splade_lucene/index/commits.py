@@ -43,14 +43,18 @@ class ManifestKeeper:
                 manifest = manifest.after(Change(now(), "foreign", self.documents, 0, self.documents))
         self.manifest = manifest
 
-    def commit(self, operation: str, added: int = 0, source: str = "", **facts: Any) -> Change | None:
+    def commit(
+        self, operation: str, added: int = 0, source: str = "", *, deleted_empty: int = 0, **facts: Any
+    ) -> Change | None:
         """Commits all changes, if there are any; a kill at any moment leaves all or none of them, and the manifest likewise.
 
         Args:
             operation: What was done; see :class:`splade_lucene.manifest.Change`.
             added: Number of documents that were added.
             source: Where they come from.
-            facts: Attributes of the manifest that have changed.
+            deleted_empty: Number of documents without terms that were deleted.
+            facts: Attributes of the manifest that have changed. Documents without terms are only there, so a change of
+                ``empty`` is one of the index.
 
         Returns:
             What has changed; None if nothing has.
@@ -58,10 +62,10 @@ class ManifestKeeper:
         java = jvm.facade("Index")
         with jvm.translated_exceptions(self._index_dir):
             prepared = wire.unpack_prepared(wire.to_bytes(java.prepare(self._writer)))
-            if not prepared.has_changes:
+            if not prepared.has_changes and facts.get("empty", self.manifest.empty) == self.manifest.empty:
                 return None
             deleted = self.documents + added - prepared.documents
-            change = Change(now(), operation, added, deleted, prepared.documents, source)
+            change = Change(now(), operation, added, deleted, prepared.documents, source, deleted_empty)
             versions = {**self.manifest.versions, "splade_lucene": __version__, **jvm.versions()}
             manifest = self.manifest.after(change, versions=versions, parts=(), **facts)
             while True:

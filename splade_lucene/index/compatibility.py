@@ -27,7 +27,7 @@ def common_manifest(indexes: Sequence[LuceneImpactIndexReader]) -> Manifest | No
         The manifest; None if no index has one.
 
     Raises:
-        InputError: Two indexes were made with different models, settings or quantizers, or a manifest is damaged.
+        InputError: Two indexes were made with different models, settings, prunings or quantizers, or a manifest is damaged.
     """
     manifests = [(each.index_dir, manifest) for each in indexes if (manifest := each.manifest()) is not None]
     named = [(path, manifest) for path, manifest in manifests if manifest.model]
@@ -46,18 +46,18 @@ def common_manifest(indexes: Sequence[LuceneImpactIndexReader]) -> Manifest | No
         return None
     every = [manifest for _, manifest in manifests]
     first = named[0][1] if named else every[0]
+    _report_query_sides(named)
     is_one_encoding = len({manifest.settings for manifest in every}) == 1
     return replace(
         first,
         quantizer=ruled[0][1].quantizer if ruled else None,
-        corpus=", ".join(dict.fromkeys(manifest.corpus for manifest in every if manifest.corpus)),
+        **first.mixed_with(manifest for manifest in every if manifest is not first),
         documents=sum(each.num_docs for each in indexes),
         encoding="",
         settings=first.settings if is_one_encoding else "",
-        encoded_with=first.encoded_with if is_one_encoding else {},
+        encoded_with=first.encoded_with if is_one_encoding else {"passages": [*first.passages]},
         empty=tuple(dict.fromkeys(docid for manifest in every for docid in manifest.empty)),
         skipped=sum(manifest.skipped for manifest in every),
-        truncated=sum(manifest.truncated for manifest in every),
         history=(),
         commit="",
         fields={name: kind for manifest in every for name, kind in manifest.fields.items()},
@@ -71,6 +71,33 @@ def _check_same(path: Path, manifest: Manifest, other_path: Path, other: Manifes
             f"{path} and {other_path} were made differently, so their scores cannot be compared: {'; '.join(differences)}",
             remedy="Encode one of the two again, with the model and quantizer of the other",
         )
+
+
+def _report_query_sides(named: Sequence[tuple[Path, Manifest]]) -> None:
+    """Warns if the indexes name different query models or query lengths: those of the first one count."""
+    for path, manifest in named[1:]:
+        first_path, first = named[0]
+        found = [
+            f"{what} ({one}; {other})"
+            for what, is_same, one, other in (
+                ("the query model", manifest.query_digest == first.query_digest,
+                 _query_model(first), _query_model(manifest)),
+                ("query_max_length", manifest.query_max_length == first.query_max_length,
+                 first.query_max_length, manifest.query_max_length),
+            )
+            if not is_same
+        ]  # fmt: skip
+        if found:
+            _log.warning(
+                "%s and %s differ in how queries are encoded: %s; the first one counts",
+                first_path,
+                path,
+                "; ".join(found),
+            )
+
+
+def _query_model(manifest: Manifest) -> str:
+    return str(manifest.choices.get("query_model") or manifest.model)
 
 
 def common_fields(indexes: Sequence[LuceneImpactIndexReader]) -> dict[str, FieldType]:

@@ -56,12 +56,20 @@ class IndexSummary:
         postings: Number of postings.
         terms: Number of distinct terms.
         skipped: The problems of skipped documents.
+        total: Number of documents in the index afterwards.
+        replaced: Number of documents of the index that were replaced.
+        empty: Docids of documents without terms, which are not indexed.
+        emptied: Those of them that were in the index with terms, and are deleted there now.
     """
 
     documents: int
     postings: int
     terms: int
     skipped: tuple[Problem, ...]
+    total: int = 0
+    replaced: int = 0
+    empty: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
 
 
 def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords with defaults
@@ -249,30 +257,31 @@ def _run_bulk_indexer(
             raise problems[0].error()
         found = sources[0].source.parent if len(sources) > 1 else sources[0].source
         try:
-            if not result["documents"]:
+            empty = manifest.empty if manifest else ()
+            emptied: tuple[str, ...] = ()
+            if not result["documents"] and not (settings.replace and empty):
                 reason = FirstProblems(problems).describe() if problems else "no documents to index"
                 raise PseudoDocumentError(reason, path=found, remedy="Check the input")
             if settings.bm25:
-                check_texts(result["documents"], result["without_text"], found)
+                check_texts(result["documents"], result["without_text"], found, is_new=not settings.append)
             source = manifest.corpus if manifest and manifest.corpus else path_text(found)
             if settings.append:
-                _commit_added(
-                    ManifestKeeper(target, writer),
-                    writer,
-                    manifest,
-                    result["documents"],
-                    source,
-                    settings,
-                )
+                keeper = ManifestKeeper(target, writer)
+                before = keeper.documents
+                emptied = _commit_added(keeper, writer, manifest, result["documents"], source, settings)
             else:
                 described = replace(
                     manifest or Manifest(), fields=settings.fields.to_json(), bm25=describe_bm25(bm25=settings.bm25)
                 )
-                ManifestKeeper(target, writer, described).commit("build", result["documents"], source)
+                keeper, before = ManifestKeeper(target, writer, described), 0
+                keeper.commit("build", result["documents"], source)
         finally:
             _close(writer, target)
         advance((result["documents"] if size is None else size) - result["reported"])
-    return IndexSummary(result["documents"], result["postings"], result["terms"], problems)
+    replaced = before + result["documents"] - len(emptied) - keeper.documents
+    return IndexSummary(
+        result["documents"], result["postings"], result["terms"], problems, keeper.documents, replaced, empty, emptied
+    )
 
 
 def _await_build(
@@ -358,8 +367,9 @@ def check_compatible(index_dir: Path, previous: Manifest | None, added: Manifest
     if previous is None or not previous.model or added is None:
         return
     if not previous.is_compatible(added):
+        differences = "".join(f"; {each}" for each in previous.differences(added))
         raise InputError(
-            f"the index was encoded with {previous.describe()}, these documents with {added.describe()}",
+            f"the index was encoded with {previous.describe()}, these documents with {added.describe()}{differences}",
             path=index_dir,
             remedy="Encode them with the index's model and quantizer",
         )
@@ -367,25 +377,32 @@ def check_compatible(index_dir: Path, previous: Manifest | None, added: Manifest
 
 def _commit_added(
     keeper: ManifestKeeper, writer: Any, added: Manifest | None, documents: int, source: str, settings: IndexSettings
-) -> None:
-    """Commits documents that were added to an index from files."""
+) -> tuple[str, ...]:
+    """Commits documents that were added to an index from files.
+
+    Returns:
+        The docids of documents that the index had, and that have no terms any more.
+    """
     previous = keeper.manifest
+    emptied: tuple[str, ...] = ()
     facts: dict[str, Any] = {
         "encoding": "", "empty": previous.empty, "fields": settings.fields.to_json(), "bm25": describe_bm25(bm25=settings.bm25),
     }  # fmt: skip
     if previous.model and added is not None:
         check_compatible(Path(source), previous, added)
-        facts["corpus"] = f"{previous.corpus}, {added.corpus}"
+        facts.update(previous.mixed_with([added]))
+    if added is not None:
         facts["empty"] = tuple(dict.fromkeys((*previous.empty, *added.empty)))
-        facts["truncated"] = previous.truncated + added.truncated
     with jvm.translated_exceptions(source):
         java = jvm.facade("Index")
-        if settings.replace and added is not None and added.empty:
-            java.delete(writer, wire.pack_strings(added.empty))  # they have no terms any more
         if facts["empty"]:
             held = {*wire.unpack_strings(wire.to_bytes(java.held(writer, wire.pack_strings(facts["empty"]))))}
-            facts["empty"] = tuple(docid for docid in facts["empty"] if docid not in held)
+            if settings.replace and added is not None:
+                emptied = tuple(docid for docid in added.empty if docid in held)
+                java.delete(writer, wire.pack_strings(emptied))
+            facts["empty"] = tuple(docid for docid in facts["empty"] if docid not in held.difference(emptied))
     keeper.commit("add", documents, source, **facts)
+    return emptied
 
 
 def manifest_fields(manifest: Manifest | None) -> FieldSchema:
@@ -514,6 +531,7 @@ class LuceneImpactIndexer(ProcessBound):
             jvm.facade("Index").delete(self._writer, wire.pack_strings(wanted))
             self._pending.deletes = True
             self._pending.docids.update(wanted)
+            self._pending.deleted_empty.update({*wanted}.intersection(self.manifest.empty))
 
     def merge(self) -> None:
         """Merges all segments into one; this frees the space of deleted documents."""
@@ -551,7 +569,9 @@ class LuceneImpactIndexer(ProcessBound):
             if pending.docids:
                 facts["encoding"] = ""
                 facts["empty"] = tuple(docid for docid in previous.empty if docid not in pending.docids)
-            change = self._keeper.commit(pending.operation, pending.added, **facts)
+            change = self._keeper.commit(
+                pending.operation, pending.added, deleted_empty=len(pending.deleted_empty), **facts
+            )
             self._pending = _Pending()
             if self._bm25 and pending.without_text:
                 note_without_text(pending.added, pending.without_text)
@@ -590,6 +610,7 @@ class _Pending:
     added: int = 0
     deletes: bool = False
     docids: set[str] = field(default_factory=set)
+    deleted_empty: set[str] = field(default_factory=set)
     without_text: int = 0
 
     @property

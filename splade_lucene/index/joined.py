@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -97,7 +99,8 @@ class JoinedIndexReader(LuceneImpactIndexReader):
     """Several open indexes as one. What it reads is that of the index into which they would be merged.
 
     Args:
-        parts: The indexes, which are closed with this one. Documents are numbered in their order.
+        parts: The indexes, which are closed with this one, or with the last one that shows them. Documents are numbered in
+            their order.
         duplicates: What happens to a docid that is in several of them.
         known: The same indexes at an earlier time, if they were open then.
 
@@ -118,21 +121,30 @@ class JoinedIndexReader(LuceneImpactIndexReader):
         java = jvm.facade("Join")
         with jvm.translated_exceptions(self.index_dir):
             opened = [each.java for each in parts]
-            copies = java.findCopies(opened, wire.pack_strings(_without_terms(parts)))
+            without_terms = _without_terms(parts)
+            copies = java.findCopies(opened, wire.pack_strings(text for pair in without_terms for text in pair))
             if duplicates == "refuse":
-                self._check_copies(copies)
+                self._check_copies(copies, without_terms)
             self.replaced: list[int] = wire.unpack_integers(wire.to_bytes(java.replacedByCopies(copies))).tolist()
             self._take(java.join(opened, copies, known.java if known is not None else None))
+        for each in parts:
+            each.shown_by.add(self)
 
-    def _check_copies(self, copies: Any) -> None:
+    def _check_copies(self, copies: Any, without_terms: Sequence[tuple[str, str]]) -> None:
         java = jvm.facade("Join")
         count = int(java.countCopies(copies))
         if not count:
             return
         rows = wire.unpack_rows(wire.to_bytes(java.shownCopies(copies)), 3)
         folders = [each.index_dir for each in self._parts]
+        empty = {(folders[int(number)], docid) for number, docid in without_terms}
+
+        def name(docid: str, number: str) -> str:
+            folder = folders[int(number)]
+            return f"{folder}{' (there without terms)' if (folder, docid) in empty else ''}"
+
         shown = [
-            f"{docid!r:.200} in {folders[int(one)]} and {folders[int(two)]}"
+            f"{docid!r:.200} in {name(docid, one)} and {name(docid, two)}"
             if one != two
             else f"{docid!r:.200} twice in {folders[int(one)]}"
             for docid, one, two in rows
@@ -160,6 +172,7 @@ class JoinedIndexReader(LuceneImpactIndexReader):
         Raises:
             InputError: They do not belong together any more, or a docid is in two of them.
         """
+        self._handle.check_open()
         newer = [each.refreshed() for each in self._parts]
         if not any(newer):
             return None
@@ -173,7 +186,17 @@ class JoinedIndexReader(LuceneImpactIndexReader):
     def manifest(self) -> Manifest | None:
         """What the manifests of the indexes have in common, with the fields of all; None if none has one."""
         self._handle.check_open()
-        return self._manifest
+        return self._whole_manifest
+
+    @cached_property
+    def _whole_manifest(self) -> Manifest | None:
+        """Without the documents that have no terms in one index, and are in another."""
+        if self._manifest is None or not self._manifest.empty:
+            return self._manifest
+        with jvm.translated_exceptions(self.index_dir):
+            packed = jvm.facade("Index").heldBy(self.java, wire.pack_strings(self._manifest.empty))
+            there = {*wire.unpack_strings(wire.to_bytes(packed))}
+        return replace(self._manifest, empty=tuple(docid for docid in self._manifest.empty if docid not in there))
 
     def statistics(self) -> dict[str, Any]:
         """Counts, as those of a single index; ``terms`` are those of all indexes together."""
@@ -184,15 +207,16 @@ class JoinedIndexReader(LuceneImpactIndexReader):
         """Closes the files of the indexes; so does dropping the last reference."""
         super().close()
         for each in self._parts:
-            each.close()
+            each.shown_by.discard(self)
+            if not each.shown_by:  # a refreshed reader shares those that have not changed
+                each.close()
 
 
-def _without_terms(parts: Sequence[LuceneImpactIndexReader]) -> list[str]:
+def _without_terms(parts: Sequence[LuceneImpactIndexReader]) -> list[tuple[str, str]]:
     """The docids of documents without terms, each after the position of its index."""
     manifests = [each.manifest() for each in parts]
     return [
-        text
+        (str(number), docid)
         for number, manifest in enumerate(manifests)
         for docid in (manifest.empty if manifest is not None else ())
-        for text in (str(number), docid)
     ]

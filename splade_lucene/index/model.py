@@ -44,7 +44,7 @@ def open_document_encoder(
             remedy="Add pseudo-documents, or build the index with 'splade-lucene build'",
         )
     documents, queries = from_choices(recorded_choices(manifest, index_dir))
-    tokens, overlap = _passages(manifest)
+    tokens, overlap = manifest.passages
     documents = replace(
         documents,
         max_length=manifest.max_length or documents.max_length,
@@ -80,11 +80,6 @@ def encode_texts(encoder: SpladeEncoder, manifest: Manifest, texts: Iterable[str
         encoder.tokenize_documents(texts), manifest.quantizer, pruning=Pruning(**manifest.pruning),
         min_impact=manifest.min_impact,
     )  # fmt: skip
-
-
-def _passages(manifest: Manifest) -> tuple[int, int]:
-    recorded = manifest.encoded_with.get("passages", [0, 0])
-    return int(recorded[0]), int(recorded[1])
 
 
 def _dtype(manifest: Manifest) -> Any:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +118,9 @@ class LuceneImpactIndexReader(ProcessBound):
     Args:
         index_dir: The index.
 
+    Attributes:
+        shown_by: The open readers that show this one together with others, and close it.
+
     Raises:
         NotAnIndexError: The folder is not an impact index.
         IndexVersionError: It was written by a newer Lucene.
@@ -131,6 +135,7 @@ class LuceneImpactIndexReader(ProcessBound):
 
     def _take(self, java: Any) -> None:
         self._java = java
+        self.shown_by: WeakSet[LuceneImpactIndexReader] = WeakSet()
         self._handle = jvm.JavaHandle(self, jvm.facade("Index").closeReader, java, self.index_dir)
 
     @property
@@ -246,7 +251,8 @@ class LuceneImpactIndexReader(ProcessBound):
         with jvm.translated_exceptions(self.index_dir):
             found = int(jvm.facade("Index").luceneDocid(self.java, well_formed(str(docid))))
         if found < 0:
-            raise InputError(f"no document has the id {docid!r}", path=self.index_dir, remedy="Check the spelling")
+            folders = ", ".join(str(each.index_dir) for each in self.parts)
+            raise InputError(f"{folders}: no document has the id {docid!r}", remedy="Check the spelling")
         return found
 
     def impacts(self, docid: str, terms: Iterable[str]) -> list[int]:

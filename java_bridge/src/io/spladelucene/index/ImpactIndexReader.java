@@ -365,6 +365,27 @@ public final class ImpactIndexReader implements Closeable {
     return found.stream().mapToInt(Integer::intValue).toArray();
   }
 
+  /**
+   * Those of some docids that a document has, without deleted ones.
+   *
+   * @param docids as {@link PackedLists#readStrings} reads them
+   * @return int count and the docids
+   */
+  public byte[] held(byte[] docids) throws IOException {
+    int[] documents = luceneDocids(PackedLists.readBytes(docids));
+    List<String> found = new ArrayList<>();
+    int position = 0;
+    for (String docid : PackedLists.readStrings(docids)) {
+      if (documents[position++] >= 0) {
+        found.add(docid);
+      }
+    }
+    PackedWriter out = new PackedWriter();
+    out.writeInt(found.size());
+    found.forEach(out::writeString);
+    return out.toByteArray();
+  }
+
   private static int firstLive(LeafReaderContext leaf, PostingsEnum postings) throws IOException {
     Bits live = leaf.reader().getLiveDocs();
     int doc = postings.nextDoc();

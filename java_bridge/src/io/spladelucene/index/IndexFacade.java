@@ -228,6 +228,11 @@ public final class IndexFacade {
     return reader.use(() -> reader.luceneDocid(docid));
   }
 
+  /** See {@link ImpactIndexReader#held}. */
+  public static byte[] heldBy(ImpactIndexReader reader, byte[] docids) throws IOException {
+    return reader.use(() -> reader.held(docids));
+  }
+
   /** See {@link ImpactIndexReader#impacts}. */
   public static byte[] impacts(ImpactIndexReader reader, int luceneDocid, byte[] terms)
       throws IOException {
