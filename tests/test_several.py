@@ -347,6 +347,7 @@ def test_a_closed_old_reader_takes_no_index_from_the_new_one(three):
     paths, _ = three
     with LuceneImpactSearcher(paths) as searcher:
         old = searcher.reader
+        before = old.parts
         write(paths[1], {"new": PseudoDocument("new", "", {"t0": 1})})
         assert searcher.refresh()
         old.close()
@@ -357,7 +358,7 @@ def test_a_closed_old_reader_takes_no_index_from_the_new_one(three):
         assert not searcher.refresh()
         parts = searcher.reader.parts
         searcher.reader.close()
-        for each in (*parts, *old._parts):  # the last reader has closed them all
+        for each in (*parts, *before):  # the last reader has closed them all
             with pytest.raises(IndexAccessError, match="closed"):
                 each.parts  # noqa: B018
 
