@@ -468,7 +468,10 @@ def test_settings_that_only_concern_queries_are_those_of_the_first_index(tmp_pat
     for paths, length in (([one, two], 32), ([two, one], 64)):
         with LuceneImpactSearcher(paths) as searcher:
             assert searcher.reader.manifest().query_max_length == length
-    assert f"{one} and {two} differ in how queries are encoded: the query model (one; two); " in caplog.text
+    assert (
+        f"{one} and {two} differ in how queries are encoded: the query model (one, weights e1; two, weights e2); "
+        in caplog.text
+    )
     assert "query_max_length (32; 64); the first one counts" in caplog.text
 
 

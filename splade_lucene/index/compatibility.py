@@ -97,7 +97,7 @@ def _report_query_sides(named: Sequence[tuple[Path, Manifest]]) -> None:
 
 
 def _query_model(manifest: Manifest) -> str:
-    return str(manifest.choices.get("query_model") or manifest.model)
+    return f"{manifest.choices.get('query_model') or manifest.model}, weights {manifest.query_digest[:12] or 'unknown'}"
 
 
 def common_fields(indexes: Sequence[LuceneImpactIndexReader]) -> dict[str, FieldType]:
