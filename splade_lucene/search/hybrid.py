@@ -226,7 +226,7 @@ def check_fusion(fusion: object, reader: LuceneImpactIndexReader) -> None:
         lacking = ", ".join(str(each.index_dir) for each in lacking_bm25(reader.parts) or reader.parts)
         raise QueryError(
             f"{lacking}: there are no texts for BM25 (the field {BM25_FIELD!r})",
-            remedy="Build it with bm25=True, or with 'splade-lucene build --bm25' or 'index --bm25'",
+            remedy="Build it with bm25=True",
         )
 
 
