@@ -261,7 +261,7 @@ def test_pairs_are_scored_in_their_order(index, collection):
         once = {qid: iter(docids) for qid, docids in asked.items()}
         assert score_pairs(searcher, topics, once) == (scored, unknown)
         with pytest.raises(QueryError, match="expected a mapping of qids to docids, got None"):
-            score_pairs(searcher, [], None)  # type: ignore[arg-type]
+            score_pairs(searcher, [], None)
         with pytest.raises(InputError, match="threads must be an integer of at least 1, got 0"):
             score_pairs(searcher, topics, asked, threads=0)
         with pytest.raises(QueryError, match="the pairs have 1 qid without a query, such as 'q9'"):

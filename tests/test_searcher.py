@@ -312,21 +312,19 @@ def test_wrong_arguments_are_refused(index_dir, call, message):
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("function", "wrong", "message"),
     [
-        (
-            lambda index, new: merge_indexes(index, new, threads="2"),
-            "threads must be an integer of at least 1, got '2'",
-        ),
-        (lambda index, new: merge_indexes(index, new, threads=0), "threads must be an integer of at least 1, got 0"),
-        (lambda index, new: merge_indexes(index, new, accelerator="no"), "accelerator must be True or False, got 'no'"),
-        (lambda index, _: optimize_index(index, threads="x"), "threads must be an integer of at least 1, got 'x'"),
-        (lambda index, _: check_index(index, sample=-1), "sample must be an integer of at least 0, got -1"),
+        (merge_indexes, {"threads": "2"}, "threads must be an integer of at least 1, got '2'"),
+        (merge_indexes, {"threads": 0}, "threads must be an integer of at least 1, got 0"),
+        (merge_indexes, {"accelerator": "no"}, "accelerator must be True or False, got 'no'"),
+        (optimize_index, {"threads": "x"}, "threads must be an integer of at least 1, got 'x'"),
+        (check_index, {"sample": -1}, "sample must be an integer of at least 0, got -1"),
     ],
 )
-def test_wrong_arguments_change_nothing(index_dir, tmp_path, call, message):
+def test_wrong_arguments_change_nothing(index_dir, tmp_path, function, wrong, message):
+    output = [tmp_path / "new"] if function is merge_indexes else []
     with pytest.raises(InputError, match=message):
-        call(index_dir, tmp_path / "new")
+        function(index_dir, *output, **wrong)
     assert not list(tmp_path.iterdir())
 
 
