@@ -224,6 +224,29 @@ def test_empty_queries_have_no_hits_and_a_note_says_so(data, tmp_path, engine):
         assert (check_well(done), done.stderr) == ("", "the query is empty, so it has no hits\n")
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [(["search", "--query", "{}", "--encoded", "--model", "x", "--scale", "3"], "--encoded does not support --model, --scale"),
+     (["explain", "--query", "{}", "--docid", "d1", "--encoded", "--query-prefix", "q: "], "support --query-prefix"),
+     (["score", "--pairs", "p", "--topics", "t", "--output", "o", "--encoded", "--device", "cpu"], "support --device"),
+     (["stats", "--topics", "t", "--encoded", "--backend", "torch"], "support --backend"),
+     (["search", "--query", "cat", "--tag", "mine"], "--tag requires --topics"),
+     (["search", "--query", "cat", "--output-format", "json"], "--output-format requires --topics"),
+     (["search", "--query", "cat", "--threads", "3"], "--threads requires --topics"),
+     (["search", "--query", "cat", "--topic-field", "desc"], "--topic-field requires --topics"),
+     (["bm25", "search", "--query", "cat", "--threads", "3"], "--threads requires --topics"),
+     (["score", "--pairs", "p", "--topics", "t", "--output", "o", "--output-format", "tsv", "--tag", "mine"],
+      "--tag requires --output-format trec"),
+     (["search", "--topics", "t", "--output", "o", "--output-format", "json", "--tag", "mine"],
+      "--tag requires --output-format trec")],
+)  # fmt: skip
+def test_options_that_would_be_ignored_are_refused(data, monkeypatch, tmp_path, given, says):
+    monkeypatch.chdir(tmp_path)
+    done = run(*given, "--index", data / "index")
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.replace("│", " ").split())
+
+
 def test_docids_of_a_filter_that_the_index_lacks_are_counted(data, tmp_path):
     (tmp_path / "ids.txt").write_text("d1\nd2\nnowhere\nd1\nelsewhere\n")
     for option in ("--only", "--without"):

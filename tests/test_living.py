@@ -543,6 +543,21 @@ def test_texts_that_are_added_are_encoded_as_a_build_encodes_them(tmp_path, monk
         add_corpus("more.tsv", "index")
 
 
+@pytest.mark.model
+def test_documents_of_a_corpus_that_cannot_be_read_are_counted_as_skipped(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("first.tsv").write_text("d1\tThe heart pumps blood.\nd2\n")
+    Path("more.tsv").write_text("d3\td3 is read.\nd4\nd5\n")
+    built = json.loads(run_well("build", "--corpus", "first.tsv", "--index", "index", "--skip-bad", "--json"))
+    done = run("add", "--corpus", "more.tsv", "--index", "index", "--skip-bad", "--json")
+    assert (built["skipped"], json.loads(done.stdout)["skipped"]) == (1, 2)
+    assert "2 documents could not be read and were skipped" in done.stderr
+    manifest = read_index_manifest(Path("index"))
+    assert manifest is not None
+    assert manifest.skipped == 3
+    assert add_corpus("more.tsv", "index", skip_bad=True).unreadable == 2
+
+
 def test_the_commands_say_what_they_did(tmp_path):
     index = tmp_path / "index"
     build(index, documents(range(20)))
@@ -561,7 +576,11 @@ def test_the_commands_say_what_they_did(tmp_path):
     done = run("check", "--index", index)
     assert done.returncode == 1
     assert f"damaged: {path.name}: checksum failed" in done.stderr
-    for arguments in (("add",), ("delete",), ("add", "--corpus", "c.tsv", "--input", "in")):
+    add = ("add", "--input", tmp_path / "more.jsonl")
+    for arguments in (
+        ("add",), ("delete",), ("add", "--corpus", "c.tsv", "--input", "in"),
+        (*add, "--device", "cpu"), (*add, "--trust-remote-code"),
+    ):  # fmt: skip
         assert run(*arguments, "--index", index).returncode == 2
     for command in (("delete", "--docid", "d1"), ("optimize",), ("add", "--input", tmp_path / "more.jsonl")):
         assert "this folder is not an index. Build it first" in check_failed(run(*command, "--index", tmp_path / "no"))

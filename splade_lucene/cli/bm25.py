@@ -31,6 +31,7 @@ from splade_lucene.cli.search_options import (
     SingleQueryOption,
     TagOption,
     check_queries,
+    check_tag,
 )
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.counts import counted
@@ -41,6 +42,8 @@ from splade_lucene.records import Query
 if TYPE_CHECKING:
     from splade_lucene.records import Document
     from splade_lucene.search.bm25 import Bm25Searcher
+
+_TAG = "bm25"
 
 bm25 = typer.Typer(
     name="bm25",
@@ -102,7 +105,7 @@ def search(
     b: Annotated[float, typer.Option("--b", help="Length normalization, from 0 to 1.")] = B,
     threads: ThreadsOption = None,
     topic_field: TopicFieldOption = "title",
-    tag: TagOption = "bm25",
+    tag: TagOption = _TAG,
     remove_query: RemoveQueryOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -113,7 +116,11 @@ def search(
     from splade_lucene.search.bm25 import Bm25Searcher, check_parameters
     from splade_lucene.topics.reading import read_topics
 
-    check_queries(query, topics, output, remove_query=remove_query)
+    check_queries(
+        query, topics, output, remove_query=remove_query, threads=threads is not None, tag=tag != _TAG,
+        output_format=output_format != "trec", topic_field=topic_field != "title",
+    )  # fmt: skip
+    check_tag(tag, output_format, _TAG)
     with wrong_usage():
         check_parameters(k1, b)
     with Bm25Searcher(index_dir, k1=k1, b=b) as searcher:

@@ -21,7 +21,7 @@ from splade_lucene.cli.options import (
     ThreadsOption,
     TrustOption,
 )
-from splade_lucene.cli.output import ProgressBars, Skipped, echo
+from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_unreadable
 from splade_lucene.counts import counted
 from splade_lucene.errors import InputError
 
@@ -60,6 +60,8 @@ def add(
 
     if (corpus is None) == (source is None):
         raise typer.BadParameter("give either --corpus or --input")
+    if corpus is None and (model, device, trust_remote_code, id_field, text_field) != (None, "auto", False, None, None):
+        raise typer.BadParameter("--model, --device, --trust-remote-code, --id-field and --text-field require --corpus")
     if corpus is not None:
         summary = add_corpus(
             corpus, index_dir, model=model, device=device, trust_remote_code=trust_remote_code, threads=threads,
@@ -68,11 +70,10 @@ def add(
         )  # fmt: skip
     else:
         assert source is not None
-        if model is not None or id_field is not None or text_field is not None:
-            raise typer.BadParameter("--model, --id-field and --text-field require --corpus")
         summary = add_pseudo_documents(
             source, index_dir, threads=threads, store=store, skip_bad=skip_bad, fields=fields, progress=ProgressBars()
         )
+    echo_unreadable(summary.unreadable)
     echo_added(summary, index_dir, as_json=as_json)
 
 

@@ -98,6 +98,7 @@ def compare(
     version: TrecEval = 10 if trec_eval == 10 else 9
     if index_dir and not topics:
         raise typer.BadParameter("--index requires --topics")
+    options.check(encoded=encoded)
     paths = run if baseline is None or baseline in run else [baseline, *run]
     if len(set(paths)) < max(2, len(paths)):
         raise typer.BadParameter("pass two or more different runs")

@@ -21,7 +21,7 @@ from splade_lucene.cli.options import (
     TextFieldOption,
     wrong_usage,
 )
-from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_empty, name_some
+from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_empty, echo_unreadable, name_some
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.counts import counted
 
@@ -117,5 +117,4 @@ def echo_encoded(manifest: Manifest, output: Path | None) -> None:
             f"{manifest.truncated:,} of {counted(manifest.documents + len(manifest.empty), 'document')} were longer than "
             f"{counted(manifest.max_length, 'token')}: --passage-tokens reads all of them"
         )
-    if manifest.skipped:
-        echo(f"{counted(manifest.skipped, 'document')} could not be read and were skipped")
+    echo_unreadable(manifest.skipped)

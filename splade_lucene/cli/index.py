@@ -93,4 +93,4 @@ def _echo_skipped(summary: IndexSummary) -> int:
         skipped(problem)
     if skipped.count:
         echo(f"{counted(skipped.count, 'document', 'was', 'were')} skipped")
-    return skipped.count
+    return skipped.count + summary.unreadable

@@ -159,6 +159,14 @@ class QueryOptions:
     ] = "auto"
     scale: ScaleOption = None
 
+    def check(self, *, encoded: bool) -> None:
+        """Refuses these options for queries that are already encoded, which need no encoder."""
+        given = [
+            f"--{each.name.replace('_', '-')}" for each in fields(self) if getattr(self, each.name) != each.default
+        ]
+        if encoded and given:
+            raise typer.BadParameter(f"--encoded does not support {', '.join(given)}: no query is encoded")
+
     def open_query_encoder(self, index_dir: IndexDirs) -> SpladeQueryEncoder:
         """Opens the query encoder that matches an index, or several."""
         from splade_lucene.quantizer import Quantizer

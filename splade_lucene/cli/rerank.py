@@ -13,6 +13,7 @@ import typer
 from splade_lucene.cli.options import DeviceOption, JsonOption, TrustOption
 from splade_lucene.cli.output import ProgressBars, echo
 from splade_lucene.cli.run import OutputFormatOption, OutputOption, RunOption, TagOption
+from splade_lucene.cli.search_options import check_tag
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.counts import counted
 from splade_lucene.imports import whole_imports
@@ -64,6 +65,7 @@ def rerank(
 
     transformers_logging.disable_progress_bar()
     first_stage = Run.read(run)
+    check_tag(tag, output_format or first_stage.format)
     queries = read_topics(topics, field=topic_field)
     folder = None if is_stream(output) else work_folder(output.absolute(), "reranking")
     with ExitStack() as opened:

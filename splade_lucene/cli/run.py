@@ -11,6 +11,7 @@ import typer
 from splade_lucene.cli.command import Command
 from splade_lucene.cli.options import JsonOption
 from splade_lucene.cli.output import echo
+from splade_lucene.cli.search_options import check_tag
 from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_IN_RUN
 from splade_lucene.files.pipes import given_name
@@ -215,6 +216,7 @@ def _read_several(paths: list[Path]) -> list[Run]:
 
 
 def _write(run: Run, output: Path, output_format: RunFormat, tag: str | None) -> None:
+    check_tag(tag, output_format)
     run.write(output, format=output_format, tag=tag)
     echo(f"{counted(len(run), 'query')} and {counted(sum(map(len, run.values())), 'hit')} in {output}")
 

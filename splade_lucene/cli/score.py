@@ -11,7 +11,7 @@ import typer
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import DuplicatesOption, IndexesOption, JsonOption, ThreadsOption
 from splade_lucene.cli.output import ProgressBars, echo, name_some
-from splade_lucene.cli.search_options import EncodedOption, MinIdfOption, TagOption
+from splade_lucene.cli.search_options import EncodedOption, MinIdfOption, TagOption, check_tag
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.counts import counted
 from splade_lucene.errors import InputError
@@ -59,6 +59,8 @@ def score(
     from splade_lucene.search.searcher import LuceneImpactSearcher
     from splade_lucene.topics.reading import read_topics
 
+    options.check(encoded=encoded)
+    check_tag(tag, output_format, DEFAULT_TAG)
     wanted = read_pairs(pairs)
     queries = read_topics(topics, encoded=encoded, field=topic_field)
     query_encoder = options.open_query_encoder(index_dirs) if not encoded else None

@@ -28,6 +28,7 @@ from splade_lucene.cli.search_options import (
     SingleQueryOption,
     TagOption,
     check_queries,
+    check_tag,
 )
 from splade_lucene.cli.search_report import QUERY, SearchReport
 from splade_lucene.cli.topic_options import TopicFieldOption
@@ -87,7 +88,11 @@ def search(
     """Search for one query, or write a run."""
     from splade_lucene.topics.reading import read_topics
 
-    check_queries(query, topics, output, remove_query=remove_query)
+    check_queries(
+        query, topics, output, remove_query=remove_query, threads=threads is not None, tag=tag != DEFAULT_TAG,
+        output_format=output_format != "trec", topic_field=topic_field != "title",
+    )  # fmt: skip
+    check_tag(tag, output_format, DEFAULT_TAG)
     approximation = choices.approximation
     if engine == "pyserini" and (profile or recall or choices != SearchOptions()):
         raise typer.BadParameter(
@@ -98,6 +103,7 @@ def search(
         raise typer.BadParameter(
             "--engine pyserini opens a single --index: merge them first, with 'splade-lucene merge'"
         )
+    options.check(encoded=encoded)
     choices.check(engine, min_idf)
     feedback.check(engine)
     fusion = hybrid.fusion()
@@ -171,6 +177,7 @@ def explain(
     """
     from splade_lucene.search.searcher import LuceneImpactSearcher
 
+    options.check(encoded=encoded)
     query_encoder = _open_query_encoder(options, index_dirs) if not encoded else None
     with LuceneImpactSearcher(index_dirs, query_encoder, min_idf, duplicates=duplicates) as searcher:
         vector = searcher.encode(_json_query(query) if encoded else query)

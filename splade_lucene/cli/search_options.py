@@ -46,14 +46,28 @@ MinIdfOption = Annotated[
 EncodedOption = Annotated[bool, typer.Option("--encoded", help="The queries are already encoded.")]
 
 
-def check_queries(query: str | None, topics: Path | None, output: Path | None, *, remove_query: bool) -> None:
-    """Checks that there is either one query, or topics and an output file."""
+def check_queries(query: str | None, topics: Path | None, output: Path | None, **of_runs: bool) -> None:
+    """Checks that there is either one query, or topics and an output file.
+
+    Args:
+        query: The single query.
+        topics: The file of queries.
+        output: The run file.
+        of_runs: Argument that only a run needs → whether it is given.
+    """
     if (query is None) == (topics is None):
         raise typer.BadParameter("pass either --query or --topics")
     if (topics is None) != (output is None):
         raise typer.BadParameter("--topics and --output must be used together")
-    if remove_query and topics is None:
-        raise typer.BadParameter("--remove-query requires --topics")
+    for name, is_given in of_runs.items():
+        if is_given and topics is None:
+            raise typer.BadParameter(f"--{name.replace('_', '-')} requires --topics")
+
+
+def check_tag(tag: str | None, output_format: str, default: str | None = None) -> None:
+    """Checks that the output has a column for the tag, if one is given."""
+    if tag != default and output_format != "trec":
+        raise typer.BadParameter(f"--tag requires --output-format trec: {output_format} has no tag")
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def stats(
 
     if topics is None and (encoded or latency):
         raise typer.BadParameter("--encoded and --latency require --topics")
+    options.check(encoded=encoded)
     queries = [] if topics is None else read_topics(topics, encoded=encoded, field=topic_field)
     costs: dict[str, Any] = {}
     with open_index(index_dirs[0]) if len(index_dirs) == 1 else open_indexes(index_dirs, duplicates) as reader:

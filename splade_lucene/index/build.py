@@ -144,7 +144,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
             summary = index_files(files, index_dir, settings, manifest, progress)
         if not is_kept:
             shutil.rmtree(folder)
-    return BuildSummary(manifest, summary, folder if is_kept else None)
+    return BuildSummary(manifest, replace(summary, unreadable=manifest.skipped), folder if is_kept else None)
 
 
 def _summary_of_current(index_dir: Path, manifest: Manifest, *, bm25: bool) -> IndexSummary | None:

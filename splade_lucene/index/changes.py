@@ -102,7 +102,7 @@ def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defau
         settings = replace(_settings(index_dir, threads, store), fields=manifest_fields(added))
         summary = index_files(files, index_dir, settings, added, progress)
         shutil.rmtree(folder)
-    return summary
+    return replace(summary, unreadable=added.skipped)
 
 
 def add_pseudo_documents(

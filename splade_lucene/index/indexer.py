@@ -55,11 +55,13 @@ class IndexSummary:
         documents: Number of documents indexed.
         postings: Number of postings.
         terms: Number of distinct terms.
-        skipped: The problems of skipped documents.
+        skipped: The problems of skipped pseudo-documents.
         total: Number of documents in the index afterwards.
         replaced: Number of documents of the index that were replaced.
         empty: Docids of documents without terms, which are not indexed.
         emptied: Those of them that were in the index with terms, and are deleted there now.
+        unreadable: Number of documents of the corpus that could not be read and were skipped; their problems have been
+            given to ``on_problem``.
     """
 
     documents: int
@@ -70,6 +72,7 @@ class IndexSummary:
     replaced: int = 0
     empty: tuple[str, ...] = ()
     emptied: tuple[str, ...] = ()
+    unreadable: int = 0
 
 
 def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords with defaults
@@ -391,6 +394,7 @@ def _commit_added(
     if previous.model and added is not None:
         check_compatible(Path(source), previous, added)
         facts.update(previous.mixed_with([added]))
+        facts["skipped"] = previous.skipped + added.skipped
     if added is not None:
         facts["empty"] = tuple(dict.fromkeys((*previous.empty, *added.empty)))
     with jvm.translated_exceptions(source):
