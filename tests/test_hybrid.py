@@ -376,6 +376,7 @@ def test_no_field_of_documents_can_have_its_name(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [({"method": "other"}, "unknown method"), ({"normalization": "other"}, "unknown normalization"), ({"weights": (1,)}, "two weights"),
+     (["--hybrid", "rrf", "--weight", "0", "--weight", "0"], "not both 0 as --weight IMPACTS --weight BM25"),
      ({"weights": (1, -1)}, "two weights"), ({"weights": (0, 0)}, "two weights"), ({"weights": (1, float("nan"))}, "two weights"),
      ({"weights": "11"}, "several weights"), ({"depth": 0}, "depth must be an integer of at least 1"), ({"b": "x"}, "b must"), ({"k1": None}, "k1 must"), ({"constant": -1}, "at least 0"),
      ({"constant": float("nan")}, "at least 0"), ({"k1": -1}, "k1"), ({"b": 2}, "b must")],

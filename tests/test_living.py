@@ -341,6 +341,23 @@ def test_every_damaged_file_is_named(tmp_path):
     assert check_index(index).is_sound
 
 
+def test_the_remedy_is_that_of_the_damage(tmp_path):
+    index = tmp_path / "index"
+    build(index, documents(range(20)))
+    accelerator, copy = next(index.rglob("*.postings")), index / INDEX_FILE
+    for path in (accelerator, copy):
+        path.write_bytes(path.read_bytes()[:-5])
+    done = run("check", "--index", index)
+    assert "the index is damaged: run 'splade-lucene accelerate'" in done.stderr
+    assert f"; delete {INDEX_FILE}, which is a copy: the next commit writes it\n" in done.stderr
+    copy.unlink()
+    run_well("accelerate", "--index", index)
+    assert check_index(index).is_sound
+    for path in (accelerator, next(index.glob("*.doc"))):
+        path.write_bytes(path.read_bytes()[:-5])
+    assert check_index(index).remedy == "restore the index from a copy, or build it again"
+
+
 def test_two_documents_with_a_docid_are_damage_in_an_index_of_ours(tmp_path):
     index = tmp_path / "index"
     build(index, documents(range(5)))

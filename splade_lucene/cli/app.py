@@ -29,7 +29,7 @@ from splade_lucene.cli.index import index
 from splade_lucene.cli.merge import merge
 from splade_lucene.cli.models import models
 from splade_lucene.cli.more_like_this import more_like_this
-from splade_lucene.cli.output import describe_error, echo
+from splade_lucene.cli.output import as_flags, describe_error, echo
 from splade_lucene.cli.report import report
 from splade_lucene.cli.reproduce import reproduce
 from splade_lucene.cli.rerank import rerank
@@ -132,7 +132,8 @@ class _Messages(logging.Handler):
     """Prints logged messages as others."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        echo(self.format(record))
+        text = self.format(record)
+        echo(text if _debug else as_flags(text))
 
 
 def main() -> None:

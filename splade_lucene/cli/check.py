@@ -38,7 +38,7 @@ def check(
     if report:
         print(result.report)
     if as_json:
-        damage = [{"file": each.file, "problem": each.problem} for each in result.damage]
+        damage = [{"file": each.file, "problem": each.problem, "remedy": each.remedy} for each in result.damage]
         facts = {"files": result.files, "documents": result.documents, "encoded_again": result.encoded_again}
         print(
             json.dumps(
@@ -46,7 +46,7 @@ def check(
             )
         )
     if not result.is_sound:
-        echo("the index is damaged: restore it from a copy, or build it again")
+        echo(f"the index is damaged: {result.remedy}")
         raise typer.Exit(1)
     encoded = f", {result.encoded_again:,} encoded again" if result.encoded_again else ""
     echo(f"{index_dir} is sound: {counted(result.files, 'file')}, {counted(result.documents, 'document')}{encoded}")

@@ -31,6 +31,11 @@ _TOLERANCE = {"float32": 0.02, "bfloat16": 0.1}
 """Precision → how far the impacts of a text may be from those that were computed on another machine, as a share."""
 
 
+_REBUILD = "restore the index from a copy, or build it again"
+_ACCELERATE = "run 'splade-lucene accelerate', or delete the damaged files of the accelerator"
+_DELETE_COPY = f"delete {INDEX_FILE}, which is a copy: the next commit writes it"
+
+
 @dataclass(frozen=True)
 class Damage:
     """Something that is wrong with an index.
@@ -38,10 +43,12 @@ class Damage:
     Attributes:
         file: The file, relative to the index; empty if it is not one file.
         problem: What is wrong.
+        remedy: What repairs it.
     """
 
     file: str
     problem: str
+    remedy: str = _REBUILD
 
     def __str__(self) -> str:
         return f"{self.file}: {self.problem}" if self.file else self.problem
@@ -71,6 +78,16 @@ class IndexCheck:
     def is_sound(self) -> bool:
         """Whether nothing is wrong."""
         return not self.damage
+
+    @property
+    def remedy(self) -> str:
+        """What repairs the index; empty if nothing is wrong."""
+        return _remedy(self.damage)
+
+
+def _remedy(damage: Sequence[Damage]) -> str:
+    remedies = dict.fromkeys(each.remedy for each in damage)
+    return _REBUILD if _REBUILD in remedies else "; ".join(remedies)
 
 
 def check_index(index_dir: str | Path, *, sample: int = 0, model: str | Path | None = None) -> IndexCheck:
@@ -163,7 +180,7 @@ def open_verified(index_dir: Path) -> LuceneImpactIndexReader:
 def _refuse_damage(index_dir: Path, damage: Sequence[Damage]) -> None:
     if damage:
         raise DamagedIndexError(
-            f"{index_dir} is damaged: {'; '.join(map(str, damage[:10]))}. Restore the index from a copy, or build it again."
+            f"{index_dir} is damaged: {'; '.join(map(str, damage[:10]))}. To repair it, {_remedy(damage)}."
         )
 
 
@@ -195,7 +212,7 @@ def _manifest_file_damage(index_dir: Path) -> list[Damage]:
     try:
         read_manifest(index_dir / INDEX_FILE)
     except InputError as error:
-        return [Damage(INDEX_FILE, _reason(error, index_dir / INDEX_FILE))]
+        return [Damage(INDEX_FILE, _reason(error, index_dir / INDEX_FILE), _DELETE_COPY)]
     return []
 
 
@@ -208,7 +225,7 @@ def _accelerator_damage(reader: LuceneImpactIndexReader) -> list[Damage]:
     with jvm.translated_exceptions(reader.index_dir):
         packed = wire.to_bytes(jvm.facade("Index").verifyAccelerators(reader.java, folders))
     return [
-        Damage(_relative(Path(path), reader.index_dir), f"the accelerator {problem}")
+        Damage(_relative(Path(path), reader.index_dir), f"the accelerator {problem}", _ACCELERATE)
         for path, problem in wire.unpack_rows(packed, 2)
     ]
 
@@ -228,7 +245,7 @@ def _check_manifest(reader: LuceneImpactIndexReader, found: list[Damage], notes:
     if commit.manifest is None:
         notes.append("the index has no manifest: its model and quantizer are unknown")
         if copy is not None:
-            found.append(Damage(INDEX_FILE, "this manifest belongs to another index"))
+            found.append(Damage(INDEX_FILE, "this manifest belongs to another index", _DELETE_COPY))
         return None
     try:
         manifest = parse_manifest(commit.manifest, index_dir / commit.name, remedy="Build the index again")
@@ -258,7 +275,9 @@ def _check_copy(copy: Manifest | None, manifest: Manifest, found: list[Damage], 
     elif copy.commit != manifest.commit:
         notes.append(f"{INDEX_FILE} describes another commit: the next commit writes it")
     elif copy != manifest:
-        found.append(Damage(INDEX_FILE, "differs from the manifest that Lucene keeps; it belongs to another index"))
+        found.append(
+            Damage(INDEX_FILE, "differs from the manifest that Lucene keeps; it belongs to another index", _DELETE_COPY)
+        )
 
 
 def _note_incomplete_accelerator(reader: LuceneImpactIndexReader, notes: list[str]) -> None:

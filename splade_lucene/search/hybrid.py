@@ -77,7 +77,7 @@ class HybridFusion:
         if len(weights) != 2 or not all(_is_weight(weight) for weight in weights) or not any(weights):
             raise QueryError(
                 f"hybrid search takes two weights of at least 0, for impacts and for BM25, got {weights!r:.80}",
-                remedy="Pass weights=(1, 1)",
+                remedy="Pass two numbers that are not both 0 as weights=…",
             )
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "depth", check_k(self.depth, "depth"))
