@@ -24,6 +24,22 @@ def counted(number: int, noun: str, one: str = "", many: str = "") -> str:
     return f"{number:,} {' '.join(word for word in words if word)}"
 
 
+def part_of(part: int, whole: str, one: str, many: str) -> str:
+    """Some of several things, with a verb that agrees with their number.
+
+    Args:
+        part: How many of them.
+        whole: All of them, with their number and noun.
+        one: What follows if it is one of them, such as ``was``.
+        many: What follows if it is another number of them, such as ``were``.
+
+    Example:
+        >>> part_of(1, counted(3, "query"), "is", "are"), part_of(2, counted(3, "query"), "is", "are")
+        ('1 of 3 queries is', '2 of 3 queries are')
+    """
+    return f"{part:,} of {whole} {one if part == 1 else many}"
+
+
 def _plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"

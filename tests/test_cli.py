@@ -351,7 +351,7 @@ def test_evaluate_prints_a_table_and_notes_missing_queries(data, tmp_path):
     run_well("search", "--index", data / "index", "--topics", data / "topics.tsv", "--output", tmp_path / "run.trec")
     done = run("evaluate", "--qrels", data / "qrels.txt", "--run", tmp_path / "run.trec", "--measures", "RR@10 R@1000")
     assert done.returncode == 0
-    assert "1 of 4 judged queries have no hits; each counts as 0" in done.stderr
+    assert "1 of 4 judged queries has no hits; each counts as 0" in done.stderr
     table = json.loads(
         run_well(
             "evaluate",

@@ -281,7 +281,7 @@ def test_types_are_inferred_and_reported(tmp_path, caplog):
     }  # fmt: skip
     assert f"{path}: the field year is integer (2 of 4 documents)" in caplog.text
     assert (
-        f"the field mixed is keyword (2 of 4 documents); 1 values that do not fit are left out, the first at {path}:4"
+        f"the field mixed is keyword (2 of 4 documents); 1 value that does not fit is left out, the first at {path}:4"
         in caplog.text
     )
     assert "authors is left out, because its values are objects" in caplog.text
@@ -380,7 +380,7 @@ def test_pseudo_documents_of_others_are_inferred_in_a_pass_of_its_own(tmp_path, 
     index_pseudo_documents(path, tmp_path / "index", fields="f")
     assert stored_in_index(tmp_path / "index") == {"d0": 1, "d1": 2.5, "d2": None, "d3": None, "d4": 3}
     assert (
-        f"the field f is number (4 of 5 documents); 1 values that do not fit are left out, the first at {path}:3"
+        f"the field f is number (4 of 5 documents); 1 value that does not fit is left out, the first at {path}:3"
         in caplog.text
     )
     caplog.clear()

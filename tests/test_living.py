@@ -580,7 +580,7 @@ def test_the_commands_say_what_they_did(tmp_path):
     build(index, documents(range(20)))
     (tmp_path / "gone.txt").write_text("d1\n\nd2\nunknown\n")
     done = run("delete", "--index", index, "--docids", tmp_path / "gone.txt", "--docid", "d3")
-    assert "1 of 4 docids are not in the index" in done.stderr
+    assert "1 of 4 docids is not in the index" in done.stderr
     assert "3 documents deleted, 17 left in" in done.stderr
     assert "17 documents in" in run("optimize", "--index", index).stderr
     write_pseudo_documents(tmp_path / "more.jsonl", [document(1, 5)])
@@ -593,6 +593,9 @@ def test_the_commands_say_what_they_did(tmp_path):
     done = run("check", "--index", index)
     assert done.returncode == 1
     assert f"damaged: {path.name}: checksum failed" in done.stderr
+    (tmp_path / "gone.txt").write_text("\n \n")
+    message = check_failed(run("delete", "--index", index, "--docids", tmp_path / "gone.txt"))
+    assert "gone.txt: no docids in this file. Write one docid per line" in message
     add = ("add", "--input", tmp_path / "more.jsonl")
     for arguments in (
         ("add",), ("delete",), ("add", "--corpus", "c.tsv", "--input", "in"),

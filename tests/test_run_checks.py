@@ -90,7 +90,7 @@ def test_what_else_is_known_is_compared(tmp_path):
     assert found(path, k=2) == [("few-hits", 3)]
     assert found(path, topics=["q1", "q3"]) == [("unknown-qid", 3), ("missing-qid", None)]
     assert found(path, judged=["q2", "q3"]) == [("missing-qid", None)]
-    assert check_run(path, judged=["q2"]).notes == ["1 of 2 queries have no judgments and are not evaluated"]
+    assert check_run(path, judged=["q2"]).notes == ["1 of 2 queries has no judgments and is not evaluated"]
     assert found(path, docids={"d1"}) == [("unknown-docid", 2)]
     assert found(path, topics=["q1", "q2"], judged=["q1", "q2"], docids={"d1", "d2"}, k=1) == []
     once = {"topics": iter(["q1", "q3"]), "judged": iter(["q1", "q3"]), "docids": iter(["d1"])}
@@ -179,7 +179,7 @@ def test_convert_cut_and_merge_keep_form_and_tag(tmp_path):
     write(tmp_path / "qids", "q1\n\nq7\n")
     done = tool("cut", "--run", run, "--hits", 1, "--qids", tmp_path / "qids", "--output", tmp_path / "cut")
     assert (tmp_path / "cut").read_text() == "q1 Q0 d1 1 9 tag\n"
-    assert "1 of the 2 queries are not in the run" in done.stderr
+    assert "1 of the 2 queries is not in the run" in done.stderr
     tool("cut", "--run", tmp_path / "a.tsv", "--hits", 1, "--output", tmp_path / "cut.tsv")
     assert (tmp_path / "cut.tsv").read_text() == "q1\td1\t1\nq2\td1\t1\n"
     write(tmp_path / "b.trec", "q3 Q0 d1 1 2 tag\n")

@@ -20,10 +20,10 @@ from splade_lucene.cli.options import (
     TextFieldOption,
     ThreadsOption,
     TrustOption,
+    read_docids,
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_unreadable
-from splade_lucene.counts import counted
-from splade_lucene.errors import InputError
+from splade_lucene.counts import counted, part_of
 
 if TYPE_CHECKING:
     from splade_lucene.manifest import Change
@@ -91,24 +91,14 @@ def delete(
     """
     from splade_lucene.index.changes import delete_documents
 
-    wanted = {*(docids or ()), *(_read_docids(only) if only else ())}
+    wanted = {*(docids or ()), *(read_docids(only) if only else ())}
     if not wanted:
         raise typer.BadParameter("give --docid or --docids")
     change = delete_documents(index_dir, wanted)
     found = change.deleted + change.deleted_empty
     if found < len(wanted):
-        echo(f"{len(wanted) - found:,} of {counted(len(wanted), 'docid')} are not in the index")
+        echo(f"{part_of(len(wanted) - found, counted(len(wanted), 'docid'), 'is', 'are')} not in the index")
     _echo_change(change, index_dir, as_json=as_json)
-
-
-def _read_docids(path: Path) -> list[str]:
-    from splade_lucene.files.files import numbered_lines, open_text
-
-    try:
-        with open_text(path) as file:
-            return [line.strip() for _, line in numbered_lines(file)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the docids ({error})", path=path) from error
 
 
 def optimize(index_dir: IndexOption, threads: ThreadsOption = None, as_json: JsonOption = False) -> None:

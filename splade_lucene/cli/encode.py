@@ -23,7 +23,7 @@ from splade_lucene.cli.options import (
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_empty, echo_unreadable, name_some
 from splade_lucene.cli.topic_options import TopicFieldOption
-from splade_lucene.counts import counted
+from splade_lucene.counts import counted, part_of
 
 if TYPE_CHECKING:
     from splade_lucene.manifest import Manifest
@@ -113,8 +113,9 @@ def echo_encoded(manifest: Manifest, output: Path | None) -> None:
     echo(f"{counted(manifest.documents, 'pseudo-document')}{where}, computed in {manifest.dtype}{by}")
     echo_empty(manifest.empty, manifest.documents + len(manifest.empty))
     if manifest.truncated:
+        documents = counted(manifest.documents + len(manifest.empty), "document")
         echo(
-            f"{manifest.truncated:,} of {counted(manifest.documents + len(manifest.empty), 'document')} were longer than "
+            f"{part_of(manifest.truncated, documents, 'was', 'were')} longer than "
             f"{counted(manifest.max_length, 'token')}: --passage-tokens reads all of them"
         )
     echo_unreadable(manifest.skipped)

@@ -12,6 +12,7 @@ import typer
 
 from splade_lucene.cli.options import JsonOption, RemoveQueryOption, wrong_usage
 from splade_lucene.cli.output import echo
+from splade_lucene.counts import counted, part_of
 from splade_lucene.defaults import MEASURES, TREC_EVAL, TrecEval
 from splade_lucene.evaluation.tables import TableFormat
 
@@ -67,7 +68,8 @@ def evaluate(
         measured = MeasuredRun.of(path, remove_query=remove_query)
         missing = sum(not measured.run.get(qid) for qid in judged)
         if missing:
-            echo(f"{path}: {missing} of {len(judged)} judged queries have no hits; each counts as 0")
+            queries = counted(len(judged), "judged query")
+            echo(f"{path}: {part_of(missing, queries, 'has', 'have')} no hits; each counts as 0")
         values = evaluate_queries(judged, measured, [*parsed], trec_eval=version, on_note=_echo_about(path))
         means[str(path)] = {name: measure.aggregate(values[name]) for name, measure in parsed.items()}
         of_queries[str(path)] = {qid: {name: values[name][qid] for name in parsed} for qid in judged}

@@ -78,7 +78,7 @@ class FeedbackOptions:
     feedback_all_terms: Annotated[
         bool,
         typer.Option(
-            "--feedback-all-terms", help="Take terms of any length, frequency and characters. See docs/searching."
+            "--feedback-all-terms", help="Take terms of any length, frequency and characters. See docs/feedback."
         ),
     ] = False
 

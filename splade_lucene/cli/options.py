@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,26 @@ def wrong_usage() -> Iterator[None]:
         yield
     except InputError as error:
         raise typer.BadParameter(describe_error(error)) from None
+
+
+def read_docids(path: Path) -> list[str]:
+    """Reads a file of docids, one a line.
+
+    Raises:
+        InputError: It cannot be read, or has none.
+    """
+    from splade_lucene.files.files import numbered_lines, open_text
+
+    try:
+        with open_text(path) as file:
+            docids = [docid for _, line in numbered_lines(file) if (docid := line.strip())]
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"cannot read this file ({error})", path=path, remedy="Pass a UTF-8 text file with one docid per line"
+        ) from error
+    if not docids:
+        raise InputError("no docids in this file", path=path, remedy="Write one docid per line")
+    return docids
 
 
 def _one_device(value: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from splade_lucene.cli.terminal import raw_stderr
-from splade_lucene.counts import counted
+from splade_lucene.counts import counted, part_of
 from splade_lucene.progress import Advance, Unit
 
 _MAX_NAMED = 100
@@ -93,9 +93,10 @@ def echo_empty(docids: Sequence[str], total: int) -> None:
         total: Number of documents that were read.
     """
     if docids:
-        echo(
-            f"{len(docids):,} of {counted(total, 'document')} are empty (no terms) and were left out: {name_some(docids)}"
+        are = part_of(
+            len(docids), counted(total, "document"), "is empty (no terms) and was", "are empty (no terms) and were"
         )
+        echo(f"{are} left out: {name_some(docids)}")
 
 
 def echo_unreadable(count: int) -> None:

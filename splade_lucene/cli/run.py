@@ -12,7 +12,7 @@ from splade_lucene.cli.command import Command
 from splade_lucene.cli.options import JsonOption
 from splade_lucene.cli.output import echo
 from splade_lucene.cli.search_options import check_tag
-from splade_lucene.counts import counted
+from splade_lucene.counts import counted, part_of
 from splade_lucene.defaults import HITS_IN_RUN
 from splade_lucene.files.pipes import given_name
 from splade_lucene.run.formats import RunFormat
@@ -112,7 +112,8 @@ def cut(
     chosen = [line.strip() for _, line in read_lines(qids)] if qids else None
     kept = cut_run(whole, hits, chosen)
     if chosen and len(kept) < len(set(chosen)):
-        echo(f"{len(set(chosen)) - len(kept)} of the {counted(len(set(chosen)), 'query')} are not in the run")
+        asked = f"the {counted(len(set(chosen)), 'query')}"
+        echo(f"{part_of(len(set(chosen)) - len(kept), asked, 'is', 'are')} not in the run")
     _write(kept, output, output_format or whole.format, tag)
 
 

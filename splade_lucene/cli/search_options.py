@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from splade_lucene.cli.options import DuplicatesOption, wrong_usage
+from splade_lucene.cli.options import DuplicatesOption, read_docids, wrong_usage
 from splade_lucene.cli.output import echo
+from splade_lucene.counts import counted, part_of
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN
-from splade_lucene.errors import InputError
 from splade_lucene.fields.grammar import parse_filter
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.search.checks import Engine
@@ -145,23 +144,14 @@ class SearchOptions:
         return by_fields if by_docid is None else by_docid & by_fields
 
     def _filter_by_docid(self, searcher: LuceneImpactSearcher) -> DocumentFilter | None:
-        from splade_lucene.files.files import open_text
-
         file = self.only or self.without
         if file is None:
             return None
-        try:
-            with open_text(file) as lines:
-                docids = [line.strip() for line in lines if line.strip()]
-        except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
-            raise InputError(
-                f"cannot read this file ({error})", path=file, remedy="Pass a UTF-8 text file with one docid per line"
-            ) from error
-        if not docids:
-            raise InputError("no docids in this file", path=file, remedy="Write one docid per line")
+        docids = read_docids(file)
         chosen = searcher.make_filter(docids, exclude=self.only is None)
         wanted = len(set(docids))
         found = len(chosen) if self.only else searcher.num_docs - len(chosen)
         if found < wanted:
-            echo(f"{wanted - found:,} of the {wanted:,} docids in {file} are not in the index")
+            docids_in_file = f"the {counted(wanted, 'docid')} in {file}"
+            echo(f"{part_of(wanted - found, docids_in_file, 'is', 'are')} not in the index")
         return chosen

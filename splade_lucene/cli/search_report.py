@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from splade_lucene.cli.output import echo
-from splade_lucene.counts import counted
+from splade_lucene.counts import counted, part_of
 
 if TYPE_CHECKING:
     from splade_lucene.search.hits import Hits, SearchProfile
@@ -70,7 +70,7 @@ class SearchReport:
             lossless = sum(recall == 1 for recall in self._recalls.values())
             echo(
                 f"recall@{k} against exact search: {mean:.4f}; "
-                f"{lossless:,} of {counted(len(self._recalls), 'query')} lose no hits"
+                f"{part_of(lossless, counted(len(self._recalls), 'query'), 'loses', 'lose')} no hits"
             )
 
     def _print_row(self, name: str, form: str, unit: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Filters as text, as on the command line: ``lang = "de" and year >= 2019 and not tags in ("draft")``.
+r"""Filters as text, as on the command line: ``lang = "de" and year >= 2019 and not tags in ("draft")``.
 
     filter     = and-filter or and-filter …
     and-filter = condition and condition …
@@ -11,7 +11,8 @@
     VALUE      = STRING | number | date | true | false
     STRING     = in double or single quotes, with the escapes of JSON
     date       = 2019-03-01 | 2019-03-01T12:30:00Z, also in quotes
-    NAME       = letters, digits and _ . - after a letter or _; any other name in backticks
+    NAME       = letters, digits and _ . - after a letter or _; any other name in backticks, with
+                 the escapes of JSON and \` for a backtick
 
 Words are written in any case.
 """

@@ -113,7 +113,8 @@ class FieldSurvey:
         left_out = ""
         if unfit:
             place = seen.places[next(iter(unfit))]
-            left_out = f"; {sum(unfit.values()):,} values that do not fit are left out, the first at {place}"
+            values = counted(sum(unfit.values()), "value", "that does not fit is", "that do not fit are")
+            left_out = f"; {values} left out, the first at {place}"
         documents = counted(self._documents, "document")
         note(f"{self._source}: the field {name} is {kind} ({seen.documents:,} of {documents}){left_out}")
 

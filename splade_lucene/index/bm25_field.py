@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from splade_lucene.counts import counted
+from splade_lucene.counts import counted, part_of
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.fields.schema import BM25_FIELD
 from splade_lucene.index.reader import LuceneImpactIndexReader
@@ -85,4 +85,9 @@ def check_texts(documents: int, without_text: int, source: Path, *, is_new: bool
 
 def note_without_text(documents: int, without_text: int) -> None:
     """Notes that some documents were indexed for BM25 without a term."""
-    note(f"{without_text:,} of {counted(documents, 'document')} have no text with a term: BM25 does not find them")
+    note(
+        part_of(
+            without_text, counted(documents, "document"), "has no text with a term: BM25 does not find it",
+            "have no text with a term: BM25 does not find them",
+        )
+    )  # fmt: skip

@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.arguments import several, to_path
-from splade_lucene.counts import counted
+from splade_lucene.counts import counted, part_of
 from splade_lucene.errors import RunError
 from splade_lucene.files.compression import open_bytes
 from splade_lucene.ids import docid_order
@@ -301,7 +301,12 @@ def _check_qids(
         unjudged = len(found.keys() - set(judged))
         if unjudged:
             report.notes.append(
-                f"{unjudged:,} of {counted(len(found), 'query')} have no judgments and are not evaluated"
+                part_of(
+                    unjudged,
+                    counted(len(found), "query"),
+                    "has no judgments and is not evaluated",
+                    "have no judgments and are not evaluated",
+                )
             )
 
 
