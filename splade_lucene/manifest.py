@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -198,7 +197,7 @@ class Manifest:
         """All known lengths at which documents were truncated, ascending."""
         return tuple(sorted({self.max_length, *self.other_max_lengths} - {0}))
 
-    def mixed_with(self, others: Iterable[Manifest]) -> dict[str, Any]:
+    def mixed_with(self, *others: Manifest) -> dict[str, Any]:
         """The attributes with which an index of this manifest's documents and of others' tells how they may differ."""
         every = [self, *others]
         lengths = {length for each in every for length in each.max_lengths} - {self.max_length}

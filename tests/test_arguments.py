@@ -259,10 +259,6 @@ CALLS: dict[str, tuple[list[Any], Callable[[World, Any], Any]]] = {
         [Document(f"t{i}", text) for i, text in enumerate(TEXTS)],
         lambda world, given: index_texts(given, world.folder / "again", overwrite=True),
     ),
-    "Manifest.mixed_with others": (
-        [splade_lucene.Manifest(corpus="b", truncated=1), splade_lucene.Manifest(corpus="c", truncated=2)],
-        lambda world, given: splade_lucene.Manifest(corpus="a").mixed_with(given),
-    ),
     "measure_efficiency queries": (VECTORS, lambda world, given: measure_efficiency(world.reader, given)),
     "merge_queries runs": (RUNS, lambda world, given: dict(splade_lucene.merge_queries(given))),
     "merge_shards runs": (RUNS, lambda world, given: dict(splade_lucene.merge_shards(given))),

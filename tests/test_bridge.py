@@ -126,5 +126,6 @@ except IndexVersionError as error:
     done = run_python(code, ANSERINI_CLASSPATH=str(lucene10_jars))
     counts, message = done.stdout.split("\n", 3)[:3], done.stdout.split("\n", 3)[-1]
     assert counts == ["10 2000", "2001", "2002"], done.stderr
-    assert "nine was created by Lucene 9" in message
-    assert "ten by Lucene 10" in message
+    if jvm.versions()["lucene"].startswith("9."):  # otherwise this process wrote "nine" with Lucene 10
+        assert "nine was created by Lucene 9" in message
+        assert "ten by Lucene 10" in message

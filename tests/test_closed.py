@@ -59,6 +59,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 OPEN = {
     "close",
     "index_dir",
+    "shown_by",
     "engine",
     "approximation",
     "min_idf",

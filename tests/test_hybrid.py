@@ -314,7 +314,7 @@ def test_an_index_without_the_field_says_how_to_get_it(tmp_path):
     index_pseudo_documents(tmp_path / "docs.jsonl", index)
     with (
         LuceneImpactSearcher(index) as searcher,
-        pytest.raises(QueryError, match="index: there are no texts for BM25.*--bm25"),
+        pytest.raises(QueryError, match="index: there are no texts for BM25.*Build it with bm25=True"),
     ):
         searcher.search_hybrid({"t1": 1}, text="cat")
     with pytest.raises(InputError, match=r"documents of this index \(20\) are not indexed for BM25"):
@@ -376,7 +376,6 @@ def test_no_field_of_documents_can_have_its_name(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [({"method": "other"}, "unknown method"), ({"normalization": "other"}, "unknown normalization"), ({"weights": (1,)}, "two weights"),
-     (["--hybrid", "rrf", "--weight", "0", "--weight", "0"], "not both 0 as --weight IMPACTS --weight BM25"),
      ({"weights": (1, -1)}, "two weights"), ({"weights": (0, 0)}, "two weights"), ({"weights": (1, float("nan"))}, "two weights"),
      ({"weights": "11"}, "several weights"), ({"depth": 0}, "depth must be an integer of at least 1"), ({"b": "x"}, "b must"), ({"k1": None}, "k1 must"), ({"constant": -1}, "at least 0"),
      ({"constant": float("nan")}, "at least 0"), ({"k1": -1}, "k1"), ({"b": 2}, "b must")],
@@ -654,6 +653,7 @@ def test_commands_build_add_and_search(tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [(["--weight", "1"], "require --hybrid"), (["--hybrid", "rrf", "--weight", "1"], "two weights"),
+     (["--hybrid", "rrf", "--weight", "0", "--weight", "0"], "not both 0 as --weight IMPACTS --weight BM25"),
      (["--hybrid", "rrf", "--normalization", "max"], "requires --hybrid sum"),
      (["--hybrid", "sum", "--rrf-k", "9"], "requires --hybrid rrf"), (["--hybrid", "rrf", "--b", "7"], "b must be"),
      (["--hybrid", "rrf", "--encoded"], "--hybrid does not support"),

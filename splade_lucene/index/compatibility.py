@@ -51,7 +51,7 @@ def common_manifest(indexes: Sequence[LuceneImpactIndexReader]) -> Manifest | No
     return replace(
         first,
         quantizer=ruled[0][1].quantizer if ruled else None,
-        **first.mixed_with(manifest for manifest in every if manifest is not first),
+        **first.mixed_with(*(manifest for manifest in every if manifest is not first)),
         documents=sum(each.num_docs for each in indexes),
         encoding="",
         settings=first.settings if is_one_encoding else "",

@@ -393,7 +393,7 @@ def _commit_added(
     }  # fmt: skip
     if previous.model and added is not None:
         check_compatible(Path(source), previous, added)
-        facts.update(previous.mixed_with([added]))
+        facts.update(previous.mixed_with(added))
         facts["skipped"] = previous.skipped + added.skipped
     if added is not None:
         facts["empty"] = tuple(dict.fromkeys((*previous.empty, *added.empty)))
