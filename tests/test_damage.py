@@ -174,7 +174,8 @@ def test_damage_that_is_met_while_reading_names_the_remedy(index):
                     seen[name.rpartition(".")[2]] += 1
                     assert "splade-lucene check" in said
             damaged(index / name, whole)
-    assert seen.keys() == {"dvd", "kdd", "tim", "fdt"}
+    # Lucene 10 does not notice any of these changes in .tim
+    assert seen.keys() | ({"tim"} if has_lucene_10() else set()) == {"dvd", "kdd", "tim", "fdt"}
 
 
 def test_a_segments_file_of_another_index_is_blamed_itself(index, tmp_path):
