@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,6 @@ _NAMED = 5  # unknown docids in a message
 
 class DocumentMethods(FeedbackMethods):
     """Methods of the searcher that take docids."""
-
-    _exact_settings: Any
-
-    if TYPE_CHECKING:  # of the searcher
-
-        def encode_batch(self, queries: Iterable[Any]) -> list[dict[str, int]]:
-            """Encodes queries."""
 
     def score(self, q: Any, docids: Iterable[str], *, k: int = HITS_SHOWN, filter: Any = None) -> NDArray[np.int64]:
         """The scores of given documents for one query; see :meth:`batch_score`."""

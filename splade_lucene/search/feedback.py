@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from splade_lucene import jvm
 from splade_lucene.arguments import is_number, to_count, to_flag
@@ -19,7 +18,7 @@ from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import QueryError
 from splade_lucene.jvm import wire
 from splade_lucene.search.checks import check_k
-from splade_lucene.search.hits import Hits
+from splade_lucene.search.method_group import MethodGroup
 
 _LARGEST_WEIGHT = 1e38  # a sum of two is within single precision, in which Java computes
 _log = logging.getLogger(__name__)
@@ -108,7 +107,7 @@ def _check_number(name: str, number: Any, largest: float) -> None:
         raise QueryError(f"{name} must be a number {limit}, got {number!r:.80}")
 
 
-class FeedbackMethods:
+class FeedbackMethods(MethodGroup):
     """Turns relevance feedback on and off, with the methods of Pyserini's ``LuceneImpactSearcher``.
 
     One kind is on at a time: turning one on turns the other off.
@@ -116,28 +115,6 @@ class FeedbackMethods:
 
     _feedback: Feedback | None = None
     _warned: Feedback | None = None
-    index_dir: Path
-    _settings: Any
-
-    if TYPE_CHECKING:  # of the searcher
-
-        @property
-        def _snapshot(self) -> Any: ...
-
-        def encode(self, q: Any) -> dict[str, int]:
-            """Encodes a query."""
-
-        def _java_filter(self, filter: Any, snapshot: Any) -> Any: ...
-
-        def _search_vectors(
-            self,
-            snapshot: Any,
-            vectors: Sequence[Mapping[str, int]],
-            k: int,
-            threads: int,
-            settings: Any,
-            java_filter: Any,
-        ) -> list[Hits]: ...
 
     def set_rm3(
         self,

@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.search.checks import check_batch, check_k
+from splade_lucene.search.feedback import FeedbackMethods
 from splade_lucene.search.hits import Hits
 from splade_lucene.search.hybrid import RRF, HybridFusion, HybridHits, check_fusion, search_parts, texts_for_bm25
 
 
-class HybridMethods:
+class HybridMethods(FeedbackMethods):
     """Methods of the searcher that search for impacts and with BM25."""
-
-    _settings: Any
-    _snapshot: Any
-
-    if TYPE_CHECKING:  # of the searcher
-
-        def encode_batch(self, queries: Iterable[Any]) -> list[dict[str, int]]:
-            """Encodes queries."""
-
-        def _java_filter(self, filter: Any, snapshot: Any) -> Any: ...
-
-        def _expand(
-            self,
-            snapshot: Any,
-            vectors: Sequence[Mapping[str, int]],
-            k: int,
-            threads: int,
-            settings: Any,
-            java_filter: Any,
-        ) -> Sequence[Mapping[str, int]]: ...
-
-        def _search_vectors(
-            self,
-            snapshot: Any,
-            vectors: Sequence[Mapping[str, int]],
-            k: int,
-            threads: int,
-            settings: Any,
-            java_filter: Any,
-        ) -> list[Hits]: ...
 
     def search_hybrid(
         self, q: Any, k: int = HITS_SHOWN, fusion: HybridFusion = RRF, *, text: str | None = None,

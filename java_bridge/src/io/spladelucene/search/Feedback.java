@@ -24,8 +24,13 @@ public interface Feedback {
   /** Whether a term may be added to a query, if {@link #commonShare} does not forbid it. */
   boolean accepts(BytesRef term);
 
+  /** Whether terms of any length and frequency may be added to a query. */
+  boolean allTerms();
+
   /** A term in a larger share of the documents is not added to a query. */
-  float commonShare();
+  default float commonShare() {
+    return allTerms() ? Float.POSITIVE_INFINITY : 0.1f;
+  }
 
   /**
    * Expands a query.

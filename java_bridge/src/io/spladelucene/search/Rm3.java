@@ -41,11 +41,6 @@ record Rm3(int terms, int topDocs, float queryWeight, boolean plainTerms, boolea
   }
 
   @Override
-  public float commonShare() {
-    return allTerms ? Float.POSITIVE_INFINITY : 0.1f;
-  }
-
-  @Override
   public FeatureVector expand(
       ImpactQuery query, List<Hit> top, List<Hit> bottom, Predicate<BytesRef> keeps) {
     FeatureVector original = sumOfOne(new FeatureVector(query));

@@ -33,11 +33,6 @@ record Rocchio(
   }
 
   @Override
-  public float commonShare() {
-    return allTerms ? Float.POSITIVE_INFINITY : 0.1f;
-  }
-
-  @Override
   public FeatureVector expand(
       ImpactQuery query, List<Hit> top, List<Hit> bottom, Predicate<BytesRef> keeps) {
     FeatureVector original = unit(new FeatureVector(query));
