@@ -56,7 +56,7 @@ import sys
 sys.path.insert(0, "tests")
 from support.collections import random_collection
 from splade_lucene import *
-from splade_lucene import LuceneImpactIndexer, PseudoDocument, jvm
+from splade_lucene import jvm
 folder = Path({folder!r})
 documents = random_collection(500, seed=5, impacts=20)
 write_pseudo_documents(folder / "docs.jsonl", documents)

@@ -225,9 +225,9 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         """Switches to the last commit of the index, if there is one that this searcher does not show.
 
         Without it, a searcher shows the index as it was when it was opened. It costs little: what both commits have in
-        common stays open. Several indexes all go over to their last commits, and the docids that are new in one are looked
-        up in the others. Searches of other threads end on the commit on which they began, and hits keep theirs. Filters that
-        :meth:`make_filter` made have to be made again.
+        common stays open. Several indexes all switch to their last commits; their docids are compared again, which takes as
+        long as reading those of all but the largest index. Searches of other threads end on the commit on which they began,
+        and hits keep theirs. Filters that :meth:`make_filter` made have to be made again.
 
         Returns:
             Whether there was a newer commit.
