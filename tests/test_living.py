@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.commands import check_failed, run, run_well
@@ -283,6 +284,11 @@ def test_what_other_software_changes_is_noticed(tmp_path, caplog):
     writer.close()
     assert read_index_manifest(index) is None
     assert "other software has changed the index" in caplog.text
+    caplog.clear()
+    with LuceneImpactSearcher(index) as searcher:
+        assert searcher.reader.fields == {}
+        assert searcher.reader.manifest() is None
+    assert caplog.text.count("other software has changed the index") == 1
     with LuceneImpactIndexer(index) as indexer:
         indexer.add(document(8))
     manifest = read_index_manifest(index)
@@ -444,6 +450,29 @@ def test_a_filter_of_before_a_refresh_is_refused(tmp_path):
         searcher.refresh()
         with pytest.raises(InputError, match="made before this searcher was refreshed"):
             searcher.search(QUERY, filter=some)
+
+
+def test_a_refresh_during_a_batch_does_not_mix_commits(tmp_path, monkeypatch):
+    def refresh_once(*arguments: Any) -> Any:
+        found = search_vectors(*arguments)
+        if searcher.num_docs == 1:
+            with LuceneImpactIndexer(tmp_path / "index") as indexer:
+                indexer.add(PseudoDocument("d2", "", {"cat": 9}))
+            assert searcher.refresh()
+        return found
+
+    for measures_recall in (False, True):
+        build(tmp_path / "index", {"d1": PseudoDocument("d1", "", {"cat": 1})}, overwrite=True)
+        with LuceneImpactSearcher(tmp_path / "index") as searcher:
+            search_vectors = searcher._search_vectors
+            monkeypatch.setattr(searcher, "_search_vectors", refresh_once)
+            queries, filter = [{"cat": 1}] * 300, searcher.make_filter(["d1", "d2"])
+            if measures_recall:
+                assert searcher.recall(queries, 1, filter=filter) == [1.0] * 300
+            else:
+                found = searcher.batch_search(queries, map(str, range(300)), 10, filter=filter)
+                assert {tuple(hits.docids) for hits in found.values()} == {("d1",)}
+            assert searcher.search({"cat": 1}).docids == ["d2", "d1"]
 
 
 def test_closing_during_searches_is_an_error_of_ours(tmp_path):

@@ -88,8 +88,12 @@ def has_accelerator(index_dir: Path) -> bool:
 
 
 def missing_accelerators(reader: LuceneImpactIndexReader) -> str:
-    """Says that some segments of an index have no file: they are newer, or the file was deleted; empty if all have one."""
-    files = _files(reader)
+    """Says that some segments of an index with an accelerator have no file: they are newer, or the file was deleted.
+
+    Returns:
+        The message; empty if all segments have one, or the index has no accelerator.
+    """
+    files = _files(reader) if has_accelerator(reader.index_dir) else []
     missing, segments = files.count(None), len(files)
     if not missing:
         return ""

@@ -19,7 +19,7 @@ from splade_lucene.errors import (
     SpladeLuceneError,
 )
 from splade_lucene.files.json_text import parse_json
-from splade_lucene.index.accelerator import accelerator_folders, has_accelerator, missing_accelerators
+from splade_lucene.index.accelerator import accelerator_folders, missing_accelerators
 from splade_lucene.index.model import encode_texts, open_document_encoder
 from splade_lucene.index.reader import LuceneImpactIndexReader, commit_of, opened
 from splade_lucene.jvm import wire
@@ -140,8 +140,7 @@ def _check(index_dir: Path, sample: int, model: str | Path | None) -> IndexCheck
         with LuceneImpactIndexReader(index_dir) as reader:
             documents = reader.num_docs
             found += _accelerator_damage(reader)
-            if has_accelerator(index_dir):
-                _note_incomplete_accelerator(reader, notes)
+            _note_incomplete_accelerator(reader, notes)
             manifest = _check_manifest(reader, found, notes)
             _check_docids(reader, manifest, found, notes)
             if sample and manifest is not None and not found:

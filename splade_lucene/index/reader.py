@@ -164,6 +164,11 @@ class LuceneImpactIndexReader(ProcessBound):
         self._handle.check_open()
         return (self,)
 
+    @property
+    def folders(self) -> str:
+        """The folders of the indexes that this reader shows, separated by commas, for messages."""
+        return ", ".join(str(each.index_dir) for each in self.parts)
+
     def refreshed(self) -> LuceneImpactIndexReader | None:
         """Opens the last commit of the index; None if it is the one that this reader shows. This reader stays as it is."""
         java = opened(self.index_dir, lambda _: jvm.facade("Index").refreshed(self.java))
@@ -213,6 +218,11 @@ class LuceneImpactIndexReader(ProcessBound):
         Raises:
             InputError: The manifest is damaged, or another version wrote it.
         """
+        self._handle.check_open()
+        return self._manifest
+
+    @cached_property
+    def _manifest(self) -> Manifest | None:
         return manifest_of(self.index_dir, commit_of(self))
 
     def terms(self) -> list[TermStatistics]:
@@ -251,8 +261,7 @@ class LuceneImpactIndexReader(ProcessBound):
         with jvm.translated_exceptions(self.index_dir):
             found = int(jvm.facade("Index").luceneDocid(self.java, well_formed(str(docid))))
         if found < 0:
-            folders = ", ".join(str(each.index_dir) for each in self.parts)
-            raise InputError(f"{folders}: no document has the id {docid!r}", remedy="Check the spelling")
+            raise InputError(f"{self.folders}: no document has the id {docid!r}", remedy="Check the spelling")
         return found
 
     def impacts(self, docid: str, terms: Iterable[str]) -> list[int]:

@@ -62,8 +62,7 @@ class DocumentMethods(FeedbackMethods):
         if unknown:
             named = ", ".join(map(repr, [*unknown][:_NAMED])) + (", …" if len(unknown) > _NAMED else "")
             raise InputError(
-                f"{counted(len(unknown), 'docid', 'is', 'are')} not in the index: {named}",
-                path=self.index_dir,
+                f"{self._snapshot.reader.folders}: {counted(len(unknown), 'docid', 'is', 'are')} not in the index: {named}",
                 remedy="Leave them out",
             )
         return found
@@ -96,7 +95,7 @@ class DocumentMethods(FeedbackMethods):
                 remedy="Pass one list per query",
             )
         k, snapshot = check_k(k), self._snapshot
-        java_filter = None if filter is None else self._java_filter(filter, snapshot)
+        java_filter = self._java_filter(filter, snapshot)
         vectors = self._expand(snapshot, self.encode_batch(queries), k, threads, self._exact_settings, java_filter)
         counts = [*map(len, wanted)]
         with jvm.translated_exceptions(self.index_dir):
@@ -145,7 +144,7 @@ class DocumentMethods(FeedbackMethods):
         k, snapshot = check_k(k), self._snapshot
         count = None if max_terms is None else check_k(max_terms, "max_terms")
         lucene_docid = snapshot.reader.lucene_docid(docid)
-        java_filter = None if filter is None else self._java_filter(filter, snapshot)
+        java_filter = self._java_filter(filter, snapshot)
         vector = self._vector(snapshot, lucene_docid)
         largest = dict(sorted(vector.items(), key=lambda pair: -pair[1])[:count])
         hits = self._search_vectors(

@@ -222,7 +222,7 @@ class FeedbackMethods(MethodGroup):
             QueryError: The query is malformed.
         """
         vector, k, snapshot = self.encode(q), check_k(k), self._snapshot
-        java_filter = None if filter is None else self._java_filter(filter, snapshot)
+        java_filter = self._java_filter(filter, snapshot)
         return dict(self._expand(snapshot, [vector], k, 1, self._settings, java_filter)[0])
 
     def _expand(

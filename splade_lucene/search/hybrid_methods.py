@@ -77,7 +77,7 @@ class HybridMethods(FeedbackMethods):
         of_bm25 = texts_for_bm25(queries, texts)
         vectors, k = self.encode_batch(queries), check_k(k)
 
-        java_filter = None if filter is None else self._java_filter(filter, snapshot)
+        java_filter = self._java_filter(filter, snapshot)
 
         def search_impacts(some: slice) -> list[Hits]:
             expanded = self._expand(snapshot, vectors[some], fusion.depth, threads, self._settings, java_filter)

@@ -23,7 +23,7 @@ from splade_lucene.errors import InputError, QueryError
 from splade_lucene.fields.expression import Filter
 from splade_lucene.fields.grammar import parse_filter
 from splade_lucene.fork_guard import ProcessBound
-from splade_lucene.index.accelerator import accelerator_folders, has_accelerator, missing_accelerators
+from splade_lucene.index.accelerator import accelerator_folders, missing_accelerators
 from splade_lucene.index.joined import Duplicates, IndexDirs, open_indexes
 from splade_lucene.index.reader import LuceneImpactIndexReader, unpack_counts
 from splade_lucene.jvm import wire
@@ -198,7 +198,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
             self._exact_settings = self._java_settings(Approximation())
         self._report_problems()
         for index in self.reader.parts:
-            if has_accelerator(index.index_dir) and (problem := missing_accelerators(index)):
+            if problem := missing_accelerators(index):
                 _log.warning("%s: %s", index.index_dir, problem)
 
     @property
@@ -319,7 +319,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         manifest = self.reader.manifest()
         if manifest is None or manifest.quantizer is None:
             raise QueryError(
-                f"{self.index_dir} has no manifest that records its quantizer",
+                f"{self.reader.folders}: no manifest records a quantizer",
                 remedy='Name the rule: Quantizer.named("naver").quantize_vector(weights, "query")',
             )
         return manifest.quantizer.quantize_vector(weights, "query")
@@ -376,12 +376,14 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
             documents = live if filter is None else self._java_filter(filter, snapshot)
             return unpack_counts(java.keywordCounts(snapshot.reader.java, documents, field))
 
-    def _java_filter(self, filter: AnyFilter, snapshot: Snapshot) -> Any:
-        """Java's object for a filter.
+    def _java_filter(self, filter: AnyFilter | None, snapshot: Snapshot) -> Any:
+        """Java's object for a filter; None for none.
 
         Raises:
             QueryError: Another searcher made the filter, or this one before it was refreshed, or it is wrong.
         """
+        if filter is None:
+            return None
         if not isinstance(filter, DocumentFilter):
             return snapshot.field_filter(filter)
         if filter.searcher is not self:
@@ -415,7 +417,8 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
             QueryError: The query is malformed.
         """
         _check_fields(fields)
-        return self._search_encoded([self.encode(q)], check_k(k), 1, self._settings, filter)[0]
+        vector, k, snapshot = self.encode(q), check_k(k), self._snapshot
+        return self._search_encoded(snapshot, [vector], k, 1, self._settings, self._java_filter(filter, snapshot))[0]
 
     def batch_search(
         self,
@@ -445,8 +448,9 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         """
         _check_fields(fields)
         queries, qids = check_batch(queries, qids, threads)
-        k = check_k(k)
-        found = self._search_all(self.encode_batch(queries), k, threads, self._settings, filter)
+        k, vectors = check_k(k), self.encode_batch(queries)
+        snapshot = self._snapshot
+        found = self._search_all(snapshot, vectors, k, threads, self._settings, self._java_filter(filter, snapshot))
         return dict(zip(qids, found, strict=True))
 
     def recall(
@@ -461,9 +465,10 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
 
         A query without hits has recall 1.
         """
-        vectors, k = self.encode_batch(queries), check_k(k)
-        exact = self._search_all(vectors, k, threads, self._exact_settings, filter)
-        found = self._search_all(vectors, k, threads, self._settings, filter)
+        vectors, k, snapshot = self.encode_batch(queries), check_k(k), self._snapshot
+        java_filter = self._java_filter(filter, snapshot)
+        exact = self._search_all(snapshot, vectors, k, threads, self._exact_settings, java_filter)
+        found = self._search_all(snapshot, vectors, k, threads, self._settings, java_filter)
         return [
             len({*best.docids} & {*hits.docids}) / len(best) if len(best) else 1.0
             for best, hits in zip(exact, found, strict=True)
@@ -481,19 +486,19 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         return [self.encode(next(encoded) if _is_text(q) and not _is_blank(q) else q) for q in queries]
 
     def _search_all(
-        self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: AnyFilter | None
-    ) -> list[Hits]:
+        self, snapshot: Snapshot, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any,
+        java_filter: Any,
+    ) -> list[Hits]:  # fmt: skip
         found: list[Hits] = []
-        step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
+        step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, snapshot.reader.num_docs))))
         for start in range(0, len(vectors), step):  # in batches, to bound memory and keep Ctrl-C responsive
-            found += self._search_encoded(vectors[start : start + step], k, threads, settings, filter)
+            found += self._search_encoded(snapshot, vectors[start : start + step], k, threads, settings, java_filter)
         return found
 
     def _search_encoded(
-        self, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any, filter: AnyFilter | None
-    ) -> list[Hits]:
-        snapshot = self._snapshot
-        java_filter = None if filter is None else self._java_filter(filter, snapshot)
+        self, snapshot: Snapshot, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any,
+        java_filter: Any,
+    ) -> list[Hits]:  # fmt: skip
         vectors = self._expand(snapshot, vectors, k, threads, settings, java_filter)
         return self._search_vectors(snapshot, vectors, k, threads, settings, java_filter)
 
