@@ -96,7 +96,7 @@ class Manifest:
         query_digest: SHA-256 of the query side: of a network's weights, or of a tokenizer and its table.
         choices: The encoder's settings: the fields of :class:`splade_lucene.encoder.layout.Choices`.
         dtype: Precision that the documents were encoded in; empty if it is unknown, or not the same for all.
-        backend: What computed them: ``torch`` or ``onnx``.
+        backend: What computed them, ``torch`` or ``onnx``; empty if it is unknown, or not the same for all.
         pooling: How token logits were pooled into one weight per term: ``max`` or ``sum``.
         max_length: Tokens at which documents were truncated, and are when texts are added.
         other_max_lengths: Other lengths at which some documents were truncated; an index may have several.
@@ -204,6 +204,7 @@ class Manifest:
         return {
             "other_max_lengths": tuple(sorted(lengths)),
             "dtype": self.dtype if len({each.dtype for each in every}) == 1 else "",
+            "backend": self.backend if len({each.backend for each in every}) == 1 else "",
             "corpus": ", ".join(dict.fromkeys(name for each in every for name in each.corpus.split(", ") if name)),
             "truncated": sum(each.truncated for each in every),
         }

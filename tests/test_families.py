@@ -1206,6 +1206,16 @@ def test_a_tokenizer_in_parts_is_enough_for_inference_free_queries(tmp_path, net
         open_query_encoder(index, device="cpu")
 
 
+def test_the_quantizer_of_several_indexes_is_that_of_any(tmp_path, network):
+    index = encode_and_index(tmp_path / "a", {"a": DOCUMENTS[0]}, ours(network))
+    other = encode_and_index(tmp_path / "b", {"b": DOCUMENTS[1]}, ours(network))
+    rule = Quantizer.named("naver", 7.0)
+    rewrite_manifest(index, lambda facts: {**facts, "quantizer": None})
+    rewrite_manifest(other, lambda facts: {**facts, "model": "", "quantizer": rule.to_json()})
+    for indexes in ([index, other], [other, index]):
+        assert open_query_encoder(indexes, device="cpu").quantizer == rule
+
+
 BEFORE = ("format", "model", "model_digest", "pooling", "max_length", "query_max_length", "quantizer", "min_impact",
           "corpus", "documents", "encoding", "settings", "shard", "empty", "versions", "commit")  # fmt: skip
 

@@ -426,13 +426,14 @@ def test_indexes_of_other_models_or_quantizers_are_refused(tmp_path, facts, name
 
 
 def test_other_lengths_and_corpora_may_be_searched_together(tmp_path):
-    one = made_by(tmp_path / "a", max_length=256, corpus="news")
-    two = made_by(tmp_path / "b", max_length=512, corpus="blogs", skipped=2, truncated=3)
+    one = made_by(tmp_path / "a", max_length=256, corpus="news", backend="torch")
+    two = made_by(tmp_path / "b", max_length=512, corpus="blogs", skipped=2, truncated=3, backend="onnx")
     merge_indexes([one, two], tmp_path / "m")
     manifest = read_index_manifest(tmp_path / "m")
     assert manifest is not None
     assert (manifest.model, manifest.corpus, manifest.documents) == ("mine", "news, blogs", 2)
     assert (manifest.skipped, manifest.truncated, manifest.encoding) == (2, 3, "")
+    assert manifest.backend == ""
 
 
 @pytest.mark.model
@@ -477,6 +478,67 @@ def test_settings_that_only_concern_queries_are_those_of_the_first_index(tmp_pat
         in caplog.text
     )
     assert "query_max_length (32; 64); the first one counts" in caplog.text
+
+
+def test_what_differs_is_said_once(tmp_path, caplog):
+    write(tmp_path / "a", {"d1": PseudoDocument("d1", "", {"cat": 1})})
+    one, two = made_by(tmp_path / "b"), made_by(tmp_path / "c", query_max_length=64)
+
+    def warnings() -> list[int]:
+        found = [caplog.text.count(each) for each in ("does not name the model", "differ in how queries are encoded")]
+        caplog.clear()
+        return found
+
+    merge_indexes([tmp_path / "a", one, two], tmp_path / "m")
+    assert warnings() == [1, 1]
+    with LuceneImpactSearcher([tmp_path / "a", one, two]) as searcher:
+        assert warnings() == [1, 1]
+        write(one, {"new": PseudoDocument("new", "", {"cat": 1})})
+        assert searcher.refresh()
+        assert warnings() == [0, 0]
+        rewrite_manifest(two, lambda data: {**data, "query_max_length": 32})  # which is another difference
+        assert searcher.refresh()
+        assert warnings() == [0, 1]
+
+
+def test_messages_name_all_indexes(three):
+    paths, _ = three
+    named = re.escape(", ".join(map(str, paths)))
+    with LuceneImpactSearcher(paths) as searcher:
+        with pytest.raises(InputError, match=f"{named}: 1 docid is not in the index: 'nope'"):
+            searcher.score({"t1": 1}, ["nope"])
+        with pytest.raises(QueryError, match=f"{named}: no manifest records a quantizer"):
+            searcher.quantize({"t1": 1.0})
+
+
+def test_a_refresh_that_fails_closes_what_it_opened(three, monkeypatch):
+    paths, _ = three
+    refreshed, opened = LuceneImpactIndexReader.refreshed, []
+
+    def refresh(reader: LuceneImpactIndexReader) -> LuceneImpactIndexReader | None:
+        if reader.index_dir == paths[2]:
+            raise StorageError("the disk is gone")
+        opened.append(refreshed(reader))
+        return opened[-1]
+
+    with LuceneImpactSearcher(paths) as searcher:
+        write(paths[0], {"new": PseudoDocument("new", "", {"t0": 1})})
+        monkeypatch.setattr(LuceneImpactIndexReader, "refreshed", refresh)
+        with pytest.raises(StorageError, match="the disk is gone"):
+            searcher.refresh()
+        monkeypatch.undo()
+        write(paths[2], {"new": PseudoDocument("new", "", {"t0": 1})})
+        monkeypatch.setattr(
+            LuceneImpactIndexReader, "refreshed", lambda each: opened.append(refreshed(each)) or opened[-1]
+        )
+        with pytest.raises(InputError, match="1 docid belongs to two documents"):
+            searcher.refresh()
+        assert searcher.num_docs == 140
+    newer = [each for each in opened if each is not None]
+    assert len(newer) == 3
+    for each in newer:
+        with pytest.raises(IndexAccessError, match="closed"):
+            each.parts  # noqa: B018
 
 
 def test_an_index_that_names_no_model_is_taken_with_a_warning(tmp_path, caplog):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +11,14 @@ from splade_lucene.fields.values import FieldType
 from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.manifest import Manifest
 
-_log = logging.getLogger(__name__)
+Named = Sequence[tuple[Path, Manifest]]
+"""The folders of indexes, and their manifests."""
 
 
 def common_manifest(indexes: Sequence[LuceneImpactIndexReader]) -> Manifest | None:
     """The manifest of several indexes as one: how all were made, with what each has added up.
 
-    An index whose manifest does not name its model or quantizer is taken to agree with the others, with a warning.
+    An index whose manifest does not name its model or quantizer is taken to agree with the others; see :func:`doubts`.
 
     Args:
         indexes: Open indexes, at least one.
@@ -29,29 +29,19 @@ def common_manifest(indexes: Sequence[LuceneImpactIndexReader]) -> Manifest | No
     Raises:
         InputError: Two indexes were made with different models, settings, prunings or quantizers, or a manifest is damaged.
     """
-    manifests = [(each.index_dir, manifest) for each in indexes if (manifest := each.manifest()) is not None]
-    named = [(path, manifest) for path, manifest in manifests if manifest.model]
+    manifests = _manifests(indexes)
     ruled = [(path, manifest) for path, manifest in manifests if manifest.quantizer is not None]
-    for known in (named, ruled):
+    for known in (_naming_models(manifests), ruled):
         for path, manifest in known[1:]:
             _check_same(*known[0], path, manifest)
-    if named:
-        for each in indexes:
-            if each.index_dir not in dict(named):
-                _log.warning(
-                    "%s does not name the model that made it; it is searched as if it were that of %s",
-                    each.index_dir, named[0][0],
-                )  # fmt: skip
     if not manifests:
         return None
+    path, first = leading_manifest(manifests)
     every = [manifest for _, manifest in manifests]
-    first = named[0][1] if named else every[0]
-    _report_query_sides(named)
     is_one_encoding = len({manifest.settings for manifest in every}) == 1
     return replace(
         first,
-        quantizer=ruled[0][1].quantizer if ruled else None,
-        **first.mixed_with(*(manifest for manifest in every if manifest is not first)),
+        **first.mixed_with(*(manifest for other, manifest in manifests if other != path)),
         documents=sum(each.num_docs for each in indexes),
         encoding="",
         settings=first.settings if is_one_encoding else "",
@@ -64,6 +54,40 @@ def common_manifest(indexes: Sequence[LuceneImpactIndexReader]) -> Manifest | No
     )
 
 
+def leading_manifest(manifests: Named) -> tuple[Path, Manifest]:
+    """The manifest that says for several indexes how queries are encoded, and its index.
+
+    It is the first that names a model, or else the first. If it has no quantizer, it gets that of the first which has one.
+
+    Args:
+        manifests: The manifests, at least one.
+    """
+    path, manifest = (_naming_models(manifests) or manifests)[0]
+    quantizers = [each.quantizer for _, each in manifests if each.quantizer is not None]
+    return path, replace(manifest, quantizer=manifest.quantizer or next(iter(quantizers), None))
+
+
+def doubts(indexes: Sequence[LuceneImpactIndexReader]) -> list[str]:
+    """What may keep the scores of several indexes from being comparable, and is no error: warnings, one for each cause."""
+    named = _naming_models(_manifests(indexes))
+    unnamed = [each.index_dir for each in indexes if named and each.index_dir not in dict(named)]
+    return [
+        *(
+            f"{path} does not name the model that made it; it is searched as if it were that of {named[0][0]}"
+            for path in unnamed
+        ),
+        *_different_query_sides(named),
+    ]
+
+
+def _manifests(indexes: Sequence[LuceneImpactIndexReader]) -> Named:
+    return [(each.index_dir, manifest) for each in indexes if (manifest := each.manifest()) is not None]
+
+
+def _naming_models(manifests: Named) -> Named:
+    return [(path, manifest) for path, manifest in manifests if manifest.model]
+
+
 def _check_same(path: Path, manifest: Manifest, other_path: Path, other: Manifest) -> None:
     differences = manifest.differences(other)
     if differences:
@@ -73,8 +97,8 @@ def _check_same(path: Path, manifest: Manifest, other_path: Path, other: Manifes
         )
 
 
-def _report_query_sides(named: Sequence[tuple[Path, Manifest]]) -> None:
-    """Warns if the indexes name different query models or query lengths: those of the first one count."""
+def _different_query_sides(named: Named) -> Iterator[str]:
+    """Warnings of indexes that name different query models or query lengths: those of the first one count."""
     for path, manifest in named[1:]:
         first_path, first = named[0]
         found = [
@@ -88,12 +112,8 @@ def _report_query_sides(named: Sequence[tuple[Path, Manifest]]) -> None:
             if not is_same
         ]  # fmt: skip
         if found:
-            _log.warning(
-                "%s and %s differ in how queries are encoded: %s; the first one counts",
-                first_path,
-                path,
-                "; ".join(found),
-            )
+            differences = "; ".join(found)
+            yield f"{first_path} and {path} differ in how queries are encoded: {differences}; the first one counts"
 
 
 def _query_model(manifest: Manifest) -> str:

@@ -6,6 +6,7 @@ count as deleted, too.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -19,10 +20,12 @@ from splade_lucene.counts import counted
 from splade_lucene.errors import InputError
 from splade_lucene.index.bm25_field import lacking_bm25
 from splade_lucene.index.checking import open_verified
-from splade_lucene.index.compatibility import common_fields, common_manifest
+from splade_lucene.index.compatibility import common_fields, common_manifest, doubts
 from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import Manifest
+
+_log = logging.getLogger(__name__)
 
 IndexDirs = str | Path | Iterable[str | Path]
 """The folder of an index, or the folders of several."""
@@ -127,8 +130,12 @@ class JoinedIndexReader(LuceneImpactIndexReader):
                 self._check_copies(copies, without_terms)
             self.replaced: list[int] = wire.unpack_integers(wire.to_bytes(java.replacedByCopies(copies))).tolist()
             self._take(java.join(opened, copies, known.java if known is not None else None))
+        self._doubts = doubts(parts)
         for each in parts:
             each.shown_by.add(self)
+        for doubt in self._doubts:
+            if known is None or doubt not in known._doubts:
+                _log.warning("%s", doubt)
 
     def _check_copies(self, copies: Any, without_terms: Sequence[tuple[str, str]]) -> None:
         java = jvm.facade("Join")
@@ -173,11 +180,19 @@ class JoinedIndexReader(LuceneImpactIndexReader):
             InputError: They do not belong together any more, or a docid is in two of them.
         """
         self._handle.check_open()
-        newer = [each.refreshed() for each in self._parts]
-        if not any(newer):
-            return None
-        parts = [new or old for new, old in zip(newer, self._parts, strict=True)]
-        return JoinedIndexReader(parts, self.duplicates, self)
+        newer: list[LuceneImpactIndexReader | None] = []
+        try:
+            for each in self._parts:
+                newer.append(each.refreshed())
+            if not any(newer):
+                return None
+            parts = [new or old for new, old in zip(newer, self._parts, strict=True)]
+            return JoinedIndexReader(parts, self.duplicates, self)
+        except BaseException:
+            for opened in newer:
+                if opened is not None:
+                    opened.close()
+            raise
 
     def commit(self) -> str:
         """Identifiers of the open commits, separated by spaces."""

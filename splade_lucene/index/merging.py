@@ -17,7 +17,6 @@ from splade_lucene.files.files import path_text, storage_error, work_folder
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
 from splade_lucene.index.bm25_field import common_bm25, describe_bm25
 from splade_lucene.index.commits import ManifestKeeper, now
-from splade_lucene.index.compatibility import common_manifest
 from splade_lucene.index.indexer import Order
 from splade_lucene.index.joined import Duplicates, IndexDirs, JoinedIndexReader, open_joined, to_index_paths
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
@@ -32,14 +31,20 @@ class MergeSummary:
     """The result of a merge.
 
     Attributes:
-        documents: Number of documents in the new index.
-        replaced: Number of documents that were left out, because a later index has one with the same docid.
         sources: For each index, what it added and replaced, as in the history of the new index.
     """
 
-    documents: int
-    replaced: int
     sources: tuple[Change, ...]
+
+    @property
+    def documents(self) -> int:
+        """Number of documents in the new index."""
+        return self.sources[-1].documents
+
+    @property
+    def replaced(self) -> int:
+        """Number of documents that were left out, because a later index has one with the same docid."""
+        return sum(each.deleted for each in self.sources)
 
 
 def merge_indexes(
@@ -103,7 +108,7 @@ def merge_indexes(
                 with LuceneImpactIndexReader(target) as reader:
                     accelerate_segments(reader, target / FOLDER, rebuild=False)
             publish(target, output, overwrite=overwrite)
-    return MergeSummary(changes[-1].documents, sum(each.deleted for each in changes), changes)
+    return MergeSummary(changes)
 
 
 def _check_output(output: Path, paths: Sequence[Path]) -> None:
@@ -160,24 +165,20 @@ def _write(source: JoinedIndexReader, target: Path, order: Order, threads: int) 
     """Writes the documents of the source to a new index, and commits them; returns the history of the new index."""
     changes = _changes(source)
     writer = _run_merge(source, target, order, threads)
-    index = jvm.facade("Index")
     try:
         manifest = replace(
-            common_manifest(source.parts) or Manifest(),
+            source.manifest() or Manifest(),
             fields=dict(source.fields),
             history=changes[:-1],
-            bm25=describe_bm25(bm25=common_bm25(source.parts)),
+            bm25=describe_bm25(bm25=source.has_bm25),
         )
-        with jvm.translated_exceptions(target):
-            held = {*wire.unpack_strings(wire.to_bytes(index.held(writer, wire.pack_strings(manifest.empty))))}
-        empty = tuple(docid for docid in manifest.empty if docid not in held)
         keeper = ManifestKeeper(target, writer, manifest)
-        last = keeper.commit("merge", changes[-1].added, changes[-1].source, empty=empty)
+        last = keeper.commit("merge", changes[-1].added, changes[-1].source)
         assert last is not None  # a new index has always changed
         return (*changes[:-1], last)
     finally:
         with jvm.translated_exceptions(target):
-            index.rollback(writer)
+            jvm.facade("Index").rollback(writer)
 
 
 def _changes(source: JoinedIndexReader) -> tuple[Change, ...]:

@@ -19,6 +19,7 @@ from splade_lucene.encoder.settings import QuerySettings, from_choices
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.errors import ModelError, QueryError
 from splade_lucene.fork_guard import ProcessBound
+from splade_lucene.index.compatibility import leading_manifest
 from splade_lucene.index.joined import IndexDirs, to_index_paths
 from splade_lucene.index.model import recorded_choices
 from splade_lucene.index.reader import read_index_manifest
@@ -181,7 +182,7 @@ def open_query_encoder(
 
     Args:
         index_dir: The index; its manifest specifies the model, pooling, lengths and quantizer. Of several indexes that are
-            searched as one, the first whose manifest names a model.
+            searched as one, the first whose manifest names a model; if that has no quantizer, the first that has one.
         model: Another folder or hub name of the same checkpoint, or of its query side; None for the manifest's model.
         queries: Overrides the manifest for queries.
         quantizer: Overrides the manifest's quantizer.
@@ -193,8 +194,9 @@ def open_query_encoder(
         ModelError: The manifest's model has changed since it encoded the index.
         InputError: The manifest records settings of the encoder that this version does not have.
     """
-    found = [(path, read_index_manifest(path)) for path in to_index_paths(index_dir)]
-    path, manifest = next((each for each in found if each[1] is not None and each[1].model), found[0])
+    paths = to_index_paths(index_dir)
+    manifests = [(path, manifest) for path in paths if (manifest := read_index_manifest(path)) is not None]
+    path, manifest = leading_manifest(manifests) if manifests else (paths[0], None)
     return matching_query_encoder(
         manifest, path, model, queries, quantizer=quantizer, device=device, trust_remote_code=trust_remote_code
     )
