@@ -94,7 +94,7 @@ def to_flag(value: object, name: str, *, error: type[InputError] = InputError) -
     Raises:
         InputError: It is something else, such as ``"no"``, which would count as true.
     """
-    if not isinstance(value, bool) and getattr(value, "dtype", None) != "bool":
+    if not isinstance(value, bool) and (getattr(value, "dtype", None) != "bool" or getattr(value, "ndim", 0)):
         raise error(f"{name} must be True or False, got {value!r:.80}")
     return bool(value)
 

@@ -389,7 +389,7 @@ def test_wrong_queries_are_refused(index):
     with LuceneImpactSearcher(index) as searcher:
         with pytest.raises(QueryError, match="BM25 searches for texts"):
             searcher.search_hybrid({"t1": 1})
-        with pytest.raises(QueryError, match="2 queries but 1 texts"):
+        with pytest.raises(QueryError, match=r"2 queries but 1 text\."):
             searcher.batch_search_hybrid([{"t1": 1}, {}], ["a", "b"], texts=["cat"])
         with pytest.raises(QueryError, match="texts must be strings"):
             searcher.search_hybrid({"t1": 1}, text=7)  # type: ignore[arg-type]

@@ -246,6 +246,8 @@ def test_texts_of_an_index_and_of_a_corpus(place):
     assert texts_of_corpus(place / "corpus.tsv", ["d3", "d7"]) == {docid: TEXTS[docid] for docid in ("d3", "d7")}
     with pytest.raises(CorpusError, match="2 documents of the run are not in the corpus: x, y"):
         texts_of_corpus(place / "corpus.tsv", ["y", "d1", "x"])
+    with pytest.raises(CorpusError, match=r"1 document of the run is not in the corpus: x\."):
+        texts_of_corpus(place / "corpus.tsv", ["d1", "x"])
 
 
 # ---- the command line ----

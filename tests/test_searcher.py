@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -304,6 +305,10 @@ def test_wrong_settings_are_refused(index_dir, settings, message):
         (lambda searcher: searcher.make_filter(["1"]) & "year > 2010", "expected another DocumentFilter, got 'year"),
         (lambda searcher: searcher.set_rocchio(use_negative="no"), "use_negative must be True or False, got 'no'"),
         (lambda searcher: searcher.set_rm3(filter_terms=None), "filter_terms must be True or False, got None"),
+        (
+            lambda searcher: searcher.set_rm3(filter_terms=np.ones(2, bool)),
+            "filter_terms must be True or False, got array",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(index_dir, call, message):

@@ -102,7 +102,8 @@ def echo_empty(docids: Sequence[str], total: int) -> None:
 def echo_unreadable(count: int) -> None:
     """Reports the number of documents of a corpus that were skipped because they could not be read."""
     if count:
-        echo(f"{counted(count, 'document')} could not be read and {'was' if count == 1 else 'were'} skipped")
+        were_skipped = ("could not be read and was skipped", "could not be read and were skipped")
+        echo(counted(count, "document", *were_skipped))
 
 
 def print_table(table: dict[str, dict[str, float]]) -> None:

@@ -328,8 +328,10 @@ def texts_of_corpus(source: str | Path, docids: Iterable[str]) -> dict[str, str]
     wanted = set(docids)
     texts = {document.docid: document.text for document in read_corpus(source) if document.docid in wanted}
     if missing := sorted(wanted - texts.keys()):
+        are = counted(len(missing), "document", "of the run is", "of the run are")
         raise CorpusError(
-            f"{counted(len(missing), 'document')} of the run are not in the corpus: {', '.join(missing[:5])} …", path=source,
+            f"{are} not in the corpus: {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}",
+            path=source,
             remedy="Pass the corpus that was indexed",
-        )  # fmt: skip
+        )
     return texts

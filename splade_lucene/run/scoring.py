@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -130,7 +131,7 @@ def write_scores(path: str | Path, scored: Scored) -> None:
         RunError: A qid or docid is not a valid id, so that no reader would find it again.
         StorageError: The file cannot be written.
     """
-    for each in (*scored, *(docid for ranking in scored.values() for docid, _ in ranking)):
+    for each in chain(scored, (docid for ranking in scored.values() for docid, _ in ranking)):
         if not is_id(each):
             raise RunError(f"the id {each!a} is empty, or has white space or characters that UTF-8 cannot encode")
     with written_whole(to_path(path, error=RunError)) as file:

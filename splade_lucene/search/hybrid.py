@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from splade_lucene import jvm
 from splade_lucene.arguments import to_ordered_list
+from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_IN_RUN, K1, B
 from splade_lucene.errors import QueryError
 from splade_lucene.fields.schema import BM25_FIELD
@@ -242,7 +243,9 @@ def texts_for_bm25(queries: Sequence[object], texts: Iterable[str] | None) -> li
     """
     given = queries if texts is None else to_ordered_list(texts, "texts", error=QueryError)
     if len(given) != len(queries):
-        raise QueryError(f"got {len(queries)} queries but {len(given)} texts", remedy="Pass one text per query")
+        raise QueryError(
+            f"got {counted(len(queries), 'query')} but {counted(len(given), 'text')}", remedy="Pass one text per query"
+        )
     for each in given:
         if not isinstance(each, str):
             problem = "BM25 searches for texts" if texts is None else "texts must be strings"
