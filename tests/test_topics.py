@@ -480,8 +480,9 @@ def test_writing_below_a_file_is_a_storage_error(tmp_path):
         write_encoded_topics(tmp_path / "file" / "t.tsv", [])
 
 
-qids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=12)
-terms = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=12)
+id_characters = st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"])
+qids = st.text(id_characters, min_size=1, max_size=12).filter(lambda qid: not qid.startswith("\ufeff"))
+terms = st.text(id_characters, min_size=1, max_size=12)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 vectors = st.dictionaries(terms, st.integers(1, 300), max_size=6)
 encoded_queries = st.lists(
@@ -521,6 +522,13 @@ def test_texts_are_read_back(tmp_path_factory, queries):
 
 
 # ---- faults ----
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.jsonl"])
+def test_a_qid_with_a_byte_order_mark_is_not_written(tmp_path, name):
+    with pytest.raises(TopicsError, match="begins with a byte order mark. Remove the mark"):
+        write_encoded_topics(tmp_path / name, [Query("\ufeff1", "", {"a": 1})])
+    assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("name", ["t.tsv", "t.jsonl"])

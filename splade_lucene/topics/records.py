@@ -84,14 +84,20 @@ def checked_qid(value: object, path: Path, number: int) -> str:
     """A qid as a string.
 
     Raises:
-        TopicsError: It is not valid.
+        TopicsError: It is not valid, or begins with a byte order mark, which readers of files leave out.
     """
     if not is_id(value):
         raise TopicsError(
             f"the qid {value!r:.200} is not valid; expected a string or integer without white space", path=path, line=number,
             remedy="Change the qid; run files are split at white space",
         )  # fmt: skip
-    return str(value)
+    qid = str(value)
+    if qid.startswith("\ufeff"):
+        raise TopicsError(
+            f"the qid {qid!r:.200} begins with a byte order mark", path=path, line=number,
+            remedy="Remove the mark; at the start of a file it would be left out",
+        )  # fmt: skip
+    return qid
 
 
 def _text(record: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
