@@ -647,25 +647,43 @@ def test_where_a_merged_index_may_be_written(three):
 def test_an_interrupted_merge_leaves_nothing(three, monkeypatch):
     paths, _ = three
     before = sorted(path.name for path in paths[0].parent.iterdir())
-    awaited = []
+    merges, written = [], []
 
     class Interrupted:
-        """Java, in which Ctrl-C is pressed while the merge runs."""
+        """Java, in which Ctrl-C is pressed at a call."""
+
+        def __init__(self, at: str) -> None:
+            self.at: str | None = at
 
         def __getattr__(self, name: str) -> Any:
             return getattr(facade("Join"), name)
 
+        def startMerge(self, *arguments: Any) -> Any:  # noqa: N802 - Java's name
+            merges.append(facade("Join").startMerge(*arguments))
+            return merges[-1]
+
         def awaitMerge(self, merge: Any, millis: int) -> bool:  # noqa: N802 - Java's name
-            awaited.append(millis)
-            if len(awaited) == 1:
+            return self.call("awaitMerge", merge, millis)
+
+        def writerOf(self, merge: Any) -> Any:  # noqa: N802 - Java's name
+            written.append(facade("Join").writerOf(merge))
+            return self.call("writerOf", merge)
+
+        def call(self, name: str, *arguments: Any) -> Any:
+            if name == self.at:
+                self.at = None
                 raise KeyboardInterrupt
-            return bool(facade("Join").awaitMerge(merge, millis))
+            return getattr(facade("Join"), name)(*arguments)
 
     facade = jvm.facade
-    monkeypatch.setattr(jvm, "facade", lambda room: Interrupted() if room == "Join" else facade(room))
-    with pytest.raises(KeyboardInterrupt):
-        merge_indexes(paths, paths[0].parent / "m")
-    assert len(awaited) == 2
+    for at in ("awaitMerge", "writerOf"):
+        java = Interrupted(at)
+        monkeypatch.setattr(jvm, "facade", lambda room, java=java: java if room == "Join" else facade(room))
+        with pytest.raises(KeyboardInterrupt):
+            merge_indexes(paths, paths[0].parent / "m")
+        assert facade("Join").awaitMerge(merges.pop(), 1)
+    with pytest.raises(Exception, match="IndexWriter is closed"):
+        facade("Index").prepare(written.pop())
     assert sorted(path.name for path in paths[0].parent.iterdir()) == before
 
 

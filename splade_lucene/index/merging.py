@@ -204,8 +204,8 @@ def _run_merge(source: JoinedIndexReader, target: Path, order: Order, threads: i
         try:
             while not java.awaitMerge(merge, 300):  # milliseconds; short waits keep Ctrl-C responsive
                 pass
+            return java.writerOf(merge)
         except BaseException:
             java.cancelMerge(merge)
             java.awaitMerge(merge, 60_000)
             raise
-        return java.writerOf(merge)

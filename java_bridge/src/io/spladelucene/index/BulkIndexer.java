@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.spladelucene.fields.FieldSchema;
 import io.spladelucene.postings.InvertedBlock;
+import io.spladelucene.postings.LiveDocuments;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -31,6 +32,7 @@ import org.apache.lucene.index.SlowCodecReaderWrapper;
 import org.apache.lucene.index.TermsEnum;
 import org.apache.lucene.store.ByteBuffersDirectory;
 import org.apache.lucene.store.Directory;
+import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
 
 /**
@@ -213,8 +215,7 @@ public final class BulkIndexer {
           throw new CancellationException("cancelled");
         }
       } catch (Throwable e) {
-        opened.rollback();
-        throw e;
+        throw opened.rolledBack(e);
       }
       writer = opened;
     } catch (Throwable e) {
@@ -230,15 +231,14 @@ public final class BulkIndexer {
           continue;
         }
         TermsEnum terms = leaf.reader().terms(Fields.ID).iterator();
+        Bits live = leaf.reader().getLiveDocs();
         PostingsEnum postings = null;
         for (BytesRef term = terms.next(); term != null; term = terms.next()) {
           postings = terms.postings(postings, PostingsEnum.NONE);
-          for (int doc = postings.nextDoc();
+          for (int doc = LiveDocuments.next(postings, live);
               doc != PostingsEnum.NO_MORE_DOCS;
-              doc = postings.nextDoc()) {
-            if (leaf.reader().getLiveDocs() == null || leaf.reader().getLiveDocs().get(doc)) {
-              docids.add(BytesRef.deepCopyOf(term).bytes, (long) origin << 32);
-            }
+              doc = LiveDocuments.next(postings, live)) {
+            docids.add(BytesRef.deepCopyOf(term).bytes, (long) origin << 32);
           }
         }
       }

@@ -2,6 +2,7 @@ package io.spladelucene.index;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.spladelucene.postings.LiveDocuments;
 import io.spladelucene.wire.PackedDocids;
 import io.spladelucene.wire.PackedLists;
 import io.spladelucene.wire.PackedPostings;
@@ -18,10 +19,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.StringJoiner;
-import java.util.concurrent.ConcurrentHashMap;
 import org.apache.lucene.index.CheckIndex;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.FieldInfo;
@@ -58,7 +57,6 @@ public final class ImpactIndexReader implements Closeable {
   private final IndexReader reader;
   private final DirectoryReader single; // null: several indexes
   private final DocidTable known; // of an earlier commit; null: there is none
-  private final Map<BytesRef, Integer> liveFreqs = new ConcurrentHashMap<>();
   private DocidTable docids;
   private volatile boolean isClosed = false;
 
@@ -160,7 +158,11 @@ public final class ImpactIndexReader implements Closeable {
   }
 
   private SegmentInfos infos() {
-    return ((StandardDirectoryReader) single).getSegmentInfos();
+    return infos(single);
+  }
+
+  private static SegmentInfos infos(DirectoryReader reader) {
+    return ((StandardDirectoryReader) reader).getSegmentInfos();
   }
 
   /**
@@ -223,16 +225,10 @@ public final class ImpactIndexReader implements Closeable {
    * several indexes it is that of the index into which they would be merged, which has no deleted
    * documents.
    */
-  public int commonness(BytesRef term, int docFreq) throws IOException {
-    if (single != null || !reader.hasDeletions()) {
-      return docFreq;
-    }
-    Integer found = liveFreqs.get(term);
-    if (found == null) {
-      found = liveDocFreq(new Term(Fields.CONTENTS, term));
-      liveFreqs.put(BytesRef.deepCopyOf(term), found);
-    }
-    return found;
+  public int commonness(BytesRef term) throws IOException {
+    return single != null || !reader.hasDeletions()
+        ? docFreq(term)
+        : liveDocFreq(new Term(Fields.CONTENTS, term));
   }
 
   private int liveDocFreq(Term term) throws IOException {
@@ -244,10 +240,8 @@ public final class ImpactIndexReader implements Closeable {
         continue;
       }
       PostingsEnum postings = leaf.reader().postings(term, PostingsEnum.NONE);
-      for (int doc = postings == null ? PostingsEnum.NO_MORE_DOCS : postings.nextDoc();
-          doc != PostingsEnum.NO_MORE_DOCS;
-          doc = postings.nextDoc()) {
-        count += live.get(doc) ? 1 : 0;
+      while (postings != null && LiveDocuments.next(postings, live) != PostingsEnum.NO_MORE_DOCS) {
+        count++;
       }
     }
     return count;
@@ -264,10 +258,16 @@ public final class ImpactIndexReader implements Closeable {
 
   /** The {@link #statistics()} of any index with the field {@code contents}. */
   public static String statistics(DirectoryReader reader) throws IOException {
-    ObjectNode result = counts(reader);
-    SegmentInfos commit = SegmentInfos.readLatestCommit(reader.directory());
-    return JSON.writeValueAsString(
-        result.put("lucene", commit.getCommitLuceneVersion().toString()));
+    return JSON.writeValueAsString(counts(reader).put("lucene", luceneVersion(reader)));
+  }
+
+  /** The version of Lucene that wrote the commit of the index, which must be one. */
+  public String luceneVersion() {
+    return luceneVersion(single);
+  }
+
+  private static String luceneVersion(DirectoryReader reader) {
+    return infos(reader).getCommitLuceneVersion().toString();
   }
 
   private static ObjectNode counts(IndexReader reader) throws IOException {
@@ -324,12 +324,10 @@ public final class ImpactIndexReader implements Closeable {
       if (postings == null) {
         continue;
       }
-      for (int doc = postings.nextDoc();
+      for (int doc = LiveDocuments.next(postings, live);
           doc != PostingsEnum.NO_MORE_DOCS;
-          doc = postings.nextDoc()) {
-        if (live == null || live.get(doc)) {
-          packed.add(leaf.docBase + doc, postings.freq());
-        }
+          doc = LiveDocuments.next(postings, live)) {
+        packed.add(leaf.docBase + doc, postings.freq());
       }
     }
     return packed.toByteArray();
@@ -387,11 +385,7 @@ public final class ImpactIndexReader implements Closeable {
   }
 
   private static int firstLive(LeafReaderContext leaf, PostingsEnum postings) throws IOException {
-    Bits live = leaf.reader().getLiveDocs();
-    int doc = postings.nextDoc();
-    while (live != null && doc != PostingsEnum.NO_MORE_DOCS && !live.get(doc)) {
-      doc = postings.nextDoc();
-    }
+    int doc = LiveDocuments.next(postings, leaf.reader().getLiveDocs());
     return doc == PostingsEnum.NO_MORE_DOCS ? -1 : leaf.docBase + doc;
   }
 

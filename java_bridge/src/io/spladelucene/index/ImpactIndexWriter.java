@@ -230,6 +230,16 @@ public final class ImpactIndexWriter implements Closeable {
     writer.rollback();
   }
 
+  /** {@link #rollback} after an error, which is returned, with that of the rollback if it fails. */
+  public <E extends Throwable> E rolledBack(E error) {
+    try {
+      rollback();
+    } catch (Throwable e) {
+      error.addSuppressed(e);
+    }
+    return error;
+  }
+
   /** As {@link #rollback}: a commit would lose the name of the last one. */
   @Override
   public void close() throws IOException {

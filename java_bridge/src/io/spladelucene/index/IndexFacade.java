@@ -186,6 +186,11 @@ public final class IndexFacade {
     return reader.use(() -> reader.statistics());
   }
 
+  /** See {@link ImpactIndexReader#luceneVersion}. */
+  public static String luceneVersion(ImpactIndexReader reader) {
+    return reader.luceneVersion();
+  }
+
   /** See {@link ImpactIndexReader#commit}. */
   public static byte[] commitOf(ImpactIndexReader reader) {
     return reader.commit();

@@ -2,6 +2,7 @@ package io.spladelucene.join;
 
 import io.spladelucene.index.Fields;
 import io.spladelucene.index.ImpactIndexReader;
+import io.spladelucene.postings.LiveDocuments;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -112,12 +113,10 @@ public final class Copies {
     void collect(List<Place> places) throws IOException {
       postings = docids.postings(postings, PostingsEnum.NONE);
       Bits live = reader.getLiveDocs();
-      for (int doc = postings.nextDoc();
+      for (int doc = LiveDocuments.next(postings, live);
           doc != PostingsEnum.NO_MORE_DOCS;
-          doc = postings.nextDoc()) {
-        if (live == null || live.get(doc)) {
-          places.add(new Place(index, leaf, doc));
-        }
+          doc = LiveDocuments.next(postings, live)) {
+        places.add(new Place(index, leaf, doc));
       }
     }
   }

@@ -108,8 +108,7 @@ public final class IndexMerge {
         }
         finish(opened);
       } catch (Throwable e) {
-        opened.rollback();
-        throw e;
+        throw opened.rolledBack(e);
       }
     } catch (Throwable e) {
       failure = e;

@@ -144,11 +144,6 @@ public final class InvertedBlock {
       texts = withTexts ? new Builder() : null;
     }
 
-    /** Whether each document has a text beside its impacts. */
-    public boolean hasTexts() {
-      return texts != null;
-    }
-
     /** Adds a term to the text of the document that has not ended. */
     public void addTextTerm(int termId, int count) {
       texts.addPosting(termId, count);

@@ -8,6 +8,9 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLongArray;
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.concurrent.locks.ReentrantLock;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.PostingsEnum;
 import org.apache.lucene.index.Terms;
@@ -23,9 +26,10 @@ final class DocumentVectors {
   private static final int POSTINGS_PER_LOOKUP = 16; // that are read in the same time
 
   private final ImpactIndexReader index;
-  private final ForwardPostings[] kept; // by segment; null: not yet
-  private final long[] lookups; // by segment
-  private long room;
+  private final AtomicReferenceArray<ForwardPostings> kept; // by segment; null: not yet
+  private final AtomicLongArray lookups; // by segment
+  private final ReentrantLock building = new ReentrantLock(); // of what is kept
+  private long room; // guarded by building
 
   /**
    * No vectors are kept yet.
@@ -35,8 +39,8 @@ final class DocumentVectors {
   DocumentVectors(ImpactIndexReader index, long room) {
     this.index = index;
     this.room = room;
-    kept = new ForwardPostings[index.leaves().size()];
-    lookups = new long[kept.length];
+    kept = new AtomicReferenceArray<>(index.leaves().size());
+    lookups = new AtomicLongArray(kept.length());
   }
 
   /**
@@ -78,20 +82,36 @@ final class DocumentVectors {
     return lookUp(terms, docs);
   }
 
-  /** The postings of a segment by document; {@code null} if they do not pay yet, or lack room. */
-  private synchronized ForwardPostings keptOf(LeafReaderContext leaf, Terms terms, int docs)
-      throws IOException {
-    if (kept[leaf.ord] == null) {
-      lookups[leaf.ord] += Math.max(1, terms.size()) * docs;
-      boolean pays = lookups[leaf.ord] * POSTINGS_PER_LOOKUP >= terms.getSumDocFreq();
-      long bytes = ForwardPostings.bytes(terms, leaf.reader().maxDoc());
-      if (pays && bytes <= room) {
-        room -= bytes;
-        kept[leaf.ord] =
-            ForwardPostings.of(terms, leaf.reader().getLiveDocs(), leaf.reader().maxDoc());
-      }
+  /**
+   * The postings of a segment by document; {@code null} if they do not pay yet, lack room, or
+   * another thread is building some.
+   */
+  private ForwardPostings keptOf(LeafReaderContext leaf, Terms terms, int docs) throws IOException {
+    ForwardPostings found = kept.get(leaf.ord);
+    if (found != null) {
+      return found;
     }
-    return kept[leaf.ord];
+    long made = lookups.addAndGet(leaf.ord, Math.max(1, terms.size()) * docs);
+    if (made * POSTINGS_PER_LOOKUP < terms.getSumDocFreq() || !building.tryLock()) {
+      return null;
+    }
+    try {
+      if (kept.get(leaf.ord) == null) { // as it was before the lock
+        build(leaf, terms);
+      }
+      return kept.get(leaf.ord);
+    } finally {
+      building.unlock();
+    }
+  }
+
+  private void build(LeafReaderContext leaf, Terms terms) throws IOException {
+    int maxDoc = leaf.reader().maxDoc();
+    if (ForwardPostings.estimate(terms, maxDoc) <= room) {
+      ForwardPostings built = ForwardPostings.of(terms, leaf.reader().getLiveDocs(), maxDoc);
+      room -= built.bytes();
+      kept.set(leaf.ord, built);
+    }
   }
 
   private static List<ImpactQuery> lookUp(Terms terms, int[] docs) throws IOException {

@@ -168,7 +168,7 @@ public final class ImpactSearcher implements Closeable {
   int commonness(BytesRef term) throws IOException {
     Integer documents = commonnesses.get(term);
     if (documents == null) {
-      documents = index.commonness(term, index.docFreq(term));
+      documents = index.commonness(term);
       if (commonnesses.size() >= REMEMBERED) {
         commonnesses.clear();
       }
@@ -359,7 +359,7 @@ public final class ImpactSearcher implements Closeable {
             return false;
           }
         }
-        if (!isCommon(query.terms()[i], planes.docFreq())) {
+        if (!isCommon(query.terms()[i])) {
           lists.add(planes, query.impacts()[i]);
         }
       }
@@ -372,7 +372,7 @@ public final class ImpactSearcher implements Closeable {
       TermsEnum lookup = terms.iterator();
       for (int i = 0; i < query.size(); i++) {
         BytesRef term = query.terms()[i];
-        if (lookup.seekExact(term) && !isCommon(term, index.docFreq(term))) {
+        if (lookup.seekExact(term) && !isCommon(term)) {
           PostingsEnum postings = lookup.postings(null, PostingsEnum.FREQS);
           postings.nextDoc();
           streams.add(new StreamedSearch.Stream(postings, query.impacts()[i]));
@@ -382,8 +382,8 @@ public final class ImpactSearcher implements Closeable {
     }
 
     /** Whether a term is ignored, by Pyserini's rule. */
-    private boolean isCommon(BytesRef term, int docFreq) throws IOException {
-      return settings.minIdf() >= 0 && isCommon(index.commonness(term, docFreq));
+    private boolean isCommon(BytesRef term) throws IOException {
+      return settings.minIdf() >= 0 && isCommon(commonness(term));
     }
 
     boolean isCommon(int documents) {
