@@ -215,9 +215,8 @@ class JoinedIndexReader(LuceneImpactIndexReader):
 
     def statistics(self) -> dict[str, Any]:
         """Counts, as those of a single index; ``terms`` are those of all indexes together."""
-        java = jvm.facade("Index")
         with jvm.translated_exceptions(self.index_dir):
-            versions = dict.fromkeys(str(java.luceneVersion(each.java)) for each in self.parts)
+            versions = dict.fromkeys(str(jvm.facade("Index").luceneVersion(each.java)) for each in self.parts)
         return {**super().statistics(), "lucene": ", ".join(versions)}
 
     def close(self) -> None:
