@@ -180,7 +180,7 @@ public final class Accelerator implements Closeable {
     try (Accelerator accelerator = open(folder, leaf)) {
       for (int at = 0; at < accelerator.starts.length - 1; at++) {
         if (accelerator.starts[at] != accelerator.starts[at + 1]) {
-          accelerator.read(at, 1);
+          accelerator.read(at);
         }
       }
       return null;
@@ -229,23 +229,22 @@ public final class Accelerator implements Closeable {
   /**
    * Reads the lists of a term.
    *
-   * @param docFreq of the term in the whole index
    * @return {@code null} if the file does not have them, or is damaged
    */
-  public ImpactPlanes readIfSound(BytesRef term, int docFreq) {
+  public ImpactPlanes readIfSound(BytesRef term) {
     int at = find(term);
     if (isDamaged || at < 0 || starts[at] == starts[at + 1]) {
       return null;
     }
     try {
-      return read(at, docFreq);
+      return read(at);
     } catch (Unusable | IndexOutOfBoundsException | BufferUnderflowException e) {
       isDamaged = true;
       return null;
     }
   }
 
-  private ImpactPlanes read(int at, int docFreq) throws Unusable {
+  private ImpactPlanes read(int at) throws Unusable {
     ByteBuffer chunk = chunks[(int) (starts[at] / CHUNK)];
     ByteBuffer in =
         chunk
@@ -262,7 +261,7 @@ public final class Accelerator implements Closeable {
       factors[i] = in.getInt();
       lists[i] = DecodedPostings.read(in, maxDoc);
     }
-    return new ImpactPlanes(lists, factors, docFreq);
+    return new ImpactPlanes(lists, factors);
   }
 
   @Override
@@ -287,7 +286,7 @@ public final class Accelerator implements Closeable {
       if (terms != null) {
         TermsEnum each = terms.iterator();
         for (BytesRef term = each.next(); term != null; term = each.next()) {
-          ImpactPlanes planes = reader.read(each, leaf.reader().maxDoc(), each.docFreq());
+          ImpactPlanes planes = reader.read(each, leaf.reader().maxDoc());
           bytesByLength.merge(each.docFreq(), writtenBytes(planes), Long::sum);
           left -= 12 + term.length; // in the directory
         }
@@ -363,7 +362,7 @@ public final class Accelerator implements Closeable {
         for (BytesRef term = each.next(); term != null; term = each.next()) {
           begin(term);
           if (each.docFreq() >= shortest) {
-            add(reader.read(each, leaf.maxDoc(), each.docFreq()));
+            add(reader.read(each, leaf.maxDoc()));
           }
         }
       }

@@ -15,9 +15,8 @@ import java.util.List;
  * impacts; up to 510 it is the largest impact itself.
  *
  * @param factors the factor of each list
- * @param docFreq the number of documents of the whole index that have the term
  */
-public record ImpactPlanes(DecodedPostings[] lists, int[] factors, int docFreq) {
+public record ImpactPlanes(DecodedPostings[] lists, int[] factors) {
   private static final int BYTE = DecodedPostings.LARGEST;
 
   /**
@@ -26,7 +25,7 @@ public record ImpactPlanes(DecodedPostings[] lists, int[] factors, int docFreq) 
    * @param docs ascending; the first {@code size} elements count
    * @param impacts at least 1; overwritten
    */
-  static ImpactPlanes of(int[] docs, int[] impacts, int size, int maxDoc, int docFreq) {
+  static ImpactPlanes of(int[] docs, int[] impacts, int size, int maxDoc) {
     List<DecodedPostings> lists = new ArrayList<>();
     List<Integer> factors = new ArrayList<>();
     int[] excessDocs = new int[size];
@@ -58,8 +57,7 @@ public record ImpactPlanes(DecodedPostings[] lists, int[] factors, int docFreq) 
     }
     return new ImpactPlanes(
         lists.toArray(new DecodedPostings[0]),
-        factors.stream().mapToInt(Integer::intValue).toArray(),
-        docFreq);
+        factors.stream().mapToInt(Integer::intValue).toArray());
   }
 
   /** An estimate of the memory of all lists. */

@@ -12,9 +12,8 @@ public final class PostingsReader {
    * Decodes the postings of the term on which an enumeration is positioned.
    *
    * @param maxDoc of the segment
-   * @param docFreq of the term in the whole index
    */
-  public ImpactPlanes read(TermsEnum term, int maxDoc, int docFreq) throws IOException {
+  public ImpactPlanes read(TermsEnum term, int maxDoc) throws IOException {
     int[] docs = new int[term.docFreq()];
     int[] impacts = new int[docs.length];
     postings = term.postings(postings, PostingsEnum.FREQS);
@@ -23,6 +22,6 @@ public final class PostingsReader {
       docs[count] = doc;
       impacts[count++] = postings.freq();
     }
-    return ImpactPlanes.of(docs, impacts, count, maxDoc, docFreq);
+    return ImpactPlanes.of(docs, impacts, count, maxDoc);
   }
 }

@@ -353,8 +353,7 @@ public final class ImpactSearcher implements Closeable {
           if (!lookup.seekExact(query.terms()[i])) {
             continue;
           }
-          int docFreq = index.docFreq(query.terms()[i]);
-          planes = cache.load(leaf.ord, query.terms()[i], lookup, lists.maxDoc, docFreq);
+          planes = cache.load(leaf.ord, query.terms()[i], lookup, lists.maxDoc);
           if (planes == null) {
             return false;
           }

@@ -37,20 +37,18 @@ final class PostingsCache {
    * Reads the postings of a term in a segment and keeps them.
    *
    * @param at positioned on the term
-   * @param docFreq of the term in the whole index
    * @return {@code null} if they would take more than a quarter of the budget
    */
-  ImpactPlanes load(int leaf, BytesRef term, TermsEnum at, int maxDoc, int docFreq)
-      throws IOException {
+  ImpactPlanes load(int leaf, BytesRef term, TermsEnum at, int maxDoc) throws IOException {
     if (6L * at.docFreq() > budget / 4) {
       return null;
     }
     ImpactPlanes planes = null;
     if (accelerators[leaf] != null) {
-      planes = accelerators[leaf].readIfSound(term, docFreq);
+      planes = accelerators[leaf].readIfSound(term);
     }
     if (planes == null) {
-      planes = new PostingsReader().read(at, maxDoc, docFreq);
+      planes = new PostingsReader().read(at, maxDoc);
     }
     keep(new Key(leaf, BytesRef.deepCopyOf(term)), planes);
     return planes;

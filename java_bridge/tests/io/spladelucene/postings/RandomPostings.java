@@ -52,7 +52,7 @@ public record RandomPostings(int[] impacts) {
   /** The same postings as lists of bytes. */
   public ImpactPlanes planes() {
     int[] found = Arrays.stream(impacts).filter(impact -> impact > 0).toArray();
-    return ImpactPlanes.of(docs(), found, found.length, maxDoc(), found.length);
+    return ImpactPlanes.of(docs(), found, found.length, maxDoc());
   }
 
   /** The same postings as one list; no impact may exceed a byte. */
