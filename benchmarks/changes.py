@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """What changes of an index cost: documents that are added, deleted, merged and shown to an open searcher.
 
-    python benchmarks/changes.py [--documents 200000] [--added 10000]
+    python benchmarks/changes.py [--documents 200000] [--added 10000] [--repeat 5]
 
 Adding is compared with its share of a build of the same documents in the same run: a ratio of at most 1 means that added
-documents cost no more than built ones. Searches are measured on the index as it was built, with a tenth of its documents
-deleted, and after ``optimize``. A refresh is timed after each of some small commits.
+documents cost no more than built ones. Searches are measured in turn, on one thread and warm, on the index as it was built and
+on copies of it: one with a tenth of its documents deleted, and that one after ``optimize``. A refresh is timed after each of some
+small commits.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import sys
 import tempfile
@@ -18,8 +20,9 @@ import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from common import ROOT, corpus, describe_machine, queries
+from common import ROOT, add_write_results, corpus, describe_machine, figure, queries, write_results
 
 sys.path.insert(0, str(ROOT))
 
@@ -42,10 +45,18 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def search_seconds(index: Path, repeat: int) -> float:
+def search_milliseconds(indexes: list[Path], repeat: int) -> list[float]:
+    """The median time of a query on each index, measured in turn."""
     vectors = list(queries().values())[:200]
-    with LuceneImpactSearcher(index) as searcher:
-        return min(timed(lambda: [searcher.search(vector, 10) for vector in vectors]) for _ in range(repeat))
+    searchers = [LuceneImpactSearcher(index) for index in indexes]
+    rounds = [
+        [timed(lambda each=each: [each.search(vector, 10) for vector in vectors]) for each in searchers]
+        for _ in range(repeat + 1)
+    ]
+    for searcher in searchers:
+        searcher.close()
+    medians = [statistics.median(times) for times in zip(*rounds[1:], strict=True)]  # the first round warms up
+    return [median / len(vectors) * 1000 for median in medians]
 
 
 def refresh_seconds(index: Path) -> float:
@@ -63,29 +74,58 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--added", type=int, default=10_000)
     parser.add_argument("--repeat", type=int, default=5)
+    add_write_results(parser)
     args = parser.parse_args()
     print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}; {args.documents:,} documents, {args.added:,} added")
     with tempfile.TemporaryDirectory(prefix="changes-") as temporary:
-        folder = Path(temporary)
-        index = folder / "index"
-        files = sorted(corpus(args.documents + args.added, 1).glob("*.jsonl"))
-        with (folder / "base.jsonl").open("wb") as base, (folder / "added.jsonl").open("wb") as added:
-            lines = (line for path in files for line in path.open("rb"))
-            base.writelines(islice(lines, args.documents))
-            added.writelines(islice(lines, args.added))
-        build = timed(lambda: index_pseudo_documents(folder / "base.jsonl", index))
-        add = timed(lambda: add_pseudo_documents(folder / "added.jsonl", index))
-        share = build * args.added / args.documents
-        print(f"build {build:.2f} s, add {add:.2f} s, its share of a build {share:.2f} s: ratio {add / share:.2f}")
-        plain = search_seconds(index, args.repeat)
-        with LuceneImpactSearcher(index) as searcher:
-            docids = searcher.reader.docids()[::10]
-        print(f"delete {len(docids):,} documents: {timed(lambda: delete_documents(index, docids)):.2f} s")
-        deleted = search_seconds(index, args.repeat)
-        print(f"optimize: {timed(lambda: optimize_index(index)):.2f} s")
-        optimized = search_seconds(index, args.repeat)
-        print(f"search: with deleted documents {deleted / plain:.2f}, optimized {optimized / plain:.2f} times as long")
-        print(f"refresh: {1000 * refresh_seconds(index):.1f} ms (median of {REFRESHES} commits of one document)")
+        figures = measure(Path(temporary), args)
+    for each in figures.values():
+        peer = f"  {each['peer']}: {each['peer_value']:.3f}" if each["peer"] else ""
+        print(f"{each['what']}: {each['ours']:.3f} {each['unit']}{peer}")
+    if args.write_results:
+        write_results("changes", {f"{key}/{args.documents}": each for key, each in figures.items()})
+
+
+def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    built, grown, deleted, optimized = (folder / name for name in ("built", "grown", "deleted", "optimized"))
+    files = sorted(corpus(args.documents + args.added, 1).glob("*.jsonl"))
+    with (folder / "base.jsonl").open("wb") as base, (folder / "added.jsonl").open("wb") as added:
+        lines = (line for path in files for line in path.open("rb"))
+        base.writelines(islice(lines, args.documents))
+        added.writelines(islice(lines, args.added))
+    build = timed(lambda: index_pseudo_documents(folder / "base.jsonl", built))
+    shutil.copytree(built, grown)
+    add = timed(lambda: add_pseudo_documents(folder / "added.jsonl", grown))
+    refresh = refresh_seconds(grown)
+    with LuceneImpactSearcher(built) as searcher:
+        docids = searcher.reader.docids()[::10]
+    shutil.copytree(built, deleted)
+    delete = timed(lambda: delete_documents(deleted, docids))
+    shutil.copytree(deleted, optimized)
+    optimize = timed(lambda: optimize_index(optimized))
+    plain, with_deleted, after = search_milliseconds([built, deleted, optimized], args.repeat)
+    share = build * args.added / args.documents
+    whole, tenth = f"{args.documents:,} documents", f"{len(docids):,} of {args.documents:,} documents"
+    as_built = {"peer": "the index as it was built", "peer_value": plain}
+    return {
+        "add": figure(
+            f"adding {args.added:,} documents to {args.documents:,}", add, "s", peer="their share of the build",
+            peer_value=share, ratio=share / add, documents_per_second=args.added / add,
+        ),
+        "delete": figure(f"deleting {tenth}", delete, "s"),
+        "optimize": figure(
+            f"optimizing {whole} of which a tenth is deleted", optimize, "s", peer="the build", peer_value=build,
+            ratio=build / optimize,
+        ),
+        "search": figure(
+            f"a search of {whole} of which a tenth is deleted, k = 10", with_deleted, "ms",
+            ratio=plain / with_deleted, **as_built,
+        ),
+        "optimized": figure("the same after optimizing", after, "ms", ratio=plain / after, **as_built),
+        "refresh": figure(
+            f"a refresh after a commit of one document, {whole}", refresh * 1000, "ms"
+        ),
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@
     python benchmarks/living.py [--documents 200000] [--queries 500] [--repeat 5]
 
 Each filter is measured in turn with the same searches without one, on one index, one thread, warm, with all hits read. So
-each ratio comes from one run: below 1, the filtered search is faster. Before that, the hits of each filter are compared with
-those of a search for all documents that the filter is applied to afterwards. "first" is the time of a filter that the
-searcher has not seen, with the first query.
+each printed ratio comes from one run: below 1, the filtered search is faster. Before that, the hits of each filter are
+compared with those of a search for all documents that the filter is applied to afterwards. "first" is the time of a filter that
+the searcher has not seen, with the first query.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ def main() -> None:
                 print(f"{name:20} {k:5} {filtered:8.3f} {plain:9.3f} {filtered / plain:6.2f} {first:9.2f}", flush=True)
                 figures[f"filter/{args.documents}/{name}/{k}"] = figure(
                     f"search with a filter that accepts {name}, {args.documents:,} documents, k = {k}", filtered, "ms",
-                    peer="the same search without a filter", peer_value=plain, ratio=plain / filtered, first=first,
+                    peer="the same search without a filter", peer_value=plain, ratio=plain / filtered,
+                    accepts=name, k=k, first=first,
                 )  # fmt: skip
     if args.write_results:
         write_results("living", figures)

@@ -92,6 +92,20 @@ def compared(figures: Iterable[Figure], *, with_script: bool = True) -> str:
     return table(columns if with_script else columns[:4], rows, "lllrll" if with_script else "lllr")
 
 
+def costs(figures: Iterable[Figure]) -> str:
+    """What something costs beside something plainer: a row for each figure."""
+    rows = [
+        [
+            each["what"],
+            quantity(each["ours"], each["unit"]),
+            f"{each['peer']}: {quantity(each['peer_value'], each['unit'])}" if each["peer"] else "",
+            number(each["ours"] / each["peer_value"], ".2f") if each["peer"] else "",
+        ]
+        for each in figures
+    ]
+    return table(["", "", "compared with", "times as long"], rows, "lrlr")
+
+
 # ---- README ----
 
 
@@ -352,6 +366,28 @@ def embedded_speed() -> str:
     )
 
 
+# ---- indexes that change ----
+
+
+def filters() -> str:
+    rows = []
+    for each in results("living").values():
+        ratio = number(each["ours"] / each["peer_value"], ".2f")
+        times = [number(value, ".2f") for value in (each["ours"], each["peer_value"])]
+        accepts, k = each["details"]["accepts"], str(each["details"]["k"])
+        rows.append([accepts, k, *times, ratio, number(each["details"]["first"], ".1f")])
+    return table(["accepts", "k", "ms", "ms without", "times as long", "ms when new"], rows, "lrrrrr")
+
+
+def feedback_effect() -> str:
+    rows = []
+    for key, each in results("feedback").items():
+        kind = key.removeprefix("cacm/")
+        if kind != key:
+            rows.append([kind, *(number(each["details"][name], ".4f") for name in ("nDCG@10", "AP", "R@100"))])
+    return table(["CACM", "nDCG@10", "AP", "R@100"], rows, "lrrr")
+
+
 # ---- evaluation ----
 
 
@@ -483,6 +519,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "environments": environments,
     "report": report,
+    "filters": filters,
+    "changes": lambda: costs(results("changes").values()),
+    "several": lambda: costs(results("several").values()),
+    "hybrid": lambda: compared(results("hybrid").values(), with_script=False),
+    "feedback-effect": feedback_effect,
+    "feedback": lambda: costs(each for key, each in results("feedback").items() if not key.startswith("cacm/")),
     "four-systems": four_systems,
 }
 """Name of a marker → what writes its table."""
