@@ -5,8 +5,8 @@
 
 Adding is compared with its share of a build of the same documents in the same run: a ratio of at most 1 means that added
 documents cost no more than built ones. Searches are measured in turn, on one thread and warm, on the index as it was built and
-on copies of it: one with a tenth of its documents deleted, and that one after ``optimize``. A refresh is timed after each of some
-small commits.
+on copies of it: one with a tenth of its documents deleted, and that one after ``optimize``. A refresh is timed after each of
+some small commits.
 """
 
 from __future__ import annotations
