@@ -130,7 +130,7 @@ def test_workers_end_with_their_killed_parent_and_one_process_goes_on_from_them(
     parent = subprocess.Popen([sys.executable, str(script), str(model), str(corpus), str(output)],
                               stderr=subprocess.PIPE, text=True, env=child_environment())  # fmt: skip
     try:
-        wait_for(lambda: parent.poll() is not None or len(journaled(output)) == 4, 120)
+        wait_for(lambda: parent.poll() is not None or len(journaled(output)) == 4, 300)
         assert parent.poll() is None, parent.stderr.read()
     finally:
         parent.kill()
