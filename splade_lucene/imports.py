@@ -27,13 +27,18 @@ _IMPORT_SYSTEM = ("importlib._bootstrap", "_frozen_importlib")
 
 EXTRAS = {
     "accelerate": "train",
+    "fastapi": "serve",
+    "fastmcp": "serve",
     "ir_datasets": "irds",
     "matplotlib": "plots",
     "onnx": "onnx",
     "onnxscript": "onnx",
     "peft": "lora",
+    "prometheus_client": "serve",
     "pydantic": "train",
     "sentence_transformers": "train",
+    "starlette": "serve",
+    "uvicorn": "serve",
     "yaml": "train",
 }
 """Optional package → the extra that installs it."""

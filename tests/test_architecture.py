@@ -19,12 +19,12 @@ defaults fork_guard jvm
 quantizer manifest fields models
 corpus topics encoder pseudo_documents index search run evaluation
 demo
-training reproduction
+training reproduction server
 cli __main__
 """.split()  # noqa: SIM905
 """Folders and modules of the package. Each imports only what stands before it."""
 
-WINGS = {"training", "reproduction"}
+WINGS = {"training", "reproduction", "server"}
 """What only the command line and the public door may import, beside themselves."""
 
 DATA = {"data", "jars"}
@@ -205,8 +205,8 @@ def test_only_the_door_to_java_names_java_classes():
 
 
 HEAVY = """
-accelerate datasets huggingface_hub ir_datasets ir_measures jnius_config matplotlib pandas peft pyarrow pydantic pyserini
-pytrec_eval scipy sentence_transformers torch transformers yaml
+accelerate datasets fastapi fastmcp huggingface_hub ir_datasets ir_measures jnius_config matplotlib pandas peft pyarrow pydantic pyserini
+pytrec_eval scipy sentence_transformers torch transformers uvicorn yaml
 """.split()  # noqa: SIM905
 """Packages that take long to import, or are optional."""
 

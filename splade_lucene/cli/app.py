@@ -36,6 +36,7 @@ from splade_lucene.cli.rerank import rerank
 from splade_lucene.cli.run import run_tools
 from splade_lucene.cli.score import score
 from splade_lucene.cli.search import explain, search
+from splade_lucene.cli.serve import serve
 from splade_lucene.cli.stats import stats
 from splade_lucene.cli.terminal import safe_output
 from splade_lucene.cli.train import train
@@ -107,6 +108,7 @@ for command in (
     evaluate,
     compare,
     explain,
+    serve,
     stats,
     models,
     train,

@@ -31,6 +31,7 @@ from splade_lucene.encoder.settings import (
 )
 from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights
 from splade_lucene.encoder.table import TermTable
+from splade_lucene.encoder.tokenizer import PlainTokenizer, TokenSpan
 from splade_lucene.errors import InputError
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.imports import whole_imports
@@ -127,6 +128,25 @@ class SpladeEncoder(ProcessBound):
     def tokenize_documents(self, texts: Iterable[str]) -> TokenSequences:
         """The first half of :meth:`encode_documents`; it needs no device and can run in parallel with the second half."""
         return self._document_sequencer(list_texts(texts))
+
+    @whole_imports()
+    def query_spans(self, texts: Iterable[str]) -> list[list[TokenSpan]]:
+        """Which tokens texts have and where, in the vocabulary of queries; neither prefixed nor truncated.
+
+        Args:
+            texts: Queries or documents; an iterator is read to its end.
+
+        Returns:
+            For each text its tokens, in its order.
+        """
+        side, texts = self.layout.queries, list_texts(texts)
+        if isinstance(side, NetworkSide) and side.lower_case:  # unless that changes the positions, as of "İ"
+            texts = [lower if len(lower := text.lower()) == len(text) else text for text in texts]
+        return self._plain_tokenizer.spans(texts)
+
+    @cached_property
+    def _plain_tokenizer(self) -> PlainTokenizer:
+        return PlainTokenizer(self.layout.queries.location.tokenizer_folder)
 
     @whole_imports()
     def encode_impacts(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from splade_lucene.encoder.location import read_json
 from splade_lucene.encoder.soundness import check_tokenizer
-from splade_lucene.encoder.terms import vocabulary_terms
+from splade_lucene.encoder.terms import escape_term, vocabulary_terms
 from splade_lucene.errors import ModelError
 from splade_lucene.imports import whole_imports
 
@@ -16,6 +16,20 @@ TOKENIZER = "tokenizer.json"
 _CUSTOMARY = {"[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]", "<s>", "</s>", "<unk>", "<pad>", "<mask>"}
 _WITHOUT_DEFAULTS = ("PreTrainedTokenizerFast", "PreTrainedTokenizer", "TokenizersBackend")
 """Classes of transformers in which all special tokens have to be named."""
+
+
+class TokenSpan(NamedTuple):
+    """A token of a text.
+
+    Attributes:
+        term: Its Lucene term.
+        start: Position of its first character.
+        stop: Position after its last one.
+    """
+
+    term: str
+    start: int
+    stop: int
 
 
 class PlainTokenizer:
@@ -61,6 +75,14 @@ class PlainTokenizer:
         several = [texts] if isinstance(texts, str) else list(texts)
         ids = [each.ids for each in self._tokenizer.encode_batch(several, add_special_tokens=add_special_tokens)]
         return {"input_ids": ids[0] if isinstance(texts, str) else ids}
+
+    def spans(self, texts: Sequence[str]) -> list[list[TokenSpan]]:
+        """The tokens of each text in its order, without special ones, and where they are."""
+        encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [
+            [TokenSpan(escape_term(entry), *place) for entry, place in zip(each.tokens, each.offsets, strict=True)]
+            for each in encoded
+        ]
 
     def terms(self, size: int | None = None) -> list[str]:
         """The Lucene term of each term_id; those without an entry get names that no text produces.

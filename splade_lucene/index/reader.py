@@ -112,6 +112,18 @@ class TermStatistics(NamedTuple):
     total_impact: int
 
 
+class Distributions(NamedTuple):
+    """Distributions over the documents of an index, without deleted ones. Values above 65,536 count as 65,536.
+
+    Attributes:
+        impacts: Impact → number of postings.
+        lengths: Number of terms → number of documents.
+    """
+
+    impacts: dict[int, int]
+    lengths: dict[int, int]
+
+
 class LuceneImpactIndexReader(ProcessBound):
     """An open impact index: ours, Anserini's or Pyserini's. It reads the latest commit at the time of opening.
 
@@ -349,6 +361,32 @@ class LuceneImpactIndexReader(ProcessBound):
                 remedy=f"Its fields are: {known}" if known else "It has no fields: build it with fields=…",
             )
         return self.fields[name]
+
+    def value_range(self, name: str) -> tuple[FieldValue, FieldValue] | None:
+        """The smallest and the largest value of a field of numbers, dates or booleans; None if no document has it.
+
+        Raises:
+            QueryError: The index has no such field, or its values are keywords.
+        """
+        kind = self.field_type(name)
+        if kind.startswith("keyword"):
+            raise QueryError(f"the field {name!r} has keywords", remedy="Count them with facets(field)")
+        with jvm.translated_exceptions(self.index_dir):
+            packed = wire.to_bytes(jvm.facade("Index").valueRange(self.java, name))
+        found = wire.unpack_range(packed, is_float=kind == "number")
+        if found is None:
+            return None
+        smallest, largest = (loaded_form([value], kind) for value in found)
+        assert smallest is not None
+        assert largest is not None
+        return smallest, largest
+
+    def distributions(self) -> Distributions:
+        """How impacts and lengths of documents are distributed. It reads all postings: a second per 50 million, about."""
+        with jvm.translated_exceptions(self.index_dir):
+            packed = wire.to_bytes(jvm.facade("Index").distributions(self.java))
+        impacts, stop = wire.unpack_counts(packed)
+        return Distributions(impacts, wire.unpack_counts(packed, stop)[0])
 
     def keyword_counts(self, lucene_docids: Iterable[int], name: str) -> dict[str, int]:
         """In how many of some documents each keyword of a field occurs, the most frequent first.

@@ -24,6 +24,7 @@ _TERM_COUNTS = struct.Struct("<iq")
 _POSTING = struct.Struct("<ii")
 _LONG = struct.Struct("<q")
 _DOUBLE = struct.Struct("<d")
+_COUNT = struct.Struct("<iq")
 _PROFILE = struct.Struct("<13q")
 _ABSENT = _INT.pack(-1)
 
@@ -238,6 +239,21 @@ def unpack_prepared(packed: bytes) -> Prepared:
 def unpack_verification(packed: bytes) -> tuple[int, list[tuple[str, str]]]:
     """Int number of verified files; then as rows: the name of each damaged one, and what is wrong with it."""
     return _INT.unpack_from(packed)[0], [(file, reason) for file, reason in unpack_rows(packed[4:], 2)]
+
+
+def unpack_counts(packed: bytes, at: int = 0) -> tuple[dict[int, int], int]:
+    """Int number of values; for each: the value as an int, and a long: how often it occurs. Also the offset after them."""
+    (size,) = _INT.unpack_from(packed, at)
+    stop = at + 4 + size * _COUNT.size
+    return dict(_COUNT.iter_unpack(packed[at + 4 : stop])), stop
+
+
+def unpack_range(packed: bytes, *, is_float: bool) -> tuple[int | float, int | float] | None:
+    """The smallest and the largest value of a field, as longs; None if there is none."""
+    if not packed:
+        return None
+    smallest, largest = (value for (value,) in _LONG.iter_unpack(packed))
+    return (_long_as_double(smallest), _long_as_double(largest)) if is_float else (smallest, largest)
 
 
 # ---- documents ----

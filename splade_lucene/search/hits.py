@@ -236,6 +236,11 @@ class Hits(Sequence[Hit]):
         """
         return self._reader.field_values(self.lucene_docids.tolist(), names or None)
 
+    def documents(self) -> list[StoredDocument]:
+        """The stored documents of all hits, read at once."""
+        raws = self._reader.raw(self.lucene_docids.tolist())
+        return [*map(StoredDocument, self.docids, self.lucene_docids.tolist(), raws)]
+
     def facets(self, name: str) -> dict[str, int]:
         """In how many hits each keyword of a field occurs, the most frequent first.
 

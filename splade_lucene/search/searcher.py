@@ -399,6 +399,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         fields: Mapping[str, float] | None = None,
         *,
         filter: AnyFilter | None = None,
+        approximation: Approximation | None = None,
     ) -> Hits:
         """Searches for one query.
 
@@ -409,16 +410,24 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
             fields: For compatibility with Pyserini; must be None or empty, because an impact index has a single field.
             filter: Restricts the hits: a condition on the fields of documents, such as ``'lang = "de" and year >= 2019'``, or
                 what :meth:`make_filter` or :meth:`filter_by` made.
+            approximation: Settings for this search instead of the searcher's.
 
         Returns:
             Hits, sorted by score descending, then by the bytes of the docid ascending.
 
         Raises:
-            QueryError: The query is malformed.
+            QueryError: The query is malformed, or the engine does not support the approximation.
         """
         _check_fields(fields)
         vector, k, snapshot = self.encode(q), check_k(k), self._snapshot
-        return self._search_encoded(snapshot, [vector], k, 1, self._settings, self._java_filter(filter, snapshot))[0]
+        settings = self._settings_for(approximation)
+        return self._search_encoded(snapshot, [vector], k, 1, settings, self._java_filter(filter, snapshot))[0]
+
+    def _settings_for(self, approximation: Approximation | None) -> Any:
+        if approximation is None or approximation == self.approximation:
+            return self._settings
+        check_settings(self.engine, approximation)
+        return self._java_settings(approximation)
 
     def batch_search(
         self,

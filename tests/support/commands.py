@@ -39,6 +39,7 @@ COMMANDS = [
     "evaluate",
     "compare",
     "explain",
+    "serve",
     "stats",
     "models",
     "train",

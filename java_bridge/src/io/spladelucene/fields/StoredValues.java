@@ -16,6 +16,7 @@ import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.SortedNumericDocValues;
 import org.apache.lucene.index.SortedSetDocValues;
+import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
 
 /** Reads the values of fields from the doc values of an index. */
@@ -98,6 +99,34 @@ public final class StoredValues {
       from = to;
     }
     return counts.toByteArray();
+  }
+
+  /**
+   * The smallest and the largest value of a field that has no keywords, in documents that are not
+   * deleted: two longs; nothing if no document has the field.
+   */
+  public static byte[] range(List<LeafReaderContext> leaves, String field) throws IOException {
+    long smallest = Long.MAX_VALUE;
+    long largest = Long.MIN_VALUE;
+    for (LeafReaderContext leaf : leaves) {
+      Bits live = leaf.reader().getLiveDocs();
+      SortedNumericDocValues values = DocValues.getSortedNumeric(leaf.reader(), field);
+      while (values.nextDoc() != SortedNumericDocValues.NO_MORE_DOCS) {
+        if (live == null || live.get(values.docID())) {
+          for (int left = values.docValueCount(); left > 0; left--) {
+            long value = values.nextValue();
+            smallest = Math.min(smallest, value);
+            largest = Math.max(largest, value);
+          }
+        }
+      }
+    }
+    PackedWriter out = new PackedWriter();
+    if (smallest <= largest) {
+      out.writeLong(smallest);
+      out.writeLong(largest);
+    }
+    return out.toByteArray();
   }
 
   /** The doc values of some fields of a segment. */

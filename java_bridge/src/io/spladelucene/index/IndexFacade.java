@@ -271,6 +271,16 @@ public final class IndexFacade {
     return reader.use(() -> StoredValues.count(reader.leaves(), luceneDocids, field));
   }
 
+  /** See {@link StoredValues#range}. */
+  public static byte[] valueRange(ImpactIndexReader reader, String field) throws IOException {
+    return reader.use(() -> StoredValues.range(reader.leaves(), field));
+  }
+
+  /** See {@link Distributions#of}. */
+  public static byte[] distributions(ImpactIndexReader reader) throws IOException {
+    return reader.use(() -> Distributions.of(reader.leaves()));
+  }
+
   /** See {@link ImpactIndexReader#accelerate}. */
   public static void accelerate(
       ImpactIndexReader reader, String folder, boolean anew, boolean clear, long bytes)

@@ -1,0 +1,55 @@
+"""Serves indexes over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splade_lucene.cli.options import wrong_usage
+from splade_lucene.cli.output import echo
+from splade_lucene.imports import whole_imports
+
+
+def serve(
+    indexes: Annotated[
+        list[str],
+        typer.Option("--index", metavar="[NAME=]DIR", help="An index and its name in URLs; repeat for several."),
+    ],
+    host: Annotated[
+        str, typer.Option("--host", help="The address to listen on. Others than this machine's own need --token-file.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port; 0 for any free one.")] = 8080,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="The token for adding and deleting, and for all requests from elsewhere.",
+        ),
+    ] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Add and delete nothing.")] = False,
+    refresh: Annotated[
+        float, typer.Option("--refresh", min=0, metavar="SECONDS", help="How often to look for new commits; 0: never.")
+    ] = 1.0,
+) -> None:
+    """Serve indexes over HTTP: a page, REST, and MCP.
+
+    The page is at http://127.0.0.1:8080, the description of the interface at /docs. Ctrl-C or SIGTERM ends the server when
+    it has answered what it has begun.
+    """
+    with whole_imports("serve"):
+        from splade_lucene.server.app import create_app
+        from splade_lucene.server.registry import index_names
+        from splade_lucene.server.run import run_server
+        from splade_lucene.server.settings import ServerSettings, read_token
+
+    with wrong_usage():
+        settings = ServerSettings(
+            index_names(indexes), host, port, None if token_file is None else read_token(token_file), read_only,
+            refresh,
+        )  # fmt: skip
+    run_server(
+        create_app(settings), settings, on_start=lambda url: echo(f"serving {', '.join(settings.indexes)} at {url}")
+    )

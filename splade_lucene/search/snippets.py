@@ -1,0 +1,136 @@
+"""Shows where the text of a hit has the query's terms: a passage with its matches marked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from splade_lucene.encoder.tokenizer import TokenSpan
+from splade_lucene.errors import ModelError, QueryError
+
+if TYPE_CHECKING:
+    from splade_lucene.search.searcher import LuceneImpactSearcher
+
+SNIPPET_CHARACTERS = 280
+_LONGEST_TEXT = 20_000  # characters in which matches are looked for
+_WORD = re.compile(r"\S+")
+
+
+class Segment(NamedTuple):
+    """A piece of a snippet.
+
+    Attributes:
+        text: Its text.
+        marked: Whether it matches the query.
+    """
+
+    text: str
+    marked: bool
+
+
+def find_terms(searcher: LuceneImpactSearcher, texts: Sequence[str]) -> list[list[TokenSpan]]:
+    """Finds the terms of an index in texts.
+
+    Args:
+        searcher: The index: with the tokenizer of its model, or, if it has none, each word is a term.
+        texts: The texts.
+
+    Returns:
+        For each text its terms and where they are, in its order.
+    """
+    encoder = _encoder(searcher)
+    if encoder is not None:
+        spans: list[list[TokenSpan]] = encoder.query_spans(texts)
+        return spans
+    return [[TokenSpan(word[0], word.start(), word.end()) for word in _WORD.finditer(text)] for text in texts]
+
+
+def _encoder(searcher: LuceneImpactSearcher) -> Any:
+    try:
+        encoder = getattr(searcher.query_encoder, "encoder", None)
+    except (QueryError, ModelError):  # queries are given as vectors
+        return None
+    return encoder if hasattr(encoder, "query_spans") else None
+
+
+def make_snippets(
+    searcher: LuceneImpactSearcher, texts: Sequence[str], vector: Mapping[str, int], *,
+    characters: int = SNIPPET_CHARACTERS,
+) -> list[list[Segment]]:  # fmt: skip
+    """Makes a snippet of each text: the passage with the most important matches.
+
+    Args:
+        searcher: The index; see :func:`find_terms`.
+        texts: The texts; runs of white space become one space.
+        vector: The query.
+        characters: Length of a snippet, about.
+
+    Returns:
+        For each text the segments of its snippet; none for a blank one.
+    """
+    flat = [" ".join(text[:_LONGEST_TEXT].split()) for text in texts]
+    return [
+        _snippet(text, [span for span in spans if vector.get(span.term, 0) > 0], vector, characters)
+        for text, spans in zip(flat, find_terms(searcher, flat), strict=True)
+    ]
+
+
+def _snippet(text: str, matches: Sequence[TokenSpan], vector: Mapping[str, int], characters: int) -> list[Segment]:
+    if not text:
+        return []
+    start, stop = _widened(text, *_best_passage(matches, vector, characters), characters)
+    inside = [match for match in matches if start <= match.start and match.stop <= stop]
+    pieces = [*_pieces(text, inside, start, stop)]
+    before, after = Segment("… ", marked=False), Segment(" …", marked=False)
+    return [*[before] * (start > 0), *pieces, *[after] * (stop < len(text))]
+
+
+def _best_passage(matches: Sequence[TokenSpan], vector: Mapping[str, int], characters: int) -> tuple[int, int]:
+    """The passage in which the query's impacts of distinct terms add up to most; the first of several."""
+    best, found = 0, (0, 0)
+    counts: dict[str, int] = {}
+    total, first = 0, 0
+    for match in matches:
+        if not counts.get(match.term):
+            total += vector[match.term]
+        counts[match.term] = counts.get(match.term, 0) + 1
+        while match.stop - matches[first].start > characters and matches[first] is not match:
+            left = matches[first].term
+            counts[left] -= 1
+            total -= 0 if counts[left] else vector[left]
+            first += 1
+        if total > best:
+            best, found = total, (matches[first].start, match.stop)
+    return found
+
+
+def _widened(text: str, start: int, stop: int, characters: int) -> tuple[int, int]:
+    """Adds text around a passage, whole words if possible."""
+    first, last = start, stop
+    start = max(0, start - max(0, characters - (stop - start)) // 3)
+    stop = min(len(text), max(stop, start + characters))
+    start = max(0, min(start, stop - characters))
+    if start > 0 and (space := text.find(" ", start, min(start + 20, first))) >= 0:
+        start = space + 1
+    if stop < len(text) and (space := text.rfind(" ", max(stop - 20, last), stop)) >= 0:
+        stop = space
+    return start, stop
+
+
+def _pieces(text: str, matches: Sequence[TokenSpan], start: int, stop: int) -> Iterator[Segment]:
+    """A passage as segments; matches that touch, such as pieces of a word, are one segment."""
+    at = start
+    index = 0
+    while index < len(matches):
+        first = last = matches[index]
+        while index < len(matches) and matches[index].start <= last.stop:
+            last = matches[index] if matches[index].stop > last.stop else last
+            index += 1
+        if first.start > at:
+            yield Segment(text[at : first.start], marked=False)
+        if last.stop > max(at, first.start):
+            yield Segment(text[max(at, first.start) : last.stop], marked=True)
+        at = max(at, last.stop)
+    if at < stop:
+        yield Segment(text[at:stop], marked=False)

@@ -1,0 +1,156 @@
+"""The routes under ``/api/v1``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from splade_lucene.defaults import HITS_SHOWN
+from splade_lucene.server import answers
+from splade_lucene.server.context import ERRORS, Context
+from splade_lucene.server.json_answers import SafeRoute, json_answer, to_json_bytes
+from splade_lucene.server.problems import ApiError
+from splade_lucene.server.schemas import (
+    BatchBody,
+    BatchLine,
+    DocumentAnswer,
+    EncodeBody,
+    ExpandAnswer,
+    ExplainAnswer,
+    ExplainBody,
+    FieldAnswer,
+    IndexAnswer,
+    K,
+    QueryPart,
+    SearchAnswer,
+    SearchBody,
+    StatisticsAnswer,
+    Text,
+)
+from splade_lucene.server.statistics import statistics
+
+QueryText = Annotated[Text, Query(description="The text of the query.")]
+
+
+def documented(model: Any, description: str) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route for OpenAPI."""
+    return {**ERRORS, 200: {"model": model, "description": description}}
+
+
+def api_routes(context: Context) -> APIRouter:
+    """The routes for indexes, searches and documents."""
+    router = APIRouter(prefix="/api/v1", route_class=SafeRoute, tags=["splade-lucene"])
+    _add_search_routes(router, context)
+    _add_query_routes(router, context)
+    _add_document_routes(router, context)
+    return router
+
+
+def _add_search_routes(router: APIRouter, context: Context) -> None:
+    registry, work = context.registry, context.work
+
+    @router.post("/{index}/search", responses=documented(SearchAnswer, "The hits, best first"))
+    async def search(request: Request, index: str, body: SearchBody) -> Response:
+        """Searches for a text or a vector."""
+        started, opened = time.perf_counter(), registry[index]
+        context.check_hits(body.k)
+        vector = await context.encoded(opened, body, body.engine)
+        return Response(
+            await work.run(request, lambda: to_json_bytes(answers.search(opened, body, vector, started))),
+            media_type="application/json",
+        )
+
+    @router.get("/{index}/search", responses=documented(SearchAnswer, "The hits, best first"))
+    async def search_text(request: Request, index: str, query: QueryText, k: K = HITS_SHOWN) -> Response:
+        """Searches for a text."""
+        return await search(request, index, SearchBody(query=query, k=k))
+
+    @router.post(
+        "/{index}/batch",
+        responses={**ERRORS, 200: {
+            "content": {"application/x-ndjson": {"schema": BatchLine.model_json_schema()}},
+            "description": "A line of JSON for each query, in their order",
+        }},
+    )  # fmt: skip
+    async def batch(request: Request, index: str, body: BatchBody) -> Response:
+        """Searches for several queries, and sends the hits of each as soon as they are found."""
+        opened = registry[index]
+        context.check_hits(body.k)
+        context.check_batch(body.queries, "queries")
+        for query in body.queries:
+            context.check_query(query)
+        if len({query.qid for query in body.queries}) < len(body.queries):
+            raise ApiError(400, "bad-query", "two queries have the same qid", "Make all qids unique")
+        vectors = await work.run(request, answers.vectors_of, opened, body.queries, body.engine)
+        items = answers.batch(opened, [(each.qid, each) for each in body.queries], vectors, body)
+
+        async def lines() -> AsyncIterator[bytes]:
+            async for item in work.stream(request, items):
+                yield to_json_bytes(item) + b"\n"
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def _add_query_routes(router: APIRouter, context: Context) -> None:
+    registry, work = context.registry, context.work
+
+    @router.get("/{index}/expand", responses=documented(ExpandAnswer, "The terms, largest weight first"))
+    async def expand(index: str, query: QueryText) -> Response:
+        """The terms that the model makes of a query."""
+        opened, part = registry[index], QueryPart(query=query)
+        vector = await context.encoded(opened, part)
+        return json_answer({"query": query, "terms": answers.listed_terms(opened.searcher, query, vector)})
+
+    @router.post("/{index}/explain", responses=documented(ExplainAnswer, "The score and what it is made of"))
+    async def explain(request: Request, index: str, body: ExplainBody) -> Response:
+        """A document's score and rank for a query, and the terms that it lacks."""
+        opened = registry[index]
+        vector = await context.encoded(opened, body)
+        return json_answer(await work.run(request, answers.explain, opened, vector, body.docid))
+
+    @router.post("/{index}/encode", responses=documented(list[dict[str, int]], "A vector for each text"))
+    async def encode(request: Request, index: str, body: EncodeBody) -> Response:
+        """Encodes texts with the index's model as queries or documents, quantized by its rule."""
+        opened = registry[index]
+        context.check_batch(body.texts, "texts")
+        for text in body.texts:
+            context.check_query(QueryPart(query=text))
+        encode = answers.encode_documents if body.kind == "document" else answers.encode_queries
+        return json_answer(await work.run(request, encode, opened, body.texts))
+
+
+def _add_document_routes(router: APIRouter, context: Context) -> None:
+    registry, work, read_only = context.registry, context.work, not context.settings.can_change
+
+    @router.get("/indexes", responses=documented(list[IndexAnswer], "The indexes"))
+    async def indexes(request: Request) -> Response:
+        """The indexes of this server."""
+        found = [
+            await work.run(request, lambda each=each: answers.describe(each, read_only=read_only)) for each in registry
+        ]
+        return json_answer(found)
+
+    @router.get("/{index}/documents/{docid:path}/similar", responses=documented(SearchAnswer, "The hits, best first"))
+    async def similar(request: Request, index: str, docid: str, k: K = HITS_SHOWN) -> Response:
+        """The documents that are most like one."""
+        context.check_hits(k)
+        return json_answer(await work.run(request, answers.similar, registry[index], docid, k))
+
+    @router.get("/{index}/documents/{docid:path}", responses=documented(DocumentAnswer, "The document"))
+    async def document(request: Request, index: str, docid: str) -> Response:
+        """A document with its text, fields and vector."""
+        return json_answer(await work.run(request, answers.document, registry[index], docid))
+
+    @router.get("/{index}/fields", responses=documented(list[FieldAnswer], "The fields"))
+    async def fields(request: Request, index: str) -> Response:
+        """The fields of documents, with their keywords or ranges."""
+        return json_answer(await work.run(request, answers.fields, registry[index]))
+
+    @router.get("/{index}/stats", responses=documented(StatisticsAnswer, "The statistics"))
+    async def stats(index: str) -> Response:
+        """Distributions, frequent and heavy terms, bytes by part, and the profiles of the last searches."""
+        return json_answer(await work.change(statistics, registry[index]))

@@ -1,0 +1,148 @@
+"""The application: routes, errors, the page, and what happens at the start and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from splade_lucene.errors import SpladeLuceneError
+from splade_lucene.server.api import api_routes
+from splade_lucene.server.context import ERRORS, Context
+from splade_lucene.server.gate import Gate
+from splade_lucene.server.json_answers import error_answer, http_problem, invalid_request, json_answer
+from splade_lucene.server.page import read_page
+from splade_lucene.server.problems import ApiError, as_api_error
+from splade_lucene.server.registry import Registry
+from splade_lucene.server.schemas import HealthAnswer
+from splade_lucene.server.settings import ServerSettings
+from splade_lucene.server.work import Work
+from splade_lucene.version import __version__
+
+_log = logging.getLogger("splade_lucene.server")
+
+
+def create_app(settings: ServerSettings) -> FastAPI:
+    """Makes the application, and opens the indexes.
+
+    Args:
+        settings: What is served.
+
+    Returns:
+        An ASGI application; its ``state.context`` has the open indexes.
+
+    Raises:
+        SpladeLuceneError: An index cannot be opened.
+    """
+    context = Context(settings, Registry(settings.indexes), Work(settings.limits))
+    app = FastAPI(
+        title="splade-lucene", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan(context),
+        summary="Search, explain and explore SPLADE indexes",
+    )  # fmt: skip
+    app.state.context = context
+    app.add_middleware(Gate, settings=settings, observe=_observe)
+    _add_error_handlers(app, context)
+    _add_health(app, context)
+    app.include_router(api_routes(context))
+    _add_page(app)
+    return app
+
+
+def _observe(scope: Any, status: int, seconds: float, size: int) -> None:
+    _log.debug("%s %s %s %.6f %s", scope["method"], scope["path"], status, seconds, size)
+
+
+def _lifespan(context: Context) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(context.work.change(context.registry.load))]
+        if context.settings.refresh_seconds:
+            tasks.append(asyncio.create_task(_refresh_always(context)))
+        try:
+            yield
+        finally:
+            context.is_stopping = True
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            context.close()
+
+    return lifespan
+
+
+async def _refresh_always(context: Context) -> None:
+    while True:
+        await asyncio.sleep(context.settings.refresh_seconds)
+        for name in await context.work.change(context.registry.refresh):
+            _log.info("%s: switched to a new commit", name)
+
+
+def _add_error_handlers(app: FastAPI, context: Context) -> None:
+    @app.exception_handler(ApiError)
+    async def known(_: Request, error: ApiError) -> Response:
+        return error_answer(error)
+
+    @app.exception_handler(SpladeLuceneError)
+    async def of_library(_: Request, error: SpladeLuceneError) -> Response:
+        answer = as_api_error(error, context.registry.folders)
+        if answer.status >= 500:
+            _log.error("%s: %s", type(error).__name__, error)
+        return error_answer(answer)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return error_answer(invalid_request(error))
+
+    @app.exception_handler(HTTPException)
+    async def of_framework(_: Request, error: HTTPException) -> Response:
+        answer = error_answer(http_problem(error))
+        answer.headers.update(error.headers or {})
+        return answer
+
+
+def _add_health(app: FastAPI, context: Context) -> None:
+    @app.get("/health", responses={**ERRORS, 200: {"model": HealthAnswer}}, tags=["operation"])
+    async def health() -> Response:
+        """Whether the server runs."""
+        return json_answer({"status": "ok", "version": __version__})
+
+    @app.get("/ready", responses={**ERRORS, 200: {"model": HealthAnswer}}, tags=["operation"])
+    async def ready() -> Response:
+        """Whether the server answers without delay: its indexes are open and their models are loaded."""
+        if context.is_stopping:
+            raise ApiError(503, "stopping", "the server is stopping", "Use another one", retry_after=5)
+        if not context.registry.is_ready:
+            raise ApiError(503, "starting", "the models are being loaded", "Ask again", retry_after=1)
+        return json_answer({"status": "ok", "version": __version__})
+
+
+def _add_page(app: FastAPI) -> None:
+    files = read_page()
+
+    def answer(name: str, request: Request) -> Response:
+        file = files.get(name)
+        if file is None:
+            raise ApiError(404, "not-found", f"the page has no file {name!r:.80}", "Open /")
+        headers = {"ETag": file.etag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == file.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(file.body, 200, headers, file.content_type)
+
+    @app.get("/", include_in_schema=False)
+    async def page(request: Request) -> Response:
+        return answer("index.html", request)
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def icon(request: Request) -> Response:
+        return answer("favicon.ico", request)
+
+    @app.get("/static/{name:path}", include_in_schema=False)
+    async def static(name: str, request: Request) -> Response:
+        return answer(name, request)

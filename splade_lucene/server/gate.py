@@ -1,0 +1,214 @@
+"""What every request passes: the host and token that it names, its size, its rate, and the headers of its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from splade_lucene.server.page import SECURITY_HEADERS
+from splade_lucene.server.problems import ApiError
+from splade_lucene.server.settings import ServerSettings, is_loopback
+from splade_lucene.server.work import ClientGoneError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger("splade_lucene.server")
+_OPEN = ("/health", "/ready", "/", "/docs", "/openapi.json", "/favicon.ico")
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_CLIENTS = 10_000  # whose rates are remembered
+
+
+class Gate:
+    """The outermost layer of the application.
+
+    Args:
+        app: What answers.
+        settings: The server's settings.
+        observe: Called after each request with its method, path, status, seconds and number of bytes.
+    """
+
+    def __init__(self, app: App, settings: ServerSettings, observe: Callable[[Scope, int, float, int], None]) -> None:
+        self._app, self._settings, self._observe = app, settings, observe
+        self._token = None if settings.token is None else b"Bearer " + settings.token.encode()
+        self._rates = RateLimit(settings.limits.rate)
+        self._body_bytes = settings.limits.body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        started = time.perf_counter()
+        try:
+            self._check(scope)
+            await self._app(scope, _LimitedBody(receive, self._settings).receive, answer.send)
+        except ApiError as error:
+            await answer.fail(error)
+        except ClientGoneError:
+            answer.status = 499
+        except asyncio.CancelledError:
+            answer.status = answer.status or 499
+            raise
+        except Exception:
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            await answer.fail(ApiError(500, "failed", "the server failed; its log says why"))
+        finally:
+            self._observe(scope, answer.status, time.perf_counter() - started, answer.bytes)
+
+    def _check(self, scope: Scope) -> None:
+        headers = dict(scope["headers"])
+        if self._settings.is_local:
+            _check_local_host(headers.get(b"host", b""))
+        if int_header(headers, b"content-length") > self._body_bytes:
+            raise too_large(self._body_bytes)
+        if self._needs_token(scope):
+            self._check_token(headers)
+        client = scope.get("client")
+        self._rates.check(client[0] if client else "")
+
+    def _needs_token(self, scope: Scope) -> bool:
+        if self._settings.is_local:
+            return False  # what changes an index asks for it itself
+        path = scope["path"]
+        return path not in _OPEN and not path.startswith("/static/")
+
+    def _check_token(self, headers: dict[bytes, bytes]) -> None:
+        check_token(headers.get(b"authorization", b""), self._token)
+
+
+def check_token(given: bytes, expected: bytes | None) -> None:
+    """Checks a header ``Authorization``.
+
+    Args:
+        given: The header.
+        expected: ``Bearer`` and the token; None if there is none, so that nothing is allowed.
+
+    Raises:
+        ApiError: It is missing or wrong.
+    """
+    if expected is None or not hmac.compare_digest(given, expected):
+        raise ApiError(401, "wrong-token", "this needs the server's token", "Send it as Authorization: Bearer TOKEN")
+
+
+def _check_local_host(host: bytes) -> None:
+    """Refuses other names for this machine: a page of another site may have its name point here (DNS rebinding)."""
+    name = urlsplit(f"//{host.decode('latin-1')}").hostname if host else "localhost"
+    if name is None or not is_loopback(name):
+        raise ApiError(403, "wrong-host", "this server answers only requests to localhost", "Use http://127.0.0.1")
+
+
+def int_header(headers: dict[bytes, bytes], name: bytes) -> int:
+    """A header that is a number; 0 if there is none."""
+    value = headers.get(name, b"0")
+    return int(value) if value.isdigit() and len(value) < 20 else 0
+
+
+def too_large(limit: int) -> ApiError:
+    """A body is too large."""
+    return ApiError(413, "too-large", f"the body has more than {limit:,} bytes", "Send several requests")
+
+
+class _LimitedBody:
+    """Receives a body that is neither too large nor too slow."""
+
+    def __init__(self, receive: Receive, settings: ServerSettings) -> None:
+        self._receive, self._limits = receive, settings.limits
+        self._bytes, self._is_complete = 0, False
+
+    async def receive(self) -> Message:
+        if self._is_complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                message = await self._receive()
+        except TimeoutError:
+            raise ApiError(
+                408, "too-slow", f"the body did not arrive within {self._limits.seconds:g} seconds"
+            ) from None
+        if message["type"] == "http.request":
+            self._bytes += len(message.get("body", b""))
+            self._is_complete = not message.get("more_body", False)
+            if self._bytes > self._limits.body_bytes:
+                raise too_large(self._limits.body_bytes)
+        return message
+
+
+class _Answer:
+    """Sends an answer with the headers that all have; knows its status and size."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = self.bytes = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            names = {name for name, _ in message["headers"]}
+            message["headers"] = [*message["headers"], *(pair for pair in _HEADERS if pair[0] not in names)]
+        else:
+            self.bytes += len(message.get("body", b""))
+        await self._send(message)
+
+    async def fail(self, error: ApiError) -> None:
+        if self.status:  # too late: the connection is closed without the end of the answer
+            raise ConnectionAbortedError(error.message)
+        body = json.dumps(error.to_json(), ensure_ascii=False).encode("utf-8", "replace")
+        headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
+        if error.status in (408, 413):
+            headers["connection"] = "close"  # the rest of the body is not read
+        pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": error.status, "headers": pairs})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+class RateLimit:
+    """Limits the rate of each client's requests; twice the rate may come at once.
+
+    Args:
+        rate: Requests a second; None for no limit.
+    """
+
+    def __init__(self, rate: float | None) -> None:
+        self._rate = rate
+        self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def check(self, client: str) -> None:
+        """Counts a request.
+
+        Args:
+            client: The client's address.
+
+        Raises:
+            ApiError: It comes too early; says when to come again.
+        """
+        if self._rate is None:
+            return
+        now = time.monotonic()
+        largest = max(1.0, 2 * self._rate)
+        left, at = self._spent.pop(client, (largest, now))
+        left = min(largest, left + (now - at) * self._rate)
+        allowed = left >= 1
+        self._spent[client] = (left - allowed, now)
+        while len(self._spent) > _CLIENTS:
+            self._spent.popitem(last=False)
+        if not allowed:
+            wait = max(1, round((1 - left) / self._rate + 0.5))
+            raise ApiError(
+                429,
+                "too-many",
+                f"more than {self._rate:g} requests a second",
+                "Send them more slowly",
+                retry_after=wait,
+            )

@@ -1,0 +1,73 @@
+"""JSON in and out: bodies are parsed with a limit on nesting, answers are written without further checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.server.problems import ApiError
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def to_json_bytes(value: Any) -> bytes:
+    """A value as JSON in UTF-8; an unpaired surrogate, which an index of other software may hold, becomes ``?``."""
+    return _encode(value).encode("utf-8", "replace")
+
+
+def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer in JSON."""
+    return Response(to_json_bytes(value), status, headers, "application/json")
+
+
+def error_answer(error: ApiError) -> Response:
+    """An error as an answer."""
+    return json_answer(error.to_json(), error.status, error.headers)
+
+
+class SafeRequest(Request):
+    """A request whose JSON is parsed with limits; see :mod:`splade_lucene.files.json_text`."""
+
+    async def json(self) -> Any:
+        """The body as JSON."""
+        try:
+            return parse_json(await self.body())
+        except json.JSONDecodeError as error:
+            raise HTTPException(422, f"the body is not JSON: {error}") from None
+        except ValueError as error:  # duplicate keys, or no UTF-8
+            raise HTTPException(422, f"the body cannot be read: {error}") from None
+
+
+class SafeRoute(APIRoute):
+    """A route with such requests."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of a request."""
+        handle = super().get_route_handler()
+
+        async def safe(request: Request) -> Response:
+            return await handle(SafeRequest(request.scope, request.receive))
+
+        return safe
+
+
+def invalid_request(error: RequestValidationError) -> ApiError:
+    """What is wrong with a request that does not fit its schema."""
+    found = [
+        f"{'.'.join(str(part) for part in each['loc'])}: {each['msg'].removeprefix('Value error, ')}"
+        for each in error.errors()[:5]
+    ]
+    return ApiError(422, "invalid-request", "; ".join(found), "See /docs")
+
+
+def http_problem(error: HTTPException) -> ApiError:
+    """An error of the framework, such as an unknown path."""
+    codes = {404: "not-found", 405: "method-not-allowed", 422: "invalid-request"}
+    return ApiError(error.status_code, codes.get(error.status_code, "bad-request"), str(error.detail), "See /docs")

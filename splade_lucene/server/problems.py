@@ -1,0 +1,84 @@
+"""Errors as answers: a status, a code that programs can rely on, a message and a remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from splade_lucene.errors import (
+    IndexAccessError,
+    InputError,
+    MissingDependencyError,
+    ModelError,
+    QueryError,
+    SpladeLuceneError,
+    StorageError,
+)
+
+
+class ApiError(Exception):
+    """A request cannot be answered.
+
+    Args:
+        status: The HTTP status.
+        code: A name of the kind of error.
+        message: What is wrong.
+        remedy: What to do about it.
+        retry_after: Seconds after which the same request may succeed.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, remedy: str = "", *, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.remedy, self.retry_after = status, code, message, remedy, retry_after
+
+    def to_json(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {"error": {"code": self.code, "message": self.message, "remedy": self.remedy}}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer."""
+        headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        return {**headers, "WWW-Authenticate": "Bearer"} if self.status == 401 else headers
+
+
+def busy(message: str, seconds: int = 1) -> ApiError:
+    """The server has too much to do."""
+    return ApiError(429, "busy", message, "Send the request again later", retry_after=seconds)
+
+
+def timed_out(seconds: float) -> ApiError:
+    """A request took too long."""
+    return ApiError(
+        503, "timed-out", f"the request took more than {seconds:g} seconds", "Ask for fewer hits or send smaller batches",
+        retry_after=1,
+    )  # fmt: skip
+
+
+_STATUSES: tuple[tuple[type[SpladeLuceneError], int, str], ...] = (
+    (QueryError, 400, "bad-query"),
+    (InputError, 400, "bad-input"),
+    (IndexAccessError, 503, "index-unavailable"),
+    (StorageError, 503, "storage"),
+    (ModelError, 503, "model-unavailable"),
+    (MissingDependencyError, 503, "not-installed"),
+)
+
+
+def as_api_error(error: SpladeLuceneError, names: dict[str, str]) -> ApiError:
+    """The answer to an error of the library.
+
+    Args:
+        error: The error.
+        names: Folders that its message may name → the names of their indexes, which are shown instead.
+    """
+    status, code = next(
+        ((status, code) for kind, status, code in _STATUSES if isinstance(error, kind)), (500, "failed")
+    )
+    message, remedy = str(error), getattr(error, "remedy", "")
+    if remedy:
+        message = message.removesuffix(remedy).removesuffix(". ")
+    for folder, name in names.items():
+        message, remedy = message.replace(folder, name), remedy.replace(folder, name)
+    return ApiError(status, code, message, remedy, retry_after=5 if status == 503 else None)

@@ -1,0 +1,231 @@
+"""The indexes of a server: opened once, and switched to a new commit without failing a search."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from splade_lucene.encoder.encoder import SpladeEncoder
+from splade_lucene.encoder.layout import TableSide
+from splade_lucene.errors import InputError, SpladeLuceneError
+from splade_lucene.index.model import open_document_encoder
+from splade_lucene.manifest import Manifest
+from splade_lucene.search.hits import Hits
+from splade_lucene.search.query_encoder import SpladeQueryEncoder
+from splade_lucene.search.searcher import LuceneImpactSearcher
+from splade_lucene.server.problems import ApiError
+
+T = TypeVar("T")
+_PROFILES = 100
+_log = logging.getLogger("splade_lucene.server")
+
+
+class OpenIndex:
+    """An index that is served.
+
+    Args:
+        name: Its name in the paths of requests.
+        folder: Its folder.
+
+    Attributes:
+        searcher: Searches it.
+        changing: Held while documents are added or deleted.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder = name, folder
+        self.searcher = LuceneImpactSearcher(folder)
+        self.changing = threading.Lock()
+        self._profiles: deque[dict[str, Any]] = deque(maxlen=_PROFILES)
+        self._computed: dict[str, tuple[str, Any]] = {}
+        self._computing = threading.Lock()
+        self._texts: tuple[str, bool] | None = None
+        self._document_encoder: tuple[Manifest | None, SpladeEncoder] | None = None
+
+    @property
+    def encoder(self) -> SpladeQueryEncoder:
+        """The encoder of text queries.
+
+        Raises:
+            QueryError: The index names no model.
+        """
+        encoder = self.searcher.query_encoder
+        assert isinstance(encoder, SpladeQueryEncoder)
+        return encoder
+
+    @property
+    def model(self) -> str | None:
+        """The name of the model; None if the index has no manifest that names one."""
+        manifest = self.searcher.reader.manifest()
+        return (manifest.model or None) if manifest is not None else None
+
+    @property
+    def document_encoder(self) -> SpladeEncoder:
+        """The encoder of documents: the index's model with its settings.
+
+        Raises:
+            InputError: The index names no model and quantizer.
+        """
+        with self._computing:
+            manifest = self.searcher.reader.manifest()
+            if self._document_encoder is None or self._document_encoder[0] != manifest:
+                self._document_encoder = manifest, open_document_encoder(manifest, self.folder)
+            return self._document_encoder[1]
+
+    def load(self) -> None:
+        """Loads the model of queries, so that the first query needs not wait."""
+        if self.model is not None:
+            encoder = self.encoder.encoder
+            encoder.load("query")
+            if not isinstance(encoder.layout.queries, TableSide):
+                self.searcher.encode("a query")  # the first one loads more
+
+    def has_texts(self) -> bool:
+        """Whether the index stores texts."""
+        reader = self.searcher.reader
+        commit = reader.commit()
+        if self._texts is None or self._texts[0] != commit:
+            found = [raw for raw in reader.raw(range(min(20, reader.max_doc))) if raw]
+            self._texts = commit, bool(found)
+        return self._texts[1]
+
+    def refresh(self) -> bool:
+        """Switches to the newest commit; returns whether there was one. Searches that have begun end on theirs."""
+        return self.searcher.refresh()
+
+    def record(self, query: str | None, terms: int, hits: Hits) -> None:
+        """Keeps the profile of a search."""
+        profile = hits.profile
+        if profile is not None:
+            self._profiles.append({
+                "time": time.time(), "query": query and query[:200], "terms": terms, "hits": len(hits),
+                "engine": profile.engine, "profile": profile,
+            })  # fmt: skip
+
+    def profiles(self) -> list[dict[str, Any]]:
+        """The profiles of the last searches, newest first. Times of a profile are in milliseconds."""
+        return [{**each, "profile": asdict(each["profile"])} for each in reversed(self._profiles.copy())]
+
+    def once_per_commit(self, name: str, compute: Callable[[LuceneImpactSearcher], T]) -> T:
+        """What a function computes of the index; computed anew only after a change of the index.
+
+        Args:
+            name: The function's name.
+            compute: The function.
+        """
+        with self._computing:
+            commit = self.searcher.reader.commit()
+            kept = self._computed.get(name)
+            if kept is None or kept[0] != commit:
+                kept = self._computed[name] = commit, compute(self.searcher)
+            value: T = kept[1]
+            return value
+
+    def close(self) -> None:
+        """Closes the index when its last search has ended."""
+        self.searcher.close()
+
+
+class Registry:
+    """The indexes of a server by name.
+
+    Args:
+        folders: Name → folder.
+
+    Raises:
+        SpladeLuceneError: An index cannot be opened.
+    """
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self._indexes: dict[str, OpenIndex] = {}
+        try:
+            for name, folder in folders.items():
+                self._indexes[name] = OpenIndex(name, folder)
+        except BaseException:
+            self.close()
+            raise
+        self.is_ready = False
+
+    def __iter__(self) -> Any:
+        return iter(self._indexes.values())
+
+    def __len__(self) -> int:
+        return len(self._indexes)
+
+    def __getitem__(self, name: str) -> OpenIndex:
+        """An index.
+
+        Raises:
+            ApiError: There is none with this name.
+        """
+        found = self._indexes.get(name)
+        if found is None:
+            known = ", ".join(self._indexes)
+            raise ApiError(404, "unknown-index", f"there is no index {name!r:.80}", f"Choose one of: {known}")
+        return found
+
+    @property
+    def first(self) -> OpenIndex:
+        """The index that was named first."""
+        return next(iter(self._indexes.values()))
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Folder → name, longest folders first."""
+        pairs = {str(path): each.name for each in self for path in (each.folder, each.folder.resolve())}
+        return dict(sorted(pairs.items(), key=lambda pair: -len(pair[0])))
+
+    def load(self) -> None:
+        """Loads the models; then requests can be answered without delay."""
+        for index in self:
+            try:
+                index.load()
+            except SpladeLuceneError as error:  # encoded queries can still be searched
+                _log.warning("%s: text queries cannot be encoded: %s", index.name, error)
+        self.is_ready = True
+
+    def refresh(self) -> list[str]:
+        """Switches all indexes to their newest commits; returns the names of those that changed."""
+        changed = []
+        for index in self:
+            try:
+                if index.refresh():
+                    changed.append(index.name)
+            except SpladeLuceneError as error:
+                _log.warning("%s: still shows the earlier commit: %s", index.name, error)
+        return changed
+
+    def close(self) -> None:
+        """Closes all indexes."""
+        for index in self:
+            index.close()
+
+
+def index_names(given: list[str]) -> dict[str, Path]:
+    """The names and folders that ``[NAME=]DIR`` stand for; without a name, that of the folder.
+
+    Raises:
+        InputError: A name is empty, has a character that does not fit into a path, or names two indexes.
+    """
+    found: dict[str, Path] = {}
+    for each in given:
+        name, has_name, folder = each.partition("=")
+        path = Path(folder if has_name else each)
+        if not has_name or "/" in name:  # a folder whose path has an =
+            path = Path(each)
+            name = path.name or path.resolve().name
+        if not name or any(not (letter.isalnum() or letter in "._-") for letter in name) or not name.isascii():
+            raise InputError(
+                f"{name!r:.80} cannot be the name of an index in a URL",
+                remedy="Use letters, digits, dots, hyphens and underscores: NAME=DIR",
+            )
+        if name in found:
+            raise InputError(f"two indexes have the name {name!r}", remedy="Name them apart: NAME=DIR")
+        found[name] = path
+    return found

@@ -1,0 +1,344 @@
+"""The JSON of requests and answers. Answers are described here for OpenAPI; they are built without these classes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from splade_lucene.defaults import HITS_SHOWN, MAX_IMPACT
+from splade_lucene.records import well_formed
+
+Text = Annotated[str, BeforeValidator(lambda value: well_formed(value) if isinstance(value, str) else value)]
+Impact = Annotated[int, Field(ge=0, le=MAX_IMPACT)]
+QueryVector = dict[Text, Impact]
+Engine = Literal["impact", "bm25", "hybrid"]
+K = Annotated[int, Field(ge=1, description="Maximum number of hits.")]
+
+
+class Request(BaseModel):
+    """What all bodies of requests have in common: nothing that is not declared."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class QueryPart(Request):
+    """A query: a text or a vector."""
+
+    query: Text | None = Field(default=None, description="The text of the query.")
+    vector: QueryVector | None = Field(
+        default=None,
+        description="The encoded query: {term: impact}. It is searched for; a text beside it is for BM25 and is shown.",
+    )
+
+    @model_validator(mode="after")
+    def _has_one(self) -> QueryPart:
+        if self.query is None and self.vector is None:
+            raise ValueError("query or vector is required")
+        return self
+
+
+class SearchSettings(Request):
+    """How to search."""
+
+    k: K = HITS_SHOWN
+    engine: Engine = Field(default="impact", description="Impacts, BM25, or both, fused by reciprocal ranks.")
+    filter: Text | None = Field(default=None, description='A condition on fields: lang = "de" and year >= 2019.')
+    exact: bool = Field(default=True, description="Whether hits may not be missing.")
+    alpha: float | None = Field(default=None, gt=0, le=1, description="Approximate search: the factor of block bounds.")
+    fields: list[Text] | None = Field(default=None, description="The fields of hits to return. Default: all.")
+
+
+class SearchBody(QueryPart, SearchSettings):
+    """A search."""
+
+    facets: list[Text] = Field(default=[], description="Fields of keywords to count over the 1,000 best hits.")
+    explain: bool = Field(default=False, description="Whether to return each term's contribution to each score.")
+    highlight: bool = Field(
+        default=True, description="Whether to return a passage of each text with its matches marked."
+    )
+
+
+class BatchQuery(QueryPart):
+    """One of several queries."""
+
+    qid: Text = Field(min_length=1)
+
+
+class BatchBody(SearchSettings):
+    """Searches for several queries."""
+
+    queries: list[BatchQuery] = Field(min_length=1)
+
+
+class ExplainBody(QueryPart):
+    """A document whose score and rank are explained."""
+
+    docid: Text
+
+
+class EncodeBody(Request):
+    """Texts to encode."""
+
+    texts: list[Text] = Field(min_length=1)
+    kind: Literal["query", "document"] = "query"
+
+
+class AddBody(Request):
+    """Documents to add; one replaces that with the same docid."""
+
+    documents: list[dict[Text, Any]] = Field(
+        min_length=1,
+        description="Objects with id and contents, and fields; or with a vector of impacts instead of a model's.",
+    )
+
+
+class ExportBody(QueryPart, SearchSettings):
+    """A search whose result is exported."""
+
+    format: Literal["trec", "json", "python"]
+    qid: Text = "1"
+
+
+class RunsBody(Request):
+    """A run to look through."""
+
+    run: Text = Field(description="A run: lines of qid, Q0, docid, rank, score, tag.")
+    qrels: Text | None = Field(default=None, description="Judgments: lines of qid, 0, docid, relevance.")
+    topics: Text | None = Field(default=None, description="Queries: lines of qid, tab, text.")
+    measure: str = Field(default="nDCG@10", description="The measure by which queries are sorted, the worst first.")
+
+
+# ---- answers ----
+
+
+class Problem(BaseModel):
+    """What is wrong."""
+
+    code: str
+    message: str
+    remedy: str
+
+
+class ErrorAnswer(BaseModel):
+    """The answer to a request that cannot be fulfilled."""
+
+    error: Problem
+
+
+class Term(BaseModel):
+    """A term of a query. ``own``: it is a token of the text itself."""
+
+    term: str
+    weight: int
+    own: bool
+
+
+class FieldName(BaseModel):
+    """A field and its type."""
+
+    name: str
+    type: str
+
+
+class IndexAnswer(BaseModel):
+    """An index."""
+
+    name: str
+    documents: int
+    model: str | None
+    quantizer: str | None
+    fields: list[FieldName]
+    has_bm25: bool
+    has_texts: bool
+    read_only: bool
+
+
+class ExpandAnswer(BaseModel):
+    """An encoded query, largest weight first."""
+
+    query: str
+    terms: list[Term]
+
+
+class SnippetPart(BaseModel):
+    """A piece of a text."""
+
+    text: str
+    marked: bool
+
+
+class ContributionAnswer(BaseModel):
+    """A term's contribution to a score: ``query_weight`` times ``impact``."""
+
+    term: str
+    query_weight: int
+    impact: int
+    score: int
+
+
+class HitAnswer(BaseModel):
+    """A hit; its scores are integers for impacts."""
+
+    rank: int
+    docid: str
+    score: float
+    title: str | None = None
+    snippet: list[SnippetPart] | None = None
+    fields: dict[str, Any]
+    contributions: list[ContributionAnswer] | None = None
+
+
+class ValueCount(BaseModel):
+    """A keyword and in how many documents it occurs."""
+
+    value: str
+    count: int
+
+
+class SearchAnswer(BaseModel):
+    """The hits of a query, best first."""
+
+    query: str | None
+    vector: list[Term]
+    total_milliseconds: float
+    hits: list[HitAnswer]
+    facets: dict[str, list[ValueCount]]
+
+
+class BatchLine(BaseModel):
+    """A line of the answer to a batch."""
+
+    qid: str
+    hits: list[HitAnswer]
+
+
+class Missing(BaseModel):
+    """A term of the query that a document lacks."""
+
+    term: str
+    query_weight: int
+
+
+class ExplainAnswer(BaseModel):
+    """A document's score; its rank is null if it is beyond the first 100,000."""
+
+    docid: str
+    score: int
+    rank: int | None
+    contributions: list[ContributionAnswer]
+    missing: list[Missing]
+
+
+class TermWeight(BaseModel):
+    """A term and its weight."""
+
+    term: str
+    weight: int
+
+
+class DocumentAnswer(BaseModel):
+    """A document; its vector has the largest impact first."""
+
+    docid: str
+    contents: str | None
+    fields: dict[str, Any]
+    vector: list[TermWeight]
+
+
+class FieldAnswer(BaseModel):
+    """A field: its keywords, the most frequent first, or the range of its values."""
+
+    name: str
+    type: str
+    values: list[ValueCount] | None = None
+    min: float | str | None = None
+    max: float | str | None = None
+
+
+class Bar(BaseModel):
+    """A bar of a histogram: how often values from the first to the last one occur."""
+
+    first: int = Field(alias="from")
+    last: int = Field(alias="to")
+    count: int
+
+
+class Histogram(BaseModel):
+    """A distribution."""
+
+    bars: list[Bar]
+    total: int
+    mean: float
+    median: int
+    largest: int
+
+
+class TermAnswer(BaseModel):
+    """A term of an index; ``share`` is that of the documents."""
+
+    term: str
+    documents: int
+    share: float
+    total_impact: int
+    mean_impact: float
+
+
+class Summary(BaseModel):
+    """Counts of an index."""
+
+    documents: int
+    deleted_documents: int
+    segments: int
+    terms: int
+    postings: int
+    bytes: int
+    total_impact: int
+    lucene: str
+    commit: str
+    terms_per_document: float
+
+
+class Subwords(BaseModel):
+    """The pieces within words."""
+
+    count: int
+    share_of_postings: float
+    share_of_impact: float
+    terms: list[TermAnswer]
+
+
+class Part(BaseModel):
+    """What a part of an index takes on disk."""
+
+    part: str
+    bytes: int
+
+
+class StatisticsAnswer(BaseModel):
+    """The statistics of an index, and the profiles of its last 100 searches, newest first."""
+
+    summary: Summary
+    impacts: Histogram
+    lengths: Histogram
+    frequent: list[TermAnswer]
+    heaviest: list[TermAnswer]
+    subwords: Subwords
+    stop_words: list[TermAnswer]
+    bytes: list[Part]
+    profiles: list[dict[str, Any]]
+
+
+class ChangeAnswer(BaseModel):
+    """What was changed."""
+
+    added: int
+    deleted: int
+    documents: int
+
+
+class HealthAnswer(BaseModel):
+    """The server's state."""
+
+    status: Literal["ok", "starting", "stopping"]
+    version: str

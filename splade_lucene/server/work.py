@@ -1,0 +1,155 @@
+"""Runs searches on a bounded number of threads, and stops waiting for those whose client has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+from splade_lucene.server.problems import busy, timed_out
+from splade_lucene.server.registry import OpenIndex
+from splade_lucene.server.settings import Limits
+
+T = TypeVar("T")
+_ENCODED_TOGETHER = 64
+_PATIENCE = 0.02  # seconds after which it is worth asking whether the client is still there
+_POLL = 0.25
+
+
+class Client(Protocol):
+    """Who waits for an answer; a request of Starlette is one."""
+
+    async def is_disconnected(self) -> bool:
+        """Whether nobody waits any more."""
+        ...
+
+
+class ClientGoneError(Exception):
+    """Nobody waits for the answer."""
+
+
+class Work:
+    """The threads of a server.
+
+    Args:
+        limits: How many there are, how many requests wait for one, and how long.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._pool = ThreadPoolExecutor(limits.concurrent, thread_name_prefix="search")
+        self._others = ThreadPoolExecutor(4, thread_name_prefix="change")
+        self._unfinished = 0
+
+    @property
+    def unfinished(self) -> int:
+        """Number of requests that are searched for or wait."""
+        return self._unfinished
+
+    async def run(self, client: Client, function: Callable[..., T], *arguments: Any) -> T:
+        """Calls a function on a search thread.
+
+        Args:
+            client: Who waits. If it goes before the call has begun, there is no call.
+            function: The function.
+            arguments: Its arguments.
+
+        Raises:
+            ApiError: Too many requests wait, or the call took too long.
+            ClientGoneError: The client has gone.
+        """
+        self._enter()
+        try:
+            return await self._wait(
+                client, asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+            )
+        finally:
+            self._unfinished -= 1
+
+    async def change(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Calls a function that changes or measures an index, on another thread: it may take long, and searches go on."""
+        return await asyncio.get_running_loop().run_in_executor(self._others, function, *arguments)
+
+    async def stream(self, client: Client, items: Iterator[T]) -> AsyncIterator[T]:
+        """Takes items from an iterator on a search thread, one after the other, until the client goes."""
+        end = object()
+        while (item := await self.run(client, next, items, end)) is not end:
+            yield item
+
+    def _enter(self) -> None:
+        if self._unfinished >= self.limits.concurrent + self.limits.waiting:
+            raise busy(f"{self._unfinished} requests are being answered or wait")
+        self._unfinished += 1
+
+    async def _wait(self, client: Client, call: asyncio.Future[T]) -> T:
+        done, _ = await asyncio.wait((call,), timeout=_PATIENCE)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.limits.seconds - _PATIENCE
+        while not done:
+            if await client.is_disconnected():
+                call.cancel()
+                raise ClientGoneError
+            if loop.time() > deadline:
+                call.cancel()
+                raise timed_out(self.limits.seconds)
+            done, _ = await asyncio.wait((call,), timeout=_POLL)
+        return call.result()
+
+    def close(self) -> None:
+        """Ends the threads when they have done what they have begun."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._others.shutdown(wait=False, cancel_futures=True)
+
+
+class EncodeBatcher:
+    """Encodes texts of concurrent requests together: while one batch is encoded, the next ones are collected.
+
+    Args:
+        index: The index whose model encodes them.
+    """
+
+    def __init__(self, index: OpenIndex) -> None:
+        self._index = index
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
+        self._waiting: list[tuple[str, asyncio.Future[dict[str, int]]]] = []
+        self._is_running = False
+        self.batches = self.texts = 0
+
+    async def encode(self, text: str) -> dict[str, int]:
+        """The {term: impact} form of a text."""
+        answer: asyncio.Future[dict[str, int]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((text, answer))
+        if not self._is_running:
+            self._is_running = True
+            self._task = asyncio.ensure_future(self._encode_all())
+        return await answer
+
+    async def _encode_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_ENCODED_TOGETHER], self._waiting[_ENCODED_TOGETHER:]
+                batch = [(text, answer) for text, answer in batch if not answer.done()]
+                if batch:
+                    await self._encode_batch(batch)
+        finally:
+            self._is_running = False
+
+    async def _encode_batch(self, batch: list[tuple[str, asyncio.Future[dict[str, int]]]]) -> None:
+        loop = asyncio.get_running_loop()
+        self.batches, self.texts = self.batches + 1, self.texts + len(batch)
+        try:
+            texts = [text for text, _ in batch]
+            vectors = await loop.run_in_executor(self._thread, self._index.searcher.encode_batch, texts)
+        except Exception as error:
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error)
+            return
+        for (_, answer), vector in zip(batch, vectors, strict=True):
+            if not answer.done():
+                answer.set_result(vector)
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
