@@ -132,12 +132,34 @@ public final class DecodedPostings {
 
   /** An impact that at least {@code k} documents of the list reach; 0 if none is known. */
   public int atLeast(int k) {
+    return atLeast(ranked, k);
+  }
+
+  /** The same for what {@link #rankedOf} returns. */
+  public static int atLeast(int[] ranked, int k) {
     for (int i = 0; i < RANKS.length; i++) {
       if (RANKS[i] >= k) {
         return ranked[i];
       }
     }
     return 0;
+  }
+
+  /**
+   * The impacts at some ranks among some documents.
+   *
+   * @param accepted a bit for each document
+   */
+  public int[] rankedOf(long[] accepted) {
+    int[] counts = new int[LARGEST + 1];
+    for (int window = 0; window < windows.length - 1; window++) {
+      int base = window << WINDOW;
+      for (int i = windows[window]; i < windows[window + 1]; i++) {
+        int doc = base + docs[i];
+        counts[impacts[i] & 0xFF] += (int) (accepted[doc >> 6] >>> doc & 1);
+      }
+    }
+    return rank(counts);
   }
 
   /** The impact of a document; 0 if it is not in the list. */

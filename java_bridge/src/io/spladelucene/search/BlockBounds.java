@@ -199,7 +199,7 @@ final class BlockBounds {
         int to = Math.min(blocks, from + BlockMaxima.GROUP);
         for (int block = from; block < to; block++) {
           if (ofBlocks[block] >= threshold
-              && (lists.accepted == null || lists.accepted[block] != 0)) {
+              && (lists.accepted == null || lists.accepted.bits[block] != 0)) {
             chosen[size++] = block;
           }
         }

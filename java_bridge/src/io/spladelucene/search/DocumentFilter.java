@@ -16,9 +16,7 @@ public final class DocumentFilter {
   private static final int SHARE_OF_HEAP = 128; // what the selections of a filter may take
 
   private final ImpactIndexReader index;
-  private final long[][] accepted; // by segment: a bit for each document; null: all
-  private final int[] excluded; // by segment: the number of documents that are not accepted
-  private final Selection[] selections; // by segment; null: too many documents are accepted
+  private final AcceptedDocuments[] accepted; // by segment; null: all
   private final int size;
 
   /**
@@ -28,23 +26,15 @@ public final class DocumentFilter {
    */
   private DocumentFilter(ImpactIndexReader index, long[][] accepted) {
     this.index = index;
-    this.accepted = accepted;
-    excluded = new int[accepted.length];
-    selections = new Selection[accepted.length];
+    this.accepted = new AcceptedDocuments[accepted.length];
     long budget = Runtime.getRuntime().maxMemory() / SHARE_OF_HEAP / Math.max(1, accepted.length);
     int count = 0;
     for (LeafReaderContext leaf : index.leaves()) {
-      long[] bits = accepted[leaf.ord];
-      int ofLeaf = leaf.reader().maxDoc();
-      if (bits != null) {
-        ofLeaf = 0;
-        for (long word : bits) {
-          ofLeaf += Long.bitCount(word);
-        }
-        selections[leaf.ord] = Selection.of(bits, ofLeaf, leaf.reader().maxDoc(), budget);
+      int maxDoc = leaf.reader().maxDoc();
+      if (accepted[leaf.ord] != null) {
+        this.accepted[leaf.ord] = new AcceptedDocuments(accepted[leaf.ord], maxDoc, budget);
       }
-      excluded[leaf.ord] = leaf.reader().maxDoc() - ofLeaf;
-      count += ofLeaf;
+      count += acceptedCount(leaf.ord, maxDoc);
     }
     size = count;
   }
@@ -132,7 +122,7 @@ public final class DocumentFilter {
   /** A word of the accepted documents of a segment. */
   private long word(LeafReaderContext leaf, int word) {
     if (accepted[leaf.ord] != null) {
-      return accepted[leaf.ord][word];
+      return accepted[leaf.ord].bits[word];
     }
     int left = leaf.reader().maxDoc() - (word << 6);
     return left >= 64 ? -1L : (1L << left) - 1;
@@ -150,7 +140,7 @@ public final class DocumentFilter {
     StoredValues.KeywordCounts counts = new StoredValues.KeywordCounts();
     for (LeafReaderContext leaf : index.leaves()) {
       int maxDoc = leaf.reader().maxDoc();
-      int[] docs = new int[maxDoc - excluded[leaf.ord]];
+      int[] docs = new int[acceptedCount(leaf.ord, maxDoc)];
       int count = 0;
       for (int doc = 0; doc < maxDoc; doc++) {
         if ((word(leaf, doc >> 6) >>> doc & 1) != 0) {
@@ -166,22 +156,21 @@ public final class DocumentFilter {
   Bits accepted(int segment, int maxDoc) {
     return accepted[segment] == null
         ? null
-        : new FixedBitSet(accepted[segment], maxDoc).asReadOnlyBits();
+        : new FixedBitSet(accepted[segment].bits, maxDoc).asReadOnlyBits();
   }
 
   /** The number of documents of a segment that are accepted. */
   int acceptedCount(int segment, int maxDoc) {
-    return maxDoc - excluded[segment];
+    return accepted[segment] == null ? maxDoc : accepted[segment].count;
   }
 
   /** The few documents of a segment that are accepted; {@code null} if they are not few. */
   Selection selection(LeafReaderContext leaf) {
-    return selections[leaf.ord];
+    return accepted[leaf.ord] == null ? null : accepted[leaf.ord].selection;
   }
 
   /** The lists of a segment for a query, with no list yet. */
   QueryLists lists(LeafReaderContext leaf, int terms) {
-    return new QueryLists(
-        terms, leaf.docBase, leaf.reader().maxDoc(), accepted[leaf.ord], excluded[leaf.ord]);
+    return new QueryLists(terms, leaf.docBase, leaf.reader().maxDoc(), accepted[leaf.ord]);
   }
 }

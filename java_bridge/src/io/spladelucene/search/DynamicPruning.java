@@ -14,7 +14,7 @@ import io.spladelucene.postings.BlockMaxima;
  * the k-th score is scored as well, because its documents may come first by docid.
  */
 final class DynamicPruning {
-  private static final int PROBES = 16; // the number of probes for few hits
+  private static final int PROBES = 16; // the number of probes for few hits without a filter
   private static final int HITS_OF_PROBE = 8; // for so many more hits there is one more probe
 
   private final BlockBounds bounds = new BlockBounds();
@@ -64,7 +64,8 @@ final class DynamicPruning {
   /** Scores the blocks with the largest bounds; returns how many. */
   private int probe(
       QueryLists lists, int limit, TopHits top, Approximation approximation, Profile profile) {
-    int probes = Math.min(limit, PROBES + top.depth() / HITS_OF_PROBE);
+    double wanted = lists.oneAcceptedIn() * (PROBES + top.depth() / HITS_OF_PROBE);
+    int probes = (int) Math.min(limit, wanted);
     long threshold = approximation.leastBound(top.threshold());
     bounds.refineLargest(lists, probes, threshold);
     int count = bounds.choose(lists, threshold, chosen);

@@ -24,11 +24,8 @@ final class QueryLists {
   /** The number of the segment's documents, deleted ones included. */
   final int maxDoc;
 
-  /** A bit for each document; {@code null}: all are accepted. */
-  final long[] accepted;
-
-  /** The number of documents that are not accepted. */
-  final int excluded;
+  /** The documents that are accepted as hits; {@code null}: all. */
+  final AcceptedDocuments accepted;
 
   /** The number of lists. */
   int size = 0;
@@ -41,13 +38,12 @@ final class QueryLists {
   private long bound = 0; // of all scores, and of all bounds of blocks
 
   /** No lists yet; there will be at least one for each term that the segment has. */
-  QueryLists(int terms, int docBase, int maxDoc, long[] accepted, int excluded) {
+  QueryLists(int terms, int docBase, int maxDoc, AcceptedDocuments accepted) {
     postings = new DecodedPostings[terms];
     queryImpacts = new int[terms];
     this.docBase = docBase;
     this.maxDoc = maxDoc;
     this.accepted = accepted;
-    this.excluded = excluded;
   }
 
   /** Adds the lists of a term. */
@@ -132,7 +128,7 @@ final class QueryLists {
 
   /** Whether a document is accepted as a hit. */
   boolean accepts(int doc) {
-    return accepted == null || (accepted[doc >> 6] >>> doc & 1) != 0;
+    return accepted == null || (accepted.bits[doc >> 6] >>> doc & 1) != 0;
   }
 
   /** The score of a document. */
@@ -165,16 +161,22 @@ final class QueryLists {
 
   /**
    * A score that at least {@code k} accepted documents reach; 0 if none is known. Documents below
-   * it are not among the best {@code k}. It follows from one list: if {@code k} documents plus
-   * those that are not accepted reach an impact there, then {@code k} accepted ones do.
+   * it are not among the best {@code k}. It follows from one list.
    */
   long floor(int k) {
     long floor = 0;
-    if (excluded <= Integer.MAX_VALUE - k) {
-      for (int i = 0; i < size; i++) {
-        floor = Math.max(floor, (long) queryImpacts[i] * postings[i].atLeast(k + excluded));
+    for (int i = 0; i < size; i++) {
+      long weight = queryImpacts[i];
+      if (weight * postings[i].atLeast(k) > floor) {
+        int impact = accepted == null ? postings[i].atLeast(k) : accepted.atLeast(postings[i], k);
+        floor = Math.max(floor, weight * impact);
       }
     }
     return floor;
+  }
+
+  /** One document in so many is accepted. */
+  double oneAcceptedIn() {
+    return accepted == null ? 1 : (double) maxDoc / Math.max(1, accepted.count);
   }
 }

@@ -17,9 +17,12 @@ class BlockBoundsTest {
   /** The lists of a random query, and the score of each document. */
   private record Drawn(QueryLists lists, long[] scores) {
     static Drawn of(Random random) {
-      int maxDoc = 1 + random.nextInt(30_000);
+      return of(random, 1 + random.nextInt(30_000), null);
+    }
+
+    static Drawn of(Random random, int maxDoc, AcceptedDocuments accepted) {
       int terms = 1 + random.nextInt(random.nextBoolean() ? 3 : 20);
-      QueryLists lists = new QueryLists(terms, 0, maxDoc, null, 0);
+      QueryLists lists = new QueryLists(terms, 0, maxDoc, accepted);
       long[] scores = new long[maxDoc];
       for (int term = 0; term < terms; term++) {
         double density = Math.pow(random.nextDouble(), 6);
@@ -167,6 +170,32 @@ class BlockBoundsTest {
         assertTrue(floor == 0 || reached >= k, "k = " + k);
       }
     }
+  }
+
+  @Test
+  void theFloorIsReachedByAcceptedDocuments() {
+    Random random = new Random(36);
+    int known = 0;
+    for (int round = 0; round < 50; round++) {
+      int maxDoc = 1 + random.nextInt(30_000);
+      double share = random.nextDouble();
+      long[] bits = new long[(maxDoc - 1 >> 6) + 1];
+      for (int doc = 0; doc < maxDoc; doc++) {
+        bits[doc >> 6] |= random.nextDouble() < share ? 1L << doc : 0;
+      }
+      AcceptedDocuments accepted = new AcceptedDocuments(bits, maxDoc, 1 << 20);
+      Drawn drawn = Drawn.of(random, maxDoc, accepted);
+      for (int k : new int[] {1, 10, 100, 1000}) {
+        long floor = drawn.lists.floor(k);
+        int reached = 0;
+        for (int doc = 0; doc < maxDoc; doc++) {
+          reached += drawn.lists.accepts(doc) && drawn.scores[doc] >= floor ? 1 : 0;
+        }
+        assertTrue(floor == 0 || reached >= k, "k = " + k);
+        known += floor > 0 ? 1 : 0;
+      }
+    }
+    assertTrue(known > 50);
   }
 
   @Test
