@@ -65,6 +65,7 @@ class Snapshot(ProcessBound):
     def __init__(self, reader: LuceneImpactIndexReader, cache_bytes: int) -> None:
         self.reader = reader
         self._filters: dict[bytes, Any] = {}  # of conditions, those used last at the end
+        self._conditions: dict[str, bytes] = {}  # by their texts
         self._lock = threading.Lock()
         try:
             with jvm.translated_exceptions(reader.index_dir):
@@ -81,8 +82,7 @@ class Snapshot(ProcessBound):
         Raises:
             QueryError: A text is not a filter, a field is unknown, or its type does not allow the comparison.
         """
-        condition = filter if isinstance(filter, Filter) else parse_filter(filter)
-        packed = pack_filter(condition, self.reader.fields)
+        packed = self._packed_text(filter) if isinstance(filter, str) else pack_filter(filter, self.reader.fields)
         with self._lock:
             found = self._filters.pop(packed, None)
         if found is None:
@@ -93,6 +93,16 @@ class Snapshot(ProcessBound):
             while len(self._filters) > _FILTERS_KEPT:
                 del self._filters[next(iter(self._filters))]
         return found
+
+    def _packed_text(self, filter: str) -> bytes:
+        packed = self._conditions.get(filter)
+        if packed is None:
+            packed = pack_filter(parse_filter(filter), self.reader.fields)
+            with self._lock:
+                if len(self._conditions) >= _FILTERS_KEPT:
+                    self._conditions.clear()
+                self._conditions[filter] = packed
+        return packed
 
     def check_open(self) -> None:
         """Raises an :class:`IndexAccessError` if this is closed."""
