@@ -13,6 +13,7 @@ import typer
 
 from splade_lucene.cli.feedback_options import FeedbackOptions
 from splade_lucene.cli.hybrid_options import HybridOptions, HybridSearcher
+from splade_lucene.cli.interactive import converse
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import DuplicatesOption, IndexesOption, JsonOption, RemoveQueryOption, ThreadsOption
 from splade_lucene.cli.output import ProgressBars, echo, name_some
@@ -83,26 +84,28 @@ def search(
             help="With --query: count the --hits best documents by the keywords of this field.",
         ),
     ] = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Ask for queries at a prompt, and show their terms and matches.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search for one query, or write a run."""
     from splade_lucene.topics.reading import read_topics
 
+    if interactive:
+        _check_interactive(
+            query=query, topics=topics, output=output, encoded=encoded, profile=profile, recall=recall, facet=facet,
+            json=as_json, hybrid=hybrid.hybrid, pyserini=engine == "pyserini",
+        )  # fmt: skip
+        query = ""  # in the place of those that are asked for
     check_queries(
         query, topics, output, remove_query=remove_query, threads=threads is not None, tag=tag != DEFAULT_TAG,
         output_format=output_format != "trec", topic_field=topic_field != "title",
     )  # fmt: skip
     check_tag(tag, output_format, DEFAULT_TAG)
     approximation = choices.approximation
-    if engine == "pyserini" and (profile or recall or choices != SearchOptions()):
-        raise typer.BadParameter(
-            "--engine pyserini does not support --mode, --only, --without, --filter, --duplicates, --profile and --recall: "
-            "Pyserini's searcher is exact, has no filters and reports nothing"
-        )
-    if engine == "pyserini" and len(index_dirs) > 1:
-        raise typer.BadParameter(
-            "--engine pyserini opens a single --index: merge them first, with 'splade-lucene merge'"
-        )
+    if engine == "pyserini":
+        _check_pyserini(index_dirs, is_plain=not (profile or recall or choices != SearchOptions()))
     options.check(encoded=encoded)
     choices.check(engine, min_idf)
     feedback.check(engine)
@@ -127,7 +130,9 @@ def search(
         report = SearchReport(
             wants_profile=profile, measure_recall=measure_recall if recall else None, is_hybrid=fusion is not None
         )
-        if topics is not None and output is not None:
+        if interactive:
+            converse(searcher, depth, search_options)
+        elif topics is not None and output is not None:
             queries = read_topics(topics, encoded=encoded, field=topic_field)
             _search_topics(
                 searches, queries, _Output(output, output_format, tag, remove_query, as_json), depth, threads, report,
@@ -145,6 +150,25 @@ def search(
                 is_exact=approximation.is_exact,
                 as_json=as_json,
             )
+
+
+def _check_pyserini(index_dirs: Sequence[Path], *, is_plain: bool) -> None:
+    if not is_plain:
+        raise typer.BadParameter(
+            "--engine pyserini does not support --mode, --only, --without, --filter, --duplicates, --profile and --recall: "
+            "Pyserini's searcher is exact, has no filters and reports nothing"
+        )
+    if len(index_dirs) > 1:
+        raise typer.BadParameter(
+            "--engine pyserini opens a single --index: merge them first, with 'splade-lucene merge'"
+        )
+
+
+def _check_interactive(*, pyserini: bool, **others: object) -> None:
+    given = [f"--{name}" for name, value in others.items() if value]
+    given += ["--engine pyserini"] if pyserini else []
+    if given:
+        raise typer.BadParameter(f"--interactive does not support {', '.join(given)}")
 
 
 NO_APPROXIMATE_HITS = "approximate search found no hits; --mode exact may find some"

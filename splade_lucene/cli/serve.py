@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from splade_lucene.cli.options import wrong_usage
+from splade_lucene.cli.options import ThreadsOption, wrong_usage
 from splade_lucene.cli.output import echo
+from splade_lucene.defaults import thread_count
 from splade_lucene.imports import whole_imports
 
 
@@ -33,6 +35,25 @@ def serve(
     refresh: Annotated[
         float, typer.Option("--refresh", min=0, metavar="SECONDS", help="How often to look for new commits; 0: never.")
     ] = 1.0,
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="Requests a second of one client; twice as many may come at once.")
+    ] = None,
+    threads: ThreadsOption = None,
+    waiting: Annotated[
+        int, typer.Option("--waiting", min=0, help="Requests that may wait for a thread; further ones get status 429.")
+    ] = 256,
+    max_hits: Annotated[int, typer.Option("--max-hits", min=1, help="Largest number of hits of a query.")] = 1000,
+    max_batch: Annotated[int, typer.Option("--max-batch", min=1, help="Largest number of queries of a batch.")] = 1000,
+    max_body: Annotated[
+        int, typer.Option("--max-body", min=1, metavar="MIB", help="Largest body of a request, in MiB.")
+    ] = 8,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Time for a request.")] = 30.0,
+    mcp_stdio: Annotated[
+        bool, typer.Option("--mcp-stdio", help="Be an MCP server on standard input and output, without HTTP.")
+    ] = False,
+    log_requests: Annotated[
+        bool, typer.Option("--log-requests", help="Log each request on stderr, as a line of JSON, without its query.")
+    ] = False,
 ) -> None:
     """Serve indexes over HTTP: a page, REST, and MCP.
 
@@ -41,15 +62,23 @@ def serve(
     """
     with whole_imports("serve"):
         from splade_lucene.server.app import create_app
+        from splade_lucene.server.logs import log_to
         from splade_lucene.server.registry import index_names
-        from splade_lucene.server.run import run_server
-        from splade_lucene.server.settings import ServerSettings, read_token
+        from splade_lucene.server.run import run_mcp, run_server
+        from splade_lucene.server.settings import Limits, ServerSettings, read_token
 
     with wrong_usage():
         settings = ServerSettings(
             index_names(indexes), host, port, None if token_file is None else read_token(token_file), read_only,
-            refresh,
+            refresh, Limits(
+                hits=max_hits, batch=max_batch, body_bytes=max_body << 20, concurrent=thread_count(threads), waiting=waiting,
+                rate=rate, seconds=timeout,
+            ),
         )  # fmt: skip
+    log_to(sys.stderr, requests=log_requests)
+    if mcp_stdio:
+        run_mcp(settings)
+        return
     run_server(
         create_app(settings), settings, on_start=lambda url: echo(f"serving {', '.join(settings.indexes)} at {url}")
     )

@@ -100,3 +100,8 @@ def safe_output() -> Iterator[None]:
 def raw_stderr() -> TextIO:
     """Standard error itself, for progress bars, which move the cursor."""
     return getattr(sys.stderr, "stream", sys.stderr)
+
+
+def raw_stdout() -> TextIO:
+    """Standard output itself, for text with styles whose parts have been made safe."""
+    return getattr(sys.stdout, "stream", sys.stdout)

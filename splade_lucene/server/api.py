@@ -10,22 +10,27 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from splade_lucene.defaults import HITS_SHOWN
-from splade_lucene.server import answers
+from splade_lucene.server import answers, changes, exports
 from splade_lucene.server.context import ERRORS, Context
 from splade_lucene.server.json_answers import SafeRoute, json_answer, to_json_bytes
 from splade_lucene.server.problems import ApiError
 from splade_lucene.server.schemas import (
+    AddBody,
     BatchBody,
     BatchLine,
+    ChangeAnswer,
     DocumentAnswer,
     EncodeBody,
     ExpandAnswer,
     ExplainAnswer,
     ExplainBody,
+    ExportBody,
     FieldAnswer,
     IndexAnswer,
     K,
     QueryPart,
+    RunsAnswer,
+    RunsBody,
     SearchAnswer,
     SearchBody,
     StatisticsAnswer,
@@ -94,6 +99,25 @@ def _add_search_routes(router: APIRouter, context: Context) -> None:
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 
+    @router.post(
+        "/{index}/export",
+        responses={**ERRORS, 200: {
+            "content": {"text/plain": {"schema": {"type": "string"}}}, "description": "The hits, or the code that finds them"
+        }},
+    )  # fmt: skip
+    async def export(request: Request, index: str, body: ExportBody) -> Response:
+        """Searches, and answers with a TREC run, JSON, or the lines of Python that find the same hits."""
+        opened = registry[index]
+        context.check_hits(body.k)
+        vector = await context.encoded(opened, body, body.engine)
+        return Response(await work.run(request, exports.export, opened, body, vector), media_type="text/plain")
+
+    @router.post("/{index}/runs", responses=documented(RunsAnswer, "The queries, the worst first"))
+    async def runs(request: Request, index: str, body: RunsBody) -> Response:
+        """The queries of a run with the values of a measure, the worst first. Nothing is kept."""
+        registry[index]
+        return json_answer(await work.run(request, exports.look_through, body))
+
 
 def _add_query_routes(router: APIRouter, context: Context) -> None:
     registry, work = context.registry, context.work
@@ -144,6 +168,19 @@ def _add_document_routes(router: APIRouter, context: Context) -> None:
     async def document(request: Request, index: str, docid: str) -> Response:
         """A document with its text, fields and vector."""
         return json_answer(await work.run(request, answers.document, registry[index], docid))
+
+    @router.post("/{index}/documents", responses=documented(ChangeAnswer, "What was changed"))
+    async def add(request: Request, index: str, body: AddBody) -> Response:
+        """Adds documents with the index's own model, or pseudo-documents; all at once. Needs the token."""
+        context.check_change(request)
+        context.check_batch(body.documents, "documents")
+        return json_answer(await work.change(changes.add, registry[index], body.documents))
+
+    @router.delete("/{index}/documents/{docid:path}", responses=documented(ChangeAnswer, "What was changed"))
+    async def delete(request: Request, index: str, docid: str) -> Response:
+        """Deletes a document. Needs the token."""
+        context.check_change(request)
+        return json_answer(await work.change(changes.delete, registry[index], docid))
 
     @router.get("/{index}/fields", responses=documented(list[FieldAnswer], "The fields"))
     async def fields(request: Request, index: str) -> Response:

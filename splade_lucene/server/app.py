@@ -15,8 +15,13 @@ from starlette.exceptions import HTTPException
 from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.server.api import api_routes
 from splade_lucene.server.context import ERRORS, Context
+from splade_lucene.server.docs_page import describe_api
+from splade_lucene.server.dropin import dropin_routes
 from splade_lucene.server.gate import Gate
 from splade_lucene.server.json_answers import error_answer, http_problem, invalid_request, json_answer
+from splade_lucene.server.logs import log_request
+from splade_lucene.server.mcp import PATH, LazyMcp
+from splade_lucene.server.metrics import Metrics
 from splade_lucene.server.page import read_page
 from splade_lucene.server.problems import ApiError, as_api_error
 from splade_lucene.server.registry import Registry
@@ -41,24 +46,24 @@ def create_app(settings: ServerSettings) -> FastAPI:
         SpladeLuceneError: An index cannot be opened.
     """
     context = Context(settings, Registry(settings.indexes), Work(settings.limits))
+    mcp = LazyMcp(context)
     app = FastAPI(
-        title="splade-lucene", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan(context),
+        title="splade-lucene", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan(context, mcp),
         summary="Search, explain and explore SPLADE indexes",
     )  # fmt: skip
     app.state.context = context
-    app.add_middleware(Gate, settings=settings, observe=_observe)
+    metrics = Metrics(context)
+    app.add_middleware(Gate, settings=settings, observes=(metrics.observe, log_request))
     _add_error_handlers(app, context)
-    _add_health(app, context)
+    _add_operation(app, context, metrics)
     app.include_router(api_routes(context))
+    app.include_router(dropin_routes(context))
+    app.mount(PATH, mcp)
     _add_page(app)
     return app
 
 
-def _observe(scope: Any, status: int, seconds: float, size: int) -> None:
-    _log.debug("%s %s %s %.6f %s", scope["method"], scope["path"], status, seconds, size)
-
-
-def _lifespan(context: Context) -> Callable[[FastAPI], Any]:
+def _lifespan(context: Context, mcp: LazyMcp) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(context.work.change(context.registry.load))]
@@ -72,6 +77,7 @@ def _lifespan(context: Context) -> Callable[[FastAPI], Any]:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await mcp.close()
             context.close()
 
     return lifespan
@@ -86,28 +92,28 @@ async def _refresh_always(context: Context) -> None:
 
 def _add_error_handlers(app: FastAPI, context: Context) -> None:
     @app.exception_handler(ApiError)
-    async def known(_: Request, error: ApiError) -> Response:
-        return error_answer(error)
+    async def known(request: Request, error: ApiError) -> Response:
+        return error_answer(error, request.url.path)
 
     @app.exception_handler(SpladeLuceneError)
-    async def of_library(_: Request, error: SpladeLuceneError) -> Response:
+    async def of_library(request: Request, error: SpladeLuceneError) -> Response:
         answer = as_api_error(error, context.registry.folders)
         if answer.status >= 500:
             _log.error("%s: %s", type(error).__name__, error)
-        return error_answer(answer)
+        return error_answer(answer, request.url.path)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return error_answer(invalid_request(error))
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return error_answer(invalid_request(error), request.url.path)
 
     @app.exception_handler(HTTPException)
-    async def of_framework(_: Request, error: HTTPException) -> Response:
-        answer = error_answer(http_problem(error))
+    async def of_framework(request: Request, error: HTTPException) -> Response:
+        answer = error_answer(http_problem(error), request.url.path)
         answer.headers.update(error.headers or {})
         return answer
 
 
-def _add_health(app: FastAPI, context: Context) -> None:
+def _add_operation(app: FastAPI, context: Context, metrics: Metrics) -> None:
     @app.get("/health", responses={**ERRORS, 200: {"model": HealthAnswer}}, tags=["operation"])
     async def health() -> Response:
         """Whether the server runs."""
@@ -121,6 +127,19 @@ def _add_health(app: FastAPI, context: Context) -> None:
         if not context.registry.is_ready:
             raise ApiError(503, "starting", "the models are being loaded", "Ask again", retry_after=1)
         return json_answer({"status": "ok", "version": __version__})
+
+    @app.get(
+        "/metrics", tags=["operation"],
+        responses={**ERRORS, 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )  # fmt: skip
+    async def read_metrics() -> Response:
+        """Metrics for Prometheus."""
+        text, content_type = metrics.text()
+        return Response(text, 200, {"Content-Type": content_type})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return Response(describe_api(app.openapi()), 200, media_type="text/html; charset=utf-8")
 
 
 def _add_page(app: FastAPI) -> None:

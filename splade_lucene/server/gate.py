@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Observe = Callable[[Scope, int, float, int], None]
 
 _log = logging.getLogger("splade_lucene.server")
 _OPEN = ("/health", "/ready", "/", "/docs", "/openapi.json", "/favicon.ico")
@@ -35,11 +36,11 @@ class Gate:
     Args:
         app: What answers.
         settings: The server's settings.
-        observe: Called after each request with its method, path, status, seconds and number of bytes.
+        observes: Called after each request with its scope, status, seconds and number of bytes.
     """
 
-    def __init__(self, app: App, settings: ServerSettings, observe: Callable[[Scope, int, float, int], None]) -> None:
-        self._app, self._settings, self._observe = app, settings, observe
+    def __init__(self, app: App, settings: ServerSettings, observes: Sequence[Observe]) -> None:
+        self._app, self._settings, self._observes = app, settings, observes
         self._token = None if settings.token is None else b"Bearer " + settings.token.encode()
         self._rates = RateLimit(settings.limits.rate)
         self._body_bytes = settings.limits.body_bytes
@@ -55,7 +56,7 @@ class Gate:
             self._check(scope)
             await self._app(scope, _LimitedBody(receive, self._settings).receive, answer.send)
         except ApiError as error:
-            await answer.fail(error)
+            await answer.fail(error, scope["path"])
         except ClientGoneError:
             answer.status = 499
         except asyncio.CancelledError:
@@ -63,9 +64,11 @@ class Gate:
             raise
         except Exception:
             _log.exception("%s %s failed", scope["method"], scope["path"])
-            await answer.fail(ApiError(500, "failed", "the server failed; its log says why"))
+            await answer.fail(ApiError(500, "failed", "the server failed; its log says why"), scope["path"])
         finally:
-            self._observe(scope, answer.status, time.perf_counter() - started, answer.bytes)
+            seconds = time.perf_counter() - started
+            for observe in self._observes:
+                observe(scope, answer.status, seconds, answer.bytes)
 
     def _check(self, scope: Scope) -> None:
         headers = dict(scope["headers"])
@@ -161,10 +164,10 @@ class _Answer:
             self.bytes += len(message.get("body", b""))
         await self._send(message)
 
-    async def fail(self, error: ApiError) -> None:
+    async def fail(self, error: ApiError, path: str) -> None:
         if self.status:  # too late: the connection is closed without the end of the answer
             raise ConnectionAbortedError(error.message)
-        body = json.dumps(error.to_json(), ensure_ascii=False).encode("utf-8", "replace")
+        body = json.dumps(error.to_json(path), ensure_ascii=False).encode("utf-8", "replace")
         headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
         if error.status in (408, 413):
             headers["connection"] = "close"  # the rest of the body is not read

@@ -27,9 +27,9 @@ def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = 
     return Response(to_json_bytes(value), status, headers, "application/json")
 
 
-def error_answer(error: ApiError) -> Response:
-    """An error as an answer."""
-    return json_answer(error.to_json(), error.status, error.headers)
+def error_answer(error: ApiError, path: str) -> Response:
+    """An error as an answer, in the shape that belongs to the path that was asked for."""
+    return json_answer(error.to_json(path), error.status, error.headers)
 
 
 class SafeRequest(Request):

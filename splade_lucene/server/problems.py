@@ -14,6 +14,8 @@ from splade_lucene.errors import (
     StorageError,
 )
 
+_TEI_KINDS = {429: "Overloaded", 500: "Backend", 503: "Unhealthy"}
+
 
 class ApiError(Exception):
     """A request cannot be answered.
@@ -32,8 +34,19 @@ class ApiError(Exception):
         super().__init__(message)
         self.status, self.code, self.message, self.remedy, self.retry_after = status, code, message, remedy, retry_after
 
-    def to_json(self) -> dict[str, Any]:
-        """The body of the answer."""
+    def to_json(self, path: str) -> dict[str, Any]:
+        """The body of the answer.
+
+        Args:
+            path: The path that was asked for; those of other servers have errors in their shapes.
+        """
+        message = f"{self.message}. {self.remedy}" if self.remedy else self.message
+        if path.startswith("/v1/indexes"):
+            return {"detail": message}
+        if path.startswith("/v1/"):
+            return {"error": message}
+        if path == "/embed_sparse":
+            return {"error": message, "error_type": _TEI_KINDS.get(self.status, "Validation")}
         return {"error": {"code": self.code, "message": self.message, "remedy": self.remedy}}
 
     @property

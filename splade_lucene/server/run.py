@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from splade_lucene.errors import InputError
+from splade_lucene.server.context import Context
+from splade_lucene.server.mcp import create_mcp
+from splade_lucene.server.registry import Registry
 from splade_lucene.server.settings import ServerSettings
+from splade_lucene.server.work import Work
 
 _GRACE = 10  # seconds for requests that are being answered at the end
 _BACKLOG = 2048
@@ -33,6 +41,7 @@ class Server(uvicorn.Server):
             limit_concurrency=settings.limits.connections, h11_max_incomplete_event_size=64 << 10,
         )  # fmt: skip
         super().__init__(config)
+        self._context = app.state.context
         self.socket = _listen(settings.host, settings.port)
 
     @property
@@ -41,12 +50,32 @@ class Server(uvicorn.Server):
         host, port = self.socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to stop: connections are closed when what they asked for is answered, and ``/ready`` says so."""
+        self._context.is_stopping = True
+        super().handle_exit(sig, frame)
+
     def serve_until_stopped(self) -> None:
-        """Serves until SIGINT or SIGTERM comes, or ``should_exit`` is set."""
+        """Serves until SIGINT or SIGTERM comes, or ``should_exit`` is set. A second signal ends it at once."""
         try:
-            self.run(sockets=[self.socket])
+            with _handled_signals():
+                self.run(sockets=[self.socket])
         finally:
             self.socket.close()
+
+
+@contextmanager
+def _handled_signals() -> Iterator[None]:
+    """Ignores the signals that uvicorn sends once more when they have ended it: they are no errors."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -61,6 +90,22 @@ def _listen(host: str, port: int) -> socket.socket:
         raise InputError(f"cannot listen on {host}, port {port} ({error})", remedy="Choose another --port") from error
     listening.set_inheritable(True)
     return listening
+
+
+def run_mcp(settings: ServerSettings) -> None:
+    """Serves MCP on standard input and output until the input ends.
+
+    Args:
+        settings: The indexes and limits.
+
+    Raises:
+        SpladeLuceneError: An index cannot be opened, or fastmcp is not installed.
+    """
+    context = Context(settings, Registry(settings.indexes), Work(settings.limits))
+    try:
+        create_mcp(context).run(transport="stdio", show_banner=False)
+    finally:
+        context.close()
 
 
 def run_server(app: FastAPI, settings: ServerSettings, on_start: Callable[[str], None]) -> None:

@@ -337,6 +337,36 @@ class ChangeAnswer(BaseModel):
     documents: int
 
 
+class JudgedHit(BaseModel):
+    """A hit of a run; its relevance is null if it is not judged."""
+
+    rank: int
+    docid: str
+    score: float
+    relevance: int | None
+
+
+class RunQuery(BaseModel):
+    """A query of a run: its first hits, and relevant documents that are not among the hits."""
+
+    qid: str
+    query: str | None
+    value: float | None
+    hits: int
+    relevant: int
+    found: int
+    best: list[JudgedHit]
+    missed: list[str]
+
+
+class RunsAnswer(BaseModel):
+    """The queries of a run, the worst first."""
+
+    measure: str | None
+    mean: float | None
+    queries: list[RunQuery]
+
+
 class HealthAnswer(BaseModel):
     """The server's state."""
 

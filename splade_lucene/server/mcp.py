@@ -1,0 +1,248 @@
+"""Tools for MCP clients: names and arguments are those of Pyserini's MCP server, where it has them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from splade_lucene.counts import counted
+from splade_lucene.errors import SpladeLuceneError
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.imports import whole_imports
+from splade_lucene.server import answers
+from splade_lucene.server.context import Context
+from splade_lucene.server.problems import ApiError, as_api_error
+from splade_lucene.server.registry import OpenIndex
+from splade_lucene.server.schemas import QueryPart
+from splade_lucene.version import __version__
+
+if TYPE_CHECKING:
+    from fastmcp import FastMCP
+
+PATH = "/mcp"
+_INSTRUCTIONS = "Search SPLADE indexes: learned sparse retrieval, in which documents and queries are weighted terms."
+
+
+@whole_imports("serve")
+def create_mcp(context: Context) -> FastMCP[Any]:
+    """Makes the MCP server.
+
+    Args:
+        context: The open indexes.
+
+    Raises:
+        MissingDependencyError: fastmcp is not installed.
+    """
+    from fastmcp import FastMCP
+
+    mcp: FastMCP[Any] = FastMCP("splade-lucene", instructions=_INSTRUCTIONS, version=__version__)
+    tools = Tools(context)
+    for tool in (
+        tools.search, tools.get_document, tools.list_indexes, tools.get_index, tools.explain, tools.expand_query,
+    ):  # fmt: skip
+        mcp.tool(_with_tool_errors(tool, context))
+    return mcp
+
+
+def _with_tool_errors(tool: Callable[..., Any], context: Context) -> Callable[..., Any]:
+    """A tool whose errors are told to the client."""
+    from functools import wraps
+
+    from fastmcp.exceptions import ToolError
+
+    @wraps(tool)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            return tool(*arguments, **options)
+        except (ApiError, SpladeLuceneError) as error:
+            told = error if isinstance(error, ApiError) else as_api_error(error, context.registry.folders)
+            raise ToolError(f"{told.message}. {told.remedy}" if told.remedy else told.message) from error
+
+    return call
+
+
+class Tools:
+    """The tools; their docstrings are what a client's model reads.
+
+    Args:
+        context: The open indexes.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def search(
+        self, query: dict[str, Any] | str, index_name: str = "", k: int = 10, ef_search: int = 100,  # noqa: ARG002
+        encoder: str = "", query_generator: str = "", intruction_config: str = "",
+    ) -> list[str]:  # fmt: skip
+        """Search an index and return the top-k hits with their texts.
+
+        Args:
+            query: The query as {"query_txt": "..."}, or its text.
+            index_name: Name of the index to search; see list_indexes. Default: the first one.
+            k: Number of results to return (default: 10)
+            ef_search: For HNSW indexes; there are none here.
+            encoder: The index has its own encoder; leave this out.
+            query_generator: For indexes of texts; leave this out.
+            intruction_config: For image search; leave this out.
+
+        Returns:
+            The query, and for each hit a line with docid and score, and its text.
+        """
+        for name, value in (
+            ("encoder", encoder),
+            ("query_generator", query_generator),
+            ("intruction_config", intruction_config),
+        ):
+            if value:
+                raise ApiError(400, "bad-input", f"impact indexes have no setting {name}", "Leave it out")
+        index, text = self._index(index_name), _text_of(query)
+        self._check(QueryPart(query=text), k)
+        vector = index.searcher.encode(text)
+        hits = index.searcher.search(vector, k)
+        index.record(text, len(vector), hits)
+        lines = [f"Query Results for: {text}"]
+        for docid, score, document in zip(hits.docids, hits.scores.tolist(), hits.documents(), strict=True):
+            lines += [
+                f"DocID: {docid} | Score: {float(score)}",
+                *([contents] if (contents := document.contents()) else []),
+            ]
+        return lines
+
+    def get_document(self, docid: str, index_name: str = "") -> list[str]:
+        """Retrieve the full text of a document by its ID from a given index.
+
+        Args:
+            docid: Document ID to retrieve
+            index_name: Name of the index. Default: the first one.
+
+        Returns:
+            The document's text
+        """
+        index = self._index(index_name)
+        answers.check_docid(index, docid)
+        document = index.searcher.doc(docid)
+        return [(document.contents() if document is not None else None) or ""]
+
+    def list_indexes(self, index_type: str = "impact") -> list[str]:
+        """List all indexes available for search.
+
+        Args:
+            index_type: impact; indexes of other types are not served here.
+
+        Returns:
+            List of available index names.
+        """
+        return [index.name for index in self._context.registry] if index_type == "impact" else []
+
+    def get_index(self, index_name: str) -> dict[str, Any]:
+        """Get the metadata of an index: number of documents, model, fields that can be filtered by.
+
+        Args:
+            index_name: Name of the index; see list_indexes
+
+        Returns:
+            Dictionary with index information.
+        """
+        found = answers.describe(self._index(index_name), read_only=not self._context.settings.can_change)
+        return {"downloaded": True, **found}
+
+    def explain(self, query: dict[str, Any] | str, docid: str, index_name: str = "") -> dict[str, Any]:
+        """Explain why a document has its score and rank for a query: which terms they share, and which it lacks.
+
+        Args:
+            query: The query as {"query_txt": "..."}, or its text.
+            docid: The document
+            index_name: Name of the index. Default: the first one.
+
+        Returns:
+            Score, rank, the contribution of each shared term, and the missing terms.
+        """
+        index, text = self._index(index_name), _text_of(query)
+        self._check(QueryPart(query=text), 1)
+        return answers.explain(index, index.searcher.encode(text), docid)
+
+    def expand_query(self, query: dict[str, Any] | str, index_name: str = "") -> list[str]:
+        """Show the terms and weights that the model makes of a query.
+
+        Args:
+            query: The query as {"query_txt": "..."}, or its text.
+            index_name: Name of the index. Default: the first one.
+
+        Returns:
+            A line per term, largest weight first; terms that the model added are marked with +.
+        """
+        index, text = self._index(index_name), _text_of(query)
+        self._check(QueryPart(query=text), 1)
+        terms = answers.expand(index, text)["terms"]
+        return [f"{'' if each['own'] else '+'}{each['term']} {each['weight']}" for each in terms]
+
+    def _index(self, name: str) -> OpenIndex:
+        return self._context.registry[name] if name else self._context.registry.first
+
+    def _check(self, query: QueryPart, k: int) -> None:
+        self._context.check_query(query)
+        self._context.check_hits(k)
+        if k < 1:
+            raise ApiError(400, "bad-input", f"k must be at least 1, got {k}")
+
+
+def _text_of(query: dict[str, Any] | str) -> str:
+    """The text of a query; some clients send the object as a text."""
+    if isinstance(query, str) and query.lstrip().startswith("{"):
+        with suppress(ValueError):
+            query = parse_json(query)
+    text = query.get("query_txt") if isinstance(query, dict) else query
+    if not isinstance(text, str) or not text.strip():
+        found = counted(len(query), "key") if isinstance(query, dict) else "a blank text"
+        raise ApiError(400, "bad-query", f"the query has no text: {found}", 'Send {"query_txt": "..."}')
+    return text
+
+
+class LazyMcp:
+    """MCP over HTTP as an ASGI application, which is made for its first request: importing fastmcp takes a second.
+
+    Args:
+        context: The open indexes.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._lock = asyncio.Lock()
+        self._app: Any = None
+        self._running: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers a request."""
+        async with self._lock:
+            if self._app is None:
+                await self._start()
+        await self._app({**scope, "path": PATH, "root_path": "", "raw_path": PATH.encode()}, receive, send)
+
+    async def _start(self) -> None:
+        mcp = await self._context.work.change(create_mcp, self._context)
+        # the gate has checked the host already
+        app = mcp.http_app(path=PATH, json_response=True, stateless_http=True, host_origin_protection=False)
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._running = asyncio.create_task(self._run(app, started))
+        await started
+        self._app = app
+
+    async def _run(self, app: Any, started: asyncio.Future[None]) -> None:
+        try:
+            async with app.lifespan(app):
+                started.set_result(None)
+                await self._stop.wait()
+        except Exception as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    async def close(self) -> None:
+        """Ends it."""
+        self._stop.set()
+        if self._running is not None:
+            await self._running

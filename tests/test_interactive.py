@@ -1,0 +1,114 @@
+"""``search --interactive``: what is typed, and what is answered."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.commands import run, run_fed, run_well
+from support.processes import child_environment
+
+from splade_lucene import LuceneImpactIndexer, LuceneImpactSearcher, PseudoDocument, QueryError, TokFreqQueryEncoder
+from splade_lucene.cli.interactive import Conversation
+
+DOCUMENTS = [
+    PseudoDocument("d1", "a cat and a dog", {"cat": 5, "dog": 2}, {"lang": "en"}),
+    PseudoDocument("d2", "the cat \x1b[31m", {"cat": 3}, {"lang": "en"}),
+    PseudoDocument("d3", "fish", {"fish": 9}, {"lang": "de"}),
+]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("interactive") / "index"
+    with LuceneImpactIndexer(folder, fields={"lang": "keyword"}) as indexer:
+        indexer.add(DOCUMENTS)
+    return folder
+
+
+@pytest.fixture
+def conversation(index: Path):
+    with LuceneImpactSearcher(index, TokFreqQueryEncoder()) as searcher:
+        yield Conversation(searcher, 10, {}, is_styled=False)
+
+
+def test_hits_are_shown_with_terms_and_marks(conversation):
+    assert [*conversation.answer("cat dog cat")] == [
+        "cat 2, dog 1",
+        "  1       12  d1",
+        "    a [cat] and a [dog]",
+        "  2        6  d2",
+        r"    the [cat] \u001b[31m",
+    ]
+    assert [*conversation.answer("bird")] == ["bird 1", "no document shares a term with the query"]
+    assert [*conversation.answer("  ")] == []
+
+
+def test_hits_are_explained_shown_and_compared(conversation):
+    list(conversation.answer("cat dog cat"))
+    lines = [*conversation.answer(":explain 1")]
+    assert [line.split()[:4] for line in lines[:-1]] == [["cat", "2", "5", "10"], ["dog", "1", "2", "2"]]
+    assert lines[-1] == "d1: 12"
+    assert [*conversation.answer(":text 2")] == [r"the cat \u001b[31m"]
+    assert next(conversation.answer(":like 1")).split()[-1] == "d2"
+    assert [*conversation.answer(":hits 1")] == ["showing 1 hits"]
+    assert len([*conversation.answer("cat")]) == 3
+    assert any(":explain" in line for line in conversation.answer(":what"))
+    with pytest.raises(QueryError, match="from 1 to 1, got '7'"):
+        list(conversation.answer(":text 7"))
+
+
+def test_a_conversation_on_the_command_line(tmp_path, encoder):
+    corpus = tmp_path / "corpus.tsv"
+    corpus.write_text("d1\tthe heart pumps blood\nd2\tan index of terms\n")
+    run_well("build", "--corpus", corpus, "--index", tmp_path / "index")
+    done = run_fed(
+        b"blood\n:explain 1\n:text 9\n:quit\nnever\n", "search", "--index", tmp_path / "index", "--interactive"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "[blood]" in done.stdout
+    assert "+" in done.stdout.splitlines()[0]
+    assert "expected a number from 1 to" in done.stderr
+    assert "never" not in done.stdout
+    refused = run("search", "--index", tmp_path / "index", "--interactive", "--query", "x", "--json")
+    assert refused.returncode == 2
+    assert "--interactive does not support --query, --json" in refused.stderr
+
+
+@pytest.mark.process
+def test_a_terminal_gets_a_prompt_styles_and_a_history(index, tmp_path):
+    program = f"""
+from splade_lucene import LuceneImpactSearcher, TokFreqQueryEncoder
+from splade_lucene.cli.interactive import converse
+from splade_lucene.cli.terminal import safe_output
+with safe_output(), LuceneImpactSearcher({str(index)!r}, TokFreqQueryEncoder()) as searcher:
+    converse(searcher, 10, {{"filter": 'lang = "en"'}})
+"""
+    mine, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=theirs, stdout=theirs, stderr=theirs,
+        env=child_environment(XDG_CACHE_HOME=str(tmp_path), TERM="xterm", NO_COLOR=None),
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+
+    def wait_for(text: bytes) -> None:
+        nonlocal shown
+        end = time.monotonic() + 60
+        while text not in shown and time.monotonic() < end:
+            shown += os.read(mine, 10_000)
+        assert text in shown, shown
+
+    wait_for(b"query> ")
+    os.write(mine, b"cat\n")
+    wait_for(b"\x1b[1mcat\x1b[0m")
+    wait_for(b"\\u001b[31m")
+    os.write(mine, b"\x04")
+    assert process.wait(30) == 0
+    os.close(mine)
+    assert "cat" in (tmp_path / "splade-lucene" / "history").read_text()

@@ -1,0 +1,417 @@
+"""A server that stands: limits, changes under load, clients that are slow, broken or gone, and the end by a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import logging
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support.collections import random_collection
+from support.processes import child_environment
+from support.servers import TOKEN, Client, RunningServer, running
+
+from splade_lucene import LuceneImpactIndexer, LuceneImpactSearcher, PseudoDocument, Run, check_index, evaluate_queries
+from splade_lucene.server.gate import RateLimit
+from splade_lucene.server.logs import JsonLines
+from splade_lucene.server.problems import ApiError
+from splade_lucene.server.settings import Limits
+from splade_lucene.server.work import ClientGoneError, EncodeBatcher, Work
+
+VECTOR = {"term1": 3, "term2": 1, "term7": 9}
+SEARCH = {"vector": VECTOR, "highlight": False}
+
+
+class Waiting:
+    """A client that waits, until it goes."""
+
+    def __init__(self) -> None:
+        self.has_gone = False
+
+    async def is_disconnected(self) -> bool:
+        return self.has_gone
+
+
+@pytest.fixture
+def living_index(tmp_path: Path) -> Path:
+    with LuceneImpactIndexer(tmp_path / "index", fields={"lang": "keyword"}) as indexer:
+        indexer.add(random_collection(200, seed=3))
+    return tmp_path / "index"
+
+
+@pytest.fixture(scope="module")
+def small_limits(index_dir: Path) -> Iterator[RunningServer]:
+    limits = Limits(query_characters=50, query_terms=5, hits=20, batch=3, body_bytes=2000, seconds=0.5, concurrent=2)
+    with running({"a": index_dir}, limits=limits) as server:
+        yield server
+
+
+# ---- limits of sizes ----
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("search", {"query": "x" * 51}, 422, "too-long"),
+        ("search", {"vector": {f"t{i}": 1 for i in range(6)}}, 422, "too-long"),
+        ("search", {"vector": VECTOR, "k": 21}, 422, "too-many-hits"),
+        ("batch", {"queries": [{"qid": str(i), "vector": VECTOR} for i in range(4)]}, 422, "too-long"),
+        ("batch", {"queries": [{"qid": "1", "query": "x" * 51}]}, 422, "too-long"),
+        ("explain", {"query": "x" * 51, "docid": "d1"}, 422, "too-long"),
+        ("encode", {"texts": ["a"] * 4}, 422, "too-long"),
+        ("search", {"query": "x" * 3000}, 413, "too-large"),
+    ],
+)
+def test_what_is_too_large_is_refused(small_limits, path, body, status, code):
+    answer = small_limits.post(f"/api/v1/a/{path}", body)
+    assert (answer.status, answer.error["code"]) == (status, code)
+
+
+def test_a_body_of_unknown_length_is_limited_while_it_comes(small_limits):
+    connection = http.client.HTTPConnection("127.0.0.1", small_limits.port, timeout=20)
+    with contextlib.closing(connection), contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.request("POST", "/api/v1/a/search", (b" " * 500 for _ in range(10)), encode_chunked=True,
+                           headers={"Transfer-Encoding": "chunked", "Content-Type": "application/json"})  # fmt: skip
+        assert connection.getresponse().status == 413
+
+
+def test_a_query_of_a_megabyte_is_refused_at_once(index_dir):
+    with running({"a": index_dir}) as server:
+        started = time.monotonic()
+        answer = server.post("/api/v1/a/search", {"query": "word " * 200_000})
+        assert (answer.status, answer.error["code"]) == (422, "too-long")
+        assert time.monotonic() - started < 5
+
+
+# ---- rates, threads and time ----
+
+
+def test_rates_are_limited_per_client(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    rates = RateLimit(2)
+    for _ in range(4):
+        rates.check("a")
+    with pytest.raises(ApiError, match="more than 2 requests") as refused:
+        rates.check("a")
+    assert refused.value.headers["Retry-After"] == "1"
+    rates.check("b")
+    now[0] += 0.5
+    rates.check("a")
+    with pytest.raises(ApiError):
+        rates.check("a")
+
+
+def test_too_many_requests_a_second_get_429(index_dir):
+    with running({"a": index_dir}, limits=Limits(rate=3)) as server:
+        answers = [server.get("/health") for _ in range(12)]
+    refused = [answer for answer in answers if answer.status == 429]
+    assert refused
+    assert {answer.status for answer in answers} == {200, 429}
+    assert refused[0].error["code"] == "too-many"
+    assert int(refused[0].headers["retry-after"]) >= 1
+
+
+def test_work_is_bounded_timed_and_cancelled():
+    async def scenario() -> None:
+        work, client, gate = Work(Limits(concurrent=1, waiting=1, seconds=0.3)), Waiting(), threading.Event()
+        calls = []
+        running_call = asyncio.create_task(work.run(Waiting(), gate.wait, 20))
+        await asyncio.sleep(0.05)
+        waiting_call = asyncio.create_task(work.run(client, calls.append, "never"))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ApiError) as busy:
+            await work.run(Waiting(), calls.append, "refused")
+        assert (busy.value.status, busy.value.retry_after) == (429, 1)
+        client.has_gone = True
+        with pytest.raises(ClientGoneError):
+            await waiting_call
+        with pytest.raises(ApiError) as late:
+            await running_call
+        assert (late.value.status, late.value.code) == (503, "timed-out")
+        gate.set()
+        assert await work.run(Waiting(), lambda: "done") == "done"
+        assert calls == []  # the search of the client that went was never begun
+        assert work.unfinished == 0
+        work.close()
+
+    asyncio.run(scenario())
+
+
+def test_texts_of_concurrent_requests_are_encoded_together():
+    batches = []
+
+    def encode_batch(texts):
+        batches.append(list(texts))
+        time.sleep(0.05)
+        if "bad" in texts:
+            raise ValueError("bad")
+        return [{text: 1} for text in texts]
+
+    async def scenario() -> None:
+        batcher = EncodeBatcher(SimpleNamespace(searcher=SimpleNamespace(encode_batch=encode_batch)))
+        texts = [f"t{i}" for i in range(150)]
+        assert await asyncio.gather(*map(batcher.encode, texts)) == [{text: 1} for text in texts]
+        assert [len(batch) for batch in batches] == [64, 64, 22]
+        with pytest.raises(ValueError, match="bad"):
+            await batcher.encode("bad")
+        good, bad = await asyncio.gather(batcher.encode("good"), batcher.encode("bad"), return_exceptions=True)
+        assert good == {"good": 1}
+        assert isinstance(bad, ValueError)
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+# ---- slow and broken clients ----
+
+
+def test_slow_and_broken_clients_disturb_nobody(small_limits):
+    slow = socket.create_connection(("127.0.0.1", small_limits.port), timeout=20)
+    slow.sendall(b"POST /api/v1/a/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+    for broken in (b"\x00\xff\x16\x03", b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", small_limits.port), timeout=20) as connection:
+            connection.sendall(broken)
+            assert not connection.recv(1000).startswith(b"HTTP/1.1 200")
+    for _ in range(100):
+        socket.create_connection(("127.0.0.1", small_limits.port)).close()
+    assert small_limits.post("/api/v1/a/search", SEARCH).status == 200
+    with slow:
+        assert slow.recv(4000).startswith(b"HTTP/1.1 408")
+
+
+# ---- changes ----
+
+
+def test_documents_are_added_and_deleted_with_the_token(living_index):
+    with running({"a": living_index}, token=TOKEN) as server:
+        document = {"id": "new/1", "contents": "text", "vector": {"term1": 99999}, "lang": "de"}
+        assert server.post("/api/v1/a/documents", {"documents": [document]}).status == 401
+        assert server.post("/api/v1/a/documents", {"documents": [document]}, token="x" * 20).status == 401
+        assert server.fetch("/api/v1/indexes")[0]["read_only"] is False
+        added = server.post("/api/v1/a/documents", {"documents": [document]}, token=TOKEN)
+        assert (added.status, added.json) == (200, {"added": 1, "deleted": 0, "documents": 201})
+        best = server.fetch("/api/v1/a/search", {"vector": {"term1": 1}})["hits"][0]
+        assert (best["docid"], best["fields"]) == ("new/1", {"lang": "de"})
+        again = server.post("/api/v1/a/documents", {"documents": [document]}, token=TOKEN)
+        assert again.json == {"added": 1, "deleted": 1, "documents": 201}
+        gone = server.request("DELETE", "/api/v1/a/documents/new%2F1", token=TOKEN)
+        assert gone.json == {"added": 0, "deleted": 1, "documents": 200}
+        assert server.request("DELETE", "/api/v1/a/documents/new%2F1", token=TOKEN).status == 404
+        wrong = server.post("/api/v1/a/documents", {"documents": [{"id": "x y", "vector": {"a": -1}}]}, token=TOKEN)
+        assert wrong.status == 400
+        assert re.search(r"documents.jsonl:1", wrong.error["message"])
+        assert "/tmp" not in wrong.error["message"]
+        mixed = server.post("/api/v1/a/documents", {"documents": [document, {"id": "t", "contents": "x"}]}, token=TOKEN)
+        assert (mixed.status, mixed.error["code"]) == (400, "bad-input")
+    with LuceneImpactSearcher(living_index) as searcher:
+        assert searcher.num_docs == 200
+
+
+def test_a_read_only_server_changes_nothing(living_index):
+    for settings in ({"token": TOKEN, "read_only": True}, {}):
+        with running({"a": living_index}, **settings) as server:
+            answer = server.request("DELETE", "/api/v1/a/documents/d1", token=TOKEN)
+            assert (answer.status, answer.error["code"]) == (403, "read-only")
+            assert server.fetch("/api/v1/indexes")[0]["read_only"] is True
+
+
+def test_an_index_is_swapped_without_a_failed_request(living_index):
+    stop, failed, seen = threading.Event(), [], set()
+    with running({"a": living_index}, refresh_seconds=0.02, limits=Limits(concurrent=4)) as server:
+
+        def load() -> None:
+            while not stop.is_set():
+                answer = server.post("/api/v1/a/search", {"vector": {"marker": 1}})
+                if answer.status == 200:
+                    seen.add(answer.json["hits"][0]["score"] if answer.json["hits"] else 0)
+                else:
+                    failed.append(answer)
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for number in range(1, 11):
+            with LuceneImpactIndexer(living_index) as indexer:
+                indexer.add([PseudoDocument("m", "", {"marker": number})])
+            time.sleep(0.05)
+        with LuceneImpactIndexer(living_index, overwrite=True) as indexer:  # another index takes its place
+            indexer.add([PseudoDocument("n", "", {"marker": 100})])
+        end = time.monotonic() + 20
+        while 100 not in seen and time.monotonic() < end:
+            time.sleep(0.02)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert failed == []
+    assert {0, 100} < seen
+
+
+# ---- exports and runs ----
+
+
+def test_exports_are_runs_and_code_that_finds_the_same(index_dir, tmp_path):
+    with running({"a": index_dir}) as server, LuceneImpactSearcher(index_dir) as searcher:
+        expected = searcher.search(VECTOR, 5)
+        body = {"vector": VECTOR, "k": 5}
+        (tmp_path / "run").write_bytes(server.post("/api/v1/a/export", {**body, "format": "trec", "qid": "q7"}).body)
+        assert [docid for docid, _ in Run.read(tmp_path / "run")["q7"]] == expected.docids
+        as_json = json.loads(server.post("/api/v1/a/export", {**body, "format": "json"}).body)
+        assert [hit["docid"] for hit in as_json["hits"]] == expected.docids
+        code = server.post("/api/v1/a/export", {**body, "format": "python", "alpha": 0.9}).body.decode()
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=index_dir.parent, env=child_environment(),
+        timeout=100, check=True,
+    )  # fmt: skip
+    assert [line.split()[0] for line in done.stdout.splitlines()] == expected.docids
+
+
+def test_a_run_is_looked_through_worst_first(small_limits):
+    run = "q1 Q0 d1 1 9 x\nq1 Q0 d2 2 8 x\nq2 Q0 d1 1 5 x\nq3 Q0 d5 1 5 x\n"
+    qrels = "q1 0 d2 1\nq2 0 d1 1\nq3 0 d6 1\n"
+    found = small_limits.fetch(
+        "/api/v1/a/runs", {"run": run, "qrels": qrels, "topics": "q1\tfirst\nq2\tsecond\n", "measure": "RR@10"}
+    )
+    assert [(row["qid"], row["value"], row["query"]) for row in found["queries"]] == [
+        ("q3", 0.0, None),
+        ("q1", 0.5, "first"),
+        ("q2", 1.0, "second"),
+    ]
+    assert found["mean"] == pytest.approx(0.5)
+    judged = {"q1": {"d2": 1}, "q2": {"d1": 1}, "q3": {"d6": 1}}
+    rankings = {"q1": [("d1", 9), ("d2", 8)], "q2": [("d1", 5)], "q3": [("d5", 5)]}
+    assert {row["qid"]: row["value"] for row in found["queries"]} == evaluate_queries(judged, rankings, ["RR@10"])[
+        "RR@10"
+    ]
+    assert found["queries"][0]["missed"] == ["d6"]
+    assert found["queries"][1]["best"][1] == {"rank": 2, "docid": "d2", "score": 8.0, "relevance": 1}
+    wrong = small_limits.post("/api/v1/a/runs", {"run": "q1 Q0 d1\n"})
+    assert (wrong.status, wrong.error["message"][:5]) == (400, "run:1")
+    assert [row["qid"] for row in small_limits.fetch("/api/v1/a/runs", {"run": run})["queries"]] == ["q1", "q2", "q3"]
+
+
+# ---- operation ----
+
+
+def test_metrics_count_requests(index_dir):
+    pytest.importorskip("prometheus_client", reason="needs prometheus-client, of the extra serve")
+    with running({"a": index_dir}) as server:
+        for _ in range(3):
+            server.post("/api/v1/a/search", SEARCH)
+        server.get("/x1")
+        server.get("/x2")
+        answer = server.get("/metrics")
+    lines = dict(line.rsplit(" ", 1) for line in answer.body.decode().splitlines() if not line.startswith("#"))
+    route = 'route="/api/v1/{index}/search"'
+    assert lines[f'splade_lucene_requests_total{{method="POST",{route},status="200"}}'] == "3.0"
+    assert lines['splade_lucene_requests_total{method="",route="other",status="404"}'] == "2.0"
+    assert lines[f"splade_lucene_request_seconds_count{{{route}}}"] == "3.0"
+    assert lines['splade_lucene_documents{index="a"}'] == "2000.0"
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+def test_docs_need_neither_scripts_nor_a_network(small_limits):
+    page = small_limits.get("/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    text = page.body.decode()
+    assert "<script" not in text
+    assert "http" not in text.replace("HTTP", "")
+    for path in small_limits.fetch("/openapi.json")["paths"]:
+        assert path in text
+
+
+def test_logs_are_lines_of_json_without_queries(index_dir):
+    stream = StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger("splade_lucene.server")
+    logger.addHandler(handler)
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        with running({"a": index_dir}) as server:
+            server.get("/api/v1/a/search?query=secret")
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    line = next(line for line in lines if line.get("path") == "/api/v1/a/search")
+    assert {"time", "level", "method", "status", "milliseconds", "bytes", "client"} < line.keys()
+    assert line["status"] == 400
+    assert "secret" not in stream.getvalue().replace("secret", "", 0) or "?query" not in stream.getvalue()
+
+
+def _start(index: Path, *options: str) -> tuple[subprocess.Popen[str], Client]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "splade_lucene", "serve", "--index", f"a={index}", "--port", "0", *options],
+        stderr=subprocess.PIPE, text=True, env=child_environment(),
+    )  # fmt: skip
+    first = process.stderr.readline()
+    found = re.search(r"at http://127\.0\.0\.1:(\d+)", first)
+    assert found, (first, process.poll())
+    client = Client(int(found[1]))
+    end = time.monotonic() + 60
+    while client.get("/ready").status != 200:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return process, client
+
+
+def test_sigterm_ends_the_server_when_all_is_answered(living_index):
+    process, client = _start(living_index)
+    outcomes: list[int | str] = []
+
+    def load() -> None:
+        for _ in range(10_000):
+            try:
+                outcomes.append(client.post("/api/v1/a/search", SEARCH).status)
+            except ConnectionRefusedError:
+                return
+            except (OSError, http.client.HTTPException) as error:
+                outcomes.append(repr(error))
+
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(load) for _ in range(4)]
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        for call in calls:
+            call.result(60)
+    assert process.wait(30) == 0
+    assert "Traceback" not in process.stderr.read()
+    assert outcomes.count(200) > 20
+    # a connection that is made while the socket closes may be reset before it is accepted; none is cut within an answer
+    assert [
+        each for each in outcomes if each != 200 and "Reset" not in str(each) and "RemoteDisconnected" not in str(each)
+    ] == []
+
+
+def test_a_killed_server_leaves_the_index_whole(living_index, tmp_path):
+    (tmp_path / "token").write_text(TOKEN)
+    process, client = _start(living_index, "--token-file", str(tmp_path / "token"))
+    document = {"id": "k", "contents": "", "vector": {"term1": 1}}
+    assert client.post("/api/v1/a/documents", {"documents": [document]}, token=TOKEN).status == 200
+    killer = threading.Timer(0.2, process.kill)
+    killer.start()
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        for number in range(1000):
+            client.post("/api/v1/a/documents", {"documents": [{**document, "id": f"k{number}"}]}, token=TOKEN)
+    killer.join()
+    process.wait(30)
+    process.stderr.close()
+    assert not check_index(living_index).damage
+    with LuceneImpactSearcher(living_index) as searcher:
+        assert searcher.doc("k") is not None
