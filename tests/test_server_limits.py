@@ -25,7 +25,16 @@ from support.collections import random_collection
 from support.processes import child_environment
 from support.servers import TOKEN, Client, RunningServer, running
 
-from splade_lucene import LuceneImpactIndexer, LuceneImpactSearcher, PseudoDocument, Run, check_index, evaluate_queries
+from splade_lucene import (
+    LuceneImpactIndexer,
+    LuceneImpactSearcher,
+    PseudoDocument,
+    Run,
+    check_index,
+    evaluate_queries,
+    index_pseudo_documents,
+    write_pseudo_documents,
+)
 from splade_lucene.server.gate import RateLimit
 from splade_lucene.server.logs import JsonLines
 from splade_lucene.server.problems import ApiError
@@ -249,8 +258,9 @@ def test_an_index_is_swapped_without_a_failed_request(living_index):
             with LuceneImpactIndexer(living_index) as indexer:
                 indexer.add([PseudoDocument("m", "", {"marker": number})])
             time.sleep(0.05)
-        with LuceneImpactIndexer(living_index, overwrite=True) as indexer:  # another index takes its place
-            indexer.add([PseudoDocument("n", "", {"marker": 100})])
+        other = living_index.parent / "other.jsonl"
+        write_pseudo_documents(other, [PseudoDocument("n", "", {"marker": 100})])
+        index_pseudo_documents(other, living_index, overwrite=True)  # another index takes its place
         end = time.monotonic() + 20
         while 100 not in seen and time.monotonic() < end:
             time.sleep(0.02)
@@ -391,7 +401,8 @@ def test_sigterm_ends_the_server_when_all_is_answered(living_index):
         for call in calls:
             call.result(60)
     assert process.wait(30) == 0
-    assert "Traceback" not in process.stderr.read()
+    with process.stderr:
+        assert "Traceback" not in process.stderr.read()
     assert outcomes.count(200) > 20
     # a connection that is made while the socket closes may be reset before it is accepted; none is cut within an answer
     assert [

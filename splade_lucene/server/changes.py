@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from splade_lucene.fields.schema import METADATA
+from splade_lucene.fields.values import FieldType
 from splade_lucene.index.changes import add_corpus, add_pseudo_documents, delete_documents
 from splade_lucene.server.answers import check_docid
 from splade_lucene.server.problems import ApiError
@@ -36,12 +38,23 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
         with path.open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(each) + "\n" for each in documents)
         try:
-            summary = (add_pseudo_documents if encoded == {True} else add_corpus)(path, index.folder)
+            if encoded == {True}:
+                fields = _fields_of(documents, index.searcher.reader.fields)
+                summary = add_pseudo_documents(path, index.folder, fields=fields or None)
+            else:
+                summary = add_corpus(path, index.folder)
         except Exception as error:
             _forget(error, folder)
             raise
         index.refresh()
     return {"added": summary.documents, "deleted": summary.replaced, "documents": index.searcher.num_docs}
+
+
+def _fields_of(documents: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> dict[str, FieldType]:
+    """The fields of an index that some documents have."""
+    inner = (each.get(METADATA) for each in documents)
+    names = {name for each in (*documents, *inner) if isinstance(each, Mapping) for name in each}
+    return {name: kind for name, kind in fields.items() if name in names}
 
 
 def _forget(error: Exception, folder: str) -> None:

@@ -168,9 +168,7 @@ class _Answer:
         if self.status:  # too late: the connection is closed without the end of the answer
             raise ConnectionAbortedError(error.message)
         body = json.dumps(error.to_json(path), ensure_ascii=False).encode("utf-8", "replace")
-        headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
-        if error.status in (408, 413):
-            headers["connection"] = "close"  # the rest of the body is not read
+        headers = {"content-type": "application/json", "content-length": str(len(body)), **(error.headers or {})}
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": error.status, "headers": pairs})
         await self.send({"type": "http.response.body", "body": body})

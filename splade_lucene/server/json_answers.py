@@ -29,7 +29,7 @@ def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = 
 
 def error_answer(error: ApiError, path: str) -> Response:
     """An error as an answer, in the shape that belongs to the path that was asked for."""
-    return json_answer(error.to_json(path), error.status, error.headers)
+    return json_answer(error.to_json(path), error.status, dict(error.headers or {}))
 
 
 class SafeRequest(Request):

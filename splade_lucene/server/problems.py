@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.exceptions import HTTPException
+
 from splade_lucene.errors import (
     IndexAccessError,
     InputError,
@@ -17,8 +19,17 @@ from splade_lucene.errors import (
 _TEI_KINDS = {429: "Overloaded", 500: "Backend", 503: "Unhealthy"}
 
 
-class ApiError(Exception):
-    """A request cannot be answered.
+def _headers(status: int, retry_after: int | None) -> dict[str, str]:
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status in (408, 413):
+        headers["Connection"] = "close"  # the rest of the body is not read
+    return headers
+
+
+class ApiError(HTTPException):
+    """A request cannot be answered. FastAPI passes on errors of this class that are raised while it reads a body.
 
     Args:
         status: The HTTP status.
@@ -31,7 +42,7 @@ class ApiError(Exception):
     def __init__(
         self, status: int, code: str, message: str, remedy: str = "", *, retry_after: int | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(status, message, _headers(status, retry_after))
         self.status, self.code, self.message, self.remedy, self.retry_after = status, code, message, remedy, retry_after
 
     def to_json(self, path: str) -> dict[str, Any]:
@@ -48,12 +59,6 @@ class ApiError(Exception):
         if path == "/embed_sparse":
             return {"error": message, "error_type": _TEI_KINDS.get(self.status, "Validation")}
         return {"error": {"code": self.code, "message": self.message, "remedy": self.remedy}}
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of the answer."""
-        headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-        return {**headers, "WWW-Authenticate": "Bearer"} if self.status == 401 else headers
 
 
 def busy(message: str, seconds: int = 1) -> ApiError:

@@ -142,9 +142,11 @@ class EncodeBatcher:
             texts = [text for text, _ in batch]
             vectors = await loop.run_in_executor(self._thread, self._index.searcher.encode_batch, texts)
         except Exception as error:
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
+            for each in batch:  # one bad text must not fail those of others
+                if len(batch) > 1:
+                    await self._encode_batch([each])
+                elif not each[1].done():
+                    each[1].set_exception(error)
             return
         for (_, answer), vector in zip(batch, vectors, strict=True):
             if not answer.done():
