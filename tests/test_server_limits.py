@@ -201,6 +201,11 @@ def test_slow_and_broken_clients_disturb_nobody(small_limits):
     assert small_limits.post("/api/v1/a/search", SEARCH).status == 200
     with slow:
         assert slow.recv(4000).startswith(b"HTTP/1.1 408")
+    for beginning in (b"", b"GET /health HTTP/1.1\r\nHo", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /hea"):
+        with socket.create_connection(("127.0.0.1", small_limits.port), timeout=20) as connection:
+            connection.sendall(beginning)
+            while connection.recv(4000):  # until it is closed
+                pass
 
 
 # ---- changes ----

@@ -61,7 +61,7 @@ def dropin_routes(context: Context) -> APIRouter:
 
 
 def _answers(model: Any, error: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
-    common = (401, 403, 408, 413, 422, 429, 500, 503)
+    common = (401, 403, 405, 408, 413, 422, 429, 500, 503)
     return {
         200: {"model": model},
         **{status: {"model": error, "description": "An error"} for status in (*statuses, *common)},

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from splade_lucene.errors import InputError
 from splade_lucene.server.context import Context
@@ -21,6 +24,42 @@ from splade_lucene.server.work import Work
 
 _GRACE = 10  # seconds for requests that are being answered at the end
 _BACKLOG = 2048
+
+
+_HttpProtocol: Any = AutoHTTPProtocol
+
+
+class PatientProtocol(_HttpProtocol):  # type: ignore[misc]
+    """HTTP that closes a connection whose request has not come within the time for one; uvicorn would wait for ever."""
+
+    seconds = 30.0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begins to wait for a request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Takes a part of a request; waits for the rest of its headers."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._deadline is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._deadline = self.loop.call_later(self.seconds, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 class Server(uvicorn.Server):
@@ -35,8 +74,9 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: FastAPI, settings: ServerSettings) -> None:
+        protocol = type("Protocol", (PatientProtocol,), {"seconds": settings.limits.seconds})
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, date_header=False, lifespan="on",
+            app, http=protocol, log_config=None, access_log=False, server_header=False, date_header=False, lifespan="on",
             timeout_graceful_shutdown=_GRACE, timeout_keep_alive=30, backlog=_BACKLOG,
             limit_concurrency=settings.limits.connections, h11_max_incomplete_event_size=64 << 10,
         )  # fmt: skip
