@@ -42,8 +42,12 @@ HITS = 10
 TARGET_RATIO, TARGET_P99 = 10, 20  # at 8 clients
 PYSERINI = """
 import json, sys
-import pyserini.server.models
-import pyserini.search.lucene as lucene
+from unittest.mock import MagicMock
+for other in ("faiss", "pyserini.encode.optional._uniir"):  # for dense indexes
+    sys.modules.setdefault(other, MagicMock())
+from splade_lucene.jvm.pyserini_import import pyserini_importable
+with pyserini_importable():
+    import pyserini.search.lucene as lucene
 from pyserini.search.lucene import LuceneImpactSearcher, LuceneSearcher
 lucene.LuceneSearcher.from_prebuilt_index = classmethod(lambda cls, name, **_: LuceneSearcher(sys.argv[2]))
 from pyserini.server.search_controller import IndexConfig, get_controller

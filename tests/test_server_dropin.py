@@ -17,7 +17,7 @@ import pytest
 from support.processes import child_environment
 from support.servers import Client, RunningServer, running
 
-from splade_lucene import LuceneImpactSearcher, SpladeEncoder, index_pseudo_documents, jvm, read_pseudo_documents
+from splade_lucene import LuceneImpactSearcher, SpladeEncoder, build_index, jvm
 from splade_lucene.server.stored_json import format_document, java_double
 
 TEXTS = ["list the files of a folder", "a folder of files", "open a file", "the list of threads"]
@@ -27,19 +27,11 @@ QUERIES = ["list", "files folder", "open threads"]
 @pytest.fixture(scope="module")
 def indexes(tmp_path_factory: pytest.TempPathFactory, encoder: SpladeEncoder) -> dict[str, Path]:
     """The same documents with their texts, with their whole input, and without either."""
-    from splade_lucene import build_index
-
     folder = tmp_path_factory.mktemp("dropin")
-    records = [{"id": f"d/{number}", "contents": text, "title": None if number else "T", "year": 2000 + number / 4}
-               for number, text in enumerate(TEXTS)]  # fmt: skip
+    records = [{"id": f"d/{number}", "contents": text, "year": 2000 + number / 4} for number, text in enumerate(TEXTS)]
     (folder / "corpus.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    build_index(folder / "corpus.jsonl", folder / "text", encoder, pseudo_documents=folder / "encoded")
-    vectors = {document.docid: dict(document.vector) for document in read_pseudo_documents(folder / "encoded")}
-    (folder / "whole.jsonl").write_text(
-        "".join(json.dumps({**record, "vector": vectors[record["id"]]}) + "\n" for record in records)
-    )
-    index_pseudo_documents(folder / "whole.jsonl", folder / "raw", store="raw")
-    index_pseudo_documents(folder / "whole.jsonl", folder / "none", store="none")
+    for store in ("text", "raw", "none"):
+        build_index(folder / "corpus.jsonl", folder / store, encoder, store=store, fields="year")
     return {name: folder / name for name in ("text", "raw", "none")}
 
 
@@ -71,7 +63,7 @@ def anserini() -> Iterator[Client]:
     """Anserini's server."""
     client = Client(_free_port())
     jar, java = jvm.find_fatjar(), jvm.find_runtime().home / "bin" / "java"
-    command = [java, "-Xmx1g", "-cp", str(jar), "io.anserini.api.RestServer", "--port", str(client.port)]
+    command = [str(java), "-Xmx1g", "-cp", str(jar), "io.anserini.api.RestServer", "--port", str(client.port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(client, process)
@@ -82,13 +74,17 @@ def anserini() -> Iterator[Client]:
 
 
 PYSERINI = """
-import json, sys, types
+import json, sys
+from unittest.mock import MagicMock
+for other in ("faiss", "pyserini.encode.optional._uniir"):  # for dense indexes
+    sys.modules.setdefault(other, MagicMock())
+from splade_lucene.jvm.pyserini_import import pyserini_importable
 searchers = json.loads(sys.argv[2])
-import pyserini.util
-import pyserini.search.lucene as lucene
+with pyserini_importable():
+    import pyserini.search.lucene as lucene
+import pyserini.prebuilt_index_info as info
 from pyserini.search.lucene import LuceneSearcher
 lucene.LuceneSearcher.from_prebuilt_index = classmethod(lambda cls, name, **_: LuceneSearcher(searchers.get(name, name)))
-import pyserini.prebuilt_index_info as info
 info.TF_INDEX_INFO.update({name: {} for name in searchers})
 info.TF_INDEX_INFO.setdefault("msmarco-v1-passage", {})
 searchers["msmarco-v1-passage"] = next(iter(searchers.values()))
@@ -105,7 +101,9 @@ def pyserini(indexes: dict[str, Path]) -> Iterator[Client]:
     client = Client(_free_port())
     folders = json.dumps({name: str(path) for name, path in indexes.items()})
     process = subprocess.Popen(
-        [sys.executable, "-c", PYSERINI, str(client.port), folders], stdout=subprocess.DEVNULL, env=child_environment()
+        [sys.executable, "-c", PYSERINI, str(client.port), folders],
+        stdout=subprocess.DEVNULL,
+        env=child_environment(OPENAI_API_KEY="none"),
     )
     try:
         _wait_for(client, process)

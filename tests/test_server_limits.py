@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from support.collections import random_collection
@@ -58,7 +59,7 @@ class Waiting:
 @pytest.fixture
 def living_index(tmp_path: Path) -> Path:
     with LuceneImpactIndexer(tmp_path / "index", fields={"lang": "keyword"}) as indexer:
-        indexer.add(random_collection(200, seed=3))
+        indexer.add([*random_collection(199, seed=3), PseudoDocument("f", "", {"term1": 1}, {"lang": "en"})])
     return tmp_path / "index"
 
 
@@ -138,7 +139,7 @@ def test_too_many_requests_a_second_get_429(index_dir):
 def test_work_is_bounded_timed_and_cancelled():
     async def scenario() -> None:
         work, client, gate = Work(Limits(concurrent=1, waiting=1, seconds=0.3)), Waiting(), threading.Event()
-        calls = []
+        calls: list[str] = []
         running_call = asyncio.create_task(work.run(Waiting(), gate.wait, 20))
         await asyncio.sleep(0.05)
         waiting_call = asyncio.create_task(work.run(client, calls.append, "never"))
@@ -171,8 +172,10 @@ def test_texts_of_concurrent_requests_are_encoded_together():
             raise ValueError("bad")
         return [{text: 1} for text in texts]
 
+    index: Any = SimpleNamespace(searcher=SimpleNamespace(encode_batch=encode_batch))
+
     async def scenario() -> None:
-        batcher = EncodeBatcher(SimpleNamespace(searcher=SimpleNamespace(encode_batch=encode_batch)))
+        batcher = EncodeBatcher(index)
         texts = [f"t{i}" for i in range(150)]
         assert await asyncio.gather(*map(batcher.encode, texts)) == [{text: 1} for text in texts]
         assert [len(batch) for batch in batches] == [64, 64, 22]
@@ -213,7 +216,7 @@ def test_slow_and_broken_clients_disturb_nobody(small_limits):
 
 def test_documents_are_added_and_deleted_with_the_token(living_index):
     with running({"a": living_index}, token=TOKEN) as server:
-        document = {"id": "new/1", "contents": "text", "vector": {"term1": 99999}, "lang": "de"}
+        document = {"id": "new/1", "contents": "text", "vector": {"term1": 99999}, "fields": {"lang": "de"}}
         assert server.post("/api/v1/a/documents", {"documents": [document]}).status == 401
         assert server.post("/api/v1/a/documents", {"documents": [document]}, token="x" * 20).status == 401
         assert server.fetch("/api/v1/indexes")[0]["read_only"] is False

@@ -64,6 +64,11 @@ class _Shown(io.TextIOBase):
         return self.stream.encoding or "utf-8"
 
     @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """As of the stream; input() needs it to edit lines."""
+        return self.stream.errors
+
+    @property
     def buffer(self) -> Any:
         return self.stream.buffer
 

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.server.api import api_routes
@@ -58,7 +59,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     _add_operation(app, context, metrics)
     app.include_router(api_routes(context))
     app.include_router(dropin_routes(context))
-    app.mount(PATH, mcp)
+    app.router.routes += [Route(path, mcp, include_in_schema=False) for path in (PATH, f"{PATH}/")]
     _add_page(app)
     return app
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from splade_lucene.fields.schema import METADATA
 from splade_lucene.fields.values import FieldType
 from splade_lucene.index.changes import add_corpus, add_pseudo_documents, delete_documents
 from splade_lucene.server.answers import check_docid
@@ -51,9 +50,9 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
 
 
 def _fields_of(documents: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> dict[str, FieldType]:
-    """The fields of an index that some documents have."""
-    inner = (each.get(METADATA) for each in documents)
-    names = {name for each in (*documents, *inner) if isinstance(each, Mapping) for name in each}
+    """The fields of an index that some pseudo-documents have."""
+    found = (each.get("fields") for each in documents)
+    names = {name for each in found if isinstance(each, Mapping) for name in each}
     return {name: kind for name, kind in fields.items() if name in names}
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from splade_lucene.encoder.encoder import SpladeEncoder
-from splade_lucene.encoder.layout import TableSide
 from splade_lucene.errors import InputError, SpladeLuceneError
 from splade_lucene.index.model import open_document_encoder
 from splade_lucene.manifest import Manifest
@@ -79,12 +78,8 @@ class OpenIndex:
             return self._document_encoder[1]
 
     def load(self) -> None:
-        """Loads the model of queries, so that the first query needs not wait."""
-        if self.model is not None:
-            encoder = self.encoder.encoder
-            encoder.load("query")
-            if not isinstance(encoder.layout.queries, TableSide):
-                self.searcher.encode("a query")  # the first one loads more
+        """Loads what the first query would have to wait for: the model, and classes of Java."""
+        self.searcher.search("a first query" if self.model is not None else {"query": 1}, 1)
 
     def has_texts(self) -> bool:
         """Whether the index stores texts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import socket
 import threading
@@ -77,7 +78,7 @@ class Server(uvicorn.Server):
         protocol = type("Protocol", (PatientProtocol,), {"seconds": settings.limits.seconds})
         config = uvicorn.Config(
             app, http=protocol, log_config=None, access_log=False, server_header=False, date_header=False, lifespan="on",
-            timeout_graceful_shutdown=_GRACE, timeout_keep_alive=30, backlog=_BACKLOG,
+            timeout_graceful_shutdown=_GRACE, timeout_keep_alive=math.ceil(min(30, settings.limits.seconds)), backlog=_BACKLOG,
             limit_concurrency=settings.limits.connections, h11_max_incomplete_event_size=64 << 10,
         )  # fmt: skip
         super().__init__(config)

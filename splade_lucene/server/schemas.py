@@ -89,7 +89,7 @@ class AddBody(Request):
 
     documents: list[dict[Text, Any]] = Field(
         min_length=1,
-        description="Objects with id and contents, and fields; or with a vector of impacts instead of a model's.",
+        description="Objects with id, contents and fields, as in a corpus; or with id, contents, vector and an object of fields, as pseudo-documents.",
     )
 
 
