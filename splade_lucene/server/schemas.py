@@ -89,7 +89,7 @@ class AddBody(Request):
 
     documents: list[dict[Text, Any]] = Field(
         min_length=1,
-        description="Objects with id, contents and fields, as in a corpus; or with id, contents, vector and an object of fields, as pseudo-documents.",
+        description="id, contents and fields, as in a corpus; or id, contents, vector and an object of fields.",
     )
 
 
