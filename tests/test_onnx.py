@@ -13,10 +13,12 @@ from support.processes import run_python
 from support.progress import RecordedProgress
 
 from splade_lucene import DocumentSettings, QuerySettings, SpladeEncoder, encode_corpus
+from splade_lucene.encoder import onnx_network
 from splade_lucene.encoder.layout import read_layout
 from splade_lucene.encoder.onnx_export import export_onnx, save_with_onnx
 from splade_lucene.encoder.onnx_graph import build_model, build_node, detach_decoder
 from splade_lucene.encoder.onnx_head import OnnxHead
+from splade_lucene.encoder.onnx_session import open_session
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.manifest import read_folder_manifest
 from splade_lucene.models import embedded_model_folder
@@ -115,6 +117,48 @@ def test_weights_are_those_of_torch(exported, settings):
     assert [len(row) for row in found][1::3] == [0, 0]  # blank
 
 
+def assert_same_as_all_logits(folder, monkeypatch, **settings):
+    """Weights of queries, each alone, by the head and from all logits."""
+    encoders = []
+    for is_detached in (True, False):
+        if not is_detached:
+            monkeypatch.setattr(onnx_network, "detach_decoder", lambda _: None)
+        encoders.append(SpladeEncoder(folder, queries=QuerySettings(backend="onnx", **settings), device="cpu"))
+        assert (encoders[-1].onnx_network._head is not None) == is_detached
+    counts = []
+    for text in [*TEXTS, "oxygen and blood " * 40]:
+        found, expected = (encoder.encode_queries([text])[0] for encoder in encoders)
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
+        counts.append(len(expected))
+    return counts
+
+
+@pytest.mark.parametrize("settings", [{}, {"activation": "log1p_log1p_relu"}, {"mode": "lexical"}], ids=str)
+def test_queries_have_the_weights_of_all_logits(exported, settings, monkeypatch):
+    assert sum(assert_same_as_all_logits(exported, monkeypatch, **settings)) > 10
+
+
+@pytest.mark.parametrize(
+    ("scales", "bias", "terms"),
+    [(10.0 ** np.arange(-20, 5), 0.0, 10), ([0.0, 1.0], -0.01, 10), ([1.0], 9.0, 1000), ([1.0], -9.0, 0)],
+    ids=["sizes", "zeros", "all terms", "no terms"],
+)
+def test_odd_rows_have_the_weights_of_all_logits(copied, scales, bias, terms, monkeypatch):
+    path = inline(copied)
+    (copied / "model.safetensors").unlink()
+    model = onnx.load(path)
+    for each in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(each).copy()
+        if each.name.endswith("word_embeddings.weight"):
+            values *= np.resize(np.array(scales, np.float32), len(values))[:, None]
+        elif each.name == "cls.predictions.bias":
+            values += bias
+        each.CopyFrom(onnx.numpy_helper.from_array(values, each.name))
+    onnx.save(model, path)
+    counts = assert_same_as_all_logits(copied, monkeypatch)
+    assert sum(counts) >= terms if terms else not sum(counts)
+
+
 def test_a_saved_network_refers_to_the_weights_beside_it(exported, copied):
     assert (exported / "model.onnx").stat().st_size < 100_000 < (exported / "model.safetensors").stat().st_size
     tensors = safetensors.load_file(copied / "model.safetensors")
@@ -133,7 +177,7 @@ def test_weights_that_cannot_be_told_apart_are_stored_in_the_network(tmp_path):
 
 
 @pytest.mark.slow
-def test_positions_after_the_padding_and_weights_in_16_bits(tmp_path):
+def test_positions_after_the_padding_and_weights_in_16_bits(tmp_path, monkeypatch):
     """RoBERTa numbers positions from the padding's id; the file's numbers are restored before use."""
     folder = tmp_path / "roberta"
     folder.mkdir()
@@ -148,6 +192,7 @@ def test_positions_after_the_padding_and_weights_in_16_bits(tmp_path):
     save_with_onnx(folder, tmp_path / "saved")
     assert_same_weights(tmp_path / "saved")
     assert (tmp_path / "saved" / "model.onnx").stat().st_size < 100_000
+    assert_same_as_all_logits(tmp_path / "saved", monkeypatch)
 
 
 @pytest.mark.model
@@ -358,7 +403,7 @@ def test_the_head_misses_no_term(seed):
     logits = hidden.astype(np.float64) @ weight + bias
     expected = np.where(mask[:, :, None], logits, 0).max(axis=1)
     found = np.zeros(expected.shape)
-    rows, term_ids, values = OnnxHead(weight, bias).pool(hidden, mask)
+    rows, term_ids, values = OnnxHead(weight.T, bias).pool(hidden, mask)
     found[rows, term_ids] = values
     assert 100 < len(rows) < expected.size / 2
     assert np.abs(found - expected.clip(min=0)).max() < 1e-5 * size
@@ -368,12 +413,12 @@ def test_the_head_screens_only_texts_with_few_terms(monkeypatch):
     random = np.random.default_rng(0)
     weight = random.normal(size=(48, 5000)).astype(np.float32)
     weight[0] = 1
-    hidden = (0.1 * random.normal(size=(3, 4, 48))).astype(np.float32)
+    hidden = (0.1 * random.normal(size=(3, 14, 48))).astype(np.float32)
     hidden[:, :, 0] = np.array([-4, 9, -4])[:, None]
     hidden[0, 1, 1:] *= 3
-    mask = np.ones((3, 4), np.bool_)
+    mask = np.ones((3, 14), np.bool_)
     mask[1, 3] = False
-    head = OnnxHead(weight, None)
+    head = OnnxHead(weight.T)
     screened = []
     bounds_of = head._bounds.of
     monkeypatch.setattr(head._bounds, "of", lambda hidden: screened.append(len(hidden)) or bounds_of(hidden))
@@ -386,6 +431,26 @@ def test_the_head_screens_only_texts_with_few_terms(monkeypatch):
     assert [*np.count_nonzero(found, axis=1)] == [*np.count_nonzero(expected, axis=1)]
     assert np.count_nonzero(found[1]) == 5000
     assert 0 < np.count_nonzero(found[0]) < 5000 / 8
+
+
+@pytest.mark.parametrize("tokens", [1, 9])
+def test_the_head_screens_a_query_without_a_sample(tokens, monkeypatch):
+    random = np.random.default_rng(tokens)
+    weight = random.normal(size=(5000, 48)).astype(np.float32)
+    weight[:, 0] = 1
+    head, all_bounds = OnnxHead(weight), []
+    bounds_of = head._bounds.of
+    monkeypatch.setattr(head, "_sample", None)
+    monkeypatch.setattr(head._bounds, "of", lambda hidden: all_bounds.append(bounds_of(hidden)) or all_bounds[-1])
+    for mean, fewest, most in ((-4, 1, 5000 // 8), (9, 5000, 5000)):
+        hidden = (0.1 * random.normal(size=(1, tokens, 48))).astype(np.float32)
+        hidden[:, 0, 1:] *= 3
+        hidden[:, :, 0] = mean
+        _, term_ids, values = head.pool(hidden, np.ones((1, tokens), np.bool_))
+        expected = (hidden[0].astype(np.float64) @ weight.T).max(axis=0)
+        assert np.array_equal(term_ids, np.flatnonzero(expected > 0))
+        assert np.abs(values - expected[term_ids]).max() < 1e-5 * np.abs(expected).max()
+        assert fewest <= len(term_ids) <= np.count_nonzero(all_bounds[-1] > 0) <= most
 
 
 @pytest.mark.filterwarnings("error")
@@ -421,17 +486,17 @@ def test_a_last_layer_that_is_no_plain_product_is_kept(copied, caplog):
 
 def test_networks_are_taken_apart_without_the_package_onnx(copied):
     content = inline(copied).read_bytes()
-    body, decoder = detach_decoder(content, "logits")
+    body, decoder = detach_decoder(content)
     taken = onnx.load_model_from_string(body)
     onnx.checker.check_model(taken)
-    assert [each.name for each in taken.graph.output] == decoder.names
+    assert [each.name for each in taken.graph.output] == decoder.outputs
     whole = onnx.load_model_from_string(content)
     assert list(taken.graph.initializer) == list(whole.graph.initializer)
     assert list(taken.graph.node) == list(whole.graph.node)[:-2]
     assert list(taken.graph.input) == list(whole.graph.input)
     for damaged in (content[:-7], b"\xff" * 40, b"\x3a\xff\x01"):
         with pytest.raises(ValueError, match="the file ends within|unknown type"):
-            detach_decoder(damaged, "logits")
+            detach_decoder(damaged)
     built = build_model(
         [build_node("ReduceMax", ["x", "axes"], "y", keepdims=0)],
         {"axes": np.array([1])},
@@ -439,7 +504,37 @@ def test_networks_are_taken_apart_without_the_package_onnx(copied):
         {"y": (np.int32, 1)},
     )
     onnx.checker.check_model(onnx.load_model_from_string(built))
-    assert detach_decoder(built, "y") is None
+    assert detach_decoder(built) is None
+
+
+@pytest.mark.parametrize(
+    ("made_by", "is_plain"),
+    [
+        ([("Transpose", ["matrix"])], True),
+        ([("Identity", ["matrix"]), ("Transpose", ["weight0"])], True),
+        ([("Identity", ["turned"])], True),
+        ([("Mul", ["turned", "x"])], False),
+        ([("ReduceMax", ["x"]), ("Mul", ["turned", "weight0"])], False),
+    ],
+    ids=str,
+)
+def test_a_last_layer_is_one_with_a_constant_matrix(made_by, is_plain):
+    matrix = np.arange(20, dtype=np.float32).reshape(5, 4)
+    names = [*(f"weight{i}" for i in range(len(made_by) - 1)), "weight"]
+    model = build_model(
+        [
+            *(build_node(each, inputs, name) for (each, inputs), name in zip(made_by, names, strict=True)),
+            build_node("Relu", ["x"], "hidden"), build_node("MatMul", ["hidden", "weight"], "y"),
+        ],
+        {"matrix": matrix, "turned": matrix.T}, {"x": (np.float32, 3)}, {"y": (np.float32, 3)},
+    )  # fmt: skip
+    found = detach_decoder(model)
+    assert (found is not None) == is_plain
+    if found is not None:
+        x = np.full((1, 2, 4), -1, np.float32)
+        hidden, rows = open_session(found[0]).run(found[1].outputs, {"x": x})
+        assert np.array_equal(rows, matrix)
+        assert not hidden.any()
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import torch
 
     from splade_lucene.encoder.network import Network
-    from splade_lucene.encoder.onnx_network import OnnxDocumentNetwork, OnnxNetwork
+    from splade_lucene.encoder.onnx_network import OnnxNetwork
     from splade_lucene.quantizer import Quantizer, Side
 
 _QUERY_BATCH_TOKENS = 1024
@@ -97,8 +97,7 @@ class SpladeEncoder(ProcessBound):
         self._settled_dtype = self._settled_backend = ""
         self._loading = threading.RLock()
         self._networks: dict[tuple[NetworkSide, str], Network] = {}
-        self._onnx_network: OnnxNetwork | None = None
-        self._onnx_document_network: OnnxDocumentNetwork | None = None
+        self._onnx_networks: dict[NetworkSide, OnnxNetwork] = {}
 
     # ---- encoding ----
 
@@ -121,7 +120,7 @@ class SpladeEncoder(ProcessBound):
         if isinstance(self.layout.queries, TableSide):
             return self.query_table.encode(texts)
         if self.query_backend == "onnx":
-            return self.onnx_network.encode(self._query_sequencer(texts))
+            return self.onnx_network.encode(self._query_sequencer(texts), _QUERY_BATCH_TOKENS)
         return self.query_network.encode(self._query_sequencer(texts), _QUERY_BATCH_TOKENS)
 
     @whole_imports()
@@ -273,16 +272,11 @@ class SpladeEncoder(ProcessBound):
         return choose_backend(self.layout.documents, "onnx", self._dtype, self._device_name)
 
     @property
-    def document_network(self) -> Network | OnnxDocumentNetwork:
+    def document_network(self) -> Network | OnnxNetwork:
         """The network for documents."""
         if self.document_backend == "torch":
             return self._network(self.layout.documents, self.dtype)
-        from splade_lucene.encoder.onnx_network import OnnxDocumentNetwork
-
-        with self._loading:
-            if self._onnx_document_network is None:
-                self._onnx_document_network = OnnxDocumentNetwork(self.layout.documents)
-            return self._onnx_document_network
+        return self._load_onnx(self.layout.documents)
 
     @property
     def query_network(self) -> Network:
@@ -313,14 +307,9 @@ class SpladeEncoder(ProcessBound):
     @property
     def onnx_network(self) -> OnnxNetwork:
         """The network for queries in ONNX Runtime."""
-        from splade_lucene.encoder.onnx_network import OnnxNetwork
-
         side = self.layout.queries
         assert isinstance(side, NetworkSide)
-        with self._loading:
-            if self._onnx_network is None:
-                self._onnx_network = OnnxNetwork(side)
-            return self._onnx_network
+        return self._load_onnx(side)
 
     @cached_property
     def query_table(self) -> TermTable:
@@ -393,14 +382,28 @@ class SpladeEncoder(ProcessBound):
         network = self.onnx_network if self.query_backend == "onnx" else self.query_network
         return sequencer_for(network.tokenizer, side, self.query_max_length)
 
+    def _load_onnx(self, side: NetworkSide) -> OnnxNetwork:
+        from splade_lucene.encoder.onnx_network import OnnxNetwork
+
+        key = _without_texts(side)
+        with self._loading:
+            if key not in self._onnx_networks:
+                self._onnx_networks[key] = OnnxNetwork(side)
+            return self._onnx_networks[key]
+
     @whole_imports()
     def _network(self, side: NetworkSide, dtype: str) -> Network:
         from splade_lucene.encoder.network import Network
 
-        key = (replace(side, prefix="", max_length=None), dtype)
+        key = (_without_texts(side), dtype)
         with self._loading:
             if key not in self._networks:
                 self._networks[key] = Network(
                     side, dtype=dtype, device=self.device, trust_remote_code=self._trust_remote_code
                 )
             return self._networks[key]
+
+
+def _without_texts(side: NetworkSide) -> NetworkSide:
+    """A side without what is done to its texts before they reach the network: sides that agree in the rest share one."""
+    return replace(side, prefix="", max_length=None)

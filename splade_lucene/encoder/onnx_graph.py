@@ -14,32 +14,39 @@ from numpy.typing import NDArray
 
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _GRAPH = 7  # of a model
-_NODE, _OUTPUT = 1, 12  # of a graph
-_INPUTS, _OUTPUTS, _OPERATOR = 1, 2, 4  # of a node
-_NAME = 1  # of an output
+_NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12  # of a graph
+_WITH_GRAPHS = {"If", "Loop", "Scan"}  # operators that may read more than their inputs
+_INPUTS, _OUTPUTS, _OPERATOR, _ATTRIBUTE = 1, 2, 4, 5  # of a node
+_INTEGERS = 8  # of an attribute
+_NAME = {_INPUT: 1, _OUTPUT: 1, _INITIALIZER: 8}  # of each
+_SHAPE = (2, 1, 2, 1)  # of an output: type, type of a tensor, shape, dimensions
 _TYPES = {np.dtype(np.float32): 1, np.dtype(np.uint8): 2, np.dtype(np.int8): 3, np.dtype(np.int32): 6,
           np.dtype(np.int64): 7}  # fmt: skip
 _IR_VERSION, _OPSET = 9, 18  # the first opset with the axes of ReduceMax as an input
+_ROWS = "splade_lucene.rows"
+_SWAPPED = b"\x01\x00"  # the permutation (1, 0)
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """The last layer of a language model: its logits are ``hidden @ weight + bias``.
+    """The last layer of a language model: its logits are ``hidden @ weight + bias``, whatever the inputs.
 
     Attributes:
         hidden: Name of the hidden states.
         weight: Name of the matrix, of shape [width, terms].
+        rows: Name of its transpose.
         bias: Name of the bias; None without one.
     """
 
     hidden: str
     weight: str
+    rows: str
     bias: str | None
 
     @property
-    def names(self) -> list[str]:
-        """All names."""
-        return [self.hidden, self.weight, *([self.bias] if self.bias else [])]
+    def outputs(self) -> list[str]:
+        """The outputs of the network without this layer: hidden states, rows, and the bias if there is one."""
+        return [self.hidden, self.rows, *([self.bias] if self.bias else [])]
 
 
 @dataclass(frozen=True)
@@ -47,17 +54,18 @@ class _Node:
     operator: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    integers: bytes
 
 
-def detach_decoder(model: bytes, logits: str) -> tuple[bytes, Decoder] | None:
-    """A network without its last layer, whose inputs become its outputs: hidden states, matrix and bias.
+def detach_decoder(model: bytes) -> tuple[bytes, Decoder] | None:
+    """A network without its last layer, whose inputs become its outputs; see :attr:`Decoder.outputs`.
 
     Args:
         model: The ONNX file.
-        logits: Name of the output with the logits.
 
     Returns:
-        The changed file and the layer; None if the logits are not a product with or without a bias.
+        The changed file and the layer; None if the logits (the first output of three dimensions) are not a product with a
+        constant matrix, with or without a constant bias.
 
     Raises:
         ValueError: This is no ONNX file.
@@ -65,20 +73,26 @@ def detach_decoder(model: bytes, logits: str) -> tuple[bytes, Decoder] | None:
     outside = list(_fields(memoryview(model)))
     graph = [field for number, value, _ in outside if number == _GRAPH for field in _fields(value)]
     nodes = [(_node(value), whole) for number, value, whole in graph if number == _NODE]
-    makers = {name: node for node, _ in nodes for name in node.outputs}
+    makers = {name: node for node, _ in nodes for name in node.outputs if name}
+    logits = next((_name(value, _OUTPUT) for number, value, _ in graph if number == _OUTPUT and _rank(value) == 3), "")
     decoder = _find_decoder(makers, logits)
-    if decoder is None:
+    inputs, initializers = (
+        {_name(value, kind) for number, value, _ in graph if number == kind} for kind in (_INPUT, _INITIALIZER)
+    )
+    if decoder is None or not _are_constant(makers, [decoder.weight, decoder.bias or ""], inputs - initializers):
         return None
     removed = _path(makers, logits, decoder)
     kept = [
         whole for number, value, whole in graph
         if number != _OUTPUT and not (number == _NODE and _node(value) in removed)
     ]  # fmt: skip
-    outputs = [
-        _field(_OUTPUT, _value(name, np.float32, rank)) for name, rank in zip(decoder.names, (3, 2, 1), strict=False)
+    added = [
+        _field(_OUTPUT, _value(name, np.float32, rank)) for name, rank in zip(decoder.outputs, (3, 2, 1), strict=False)
     ]
+    if decoder.rows == _ROWS:
+        added.append(_field(_NODE, build_node("Transpose", [decoder.weight], _ROWS)))
     others = [whole for number, _, whole in outside if number != _GRAPH]
-    return b"".join([*others, _field(_GRAPH, b"".join([*kept, *outputs]))]), decoder
+    return b"".join([*others, _field(_GRAPH, *kept, *added)]), decoder
 
 
 def _find_decoder(makers: Mapping[str, _Node], logits: str) -> Decoder | None:
@@ -92,7 +106,24 @@ def _find_decoder(makers: Mapping[str, _Node], logits: str) -> Decoder | None:
     if node is None or node.operator != "MatMul":
         return None
     hidden, weight = node.inputs
-    return Decoder(hidden, weight, bias)
+    maker = makers.get(weight)
+    is_transposed = maker is not None and maker.operator == "Transpose" and maker.integers == _SWAPPED
+    return Decoder(hidden, weight, maker.inputs[0] if maker is not None and is_transposed else _ROWS, bias)
+
+
+def _are_constant(makers: Mapping[str, _Node], names: Iterable[str], inputs: set[str]) -> bool:
+    """Whether some arrays do not depend on the network's inputs."""
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in inputs:
+            return False
+        maker = makers.get(name)
+        if maker is not None:
+            if maker.operator in _WITH_GRAPHS:
+                return False
+            waiting += maker.inputs
+    return True
 
 
 def _path(makers: Mapping[str, _Node], logits: str, decoder: Decoder) -> list[_Node]:
@@ -118,11 +149,11 @@ def build_model(
     """
     graph = [
         *(_field(_NODE, node) for node in nodes), _field(2, b"head"),
-        *(_field(5, _tensor(name, array)) for name, array in constants.items()),
-        *(_field(11, _value(name, *kind)) for name, kind in inputs.items()),
+        *(_field(_INITIALIZER, *_tensor(name, array)) for name, array in constants.items()),
+        *(_field(_INPUT, _value(name, *kind)) for name, kind in inputs.items()),
         *(_field(_OUTPUT, _value(name, *kind)) for name, kind in outputs.items()),
     ]  # fmt: skip
-    return _number(1, _IR_VERSION) + _field(8, _number(2, _OPSET)) + _field(_GRAPH, b"".join(graph))
+    return b"".join([_number(1, _IR_VERSION), _field(8, _number(2, _OPSET)), _field(_GRAPH, *graph)])
 
 
 def build_node(operator: str, inputs: Sequence[str], output: str, **attributes: int) -> bytes:
@@ -134,15 +165,15 @@ def build_node(operator: str, inputs: Sequence[str], output: str, **attributes: 
     return b"".join(fields)
 
 
-def _tensor(name: str, array: NDArray[np.generic]) -> bytes:
-    dims = b"".join(_number(1, size) for size in array.shape)
-    return dims + _number(2, _TYPES[array.dtype]) + _field(8, name.encode()) + _field(9, array.tobytes())
+def _tensor(name: str, array: NDArray[np.generic]) -> list[bytes]:
+    dims = [_number(1, size) for size in array.shape]
+    return [*dims, _number(2, _TYPES[array.dtype]), _field(8, name.encode()), _field(9, array.tobytes())]
 
 
 def _value(name: str, kind: type[np.generic], rank: int) -> bytes:
     """Name and type of an input or output, of any shape."""
     shape = _field(2, _field(1, b"") * rank)
-    return _field(_NAME, name.encode()) + _field(2, _field(1, _number(1, _TYPES[np.dtype(kind)]) + shape))
+    return _field(1, name.encode()) + _field(2, _field(1, _number(1, _TYPES[np.dtype(kind)]) + shape))
 
 
 # ---- protobuf ----
@@ -182,16 +213,32 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
             return value, position
 
 
+def _name(content: memoryview, kind: int) -> str:
+    """The name of an input, output or initializer."""
+    return next((str(value, "utf-8") for number, value, _ in _fields(content) if number == _NAME[kind]), "")
+
+
+def _rank(output: memoryview) -> int:
+    """The number of dimensions of an output; 0 if it is not stated."""
+    parts = [output]
+    for step in _SHAPE:
+        parts = [value for part in parts for number, value, _ in _fields(part) if number == step]
+    return len(parts)
+
+
 def _node(content: memoryview) -> _Node:
     names: dict[int, list[str]] = {_INPUTS: [], _OUTPUTS: [], _OPERATOR: []}
+    integers = b""
     for number, value, _ in _fields(content):
         if number in names:
             names[number].append(str(value, "utf-8"))
-    return _Node("".join(names[_OPERATOR]), tuple(names[_INPUTS]), tuple(names[_OUTPUTS]))
+        elif number == _ATTRIBUTE:
+            integers += b"".join(bytes(each) for kind, each, _ in _fields(value) if kind == _INTEGERS)
+    return _Node("".join(names[_OPERATOR]), tuple(names[_INPUTS]), tuple(names[_OUTPUTS]), integers)
 
 
-def _field(number: int, content: bytes) -> bytes:
-    return _encoded(number << 3 | _LENGTH) + _encoded(len(content)) + content
+def _field(number: int, *content: bytes | memoryview) -> bytes:
+    return b"".join([_encoded(number << 3 | _LENGTH), _encoded(sum(map(len, content))), *content])
 
 
 def _number(number: int, value: int) -> bytes:

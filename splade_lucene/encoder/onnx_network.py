@@ -38,13 +38,14 @@ from splade_lucene.fork_guard import ForkGuard
 _log = logging.getLogger(__name__)
 _WITH_ALL_LOGITS = 256  # tokens of a batch: 31 MB for a vocabulary of 30,522
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
-_TOLERANCE = 1e-3  # of a logit, relative to the largest
 _sessions = 0  # opened in this process
 _fork_guard = ForkGuard("an encoder was loaded", lambda: _sessions > 0)
 
 
 class OnnxNetwork:
-    """Computes weights from all logits, as it is best for queries.
+    """Computes weights: with max pooling, by a head that does not compute all logits in float32; else from all logits.
+
+    The head replaces the network's last layer, if that is a plain product.
 
     Args:
         side: The settings read from a checkpoint that has an ONNX file.
@@ -64,47 +65,29 @@ class OnnxNetwork:
         assert path is not None
         _sessions += 1
         self.side, self._path = side, path
-        try:
-            self._session = open_session(path)
-        except Exception as error:  # ONNX Runtime has exceptions of its own, without a common base
-            raise ModelError(
-                f"{path}: ONNX Runtime cannot load the network: {first_line(error)}. {WRITE_AGAIN}."
-            ) from error
-        self._inputs = [each.name for each in self._session.get_inputs()]
-        if not {"input_ids"} <= set(self._inputs) <= _INPUTS:
-            raise ModelError(
-                f"{path}: the inputs are {', '.join(self._inputs)}, expected {', '.join(sorted(_INPUTS))}."
-            )
-        outputs = {each.name: len(each.shape or ()) for each in self._session.get_outputs()}
-        self._is_pooled = {"output_idx", "output_weights"} <= set(outputs)
-        logits = [name for name, rank in outputs.items() if rank == 3]
-        if not (self._is_pooled or logits):
-            raise ModelError(
-                f"{path}: the outputs are {', '.join(outputs)}, expected logits of shape [texts, tokens, terms]. "
-                "Export the masked language model, not an embedding model."
-            )
-        self._outputs = ["output_idx", "output_weights"] if self._is_pooled else logits[:1]
         self.tokenizer = PlainTokenizer(side.location.tokenizer_folder)
         size = self._tokens = max(self.tokenizer.get_vocab().values()) + 1
-        if self._is_pooled:
-            if (side.pooling, side.activation) != ("max", "log1p_relu"):
-                raise ModelError(f"{path}: its weights are pooled by max of log(1 + relu(x)), and cannot be changed.")
-        else:
-            logits_of_probe = self._logits_of_probe()
-            check_logits(logits_of_probe, str(logits_of_probe.dtype), side.location.folder)
-            size = logits_of_probe.shape[-1]
+        self._head: OnnxHead | None = None
+        self._is_pooled = False
+        logits = self._open_with_head() if side.pooling == "max" else None
+        if logits is None:
+            logits = self._open_whole()
+        if logits is not None:
+            check_logits(logits, str(logits.dtype), side.location.folder)
+            size = logits.shape[-1]
             self.tokenizer.check_size(size)
         self.terms = self.tokenizer.terms(size)
         self._factors = term_factors(side, self.tokenizer, size)
 
     def affordable_tokens(self) -> int:
-        """Tokens per batch, whatever is asked for."""
-        return _WITH_ALL_LOGITS
+        """Tokens per batch that fit into an eighth of the memory."""
+        if self._head is None:
+            return _WITH_ALL_LOGITS
+        return affordable_tokens(main_memory(), self._head.width, 4 * self._head.width)
 
     def encode(
-        self, sequences: TokenSequences, batch_tokens: int = _WITH_ALL_LOGITS,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> SparseWeights:  # fmt: skip
+        self, sequences: TokenSequences, batch_tokens: int, progress: Callable[[int, int], None] | None = None
+    ) -> SparseWeights:
         """Computes the weights above 0; for a text with several passages, the largest weight of each term.
 
         Args:
@@ -135,11 +118,14 @@ class OnnxNetwork:
 
     def _pool(self, input_ids: NDArray[np.int64], attention: NDArray[np.int64], mask: NDArray[np.bool_]) -> Entries:
         """Weights of one batch, before any factor."""
-        outputs = self._run(self._session, self._outputs, input_ids, attention)
+        outputs = self._run(self._outputs, input_ids, attention)
         if self._is_pooled:
             term_ids = outputs[0].ravel().astype(np.int64)
             return Entries(np.zeros(len(term_ids), np.int64), term_ids, outputs[1].ravel().astype(np.float32))
         pooling, activation = self.side.pooling, self.side.activation
+        if self._head is not None:
+            entries = self._head.pool(outputs[0], mask)
+            return entries._replace(values=_activate(entries.values, activation))
         weights = [
             _pooled(logits[pooled], pooling, activation) for logits, pooled in zip(outputs[0], mask, strict=True)
         ]
@@ -148,74 +134,79 @@ class OnnxNetwork:
         return Entries(rows, term_ids, dense[rows, term_ids])
 
     def _run(
-        self, session: Any, outputs: Sequence[str], input_ids: NDArray[np.int64], attention: NDArray[np.int64]
+        self, outputs: Sequence[str], input_ids: NDArray[np.int64], attention: NDArray[np.int64]
     ) -> list[NDArray[Any]]:
         arrays = {"input_ids": input_ids, "attention_mask": attention, "token_type_ids": np.zeros_like(input_ids)}
         try:
-            found: list[NDArray[Any]] = session.run(outputs, {name: arrays[name] for name in self._inputs})
+            found: list[NDArray[Any]] = self._session.run(outputs, {name: arrays[name] for name in self._inputs})
         except Exception as error:  # ONNX Runtime has exceptions of its own, without a common base
             raise ModelError(
                 f"{self._path}: ONNX Runtime failed: {first_line(error)}. Lower batch_tokens, or use backend=torch."
             ) from error
         return found
 
-    def _probe(self) -> NDArray[np.int64]:
-        """Token ids from the whole vocabulary; shape [3, 8]."""
-        return (np.arange(24).reshape(3, 8) * max(1, self._tokens // 24) + 5) % self._tokens
+    def _probe(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Token ids from the whole vocabulary and their mask; shape [3, 8]."""
+        probe = (np.arange(24).reshape(3, 8) * max(1, self._tokens // 24) + 5) % self._tokens
+        return probe, np.ones_like(probe)
 
-    def _logits_of_probe(self) -> NDArray[np.float32]:
-        probe = self._probe()
-        return self._run(self._session, self._outputs, probe, np.ones_like(probe))[0].astype(np.float32)
-
-
-class OnnxDocumentNetwork(OnnxNetwork):
-    """Computes weights of documents: with max pooling, by a head that does not compute all logits in float32.
-
-    The head replaces the network's last layer. Whether a network allows this is tested with a probe.
-    """
-
-    def __init__(self, side: NetworkSide) -> None:
-        super().__init__(side)
-        self._head: OnnxHead | None = None
-        self._width = 0
-        if side.pooling == "max" and not self._is_pooled:
-            self._detach_decoder()
-            if self._head is None:
-                _log.warning(
-                    "%s: its last layer is no plain product; holding all logits, which takes more time", self._path
-                )
-
-    def affordable_tokens(self) -> int:
-        """Tokens per batch that fit into an eighth of the memory."""
-        if self._head is None:
-            return super().affordable_tokens()
-        return affordable_tokens(main_memory(), self._width, 4 * self._width)
-
-    def _pool(self, input_ids: NDArray[np.int64], attention: NDArray[np.int64], mask: NDArray[np.bool_]) -> Entries:
-        if self._head is None:
-            return super()._pool(input_ids, attention, mask)
-        hidden = self._run(self._session, self._outputs, input_ids, attention)[0]
-        entries = self._head.pool(hidden, mask)
-        return entries._replace(values=_activate(entries.values, self.side.activation))
-
-    def _detach_decoder(self) -> None:
-        probe, expected = self._probe(), self._logits_of_probe()
+    def _open_whole(self) -> NDArray[np.float32] | None:
+        """Opens the network as it is; returns the logits of the probe, or None if the network pools them itself."""
+        side, path = self.side, self._path
         try:
-            found = detach_decoder(self._path.read_bytes(), self._outputs[0])
+            session = open_session(path)
+        except Exception as error:  # ONNX Runtime has exceptions of its own, without a common base
+            raise ModelError(
+                f"{path}: ONNX Runtime cannot load the network: {first_line(error)}. {WRITE_AGAIN}."
+            ) from error
+        self._use(session)
+        outputs = {each.name: len(each.shape or ()) for each in session.get_outputs()}
+        if {"output_idx", "output_weights"} <= set(outputs):
+            if (side.pooling, side.activation) != ("max", "log1p_relu"):
+                raise ModelError(f"{path}: its weights are pooled by max of log(1 + relu(x)), and cannot be changed.")
+            self._is_pooled, self._outputs = True, ["output_idx", "output_weights"]
+            return None
+        self._outputs = [name for name, rank in outputs.items() if rank == 3][:1]
+        if not self._outputs:
+            raise ModelError(
+                f"{path}: the outputs are {', '.join(outputs)}, expected logits of shape [texts, tokens, terms]. "
+                "Export the masked language model, not an embedding model."
+            )
+        if side.pooling == "max":
+            _log.warning("%s: its last layer is no plain product; holding all logits, which takes more time", path)
+        return self._run(self._outputs, *self._probe())[0].astype(np.float32)
+
+    @np.errstate(invalid="ignore", over="ignore")  # weights that are not finite are found by their logits
+    def _open_with_head(self) -> NDArray[np.float32] | None:
+        """Opens the network without its last layer, and that as a head; returns the logits of the probe.
+
+        None if the last layer is no plain product.
+        """
+        try:
+            found = detach_decoder(self._path.read_bytes())
             if found is None:
-                return
+                return None
             model, decoder = found
             session = open_session(model, self._path.parent)
-            parts: list[NDArray[Any]] = self._run(session, decoder.names, probe, np.ones_like(probe))
-            hidden, weight, bias = parts[0], parts[1], parts[2] if decoder.bias else None
-            logits = hidden @ weight if bias is None else hidden @ weight + bias
         except Exception as error:  # ONNX Runtime has exceptions of its own, without a common base
             _log.info("%s: cannot detach the last layer: %s", self._path, first_line(error))
-            return
-        tolerance = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
-        if weight.ndim == 2 and logits.shape == expected.shape and np.allclose(logits, expected, atol=tolerance):
-            self._session, self._outputs = session, [decoder.hidden]
-            self._head, self._width = OnnxHead(weight, bias), len(weight)
+            return None
+        self._use(session)
+        probe = self._probe()
+        hidden, rows, *bias = self._run(decoder.outputs, *probe)
+        shapes = [hidden.shape, *(each.shape for each in bias)]
+        if rows.ndim != 2 or shapes != [(*probe[0].shape, rows.shape[1]), *[rows.shape[:1]] * len(bias)]:
+            return None
+        self._outputs, self._head = [decoder.hidden], OnnxHead(rows, *bias)
+        return self._head.logits(hidden[:2])  # check_logits compares two texts
+
+    def _use(self, session: Any) -> None:
+        """Sets the session, whose inputs must be known."""
+        self._session, self._inputs = session, [each.name for each in session.get_inputs()]
+        if not {"input_ids"} <= set(self._inputs) <= _INPUTS:
+            raise ModelError(
+                f"{self._path}: the inputs are {', '.join(self._inputs)}, expected {', '.join(sorted(_INPUTS))}."
+            )
 
 
 def _pooled(logits: NDArray[Any], pooling: Pooling, activation: Activation) -> NDArray[np.float32]:
