@@ -235,6 +235,11 @@ def test_empty_queries_have_no_hits_and_a_note_says_so(data, tmp_path, engine):
      (["search", "--query", "cat", "--threads", "3"], "--threads requires --topics"),
      (["search", "--query", "cat", "--topic-field", "desc"], "--topic-field requires --topics"),
      (["bm25", "search", "--query", "cat", "--threads", "3"], "--threads requires --topics"),
+     (["stats", "--model", "x", "--scale", "3"], "--model, --scale require --topics"),
+     (["stats", "--topic-field", "desc"], "--topic-field requires --topics"),
+     (["stats", "--topics", "t", "--hits", "5"], "--hits requires --latency"),
+     (["check", "--sample", "0", "--model", "x"], "--model requires a --sample"),
+     (["run", "validate", "--run", "r", "--encoded"], "--encoded requires --topics"),
      (["score", "--pairs", "p", "--topics", "t", "--output", "o", "--output-format", "tsv", "--tag", "mine"],
       "--tag requires --output-format trec"),
      (["search", "--topics", "t", "--output", "o", "--output-format", "json", "--tag", "mine"],
@@ -402,6 +407,16 @@ def test_models_saves_a_checkpoint_and_needs_its_name(tmp_path):
     assert not (tmp_path / "saved").exists()
     done = CliRunner().invoke(app, ["models", "splade-minilm", "--save-dtype", "float16"])
     assert (done.exit_code, "--save-dtype requires --save" in done.output) == (2, True)
+    for given, says in (
+        (["--pooling", "max"], "--pooling requires a checkpoint"),
+        (["splade-minilm", "--model", "x"], "CHECKPOINT and --model are mutually exclusive"),
+        (
+            ["splade-minilm", "--save", tmp_path / "saved", "--query-mode", "binary"],
+            "--save does not support --query-mode",
+        ),
+    ):
+        done = run("models", *given)
+        assert (done.returncode, says in " ".join(done.stderr.replace("│", " ").split())) == (2, True)
     for arguments, dtype in (((), np.float32), (("--save-dtype", "float16"), np.float16)):
         run_well("models", "splade-minilm", "--save", tmp_path / "saved", *arguments)
         assert load_file(tmp_path / "saved" / "model.safetensors")["cls.predictions.bias"].dtype == dtype

@@ -567,6 +567,10 @@ def test_wrong_usage_is_told(data):
         ([*qrels, *both, "--figure", "a.gif"], "a plot's file name must end in"),
         ([*qrels, *both, "--measures", "nDGC@10"], "unknown measure 'nDGC@10'"),
         ([*qrels, *both, "--alpha", "2"], "--alpha"),
+        ([*qrels, *both, "--device", "cpu"], "--device requires --index"),
+        ([*qrels, *both, "--topics", "x", "--model", "y"], "--model requires --index"),
+        ([*qrels, *both, "--encoded"], "--encoded requires --topics"),
+        ([*qrels, *both, "--samples", "5", "--seed", "1"], "--samples, --seed require --test bootstrap or"),
     ):
         code, out, err = invoke(*arguments)
         assert (code, out) == (2, "")

@@ -192,7 +192,7 @@ def test_stats_show_what_queries_cost(collection, index_dir, queries, topics):
 @pytest.mark.parametrize("flag", ["--encoded", "--latency"])
 def test_queries_costs_need_queries(index_dir, flag):
     code, _, told = stats("--index", index_dir, flag)
-    assert (code, "require --topics" in told) == (2, True)
+    assert (code, f"{flag} requires --topics" in told) == (2, True)
 
 
 def test_stats_encode_texts_as_the_index_says(tmp_path):

@@ -32,6 +32,7 @@ from splade_lucene import (
     merge_indexes,
     optimize_index,
     read_topics,
+    score_pairs,
     write_encoded_topics,
     write_pseudo_documents,
 )
@@ -372,6 +373,8 @@ def test_explain_and_score_take_the_filter_and_k_of_the_search(index, collection
             assert searcher.score(query, hits.docids, **same).tolist() == hits.scores.tolist()
             known = dict(zip(hits.docids, hits.scores.tolist(), strict=True))
             assert searcher.score_known([query], [hits.docids], **same) == [known]
+            scored, _ = score_pairs(searcher, [Query("q", "", query)], {"q": hits.docids}, **same)
+            assert dict(scored["q"]) == known
             for hit in list(hits)[:3]:
                 assert sum(each.product for each in searcher.explain(query, hit.docid, **same)) == hit.score
         assert searcher.score(query, hits.docids).tolist() != hits.scores.tolist()

@@ -20,6 +20,7 @@ from splade_lucene.cli.options import (
     TextFieldOption,
     ThreadsOption,
     TrustOption,
+    check_required,
     read_docids,
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_unreadable
@@ -60,8 +61,11 @@ def add(
 
     if (corpus is None) == (source is None):
         raise typer.BadParameter("give either --corpus or --input")
-    if corpus is None and (model, device, trust_remote_code, id_field, text_field) != (None, "auto", False, None, None):
-        raise typer.BadParameter("--model, --device, --trust-remote-code, --id-field and --text-field require --corpus")
+    if corpus is None:
+        check_required(
+            "--corpus", model=model is not None, device=device != "auto", trust_remote_code=trust_remote_code,
+            id_field=id_field is not None, text_field=text_field is not None,
+        )  # fmt: skip
     if corpus is not None:
         summary = add_corpus(
             corpus, index_dir, model=model, device=device, trust_remote_code=trust_remote_code, threads=threads,

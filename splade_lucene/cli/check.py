@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from splade_lucene.cli.options import IndexOption, JsonOption
+from splade_lucene.cli.options import IndexOption, JsonOption, check_required
 from splade_lucene.cli.output import echo
 from splade_lucene.counts import counted
 
@@ -30,6 +30,8 @@ def check(
     """
     from splade_lucene.index.checking import check_index
 
+    if not sample:
+        check_required("a --sample", model=model is not None)
     result = check_index(index_dir, sample=sample, model=model)
     for note in result.notes:
         echo(f"note: {note}")

@@ -17,7 +17,7 @@ from splade_lucene.cli.evaluate import (
     split_measures,
 )
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
-from splade_lucene.cli.options import JsonOption, RemoveQueryOption, wrong_usage
+from splade_lucene.cli.options import JsonOption, RemoveQueryOption, check_required, wrong_usage
 from splade_lucene.cli.output import echo
 from splade_lucene.cli.search_options import EncodedOption
 from splade_lucene.defaults import QUICK_MEASURES, TREC_EVAL, TrecEval
@@ -98,7 +98,11 @@ def compare(
     version: TrecEval = 10 if trec_eval == 10 else 9
     if index_dir and not topics:
         raise typer.BadParameter("--index requires --topics")
-    options.check(encoded=encoded)
+    options.check(encoded=encoded, missing=None if index_dir else "--index")
+    if topics is None:
+        check_required("--topics", encoded=encoded)
+    if test == "t":
+        check_required("--test bootstrap or --test randomization", samples=samples != SAMPLES, seed=seed != SEED)
     paths = run if baseline is None or baseline in run else [baseline, *run]
     if len(set(paths)) < max(2, len(paths)):
         raise typer.BadParameter("pass two or more different runs")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from splade_lucene.cli.option_groups import ModelOptions, takes_options
-from splade_lucene.cli.options import DeviceOption, JsonOption
+from splade_lucene.cli.option_groups import ModelOptions, given_options, takes_options
+from splade_lucene.cli.options import DeviceOption, JsonOption, check_required, check_supported
 from splade_lucene.cli.output import echo
 from splade_lucene.encoder.storage import SaveDtype
 
@@ -43,18 +43,21 @@ def models(
 
     A model is loaded and described, with the files from which its settings were read.
     """
-    for option, is_given in (("--save-dtype", save_dtype is not None), ("--onnx", onnx)):
-        if is_given and save is None:
-            raise typer.BadParameter(f"{option} requires --save")
-    if checkpoint is None and options.model is None:
-        if save is not None:
-            raise typer.BadParameter("--save requires a checkpoint, such as splade-minilm")
+    if save is None:
+        check_required("--save", save_dtype=save_dtype is not None, onnx=onnx)
+    if checkpoint is not None and options.model is not None:
+        raise typer.BadParameter("CHECKPOINT and --model are mutually exclusive")
+    checkpoint = checkpoint or options.model
+    settings = {**given_options(options), "model": False, "device": device != "cpu"}
+    if checkpoint is None:
+        check_required("a checkpoint, such as splade-minilm", save=save is not None, **settings)
         _print_known_models(as_json)
         return
     if save is not None:
-        _save(checkpoint or str(options.model), save, save_dtype, onnx=onnx)
+        check_supported("--save", **settings)
+        _save(checkpoint, save, save_dtype, onnx=onnx)
         return
-    encoder = replace(options, model=checkpoint or options.model).open_encoder(device=device)
+    encoder = replace(options, model=checkpoint).open_encoder(device=device)
     facts = _describe(encoder, options)
     if as_json:
         print(json.dumps(facts, ensure_ascii=False))

@@ -19,6 +19,8 @@ from splade_lucene.cli.options import (
     QueryPrefixOption,
     ScaleOption,
     TrustOption,
+    check_required,
+    check_supported,
     wrong_usage,
 )
 from splade_lucene.defaults import DEFAULT_MAX_LENGTH
@@ -66,6 +68,11 @@ def takes_options(**groups: type[Any]) -> Callable[[Callable[..., None]], Callab
         return command
 
     return decorate
+
+
+def given_options(group: Any) -> dict[str, bool]:
+    """Argument of each option of a group → whether it is given."""
+    return {each.name: getattr(group, each.name) != each.default for each in fields(group)}
 
 
 @dataclass(frozen=True)
@@ -159,13 +166,17 @@ class QueryOptions:
     ] = "auto"
     scale: ScaleOption = None
 
-    def check(self, *, encoded: bool) -> None:
-        """Refuses these options for queries that are already encoded, which need no encoder."""
-        given = [
-            f"--{each.name.replace('_', '-')}" for each in fields(self) if getattr(self, each.name) != each.default
-        ]
-        if encoded and given:
-            raise typer.BadParameter(f"--encoded does not support {', '.join(given)}: no query is encoded")
+    def check(self, *, encoded: bool, missing: str | None = None) -> None:
+        """Refuses these options where no query is encoded.
+
+        Args:
+            encoded: Whether the queries are already encoded.
+            missing: The option without which there are no queries to encode; None if it is given.
+        """
+        if encoded:
+            check_supported("--encoded", **given_options(self))
+        if missing:
+            check_required(missing, **given_options(self))
 
     def open_query_encoder(self, index_dir: IndexDirs) -> SpladeQueryEncoder:
         """Opens the query encoder that matches an index, or several."""

@@ -30,6 +30,33 @@ def wrong_usage() -> Iterator[None]:
         raise typer.BadParameter(describe_error(error)) from None
 
 
+def check_required(missing: str, **given: bool) -> None:
+    """Refuses options that have no effect without something else.
+
+    Args:
+        missing: What is not given.
+        given: Argument of an option → whether it is given.
+    """
+    if options := to_flags(**given):
+        raise typer.BadParameter(f"{', '.join(options)} {'requires' if len(options) == 1 else 'require'} {missing}")
+
+
+def check_supported(option: str, **given: bool) -> None:
+    """Refuses options that have no effect beside another one.
+
+    Args:
+        option: The option beside which they have none.
+        given: Argument of an option → whether it is given.
+    """
+    if options := to_flags(**given):
+        raise typer.BadParameter(f"{option} does not support {', '.join(options)}")
+
+
+def to_flags(**given: bool) -> list[str]:
+    """The flags of the options that are given."""
+    return [f"--{name.replace('_', '-')}" for name, is_given in given.items() if is_given]
+
+
 def read_docids(path: Path) -> list[str]:
     """Reads a file of docids, one a line.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from splade_lucene.cli.command import Command
-from splade_lucene.cli.options import JsonOption
+from splade_lucene.cli.options import JsonOption, check_required
 from splade_lucene.cli.output import echo
 from splade_lucene.cli.search_options import check_tag
 from splade_lucene.counts import counted, part_of
@@ -64,6 +64,8 @@ def validate(
     """
     from splade_lucene.run.validation import check_run
 
+    if topics is None:
+        check_required("--topics", encoded=encoded)
     known = _known(topics, encoded, qrels, index_dir)
     reports = [check_run(path, format=input_format, k=hits, **known) for path in run]
     if as_json:
@@ -194,16 +196,16 @@ def fuse(
 
     if weight and len(weight) != len(run):
         raise typer.BadParameter(f"{len(run)} runs require {len(run)} weights, got {len(weight)}")
+    if method == "rrf":
+        check_required("--method sum", normalization=normalization != "min-max")
+    else:
+        check_required("--method rrf", rrf_k=constant is not None, by=by != "rank")
     runs = _read_several(run)
     if method == "rrf":
-        if normalization != "min-max":
-            raise typer.BadParameter("--normalization requires --method sum")
         fused = reciprocal_rank_fusion(
             runs, by=by, weights=weight, constant=RRF_CONSTANT if constant is None else constant, depth=depth, k=hits
         )
     else:
-        if constant is not None or by != "rank":
-            raise typer.BadParameter("--rrf-k and --by require --method rrf")
         fused = weighted_sum(runs, weights=weight, normalization=normalization, depth=depth, k=hits)
     _write(fused, output, output_format or runs[0].format, tag)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from splade_lucene.cli.options import DuplicatesOption, read_docids, wrong_usage
+from splade_lucene.cli.options import DuplicatesOption, check_required, read_docids, wrong_usage
 from splade_lucene.cli.output import echo
 from splade_lucene.counts import counted, part_of
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN
@@ -58,9 +58,8 @@ def check_queries(query: str | None, topics: Path | None, output: Path | None, *
         raise typer.BadParameter("pass either --query or --topics")
     if (topics is None) != (output is None):
         raise typer.BadParameter("--topics and --output must be used together")
-    for name, is_given in of_runs.items():
-        if is_given and topics is None:
-            raise typer.BadParameter(f"--{name.replace('_', '-')} requires --topics")
+    if topics is None:
+        check_required("--topics", **of_runs)
 
 
 def check_tag(tag: str | None, output_format: str, default: str | None = None) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
-from splade_lucene.cli.options import DuplicatesOption, IndexesOption, JsonOption
+from splade_lucene.cli.options import DuplicatesOption, IndexesOption, JsonOption, check_required
 from splade_lucene.cli.output import name_some
 from splade_lucene.cli.search_options import EncodedOption
 from splade_lucene.cli.topic_options import TopicFieldOption
@@ -51,17 +51,21 @@ def stats(
     from splade_lucene.search.searcher import LuceneImpactSearcher
     from splade_lucene.topics.reading import read_topics
 
-    if topics is None and (encoded or latency):
-        raise typer.BadParameter("--encoded and --latency require --topics")
-    options.check(encoded=encoded)
+    options.check(encoded=encoded, missing="--topics" if topics is None else None)
+    if topics is None:
+        check_required("--topics", encoded=encoded, latency=latency, topic_field=topic_field != "title")
+    if not latency:
+        check_required("--latency", hits=hits != HITS_IN_RUN)
     queries = [] if topics is None else read_topics(topics, encoded=encoded, field=topic_field)
     costs: dict[str, Any] = {}
     with open_index(index_dirs[0]) if len(index_dirs) == 1 else open_indexes(index_dirs, duplicates) as reader:
         counts = reader.statistics()
         holds_texts = isinstance(reader, Bm25Searcher)
         counts["accelerator_bytes"] = 0 if isinstance(reader, Bm25Searcher) else accelerator_bytes(reader)
-        if holds_texts and encoded:
-            raise typer.BadParameter("--encoded requires an impact index; this is a text index")
+        if holds_texts:
+            needed = "an impact index; this is a text index"
+            options.check(encoded=False, missing=needed)
+            check_required(needed, encoded=encoded)
         if isinstance(reader, Bm25Searcher) and queries:
             costs = _measure_bm25_costs(reader, queries, hits if latency else None)
         fields = {} if isinstance(reader, Bm25Searcher) else reader.fields

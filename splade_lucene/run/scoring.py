@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from splade_lucene.arguments import to_list, to_ordered_list, to_path
 from splade_lucene.counts import counted
-from splade_lucene.defaults import QUERY_BATCH, thread_count
+from splade_lucene.defaults import HITS_SHOWN, QUERY_BATCH, thread_count
 from splade_lucene.errors import QueryError, RunError
 from splade_lucene.files.files import written_whole
 from splade_lucene.ids import is_id
@@ -69,6 +69,8 @@ def score_pairs(
     pairs: Pairs,
     *,
     threads: int | None = None,
+    k: int = HITS_SHOWN,
+    filter: Any = None,
     progress: Progress = NO_PROGRESS,
 ) -> tuple[Scored, dict[str, list[str]]]:
     """Scores pairs of queries and documents, as an exact search would.
@@ -78,6 +80,9 @@ def score_pairs(
         queries: The queries, in any form; those without pairs are ignored.
         pairs: qid → docids.
         threads: Number of threads; None for one per core.
+        k: With relevance feedback: the number of hits of the search that expands the query; see
+            :meth:`splade_lucene.LuceneImpactSearcher.expand`.
+        filter: Likewise the filter of that search.
         progress: Reports the progress.
 
     Returns:
@@ -112,8 +117,9 @@ def score_pairs(
         for start in range(0, len(qids), QUERY_BATCH):
             batch = qids[start : start + QUERY_BATCH]
             found = searcher.score_known(
-                [known[qid].content for qid in batch], [given[qid] for qid in batch], thread_count(threads)
-            )
+                [known[qid].content for qid in batch], [given[qid] for qid in batch], thread_count(threads), k=k,
+                filter=filter,
+            )  # fmt: skip
             for qid, scores in zip(batch, found, strict=True):
                 scored[qid] = [*scores.items()]
                 if absent := [docid for docid in given[qid] if docid not in scores]:
