@@ -17,7 +17,7 @@ import pytest
 from support.processes import run_python
 
 from splade_lucene.errors import InputError, StorageError
-from splade_lucene.files.compression import COMPRESSIONS, UNREADABLE, content_name, decompressed_name
+from splade_lucene.files.compression import COMPRESSIONS, UNREADABLE, content_name, decompressed_name, open_bytes
 from splade_lucene.files.files import open_text, sole_writer, storage_error, written_whole
 
 TEXT = "a\r\nb\u2028c\u0085d\x0b\rlast é"
@@ -58,6 +58,36 @@ def test_what_is_written_is_compressed_as_its_name_says_and_can_be_read(tmp_path
         file.write(TEXT * 100)
     if suffix != ".zip":  # which has the name of the file inside
         assert (tmp_path / f"another.txt{suffix}").read_bytes() == data
+
+
+@pytest.mark.parametrize("suffix", COMPRESSIONS)
+def test_an_empty_file_is_not_a_whole_compressed_one(tmp_path, suffix):
+    (tmp_path / f"a.txt{suffix}").write_bytes(b"")
+    with pytest.raises(OSError, match="empty|not a zip file"), open_bytes(tmp_path / f"a.txt{suffix}") as file:
+        file.read()
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_every_stream_of_a_compressed_file_is_read_or_refused(tmp_path, suffix):
+    path = tmp_path / f"a.txt{suffix}"
+    with written_whole(path) as file:
+        file.write(TEXT)
+    one = path.read_bytes()
+    path.write_bytes(one + one + one)
+    assert open_bytes(path).read().decode() == TEXT * 3
+    for behind in (b"garbage", b"?", one[:5], one[:-3], b"?" + one[1:], one + one[:2] + b"????" + one[6:]):
+        path.write_bytes(one + behind)
+        with pytest.raises((OSError, EOFError)), open_bytes(path) as file:
+            file.read()
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
+def test_zeros_may_follow_compressed_data(tmp_path, suffix):
+    path = tmp_path / f"a.txt{suffix}"
+    with written_whole(path) as file:
+        file.write(TEXT)
+    path.write_bytes(path.read_bytes() + bytes(100_000))
+    assert open_bytes(path).read().decode() == TEXT
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ from splade_lucene.imports import whole_imports
 UNREADABLE = (".7z", ".br", ".lz", ".lz4", ".lzma", ".lzo", ".rar", ".snappy", ".tar", ".tgz", ".z")
 """Suffixes of compressed files and archives that are neither read nor written."""
 
+_READ = 1 << 16
+
 
 def compression(path: Path) -> str:
     """The suffix of a compression that is read and written, in lower case; empty if the name has none.
@@ -110,6 +112,9 @@ def open_bytes(path: Path) -> BinaryIO:
     suffix = compression(path)
     if not suffix:
         return path.open("rb")
+    if path.is_file() and path.stat().st_size == 0:
+        error = gzip.BadGzipFile if suffix == ".gz" else OSError
+        raise error("the file is empty")  # which gzip and zstd take for a whole file without content
     file = _FORMATS[suffix].open(path)
     return file if suffix == ".gz" else io.BufferedReader(_Decompressed(file), 1 << 20)
 
@@ -137,10 +142,65 @@ class _Decompressed(io.RawIOBase):
         super().close()
 
 
-def _open_gz(path: Path) -> Any:
-    if path.is_file() and path.stat().st_size == 0:
-        raise gzip.BadGzipFile("the file is empty")  # which Python takes for a whole file without content
-    return gzip.open(path)
+class _Streams:
+    """The contents of one or more compressed streams in a file.
+
+    Python's own readers of ``.bz2`` and ``.xz`` ignore what follows the last stream that they can read, and so all streams
+    after a damaged one. Here only zeros may follow, with which some programs pad.
+
+    Args:
+        path: The file.
+        decompressor: Makes a decompressor of a stream.
+    """
+
+    def __init__(self, path: Path, decompressor: Callable[[], Any]) -> None:
+        self._make = decompressor
+        self._current = decompressor()
+        self._is_first = True
+        self._file = path.open("rb")
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes; none at the end.
+
+        Raises:
+            EOFError: The file ends within a stream.
+            OSError: The data are damaged; also LZMAError.
+        """
+        while True:
+            given = b""
+            if self._current.eof:
+                given = self._next_stream()
+                if not given:
+                    return b""
+                self._current, self._is_first = self._make(), False
+            elif self._current.needs_input:
+                given = self._file.read(_READ)
+                if not given:
+                    raise EOFError("the compressed data end too early")
+            if data := self._decompress(given, size):
+                return data
+
+    def _next_stream(self) -> bytes:
+        """The bytes after the end of a stream, without zeros."""
+        found: bytes = self._current.unused_data.lstrip(b"\0")
+        while not found:
+            more = self._file.read(_READ)
+            if not more:
+                return b""
+            found = more.lstrip(b"\0")
+        return found
+
+    def _decompress(self, given: bytes, size: int) -> bytes:
+        try:
+            data: bytes = self._current.decompress(given, size)
+        except (OSError, lzma.LZMAError) as error:
+            where = "" if self._is_first else "after the end of the first compressed data, "
+            raise OSError(f"{where}{error}") from error
+        return data
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
 
 
 def _create_gz(file: BinaryIO, _: Path) -> Any:
@@ -214,9 +274,9 @@ class _Format(NamedTuple):
 
 
 _FORMATS = {
-    ".gz": _Format(_open_gz, _create_gz),
-    ".bz2": _Format(bz2.open, lambda file, _: bz2.BZ2File(file, "wb")),
-    ".xz": _Format(lzma.open, _create_xz),
+    ".gz": _Format(gzip.open, _create_gz),
+    ".bz2": _Format(lambda path: _Streams(path, bz2.BZ2Decompressor), lambda file, _: bz2.BZ2File(file, "wb")),
+    ".xz": _Format(lambda path: _Streams(path, lzma.LZMADecompressor), _create_xz),
     ".zst": _Format(_open_zst, _create_zst),
     ".zip": _Format(_open_zip, _create_zip),
 }
