@@ -155,5 +155,19 @@ class JavaError(SpladeLuceneError):
 
 
 def first_line(error: Exception) -> str:
-    """The first line of another library's error, without its full stop; its type if it has no message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    r"""The first line of another library's error, without its full stop; its type if it has no message.
+
+    A line that ends in a colon announces the next one.
+
+    Example:
+        >>> first_line(ValueError("Invalid.\nMore")), first_line(ValueError("Field x:\n  expected int"))
+        ('Invalid', 'Field x: expected int')
+        >>> first_line(KeyError("gelo"))
+        "KeyError: 'gelo'"
+    """
+    if isinstance(error, KeyError) and error.args:
+        return f"{type(error).__name__}: {error.args[0]!r}"  # whose text is only the key
+    first, *others = (str(error).strip() or type(error).__name__).splitlines()
+    while first.endswith(":") and others:
+        first = f"{first} {others.pop(0).strip()}"
+    return first.rstrip(".")

@@ -46,6 +46,8 @@ WRONG_WEIGHTS: dict[str, tuple[dict[str, Any], Callable[[dict[str, torch.Tensor]
     "a decoder of its own that is not there": ({"tie_word_embeddings": False}, None, rf"is missing 1 .*{DECODER}"),
     "fewer layers than weights": ({"num_hidden_layers": 1}, None, r"16 weights .* not be used .*encoder\.layer\.1\."),
     "more layers than weights": ({"num_hidden_layers": 3}, None, r"is missing 16 weights"),
+    "a larger vocabulary": ({"vocab_size": BERT_TERMS + 8}, None, r"\.weight has the shape \[\d+, 32\], .*\[\d+, 32\]\. Copy config"),
+    "a smaller hidden size": ({"hidden_size": 16}, None, r"has the shape \[.*32.*\], but config.json .*16.*\. Copy config"),
     "a weight that is not there": ({}, lambda t: t.pop(QUERY), rf"is missing 1 .*{QUERY}"),
     "a bias that is not there": ({}, lambda t: t.pop("cls.predictions.bias"), r"is missing 2 .*cls\.predictions\.bias"),
     "not a number": ({}, lambda t: t[EMBEDDINGS][29_999].fill_(math.nan), rf"{EMBEDDINGS} has values that are not finite"),

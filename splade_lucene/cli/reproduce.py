@@ -68,7 +68,7 @@ def reproduce(
         raise typer.BadParameter("--list takes no name")
     if mirror is not None and not mirror.exists():
         raise typer.BadParameter(f"--mirror {mirror}: no such folder or archive")
-    from splade_lucene.cli.reproduce_runs import Work, download, run_entry, run_group
+    from splade_lucene.cli.reproduce_runs import Reproducer, download, run_entry, run_group
     from splade_lucene.reproduction import Group, find_entry, read_catalogue, read_groups
     from splade_lucene.reproduction.downloads import Downloads, reproduction_folder
 
@@ -90,9 +90,9 @@ def reproduce(
     elif download_only:
         download(members, downloads, prebuilt=prebuilt, as_json=as_json)
     elif isinstance(found, Group):
-        run_group(found, entries, Work(folder, downloads, prebuilt, threads), table_format)
+        run_group(found, entries, Reproducer(folder, downloads, prebuilt, threads), table_format)
     else:
-        run_entry(members[0], Work(folder, downloads, prebuilt, threads), table_format)
+        run_entry(members[0], Reproducer(folder, downloads, prebuilt, threads), table_format)
 
 
 def _print_list(entries: Sequence[Entry], as_json: bool) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Work:
+class Reproducer:
     """Where and how entries are run.
 
     Attributes:
@@ -62,9 +62,9 @@ def download(entries: Sequence[Entry], downloads: Downloads, *, prebuilt: bool, 
         print(json.dumps([str(path) for path in paths]))
 
 
-def run_entry(entry: Entry, work: Work, table_format: TableFormat) -> None:
+def run_entry(entry: Entry, reproducer: Reproducer, table_format: TableFormat) -> None:
     """Runs an entry and prints its figures; exits with 1 if one is outside its tolerance."""
-    result = work.reproduce(entry)
+    result = reproducer.reproduce(entry)
     if table_format == "json":
         print(json.dumps(_to_json(result), ensure_ascii=False))
     elif table_format == "text":
@@ -76,7 +76,7 @@ def run_entry(entry: Entry, work: Work, table_format: TableFormat) -> None:
         raise typer.Exit(1)
 
 
-def run_group(group: Group, entries: Mapping[str, Entry], work: Work, table_format: TableFormat) -> None:
+def run_group(group: Group, entries: Mapping[str, Entry], reproducer: Reproducer, table_format: TableFormat) -> None:
     """Runs all entries of a group and prints its table; exits with 1 unless all figures are within their tolerances."""
     from splade_lucene.reproduction import reproduce_group
 
@@ -87,7 +87,7 @@ def run_group(group: Group, entries: Mapping[str, Entry], work: Work, table_form
         nonlocal number
         number += 1
         echo(f"{entry.name} ({number} of {count})")
-        return work.reproduce(entry)
+        return reproducer.reproduce(entry)
 
     result = reproduce_group(group, entries, reproduce_entry)
     if table_format == "json":

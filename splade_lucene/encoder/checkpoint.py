@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.encoder.location import SAFE_WEIGHTS
-from splade_lucene.encoder.soundness import check_tokenizer, check_unused, untied
+from splade_lucene.encoder.soundness import check_shapes, check_tokenizer, check_unused, untied
 from splade_lucene.encoder.storage import INT8_WEIGHTS, read_int8
 from splade_lucene.errors import ModelError, first_line
 from splade_lucene.imports import whole_imports
@@ -104,7 +104,7 @@ def read_language_model(
         initialized at random.
 
     Raises:
-        ModelError: The configuration leaves out layers of the checkpoint, or its int8 weights are damaged.
+        ModelError: The configuration leaves out layers of the checkpoint or has other sizes, or its int8 weights are damaged.
         Exception: Anything that transformers raises.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
@@ -113,15 +113,19 @@ def read_language_model(
     if (folder / INT8_WEIGHTS).is_file():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         model = kind.from_config(config, trust_remote_code=trust_remote_code)
-        missing, unused = model.load_state_dict(read_int8(folder / INT8_WEIGHTS), strict=False)
+        weights, own = read_int8(folder / INT8_WEIGHTS), model.state_dict()
+        shapes = [(name, each.shape, own[name].shape) for name, each in weights.items() if name in own]
+        check_shapes((each for each in shapes if each[1] != each[2]), folder)
+        missing, unused = model.load_state_dict(weights, strict=False)
         model.tie_weights()
         model = model.to(dtype or getattr(config, "dtype", None))
     else:
         model, report = kind.from_pretrained(
             folder, dtype=dtype or "auto", output_loading_info=True, weights_only=True,
             use_safetensors=any((folder / file).is_file() for file in SAFE_WEIGHTS),
-            trust_remote_code=trust_remote_code,
+            ignore_mismatched_sizes=True, trust_remote_code=trust_remote_code,
         )  # fmt: skip
+        check_shapes(report["mismatched_keys"], folder)
         missing, unused = report["missing_keys"], report["unexpected_keys"]
     check_unused(model, unused, folder)
     return model, untied(model, missing)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,25 @@ def check_unused(model: nn.Module, unused: Iterable[str], folder: Path) -> None:
         raise ModelError(
             f"{folder}: {len(dropped)} weights of the checkpoint would not be used (for example {dropped[0]}), because "
             "config.json describes a smaller network. Copy config.json from the original checkpoint."
+        )
+
+
+def check_shapes(mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]], folder: Path) -> None:
+    """Refuses a checkpoint whose weights have other shapes than its configuration says.
+
+    Args:
+        mismatched: Weights with other shapes: the name, its shape in the checkpoint, and the one that the model expects.
+        folder: Folder of the checkpoint.
+
+    Raises:
+        ModelError: Names a weight.
+    """
+    first = min(mismatched, default=None)
+    if first is not None:
+        name, found, expected = first
+        raise ModelError(
+            f"{folder}: {name} has the shape {[*found]}, but config.json describes a network in which it has {[*expected]}. "
+            "Copy config.json from the original checkpoint."
         )
 
 

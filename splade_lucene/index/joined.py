@@ -129,7 +129,7 @@ class JoinedIndexReader(LuceneImpactIndexReader):
             if duplicates == "refuse":
                 self._check_copies(copies, without_terms)
             self.replaced: list[int] = wire.unpack_integers(wire.to_bytes(java.replacedByCopies(copies))).tolist()
-            self._take(java.join(opened, copies, known.java if known is not None else None))
+            self._hold(java.join(opened, copies, known.java if known is not None else None))
         self._doubts = doubts(parts)
         for each in parts:
             each.shown_by.add(self)

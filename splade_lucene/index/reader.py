@@ -143,9 +143,9 @@ class LuceneImpactIndexReader(ProcessBound):
         if not self.index_dir.is_dir() and not work_folder(self.index_dir.resolve(), "replaced").exists():
             reason = "is a file, not the folder of an index" if self.index_dir.exists() else "does not exist"
             raise NotAnIndexError(f"{index_dir} {reason}. Pass the folder written by 'splade-lucene build' or 'index'.")
-        self._take(opened(self.index_dir, lambda path: jvm.facade("Index").openReader(path)))
+        self._hold(opened(self.index_dir, lambda path: jvm.facade("Index").openReader(path)))
 
-    def _take(self, java: Any) -> None:
+    def _hold(self, java: Any) -> None:
         self._java = java
         self.shown_by: WeakSet[LuceneImpactIndexReader] = WeakSet()
         self._handle = jvm.JavaHandle(self, jvm.facade("Index").closeReader, java, self.index_dir)
@@ -188,7 +188,7 @@ class LuceneImpactIndexReader(ProcessBound):
             return None
         newer = LuceneImpactIndexReader.__new__(LuceneImpactIndexReader)
         newer.index_dir = self.index_dir
-        newer._take(java)
+        newer._hold(java)
         return newer
 
     def statistics(self) -> dict[str, Any]:
