@@ -31,7 +31,7 @@ def several(values: Iterable[T], name: str, *, error: type[InputError] = InputEr
             f"expected several {name}, got a {type(values).__name__}", remedy="Pass one of its columns, or a list"
         )
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise error(f"expected several {name}, got {values!r:.80}", remedy="Pass a list, also for a single value")
+        raise error(f"expected several {name}, got {values!r:.80}", remedy="Pass a list, even for a single value")
     return values
 
 

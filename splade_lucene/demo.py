@@ -150,7 +150,7 @@ def _refuse_other_files(folder: Path) -> None:
     written = [each for each in (folder / "pseudo-documents", folder / "index") if each.exists()]
     if not written or not all(map(_is_of_demo, written)):
         raise InputError(
-            "this folder holds other files than the demo's, which it might replace", path=folder,
+            "this folder has files that are not the demo's, and might be replaced", path=folder,
             remedy="Use another folder",
         )  # fmt: skip
 

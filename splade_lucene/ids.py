@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from numbers import Integral
+from pathlib import Path
 
+from splade_lucene.errors import InputError
 from splade_lucene.records import well_formed
 
 MAX_ID_BYTES = 32_766
@@ -21,6 +23,35 @@ def is_id(value: object) -> bool:
     text = str(value)
     is_well_formed = bool(text) and not has_space_or_control(text) and well_formed(text) == text
     return is_well_formed and len(text.encode()) <= MAX_ID_BYTES
+
+
+def check_id(
+    value: object,
+    *,
+    word: str = "id",
+    error: type[InputError] = InputError,
+    path: Path | None = None,
+    line: int | None = None,
+) -> str:
+    """A valid docid or qid as a string; see :func:`is_id`.
+
+    Args:
+        value: The docid or qid.
+        word: What the message calls it.
+        error: The class of the error.
+        path: The file from which it comes.
+        line: Its line.
+
+    Raises:
+        InputError: It is not valid; of the given class.
+    """
+    if not is_id(value):
+        raise error(
+            f"the {word} {value!r:.200} is not valid; expected a string or integer of 1 to {MAX_ID_BYTES:,} bytes in UTF-8, "
+            "without white space or control characters", path=path, line=line,
+            remedy=f"Change the {word}; run files are split at white space",
+        )  # fmt: skip
+    return str(value)
 
 
 def id_text(value: object) -> str | None:

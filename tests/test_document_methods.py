@@ -343,6 +343,6 @@ def test_command_finds_documents_like_another(files):
 
 @pytest.mark.parametrize("scored", [{"q 1": [("d1", 3)]}, {"q\ud800": [("d1", 3)]}, {"q1": [("", 3)]}])
 def test_ids_that_no_reader_would_find_again_are_not_written(tmp_path, scored):
-    with pytest.raises(RunError, match="is empty, or has white space"):
+    with pytest.raises(RunError, match="is not valid; expected a string or integer"):
         write_scores(tmp_path / "scores.tsv", scored)
     assert not list(tmp_path.iterdir())

@@ -10,6 +10,8 @@ from support.commands import run
 from support.manifests import rewrite_manifest
 
 from splade_lucene import (
+    CorpusError,
+    Document,
     InputError,
     LuceneImpactIndexer,
     LuceneImpactSearcher,
@@ -19,6 +21,7 @@ from splade_lucene import (
     build_index,
     check_index,
     delete_documents,
+    index_texts,
 )
 from splade_lucene.cli.index import echo_added
 from splade_lucene.files.files import work_folder
@@ -57,6 +60,18 @@ def test_an_empty_document_is_deleted_and_hides_no_other(tmp_path):
     change = delete_documents(two, ["d3", "d2"])
     assert (change.deleted, change.deleted_empty, change.documents) == (1, 1, 0)
     assert manifest_of(two).empty == ()
+
+
+@pytest.mark.model
+def test_a_corpus_of_blank_texts_is_named(tmp_path, encoder):
+    (tmp_path / "blank.tsv").write_text("d1\t \nd2\t\u200b\n")
+    with pytest.raises(
+        CorpusError, match=r"blank\.tsv: no document has a term: 2 documents are empty\. Check that it is"
+    ):
+        build_index(tmp_path / "blank.tsv", tmp_path / "index", encoder, Quantizer.named("naver"))
+    with pytest.raises(CorpusError, match="no documents to index: there are none, or all texts are blank"):
+        index_texts([Document("d1", " ")], tmp_path / "index")
+    assert not (tmp_path / "index").exists()
 
 
 @pytest.mark.model

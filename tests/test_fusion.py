@@ -224,9 +224,12 @@ def test_queries_are_removed_from_their_own_hits(tmp_path):
     assert (tmp_path / "out.tsv").read_text() == "q\td\t1\n"
 
 
-def test_documents_are_ranked_by_their_best_passage():
+def test_documents_are_ranked_by_their_best_passage(caplog):
     passages = {"q": {"d1#0": 1, "d2#11": 4, "d1#3": 5, "d3": 4.5, "d2#1": 4, "d1#1#0": 9}}
     assert dict(merge_passages(passages)) == {"q": [("d1", 9), ("d3", 4.5), ("d2", 4)]}
+    assert not caplog.messages
+    merge_passages({"q": {"d1": 1}}, delimiter=".passage")
+    assert caplog.messages == ["no docid of the run has the delimiter '.passage', so none is that of a passage"]
     assert dict(merge_passages(passages, k=2)) == {"q": [("d1", 9), ("d3", 4.5)]}
     assert dict(merge_passages({"q": [("d.1.0", 3), ("d.1.2", 2), ("d.2.0", 1)]}, delimiter=".1.")) == {
         "q": [("d", 3), ("d.2.0", 1)]

@@ -264,13 +264,19 @@ def test_rerank_from_an_index_equals_rerank_from_a_corpus(place, model_dir, rera
     done = rerank(place, model_dir, tmp_path / "a", "--index", place / "text", "--batch-size", 4, "--json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout) == {"run": str(tmp_path / "a"), "queries": 3, "scored": 10, "model": str(model_dir)}
-    assert rerank(place, model_dir, tmp_path / "b", "--corpus", place / "corpus.tsv", "--batch-size", 4).exit_code == 0
+    lines = [json.dumps({"pid": docid, "passage": text}) + "\n" for docid, text in TEXTS.items()]
+    (place / "keys.jsonl").write_text("".join(lines))
+    keys = ["--id-field", "pid", "--text-field", "passage"]
+    done = rerank(place, model_dir, tmp_path / "b", "--corpus", place / "keys.jsonl", *keys, "--batch-size", 4)
+    assert done.exit_code == 0, done.stderr
+    done = rerank(place, model_dir, tmp_path / "c", "--index", place / "text", *keys)
+    assert (done.exit_code, "--id-field, --text-field require --corpus" in done.stderr) == (2, True)
     for name in ("a", "b"):
         assert (tmp_path / name).read_bytes() == (tmp_path / "expected").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "expected"]  # no work is left
 
 
-def test_rerank_on_the_command_line_goes_on(place, model_dir, tmp_path, monkeypatch):
+def test_rerank_on_the_command_line_resumes(place, model_dir, tmp_path, monkeypatch):
     calls = []
     original = Reranker.scores
 

@@ -60,7 +60,7 @@ def add(
     from splade_lucene.index.changes import add_corpus, add_pseudo_documents
 
     if (corpus is None) == (source is None):
-        raise typer.BadParameter("give either --corpus or --input")
+        raise typer.BadParameter("pass either --corpus or --input")
     if corpus is None:
         check_required(
             "--corpus", model=model is not None, device=device != "auto", trust_remote_code=trust_remote_code,
@@ -85,7 +85,7 @@ def delete(
     index_dir: IndexOption,
     docids: Annotated[list[str] | None, typer.Option("--docid", help="A docid; may be repeated.")] = None,
     only: Annotated[
-        Path | None, typer.Option("--docids", metavar="FILE", help="Docids, one a line; - for standard input.")
+        Path | None, typer.Option("--docids", metavar="FILE", help="Docids, one per line; - for standard input.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -97,7 +97,7 @@ def delete(
 
     wanted = {*(docids or ()), *(read_docids(only) if only else ())}
     if not wanted:
-        raise typer.BadParameter("give --docid or --docids")
+        raise typer.BadParameter("pass --docid or --docids")
     change = delete_documents(index_dir, wanted)
     found = change.deleted + change.deleted_empty
     if found < len(wanted):

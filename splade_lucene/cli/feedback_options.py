@@ -73,7 +73,11 @@ class FeedbackOptions:
     ] = None
     rm3_no_term_filter: Annotated[
         bool,
-        _option("--rm3-no-term-filter", "--rm3.noTermFilter", "Take terms of other characters than a to z and digits."),
+        _option(
+            "--rm3-no-term-filter",
+            "--rm3.noTermFilter",
+            "Also take terms with characters other than a to z and digits.",
+        ),
     ] = False
     feedback_all_terms: Annotated[
         bool,

@@ -25,14 +25,12 @@ class HybridOptions:
         FusionMethod | None,
         typer.Option(
             "--hybrid",
-            help="Search with BM25, too, and fuse. rrf: reciprocal rank fusion; sum: weighted sum of normalized scores.",
+            help="Also search with BM25, and fuse. rrf: reciprocal rank fusion; sum: weighted sum of normalized scores.",
         ),
     ] = None
     weight: Annotated[
         list[float] | None,
-        typer.Option(
-            "--weight", min=0, help="Hybrid: the weight of impacts; once more for that of BM25. Default: 1 and 1."
-        ),
+        typer.Option("--weight", min=0, help="Hybrid: the weight of the impacts; repeat for BM25's. Default: 1 and 1."),
     ] = None
     depth: Annotated[
         int | None,

@@ -34,7 +34,7 @@ def models(
         SaveDtype | None, typer.Option("--save-dtype", help="Type of the saved weights. Default: float32.")
     ] = None,
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Save the network as ONNX too, with which queries need no torch.")
+        bool, typer.Option("--onnx", help="Also save the network as ONNX; its queries need no torch.")
     ] = False,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,

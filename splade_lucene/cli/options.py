@@ -58,7 +58,7 @@ def to_flags(**given: bool) -> list[str]:
 
 
 def read_docids(path: Path) -> list[str]:
-    """Reads a file of docids, one a line.
+    """Reads a file of docids, one per line.
 
     Raises:
         InputError: It cannot be read, or has none.

@@ -135,7 +135,7 @@ class Skipped:
         if self.count <= _MAX_NAMED:
             echo(f"skipped: {problem}")
         elif self.count == _MAX_NAMED + 1:
-            echo("skipped: further documents, which are not listed")
+            echo("skipped: more documents, not listed")
 
 
 class ProgressBars:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from splade_lucene.cli.option_groups import DocumentOptions, ModelOptions, takes_options
-from splade_lucene.cli.options import CorpusOption, JsonOption, SkipBadOption
+from splade_lucene.cli.options import CorpusOption, IdFieldOption, JsonOption, SkipBadOption, TextFieldOption
 from splade_lucene.cli.output import ProgressBars, Skipped
 from splade_lucene.counts import counted
 from splade_lucene.defaults import SAMPLE_DOCUMENTS
@@ -34,6 +34,8 @@ def report(
         Path | None,
         typer.Option("--qrels", metavar="FILE", help="Judgments for measuring effectiveness; requires --topics."),
     ] = None,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,7 +50,8 @@ def report(
     encoder = options.open_encoder(documents)
     measured = measure_loss(
         corpus, encoder, options.open_quantizer(encoder), pruning=documents.pruning, min_impact=documents.min_impact,
-        sample=sample, topics=topics, qrels=qrels, skip_bad=skip_bad, on_problem=Skipped(), progress=ProgressBars(),
+        sample=sample, topics=topics, qrels=qrels, id_field=id_field, text_field=text_field, skip_bad=skip_bad,
+        on_problem=Skipped(), progress=ProgressBars(),
     )  # fmt: skip
     if as_json:
         print(json.dumps(measured.to_json()))

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from splade_lucene.cli.options import DeviceOption, JsonOption, TrustOption
+from splade_lucene.cli.options import (
+    DeviceOption,
+    IdFieldOption,
+    JsonOption,
+    TextFieldOption,
+    TrustOption,
+    check_required,
+)
 from splade_lucene.cli.output import ProgressBars, echo
 from splade_lucene.cli.run import OutputFormatOption, OutputOption, RunOption, TagOption
 from splade_lucene.cli.search_options import check_tag
@@ -35,6 +42,8 @@ def rerank(
         str | None,
         typer.Option("--corpus", metavar="SRC", help="The corpus to read the texts from, instead of an index."),
     ] = None,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
     hits: Annotated[int, typer.Option("--hits", min=1, help="Number of hits to rerank per query.")] = 100,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Pairs per batch.")] = 32,
     max_length: Annotated[
@@ -54,6 +63,8 @@ def rerank(
     """
     if (index_dir is None) == (corpus is None):
         raise typer.BadParameter("pass either --index or --corpus")
+    if corpus is None:
+        check_required("--corpus", id_field=id_field is not None, text_field=text_field is not None)
     with whole_imports("rerank"):
         from transformers.utils import logging as transformers_logging
 
@@ -69,7 +80,7 @@ def rerank(
     queries = read_topics(topics, field=topic_field)
     folder = None if is_stream(output) else work_folder(output.absolute(), "reranking")
     with ExitStack() as opened:
-        texts = _open_texts(index_dir, corpus, first_stage, hits, opened)
+        texts = _open_texts(index_dir, corpus, first_stage, hits, opened, id_field=id_field, text_field=text_field)
         reranker = Reranker(
             model, device=device, max_length=max_length, batch_size=batch_size, trust_remote_code=trust_remote_code
         )
@@ -90,10 +101,14 @@ def rerank(
         print(json.dumps({"run": str(output), "queries": len(reranked), "scored": pairs, "model": model}))
 
 
-def _open_texts(index_dir: Path | None, corpus: str | None, run: Run, hits: int, opened: ExitStack) -> Texts:
+def _open_texts(
+    index_dir: Path | None, corpus: str | None, run: Run, hits: int, opened: ExitStack, *, id_field: str | None,
+    text_field: str | None,
+) -> Texts:  # fmt: skip
     from splade_lucene.run.reranker import StoredTexts, texts_of_corpus
 
     if index_dir is not None:
         return opened.enter_context(StoredTexts(index_dir))
     assert corpus is not None
-    return texts_of_corpus(corpus, {docid for ranking in run.values() for docid, _ in ranking[:hits]})
+    docids = {docid for ranking in run.values() for docid, _ in ranking[:hits]}
+    return texts_of_corpus(corpus, docids, id_field=id_field, text_field=text_field)

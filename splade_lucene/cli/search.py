@@ -383,5 +383,5 @@ def _json_query(text: str) -> Any:
     except ValueError:
         vector = None
     if not isinstance(vector, dict):
-        raise InputError(f"{text!r} is not an encoded query", remedy='With --encoded, write {"term": impact, …}')
+        raise InputError(f"{text!r:.80} is not an encoded query", remedy='With --encoded, write {"term": impact, …}')
     return vector

@@ -57,7 +57,7 @@ class SearchReport:
         """Prints means and percentiles over the queries to stderr."""
         if self._wants_profile and self._profiles:
             if self._is_hybrid:
-                echo("of the search for impacts; the times of BM25 and of the fusion are not in it")
+                echo("these figures cover the search for impacts, not BM25 or the fusion")
             engines = Counter(each.engine for each in self._profiles.values())
             echo(", ".join(f"{engine}: {counted(count, 'query')}" for engine, count in engines.most_common()))
             echo(f"{'':18} {'mean':>12} {'p50':>12} {'p95':>12} {'p99':>12}")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from splade_lucene.errors import CorpusError
 from splade_lucene.fields.schema import FieldReader
 from splade_lucene.fields.values import WrongValueError
-from splade_lucene.ids import MAX_ID_BYTES, is_id
+from splade_lucene.ids import check_id
 from splade_lucene.records import Document, FieldValue, well_formed
 
 ID_KEYS = ("id", "_id", "docid", "doc_id")
@@ -115,12 +115,7 @@ def checked_docid(value: object, place: Place) -> str:
     Raises:
         CorpusError: It is not valid.
     """
-    if not is_id(value):
-        raise CorpusError(
-            f"the id {value!r:.200} is not valid; expected a string or integer of 1 to {MAX_ID_BYTES:,} bytes without white "
-            "space", path=place.path, line=place.line, remedy="Change the id; run files are split at white space",
-        )  # fmt: skip
-    return str(value)
+    return check_id(value, error=CorpusError, path=place.path, line=place.line)
 
 
 def _first_value(record: Mapping[str, Any], keys: tuple[str, ...]) -> Any:

@@ -88,6 +88,8 @@ def measure_loss(  # noqa: PLR0913 - all but the first are keywords with default
     sample: int = SAMPLE_DOCUMENTS,
     topics: Path | None = None,
     qrels: Path | None = None,
+    id_field: str | None = None,
+    text_field: str | None = None,
     skip_bad: bool = False,
     on_problem: Callable[[CorpusError], None] | None = None,
     progress: Progress = NO_PROGRESS,
@@ -103,6 +105,8 @@ def measure_loss(  # noqa: PLR0913 - all but the first are keywords with default
         sample: Number of sampled documents, in addition to the judged ones.
         topics: Queries.
         qrels: Judgments.
+        id_field: See :func:`splade_lucene.read_corpus`.
+        text_field: Likewise.
         skip_bad: Whether to skip documents that cannot be read.
         on_problem: Called with the error for each skipped document.
         progress: Follows the work.
@@ -112,7 +116,7 @@ def measure_loss(  # noqa: PLR0913 - all but the first are keywords with default
     """
     judged: dict[str, dict[str, int]] = {} if qrels is None else read_qrels(qrels)
     queries = [] if topics is None else [query for query in read_topics(topics) if query.qid in judged]
-    documents = read_corpus(source, skip_bad=skip_bad, on_problem=on_problem)
+    documents = read_corpus(source, id_field=id_field, text_field=text_field, skip_bad=skip_bad, on_problem=on_problem)
     docids, texts = _sample(documents, {docid for each in judged.values() for docid in each}, sample)
     if judged and not (queries and any(docid in judged[query.qid] for query in queries for docid in docids)):
         raise InputError(

@@ -194,8 +194,8 @@ class _Streams:
         try:
             data: bytes = self._current.decompress(given, size)
         except (OSError, lzma.LZMAError) as error:
-            where = "" if self._is_first else "after the end of the first compressed data, "
-            raise OSError(f"{where}{error}") from error
+            what = "" if self._is_first else "the compressed data are followed by something else: "
+            raise OSError(f"{what}{error}") from error
         return data
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from splade_lucene.arguments import to_path
+from splade_lucene.counts import counted
 from splade_lucene.defaults import thread_count
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
@@ -136,6 +137,11 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
             overwrite=overwrite or not is_kept, id_field=id_field, text_field=text_field, fields=fields, skip_bad=skip_bad,
             devices=devices, on_problem=on_problem, progress=progress,
         )  # fmt: skip
+        if not manifest.documents:
+            raise CorpusError(
+                f"no document has a term: {counted(len(manifest.empty), 'document', 'is', 'are')} empty", path=corpus,
+                remedy="Check that it is the right corpus",
+            )  # fmt: skip
         summary = _summary_of_current(index_dir, manifest, bm25=bm25) if keep_current else None
         if summary is None:
             prepare_target(index_dir, append=False, overwrite=overwrite)

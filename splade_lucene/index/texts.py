@@ -13,7 +13,7 @@ from splade_lucene.arguments import several, to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.files.files import storage_error, work_folder
-from splade_lucene.ids import is_id
+from splade_lucene.ids import check_id
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.jvm import wire
 from splade_lucene.progress import NO_PROGRESS, Advance, Progress
@@ -70,7 +70,10 @@ def index_texts(
             with progress.step("indexing", None, "documents") as advance:
                 count = _write(_batches(documents, store), building, thread_count(threads), advance)
             if not count:
-                raise CorpusError("no documents to index", path=index_dir, remedy="Check the corpus")
+                raise CorpusError(
+                    "no documents to index: there are none, or all texts are blank", path=index_dir,
+                    remedy="Check the corpus",
+                )  # fmt: skip
         except BaseException:
             shutil.rmtree(building, ignore_errors=True)
             raise
@@ -134,11 +137,7 @@ def is_skipped(text: str) -> bool:
 
 
 def _pack(document: Document, store: TextStore) -> bytes:
-    if not is_id(document.docid):
-        raise CorpusError(
-            f"the id {document.docid!r:.200} is empty, too long, or contains white space",
-            remedy="Change the id; run files are split at white space",
-        )
+    docid = check_id(document.docid, error=CorpusError)
     text = well_formed(document.text)
-    raw = json.dumps({"id": document.docid, "contents": text}, ensure_ascii=False) if store == "text" else None
-    return wire.pack_text(document.docid, raw, text)
+    raw = json.dumps({"id": docid, "contents": text}, ensure_ascii=False) if store == "text" else None
+    return wire.pack_text(docid, raw, text)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PART_DOCUMENTS = 2000
 FIRST_PARTS, FIRST_DOCUMENTS = 6, 1000
-"""The first parts are smaller: who interrupts a short encoding loses less. Still smaller ones would be padded more."""
+"""The first parts are smaller, so that an interrupted demo loses less. Still smaller ones would be padded more."""
 
 
 @dataclass(frozen=True)

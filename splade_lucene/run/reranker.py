@@ -319,14 +319,23 @@ class StoredTexts:
         self.close()
 
 
-def texts_of_corpus(source: str | Path, docids: Iterable[str]) -> dict[str, str]:
-    """Reads the texts of some documents from a corpus; see :func:`splade_lucene.read_corpus`.
+def texts_of_corpus(
+    source: str | Path, docids: Iterable[str], *, id_field: str | None = None, text_field: str | None = None
+) -> dict[str, str]:
+    """Reads the texts of some documents from a corpus.
+
+    Args:
+        source: A corpus; see :func:`splade_lucene.read_corpus`.
+        docids: The documents.
+        id_field: See :func:`splade_lucene.read_corpus`.
+        text_field: Likewise.
 
     Raises:
         CorpusError: The corpus cannot be read, or lacks a document.
     """
     wanted = set(docids)
-    texts = {document.docid: document.text for document in read_corpus(source) if document.docid in wanted}
+    documents = read_corpus(source, id_field=id_field, text_field=text_field)
+    texts = {document.docid: document.text for document in documents if document.docid in wanted}
     if missing := sorted(wanted - texts.keys()):
         are = counted(len(missing), "document", "of the run is", "of the run are")
         raise CorpusError(

@@ -29,7 +29,7 @@ import numpy as np
 from splade_lucene.arguments import to_path
 from splade_lucene.errors import RunError
 from splade_lucene.files.files import numbered_lines, open_text, written_whole
-from splade_lucene.ids import has_space_or_control
+from splade_lucene.ids import check_id, has_space_or_control
 from splade_lucene.records import well_formed
 from splade_lucene.run.file_ranks import FileRanks
 from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like, trec_columns, without_comments
@@ -220,8 +220,7 @@ def _check_ids(qid: str, docids: Sequence[str]) -> None:
     if all(names) and not has_space_or_control("".join(names)):
         return
     for name in names:
-        if not name or has_space_or_control(name):
-            raise RunError(f"the id {name!r} is empty or contains white space", remedy="Change the id")
+        check_id(name, error=RunError)
 
 
 def _quoted(name: str) -> str:

@@ -12,7 +12,7 @@ from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_SHOWN, QUERY_BATCH, thread_count
 from splade_lucene.errors import QueryError, RunError
 from splade_lucene.files.files import written_whole
-from splade_lucene.ids import is_id
+from splade_lucene.ids import check_id
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.records import Query
 from splade_lucene.run.formats import looks_like
@@ -138,8 +138,7 @@ def write_scores(path: str | Path, scored: Scored) -> None:
         StorageError: The file cannot be written.
     """
     for each in chain(scored, (docid for ranking in scored.values() for docid, _ in ranking)):
-        if not is_id(each):
-            raise RunError(f"the id {each!a} is empty, or has white space or characters that UTF-8 cannot encode")
+        check_id(each, error=RunError)
     with written_whole(to_path(path, error=RunError)) as file:
         for qid, ranking in scored.items():
             file.writelines(f"{qid}\t{docid}\t{score}\n" for docid, score in ranking)

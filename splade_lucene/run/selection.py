@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from splade_lucene.errors import RunError
+from splade_lucene.notes import note
 from splade_lucene.run.rankings import read_ranking
 from splade_lucene.run.run import Run, RunSource
 
@@ -59,6 +60,8 @@ def merge_passages(run: RunSource, *, delimiter: str = PASSAGE_DELIMITER, k: int
     if k is not None and k < 1:
         raise RunError(f"k must be at least 1, got {k}")
     whole = Run.of(run)
+    if whole and not any(delimiter in docid for ranking in whole.values() for docid, _ in ranking):
+        note(f"no docid of the run has the delimiter {delimiter!r}, so none is that of a passage")
     merged = {}
     for qid, ranking in whole.items():
         best: dict[str, float] = {}

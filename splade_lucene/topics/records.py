@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import QueryError, TopicsError
 from splade_lucene.files.json_text import parse_object
-from splade_lucene.ids import is_id
+from splade_lucene.ids import check_id
 from splade_lucene.notes import note
 from splade_lucene.records import Query, Turn, Vector, well_formed
 from splade_lucene.topics.trec import choose_fields
@@ -86,12 +86,7 @@ def checked_qid(value: object, path: Path, number: int) -> str:
     Raises:
         TopicsError: It is not valid, or begins with a byte order mark, which readers of files leave out.
     """
-    if not is_id(value):
-        raise TopicsError(
-            f"the qid {value!r:.200} is not valid; expected a string or integer without white space", path=path, line=number,
-            remedy="Change the qid; run files are split at white space",
-        )  # fmt: skip
-    qid = str(value)
+    qid = check_id(value, word="qid", error=TopicsError, path=path, line=number)
     if qid.startswith("\ufeff"):
         raise TopicsError(
             f"the qid {qid!r:.200} begins with a byte order mark", path=path, line=number,

@@ -15,37 +15,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import typer
 from typer.testing import CliRunner
 
 from splade_lucene.cli import app
 from support.processes import child_environment
 
-COMMANDS = [
-    "demo",
-    "encode",
-    "index",
-    "build",
-    "add",
-    "delete",
-    "optimize",
-    "merge",
-    "check",
-    "search",
-    "more-like-this",
-    "score",
-    "rerank",
-    "run",
-    "encode-queries",
-    "evaluate",
-    "compare",
-    "explain",
-    "serve",
-    "stats",
-    "models",
-    "train",
-    "reproduce",
-    "bm25",
-]
+COMMANDS = [*typer.main.get_command(app).commands]  # type: ignore[attr-defined]
+"""All commands of the program."""
 
 
 def run(*arguments: object, **environment: str | None) -> subprocess.CompletedProcess[str]:
