@@ -80,14 +80,20 @@ def check_texts(documents: int, without_text: int, source: Path, *, is_new: bool
             remedy="Encode the corpus with its texts, which are the member 'contents', or index without BM25",
         )
     if without_text:
-        note_without_text(documents, without_text)
+        note_without_text(documents, without_text, "text with a term")
 
 
-def note_without_text(documents: int, without_text: int) -> None:
-    """Notes that some documents were indexed for BM25 without a term."""
+def note_without_text(documents: int, without_text: int, lacking: str) -> None:
+    """Notes that BM25 does not find some documents.
+
+    Args:
+        documents: Number of documents that were indexed.
+        without_text: Number of those that BM25 does not find.
+        lacking: What they have none of.
+    """
     note(
         part_of(
-            without_text, counted(documents, "document"), "has no text with a term: BM25 does not find it",
-            "have no text with a term: BM25 does not find them",
+            without_text, counted(documents, "document"), f"has no {lacking}: BM25 does not find it",
+            f"have no {lacking}: BM25 does not find them",
         )
     )  # fmt: skip

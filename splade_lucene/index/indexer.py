@@ -578,7 +578,7 @@ class LuceneImpactIndexer(ProcessBound):
             )
             self._pending = _Pending()
             if self._bm25 and pending.without_text:
-                note_without_text(pending.added, pending.without_text)
+                note_without_text(pending.added, pending.without_text, "text")  # stop words alone are not counted
             return change
 
     def close(self) -> None:
