@@ -30,7 +30,7 @@ def check_id(
     *,
     word: str = "id",
     error: type[InputError] = InputError,
-    path: Path | None = None,
+    path: str | Path | None = None,
     line: int | None = None,
 ) -> str:
     """A valid docid or qid as a string; see :func:`is_id`.

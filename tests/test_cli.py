@@ -415,8 +415,8 @@ def test_models_saves_a_checkpoint_and_needs_its_name(tmp_path):
             "--save does not support --query-mode",
         ),
     ):
-        done = run("models", *given)
-        assert (done.returncode, says in " ".join(done.stderr.replace("│", " ").split())) == (2, True)
+        refused = run("models", *given)
+        assert (refused.returncode, says in " ".join(refused.stderr.replace("│", " ").split())) == (2, True)
     for arguments, dtype in (((), np.float32), (("--save-dtype", "float16"), np.float16)):
         run_well("models", "splade-minilm", "--save", tmp_path / "saved", *arguments)
         assert load_file(tmp_path / "saved" / "model.safetensors")["cls.predictions.bias"].dtype == dtype

@@ -205,8 +205,9 @@ def test_the_report_alone_is_printed_as_a_table_and_as_json(data, tiny, tmp_path
     as_json = CliRunner().invoke(app, [*map(str, given), "--json"])
     assert (as_json.exit_code, json.loads(as_json.stdout)) == (0, json.loads(json.dumps(expected.to_json())))
     rows = [line.split("\t") for line in (data / "corpus.tsv").read_text().splitlines()]
-    (tmp_path / "keys.jsonl").write_text("".join(json.dumps({"pid": d, "passage": t}) + "\n" for d, t in rows))
-    given[2] = tmp_path / "keys.jsonl"
+    keys = tmp_path.parent / f"{tmp_path.name}-keys.jsonl"
+    keys.write_text("".join(json.dumps({"pid": d, "passage": t}) + "\n" for d, t in rows))
+    given[2] = keys
     given += ["--id-field", "pid", "--text-field", "passage"]
     as_table = CliRunner().invoke(app, list(map(str, given)))
     assert as_table.exit_code == 0
