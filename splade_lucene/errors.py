@@ -162,8 +162,8 @@ def first_line(error: Exception) -> str:
     Example:
         >>> first_line(ValueError("Invalid.\nMore")), first_line(ValueError("Field x:\n  expected int"))
         ('Invalid', 'Field x: expected int')
-        >>> first_line(KeyError("gelo"))
-        "KeyError: 'gelo'"
+        >>> first_line(KeyError("gelo")), first_line(ValueError())
+        ("KeyError: 'gelo'", 'ValueError')
     """
     if isinstance(error, KeyError) and error.args:
         return f"{type(error).__name__}: {error.args[0]!r}"  # whose text is only the key

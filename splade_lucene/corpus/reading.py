@@ -40,7 +40,7 @@ from splade_lucene.corpus.folders import corpus_files
 from splade_lucene.corpus.formats import LazyDocument, Opener, read_file
 from splade_lucene.corpus.python_docs import read_python_docs
 from splade_lucene.counts import FirstProblems
-from splade_lucene.errors import CorpusError
+from splade_lucene.errors import CorpusError, first_line
 from splade_lucene.fields.schema import NO_FIELDS, FieldReader, FieldRequest, Fields, FieldSchema
 from splade_lucene.fields.survey import FieldSurvey
 from splade_lucene.files.compression import compression, open_bytes
@@ -321,7 +321,7 @@ def _read_hugging_face(name: str, fields: CorpusFields) -> Iterator[LazyDocument
             place = Place(f"hf:{name}", number)
             yield partial(fields.document, record, place), place
     except Exception as error:  # datasets, the hub's client and the network raise all kinds of exceptions
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise CorpusError(
             f"cannot read hf:{name} ({reason})", remedy="Check the name, the split and the network"
         ) from error

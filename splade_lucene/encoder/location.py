@@ -9,7 +9,7 @@ from typing import Any
 
 from splade_lucene.arguments import to_path
 from splade_lucene.encoder.storage import INT8_WEIGHTS
-from splade_lucene.errors import ModelError
+from splade_lucene.errors import ModelError, first_line
 from splade_lucene.files.files import files_digest
 from splade_lucene.files.json_text import check_nesting, parse_json
 from splade_lucene.imports import whole_imports
@@ -195,7 +195,7 @@ def _fetch(name: str, *, with_onnx: bool = False) -> Path:
         if with_onnx or not any(any(folder.rglob(file)) for file in WEIGHT_FILES):
             snapshot_download(name, allow_patterns=_ONNX_PATTERNS)
     except Exception as error:  # the hub's client, the network and the cache raise all kinds of exceptions
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise ModelError(
             f"{name}: not a local folder, and the download from the model hub failed: {reason}. "
             "Check the name and the network; for a gated model, accept its terms and run 'hf auth login'."

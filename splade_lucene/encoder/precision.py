@@ -6,7 +6,7 @@ from functools import cache
 
 import torch
 
-from splade_lucene.errors import InputError
+from splade_lucene.errors import InputError, first_line
 
 
 def choose_device(name: str) -> torch.device:
@@ -21,7 +21,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(
             f"cannot use the device {name!r} ({reason})", remedy="Use device=cpu or device=auto"
         ) from error

@@ -25,6 +25,7 @@ from splade_lucene.errors import (
     QueryError,
     RunError,
     StorageError,
+    first_line,
 )
 from splade_lucene.files.files import storage_error
 from splade_lucene.files.json_text import parse_json
@@ -167,7 +168,7 @@ def _load(name: str, device: str, max_length: int | None, *, trust_remote_code: 
     try:
         model = CrossEncoder(name, max_length=max_length, device=target, trust_remote_code=trust_remote_code)
     except Exception as error:  # the hub client and the parsers raise all kinds of exceptions
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise ModelError(f"{name}: cannot load a cross-encoder: {reason}. Check the path or the name.") from error
     kinds = getattr(model.config, "architectures", None) or []
     if kinds and not any("ForSequenceClassification" in kind for kind in kinds) and len(model) == 1:

@@ -9,7 +9,7 @@ from transformers.utils import cached_file
 
 from splade_lucene.encoder.checkpoint import load_tokenizer
 from splade_lucene.encoder.location import locate
-from splade_lucene.errors import ConfigError, ModelError
+from splade_lucene.errors import ConfigError, ModelError, first_line
 from splade_lucene.training.base import network_folder
 from splade_lucene.training.examples import read_scores
 from splade_lucene.training.limits import check_base_lengths, check_teacher_lengths
@@ -96,5 +96,5 @@ def _check_teacher(teacher: Teacher) -> None:
             try:
                 cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
             except Exception as error:  # the hub and the cache raise all kinds of exceptions
-                raise ModelError(f"{name}: cannot load a {kind}: {str(error).splitlines()[0]}") from error
+                raise ModelError(f"{name}: cannot load a {kind}: {first_line(error)}") from error
     check_teacher_lengths(teacher)

@@ -10,7 +10,7 @@ from transformers import AutoConfig
 
 from splade_lucene.encoder.layout import token_positions
 from splade_lucene.encoder.location import read_json
-from splade_lucene.errors import ConfigError, ModelError
+from splade_lucene.errors import ConfigError, ModelError, first_line
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import Optimization, Teacher
@@ -30,7 +30,7 @@ def read_limited_config(base: Path, max_length: int) -> Any:
     try:
         config = AutoConfig.from_pretrained(base)
     except Exception as error:  # transformers' parsers raise all kinds of exceptions
-        raise ModelError(f"{base}: cannot load a masked-language model: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{base}: cannot load a masked-language model: {first_line(error)}") from error
     _require(config.to_dict(), max_length, "passages", "the base", "optimization.max_length")
     return config
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from splade_lucene.errors import first_line
+
 _MAX_NESTING = 20  # a configuration has three levels
 _LONG_NUMBER = re.compile(r"[-+0-9_:.]{100,}")  # YAML 1.1 has numbers to the base of 60, in quadratic time
 
@@ -42,7 +44,7 @@ def parse_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         raise YamlError(error.problem, error.problem_mark) from None
     except yaml.YAMLError as error:  # a character that YAML does not have
-        raise ValueError(str(error).splitlines()[0]) from None
+        raise ValueError(first_line(error)) from None
     except (OverflowError, TypeError, AttributeError, LookupError) as error:  # a value that is not of its tag
         raise ValueError(f"impossible value: {error}") from None
 

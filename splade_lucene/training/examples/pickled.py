@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
+from splade_lucene.errors import first_line
 from splade_lucene.files.compression import open_bytes
 
 MAX_BYTES = 16 << 30
@@ -38,7 +39,7 @@ def read_pickle(path: Path) -> Any:
         except (RefusedPickleError, OSError, EOFError):
             raise
         except Exception as error:  # a damaged pickle raises all kinds of exceptions
-            raise RefusedPickleError(f"not a pickle ({(str(error) or type(error).__name__).splitlines()[0]})") from None
+            raise RefusedPickleError(f"not a pickle ({first_line(error)})") from None
 
 
 _PYTHON_UNPICKLER: Any = pickle._Unpickler

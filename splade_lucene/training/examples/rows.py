@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from splade_lucene.errors import ExamplesError
+from splade_lucene.errors import ExamplesError, first_line
 from splade_lucene.files.compression import content_name, open_bytes
 from splade_lucene.files.files import numbered_lines, open_text
 from splade_lucene.files.json_text import numbered_records, parse_object
@@ -174,7 +174,7 @@ def _of_hub(name: str) -> Iterator[Row]:
         for number, record in enumerate(rows, 1):
             yield Row(number, record)
     except Exception as error:  # datasets, the hub's client and the network raise all kinds of exceptions
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise ExamplesError(
             f"cannot read {name} ({reason})", remedy="Check the name, the subset, the split and the network"
         ) from error
