@@ -10,10 +10,11 @@ PYTEST_OPTIONS := --numprocesses auto --maxprocesses 4 --dist worksteal
 INSTALL = command -v "$(PYTHON)" >/dev/null || { echo "no $(PYTHON) was found: install Python 3.11 or newer, or name it with PYTHON=" >&2; exit 1; }; \
 	"$(PYTHON)" tools/install.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
 SOURCES := splade_lucene tests java_bridge notebooks benchmarks docs tools
+PAGE := splade_lucene/server/page_src
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/splade-lucene
 
-.PHONY: help demo test quick test-light test-all coverage format lint types bridge notebooks docs constraints clean clean-cache install \
-	install-dev install-search
+.PHONY: help demo test quick test-light test-all coverage format lint types bridge page browser notebooks docs constraints clean clean-cache \
+	install install-dev install-search
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "%-12s  %s\n", $$1, $$2 }'
@@ -54,6 +55,16 @@ format: install-dev  ## format Python and, where google-java-format is, Java
 bridge: install-dev  ## compile java_bridge/ into the package's jar; needs a JDK of 21 or newer
 	$(BIN)/python java_bridge/build.py
 
+page:  ## build the explorer's page from its sources; needs npm
+	@command -v npm >/dev/null || { echo "no npm was found: install Node.js 18 or newer" >&2; exit 1; }
+	npm ci --prefix $(PAGE) --no-audit --no-fund
+	npm run build --prefix $(PAGE)
+
+browser:  ## install Chromium, in which the tests of the page run (Debian and Ubuntu)
+	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && \
+		$$([ "$$(id -u)" = 0 ] || echo sudo -n) apt-get install -y --no-install-recommends chromium; } || \
+		{ echo "Chromium cannot be installed with apt-get: install it, or name a browser with SPLADE_LUCENE_TEST_BROWSER" >&2; exit 1; }
+
 docs: install-dev  ## build the documentation in build/docs; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "build/docs/index.html"
@@ -76,7 +87,7 @@ install-dev:  ## make .venv with what developers need
 	@$(INSTALL) --venv "$(VENV)" --extra dev
 
 clean:  ## remove all that was made in this folder
-	rm -rf "$(VENV)" "$(VENV)-light" "$(VENV)-search" build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* benchmarks/work \
+	rm -rf "$(VENV)" "$(VENV)-light" "$(VENV)-search" $(PAGE)/node_modules build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* benchmarks/work \
 		__pycache__ .ipynb_checkpoints
 	find $(SOURCES) \( -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.partial' \) -prune -exec rm -rf {} +
 	@if [ -d "$(CACHE)" ]; then echo "the demo's index and other work are kept in $(CACHE): 'make clean-cache' removes it"; fi

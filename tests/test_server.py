@@ -112,6 +112,10 @@ def test_all_engines_and_settings_reach_the_library(server, searcher, corpus, tm
     assert hits(alpha=0.3) == pairs(searcher.search(QUERY, 5, approximation=approximation))
     assert hits(vector={"blood": 2}) == pairs(searcher.search({"blood": 2}, 5))
     assert hits(query="  ") == []
+    for hit in server.fetch("/api/v1/texts/search", {"query": QUERY, "engine": "hybrid"})["hits"]:
+        places = [place for place in hit["parts"].values() if place is not None]
+        assert sum(place["share"] for place in places) == pytest.approx(hit["score"])
+        assert [place["share"] for place in places] == [1 / (60 + place["rank"]) for place in places]
     assert server.post("/api/v1/numbers/search", {"query": "x", "engine": "bm25"}).status == 400
 
 
@@ -144,7 +148,7 @@ def test_own_terms_are_told_from_added_ones(server, searcher):
 def test_snippets_mark_matches(server):
     answer = server.fetch("/api/v1/texts/search", {"query": QUERY, "vector": {"blood": 5, "index": 1}})
     snippets = {hit["docid"]: hit["snippet"] for hit in answer["hits"]}
-    assert [part["text"] for part in snippets["t2"] if part["marked"]] == ["blood", "blood"]
+    assert [(part["text"], part["term"]) for part in snippets["t2"] if part["marked"]] == [("blood", "blood")] * 2
     assert "".join(part["text"] for part in snippets["t3"]) == TEXTS[3]  # text, not HTML
     assert "snippet" not in server.fetch("/api/v1/texts/search", {"query": QUERY, "highlight": False})["hits"][0]
 
@@ -177,6 +181,26 @@ def test_a_document_is_explained_wherever_it_ranks(server, index_dir):
             assert sum(each["score"] for each in answer["contributions"]) == answer["score"]
         other = server.fetch("/api/v1/numbers/explain", {"vector": {"nothing": 1}, "docid": docids[0]})
         assert (other["score"], other["rank"], other["missing"]) == (0, None, [{"term": "nothing", "query_weight": 1}])
+
+
+def test_a_rank_is_counted_among_what_a_filter_leaves(server, searcher):
+    docids = searcher.search(QUERY, 10, filter='lang = "en"').docids
+    for rank, docid in enumerate(docids, 1):
+        body = {"query": QUERY, "docid": docid, "filter": 'lang = "en"'}
+        assert server.fetch("/api/v1/texts/explain", body)["rank"] == rank
+        body["filter"] = 'lang = "de"'
+        assert server.fetch("/api/v1/texts/explain", body)["rank"] is None
+    assert docids
+
+
+def test_terms_begin_with_a_prefix(server, searcher):
+    known = {each.term: each.doc_freq for each in searcher.reader.terms()}
+    for prefix in ("bl", "##", "t", "nothing such"):
+        expected = [(term, count) for term, count in known.items() if term.startswith(prefix)]
+        expected.sort(key=lambda pair: (-pair[1], pair[0]))
+        found = server.fetch(f"/api/v1/texts/terms?prefix={quote(prefix)}&k=5")
+        assert [(each["term"], each["documents"]) for each in found] == expected[:5]
+    assert server.get("/api/v1/texts/terms?prefix=").status == 422
 
 
 def test_documents_have_texts_fields_and_vectors(server, searcher):
@@ -234,6 +258,10 @@ def test_statistics_are_those_of_the_documents(server, collection):
     documents = Counter(term for document in collection for term in document.vector)
     assert [each["documents"] for each in answer["frequent"]] == sorted(documents.values(), reverse=True)[:100]
     assert [each["term"] for each in answer["subwords"]["terms"]] == ["##ing"]
+    kinds = {each["kind"]: each for each in answer["kinds"]}
+    assert sum(each["impact"] for each in kinds.values()) == summary["total_impact"]
+    assert (kinds["subword"]["terms"], kinds["subword"]["postings"]) == (1, documents["##ing"])
+    assert sum(each["terms"] for each in kinds.values()) == len(documents)
     assert sum(part["bytes"] for part in answer["bytes"]) > summary["bytes"] / 2
     server.fetch("/api/v1/numbers/search", {"vector": {"term3": 2}, "k": 3})
     profile = server.fetch("/api/v1/numbers/stats")["profiles"][0]
@@ -372,4 +400,7 @@ def test_titles_are_shown_where_the_whole_input_is_stored(tmp_path):
     with running({"titles": tmp_path / "index"}) as server:
         hits = server.fetch("/api/v1/titles/search", {"vector": {"a": 1}})["hits"]
     assert [(hit["docid"], hit.get("title")) for hit in hits] == [("d1", "T"), ("d2", None)]
-    assert hits[0]["snippet"] == [{"text": "a", "marked": True}, {"text": " b", "marked": False}]
+    assert hits[0]["snippet"] == [
+        {"text": "a", "marked": True, "term": "a"},
+        {"text": " b", "marked": False, "term": None},
+    ]

@@ -23,10 +23,12 @@ class Segment(NamedTuple):
     Attributes:
         text: Its text.
         marked: Whether it matches the query.
+        term: The query's term that it matches; the heaviest, if there are several that touch. None if it is not marked.
     """
 
     text: str
     marked: bool
+    term: str | None = None
 
 
 def find_terms(searcher: LuceneImpactSearcher, texts: Sequence[str]) -> list[list[TokenSpan]]:
@@ -81,7 +83,7 @@ def _snippet(text: str, matches: Sequence[TokenSpan], vector: Mapping[str, int],
         return []
     start, stop = _widened(text, *_best_passage(matches, vector, characters), characters)
     inside = [match for match in matches if start <= match.start and match.stop <= stop]
-    pieces = [*_pieces(text, inside, start, stop)]
+    pieces = [*_pieces(text, inside, vector, start, stop)]
     before, after = Segment("… ", marked=False), Segment(" …", marked=False)
     return [*[before] * (start > 0), *pieces, *[after] * (stop < len(text))]
 
@@ -118,19 +120,22 @@ def _widened(text: str, start: int, stop: int, characters: int) -> tuple[int, in
     return start, stop
 
 
-def _pieces(text: str, matches: Sequence[TokenSpan], start: int, stop: int) -> Iterator[Segment]:
+def _pieces(
+    text: str, matches: Sequence[TokenSpan], vector: Mapping[str, int], start: int, stop: int
+) -> Iterator[Segment]:
     """A passage as segments; matches that touch, such as pieces of a word, are one segment."""
     at = start
     index = 0
     while index < len(matches):
-        first = last = matches[index]
+        first = last = heaviest = matches[index]
         while index < len(matches) and matches[index].start <= last.stop:
             last = matches[index] if matches[index].stop > last.stop else last
+            heaviest = max(heaviest, matches[index], key=lambda match: vector[match.term])
             index += 1
         if first.start > at:
             yield Segment(text[at : first.start], marked=False)
         if last.stop > max(at, first.start):
-            yield Segment(text[max(at, first.start) : last.stop], marked=True)
+            yield Segment(text[max(at, first.start) : last.stop], marked=True, term=heaviest.term)
         at = max(at, last.stop)
     if at < stop:
         yield Segment(text[at:stop], marked=False)

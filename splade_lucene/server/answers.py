@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from splade_lucene.encoder.pruning import Pruning
 from splade_lucene.files.json_text import parse_json
+from splade_lucene.index.reader import TermStatistics
 from splade_lucene.search.approximation import DEFAULT_APPROXIMATION, Approximation
+from splade_lucene.search.fusion import reciprocal_ranks
 from splade_lucene.search.hits import Hits, StoredDocument
-from splade_lucene.search.hybrid import HybridFusion
+from splade_lucene.search.hybrid import RRF, HybridFusion, HybridHits
 from splade_lucene.search.searcher import LuceneImpactSearcher
 from splade_lucene.search.snippets import find_terms, make_snippets
 from splade_lucene.server.problems import ApiError
@@ -129,6 +133,8 @@ def search(index: OpenIndex, body: SearchBody, vector: Mapping[str, int], starte
     if body.engine == "bm25" and body.highlight and body.query:
         shown = dict.fromkeys(own_terms(index.searcher, body.query), 1)
     rows = list_hits(hits, body.fields)
+    if isinstance(hits, HybridHits) and body.engine == "hybrid":
+        _add_parts(hits, rows)
     if body.highlight:
         _add_snippets(index.searcher, hits, rows, shown)
     if body.explain and body.engine != "bm25":
@@ -164,6 +170,20 @@ def _add_snippets(
             row["title"] = title
     for row, snippet in zip(rows, make_snippets(searcher, texts, vector), strict=True):
         row["snippet"] = [segment._asdict() for segment in snippet]
+
+
+def _add_parts(hits: HybridHits, rows: Sequence[dict[str, Any]]) -> None:
+    """Adds a hit's place in each of the two rankings, and its share of the fused score."""
+    for name in ("impact", "bm25"):
+        ranks = hits.parts[f"{name}_rank"]
+        shares = reciprocal_ranks(ranks, RRF.constant).tolist()
+        for row, rank, score, share in zip(
+            rows, ranks.tolist(), hits.parts[f"{name}_score"].tolist(), shares, strict=True
+        ):
+            place = (
+                {"rank": rank, "score": score, "share": share} if rank else None
+            )  # 0: not among those that are fused
+            row.setdefault("parts", {})[name] = place
 
 
 def _title(document: StoredDocument) -> str | None:
@@ -214,8 +234,8 @@ def check_docid(index: OpenIndex, docid: str) -> None:
         )
 
 
-def explain(index: OpenIndex, vector: Mapping[str, int], docid: str) -> dict[str, Any]:
-    """A document's score and rank for a query, and the terms that it lacks."""
+def explain(index: OpenIndex, vector: Mapping[str, int], docid: str, filter: str | None = None) -> dict[str, Any]:
+    """A document's score and rank for a query, and the terms that it lacks; with a filter, the rank among what it leaves."""
     check_docid(index, docid)
     shared = contributions(index.searcher, vector, docid)
     has = {each["term"] for each in shared}
@@ -224,16 +244,16 @@ def explain(index: OpenIndex, vector: Mapping[str, int], docid: str) -> dict[str
     return {
         "docid": docid,
         "score": score,
-        "rank": _rank(index.searcher, vector, docid) if score else None,
+        "rank": _rank(index.searcher, vector, docid, filter or None) if score else None,
         "contributions": shared,
         "missing": [{"term": term, "query_weight": weight} for term, weight in lacks],
     }
 
 
-def _rank(searcher: LuceneImpactSearcher, vector: Mapping[str, int], docid: str) -> int | None:
-    """The rank of a document in the exact ranking; None if it is beyond :data:`DEEPEST_RANK`."""
+def _rank(searcher: LuceneImpactSearcher, vector: Mapping[str, int], docid: str, filter: str | None) -> int | None:
+    """The rank of a document in the exact ranking; None if it is filtered out or beyond :data:`DEEPEST_RANK`."""
     for k in (100, 10_000, DEEPEST_RANK):
-        docids = searcher.search(vector, k, approximation=Approximation()).docids
+        docids = searcher.search(vector, k, filter=filter, approximation=Approximation()).docids
         if docid in docids:
             return docids.index(docid) + 1
         if len(docids) < k:
@@ -300,6 +320,21 @@ def _fields(searcher: LuceneImpactSearcher) -> list[dict[str, Any]]:
             row["min"], row["max"] = values
         found.append(row)
     return found
+
+
+def terms(index: OpenIndex, prefix: str, k: int) -> list[dict[str, Any]]:
+    """The terms of an index that begin with a text, those of most documents first.
+
+    Args:
+        index: The index.
+        prefix: The text.
+        k: Maximum number of terms.
+    """
+    known: list[TermStatistics] = index.once_per_commit("terms", lambda searcher: searcher.reader.terms())
+    first = bisect_left(known, prefix, key=lambda each: each.term)  # they are in byte order, which is that of strings
+    found = takewhile(lambda each: each.term.startswith(prefix), known[first:])
+    best = sorted(found, key=lambda each: (-each.doc_freq, each.term))[:k]
+    return [{"term": each.term, "documents": each.doc_freq} for each in best]
 
 
 # ---- encoding ----

@@ -34,11 +34,13 @@ from splade_lucene.server.schemas import (
     SearchAnswer,
     SearchBody,
     StatisticsAnswer,
+    TermCount,
     Text,
 )
 from splade_lucene.server.statistics import statistics
 
 QueryText = Annotated[Text, Query(description="The text of the query.")]
+Prefix = Annotated[Text, Query(min_length=1, max_length=200, description="What the terms begin with.")]
 
 
 def documented(model: Any, description: str) -> dict[int | str, dict[str, Any]]:
@@ -134,7 +136,7 @@ def _add_query_routes(router: APIRouter, context: Context) -> None:
         """A document's score and rank for a query, and the terms that it lacks."""
         opened = registry[index]
         vector = await context.encoded(opened, body)
-        return json_answer(await work.run(request, answers.explain, opened, vector, body.docid))
+        return json_answer(await work.run(request, answers.explain, opened, vector, body.docid, body.filter))
 
     @router.post("/{index}/encode", responses=documented(list[dict[str, int]], "A vector for each text"))
     async def encode(request: Request, index: str, body: EncodeBody) -> Response:
@@ -186,6 +188,12 @@ def _add_document_routes(router: APIRouter, context: Context) -> None:
     async def fields(request: Request, index: str) -> Response:
         """The fields of documents, with their keywords or ranges."""
         return json_answer(await work.run(request, answers.fields, registry[index]))
+
+    @router.get("/{index}/terms", responses=documented(list[TermCount], "The terms, those of most documents first"))
+    async def terms(request: Request, index: str, prefix: Prefix, k: K = HITS_SHOWN) -> Response:
+        """The terms of the index that begin with a text."""
+        context.check_hits(k)
+        return json_answer(await work.run(request, answers.terms, registry[index], prefix, k))
 
     @router.get("/{index}/stats", responses=documented(StatisticsAnswer, "The statistics"))
     async def stats(index: str) -> Response:

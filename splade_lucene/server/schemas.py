@@ -75,6 +75,9 @@ class ExplainBody(QueryPart):
     """A document whose score and rank are explained."""
 
     docid: Text
+    filter: Text | None = Field(
+        default=None, description="Count the rank among the documents that fulfil this condition."
+    )
 
 
 class EncodeBody(Request):
@@ -166,6 +169,7 @@ class SnippetPart(BaseModel):
 
     text: str
     marked: bool
+    term: str | None = None
 
 
 class ContributionAnswer(BaseModel):
@@ -175,6 +179,21 @@ class ContributionAnswer(BaseModel):
     query_weight: int
     impact: int
     score: int
+
+
+class Place(BaseModel):
+    """A hit's place in one of the rankings of a hybrid search, and its share of the fused score."""
+
+    rank: int
+    score: float
+    share: float
+
+
+class Places(BaseModel):
+    """A hit's places in the rankings of a hybrid search; null where it is not among the hits that are fused."""
+
+    impact: Place | None
+    bm25: Place | None
 
 
 class HitAnswer(BaseModel):
@@ -187,6 +206,7 @@ class HitAnswer(BaseModel):
     snippet: list[SnippetPart] | None = None
     fields: dict[str, Any]
     contributions: list[ContributionAnswer] | None = None
+    parts: Places | None = None
 
 
 class ValueCount(BaseModel):
@@ -235,6 +255,13 @@ class TermWeight(BaseModel):
 
     term: str
     weight: int
+
+
+class TermCount(BaseModel):
+    """A term and in how many documents it occurs."""
+
+    term: str
+    documents: int
 
 
 class DocumentAnswer(BaseModel):
@@ -308,6 +335,15 @@ class Subwords(BaseModel):
     terms: list[TermAnswer]
 
 
+class KindOfTerms(BaseModel):
+    """The terms of a kind, and how much of the index they are."""
+
+    kind: Literal["word", "subword", "stop word", "number or mark"]
+    terms: int
+    postings: int
+    impact: int
+
+
 class Part(BaseModel):
     """What a part of an index takes on disk."""
 
@@ -325,6 +361,7 @@ class StatisticsAnswer(BaseModel):
     heaviest: list[TermAnswer]
     subwords: Subwords
     stop_words: list[TermAnswer]
+    kinds: list[KindOfTerms]
     bytes: list[Part]
     profiles: list[dict[str, Any]]
 

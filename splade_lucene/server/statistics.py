@@ -23,6 +23,8 @@ STOP_WORDS = frozenset(
 )
 """Words that an analyzer of English drops, and a few more."""
 
+KINDS = ("word", "subword", "stop word", "number or mark")
+
 _PARTS = {
     "postings": (".doc", ".pos", ".pay", ".psm"),
     "terms": (".tim", ".tip", ".tmd"),
@@ -65,7 +67,8 @@ def _statistics(searcher: LuceneImpactSearcher) -> dict[str, Any]:
         "frequent": _largest(shown, "documents"),
         "heaviest": _largest(shown, "total_impact"),
         "subwords": {**_share(subwords, counts), "terms": _largest(subwords, "total_impact")},
-        "stop_words": _largest([each for each in shown if each["term"].lower() in STOP_WORDS], "total_impact"),
+        "stop_words": _largest([each for each in shown if kind_of(each["term"]) == "stop word"], "total_impact"),
+        "kinds": _kinds(terms),
     }
 
 
@@ -82,6 +85,26 @@ def _term(term: TermStatistics, documents: int) -> dict[str, Any]:
 def is_subword(term: str) -> bool:
     """Whether a term is a piece within a word, as WordPiece writes it."""
     return term.startswith("##") and len(term) > 2
+
+
+def kind_of(term: str) -> str:
+    """What sort of term it is: ``subword``, ``stop word``, ``word``, or, without a letter, ``number or mark``."""
+    if is_subword(term):
+        return "subword"
+    if term.lower() in STOP_WORDS:
+        return "stop word"
+    return "word" if any(letter.isalpha() for letter in term) else "number or mark"
+
+
+def _kinds(terms: Sequence[TermStatistics]) -> list[dict[str, Any]]:
+    """How much of an index the terms of each kind are."""
+    found = {kind: {"kind": kind, "terms": 0, "postings": 0, "impact": 0} for kind in KINDS}
+    for each in terms:
+        of_kind: dict[str, Any] = found[kind_of(each.term)]
+        of_kind["terms"] += 1
+        of_kind["postings"] += each.doc_freq
+        of_kind["impact"] += each.total_impact
+    return [*found.values()]
 
 
 def _share(terms: Sequence[Mapping[str, Any]], counts: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,185 @@
+// A document: why it has its rank, its text, its own terms, and documents like it.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { at, useAnswer } from "./api.js";
+import { Fields } from "./hits.jsx";
+import { counted, formatNumber, formatPercent, formatScore } from "./numbers.js";
+import { Problem, useMedia } from "./ui.jsx";
+
+const TERMS_SHOWN = 24;
+const SIMILAR = 5;
+
+/**
+ * @param body The search of which the document is a hit, or is none; null without a query.
+ * @param lowest The last of the hits that are shown, for "why not this one?".
+ */
+export function DocumentDrawer({ state, update, body, kinds, lowest }) {
+  const { index, doc: docid } = state;
+  const heading = useRef(null);
+  const covering = useMedia("(max-width: 1179px)");
+  const document_ = useAnswer({ path: at(index, "documents", docid) }, { keep: false });
+  const explained = useAnswer(body && { path: at(index, "explain"), body: explainBody(body, docid) }, { delay: 60 });
+  const close = () => {
+    const opener = [...document.querySelectorAll("button.docid")].find((each) => each.getAttribute("aria-expanded") === "true");
+    update({ doc: "" }, true);
+    (opener ?? document.getElementById("query"))?.focus();
+  };
+  useEffect(() => heading.current.focus(), [docid]);
+  useEffect(() => {
+    const escape = (event) => event.key === "Escape" && !event.target.closest?.("dialog") && close();
+    addEventListener("keydown", escape);
+    return () => removeEventListener("keydown", escape);
+  });
+  useEffect(() => {
+    const main = document.querySelector("main");
+    if (covering) main.inert = true;
+    return () => (main.inert = false);
+  }, [covering]);
+  const { data } = document_;
+  return (
+    <div class="drawer" role="dialog" aria-labelledby="document-heading">
+      <div class="title">
+        <h2 id="document-heading" tabIndex={-1} ref={heading}>{docid}</h2>
+        <button type="button" class="quiet icon" aria-label="Close the document" onClick={close}>×</button>
+      </div>
+      <Problem error={document_.error} retry={document_.retry} />
+      {data && (
+        <>
+          <Fields fields={data.fields} />
+          {body && <Why answer={explained} kinds={kinds} lowest={lowest} docid={docid} filtered={Boolean(body.filter)} />}
+          <Contents text={data.contents} vector={data.vector} explained={explained.data} kinds={kinds} />
+          <OwnTerms vector={data.vector} kinds={kinds} state={state} update={update} />
+          <Similar key={docid} state={state} update={update} />
+        </>
+      )}
+    </div>
+  );
+}
+
+/** The body that explains one document for a search. */
+function explainBody({ query, vector, filter }, docid) {
+  return { ...(query && { query }), ...(vector && { vector }), ...(filter && { filter }), docid };
+}
+
+function Why({ answer, kinds, lowest, docid, filtered }) {
+  const { data, error } = answer;
+  if (error) return <section><h3>Score</h3><Problem error={error} /></section>;
+  if (!data || data.docid !== docid) return <section class="why"><h3>Score</h3><p class="note">…</p></section>;
+  const contributions = [...data.contributions].sort((one, other) => other.score - one.score);
+  const most = Math.max(...contributions.map((each) => each.score), 1);
+  return (
+    <section class="why">
+      <h3>{data.rank === null ? "Why it is not found" : `Why rank ${formatNumber(data.rank)}`}</h3>
+      {data.rank === null && data.score > 0 && (
+        <p>{filtered ? "The filter leaves it out, or it is beyond rank 100,000." : "It is beyond rank 100,000."}</p>
+      )}
+      <p>
+        Score <strong>{formatScore(data.score)}</strong>
+        {lowest && data.rank !== null && data.rank > lowest.rank && (
+          <>; <strong>{formatScore(lowest.score - data.score)}</strong> less than rank {lowest.rank}, the last one that is shown</>
+        )}.
+      </p>
+      {contributions.length > 0 && (
+        <table class="contributions">
+          <caption class="only-read">The terms that the query and the document share</caption>
+          <thead><tr><th scope="col">term</th><th scope="col" class="number">query × document</th><th scope="col" class="number">score</th><th scope="col"><span class="only-read">share</span></th></tr></thead>
+          <tbody>
+            {contributions.map((each) => (
+              <tr key={each.term} class={kinds.get(each.term) ?? "added"}>
+                <th scope="row">{each.term}</th>
+                <td class="number">{formatNumber(each.query_weight)} × {formatNumber(each.impact)}</td>
+                <td class="number">{formatNumber(each.score)}</td>
+                <td class="bar-cell"><span style={{ width: `${(100 * each.score) / most}%` }} title={formatPercent(each.score / data.score)} /></td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      {data.missing.length > 0 && (
+        <>
+          <h4>Lacks {counted(data.missing.length, "term")} of the query</h4>
+          <ul class="chips">
+            {[...data.missing].sort((one, other) => other.query_weight - one.query_weight).map(({ term, query_weight }) => (
+              <li key={term}><span class={`chip ${kinds.get(term) ?? "added"}`}>{term} <small>{formatNumber(query_weight)}</small></span></li>
+            ))}
+          </ul>
+        </>
+      )}
+    </section>
+  );
+}
+
+/** The text, in which words are marked that are terms of the query and of the document. */
+function Contents({ text, explained, kinds }) {
+  if (!text) return <section><h3>Text</h3><p class="note">The index does not store texts.</p></section>;
+  const matched = new Map((explained?.contributions ?? []).map(({ term }) => [term, kinds.get(term) ?? "added"]));
+  return (
+    <section>
+      <h3>Text</h3>
+      <p class="contents" tabIndex={0} role="group" aria-label="The document's text">
+        {text.split(/([\p{L}\p{N}]+)/u).map((piece, index) => {
+          const kind = index % 2 ? matched.get(piece.toLowerCase()) : undefined;
+          return kind ? <mark key={index} class={kind}>{piece}</mark> : piece;
+        })}
+      </p>
+    </section>
+  );
+}
+
+function OwnTerms({ vector, kinds, state, update }) {
+  const [all, setAll] = useState(false);
+  const sorted = [...vector].sort((one, other) => other.weight - one.weight);
+  const shown = all ? sorted : sorted.slice(0, TERMS_SHOWN);
+  const most = Math.max(...sorted.map((each) => each.weight), 1);
+  const search = () => {
+    const edits = Object.fromEntries(sorted.slice(0, 64).map(({ term, weight }) => [term, weight]));
+    update({ query: "", edits, doc: "", view: "search" }, true);
+  };
+  return (
+    <section class="own-terms">
+      <h3>Its terms <span class="count">{vector.length}</span></h3>
+      <p class="note">Choose one to put it into the query.</p>
+      <ul>
+        {shown.map(({ term, weight }) => (
+          <li key={term}>
+            <button
+              type="button"
+              class={`document-term ${kinds.get(term) ?? ""}`}
+              style={{ "--fill": `${(100 * weight) / most}%` }}
+              onClick={() => update({ edits: { ...state.edits, [term]: weight } })}
+              aria-label={`Put ${term} into the query; its impact here is ${weight}`}
+            >
+              <span>{term}</span><span class="number">{weight}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      <div class="actions">
+        {sorted.length > TERMS_SHOWN && (
+          <button type="button" class="quiet" onClick={() => setAll(!all)}>{all ? "Show fewer" : `Show all ${sorted.length}`}</button>
+        )}
+        <button type="button" class="quiet" onClick={search}>Search with these terms</button>
+      </div>
+    </section>
+  );
+}
+
+function Similar({ state, update }) {
+  const answer = useAnswer({ path: `${at(state.index, "documents", state.doc, "similar")}?k=${SIMILAR}` });
+  return (
+    <section class="similar">
+      <h3>More like this</h3>
+      <Problem error={answer.error} retry={answer.retry} />
+      {answer.data && !answer.data.hits.length && <p class="note">Nothing shares a term with it.</p>}
+      {answer.data && (
+        <ol>
+          {answer.data.hits.map((hit) => (
+            <li key={hit.docid}>
+              <button type="button" class="docid" onClick={() => update({ doc: hit.docid }, true)}>{hit.title || hit.docid}</button>
+              <span class="score">{formatScore(hit.score)}</span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}

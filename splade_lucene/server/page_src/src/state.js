@@ -1,0 +1,112 @@
+// The page's state is its address: everything that is shown can be linked.
+
+const VIEWS = ["search", "compare", "runs", "statistics"];
+
+/** What one search is made with; a comparison has two of them. */
+export const DEFAULTS = {
+  view: "search",
+  index: "", // the first one that is served
+  query: "",
+  edits: {}, // term → weight, 0 where it is left out
+  engine: "impact",
+  alpha: null, // null: exact
+  k: 10,
+  filter: "",
+  facets: {}, // field → chosen values
+  ranges: {}, // field → [from, to], each a text
+  doc: "",
+  other: { index: "", engine: "impact", alpha: 0.7 },
+  qid: "",
+};
+
+/** Reads a state from the fragment of an address. */
+export function parseState(fragment) {
+  const [, view, search = ""] = /^#?\/?([a-z]*)\??(.*)$/s.exec(fragment);
+  const given = new URLSearchParams(search);
+  const state = { ...structuredClone(DEFAULTS), view: VIEWS.includes(view) ? view : "search" };
+  for (const name of ["index", "filter", "doc", "qid"]) state[name] = given.get(name) ?? "";
+  state.query = given.get("q") ?? "";
+  state.engine = given.get("engine") ?? DEFAULTS.engine;
+  state.alpha = number(given.get("alpha"));
+  state.k = clamp(number(given.get("k")) ?? DEFAULTS.k, 1, 1000);
+  for (const each of given.getAll("w")) {
+    const [, weight, term] = /^(\d+):(.+)$/s.exec(each) ?? [];
+    if (term !== undefined) state.edits[term] = Number(weight);
+  }
+  for (const [name, value] of given) {
+    const [, kind, field] = /^(is|from|to)\.(.+)$/s.exec(name) ?? [];
+    if (kind === "is") (state.facets[field] ??= []).push(value);
+    else if (kind) (state.ranges[field] ??= ["", ""])[kind === "from" ? 0 : 1] = value;
+  }
+  state.other = {
+    index: given.get("index2") ?? "",
+    engine: given.get("engine2") ?? DEFAULTS.other.engine,
+    alpha: given.has("engine2") ? number(given.get("alpha2")) : DEFAULTS.other.alpha,
+  };
+  return state;
+}
+
+/** Writes a state as the fragment of an address; what is as usual is left out. */
+export function formatState(state) {
+  const written = new URLSearchParams();
+  const write = (name, value, usual = "") => value !== usual && value !== null && written.append(name, String(value));
+  write("index", state.index);
+  write("q", state.query);
+  for (const [term, weight] of Object.entries(state.edits)) written.append("w", `${weight}:${term}`);
+  write("engine", state.engine, DEFAULTS.engine);
+  write("alpha", state.alpha);
+  write("k", state.k, DEFAULTS.k);
+  write("filter", state.filter);
+  for (const [field, values] of Object.entries(state.facets)) {
+    for (const value of values) written.append(`is.${field}`, value);
+  }
+  for (const [field, [from, to]] of Object.entries(state.ranges)) {
+    write(`from.${field}`, from);
+    write(`to.${field}`, to);
+  }
+  if (JSON.stringify(state.other) !== JSON.stringify(DEFAULTS.other)) {
+    write("index2", state.other.index);
+    written.append("engine2", state.other.engine);
+    write("alpha2", state.other.alpha);
+  }
+  write("doc", state.doc);
+  if (state.view === "runs") write("qid", state.qid);
+  const search = written.toString();
+  return `#${state.view}${search && "?" + search}`;
+}
+
+/** The filter of the chosen facets, ranges and the filter's text, as one condition; empty for none. */
+export function wholeFilter(state, types) {
+  const parts = [];
+  for (const [field, values] of Object.entries(state.facets)) {
+    const literals = values.map((value) => literal(value, types[field]));
+    if (literals.length === 1) parts.push(`${name(field)} = ${literals[0]}`);
+    else if (literals.length) parts.push(`${name(field)} in (${literals.join(", ")})`);
+  }
+  for (const [field, [from, to]] of Object.entries(state.ranges)) {
+    if (from !== "") parts.push(`${name(field)} >= ${literal(from, types[field])}`);
+    if (to !== "") parts.push(`${name(field)} <= ${literal(to, types[field])}`);
+  }
+  const text = state.filter.trim();
+  if (text) parts.push(parts.length ? `(${text})` : text);
+  return parts.join(" and ");
+}
+
+function literal(value, type) {
+  return ["integer", "number", "boolean"].includes(type) ? value : JSON.stringify(value);
+}
+
+const RESERVED = new Set(["and", "or", "not", "in", "between", "prefix", "exists", "true", "false"]);
+
+function name(field) {
+  if (/^[A-Za-z_][\w.-]*$/.test(field) && !RESERVED.has(field.toLowerCase())) return field;
+  return `\`${JSON.stringify(field).slice(1, -1).replaceAll("`", "\\`")}\``;
+}
+
+function number(text) {
+  return text === null || text === "" || !Number.isFinite(Number(text)) ? null : Number(text);
+}
+
+function clamp(value, least, most) {
+  return Math.min(most, Math.max(least, Math.round(value)));
+}

@@ -1,0 +1,479 @@
+"""The page in a real browser: what a reader does, with the keyboard alone, on a phone, in the dark; axe finds nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+from zlib import crc32
+
+import pytest
+from support.browsers import browser_context
+from support.servers import RunningServer, running
+
+from splade_lucene import Approximation, LuceneImpactSearcher, Pruning, SpladeEncoder, build_index, read_corpus
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+pytestmark = [pytest.mark.model, pytest.mark.process]
+
+QUERY = "copy a file to another folder"
+MODULES = ("shutil", "argparse", "zipfile")
+ATTACK = '<img src=x onerror="document.title=1">'
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hundred docstrings with fields, and a document that tries to run a script."""
+    path = tmp_path_factory.mktemp("corpus") / "corpus.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for document in read_corpus("python-docs"):
+            module = document.docid.partition(".")[0]
+            if module in MODULES or crc32(document.docid.encode()) % 120 == 0:
+                record = {
+                    "id": document.docid,
+                    "text": document.text[:140],
+                    "module": module,
+                    "size": len(document.text),
+                }
+                file.write(json.dumps(record) + "\n")
+        attack = {"id": "<b>attack</b>", "text": f"copy a file {ATTACK} to another folder", "module": ATTACK, "size": 1}
+        file.write(json.dumps(attack) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def indexes(corpus: Path, encoder: SpladeEncoder, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The whole vectors, and pruned ones."""
+    folder = tmp_path_factory.mktemp("indexes")
+    build_index(corpus, folder / "docs", encoder, fields="module,size:integer", bm25=True)
+    build_index(corpus, folder / "pruned", encoder, fields="module,size:integer", pruning=Pruning(top_terms=16))
+    return {"docs": folder / "docs", "pruned": folder / "pruned"}
+
+
+@pytest.fixture(scope="module")
+def server(indexes: dict[str, Path]) -> Iterator[RunningServer]:
+    with running(indexes) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def searcher(indexes: dict[str, Path]) -> Iterator[LuceneImpactSearcher]:
+    with LuceneImpactSearcher(indexes["docs"]) as searcher:
+        yield searcher
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserContext]:
+    with browser_context() as context:
+        yield context
+
+
+@pytest.fixture
+def open_page(browser: BrowserContext, server: RunningServer) -> Iterator[Open]:
+    """Opens the page in a state; at the end nothing may have failed, and nothing been asked of another machine.
+
+    ``fails`` names a status that the service answers on purpose.
+    """
+    pages: list[Page] = []
+    problems: list[str] = []
+    expected: set[str] = set()
+
+    def open_page(
+        view: str = "search", *, width: int = 1280, scheme: str = "light", fails: str = "", **state: object
+    ) -> Page:
+        expected.add(f"the server responded with a status of {fails} ")
+        page = browser.new_page()
+        pages.append(page)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and problems.append(message.text))
+        page.on("request", lambda request: _is_ours(request.url, server) or problems.append(request.url))
+        page.set_viewport_size({"width": width, "height": 860})
+        page.emulate_media(color_scheme=scheme)
+        page.goto(f"{server.url}/#{view}?{urlencode({'index': 'docs', **state}, doseq=True)}")
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    unexpected = [each for each in problems if not any(status in each for status in expected)]
+    assert unexpected == []
+
+
+def _is_ours(url: str, server: RunningServer) -> bool:
+    return url.startswith((f"{server.url}/", "data:", "blob:"))
+
+
+def shown(page: Page, selector: str = ".hits .docid") -> list[str]:
+    return page.locator(selector).all_inner_texts()
+
+
+def wait_for_ranking(page: Page, docids: list[str]) -> None:
+    """Waits until these hits are shown, in their order."""
+    page.wait_for_function(
+        "wanted => [...document.querySelectorAll('.hits .docid')].map(each => each.textContent).join('\\n') === wanted",
+        arg="\n".join(docids),
+    )
+
+
+def wait_for_address(page: Page, part: str) -> None:
+    """The address follows when nothing has changed for a moment."""
+    page.wait_for_function("part => location.hash.includes(part)", arg=part)
+
+
+def weights(searcher: LuceneImpactSearcher, **edits: int) -> dict[str, int]:
+    return {term: weight for term, weight in {**searcher.encode(QUERY), **edits}.items() if weight}
+
+
+# ---- the search ----
+
+
+def test_hits_follow_while_typing(open_page, searcher):
+    page = open_page()
+    page.wait_for_function("() => document.activeElement.id === 'query'")
+    page.keyboard.type(QUERY, delay=15)
+    wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+    own, added = shown(page, ".group.own .name"), shown(page, ".group.added .name")
+    vector = searcher.encode(QUERY)
+    assert {term for term in own if not term.startswith("##")} <= set(QUERY.split())
+    assert not {"copy", "file", "another", "folder"} & set(added)
+    assert "file" in own
+    assert "directory" in added or "folders" in added
+    for group in (own, added):
+        assert [vector[term] for term in group] == sorted((vector[term] for term in group), reverse=True)
+    wait_for_address(page, f"q={QUERY.replace(' ', '+')}")
+
+
+def test_the_parts_of_a_bar_sum_to_the_score(open_page, searcher):
+    page = open_page(q=QUERY)
+    hits = searcher.search(QUERY, 10)
+    wait_for_ranking(page, hits.docids)
+    bars = page.locator(".hit .bar")
+    longest = hits.scores.max()
+    for place in range(len(hits)):
+        full = bars.nth(place).bounding_box()["width"]
+        widths = [each.bounding_box()["width"] for each in bars.nth(place).locator(".segment").all()]
+        assert sum(widths) / full == pytest.approx(hits.scores[place] / longest, abs=0.01)
+        score = page.locator(".hit .score").nth(place).inner_text()
+        assert score == f"{hits.scores[place]:,}"
+
+
+def test_a_weight_is_dragged(open_page, searcher):
+    page = open_page(q=QUERY)
+    wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+    slider = page.get_by_label("Weight of copy", exact=True)
+    box = slider.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    for share in (0.5, 0.3, 0.15):
+        page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
+    page.mouse.up()
+    weight = int(slider.input_value())
+    assert 0 < weight < 0.3 * searcher.encode(QUERY)["copy"] + 40
+    changed = searcher.search(weights(searcher, copy=weight), 10).docids
+    assert changed != searcher.search(QUERY, 10).docids
+    wait_for_ranking(page, changed)
+    page.get_by_role("button", name="Undo 1 change").click()
+    wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+
+
+def test_terms_are_left_out_put_back_and_added(open_page, searcher):
+    page = open_page(q=QUERY)
+    wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+    page.get_by_role("button", name="Leave out file", exact=True).click()
+    wait_for_ranking(page, searcher.search(weights(searcher, file=0), 10).docids)
+    page.get_by_role("button", name="Put file back").click()
+    wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+    page.get_by_label("Add a term").fill("parser")
+    page.keyboard.press("Enter")
+    weight = int(page.get_by_label("Weight of parser").input_value())
+    wait_for_ranking(page, searcher.search(weights(searcher, parser=weight), 10).docids)
+    assert shown(page, ".group.mine .name") == ["parser"]
+
+
+def test_an_answer_that_comes_late_is_dropped(open_page, searcher):
+    """The first search is answered after the second one."""
+    page = open_page()
+    page.evaluate("""() => {
+        const real = window.fetch;
+        window.fetch = async (path, options) => {
+            const answer = await real(path, {...options, signal: undefined});
+            if (options.body && JSON.parse(options.body).query === "zip archive") await new Promise(done => setTimeout(done, 1500));
+            return answer;
+        };
+    }""")
+    page.get_by_label("Query").fill("zip archive")
+    page.wait_for_timeout(400)
+    page.get_by_label("Query").fill(QUERY)
+    wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+    page.wait_for_timeout(1800)
+    wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+
+
+def test_texts_are_shown_as_they_are(open_page):
+    page = open_page(q=f"copy a file {ATTACK}", doc="<b>attack</b>", k=20)
+    page.get_by_role("heading", name="<b>attack</b>").wait_for()
+    page.locator(".contents", has_text=ATTACK).wait_for()
+    page.locator(".hits .docid", has_text="<b>attack</b>").wait_for()
+    assert page.locator("img, b").count() == 0
+    assert page.title() != "1"
+
+
+# ---- a document ----
+
+
+def test_a_document_says_why_it_has_its_rank(open_page, searcher):
+    page = open_page(q=QUERY)
+    best = searcher.search(QUERY, 10)[0]
+    page.get_by_role("button", name=best.docid, exact=True).click()
+    page.get_by_role("heading", name="Why rank 1").wait_for()
+    rows = page.locator(".contributions tbody tr").all_inner_texts()
+    parts = [re.sub(r"[\s,×]+", " ", row).split() for row in rows]
+    expected = searcher.explain(QUERY, best.docid)
+    assert sum(int("".join(row.split("\t")[2].split(","))) for row in rows) == best.score, parts
+    assert {row.split("\t")[0] for row in rows} == {each.term for each in expected}
+    assert len(shown(page, ".document-term")) == min(24, len(searcher.vector(best.docid)))
+    page.locator(".similar li").first.wait_for()
+    assert shown(page, ".similar .docid") == searcher.more_like_this(best.docid, 5).docids
+    page.keyboard.press("Escape")
+    page.locator(".drawer").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.textContent") == best.docid
+
+
+def test_why_not_this_one(open_page, searcher):
+    page = open_page(q=QUERY, fails="404")
+    ranking = searcher.search(QUERY, 1000).docids
+    wanted = ranking[40]
+    page.get_by_label("Why not this one?").fill(wanted)
+    page.get_by_role("button", name="Explain").click()
+    page.get_by_role("heading", name="Why rank 41").wait_for()
+    vector, has = searcher.encode(QUERY), {each.term for each in searcher.explain(QUERY, wanted)}
+    lacks = page.locator(".why .chip").all_inner_texts()
+    assert {each.split()[0] for each in lacks} == vector.keys() - has
+    page.get_by_label("Why not this one?").fill("no-such-document")
+    page.get_by_role("button", name="Explain").click()
+    page.get_by_role("alert").filter(has_text="no-such-document").first.wait_for()
+
+
+# ---- filters ----
+
+
+def test_facets_ranges_and_filters(open_page, searcher):
+    page = open_page(q=QUERY, k=20)
+    wait_for_ranking(page, searcher.search(QUERY, 20).docids)
+    counted = searcher.search(QUERY, 1000).facets("module")
+    row = page.locator(".choice", has_text="shutil")
+    assert row.locator(".count").inner_text() == str(counted["shutil"])
+    row.click()
+    wait_for_ranking(page, searcher.search(QUERY, 20, filter='module = "shutil"').docids)
+    page.get_by_label("size, at least").fill("300")
+    page.keyboard.press("Tab")
+    wait_for_ranking(page, searcher.search(QUERY, 20, filter='module = "shutil" and size >= 300').docids)
+    wait_for_address(page, "is.module=shutil")
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_label("Filter", exact=True).fill('module prefix "zip"')
+    page.keyboard.press("Enter")
+    wait_for_ranking(page, searcher.search(QUERY, 20, filter='module prefix "zip"').docids)
+
+
+def test_a_facet_is_data(open_page, searcher):
+    """A value with quotes stays one value of the filter."""
+    page = open_page(q=QUERY, **{"is.module": ATTACK})
+    wait_for_ranking(page, ["<b>attack</b>"])
+
+
+# ---- comparison ----
+
+
+def test_two_settings_side_by_side(open_page, server, searcher):
+    page = open_page("compare", q=QUERY, engine2="bm25")
+    page.locator(".ranking.right li").first.wait_for()
+    left = searcher.search(QUERY, 10).docids
+    right = [hit["docid"] for hit in server.fetch("/api/v1/docs/search", {"query": QUERY, "engine": "bm25"})["hits"]]
+    assert (shown(page, ".ranking.left .docid"), shown(page, ".ranking.right .docid")) == (left, right)
+    both = [docid for docid in left if docid in right]
+    assert page.locator(".slope path").count() == len(both) > 0
+    assert f"{len(both)} of 10" in page.locator(".verdict").inner_text()
+    for docid in right:
+        said = (
+            page.locator(".ranking.right li", has=page.get_by_role("button", name=docid, exact=True))
+            .locator(".move")
+            .inner_text()
+        )
+        moved = left.index(docid) - right.index(docid) if docid in left else None
+        assert {None: "new", 0: "="}.get(moved, str(abs(moved or 0))) in said
+
+
+def test_two_indexes_side_by_side(open_page, server):
+    page = open_page("compare", q=QUERY)
+    page.locator("fieldset", has_text="Right").get_by_label("Index").select_option("pruned")
+    page.locator("fieldset", has_text="Right").get_by_label("Search").select_option("")
+    expected = [hit["docid"] for hit in server.fetch("/api/v1/pruned/search", {"query": QUERY})["hits"]]
+    page.wait_for_function(
+        "wanted => [...document.querySelectorAll('.ranking.right .docid')].map(each => each.textContent).join() === wanted",
+        arg=",".join(expected),
+    )
+    wait_for_address(page, "index2=pruned")
+
+
+# ---- exports and links ----
+
+
+def test_a_link_shows_the_same_again(open_page, searcher, browser):
+    page = open_page(q=QUERY)
+    wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+    page.get_by_label("Hits").select_option("5")
+    page.get_by_role("button", name="Leave out file", exact=True).click()
+    page.get_by_label("Search", exact=True).select_option("0.5")
+    page.locator(".choice", has_text="shutil").click()
+    changed, filter = weights(searcher, file=0), 'module = "shutil"'
+    docids = searcher.search(changed, 5, filter=filter, approximation=Approximation(alpha=0.5)).docids
+    wait_for_ranking(page, docids)
+    page.locator(".hits .docid").first.click()
+    page.locator(".contributions").wait_for()
+    other = browser.new_page()
+    other.goto(page.url)
+    other.locator(".contributions").wait_for()
+    wait_for_ranking(other, docids)
+    for selector in (".hits .docid", ".drawer h2", ".term .name", ".struck", ".hit .score", ".drawer .contributions"):
+        assert shown(other, selector) == shown(page, selector)
+    assert other.get_by_label("Search", exact=True).input_value() == "0.5"
+    other.close()
+
+
+def test_the_browser_goes_back(open_page, searcher):
+    page = open_page(q=QUERY)
+    wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+    page.locator(".hits .docid").first.click()
+    page.locator(".drawer").wait_for()
+    page.go_back()
+    page.locator(".drawer").wait_for(state="detached")
+    page.get_by_role("link", name="Compare").click()
+    page.locator(".slope").wait_for()
+    assert page.get_by_label("Query").input_value() == QUERY
+    page.go_back()
+    wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+
+
+# ---- statistics ----
+
+
+def test_statistics(open_page, searcher):
+    page = open_page("statistics")
+    page.get_by_role("heading", name="Distributions").wait_for()
+    counts = searcher.reader.statistics()
+    tiles = dict(zip(shown(page, ".tiles dt"), shown(page, ".tiles dd"), strict=True))
+    assert tiles["documents"] == f"{counts['documents']:,}"
+    assert tiles["terms"] == f"{counts['terms']:,}"
+    frequent = max(searcher.reader.terms(), key=lambda each: each.doc_freq)
+    table = page.locator("table", has_text="Most frequent")
+    assert table.locator("tbody tr").first.inner_text().split()[:2] == [frequent.term, f"{frequent.doc_freq:,}"]
+    page.locator("figure", has_text="Lengths").get_by_text("As a table").click()
+    of_bins = page.locator("figure", has_text="Lengths").locator("tbody td").all_inner_texts()
+    assert sum(int(each.replace(",", "")) for each in of_bins) == counts["documents"]
+
+
+# ---- for everyone ----
+
+
+def test_with_the_keyboard_alone(open_page, searcher):
+    page = open_page(q=QUERY)
+    wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+    focus = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent || document.activeElement.id"
+    page.keyboard.press("ArrowDown")  # from the query
+    assert page.evaluate(focus) == searcher.search(QUERY, 10).docids[0]
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Why rank 2").wait_for()
+    page.keyboard.press("Escape")
+    assert page.evaluate(focus) == searcher.search(QUERY, 10).docids[1]
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "query"
+    for _ in range(12):  # to the first weight
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.type") == "range":
+            break
+    name = page.evaluate("document.activeElement.dataset.term")
+    before = int(page.evaluate("document.activeElement.value"))
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("before => Number(document.activeElement.value) === before - 1", arg=before)
+    wait_for_ranking(page, searcher.search(weights(searcher, **{name: before - 1}), 10).docids)
+    page.keyboard.press("Delete")
+    wait_for_ranking(page, searcher.search(weights(searcher, **{name: 0}), 10).docids)
+    assert page.evaluate("document.activeElement.type") == "range"
+
+
+STATES: dict[str, tuple[str, dict[str, Any]]] = {
+    "search": ("search", {"q": QUERY}),
+    "empty": ("search", {}),
+    "edits": ("search", {"q": QUERY, "w": ["0:file", "70:parser"], "is.module": "shutil"}),
+    "document": ("search", {"q": QUERY, "doc": "shutil.copy"}),
+    "hybrid": ("search", {"q": QUERY, "engine": "hybrid"}),
+    "compare": ("compare", {"q": QUERY, "engine2": "bm25"}),
+    "runs": ("runs", {}),
+    "statistics": ("statistics", {}),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing(state, open_page):
+    """Light on a screen, and dark on a phone, where nothing is cut off."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    view, given = STATES[state]
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        page = open_page(view, width=width, scheme=scheme, **given)
+        page.wait_for_load_state("networkidle")
+        if width < 400:
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (state, "is wider than a phone")
+        found = axe.run(page).response["violations"]
+        assert found == [], [
+            (width, scheme, each["id"], each["nodes"][0]["html"][:200], each["nodes"][0]["failureSummary"])
+            for each in found
+        ]
+        page.close()
+
+
+def test_colours_are_chosen_and_kept(open_page):
+    page = open_page()
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    light = page.evaluate(ground)
+    page.get_by_label("Colours").select_option("dark")
+    assert page.evaluate(ground) != light
+    page.reload()
+    assert page.evaluate(ground) != light
+    page.get_by_label("Colours").select_option("system")
+    assert page.evaluate(ground) == light
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(ground) != light
+
+
+def test_errors_are_told(open_page):
+    page = open_page(q=QUERY, filter="module =", fails="400")
+    page.get_by_role("alert").wait_for()
+    assert page.get_by_label("Filter", exact=True).get_attribute("aria-invalid") == "true"
+
+
+def test_a_token_is_asked_for(open_page, server, browser, searcher):
+    """As by a server that listens on another address than this machine's own."""
+
+    def guard(route):
+        if route.request.headers.get("authorization") == "Bearer 0123456789abcdef":
+            return route.continue_()
+        problem = {"error": {"code": "unauthorized", "message": "a token is required", "remedy": "Send it"}}
+        return route.fulfill(status=401, json=problem)
+
+    browser.route("**/api/v1/**", guard)
+    try:
+        page = open_page(q=QUERY, fails="401")
+        page.get_by_label("This service wants a token").fill("0123456789abcdef")
+        page.keyboard.press("Enter")
+        wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+        page.reload()  # it is kept until the tab is closed
+        wait_for_ranking(page, searcher.search(QUERY, 10).docids)
+    finally:
+        browser.unroute("**/api/v1/**")
