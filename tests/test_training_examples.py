@@ -126,6 +126,8 @@ def test_labelled_pairs_are_gathered_by_query(tmp_path):
         ({"query": "q", "docs": ["a", "b"], "labels": [1]}, r"labels must be 2 finite numbers"),
         ({"query": "q", "passage": "a"}, r"passage needs a label or a score"),
         ({"query": "q", "anchor": "p", "positive": "a"}, r"anchor cannot be combined with query"),
+        ({"sentence1": "q", "sentence2": "a"}, r"a record needs either qid or query; it has sentence1, sentence2\. "),
+        ({"query": "q", "positives": ["a"]}, r"the query has no passage \(positive or passages; unknown: positives\)"),
         ({"query": "q", "positive": 17}, r"positive must be a string, got 17\. .*ids are written as qid, positive_id"),
         ({"query": "q", "positive": "a", "negative_1_id": "b"}, r"unknown key negative_1_id"),
     ],
@@ -170,6 +172,17 @@ def test_hard_negatives_by_system_with_the_scores_of_a_cross_encoder(tmp_path):
     ]
     with pytest.raises(ExamplesError, match="have scores, but data.scores is given as well"):
         read_examples(path, numbered(), scores={"1": {"2": 1.0}})
+    dropped = Dropped(path)
+    own = {"qid": 1, "pos": [2, 2], "neg": {"bm25": [2, 3], "tas-b": [3]}}  # 2 is its own negative
+    known = numbered()
+    read = read_examples(write_lines(path, own), known, dropped=dropped)
+    assert told(read, known) == [("query 1", ["passage 2"], ["passage 3"], None)]
+    assert dropped.counts == {"negatives that are their query's positive": 1, "passages listed twice for a query": 1}
+    with pytest.raises(ExamplesError, match=r"scores\.pkl\.gz: pickles hold scores.* Set data\.scores"):
+        read_examples(tmp_path / "scores.pkl.gz", numbered())
+    (tmp_path / "scores.pkl.gz").write_bytes(gzip.compress(pickle.dumps(scores)[:-2]))
+    with pytest.raises(ExamplesError, match=r"scores\.pkl\.gz: the file cannot be read \(.+\)"):
+        read_scores(tmp_path / "scores.pkl.gz")
     with pytest.raises(ExamplesError, match=r":1: neg '9' is not in data\.passages"):
         read_examples(write_lines(path, {"qid": 1, "pos": [2], "neg": {"bm25": [9]}}), numbered())
 
@@ -204,7 +217,8 @@ def test_flag_embedding(tmp_path):
     assert read_record(tmp_path, without) == [("q", ["a", "b"], ["c"], None)]
     for change, message in (
         ({"pos_scores": None}, r"pos_scores are missing"), ({"neg_scores": [1, 2]}, r"neg_scores must be 1 finite numbers"),
-        ({"prompt": "Represent"}, r"unknown key prompt.* data\.ignored_keys"), ({"pos": "a"}, r"pos must be a list, got 'a'"),
+        ({"prompt": "Represent"}, r"unknown key prompt.* data\.ignored_keys"),
+        ({"pos_id": ["1"]}, r"pos_id cannot be combined with query.* data\.ignored_keys"), ({"pos": "a"}, r"pos must be a list, got 'a'"),
     ):  # fmt: skip
         with pytest.raises(ExamplesError, match=rf"e\.jsonl:1: {message}"):
             read_record(tmp_path, {**record, **change})
@@ -484,6 +498,7 @@ def test_a_header_of_triples_is_no_example(tmp_path):
     [
         ("e.tsv", ['what\tthis\tthat', 'what is "it"\t"is it ""this"""\tthat'], r"e\.tsv:2: columns are quoted as in CSV"),
         ("e.csv", ["query,positive,negative", "what,this,that"], r"e\.csv:1: the columns are not separated by tabs"),
+        ("e.tsv", ["what is this\ta b c", "who\td e f"], r"e\.tsv:1: the table has two columns.* with query and positive"),
         ("e.tsv", [f"1\t{number}\t20\t1" for number in range(11)], r"e\.tsv:1: four columns are qid, iteration"),
         ("triples.tsv", ["1 \t20\t30"], r"triples\.tsv:1: qid '1 ' is not in data\.queries"),
         ("e.jsonl", ['{"query": "1", "positive": "20", "negative": "30"}'],

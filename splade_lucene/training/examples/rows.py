@@ -16,6 +16,7 @@ from splade_lucene.files.json_text import numbered_records, parse_object
 from splade_lucene.imports import whole_imports
 
 HUB = "hf:"
+PICKLES = (".pkl", ".pickle")
 _TABLES = (".tsv", ".txt", ".qrels", ".csv")
 _DOWNLOAD = "Check it or download it again"
 _JUDGED = re.compile(r"[+-]?[0-9]{1,2}")
@@ -73,6 +74,11 @@ def open_rows(source: str | Path, ids: Mapping[str, int]) -> Rows:
         raise ExamplesError(f"the file cannot be read ({error})", path=path, remedy=_DOWNLOAD) from error
     if inner.endswith(".parquet"):
         return Rows(path, _guarded(path, _of_parquet(path)))
+    if inner.endswith(PICKLES):
+        raise ExamplesError(
+            "pickles hold scores, not examples", path=path,
+            remedy="Set data.scores to it, and data.examples to the passages that it scores",
+        )  # fmt: skip
     if inner.endswith(_TABLES):
         return _table(path, ids)
     if inner.endswith(".json"):
@@ -213,10 +219,15 @@ def _refuse_other_tables(path: Path, peeked: list[list[str]]) -> None:
     """Refuses tables that would be read as something else.
 
     Raises:
-        ExamplesError: Columns are quoted or separated by commas, or there are four without an iteration.
+        ExamplesError: Columns are quoted or separated by commas, or there are two, or four without an iteration.
     """
     if not peeked:
         return
+    if all(len(columns) == 2 for columns in peeked):
+        raise ExamplesError(
+            "the table has two columns, and judgments and triples have three or more", path=path, line=1,
+            remedy="Write pairs as JSON lines or parquet with query and positive, or qid and positive_id",
+        )  # fmt: skip
     if len(peeked[0]) == 1 and "," in peeked[0][0]:
         raise ExamplesError(
             "the columns are not separated by tabs", path=path, line=1,

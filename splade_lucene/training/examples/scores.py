@@ -20,13 +20,12 @@ from splade_lucene.training.examples.columns import Examples
 from splade_lucene.training.examples.dropped import NO_MARGIN, NO_SCORE, Dropped
 from splade_lucene.training.examples.example import Example
 from splade_lucene.training.examples.pickled import RefusedPickleError, read_pickle
+from splade_lucene.training.examples.rows import PICKLES
 from splade_lucene.training.examples.shapes import is_score
 
 Missing = Literal["refuse", "drop"]
 Scores = Mapping[str, Mapping[str, float]]
 """qid → docid → score."""
-
-_PICKLES = (".pkl", ".pickle")
 
 
 def read_scores(path: str | Path) -> Scores:
@@ -38,13 +37,14 @@ def read_scores(path: str | Path) -> Scores:
     """
     path = Path(path)
     name = content_name(path) if path.is_file() else path.name
-    if name.endswith(_PICKLES):
+    if name.endswith(PICKLES):
         try:
             return _checked(path, read_pickle(path))
         except RefusedPickleError as error:
             raise ExamplesError(str(error), path=path, remedy="Write the scores as JSON or as a run") from None
         except (OSError, EOFError) as error:
-            raise ExamplesError(f"the file cannot be read ({error})", path=path, remedy="Check the path") from error
+            reason = str(error) or "it ends in the middle"
+            raise ExamplesError(f"the file cannot be read ({reason})", path=path, remedy="Check the file") from error
     if name.endswith(".json"):
         text = "".join(line for _, line in read_lines(path))
         try:

@@ -20,6 +20,7 @@ _ONE_ID, _ONE = ("docid", "doc_id", "passage_id"), ("passage", "document")
 _ID_KEYS = {*_QIDS, *_POSITIVE_IDS, *_NEGATIVE_IDS, *_LIST_IDS, *_ONE_ID}
 _TEXT_KEYS = {*_QUERIES, *_POSITIVES, *_NEGATIVES, *_LISTS, *_ONE}
 _NUMBERED = re.compile(r"(?P<stem>negative|negative_id|neg_id)_(?P<number>[0-9]+)(?P<id>_id)?")
+_SHOWN = 8  # keys in a message
 _LARGEST = 3.4028234663852886e38  # of single precision
 _FORMS = "docs/training.md has the table of shapes"
 
@@ -136,13 +137,18 @@ def _refusal(key: str, *, by_id: bool) -> tuple[str, str]:
     if key in (_TEXT_KEYS if by_id else _ID_KEYS):
         return (
             f"{key} cannot be combined with {'qid' if by_id else 'query'}",
-            "Use only qid, positive_id, negative_id, docids, or only query, positive, negative, passages",
+            "Use only qid, positive_id, negative_id, docids, or only query, positive, negative, passages; or name the key in "
+            "data.ignored_keys",
         )
     return (
         f"unknown key {key}",
         f"Write a list as {'docids' if by_id else 'passages'}, with the positive one first, and one number for each as "
         f"scores; or name the key in data.ignored_keys. {_FORMS}",
     )
+
+
+def _listing(keys: list[str]) -> str:
+    return ", ".join(f"{key:.40}" for key in keys[:_SHOWN]) + (" …" if keys[_SHOWN:] else "") if keys else "no keys"
 
 
 # ---- pairs, triples, n-tuples and lists ----
@@ -152,7 +158,7 @@ def _read_tuple(fields: Fields) -> Given:
     """Ours, and those of sentence-transformers: one query, and its passages in columns or in a list."""
     by_id = fields.has(*_QIDS)
     if by_id == fields.has(*_QUERIES):
-        raise RecordError("a record needs either qid or query", _FORMS)
+        raise RecordError(f"a record needs either qid or query; it has {_listing(fields.left_over())}", _FORMS)
     query = _item(fields.take(*(_QIDS if by_id else _QUERIES)), by_id=by_id)
     for key in fields.left_over():
         if key in (_TEXT_KEYS if by_id else _ID_KEYS):
@@ -164,7 +170,11 @@ def _read_tuple(fields: Fields) -> Given:
     first = one or fields.take(*(_POSITIVE_IDS if by_id else _POSITIVES))
     if first is None:
         names = ("positive_id", "docids") if by_id else ("positive", "passages")
-        raise RecordError(f"the query has no passage ({' or '.join(names)})", "Add a passage to each query")
+        others = fields.left_over()
+        beside = f"; unknown: {_listing(others)}" if others else ""
+        raise RecordError(
+            f"the query has no passage ({' or '.join(names)}{beside})", f"Add a passage to each query. {_FORMS}"
+        )
     negative = fields.take(*(_NEGATIVE_IDS if by_id else _NEGATIVES))
     numbered = fields.numbered(*(("negative_id", "neg_id") if by_id else ("negative",)))
     given = Given(query, [_item(first, by_id=by_id)])
@@ -298,19 +308,19 @@ def _read_hard_negatives(fields: Fields) -> Given:
         raise RecordError(f"neg must be lists by system, got {by_system!r:.60}", _FORMS)
     relevant = [] if positives is None else _listed(positives)
     lists = [_listed((f"neg of {system}", each)) for system, each in by_system.items() if each is not None]
-    names: dict[Any, Any] = {}
-    for each in relevant:
-        names.update([_hard_negative("pos", each)])
-    count = len(names)
+    sides = [_hard_negative("pos", each) for each in relevant]
+    count = len(sides)
+    found_by_any: dict[str, Any] = {}
     for each in (each for listed in lists for each in listed):
         name, score = _hard_negative("neg", each)
-        names.setdefault(name, score)  # several systems find the same passage
-    items = [Item("pos" if at < count else "neg", name) for at, name in enumerate(names)]
-    scores = list(names.values()) if any(score is not None for score in names.values()) else None
+        found_by_any.setdefault(name, score)  # several systems find the same passage
+    sides += found_by_any.items()
+    items = [Item("pos" if at < count else "neg", name) for at, (name, _) in enumerate(sides)]
+    scores = [score for _, score in sides] if any(score is not None for _, score in sides) else None
     return Given(Item(qid[0], qid[1]), items[:count], items[count:], scores)
 
 
-def _hard_negative(key: str, value: Any) -> tuple[Any, Any]:
+def _hard_negative(key: str, value: Any) -> tuple[str, Any]:
     name, score = (value.get("pid"), value.get("ce-score")) if isinstance(value, dict) else (value, None)
     if not isinstance(name, str | int) or isinstance(name, bool):
         raise RecordError(f"{key} must have ids, got {value!r:.60}", "Fix the record")
