@@ -24,9 +24,11 @@ from splade_lucene import (
     add_corpus,
     add_pseudo_documents,
     check_index,
+    delete_documents,
     encode_corpus,
     index_pseudo_documents,
     infer_fields,
+    optimize_index,
     read_corpus,
     read_pseudo_documents,
     write_pseudo_documents,
@@ -462,6 +464,22 @@ def test_documents_with_new_fields_are_added(tmp_path):
 
 
 @pytest.mark.model
+def test_a_field_whose_last_document_was_deleted_is_no_spelling_mistake(tmp_path, caplog):
+    given = {"f": "keyword", "g": "keyword"}
+    (tmp_path / "first.jsonl").write_text(
+        '{"id": "d1", "contents": "", "vector": {"x": 1}, "fields": {"f": "a"}}\n'
+        '{"id": "d2", "contents": "", "vector": {"x": 1}, "fields": {"g": "b"}}\n'
+    )
+    (tmp_path / "more.jsonl").write_text('{"id": "d3", "contents": "", "vector": {"x": 1}, "fields": {"g": "b"}}\n')
+    index_pseudo_documents(tmp_path / "first.jsonl", tmp_path / "index", fields=given)
+    delete_documents(tmp_path / "index", ["d1"])
+    optimize_index(tmp_path / "index")
+    add_pseudo_documents(tmp_path / "more.jsonl", tmp_path / "index")
+    assert "check the spelling" not in caplog.text
+    add_pseudo_documents(tmp_path / "more.jsonl", tmp_path / "index", fields={"h": "keyword"})
+    assert "no document has the field h: check the spelling" in caplog.text
+
+
 def test_texts_with_new_fields_are_added(tmp_path, encoder):
     index = tmp_path / "index"
     (tmp_path / "old.jsonl").write_text('{"id": "a", "contents": "The heart pumps blood.", "lang": "en"}\n')

@@ -10,6 +10,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -213,11 +214,13 @@ def index_files(
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(target, error) from error
+    known = NO_FIELDS
     if settings.append:
         check_compatible(index_dir, read_index_manifest(index_dir), manifest)
+        known = index_fields(index_dir)
         settings = replace(
             settings,
-            fields=index_fields(index_dir).joined(settings.fields),
+            fields=known.joined(settings.fields),
             bm25=keeps_bm25(index_dir, wanted=settings.bm25),
         )
     try:
@@ -227,7 +230,7 @@ def index_files(
         if not settings.append:
             shutil.rmtree(target, ignore_errors=True)
         raise
-    _note_absent_fields(target, settings.fields)
+    _note_absent_fields(target, settings.fields.types.keys() - known.types.keys())
     if settings.accelerator:
         _accelerate(target)
     if not settings.append:
@@ -424,9 +427,9 @@ def index_fields(index_dir: Path) -> FieldSchema:
         return FieldSchema(reader.fields)
 
 
-def _note_absent_fields(index_dir: Path, schema: FieldSchema) -> None:
+def _note_absent_fields(index_dir: Path, added: AbstractSet[str]) -> None:
     with LuceneImpactIndexReader(index_dir) as reader:
-        absent = schema.types.keys() - reader.used_fields.keys()
+        absent = added - reader.used_fields.keys()
     if absent:
         note(
             f"no document has the field{'s' if len(absent) > 1 else ''} {', '.join(sorted(absent))}: check the spelling"
