@@ -526,7 +526,9 @@ def test_a_second_writer_is_told_who_holds_the_lock_and_a_stale_one_does_not_blo
                 lambda: add_pseudo_documents(tmp_path / "index.jsonl", index),
                 lambda: build(index, documents(range(3)), overwrite=True),
             ):
-                with pytest.raises(StorageError, match=rf"writing to this index: process {process.pid} \(.*python"):
+                with pytest.raises(
+                    StorageError, match=rf"writing to this index: process {process.pid} \(.*python.*\)\. Wait"
+                ):
                     write()
         finally:
             process.kill()

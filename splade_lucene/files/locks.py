@@ -68,10 +68,11 @@ def lock_holder(path: Path) -> int | None:
 def process_text(process: int) -> str:
     """A process in words: its number, and how it was started."""
     try:
-        command = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        command = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         command = ""
-    return f"process {process}" + (f" ({command[:200]})" if command else "")
+    words = " ".join(command.split())  # in one line, also where a program is an argument
+    return f"process {process}" + (f" ({words[:200]})" if words else "")
 
 
 class LockFile:
