@@ -173,6 +173,8 @@ def test_a_base_without_a_head_gets_one(tmp_path, data, base):
 def test_a_share_of_the_base_stays(tmp_path, data, base):
     result = run(tmp_path, data, base)
     averaged = run(tmp_path, data, base, output=str(tmp_path / "averaged"), optimization={"base_share": 0.75})
+    card = (averaged.model / "README.md").read_text()
+    assert "Its weights are 0.25 times the trained ones plus 0.75 times the base's." in card
     first, trained, mean = weights_of(base), weights_of(result.model), weights_of(averaged.model)
     assert any(not torch.equal(first[name], trained[name]) for name in first)
     for name in first:
@@ -182,6 +184,7 @@ def test_a_share_of_the_base_stays(tmp_path, data, base):
 def test_a_threshold_silences_terms_and_leaves_the_rest(tmp_path, data, base):
     result = run(tmp_path, data, base)
     raised = run(tmp_path, data, base, output=str(tmp_path / "raised"), sparsity={"threshold": 0.25})
+    assert "0.25 was subtracted from all logits." in (raised.model / "README.md").read_text()
     plain, silenced = weights_of(result.model), weights_of(raised.model)
     bias = "cls.predictions.bias"
     assert torch.allclose(silenced[bias], plain[bias] - 0.25, atol=1e-6)
@@ -189,7 +192,20 @@ def test_a_threshold_silences_terms_and_leaves_the_rest(tmp_path, data, base):
 
 
 def test_two_rounds_mine_from_the_first_model(tmp_path, data, base):
-    result = run(tmp_path, data, base, rounds=2, recipe="distilsplade-max", mining={"bm25": 3, "splade": 10})
+    shown: list[tuple[str, int, bool]] = []
+
+    def report(title, done, _, figures):
+        shown.append((title, done, "last nDCG@10" in figures))
+
+    rounds = {"rounds": 2, "recipe": "distilsplade-max", "mining": {"bm25": 3, "splade": 10}}
+    validation = {"corpus": str(data / "corpus.jsonl"), "topics": str(data / "queries.tsv"),
+                  "qrels": str(data / "qrels.txt"), "every": 3}  # fmt: skip
+    config = write_config(tmp_path, data, base, **rounds, validation=validation)
+    result = train(read_config(config), device="cpu", report=report)
+    steps = [each for each in shown if each[0].startswith("distilsplade-max")]
+    assert steps == [
+        (f"distilsplade-max, round {number} of 2", step, step == 4) for number in (1, 2) for step in (1, 2, 3, 4)
+    ]
     assert (tmp_path / "out/round-1/index").is_dir()
     first = [json.loads(line) for line in gunzip(tmp_path / "out/round-1/examples.jsonl.gz")]
     second = [json.loads(line) for line in gunzip(tmp_path / "out/round-2/examples.jsonl.gz")]

@@ -13,6 +13,7 @@ from splade_lucene.errors import ConfigError, ExamplesError, ModelError, Storage
 from splade_lucene.training import TrainingDataReport, describe_run_data, read_config
 from splade_lucene.training.data_report import Spread
 from splade_lucene.training.recipes import RECIPES
+from splade_lucene.training.run_page import describe_plan
 from splade_lucene.training.training_data import TrainingData
 
 pytest_plugins = ("support.training",)
@@ -223,13 +224,40 @@ def test_validation_queries_that_are_trained_on_are_counted(tmp_path, data, base
         tmp_path, data, base, teacher=None, data=settings, validation=validation, optimization=optimization
     )
     report = describe_run_data(read_config(config), device="cpu")
-    assert report.facts()["validation queries"] == "2; 1 of them are also trained on"
+    assert report.facts()["validation queries"] == "2 different texts, 1 of them also trained on"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"recipe": "distilsplade-max", "rounds": 2, "teacher": {"dense": "org/dense", "bm25": 0.5},
+             "sparsity": {"query_terms": 30}},
+            {"model": "distilsplade-max, from base0, in 2 rounds",
+             "losses": "margin_mse 0.05, in_batch_kl 1, FLOPS of queries 0.03 (adapted to 30 terms), FLOPS of documents 0.003",
+             "files": "passages: corpus.jsonl, queries: queries.tsv", "teacher": "1 · org/dense + 0.5 · BM25",
+             "model that is kept": "the last step's"},
+        ),
+        (
+            {"recipe": "splade-doc", "sparsity": {"document_weight": 0.01}, "keep": "all",
+             "validation": {"corpus": "corpus.jsonl", "topics": "t.tsv", "qrels": "q.txt", "every": 200}},
+            {"model": "splade-doc, from base0", "losses": "contrastive 1, FLOPS of documents 0.01", "teacher": "1 · BM25",
+             "files": "passages: corpus.jsonl, queries: queries.tsv",
+             "validation": "corpus.jsonl, t.tsv, q.txt; every 200 steps",
+             "model that is kept": "the one validated with the highest nDCG@10; the others stay, too"},
+        ),
+    ],
+)  # fmt: skip
+def test_the_page_begins_with_what_the_run_does(tmp_path, data, base, changes, expected):
+    assert describe_plan(read_config(write_config(tmp_path, data, base, **changes))) == expected
 
 
 def test_the_command_prints_the_page_and_writes_nothing(tmp_path, data, base):
     config = write_config(tmp_path, data, base, teacher=None, data={"examples": str(data / "qrels.txt")})
     printed = check_well(commands.run("train", config, "--device", "cpu", "--dry-run"))
     assert "known positives" in printed
+    assert "splade-max, from base" in printed
+    assert "examples: qrels.txt, passages: corpus.jsonl" in printed
     assert "expected time" in printed
     facts = json.loads(check_well(commands.run("train", config, "--device", "cpu", "--dry-run", "--json")))
     assert facts["examples"] == 40

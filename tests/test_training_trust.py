@@ -1,7 +1,9 @@
 """Training that can be trusted: the same weights after any interruption, no collapse unseen, the best model kept."""
 
 import csv
+import gzip
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -316,11 +318,12 @@ def test_a_teacher_of_an_unknown_architecture_is_checked_by_what_its_file_says(t
 
 def test_a_line_says_all_that_matters():
     figures = {
-        "loss": 1.23456, "margin_mse": 1.0, "kl": 0.2, "grad_norm": 3.0, "query_terms": 12.3, "document_terms": 123.4,
+        "loss": 1.23456, "margin_mse": 1.0, "kl": 0.2, "document_regularizer_loss": 0.03, "query_regularizer_loss": 0.00456,
+        "grad_norm": 3.0, "query_terms": 12.3, "document_terms": 123.4,
         "flops": 0.5, "score_scale": 0.1, "last nDCG@10": 0.4512, "last_validation": 200.0, "seconds_left": 754.0,
     }  # fmt: skip
     assert "  ".join(_describe_step(figures)) == (
-        "loss 1.235 (margin_mse 1.000, kl 0.200)  query terms 12  document terms 123  FLOPS 0.50  scale 0.100  "
+        "loss 1.235 (margin_mse 1.000, kl 0.200, query FLOPS 0.005, document FLOPS 0.030)  query terms 12  document terms 123  FLOPS 0.50  scale 0.100  "
         "last nDCG@10 0.4512 at step 200  13 min left"
     )
 
@@ -436,6 +439,52 @@ def test_a_card_names_the_losses_and_weights_in_force_and_nothing_else(tmp_path,
         "ignored_keys",
     ):
         assert absent not in text, absent
+
+
+def test_a_card_says_where_the_weights_of_flops_ended_and_what_to_think_of_the_figures(tmp_path, data, base):
+    settings: dict[str, Any] = {"sparsity": {"query_terms": 5, "gain": 0.5}, "optimization": {"steps": 3}}
+    result = run(tmp_path, data, base, **settings, validation=validated_on(data, every=2))
+    text = (result.model / "README.md").read_text()
+    factor = math.exp(0.5 * 3 * math.log(250 / 5))  # three steps without a ramp, with about 250 terms
+    (row,) = [line for line in text.splitlines() if line.startswith("| FLOPS of queries")]
+    end = float(row.split(" 0.03, ")[1].split(" at the end")[0])
+    assert 0.2 < end / (0.03 * factor) < 5
+    assert "adapted to 5 active terms" in row
+    assert "| FLOPS of documents (arXiv 2004.05665) | 0.003 |" in text
+    assert "The step was chosen by the first of these figures" in text
+    assert f"{count_trained(result.model.parent, data)} of 27 queries are also trained on." in text
+    assert "| active terms per query | " in text
+    for absent in ("threshold", "base_share"):
+        assert absent not in text, absent
+
+
+def count_trained(folder, files):
+    """Different texts of the queries for which examples were mined."""
+    queries = dict(line.split("\t") for line in (files / "queries.tsv").read_text().splitlines())
+    with gzip.open(folder / "round-1/examples.jsonl.gz", "rt") as lines:
+        count = len({queries[json.loads(line)["qid"]] for line in lines})
+    assert 1 < count < 27
+    return count
+
+
+def test_a_finished_model_is_measured_and_described_again_on_other_validation_data(tmp_path, data, base):
+    files = shutil.copytree(data, tmp_path / "files")
+    (files / "few.tsv").write_text("q0\twhat about a heart\nq1\tan index\n")
+    (files / "qrels.txt").write_text("q0 0 d1 1\nq1 0 d2 1\n")
+    few = validated_on(files, topics=str(files / "few.tsv"))
+    first = run(tmp_path, data, base, validation=few)
+    weights = (first.model / "model.safetensors").read_bytes()
+    (files / "qrels.txt").write_text("q0 0 d0 1\n")  # at the same path
+    second = run(tmp_path, data, base, validation=few)
+    assert second.figures != first.figures
+    card = (second.model / "README.md").read_text()
+    assert "| validation queries | 1 different text, 0 of them also trained on |" in card
+    third = run(tmp_path, data, base, validation=validated_on(data))
+    card = (third.model / "README.md").read_text()
+    trained = count_trained(third.model.parent, data)
+    assert f"| validation queries | 27 different texts, {trained} of them also trained on |" in card
+    assert "| validation | corpus.jsonl, queries.tsv, qrels.txt; at the end |" in card
+    assert (third.model / "model.safetensors").read_bytes() == weights
 
 
 def test_a_card_of_splade_doc_has_nothing_of_queries(tmp_path, data, base):

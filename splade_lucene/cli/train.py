@@ -19,7 +19,10 @@ from splade_lucene.imports import whole_imports
 if TYPE_CHECKING:
     from splade_lucene.training import TrainingConfig
 
-_LOSSES = ("contrastive", "margin_mse", "kl", "in_batch_kl")
+_LOSSES = {
+    **{name: name for name in ("contrastive", "margin_mse", "kl", "in_batch_kl")},
+    "query_regularizer_loss": "query FLOPS", "document_regularizer_loss": "document FLOPS",
+}  # fmt: skip
 _FIGURES = {
     "query_terms": "query terms {:.0f}", "document_terms": "document terms {:.0f}", "flops": "FLOPS {:.2f}",
     "score_scale": "scale {:.3f}",
@@ -98,7 +101,7 @@ class _Notes:
 
 
 def _describe_step(figures: Mapping[str, float]) -> list[str]:
-    losses = [f"{name} {figures[name]:.3f}" for name in _LOSSES if name in figures]
+    losses = [f"{shown} {figures[name]:.3f}" for name, shown in _LOSSES.items() if name in figures]
     shown = [f"loss {figures['loss']:.3f}" + (f" ({', '.join(losses)})" if losses else "")]
     shown += [form.format(figures[name]) for name, form in _FIGURES.items() if name in figures]
     last = [f"{name} {value:.4f}" for name, value in figures.items() if name.startswith("last ")]

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from splade_lucene.counts import counted
+from splade_lucene.counts import counted, part_of
 from splade_lucene.files.files import written_whole
+from splade_lucene.training.run_page import regularized, shown_name
 from splade_lucene.version import __version__
 
 if TYPE_CHECKING:
-    from splade_lucene.training.config import Losses, Sparsity, TrainingConfig
+    from splade_lucene.training.config import Losses, TrainingConfig
     from splade_lucene.training.data_report import TrainingDataReport
     from splade_lucene.training.recipes import Recipe
     from splade_lucene.training.selection import Choice
@@ -29,6 +30,8 @@ _LOSSES = {
     "kl": "Kullback-Leibler divergence from the teacher over a query's own passages",
     "in_batch_kl": "Kullback-Leibler divergence from the teacher over all passages of a batch",
 }
+
+_FIGURES = {"query_terms": "active terms per query", "document_terms": "active terms per document", "flops": "FLOPS"}
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,9 @@ def _in_force(config: TrainingConfig, facts: Facts) -> dict[str, Any]:
             settings[section].pop(name, None)
     if not (config.sparsity.query_terms or config.sparsity.document_terms):
         del settings["sparsity"]["gain"]
+    for section, name in (("sparsity", "threshold"), ("optimization", "base_share")):
+        if not settings[section][name]:
+            del settings[section][name]
     return settings
 
 
@@ -152,7 +158,7 @@ def _without_folders(settings: Any) -> Any:
     """The same settings with absolute paths reduced to their last part, so that a shared model does not reveal them."""
     if isinstance(settings, dict):
         return {key: _without_folders(value) for key, value in settings.items()}
-    return Path(settings).name if isinstance(settings, str) and Path(settings).is_absolute() else settings
+    return shown_name(settings) if isinstance(settings, str) else settings
 
 
 def _card(config: TrainingConfig, facts: Facts, settings: dict[str, Any], day: str) -> str:
@@ -180,7 +186,7 @@ encoder = SpladeEncoder("this/folder")
 
 | loss | weight |
 |---|---:|
-{_loss_rows(config.sparsity, facts)}
+{_loss_rows(config, facts)}
 
 {_teaching(config, facts, settings)}
 
@@ -217,20 +223,28 @@ def _kept(config: TrainingConfig, facts: Facts) -> str:
     rounds = f" of the last of {config.rounds} rounds" if config.rounds > 1 else ""
     kept = f"It is the model of step {choice.step:,} of {steps:,}{rounds}: {choice.reason}."
     if facts.stopped is None:
-        return kept
+        return kept + _afterwards(config)
     return f"**The training did not end: {facts.stopped}.** {kept}"
 
 
-def _loss_rows(sparsity: Sparsity, facts: Facts) -> str:
+def _afterwards(config: TrainingConfig) -> str:
+    share, threshold = config.optimization.base_share, config.sparsity.threshold
+    done = [f" Its weights are {1 - share:g} times the trained ones plus {share:g} times the base's."] if share else []
+    done += [f" {threshold:g} was subtracted from all logits."] if threshold else []
+    return "".join(done)
+
+
+def _loss_rows(config: TrainingConfig, facts: Facts) -> str:
     weights = facts.losses.model_dump()
     rows = [f"| `{name}`: {what} | {weights[name]:g} |" for name, what in _LOSSES.items() if weights[name]]
-    sides = [("documents", sparsity.document_weight, sparsity.document_terms)]
-    if not facts.recipe.is_doc:
-        sides.insert(0, ("queries", sparsity.query_weight, sparsity.query_terms))
-    for side, weight, terms in sides:
-        if weight:
-            target = f", adapted to {terms} active terms" if terms else ""
-            rows.append(f"| FLOPS of {side} (arXiv 2004.05665){target} | {weight:g} |")
+    for side in regularized(config):
+        target, end = "", ""
+        if side.terms:
+            target = f", adapted to {side.terms} active terms"
+            end = (
+                f", {facts.choice.adapted[side.setting]:.3g} at the end" if side.setting in facts.choice.adapted else ""
+            )
+        rows.append(f"| FLOPS of {side.name} (arXiv 2004.05665){target} | {side.weight:g}{end} |")
     return "\n".join(rows)
 
 
@@ -250,6 +264,15 @@ def _measured(config: TrainingConfig, facts: Facts, settings: dict[str, Any]) ->
         return "Not evaluated: the configuration has no validation data."
     if not facts.figures:
         return "Not evaluated: the training did not end."
-    rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts.figures.items())
+    rows = "\n".join(f"| {_FIGURES.get(name, name)} | {value:.4f} |" for name, value in facts.figures.items())
     corpus = settings["validation"]["corpus"]
-    return f"Evaluated on {corpus} with a Lucene index of quantized impacts:\n\n| | |\n|---|---:|\n{rows}"
+    table = f"Evaluated on {corpus} with a Lucene index of quantized impacts:\n\n| | |\n|---|---:|\n{rows}"
+    caveats = []
+    if config.is_validated and config.keep != "last":
+        caveats.append(
+            "The step was chosen by the first of these figures, so they are somewhat higher than on other data."
+        )
+    if facts.data is not None and facts.data.validated_trained:
+        also = part_of(facts.data.validated_trained, counted(facts.data.validated or 0, "query"), "is", "are")
+        caveats.append(f"{also} also trained on.")
+    return "\n\n".join([table, *([" ".join(caveats)] if caveats else [])])

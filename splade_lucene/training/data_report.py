@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.counts import counted
 from splade_lucene.errors import StorageError
 from splade_lucene.files.files import written_whole
 from splade_lucene.files.json_text import parse_json
@@ -18,10 +19,12 @@ from splade_lucene.files.typed_data import make
 from splade_lucene.training.examples import Examples
 from splade_lucene.training.examples.texts import normal_text
 from splade_lucene.training.recipes import RECIPES
+from splade_lucene.training.run_page import describe_plan
 from splade_lucene.training.validation import judged_topics
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import TrainingConfig
+    from splade_lucene.training.examples import Texts
     from splade_lucene.training.known_positives import KnownPositives
     from splade_lucene.training.teachers import Scorer
     from splade_lucene.training.training_data import TrainingData
@@ -75,6 +78,7 @@ class TrainingDataReport:
         validated_trained: Those that are also queries of the training, by text.
         seconds: Expected time of all steps; None if none were timed.
         memory: Expected memory in bytes: of the process, or on the GPU.
+        plan: What the run does: its model, losses, files and so on, in words.
     """
 
     queries: int
@@ -101,10 +105,11 @@ class TrainingDataReport:
     validated_trained: int = 0
     seconds: float | None = None
     memory: int | None = None
+    plan: dict[str, str] = field(default_factory=dict)
 
     def facts(self) -> dict[str, str]:
         """Each fact in words, by its name; only those that are known."""
-        facts = {"queries": f"{self.queries:,}", "passages": f"{self.passages:,}"}
+        facts = {**self.plan, "queries": f"{self.queries:,}", "passages": f"{self.passages:,}"}
         if self.examples:
             facts["examples"] = f"{self.examples:,}, {self.scored:,} of them with scores"
         else:
@@ -123,7 +128,9 @@ class TrainingDataReport:
         if self.dropped:
             facts["dropped"] = "; ".join(f"{kind}: {count:,}" for kind, count in self.dropped.items())
         if self.validated is not None:
-            facts["validation queries"] = f"{self.validated:,}; {self.validated_trained:,} of them are also trained on"
+            facts["validation queries"] = (
+                f"{counted(self.validated, 'different text')}, {self.validated_trained:,} of them also trained on"
+            )
         facts["steps"] = self._steps()
         if self.seconds is not None:
             facts["expected time"] = f"{_duration(self.seconds)}, without teachers and validation"
@@ -168,7 +175,8 @@ class TrainingDataReport:
         text = f"{self.listed_positives:,} among the listed negatives; in {self.batches_with_positives} of the first "
         text += f"{self.batches} batches, a passage drawn for one query is relevant for another"
         effect = {
-            None: "", True: ". The contrastive loss leaves them out", False: ". The contrastive loss takes them for negatives",
+            None: ". No loss takes them for negatives", True: ". The contrastive loss leaves them out",
+            False: ". The contrastive loss takes them for negatives",
         }  # fmt: skip
         return text + effect[self.is_masked]
 
@@ -196,10 +204,7 @@ def describe_training_data(
         facts["cut_queries"] = _share_cut(
             [texts.queries[row] for row in _some(queries)], tokenizer, settings.query_max_length
         )
-    if config.validation is not None:
-        validated = {normal_text(topic.text) for topic in judged_topics(config.validation)}
-        trained = {text for row in queries if (text := normal_text(texts.queries[row])) in validated}
-        facts |= {"validated": len(validated), "validated_trained": len(trained)}
+    facts |= count_validated(config, texts, queries)
     if len(examples):
         known = data.known_positives(examples)
         facts |= _facts_of_examples(data, examples, known)
@@ -210,8 +215,23 @@ def describe_training_data(
         scored=int(examples.is_scored.sum()), steps=settings.steps,
         queries_per_step=settings.queries, passages_per_query=settings.passages, passage_limit=settings.max_length,
         cut_passages=_share_cut([texts.passages[row] for row in _some(passages)], tokenizer, settings.max_length),
-        dropped=dict(data.dropped.counts), **facts,
+        dropped=dict(data.dropped.counts), plan=describe_plan(config), **facts,
     )  # fmt: skip
+
+
+def count_validated(config: TrainingConfig, texts: Texts, queries: Iterable[int]) -> dict[str, int]:
+    """The report's facts about the queries of the validation; none without a validation.
+
+    Args:
+        config: The training run.
+        texts: All texts.
+        queries: The rows of the queries that are trained on.
+    """
+    if config.validation is None:
+        return {}
+    validated = {normal_text(topic.text) for topic in judged_topics(config.validation)}
+    trained = {text for row in queries if (text := normal_text(texts.queries[row])) in validated}
+    return {"validated": len(validated), "validated_trained": len(trained)}
 
 
 def _facts_of_examples(data: TrainingData, examples: Examples, known: KnownPositives) -> dict[str, Any]:

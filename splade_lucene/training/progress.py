@@ -42,13 +42,18 @@ class TrainingProgress:
         log: The log file; lines are appended.
 
     Attributes:
-        round: The current round.
+        rounds: Number of rounds.
+        round: The current round, from 1.
     """
 
     def __init__(self, report: Report, log: Path) -> None:
         self._report, self._log = report, log
         self._last_validation: dict[str, float] = {}
-        self.round = 1
+        self.round = self.rounds = 1
+
+    def begin_round(self, number: int) -> None:
+        """Begins a round, which has no validation yet."""
+        self.round, self._last_validation = number, {}
 
     def report(self, stage: str, done: int, total: int, figures: Mapping[str, float] | None = None) -> None:
         """Reports the progress of a stage."""
@@ -84,7 +89,8 @@ class TrainingProgress:
 
     def trained(self, stage: str, step: int, total: int, figures: Mapping[str, float], seconds_left: float) -> None:
         """Reports and logs the figures of a step."""
-        self.report(stage, step, total, {**figures, **self._last_validation, "seconds_left": seconds_left})
+        title = stage if self.rounds == 1 else f"{stage}, round {self.round} of {self.rounds}"
+        self.report(title, step, total, {**figures, **self._last_validation, "seconds_left": seconds_left})
         self.write(stage, step, figures)
 
     def callback(

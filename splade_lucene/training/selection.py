@@ -35,11 +35,13 @@ class Choice:
         step: The step.
         reason: Why, for the card.
         head: What was done to the base's head: the settings that had an effect.
+        adapted: The settings of ``sparsity`` that were adapted to a number of terms, with λ at the end of the training.
     """
 
     step: int
     reason: str
     head: dict[str, Any] = field(default_factory=dict)
+    adapted: dict[str, float] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Writes the choice into a file."""

@@ -54,6 +54,15 @@ class SparsityController(SpladeRegularizerWeightSchedulerCallback):  # type: ign
         self._means: list[float] = []
         self._factors = [1.0, 1.0]
 
+    @property
+    def adapted(self) -> dict[str, float]:
+        """The settings that are adapted to a number of terms, with the present λ at the end of the ramp."""
+        sides = [
+            ("query_weight", self._settings.query_terms, self.max_query_regularizer_weight),
+            ("document_weight", self._settings.document_terms, self.max_document_regularizer_weight),
+        ]
+        return {name: weight for name, terms, weight in sides if terms and weight}
+
     def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         """Saves the state in each checkpoint."""
         with written_whole(_state_file(args, state)) as file:

@@ -60,7 +60,7 @@ from splade_lucene.training.calibration import calibrate_scale
 from splade_lucene.training.card import Facts, write_card
 from splade_lucene.training.checks import check_run
 from splade_lucene.training.config import TrainingConfig
-from splade_lucene.training.data_report import DATA, TrainingDataReport, describe_training_data
+from splade_lucene.training.data_report import DATA, TrainingDataReport, count_validated, describe_training_data
 from splade_lucene.training.examples import Examples, Texts, known_scores, read_examples, write_examples
 from splade_lucene.training.losses import RankingLoss
 from splade_lucene.training.mining import Sources, mine
@@ -76,6 +76,7 @@ from splade_lucene.training.resuming import (
     run_to_end,
     translate_disk_errors,
 )
+from splade_lucene.training.run_page import describe_plan
 from splade_lucene.training.sampling import draw_rows, require_passages, to_columns
 from splade_lucene.training.selection import KEPT, Choice, ValidatedModels
 from splade_lucene.training.sparsity import SparsityController
@@ -264,7 +265,9 @@ class _Run:
         self.positives = config.mining.positives or self.recipe.positives
         self.data = TrainingData(config, self.losses, self.positives)
         self.progress = TrainingProgress(report, self.output / LOG)
+        self.progress.rounds = config.rounds
         self.precision: str = config.optimization.precision
+        self.sparsity: SparsityController | None = None
 
     # ---- checks ----
 
@@ -283,7 +286,7 @@ class _Run:
 
     def train_round(self, number: int) -> None:
         folder = self.output / f"round-{number}"
-        self.progress.round = number
+        self.progress.begin_round(number)
         if not (folder / "model").is_dir():
             set_seed(self.config.optimization.seed)
             examples = self.examples(number, folder)
@@ -373,7 +376,8 @@ class _Run:
         shutil.rmtree(folder / "partial", ignore_errors=True)
         student.save(folder / "partial", self.config.optimization.max_length)
         head = parse_json((student.base / PREPARED).read_text(encoding="utf-8"))
-        replace(choice, head=head).write(folder / KEPT)
+        adapted = {} if self.sparsity is None else self.sparsity.adapted
+        replace(choice, head=head, adapted=adapted).write(folder / KEPT)
 
     def finish(self) -> dict[str, float]:
         last = self.output / f"round-{self.config.rounds}"
@@ -404,12 +408,21 @@ class _Run:
         facts = Facts(
             figures, len(self.texts.queries), len(self.texts.passages), self.losses, self.recipe, choice, self.precision,
             None if not self.losses.is_distilled else self.data.temperature, stopped,
-            TrainingDataReport.read(source.parent / DATA),
+            self.data_report(source.parent),
         )  # fmt: skip
         write_card(partial, self.config, facts)
         (self.output / FIGURES).unlink(missing_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
+
+    def data_report(self, folder: Path) -> TrainingDataReport:
+        """The report of a round, with the validation of the present configuration, which may be another one."""
+        report = TrainingDataReport.read(folder / DATA)
+        counts: dict[str, int | None] = {"validated": None, "validated_trained": 0}
+        if self.config.validation is not None:
+            trained = np.unique(self.examples(self.config.rounds, folder).queries).tolist()
+            counts |= count_validated(self.config, self.texts, trained)
+        return replace(report, plan=describe_plan(self.config), **counts)
 
     def finished_figures(self) -> dict[str, float] | None:
         """The figures of a finished model that was measured on the same data; else None."""
@@ -424,7 +437,7 @@ class _Run:
 
     def validation_settings(self) -> dict[str, Any] | None:
         validation = self.config.validation
-        return None if validation is None else validation.model_dump(mode="json")
+        return None if validation is None else describe_validation(validation)
 
     # ---- training data ----
 
@@ -531,10 +544,11 @@ class _Run:
         if validation is not None and is_validated:
             evaluator = IndexEvaluator(student, validation, self.output / "validation", self.progress, models)
         progress = self.progress.callback(self.config.recipe, ranking, student.scale, guard)
+        self.sparsity = SparsityController(loss, ranking, sparsity)
         trainer = _Trainer(
             self.texts, progress.more_figures, model=student.encoder, args=arguments,
             train_dataset=Dataset.from_dict(columns), loss=loss, evaluator=evaluator,
-            callbacks=[*([guard] if guard else []), SparsityController(loss, ranking, sparsity), progress],
+            callbacks=[*([guard] if guard else []), self.sparsity, progress],
         )  # fmt: skip
         keep_tensorboard_in(trainer, self.output / "tensorboard" / folder.name)
         return trainer
