@@ -93,6 +93,7 @@ class Manifest:
         model: Folder or hub name of the encoder's checkpoint; empty if unknown.
         model_digest: SHA-256 of the checkpoint's weight file, to detect another model under the same name.
         model_revision: Commit of the checkpoint on the hub; empty if it is a folder.
+        family: The model family, as in the table of docs/models.md; empty if unknown.
         query_digest: SHA-256 of the query side: of a network's weights, or of a tokenizer and its table.
         choices: The encoder's settings: the fields of :class:`splade_lucene.encoder.layout.Choices`.
         dtype: Precision that the documents were encoded in; empty if it is unknown, or not the same for all.
@@ -125,6 +126,7 @@ class Manifest:
     model: str = ""
     model_digest: str = ""
     model_revision: str = ""
+    family: str = ""
     query_digest: str = ""
     choices: dict[str, Any] = field(default_factory=dict)
     dtype: str = ""

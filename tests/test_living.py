@@ -266,6 +266,13 @@ def test_the_copy_of_the_manifest_may_be_deleted_but_not_damaged(tmp_path):
     assert [each.file for each in check_index(index).damage] == [INDEX_FILE]
     with pytest.raises(DamagedIndexError, match=r"splade_lucene/manifest\.json: the manifest is damaged"):
         LuceneImpactSearcher(index, verify=True)
+    for folders in (index, [index]):
+        with pytest.raises(
+            InputError, match=r"manifest\.json: the manifest is damaged .*Delete this file: it is a copy"
+        ):
+            LuceneImpactSearcher(folders)
+    (index / INDEX_FILE).write_text(whole.replace('"format": 2', '"format": 1', 1))  # of another version
+    assert searched(index) == expected(documents(range(5)))
     (index / INDEX_FILE).unlink()
     manifest = read_index_manifest(index)
     assert manifest is not None
@@ -538,6 +545,24 @@ def test_a_second_writer_is_told_who_holds_the_lock_and_a_stale_one_does_not_blo
     assert searched(index) == expected(documents([0, 1, 2, 3, 4, 6]))
 
 
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda lock: lock.write_text("spoiled")])
+def test_a_writer_whose_lock_another_program_took_away_says_so(tmp_path, spoil):
+    index = tmp_path / "index"
+    build(index, documents(range(5)))
+
+    def change():
+        with LuceneImpactIndexer(index) as indexer:
+            indexer.add(document(5))
+            spoil(index / "write.lock")
+
+    with pytest.raises(StorageError, match=r"write\.lock was deleted or changed by"):
+        change()
+    (index / "write.lock").unlink(missing_ok=True)
+    with LuceneImpactIndexer(index) as indexer:
+        indexer.add(document(6))
+    assert searched(index) == expected(documents([0, 1, 2, 3, 4, 6]))
+
+
 def test_an_indexer_serves_several_threads(tmp_path):
     with LuceneImpactIndexer(tmp_path / "index") as indexer:
 
@@ -583,7 +608,9 @@ def test_texts_that_are_added_are_encoded_as_a_build_encodes_them(tmp_path, monk
     checked = json.loads(run_well("check", "--index", "index", "--json"))
     assert (checked["sound"], checked["encoded_again"], checked["notes"]) == (True, 3, [])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.tsv", "first.tsv", "index", "more.tsv", "whole"]
-    assert f"model weights            sha256 {manifest.model_digest}" in run_well("stats", "--index", "index")
+    told = run_well("stats", "--index", "index")
+    assert f"model weights            sha256 {manifest.model_digest}" in told
+    assert "model family             SPLADE-max\n" in told
     facts = {"model_digest": "0" * 64, "model_revision": "9" * 40}
     rewrite_manifest(Path("index"), lambda data: {**data, **facts})
     assert f"model revision           {'9' * 40}" in run_well("stats", "--index", "index")

@@ -14,6 +14,7 @@ from splade_lucene.quantizer import RULES, Quantizer
 FULL = Manifest(
     model="owner/modèle",
     model_digest="ab12",
+    family="SPLADE",
     query_digest="56ef",
     choices={"query_mode": "model"},
     dtype="float32",
@@ -67,6 +68,7 @@ def test_file_by_hand(tmp_path):
         "model": "owner/modèle",
         "model_digest": "ab12",
         "model_revision": "",
+        "family": "SPLADE",
         "query_digest": "56ef",
         "choices": {"query_mode": "model"},
         "dtype": "float32",

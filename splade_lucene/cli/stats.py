@@ -146,6 +146,8 @@ def _print_origin(manifest: Manifest) -> None:
     print(
         f"{'model':24} {manifest.model} ({manifest.pooling} pooling, at most {counted(manifest.max_length, 'token')})"
     )
+    if manifest.family:
+        print(f"{'model family':24} {manifest.family}")
     if manifest.model_revision:
         print(f"{'model revision':24} {manifest.model_revision}")
     if manifest.model_digest:

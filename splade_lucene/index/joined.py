@@ -67,13 +67,14 @@ def open_indexes(
         NotAnIndexError: A folder is not an impact index.
         IndexVersionError: It was written by a newer Lucene.
         DamagedIndexError: With ``verify``: names the damaged files.
-        InputError: The indexes do not belong together, an index is named twice, or two documents have the same docid.
+        InputError: The indexes do not belong together, an index is named twice, two documents have the same docid, or a
+            manifest is damaged.
     """
     _check_choice(duplicates)
     paths = to_index_paths(index_dirs)
     if len(paths) > 1:
         return open_joined(paths, duplicates, verify=verify)
-    return open_verified(paths[0]) if verify else LuceneImpactIndexReader(paths[0])
+    return _open(paths[0], verify=verify)
 
 
 def open_joined(paths: Sequence[Path], duplicates: Duplicates, *, verify: bool = False) -> JoinedIndexReader:
@@ -85,12 +86,24 @@ def open_joined(paths: Sequence[Path], duplicates: Duplicates, *, verify: bool =
     parts: list[LuceneImpactIndexReader] = []
     try:
         for path in paths:
-            parts.append(open_verified(path) if verify else LuceneImpactIndexReader(path))
+            parts.append(_open(path, verify=verify))
         return JoinedIndexReader(parts, duplicates)
     except BaseException:
         for each in parts:
             each.close()
         raise
+
+
+def _open(path: Path, *, verify: bool) -> LuceneImpactIndexReader:
+    if verify:
+        return open_verified(path)
+    reader = LuceneImpactIndexReader(path)
+    try:
+        reader.check_manifest()
+    except InputError:
+        reader.close()
+        raise
+    return reader
 
 
 def _check_choice(duplicates: str) -> None:

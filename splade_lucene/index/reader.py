@@ -23,7 +23,7 @@ from splade_lucene.fields.values import FieldType, loaded_form
 from splade_lucene.files.files import work_folder
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.jvm import wire
-from splade_lucene.manifest import INDEX_FILE, Manifest, parse_manifest, read_manifest
+from splade_lucene.manifest import INDEX_FILE, Manifest, OtherFormatError, parse_manifest, read_manifest
 from splade_lucene.records import FieldValue, well_formed
 
 _log = logging.getLogger(__name__)
@@ -232,6 +232,18 @@ class LuceneImpactIndexReader(ProcessBound):
         """
         self._handle.check_open()
         return self._manifest
+
+    def check_manifest(self) -> None:
+        """Rejects a damaged manifest. One that another version wrote is refused only where something is read from it.
+
+        Raises:
+            InputError: The manifest, or its copy in the folder, is damaged.
+        """
+        try:
+            self.manifest()
+        except InputError as error:
+            if not isinstance(error.__cause__, OtherFormatError):
+                raise
 
     @cached_property
     def _manifest(self) -> Manifest | None:

@@ -64,11 +64,17 @@ _UNEXPECTED = _Rule(
     IndexAccessError,
     "this index cannot be read ({message}, {name}). Its files may be damaged: 'splade-lucene check' names those that are.",
 )
+_LOST_LOCK = _Rule(
+    StorageError,
+    "the lock file write.lock was deleted or changed by another program, so this writer has stopped, and what it had not "
+    "committed is lost. If no other process is writing to this index, delete write.lock, and open the index again.",
+)
 _DISK = _Rule(StorageError, "{message} ({name}). Check the free disk space, the permissions and the file.")
 
 _RULES: dict[str, tuple[_Rule, ...]] = {
     "IndexNotFoundException": (_NO_INDEX,),
     "NoSuchFileException": (
+        _LOST_LOCK._replace(contains="/write.lock", needs_index=True),
         _DAMAGED._replace(message=_DAMAGED.message.replace("{message}", "{message} is missing"), needs_index=True),
         _NO_INDEX._replace(needs_path=True),
         _DISK,
@@ -83,7 +89,10 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _NEWER._replace(contains="org.apache.lucene.codecs.Codec with name"),
         _NOT_IMPACTS._replace(contains="frequencies"),
     ),
-    "AlreadyClosedException": (_Rule(IndexAccessError, CLOSED),),
+    "AlreadyClosedException": (
+        _LOST_LOCK._replace(contains="NativeFSLock("),
+        _Rule(IndexAccessError, CLOSED),
+    ),
     "LockObtainFailedException": (_Rule(StorageError, "{holder}. Wait until it has finished, or stop it."),),
     "InvalidPathException": (
         _Rule(

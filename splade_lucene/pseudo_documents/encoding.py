@@ -203,7 +203,8 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
     empty = tuple(docid for part in parts for docid in part.empty)
     return Manifest(
         model=settings["model"], model_digest=settings["model_digest"],
-        model_revision=encoder.layout.documents.location.revision, query_digest=settings["query_digest"],
+        model_revision=encoder.layout.documents.location.revision, family=encoder.layout.family,
+        query_digest=settings["query_digest"],
         choices=asdict(encoder.choices), dtype=encoder.dtype, backend=settings["backend"],
         pooling=encoder.layout.documents.pooling, max_length=encoder.max_length,
         query_max_length=encoder.query_max_length, quantizer=job.quantizer,
