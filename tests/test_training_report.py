@@ -56,6 +56,19 @@ def test_a_teachers_file_that_lacks_listed_passages_is_refused(tmp_path, data, r
         given.check()
 
 
+def test_a_teachers_file_that_says_nothing_of_a_query_is_refused_before_mining(tmp_path, data):
+    (tmp_path / "teacher.trec").write_text(
+        "".join(f"q{i} Q0 d{i} 1 9.0 t\n" for i in range(1, 40)) + "q0 Q0 nope 1 9.0 t\n"
+    )
+    teacher = {"bm25": 0.0, "scores": str(tmp_path / "teacher.trec")}
+    settings = {"teacher": teacher, "optimization": {"steps": 10, "queries": 4}}
+    message = r"teacher\.trec: 1 of 40 queries has no scored passage .* first one: 'q0'\. Add the scores, .* drop"
+    with pytest.raises(ExamplesError, match=message):
+        data_of(tmp_path, data, **settings).check()
+    data_of(tmp_path, data, **settings, data={"missing_scores": "drop"}).check()
+    data_of(tmp_path, data, **{**settings, "teacher": {**teacher, "bm25": 1.0}}).check()
+
+
 def test_or_the_examples_are_dropped_and_counted(tmp_path, data, caplog):
     (tmp_path / "teacher.trec").write_text("q0 Q0 d0 1 9.0 t\nq0 Q0 d3 2 -5.0 t\nq1 Q0 d1 1 3 t\n")
     teacher = {"bm25": 0.0, "scores": str(tmp_path / "teacher.trec")}

@@ -16,7 +16,7 @@ from splade_lucene.encoder.checkpoint import load_tokenizer
 from splade_lucene.encoder.precision import choose_device
 from splade_lucene.training.base import network_folder, write_unprepared_base
 from splade_lucene.training.checks import check_run
-from splade_lucene.training.config import Teacher, TrainingConfig
+from splade_lucene.training.config import TrainingConfig
 from splade_lucene.training.data_report import TrainingDataReport, describe_training_data
 from splade_lucene.training.examples import Texts, known_scores
 from splade_lucene.training.mining import ranked_by_file
@@ -25,7 +25,7 @@ from splade_lucene.training.recipes import RECIPES
 from splade_lucene.training.sampling import draw_rows, require_passages
 from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
 from splade_lucene.training.trainer import time_steps
-from splade_lucene.training.training_data import TrainingData
+from splade_lucene.training.training_data import TrainingData, has_other_scorers
 
 _TIMED_STEPS = 2
 
@@ -88,7 +88,7 @@ def _cheap_scorer(config: TrainingConfig, data: TrainingData) -> Scorer | None:
         if data.examples[0].scores is None:
             return None
         return RankedScorer(known_scores(data.examples, len(data.texts.queries)), count, "none")
-    if teacher.scores is None or _asks_others(teacher):
+    if teacher.scores is None or has_other_scorers(teacher):
         return None
     return RankedScorer(ranked_by_file(teacher.scores, data.texts), count, "range")
 
@@ -102,10 +102,6 @@ class _AnyScorer:
     def scores(self, queries: Rows, passages: Rows) -> NDArray[np.float32]:
         """Scores of all pairs; shape [queries, passages]."""
         return self._source.random((len(queries), len(passages)), np.float32)
-
-
-def _asks_others(teacher: Teacher) -> bool:
-    return bool(teacher.dense or teacher.cross_encoder or teacher.bm25)
 
 
 def _peak_memory(device: torch.device) -> int:

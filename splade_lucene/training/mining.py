@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 BM25_DEPTH = 500
 """Number of passages per query with a BM25 score for the teacher; the others score 0."""
+SCORES_REMEDY = "Add the scores, add teacher.bm25 or another teacher, or leave these out with data.missing_scores: drop"
+"""What to do about queries of which a file of scores says nothing."""
+
 _QUERIES_AT_ONCE = 500
 _PASSAGES_AT_ONCE = 100_000
 
@@ -273,8 +276,7 @@ def mine(sources: Sources, mining: Mining, *, missing: Missing = "refuse", is_di
         raise ExamplesError(
             f"{len(unscored):,} of {len(candidates):,} queries have no {_NEEDED[is_distilled]}. This is the first one: "
             f"{sources.texts.qids[unscored[0]]!r:.80}",
-            path=sources.settings.scores,
-            remedy="Add the scores, add teacher.bm25 or another teacher, or leave these out with data.missing_scores: drop",
+            path=sources.settings.scores, remedy=SCORES_REMEDY,
         )  # fmt: skip
     if unscored:
         _log.warning("skipped queries without a %s: %d", _NEEDED[is_distilled], len(unscored))

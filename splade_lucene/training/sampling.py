@@ -62,6 +62,17 @@ def draw_rows(examples: Iterable[Example], settings: Optimization, positives: in
     return rows
 
 
+def queries_to_mine(settings: Optimization, queries: int) -> NDArray[np.int64]:
+    """The rows of the queries that a run mines examples for: as many as its steps can use.
+
+    Args:
+        settings: Steps, queries per step, and the seed.
+        queries: Total number of queries.
+    """
+    order = np.random.default_rng(settings.seed).permutation(queries)
+    return np.sort(order[: settings.steps * settings.queries])
+
+
 def require_passages(settings: Optimization, passages: int) -> None:
     """Rejects a collection that is too small.
 

@@ -77,7 +77,7 @@ from splade_lucene.training.resuming import (
     translate_disk_errors,
 )
 from splade_lucene.training.run_page import describe_plan
-from splade_lucene.training.sampling import draw_rows, require_passages, to_columns
+from splade_lucene.training.sampling import draw_rows, queries_to_mine, require_passages, to_columns
 from splade_lucene.training.selection import KEPT, Choice, ValidatedModels
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
@@ -418,7 +418,7 @@ class _Run:
     def data_report(self, folder: Path) -> TrainingDataReport:
         """The report of a round, with the validation of the present configuration, which may be another one."""
         report = TrainingDataReport.read(folder / DATA)
-        counts: dict[str, int | None] = {"validated": None, "validated_trained": 0}
+        counts: dict[str, Any] = {"validated": None, "validated_trained": 0}
         if self.config.validation is not None:
             trained = np.unique(self.examples(self.config.rounds, folder).queries).tolist()
             counts |= count_validated(self.config, self.texts, trained)
@@ -453,9 +453,7 @@ class _Run:
             mining = self.config.mining
             if number == 2:
                 mining = mining.model_copy(update={"index": str(self.index_of_first_round())})
-            settings = self.config.optimization
-            order = np.random.default_rng(settings.seed).permutation(len(self.texts.queries))
-            chosen = np.sort(order[: settings.steps * settings.queries])
+            chosen = queries_to_mine(self.config.optimization, len(self.texts.queries))
             missing, is_distilled = self.config.data.missing_scores, self.losses.is_distilled
             mined = mine(self.sources(chosen), mining, missing=missing, is_distilled=is_distilled)
             write_examples(path, self.texts, mined)

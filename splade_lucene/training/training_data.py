@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from splade_lucene.counts import counted, part_of
 from splade_lucene.errors import ConfigError, ExamplesError
 from splade_lucene.evaluation import read_qrels
 from splade_lucene.training.checks import check_examples
@@ -26,7 +27,8 @@ from splade_lucene.training.examples import (
     require_scores,
 )
 from splade_lucene.training.known_positives import Judgments, KnownPositives
-from splade_lucene.training.mining import ranked_by_file
+from splade_lucene.training.mining import SCORES_REMEDY, ranked_by_file
+from splade_lucene.training.sampling import queries_to_mine
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import Losses, TrainingConfig
@@ -57,11 +59,31 @@ class TrainingData:
         Raises:
             ExamplesError, CorpusError, TopicsError, RunError, ConfigError: Data cannot be read or used.
         """
-        if self._config.data.examples is not None:
+        if self._config.data.examples is None:
+            self._check_scores_for_mining()
+        else:
             self.examples  # noqa: B018 - read once
             if self._losses.is_distilled:
                 self.temperature  # noqa: B018
         self.judgments  # noqa: B018
+
+    def _check_scores_for_mining(self) -> None:
+        """Refuses a file of scores, if it is the only teacher, that lacks some queries; mining would find out late."""
+        teacher, settings = self._config.teacher, self._config.optimization
+        if teacher is None or not teacher.scores or has_other_scorers(teacher):
+            return
+        if self._config.data.missing_scores != "refuse":
+            return
+        ranked = ranked_by_file(teacher.scores, self.texts)
+        rows = queries_to_mine(settings, len(self.texts.queries)).tolist()
+        mined = [row for row in rows if not self.texts.is_blank_query(row)]
+        lacking = [row for row in mined if not len(ranked[row][0])]
+        if lacking:
+            lack = part_of(len(lacking), counted(len(mined), "query"), "has", "have")
+            raise ExamplesError(
+                f"{lack} no scored passage of data.passages. This is the first one: {self.texts.qids[lacking[0]]!r:.80}",
+                path=teacher.scores, remedy=SCORES_REMEDY,
+            )  # fmt: skip
 
     @cached_property
     def texts(self) -> Texts:
@@ -163,11 +185,16 @@ class TrainingData:
             )
             for each in examples
         )  # fmt: skip
-        others = bool(teacher.dense or teacher.bm25 or teacher.cross_encoder)
         kept = require_scores(
-            scored, self._config.data.missing_scores, self.dropped, is_distilled=True, may_be_equal=others
-        )
+            scored, self._config.data.missing_scores, self.dropped, is_distilled=True,
+            may_be_equal=has_other_scorers(teacher),
+        )  # fmt: skip
         return kept.without_scores()
+
+
+def has_other_scorers(teacher: Teacher) -> bool:
+    """Whether a teacher asks more than its file of scores."""
+    return bool(teacher.dense or teacher.cross_encoder or teacher.bm25)
 
 
 def _folder_of_texts(config: TrainingConfig) -> Path | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from splade_lucene.corpus.reading import read_corpus
+from splade_lucene.counts import part_of
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.settings import DocumentSettings, Dtype
 from splade_lucene.errors import ModelError, RunError
@@ -124,10 +125,10 @@ def check_validation(validation: Validation) -> None:
             path=validation.qrels,
             remedy="Check that corpus and qrels belong together",
         )
-    _note_lacking(validation, "judged queries", "validation.topics", "count as 0 in each measure", qids, [*judged])
+    _note_lacking(validation, "judged queries", "validation.topics", "counts as 0 in each measure", qids, [*judged])
     relevant = [docid for qid in judged.keys() & qids for docid, grade in judged[qid].items() if grade > 0]
     _note_lacking(
-        validation, "relevant documents", "validation.corpus", "count as not found", docids, sorted(set(relevant))
+        validation, "relevant documents", "validation.corpus", "counts as not found", docids, sorted(set(relevant))
     )
 
 
@@ -139,8 +140,8 @@ def _note_lacking(
     if lacking:
         examples = ", ".join(f"{each:.40}" for each in lacking[:3]) + (", …" if lacking[3:] else "")
         note(
-            f"{validation.qrels}: {len(lacking):,} of {len(judged):,} {kind} are not in {where} ({examples}), and {effect}. "
-            "Leave them out of the judgments if they do not belong to this validation."
+            f"{validation.qrels}: {part_of(len(lacking), f'{len(judged):,} {kind}', 'is', 'are')} not in {where} ({examples}), "
+            f"which {effect}. Leave out of the judgments what does not belong to this validation."
         )
 
 
