@@ -19,7 +19,8 @@ from splade_lucene.files.pipes import STANDARD_INPUT, copy_pipe, is_pipe
 from splade_lucene.records import well_formed
 
 INPUTS = frozenset({
-    "baseline", "config", "corpus", "only", "pairs", "qids", "qrels", "run", "source", "topics", "without",
+    "baseline", "config", "corpus", "only", "pairs", "qids", "qrels", "run", "source", "token_file", "topics",
+    "without",
 })  # fmt: skip
 """Arguments that name a file to read."""
 
