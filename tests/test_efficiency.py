@@ -195,6 +195,18 @@ def test_queries_costs_need_queries(index_dir, flag):
     assert (code, f"{flag} requires --topics" in told) == (2, True)
 
 
+def test_stats_of_a_text_index_take_no_model_and_no_encoded_queries(tmp_path):
+    index_texts([Document("d1", "the cat sat")], tmp_path / "index")
+    (tmp_path / "topics.tsv").write_text("q1\tcat\n")
+    (tmp_path / "encoded.tsv").write_text("q1\tcat cat\n")
+    for given, flag in ((["topics.tsv", "--model", "x"], "--model"), (["encoded.tsv", "--encoded"], "--encoded")):
+        code, _, told = stats("--index", tmp_path / "index", "--topics", tmp_path / given[0], *given[1:])
+        words = " ".join(told.replace("│", " ").split())
+        assert (code, f"{flag} requires an impact index; this is a text index" in words) == (2, True)
+    code, told, _ = stats("--index", tmp_path / "index", "--topics", tmp_path / "topics.tsv", "--json")
+    assert (code, json.loads(told)["efficiency"]["queries"]) == (0, 1)
+
+
 def test_stats_encode_texts_as_the_index_says(tmp_path):
     """With the model that its manifest names."""
     (tmp_path / "model").mkdir()
