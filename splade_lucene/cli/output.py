@@ -66,12 +66,13 @@ BARE = (
 _FLAGS = {
     **{name: "--" + name.replace("_", "-") for name in (
         *BARE, "append", "backend", "bm25", "device", "dtype", "duplicates", "encoded", "fields", "mirror", "model",
-        "offline", "output", "overwrite", "prebuilt", "scale", "skip_bad", "skip_unknown", "store", "trec_eval",
+        "offline", "output", "overwrite", "port", "prebuilt", "scale", "skip_bad", "skip_unknown", "store", "trec_eval",
     )},
     "all_terms": "--feedback-all-terms",
     "folder": "--dir",
     "index_dir": "--index",
     "pseudo_documents": "--output",
+    "token": "--token-file",
     "weights": "--weight IMPACTS --weight BM25",
 }  # fmt: skip
 """Arguments that messages name with a value → how the command line spells them."""

@@ -128,7 +128,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.listen(_BACKLOG)  # who connects before the start is answered after it
     except (OSError, OverflowError) as error:
         listening.close()
-        raise InputError(f"cannot listen on {host}, port {port} ({error})", remedy="Choose another --port") from error
+        raise InputError(
+            f"cannot listen on {host}, port {port} ({error})", remedy="Choose another one with port=…"
+        ) from error
     listening.set_inheritable(True)
     return listening
 

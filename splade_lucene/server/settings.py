@@ -83,7 +83,7 @@ class ServerSettings:
         if not self.is_local and self.token is None:
             raise InputError(
                 f"{self.host} can be reached from other machines, so a token is required",
-                remedy="Write one into a file and pass it with --token-file, or listen on 127.0.0.1",
+                remedy="Pass one with token=…, or listen on 127.0.0.1",
             )
 
     @property
