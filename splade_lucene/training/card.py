@@ -270,7 +270,7 @@ def _measured(config: TrainingConfig, facts: Facts, settings: dict[str, Any]) ->
     caveats = []
     if config.is_validated and config.keep != "last":
         caveats.append(
-            "The step was chosen by the first of these figures, so they are somewhat higher than on other data."
+            "The step was chosen by the first of these figures, so they are probably somewhat higher than on other data."
         )
     if facts.data is not None and facts.data.validated_trained:
         also = part_of(facts.data.validated_trained, counted(facts.data.validated or 0, "query"), "is", "are")
