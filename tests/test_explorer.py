@@ -321,7 +321,78 @@ def test_two_indexes_side_by_side(open_page, server):
     wait_for_address(page, "index2=pruned")
 
 
+# ---- runs ----
+
+
+@pytest.fixture(scope="module")
+def run_files(searcher: LuceneImpactSearcher, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three queries: found at rank 1, found at rank 5, and not found."""
+    folder = tmp_path_factory.mktemp("run")
+    texts = {"q1": QUERY, "q2": "parse command line options", "q3": "read an archive"}
+    run, qrels = [], []
+    for (qid, text), relevant in zip(texts.items(), (0, 4, 30), strict=True):
+        docids = searcher.search(text, 40).docids
+        qrels.append(f"{qid} 0 {docids[relevant]} 1")
+        run += [f"{qid} Q0 {docid} {rank} {100 - rank} test" for rank, docid in enumerate(docids[:20], 1)]
+    paths = {name: folder / name for name in ("run.trec", "qrels.txt", "topics.tsv")}
+    paths["run.trec"].write_text("\n".join(run) + "\n")
+    paths["qrels.txt"].write_text("\n".join(qrels) + "\n")
+    paths["topics.tsv"].write_text("".join(f"{qid}\t{text}\n" for qid, text in texts.items()))
+    return paths
+
+
+def test_a_run_is_walked_from_the_worst_query_to_the_best(open_page, run_files, searcher):
+    page = open_page("runs")
+    page.get_by_label("Run", exact=False).set_input_files(run_files["run.trec"])
+    page.get_by_label("Judgments").set_input_files(run_files["qrels.txt"])
+    page.get_by_label("Topics").set_input_files(run_files["topics.tsv"])
+    page.locator(".queries .text", has_text="archive").wait_for()
+    assert shown(page, ".queries .qid") == ["q3", "q2", "q1"]
+    page.get_by_role("heading", name="read an archive").wait_for()
+    missed = searcher.search("read an archive", 40).docids[30]
+    page.get_by_role("button", name=f"Why not {missed}?").click()
+    page.get_by_role("heading", name="Why rank 31").wait_for()
+    page.get_by_role("button", name="Close the document").click()
+    page.get_by_role("button", name="Better").click()
+    page.get_by_role("heading", name="parse command line options").wait_for()
+    assert page.locator(".run-columns .ranking li.relevant .rank").inner_text() == "5"
+    page.locator(".queries button", has_text="q2").focus()
+    page.keyboard.press("ArrowDown")
+    page.get_by_role("heading", name=QUERY).wait_for()
+    wait_for_address(page, "qid=q1")
+
+
 # ---- exports and links ----
+
+
+def test_exports(open_page, searcher, indexes, tmp_path):
+    page = open_page(q=QUERY)
+    hits = searcher.search(QUERY, 10)
+    wait_for_ranking(page, hits.docids)
+    page.get_by_role("button", name="Export").click()
+    preview = page.locator(".preview")
+    preview.wait_for()
+    lines = [line.split() for line in preview.inner_text().splitlines()]
+    assert [(line[2], float(line[4])) for line in lines] == [*zip(hits.docids, hits.scores, strict=True)]
+    page.get_by_text("JSON", exact=True).click()
+    page.locator(".preview", has_text="{").wait_for()
+    assert [each["docid"] for each in json.loads(preview.inner_text())["hits"]] == hits.docids
+    page.get_by_text("Python", exact=True).click()
+    page.locator(".preview", has_text="import").wait_for()
+    assert "LuceneImpactSearcher" in preview.inner_text()
+    page.get_by_text("Link", exact=True).click()
+    page.locator(".preview", has_text="http").wait_for()
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_text("Copied").first.wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    page.get_by_text("Picture", exact=True).click()
+    for name, start in (("ranking.svg", b"<svg "), ("ranking.png", b"\x89PNG")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Download {name}").click()
+        download.value.save_as(tmp_path / name)
+        content = (tmp_path / name).read_bytes()
+        assert content.startswith(start)
+        assert len(content) > 2000
 
 
 def test_a_link_shows_the_same_again(open_page, searcher, browser):

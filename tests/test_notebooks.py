@@ -73,4 +73,4 @@ def test_the_notebook_says_first_what_it_takes(path):
 
 
 def test_there_are_notebooks():
-    assert [path.stem[:2] for path in notebooks.sources()] == [f"{number:02}" for number in range(11)]
+    assert [path.stem[:2] for path in notebooks.sources()] == [f"{number:02}" for number in range(12)]

@@ -315,7 +315,7 @@ def test_a_run_is_looked_through_worst_first(small_limits):
     assert {row["qid"]: row["value"] for row in found["queries"]} == evaluate_queries(judged, rankings, ["RR@10"])[
         "RR@10"
     ]
-    assert found["queries"][0]["missed"] == ["d6"]
+    assert found["queries"][0]["missed"] == [{"docid": "d6", "relevance": 1, "rank": None}]
     assert found["queries"][1]["best"][1] == {"rank": 2, "docid": "d2", "score": 8.0, "relevance": 1}
     wrong = small_limits.post("/api/v1/a/runs", {"run": "q1 Q0 d1\n"})
     assert (wrong.status, wrong.error["message"][:5]) == (400, "run:1")

@@ -101,17 +101,22 @@ def _look_through(paths: Mapping[str, Path], measure: str) -> dict[str, Any]:
 
 def _row(qid: str, run: Run, judged: Mapping[str, int], text: str | None, value: float | None) -> dict[str, Any]:
     ranking = run.get(qid, [])
-    relevant = {docid for docid, relevance in judged.items() if relevance > 0}
+    ranks = {docid: rank for rank, (docid, _) in enumerate(ranking, 1)}
+    relevant = [docid for docid, relevance in judged.items() if relevance > 0]
+    missed = [docid for docid in relevant if not 0 < ranks.get(docid, 0) <= _LISTED]
+    missed.sort(key=lambda docid: (ranks.get(docid, len(ranks) + 1), docid))
     return {
         "qid": qid,
         "query": text,
         "value": None if value is None or math.isnan(value) else value,
         "hits": len(ranking),
         "relevant": len(relevant),
-        "found": sum(docid in relevant for docid, _ in ranking),
+        "found": sum(docid in ranks for docid in relevant),
         "best": [
             {"rank": rank, "docid": docid, "score": score, "relevance": judged.get(docid)}
             for rank, (docid, score) in enumerate(ranking[:_LISTED], 1)
         ],
-        "missed": sorted(relevant - {docid for docid, _ in ranking})[:_LISTED],
+        "missed": [
+            {"docid": docid, "relevance": judged[docid], "rank": ranks.get(docid)} for docid in missed[:_LISTED]
+        ],
     }

@@ -383,8 +383,16 @@ class JudgedHit(BaseModel):
     relevance: int | None
 
 
+class MissedDocument(BaseModel):
+    """A relevant document that is not among the first hits; its rank is null if it is none at all."""
+
+    docid: str
+    relevance: int
+    rank: int | None
+
+
 class RunQuery(BaseModel):
-    """A query of a run: its first hits, and relevant documents that are not among the hits."""
+    """A query of a run: its first hits, and the relevant documents that are not among them."""
 
     qid: str
     query: str | None
@@ -393,7 +401,7 @@ class RunQuery(BaseModel):
     relevant: int
     found: int
     best: list[JudgedHit]
-    missed: list[str]
+    missed: list[MissedDocument]
 
 
 class RunsAnswer(BaseModel):
