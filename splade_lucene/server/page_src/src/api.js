@@ -55,32 +55,45 @@ export async function request({ path, body, text = false }, signal) {
 const EMPTY = { data: null, error: null, loading: false, of: null };
 
 /**
- * The answer to a request, asked for again whenever the request changes; null asks for nothing. The last answer stays while the
- * next one is on its way, so that nothing flickers; `of` is the request that it answers.
+ * The answer to a request, asked for again whenever the request changes; null asks for nothing. While the request keeps changing,
+ * as under a slider, one is sent every `delay` milliseconds, and the last one always. The last answer stays while the next one is
+ * on its way, so that nothing flickers; `of` is the request that it answers. What comes after a newer request was sent is dropped.
  */
 export function useAnswer(wanted, { delay = 0, keep = true } = {}) {
   const [shown, show] = useState(EMPTY);
   const key = wanted && JSON.stringify(wanted);
-  const [again, setAgain] = useState(0);
-  const first = useRef(true);
+  const own = useRef({ key: null, timer: 0, sent: -Infinity, controller: null }).current;
+
+  const stop = () => {
+    clearTimeout(own.timer);
+    own.timer = 0;
+    own.controller?.abort();
+  };
+  const send = () => {
+    stop();
+    own.sent = performance.now();
+    const { signal } = (own.controller = new AbortController());
+    const asked = JSON.parse(own.key);
+    const finish = (answer) => signal.aborted || show({ ...EMPTY, ...answer, loading: own.timer !== 0 });
+    request(asked, signal).then((data) => finish({ data, of: asked }), (error) => finish({ error }));
+  };
+
   useEffect(() => {
+    own.key = key;
     if (!key) {
+      stop();
       show(EMPTY);
-      return undefined;
+      return;
     }
-    const controller = new AbortController();
+    if (!keep) stop();
     show((before) => ({ ...(keep ? before : EMPTY), loading: true }));
-    const ask = () =>
-      request(JSON.parse(key), controller.signal).then(
-        (data) => controller.signal.aborted || show({ data, error: null, loading: false, of: JSON.parse(key) }),
-        (error) => controller.signal.aborted || show({ ...EMPTY, error }),
-      );
-    const timer = setTimeout(ask, first.current ? 0 : delay);
-    first.current = false;
-    return () => {
-      clearTimeout(timer);
-      controller.abort();
-    };
-  }, [key, again]);
-  return { ...shown, retry: () => setAgain((n) => n + 1) };
+    own.timer ||= setTimeout(send, Math.max(0, own.sent + delay - performance.now()));
+  }, [key]);
+  useEffect(() => stop, []);
+
+  const retry = () => {
+    show((before) => ({ ...before, loading: true }));
+    send();
+  };
+  return { ...shown, retry };
 }

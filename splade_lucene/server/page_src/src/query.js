@@ -25,7 +25,7 @@ export function useExpansion(index, query, wanted) {
 
 /**
  * The terms of a query, with edits: each `{term, weight, kind, edited}` where the kind is "own" (of the query's text), "added" (by
- * the model), "mine" (by the reader) or "removed". Sorted by weight.
+ * the model), "mine" (by the reader) or "removed". Sorted by the model's weight, so that none moves while it is dragged.
  */
 export function editedTerms(expansion, edits) {
   const terms = expansion.map(({ term, weight, own }) => {
@@ -37,7 +37,7 @@ export function editedTerms(expansion, edits) {
   for (const [term, weight] of Object.entries(edits)) {
     if (!given.has(term) && weight > 0) terms.push({ term, weight, before: 0, kind: "mine", edited: true });
   }
-  return terms.sort((one, other) => other.weight - one.weight || (one.term < other.term ? -1 : 1));
+  return terms.sort((one, other) => other.before - one.before);
 }
 
 /** The body of a search for a state's query; null while there is nothing to search for, or its terms are not known yet. */

@@ -11,7 +11,7 @@ import { wholeFilter } from "./state.js";
 import { TermPanel } from "./terms.jsx";
 import { Fold, Problem } from "./ui.jsx";
 
-const TYPING = 120; // milliseconds without a key before a search
+const TYPING = 120; // milliseconds between two searches
 
 export function useFields(index, served) {
   const has = served?.fields?.length > 0;
