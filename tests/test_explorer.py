@@ -172,12 +172,13 @@ def test_a_weight_is_dragged(open_page, searcher):
     page.mouse.down()
     for share in (0.5, 0.3, 0.15):
         page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
-    page.mouse.up()
     weight = int(slider.input_value())
     assert 0 < weight < 0.3 * searcher.encode(QUERY)["copy"] + 40
     changed = searcher.search(weights(searcher, copy=weight), 10).docids
     assert changed != searcher.search(QUERY, 10).docids
-    wait_for_ranking(page, changed)
+    wait_for_ranking(page, changed)  # before the mouse is up
+    assert slider.bounding_box()["y"] == box["y"]
+    page.mouse.up()
     page.get_by_role("button", name="Undo 1 change").click()
     wait_for_ranking(page, searcher.search(QUERY, 10).docids)
 
@@ -382,7 +383,7 @@ def test_exports(open_page, searcher, indexes, tmp_path):
     assert "LuceneImpactSearcher" in preview.inner_text()
     page.get_by_text("Link", exact=True).click()
     page.locator(".preview", has_text="http").wait_for()
-    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copy", exact=True).click()
     page.get_by_text("Copied").first.wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == page.url
     page.get_by_text("Picture", exact=True).click()
