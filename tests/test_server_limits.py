@@ -195,7 +195,7 @@ def test_texts_of_concurrent_requests_are_encoded_together():
 def test_slow_and_broken_clients_disturb_nobody(small_limits):
     slow = socket.create_connection(("127.0.0.1", small_limits.port), timeout=20)
     slow.sendall(b"POST /api/v1/a/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
-    for broken in (b"\x00\xff\x16\x03", b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"):
+    for broken in (b"\x00\xff\x16\x03", b"GET HTTP/1.1\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", small_limits.port), timeout=20) as connection:
             connection.sendall(broken)
             assert not connection.recv(1000).startswith(b"HTTP/1.1 200")

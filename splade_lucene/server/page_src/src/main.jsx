@@ -132,7 +132,7 @@ function ThemeSwitch() {
       // storage is blocked: the choice holds for this page
     }
   };
-  const options = [["system", "System colours"], ["light", "Light"], ["dark", "Dark"]];
+  const options = [["system", "System"], ["light", "Light"], ["dark", "Dark"]];
   return <Select label="Colours" hidden value={theme} options={options} onChange={choose} />;
 }
 
