@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from statistics import fmean, median_low
 from urllib.parse import quote
 
 import pytest
+from support.commands import run
 from support.servers import TOKEN, RunningServer, running
 
 from splade_lucene import (
@@ -404,3 +406,20 @@ def test_titles_are_shown_where_the_whole_input_is_stored(tmp_path):
         {"text": "a", "marked": True, "term": "a"},
         {"text": " b", "marked": False, "term": None},
     ]
+
+
+def test_wrong_usage_on_the_command_line(index_dir, tmp_path):
+    missing = run("serve", "--index", f"a={tmp_path / 'nothing'}")
+    assert (missing.returncode, "does not exist" in missing.stderr) == (1, True)
+    for arguments, expected in (
+        (["--host", "0.0.0.0"], "a token is required"),
+        (["--token-file", str(tmp_path / "none")], "cannot read the token"),
+        (["--timeout", "0"], "seconds"),
+    ):
+        wrong = run("serve", "--index", index_dir, *arguments)
+        assert wrong.returncode == 2
+        assert expected in " ".join(wrong.stderr.split())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        busy = run("serve", "--index", index_dir, "--port", taken.getsockname()[1])
+    assert busy.returncode == 1
+    assert "Choose another --port" in busy.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +62,7 @@ def serve(
     The page is at http://127.0.0.1:8080, the description of the interface at /docs. Ctrl-C or SIGTERM ends the server when
     it has answered what it has begun.
     """
+    threading.Thread(target=_start_java, daemon=True).start()
     with whole_imports("serve"):
         from splade_lucene.server.app import create_app
         from splade_lucene.server.logs import log_to
@@ -82,3 +85,11 @@ def serve(
     run_server(
         create_app(settings), settings, on_start=lambda url: echo(f"serving {', '.join(settings.indexes)} at {url}")
     )
+
+
+def _start_java() -> None:
+    """Starts Java while Python imports what it needs."""
+    from splade_lucene import jvm
+
+    with suppress(Exception):  # raised again when an index is opened
+        jvm.start()
