@@ -36,7 +36,13 @@ from common import ROOT, WORK, add_write_results, corpus, describe_machine, figu
 
 sys.path.insert(0, str(ROOT))
 
-from splade_lucene import LuceneImpactSearcher, index_pseudo_documents
+from splade_lucene import (
+    LuceneImpactSearcher,
+    PseudoDocument,
+    index_pseudo_documents,
+    read_pseudo_documents,
+    write_pseudo_documents,
+)
 
 HITS = 10
 TARGET_RATIO, TARGET_P99 = 10, 20  # at 8 clients
@@ -72,6 +78,21 @@ function request()
   return wrk.format("POST", nil, headers, bodies[at])
 end
 """
+
+
+def make_index(documents: int) -> Path:
+    """An index of the shared generator's documents, each with its terms as its text."""
+    folder = WORK / f"index-serving-{documents}"
+    if not folder.exists():
+        path = WORK / f"serving-{documents}.jsonl"
+        with_texts = (
+            PseudoDocument(each.docid, " ".join(each.vector), each.vector)
+            for each in read_pseudo_documents(corpus(documents, 1))
+        )
+        write_pseudo_documents(path, with_texts)
+        index_pseudo_documents(path, folder)
+        path.unlink()
+    return folder
 
 
 def free_port() -> int:
@@ -230,9 +251,7 @@ def main() -> None:
     args = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is not installed: apt-get install wrk")
-    folder = WORK / f"index-serving-{args.documents}"
-    if not folder.exists():
-        index_pseudo_documents(corpus(args.documents, 4), folder)
+    folder = make_index(args.documents)
     print(f"{args.documents:,} documents; {describe_machine()}\n")
     vectors = queries()
     with tempfile.TemporaryDirectory() as work:
