@@ -164,6 +164,10 @@ def test_batch_streams_a_line_per_query_in_order(server, searcher):
     assert [line["qid"] for line in lines] == ["q0", "q1", "q2", "v"]
     expected = [pairs(searcher.search(q, 3)) for q in (QUERY, "", "terms", {"index": 2})]
     assert [ranking(line) for line in lines] == expected
+    wrong = server.post("/api/v1/texts/batch", {"queries": [queries[3], queries[0]], "engine": "bm25"})
+    first, second = [json.loads(line) for line in wrong.body.splitlines()]
+    assert (first["qid"], first["error"]["code"]) == ("v", "bad-query")
+    assert len(second["hits"]) > 2
     twice = server.post("/api/v1/texts/batch", {"queries": [queries[0], queries[0]]})
     assert (twice.status, twice.error["code"]) == (400, "bad-query")
 

@@ -175,7 +175,7 @@ def test_texts_of_concurrent_requests_are_encoded_together():
     index: Any = SimpleNamespace(searcher=SimpleNamespace(encode_batch=encode_batch))
 
     async def scenario() -> None:
-        batcher = EncodeBatcher(index)
+        batcher = EncodeBatcher(index, Limits(waiting=100, seconds=5))
         texts = [f"t{i}" for i in range(150)]
         assert await asyncio.gather(*map(batcher.encode, texts)) == [{text: 1} for text in texts]
         assert [len(batch) for batch in batches] == [64, 64, 22]
@@ -184,6 +184,8 @@ def test_texts_of_concurrent_requests_are_encoded_together():
         good, bad = await asyncio.gather(batcher.encode("good"), batcher.encode("bad"), return_exceptions=True)
         assert good == {"good": 1}
         assert isinstance(bad, ValueError)
+        with pytest.raises(ApiError, match="texts wait to be encoded"):
+            await asyncio.gather(*(batcher.encode(f"more {i}") for i in range(1000)))
         batcher.close()
 
     asyncio.run(scenario())

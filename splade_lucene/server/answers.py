@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from splade_lucene.encoder.pruning import Pruning
+from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.index.reader import TermStatistics
 from splade_lucene.search.approximation import DEFAULT_APPROXIMATION, Approximation
@@ -17,7 +18,7 @@ from splade_lucene.search.hits import Hits, StoredDocument
 from splade_lucene.search.hybrid import RRF, HybridFusion, HybridHits
 from splade_lucene.search.searcher import LuceneImpactSearcher
 from splade_lucene.search.snippets import find_terms, make_snippets
-from splade_lucene.server.problems import ApiError
+from splade_lucene.server.problems import ApiError, as_api_error
 from splade_lucene.server.registry import OpenIndex
 from splade_lucene.server.schemas import QueryPart, SearchBody, SearchSettings
 
@@ -297,9 +298,13 @@ def batch(
     vectors: Sequence[Mapping[str, int]],
     settings: SearchSettings,
 ) -> Iterator[dict[str, Any]]:
-    """The hits of several queries, one after the other, in their order."""
+    """The hits of several queries, one after the other, in their order; for one that is wrong, what is wrong with it."""
     for (qid, query), vector in zip(queries, vectors, strict=True):
-        yield {"qid": qid, "hits": list_hits(find(index, query, vector, settings.k, settings), settings.fields)}
+        try:
+            yield {"qid": qid, "hits": list_hits(find(index, query, vector, settings.k, settings), settings.fields)}
+        except (ApiError, SpladeLuceneError) as error:
+            told = error if isinstance(error, ApiError) else as_api_error(error, {str(index.folder): index.name})
+            yield {"qid": qid, **told.to_json("")}
 
 
 def fields(index: OpenIndex) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ class Context:
 
     def __post_init__(self) -> None:
         for index in self.registry:
-            self.batchers[index.name] = EncodeBatcher(index)
+            self.batchers[index.name] = EncodeBatcher(index, self.settings.limits)
 
     def check_query(self, query: QueryPart) -> None:
         """Checks the size of a query.

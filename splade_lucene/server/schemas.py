@@ -227,10 +227,11 @@ class SearchAnswer(BaseModel):
 
 
 class BatchLine(BaseModel):
-    """A line of the answer to a batch."""
+    """A line of the answer to a batch: the hits of a query, or what is wrong with it."""
 
     qid: str
-    hits: list[HitAnswer]
+    hits: list[HitAnswer] | None = None
+    error: Problem | None = None
 
 
 class Missing(BaseModel):

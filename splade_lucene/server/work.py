@@ -72,9 +72,12 @@ class Work:
         return await asyncio.get_running_loop().run_in_executor(self._others, function, *arguments)
 
     async def stream(self, client: Client, items: Iterator[T]) -> AsyncIterator[T]:
-        """Takes items from an iterator on a search thread, one after the other, until the client goes."""
-        end = object()
-        while (item := await self.run(client, next, items, end)) is not end:
+        """Takes items from an iterator on a search thread, one after the other, until the client goes.
+
+        None is refused because others wait: the answer has begun.
+        """
+        end, loop = object(), asyncio.get_running_loop()
+        while (item := await self._wait(client, loop.run_in_executor(self._pool, next, items, end))) is not end:
             yield item
 
     def _enter(self) -> None:
@@ -107,23 +110,33 @@ class EncodeBatcher:
 
     Args:
         index: The index whose model encodes them.
+        limits: How many texts wait, and how long.
     """
 
-    def __init__(self, index: OpenIndex) -> None:
-        self._index = index
+    def __init__(self, index: OpenIndex, limits: Limits) -> None:
+        self._index, self._limits = index, limits
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._waiting: list[tuple[str, asyncio.Future[dict[str, int]]]] = []
         self._is_running = False
         self.batches = self.texts = 0
 
     async def encode(self, text: str) -> dict[str, int]:
-        """The {term: impact} form of a text."""
+        """The {term: impact} form of a text.
+
+        Raises:
+            ApiError: Too many texts wait, or it took too long.
+        """
+        if len(self._waiting) >= _ENCODED_TOGETHER + self._limits.waiting:
+            raise busy(f"{len(self._waiting)} texts wait to be encoded")
         answer: asyncio.Future[dict[str, int]] = asyncio.get_running_loop().create_future()
         self._waiting.append((text, answer))
         if not self._is_running:
             self._is_running = True
             self._task = asyncio.ensure_future(self._encode_all())
-        return await answer
+        try:
+            return await asyncio.wait_for(answer, self._limits.seconds)
+        except TimeoutError:
+            raise timed_out(self._limits.seconds) from None
 
     async def _encode_all(self) -> None:
         try:
