@@ -291,6 +291,9 @@ def test_statistics_are_those_of_the_documents(server, collection):
         (b'{"k": ' + b"1" * 5000 + b"}", "not JSON"),
         (b"\xff", "cannot be read"),
         (b"", "body"),
+        (b"[1]", "body"),
+        (b'{"vector": 3, "query": "a:b"}', "body.vector"),
+        (b'{"vector": {"a": 1, "a": 2}}', "duplicate key"),
     ],
 )
 def test_requests_that_do_not_fit_are_named(server, body, expected):

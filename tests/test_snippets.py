@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from splade_lucene import (
@@ -106,7 +108,7 @@ def test_distributions_and_ranges_are_those_of_live_documents(tmp_path):
     fields = {"year": "integer", "price": "number", "day": "date", "lang": "keyword", "open": "boolean"}
     with LuceneImpactIndexer(tmp_path / "index", fields=fields) as indexer:
         for number in range(6):
-            values = {"year": 1990 + number, "price": -number / 2, "day": f"2020-01-0{number + 1}", "lang": "de"}
+            values: Any = {"year": 1990 + number, "price": -number / 2, "day": f"2020-01-0{number + 1}", "lang": "de"}
             indexer.add([PseudoDocument(f"d{number}", "", {f"t{i}": number + 1 for i in range(number + 1)}, values)])
             indexer.commit()
         indexer.delete("d5")
@@ -116,7 +118,7 @@ def test_distributions_and_ranges_are_those_of_live_documents(tmp_path):
         assert found.lengths == dict.fromkeys(range(1, 6), 1)
         assert searcher.reader.value_range("year") == (1990, 1994)
         assert searcher.reader.value_range("price") == (-2, 0)
-        first, last = searcher.reader.value_range("day")
+        first, last = map(str, searcher.reader.value_range("day"))
         assert (first[:10], last[:10]) == ("2020-01-01", "2020-01-05")
         assert searcher.reader.value_range("open") is None
         with pytest.raises(QueryError, match="has keywords"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from splade_lucene.encoder.location import read_json
 from splade_lucene.encoder.soundness import check_tokenizer
-from splade_lucene.encoder.terms import escape_term, vocabulary_terms
+from splade_lucene.encoder.terms import vocabulary_terms
 from splade_lucene.errors import ModelError
 from splade_lucene.imports import whole_imports
 
@@ -76,13 +77,26 @@ class PlainTokenizer:
         ids = [each.ids for each in self._tokenizer.encode_batch(several, add_special_tokens=add_special_tokens)]
         return {"input_ids": ids[0] if isinstance(texts, str) else ids}
 
-    def spans(self, texts: Sequence[str]) -> list[list[TokenSpan]]:
-        """The tokens of each text in its order, without special ones, and where they are."""
-        encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    def spans(self, texts: Sequence[str], wanted: Container[str] | None = None) -> list[list[TokenSpan]]:
+        """The tokens of each text in its order, without special ones, and where they are.
+
+        Args:
+            texts: The texts.
+            wanted: Only tokens of these terms; None for all.
+        """
+        terms = self._terms
         return [
-            [TokenSpan(escape_term(entry), *place) for entry, place in zip(each.tokens, each.offsets, strict=True)]
-            for each in encoded
+            [
+                TokenSpan(terms[term_id], *place)
+                for term_id, place in zip(each.ids, each.offsets, strict=True)
+                if wanted is None or terms[term_id] in wanted
+            ]
+            for each in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         ]
+
+    @cached_property
+    def _terms(self) -> list[str]:
+        return self.terms()
 
     def terms(self, size: int | None = None) -> list[str]:
         """The Lucene term of each term_id; those without an entry get names that no text produces.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splade_lucene.encoder.tokenizer import TokenSpan
@@ -31,21 +31,31 @@ class Segment(NamedTuple):
     term: str | None = None
 
 
-def find_terms(searcher: LuceneImpactSearcher, texts: Sequence[str]) -> list[list[TokenSpan]]:
+def find_terms(
+    searcher: LuceneImpactSearcher, texts: Sequence[str], wanted: Container[str] | None = None
+) -> list[list[TokenSpan]]:
     """Finds the terms of an index in texts.
 
     Args:
         searcher: The index: with the tokenizer of its model, or, if it has none, each word is a term.
         texts: The texts.
+        wanted: Only these terms; None for all.
 
     Returns:
         For each text its terms and where they are, in its order.
     """
     encoder = _encoder(searcher)
     if encoder is not None:
-        spans: list[list[TokenSpan]] = encoder.query_spans(texts)
+        spans: list[list[TokenSpan]] = encoder.query_spans(texts, wanted)
         return spans
-    return [[TokenSpan(word[0], word.start(), word.end()) for word in _WORD.finditer(text)] for text in texts]
+    return [
+        [
+            TokenSpan(word[0], word.start(), word.end())
+            for word in _WORD.finditer(text)
+            if wanted is None or word[0] in wanted
+        ]
+        for text in texts
+    ]
 
 
 def _encoder(searcher: LuceneImpactSearcher) -> Any:
@@ -72,10 +82,9 @@ def make_snippets(
         For each text the segments of its snippet; none for a blank one.
     """
     flat = [" ".join(text[:_LONGEST_TEXT].split()) for text in texts]
-    return [
-        _snippet(text, [span for span in spans if vector.get(span.term, 0) > 0], vector, characters)
-        for text, spans in zip(flat, find_terms(searcher, flat), strict=True)
-    ]
+    wanted = {term for term, impact in vector.items() if impact > 0}
+    found = find_terms(searcher, flat, wanted)
+    return [_snippet(text, spans, vector, characters) for text, spans in zip(flat, found, strict=True)]
 
 
 def _snippet(text: str, matches: Sequence[TokenSpan], vector: Mapping[str, int], characters: int) -> list[Segment]:

@@ -9,8 +9,11 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect
 
 from splade_lucene.server.page import SECURITY_HEADERS
 from splade_lucene.server.problems import ApiError
@@ -44,6 +47,7 @@ class Gate:
         self._token = None if settings.token is None else b"Bearer " + settings.token.encode()
         self._rates = RateLimit(settings.limits.rate)
         self._body_bytes = settings.limits.body_bytes
+        self._is_local = settings.is_local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -57,7 +61,7 @@ class Gate:
             await self._app(scope, _LimitedBody(receive, self._settings).receive, answer.send)
         except ApiError as error:
             await answer.fail(error, scope["path"])
-        except ClientGoneError:
+        except (ClientGoneError, ClientDisconnect):
             answer.status = 499
         except asyncio.CancelledError:
             answer.status = answer.status or 499
@@ -72,7 +76,7 @@ class Gate:
 
     def _check(self, scope: Scope) -> None:
         headers = dict(scope["headers"])
-        if self._settings.is_local:
+        if self._is_local:
             _check_local_host(headers.get(b"host", b""))
         if int_header(headers, b"content-length") > self._body_bytes:
             raise too_large(self._body_bytes)
@@ -82,7 +86,7 @@ class Gate:
         self._rates.check(client[0] if client else "")
 
     def _needs_token(self, scope: Scope) -> bool:
-        if self._settings.is_local:
+        if self._is_local:
             return False  # what changes an index asks for it itself
         path = scope["path"]
         return path not in _OPEN and not path.startswith("/static/")
@@ -105,6 +109,7 @@ def check_token(given: bytes, expected: bytes | None) -> None:
         raise ApiError(401, "wrong-token", "this needs the server's token", "Send it as Authorization: Bearer TOKEN")
 
 
+@lru_cache(maxsize=64)
 def _check_local_host(host: bytes) -> None:
     """Refuses other names for this machine: a page of another site may have its name point here (DNS rebinding)."""
     name = urlsplit(f"//{host.decode('latin-1')}").hostname if host else "localhost"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import Request, Response
@@ -37,12 +37,21 @@ class SafeRequest(Request):
 
     async def json(self) -> Any:
         """The body as JSON."""
-        try:
-            return parse_json(await self.body())
-        except json.JSONDecodeError as error:
-            raise HTTPException(422, f"the body is not JSON: {error}") from None
-        except ValueError as error:  # duplicate keys, or no UTF-8
-            raise HTTPException(422, f"the body cannot be read: {error}") from None
+        return parse_body(await self.body())
+
+
+def parse_body(body: bytes) -> Any:
+    """The body of a request as JSON.
+
+    Raises:
+        ApiError: It is not JSON, nested too deeply, not UTF-8, or has duplicate keys.
+    """
+    try:
+        return parse_json(body)
+    except json.JSONDecodeError as error:
+        raise ApiError(422, "invalid-request", f"the body is not JSON: {error}") from None
+    except ValueError as error:  # duplicate keys, or no UTF-8
+        raise ApiError(422, "invalid-request", f"the body cannot be read: {error}") from None
 
 
 class SafeRoute(APIRoute):
@@ -60,9 +69,18 @@ class SafeRoute(APIRoute):
 
 def invalid_request(error: RequestValidationError) -> ApiError:
     """What is wrong with a request that does not fit its schema."""
+    return schema_problem(error.errors())
+
+
+def schema_problem(errors: Sequence[Any]) -> ApiError:
+    """What is wrong with a request that does not fit its schema.
+
+    Args:
+        errors: Pydantic's errors.
+    """
     found = [
         f"{'.'.join(str(part) for part in each['loc'])}: {each['msg'].removeprefix('Value error, ')}"
-        for each in error.errors()[:5]
+        for each in errors[:5]
     ]
     return ApiError(422, "invalid-request", "; ".join(found), "See /docs")
 

@@ -37,6 +37,7 @@ class Metrics:
         self._seconds = Histogram(
             "splade_lucene_request_seconds", "Time of requests", ["route"], buckets=_SECONDS, registry=self._registry
         )
+        self._labelled: dict[tuple[str, str, int], Any] = {}  # looking them up takes longer than counting
         self._bytes = Counter("splade_lucene_answer_bytes", "Bytes of answers", registry=self._registry)
 
         def gauge(name: str, text: str, value: Callable[[], float]) -> None:
@@ -56,8 +57,13 @@ class Metrics:
         """Counts a request."""
         if self._is_on:
             route = route_of(scope)
-            self._requests.labels(scope["method"] if route != _UNROUTED else "", route, status).inc()
-            self._seconds.labels(route).observe(seconds)
+            method = scope["method"] if route != _UNROUTED else ""
+            labels = (method, route, status)
+            if labels not in self._labelled:
+                self._labelled[labels] = self._requests.labels(*labels), self._seconds.labels(route)
+            count, histogram = self._labelled[labels]
+            count.inc()
+            histogram.observe(seconds)
             self._bytes.inc(size)
 
     def text(self) -> tuple[bytes, str]:

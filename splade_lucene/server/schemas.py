@@ -11,7 +11,7 @@ from splade_lucene.records import well_formed
 
 Text = Annotated[str, BeforeValidator(lambda value: well_formed(value) if isinstance(value, str) else value)]
 Impact = Annotated[int, Field(ge=0, le=MAX_IMPACT)]
-QueryVector = dict[Text, Impact]
+QueryVector = dict[str, Impact]
 Engine = Literal["impact", "bm25", "hybrid"]
 K = Annotated[int, Field(ge=1, description="Maximum number of hits.")]
 

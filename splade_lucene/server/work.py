@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from splade_lucene.server.problems import busy, timed_out
 from splade_lucene.server.registry import OpenIndex
@@ -29,6 +32,72 @@ class ClientGoneError(Exception):
     """Nobody waits for the answer."""
 
 
+class _Job(NamedTuple):
+    """A call that waits for a thread."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    answer: asyncio.Future[Any]
+
+
+class Threads:
+    """A number of threads that take the next call as long as there is one: waking one for each call takes as long as a search.
+
+    Args:
+        count: How many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="search")
+        self._count, self._awake = count, 0
+        self._jobs: deque[_Job] = deque()
+        self._lock = threading.Lock()
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """Has a function called. If its future is cancelled before that, there is no call."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        with self._lock:
+            self._jobs.append(_Job(function, arguments, answer))
+            wakes = self._awake < self._count
+            self._awake += wakes
+        if wakes:
+            self._pool.submit(self._work, loop)
+        return answer
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        while True:
+            with self._lock:
+                job = self._jobs.popleft() if self._jobs else None
+                self._awake -= job is None
+            if job is None:
+                return
+            if job.answer.cancelled():
+                continue
+            value = failure = None
+            try:
+                value = job.function(*job.arguments)
+            except BaseException as error:  # whatever it is, somebody waits for it
+                failure = error
+            with suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(_tell, job.answer, value, failure)
+
+    def close(self) -> None:
+        """Ends the threads when they have done what they have begun; what waits is dropped."""
+        with self._lock:
+            self._jobs.clear()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _tell(answer: asyncio.Future[Any], value: Any, failure: BaseException | None) -> None:
+    if answer.done():
+        return
+    if failure is None:
+        answer.set_result(value)
+    else:
+        answer.set_exception(failure)
+
+
 class Work:
     """The threads of a server.
 
@@ -38,7 +107,7 @@ class Work:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._pool = ThreadPoolExecutor(limits.concurrent, thread_name_prefix="search")
+        self._threads = Threads(limits.concurrent)
         self._others = ThreadPoolExecutor(4, thread_name_prefix="change")
         self._unfinished = 0
 
@@ -61,9 +130,7 @@ class Work:
         """
         self._enter()
         try:
-            return await self._wait(
-                client, asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
-            )
+            return await self._wait(client, self._threads.submit(function, *arguments))
         finally:
             self._unfinished -= 1
 
@@ -76,8 +143,8 @@ class Work:
 
         None is refused because others wait: the answer has begun.
         """
-        end, loop = object(), asyncio.get_running_loop()
-        while (item := await self._wait(client, loop.run_in_executor(self._pool, next, items, end))) is not end:
+        end = object()
+        while (item := await self._wait(client, self._threads.submit(next, items, end))) is not end:
             yield item
 
     def _enter(self) -> None:
@@ -101,7 +168,7 @@ class Work:
 
     def close(self) -> None:
         """Ends the threads when they have done what they have begun."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         self._others.shutdown(wait=False, cancel_futures=True)
 
 
