@@ -139,8 +139,10 @@ def wrk(port: int, path: str, bodies: Path, clients: int, seconds: int) -> dict[
         sys.exit(f"wrk met errors:\n{told}")
 
     def milliseconds(share: str) -> float:
-        value, unit = re.search(rf"^\s+{share}%\s+([\d.]+)(us|ms|s|m)$", told, re.M).groups()
-        return float(value) * {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}[unit]
+        found = re.search(rf"\s{share}%\s+([\d.]+)(us|ms|s|m)\b", told)
+        if found is None:
+            sys.exit(f"wrk printed no latency:\n{told}")
+        return float(found[1]) * {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}[found[2]]
 
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1])
     return {"rate": rate, "p50": milliseconds("50"), "p99": milliseconds("99")}
