@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from support.commands import run
-from support.servers import TOKEN, RunningServer, running
+from support.servers import TOKEN, RunningServer, restored_logging, running
 
 from splade_lucene import (
     Approximation,
@@ -416,6 +416,11 @@ def test_titles_are_shown_where_the_whole_input_is_stored(tmp_path):
 
 
 def test_wrong_usage_on_the_command_line(index_dir, tmp_path):
+    with restored_logging():
+        check_wrong_usage(index_dir, tmp_path)
+
+
+def check_wrong_usage(index_dir: Path, tmp_path: Path) -> None:
     missing = run("serve", "--index", f"a={tmp_path / 'nothing'}")
     assert (missing.returncode, "does not exist" in missing.stderr) == (1, True)
     for arguments, expected in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -108,6 +109,19 @@ class RunningServer(Client):
         self.server.should_exit = True
         self.thread.join(60)
         assert not self.thread.is_alive()
+
+
+@contextlib.contextmanager
+def restored_logging() -> Iterator[None]:
+    """Puts the server's loggers back as they were."""
+    loggers = [logging.getLogger(name) for name in ("splade_lucene.server", "splade_lucene.server.requests")]
+    before = [(each, each.handlers[:], each.propagate, each.level) for each in loggers]
+    try:
+        yield
+    finally:
+        for each, handlers, propagate, level in before:
+            each.handlers, each.propagate = handlers, propagate
+            each.setLevel(level)
 
 
 @contextlib.contextmanager
