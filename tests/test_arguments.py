@@ -234,7 +234,6 @@ CALLS: dict[str, tuple[list[Any], Callable[[World, Any], Any]]] = {
     "SpladeEncoder.encode_documents texts": (TEXTS, lambda world, given: rows(world.encoder.encode_documents(given))),
     "SpladeEncoder.query_spans texts": (TEXTS, lambda world, given: world.encoder.query_spans(given)),
     "SpladeEncoder.encode_queries texts": (TEXTS, lambda world, given: rows(world.encoder.encode_queries(given))),
-    "SpladeEncoder.query_spans texts": (TEXTS, lambda world, given: world.encoder.query_spans(given)),
     "SpladeEncoder.tokenize_documents texts": (
         TEXTS, lambda world, given: world.encoder.tokenize_documents(given).ids,
     ),
