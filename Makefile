@@ -62,7 +62,9 @@ page:  ## build the explorer's page from its sources; needs npm
 
 browser:  ## install Chromium, in which the tests of the page run (Debian and Ubuntu)
 	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && \
-		$$([ "$$(id -u)" = 0 ] || echo sudo -n) apt-get install -y --no-install-recommends chromium; } || \
+		as_root=$$([ "$$(id -u)" = 0 ] || echo sudo -n) && \
+		{ $$as_root apt-get install -y --no-install-recommends chromium || \
+			{ $$as_root apt-get update && $$as_root apt-get install -y --no-install-recommends chromium; }; }; } || \
 		{ echo "Chromium cannot be installed with apt-get: install it, or name a browser with SPLADE_LUCENE_TEST_BROWSER" >&2; exit 1; }
 
 docs: install-dev  ## build the documentation in build/docs; a warning is an error
