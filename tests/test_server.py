@@ -434,4 +434,4 @@ def check_wrong_usage(index_dir: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         busy = run("serve", "--index", index_dir, "--port", taken.getsockname()[1])
     assert busy.returncode == 1
-    assert "Choose another --port" in busy.stderr
+    assert "Choose another one with --port" in busy.stderr
