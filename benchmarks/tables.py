@@ -252,6 +252,24 @@ def end_to_end() -> str:
     return compared(results("end_to_end").values())
 
 
+def serving() -> str:
+    """Requests a second and latency of the server and of Pyserini's service."""
+    found = results("serving")
+    rows = []
+    for clients in (1, 8, 64):
+        for name, what in (("plain", "hits"), ("page", "hits with passages of their texts")):
+            each = found[f"{name}-{clients}"]
+            rows.append([
+                str(clients), what, number(each["ours"]), number(each["details"]["p50"]), number(each["details"]["p99"]),
+                f"**{each['ratio']:.1f}**",
+            ])  # fmt: skip
+        rows.append([
+            str(clients), "Pyserini: hits with texts", number(each["peer_value"]), number(each["details"]["peer_p50"]),
+            number(each["details"]["peer_p99"]), "",
+        ])  # fmt: skip
+    return table(["clients", "what is answered", "requests/s", "p50, ms", "p99, ms", "ratio"], rows, "rlrrrr")
+
+
 def startup() -> str:
     return compared(results("startup").values(), with_script=False)
 
@@ -507,6 +525,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ceilings": ceilings,
     "indexing": indexing,
     "end-to-end": end_to_end,
+    "serving": serving,
     "startup": startup,
     "training-head": training_head,
     "training": training,
