@@ -265,7 +265,7 @@ def main() -> None:
         print(f"\ngoal at 8 clients, {TARGET_RATIO} times Pyserini's and p99 below {TARGET_P99} ms: "
               f"{'reached' if reached else 'missed'}")  # fmt: skip
     if args.write_results:
-        write_results(__file__, figures)
+        write_results("serving", figures)
 
 
 if __name__ == "__main__":
