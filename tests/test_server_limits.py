@@ -283,6 +283,7 @@ def test_an_index_is_swapped_without_a_failed_request(living_index):
 # ---- exports and runs ----
 
 
+@pytest.mark.process
 def test_exports_are_runs_and_code_that_finds_the_same(index_dir, tmp_path):
     with running({"a": index_dir}) as server, LuceneImpactSearcher(index_dir) as searcher:
         expected = searcher.search(VECTOR, 5)
@@ -382,6 +383,7 @@ def _start(index: Path, *options: str) -> tuple[subprocess.Popen[str], Client]:
     return process, client
 
 
+@pytest.mark.process
 def test_sigterm_ends_the_server_when_all_is_answered(living_index):
     process, client = _start(living_index)
     outcomes: list[int | str] = []
@@ -411,6 +413,7 @@ def test_sigterm_ends_the_server_when_all_is_answered(living_index):
     ] == []
 
 
+@pytest.mark.process
 def test_a_killed_server_leaves_the_index_whole(living_index, tmp_path):
     (tmp_path / "token").write_text(TOKEN)
     process, client = _start(living_index, "--token-file", str(tmp_path / "token"))
