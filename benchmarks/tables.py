@@ -541,9 +541,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "filters": filters,
     "changes": lambda: costs(results("changes").values()),
     "several": lambda: costs(results("several").values()),
-    "hybrid": lambda: compared(results("hybrid").values(), with_script=False),
     "feedback-effect": feedback_effect,
-    "feedback": lambda: costs(each for key, each in results("feedback").items() if not key.startswith("cacm/")),
     "four-systems": four_systems,
 }
 """Name of a marker → what writes its table."""

@@ -52,6 +52,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "search_hybrid": ("cat",),
     "batch_search_hybrid": (["cat"], ["q1"]),
     "text": ("d1",),
+    "value_range": ("year",),
     "vector": ("d1",),
 }
 """Arguments of methods that need some."""
@@ -79,14 +80,19 @@ OPEN = {
 NEEDS_MORE = {"query_encoder", "quantize", "search_hybrid", "batch_search_hybrid"}
 """What needs a model or a field for BM25, which the index here lacks."""
 
-NO_FIELDS = {"field_values", "keyword_counts"}
+NO_FIELDS = {"field_values", "keyword_counts", "value_range"}
 """What an index of texts refuses or has none of, open or closed."""
 
 
 @pytest.fixture
 def index_dir(tmp_path: Path) -> Path:
-    with LuceneImpactIndexer(tmp_path / "index", fields={"lang": "keyword"}) as indexer:
-        indexer.add([PseudoDocument("d1", "a cat", {"cat": 3}, {"lang": "de"}), PseudoDocument("d2", "", {"dog": 2})])
+    with LuceneImpactIndexer(tmp_path / "index", fields={"lang": "keyword", "year": "integer"}) as indexer:
+        indexer.add(
+            [
+                PseudoDocument("d1", "a cat", {"cat": 3}, {"lang": "de", "year": 2019}),
+                PseudoDocument("d2", "", {"dog": 2}),
+            ]
+        )
     return tmp_path / "index"
 
 

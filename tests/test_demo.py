@@ -48,7 +48,7 @@ def test_files_of_others_are_not_replaced(name, tmp_path):
     else:
         (tmp_path / name).touch()
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(InputError, match="other files than the demo's"):
+    with pytest.raises(InputError, match="files that are not the demo's"):
         run_demo(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -56,7 +56,7 @@ def test_files_of_others_are_not_replaced(name, tmp_path):
 def test_an_index_of_others_beside_the_encoding_of_a_demo_is_not_replaced(tmp_path):
     write_older(tmp_path / "pseudo-documents" / "splade-lucene.manifest", describe_corpus(PYTHON_DOCS))
     write_index(tmp_path / "index")
-    with pytest.raises(InputError, match="other files than the demo's"):
+    with pytest.raises(InputError, match="files that are not the demo's"):
         run_demo(tmp_path)
 
 

@@ -266,12 +266,12 @@ def test_fuse(tmp_path):
         (
             ["fuse", "--run", "a", "--run", "b", "--method", "sum", "--rrf-k", "3", "--output", "x"],
             2,
-            "require --method rrf",
+            "requires --method rrf",
         ),
         (
             ["fuse", "--run", "a", "--run", "b", "--method", "sum", "--by", "score", "--output", "x"],
             2,
-            "require --method rrf",
+            "requires --method rrf",
         ),
         (["merge", "--run", "a", "--run", "a", "--output", "x"], 1, "query 'q1' of run 2 is already in an earlier run"),
         (
