@@ -233,6 +233,9 @@ CALLS: dict[str, tuple[list[Any], Callable[[World, Any], Any]]] = {
     "Reranker.scores texts": (TEXTS, lambda world, given: reranker().scores("q", given).tolist()),
     "SpladeEncoder.encode_documents texts": (TEXTS, lambda world, given: rows(world.encoder.encode_documents(given))),
     "SpladeEncoder.query_spans texts": (TEXTS, lambda world, given: world.encoder.query_spans(given)),
+    "SpladeEncoder.query_spans wanted": (
+        ["heart", "blood"], lambda world, given: world.encoder.query_spans(["heart and blood"], given),
+    ),
     "SpladeEncoder.encode_queries texts": (TEXTS, lambda world, given: rows(world.encoder.encode_queries(given))),
     "SpladeEncoder.tokenize_documents texts": (
         TEXTS, lambda world, given: world.encoder.tokenize_documents(given).ids,

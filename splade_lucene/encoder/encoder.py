@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from splade_lucene.arguments import several
 from splade_lucene.defaults import DEFAULT_MAX_LENGTH
 from splade_lucene.encoder.batching import Sequencer, TokenSequences, sequencer_for
 from splade_lucene.encoder.layout import (
@@ -129,12 +130,12 @@ class SpladeEncoder(ProcessBound):
         return self._document_sequencer(list_texts(texts))
 
     @whole_imports()
-    def query_spans(self, texts: Iterable[str], wanted: Container[str] | None = None) -> list[list[TokenSpan]]:
+    def query_spans(self, texts: Iterable[str], wanted: Iterable[str] | None = None) -> list[list[TokenSpan]]:
         """Which tokens texts have and where, in the vocabulary of queries; neither prefixed nor truncated.
 
         Args:
             texts: Queries or documents; an iterator is read to its end.
-            wanted: Only tokens of these terms, such as those of a vector; None for all.
+            wanted: Only tokens of these terms, such as those of a vector; None for all. An iterator is read to its end.
 
         Returns:
             For each text its tokens, in its order.
@@ -142,7 +143,8 @@ class SpladeEncoder(ProcessBound):
         side, texts = self.layout.queries, list_texts(texts)
         if isinstance(side, NetworkSide) and side.lower_case:  # unless that changes the positions, as of "İ"
             texts = [lower if len(lower := text.lower()) == len(text) else text for text in texts]
-        return self._plain_tokenizer.spans(texts, wanted)
+        terms = None if wanted is None else frozenset(several(wanted, "terms"))
+        return self._plain_tokenizer.spans(texts, terms)
 
     @cached_property
     def _plain_tokenizer(self) -> PlainTokenizer:

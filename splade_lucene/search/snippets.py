@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splade_lucene.encoder.tokenizer import TokenSpan
@@ -32,7 +32,7 @@ class Segment(NamedTuple):
 
 
 def find_terms(
-    searcher: LuceneImpactSearcher, texts: Sequence[str], wanted: Container[str] | None = None
+    searcher: LuceneImpactSearcher, texts: Sequence[str], wanted: Collection[str] | None = None
 ) -> list[list[TokenSpan]]:
     """Finds the terms of an index in texts.
 
