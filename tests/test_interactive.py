@@ -108,6 +108,8 @@ with safe_output(), LuceneImpactSearcher({str(index)!r}, TokFreqQueryEncoder()) 
     os.write(mine, b"cat\n")
     wait_for(b"\x1b[1mcat\x1b[0m")
     wait_for(b"\\u001b[31m")
+    shown = shown[shown.rindex(b"\\u001b[31m") :]
+    wait_for(b"query> ")  # before it, the terminal takes Ctrl-D for another key than readline does
     os.write(mine, b"\x04")
     assert process.wait(30) == 0
     os.close(mine)
