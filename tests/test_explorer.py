@@ -542,7 +542,7 @@ def test_a_token_is_asked_for(open_page, server, browser, searcher):
     browser.route("**/api/v1/**", guard)
     try:
         page = open_page(q=QUERY, fails="401")
-        page.get_by_label("This service wants a token").fill("0123456789abcdef")
+        page.get_by_label("This service requires a token").fill("0123456789abcdef")
         page.keyboard.press("Enter")
         wait_for_ranking(page, searcher.search(QUERY, 10).docids)
         page.reload()  # it is kept until the tab is closed

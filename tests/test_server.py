@@ -393,7 +393,7 @@ def test_names_of_indexes(tmp_path):
         index_names(["/x/z", "z=/y"])
     with pytest.raises(InputError, match="cannot be the name"):
         index_names(["a b=/x"])
-    with pytest.raises(InputError, match="no index to serve"):
+    with pytest.raises(InputError, match="no index was given"):
         ServerSettings({})
     with pytest.raises(InputError, match="hits must be at least 1"):
         Limits(hits=0)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -58,19 +59,26 @@ def _wait_for(client: Client, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.1)
 
 
+@contextmanager
+def _running(client: Client, command: list[str], **options: Any) -> Iterator[None]:
+    """Runs another server, and kills it at the end."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)
+    try:
+        _wait_for(client, process)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.fixture(scope="module")
 def anserini() -> Iterator[Client]:
     """Anserini's server."""
     client = Client(_free_port())
     jar, java = jvm.find_fatjar(), jvm.find_runtime().home / "bin" / "java"
     command = [str(java), "-Xmx1g", "-cp", str(jar), "io.anserini.api.RestServer", "--port", str(client.port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(client, process)
+    with _running(client, command, stderr=subprocess.DEVNULL):
         yield client
-    finally:
-        process.kill()
-        process.wait()
 
 
 PYSERINI = """
@@ -100,17 +108,9 @@ def pyserini(indexes: dict[str, Path]) -> Iterator[Client]:
     """Pyserini's server."""
     client = Client(_free_port())
     folders = json.dumps({name: str(path) for name, path in indexes.items()})
-    process = subprocess.Popen(
-        [sys.executable, "-c", PYSERINI, str(client.port), folders],
-        stdout=subprocess.DEVNULL,
-        env=child_environment(OPENAI_API_KEY="none"),
-    )
-    try:
-        _wait_for(client, process)
+    command = [sys.executable, "-c", PYSERINI, str(client.port), folders]
+    with _running(client, command, env=child_environment(OPENAI_API_KEY="none")):
         yield client
-    finally:
-        process.kill()
-        process.wait()
 
 
 def shape(value: Any) -> Any:

@@ -102,7 +102,7 @@ def find(index: OpenIndex, query: QueryPart, vector: Mapping[str, int], k: int, 
         index.record(query.query, len(vector), hits)
         return hits
     if query.query is None:
-        raise ApiError(400, "bad-query", "BM25 searches for texts", "Send the text of the query, too, as query")
+        raise ApiError(400, "bad-query", "BM25 searches for texts", "Also send the text of the query, as query")
     if settings.engine == "hybrid":
         return searcher.search_hybrid(
             vector, k, HybridFusion(depth=max(k, FACET_HITS)), text=query.query, filter=filter

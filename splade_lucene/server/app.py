@@ -126,9 +126,9 @@ def _add_operation(app: FastAPI, context: Context, metrics: Metrics) -> None:
     async def ready() -> Response:
         """Whether the server answers without delay: its indexes are open and their models are loaded."""
         if context.is_stopping:
-            raise ApiError(503, "stopping", "the server is stopping", "Use another one", retry_after=5)
+            raise ApiError(503, "stopping", "the server is stopping", "Try another server", retry_after=5)
         if not context.registry.is_ready:
-            raise ApiError(503, "starting", "the models are being loaded", "Ask again", retry_after=1)
+            raise ApiError(503, "starting", "the models are being loaded", "Try again", retry_after=1)
         return json_answer({"status": "ok", "version": __version__})
 
     @app.get(

@@ -31,7 +31,9 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
     """
     encoded = {"vector" in each for each in documents}
     if len(encoded) > 1:
-        raise ApiError(400, "bad-input", "some documents have a vector and others do not", "Send them apart")
+        raise ApiError(
+            400, "bad-input", "some documents have a vector and others do not", "Send them in separate requests"
+        )
     with index.changing, tempfile.TemporaryDirectory(prefix="splade-lucene-") as folder:
         path = Path(folder) / "documents.jsonl"
         with path.open("w", encoding="utf-8") as file:

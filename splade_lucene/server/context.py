@@ -98,8 +98,12 @@ class Context:
             ApiError: It may not.
         """
         if not self.settings.can_change:
-            why = "was started with --read-only" if self.settings.read_only else "has no --token-file"
-            raise ApiError(403, "read-only", f"this server {why}, so it changes no index", "Start it anew")
+            why, remedy = (
+                ("was started with --read-only", "Restart it without --read-only")
+                if self.settings.read_only
+                else ("has no token", "Restart it with --token-file")
+            )
+            raise ApiError(403, "read-only", f"this server {why}, so indexes cannot be changed", remedy)
         token = self.settings.token or ""
         check_token(request.headers.get("authorization", "").encode("latin-1"), b"Bearer " + token.encode())
 

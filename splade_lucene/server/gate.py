@@ -66,7 +66,7 @@ class Gate:
         except asyncio.CancelledError:
             answer.status = answer.status or 499
             raise
-        except Exception:
+        except Exception:  # a fault of ours: the client gets an answer, and the log the trace
             _log.exception("%s %s failed", scope["method"], scope["path"])
             await answer.fail(ApiError(500, "failed", "the server failed; its log says why"), scope["path"])
         finally:
@@ -106,7 +106,12 @@ def check_token(given: bytes, expected: bytes | None) -> None:
         ApiError: It is missing or wrong.
     """
     if expected is None or not hmac.compare_digest(given, expected):
-        raise ApiError(401, "wrong-token", "this needs the server's token", "Send it as Authorization: Bearer TOKEN")
+        raise ApiError(
+            401,
+            "wrong-token",
+            "this request requires the server's token",
+            "Send the header Authorization: Bearer TOKEN",
+        )
 
 
 @lru_cache(maxsize=64)
@@ -125,7 +130,7 @@ def int_header(headers: dict[bytes, bytes], name: bytes) -> int:
 
 def too_large(limit: int) -> ApiError:
     """A body is too large."""
-    return ApiError(413, "too-large", f"the body has more than {limit:,} bytes", "Send several requests")
+    return ApiError(413, "too-large", f"the body has more than {limit:,} bytes", "Split it into several requests")
 
 
 class _LimitedBody:

@@ -162,7 +162,7 @@ class Registry:
         found = self._indexes.get(name)
         if found is None:
             known = ", ".join(self._indexes)
-            raise ApiError(404, "unknown-index", f"there is no index {name!r:.80}", f"Choose one of: {known}")
+            raise ApiError(404, "unknown-index", f"unknown index {name!r:.80}", f"Choose one of: {known}")
         return found
 
     @property
@@ -221,6 +221,6 @@ def index_names(given: list[str]) -> dict[str, Path]:
                 remedy="Use letters, digits, dots, hyphens and underscores: NAME=DIR",
             )
         if name in found:
-            raise InputError(f"two indexes have the name {name!r}", remedy="Name them apart: NAME=DIR")
+            raise InputError(f"two indexes have the name {name!r}", remedy="Give them different names: NAME=DIR")
         found[name] = path
     return found

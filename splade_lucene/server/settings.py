@@ -66,7 +66,7 @@ class ServerSettings:
         limits: Limits of requests.
 
     Raises:
-        InputError: There is no index, or no token although others than this machine can connect.
+        InputError: No index is given, or no token although other machines can connect.
     """
 
     indexes: Mapping[str, Path]
@@ -79,7 +79,7 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         if not self.indexes:
-            raise InputError("there is no index to serve", remedy="Name at least one index_dir=…")
+            raise InputError("no index was given", remedy="Pass at least one index_dir=…")
         if not self.is_local and self.token is None:
             raise InputError(
                 f"{self.host} can be reached from other machines, so a token is required",

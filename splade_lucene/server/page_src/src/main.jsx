@@ -148,12 +148,12 @@ function TokenForm({ onToken, loading }) {
   return (
     <form class="token" onSubmit={submit}>
       <h1>Token</h1>
-      <p><label for="token">This service wants a token: that of its <code>--token-file</code>.</label></p>
+      <p><label for="token">This service requires a token: the one in its <code>--token-file</code>.</label></p>
       <div class="actions">
         <input id="token" type="password" autocomplete="current-password" autofocus value={text} onInput={(event) => setText(event.target.value)} />
-        <button type="submit" class="primary" disabled={!text.trim()}>Go on</button>
+        <button type="submit" class="primary" disabled={!text.trim()}>Continue</button>
       </div>
-      {sent && sent === text && !loading && <p class="field-error" role="alert">The service does not take this one.</p>}
+      {sent && sent === text && !loading && <p class="field-error" role="alert">The service does not accept this token.</p>}
     </form>
   );
 }
