@@ -13,8 +13,8 @@ SOURCES := splade_lucene tests java_bridge notebooks benchmarks docs tools
 PAGE := splade_lucene/server/page_src
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/splade-lucene
 
-.PHONY: help demo test quick test-light test-all coverage format lint types bridge page browser notebooks docs constraints clean clean-cache \
-	install install-dev install-search
+.PHONY: help demo test quick test-light test-all coverage format lint types bridge peers page browser notebooks docs constraints \
+	clean clean-cache install install-dev install-search
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "%-12s  %s\n", $$1, $$2 }'
@@ -22,7 +22,7 @@ help:  ## list these targets
 demo: install  ## build an index of Python's documentation with the embedded model, search and measure it
 	$(BIN)/splade-lucene demo
 
-test: lint types  ## run all that a change must pass
+test: lint types peers  ## run all that a change must pass
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 quick: install-dev  ## run the unit tests in a minute: no model, no other process
@@ -54,6 +54,13 @@ format: install-dev  ## format Python and, where google-java-format is, Java
 
 bridge: install-dev  ## compile java_bridge/ into the package's jar; needs a JDK of 21 or newer
 	$(BIN)/python java_bridge/build.py
+
+peers: install-dev  ## install Seismic and BMP where they have a wheel; the tests that need them are skipped elsewhere
+	@for peer in pyseismic-lsr bmp; do \
+	  $(BIN)/python -m pip show --quiet $$peer 2>/dev/null || \
+	    $(BIN)/python -m pip install --quiet --only-binary=:all: --constraint constraints.txt $$peer || \
+	    echo "==> $$peer has no wheel for this machine: the tests that need it are skipped"; \
+	done
 
 page:  ## build the explorer's page from its sources; needs npm
 	@command -v npm >/dev/null || { echo "no npm was found: install Node.js 18 or newer" >&2; exit 1; }

@@ -19,12 +19,12 @@ defaults fork_guard jvm
 quantizer manifest fields models
 corpus topics encoder pseudo_documents index search run evaluation
 demo
-training reproduction server
+training reproduction server engines adapters distributed
 cli __main__
 """.split()  # noqa: SIM905
 """Folders and modules of the package. Each imports only what stands before it."""
 
-WINGS = {"training", "reproduction", "server"}
+WINGS = {"training", "reproduction", "server", "engines", "adapters", "distributed"}
 """What only the command line and the public door may import, beside themselves."""
 
 DATA = {"data", "jars"}

@@ -32,7 +32,7 @@ GB = 10**9
 
 # Size of the environment with the extra dev, and of pip's downloads for it. Measured on Linux x86_64, except for the downloads
 # of the CPU build, which are an estimate. PyPI's torch for Linux includes CUDA; its CPU build and macOS's do not.
-SIZES = {"cuda": (6.9 * GB, 3.3 * GB), "cpu": (3.6 * GB, 1.0 * GB), "light": (1.0 * GB, 0.4 * GB)}
+SIZES = {"cuda": (8.2 * GB, 3.7 * GB), "cpu": (4.9 * GB, 1.4 * GB), "light": (1.0 * GB, 0.4 * GB)}
 LIGHT = ("requirements-search.txt", "requirements-search-alone.txt")
 UPDATE = 1 * GB  # to replace some packages
 

@@ -1,0 +1,1 @@
+"""Adapters: the index as a part of the pipelines of other packages."""

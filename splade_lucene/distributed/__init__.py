@@ -1,0 +1,1 @@
+"""More than one machine: encoding, building and searching on a Ray cluster."""
