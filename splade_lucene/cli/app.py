@@ -25,6 +25,7 @@ from splade_lucene.cli.compare import compare
 from splade_lucene.cli.demo import demo
 from splade_lucene.cli.encode import encode, encode_queries
 from splade_lucene.cli.evaluate import evaluate
+from splade_lucene.cli.export import export
 from splade_lucene.cli.index import index
 from splade_lucene.cli.merge import merge
 from splade_lucene.cli.models import models
@@ -101,6 +102,7 @@ for command in (
     optimize,
     merge,
     check,
+    export,
     search,
     more_like_this,
     score,

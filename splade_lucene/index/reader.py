@@ -300,6 +300,22 @@ class LuceneImpactIndexReader(ProcessBound):
             impacts: list[int] = wire.unpack_integers(wire.to_bytes(packed)).tolist()
         return impacts
 
+    def vectors(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+        """The vectors of documents in a row, collected from the postings of all terms.
+
+        Args:
+            start: The first lucene_docid.
+            stop: The end of the row, at most ``max_doc``.
+
+        Returns:
+            The number of terms of each document, -1 if it is deleted, of shape [stop - start]; and for all documents
+            together, in their order, the terms, as places in :meth:`terms`, ascending in each document, and the impacts;
+            both of shape [postings]. All are int32.
+        """
+        with jvm.translated_exceptions(self.index_dir):
+            packed = wire.to_bytes(jvm.facade("Index").vectors(self.java, start, stop))
+            return wire.unpack_vectors(packed, stop - start)
+
     def raw(self, lucene_docids: Iterable[int]) -> list[str | None]:
         """The stored field ``raw`` of documents; None for documents without it."""
         wanted = to_ordered_list(lucene_docids, "lucene_docids")

@@ -191,6 +191,16 @@ def unpack_postings(packed: bytes) -> tuple[NDArray[np.int32], NDArray[np.int32]
     return values[1 : 1 + values[0]], values[1 + values[0] :]
 
 
+def unpack_vectors(packed: bytes, count: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """The vectors of documents in a row: the number of terms of each, -1 if it is deleted, the terms, and the impacts.
+
+    Shapes [count], [postings] and [postings], int32.
+    """
+    values = np.frombuffer(packed, dtype="<i4")
+    middle = count + (len(values) - count) // 2
+    return values[:count], values[count:middle], values[middle:]
+
+
 class Commit(NamedTuple):
     """A commit of an index.
 

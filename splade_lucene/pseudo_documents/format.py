@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from splade_lucene.arguments import several, to_path
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
-from splade_lucene.fields.schema import FieldRequest, Fields
+from splade_lucene.fields.schema import FieldRequest, Fields, FieldSchema
 from splade_lucene.fields.values import date_micros, date_text
 from splade_lucene.files.files import written_whole
 from splade_lucene.pseudo_documents.files import find_files, read_lines
@@ -144,6 +144,18 @@ def read_pseudo_documents(
         PseudoDocumentError: A document cannot be indexed; names the file, the line and the remedy.
     """
     schema = FieldRequest.of(fields).schema()
+    for _, _, document in numbered_pseudo_documents(source, schema, skip_bad=skip_bad, on_problem=on_problem):
+        yield document
+
+
+def numbered_pseudo_documents(
+    source: str | Path,
+    schema: FieldSchema,
+    *,
+    skip_bad: bool = False,
+    on_problem: Callable[[Problem], None] | None = None,
+) -> Iterator[tuple[Path, int, PseudoDocument]]:
+    """As :func:`read_pseudo_documents`, each document with its file and its line."""
     seen: dict[str, tuple[Path, int]] = {}
     for path in find_files(to_path(source, error=PseudoDocumentError)):
         for number, line in read_lines(path):
@@ -159,7 +171,7 @@ def read_pseudo_documents(
                 if on_problem:
                     on_problem(problem)
             else:
-                yield document
+                yield path, number, document
 
 
 class _DuplicateError(BadDocumentError):

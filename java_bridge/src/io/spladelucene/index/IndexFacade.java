@@ -244,6 +244,11 @@ public final class IndexFacade {
     return reader.use(() -> reader.impacts(luceneDocid, terms));
   }
 
+  /** See {@link DocumentVectors#of}. */
+  public static byte[] vectors(ImpactIndexReader reader, int from, int to) throws IOException {
+    return reader.use(() -> DocumentVectors.of(reader.lucene(), from, to));
+  }
+
   /** See {@link ImpactIndexReader#raw}. */
   public static byte[] raw(ImpactIndexReader reader, byte[] luceneDocids) throws IOException {
     return reader.use(() -> reader.raw(luceneDocids));

@@ -1,0 +1,66 @@
+"""What a module of an engine provides, and what it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from splade_lucene.engines.collection import Collection
+from splade_lucene.engines.pieces import ExportFolder
+from splade_lucene.engines.registry import Keys
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a collection is exported.
+
+    Attributes:
+        keys: What the engine knows a term by.
+        texts: Whether to export the stored texts.
+        name: What the engine calls the collection.
+        piece_bytes: The size at which a file of documents ends, in bytes.
+    """
+
+    keys: Keys = "ids"
+    texts: bool = True
+    name: str = "splade"
+    piece_bytes: int = 16 << 20
+
+
+class Exporter(Protocol):
+    """Writes a collection as an engine loads it. A module of an engine has one in ``EXPORTER``."""
+
+    @property
+    def title(self) -> str:
+        """The engine, as it spells itself."""
+        ...
+
+    @property
+    def keys(self) -> tuple[Keys, ...]:
+        """What the engine can know a term by; the first is the default."""
+        ...
+
+    def check(self, collection: Collection, options: ExportOptions) -> None:
+        """Refuses, before anything is written, what the engine would not hold exactly.
+
+        Raises:
+            InputError: Names the document, the limit and the remedy.
+        """
+        ...
+
+    def write(self, collection: Collection, options: ExportOptions, folder: ExportFolder) -> None:
+        """Writes the files.
+
+        Those of documents are written with :meth:`ExportFolder.write_lines` or :meth:`ExportFolder.write_batches`, others
+        with :meth:`ExportFolder.write_text` or :meth:`ExportFolder.open`.
+        """
+        ...
+
+    def readme(self, collection: Collection, options: ExportOptions) -> str:
+        """How to load and search it, in Markdown, without a title: the commands to run in the folder."""
+        ...
+
+
+def key(collection: Collection, options: ExportOptions, term_id: int) -> str:
+    """What the engine knows a term by."""
+    return str(term_id) if options.keys == "ids" else collection.terms[term_id]
