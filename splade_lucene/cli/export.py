@@ -12,7 +12,7 @@ import typer
 from splade_lucene.cli.options import DuplicatesOption, FieldsOption, JsonOption, OverwriteOption, SkipBadOption
 from splade_lucene.cli.output import ProgressBars, Skipped, echo
 from splade_lucene.counts import counted
-from splade_lucene.engines.registry import EngineName, Keys
+from splade_lucene.engines.names import EngineName, Keys
 
 
 def export(

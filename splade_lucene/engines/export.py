@@ -12,8 +12,9 @@ from splade_lucene.arguments import to_count, to_flag, to_path
 from splade_lucene.engines.collection import Collection, open_collection
 from splade_lucene.engines.export_manifest import MANIFEST, TERMS, ExportManifest, read_terms
 from splade_lucene.engines.exporter import Exporter, ExportOptions
+from splade_lucene.engines.names import EngineName, Keys
 from splade_lucene.engines.pieces import ExportFolder
-from splade_lucene.engines.registry import EngineName, Keys, exporter
+from splade_lucene.engines.registry import exporter
 from splade_lucene.errors import InputError
 from splade_lucene.fields.schema import Fields
 from splade_lucene.files.exchange import exchange

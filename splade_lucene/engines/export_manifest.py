@@ -11,8 +11,8 @@ from typing import Any
 
 from splade_lucene.engines.collection import Collection
 from splade_lucene.engines.exporter import ExportOptions
+from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import Piece
-from splade_lucene.engines.registry import Keys
 from splade_lucene.errors import InputError
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from splade_lucene.engines.collection import Collection
+from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
-from splade_lucene.engines.registry import Keys
 
 
 @dataclass(frozen=True)

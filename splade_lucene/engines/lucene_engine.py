@@ -20,8 +20,8 @@ from splade_lucene.engines.collection import Collection, ExportedDocument
 from splade_lucene.engines.export_manifest import export_identity, terms_digest
 from splade_lucene.engines.exporter import ExportOptions, key
 from splade_lucene.engines.limits import check_impacts
+from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
-from splade_lucene.engines.registry import Keys
 from splade_lucene.errors import InputError
 from splade_lucene.fields.values import FieldType
 

@@ -1,20 +1,13 @@
-"""The engines by name, each in the module of its name. Importing this module is fast."""
+"""Finds the exporter of an engine, in the module of its name."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import cast, get_args
 
+from splade_lucene.engines.exporter import Exporter
+from splade_lucene.engines.names import EngineName
 from splade_lucene.errors import InputError
-
-if TYPE_CHECKING:
-    from splade_lucene.engines.exporter import Exporter
-
-EngineName = Literal["opensearch", "elasticsearch", "vespa"]
-"""The engines to which a collection can be exported."""
-
-Keys = Literal["ids", "terms"]
-"""What an engine knows a term by: its id as a decimal number, or the term itself."""
 
 
 def exporter(name: str) -> Exporter:

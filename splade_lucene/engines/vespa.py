@@ -14,8 +14,8 @@ from typing import Any
 from splade_lucene.engines.collection import Collection, ExportedDocument
 from splade_lucene.engines.exporter import ExportOptions
 from splade_lucene.engines.limits import check_impacts
+from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
-from splade_lucene.engines.registry import Keys
 from splade_lucene.errors import InputError
 from splade_lucene.fields.values import FieldType, date_micros
 
