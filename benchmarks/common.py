@@ -54,8 +54,8 @@ def plain_embedded_model() -> Path:
     return PLAIN_MODEL
 
 
-def describe_machine() -> str:
-    """One line: CPU, cores, memory, Python version."""
+def describe_machine(device: str = "cpu") -> str:
+    """One line: the GPU if one is used, CPU, cores, memory, Python version."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -63,6 +63,10 @@ def describe_machine() -> str:
             (line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line), name
         )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    if device != "cpu":
+        import torch
+
+        name = f"{torch.cuda.get_device_name(device)}, {name}"
     return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
 
 
@@ -103,24 +107,25 @@ def figure(
     return {**found, "details": details} if details else found
 
 
-def write_results(script: str, figures: Mapping[str, dict[str, Any]]) -> None:
+def write_results(script: str, figures: Mapping[str, dict[str, Any]], device: str = "cpu") -> None:
     """Keeps figures in ``benchmarks/results/SCRIPT.json``, with the command, date, machine and Python that gave them.
 
-    Figures of other keys stay as they are, so a run of a part renews only that part. ``benchmarks/tables.py`` then
-    writes the tables.
+    Those of a GPU are in ``SCRIPT_gpu.json``. Figures of other keys stay as they are, so a run of a part renews only that
+    part. ``benchmarks/tables.py`` then writes the tables.
 
     Args:
         script: Name of the script, without ``.py``.
         figures: Key → what :func:`figure` returned.
+        device: What they were measured on.
     """
-    path = RESULTS / f"{Path(script).stem}.json"
+    path = RESULTS / f"{Path(script).stem}{'' if device == 'cpu' else '_gpu'}.json"
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     options = [argument for argument in sys.argv[1:] if argument != "--write-results"]
     options = [Path(argument).name if Path(argument).is_absolute() else argument for argument in options]
     origin = {
         "command": shlex.join([f"benchmarks/{Path(script).stem}.py", *options]),
         "date": time.strftime("%Y-%m-%d"),
-        "machine": describe_machine().rpartition(", Python")[0],
+        "machine": describe_machine(device).rpartition(", Python")[0],
         "python": platform.python_version(),
     }
     for key, values in figures.items():

@@ -3,12 +3,12 @@
 
     python benchmarks/encoding.py [--documents 256] [--repeat 3] [--models minilm distilbert] [--device cpu]
     python benchmarks/encoding.py --models minilm --corpora CACM --documents 96 --repeat 2      some eight minutes on two cores
-    python benchmarks/encoding.py --device cuda                                                on a machine with a GPU
+    python benchmarks/encoding.py --device cuda --models minilm distilbert bert --documents 20000     on a machine with a GPU
 
 Every system runs in a separate process, in turn, on the same checkpoint and texts, and must produce {term: impact} mappings
-(rule ``pyserini``); those in float32 must agree with plain PyTorch's. The checkpoints are the embedded one and one of
-DistilBERT's size with random weights; the texts are CACM's abstracts and Python's documentation, unsorted. The ceiling is the
-best of several large matrix products in the same precision on the same machine.
+(rule ``pyserini``); those in float32 must agree with plain PyTorch's. The checkpoints are the embedded one and ones of the
+sizes of DistilBERT and BERT with random weights; the texts are CACM's abstracts and Python's documentation, unsorted. The
+ceiling is the best of several large matrix products in the same precision on the same machine.
 
 sentence-transformers is measured with each of its backends. ONNX and OpenVINO need optimum, which does not run with every
 version of transformers: ``--peer-python PYTHON`` names the interpreter of an environment with
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.util
 import json
 import os
 import resource
@@ -46,11 +47,15 @@ from common import (
 sys.path.insert(0, str(ROOT))
 
 MAX_LENGTH = 256
+MODELS = ("minilm", "distilbert", "bert")
 BACKENDS = {"sentence-transformers ONNX": ("onnx", "optimum.onnxruntime"),
             "sentence-transformers OpenVINO": ("openvino", "optimum.intel.openvino")}  # fmt: skip
 """Other backends of sentence-transformers: its name for them, and what they need."""
 
-SYSTEMS = ("plain PyTorch", "sentence-transformers", *BACKENDS, "Pyserini", "ours float32", "ours bfloat16", "ours int8",
+HALF = "sentence-transformers bfloat16"
+"""Its own precision is float32; on a GPU its users ask for this one."""
+
+SYSTEMS = ("plain PyTorch", "sentence-transformers", HALF, *BACKENDS, "Pyserini", "ours float32", "ours bfloat16", "ours int8",
            "ours onnx")  # fmt: skip
 QUERIES_ONLY = "ours int8"  # the decoder; documents are encoded in float32 or bfloat16
 BATCHES = {"Pyserini": 64, "sentence-transformers": 32, "plain PyTorch": 32}  # their own defaults
@@ -68,19 +73,24 @@ def texts_of(corpus: str, documents: int) -> list[str]:
 
 
 def checkpoint(name: str) -> Path:
-    """The embedded checkpoint with ordinary weights, or one of DistilBERT's size with random ones."""
+    """The embedded checkpoint with ordinary weights, or one of the size of DistilBERT or BERT with random ones."""
     from splade_lucene.models import embedded_model_folder
 
     if name == "minilm":
         return plain_embedded_model()
-    folder = WORK / "distilbert-random"
+    folder = WORK / f"{name}-random"
     if not (folder / "model.safetensors").exists():
         import torch
-        from transformers import DistilBertConfig, DistilBertForMaskedLM
+        from transformers import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM
 
         torch.manual_seed(0)
-        model = DistilBertForMaskedLM(DistilBertConfig(vocab_size=30522))
-        torch.nn.init.normal_(model.vocab_projector.bias, mean=-1.7, std=0.3)  # few terms per text, as if trained
+        if name == "bert":
+            model: Any = BertForMaskedLM(BertConfig(vocab_size=30522))
+        else:
+            model = DistilBertForMaskedLM(DistilBertConfig(vocab_size=30522))
+        torch.nn.init.normal_(
+            model.get_output_embeddings().bias, mean=-1.7, std=0.3
+        )  # few terms per text, as if trained
         model.save_pretrained(folder)
         for file in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(embedded_model_folder() / file, folder / file)
@@ -137,12 +147,14 @@ def pyserini(folder: Path, device: str) -> tuple[Encode, Encode]:
     return encode, lambda texts: [queries.encode(text, max_length=MAX_LENGTH) for text in texts]
 
 
-def sentence_transformers(folder: Path, device: str, backend: str = "torch") -> tuple[Encode, Encode]:
+def sentence_transformers(
+    folder: Path, device: str, backend: str = "torch", dtype: str = "float32"
+) -> tuple[Encode, Encode]:
     import torch
     from sentence_transformers import SparseEncoder
 
     if backend == "torch":
-        model = SparseEncoder(str(folder), device=device, model_kwargs={"dtype": torch.float32})
+        model = SparseEncoder(str(folder), device=device, model_kwargs={"dtype": getattr(torch, dtype)})
     else:
         exported = WORK / f"{folder.name}-{backend}"
         if not exported.exists():
@@ -194,6 +206,8 @@ def open_system(name: str, folder: Path, device: str) -> tuple[Encode, Encode]:
         return ours(folder, device, name.split()[1])
     if name in BACKENDS:
         return sentence_transformers(folder, device, BACKENDS[name][0])
+    if name == HALF:
+        return sentence_transformers(folder, device, dtype="bfloat16")
     return {"plain PyTorch": plain, "Pyserini": pyserini, "sentence-transformers": sentence_transformers}[name](
         folder, device
     )
@@ -248,6 +262,12 @@ def usable_systems(args: argparse.Namespace) -> list[str]:
         if args.device != "cpu" and system in (*BACKENDS, "ours onnx", "ours int8"):
             print(f"{system} is skipped: it computes on a CPU")
             continue
+        if args.device == "cpu" and system == HALF:
+            print(f"{system} is skipped: it is measured on a GPU")
+            continue
+        if system == "Pyserini" and importlib.util.find_spec("pyserini") is None:
+            print(f"{system} is skipped: it is not installed")
+            continue
         usable.append(system)
     return usable
 
@@ -261,14 +281,17 @@ def ceiling(dtype: str, device: str) -> float:
 
     kind = getattr(torch, dtype)
     best = 0.0
-    for size in (1024, 2048):
-        a, b = torch.randn(2048, size, dtype=kind, device=device), torch.randn(size, size, dtype=kind, device=device)
+    rows, sizes = (2048, (1024, 2048)) if device == "cpu" else (8192, (4096, 8192))
+    for size in sizes:
+        a, b = torch.randn(rows, size, dtype=kind, device=device), torch.randn(size, size, dtype=kind, device=device)
         for _ in range(12):
+            if device != "cpu":
+                torch.cuda.synchronize()
             start = time.perf_counter()
             torch.nn.functional.linear(a, b)
             if device != "cpu":
                 torch.cuda.synchronize()
-            best = max(best, 2 * 2048 * size * size / (time.perf_counter() - start))
+            best = max(best, 2 * rows * size * size / (time.perf_counter() - start))
     return best
 
 
@@ -298,7 +321,7 @@ def agreement(expected: Sequence[dict[str, int]], found: Sequence[dict[str, int]
 
 def dtype_of(system: str) -> str:
     """The precision of documents, whose ceiling a system is compared with."""
-    return "bfloat16" if system == "ours bfloat16" else "float32"
+    return "bfloat16" if system in ("ours bfloat16", HALF) else "float32"
 
 
 def variant(system: str) -> str:
@@ -423,7 +446,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=256)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--models", nargs="+", choices=("minilm", "distilbert"), default=("minilm", "distilbert"))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS[:2])
     parser.add_argument("--corpora", nargs="+", choices=("CACM", "python-docs"), default=("CACM", "python-docs"))
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--device", default="cpu")
@@ -442,7 +465,7 @@ def main() -> None:
     for stale in (*WORK.glob("*-onnx"), *WORK.glob("*-openvino")):
         shutil.rmtree(stale)
     args.ceilings = {dtype: ceiling(dtype, args.device) for dtype in ("float32", "bfloat16")}
-    print(f"{describe_machine()}, {time.strftime('%Y-%m-%d')}, median of {args.repeat} rounds")
+    print(f"{describe_machine(args.device)}, {time.strftime('%Y-%m-%d')}, median of {args.repeat} rounds")
     print("ceiling: " + ", ".join(f"{dtype} {value / 1e9:,.0f} GFLOP/s" for dtype, value in args.ceilings.items()))
     figures: dict[str, dict[str, Any]] = {}
     for model in args.models:
@@ -450,7 +473,7 @@ def main() -> None:
             figures |= compare_documents(model, corpus, args)
         figures |= compare_queries(model, args)
     if args.write_results:
-        write_results("encoding", figures)
+        write_results("encoding", figures, args.device)
 
 
 if __name__ == "__main__":

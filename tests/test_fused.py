@@ -1,4 +1,4 @@
-"""The fused kernel pools as the formula over all logits does, in Triton's interpreter, and compiles for GPUs."""
+"""The fused kernel pools as the formula over all logits does, in Triton's interpreter and on a GPU, and compiles for others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.gpu import needs_gpu
 from support.processes import run_python
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs Triton")
@@ -58,7 +59,8 @@ def compare(lengths, width, terms, dtype, bias, pooling, activation):
     )
     weight, offset = weight / 4, None if bias is None else offset + bias
     starts = torch.tensor([0, *lengths]).cumsum(dim=0).int()
-    found = fused_pool(hidden, starts, weight, offset, pooling, activation)
+    given = [None if each is None else each.to(DEVICE) for each in (hidden, starts, weight, offset)]
+    found = fused_pool(*given, pooling, activation).cpu()
     expected = over_all_logits(hidden, lengths, weight, offset, pooling, activation)
     assert found.shape == expected.shape and found.dtype == torch.float32
     difference = (found - expected).abs() / expected.clamp(min=1)
@@ -66,11 +68,11 @@ def compare(lengths, width, terms, dtype, bias, pooling, activation):
 
 def encode(folder, texts):
     from splade_lucene import SpladeEncoder
-    encoder = SpladeEncoder(folder, device="cpu", dtype="float32")
+    encoder = SpladeEncoder(folder, device=DEVICE, dtype="float32")
     found = list(encoder.encode_documents(texts))
     return encoder.document_network._is_fused, found
 
-print(json.dumps({"usable": is_usable(torch.device("cpu")), "encoded": encode(*json.loads(ENCODED))}
+print(json.dumps({"usable": is_usable(torch.device(DEVICE)), "encoded": encode(*json.loads(ENCODED))}
     | {name: compare(**case) for name, case in json.loads(CASES).items()}))
 """
 
@@ -84,12 +86,15 @@ def model(tmp_path_factory) -> Path:
     return roberta_like(folder, byte_level_tokenizer(folder, TEXTS))
 
 
-@pytest.fixture(scope="module")
-def found(model):
+@pytest.fixture(scope="module", params=["interpreter", pytest.param("cuda", marks=needs_gpu)])
+def found(request, model):
     """What all cases came to, in one child process: Triton reads its variable when it is imported."""
+    interpreted = request.param == "interpreter"
+    device = "cpu" if interpreted else request.param
     cases = json.dumps({name: {**DEFAULTS, **case} for name, case in CASES.items()})
     encoded = json.dumps([str(model), TEXTS])
-    done = run_python(f"CASES = {cases!r}\nENCODED = {encoded!r}\n{COMPARE}", TRITON_INTERPRET="1")
+    given = f"CASES = {cases!r}\nENCODED = {encoded!r}\nDEVICE = {device!r}\n"
+    done = run_python(given + COMPARE, TRITON_INTERPRET="1" if interpreted else None)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -103,7 +108,7 @@ def test_pooling_equals_the_formula_over_all_logits(found, name):
 
 
 @needs_triton
-def test_the_interpreter_makes_any_device_usable(found):
+def test_the_interpreter_makes_any_device_usable_and_a_gpu_is_usable(found):
     assert found["usable"] is True
 
 
