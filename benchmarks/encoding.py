@@ -3,7 +3,7 @@
 
     python benchmarks/encoding.py [--documents 256] [--repeat 3] [--models minilm distilbert] [--device cpu]
     python benchmarks/encoding.py --models minilm --corpora CACM --documents 96 --repeat 2      some eight minutes on two cores
-    python benchmarks/encoding.py --device cuda --models minilm distilbert bert --documents 20000     on a machine with a GPU
+    python benchmarks/encoding.py --device cuda --models minilm distilbert bert --corpora python-docs --documents 6000
 
 Every system runs in a separate process, in turn, on the same checkpoint and texts, and must produce {term: impact} mappings
 (rule ``pyserini``); those in float32 must agree with plain PyTorch's. The checkpoints are the embedded one and ones of the
@@ -449,6 +449,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS[:2])
     parser.add_argument("--corpora", nargs="+", choices=("CACM", "python-docs"), default=("CACM", "python-docs"))
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
+    parser.add_argument("--no-queries", action="store_true", help="measure documents only")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
         "--peer-python", default=sys.executable, help="Python with sentence-transformers' other backends"
@@ -471,7 +472,8 @@ def main() -> None:
     for model in args.models:
         for corpus in args.corpora:
             figures |= compare_documents(model, corpus, args)
-        figures |= compare_queries(model, args)
+        if not args.no_queries:
+            figures |= compare_queries(model, args)
     if args.write_results:
         write_results("encoding", figures, args.device)
 

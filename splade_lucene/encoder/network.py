@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -144,7 +145,8 @@ class Network:
 
     def _forward(self, input_ids: Tensor, attention: Tensor) -> Tensor:
         _fork_guard.check()
-        output: Tensor = self.model(input_ids=input_ids, attention_mask=attention, **self._no_cache).logits
+        with self._attention_kernels():
+            output: Tensor = self.model(input_ids=input_ids, attention_mask=attention, **self._no_cache).logits
         return output
 
     def _pool(self, output: Tensor, mask: Tensor) -> Tensor:
@@ -172,16 +174,24 @@ class Network:
             own[row, term_ids] = self._factors[term_ids]
         return own
 
+    def _attention_kernels(self) -> AbstractContextManager[None]:
+        """On a GPU, all kernels but cuDNN's: for each new shape of a batch it makes a plan, which takes the time of a batch."""
+        if self.device.type != "cuda":
+            return nullcontext()
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
+
     # ---- computed once ----
 
     @cached_property
     def _is_fused(self) -> bool:
         """Whether projection and pooling run as one fused kernel: on a GPU, or in Triton's interpreter for tests."""
-        if self.device.type != "cuda" and "TRITON_INTERPRET" not in os.environ:
+        if self._decoder is None or (self.device.type != "cuda" and "TRITON_INTERPRET" not in os.environ):
             return False
         from splade_lucene.encoder import fused
 
-        return fused.is_usable(self.device)
+        return fused.is_usable(self.device, self._decoder.weight.dtype)
 
     @cached_property
     def _screened_decoder(self) -> ScreenedDecoder | None:
