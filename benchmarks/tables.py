@@ -406,6 +406,35 @@ def feedback_effect() -> str:
     return table(["CACM", "nDCG@10", "AP", "R@100"], rows, "lrrr")
 
 
+# ---- engines ----
+
+
+def engines() -> str:
+    found = [*results("engines").values()]
+    details = found[0]["details"]
+    own = ["splade_lucene", details["our_bytes"], details["our_load_seconds"], found[0]["ours"], 1.0, True]
+    others = [
+        [
+            f"{each['peer']} ({each['details']['version']})", each["details"]["bytes"], each["details"]["load_seconds"],
+            each["peer_value"], each["details"]["recall"], each["details"]["exact"],
+        ]
+        for each in found
+    ]  # fmt: skip
+    rows = [
+        [name, number(size / 1e6), number(load), number(ms), number(recall, ".3f"), "yes" if exact else "no"]
+        for name, size, load, ms, recall, exact in (own, *others)
+    ]
+    columns = [
+        f"{number(details['documents'])} documents",
+        "MB",
+        "loaded in, s",
+        "k = 10, ms",
+        "recall",
+        "exact scores",
+    ]
+    return table(columns, rows, "lrrrrl")
+
+
 # ---- evaluation ----
 
 
@@ -526,6 +555,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "indexing": indexing,
     "end-to-end": end_to_end,
     "serving": serving,
+    "engines": engines,
     "startup": startup,
     "training-head": training_head,
     "training": training,

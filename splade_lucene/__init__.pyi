@@ -8,6 +8,7 @@ from .encoder.sparse import SparseImpacts as SparseImpacts
 from .encoder.sparse import SparseRow as SparseRow
 from .encoder.sparse import SparseWeights as SparseWeights
 from .encoder.terms import unescape_term as unescape_term
+from .engines.importing.importer import import_collection as import_collection
 from .errors import CatalogueError as CatalogueError
 from .errors import ConfigError as ConfigError
 from .errors import CorpusError as CorpusError

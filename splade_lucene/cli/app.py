@@ -26,6 +26,7 @@ from splade_lucene.cli.demo import demo
 from splade_lucene.cli.encode import encode, encode_queries
 from splade_lucene.cli.evaluate import evaluate
 from splade_lucene.cli.export import export
+from splade_lucene.cli.import_command import import_command
 from splade_lucene.cli.index import index
 from splade_lucene.cli.merge import merge
 from splade_lucene.cli.models import models
@@ -117,6 +118,7 @@ for command in (
     reproduce,
 ):
     app.command(cls=Command)(command)
+app.command("import", cls=Command)(import_command)
 app.add_typer(bm25)
 app.add_typer(run_tools, name="run")
 

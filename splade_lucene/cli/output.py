@@ -60,13 +60,15 @@ def describe_error(error: Exception) -> str:
 BARE = (
     "batch_tokens", "id_field", "kept_mass", "max_bytes", "max_length", "max_ratio", "min_idf", "min_impact", "min_weight",
     "passage_overlap", "passage_tokens", "query_max_length", "text_field", "top_terms", "trust_remote_code",
+    "vector_field",
 )  # fmt: skip
 """Arguments that messages name without a value; each is an option of some command."""
 
 _FLAGS = {
     **{name: "--" + name.replace("_", "-") for name in (
-        *BARE, "append", "backend", "bm25", "device", "dtype", "duplicates", "encoded", "fields", "mirror", "model",
-        "offline", "output", "overwrite", "port", "prebuilt", "scale", "skip_bad", "skip_unknown", "store", "trec_eval",
+        *BARE, "append", "backend", "bm25", "corpus", "device", "dtype", "duplicates", "encoded", "fields", "mirror", "model",
+        "offline", "output", "overwrite", "port", "prebuilt", "quantizer", "scale", "skip_bad", "skip_unknown", "store",
+        "trec_eval", "vocabulary",
     )},
     "all_terms": "--feedback-all-terms",
     "folder": "--dir",

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-EngineName = Literal["opensearch", "elasticsearch", "vespa"]
+EngineName = Literal[
+    "opensearch", "elasticsearch", "vespa", "qdrant", "milvus", "pisa", "seismic", "bmp", "parquet", "ciff"
+]
 """The engines to which a collection can be exported; each is a module of its name."""
 
 Keys = Literal["ids", "terms"]
 """What an engine knows a term by: its id as a decimal number, or the term itself."""
+
+Origin = Literal[
+    "ciff", "anserini", "pyserini", "seismic", "bmp", "pisa", "sentence-transformers", "opensearch", "elasticsearch",
+    "qdrant", "milvus", "parquet",
+]  # fmt: skip
+"""The systems and formats whose documents can be imported."""

@@ -108,6 +108,13 @@ class ExportFolder:
         with bytes_written_whole(self.path / name) as file:
             yield file
 
+    def read(self, collection: Collection, *, texts: bool = False) -> Iterator[ExportedDocument]:
+        """All documents, for formats that are not written in pieces."""
+        with self._progress.step("exporting", collection.num_docs, "documents") as advance:
+            for document in collection.documents(texts=texts):
+                yield document
+                advance(1)
+
     def write_lines(
         self, collection: Collection, suffix: str, format_document: Callable[[ExportedDocument], bytes], *,
         piece_bytes: int, texts: bool = True,

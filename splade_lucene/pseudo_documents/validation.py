@@ -49,14 +49,14 @@ def parse_line(line: bytes, schema: FieldSchema = NO_FIELDS) -> PseudoDocument:
     except UnicodeDecodeError as error:
         raise BadDocumentError("not-utf8", f"byte {error.start + 1}") from None
     values = _distinct(_parse_object(text))
-    docid = _check_id(values.get("id"))
+    docid = check_docid(values.get("id"))
     if "vector" not in values:
         raise BadDocumentError("no-vector", shown(docid))
     vector = _check_vector(values["vector"], docid)
     contents = values.get("contents")
     if not isinstance(contents, str):
         contents = ""
-    _encode_strictly(contents)
+    check_text(contents)
     return PseudoDocument(docid, contents, vector, _check_fields(values.get("fields"), schema))
 
 
@@ -108,13 +108,18 @@ def _described(value: object) -> str:
     return names.get(type(value)) or shown(repr(value))
 
 
-def _check_id(value: object) -> str:
+def check_docid(value: object) -> str:
+    """The docid that a value is.
+
+    Raises:
+        BadDocumentError: It is none that an index can hold.
+    """
     if value is None or value == "":
         raise BadDocumentError("no-id")
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise BadDocumentError("not-an-id", _described(value))
     docid = str(value)
-    encoded = _encode_strictly(docid)
+    encoded = check_text(docid)
     if has_space_or_control(docid):
         raise BadDocumentError("bad-id", shown(docid))
     if len(encoded) > MAX_ID_BYTES:
@@ -143,14 +148,14 @@ def check_document(document: PseudoDocument) -> None:
                 remedy="Pass PseudoDocument(docid, contents, {term: impact}), with strings for docid and contents",
             )
     try:
-        _check_id(document.docid)
+        check_docid(document.docid)
         for term, impact in document.vector.items():
             check_posting(term, impact)
         if not document.vector:
             raise BadDocumentError("empty-vector", shown(document.docid))
         if sum(map(int, document.vector.values())) > MAX_IMPACT:
             raise BadDocumentError("huge-total")
-        _encode_strictly(document.contents)
+        check_text(document.contents)
     except BadDocumentError as bad:
         raise PseudoDocumentError(
             f"document {document.docid!r}: {message(bad.kind, bad.detail)}",
@@ -200,7 +205,7 @@ def _check_term(term: object) -> None:
     if term.isascii():
         length = len(term)
     else:
-        _encode_strictly(term)
+        check_text(term)
         length = len(term.encode("utf-16-le")) // 2
     if not term:
         raise BadDocumentError("empty-term")
@@ -210,8 +215,12 @@ def _check_term(term: object) -> None:
         raise BadDocumentError("white-space", shown(term))
 
 
-def _encode_strictly(text: str) -> bytes:
-    """Encodes a text; rejects half of a surrogate pair, which JSON can express but UTF-8 cannot encode."""
+def check_text(text: str) -> bytes:
+    """Encodes a text as UTF-8.
+
+    Raises:
+        BadDocumentError: It has half of a surrogate pair, which JSON can express but UTF-8 cannot encode.
+    """
     try:
         return text.encode()
     except UnicodeEncodeError as error:

@@ -1,0 +1,95 @@
+"""Qdrant: points with a sparse vector of term ids, in bodies of its REST interface."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, BinaryIO
+
+from splade_lucene.engines.collection import Collection, ExportedDocument
+from splade_lucene.engines.exporter import ExportOptions
+from splade_lucene.engines.limits import EXACT_IN_FLOAT32, batch_size, check_impacts
+from splade_lucene.engines.names import Keys
+from splade_lucene.engines.pieces import ExportFolder
+from splade_lucene.errors import InputError
+
+VECTOR = "impacts"
+COLLECTION_FILE, QUERY_FILE = "collection.json", "query.json"
+_MAX_BODY = 16 << 20  # the server refuses more than 32 MB
+_EXAMPLE_TERMS = 5
+
+
+class Qdrant:
+    """Exports to Qdrant."""
+
+    title = "Qdrant"
+    keys: tuple[Keys, ...] = ("ids",)
+
+    def check(self, collection: Collection, options: ExportOptions) -> None:
+        """Refuses names with a slash, and impacts that are not exact in single precision."""
+        if "/" in options.name or len(options.name) > 255:
+            raise InputError(
+                f"{options.name!r:.80} cannot be the name of a collection", remedy="Use letters and digits"
+            )
+        check_impacts(collection, EXACT_IN_FLOAT32, self.title, "its values have single precision")
+
+    def write(self, collection: Collection, options: ExportOptions, folder: ExportFolder) -> None:
+        """Writes the collection's settings, its points, and an example of a query."""
+        folder.write_text(COLLECTION_FILE, _json({"vectors": {}, "sparse_vectors": {VECTOR: {}}}))
+
+        def write_batch(file: BinaryIO, documents: list[ExportedDocument]) -> None:
+            points = [point(document) for document in documents]
+            file.write(json.dumps({"points": points}, ensure_ascii=False, separators=(",", ":")).encode())
+
+        documents = batch_size(collection, min(options.piece_bytes, _MAX_BODY))
+        folder.write_batches(collection, "json", write_batch, documents=documents, texts=options.texts)
+        example = next(collection.documents(texts=False))
+        best = sorted(zip(example.impacts, example.term_ids, strict=True), reverse=True)[:_EXAMPLE_TERMS]
+        query = {"indices": [term_id for _, term_id in best], "values": [impact for impact, _ in best]}
+        body = {"query": query, "using": VECTOR, "limit": 10, "with_payload": ["docid"]}
+        folder.write_text(QUERY_FILE, _json(body))
+
+    def readme(self, collection: Collection, options: ExportOptions) -> str:  # noqa: ARG002 - of an Exporter
+        """The commands that create, load and search the collection."""
+        name, header = options.name, "-H 'Content-Type: application/json'"
+        return f"""`URL` is that of Qdrant, such as `http://localhost:6333`.
+
+```sh
+curl -fsS -X PUT "$URL/collections/{name}" {header} --data-binary @{COLLECTION_FILE}
+for piece in documents-*.json; do curl -fsS -X PUT "$URL/collections/{name}/points?wait=true" {header} --data-binary "@$piece"; done
+curl -fsS -X POST "$URL/collections/{name}/points/query" {header} --data-binary @{QUERY_FILE}
+```
+
+The same without a server, in Python (`pip install qdrant-client`):
+
+```python
+import json, pathlib
+from qdrant_client import QdrantClient, models
+
+client = QdrantClient(path="{name}.qdrant")  # or url=…
+client.create_collection("{name}", sparse_vectors_config={{"{VECTOR}": models.SparseVectorParams()}})
+for piece in sorted(pathlib.Path().glob("documents-*.json")):
+    points = json.loads(piece.read_text(encoding="utf-8"))["points"]
+    client.upsert("{name}", [models.PointStruct(**point) for point in points])
+```
+
+A point's id is the document's number; `docid` in its payload is the document's id. Scores are integers, exact below 2²⁴. Qdrant
+does not say in which order equal scores come.
+"""  # noqa: E501 - a command is one line
+
+
+def point(document: ExportedDocument) -> dict[str, Any]:
+    """A document as a point."""
+    payload: dict[str, Any] = {"docid": document.docid}
+    if document.text is not None:
+        payload["text"] = document.text
+    if document.fields:
+        payload["fields"] = dict(document.fields)
+    vector = {"indices": document.term_ids, "values": document.impacts}
+    return {"id": document.number, "vector": {VECTOR: vector}, "payload": payload}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+EXPORTER = Qdrant()

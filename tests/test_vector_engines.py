@@ -1,0 +1,192 @@
+"""Engines that run in this process load our exports and find what we find: Qdrant, Milvus Lite, Seismic, BMP."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import runpy
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.collections import random_collection
+
+from splade_lucene import (
+    LuceneImpactSearcher,
+    PseudoDocument,
+    index_pseudo_documents,
+    read_pseudo_documents,
+    write_pseudo_documents,
+)
+from splade_lucene.engines.export import export_collection
+from splade_lucene.engines.importing.importer import import_collection
+
+K = 20
+Vector = dict[str, int]
+Ranking = list[tuple[str, float]]
+
+
+class World:
+    """A collection, its queries, and the exact score of every document for each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.documents = random_collection(600, seed=11, impacts=255)
+        self.source = folder / "x.jsonl"
+        write_pseudo_documents(self.source, self.documents)
+        index_pseudo_documents(self.source, folder / "index")
+        source = random.Random(2)
+        terms = sorted({term for each in self.documents for term in each.vector})
+        self.queries: list[Vector] = [
+            {term: source.randint(1, 300) for term in source.sample(terms, size)} for size in (1, 2, 5, 5, 8, 8, 20, 60)
+        ]
+        with LuceneImpactSearcher(folder / "index") as searcher:
+            self.exact = [
+                dict(zip(hits.docids, hits.scores.tolist(), strict=True))
+                for hits in (searcher.search(query, len(self.documents)) for query in self.queries)
+            ]
+
+    def check_equal(self, rankings: Iterable[Ranking]) -> None:
+        """Compares scores exactly; which of equal ones come first, and last, is the engine's."""
+        for exact, ranking in zip(self.exact, rankings, strict=True):
+            assert [score for _, score in ranking] == list(exact.values())[:K]
+            assert dict(ranking) == {docid: exact[docid] for docid, _ in ranking}
+            least = [*exact.values()][:K][-1]
+            assert {docid for docid, score in exact.items() if score > least} <= {docid for docid, _ in ranking}
+
+    def recall(self, rankings: Iterable[Ranking]) -> float:
+        """The share of the best K that were found; others with the score of the last one count as well."""
+        found = total = 0
+        for exact, ranking in zip(self.exact, rankings, strict=True):
+            best = [*exact.values()][:K]
+            found += sum(exact.get(docid, 0) >= best[-1] for docid, _ in ranking[:K])
+            total += len(best)
+        return found / total
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("engines"))
+
+
+def ids(export: Path, vector: Mapping[str, int]) -> dict[int, float]:
+    terms = {term: number for number, term in enumerate((export / "terms.txt").read_text(encoding="utf-8").split("\n"))}
+    return {terms[term]: float(impact) for term, impact in vector.items()}
+
+
+def same(documents: Iterable[PseudoDocument], back: Path) -> bool:
+    found = {each.docid: (each.contents, each.vector) for each in read_pseudo_documents(back)}
+    return found == {each.docid: (each.contents, each.vector) for each in documents}
+
+
+def test_qdrant_finds_the_same(world, tmp_path, monkeypatch):
+    qdrant = pytest.importorskip("qdrant_client", reason="needs qdrant-client, of the extra qdrant")
+    export = tmp_path / "export"
+    export_collection("qdrant", export, pseudo_documents=world.source, piece_bytes=100_000)
+    monkeypatch.chdir(export)
+    program = re.search(r"```python\n(.*?)```", (export / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    loaded: dict[str, Any] = {}
+    exec(compile(program, "README.md", "exec"), loaded)
+    client = loaded["client"]
+    try:
+        assert client.count("splade").count == len(world.documents)
+
+        def search(query: Vector) -> Ranking:
+            weights = ids(export, query)
+            vector = qdrant.models.SparseVector(indices=list(weights), values=list(weights.values()))
+            found = client.query_points("splade", query=vector, using="impacts", limit=K, with_payload=["docid"])
+            return [(hit.payload["docid"], hit.score) for hit in found.points]
+
+        world.check_equal(map(search, world.queries))
+        body = json.loads((export / "query.json").read_text())
+        vector = qdrant.models.SparseVector(**body["query"])
+        assert client.query_points("splade", query=vector, using=body["using"], limit=body["limit"]).points
+        points = client.scroll("splade", limit=1000, with_vectors=True)[0]
+        (tmp_path / "dump.jsonl").write_text(
+            "".join(f"{each.model_dump_json()}\n" for each in points), encoding="utf-8"
+        )
+    finally:
+        client.close()
+    import_collection("qdrant", tmp_path / "dump.jsonl", tmp_path / "back", vocabulary=export)
+    assert same(world.documents, tmp_path / "back")
+
+
+def test_milvus_lite_finds_the_same(world, tmp_path, monkeypatch):
+    pymilvus = pytest.importorskip("pymilvus", reason="needs pymilvus, of the extra milvus")
+    pytest.importorskip("milvus_lite", reason="needs milvus-lite, of the extra milvus")
+    export = tmp_path / "export"
+    export_collection("milvus", export, pseudo_documents=world.source, piece_bytes=100_000)
+    monkeypatch.setattr(sys, "argv", ["load.py", str(tmp_path / "milvus.db")])
+    runpy.run_path(str(export / "load.py"))
+    client = pymilvus.MilvusClient(str(tmp_path / "milvus.db"))
+    try:
+
+        def search(query: Vector) -> Ranking:
+            (hits,) = client.search(
+                "splade", data=[ids(export, query)], anns_field="impacts", limit=K, output_fields=["docid"]
+            )
+            return [(hit["docid"], hit["distance"]) for hit in hits]
+
+        world.check_equal(map(search, world.queries))
+        rows = client.query("splade", filter='docid != ""', output_fields=["docid", "text", "impacts"], limit=1000)
+        (tmp_path / "dump.json").write_text(json.dumps({"data": [dict(row) for row in rows]}), encoding="utf-8")
+    finally:
+        client.close()
+    import_collection("milvus", tmp_path / "dump.json", tmp_path / "back", vocabulary=export)
+    assert same(world.documents, tmp_path / "back")
+
+
+def test_seismic_finds_most(world, tmp_path, record_property):
+    seismic = pytest.importorskip("seismic", reason="needs pyseismic-lsr, of the extra seismic")
+    export = tmp_path / "export"
+    export_collection("seismic", export, pseudo_documents=world.source, piece_bytes=100_000)
+    with (tmp_path / "all.jsonl").open("wb") as file:
+        for piece in sorted(export.glob("documents-*.jsonl")):
+            file.write(piece.read_bytes())
+    index = seismic.SeismicIndex.build(str(tmp_path / "all.jsonl"), num_threads=1)
+    assert index.len == len(world.documents)
+    text = seismic.get_seismic_string()
+
+    def search(query: Vector) -> Ranking:
+        weights = np.array(list(query.values()), np.float32)
+        hits = index.search("q", np.array(list(query), text), weights, k=K, query_cut=len(query), heap_factor=0.7)
+        return [(docid, score) for _, score, docid in hits]
+
+    rankings = list(map(search, world.queries))
+    for exact, ranking in zip(world.exact, rankings, strict=True):
+        assert dict(ranking) == pytest.approx({docid: exact[docid] for docid, _ in ranking})
+    recall = world.recall(rankings)
+    record_property("recall", recall)
+    print(f"Seismic: recall@{K} {recall:.3f}")
+    assert recall > 0.95
+    assert index.get_doc_text("d1")
+
+
+def test_bmp_finds_most(world, tmp_path):
+    bmp = pytest.importorskip("bmp", reason="needs the package bmp, of the extra bmp")
+    export_collection("bmp", tmp_path / "export", pseudo_documents=world.source)
+    bmp.ciff2bmp(
+        ciff_file=str(tmp_path / "export" / "collection.ciff"),
+        output=str(tmp_path / "x.bmp"),
+        bsize=32,
+        compress_range=False,
+    )
+    searcher = bmp.Searcher(str(tmp_path / "x.bmp"))
+
+    def search(query: Vector) -> Ranking:
+        docids, scores = searcher.search(
+            {term: float(impact) for term, impact in query.items()}, k=K, alpha=1.0, beta=1.0
+        )
+        return list(zip(docids, scores, strict=True))
+
+    recall = world.recall(map(search, world.queries))
+    print(f"BMP: recall@{K} {recall:.3f}")
+    assert recall > 0.9
+    single = world.queries[0]  # a query of one term: rounding its weight changes no order
+    assert len(single) == 1
+    world_of_one = [docid for docid, _ in search(single)]
+    exact = world.exact[0]
+    assert [exact[docid] for docid in world_of_one] == [*exact.values()][:K]
