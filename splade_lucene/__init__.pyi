@@ -1,3 +1,7 @@
+from .adapters.beir import BeirSearch as BeirSearch
+from .adapters.mteb import MtebSearch as MtebSearch
+from .adapters.sentence_transformers import SparseEncoderView as SparseEncoderView
+from .adapters.sentence_transformers import open_sparse_encoder as open_sparse_encoder
 from .corpus.reading import infer_fields as infer_fields
 from .corpus.reading import read_corpus as read_corpus
 from .encoder.encoder import SpladeEncoder as SpladeEncoder
@@ -36,6 +40,12 @@ from .evaluation.comparison import Comparison as Comparison
 from .evaluation.comparison import compare as compare
 from .evaluation.efficiency import Efficiency as Efficiency
 from .evaluation.efficiency import measure_efficiency as measure_efficiency
+from .evaluation.interchange import qrels_from_dataframe as qrels_from_dataframe
+from .evaluation.interchange import qrels_from_ir_measures as qrels_from_ir_measures
+from .evaluation.interchange import qrels_from_ranx as qrels_from_ranx
+from .evaluation.interchange import qrels_to_dataframe as qrels_to_dataframe
+from .evaluation.interchange import qrels_to_ir_measures as qrels_to_ir_measures
+from .evaluation.interchange import qrels_to_ranx as qrels_to_ranx
 from .evaluation.judgments import read_qrels as read_qrels
 from .evaluation.loss_report import Distortion as Distortion
 from .evaluation.loss_report import measure_loss as measure_loss

@@ -27,15 +27,18 @@ _IMPORT_SYSTEM = ("importlib._bootstrap", "_frozen_importlib")
 
 EXTRAS = {
     "accelerate": "train",
+    "beir": "beir",
     "fastapi": "serve",
     "fastmcp": "serve",
     "ir_datasets": "irds",
     "matplotlib": "plots",
+    "mteb": "mteb",
     "onnx": "onnx",
     "onnxscript": "onnx",
     "peft": "lora",
     "prometheus_client": "serve",
     "pydantic": "train",
+    "ranx": "ranx",
     "sentence_transformers": "train",
     "starlette": "serve",
     "uvicorn": "serve",

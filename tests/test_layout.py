@@ -325,6 +325,19 @@ def test_prefixes_are_those_that_sentence_transformers_puts_before_documents_and
     assert (layout.documents.prefix, layout.queries.prefix) == expected
 
 
+def test_settings_of_a_sparse_encoder_that_are_not_applied_are_noted(tmp_path, caplog):
+    bare_plain(tmp_path, "6")
+    path = tmp_path / "config_sentence_transformers.json"
+    settings = json.loads(path.read_text())
+    write_json(path, {**settings, "similarity_fn_name": "dot", "max_active_dims": None})
+    read_layout(tmp_path)
+    assert caplog.text == ""
+    write_json(path, {**settings, "similarity_fn_name": "cosine", "max_active_dims": 64})
+    read_layout(tmp_path)
+    assert f"{path}: max_active_dims is 64, which is not applied here. Documents can be pruned to it" in caplog.text
+    assert f"{path}: similarity_fn_name is 'cosine', but an index computes dot products" in caplog.text
+
+
 def test_a_table_has_its_prefix_too(tmp_path):
     add_prompts(bare_router(tmp_path, "6"), {"query": "q: ", "document": "d: "})
     layout = read_layout(tmp_path)

@@ -31,6 +31,7 @@ from typing import Any, Literal, get_args
 from splade_lucene.encoder.location import Location, locate, read_json
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.models import find_known_model
+from splade_lucene.notes import note
 
 Pooling = Literal["max", "sum"]
 Activation = Literal["log1p_relu", "log1p_log1p_relu"]
@@ -330,6 +331,7 @@ def _read_modules(location: Location) -> Layout:
         shared = [(each.get("type"), location.folder / each.get("path", "")) for each in modules]
         routes = {"document": shared, "query": shared}
     prompts = _read_prompts(location.folder)
+    _note_what_is_not_applied(location.folder)
     sides = {
         side: _read_route(route, location, prompts.get(side, ""), found)
         for side, route in (("document", routes["document"]), ("query", routes["query"]))
@@ -429,6 +431,19 @@ def _read_prompts(folder: Path) -> dict[str, str]:
         if wrong := [text for text in prompts.values() if not isinstance(text, str | None)]:
             raise TypeError(f"the prompt {wrong[0]!r:.60}")
         return {side: text or "" for side, text in prompts.items()}
+
+
+def _note_what_is_not_applied(folder: Path) -> None:
+    """Notes settings of a SparseEncoder with which it would rank otherwise than an index of its weights."""
+    path = folder / "config_sentence_transformers.json"
+    settings = read_json(path) if path.is_file() else {}
+    if limit := settings.get("max_active_dims"):
+        note(
+            f"{path}: max_active_dims is {limit!r:.40}, which is not applied here. Documents can be pruned to it: top_terms of "
+            "Pruning, or --top-terms"
+        )
+    if (similarity := settings.get("similarity_fn_name")) not in (None, "dot"):
+        note(f"{path}: similarity_fn_name is {similarity!r:.40}, but an index computes dot products")
 
 
 def _class_name(kind: object) -> str:

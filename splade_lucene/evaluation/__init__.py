@@ -4,6 +4,7 @@
 module                     content
 =========================  ===========================================================================================
 ``judgments``              reading judgments
+``interchange``            judgments as objects of ranx, ir_measures and pandas
 ``measured_run``           a run prepared for measuring: hits or ranks
 ``measures``               measures by name, computed by ``providers`` (of ir_measures), ``trec_eval``, ``msmarco``
 ``significance``           paired tests and corrections

@@ -33,6 +33,14 @@ from splade_lucene.ids import check_id, has_space_or_control
 from splade_lucene.records import well_formed
 from splade_lucene.run.file_ranks import FileRanks
 from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like, trec_columns, without_comments
+from splade_lucene.run.interchange import (
+    rankings_of_dataframe,
+    rankings_of_ir_measures,
+    rankings_of_ranx,
+    to_dataframe,
+    to_ir_measures,
+    to_ranx,
+)
 from splade_lucene.run.rankings import evaluation_order, read_ranking, read_rankings, text_of_qid
 
 DEFAULT_TAG = "splade-lucene"
@@ -128,6 +136,87 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         with open_run_writer(path, format=format, tag=self.tag if tag is None else tag) as writer:
             for qid, ranking in self._rankings.items():
                 writer.add(qid, ranking, [*self.ranks(qid).values()] if self.format == "msmarco" else None)
+
+    # ---- objects of other packages ----
+
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        """The form that pytrec_eval, BEIR and MTEB take: qid → docid → score.
+
+        Here and in the other forms, scores fall strictly, as in run files: ties are broken as they are here by every
+        evaluator, which would otherwise break them in its own way.
+
+        Example:
+            >>> Run({"q": [("a", 5), ("b", 5)]}).to_dict()
+            {'q': {'a': 5.0, 'b': 4.999999523162842}}
+        """
+        return {
+            qid: dict(zip([docid for docid, _ in hits], strictly_falling([score for _, score in hits]), strict=True))
+            for qid, hits in self._rankings.items()
+        }
+
+    def to_dataframe(self) -> Any:
+        """A :class:`pandas.DataFrame` with the columns ``qid``, ``docid``, ``rank`` (from 1) and ``score``.
+
+        Scores are those of :meth:`to_dict`. Queries without hits have no rows.
+        """
+        return to_dataframe(self.to_dict())
+
+    def to_ranx(self) -> Any:
+        """A ``ranx.Run`` with the scores of :meth:`to_dict`, named by the tag.
+
+        Raises:
+            MissingDependencyError: ranx is not installed.
+        """
+        return to_ranx(self.to_dict(), self.tag)
+
+    def to_ir_measures(self) -> list[Any]:
+        """A list of ``ir_measures.ScoredDoc`` with the scores of :meth:`to_dict`. Queries without hits have none."""
+        return to_ir_measures(self.to_dict())
+
+    @classmethod
+    def from_dataframe(cls, frame: Any, *, tag: str = DEFAULT_TAG) -> Run:
+        """Takes the run in a data frame.
+
+        Args:
+            frame: A :class:`pandas.DataFrame` with the columns of :meth:`to_dataframe`, of PyTerrier (``qid``, ``docno``,
+                ``rank``, ``score``), ir_measures (``query_id``, ``doc_id``, ``score``) or ranx (``q_id``, ``doc_id``,
+                ``score``). Hits are ordered by ``rank``; without that column, as evaluators order them.
+            tag: Name of the system.
+
+        Raises:
+            RunError: A column is missing, a value is not valid, a document is ranked twice, or a score is higher than that
+                of the rank before.
+        """
+        return cls(rankings_of_dataframe(frame), tag=tag)
+
+    @classmethod
+    def from_ranx(cls, run: Any, *, tag: str | None = None) -> Run:
+        """Takes a ``ranx.Run``, with ties in ranx's own order.
+
+        Args:
+            run: The run; it is sorted if it is not, as ranx does before it evaluates.
+            tag: Name of the system; None for the run's name.
+
+        Raises:
+            RunError: It is another object, or a score is not a finite number.
+        """
+        return cls(rankings_of_ranx(run), tag=tag or getattr(run, "name", None) or DEFAULT_TAG)
+
+    @classmethod
+    def from_ir_measures(cls, scored: Iterable[Any], *, tag: str = DEFAULT_TAG) -> Run:
+        """Takes ``ScoredDoc`` objects of ir_measures, with ties in the order of trec_eval.
+
+        Args:
+            scored: The objects, or any others with a ``query_id``, a ``doc_id`` and a ``score``; an iterator is read to its
+                end.
+            tag: Name of the system.
+
+        Raises:
+            RunError: An object is another one, a value is not valid, or a document is ranked twice.
+        """
+        return cls(rankings_of_ir_measures(scored), tag=tag)
+
+    # ---- files ----
 
     @classmethod
     def of(cls, source: RunSource) -> Run:
