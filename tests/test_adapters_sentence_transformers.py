@@ -25,10 +25,12 @@ from splade_lucene import (
 from splade_lucene.adapters.sentence_transformers import is_sparse_encoder
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
+from datasets import Dataset  # noqa: E402
 from sentence_transformers import SparseEncoder  # noqa: E402
 from sentence_transformers.base.modules import Router  # noqa: E402
 from sentence_transformers.sparse_encoder.evaluation import (  # noqa: E402
     SparseInformationRetrievalEvaluator,
+    SparseNanoBEIREvaluator,
     SparseTripletEvaluator,
 )
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding  # noqa: E402
@@ -203,6 +205,25 @@ def test_evaluators_give_the_same_metrics(live, tiny):
     )
     assert triplets(view) == pytest.approx(triplets(live), abs=1e-6)
     assert [*view.model_card_data] == ["tiny", "three"]
+
+
+class LocalNanoBeir(SparseNanoBEIREvaluator):
+    """NanoBEIR's evaluator, with a collection that needs no network."""
+
+    def _load_dataset_subset_split(self, subset: str, split: str, required_columns: list[str]) -> Dataset:
+        rows: dict[str, list[dict[str, str]]] = {
+            "corpus": [{"_id": docid, "text": text} for docid, text in CORPUS.items()],
+            "queries": [{"_id": qid, "text": text} for qid, text in TOPICS.items()],
+            "qrels": [{"query-id": qid, "corpus-id": docid} for qid, docids in RELEVANT.items() for docid in docids],
+        }
+        return Dataset.from_list(rows[subset])
+
+
+def test_nano_beir_gives_the_same_metrics(live, tiny):
+    nano = LocalNanoBeir(["scifact"], write_csv=False)
+    ours, theirs = nano(SparseEncoderView(tiny)), nano(live)
+    assert ours == pytest.approx(theirs, abs=1e-6)
+    assert ours["NanoBEIR_mean_dot_ndcg@10"] > 0
 
 
 def test_similarities_of_impacts_are_the_scores_of_an_index(tiny, tmp_path):
