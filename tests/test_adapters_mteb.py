@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from splade_lucene import InputError, MtebSearch, Pruning, Quantizer, QueryError, SpladeEncoder, evaluate
+from splade_lucene import (
+    InputError,
+    MissingDependencyError,
+    MtebSearch,
+    Pruning,
+    Quantizer,
+    QueryError,
+    SpladeEncoder,
+    evaluate,
+)
 from splade_lucene.encoder.settings import QuerySettings
 
 mteb = pytest.importorskip("mteb")
@@ -172,6 +182,13 @@ def test_wrong_input_is_an_error(index, encoder):
         index.search(Dataset.from_list(QUERIES), top_k=1, top_ranked={"q1": ["d1", "d9"]})
     with MtebSearch(encoder) as search, pytest.raises(InputError, match="no corpus is indexed yet"):
         search.search(Dataset.from_list(QUERIES), top_k=1)
+
+
+def test_mteb_is_named_if_it_is_not_installed(search, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mteb.models.model_meta", None)
+    monkeypatch.setitem(sys.modules, "mteb", None)
+    with pytest.raises(MissingDependencyError, match=r"mteb is not installed. .*'pip install splade-lucene\[mteb\]'"):
+        _ = search.mteb_model_meta
 
 
 def test_tasks_that_are_no_retrieval_are_refused_by_mteb(search):

@@ -13,6 +13,7 @@ import ir_measures
 import pytest
 
 from splade_lucene import (
+    MissingDependencyError,
     Run,
     RunError,
     evaluate,
@@ -237,6 +238,16 @@ def test_what_is_not_of_ranx_is_an_error():
         Run.from_ranx({"q": {"d": 1.0}})
     with pytest.raises(RunError, match="expected qrels of ranx, got dict"):
         qrels_from_ranx({"q": {"d": 1}})
+
+
+@pytest.mark.parametrize(("package", "extra"), [("ranx", "splade-lucene[ranx]"), ("pandas", "pandas")])
+def test_a_package_that_is_not_installed_is_named(monkeypatch, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    out, judged = {"ranx": (Run.to_ranx, qrels_to_ranx), "pandas": (Run.to_dataframe, qrels_to_dataframe)}[package]
+    for call, argument in ((out, Run(TIED)), (judged, QRELS)):
+        with pytest.raises(MissingDependencyError) as caught:
+            call(argument)
+        assert str(caught.value) == f"{package} is not installed. Install it with 'pip install {extra}'."
 
 
 def test_no_judgments_are_an_error():
