@@ -35,7 +35,10 @@ from sentence_transformers.sparse_encoder.evaluation import (  # noqa: E402
 )
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding  # noqa: E402
 
-pytestmark = pytest.mark.model
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta:UserWarning"),  # of PyTorch, once a process
+]
 CORPUS = {f"d{number}": text for number, text in enumerate(DOCUMENTS)}
 TOPICS = {f"q{number}": text for number, text in enumerate(QUERIES)}
 RELEVANT = {"q0": {"d0"}, "q1": {"d2"}, "q2": {"d0", "d1"}, "q3": {"d3"}}
