@@ -16,6 +16,7 @@ from splade_lucene import (
     LuceneImpactSearcher,
     Pruning,
     QueryError,
+    build_index,
     evaluate,
 )
 from splade_lucene.adapters import corpus_search
@@ -47,11 +48,10 @@ def search(encoder: Any) -> Iterator[BeirSearch]:
 def builds(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The indexes that were asked for; building one again is up to ``build_index``, which resumes and compares."""
     made: list[Path] = []
-    build = corpus_search.build_index
 
     def counted(corpus: Path, index_dir: Path, *arguments: Any, **options: Any) -> Any:
         made.append(index_dir)
-        return build(corpus, index_dir, *arguments, **options)
+        return build_index(corpus, index_dir, *arguments, **options)
 
     monkeypatch.setattr(corpus_search, "build_index", counted)
     return made

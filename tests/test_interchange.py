@@ -75,9 +75,9 @@ def test_scored_docs_with_ties_have_the_order_of_trec_eval():
 
 
 def test_ids_that_are_integers_become_strings():
-    run = Run.from_ir_measures([ir_measures.ScoredDoc(1, 7, 2.0)])  # type: ignore[arg-type]
+    run = Run.from_ir_measures([ir_measures.ScoredDoc(1, 7, 2.0)])
     assert dict(run) == {"1": [("7", 2.0)]}
-    assert qrels_from_ir_measures([ir_measures.Qrel(1, 7, 2)]) == {"1": {"7": 2}}  # type: ignore[arg-type]
+    assert qrels_from_ir_measures([ir_measures.Qrel(1, 7, 2)]) == {"1": {"7": 2}}
 
 
 @pytest.mark.parametrize(
@@ -240,14 +240,20 @@ def test_what_is_not_of_ranx_is_an_error():
         qrels_from_ranx({"q": {"d": 1}})
 
 
-@pytest.mark.parametrize(("package", "extra"), [("ranx", "splade-lucene[ranx]"), ("pandas", "pandas")])
-def test_a_package_that_is_not_installed_is_named(monkeypatch, package, extra):
+@pytest.mark.parametrize(
+    ("package", "extra", "call"),
+    [
+        ("ranx", "splade-lucene[ranx]", lambda: Run(TIED).to_ranx()),
+        ("ranx", "splade-lucene[ranx]", lambda: qrels_to_ranx(QRELS)),
+        ("pandas", "pandas", lambda: Run(TIED).to_dataframe()),
+        ("pandas", "pandas", lambda: qrels_to_dataframe(QRELS)),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named(monkeypatch, package, extra, call):
     monkeypatch.setitem(sys.modules, package, None)
-    out, judged = {"ranx": (Run.to_ranx, qrels_to_ranx), "pandas": (Run.to_dataframe, qrels_to_dataframe)}[package]
-    for call, argument in ((out, Run(TIED)), (judged, QRELS)):
-        with pytest.raises(MissingDependencyError) as caught:
-            call(argument)
-        assert str(caught.value) == f"{package} is not installed. Install it with 'pip install {extra}'."
+    with pytest.raises(MissingDependencyError) as caught:
+        call()
+    assert str(caught.value) == f"{package} is not installed. Install it with 'pip install {extra}'."
 
 
 def test_no_judgments_are_an_error():

@@ -108,7 +108,7 @@ class CorpusSearch:
             raise InputError("no corpus is indexed yet", remedy="Index one first")
         return self._open[1]
 
-    def index(self, documents: Iterable[tuple[Any, str, str]]) -> LuceneImpactSearcher:
+    def index(self, documents: Iterable[tuple[Any, Any, Any]]) -> LuceneImpactSearcher:
         """Indexes a corpus, unless it is already indexed with this model, and opens it.
 
         Args:
@@ -132,7 +132,7 @@ class CorpusSearch:
         self._open = folder, LuceneImpactSearcher(folder / "index", query_encoder)
         return self._open[1]
 
-    def _store(self, documents: Iterable[tuple[Any, str, str]]) -> Path:
+    def _store(self, documents: Iterable[tuple[Any, Any, Any]]) -> Path:
         """Writes a corpus into a folder named by its checksum, unless it is there; returns the folder."""
         checksum = hashlib.sha256()
         try:
@@ -221,14 +221,15 @@ class CorpusSearch:
     def identity(self) -> str:
         """A checksum of everything on which hits depend but the corpus: model, settings, quantizer and version."""
         encoder, layout = self.encoder, self.encoder.layout
+        choices = asdict(encoder.choices)
+        del choices["query_model"]  # a name; its weights are in the digest
         facts = {
             "documents": layout.documents.location.digest(), "queries": encoder.query_digest(),
-            "choices": asdict(encoder.choices), "lengths": [encoder.max_length, encoder.query_max_length],
+            "choices": choices, "lengths": [encoder.max_length, encoder.query_max_length],
             "passages": [encoder.passage_tokens, encoder.passage_overlap], "quantizer": self.quantizer.to_json(),
             "precision": [encoder.dtype, encoder.query_dtype, encoder.document_backend, encoder.query_backend],
             "pruning": asdict(self.settings.pruning), "min_impact": self.settings.min_impact, "version": __version__,
         }  # fmt: skip
-        facts["choices"].pop("query_model", None)  # a name; its weights are in the digest
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def close_searcher(self) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from splade_lucene.arguments import to_path
 from splade_lucene.encoder import Pruning, SparseWeights, SpladeEncoder
 from splade_lucene.encoder.layout import Layout
+from splade_lucene.encoder.location import Location
 from splade_lucene.encoder.settings import Backend, DocumentSettings, Dtype, QuerySettings
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.imports import whole_imports
@@ -102,11 +103,16 @@ def _check_settings(model: Any) -> None:
 def _without_name(layout: Layout, folder: str) -> Layout:
     """The layout of a checkpoint that will be gone: what is in its folder has no name."""
 
-    def unnamed(side: Any) -> Any:
-        location = side.location
-        return replace(side, location=replace(location, name="")) if location.folder.is_relative_to(folder) else side
+    def unnamed(location: Location) -> Location:
+        return replace(location, name="") if location.folder.is_relative_to(folder) else location
 
-    return replace(unnamed(layout), documents=unnamed(layout.documents), queries=unnamed(layout.queries))
+    documents, queries = layout.documents, layout.queries
+    return replace(
+        layout,
+        location=unnamed(layout.location),
+        documents=replace(documents, location=unnamed(documents.location)),
+        queries=replace(queries, location=unnamed(queries.location)),
+    )
 
 
 class EvaluationResults(dict[str, dict[str, float]]):
