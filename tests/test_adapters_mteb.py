@@ -114,12 +114,14 @@ def test_results_of_another_model_are_never_taken_from_their_cache(encoder, tmp_
         MtebSearch(encoder) as one,
         MtebSearch(encoder, pruning=Pruning(top_terms=1), quantizer=Quantizer.named("naver")) as two,
     ):
-        first = mteb.evaluate(one, task, cache=cache, show_progress_bar=False).task_results[0]
-        second = mteb.evaluate(two, task, cache=cache, show_progress_bar=False).task_results[0]
-        again = mteb.evaluate(one, task, cache=cache, show_progress_bar=False).task_results[0]
+        for model in (one, two):
+            mteb.evaluate(model, task, cache=cache, show_progress_bar=False)
+            assert model._corpus_search.searcher.num_docs == 4  # it has searched, and taken no results of another one
         assert one.mteb_model_meta.revision != two.mteb_model_meta.revision
-    found = [each.scores["test"][0]["ndcg_at_10"] for each in (first, second, again)]
-    assert found[0] == found[2] != found[1]
+    with MtebSearch(encoder) as again:
+        mteb.evaluate(again, task, cache=cache, show_progress_bar=False)
+        with pytest.raises(InputError, match="no corpus is indexed yet"):  # the results were those of the first
+            _ = again._corpus_search.searcher
     assert len([*tmp_path.rglob("TinyRetrieval.json")]) == 2
 
 
