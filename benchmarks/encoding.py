@@ -5,10 +5,10 @@
     python benchmarks/encoding.py --models minilm --corpora CACM --documents 96 --repeat 2      some eight minutes on two cores
     python benchmarks/encoding.py --device cuda --models minilm distilbert bert --corpora python-docs --documents 6000
 
-Every system runs in a separate process, in turn, on the same checkpoint and texts, and must produce {term: impact} mappings
-(rule ``pyserini``); those in float32 must agree with plain PyTorch's. The checkpoints are the embedded one and ones of the
-sizes of DistilBERT and BERT with random weights; the texts are CACM's abstracts and Python's documentation, unsorted. The
-ceiling is the best of several large matrix products in the same precision on the same machine.
+Every system runs in turn, on a CPU in a separate process, on the same checkpoint and texts, and must produce {term: impact}
+mappings (rule ``pyserini``); those in float32 must agree with plain PyTorch's. The checkpoints are the embedded one and ones
+of the sizes of DistilBERT and BERT with random weights; the texts are CACM's abstracts and Python's documentation, unsorted.
+The ceiling is the best of several large matrix products in the same precision on the same machine.
 
 sentence-transformers is measured with each of its backends. ONNX and OpenVINO need optimum, which does not run with every
 version of transformers: ``--peer-python PYTHON`` names the interpreter of an environment with
@@ -236,6 +236,9 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_in_process(python: str, **job: Any) -> dict[str, Any]:
+    """Runs a job in a process of its own, so that its peak memory is that of one system; on a GPU, in this process."""
+    if job["device"] != "cpu":
+        return run_job({"queries": [], "texts": [], **job})
     done = subprocess.run(
         [python if job["system"] in BACKENDS else sys.executable, __file__, "--job"],
         env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT)},
@@ -468,14 +471,14 @@ def main() -> None:
     args.ceilings = {dtype: ceiling(dtype, args.device) for dtype in ("float32", "bfloat16")}
     print(f"{describe_machine(args.device)}, {time.strftime('%Y-%m-%d')}, median of {args.repeat} rounds")
     print("ceiling: " + ", ".join(f"{dtype} {value / 1e9:,.0f} GFLOP/s" for dtype, value in args.ceilings.items()))
-    figures: dict[str, dict[str, Any]] = {}
     for model in args.models:
+        figures: dict[str, dict[str, Any]] = {}
         for corpus in args.corpora:
             figures |= compare_documents(model, corpus, args)
         if not args.no_queries:
             figures |= compare_queries(model, args)
-    if args.write_results:
-        write_results("encoding", figures, args.device)
+        if args.write_results:
+            write_results("encoding", figures, args.device)
 
 
 if __name__ == "__main__":
