@@ -20,6 +20,7 @@
     │   ├── NotAnIndexError    the path is not an impact index
     │   ├── IndexVersionError  the index was written by a newer Lucene than the installed one
     │   └── DamagedIndexError  files of the index have changed since they were written
+    ├── EngineError            another engine cannot be reached, or refuses a request
     ├── StorageError           a disk error: full, read-only, locked, damaged
     ├── MissingDependencyError an optional package is not installed
     └── JavaError              any other Java exception, with its class and stack trace
@@ -129,6 +130,19 @@ class IndexVersionError(IndexAccessError):
 
 class DamagedIndexError(IndexAccessError):
     """Files of the index have changed since they were written."""
+
+
+class EngineError(SpladeLuceneError):
+    """Another engine cannot be reached, or refuses a request.
+
+    Args:
+        message: What happened, and what to do about it.
+        status: The status of the HTTP answer; None if there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 class StorageError(SpladeLuceneError):

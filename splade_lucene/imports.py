@@ -28,6 +28,7 @@ _IMPORT_SYSTEM = ("importlib._bootstrap", "_frozen_importlib")
 EXTRAS = {
     "accelerate": "train",
     "beir": "beir",
+    "elasticsearch": "elasticsearch",
     "fastapi": "serve",
     "fastmcp": "serve",
     "ir_datasets": "irds",
@@ -35,6 +36,7 @@ EXTRAS = {
     "mteb": "mteb",
     "onnx": "onnx",
     "onnxscript": "onnx",
+    "opensearchpy": "opensearch",
     "peft": "lora",
     "prometheus_client": "serve",
     "pydantic": "train",
@@ -52,7 +54,9 @@ LEFT_OUT = frozenset(("datasets", "safetensors", "scipy", "torch", "transformers
 _CHECKPOINTS = frozenset(("safetensors", "torch", "transformers"))
 """Those that a checkpoint with an ONNX file does not need."""
 
-_DISTRIBUTIONS = {"jnius": "pyjnius", "jnius_config": "pyjnius", "pytrec_eval": "pytrec-eval-terrier"}
+_DISTRIBUTIONS = {
+    "jnius": "pyjnius", "jnius_config": "pyjnius", "opensearchpy": "opensearch-py", "pytrec_eval": "pytrec-eval-terrier",
+}  # fmt: skip
 
 
 @contextmanager

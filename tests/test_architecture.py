@@ -205,8 +205,8 @@ def test_only_the_door_to_java_names_java_classes():
 
 
 HEAVY = """
-accelerate datasets fastapi fastmcp huggingface_hub ir_datasets ir_measures jnius_config matplotlib mteb pandas peft pyarrow pydantic pyserini
-pytrec_eval ranx scipy sentence_transformers torch transformers uvicorn yaml
+accelerate datasets elasticsearch fastapi fastmcp huggingface_hub ir_datasets ir_measures jnius_config matplotlib mteb
+opensearchpy pandas peft pyarrow pydantic pyserini pytrec_eval ranx scipy sentence_transformers torch transformers uvicorn yaml
 """.split()  # noqa: SIM905
 """Packages that take long to import, or are optional."""
 

@@ -32,6 +32,7 @@ from splade_lucene.cli.merge import merge
 from splade_lucene.cli.models import models
 from splade_lucene.cli.more_like_this import more_like_this
 from splade_lucene.cli.output import as_flags, describe_error, echo
+from splade_lucene.cli.push import push
 from splade_lucene.cli.report import report
 from splade_lucene.cli.reproduce import reproduce
 from splade_lucene.cli.rerank import rerank
@@ -104,6 +105,7 @@ for command in (
     merge,
     check,
     export,
+    push,
     search,
     more_like_this,
     score,

@@ -31,6 +31,7 @@ from splade_lucene.quantizer import DEFAULT_RULE
 if TYPE_CHECKING:
     from splade_lucene.encoder import Pruning, SpladeEncoder
     from splade_lucene.index.joined import IndexDirs
+    from splade_lucene.manifest import Manifest
     from splade_lucene.quantizer import Quantizer
     from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
@@ -180,8 +181,31 @@ class QueryOptions:
 
     def open_query_encoder(self, index_dir: IndexDirs) -> SpladeQueryEncoder:
         """Opens the query encoder that matches an index, or several."""
-        from splade_lucene.quantizer import Quantizer
         from splade_lucene.search.query_encoder import open_query_encoder
+
+        quantizer, queries = self._rule_and_settings()
+        return open_query_encoder(
+            index_dir, self.model, queries, quantizer=quantizer, device=self.device,
+            trust_remote_code=self.trust_remote_code,
+        )  # fmt: skip
+
+    def match(self, manifest: Manifest | None, name: str) -> SpladeQueryEncoder:
+        """Opens the query encoder that matches documents elsewhere.
+
+        Args:
+            manifest: How they were encoded; None if it is unknown.
+            name: What they are called, for messages.
+        """
+        from splade_lucene.search.query_encoder import matching_query_encoder
+
+        quantizer, queries = self._rule_and_settings()
+        return matching_query_encoder(
+            manifest, name, self.model, queries, quantizer=quantizer, device=self.device,
+            trust_remote_code=self.trust_remote_code,
+        )  # fmt: skip
+
+    def _rule_and_settings(self) -> tuple[Quantizer | None, QuerySettings]:
+        from splade_lucene.quantizer import Quantizer
 
         name = self.quantizer
         if name == "auto" and self.scale is not None:
@@ -193,10 +217,7 @@ class QueryOptions:
             mode=self.query_mode, prefix=self.query_prefix, max_length=self.query_max_length, dtype=self.dtype,
             backend=self.backend,
         )  # fmt: skip
-        return open_query_encoder(
-            index_dir, self.model, queries, quantizer=quantizer, device=self.device,
-            trust_remote_code=self.trust_remote_code,
-        )  # fmt: skip
+        return quantizer, queries
 
 
 @dataclass(frozen=True)

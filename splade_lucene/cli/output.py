@@ -66,9 +66,9 @@ BARE = (
 
 _FLAGS = {
     **{name: "--" + name.replace("_", "-") for name in (
-        *BARE, "append", "backend", "bm25", "corpus", "device", "dtype", "duplicates", "encoded", "fields", "mirror", "model",
-        "offline", "output", "overwrite", "port", "prebuilt", "quantizer", "scale", "skip_bad", "skip_unknown", "store",
-        "trec_eval", "vocabulary",
+        *BARE, "append", "backend", "bm25", "corpus", "device", "dtype", "duplicates", "encoded", "fields", "keys", "mirror",
+        "model", "name", "numbering", "offline", "output", "overwrite", "port", "prebuilt", "quantizer", "scale", "skip_bad",
+        "skip_unknown", "store", "trec_eval", "url", "vocabulary",
     )},
     "all_terms": "--feedback-all-terms",
     "folder": "--dir",

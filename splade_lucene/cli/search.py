@@ -7,14 +7,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 import typer
 
+from splade_lucene.cli.engine_options import EngineOptions, is_served
 from splade_lucene.cli.feedback_options import FeedbackOptions
 from splade_lucene.cli.hybrid_options import HybridOptions, HybridSearcher
 from splade_lucene.cli.interactive import converse
-from splade_lucene.cli.option_groups import QueryOptions, takes_options
+from splade_lucene.cli.option_groups import QueryOptions, given_options, takes_options
 from splade_lucene.cli.options import DuplicatesOption, IndexesOption, JsonOption, RemoveQueryOption, ThreadsOption
 from splade_lucene.cli.output import ProgressBars, echo, name_some
 from splade_lucene.cli.search_options import (
@@ -40,19 +41,26 @@ from splade_lucene.files.json_text import parse_json
 from splade_lucene.records import Query
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.run.run import DEFAULT_TAG
+from splade_lucene.search.checks import Engine
 
 if TYPE_CHECKING:
     from splade_lucene.search.hits import Hits
     from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
 
-@takes_options(options=QueryOptions, choices=SearchOptions, feedback=FeedbackOptions, hybrid=HybridOptions)
+@takes_options(
+    options=QueryOptions, choices=SearchOptions, feedback=FeedbackOptions, hybrid=HybridOptions, served=EngineOptions
+)
 def search(
-    index_dirs: IndexesOption,
     options: QueryOptions,
     choices: SearchOptions,
     feedback: FeedbackOptions,
     hybrid: HybridOptions,
+    served: EngineOptions,
+    index_dirs: Annotated[
+        list[Path] | None,
+        typer.Option("--index", metavar="DIR", help="The Lucene index; repeat for several, searched as one."),
+    ] = None,
     query: SingleQueryOption = None,
     topics: ManyTopicsOption = None,
     output: RunOption = None,
@@ -65,7 +73,9 @@ def search(
     engine: Annotated[
         SearchEngine,
         typer.Option(
-            "--engine", help="All return the same hits. auto: choose per query; pyserini: Pyserini's searcher."
+            "--engine",
+            help="All return the same hits. auto: choose per query; pyserini: Pyserini's searcher; opensearch and "
+            "elasticsearch: the index at --url.",
         ),
     ] = "auto",
     tag: TagOption = DEFAULT_TAG,
@@ -103,9 +113,14 @@ def search(
         output_format=output_format != "trec", topic_field=topic_field != "title",
     )  # fmt: skip
     check_tag(tag, output_format, DEFAULT_TAG)
-    approximation = choices.approximation
+    approximation, folders = choices.approximation, index_dirs or []
+    served.check(
+        engine, folders, min_idf=min_idf is not None, profile=profile, recall=recall, facet=bool(facet),
+        interactive=interactive, rocchio=feedback.rocchio, rm3=feedback.rm3, hybrid=hybrid.hybrid is not None,
+        **given_options(choices),
+    )  # fmt: skip
     if engine == "pyserini":
-        _check_pyserini(index_dirs, is_plain=not (profile or recall or choices != SearchOptions()))
+        _check_pyserini(folders, is_plain=not (profile or recall or choices != SearchOptions()))
     options.check(encoded=encoded)
     choices.check(engine, min_idf)
     feedback.check(engine)
@@ -116,10 +131,9 @@ def search(
         raise typer.BadParameter("--facet requires --query")
     if recall and approximation.is_exact:
         raise typer.BadParameter("--recall requires --mode approximate")
-    query_encoder = _open_query_encoder(options, index_dirs) if not encoded else None
-    with _open_searcher(index_dirs, query_encoder, min_idf, engine, choices) as searcher:
+    with _open_searcher(folders, None if encoded else options, min_idf, engine, choices, served) as searcher:
         feedback.turn_on(searcher)
-        search_options = {} if engine == "pyserini" else {"filter": choices.make_filter(searcher)}
+        search_options = {"filter": choices.make_filter(searcher)} if engine in get_args(Engine) else {}
         depth = hits or (HITS_SHOWN if topics is None else HITS_IN_RUN)
 
         def measure_recall(vectors: Sequence[Any]) -> list[float]:
@@ -239,11 +253,15 @@ def _open_query_encoder(options: QueryOptions, index_dirs: Sequence[Path]) -> Sp
 
 def _open_searcher(
     index_dirs: Sequence[Path],
-    query_encoder: SpladeQueryEncoder | None,
+    queries: QueryOptions | None,
     min_idf: float | None,
     engine: SearchEngine,
     choices: SearchOptions,
+    served: EngineOptions,
 ) -> Any:
+    if is_served(engine):
+        return served.open(engine, queries)
+    query_encoder = _open_query_encoder(queries, index_dirs) if queries is not None else None
     if engine == "pyserini":
         from splade_lucene.search.pyserini import PyseriniSearcher
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -12,6 +12,7 @@ from splade_lucene.cli.options import DuplicatesOption, check_required, read_doc
 from splade_lucene.cli.output import echo
 from splade_lucene.counts import counted, part_of
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN
+from splade_lucene.engines.names import ServedEngine
 from splade_lucene.fields.grammar import parse_filter
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.search.checks import Engine
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from splade_lucene.search.searcher import DocumentFilter, LuceneImpactSearcher
 
 
-SearchEngine = Literal[Engine, "pyserini"]
-"""One of our engines, or Pyserini's own searcher."""
+SearchEngine = Literal[Engine, "pyserini", ServedEngine]
+"""One of our engines, Pyserini's own searcher, or an engine that is searched over HTTP."""
 
 Mode = Literal["exact", "approximate"]
 """Whether hits may be missing."""
@@ -131,7 +132,7 @@ class SearchOptions:
         with wrong_usage():
             if self.filter is not None:
                 parse_filter(self.filter)
-            check_settings("auto" if engine == "pyserini" else engine, self.approximation, min_idf)
+            check_settings(engine if engine in get_args(Engine) else "auto", self.approximation, min_idf)
 
     def make_filter(self, searcher: LuceneImpactSearcher) -> DocumentFilter | None:
         """The filter for --only, --without and --filter; None if none is given."""

@@ -141,7 +141,7 @@ class IndexCollection(Collection):
     def documents(self, start: int = 0, *, texts: bool = True) -> Iterator[ExportedDocument]:
         """The documents; see :class:`Collection`."""
         reader, ids = self._reader, [self.term_ids[term] for term in self._own_terms]
-        is_sorted = ids == sorted(ids)
+        is_renumbered = ids != [*range(len(ids))]
         docids, at = reader.docids(), start
         step = max(1, min(_DOCUMENTS_AT_ONCE, _POSTINGS_AT_ONCE * max(1, self.num_docs) // max(1, self.postings)))
         for first in range(0, reader.max_doc, step):
@@ -157,9 +157,9 @@ class IndexCollection(Collection):
                 begin, end = end, end + int(counts[number - first])
                 if place < start:
                     continue
-                term_ids, document_impacts = [ids[each] for each in own[begin:end]], impact_list[begin:end]
-                if not is_sorted:
-                    pairs = sorted(zip(term_ids, document_impacts, strict=True))
+                term_ids, document_impacts = own[begin:end], impact_list[begin:end]
+                if is_renumbered:
+                    pairs = sorted(zip((ids[each] for each in term_ids), document_impacts, strict=True))
                     term_ids, document_impacts = [each for each, _ in pairs], [each for _, each in pairs]
                 text = StoredDocument(docids[number], number, raws[place]).contents() if texts else None
                 yield ExportedDocument(at, docids[number], term_ids, document_impacts, text, values[place])

@@ -7,18 +7,16 @@ sorted by score descending, then by the keyword ``docid`` ascending, whose order
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
-from splade_lucene.engines.export_manifest import export_identity, terms_digest
+from splade_lucene.engines.export_manifest import export_identity
 from splade_lucene.engines.exporter import ExportOptions, key
+from splade_lucene.engines.index_metadata import META, describe_index
 from splade_lucene.engines.limits import check_impacts
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
@@ -26,9 +24,6 @@ from splade_lucene.errors import InputError
 from splade_lucene.fields.values import FieldType
 
 INDEX_FILE, QUERY_FILE = "index.json", "query.json"
-META = "splade_lucene"
-"""The key in a mapping's ``_meta`` below which is what a search needs to know."""
-
 IMPACTS = "impacts"
 PART_DOCUMENTS = 10_000
 """Documents of a part, the unit in which a load that was interrupted goes on."""
@@ -98,9 +93,10 @@ class LuceneEngine(ABC):
         """Writes the index's settings and mapping, the bulk files, and an example of a query."""
         folder.write_text(INDEX_FILE, _json(self.index_body(collection, options)))
         identity = export_identity(collection.identity, options.keys, texts=options.texts)
+        keys = [key(collection, options, term_id) for term_id in range(len(collection.terms))]
 
         def bulk(document: ExportedDocument) -> bytes:
-            return bulk_lines(collection, options, document, identity)
+            return bulk_lines(keys, document, identity)
 
         folder.write_lines(collection, "ndjson", bulk, piece_bytes=options.piece_bytes, texts=options.texts)
         example = next(collection.documents(texts=False))
@@ -122,9 +118,13 @@ class LuceneEngine(ABC):
         if collection.fields:
             fields = {name: {"type": _TYPES[kind]} for name, kind in collection.fields.items()}
             properties["fields"] = {"properties": fields}
+        metadata = describe_index(
+            export_identity(collection.identity, options.keys, texts=options.texts), options.keys, collection.terms,
+            collection.fields, collection.manifest, texts=options.texts,
+        )  # fmt: skip
         return {
             "settings": {"index": {"number_of_shards": 1, "number_of_replicas": 0}},
-            "mappings": {"dynamic": False, "_meta": {META: metadata(collection, options)}, "properties": properties},
+            "mappings": {"dynamic": False, "_meta": {META: metadata.to_json()}, "properties": properties},
         }
 
     def search_body(self, weights: Mapping[str, int], k: int) -> tuple[dict[str, Any], int]:
@@ -159,15 +159,19 @@ for more than 10,000 hits continues with `search_after`.
 {self.notes()}"""  # noqa: E501 - a command is one line
 
 
-def bulk_lines(collection: Collection, options: ExportOptions, document: ExportedDocument, identity: str) -> bytes:
-    """The two lines of a document in a bulk request."""
+def bulk_lines(keys: Sequence[str], document: ExportedDocument, identity: str) -> bytes:
+    """The two lines of a document in a bulk request.
+
+    Args:
+        keys: What the engine knows a term by, by term_id.
+        document: The document.
+        identity: The identity of the export.
+    """
+    impacts = zip((keys[term_id] for term_id in document.term_ids), document.impacts, strict=True)
     source: dict[str, Any] = {
         "docid": document.docid,
         "part": part_name(identity, document.number // PART_DOCUMENTS),
-        IMPACTS: {
-            key(collection, options, term_id): impact
-            for term_id, impact in zip(document.term_ids, document.impacts, strict=True)
-        },
+        IMPACTS: dict(impacts),
     }
     if document.text is not None:
         source["text"] = document.text
@@ -186,24 +190,6 @@ def engine_id(docid: str) -> str:
     """The ``_id`` of a document: its docid, or a digest of a docid of more than 512 bytes, which the engines refuse."""
     encoded = docid.encode()
     return docid if len(encoded) <= _MAX_ID_BYTES else f"sha256:{hashlib.sha256(encoded).hexdigest()}"
-
-
-def metadata(collection: Collection, options: ExportOptions) -> dict[str, Any]:
-    """What a search needs to know about an index, and a load about the documents in it."""
-    encoded = None
-    if collection.manifest is not None:
-        encoded = replace(collection.manifest, parts=(), empty=(), history=()).to_json()
-    terms = collection.terms if options.keys == "ids" else ()
-    packed = zlib.compress("\n".join(terms).encode(), 9)
-    return {
-        "format": 1,
-        "export": export_identity(collection.identity, options.keys, texts=options.texts),
-        "documents": collection.num_docs,
-        "keys": options.keys,
-        "terms": base64.b64encode(packed).decode(),
-        "terms_sha256": terms_digest(terms),
-        "encoded": encoded,
-    }
 
 
 def scaled(weights: Mapping[str, int]) -> tuple[dict[str, float], int]:

@@ -9,6 +9,9 @@ EngineName = Literal[
 ]
 """The engines to which a collection can be exported; each is a module of its name."""
 
+ServedEngine = Literal["opensearch", "elasticsearch"]
+"""The engines that are loaded and searched over HTTP, with their official clients."""
+
 Keys = Literal["ids", "terms"]
 """What an engine knows a term by: its id as a decimal number, or the term itself."""
 

@@ -19,7 +19,8 @@ from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.jvm.pyserini_import import pyserini_importable
 from splade_lucene.search.checks import check_batch, check_k
 from splade_lucene.search.hits import Hits, StoredDocument
-from splade_lucene.search.searcher import LuceneImpactSearcher, QueryEncoder
+from splade_lucene.search.queries import QueryEncoder
+from splade_lucene.search.searcher import LuceneImpactSearcher
 
 _NO_LIMIT = 1 << 24
 _pyserini_lock = threading.RLock()

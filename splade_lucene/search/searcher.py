@@ -12,13 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, TypeGuard
-
-import numpy as np
+from typing import Any
 
 from splade_lucene import jvm
 from splade_lucene.arguments import to_list, to_ordered_list
-from splade_lucene.defaults import HITS_SHOWN, MAX_IMPACT
+from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.fields.expression import Filter
 from splade_lucene.fields.grammar import parse_filter
@@ -27,7 +25,7 @@ from splade_lucene.index.accelerator import accelerator_folders, missing_acceler
 from splade_lucene.index.joined import Duplicates, IndexDirs, open_indexes
 from splade_lucene.index.reader import LuceneImpactIndexReader, unpack_counts
 from splade_lucene.jvm import wire
-from splade_lucene.records import Contribution, Turn, Vector, well_formed
+from splade_lucene.records import Contribution, Vector, well_formed
 from splade_lucene.search.approximation import Approximation
 from splade_lucene.search.checks import Engine, check_batch, check_k, check_settings
 from splade_lucene.search.conditions import pack_filter
@@ -35,23 +33,11 @@ from splade_lucene.search.document_methods import DocumentMethods
 from splade_lucene.search.hits import Hits, StoredDocument
 from splade_lucene.search.hybrid_methods import HybridMethods
 from splade_lucene.search.pyserini_methods import PyseriniMethods
-from splade_lucene.white_space import is_blank
+from splade_lucene.search.queries import QueryEncoder, Text, encode_queries, encode_query
 
 _HITS_AT_ONCE = 1 << 22
 _FILTERS_KEPT = 16
 _log = logging.getLogger(__name__)
-
-
-Text = str | Sequence[Turn]
-"""An unencoded query: a text, or the turns of a conversation, whose weights are added."""
-
-
-class QueryEncoder(Protocol):
-    """Any object that turns a text into {term: impact}, such as Pyserini's query encoders or ours."""
-
-    def encode(self, text: Any) -> Mapping[str, int]:
-        """Encodes one query."""
-        ...
 
 
 class Snapshot(ProcessBound):
@@ -304,14 +290,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
                 first; see :meth:`quantize`.
         """
         self._shown.check_open()
-        vector = q if not _is_text(q) else {} if _is_blank(q) else self.query_encoder.encode(q)
-        if not isinstance(vector, Mapping):
-            raise QueryError(
-                f"a query must be a text, a sequence of turns, or a mapping of terms to impacts, got {type(vector).__name__}"
-            )
-        if _is_plain(vector):
-            return dict(vector)
-        return {term: int(impact) for term, impact in vector.items() if _checked(term, impact)}
+        return encode_query(q, lambda: self.query_encoder)
 
     def quantize(self, weights: Mapping[str, float]) -> dict[str, int]:
         """Quantizes the weights of a query by the rule with which the index was made.
@@ -497,12 +476,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         """The {term: impact} forms of several queries; see :meth:`encode`."""
         self._shown.check_open()
         queries = to_ordered_list(queries, "queries", error=QueryError)
-        texts = [q for q in queries if _is_text(q) and not _is_blank(q)]
-        encode_batch = getattr(self.query_encoder, "encode_batch", None) if texts else None
-        if encode_batch is None:
-            return [self.encode(q) for q in queries]
-        encoded = iter(encode_batch(texts))
-        return [self.encode(next(encoded) if _is_text(q) and not _is_blank(q) else q) for q in queries]
+        return encode_queries(queries, lambda: self.query_encoder)
 
     def _search_all(
         self, snapshot: Snapshot, vectors: Sequence[Mapping[str, int]], k: int, threads: int, settings: Any,
@@ -620,14 +594,6 @@ def _accelerator_folders(reader: LuceneImpactIndexReader) -> list[Path]:
     return list(dict.fromkeys(folder for index in reader.parts for folder in accelerator_folders(index.index_dir)))
 
 
-def _is_text(q: object) -> TypeGuard[Text]:
-    return isinstance(q, str) or (isinstance(q, Sequence) and len(q) > 0 and all(isinstance(turn, Turn) for turn in q))
-
-
-def _is_blank(q: Text) -> bool:
-    return is_blank(q) if isinstance(q, str) else all(is_blank(turn.text) for turn in q)
-
-
 def _check_encoder(query_encoder: object) -> None:
     if not (query_encoder is None or isinstance(query_encoder, str | Path) or hasattr(query_encoder, "encode")):
         raise QueryError(
@@ -642,31 +608,3 @@ def _check_fields(fields: Mapping[str, float] | None) -> None:
             f"an impact index has a single field, so fields must be empty, got {fields!r:.80}",
             remedy="Pass a condition on the fields of documents as filter=…",
         )
-
-
-def _is_plain(vector: Mapping[str, int]) -> bool:
-    """Whether a query needs no further checks, which can take longer than the search: ASCII terms, impacts of at least 1."""
-    impacts = vector.values()
-    return (
-        {*map(type, vector)} == {str}
-        and {*map(type, impacts)} == {int}
-        and min(impacts) > 0
-        and max(impacts) <= MAX_IMPACT
-        and "".join(vector).isascii()
-    )
-
-
-def _checked(term: object, impact: object) -> bool:
-    """Validates a query term; returns whether its impact is not 0."""
-    if not isinstance(term, str):
-        raise QueryError(f"query terms must be strings, got {term!r}")
-    if well_formed(term) != term:
-        raise QueryError(f"the query term {term!a} contains an unpaired surrogate", remedy="Fix the text of the query")
-    if isinstance(impact, bool) or not isinstance(impact, int | np.integer):
-        raise QueryError(
-            f"query term {term!r} has impact {impact!r}, which is not an integer",
-            remedy="Quantize the weights first: searcher.quantize({term: weight, …})",
-        )
-    if not 0 <= impact <= MAX_IMPACT:
-        raise QueryError(f"query term {term!r} has impact {impact}", remedy=f"Use integers from 0 to {MAX_IMPACT}")
-    return bool(impact > 0)

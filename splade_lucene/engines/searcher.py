@@ -1,0 +1,283 @@
+"""Searches OpenSearch or Elasticsearch with the signatures of our searcher, and gives the same hits."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+
+from splade_lucene.arguments import to_list, to_ordered_list
+from splade_lucene.defaults import HITS_SHOWN
+from splade_lucene.engines.client import EngineClient, open_client
+from splade_lucene.engines.index_metadata import IndexMetadata, read_metadata
+from splade_lucene.engines.lucene_engine import EXACT_SCORE, LuceneEngine, engine_id
+from splade_lucene.engines.names import ServedEngine
+from splade_lucene.engines.registry import exporter
+from splade_lucene.errors import EngineError, QueryError
+from splade_lucene.manifest import Manifest
+from splade_lucene.records import FieldValue, Vector
+from splade_lucene.search.checks import check_batch, check_k
+from splade_lucene.search.hits import Hits, StoredDocument
+from splade_lucene.search.queries import QueryEncoder, Text, encode_queries
+from splade_lucene.search.query_encoder import matching_query_encoder
+
+_LARGEST_PAGE = 10_000
+_CONNECTIONS = 64
+
+
+class EngineSearcher:
+    """Exact search over an index of OpenSearch or Elasticsearch that was loaded from an export.
+
+    The hits are those of :class:`splade_lucene.LuceneImpactSearcher` on the exported index: the same documents, scores and
+    order. The ``lucene_docid`` of a hit is only its place in the ranking, from 0, because the engine does not tell its own.
+    Its text and fields are read from the engine when they are asked for. It can be used by any number of threads.
+
+    Args:
+        url: Where the engine is, or where each of its nodes is. Who asks comes from the environment; see
+            :mod:`splade_lucene.engines.client`.
+        name: The engine's index, or an alias of one.
+        query_encoder: Turns text into {term: impact}, as for :class:`splade_lucene.LuceneImpactSearcher`. Default: the model
+            with which the documents were encoded.
+        engine: The engine.
+        patience: The seconds for which a search is repeated while the engine is busy or cannot be reached.
+
+    Attributes:
+        name: The engine's index.
+        metadata: What the index says about itself.
+
+    Raises:
+        EngineError: The engine cannot be reached, has no such index, or it was not made from an export.
+        MissingDependencyError: The engine's client is not installed.
+    """
+
+    def __init__(
+        self, url: str | Iterable[str], name: str = "splade", query_encoder: QueryEncoder | str | Path | None = None, *,
+        engine: ServedEngine = "opensearch", patience: float = 60.0,
+    ) -> None:  # fmt: skip
+        self.name, self._given_encoder, self._patience = name, query_encoder, patience
+        self._client: EngineClient = open_client(engine, url, _CONNECTIONS)
+        try:
+            found = self._client.find(name)
+            if found is None:
+                raise EngineError(
+                    f"{self._client.title} at {', '.join(self._client.urls)} has no index {name}. Load it with "
+                    "'splade-lucene push', or name another one.",
+                    404,
+                )
+            self.metadata: IndexMetadata = read_metadata(found, name, self._client.title)
+        except BaseException:
+            self._client.close()
+            raise
+        self._engine = cast("LuceneEngine", exporter(engine))
+        window = found.get("settings", {}).get("index", {}).get("max_result_window", _LARGEST_PAGE)
+        self._page = min(int(window), _LARGEST_PAGE)
+        self._keys = {term: str(term_id) for term_id, term in enumerate(self.metadata.terms)}
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """How the documents were encoded; None if it is unknown."""
+        return self.metadata.encoding
+
+    @property
+    def num_docs(self) -> int:
+        """The number of documents, after the engine's last refresh."""
+        return self._client.count(self.name, patience=self._patience)
+
+    @property
+    def query_encoder(self) -> QueryEncoder:
+        """The encoder of text queries, loaded on first use.
+
+        Raises:
+            QueryError: No encoder was given, and the index does not name its model.
+        """
+        if self._given_encoder is None or isinstance(self._given_encoder, str | Path):
+            self._given_encoder = matching_query_encoder(self.manifest, self.name, self._given_encoder)
+        return self._given_encoder
+
+    @query_encoder.setter
+    def query_encoder(self, encoder: QueryEncoder) -> None:
+        self._given_encoder = encoder
+
+    def encode(self, q: Text | Vector) -> dict[str, int]:
+        """The {term: impact} form of a query; see :meth:`splade_lucene.LuceneImpactSearcher.encode`."""
+        return self.encode_batch([q])[0]
+
+    def encode_batch(self, queries: Iterable[Text | Vector]) -> list[dict[str, int]]:
+        """The {term: impact} forms of several queries."""
+        return encode_queries(to_ordered_list(queries, "queries", error=QueryError), lambda: self.query_encoder)
+
+    def search(self, q: Text | Vector, k: int = HITS_SHOWN, fields: Mapping[str, float] | None = None) -> Hits:
+        """Searches for one query.
+
+        Args:
+            q: A text, the turns of a conversation, or {term: impact}; terms that the index lacks have no effect.
+            k: Maximum number of hits, at least 1. The engine returns them ten thousand at a time.
+            fields: For compatibility with Pyserini; must be None or empty.
+
+        Returns:
+            Hits, sorted by score descending, then by the bytes of the docid ascending.
+
+        Raises:
+            QueryError: The query is malformed, or its scores are too large for the engine to be exact.
+            EngineError: The engine cannot be reached, or a part of the index is missing.
+        """
+        return self.batch_search([q], ["q"], k, 1, fields)["q"]
+
+    def batch_search(
+        self, queries: Iterable[Text | Vector], qids: Iterable[str], k: int = HITS_SHOWN, threads: int = 1,
+        fields: Mapping[str, float] | None = None,
+    ) -> dict[str, Hits]:  # fmt: skip
+        """Searches for many queries, several at a time.
+
+        Args:
+            queries: Texts, conversations or {term: impact} mappings.
+            qids: Their unique ids.
+            k: Maximum number of hits per query.
+            threads: Number of searches at a time.
+            fields: See :meth:`search`, which also says what is raised.
+
+        Returns:
+            qid → hits, in the order of ``qids``.
+        """
+        if fields:
+            raise QueryError(f"an impact index has a single field, so fields must be empty, got {fields!r:.80}")
+        queries, qids = check_batch(queries, qids, threads)
+        k, vectors = check_k(k), self.encode_batch(queries)
+        if threads == 1 or len(vectors) < 2:
+            found = [self._search(vector, k) for vector in vectors]
+        else:
+            with ThreadPoolExecutor(min(threads, len(vectors))) as pool:
+                found = list(pool.map(lambda vector: self._search(vector, k), vectors))
+        return dict(zip(qids, found, strict=True))
+
+    def _search(self, vector: Mapping[str, int], k: int) -> Hits:
+        weights = {name: weight for term, weight in vector.items() if (name := self._key(term)) is not None}
+        rows: list[tuple[float, str]] = []
+        shift = 0
+        body: dict[str, Any] = {}
+        while weights and len(rows) < k:
+            if not rows:
+                body, shift = self._engine.search_body(weights, min(k, self._page))
+                body["stored_fields"] = "_none_"  # docid and score are in the values of the order
+            body["size"] = min(k - len(rows), self._page)
+            page = [
+                hit["sort"] for hit in self._client.search(self.name, body, patience=self._patience)["hits"]["hits"]
+            ]
+            rows += [(float(score), str(docid)) for score, docid in page]
+            if len(page) < body["size"]:
+                break
+            body["search_after"] = page[-1]
+        scores = np.ldexp(np.array([score for score, _ in rows], dtype=np.float64), shift)
+        self._check_scores(scores)
+        docids = [docid for _, docid in rows]
+        return Hits(docids, scores.astype(np.int64), np.arange(len(docids), dtype=np.int32), _Documents(self, docids))
+
+    def _key(self, term: str) -> str | None:
+        return term if self.metadata.keys == "terms" else self._keys.get(term)
+
+    def _check_scores(self, scores: Any) -> None:
+        """Refuses scores that the engine may have rounded.
+
+        Raises:
+            QueryError: The largest is not exact in single precision.
+            EngineError: One is not an integer.
+        """
+        if len(scores) and scores[0] >= EXACT_SCORE:
+            raise QueryError(
+                f"the query has a score of {scores[0]:,.0f}, and {self._client.title} rounds scores from {EXACT_SCORE:,}",
+                remedy="Quantize the query with a smaller scale, or search the index itself",
+            )
+        if (scores != np.floor(scores)).any():
+            raise EngineError(
+                f"{self._client.title} returns scores that are no integers: something else has written to the index "
+                f"{self.name}. Load it again."
+            )
+
+    def doc(self, docid: str) -> StoredDocument | None:
+        """The stored document with a docid; None if there is none."""
+        if not isinstance(docid, str):
+            raise QueryError(f"expected a docid (a string), got {docid!r:.80}")
+        found = self.sources([docid])[0]
+        return None if found is None else StoredDocument(docid, 0, _raw(docid, found))
+
+    def sources(self, docids: Sequence[str]) -> list[dict[str, Any] | None]:
+        """What the engine stores of documents: ``docid``, ``text`` and ``fields``; None for a document that is not there."""
+        found: list[dict[str, Any] | None] = []
+        for start in range(0, len(docids), _LARGEST_PAGE):
+            ids = [engine_id(docid) for docid in docids[start : start + _LARGEST_PAGE]]
+            answer = self._client.request(
+                "POST", f"/{self.name}/_mget", {"ids": ids}, patience=self._patience, _source_excludes="impacts,part"
+            )
+            for each in answer["docs"]:
+                if "error" in each:
+                    raise EngineError(f"{self._client.title} cannot read a document: {json.dumps(each['error'])[:500]}")
+                found.append(each["_source"] if each.get("found") else None)
+        return found
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def __enter__(self) -> EngineSearcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _raw(docid: str, source: Mapping[str, Any]) -> str | None:
+    return json.dumps({"id": docid, "contents": source["text"]}, ensure_ascii=False) if "text" in source else None
+
+
+class _Documents:
+    """What the engine stores of the hits of one search; see :class:`splade_lucene.search.hits.StoredFields`."""
+
+    def __init__(self, searcher: EngineSearcher, docids: Sequence[str]) -> None:
+        self._searcher, self._docids = searcher, docids
+
+    def _sources(self, places: Iterable[int]) -> list[tuple[str, dict[str, Any]]]:
+        docids = [self._docids[place] for place in to_list(places, "lucene_docids")]
+        sources = self._searcher.sources(docids)
+        return [(docid, source or {}) for docid, source in zip(docids, sources, strict=True)]
+
+    def raw(self, lucene_docids: Iterable[int]) -> list[str | None]:
+        """The text of each hit as JSON; None for a hit without one."""
+        return [_raw(docid, source) for docid, source in self._sources(lucene_docids)]
+
+    def field_values(
+        self, lucene_docids: Iterable[int], names: Iterable[str] | None = None
+    ) -> list[dict[str, FieldValue]]:
+        """The values of each hit's fields, by name; those of some fields, or of all."""
+        types = self._searcher.metadata.fields
+        wanted = [*types] if names is None else to_list(names, "names")
+        for name in wanted:
+            self._check(name)
+        return [
+            {name: source["fields"][name] for name in wanted if name in source.get("fields", {})}
+            for _, source in self._sources(lucene_docids)
+        ]
+
+    def keyword_counts(self, lucene_docids: Iterable[int], name: str) -> dict[str, int]:
+        """In how many of the hits each keyword of a field occurs, the most frequent first."""
+        self._check(name)
+        kind = self._searcher.metadata.fields[name]
+        if not kind.startswith("keyword"):
+            raise QueryError(f"the field {name!r} is of the type {kind}, and only keywords are counted")
+        counts: Counter[str] = Counter()
+        for values in self.field_values(lucene_docids, [name]):
+            value = values.get(name, [])
+            counts.update({str(each) for each in value} if isinstance(value, list) else {str(value)})
+        return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0].encode())))
+
+    def _check(self, name: str) -> None:
+        if name not in self._searcher.metadata.fields:
+            known = ", ".join(self._searcher.metadata.fields) or "none"
+            raise QueryError(f"the index has no field {name!r:.80}", remedy=f"Its fields are: {known}")

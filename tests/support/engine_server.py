@@ -1,0 +1,220 @@
+"""A small server that answers as OpenSearch or Elasticsearch would, with an exact count, and misbehaves if it is told to."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Json = dict[str, Any]
+
+
+class Engine:
+    """An engine in memory.
+
+    Attributes:
+        indexes: Its indexes by name.
+        requests: Method and path of each request.
+        before_bulk: Called with the number of a bulk request, from 1; returns a status instead of an answer, or None.
+        item_status: Called with the number of a bulk request and the _id of a document; returns a status, or None.
+        bodies: The bodies of searches.
+        credentials: What the Authorization header has to be; None for anything.
+    """
+
+    def __init__(self, product: str, version: str) -> None:
+        self.product, self.version = product, version
+        self.indexes: dict[str, Json] = {}
+        self.requests: list[str] = []
+        self.bodies: list[Json] = []
+        self.headers: list[dict[str, str]] = []
+        self.before_bulk: Callable[[int], int | None] = lambda _: None
+        self.item_status: Callable[[int, str], int | None] = lambda _, __: None
+        self.credentials: str | None = None
+        self.bulks = 0
+        self.lock = threading.Lock()
+
+    def answer(self, method: str, path: str, body: bytes) -> tuple[int, Json]:
+        """The answer to a request."""
+        url = urlsplit(path)
+        name, _, action = url.path.strip("/").partition("/")
+        self.requests.append(f"{method} {url.path}")
+        if not name:
+            distribution = {"distribution": "opensearch"} if self.product == "opensearch" else {}
+            return 200, {"version": {"number": self.version, **distribution}, "tagline": "You Know, for Search"}
+        if method == "PUT" and not action:
+            if name in self.indexes:
+                return 400, {"error": {"type": "resource_already_exists_exception", "reason": f"[{name}] exists"}}
+            self.indexes[name] = {**json.loads(body), "documents": {}, "visible": {}}
+            return 200, {"acknowledged": True}
+        if name not in self.indexes:
+            return 404, {"error": {"type": "index_not_found_exception", "reason": f"no such index [{name}]"}}
+        found: Callable[[str, Json, bytes, dict[str, list[str]]], tuple[int, Json]] = getattr(
+            self, f"{method.lower()}{action or '_index'}"
+        )
+        return found(name, self.indexes[name], body, parse_qs(url.query))
+
+    def get_index(self, name: str, index: Json, *_: Any) -> tuple[int, Json]:
+        return 200, {name: {"mappings": index["mappings"], "settings": index["settings"]}}
+
+    def delete_index(self, name: str, *_: Any) -> tuple[int, Json]:
+        del self.indexes[name]
+        return 200, {"acknowledged": True}
+
+    def put_settings(self, _: str, index: Json, body: bytes, __: Any) -> tuple[int, Json]:
+        index["settings"]["index"].update(json.loads(body)["index"])
+        return 200, {"acknowledged": True}
+
+    def put_mapping(self, _: str, index: Json, body: bytes, __: Any) -> tuple[int, Json]:
+        index["mappings"].update(json.loads(body))
+        return 200, {"acknowledged": True}
+
+    def post_refresh(self, _: str, index: Json, *__: Any) -> tuple[int, Json]:
+        index["visible"] = dict(index["documents"])
+        return 200, {"_shards": {"failed": 0}}
+
+    def post_count(self, _: str, index: Json, body: bytes, __: Any) -> tuple[int, Json]:
+        query = json.loads(body or b"{}").get("query")
+        return 200, {"count": len(list(self.matching(index, query))), "_shards": {"failed": 0}}
+
+    def post_mget(self, _: str, index: Json, body: bytes, query: dict[str, list[str]]) -> tuple[int, Json]:
+        left_out = query.get("_source_excludes", [""])[0].split(",")
+        documents = []
+        for each in json.loads(body)["ids"]:
+            source = index["documents"].get(each)
+            kept = {key: value for key, value in source.items() if key not in left_out} if source else {}
+            documents.append({"_id": each, "found": source is not None, **({"_source": kept} if source else {})})
+        return 200, {"docs": documents}
+
+    def post_bulk(self, _: str, index: Json, body: bytes, __: Any) -> tuple[int, Json]:
+        with self.lock:
+            self.bulks += 1
+            number = self.bulks
+        status = self.before_bulk(number)
+        if status is not None:
+            return status, {"error": {"type": "rejected_execution_exception", "reason": "too busy"}, "status": status}
+        lines = [json.loads(line) for line in body.split(b"\n") if line]
+        items = []
+        for action, source in zip(lines[::2], lines[1::2], strict=True):
+            identity = action["index"]["_id"]
+            status = self.item_status(number, identity)
+            if status is None:
+                index["documents"][identity] = source
+                items.append({"index": {"_id": identity, "status": 201}})
+            else:
+                error = {"type": "rejected_execution_exception", "reason": "queue is full"}
+                items.append({"index": {"_id": identity, "status": status, "error": error}})
+        return 200, {"errors": any("error" in item["index"] for item in items), "items": items}
+
+    def post_search(self, _: str, index: Json, body: bytes, query: dict[str, list[str]]) -> tuple[int, Json]:
+        assert query["allow_partial_search_results"] == ["false"]
+        asked = json.loads(body)
+        self.bodies.append(asked)
+        if "aggs" in asked:
+            return 200, self.parts(index, asked)
+        rows = [
+            (score, source["docid"]) for source in index["visible"].values() if (score := self.score(asked, source))
+        ]
+        rows.sort(key=lambda row: (-row[0], row[1].encode()))
+        if "search_after" in asked:
+            score, docid = asked["search_after"]
+            rows = [row for row in rows if (-row[0], row[1].encode()) > (-score, docid.encode())]
+        hits = [{"_score": score, "sort": [score, docid]} for score, docid in rows[: asked["size"]]]
+        return 200, {"_shards": {"failed": 0}, "timed_out": False, "hits": {"hits": hits}}
+
+    def parts(self, index: Json, asked: Json) -> Json:
+        counts = Counter(source["part"] for source in self.matching(index, asked["query"]))
+        composite = asked["aggs"]["parts"]["composite"]
+        after = composite.get("after", {}).get("part", "")
+        names = [name for name in sorted(counts) if name > after][: composite["size"]]
+        buckets = [{"key": {"part": name}, "doc_count": counts[name]} for name in names]
+        more = {"after_key": {"part": names[-1]}} if names else {}
+        return {"_shards": {"failed": 0}, "aggregations": {"parts": {"buckets": buckets, **more}}}
+
+    @staticmethod
+    def matching(index: Json, query: Json | None) -> Iterator[Json]:
+        prefix = query["prefix"]["part"] if query else ""
+        return (source for source in index["visible"].values() if source["part"].startswith(prefix))
+
+    def score(self, asked: Json, source: Json) -> float:
+        """The dot product, of a query as this engine takes it."""
+        assert asked["sort"] == [{"_score": "desc"}, {"docid": "asc"}]
+        assert asked["track_total_hits"] is False
+        if self.product == "elasticsearch":
+            query = asked["query"]["sparse_vector"]
+            assert query["prune"] is False
+            weights = query["query_vector"]
+            assert max(weights.values()) <= 64
+        else:
+            clauses = [clause["rank_feature"] for clause in asked["query"]["bool"]["should"]]
+            assert all(clause["linear"] == {} for clause in clauses)
+            weights = {clause["field"].removeprefix("impacts."): clause["boost"] for clause in clauses}
+        impacts = source["impacts"]
+        return float(sum(weight * impacts[key] for key, weight in weights.items() if key in impacts))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    engine: Engine
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.engine.headers.append({name.lower(): value for name, value in self.headers.items()})
+        if self.engine.credentials not in (None, self.headers.get("Authorization")):
+            status, answer = (
+                401,
+                {"error": {"type": "security_exception", "reason": "missing credentials"}, "status": 401},
+            )
+        else:
+            status, answer = self.engine.answer(self.command, self.path, body)
+        packed = json.dumps(answer).encode()
+        self.send_response(status)
+        kind = "application/json"
+        if self.engine.product == "elasticsearch":
+            self.send_header("X-Elastic-Product", "Elasticsearch")
+            kind = self.headers["Accept"] if "vnd.elasticsearch" in self.headers["Accept"] else kind
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(packed)))
+        self.end_headers()
+        self.wfile.write(packed)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _answer  # noqa: N815 - names of http.server
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def serving(engine: Engine, certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
+    """Serves an engine on a port of this machine; yields its URL.
+
+    Args:
+        engine: The engine.
+        certificate: A certificate and its key, for TLS.
+    """
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"engine": engine}))
+    server.daemon_threads = True
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def basic(user: str, password: str) -> str:
+    """The header of basic authentication."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

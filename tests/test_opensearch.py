@@ -1,0 +1,190 @@
+"""A real OpenSearch, of one node and of three: what is exported and loaded gives the run of the index, byte for byte."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("opensearchpy", reason="needs the extra opensearch")
+
+from support.commands import run_well
+from support.opensearch import opensearch_cluster
+
+from splade_lucene import (
+    EngineSearcher,
+    LuceneImpactSearcher,
+    PseudoDocument,
+    Run,
+    export_collection,
+    index_pseudo_documents,
+    push_export,
+    write_pseudo_documents,
+)
+from splade_lucene.errors import EngineError
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+DOCUMENTS, QUERIES, DEPTH = 50_000, 40, 1000
+
+
+@pytest.fixture(scope="module")
+def generated(shared, tmp_path_factory):
+    """Documents grown from real SPLADE vectors, as an index and as an export, and our run of held-out queries."""
+    folder = tmp_path_factory.mktemp("generated")
+    tool = shared / "tools" / "make_splade_corpus.py"
+    subprocess.run([sys.executable, tool, str(DOCUMENTS), folder / "corpus"], check=True, capture_output=True)
+    index_pseudo_documents(folder / "corpus", folder / "index", order="input", accelerator=False)
+    export_collection("opensearch", folder / "export", index_dir=folder / "index", name="generated")
+    with gzip.open(shared / "data" / "splade-queries" / "splade-v3.queries.jsonl.gz", "rt") as file:
+        lines = [json.loads(line) for line, _ in zip(file, range(QUERIES), strict=False)]
+    queries = {str(line["id"]): line["vector"] for line in lines}
+    with LuceneImpactSearcher(folder / "index") as searcher:
+        found = searcher.batch_search([*queries.values()], [*queries], DEPTH)
+        deep = searcher.search(next(iter(queries.values())), 25_000)
+    Run(found).write(folder / "ours.trec")
+    return folder, queries, deep
+
+
+@pytest.fixture(scope="module")
+def cacm(shared, tmp_path_factory):
+    """CACM, encoded with the embedded model, as an index, our run and an export."""
+    folder = tmp_path_factory.mktemp("cacm")
+    source = shared / "data" / "cacm"
+    run_well(
+        "build", "--corpus", source, "--index", folder / "index", "--output", folder / "encoded", "--max-length", 64
+    )
+    run_well("search", "--index", folder / "index", "--topics", source / "topics.tsv", "--output", folder / "ours.trec")
+    run_well(
+        "export", "--to", "opensearch", "--index", folder / "index", "--output", folder / "export", "--name", "cacm"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def three_nodes(shared, tmp_path_factory):
+    with opensearch_cluster(shared, tmp_path_factory.mktemp("three"), 3) as cluster:
+        cluster.wait("green", nodes=3)
+        yield cluster
+
+
+def check_run(urls, generated) -> None:
+    """Searches for all queries, and compares the run with ours."""
+    folder, queries, _ = generated
+    with EngineSearcher(urls, "generated") as searcher:
+        Run(searcher.batch_search([*queries.values()], [*queries], DEPTH, threads=2)).write(folder / "theirs.trec")
+    assert (folder / "theirs.trec").read_bytes() == (folder / "ours.trec").read_bytes()
+
+
+def test_one_node_gives_the_run_of_the_index(generated, shared, tmp_path):
+    folder, queries, deep = generated
+    with opensearch_cluster(shared, tmp_path / "one", 1) as cluster:
+        summary = push_export(folder / "export", cluster.urls, threads=2)
+        assert (summary.sent, summary.total) == (DOCUMENTS, DOCUMENTS)
+        check_run(cluster.urls, generated)
+        with EngineSearcher(cluster.urls, "generated") as searcher:
+            assert searcher.num_docs == DOCUMENTS
+            assert searcher.search(next(iter(queries.values())), 25_000) == deep  # in pages
+        check_names(cluster.urls, tmp_path)
+        check_readme(cluster.urls[0], tmp_path)
+
+
+def check_names(urls, folder: Path) -> None:
+    """The engine loses terms with dots, for which the export refuses them as keys; with ids it finds them all."""
+    terms = [".", "...", "3.5", "a.b", ".a", "a.", "##ing", "[CLS]", "é", '"', "\\", "*", "-", "a,b"]
+    write_pseudo_documents(
+        folder / "names.jsonl", [PseudoDocument(f"d{i}", "", {term: i + 1}) for i, term in enumerate(terms)]
+    )
+    export_collection("opensearch", folder / "names", pseudo_documents=folder / "names.jsonl", name="names")
+    push_export(folder / "names", urls)
+    with EngineSearcher(urls, "names") as searcher:
+        for i, term in enumerate(terms):
+            assert [(hit.docid, hit.score) for hit in searcher.search({term: 2})] == [(f"d{i}", 2.0 * (i + 1))]
+    dotless = [(i, term) for i, term in enumerate(terms) if "." not in term]
+    write_pseudo_documents(
+        folder / "dotless.jsonl", [PseudoDocument(f"d{i}", "", {term: i + 1}) for i, term in dotless]
+    )
+    export_collection(
+        "opensearch", folder / "dotless", pseudo_documents=folder / "dotless.jsonl", name="dotless", keys="terms"
+    )
+    push_export(folder / "dotless", urls)
+    with EngineSearcher(urls, "dotless") as searcher:
+        for i, term in dotless:
+            assert [(hit.docid, hit.score) for hit in searcher.search({term: 2})] == [(f"d{i}", 2.0 * (i + 1))]
+
+
+def check_readme(url: str, folder: Path) -> None:
+    """The three commands of README.md load and search an export."""
+    write_pseudo_documents(
+        folder / "few.jsonl", [PseudoDocument(f"d{i}", f"text {i}", {"cat": 1 + i % 7, "dog": 5}) for i in range(300)]
+    )
+    export_collection("opensearch", folder / "few", pseudo_documents=folder / "few.jsonl", name="few", piece_bytes=4096)
+    script = (folder / "few" / "README.md").read_text().split("```sh\n")[1].split("```")[0]
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=folder / "few", env={"URL": url, "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.count('"errors":true') == 0
+    answer = json.loads(done.stdout[done.stdout.index('{"took"') :])
+    query = json.loads((folder / "few" / "query.json").read_text())
+    weights = {c["rank_feature"]["field"]: c["rank_feature"]["boost"] for c in query["query"]["bool"]["should"]}
+    assert weights == {"impacts.1": 5, "impacts.0": 1}
+    best = sorted((-(1 + i % 7) - 25, f"d{i}") for i in range(300))[:10]
+    assert [tuple(hit["sort"]) for hit in answer["hits"]["hits"]] == [(-score, docid) for score, docid in best]
+
+
+def test_three_nodes_give_the_run_of_the_index_with_one_stopped_and_back(generated, three_nodes):
+    folder, _, _ = generated
+    summary = push_export(folder / "export", three_nodes.urls, shards=3, replicas=1, threads=2)
+    assert summary.total == DOCUMENTS
+    three_nodes.wait("green")
+    check_run(three_nodes.urls, generated)
+    three_nodes.kill(2)
+    three_nodes.wait("yellow", nodes=2)
+    check_run(three_nodes.urls, generated)
+    three_nodes.start(2)
+    three_nodes.wait("green", nodes=3)
+    check_run(three_nodes.urls, generated)
+    assert push_export(folder / "export", three_nodes.urls[:1]).sent == 0
+
+
+@pytest.mark.model
+def test_cacm_on_three_nodes_from_text_to_run(cacm, three_nodes, shared):
+    urls = [argument for url in three_nodes.urls for argument in ("--url", url)]
+    run_well("push", "--to", "opensearch", "--input", cacm / "export", *urls, "--shards", 3, "--replicas", 1)
+    run_well(
+        "search", "--engine", "opensearch", *urls, "--name", "cacm", "--topics",
+        shared / "data" / "cacm" / "topics.tsv", "--output", cacm / "theirs.trec",
+    )  # fmt: skip
+    assert (cacm / "theirs.trec").read_bytes() == (cacm / "ours.trec").read_bytes()
+    with (
+        LuceneImpactSearcher(cacm / "index") as ours,
+        EngineSearcher(three_nodes.urls, "cacm", ours.query_encoder) as theirs,
+    ):
+        assert theirs.num_docs == ours.num_docs
+        found = theirs.search("time sharing operating systems", 5)
+        assert found == ours.search("time sharing operating systems", 5)
+        assert [hit.contents for hit in found] == [ours.doc(hit.docid).contents() for hit in found]
+
+
+def test_an_index_whose_shards_are_not_all_there_is_an_error(generated, three_nodes):
+    """Without replicas the hits of a stopped node are missing: no run, rather than a part of one."""
+    folder, _, _ = generated
+    write_pseudo_documents(folder / "few.jsonl", [PseudoDocument(f"d{i}", "", {"cat": 1 + i % 7}) for i in range(300)])
+    export_collection("opensearch", folder / "few", pseudo_documents=folder / "few.jsonl", name="few")
+    push_export(folder / "few", three_nodes.urls, shards=3)
+    three_nodes.kill(2)
+    try:
+        three_nodes.wait("red", nodes=2)
+        with (
+            EngineSearcher(three_nodes.urls[:2], "few", patience=0) as searcher,
+            pytest.raises(EngineError, match=r"503|only in part"),
+        ):
+            searcher.search({"cat": 1})
+    finally:
+        three_nodes.start(2)
+        three_nodes.wait("green", nodes=3)
