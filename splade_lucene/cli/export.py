@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from splade_lucene.cli.options import DuplicatesOption, FieldsOption, JsonOption, OverwriteOption, SkipBadOption
+from splade_lucene.cli.options import (
+    DuplicatesOption,
+    FieldsOption,
+    JsonOption,
+    OptionalIndexesOption,
+    OverwriteOption,
+    SkipBadOption,
+)
 from splade_lucene.cli.output import ProgressBars, Skipped, echo
 from splade_lucene.counts import counted
 from splade_lucene.engines.names import EngineName, Keys
@@ -18,10 +25,7 @@ from splade_lucene.engines.names import EngineName, Keys
 def export(
     to: Annotated[EngineName, typer.Option("--to", help="The engine.")],
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="The folder of the export.")],
-    index_dirs: Annotated[
-        list[Path] | None,
-        typer.Option("--index", metavar="DIR", help="The Lucene index; repeat for several, exported as one."),
-    ] = None,
+    index_dirs: OptionalIndexesOption = None,
     source: Annotated[
         Path | None, typer.Option("--input", metavar="DIR", help="Pseudo-documents instead: a folder or a file.")
     ] = None,

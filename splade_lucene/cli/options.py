@@ -135,6 +135,10 @@ IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="The L
 IndexesOption = Annotated[
     list[Path], typer.Option("--index", metavar="DIR", help="The Lucene index; repeat for several, searched as one.")
 ]
+OptionalIndexesOption = Annotated[
+    list[Path] | None,
+    typer.Option("--index", metavar="DIR", help="The Lucene index; repeat for several, taken as one."),
+]
 DuplicatesOption = Annotated[
     Duplicates,
     typer.Option("--duplicates", help="A docid in several indexes: refuse it, or take the last document."),

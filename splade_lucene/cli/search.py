@@ -16,7 +16,14 @@ from splade_lucene.cli.feedback_options import FeedbackOptions
 from splade_lucene.cli.hybrid_options import HybridOptions, HybridSearcher
 from splade_lucene.cli.interactive import converse
 from splade_lucene.cli.option_groups import QueryOptions, given_options, takes_options
-from splade_lucene.cli.options import DuplicatesOption, IndexesOption, JsonOption, RemoveQueryOption, ThreadsOption
+from splade_lucene.cli.options import (
+    DuplicatesOption,
+    IndexesOption,
+    JsonOption,
+    OptionalIndexesOption,
+    RemoveQueryOption,
+    ThreadsOption,
+)
 from splade_lucene.cli.output import ProgressBars, echo, name_some
 from splade_lucene.cli.search_options import (
     EncodedOption,
@@ -57,10 +64,7 @@ def search(
     feedback: FeedbackOptions,
     hybrid: HybridOptions,
     served: EngineOptions,
-    index_dirs: Annotated[
-        list[Path] | None,
-        typer.Option("--index", metavar="DIR", help="The Lucene index; repeat for several, searched as one."),
-    ] = None,
+    index_dirs: OptionalIndexesOption = None,
     query: SingleQueryOption = None,
     topics: ManyTopicsOption = None,
     output: RunOption = None,
