@@ -237,7 +237,7 @@ def test_what_cannot_be_is_refused(tmp_path, to, options, told):
 def test_a_bad_document_is_named_and_can_be_skipped(tmp_path):
     path = tmp_path / "docs.jsonl"
     path.write_text('{"id": "a", "vector": {"cat": 1}}\n{"id": "b", "vector": {"cat": 1.5}}\n')
-    with pytest.raises(PseudoDocumentError, match=r"docs\.jsonl:2: impact 1\.5 is not an integer"):
+    with pytest.raises(PseudoDocumentError, match=r"docs\.jsonl:2: impact cat: 1\.5 is not an integer"):
         export_collection("opensearch", tmp_path / "out", pseudo_documents=path)
     problems = []
     summary = export_collection(

@@ -31,6 +31,10 @@ def java(name):
     return jvm.java_class(f"org.apache.lucene.{name}")
 
 
+def searcher_of(reader):
+    return java("search.IndexSearcher")(reader.getContext())
+
+
 @pytest.fixture(scope="module")
 def exported(collection_dir, index_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("features") / "out"
@@ -40,22 +44,24 @@ def exported(collection_dir, index_dir, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lucene(exported):
-    """A searcher of Lucene's over the documents of the bulk files."""
+    """A searcher of Lucene's over the documents of the bulk files, and their docids in Lucene's order."""
     feature, document = java("document.FeatureField"), java("document.Document")
     keyword, byte_text = java("document.SortedDocValuesField"), java("util.BytesRef")
     directory = java("store.ByteBuffersDirectory")()
     writer = java("index.IndexWriter")(directory, java("index.IndexWriterConfig")())
+    docids = []
     for path in sorted(exported.glob("documents-*.ndjson")):
         for line in path.read_text().split("\n")[1::2]:
             source = json.loads(line)
             each = document()
-            each.add(keyword("docid", byte_text(source["docid"])))
+            each.add(keyword("docid", byte_text(source["docid"].encode())))
             for name, impact in source["impacts"].items():
                 each.add(feature("impacts", name, float(impact)))
             writer.addDocument(each)
+            docids.append(source["docid"])
     writer.close()
     reader = java("index.DirectoryReader").open(directory)
-    yield java("search.IndexSearcher")(reader)
+    yield searcher_of(reader), docids
     reader.close()
     directory.close()
 
@@ -68,17 +74,17 @@ def linear(feature, name, weight):
     return feature.newLinearQuery("impacts", name, float(weight))
 
 
-def find(searcher, weights, shift, clause):
+def find(lucene, weights, shift, clause):
     """docid and score of the best documents for a bool query of such clauses."""
+    searcher, docids = lucene
     feature, occur = java("document.FeatureField"), java("search.BooleanClause$Occur")
     builder = java("search.BooleanQuery$Builder")()
     for name, weight in weights.items():
         builder.add(clause(feature, name, weight), occur.SHOULD)
-    order, field = java("search.Sort"), java("search.SortField")
-    kind = java("search.SortField$Type")
-    found = searcher.search(builder.build(), DEPTH, order([field.FIELD_SCORE, field("docid", kind.STRING)]))
-    rows = [hit.fields for hit in found.scoreDocs]
-    return [(docid.utf8ToString(), score * 2**shift) for score, docid in rows]
+    field, kind = java("search.SortField"), java("search.SortField$Type")
+    order = java("search.Sort")(field.FIELD_SCORE, field("docid", kind.STRING))
+    hits = searcher.search(builder.build(), DEPTH, order, True).scoreDocs
+    return [(docids[hit.doc], hit.score * 2**shift) for hit in hits]
 
 
 def engine_weights(exported, query, engine):
@@ -111,7 +117,7 @@ def test_lucenes_own_features_give_the_run_of_the_index(engine, clause, exported
     assert (tmp_path / "theirs").read_bytes() == (tmp_path / "ours").read_bytes()
 
 
-def test_lucene_refuses_weights_above_64_in_a_linear_query(lucene):
+def test_lucene_refuses_weights_above_64_in_a_linear_query():
     feature = java("document.FeatureField")
     feature.newLinearQuery("impacts", "1", 64.0)
     with pytest.raises(Exception, match="weight"):
@@ -130,7 +136,7 @@ def test_a_feature_holds_integers_to_511_and_no_other_odd_ones(tmp_path):
     writer.addDocument(each)
     writer.close()
     reader = java("index.DirectoryReader").open(directory)
-    searcher = java("search.IndexSearcher")(reader)
+    searcher = searcher_of(reader)
     scores = {
         value: searcher.search(feature.newLinearQuery("impacts", str(value), 1.0), 1).scoreDocs[0].score
         for value in values

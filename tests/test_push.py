@@ -48,7 +48,7 @@ def exports(index_dir, tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(index_dir):
     with LuceneImpactSearcher(index_dir) as searcher:
-        return searcher.batch_search(QUERIES, QIDS, 300)
+        yield searcher.batch_search(QUERIES, QIDS, 300)
 
 
 @pytest.fixture(params=ENGINES, ids=[name for name, _ in ENGINES])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,12 @@ _DEFAULT_NAME = "splade"
 UrlOption = Annotated[
     list[str], typer.Option("--url", metavar="URL", help="Where the engine is; repeat for several nodes.")
 ]
+
+
+def quiet_clients() -> None:
+    """Keeps the official clients from logging each request that fails: it is tried again, or becomes an error of ours."""
+    for name in ("opensearch", "elastic_transport", "elasticsearch"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def is_served(engine: str) -> TypeGuard[ServedEngine]:
@@ -67,6 +74,7 @@ class EngineOptions:
         """
         from splade_lucene.engines.searcher import EngineSearcher
 
+        quiet_clients()
         searcher = EngineSearcher(self.url or [], self.name or _DEFAULT_NAME, engine=engine)
         try:
             if queries is not None:

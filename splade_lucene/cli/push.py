@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from splade_lucene.cli.engine_options import UrlOption
+from splade_lucene.cli.engine_options import UrlOption, quiet_clients
 from splade_lucene.cli.options import JsonOption, OverwriteOption
 from splade_lucene.cli.output import ProgressBars, echo
 from splade_lucene.counts import counted
@@ -43,6 +43,7 @@ def push(
 
     if append and overwrite:
         raise typer.BadParameter("--append and --overwrite are mutually exclusive")
+    quiet_clients()
     summary = push_export(
         source, url, to=to, name=name, shards=shards, replicas=replicas, threads=threads, append=append,
         overwrite=overwrite, progress=ProgressBars(),

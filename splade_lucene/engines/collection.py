@@ -161,7 +161,7 @@ class IndexCollection(Collection):
                 if is_renumbered:
                     pairs = sorted(zip((ids[each] for each in term_ids), document_impacts, strict=True))
                     term_ids, document_impacts = [each for each, _ in pairs], [each for _, each in pairs]
-                text = StoredDocument(docids[number], number, raws[place]).contents() if texts else None
+                text = StoredDocument(docids[number], number, raws[place]).contents() or None
                 yield ExportedDocument(at, docids[number], term_ids, document_impacts, text, values[place])
                 at += 1
             start = 0

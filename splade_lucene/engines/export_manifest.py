@@ -16,7 +16,7 @@ from splade_lucene.engines.pieces import Piece
 from splade_lucene.errors import InputError
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make
-from splade_lucene.manifest import Manifest
+from splade_lucene.manifest import Manifest, manifest_text
 from splade_lucene.version import __version__
 
 MANIFEST = "export.json"
@@ -63,7 +63,7 @@ class ExportManifest:
     @classmethod
     def of(cls, engine: str, collection: Collection, options: ExportOptions, pieces: Sequence[Piece]) -> ExportManifest:
         """The manifest of a new export."""
-        encoded = collection.manifest.to_json() if collection.manifest is not None else None
+        encoded = plain_data(collection.manifest) if collection.manifest is not None else None
         return cls(
             engine, options.name, options.keys, collection.num_docs, collection.postings, collection.max_impact,
             terms_digest(collection.terms), dict(collection.fields), options.texts, collection.source, collection.identity,
@@ -126,6 +126,12 @@ def read_terms(folder: Path) -> list[str]:
     if terms_digest(terms) != manifest.terms:
         raise _damaged(path, "its checksum is wrong")
     return terms
+
+
+def plain_data(manifest: Manifest) -> dict[str, Any]:
+    """The manifest of documents as JSON has it."""
+    data: dict[str, Any] = parse_json(manifest_text(manifest))
+    return data
 
 
 def export_identity(collection: str, keys: Keys, *, texts: bool) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
-from splade_lucene.engines.export_manifest import terms_digest
+from splade_lucene.engines.export_manifest import plain_data, terms_digest
 from splade_lucene.engines.names import Keys
 from splade_lucene.errors import EngineError, InputError
 from splade_lucene.fields.values import FieldType
@@ -103,7 +103,7 @@ def describe_index(
         manifest: How the documents were encoded; None if it is unknown.
         texts: Whether the export has texts.
     """
-    encoded = replace(manifest, parts=(), empty=(), history=()).to_json() if manifest is not None else None
+    encoded = None if manifest is None else plain_data(replace(manifest, parts=(), empty=(), history=()))
     named = tuple(terms) if keys == "ids" else ()
     return IndexMetadata(identity, keys, named, dict(fields), texts, encoded)
 

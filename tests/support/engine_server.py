@@ -179,7 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
         kind = "application/json"
         if self.engine.product == "elasticsearch":
             self.send_header("X-Elastic-Product", "Elasticsearch")
-            kind = self.headers["Accept"] if "vnd.elasticsearch" in self.headers["Accept"] else kind
+            wanted = self.headers.get("Accept", "")
+            kind = wanted if "vnd.elasticsearch" in wanted else kind
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(packed)))
         self.end_headers()
