@@ -25,6 +25,7 @@ from splade_lucene.engines.lucene_engine import engine_id, scaled
 from splade_lucene.engines.names import EngineName
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.progress import NO_PROGRESS
+from splade_lucene.pseudo_documents.problems import Problem
 
 LUCENE_ENGINES: tuple[EngineName, ...] = ("opensearch", "elasticsearch")
 
@@ -239,7 +240,7 @@ def test_a_bad_document_is_named_and_can_be_skipped(tmp_path):
     path.write_text('{"id": "a", "vector": {"cat": 1}}\n{"id": "b", "vector": {"cat": 1.5}}\n')
     with pytest.raises(PseudoDocumentError, match=r"docs\.jsonl:2: impact cat: 1\.5 is not an integer"):
         export_collection("opensearch", tmp_path / "out", pseudo_documents=path)
-    problems = []
+    problems: list[Problem] = []
     summary = export_collection(
         "opensearch", tmp_path / "out", pseudo_documents=path, skip_bad=True, on_problem=problems.append
     )

@@ -17,9 +17,10 @@ import pytest
 from support.collections import TERMS
 
 from splade_lucene import LuceneImpactSearcher, PseudoDocument, Run, export_collection, jvm, write_pseudo_documents
+from splade_lucene.engines.elasticsearch import Elasticsearch
 from splade_lucene.engines.export_manifest import read_terms
 from splade_lucene.engines.lucene_engine import scaled
-from splade_lucene.engines.registry import exporter
+from splade_lucene.engines.opensearch import OpenSearch
 
 DEPTH = 50
 QUERIES = {
@@ -93,7 +94,7 @@ def engine_weights(exported, query, engine):
     named = {ids[term]: impact for term, impact in query.items() if term in ids}
     if engine == "neural_sparse":
         return scaled(named)
-    body, shift = exporter(engine).search_body(named, DEPTH)
+    body, shift = {"opensearch": OpenSearch, "elasticsearch": Elasticsearch}[engine]().search_body(named, DEPTH)
     if engine == "elasticsearch":
         return body["query"]["sparse_vector"]["query_vector"], shift
     clauses = [clause["rank_feature"] for clause in body["query"]["bool"]["should"]]

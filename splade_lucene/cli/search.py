@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast, get_args
 
 import typer
 
@@ -273,7 +273,7 @@ def _open_searcher(
     from splade_lucene.search.searcher import LuceneImpactSearcher
 
     return LuceneImpactSearcher(
-        index_dirs, query_encoder, min_idf, engine=engine, approximation=choices.approximation,
+        index_dirs, query_encoder, min_idf, engine=cast("Engine", engine), approximation=choices.approximation,
         duplicates=choices.duplicates,
     )  # fmt: skip
 

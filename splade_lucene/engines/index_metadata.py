@@ -7,7 +7,7 @@ import binascii
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from splade_lucene.engines.export_manifest import plain_data, terms_digest
 from splade_lucene.engines.names import Keys
@@ -138,4 +138,4 @@ def read_metadata(index: Mapping[str, Any], name: str, engine: str) -> IndexMeta
         raise EngineError(f"{engine}'s index {name} has damaged metadata ({error}). Load it again.") from error
     if terms_digest(metadata.terms) != data.get("terms_sha256"):
         raise EngineError(f"{engine}'s index {name} has damaged metadata (wrong checksum of terms). Load it again.")
-    return replace(metadata, fields=cast("dict[str, FieldType]", metadata.fields))
+    return metadata

@@ -119,8 +119,14 @@ class Engine:
         self.bodies.append(asked)
         if "aggs" in asked:
             return 200, self.parts(index, asked)
+        weights = self.weights(asked)
         rows = [
-            (score, source["docid"]) for source in index["visible"].values() if (score := self.score(asked, source))
+            (
+                float(sum(weights[key] * impact for key, impact in source["impacts"].items() if key in weights)),
+                source["docid"],
+            )
+            for source in index["visible"].values()
+            if not weights.keys().isdisjoint(source["impacts"])
         ]
         rows.sort(key=lambda row: (-row[0], row[1].encode()))
         if "search_after" in asked:
@@ -143,21 +149,20 @@ class Engine:
         prefix = query["prefix"]["part"] if query else ""
         return (source for source in index["visible"].values() if source["part"].startswith(prefix))
 
-    def score(self, asked: Json, source: Json) -> float:
-        """The dot product, of a query as this engine takes it."""
+    def weights(self, asked: Json) -> dict[str, float]:
+        """The weights of a query, as this engine takes it."""
         assert asked["sort"] == [{"_score": "desc"}, {"docid": "asc"}]
         assert asked["track_total_hits"] is False
         if self.product == "elasticsearch":
             query = asked["query"]["sparse_vector"]
             assert query["prune"] is False
-            weights = query["query_vector"]
+            weights: dict[str, float] = query["query_vector"]
             assert max(weights.values()) <= 64
         else:
             clauses = [clause["rank_feature"] for clause in asked["query"]["bool"]["should"]]
             assert all(clause["linear"] == {} for clause in clauses)
             weights = {clause["field"].removeprefix("impacts."): clause["boost"] for clause in clauses}
-        impacts = source["impacts"]
-        return float(sum(weight * impacts[key] for key, weight in weights.items() if key in impacts))
+        return weights
 
 
 class _Handler(BaseHTTPRequestHandler):
