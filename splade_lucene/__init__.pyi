@@ -38,6 +38,7 @@ from .errors import ProcessBoundError as ProcessBoundError
 from .errors import PseudoDocumentError as PseudoDocumentError
 from .errors import QueryError as QueryError
 from .errors import RunError as RunError
+from .errors import SearchCancelledError as SearchCancelledError
 from .errors import SpladeLuceneError as SpladeLuceneError
 from .errors import StorageError as StorageError
 from .errors import TopicsError as TopicsError
@@ -111,6 +112,7 @@ from .run.validation import check_run as check_run
 from .search.approximation import Approximation as Approximation
 from .search.bm25 import Bm25Searcher as Bm25Searcher
 from .search.bm25 import search_texts as search_texts
+from .search.cancellation import Cancellation as Cancellation
 from .search.hits import Hit as Hit
 from .search.hits import Hits as Hits
 from .search.hits import SearchProfile as SearchProfile

@@ -22,6 +22,7 @@
     │   └── DamagedIndexError  files of the index have changed since they were written
     ├── EngineError            another engine cannot be reached, or refuses a request
     ├── StorageError           a disk error: full, read-only, locked, damaged
+    ├── SearchCancelledError   a search was stopped by another thread
     ├── MissingDependencyError an optional package is not installed
     └── JavaError              any other Java exception, with its class and stack trace
 
@@ -147,6 +148,10 @@ class EngineError(SpladeLuceneError):
 
 class StorageError(SpladeLuceneError):
     """Reading from or writing to the disk failed."""
+
+
+class SearchCancelledError(SpladeLuceneError):
+    """A search was stopped by another thread, and has no hits."""
 
 
 class MissingDependencyError(SpladeLuceneError):

@@ -35,6 +35,7 @@ from splade_lucene import (
     index_pseudo_documents,
     write_pseudo_documents,
 )
+from splade_lucene.server import run as run_module
 from splade_lucene.server.gate import RateLimit
 from splade_lucene.server.logs import log_to
 from splade_lucene.server.problems import ApiError
@@ -159,6 +160,76 @@ def test_work_is_bounded_timed_and_cancelled():
         work.close()
 
     asyncio.run(scenario())
+
+
+@pytest.fixture
+def endless(index_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
+    """A server with one thread, whose searches end only when Java is told to stop."""
+    with running({"a": index_dir}, limits=Limits(concurrent=1, seconds=1.5)) as server:
+        searcher = server.context.registry["a"].searcher
+        real = searcher._search_vectors
+
+        def search(*arguments: Any) -> Any:
+            while True:
+                real(*arguments)
+
+        monkeypatch.setattr(searcher, "_search_vectors", search)
+        yield server
+
+
+def wait_for_threads(server: RunningServer, count: int) -> None:
+    """Waits until so many threads are at work."""
+    end = time.monotonic() + 20
+    while server.context.work.at_work != count:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def metrics_of(server: RunningServer) -> dict[str, str]:
+    pytest.importorskip("prometheus_client", reason="needs prometheus-client, of the extra serve")
+    lines = server.get("/metrics").body.decode().splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+
+
+@pytest.mark.parametrize("path", ["search", "batch", "export"])
+def test_a_search_stops_when_its_client_goes(endless, path, monkeypatch):
+    more = {"search": {}, "export": {"format": "trec"}}
+    body = {"queries": [{"qid": "1", "vector": VECTOR}]} if path == "batch" else {"vector": VECTOR, **more[path]}
+    connection = http.client.HTTPConnection("127.0.0.1", endless.port, timeout=20)
+    connection.request("POST", f"/api/v1/a/{path}", json.dumps(body), {"Content-Type": "application/json"})
+    wait_for_threads(endless, 1)
+    assert metrics_of(endless)["splade_lucene_threads_at_work"] == "1.0"
+    started = time.monotonic()
+    connection.close()
+    wait_for_threads(endless, 0)
+    assert time.monotonic() - started < 1.4  # before the time-out
+    found = metrics_of(endless)
+    assert found['splade_lucene_cancelled{reason="client-gone"}'] == "1.0"
+    assert found["splade_lucene_unfinished"] == "0.0"
+    monkeypatch.undo()
+    assert len(endless.fetch("/api/v1/a/search", SEARCH)["hits"]) == 10  # on the only thread
+
+
+def test_a_search_stops_when_its_time_is_over(endless, monkeypatch):
+    answer = endless.post("/api/v1/a/search", SEARCH)
+    assert (answer.status, answer.error["code"]) == (503, "timed-out")
+    wait_for_threads(endless, 0)
+    assert metrics_of(endless)['splade_lucene_cancelled{reason="timed-out"}'] == "1.0"
+    monkeypatch.undo()
+    assert len(endless.fetch("/api/v1/a/search", SEARCH)["hits"]) == 10
+
+
+def test_a_server_that_ends_stops_its_searches(index_dir, monkeypatch):
+    monkeypatch.setattr(run_module, "_GRACE", 1)
+    with running({"a": index_dir}) as server:
+        searcher = server.context.registry["a"].searcher
+        real = searcher._search_vectors
+        monkeypatch.setattr(searcher, "_search_vectors", lambda *arguments: [real(*arguments) for _ in iter(int, 1)])
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection.request("POST", "/api/v1/a/search", json.dumps(SEARCH), {"Content-Type": "application/json"})
+        wait_for_threads(server, 1)
+    wait_for_threads(server, 0)
+    connection.close()
 
 
 def test_texts_of_concurrent_requests_are_encoded_together():

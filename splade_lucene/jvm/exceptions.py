@@ -13,6 +13,7 @@ from splade_lucene.errors import (
     IndexVersionError,
     JavaError,
     NotAnIndexError,
+    SearchCancelledError,
     SpladeLuceneError,
     StorageError,
 )
@@ -93,6 +94,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _LOST_LOCK._replace(contains="NativeFSLock("),
         _Rule(IndexAccessError, CLOSED),
     ),
+    "CancellationException": (_Rule(SearchCancelledError, "{message}"),),
     "LockObtainFailedException": (_Rule(StorageError, "{holder}. Wait until it has finished, or stop it."),),
     "InvalidPathException": (
         _Rule(

@@ -16,6 +16,7 @@ from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.jvm import wire
 from splade_lucene.records import well_formed
+from splade_lucene.search.cancellation import java_cancellation
 from splade_lucene.search.checks import check_k, check_threads
 from splade_lucene.search.feedback import FeedbackMethods
 from splade_lucene.search.hits import Hits
@@ -102,7 +103,7 @@ class DocumentMethods(FeedbackMethods):
             answer = jvm.facade("Search").scores(
                 snapshot.reader.java, snapshot.java, wire.pack_queries(vectors),
                 wire.pack_strings(chain.from_iterable(wanted)), wire.pack_integers(counts), threads,
-                self._exact_settings,
+                self._exact_settings, java_cancellation(),
             )  # fmt: skip
             scores = wire.unpack_scores(wire.to_bytes(answer))
         ends = np.cumsum(counts)

@@ -17,6 +17,7 @@ from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import QueryError
 from splade_lucene.jvm import wire
+from splade_lucene.search.cancellation import java_cancellation
 from splade_lucene.search.checks import check_k
 from splade_lucene.search.method_group import MethodGroup
 
@@ -246,8 +247,9 @@ class FeedbackMethods(MethodGroup):
             return vectors
         with jvm.translated_exceptions(self.index_dir):
             answer = jvm.facade("Search").expand(
-                snapshot.java, wire.pack_queries(vectors), k, threads, settings, java_filter, feedback.to_java()
-            )
+                snapshot.java, wire.pack_queries(vectors), k, threads, settings, java_filter, feedback.to_java(),
+                java_cancellation(),
+            )  # fmt: skip
         without_terms, expanded = wire.unpack_expanded(wire.to_bytes(answer))
         erased = [i for i, (vector, new) in enumerate(zip(vectors, expanded, strict=True)) if vector and not new]
         if erased:

@@ -28,6 +28,7 @@ from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.jvm import wire
 from splade_lucene.records import well_formed
 from splade_lucene.search.bm25 import check_parameters
+from splade_lucene.search.cancellation import java_cancellation
 from splade_lucene.search.checks import check_k
 from splade_lucene.search.fusion import (
     RRF_CONSTANT,
@@ -259,7 +260,7 @@ def _search_bm25(
     with jvm.translated_exceptions(reader.index_dir):
         answer = jvm.facade("Bm25").searchField(
             reader.java, wire.pack_strings(texts), fusion.depth, float(fusion.k1), float(fusion.b), threads,
-            java_filter,
+            java_filter, java_cancellation(),
         )  # fmt: skip
         return wire.unpack_text_rankings(wire.to_bytes(answer), len(texts))
 

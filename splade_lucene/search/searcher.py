@@ -27,6 +27,7 @@ from splade_lucene.index.reader import LuceneImpactIndexReader, unpack_counts
 from splade_lucene.jvm import wire
 from splade_lucene.records import Contribution, Vector, well_formed
 from splade_lucene.search.approximation import Approximation
+from splade_lucene.search.cancellation import java_cancellation
 from splade_lucene.search.checks import Engine, check_batch, check_k, check_settings
 from splade_lucene.search.conditions import pack_filter
 from splade_lucene.search.document_methods import DocumentMethods
@@ -501,7 +502,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
     ) -> list[Hits]:  # fmt: skip
         with jvm.translated_exceptions(self.index_dir):
             answer = jvm.facade("Search").search(
-                snapshot.java, wire.pack_queries(vectors), k, threads, settings, java_filter
+                snapshot.java, wire.pack_queries(vectors), k, threads, settings, java_filter, java_cancellation()
             )
             found = [
                 Hits(each.docids, each.scores, each.lucene_docids, snapshot.reader, each.profile)

@@ -9,10 +9,11 @@ from itertools import takewhile
 from typing import Any
 
 from splade_lucene.encoder.pruning import Pruning
-from splade_lucene.errors import SpladeLuceneError
+from splade_lucene.errors import SearchCancelledError, SpladeLuceneError
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.index.reader import TermStatistics
 from splade_lucene.search.approximation import DEFAULT_APPROXIMATION, Approximation
+from splade_lucene.search.cancellation import check_cancelled
 from splade_lucene.search.fusion import reciprocal_ranks
 from splade_lucene.search.hits import Hits, StoredDocument
 from splade_lucene.search.hybrid import RRF, HybridFusion, HybridHits
@@ -204,6 +205,7 @@ def _add_contributions(
     searcher: LuceneImpactSearcher, rows: Sequence[dict[str, Any]], vector: Mapping[str, int]
 ) -> None:
     for row in rows:
+        check_cancelled()
         row["contributions"] = contributions(searcher, vector, row["docid"])
 
 
@@ -302,6 +304,8 @@ def batch(
     for (qid, query), vector in zip(queries, vectors, strict=True):
         try:
             yield {"qid": qid, "hits": list_hits(find(index, query, vector, settings.k, settings), settings.fields)}
+        except SearchCancelledError:
+            raise  # nobody waits for the rest
         except (ApiError, SpladeLuceneError) as error:
             told = error if isinstance(error, ApiError) else as_api_error(error, {str(index.folder): index.name})
             yield {"qid": qid, **told.to_json("")}

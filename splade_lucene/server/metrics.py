@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, get_args
 
 from splade_lucene.server.context import Context
 from splade_lucene.server.problems import ApiError
+from splade_lucene.server.work import Reason
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _UNROUTED = "other"
@@ -44,6 +45,12 @@ class Metrics:
             Gauge(name, text, registry=self._registry).set_function(value)
 
         gauge("splade_lucene_unfinished", "Searches that run or wait", lambda: context.work.unfinished)
+        gauge("splade_lucene_threads_at_work", "Search threads that are at work", lambda: context.work.at_work)
+        cancelled = Gauge(
+            "splade_lucene_cancelled", "Searches that were stopped or dropped", ["reason"], registry=self._registry
+        )
+        for reason in get_args(Reason):
+            cancelled.labels(reason).set_function(lambda reason=reason: context.work.cancelled[reason])
         batchers = context.batchers.values()
         gauge(
             "splade_lucene_encode_batches", "Batches of encoded texts", lambda: sum(each.batches for each in batchers)

@@ -1,15 +1,16 @@
-"""Runs searches on a bounded number of threads, and stops waiting for those whose client has gone."""
+"""Runs searches on a bounded number of threads, and stops those whose client has gone."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from splade_lucene.search.cancellation import Cancellation
 from splade_lucene.server.problems import busy, timed_out
 from splade_lucene.server.registry import OpenIndex
 from splade_lucene.server.settings import Limits
@@ -32,12 +33,36 @@ class ClientGoneError(Exception):
     """Nobody waits for the answer."""
 
 
-class _Job(NamedTuple):
-    """A call that waits for a thread."""
+Reason = Literal["client-gone", "timed-out"]
+"""Why a call was cancelled."""
 
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    answer: asyncio.Future[Any]
+
+class Job(Generic[T]):
+    """A call on a search thread.
+
+    Args:
+        function: The function.
+        arguments: Its arguments.
+        answer: Gets what it returns or raises.
+    """
+
+    __slots__ = ("_arguments", "_cancellation", "_function", "answer")
+
+    def __init__(self, function: Callable[..., T], arguments: tuple[Any, ...], answer: asyncio.Future[T]) -> None:
+        self._function, self._arguments, self.answer = function, arguments, answer
+        self._cancellation = Cancellation()
+
+    def cancel(self) -> bool:
+        """Sees to it that there is no call, or that it stops searching; returns whether it had not ended."""
+        if not self.answer.cancel():
+            return False
+        self._cancellation.cancel()
+        return True
+
+    def run(self) -> T:
+        """Makes the call."""
+        with self._cancellation:
+            return self._function(*self._arguments)
 
 
 class Threads:
@@ -50,20 +75,25 @@ class Threads:
     def __init__(self, count: int) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="search")
         self._count, self._awake = count, 0
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job[Any]] = deque()
         self._lock = threading.Lock()
 
-    def submit(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-        """Has a function called. If its future is cancelled before that, there is no call."""
+    @property
+    def at_work(self) -> int:
+        """How many of them are at work."""
+        return self._awake
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Job[T]:
+        """Has a function called."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
+        job: Job[T] = Job(function, arguments, loop.create_future())
         with self._lock:
-            self._jobs.append(_Job(function, arguments, answer))
+            self._jobs.append(job)
             wakes = self._awake < self._count
             self._awake += wakes
         if wakes:
             self._pool.submit(self._work, loop)
-        return answer
+        return job
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
@@ -76,7 +106,7 @@ class Threads:
                 continue
             value = failure = None
             try:
-                value = job.function(*job.arguments)
+                value = job.run()
             except BaseException as error:  # whatever it is, somebody waits for it
                 failure = error
             with suppress(RuntimeError):  # the loop has been closed
@@ -110,6 +140,12 @@ class Work:
         self._threads = Threads(limits.concurrent)
         self._others = ThreadPoolExecutor(4, thread_name_prefix="change")
         self._unfinished = 0
+        self.cancelled: Counter[Reason] = Counter()
+
+    @property
+    def at_work(self) -> int:
+        """Number of search threads that are at work."""
+        return self._threads.at_work
 
     @property
     def unfinished(self) -> int:
@@ -120,7 +156,7 @@ class Work:
         """Calls a function on a search thread.
 
         Args:
-            client: Who waits. If it goes before the call has begun, there is no call.
+            client: Who waits. If it goes, there is no call, or the call stops searching.
             function: The function.
             arguments: Its arguments.
 
@@ -152,19 +188,23 @@ class Work:
             raise busy(f"{self._unfinished} requests are being answered or wait")
         self._unfinished += 1
 
-    async def _wait(self, client: Client, call: asyncio.Future[T]) -> T:
-        done, _ = await asyncio.wait((call,), timeout=_PATIENCE)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.limits.seconds - _PATIENCE
-        while not done:
-            if await client.is_disconnected():
-                call.cancel()
-                raise ClientGoneError
-            if loop.time() > deadline:
-                call.cancel()
-                raise timed_out(self.limits.seconds)
-            done, _ = await asyncio.wait((call,), timeout=_POLL)
-        return call.result()
+    async def _wait(self, client: Client, job: Job[T]) -> T:
+        reason: Reason = "client-gone"  # a stream is cancelled when its client goes
+        try:
+            done, _ = await asyncio.wait((job.answer,), timeout=_PATIENCE)
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + self.limits.seconds - _PATIENCE
+            while not done:
+                if await client.is_disconnected():
+                    raise ClientGoneError
+                if loop.time() > deadline:
+                    reason = "timed-out"
+                    raise timed_out(self.limits.seconds)
+                done, _ = await asyncio.wait((job.answer,), timeout=_POLL)
+            return job.answer.result()
+        finally:
+            if job.cancel():
+                self.cancelled[reason] += 1
 
     def close(self) -> None:
         """Ends the threads when they have done what they have begun."""

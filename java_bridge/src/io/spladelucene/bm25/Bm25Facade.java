@@ -1,6 +1,7 @@
 package io.spladelucene.bm25;
 
 import io.spladelucene.index.ImpactIndexReader;
+import io.spladelucene.search.Cancellation;
 import io.spladelucene.search.DocumentFilter;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -96,9 +97,10 @@ public final class Bm25Facade {
       float k1,
       float b,
       int threads,
-      DocumentFilter filter)
+      DocumentFilter filter,
+      Cancellation cancellation)
       throws Exception {
-    return index.use(() -> Bm25Field.search(index, texts, k, k1, b, threads, filter));
+    return index.use(() -> Bm25Field.search(index, texts, k, k1, b, threads, filter, cancellation));
   }
 
   /** See {@link Bm25Index#close}. */

@@ -3,12 +3,14 @@ package io.spladelucene.bm25;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.spladelucene.index.Fields;
 import io.spladelucene.index.ImpactIndexReader;
+import io.spladelucene.search.Cancellation;
 import io.spladelucene.search.DocumentFilter;
 import io.spladelucene.search.FilteredReader;
 import java.io.IOException;
 import org.apache.lucene.index.FieldInfo;
 import org.apache.lucene.index.FieldInfos;
 import org.apache.lucene.index.IndexOptions;
+import org.apache.lucene.index.IndexReader;
 import org.apache.lucene.index.MultiTerms;
 import org.apache.lucene.index.Terms;
 import org.apache.lucene.index.TermsEnum;
@@ -51,6 +53,7 @@ final class Bm25Field {
    * Searches for queries, as {@link Bm25Queries#search}.
    *
    * @param filter the documents that may be hits; {@code null}: all
+   * @param cancellation what may stop the search; {@code null}: nothing
    */
   static byte[] search(
       ImpactIndexReader index,
@@ -59,13 +62,23 @@ final class Bm25Field {
       float k1,
       float b,
       int threads,
-      DocumentFilter filter)
+      DocumentFilter filter,
+      Cancellation cancellation)
       throws Exception {
     if (filter == null) {
-      return new Bm25Queries(index.lucene(), Fields.BM25, k1, b).search(texts, k, threads);
+      return queries(index.lucene(), k1, b, cancellation).search(texts, k, threads);
     }
     try (FilteredReader filtered = new FilteredReader(index.lucene(), filter)) {
-      return new Bm25Queries(filtered, Fields.BM25, k1, b).search(texts, k, threads);
+      return queries(filtered, k1, b, cancellation).search(texts, k, threads);
     }
+  }
+
+  private static Bm25Queries queries(
+      IndexReader reader, float k1, float b, Cancellation cancellation) {
+    Bm25Queries queries = new Bm25Queries(reader, Fields.BM25, k1, b);
+    if (cancellation != null) {
+      queries.stopWith(cancellation);
+    }
+    return queries;
   }
 }

@@ -3,6 +3,7 @@ package io.spladelucene.bm25;
 import io.anserini.search.query.BagOfWordsQueryGenerator;
 import io.spladelucene.index.AnseriniFormat;
 import io.spladelucene.index.Fields;
+import io.spladelucene.search.Cancellation;
 import io.spladelucene.wire.PackedBm25Hits;
 import io.spladelucene.wire.PackedLists;
 import io.spladelucene.wire.PackedWriter;
@@ -39,12 +40,19 @@ final class Bm25Queries {
   private final IndexSearcher searcher;
   private final String field;
   private final BagOfWordsQueryGenerator generator = new BagOfWordsQueryGenerator();
+  private Cancellation cancellation = Cancellation.NEVER;
 
   /** Searches a field of an open index with BM25's parameters k1 and b. */
   Bm25Queries(IndexReader reader, String field, float k1, float b) {
     this.field = field;
     searcher = new IndexSearcher(reader);
     searcher.setSimilarity(new BM25Similarity(k1, b));
+  }
+
+  /** Lets searches that begin after this be stopped. */
+  void stopWith(Cancellation cancellation) {
+    this.cancellation = cancellation;
+    searcher.setTimeout(cancellation::isCancelled);
   }
 
   /** Lucene's searcher. */
@@ -57,6 +65,7 @@ final class Bm25Queries {
    *
    * @param texts of the queries, as {@link PackedLists#readStrings} reads them
    * @return per query: {@link PackedBm25Hits}
+   * @throws java.util.concurrent.CancellationException if the search was stopped
    */
   byte[] search(byte[] texts, int k, int threads) throws Exception {
     List<Callable<byte[]>> searches = new ArrayList<>();
@@ -81,9 +90,12 @@ final class Bm25Queries {
   }
 
   private byte[] search(String text, int k) throws IOException {
+    cancellation.check();
     Query query = generator.buildQuery(field, AnseriniFormat.ANALYZER, text);
     PackedBm25Hits packed = new PackedBm25Hits();
-    for (ScoreDoc hit : searcher.search(query, k, ORDER).scoreDocs) {
+    ScoreDoc[] hits = searcher.search(query, k, ORDER).scoreDocs;
+    cancellation.check(); // Lucene answers with what it has found until then
+    for (ScoreDoc hit : hits) {
       Object[] sortedBy = ((FieldDoc) hit).fields;
       packed.add((Float) sortedBy[0], hit.doc, (BytesRef) sortedBy[1]);
     }

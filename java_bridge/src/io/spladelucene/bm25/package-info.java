@@ -9,6 +9,7 @@
  * Framework: BM25 and Beyond, 2009, in Lucene's variant.
  *
  * <p>Python calls {@link io.spladelucene.bm25.Bm25Facade} only. This package uses {@code index},
- * for the format and the statistics of an index, {@code search}, for filters, and {@code wire}.
+ * for the format and the statistics of an index, {@code search}, for filters and cancellation, and
+ * {@code wire}.
  */
 package io.spladelucene.bm25;

@@ -75,6 +75,7 @@ final class BlockMax {
 
   private int scorePiece(
       QueryLists lists, TopHits top, Approximation approximation, Profile profile) {
+    lists.cancellation.check();
     int taken = piece.taken();
     piece.score(lists, 0, approximation.alpha(), top, profile);
     piece.clear(taken);

@@ -115,8 +115,10 @@ public final class ImpactSearcher implements Closeable {
    * @param k the number of hits of each query
    * @param threads the number of threads that search; with 1 the calling thread does
    * @param filter the documents that may be hits; {@code null}: all
+   * @param cancellation what may stop the search
    * @param finish what the thread that has found the hits of a query makes of them
    * @return what {@code finish} made, by query
+   * @throws java.util.concurrent.CancellationException if the search was stopped
    */
   <T> List<T> search(
       List<ImpactQuery> queries,
@@ -124,10 +126,12 @@ public final class ImpactSearcher implements Closeable {
       int threads,
       SearchSettings settings,
       DocumentFilter filter,
+      Cancellation cancellation,
       Function<SearchResult, T> finish)
       throws Exception {
     Search search =
-        new Search(Math.min(k, index.maxDoc()), settings, filter == null ? live : filter);
+        new Search(
+            Math.min(k, index.maxDoc()), settings, filter == null ? live : filter, cancellation);
     List<T> results = new ArrayList<>(Collections.nCopies(queries.size(), null));
     return index.use(
         () -> {
@@ -150,9 +154,10 @@ public final class ImpactSearcher implements Closeable {
       int threads,
       SearchSettings settings,
       DocumentFilter filter,
+      Cancellation cancellation,
       Feedback feedback)
       throws Exception {
-    Search search = new Search(k, settings, live);
+    Search search = new Search(k, settings, live, cancellation);
     return index.use(
         () -> {
           List<ImpactQuery> known = new ArrayList<>();
@@ -160,7 +165,7 @@ public final class ImpactSearcher implements Closeable {
             known.add(search.withKnownTerms(query));
           }
           return new QueryExpansion(this, index, feedback, search::isCommon)
-              .expand(known, k, threads, settings, filter);
+              .expand(known, k, threads, settings, filter, cancellation);
         });
   }
 
@@ -194,9 +199,13 @@ public final class ImpactSearcher implements Closeable {
    * @return for each query the scores of its documents, in their order; -1 for no document
    */
   List<long[]> scores(
-      List<ImpactQuery> queries, List<int[]> docs, int threads, SearchSettings settings)
+      List<ImpactQuery> queries,
+      List<int[]> docs,
+      int threads,
+      SearchSettings settings,
+      Cancellation cancellation)
       throws Exception {
-    Search search = new Search(1, settings, live);
+    Search search = new Search(1, settings, live, cancellation);
     long[][] scores = new long[queries.size()][];
     return index.use(
         () -> {
@@ -230,15 +239,18 @@ public final class ImpactSearcher implements Closeable {
     private final int depth;
     private final SearchSettings settings;
     private final DocumentFilter filter;
+    private final Cancellation cancellation;
 
-    Search(int depth, SearchSettings settings, DocumentFilter filter) {
+    Search(int depth, SearchSettings settings, DocumentFilter filter, Cancellation cancellation) {
       this.depth = depth;
       this.settings = settings;
       this.filter = filter;
+      this.cancellation = cancellation;
     }
 
     /** Searches for one query. */
     SearchResult run(ImpactQuery query) throws IOException {
+      cancellation.check();
       Profile profile = new Profile();
       Approximation approximation = settings.approximation();
       ImpactQuery kept = query.heaviest(approximation.terms(query.size()));
@@ -273,7 +285,7 @@ public final class ImpactSearcher implements Closeable {
       if (terms == null) {
         return;
       }
-      QueryLists lists = filter.lists(leaf, query.size());
+      QueryLists lists = listsOf(leaf, query);
       boolean isDecoded = collect(leaf, terms, query, lists);
       Accelerator accelerator = accelerators[leaf.ord];
       profile.metDamage |= accelerator != null && accelerator.isDamaged();
@@ -282,6 +294,12 @@ public final class ImpactSearcher implements Closeable {
       } else {
         stream(open(terms, query), lists, engines, top, profile);
       }
+    }
+
+    private QueryLists listsOf(LeafReaderContext leaf, ImpactQuery query) {
+      QueryLists lists = filter.lists(leaf, query.size());
+      lists.cancellation = cancellation;
+      return lists;
     }
 
     private void searchDecoded(
@@ -349,6 +367,7 @@ public final class ImpactSearcher implements Closeable {
       for (int i = 0; i < query.size(); i++) {
         ImpactPlanes planes = cache.get(leaf.ord, query.terms()[i]);
         if (planes == null) {
+          cancellation.check();
           lookup = lookup == null ? terms.iterator() : lookup;
           if (!lookup.seekExact(query.terms()[i])) {
             continue;
@@ -435,13 +454,15 @@ public final class ImpactSearcher implements Closeable {
         }
         Terms terms = from < to ? leaf.reader().terms(Fields.CONTENTS) : null;
         if (terms != null) {
-          QueryLists lists = filter.lists(leaf, query.size());
+          QueryLists lists = listsOf(leaf, query);
           if (collect(leaf, terms, query, lists) && lists.fitsInt()) {
             for (int i = from; i < to; i++) {
+              cancellation.check();
               scores[i] = lists.scoreOf(docs[i] - leaf.docBase);
             }
           } else {
             for (StreamedSearch.Stream stream : open(terms, query)) {
+              cancellation.check();
               for (int i = from; i < to; i++) {
                 scores[i] += stream.impactOf(docs[i] - leaf.docBase);
               }

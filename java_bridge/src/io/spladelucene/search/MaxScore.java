@@ -32,6 +32,7 @@ final class MaxScore {
       Profile profile) {
     for (int at = 0; at < count; ) {
       int number = chosen[at] >> BlockMaxima.IN_WINDOW;
+      lists.cancellation.check();
       for (int i = 0; i < lists.heavy; i++) {
         window.addWindow(lists.postings[i], lists.queryImpacts[i], number);
       }

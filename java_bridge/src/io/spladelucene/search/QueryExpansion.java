@@ -51,9 +51,15 @@ final class QueryExpansion {
    *
    * @param queries without terms that are not searched
    * @param k the number of hits of which the last are taken for not relevant
+   * @param cancellation what may stop the search
    */
   List<Expanded> expand(
-      List<ImpactQuery> queries, int k, int threads, SearchSettings settings, DocumentFilter filter)
+      List<ImpactQuery> queries,
+      int k,
+      int threads,
+      SearchSettings settings,
+      DocumentFilter filter,
+      Cancellation cancellation)
       throws Exception {
     int depth = feedback.bottomDocs() > 0 ? Math.max(k, feedback.topDocs()) : feedback.topDocs();
     List<Expanded> expanded = new ArrayList<>();
@@ -61,7 +67,9 @@ final class QueryExpansion {
     for (int from = 0; from < queries.size(); from += step) {
       List<ImpactQuery> some = queries.subList(from, Math.min(queries.size(), from + step));
       List<Found> found =
-          searcher.search(some, depth, threads, settings, filter, result -> found(result.hits()));
+          searcher.search(
+              some, depth, threads, settings, filter, cancellation, result -> found(result.hits()));
+      cancellation.check();
       expanded.addAll(expand(some, found, k, threads));
     }
     return expanded;

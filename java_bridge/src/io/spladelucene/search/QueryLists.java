@@ -27,6 +27,9 @@ final class QueryLists {
   /** The documents that are accepted as hits; {@code null}: all. */
   final AcceptedDocuments accepted;
 
+  /** What may stop the search. */
+  Cancellation cancellation = Cancellation.NEVER;
+
   /** The number of lists. */
   int size = 0;
 

@@ -85,6 +85,7 @@ public final class SearchFacade {
    *
    * @param queries as {@link PackedQueries} reads them
    * @param filter {@code null}: all documents may be hits
+   * @param cancellation {@code null}: nothing stops the search
    * @return {@link PackedHits} of each query, with the counters of {@link Profile}
    */
   public static byte[] search(
@@ -93,7 +94,8 @@ public final class SearchFacade {
       int k,
       int threads,
       SearchSettings settings,
-      DocumentFilter filter)
+      DocumentFilter filter,
+      Cancellation cancellation)
       throws Exception {
     DocidTable docids = searcher.docids();
     return PackedHits.join(
@@ -103,6 +105,7 @@ public final class SearchFacade {
             threads,
             settings,
             filter,
+            orNever(cancellation),
             result -> PackedHits.pack(result.hits(), docids, result.profile().counters())));
   }
 
@@ -147,10 +150,18 @@ public final class SearchFacade {
       int threads,
       SearchSettings settings,
       DocumentFilter filter,
-      Feedback feedback)
+      Feedback feedback,
+      Cancellation cancellation)
       throws Exception {
     List<QueryExpansion.Expanded> expanded =
-        searcher.expand(PackedQueries.read(queries), k, threads, settings, filter, feedback);
+        searcher.expand(
+            PackedQueries.read(queries),
+            k,
+            threads,
+            settings,
+            filter,
+            orNever(cancellation),
+            feedback);
     PackedWriter out = new PackedWriter();
     out.writeInt((int) expanded.stream().filter(each -> !each.hasTerms()).count());
     PackedQueries.write(expanded.stream().map(QueryExpansion.Expanded::query).toList(), out);
@@ -184,7 +195,8 @@ public final class SearchFacade {
       byte[] docids,
       byte[] counts,
       int threads,
-      SearchSettings settings)
+      SearchSettings settings,
+      Cancellation cancellation)
       throws Exception {
     int[] docs = reader.use(() -> reader.luceneDocids(PackedLists.readBytes(docids)));
     List<int[]> docsOfQueries = new ArrayList<>();
@@ -195,12 +207,27 @@ public final class SearchFacade {
     }
     PackedWriter out = new PackedWriter();
     for (long[] scores :
-        searcher.scores(PackedQueries.read(queries), docsOfQueries, threads, settings)) {
+        searcher.scores(
+            PackedQueries.read(queries), docsOfQueries, threads, settings, orNever(cancellation))) {
       for (long score : scores) {
         out.writeLong(score);
       }
     }
     return out.toByteArray();
+  }
+
+  /** See {@link Cancellation}. */
+  public static Cancellation cancellation() {
+    return new Cancellation();
+  }
+
+  /** See {@link Cancellation#cancel}. */
+  public static void cancel(Cancellation cancellation) {
+    cancellation.cancel();
+  }
+
+  private static Cancellation orNever(Cancellation cancellation) {
+    return cancellation == null ? Cancellation.NEVER : cancellation;
   }
 
   /** See {@link ImpactSearcher#acceleratedSegments}. */

@@ -36,7 +36,7 @@ final class SearchPool implements Closeable {
    *
    * @param concurrency the number of threads; with 1, or for one query, the calling thread works
    * @throws AlreadyClosedException if the pool is closed
-   * @throws Exception the first one that a task threw
+   * @throws Exception the first one that a task threw; then all threads have ended
    */
   void forEach(int count, int concurrency, Task task) throws Exception {
     if (concurrency == 1 || count == 1) {
@@ -61,12 +61,19 @@ final class SearchPool implements Closeable {
         throw new AlreadyClosedException("this searcher is closed", e);
       }
     }
+    Exception failure = null;
     for (Future<Void> each : running) {
       try {
         each.get();
       } catch (ExecutionException e) {
-        throw e.getCause() instanceof Exception cause ? cause : e;
+        if (failure == null) {
+          failure = e.getCause() instanceof Exception cause ? cause : e;
+          next.set(count);
+        }
       }
+    }
+    if (failure != null) {
+      throw failure;
     }
   }
 

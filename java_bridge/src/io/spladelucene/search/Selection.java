@@ -65,6 +65,7 @@ final class Selection {
   int[] search(QueryLists lists, TopHits top, int[] sums, Profile profile) {
     int[] all = sums.length < docs.length ? new int[docs.length] : sums;
     for (int i = 0; i < lists.size; i++) {
+      lists.cancellation.check();
       Part part = partOf(lists.postings[i]);
       int queryImpact = lists.queryImpacts[i];
       for (int posting = 0; posting < part.numbers.length; posting++) {

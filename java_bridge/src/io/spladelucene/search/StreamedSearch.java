@@ -32,6 +32,7 @@ final class StreamedSearch {
    */
   void search(List<Stream> streams, QueryLists lists, TopHits top) throws IOException {
     while (true) {
+      lists.cancellation.check();
       int first = PostingsEnum.NO_MORE_DOCS;
       for (Stream stream : streams) {
         first = Math.min(first, stream.postings.docID());

@@ -24,6 +24,7 @@ final class TermAtATime {
   void search(QueryLists lists, TopHits top) {
     for (int window = 0; window << DecodedPostings.WINDOW < lists.maxDoc; window++) {
       for (int i = 0; i < lists.size; i++) {
+        lists.cancellation.check();
         Sums.addWindow(lists.postings[i], lists.queryImpacts[i], window, sums);
       }
       collect(lists, window << DecodedPostings.WINDOW, top);

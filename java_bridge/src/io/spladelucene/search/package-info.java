@@ -29,7 +29,8 @@
  * <p>All engines find the same hits, unless an {@link io.spladelucene.search.Approximation} is
  * asked for. {@link io.spladelucene.search.DocumentFilter} limits which documents may be hits:
  * those with some docids, or those that fulfil a {@link io.spladelucene.search.FieldCondition}. If
- * they are few, {@link io.spladelucene.search.Selection} scores them and no others.
+ * they are few, {@link io.spladelucene.search.Selection} scores them and no others. A {@link
+ * io.spladelucene.search.Cancellation} stops a search from another thread.
  *
  * <p>A {@link io.spladelucene.search.Feedback}, {@link io.spladelucene.search.Rocchio} or {@link
  * io.spladelucene.search.Rm3}, makes a new query of a query and the {@link

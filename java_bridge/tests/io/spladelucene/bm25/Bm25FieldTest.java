@@ -1,10 +1,12 @@
 package io.spladelucene.bm25;
 
+import io.spladelucene.RandomCollection;
 import io.spladelucene.fields.FieldSchema;
 import io.spladelucene.index.BulkIndexer;
 import io.spladelucene.index.Fields;
 import io.spladelucene.index.ImpactIndexReader;
 import io.spladelucene.index.ImpactIndexWriter;
+import io.spladelucene.search.Cancellation;
 import io.spladelucene.wire.PackedWriter;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -12,6 +14,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.NumericDocValues;
@@ -182,6 +186,39 @@ public class Bm25FieldTest extends LuceneTestCase {
       assertEquals(expected, contents(directory, Fields.BM25));
       try (ImpactIndexReader reader = new ImpactIndexReader(directory)) {
         assertTrue(Bm25Field.isIn(reader));
+      }
+    }
+  }
+
+  /** Stops a search when it, or Lucene for it, asks for the n-th time. */
+  private static Cancellation atQuestion(int number) {
+    AtomicInteger left = new AtomicInteger(number);
+    return new Cancellation() {
+      @Override
+      public boolean isCancelled() {
+        return left.decrementAndGet() <= 0;
+      }
+    };
+  }
+
+  public void testAStoppedSearchThrowsWhereverItIs() throws Exception {
+    try (Directory directory = newDirectory()) {
+      put(draw(2000), directory, false);
+      try (ImpactIndexReader reader = new ImpactIndexReader(directory)) {
+        byte[] texts = RandomCollection.packStrings(List.of("a runner and cats", "x"));
+        byte[] expected = Bm25Field.search(reader, texts, 10, 0.9f, 0.4f, 1, null, null);
+        int stopped = 0;
+        for (boolean hasEnded = false; !hasEnded; ) {
+          Cancellation cancellation = atQuestion(stopped + 1);
+          try {
+            byte[] found = Bm25Field.search(reader, texts, 10, 0.9f, 0.4f, 1, null, cancellation);
+            assertArrayEquals(expected, found);
+            hasEnded = true;
+          } catch (CancellationException e) {
+            stopped++;
+          }
+        }
+        assertTrue("asked " + stopped + " times", stopped > 4); // twice per query, and by Lucene
       }
     }
   }

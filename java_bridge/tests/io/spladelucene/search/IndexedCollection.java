@@ -78,6 +78,18 @@ final class IndexedCollection implements Closeable {
       SearchSettings settings,
       DocumentFilter filter)
       throws Exception {
+    return search(searcher, query, k, settings, filter, Cancellation.NEVER);
+  }
+
+  /** Searches with a searcher, unless that is cancelled. */
+  Found search(
+      ImpactSearcher searcher,
+      ImpactQuery query,
+      int k,
+      SearchSettings settings,
+      DocumentFilter filter,
+      Cancellation cancellation)
+      throws Exception {
     return searcher
         .search(
             List.of(query),
@@ -85,6 +97,7 @@ final class IndexedCollection implements Closeable {
             1,
             settings,
             filter,
+            cancellation,
             result -> {
               TopHits top = result.hits();
               // What Python gets has the same docids.
