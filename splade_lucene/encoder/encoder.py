@@ -32,7 +32,8 @@ from splade_lucene.encoder.settings import (
 )
 from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights
 from splade_lucene.encoder.table import TermTable
-from splade_lucene.encoder.tokenizer import PlainTokenizer, TokenSpan
+from splade_lucene.encoder.tokenizer import PlainTokenizer
+from splade_lucene.encoder.words import TokenSpan
 from splade_lucene.errors import InputError
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.imports import whole_imports

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from splade_lucene.encoder.location import read_json
 from splade_lucene.encoder.soundness import check_tokenizer
 from splade_lucene.encoder.terms import vocabulary_terms
+from splade_lucene.encoder.words import TokenSpan, WordSpans
 from splade_lucene.errors import ModelError
 from splade_lucene.imports import whole_imports
 
@@ -17,20 +19,6 @@ TOKENIZER = "tokenizer.json"
 _CUSTOMARY = {"[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]", "<s>", "</s>", "<unk>", "<pad>", "<mask>"}
 _WITHOUT_DEFAULTS = ("PreTrainedTokenizerFast", "PreTrainedTokenizer", "TokenizersBackend")
 """Classes of transformers in which all special tokens have to be named."""
-
-
-class TokenSpan(NamedTuple):
-    """A token of a text.
-
-    Attributes:
-        term: Its Lucene term.
-        start: Position of its first character.
-        stop: Position after its last one.
-    """
-
-    term: str
-    start: int
-    stop: int
 
 
 class PlainTokenizer:
@@ -77,13 +65,16 @@ class PlainTokenizer:
         ids = [each.ids for each in self._tokenizer.encode_batch(several, add_special_tokens=add_special_tokens)]
         return {"input_ids": ids[0] if isinstance(texts, str) else ids}
 
-    def spans(self, texts: Sequence[str], wanted: Container[str] | None = None) -> list[list[TokenSpan]]:
+    def spans(self, texts: Sequence[str], wanted: Set[str] | None = None) -> list[list[TokenSpan]]:
         """The tokens of each text in its order, without special ones, and where they are.
 
         Args:
             texts: The texts.
             wanted: Only tokens of these terms; None for all.
         """
+        return self._words.find(texts, wanted) if self._splits_at_spaces else self._spans(texts, wanted)
+
+    def _spans(self, texts: Sequence[str], wanted: Set[str] | None = None) -> list[list[TokenSpan]]:
         terms = self._terms
         return [
             [
@@ -93,6 +84,18 @@ class PlainTokenizer:
             ]
             for each in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         ]
+
+    @cached_property
+    def _words(self) -> WordSpans:
+        return WordSpans(self._spans)
+
+    @cached_property
+    def _splits_at_spaces(self) -> bool:
+        """Whether a text has the tokens of what is between its spaces: known of BERT's kind alone."""
+        parts = json.loads(self._tokenizer.to_str())
+        kinds = [(parts[name] or {}).get("type") for name in ("normalizer", "pre_tokenizer", "model")]
+        around = [each for each in parts["added_tokens"] if each["lstrip"] or each["rstrip"] or " " in each["content"]]
+        return kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"] and not around
 
     @cached_property
     def _terms(self) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from splade_lucene.encoder.tokenizer import TokenSpan
+from splade_lucene.encoder.words import TokenSpan
 from splade_lucene.errors import ModelError, QueryError
 
 if TYPE_CHECKING:
@@ -48,14 +49,24 @@ def find_terms(
     if encoder is not None:
         spans: list[list[TokenSpan]] = encoder.query_spans(texts, wanted)
         return spans
+    if wanted is None:
+        return [[TokenSpan(word[0], *word.span()) for word in _WORD.finditer(text)] for text in texts]
+    terms = frozenset(wanted)
     return [
-        [
-            TokenSpan(word[0], word.start(), word.end())
-            for word in _WORD.finditer(text)
-            if wanted is None or word[0] in wanted
-        ]
+        sorted((TokenSpan(word, *place) for word in terms.intersection(text.split()) for place in _places(text, word)),
+               key=attrgetter("start"))
         for text in texts
-    ]
+    ]  # fmt: skip
+
+
+def _places(text: str, word: str) -> Iterator[tuple[int, int]]:
+    """Where a word stands between white space."""
+    start = text.find(word)
+    while start >= 0:
+        stop = start + len(word)
+        if not text[start - 1 : start].strip() and not text[stop : stop + 1].strip():
+            yield start, stop
+        start = text.find(word, start + 1)
 
 
 def _encoder(searcher: LuceneImpactSearcher) -> Any:
