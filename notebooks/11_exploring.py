@@ -71,8 +71,8 @@ url = server.stderr.readline().split()[-1]  # "serving docs at http://127.0.0.1:
 #   pruned index and the whole one.
 # - **Runs** reads a run and its judgments, and walks the queries from the worst to the best.
 # - **Statistics** shows what the index is made of, and what the last searches cost.
-# - **Export** writes a TREC run, JSON, a picture, or the Python lines that give the same result. The address in the browser is a link to
-#   what you see.
+# - **Export** writes a TREC run, JSON, a picture, or the Python lines that give the same result, of a search, a comparison or a run. The
+#   address in the browser is a link to what you see.
 #
 # `/` goes to the query, the arrow keys from it to the hits, Escape closes a document.
 

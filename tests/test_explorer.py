@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from zlib import crc32
 
 import pytest
 from support.browsers import browser_context
+from support.processes import child_environment
 from support.servers import RunningServer, running
 
 from splade_lucene import Approximation, LuceneImpactSearcher, Pruning, SpladeEncoder, build_index, read_corpus
@@ -386,14 +389,116 @@ def test_exports(open_page, searcher, indexes, tmp_path):
     page.get_by_role("button", name="Copy", exact=True).click()
     page.get_by_text("Copied").first.wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == page.url
-    page.get_by_text("Picture", exact=True).click()
-    for name, start in (("ranking.svg", b"<svg "), ("ranking.png", b"\x89PNG")):
+    check_pictures(page, "ranking", tmp_path)
+
+
+def preview_of(page: Page, title: str, part: str) -> str:
+    """What the dialog shows as a format; a text that it has says that the format before has gone."""
+    page.locator(".formats").get_by_text(title, exact=True).click()
+    page.locator(".preview", has_text=part).wait_for()
+    text: str = page.locator(".preview").inner_text()
+    return text
+
+
+def check_pictures(page: Page, name: str, folder: Path) -> str:
+    """Downloads the picture in both forms; returns the SVG's text."""
+    page.locator(".formats").get_by_text("Picture", exact=True).click()
+    for suffix, start in (("svg", b"<svg "), ("png", b"\x89PNG")):
+        path = folder / f"{name}.{suffix}"
         with page.expect_download() as download:
-            page.get_by_role("button", name=f"Download {name}").click()
-        download.value.save_as(tmp_path / name)
-        content = (tmp_path / name).read_bytes()
-        assert content.startswith(start)
-        assert len(content) > 2000
+            page.get_by_role("button", name=f"Download {path.name}").click()
+        download.value.save_as(path)
+        assert path.read_bytes().startswith(start)
+        assert path.stat().st_size > 2000
+    return (folder / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def ranking_of(run: str) -> list[tuple[str, float]]:
+    return [(line.split()[2], float(line.split()[4])) for line in run.splitlines()]
+
+
+def test_a_comparison_is_exported(open_page, server, searcher, indexes, tmp_path):
+    page = open_page("compare", q=QUERY, engine2="bm25")
+    page.locator(".ranking.right li").first.wait_for()
+    page.get_by_role("button", name="Export").click()
+    left = searcher.search(QUERY, 10)
+    right = server.fetch("/api/v1/docs/search", {"query": QUERY, "engine": "bm25"})["hits"]
+    runs = [
+        preview_of(page, f"{side} run", part) for side, part in (("Left", left.docids[0]), ("Right", right[0]["docid"]))
+    ]
+    assert ranking_of(runs[0]) == [*zip(left.docids, left.scores, strict=True)]
+    assert [docid for docid, _ in ranking_of(runs[1])] == [hit["docid"] for hit in right]
+    told = json.loads(preview_of(page, "JSON", '"moves"'))
+    assert [hit["docid"] for hit in told["left"]["hits"]] == left.docids
+    assert told["right"]["engine"] == "bm25"
+    assert {move["docid"]: (move["left"], move["right"]) for move in told["moves"]}[left.docids[0]][0] == 1
+    code = preview_of(page, "Python", "# right: docs, BM25")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=indexes["docs"].parent, env=child_environment(),
+        timeout=100, check=True,
+    )  # fmt: skip
+    expected = [*left.docids, *(hit["docid"] for hit in right)]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == expected
+    svg = check_pictures(page, "comparison", tmp_path)
+    assert svg.count("<path ") == len({*left.docids} & {hit["docid"] for hit in right})
+    assert preview_of(page, "Link", "http") == page.url
+
+
+def load_run(page: Page, run_files: dict[str, Path]) -> None:
+    for label, name in (("Run", "run.trec"), ("Judgments", "qrels.txt"), ("Topics", "topics.tsv")):
+        page.get_by_label(label, exact=False).set_input_files(run_files[name])
+    page.locator(".queries .text", has_text="archive").wait_for()
+
+
+def test_a_run_is_exported(open_page, run_files, tmp_path):
+    page = open_page("runs")
+    load_run(page, run_files)
+    page.get_by_label("Sorted by").select_option("RR@10")
+    page.get_by_text("mean RR@10").wait_for()
+    page.get_by_role("button", name="Export").click()
+    run = run_files["run.trec"].read_text()
+    of_query = [line for line in run.splitlines() if line.startswith("q3 ")]
+    assert preview_of(page, "TREC run", "q3").splitlines() == of_query
+    told = json.loads(preview_of(page, "JSON", '"measure"'))
+    assert [(each["qid"], each["value"]) for each in told["queries"]] == [("q3", 0), ("q2", 0.2), ("q1", 1)]
+    assert told["files"]["run"] == {"name": "run.trec", "crc32": f"{crc32(run.encode()):08x}"}
+    values = preview_of(page, "Values", "all")
+    assert values.splitlines() == ["RR@10\tq3\t0.0000", "RR@10\tq2\t0.2000", "RR@10\tq1\t1.0000", "RR@10\tall\t0.4000"]
+    code = preview_of(page, "Python", "import")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=run_files["run.trec"].parent,
+        env=child_environment(), timeout=100, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["q3", "0.0", "q2", "0.2", "q1", "1.0"]
+    assert check_pictures(page, "values", tmp_path).count("<rect ") == 1 + 3  # the ground, and a bar per query
+
+
+def test_the_link_of_a_run_has_the_open_query(open_page, run_files, server, browser):
+    page = open_page("runs", measure="RR@10")
+    load_run(page, run_files)
+    page.get_by_role("button", name="Better").click()
+    page.get_by_role("heading", name="parse command line options").wait_for()
+    page.get_by_role("button", name="Export").click()
+    link = preview_of(page, "Link", "carried=")
+    other = browser.new_page()
+    other.goto(link)  # without the files
+    other.get_by_role("heading", name="parse command line options").wait_for()
+    page.get_by_role("button", name="Close", exact=True).click()
+    for selector in (".run-columns .ranking li", ".one-query .note >> nth=1"):
+        assert shown(other, selector) == shown(page, selector)
+    assert "run.trec of this link" in other.locator(".files").inner_text()
+    other.locator(".ranking li.relevant .docid").click()
+    other.get_by_role("heading", name="Why rank 5").wait_for()
+    other.get_by_label("Judgments").set_input_files(run_files["qrels.txt"])
+    assert other.get_by_role("alert").count() == 0
+    changed = run_files["run.trec"].with_name("changed.trec")
+    changed.write_text(run_files["run.trec"].read_text().replace("test", "changed"))
+    other.get_by_label("Run", exact=False).set_input_files(changed)
+    other.get_by_role("alert").get_by_text("not the file of the link, run.trec").wait_for()
+    assert shown(other, ".queries .qid") == ["q3", "q2", "q1"]
+    other.goto(f"{server.url}/#runs?index=docs&carried=%5B1%2C2")  # cut off
+    other.get_by_text("Load a run file").wait_for()
+    other.close()
 
 
 def test_a_link_shows_the_same_again(open_page, searcher, browser):
@@ -480,6 +585,18 @@ def test_with_the_keyboard_alone(open_page, searcher):
     assert page.evaluate("document.activeElement.type") == "range"
 
 
+CARRIED = [
+    "RR@10",
+    "q1",
+    QUERY,
+    0.5,
+    2,
+    2,
+    1,
+    [["shutil.copy", 9, 1], ["shutil.move", 8, None]],
+    [["shutil.rmtree", 2, None]],
+]
+"""A query of a run, as a link has it."""
 STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "search": ("search", {"q": QUERY}),
     "empty": ("search", {}),
@@ -488,6 +605,7 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "hybrid": ("search", {"q": QUERY, "engine": "hybrid"}),
     "compare": ("compare", {"q": QUERY, "engine2": "bm25"}),
     "runs": ("runs", {}),
+    "query of a run": ("runs", {"carried": json.dumps(CARRIED), "run": "00c0ffee:run.trec"}),
     "statistics": ("statistics", {}),
 }
 

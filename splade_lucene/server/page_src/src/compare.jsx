@@ -1,6 +1,8 @@
 // Two settings or two indexes side by side, with lines from each hit's rank to its other rank.
 import { useState } from "preact/hooks";
 import { DocumentDrawer } from "./document.jsx";
+import { ExportDialog } from "./export.jsx";
+import { comparisonFormats } from "./formats.js";
 import { kindsOf } from "./hits.jsx";
 import { counted, formatMilliseconds, formatScore } from "./numbers.js";
 import { useSearch } from "./query.js";
@@ -24,6 +26,7 @@ export function moves(left, right) {
 
 export function CompareView({ state, update, indexes, served }) {
   const [hot, setHot] = useState("");
+  const [exporting, setExporting] = useState(false);
   const other = { ...state.other, index: state.other.index || state.index };
   const servedOther = indexes.find((each) => each.name === other.index);
   const types = Object.fromEntries((served?.fields ?? []).map((each) => [each.name, each.type]));
@@ -34,6 +37,7 @@ export function CompareView({ state, update, indexes, served }) {
   const open = (docid) => update({ doc: docid }, true);
   const set = (patch) => update({ other: { ...state.other, ...patch } });
   const hits = [left.data?.hits ?? [], right.data?.hits ?? []];
+  const sides = [{ ...state, ...left }, { ...second, ...right }];
   const moved = left.data && right.data ? moves(...hits) : [];
   return (
     <div class={state.doc ? "compare with-drawer" : "compare"}>
@@ -49,11 +53,15 @@ export function CompareView({ state, update, indexes, served }) {
         {!left.body && <p class="note welcome">Type a query to see two rankings side by side, and which hits move.</p>}
         {moved.length > 0 && (
           <>
-            <Verdict moved={moved} state={state} hits={hits} />
+            <div class="toolbar">
+              <Verdict moved={moved} hits={hits} />
+              <button type="button" class="quiet" onClick={() => setExporting(true)}>Export</button>
+            </div>
             <Slope hits={hits} moved={moved} hot={hot} onHot={setHot} onOpen={open} opened={state.doc} />
           </>
         )}
       </main>
+      {exporting && moved.length > 0 && <ExportDialog formats={comparisonFormats(state.query, sides, moved)} onClose={() => setExporting(false)} />}
       {state.doc && <DocumentDrawer state={state} update={update} body={left.body} kinds={kindsOf(left.terms)} lowest={state.engine === "impact" ? left.data?.hits.at(-1) : null} />}
     </div>
   );

@@ -1,7 +1,10 @@
 // A run and its judgments, walked query by query, the worst first.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { at, useAnswer } from "./api.js";
+import { crc32, packQuery, unpackQuery } from "./carried.js";
 import { DocumentDrawer } from "./document.jsx";
+import { ExportDialog } from "./export.jsx";
+import { runFormats } from "./formats.js";
 import { kindsOf } from "./hits.jsx";
 import { counted, formatScore } from "./numbers.js";
 import { useSearch } from "./query.js";
@@ -11,22 +14,30 @@ import { Problem, Select } from "./ui.jsx";
 const MEASURES = ["nDCG@10", "RR@10", "AP@1000", "P@10", "R@100", "R@1000"];
 
 export function RunsView({ state, update, files, setFiles }) {
-  const [measure, setMeasure] = useState(MEASURES[0]);
+  const [exporting, setExporting] = useState(false);
   const { run, qrels, topics } = files;
+  const { measure } = state;
   const body = run && {
     run: run.text,
     ...(qrels && { qrels: qrels.text, measure }),
     ...(topics && { topics: topics.text }),
   };
   const answer = useAnswer(body ? { path: at(state.index, "runs"), body } : null);
-  const { data } = answer;
+  const carried = !run && state.carried ? unpackQuery(state.carried) : null;
+  const data = carried ? { measure: carried.measure, queries: [carried.query] } : answer.data;
   const queries = data?.queries ?? [];
   const place = Math.max(0, queries.findIndex((each) => each.qid === state.qid));
   const chosen = queries[place];
-  const go = (step) => {
-    const next = queries[place + step];
-    if (next) update({ qid: next.qid, doc: "" }, true);
+  const choose = (qid) => update({ qid, doc: "" }, true);
+  const load = (what, file) => {
+    setFiles({ ...files, [what]: { ...file, instead: other(state.files[what], file) } });
+    update({ files: { ...state.files, [what]: { name: file.name, crc32: file.crc32 } }, carried: "" });
   };
+  useEffect(() => { // back from another view, whose address names no files
+    const loaded = Object.entries(files).filter(([what]) => !state.files[what]);
+    if (loaded.length) update({ files: { ...state.files, ...Object.fromEntries(loaded.map(([what, { name, crc32 }]) => [what, { name, crc32 }])) } });
+  }, []);
+  const field = (what, label, hint) => <FileField label={label} hint={hint} file={files[what]} named={state.files[what]} onFile={(file) => load(what, file)} />;
   return (
     <div class={state.doc ? "runs with-drawer" : "runs"}>
       <main id="main" tabIndex={-1}>
@@ -35,26 +46,45 @@ export function RunsView({ state, update, files, setFiles }) {
           Load a run file and its judgments, and walk the queries from the worst to the best. The service reads the files; it keeps nothing.
         </p>
         <div class="files">
-          <FileField label="Run" hint="TREC or MS MARCO" file={run} onFile={(file) => setFiles({ ...files, run: file })} />
-          <FileField label="Judgments" hint="qrels" file={qrels} onFile={(file) => setFiles({ ...files, qrels: file })} />
-          <FileField label="Topics" hint="optional: the queries' texts" file={topics} onFile={(file) => setFiles({ ...files, topics: file })} />
+          {field("run", "Run", "TREC or MS MARCO")}
+          {field("qrels", "Judgments", "qrels")}
+          {field("topics", "Topics", "optional: the queries' texts")}
         </div>
-        {!run && state.qid && <p class="note">This link names query {state.qid}: load its run to see it.</p>}
+        {carried && <p class="note">This is query {carried.query.qid} as its link has it. Load the files to see the others.</p>}
+        {!run && !carried && state.qid && <p class="note">This link names query {state.qid}: load its run to see it.</p>}
         {answer.loading && <p class="note" role="status">Reading …</p>}
         <Problem error={answer.error} retry={answer.retry} />
         {data && (
           <>
-            {data.measure && <Mean data={data} measure={measure} onMeasure={setMeasure} />}
+            {!carried && (
+              <div class="toolbar">
+                {data.measure ? <Mean data={data} measure={measure} onMeasure={(name) => update({ measure: name })} /> : <span />}
+                {chosen && <button type="button" class="quiet" onClick={() => setExporting(true)}>Export</button>}
+              </div>
+            )}
             <div class="walk">
-              <QueryList queries={queries} chosen={chosen?.qid} onChoose={(qid) => update({ qid, doc: "" }, true)} />
-              {chosen && <OneQuery key={chosen.qid} query={chosen} place={place} count={queries.length} measure={data.measure} go={go} state={state} update={update} />}
+              <QueryList queries={queries} chosen={chosen?.qid} onChoose={choose} />
+              {chosen && <OneQuery key={chosen.qid} query={chosen} place={place} count={queries.length} measure={data.measure} onChoose={(step) => choose(queries[place + step].qid)} state={state} update={update} />}
             </div>
           </>
         )}
       </main>
+      {exporting && run && chosen && (
+        <ExportDialog formats={runFormats({ data, files, query: chosen, address: linkTo(state, chosen, data.measure) })} onClose={() => setExporting(false)} />
+      )}
       {state.doc && chosen && <RunDocument state={state} update={update} query={chosen} />}
     </div>
   );
+}
+
+/** The name of the file that a link names, if another one is loaded. */
+function other(named, file) {
+  return named && named.crc32 !== file.crc32 ? named.name : "";
+}
+
+/** A link that shows a query to who does not have the run, too. */
+function linkTo(state, query, measure) {
+  return new URL(formatState({ ...state, qid: query.qid, carried: packQuery(query, measure) }), location.href).href;
 }
 
 /** The document drawer, explained for the text of the chosen query. */
@@ -64,9 +94,13 @@ function RunDocument({ state, update, query }) {
   return <DocumentDrawer state={state} update={update} body={search.body} kinds={kindsOf(search.terms)} lowest={search.data?.hits.at(-1)} />;
 }
 
-function FileField({ label, hint, file, onFile }) {
+function FileField({ label, hint, file, named, onFile }) {
   const [over, setOver] = useState(false);
-  const take = async (given) => given && onFile({ name: given.name, text: await given.text() });
+  const take = async (given) => {
+    if (!given) return;
+    const text = await given.text();
+    onFile({ name: given.name, text, crc32: crc32(text) });
+  };
   const drop = (event) => {
     event.preventDefault();
     setOver(false);
@@ -76,7 +110,8 @@ function FileField({ label, hint, file, onFile }) {
     <label class={`file${over ? " over" : ""}${file ? " loaded" : ""}`} onDragOver={(event) => (event.preventDefault(), setOver(true))}
       onDragLeave={() => setOver(false)} onDrop={drop}>
       <span class="label">{label}</span>
-      <span class="hint">{file ? file.name : hint}</span>
+      <span class="hint">{file ? file.name : named ? `${named.name} of this link` : hint}</span>
+      {file?.instead && <span class="hint other" role="alert">not the file of the link, {file.instead}</span>}
       <input type="file" onChange={(event) => take(event.target.files[0])} />
     </label>
   );
@@ -123,7 +158,7 @@ function QueryList({ queries, chosen, onChoose }) {
   );
 }
 
-function OneQuery({ query, place, count, measure, go, state, update }) {
+function OneQuery({ query, place, count, measure, onChoose, state, update }) {
   const open = (docid) => update({ doc: docid }, true);
   const searched = { ...DEFAULTS, index: state.index, query: query.query ?? "" };
   const judged = query.relevant > 0;
@@ -132,9 +167,9 @@ function OneQuery({ query, place, count, measure, go, state, update }) {
       <header>
         <h2 id="query-heading">{query.query || `Query ${query.qid}`}</h2>
         <div class="steps">
-          <button type="button" disabled={place === 0} onClick={() => go(-1)}>Worse</button>
+          <button type="button" disabled={place === 0} onClick={() => onChoose(-1)}>Worse</button>
           <span class="note" role="status">{place + 1} of {count}</span>
-          <button type="button" disabled={place === count - 1} onClick={() => go(1)}>Better</button>
+          <button type="button" disabled={place === count - 1} onClick={() => onChoose(1)}>Better</button>
         </div>
       </header>
       <p class="note">

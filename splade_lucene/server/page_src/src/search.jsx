@@ -4,6 +4,7 @@ import { at, useAnswer } from "./api.js";
 import { DocumentDrawer } from "./document.jsx";
 import { ExportDialog } from "./export.jsx";
 import { countedFields, FilterPanel } from "./facets.jsx";
+import { searchFormats } from "./formats.js";
 import { Hits, kindsOf, Summary } from "./hits.jsx";
 import { useSearch } from "./query.js";
 import { Settings } from "./settings.jsx";
@@ -71,7 +72,7 @@ export function SearchView({ state, update, served }) {
       {state.doc && (
         <DocumentDrawer state={state} update={update} body={body} kinds={kinds} lowest={state.engine === "impact" ? data?.hits.at(-1) : null} />
       )}
-      {exporting && data && <ExportDialog state={state} body={body} answer={data} kinds={kinds} onClose={() => setExporting(false)} />}
+      {exporting && data && <ExportDialog formats={searchFormats({ state, body, answer: data, kinds })} onClose={() => setExporting(false)} />}
     </div>
   );
 }

@@ -17,14 +17,19 @@ export const DEFAULTS = {
   doc: "",
   other: { index: "", engine: "impact", alpha: 0.7 },
   qid: "",
+  measure: "nDCG@10", // by which the queries of a run are sorted
+  files: {}, // of a run: "run", "qrels", "topics" → {name, crc32}, of the files that were loaded
+  carried: "", // the query of a run that a link has, see carried.js
 };
+
+const FILES = ["run", "qrels", "topics"];
 
 /** Reads a state from the fragment of an address. */
 export function parseState(fragment) {
   const [, view, search = ""] = /^#?\/?([a-z]*)\??(.*)$/s.exec(fragment);
   const given = new URLSearchParams(search);
   const state = { ...structuredClone(DEFAULTS), view: VIEWS.includes(view) ? view : "search" };
-  for (const name of ["index", "filter", "doc", "qid"]) state[name] = given.get(name) ?? "";
+  for (const name of ["index", "filter", "doc", "qid", "carried"]) state[name] = given.get(name) ?? "";
   state.query = given.get("q") ?? "";
   state.engine = given.get("engine") ?? DEFAULTS.engine;
   state.alpha = number(given.get("alpha"));
@@ -37,6 +42,11 @@ export function parseState(fragment) {
     const [, kind, field] = /^(is|from|to)\.(.+)$/s.exec(name) ?? [];
     if (kind === "is") (state.facets[field] ??= []).push(value);
     else if (kind) (state.ranges[field] ??= ["", ""])[kind === "from" ? 0 : 1] = value;
+  }
+  state.measure = given.get("measure") ?? DEFAULTS.measure;
+  for (const what of FILES) {
+    const [, crc32, name] = /^([0-9a-f]{8}):(.+)$/s.exec(given.get(what) ?? "") ?? [];
+    if (name !== undefined) state.files[what] = { name, crc32 };
   }
   state.other = {
     index: given.get("index2") ?? "",
@@ -70,7 +80,12 @@ export function formatState(state) {
     write("alpha2", state.other.alpha);
   }
   write("doc", state.doc);
-  if (state.view === "runs") write("qid", state.qid);
+  if (state.view === "runs") {
+    write("qid", state.qid);
+    write("measure", state.measure, DEFAULTS.measure);
+    for (const [what, { name, crc32 }] of Object.entries(state.files)) written.append(what, `${crc32}:${name}`);
+    write("carried", state.carried);
+  }
   const search = written.toString();
   return `#${state.view}${search && "?" + search}`;
 }
