@@ -23,7 +23,7 @@ def qrels_to_dataframe(qrels: QrelsSource) -> Any:
         qrels: Judgments, or their file.
 
     Returns:
-        A :class:`pandas.DataFrame`. Queries without judgments are not in it.
+        A ``pandas.DataFrame``. Queries without judgments are not in it.
 
     Raises:
         RunError: The judgments cannot be read.
@@ -78,7 +78,7 @@ def qrels_from_dataframe(frame: Any) -> dict[str, dict[str, int]]:
     """Judgments from a data frame.
 
     Args:
-        frame: A :class:`pandas.DataFrame` with the columns of :func:`qrels_to_dataframe`, of PyTerrier (``qid``, ``docno``,
+        frame: A ``pandas.DataFrame`` with the columns of :func:`qrels_to_dataframe`, of PyTerrier (``qid``, ``docno``,
             ``label``), ir_measures (``query_id``, ``doc_id``, ``relevance``) or ranx (``q_id``, ``doc_id``, ``score``).
 
     Returns:

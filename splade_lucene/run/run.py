@@ -155,7 +155,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         }
 
     def to_dataframe(self) -> Any:
-        """A :class:`pandas.DataFrame` with the columns ``qid``, ``docid``, ``rank`` (from 1) and ``score``.
+        """A ``pandas.DataFrame`` with the columns ``qid``, ``docid``, ``rank`` (from 1) and ``score``.
 
         Scores are those of :meth:`to_dict`. Queries without hits have no rows.
         """
@@ -178,7 +178,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         """Takes the run in a data frame.
 
         Args:
-            frame: A :class:`pandas.DataFrame` with the columns of :meth:`to_dataframe`, of PyTerrier (``qid``, ``docno``,
+            frame: A ``pandas.DataFrame`` with the columns of :meth:`to_dataframe`, of PyTerrier (``qid``, ``docno``,
                 ``rank``, ``score``), ir_measures (``query_id``, ``doc_id``, ``score``) or ranx (``q_id``, ``doc_id``,
                 ``score``). Hits are ordered by ``rank``; without that column, as evaluators order them.
             tag: Name of the system.
