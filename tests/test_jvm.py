@@ -160,10 +160,29 @@ except OSError as error:
 
 
 @pytest.mark.java
-def test_joins_an_unrelated_jvm_only_if_it_has_lucene():
-    code = "import jnius" + SHOW_VERSIONS
+def test_joins_an_unrelated_jvm_and_adds_lucene_to_it(index_dir):
+    code = f"""
+import jnius
+from splade_lucene import LuceneImpactSearcher
+with LuceneImpactSearcher({str(index_dir)!r}) as searcher:
+    print(len(searcher.search({{"term1": 1}}, 5)))
+"""
     done = run_python(code, JAVA_HOME=str(find_jdk(25)))
-    assert "A JVM without Lucene is already running in this process" in done.stderr
+    assert done.stdout == "5\n", done.stderr
+
+
+@pytest.mark.java
+def test_a_jar_that_the_running_jvm_cannot_load_is_named(tmp_path):
+    code = f"""
+from pathlib import Path
+from splade_lucene import jvm
+from splade_lucene.jvm.process import add_to_class_path
+jvm.start()
+add_to_class_path(Path({str(tmp_path / "missing.jar")!r}))
+"""
+    done = run_python(code)
+    assert f"The running JVM cannot load {tmp_path / 'missing.jar'} (status" in done.stderr
+    assert "Call splade_lucene.jvm.start() before other code starts a JVM" in done.stderr
 
 
 START = """

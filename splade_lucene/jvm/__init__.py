@@ -8,6 +8,7 @@ module                 purpose
 ``exceptions``         translates Java exceptions
 ``wire``               packs and unpacks the data exchanged with Java
 ``pyserini_import``    imports Pyserini's own classes on the same JVM
+``sharing``            shares the JVM with another program that configures it
 =====================  ===============================================================================================
 
 Importing this package does not start Java.

@@ -33,6 +33,8 @@ Room = Literal["Index", "Join", "Search", "Bm25", "Runtime"]
 _FACADES = {room: f"io.spladelucene.{room.lower()}.{room}Facade" for room in get_args(Room)}
 """Part of the Java code → the class with its static methods."""
 
+_START_FIRST = "Call splade_lucene.jvm.start() before other code starts a JVM."
+
 _lock = threading.Lock()
 _started = False
 _facades: dict[str, Any] = {}
@@ -119,24 +121,25 @@ def _join_running_jvm() -> None:
         )
     try:
         jnius.autoclass("org.apache.lucene.index.IndexWriter")
-    except jnius.JavaException as error:
-        raise JavaRuntimeError(
-            "A JVM without Lucene is already running in this process. "
-            "Call splade_lucene.jvm.start() before other code starts a JVM."
-        ) from error
-    _add_to_class_path(BRIDGE_JAR, Path(system.getProperty("java.home")))
+    except jnius.JavaException:
+        add_to_class_path(find_fatjar())
+    add_to_class_path(BRIDGE_JAR)
 
 
-def _add_to_class_path(jar: Path, java_home: Path) -> None:
+def add_to_class_path(jar: Path) -> None:
     """Adds a jar to the class path of the running JVM with JVMTI's AddToSystemClassLoaderSearch.
 
     Pyjnius uses the system class loader, and Java has no API for extending it at run time.
+
+    Raises:
+        JavaRuntimeError: There is no such jar, or the JVM cannot load it.
     """
+    import jnius
+
+    java_home = Path(jnius.autoclass("java.lang.System").getProperty("java.home"))
     libraries = [*java_home.glob("**/server/libjvm.*"), *java_home.glob("bin/server/jvm.dll")]
     if not libraries:
-        raise JavaRuntimeError(
-            f"No libjvm was found in {java_home}. Call splade_lucene.jvm.start() before importing pyserini."
-        )
+        raise JavaRuntimeError(f"No libjvm was found in {java_home}. {_START_FIRST}")
     library = ctypes.CDLL(str(libraries[0]))
     machine, count = ctypes.c_void_p(), ctypes.c_int()
     library.JNI_GetCreatedJavaVMs(ctypes.byref(machine), 1, ctypes.byref(count))
@@ -148,10 +151,7 @@ def _add_to_class_path(jar: Path, java_home: Path) -> None:
         add_jar = _function(environment, 150, ctypes.c_void_p, ctypes.c_char_p)
         status = add_jar(environment, os.fsencode(jar))
     if status != 0:
-        raise JavaRuntimeError(
-            f"The running JVM cannot load {jar.name} (status {status}). "
-            "Call splade_lucene.jvm.start() before importing pyserini."
-        )
+        raise JavaRuntimeError(f"The running JVM cannot load {jar} (status {status}). {_START_FIRST}")
 
 
 def _function(interface: ctypes.c_void_p, slot: int, *arguments: Any) -> Any:
