@@ -1,14 +1,19 @@
-"""Adapters: the index as a part of the pipelines of other packages.
+"""Adapters: the index as a part of the pipelines of other packages, and their models and evaluators here.
 
-=====================  ===============================================================================================
-module                 purpose
-=====================  ===============================================================================================
-``retrieval``          what retrievers of pipelines share: an index, and how it is searched
-``pyterrier``          PyTerrier: indexers, encoders and retrievers of an index artifact
-``langchain``          LangChain: a ``BaseRetriever``
-``llamaindex``         LlamaIndex: a ``BaseRetriever``, and its filters
-``haystack``           Haystack: a component, and its filters
-=====================  ===============================================================================================
+=========================  ===========================================================================================
+module                     purpose
+=========================  ===========================================================================================
+``retrieval``              what retrievers of pipelines share: an index, and how it is searched
+``pyterrier``              PyTerrier: an index as an artifact, its indexers, encoders and retriever; one JVM for both
+``langchain``              LangChain: a ``BaseRetriever``
+``llamaindex``             LlamaIndex: a ``BaseRetriever``, and its filters
+``haystack``               Haystack: a component, and its filters
+``corpus_search``          what evaluators share: a corpus that is encoded, indexed and searched
+``beir``                   BEIR: a search for its ``EvaluateRetrieval``
+``mteb``                   MTEB: a search for ``mteb.evaluate``
+``sentence_transformers``  sentence-transformers: its ``SparseEncoder`` as encoder, and ours for its evaluators
+=========================  ===========================================================================================
 
-Each module imports its package, so import it directly: ``from splade_lucene.adapters.langchain import SpladeRetriever``.
+The retrievers are classes of their packages, so each module is imported by its own name:
+``from splade_lucene.adapters.langchain import SpladeRetriever``.
 """
