@@ -226,6 +226,14 @@ def encoding() -> str:
     return compared(shown)
 
 
+def encoding_gpu() -> str:
+    """Against sentence-transformers in the same precision, and in its own."""
+    peers = {"ours float32": {"sentence-transformers"},
+             "ours bfloat16": {"sentence-transformers", "sentence-transformers bfloat16"}}  # fmt: skip
+    figures = ((key.split("/"), each) for key, each in results("encoding_gpu").items())
+    return compared(each for (*_, ours, peer), each in figures if peer in peers[ours])
+
+
 def best_backend(prefix: str) -> Figure:
     """A figure against the fastest backend of sentence-transformers.
 
@@ -551,6 +559,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "searching-more": searching_more,
     "approximation": approximation,
     "encoding": encoding,
+    "encoding-gpu": encoding_gpu,
     "ceilings": ceilings,
     "indexing": indexing,
     "end-to-end": end_to_end,

@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,8 +73,7 @@ def write_card(folder: Path, config: TrainingConfig, facts: Facts) -> None:
         facts: What was found during the run.
     """
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    versions["splade-lucene"] = __version__
+    versions = _library_versions() | {"splade-lucene": __version__}
     settings = _without_folders(_in_force(config, facts))
     record = {
         "date": day, "versions": versions, "queries": facts.queries, "passages": facts.passages,
@@ -84,6 +84,15 @@ def write_card(folder: Path, config: TrainingConfig, facts: Facts) -> None:
         file.write(json.dumps({**record, "settings": settings}, indent=1) + "\n")
     with written_whole(folder / "README.md") as file:
         file.write(_card(config, facts, settings, day))
+
+
+def _library_versions() -> dict[str, str]:
+    """Of the libraries that are installed: training needs no Pyserini."""
+    versions = {}
+    for name in _LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _in_force(config: TrainingConfig, facts: Facts) -> dict[str, Any]:
