@@ -20,6 +20,7 @@ from splade_lucene import (
     SparseEncoderView,
     SpladeEncoder,
     build_index,
+    encode_corpus,
     open_sparse_encoder,
 )
 from splade_lucene.adapters.sentence_transformers import is_sparse_encoder
@@ -110,6 +111,16 @@ def test_an_index_names_the_model_if_it_has_a_folder(live, tiny, tmp_path):
         searcher.search(QUERIES[1])
     with pytest.raises(InputError, match="kept: the folder exists and is not empty. Name a new folder"):
         open_sparse_encoder(live, tmp_path / "kept")
+
+
+def test_a_live_model_in_the_place_of_an_encoder_is_refused_with_the_remedy(live, tmp_path):
+    corpus = tmp_path / "corpus.tsv"
+    corpus.write_text("d1\ta text\n")
+    for rule in (None, Quantizer.named("naver")):
+        with pytest.raises(InputError, match=r"expected a SpladeEncoder, got SparseEncoder. .*open_sparse_encoder"):
+            build_index(corpus, tmp_path / "index", live, rule)
+    with pytest.raises(InputError, match="expected a SpladeEncoder, got SparseEncoder"):
+        encode_corpus(corpus, tmp_path / "encoded", live, Quantizer.named("naver"))
 
 
 class SparseQueries:

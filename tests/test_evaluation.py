@@ -99,7 +99,7 @@ def test_scores_and_judgments_are_those_of_pytrec_eval():
 @pytest.mark.parametrize(
     ("qrels", "says"),
     [
-        ([("q", "d", 1)], "expected judgments, got list"),
+        ([("q", "d", 1)], "for an object of another package, qrels_from_ranx, qrels_from_ir_measures or"),
         ({1.0: {"d": 1}}, "expected a valid string or an integer as qid, got 1.0"),
         ({1: {"d": 1}, "1": {"d": 1}}, "query '1' is judged twice"),
         ({"q": ["d"]}, "query 'q' has no judgments by docid (['d'])"),

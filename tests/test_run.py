@@ -143,7 +143,7 @@ def test_every_form_of_ranking():
 @pytest.mark.parametrize(
     ("rankings", "says"),
     [
-        ([("q", [("d", 1)])], "expected a run, got list"),
+        ([("q", [("d", 1)])], "for an object of another package, Run.from_ranx, Run.from_ir_measures or"),
         (iter([("q", [("d", 1)])]), "expected a run, got list_iterator"),
         ({1.0: {}}, "expected a valid string or an integer as qid, got 1.0"),
         ({None: {}}, "got None"),

@@ -6,7 +6,7 @@ name → location → layout → checkpoint → network ┐
 
 from __future__ import annotations
 
-from splade_lucene.encoder.encoder import SpladeEncoder
+from splade_lucene.encoder.encoder import SpladeEncoder, check_encoder
 from splade_lucene.encoder.layout import Choices, Layout, read_layout
 from splade_lucene.encoder.pruning import Pruning
 from splade_lucene.encoder.settings import DocumentSettings, QuerySettings
@@ -22,6 +22,7 @@ __all__ = [
     "SparseImpacts",
     "SparseWeights",
     "SpladeEncoder",
+    "check_encoder",
     "escape_term",
     "read_layout",
     "unescape_term",

@@ -411,3 +411,16 @@ class SpladeEncoder(ProcessBound):
 def _without_texts(side: NetworkSide) -> NetworkSide:
     """A side without what is done to its texts before they reach the network: sides that agree in the rest share one."""
     return replace(side, prefix="", max_length=None)
+
+
+def check_encoder(encoder: object) -> None:
+    """Refuses an encoder of another package, which encodes but does not say how.
+
+    Raises:
+        InputError: It has no layout.
+    """
+    if not hasattr(encoder, "layout"):
+        raise InputError(
+            f"expected a SpladeEncoder, got {type(encoder).__name__}",
+            remedy="Open a checkpoint with SpladeEncoder(model), or a live SparseEncoder with open_sparse_encoder(model)",
+        )

@@ -133,7 +133,11 @@ def as_qrels(source: QrelsSource) -> dict[str, dict[str, int]]:
     if isinstance(source, str | Path):
         return read_qrels(source)
     if not isinstance(source, Mapping):
-        raise RunError(f"expected judgments, got {type(source).__name__}", remedy=_FORM)
+        raise RunError(
+            f"expected judgments, got {type(source).__name__}",
+            remedy=f"{_FORM}; for an object of another package, qrels_from_ranx, qrels_from_ir_measures or "
+            "qrels_from_dataframe",
+        )
     qrels: dict[str, dict[str, int]] = {}
     for given, judged in source.items():
         qid = text_of_qid(given)

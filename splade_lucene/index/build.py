@@ -10,7 +10,7 @@ from pathlib import Path
 from splade_lucene.arguments import to_path
 from splade_lucene.counts import counted
 from splade_lucene.defaults import thread_count
-from splade_lucene.encoder import Pruning, SpladeEncoder
+from splade_lucene.encoder import Pruning, SpladeEncoder, check_encoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.fields.schema import Fields
 from splade_lucene.files.files import work_folder
@@ -130,7 +130,8 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     )
     with sole_builder(index_dir):
         prepare_target(index_dir, append=False, overwrite=overwrite or keep_current)
-        encoder = encoder or SpladeEncoder()
+        encoder = SpladeEncoder() if encoder is None else encoder
+        check_encoder(encoder)
         quantizer = quantizer or recommended_quantizer(encoder.layout.location.name)
         manifest = encode_corpus(
             corpus, folder, encoder, quantizer, pruning=pruning, min_impact=min_impact, gzip=gzip,

@@ -17,7 +17,7 @@ from typing import Any
 
 from splade_lucene.arguments import to_list, to_path
 from splade_lucene.corpus.reading import describe_corpus
-from splade_lucene.encoder import Pruning, SpladeEncoder
+from splade_lucene.encoder import Pruning, SpladeEncoder, check_encoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.fields.schema import FieldRequest, Fields
 from splade_lucene.files.files import files_digest
@@ -82,6 +82,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
         InputError: The folder contains an encoding with different settings, or another process is writing to it.
         StorageError: A disk error.
     """
+    check_encoder(encoder)
     job = Job(
         str(source), to_path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad, id_field, text_field,
         FieldRequest.of(fields),

@@ -39,7 +39,9 @@ def read_rankings(rankings: Any) -> dict[str, list[tuple[str, float]]]:
     """
     if not isinstance(rankings, Mapping):
         raise RunError(
-            f"expected a run, got {type(rankings).__name__}", remedy="Pass {qid: {docid: score}}, a Run, or a run file"
+            f"expected a run, got {type(rankings).__name__}",
+            remedy="Pass {qid: {docid: score}}, a Run, or a run file; for an object of another package, Run.from_ranx, "
+            "Run.from_ir_measures or Run.from_dataframe",
         )
     found: dict[str, list[tuple[str, float]]] = {}
     for given, ranking in rankings.items():
