@@ -5,9 +5,9 @@
 
 Every engine loads what ``splade-lucene export`` wrote, and is asked one query at a time from Python, with one thread. Recall is
 relative to the exact top k; hits tied with the k-th count as well. Qdrant and Milvus Lite run in this process: they are what
-their makers offer for trying things out, not their servers. Qdrant compares with every document, so it gets 10 queries. BMP
-holds impacts to 255, so it gets impacts scaled to them. OpenSearch is a server of one node on this machine, if the shared tools
-have one.
+their makers offer for trying things out, not their servers. Both compare with every document, so they get 5 queries. BMP holds
+impacts to 255, so it gets impacts scaled to them. OpenSearch is a server of one node on this machine, if the shared tools have
+one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from splade_lucene import (
 from splade_lucene.engines.export import export_collection
 
 ROUNDS = 3
-FEW = 10
+FEW = 5
 Vector = dict[str, int]
 Ranking = list[tuple[str, float]]
 Search = Callable[[Vector, int], Ranking]
@@ -137,7 +137,7 @@ def load_milvus(source: Path, folder: Path, opened: ExitStack) -> Loaded:
         (hits,) = client.search("splade", data=[known], anns_field="impacts", limit=k, output_fields=["docid"])
         return [(hit["docid"], hit["distance"]) for hit in hits]
 
-    return Loaded(seconds, size(path), search)
+    return Loaded(seconds, size(path), search, FEW)
 
 
 def load_seismic(source: Path, folder: Path, _: ExitStack) -> Loaded:
