@@ -115,7 +115,7 @@ def test_commands_in_pages_can_be_parsed():
 
 def test_wrong_commands_are_noticed():
     command = typer.main.get_command(app)
-    for wrong in ("search --index i --quary q", "search --query q", "encode --corpus c --output o --quantizer x"):
+    for wrong in ("search --index i --quary q", "index --index i", "encode --corpus c --output o --quantizer x"):
         with pytest.raises(Exception, match="No such option|Missing parameter|is not one of"):
             check_usage(command, shlex.split(wrong), "here")
 

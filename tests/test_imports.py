@@ -154,7 +154,7 @@ def test_extras_are_those_of_the_package():
     config.read(ROOT / "setup.cfg")
     extras = config["options.extras_require"]
     for package, extra in EXTRAS.items():
-        distribution = {"yaml": "pyyaml"}.get(package, package.replace("_", "[-_]"))
+        distribution = {"opensearchpy": "opensearch-py", "yaml": "pyyaml"}.get(package, package.replace("_", "[-_]"))
         assert re.search(rf"^{distribution}\b", extras[extra], re.M), package
 
 

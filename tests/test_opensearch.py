@@ -30,6 +30,7 @@ from splade_lucene.errors import EngineError
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 DOCUMENTS, QUERIES, DEPTH = 50_000, 40, 1000
+PATIENCE = 600  # seconds, on a machine that does other things
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def cacm(shared, tmp_path_factory):
 @pytest.fixture(scope="module")
 def three_nodes(shared, tmp_path_factory):
     with opensearch_cluster(shared, tmp_path_factory.mktemp("three"), 3) as cluster:
-        cluster.wait("green", nodes=3)
+        cluster.wait("green", nodes=3, seconds=PATIENCE)
         yield cluster
 
 
@@ -141,13 +142,13 @@ def test_three_nodes_give_the_run_of_the_index_with_one_stopped_and_back(generat
     folder, _, _ = generated
     summary = push_export(folder / "export", three_nodes.urls, shards=3, replicas=1, threads=2)
     assert summary.total == DOCUMENTS
-    three_nodes.wait("green")
+    three_nodes.wait("green", seconds=PATIENCE)
     check_run(three_nodes.urls, generated)
     three_nodes.kill(2)
-    three_nodes.wait("yellow", nodes=2)
+    three_nodes.wait("yellow", nodes=2, seconds=PATIENCE)
     check_run(three_nodes.urls, generated)
     three_nodes.start(2)
-    three_nodes.wait("green", nodes=3)
+    three_nodes.wait("green", nodes=3, seconds=PATIENCE)
     check_run(three_nodes.urls, generated)
     assert push_export(folder / "export", three_nodes.urls[:1]).sent == 0
 
@@ -179,7 +180,7 @@ def test_an_index_whose_shards_are_not_all_there_is_an_error(generated, three_no
     push_export(folder / "few", three_nodes.urls, shards=3)
     three_nodes.kill(2)
     try:
-        three_nodes.wait("red", nodes=2)
+        three_nodes.wait("red", nodes=2, seconds=PATIENCE)
         with (
             EngineSearcher(three_nodes.urls[:2], "few", patience=0) as searcher,
             pytest.raises(EngineError, match=r"503|only in part"),
@@ -187,4 +188,4 @@ def test_an_index_whose_shards_are_not_all_there_is_an_error(generated, three_no
             searcher.search({"cat": 1})
     finally:
         three_nodes.start(2)
-        three_nodes.wait("green", nodes=3)
+        three_nodes.wait("green", nodes=3, seconds=PATIENCE)
