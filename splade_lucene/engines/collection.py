@@ -286,7 +286,7 @@ def open_collection(
         pseudo_documents: Pseudo-documents: a file or folder; None for an index.
         numbering: Terms whose ids are given, by id.
         fields: For pseudo-documents: see :class:`PseudoDocumentCollection`.
-        duplicates: For several indexes: see :func:`splade_lucene.index.joined.open_indexes`.
+        duplicates: For several indexes: see :class:`splade_lucene.LuceneImpactSearcher`.
         skip_bad: For pseudo-documents: see :class:`PseudoDocumentCollection`.
         on_problem: Likewise.
         progress: Reports the progress.
