@@ -43,6 +43,7 @@ autodoc_default_options = {"members": True, "exclude-members": "model_config"}
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections|contextlib|datetime|pathlib|types|typing|numpy|torch)\..*"),
+    (r"py:.*", r"(pandas|pyterrier|llama_index|langchain_core|haystack)\..*|InputValidationError|CallbackManager"),
     (r"py:class", r".*\b[A-Z]"),  # type variables
     (r"py:class", r"Path|Tensor|NDArray|np\..*|csr_array"),  # in annotations
     (

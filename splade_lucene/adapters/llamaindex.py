@@ -23,7 +23,7 @@ from splade_lucene.search.hybrid import HybridFusion
 with whole_imports(extra="llamaindex"):
     from llama_index.core.base.base_retriever import BaseRetriever
     from llama_index.core.schema import NodeWithScore, TextNode
-    from llama_index.core.vector_stores.types import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
+    from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters
 
 if TYPE_CHECKING:
     from llama_index.core.callbacks.base import CallbackManager
@@ -87,10 +87,10 @@ def to_filter(filters: MetadataFilters) -> Filter | None:
     parts = [part for each in filters.filters if (part := _translated(each)) is not None]
     if not parts:
         return None
-    if filters.condition not in (FilterCondition.OR, FilterCondition.NOT):
+    if filters.condition not in ("or", "not"):  # as strings, because older versions have no NOT
         return reduce(Filter.__and__, parts)
     either = reduce(Filter.__or__, parts)
-    return ~either if filters.condition == FilterCondition.NOT else either  # LlamaIndex's NOT: none of them
+    return ~either if filters.condition == "not" else either  # LlamaIndex's NOT: none of them
 
 
 def _translated(each: MetadataFilter | MetadataFilters) -> Filter | None:
