@@ -5,23 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from splade_lucene.errors import InputError
 from splade_lucene.fields.values import FieldType
-from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.manifest import Manifest
+
+
+class Described(Protocol):
+    """An index of which it is known how it was made: an open one of this process, or one that another process has open."""
+
+    @property
+    def index_dir(self) -> Path:
+        """Its folder."""
+        ...
+
+    @property
+    def num_docs(self) -> int:
+        """Number of documents."""
+        ...
+
+    @property
+    def fields(self) -> dict[str, FieldType]:
+        """Its fields and their types."""
+        ...
+
+    def manifest(self) -> Manifest | None:
+        """Its manifest, if it has one."""
+        ...
+
 
 Named = Sequence[tuple[Path, Manifest]]
 """The folders of indexes, and their manifests."""
 
 
-def common_manifest(indexes: Sequence[LuceneImpactIndexReader]) -> Manifest | None:
+def common_manifest(indexes: Sequence[Described]) -> Manifest | None:
     """The manifest of several indexes as one: how all were made, with what each has added up.
 
     An index whose manifest does not name its model or quantizer is taken to agree with the others; see :func:`doubts`.
 
     Args:
-        indexes: Open indexes, at least one.
+        indexes: The indexes, at least one.
 
     Returns:
         The manifest; None if no index has one.
@@ -67,7 +91,7 @@ def leading_manifest(manifests: Named) -> tuple[Path, Manifest]:
     return path, replace(manifest, quantizer=manifest.quantizer or next(iter(quantizers), None))
 
 
-def doubts(indexes: Sequence[LuceneImpactIndexReader]) -> list[str]:
+def doubts(indexes: Sequence[Described]) -> list[str]:
     """What may keep the scores of several indexes from being comparable, and is no error: warnings, one for each cause."""
     named = _naming_models(_manifests(indexes))
     unnamed = [each.index_dir for each in indexes if named and each.index_dir not in dict(named)]
@@ -80,7 +104,7 @@ def doubts(indexes: Sequence[LuceneImpactIndexReader]) -> list[str]:
     ]
 
 
-def _manifests(indexes: Sequence[LuceneImpactIndexReader]) -> Named:
+def _manifests(indexes: Sequence[Described]) -> Named:
     return [(each.index_dir, manifest) for each in indexes if (manifest := each.manifest()) is not None]
 
 
@@ -120,7 +144,7 @@ def _query_model(manifest: Manifest) -> str:
     return f"{manifest.choices.get('query_model') or manifest.model}, weights {manifest.query_digest[:12] or 'unknown'}"
 
 
-def common_fields(indexes: Sequence[LuceneImpactIndexReader]) -> dict[str, FieldType]:
+def common_fields(indexes: Sequence[Described]) -> dict[str, FieldType]:
     """The fields of several indexes and their types.
 
     Raises:

@@ -224,6 +224,11 @@ class Hits(Sequence[Hit]):
         )  # fmt: skip
 
     @property
+    def packed_profile(self) -> tuple[int, ...] | None:
+        """The profile as Java counts it, with times in nanoseconds, from which the same hits can be made elsewhere."""
+        return self._profile
+
+    @property
     def met_damage(self) -> bool:
         """Whether the search detected a damaged accelerator; the hits are still correct."""
         return self._profile is not None and bool(self._profile[12])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
 import numpy as np
@@ -57,6 +58,32 @@ def encode_queries(queries: Sequence[Text | Vector], encoder: Callable[[], Query
         return [encode_query(q, encoder) for q in queries]
     encoded = iter(encode_batch(texts))
     return [encode_query(next(encoded) if _is_text(q) and not _is_blank(q) else q, encoder) for q in queries]
+
+
+def check_encoder(query_encoder: object) -> None:
+    """Checks the argument of a searcher for its encoder.
+
+    Raises:
+        QueryError: It is none.
+    """
+    if not (query_encoder is None or isinstance(query_encoder, str | Path) or hasattr(query_encoder, "encode")):
+        raise QueryError(
+            f"expected a query encoder, got {query_encoder!r:.60}",
+            remedy="Pass an object with the method encode(text), the folder or name of a checkpoint, or None",
+        )
+
+
+def check_no_fields(fields: Mapping[str, float] | None) -> None:
+    """Checks the argument ``fields`` of a search, which Pyserini has for other indexes.
+
+    Raises:
+        QueryError: It names fields.
+    """
+    if fields:
+        raise QueryError(
+            f"an impact index has a single field, so fields must be empty, got {fields!r:.80}",
+            remedy="Pass a condition on the fields of documents as filter=…",
+        )
 
 
 def _is_text(q: object) -> TypeGuard[Text]:

@@ -34,7 +34,14 @@ from splade_lucene.search.document_methods import DocumentMethods
 from splade_lucene.search.hits import Hits, StoredDocument
 from splade_lucene.search.hybrid_methods import HybridMethods
 from splade_lucene.search.pyserini_methods import PyseriniMethods
-from splade_lucene.search.queries import QueryEncoder, Text, encode_queries, encode_query
+from splade_lucene.search.queries import (
+    QueryEncoder,
+    Text,
+    check_encoder,
+    check_no_fields,
+    encode_queries,
+    encode_query,
+)
 
 _HITS_AT_ONCE = 1 << 22
 _FILTERS_KEPT = 16
@@ -182,7 +189,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         self.engine = engine
         self.approximation = Approximation() if approximation is None else approximation
         check_settings(engine, self.approximation, min_idf, cache_bytes)
-        _check_encoder(query_encoder)
+        check_encoder(query_encoder)
         self.min_idf = min_idf
         self._query_encoder, self._given_encoder = query_encoder, query_encoder
         self._reported_problems: set[str] = set()
@@ -408,7 +415,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         Raises:
             QueryError: The query is malformed, or the engine does not support the approximation.
         """
-        _check_fields(fields)
+        check_no_fields(fields)
         vector, k, snapshot = self.encode(q), check_k(k), self._snapshot
         settings = self._settings_for(approximation)
         return self._search_encoded(snapshot, [vector], k, 1, settings, self._java_filter(filter, snapshot))[0]
@@ -445,7 +452,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         Raises:
             QueryError: A query is malformed, or ``qids`` does not match ``queries``.
         """
-        _check_fields(fields)
+        check_no_fields(fields)
         queries, qids = check_batch(queries, qids, threads)
         k, vectors = check_k(k), self.encode_batch(queries)
         snapshot = self._snapshot
@@ -593,19 +600,3 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
 
 def _accelerator_folders(reader: LuceneImpactIndexReader) -> list[Path]:
     return list(dict.fromkeys(folder for index in reader.parts for folder in accelerator_folders(index.index_dir)))
-
-
-def _check_encoder(query_encoder: object) -> None:
-    if not (query_encoder is None or isinstance(query_encoder, str | Path) or hasattr(query_encoder, "encode")):
-        raise QueryError(
-            f"expected a query encoder, got {query_encoder!r:.60}",
-            remedy="Pass an object with the method encode(text), the folder or name of a checkpoint, or None",
-        )
-
-
-def _check_fields(fields: Mapping[str, float] | None) -> None:
-    if fields:
-        raise QueryError(
-            f"an impact index has a single field, so fields must be empty, got {fields!r:.80}",
-            remedy="Pass a condition on the fields of documents as filter=…",
-        )
