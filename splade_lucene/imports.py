@@ -45,6 +45,7 @@ EXTRAS = {
     "pydantic": "train",
     "pyterrier": "pyterrier",
     "ranx": "ranx",
+    "ray": "ray",
     "sentence_transformers": "train",
     "starlette": "serve",
     "uvicorn": "serve",

@@ -22,6 +22,7 @@ from splade_lucene.cli.options import (
     wrong_usage,
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo, echo_empty, echo_unreadable, name_some
+from splade_lucene.cli.ray_options import RayOptions, workers_of
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.counts import counted, part_of
 
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
     from splade_lucene.manifest import Manifest
 
 
-@takes_options(options=ModelOptions, documents=DocumentOptions)
+@takes_options(options=ModelOptions, documents=DocumentOptions, ray=RayOptions)
 def encode(
     corpus: CorpusOption,
     options: ModelOptions,
     documents: DocumentOptions,
+    ray: RayOptions,
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="The output folder for pseudo-documents.")],
     shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Encode only shard I of N, from 1.")] = "1/1",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an encoding with other settings.")] = False,
@@ -47,17 +49,19 @@ def encode(
 
     Run it again to resume after an interruption.
     """
+    cluster = ray.cluster()
     from splade_lucene.pseudo_documents.encoding import encode_corpus
     from splade_lucene.pseudo_documents.journal import Shard
 
     with wrong_usage():
         share, pruning = Shard.parse(shard), documents.pruning
-    encoder = options.open_encoder(documents)
+    encoder = options.open_encoder(documents if cluster is None else documents.for_workers())
     manifest = encode_corpus(
         corpus, output, encoder, options.open_quantizer(encoder), pruning=pruning, min_impact=documents.min_impact,
         shard=share, gzip=documents.gzip, overwrite=overwrite, id_field=id_field,
-        text_field=text_field, fields=fields, skip_bad=skip_bad, devices=documents.devices,
-        on_problem=Skipped(), progress=ProgressBars(),
+        text_field=text_field, fields=fields, skip_bad=skip_bad,
+        devices=documents.devices if cluster is None else (), workers=workers_of(cluster), on_problem=Skipped(),
+        progress=ProgressBars(),
     )  # fmt: skip
     echo_encoded(manifest, output)
     if as_json:

@@ -283,6 +283,12 @@ class DocumentOptions:
         """The selected devices."""
         return [name.strip() for name in self.device.split(",") if name.strip()] or ["auto"]
 
+    def for_workers(self) -> DocumentOptions:
+        """The same for an encoder that describes what workers on a cluster compute, where they decide on their devices."""
+        if self.device != "auto":
+            raise typer.BadParameter("--ray does not support --device: pass --ray-gpus for GPUs")
+        return replace(self, device="cpu")
+
     @property
     def pruning(self) -> Pruning:
         """Which terms to keep."""

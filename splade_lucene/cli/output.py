@@ -76,6 +76,8 @@ _FLAGS = {
     "pseudo_documents": "--output",
     "token": "--token-file",
     "weights": "--weight IMPACTS --weight BM25",
+    **{name: f"--ray-{name}" for name in ("workers", "cpus", "gpus", "timeout")},
+    "shards": "--shards",
 }  # fmt: skip
 """Arguments that messages name with a value → how the command line spells them."""
 

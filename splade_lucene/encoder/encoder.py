@@ -238,10 +238,19 @@ class SpladeEncoder(ProcessBound):
 
     def settings_on(self, device: str) -> dict[str, Any]:
         """The arguments for an equivalent encoder on another device."""
+        dtype = self._dtype if self._dtype != "auto" else self.dtype
+        settled = {"dtype": dtype, "batch_tokens": self.batch_tokens, "backend": self.document_backend}
+        return {**self._lasting_settings(device), **settled}
+
+    def requested_on(self, device: str) -> dict[str, Any]:
+        """The same, but where precision, batches and backend depend on the machine, the other one decides."""
+        asked = {"dtype": self._dtype, "batch_tokens": self._batch_tokens, "backend": self._backend}
+        return {**self._lasting_settings(device), **asked}
+
+    def _lasting_settings(self, device: str) -> dict[str, Any]:
         return {
             "model": self._model, "documents": self.documents, "queries": self.queries, "device": device,
-            "dtype": self._dtype if self._dtype != "auto" else self.dtype, "batch_tokens": self.batch_tokens,
-            "backend": self.document_backend, "trust_remote_code": self._trust_remote_code,
+            "trust_remote_code": self._trust_remote_code,
         }  # fmt: skip
 
     @property

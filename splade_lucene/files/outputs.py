@@ -73,7 +73,7 @@ def _is_special(path: Path) -> bool:
 
 @contextmanager
 def _replacement(target: Path) -> Iterator[BinaryIO]:
-    _delete_abandoned(target)
+    delete_abandoned(target)
     partial = _Partial(target)
     try:
         with open(partial.create(), "wb", closefd=False) as file:
@@ -121,7 +121,7 @@ class _Partial:
             self.descriptor = -1
 
 
-def _delete_abandoned(target: Path) -> None:
+def delete_abandoned(target: Path) -> None:
     """Deletes the files of processes that were killed while they wrote the same file."""
     is_partial = re.compile(re.escape(target.name) + PARTIAL)
     with os.scandir(target.parent) as entries:

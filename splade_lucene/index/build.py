@@ -22,6 +22,7 @@ from splade_lucene.manifest import Manifest
 from splade_lucene.models import recommended_quantizer
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.encoding import encode_corpus
+from splade_lucene.pseudo_documents.parts import PartWorkers
 from splade_lucene.quantizer import Quantizer
 
 
@@ -52,6 +53,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     pseudo_documents: str | Path | None = None,
     gzip: bool = False,
     devices: Iterable[str] = (),
+    workers: PartWorkers | None = None,
     threads: int | None = None,
     store: Store = "text",
     order: Order = "bp",
@@ -80,6 +82,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         pseudo_documents: The folder in which to keep the pseudo-documents; None to delete them.
         gzip: Compress the pseudo-documents.
         devices: See :func:`splade_lucene.encode_corpus`.
+        workers: Likewise. They have to see the folder of the pseudo-documents.
         threads: Number of indexing threads; None for one per core.
         store: See :func:`splade_lucene.index_pseudo_documents`.
         order: Likewise.
@@ -136,7 +139,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         manifest = encode_corpus(
             corpus, folder, encoder, quantizer, pruning=pruning, min_impact=min_impact, gzip=gzip,
             overwrite=overwrite or not is_kept, id_field=id_field, text_field=text_field, fields=fields, skip_bad=skip_bad,
-            devices=devices, on_problem=on_problem, progress=progress,
+            devices=devices, workers=workers, on_problem=on_problem, progress=progress,
         )  # fmt: skip
         if not manifest.documents:
             raise CorpusError(

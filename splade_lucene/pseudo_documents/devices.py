@@ -7,7 +7,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,40 @@ if TYPE_CHECKING:
     from splade_lucene.pseudo_documents.parts import Job
 
 _POLL_SECONDS = 2.0
+
+
+class DeviceWorkers:
+    """Encodes parts on several devices of this machine.
+
+    Args:
+        devices: The device of each process; a device may appear several times.
+    """
+
+    def __init__(self, devices: Sequence[str]) -> None:
+        self.devices = devices
+
+    @contextmanager
+    def opened(self, output: Path, encoder: SpladeEncoder) -> Iterator[None]:  # noqa: ARG002 - as others
+        """Checks the devices.
+
+        Raises:
+            InputError: A device is not available.
+        """
+        from splade_lucene.encoder.precision import choose_device
+
+        for device in self.devices:
+            choose_device(device)
+        yield
+
+    def settle(self, encoder: SpladeEncoder) -> None:
+        """Leaves the settings to the encoder."""
+
+    def encode_parts(
+        self, job: Job, encoder: SpladeEncoder, finished: set[int], on_part: Callable[[Part], None],
+        on_problem: Callable[[CorpusError], None], progress: Callable[[int, int], None],
+    ) -> None:  # fmt: skip
+        """See :func:`encode_on_devices`."""
+        encode_on_devices(job, encoder, self.devices, finished, on_part, on_problem, progress)
 
 
 def encode_on_devices(  # noqa: C901 - one branch per kind of message

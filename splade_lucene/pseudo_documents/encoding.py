@@ -10,7 +10,7 @@ its own process, and the processes share the parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ from splade_lucene.files.pipes import given_name
 from splade_lucene.imports import whole_imports
 from splade_lucene.manifest import Manifest, write_manifest
 from splade_lucene.progress import NO_PROGRESS, Progress
+from splade_lucene.pseudo_documents.devices import DeviceWorkers
 from splade_lucene.pseudo_documents.journal import WHOLE, Journal, Shard, settings_digest
-from splade_lucene.pseudo_documents.parts import FIRST_PARTS, Job, encode_parts
+from splade_lucene.pseudo_documents.parts import FIRST_PARTS, Job, PartWorkers, ThisProcess
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.version import __version__
 
@@ -48,6 +49,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
     fields: Fields = None,
     skip_bad: bool = False,
     devices: Iterable[str] = (),
+    workers: PartWorkers | None = None,
     on_problem: Callable[[CorpusError], None] | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Manifest:
@@ -71,6 +73,8 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
         skip_bad: Skip documents that cannot be read instead of raising an error.
         devices: Two or more devices to use instead of the encoder's own, with one process each. Scripts must then have
             an ``if __name__ == "__main__":`` guard, as usual with Python's multiprocessing.
+        workers: What encodes the parts instead of this process, such as :class:`splade_lucene.RayWorkers`. The result is the
+            same.
         on_problem: Called with the error for each skipped document.
         progress: Reports the progress.
 
@@ -92,22 +96,21 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
             "the output folder is inside the corpus folder", path=output, remedy="Use another output folder"
         )
     devices = to_list(devices, "devices")
-    if len(devices) > 1:
-        if encoder.document_backend == "onnx":
-            raise InputError(
-                "backend=onnx computes on one CPU, with all cores", remedy="Name one device, or use backend=torch"
-            )
-        from splade_lucene.encoder.precision import choose_device
-
-        for device in devices:
-            choose_device(device)
+    if (len(devices) > 1 or workers is not None) and encoder.document_backend == "onnx":
+        raise InputError(
+            "backend=onnx computes on one CPU, with all cores", remedy="Name one device, or use backend=torch"
+        )
+    if len(devices) > 1 and workers is not None:
+        raise InputError("devices=… and workers=… exclude each other", remedy="Leave one of them out")
+    if workers is None:
+        workers = ThisProcess() if len(devices) < 2 else DeviceWorkers(devices)
     journal = Journal(job.output, shard, replaces=overwrite)
     done = _find_finished(job, journal, encoder)  # without a lock, because the folder may be read-only
     if done is not None:
         journal.delete_stale_lock()
         return done
-    with journal:
-        return _encode(job, journal, encoder, devices, on_problem, progress, overwrite=overwrite)
+    with workers.opened(job.output, encoder), journal:
+        return _encode(job, journal, encoder, workers, on_problem, progress, overwrite=overwrite)
 
 
 def _find_finished(job: Job, journal: Journal, encoder: SpladeEncoder) -> Manifest | None:
@@ -123,18 +126,20 @@ def _find_finished(job: Job, journal: Journal, encoder: SpladeEncoder) -> Manife
 
 
 def _encode(
-    job: Job, journal: Journal, encoder: SpladeEncoder, devices: Sequence[str],
+    job: Job, journal: Journal, encoder: SpladeEncoder, workers: PartWorkers,
     on_problem: Callable[[CorpusError], None] | None, progress: Progress, *, overwrite: bool,
 ) -> Manifest:  # fmt: skip
     done = _find_finished(job, journal, encoder)  # another process may have just finished it
     if done is not None:
         return done
-    if len(devices) < 2:
-        encoder.load("document")  # detect a damaged model before reading a large corpus
+    if not journal.settings_of(describe_corpus(job.source)):
+        workers.settle(encoder)
+    encoder.load("document")  # detect a damaged model before reading a large corpus
     facts = job.corpus_facts
     settings = _settings(job, encoder)
     if overwrite and not journal.is_started_with(settings):
         encoder.settle()
+        workers.settle(encoder)
         settings = _settings(job, encoder)
     journal.start(settings, _shared_settings(settings), overwrite=overwrite)
     reading = replace(job, schema=facts.fields if facts else job.fields.schema())
@@ -154,12 +159,7 @@ def _encode(
         def report(documents: int, tokens: int) -> None:
             advance(documents, tokens=tokens)
 
-        if len(devices) > 1:
-            from splade_lucene.pseudo_documents.devices import encode_on_devices
-
-            encode_on_devices(reading, encoder, devices, finished, journal.add, record, report)
-        else:
-            encode_parts(reading, encoder, finished, journal.add, record, report)
+        workers.encode_parts(reading, encoder, finished, journal.add, record, report)
     manifest = _manifest(reading, encoder, settings, journal, len(problems))
     write_manifest(journal.manifest_path, manifest)
     journal.delete()
@@ -215,12 +215,13 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
         parts=tuple(parts),
         shard=f"{job.shard.number}/{job.shard.count}" if job.shard.count > 1 else "", empty=empty, skipped=skipped,
         truncated=sum(part.truncated for part in parts),
-        versions={"splade_lucene": __version__, **_library_versions(settings["backend"])}, fields=job.schema.to_json(),
+        versions={"splade_lucene": __version__, **library_versions(settings["backend"])}, fields=job.schema.to_json(),
     )  # fmt: skip
 
 
 @whole_imports()
-def _library_versions(backend: str) -> dict[str, str]:
+def library_versions(backend: str) -> dict[str, str]:
+    """The versions of the libraries that compute documents."""
     if backend == "onnx":
         import onnxruntime
         import tokenizers

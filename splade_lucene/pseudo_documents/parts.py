@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from splade_lucene.corpus.reading import CorpusFacts, corpus_digest, examine_corpus, read_corpus
 from splade_lucene.encoder import Pruning, SparseImpacts, SpladeEncoder
@@ -113,6 +114,25 @@ class Job:
                 yield number, part
 
 
+class PartWorkers(Protocol):
+    """What encodes parts: this process, or others such as those of :class:`splade_lucene.RayWorkers`."""
+
+    def opened(self, output: Path, encoder: SpladeEncoder) -> AbstractContextManager[None]:
+        """Gets them ready for the time of a block, and checks that they can write to the output folder."""
+        ...
+
+    def settle(self, encoder: SpladeEncoder) -> None:
+        """Fixes the settings that depend on the machine, if theirs decide; see :meth:`SpladeEncoder.settle`."""
+        ...
+
+    def encode_parts(
+        self, job: Job, encoder: SpladeEncoder, finished: set[int], on_part: Callable[[Part], None],
+        on_problem: Callable[[CorpusError], None], progress: Callable[[int, int], None],
+    ) -> None:  # fmt: skip
+        """Encodes and writes the unfinished parts of a job, in any order; see :func:`encode_parts`."""
+        ...
+
+
 def encode_parts(
     job: Job,
     encoder: SpladeEncoder,
@@ -147,9 +167,29 @@ def encode_parts(
             )
             if written is not None:
                 written.result()
-            written = writing.submit(_write, job, writer, number, documents, impacts, sequences, on_part)
+            written = writing.submit(
+                lambda *part: on_part(write_part(job, writer, *part)), number, documents, impacts, sequences
+            )
         if written is not None:
             written.result()
+
+
+class ThisProcess:
+    """Encodes parts in this process."""
+
+    def opened(self, output: Path, encoder: SpladeEncoder) -> AbstractContextManager[None]:  # noqa: ARG002 - as others
+        """Needs nothing."""
+        return nullcontext()
+
+    def settle(self, encoder: SpladeEncoder) -> None:
+        """Leaves the settings to the encoder."""
+
+    def encode_parts(
+        self, job: Job, encoder: SpladeEncoder, finished: set[int], on_part: Callable[[Part], None],
+        on_problem: Callable[[CorpusError], None], progress: Callable[[int, int], None],
+    ) -> None:  # fmt: skip
+        """See :func:`encode_parts`."""
+        encode_parts(job, encoder, finished, on_part, on_problem, progress)
 
 
 def _read_ahead(items: Iterator[Any], pool: ThreadPoolExecutor) -> Iterator[Any]:
@@ -160,11 +200,12 @@ def _read_ahead(items: Iterator[Any], pool: ThreadPoolExecutor) -> Iterator[Any]
         yield item
 
 
-def _write(
+def write_part(
     job: Job, writer: ImpactWriter, number: int, documents: list[Document], impacts: SparseImpacts,
-    sequences: TokenSequences, on_part: Callable[[Part], None],
-) -> None:  # fmt: skip
+    sequences: TokenSequences,
+) -> Part:  # fmt: skip
+    """Writes a part; returns its entry in the journal."""
     path = job.output / job.part_name(number)
     writer.write(path, documents, impacts)
     empty = tuple(each.docid for each, count in zip(documents, impacts.counts, strict=True) if not count)
-    on_part(Part(number, path.name, len(documents), sequences.tokens, empty, file_digest(path), sequences.truncated))
+    return Part(number, path.name, len(documents), sequences.tokens, empty, file_digest(path), sequences.truncated)

@@ -1,0 +1,264 @@
+"""The Ray cluster that works for a command: how it is reached, what each worker gets, and the checks before the work.
+
+A cluster is only asked for processes ("actors"): what they compute does not depend on where they run. No worker needs more
+than the logical CPUs and GPUs that it is given, and the checks need none, so that a small cluster cannot lock itself up.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from splade_lucene.arguments import is_number, to_count
+from splade_lucene.counts import counted
+from splade_lucene.defaults import thread_count
+from splade_lucene.errors import InputError, SpladeLuceneError, first_line
+from splade_lucene.imports import whole_imports
+
+LOCAL = "local"
+"""The address of a cluster that is started on this machine, for this process."""
+
+AUTO = "auto"
+"""The address of the cluster to which this machine belongs."""
+
+_CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """A Ray cluster, and what each of its workers gets.
+
+    Attributes:
+        address: ``local`` starts a cluster on this machine, and ends it afterwards. ``auto`` is the cluster to which this
+            machine belongs; ``HOST:PORT`` names one by the address that ``ray start --head`` prints.
+        workers: Number of worker processes. Default: as many as fit into the cluster.
+        cpus: Logical CPUs of a worker, which are also its threads. They need not exist: Ray only counts them.
+        gpus: GPUs of a worker; a fraction lets several share one. 0 computes on CPUs.
+        timeout: Seconds without any progress after which the work ends with an error that says what it waited for.
+
+    Raises:
+        InputError: A value is out of range, or the address is of a kind that cannot be used.
+    """
+
+    address: str = LOCAL
+    workers: int | None = None
+    cpus: float = 1
+    gpus: float = 0
+    timeout: float = 1800
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.address, str) or not self.address.strip():
+            raise InputError(f"expected the address of a Ray cluster, got {self.address!r:.80}", remedy=_REMEDY)
+        if self.address.startswith("ray://"):
+            raise InputError(
+                f"{self.address} is an address of the Ray Client, which cannot share files with this process",
+                remedy="Run the command on a node of the cluster, with the address auto",
+            )
+        if self.workers is not None:
+            to_count(self.workers, "workers")
+        for name, least in (("cpus", 0), ("gpus", 0), ("timeout", 1)):
+            value = getattr(self, name)
+            if not is_number(value) or not math.isfinite(value) or value < least:
+                raise InputError(f"{name} must be a number of at least {least}, got {value!r:.40}")
+        if not self.cpus and not self.gpus:
+            raise InputError("a worker needs a CPU or a GPU", remedy="Pass cpus=1")
+
+    @property
+    def threads(self) -> int:
+        """Threads of a worker."""
+        return max(1, int(self.cpus))
+
+    @contextmanager
+    def connected(self) -> Iterator[Session]:
+        """Connects this process to the cluster for the time of the block, unless it is connected already.
+
+        Raises:
+            InputError: No cluster answers there.
+            MissingDependencyError: Ray is not installed.
+        """
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers otherwise
+        os.environ.setdefault(
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+        )  # what the next version does, without its warning
+        with whole_imports():
+            import ray
+        if ray.is_initialized():
+            yield Session(self, ray)
+            return
+        try:
+            self._connect(ray)
+            yield Session(self, ray)
+        finally:
+            ray.shutdown()
+
+    def _connect(self, ray: Any) -> None:
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
+        if self.address == LOCAL:
+            wanted = math.ceil(self.cpus * (self.workers or 1))
+            ray.init(address=LOCAL, num_cpus=max(thread_count(), wanted), **quiet)
+            return
+        if self.address != AUTO:
+            _check_answers(self.address)
+        try:
+            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise InputError(
+                f"cannot use the Ray cluster at {self.address!r} ({first_line(error)})", remedy=_REMEDY
+            ) from error
+
+
+_REMEDY = "Start one with 'ray start --head', and name the address that it prints; or pass local"
+
+
+def _check_answers(address: str) -> None:
+    """Refuses an address at which nobody listens: Ray would try for a minute.
+
+    Raises:
+        InputError: It is not HOST:PORT, or nobody answers.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise InputError(f"{address!r:.80} is not HOST:PORT, auto or local", remedy=_REMEDY)
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"no Ray cluster answers at {address} ({error})", remedy=_REMEDY) from error
+
+
+class Node(NamedTuple):
+    """A living node of the cluster.
+
+    Attributes:
+        id: Ray's name for it.
+        host: Its address, with its name if it has one.
+        resources: What it offers: ``CPU``, ``GPU``, ``memory`` (bytes) and others.
+    """
+
+    id: str
+    host: str
+    resources: Mapping[str, float]
+
+    def describe(self) -> str:
+        """Its address and what it offers, in words."""
+        offers = [f"{self.resources.get('CPU', 0):g} CPUs"]
+        if gpus := self.resources.get("GPU", 0):
+            offers.append(f"{gpus:g} GPUs")
+        offers.append(f"{self.resources.get('memory', 0) / 2**30:.1f} GiB")
+        return f"{self.host} ({', '.join(offers)})"
+
+
+class Session:
+    """A process that is connected to a cluster.
+
+    Args:
+        cluster: The cluster.
+        ray: The package.
+    """
+
+    def __init__(self, cluster: RayCluster, ray: Any) -> None:
+        self.cluster, self.ray = cluster, ray
+
+    def nodes(self) -> list[Node]:
+        """The living nodes, in the order of their addresses."""
+        found = [
+            Node(each["NodeID"], _host(each), each["Resources"])
+            for each in self.ray.nodes()
+            if each.get("Alive", False)
+        ]
+        return sorted(found, key=lambda node: (node.host, node.id))
+
+    def host(self, node_id: str) -> str:
+        """The address of a node, living or not."""
+        return next((_host(each) for each in self.ray.nodes() if each["NodeID"] == node_id), node_id[:8])
+
+    def worker_count(self, memory: int, most: int | None = None) -> int:
+        """The number of workers to start.
+
+        Args:
+            memory: Bytes that a worker needs.
+            most: The number of workers beyond which there is nothing to do.
+
+        Raises:
+            InputError: Fewer fit into the cluster than were asked for, or none at all; says what each node offers.
+        """
+        nodes = self.nodes()
+        fitting = sum(self._fitting(node, memory) for node in nodes)
+        wanted = self.cluster.workers or min(fitting, most or fitting)
+        if not 0 < wanted <= fitting:
+            needs = [f"{self.cluster.cpus:g} CPUs"] * bool(self.cluster.cpus)
+            needs += [f"{self.cluster.gpus:g} GPUs"] * bool(self.cluster.gpus)
+            needs.append(f"{memory / 2**30:.1f} GiB of memory")
+            offers = "; ".join(node.describe() for node in nodes) or "no node at all"
+            asked = counted(max(1, wanted), "worker", "does", "do")
+            raise InputError(
+                f"{asked} not fit into the Ray cluster, only {fitting}: each needs {', '.join(needs)}, and there is: {offers}",
+                remedy="Ask for less with workers=…, cpus=… or gpus=…, or add nodes. Logical CPUs need not exist: "
+                "'ray start --num-cpus' says how many there are",
+            )
+        return min(wanted, most or wanted)
+
+    def _fitting(self, node: Node, memory: int) -> int:
+        needs = {"CPU": self.cluster.cpus, "GPU": self.cluster.gpus, "memory": memory}
+        return min(int(node.resources.get(name, 0) / need + 1e-9) for name, need in needs.items() if need)
+
+    def on_every_node(self, function: Any, *arguments: Any) -> list[tuple[Node, Any]]:
+        """Calls a function on each node; it takes none of the CPUs.
+
+        Args:
+            function: A function of this package.
+            arguments: Its arguments.
+
+        Raises:
+            InputError: It failed on a node, which is named, or a node does not answer.
+        """
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        nodes = self.nodes()
+        calls = {}
+        for node in nodes:
+            strategy = NodeAffinitySchedulingStrategy(node.id, soft=False)
+            task = self.ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=strategy)(function)
+            calls[task.remote(*arguments)] = node
+        done, silent = self.ray.wait(
+            [*calls], num_returns=len(calls), timeout=min(_ANSWER_SECONDS, self.cluster.timeout)
+        )
+        if silent:
+            hosts = ", ".join(sorted({calls[each].host for each in silent}))
+            raise InputError(f"these nodes of the Ray cluster do not answer: {hosts}", remedy="Remove or restart them")
+        return [(calls[each], self._answer(each, calls[each])) for each in done]
+
+    def _answer(self, reference: Any, node: Node) -> Any:
+        try:
+            return self.ray.get(reference)
+        except self.ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, SpladeLuceneError):
+                raise InputError(f"on {node.host}: {cause}") from error
+            raise InputError(
+                f"this version of splade-lucene does not run on {node.host} ({first_line(cause or error)})",
+                remedy="Install the same version of Python, Ray and splade-lucene on all nodes",
+            ) from error
+
+    def lost(self, error: BaseException) -> bool:
+        """Whether an exception means that a process, a node or an object is gone, not that the work itself failed."""
+        exceptions = self.ray.exceptions
+        return isinstance(error, exceptions.RayError) and not isinstance(error, exceptions.RayTaskError)
+
+
+def _host(node: Mapping[str, Any]) -> str:
+    address, name = str(node.get("NodeManagerAddress", "")), str(node.get("NodeManagerHostname", ""))
+    return f"{address}, {name}" if name and name != address else address
+
+
+def kill_all(ray: Any, actors: Sequence[Any]) -> None:
+    """Ends actors at once."""
+    for actor in actors:
+        with suppress(Exception):  # whatever state it is in
+            ray.kill(actor, no_restart=True)
