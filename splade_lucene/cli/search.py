@@ -23,8 +23,10 @@ from splade_lucene.cli.options import (
     OptionalIndexesOption,
     RemoveQueryOption,
     ThreadsOption,
+    check_supported,
 )
 from splade_lucene.cli.output import ProgressBars, echo, name_some
+from splade_lucene.cli.ray_options import RayOptions
 from splade_lucene.cli.search_options import (
     EncodedOption,
     HitsOption,
@@ -51,12 +53,18 @@ from splade_lucene.run.run import DEFAULT_TAG
 from splade_lucene.search.checks import Engine
 
 if TYPE_CHECKING:
+    from splade_lucene.distributed.cluster import RayCluster
     from splade_lucene.search.hits import Hits
     from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
 
 @takes_options(
-    options=QueryOptions, choices=SearchOptions, feedback=FeedbackOptions, hybrid=HybridOptions, served=EngineOptions
+    options=QueryOptions,
+    choices=SearchOptions,
+    feedback=FeedbackOptions,
+    hybrid=HybridOptions,
+    served=EngineOptions,
+    ray=RayOptions,
 )
 def search(
     options: QueryOptions,
@@ -64,6 +72,7 @@ def search(
     feedback: FeedbackOptions,
     hybrid: HybridOptions,
     served: EngineOptions,
+    ray: RayOptions,
     index_dirs: OptionalIndexesOption = None,
     query: SingleQueryOption = None,
     topics: ManyTopicsOption = None,
@@ -117,11 +126,15 @@ def search(
         output_format=output_format != "trec", topic_field=topic_field != "title",
     )  # fmt: skip
     check_tag(tag, output_format, DEFAULT_TAG)
-    approximation, folders = choices.approximation, index_dirs or []
+    approximation, folders, cluster = choices.approximation, index_dirs or [], ray.cluster()
     served.check(
         engine, folders, min_idf=min_idf is not None, profile=profile, recall=recall, facet=bool(facet),
         interactive=interactive, rocchio=feedback.rocchio, rm3=feedback.rm3, hybrid=hybrid.hybrid is not None,
         **given_options(choices),
+    )  # fmt: skip
+    _check_ray(
+        cluster, engine, choices, query=query is not None, hybrid=hybrid.hybrid is not None, rocchio=feedback.rocchio,
+        rm3=feedback.rm3, profile=profile, recall=recall,
     )  # fmt: skip
     if engine == "pyserini":
         _check_pyserini(folders, is_plain=not (profile or recall or choices != SearchOptions()))
@@ -135,9 +148,9 @@ def search(
         raise typer.BadParameter("--facet requires --query")
     if recall and approximation.is_exact:
         raise typer.BadParameter("--recall requires --mode approximate")
-    with _open_searcher(folders, None if encoded else options, min_idf, engine, choices, served) as searcher:
+    with _open_searcher(folders, None if encoded else options, min_idf, engine, choices, served, cluster) as searcher:
         feedback.turn_on(searcher)
-        search_options = {"filter": choices.make_filter(searcher)} if engine in get_args(Engine) else {}
+        search_options = _filter_options(searcher, engine, choices, cluster)
         depth = hits or (HITS_SHOWN if topics is None else HITS_IN_RUN)
 
         def measure_recall(vectors: Sequence[Any]) -> list[float]:
@@ -180,6 +193,17 @@ def _check_pyserini(index_dirs: Sequence[Path], *, is_plain: bool) -> None:
         raise typer.BadParameter(
             "--engine pyserini opens a single --index: merge them first, with 'splade-lucene merge'"
         )
+
+
+def _check_ray(cluster: RayCluster | None, engine: SearchEngine, choices: SearchOptions, **given: bool) -> None:
+    """Refuses what has no effect on shards, or other hits there than in the whole index."""
+    if cluster is None:
+        return
+    check_supported(
+        "--ray", only=choices.only is not None, without=choices.without is not None, ray_gpus=cluster.gpus > 0, **given
+    )
+    if engine not in get_args(Engine) or choices.mode != "exact" or choices.duplicates != "refuse":
+        raise typer.BadParameter(f"--ray does not support --mode approximate, --duplicates last and --engine {engine}")
 
 
 def _check_interactive(*, pyserini: bool, **others: object) -> None:
@@ -262,10 +286,16 @@ def _open_searcher(
     engine: SearchEngine,
     choices: SearchOptions,
     served: EngineOptions,
+    cluster: RayCluster | None,
 ) -> Any:
     if is_served(engine):
         return served.open(engine, queries)
     query_encoder = _open_query_encoder(queries, index_dirs) if queries is not None else None
+    if cluster is not None:
+        from splade_lucene.distributed.searching import ShardedSearcher
+
+        own = cast("Engine", engine)  # others have been refused
+        return ShardedSearcher(index_dirs, query_encoder, min_idf, cluster=cluster, engine=own)
     if engine == "pyserini":
         from splade_lucene.search.pyserini import PyseriniSearcher
 
@@ -276,6 +306,14 @@ def _open_searcher(
         index_dirs, query_encoder, min_idf, engine=cast("Engine", engine), approximation=choices.approximation,
         duplicates=choices.duplicates,
     )  # fmt: skip
+
+
+def _filter_options(
+    searcher: Any, engine: SearchEngine, choices: SearchOptions, cluster: RayCluster | None
+) -> dict[str, Any]:
+    if cluster is not None:
+        return {"filter": choices.filter}
+    return {"filter": choices.make_filter(searcher)} if engine in get_args(Engine) else {}
 
 
 def _search_one(

@@ -22,27 +22,28 @@ from splade_lucene.index.bm25_field import lacking_bm25
 from splade_lucene.index.checking import open_verified
 from splade_lucene.index.compatibility import common_fields, common_manifest, doubts
 from splade_lucene.index.reader import LuceneImpactIndexReader
+from splade_lucene.index.shards import with_shards
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import Manifest
 
 _log = logging.getLogger(__name__)
 
 IndexDirs = str | Path | Iterable[str | Path]
-"""The folder of an index, or the folders of several."""
+"""The folder of an index, or the folders of several; a folder of shards stands for all of them."""
 
 Duplicates = Literal["refuse", "last"]
 """What happens to a docid that several documents have: it is an error, or the last document counts."""
 
 
 def to_index_paths(index_dirs: IndexDirs) -> list[Path]:
-    """The folders of one or several indexes.
+    """The folders of one or several indexes; a folder of shards stands for all of them.
 
     Raises:
-        InputError: There is none, or one is named twice.
+        InputError: There is none, or one is named twice, or a shard is missing.
     """
     if isinstance(index_dirs, str | os.PathLike) or not isinstance(index_dirs, Iterable):
-        return [to_path(index_dirs)]
-    paths = [to_path(each) for each in to_ordered_list(index_dirs, "indexes")]
+        return with_shards([to_path(index_dirs)])
+    paths = with_shards([to_path(each) for each in to_ordered_list(index_dirs, "indexes")])
     if not paths:
         raise InputError("no index is named", remedy="Pass the folder of an index, or of several")
     seen: dict[Path, Path] = {}

@@ -108,12 +108,12 @@ def publish(built: Path, index_dir: Path, *, overwrite: bool) -> None:
         raise
     try:
         with _locked(index_dir):
-            _put_in_place(built, index_dir)
+            put_in_place(built, index_dir)
     except OSError as error:
         raise storage_error(index_dir, error) from error
 
 
-def _put_in_place(built: Path, index_dir: Path) -> None:
+def put_in_place(built: Path, index_dir: Path) -> None:
     """Gives a finished index its name. Readers find the old one or the new one at any moment."""
     old = work_folder(index_dir, "replaced")
     shutil.rmtree(old, ignore_errors=True)

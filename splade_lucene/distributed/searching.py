@@ -1,0 +1,402 @@
+"""Searches the shards of an index on a Ray cluster, each in a process of its own; the hits are those of the whole index."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_lucene.arguments import to_ordered_list
+from splade_lucene.counts import counted
+from splade_lucene.defaults import HITS_SHOWN
+from splade_lucene.distributed.cluster import RayCluster, Session, kill_all
+from splade_lucene.distributed.java import processes_per_node
+from splade_lucene.distributed.reader import ShardedReader, ShardGroup, added
+from splade_lucene.distributed.shard import Ranking, Shard
+from splade_lucene.errors import IndexAccessError, InputError, QueryError, SpladeLuceneError
+from splade_lucene.fields.expression import Filter
+from splade_lucene.fields.values import FieldType
+from splade_lucene.fork_guard import ProcessBound
+from splade_lucene.index.joined import IndexDirs, to_index_paths
+from splade_lucene.records import Contribution, Vector
+from splade_lucene.search.approximation import Approximation
+from splade_lucene.search.checks import Engine, check_batch, check_k, check_settings
+from splade_lucene.search.hits import Hits, StoredDocument
+from splade_lucene.search.queries import (
+    QueryEncoder,
+    Text,
+    check_encoder,
+    check_no_fields,
+    encode_queries,
+    encode_query,
+)
+from splade_lucene.search.query_encoder import matching_query_encoder
+
+_PROCESS_BYTES = 1 << 30
+_HITS_AT_ONCE = 1 << 22
+_RESTARTS = 3
+
+
+class RayShards:
+    """Shards in actors of a cluster.
+
+    Args:
+        cluster: The cluster.
+        paths: The folder of each shard, which all nodes have to see.
+        engine: See :class:`splade_lucene.LuceneImpactSearcher`.
+        cache_bytes: Likewise.
+    """
+
+    def __init__(self, cluster: RayCluster, paths: Sequence[Path], engine: Engine, cache_bytes: int | None) -> None:
+        cluster = replace(cluster, cpus=cluster.cpus or 1, gpus=0)
+        self._cluster, self._paths = cluster, paths
+        self._commits = [""] * len(paths)
+        self._resources = ExitStack()
+        try:
+            self._session = self._resources.enter_context(cluster.connected())
+            _check_places(self._session, len(paths))
+            processes = processes_per_node(self._session, len(paths))
+            make = self._session.ray.remote(
+                num_cpus=cluster.cpus, num_gpus=0, memory=_PROCESS_BYTES, scheduling_strategy="SPREAD",
+                max_restarts=_RESTARTS, max_task_retries=_RESTARTS, max_concurrency=cluster.threads + 1,
+            )(Shard)  # fmt: skip
+            self._actors = [make.remote(path.resolve(), engine, cache_bytes, processes) for path in paths]
+            self._resources.callback(kill_all, self._session.ray, self._actors)
+            self._commits = [facts.commit for facts in self.ask_all("facts")]
+        except BaseException:
+            self._resources.close()
+            raise
+
+    def ask_all(self, method: str, *arguments: Any) -> list[Any]:
+        """Asks all shards at the same time."""
+        shared = [self._session.ray.put(each) for each in arguments]
+        calls = [
+            actor.call.remote(commit, method, *shared)
+            for actor, commit in zip(self._actors, self._commits, strict=True)
+        ]
+        return [self._answer(number, call) for number, call in enumerate(calls)]
+
+    def ask(self, number: int, method: str, *arguments: Any) -> Any:
+        """Asks one shard."""
+        return self._answer(number, self._actors[number].call.remote(self._commits[number], method, *arguments))
+
+    def _answer(self, number: int, call: Any) -> Any:
+        ray = self._session.ray
+        try:
+            succeeded, found = ray.get(call, timeout=self._cluster.timeout)
+        except ray.exceptions.GetTimeoutError as error:
+            raise SpladeLuceneError(
+                f"{self._paths[number]}: the shard has not answered for {self._cluster.timeout:g} seconds; "
+                f"{self._session.ray.available_resources().get('CPU', 0):g} CPUs of the Ray cluster are free. Check its nodes."
+            ) from error
+        except ray.exceptions.RayError as error:
+            raise SpladeLuceneError(
+                f"{self._paths[number]}: the process of this shard is lost, and so were {_RESTARTS} others that took its "
+                f"place ({' '.join(str(error).split()):.300}). Open the searcher again."
+            ) from error
+        if not succeeded:
+            raise found
+        return found
+
+    def close(self) -> None:
+        """Ends the processes, and the cluster if it was started for them."""
+        self._resources.close()
+
+
+def _check_places(session: Session, count: int) -> None:
+    """Checks that all shards can be open at the same time.
+
+    Raises:
+        InputError: There are not enough CPUs.
+    """
+    workers = session.cluster.workers
+    if workers is not None and workers != count:
+        raise InputError(
+            f"{counted(count, 'shard')} need {counted(count, 'worker')}, one each, got workers={workers}",
+            remedy="Leave out workers=…",
+        )
+    free = session.worker_count(_PROCESS_BYTES)
+    if free < count:
+        raise InputError(
+            f"{counted(count, 'shard')} are to be open at the same time, and only {counted(free, 'worker')} fit into the Ray "
+            "cluster", remedy="Add nodes, ask for less with cpus=…, or merge shards",
+        )  # fmt: skip
+
+
+class ShardedSearcher(ProcessBound):
+    """Exact search over the shards of an index, each in a process on a Ray cluster.
+
+    Hits, scores and their order are those of the index into which the shards would be merged: impacts need no statistics of
+    a collection, and ``min_idf`` counts the documents of all shards. Approximate search, BM25, relevance feedback and filters
+    of docids are not offered: their results would depend on how the documents are divided.
+
+    Args:
+        index_dir: A folder of shards, or several indexes. Each node has to see them under the same path.
+        query_encoder: See :class:`splade_lucene.LuceneImpactSearcher`; it works in this process.
+        min_idf: Likewise; the documents of all shards count.
+        cluster: The cluster; None for one on this machine. Each shard takes the CPUs of a worker.
+        engine: Likewise.
+        cache_bytes: Likewise, of each shard. Default: a quarter of its Java's heap.
+
+    Raises:
+        InputError: The shards do not belong together, or have a docid in common, or do not fit into the cluster.
+        NotAnIndexError: A node does not see a shard, or it is not an index.
+
+    Example:
+        >>> from splade_lucene import RayCluster, ShardedSearcher
+        >>> with ShardedSearcher("index", cluster=RayCluster("auto")) as searcher:  # doctest: +SKIP
+        ...     searcher.search("what makes the heart beat", k=10)
+    """
+
+    def __init__(
+        self, index_dir: IndexDirs, query_encoder: QueryEncoder | str | Path | None = None, min_idf: float | None = None,
+        *, cluster: RayCluster | None = None, engine: Engine = "auto", cache_bytes: int | None = None,
+    ) -> None:  # fmt: skip
+        check_settings(engine, Approximation(), min_idf, cache_bytes)
+        check_encoder(query_encoder)
+        self._paths = to_index_paths(index_dir)
+        self.min_idf = min_idf
+        self._query_encoder = query_encoder
+        self._is_closed = False
+        self._open(RayShards(cluster or RayCluster(), self._paths, engine, cache_bytes))
+
+    @classmethod
+    def over(
+        cls, shards: ShardGroup, paths: Sequence[Path], query_encoder: QueryEncoder | None, min_idf: float | None = None
+    ) -> ShardedSearcher:
+        """A searcher over processes that run already.
+
+        Args:
+            shards: The processes.
+            paths: The folder of each shard.
+            query_encoder: See the class.
+            min_idf: Likewise.
+        """
+        searcher = cls.__new__(cls)
+        searcher._paths, searcher.min_idf, searcher._query_encoder = list(paths), min_idf, query_encoder
+        searcher._is_closed = False
+        searcher._open(shards)
+        return searcher
+
+    def _open(self, shards: ShardGroup) -> None:
+        self._shards = shards
+        try:
+            self._reader = ShardedReader(shards, self._paths)
+        except BaseException:
+            shards.close()
+            raise
+        self._frequencies: dict[str, int] = {}
+
+    @property
+    def reader(self) -> ShardedReader:
+        """What the shards have, read as from one index.
+
+        Raises:
+            IndexAccessError: This searcher is closed; so do all its methods.
+        """
+        if self._is_closed:
+            raise IndexAccessError(f"{self._paths[0]}: this searcher is closed. Open another one.")
+        return self._reader
+
+    @property
+    def num_docs(self) -> int:
+        """The number of documents in all shards."""
+        return self.reader.num_docs
+
+    @property
+    def fields(self) -> dict[str, FieldType]:
+        """The fields of the documents and their types."""
+        return self.reader.fields
+
+    @property
+    def query_encoder(self) -> QueryEncoder:
+        """The encoder of text queries, loaded on first use.
+
+        Raises:
+            QueryError: No encoder was given, and no manifest names the model.
+        """
+        if self._query_encoder is None or isinstance(self._query_encoder, str | Path):
+            self._query_encoder = matching_query_encoder(self.reader.manifest(), self._paths[0], self._query_encoder)
+        return self._query_encoder
+
+    def encode(self, q: Text | Vector) -> dict[str, int]:
+        """The {term: impact} form of a query; see :meth:`LuceneImpactSearcher.encode`."""
+        self.reader  # noqa: B018 - not of a closed searcher
+        return encode_query(q, lambda: self.query_encoder)
+
+    def encode_batch(self, queries: Iterable[Text | Vector]) -> list[dict[str, int]]:
+        """The {term: impact} forms of several queries."""
+        self.reader  # noqa: B018 - not of a closed searcher
+        return encode_queries(to_ordered_list(queries, "queries", error=QueryError), lambda: self.query_encoder)
+
+    def search(
+        self, q: Text | Vector, k: int = HITS_SHOWN, fields: Mapping[str, float] | None = None, *,
+        filter: Filter | str | None = None, approximation: Approximation | None = None,
+    ) -> Hits:  # fmt: skip
+        """Searches for one query.
+
+        Args:
+            q: See :meth:`LuceneImpactSearcher.search`.
+            k: Likewise.
+            fields: Likewise.
+            filter: A condition on the fields of documents.
+            approximation: Must be exact.
+
+        Returns:
+            Hits, sorted by score descending, then by the bytes of the docid ascending. Their ``lucene_docids`` are those of
+            the shards, one shard after the other.
+
+        Raises:
+            QueryError: The query or the filter is wrong.
+        """
+        if approximation is not None and not approximation.is_exact:
+            raise QueryError("shards are searched exactly: what an approximation finds depends on how they are divided")
+        return self.batch_search([q], ["q"], k, fields=fields, filter=filter)["q"]
+
+    def batch_search(
+        self, queries: Iterable[Text | Vector], qids: Iterable[str], k: int = HITS_SHOWN, threads: int = 1,
+        fields: Mapping[str, float] | None = None, *, filter: Filter | str | None = None,
+    ) -> dict[str, Hits]:  # fmt: skip
+        """Searches for many queries; see :meth:`LuceneImpactSearcher.batch_search`.
+
+        Args:
+            queries: Texts, conversations or {term: impact} mappings.
+            qids: Their unique ids.
+            k: Maximum number of hits per query.
+            threads: Number of search threads of each shard.
+            fields: See :meth:`search`.
+            filter: Likewise.
+
+        Returns:
+            qid → hits, in the order of ``qids``.
+
+        Raises:
+            QueryError: A query is malformed, or ``qids`` does not match ``queries``.
+        """
+        check_no_fields(fields)
+        queries, qids = check_batch(queries, qids, threads)
+        self.reader.check_filter(filter)
+        found = self._search_vectors(self.encode_batch(queries), check_k(k), threads, filter)
+        return dict(zip(qids, found, strict=True))
+
+    def _search_vectors(
+        self, vectors: Sequence[dict[str, int]], k: int, threads: int, filter: Filter | str | None
+    ) -> list[Hits]:
+        wanted = [self._without_common_terms(vector) for vector in vectors]
+        found: list[Hits] = []
+        step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
+        for start in range(0, len(wanted), step):  # in batches, to bound memory
+            answers = self._shards.ask_all("search", wanted[start : start + step], k, threads, filter)
+            found += (self._merged(each, k) for each in zip(*answers, strict=True))
+        return found
+
+    def _merged(self, rankings: Sequence[Ranking], k: int) -> Hits:
+        """The best hits of all shards. The order of texts is that of their bytes in UTF-8."""
+        best = [*islice(heapq.merge(*map(_keys, rankings, range(len(rankings)))), k)]
+        docids = [docid for _, docid, *_ in best]
+        scores = np.array([-score for score, *_ in best], np.int64)
+        starts = self.reader.starts
+        numbers = [starts[shard] + lucene_docid for _, _, shard, lucene_docid in best]
+        lucene_docids: NDArray[Any] = np.array(numbers, np.int64)  # together, shards may have more than 2³¹ documents
+        return Hits(docids, scores, lucene_docids, self.reader, None)
+
+    def _without_common_terms(self, vector: dict[str, int]) -> dict[str, int]:
+        """A query without the terms that ``min_idf`` drops; the documents of all shards count."""
+        if self.min_idf is None or self.min_idf < 0:
+            return vector
+        unknown = [term for term in vector if term not in self._frequencies]
+        if unknown:
+            counts = self._shards.ask_all("document_frequencies", unknown)
+            self._frequencies.update(zip(unknown, map(sum, zip(*counts, strict=True)), strict=True))
+        least = float(self.min_idf)
+        return {
+            term: impact
+            for term, impact in vector.items()
+            if (count := self._frequencies[term]) and math.log(self.num_docs / count) > least
+        }
+
+    def explain(self, q: Text | Vector, docid: str) -> list[Contribution]:
+        """The contribution of each shared term to a document's score; see :meth:`LuceneImpactSearcher.explain`.
+
+        Raises:
+            InputError: No document has this docid.
+        """
+        vector = self._without_common_terms(self.encode(q))
+        impacts = self.reader.impacts(docid, [*vector])
+        shared = [
+            Contribution(term, vector[term], impact) for term, impact in zip(vector, impacts, strict=True) if impact
+        ]
+        return sorted(shared, key=lambda each: (-each.product, each.term))
+
+    def vector(self, docid: str) -> dict[str, int]:
+        """The terms of a document, in byte order, and their impacts.
+
+        Raises:
+            InputError: No document has this docid.
+        """
+        return self.reader.vector(docid)
+
+    def more_like_this(self, docid: str, k: int = HITS_SHOWN, *, filter: Filter | str | None = None) -> Hits:
+        """Searches with a document as the query; it is not among the hits.
+
+        Raises:
+            InputError: No document has this docid.
+        """
+        k, lucene_docid = check_k(k), self.reader.lucene_docid(docid)
+        vectors = [self.reader.vector(docid)]
+        found = self._search_vectors(vectors, min(k, self.reader.max_doc) + 1, 1, filter)[0]
+        return found.without(lucene_docid)[:k]
+
+    def facets(self, field: str, filter: Filter | str | None = None) -> dict[str, int]:
+        """In how many documents each keyword of a field occurs, the most frequent first.
+
+        Raises:
+            QueryError: The shards have no such field, its values are no keywords, or the filter is wrong.
+        """
+        self.reader.check_filter(filter)
+        return added(self._shards.ask_all("facets", field, filter))
+
+    def doc(self, docid: str | int) -> StoredDocument | None:
+        """The stored document with a docid (str) or lucene_docid (int); None if there is none, as in Pyserini."""
+        if isinstance(docid, int | np.integer) and not isinstance(docid, bool):
+            number = int(docid)
+            if not 0 <= number < self.reader.max_doc:
+                return None
+            return StoredDocument(self.reader.docid(number), number, self.reader.raw([number])[0])
+        if not isinstance(docid, str):
+            raise QueryError(f"expected a docid (a string) or a lucene_docid (an integer), got {docid!r}")
+        try:
+            number = self.reader.lucene_docid(docid)
+        except InputError:
+            return None
+        return StoredDocument(docid, number, self.reader.raw([number])[0])
+
+    def close(self) -> None:
+        """Ends the processes of the shards, and the cluster if it was started for them."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._shards.close()
+
+    def __enter__(self) -> ShardedSearcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _keys(ranking: Ranking, shard: int) -> Iterator[tuple[int, str, int, int]]:
+    docids, scores, lucene_docids, _ = ranking
+    return ((-score, docid, shard, number) for score, docid, number in zip(
+        scores.tolist(), docids, lucene_docids.tolist(), strict=True
+    ))  # fmt: skip
