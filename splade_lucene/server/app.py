@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from splade_lucene.errors import SpladeLuceneError
+from splade_lucene.search.searcher import LuceneImpactSearcher
 from splade_lucene.server.api import api_routes
 from splade_lucene.server.context import ERRORS, Context
 from splade_lucene.server.docs_page import describe_api
@@ -26,7 +27,7 @@ from splade_lucene.server.mcp import PATH, LazyMcp
 from splade_lucene.server.metrics import Metrics
 from splade_lucene.server.page import read_page
 from splade_lucene.server.problems import ApiError, as_api_error
-from splade_lucene.server.registry import Registry
+from splade_lucene.server.registry import OpenSearcher, Registry
 from splade_lucene.server.schemas import HealthAnswer
 from splade_lucene.server.settings import ServerSettings
 from splade_lucene.server.work import Work
@@ -35,11 +36,12 @@ from splade_lucene.version import __version__
 _log = logging.getLogger("splade_lucene.server")
 
 
-def create_app(settings: ServerSettings) -> FastAPI:
+def create_app(settings: ServerSettings, open_searcher: OpenSearcher = LuceneImpactSearcher) -> FastAPI:
     """Makes the application, and opens the indexes.
 
     Args:
         settings: What is served.
+        open_searcher: Opens what searches an index.
 
     Returns:
         An ASGI application; its ``state.context`` has the open indexes.
@@ -47,7 +49,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     Raises:
         SpladeLuceneError: An index cannot be opened.
     """
-    context = Context(settings, Registry(settings.indexes), Work(settings.limits))
+    context = Context(settings, Registry(settings.indexes, open_searcher), Work(settings.limits))
     mcp = LazyMcp(context)
     app = FastAPI(
         title="splade-lucene", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan(context, mcp),

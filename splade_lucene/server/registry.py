@@ -24,6 +24,9 @@ T = TypeVar("T")
 _PROFILES = 100
 _log = logging.getLogger("splade_lucene.server")
 
+OpenSearcher = Callable[[Path], Any]
+"""Opens a folder as a :class:`splade_lucene.LuceneImpactSearcher`, or as something with its methods."""
+
 
 class OpenIndex:
     """An index that is served.
@@ -31,15 +34,16 @@ class OpenIndex:
     Args:
         name: Its name in the paths of requests.
         folder: Its folder.
+        open_searcher: Opens what searches it.
 
     Attributes:
         searcher: Searches it.
         changing: Held while documents are added or deleted.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, open_searcher: OpenSearcher = LuceneImpactSearcher) -> None:
         self.name, self.folder = name, folder
-        self.searcher = LuceneImpactSearcher(folder)
+        self.searcher: LuceneImpactSearcher = open_searcher(folder)
         self.changing = threading.Lock()
         self._profiles: deque[dict[str, Any]] = deque(maxlen=_PROFILES)
         self._computed: dict[str, tuple[str, Any]] = {}
@@ -132,16 +136,17 @@ class Registry:
 
     Args:
         folders: Name → folder.
+        open_searcher: Opens what searches an index.
 
     Raises:
         SpladeLuceneError: An index cannot be opened.
     """
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
+    def __init__(self, folders: Mapping[str, Path], open_searcher: OpenSearcher = LuceneImpactSearcher) -> None:
         self._indexes: dict[str, OpenIndex] = {}
         try:
             for name, folder in folders.items():
-                self._indexes[name] = OpenIndex(name, folder)
+                self._indexes[name] = OpenIndex(name, folder, open_searcher)
         except BaseException:
             self.close()
             raise
