@@ -132,6 +132,68 @@ def ratios() -> str:
     return table(["", "splade_lucene", "peer", "times", "script"], rows, "lllrl")
 
 
+# ---- scale ----
+
+
+def distributed() -> str:
+    """What Ray costs on one machine, by number of workers."""
+    rows = [
+        [
+            each["what"],
+            quantity(each["ours"], each["unit"]),
+            f"{each['peer']}: {quantity(each['peer_value'], each['unit'])}" if each["peer"] else "",
+            times(each["ratio"]) if each["peer"] else "",
+        ]
+        for key, each in results("distributed").items()
+        if key != "bytes"
+    ]
+    return table(["", "on Ray", "compared with", "times"], rows, "lrlr")
+
+
+def scale() -> str:
+    """The arithmetic for large collections, from the figures of the other tables."""
+    sys.path.insert(0, str(ROOT))
+    from splade_lucene import MeasuredRates, plan_scale
+
+    search, index = results("searching"), results("indexing")
+    small, large = (search[f"{size}/search, k=10/Pyserini"]["ours"] for size in (200_000, 1_000_000))
+    slope = (large - small) / 0.8  # for a million documents
+    rates = MeasuredRates(
+        documents_per_second=results("encoding")["minilm/CACM/ours float32/Pyserini"]["ours"],
+        pseudo_document_bytes=results("distributed")["bytes"]["ours"],
+        index_bytes=index["200000/bytes"]["ours"] * 1e6 / 200_000,
+        accelerator_bytes=index["200000/accelerator bytes"]["ours"] * 1e6 / 200_000,
+        indexing_seconds=index["1000000/ours"]["ours"],
+        query_milliseconds=small - 0.2 * slope,
+        query_milliseconds_per_million=slope,
+    )
+    rows = []
+    for documents, name in ((138_364_198, "MS MARCO V2"), (1_000_000_000, "a billion")):
+        plans = {workers: plan_scale(documents, rates, workers=workers) for workers in (16, 128)}
+        plan = plans[128]
+        rows.append([
+            f"{name}: {documents:,}",
+            *(f"{number(each.encoding_hours)} h + {number(each.indexing_hours)} h" for each in plans.values()),
+            f"{number(plan.worker_hours)}", f"{number(plan.pseudo_document_bytes / 1e12)} TB",
+            f"{plan.shards} of {number(plan.shard_bytes / 1e9)} GB",
+            f"{number(plan.query_milliseconds)} ms", f"{number(plan.query_processor_milliseconds)} ms",
+        ])  # fmt: skip
+    return table(
+        [
+            "documents",
+            "encoding + indexing, 16 workers",
+            "128 workers",
+            "worker hours",
+            "pseudo-documents",
+            "shards",
+            "a query, k = 10",
+            "of all shards",
+        ],
+        rows,
+        "lrrrrrrr",
+    )
+
+
 # ---- performance ----
 
 
@@ -555,6 +617,8 @@ def four_systems() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "ratios": ratios,
+    "distributed": distributed,
+    "scale": scale,
     "searching": searching,
     "searching-more": searching_more,
     "approximation": approximation,

@@ -4,6 +4,13 @@ from .adapters.sentence_transformers import SparseEncoderView as SparseEncoderVi
 from .adapters.sentence_transformers import open_sparse_encoder as open_sparse_encoder
 from .corpus.reading import infer_fields as infer_fields
 from .corpus.reading import read_corpus as read_corpus
+from .distributed.building import build_sharded_index as build_sharded_index
+from .distributed.cluster import RayCluster as RayCluster
+from .distributed.encoding import RayWorkers as RayWorkers
+from .distributed.scale import MeasuredRates as MeasuredRates
+from .distributed.scale import ScalePlan as ScalePlan
+from .distributed.scale import plan_scale as plan_scale
+from .distributed.searching import ShardedSearcher as ShardedSearcher
 from .encoder.encoder import SpladeEncoder as SpladeEncoder
 from .encoder.pruning import Pruning as Pruning
 from .encoder.settings import DocumentSettings as DocumentSettings

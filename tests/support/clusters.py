@@ -1,0 +1,79 @@
+"""Ray clusters of real raylets on this machine, and what happens to their processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from support.processes import ROOT
+
+FILE_LIMIT = "SPLADE_LUCENE_TEST_FILE_LIMIT"
+"""Variable of a raylet: the bytes after which its workers cannot write to a file, as on a full disk."""
+
+_LIMITING = f"""
+import os, resource, sys
+limit = os.environ.get("{FILE_LIMIT}")
+if limit and any("default_worker.py" in each for each in sys.orig_argv):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
+"""
+
+
+RAYLETS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # 15 otherwise, which takes minutes on a busy machine
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_enable_worker_prestart": "0",
+    "OMP_NUM_THREADS": "1",
+}
+"""Variables of raylets that start little and waste no time."""
+
+
+def import_path(folder: Path) -> str:
+    """The module path of raylets, whose workers find this package, and obey the limit of files."""
+    (folder / "sitecustomize.py").write_text(_LIMITING)
+    return os.pathsep.join((str(folder), str(ROOT), str(ROOT / "tests")))
+
+
+def workers_named(name: str) -> list[int]:
+    """The processes of a class of actors."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            try:
+                command = (process / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if command.startswith(f"ray::{name}".encode()):
+                found.append(int(process.name))
+    return sorted(found)
+
+
+def raylet_of(process: int) -> int:
+    """The raylet that started a worker process."""
+    status = Path(f"/proc/{process}/stat").read_text()
+    return int(status.rpartition(")")[2].split()[1])
+
+
+def raylet(node: Any) -> int:
+    """The process of a node of ray.cluster_utils."""
+    return int(node.all_processes["raylet"][0].process.pid)
+
+
+class WhenDone:
+    """A progress that does something as soon as some documents are done, once for each action."""
+
+    def __init__(self, *actions: Callable[[], Any]) -> None:
+        self._actions = [*actions]
+
+    @contextmanager
+    def step(self, title: str, total: int | None, unit: str) -> Iterator[Callable[..., None]]:
+        """Acts with each report of any step."""
+
+        def advance(count: int, **_: Any) -> None:
+            if count and self._actions:
+                self._actions.pop(0)()
+
+        yield advance
