@@ -114,8 +114,6 @@ def searching(documents: int, count: int, shards: list[int], figures: dict[str, 
     """Searches a collection of the shared generator in shards, against the one index."""
     source, index = corpus(documents, 1), FOLDER / "index"
     index_pseudo_documents(source, index, threads=1)
-    size = sum(path.stat().st_size for path in find_files(source)) / documents
-    figures["bytes"] = figure("a pseudo-document of the shared generator", size, "bytes")
     vectors = dict(list(queries().items())[:count])
     for k in (10, 1000):
         with LuceneImpactSearcher(index) as searcher:
@@ -131,6 +129,13 @@ def searching(documents: int, count: int, shards: list[int], figures: dict[str, 
                 f"search {documents:,} documents in {number} shards on {CORES} cores, k = {k}", each, "ms",
                 peer="the one index, in this process", peer_value=alone, ratio=alone / each, shards=number, cores=CORES,
             )  # fmt: skip
+
+
+def measure_bytes(documents: int, figures: dict[str, Any]) -> None:
+    """The bytes of a pseudo-document of the shared generator, from which docs/scale.md computes."""
+    size = sum(path.stat().st_size for path in find_files(corpus(documents, 1))) / documents
+    print(f"a pseudo-document of {documents:,}: {size:,.0f} bytes")
+    figures["bytes"] = figure("a pseudo-document of the shared generator", size, "bytes")
 
 
 def search(searcher: Any, vectors: dict[str, Any], k: int) -> tuple[dict[str, Any], float]:
@@ -179,17 +184,21 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=1200, help="documents to encode")
     parser.add_argument("--indexed", type=int, default=200_000, help="documents to search; 0 for none")
     parser.add_argument("--queries", type=int, default=300)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4], help="none: only what needs no workers")
     add_write_results(parser)
     given = parser.parse_args()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     print(describe_machine())
-    print(f"{max(given.workers)} workers share {CORES} cores" if max(given.workers) > CORES else f"{CORES} cores")
     figures: dict[str, Any] = {}
-    encoding(given.documents, given.workers, figures)
-    indexing(given.documents, given.workers, figures)
     if given.indexed:
+        measure_bytes(given.indexed, figures)
+    if given.workers:
+        most = max(given.workers)
+        print(f"{most} workers share {CORES} cores" if most > CORES else f"{CORES} cores")
+        encoding(given.documents, given.workers, figures)
+        indexing(given.documents, given.workers, figures)
+    if given.workers and given.indexed:
         searching(given.indexed, given.queries, given.workers, figures)
     if given.write_results:
         write_results(__file__, figures)

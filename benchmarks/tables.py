@@ -135,21 +135,6 @@ def ratios() -> str:
 # ---- scale ----
 
 
-def distributed() -> str:
-    """What Ray costs on one machine, by number of workers."""
-    rows = [
-        [
-            each["what"],
-            quantity(each["ours"], each["unit"]),
-            f"{each['peer']}: {quantity(each['peer_value'], each['unit'])}" if each["peer"] else "",
-            times(each["ratio"]) if each["peer"] else "",
-        ]
-        for key, each in results("distributed").items()
-        if key != "bytes"
-    ]
-    return table(["", "on Ray", "compared with", "times"], rows, "lrlr")
-
-
 def scale() -> str:
     """The arithmetic for large collections, from the figures of the other tables."""
     sys.path.insert(0, str(ROOT))
@@ -617,7 +602,6 @@ def four_systems() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "ratios": ratios,
-    "distributed": distributed,
     "scale": scale,
     "searching": searching,
     "searching-more": searching_more,

@@ -70,8 +70,8 @@ settings.load_profile("without a deadline")
 # ---- make quick ----
 
 NOT_QUICK = """
-adapters_beir adapters_mteb adapters_sentence_transformers bridge cli comparators docs encoder encoding end_to_end explorer
-families fused fuzz golden imports install jvm light loss_report makefile memory_and_precision notebooks onnx opensearch pruning
+adapters_beir adapters_mteb adapters_sentence_transformers bridge cli comparators distributed distributed_hosts distributed_serving
+docs encoder encoding end_to_end explorer families fused fuzz golden imports install jvm light loss_report makefile memory_and_precision notebooks onnx opensearch pruning
 push python_docs readme reproduction reproduction_facts reproduction_groups reranker resolution resuming soundness storage
 threads_and_processes training training_data training_head training_output training_report training_trust
 """.split()  # noqa: SIM905

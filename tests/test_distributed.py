@@ -46,9 +46,9 @@ from splade_lucene import (
     merge_indexes,
     where,
 )
-from splade_lucene.distributed import encoding, pool
+from splade_lucene.distributed import building, encoding, pool
 from splade_lucene.index.shards import is_sharded, read_shards
-from splade_lucene.manifest import Part
+from splade_lucene.manifest import Part, read_folder_manifest
 from splade_lucene.pseudo_documents import parts
 
 pytestmark = [pytest.mark.slow, pytest.mark.process, pytest.mark.filterwarnings("ignore")]
@@ -206,14 +206,14 @@ encode_corpus({str(corpus)!r}, {str(output)!r}, encoder, Quantizer.named("naver"
 """
     driver = subprocess.Popen([sys.executable, "-c", program], env=child_environment())
     try:
-        wait_for(lambda: driver.poll() is not None or (journal.exists() and journal.read_text().count("\n") > 2), 120)
+        wait_for(lambda: driver.poll() is not None or (journal.exists() and journal.read_text().count("\n") > 2), 600)
     finally:
         driver.kill()
         driver.wait()
     finished = [json.loads(line)["name"] for line in journal.read_text().splitlines()[1:]]
     assert finished
     before = {name: (output / name).stat().st_mtime_ns for name in finished}
-    wait_for(lambda: not workers_named("PartWorker"), 60)  # those of a driver end with it
+    wait_for(lambda: not workers_named("PartWorker"), 600)  # those of a driver end with it
     encode(corpus, output, encoder, replace(cluster, workers=1))
     assert files(output) == files(expected)
     assert {name: (output / name).stat().st_mtime_ns for name in finished} == before
@@ -328,6 +328,10 @@ def test_scatter_and_gather_find_what_the_index_finds(built, cluster):
             assert sharded.doc(hit.docid).raw() == one.doc(hit.docid).raw()
             assert sharded.explain("cats and dogs", hit.docid) == one.explain("cats and dogs", hit.docid)
         assert sharded.doc("missing") is None
+        assert ranked(sharded.batch_search(iter(queries), iter(qids), 10)) == ranked(
+            one.batch_search(queries, qids, 10)
+        )
+        assert sharded.encode_batch(iter(["cats", {"cat": 1}])) == one.encode_batch(["cats", {"cat": 1}])
         os.kill(workers_named("Shard")[0], signal.SIGKILL)
         assert ranked(sharded.batch_search(queries, qids, 10)) == ranked(one.batch_search(queries, qids, 10))
         with LuceneImpactSearcher(built / "one", min_idf=0.9) as rare:
@@ -367,8 +371,6 @@ def test_a_docid_in_two_shards_is_refused(cluster, tmp_path):
 
 
 def test_build_with_the_command_resumes_and_merges(corpus, built, model, cluster, tmp_path, monkeypatch):
-    from splade_lucene.distributed import building
-
     monkeypatch.setattr(parts, "PART_DOCUMENTS", 60)
     arguments = (
         "build", "--corpus", corpus, "--index", tmp_path / "index", "--model", model, "--quantizer", "naver", "--shards", 2,
@@ -404,18 +406,24 @@ def test_build_with_the_command_resumes_and_merges(corpus, built, model, cluster
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_parts_are_divided_in_order_and_evenly(count):
-    from splade_lucene.distributed.building import split
-
     sizes = [10, 10, 0, 20, 20, 5, 20, 20]
     given = [Part(number, f"part-{number}", size, 0, (), "", 0) for number, size in enumerate(sizes)]
-    groups = split(given, count)
+    groups = building.split(given, count)
     assert [part for group in groups for part in group] == given
     totals = [sum(part.documents for part in group) for group in groups]
     assert len(totals) == count
     assert min(totals) > 0
     assert max(totals) - min(totals) <= 20
-    assert len(split(given, 7)) == 7
-    assert split(given, 8) == []
+    assert len(building.split(given, 7)) == 7
+    assert building.split(given, 8) == []
+
+
+def test_more_shards_than_parts_are_refused(expected):
+    manifest = read_folder_manifest(expected)
+    assert manifest is not None
+    assert [each.documents for each in building.shard_manifests(manifest, 12)]
+    with pytest.raises(CorpusError, match=r"the corpus has 12 parts with documents.*shards=12"):
+        building.shard_manifests(manifest, 13)
 
 
 def free_port() -> int:
@@ -432,10 +440,6 @@ def test_what_the_cluster_cannot_do_is_refused_before_the_work(corpus, encoder, 
         encode(corpus, tmp_path / "out", encoder, RayCluster(raylets.address, gpus=1))
     with pytest.raises(InputError, match="is a URL, and the workers write to folders"):
         encode_corpus(corpus, "s3://bucket/out", encoder, RULE, workers=RayWorkers(RayCluster(raylets.address)))
-    with pytest.raises(InputError, match=r"the corpus has 12 parts with documents.*shards=12"):
-        build_sharded_index(
-            corpus, tmp_path / "index", RayCluster(raylets.address, workers=2, timeout=600), encoder, RULE, shards=13
-        )
     assert not (tmp_path / "out").exists()
 
 

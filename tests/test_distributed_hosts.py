@@ -72,7 +72,7 @@ def cluster(hosts, tmp_path_factory) -> Iterator[Path]:
                 start_new_session=True,
             )  # fmt: skip
             stack.callback(ended, started)
-            wait_for(partial(started_in, Path(log.name)), 120)
+            wait_for(partial(started_in, Path(log.name)), 600)
         yield apart
 
 

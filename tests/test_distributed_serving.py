@@ -124,7 +124,7 @@ def test_a_router_over_replicas_answers_as_a_server_of_the_index(folders, served
         replicas = workers_named("ServeReplica:splade-lucene:docs-1")
         assert len(replicas) == 2
         os.kill(replicas[0], signal.SIGKILL)
-        wait_for(lambda: ask(f"{served.url}{API}/search", {"query": QUERY})[0] == 200, 60)
+        wait_for(lambda: ask(f"{served.url}{API}/search", {"query": QUERY})[0] == 200, 600)
         compare()
     status, text = ask(f"{served.url}{API}/search", {"query": QUERY, "exact": False})
     assert status == 400

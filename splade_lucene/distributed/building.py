@@ -117,7 +117,7 @@ def build_sharded_index(  # noqa: PLR0913 - all but the first five are keywords 
             text_field=text_field, fields=fields, skip_bad=skip_bad, workers=RayWorkers(cluster), on_problem=on_problem,
             progress=progress,
         )  # fmt: skip
-        described = _manifests(manifest, shards)
+        described = shard_manifests(manifest, shards)
         check_shared(session, built)
         summaries = _build(session, folder.resolve(), built, described, settings, progress)
         names = tuple(map(_name, range(1, shards + 1), [shards] * shards))
@@ -162,7 +162,7 @@ def _name(number: int, count: int) -> str:
     return f"shard-{number}of{count}"
 
 
-def _manifests(manifest: Manifest, count: int) -> list[Manifest]:
+def shard_manifests(manifest: Manifest, count: int) -> list[Manifest]:
     """For each shard, the manifest of its parts.
 
     Raises:

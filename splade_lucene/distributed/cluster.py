@@ -28,7 +28,7 @@ AUTO = "auto"
 """The address of the cluster to which this machine belongs."""
 
 _CONNECT_SECONDS = 10
-_ANSWER_SECONDS = 120
+_ANSWER_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -226,9 +226,7 @@ class Session:
             strategy = NodeAffinitySchedulingStrategy(node.id, soft=False)
             task = self.ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=strategy)(function)
             calls[task.remote(*arguments)] = node
-        done, silent = self.ray.wait(
-            [*calls], num_returns=len(calls), timeout=min(_ANSWER_SECONDS, self.cluster.timeout)
-        )
+        done, silent = self.ray.wait([*calls], num_returns=len(calls), timeout=_ANSWER_SECONDS)
         if silent:
             hosts = ", ".join(sorted({calls[each].host for each in silent}))
             raise InputError(f"these nodes of the Ray cluster do not answer: {hosts}", remedy="Remove or restart them")
