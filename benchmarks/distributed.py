@@ -201,7 +201,7 @@ def main() -> None:
     if given.workers and given.indexed:
         searching(given.indexed, given.queries, given.workers, figures)
     if given.write_results:
-        write_results(__file__, figures)
+        write_results("distributed", figures)
 
 
 if __name__ == "__main__":

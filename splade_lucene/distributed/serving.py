@@ -198,7 +198,8 @@ class Router:
 
     def __serve_build_asgi_app__(self) -> Any:
         """Makes the application; on a thread, because Ray Serve's event loop must not wait for its own answers."""
-        from splade_lucene.server.app import create_app
+        with whole_imports("serve"):
+            from splade_lucene.server.app import create_app
 
         by_folder = {folder: name for name, folder in self._settings.indexes.items()}
 

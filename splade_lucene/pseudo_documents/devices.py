@@ -41,7 +41,8 @@ class DeviceWorkers:
         Raises:
             InputError: A device is not available.
         """
-        from splade_lucene.encoder.precision import choose_device
+        with whole_imports():
+            from splade_lucene.encoder.precision import choose_device
 
         for device in self.devices:
             choose_device(device)
