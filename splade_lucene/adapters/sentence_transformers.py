@@ -70,6 +70,9 @@ def open_sparse_encoder(
         raise InputError(
             "the folder exists and is not empty", path=path, remedy="Name a new folder, or delete this one"
         )
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
     temporary = tempfile.TemporaryDirectory(prefix="splade-lucene-") if folder is None else None
     saved = temporary.name if temporary else str(folder)
     try:
