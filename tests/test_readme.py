@@ -71,7 +71,8 @@ def test_there_are_ten_commands():
 
 def test_the_map_has_every_folder_and_module_once_in_the_order_of_the_steps():
     """The order of the import guard, which is that of the flow."""
-    map_of_package = README.partition("## Map of the package")[2].partition("\n## ")[0]
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    map_of_package = page.partition("## Map of the package")[2].partition("\n## ")[0]
     rows = [line.split("|")[2] for line in map_of_package.splitlines() if line.startswith("|")][2:]
     named = [name.rstrip("/") for row in rows for name in re.findall(r"`([^`]+)`", row)]
     modules = {path.stem for path in (ROOT / "splade_lucene").iterdir() if path.suffix in (".py", "")}
