@@ -54,6 +54,8 @@ class Setting:
         seed: Random seed.
         factor: Factor of both weights of FLOPS.
         has_fixed_scale: Whether the scores of this package's student keep their size, as the other side's do.
+        has_dropout: Whether this package's student has the base's dropout, as the other side's does.
+        device: ``cpu`` or ``cuda``.
     """
 
     steps: int
@@ -63,6 +65,8 @@ class Setting:
     seed: int = 1
     factor: float = 1.0
     has_fixed_scale: bool = False
+    has_dropout: bool = True
+    device: str = "cpu"
 
     @property
     def regularizers(self) -> dict[str, float]:
@@ -165,7 +169,7 @@ def train_ours(folder: Path, base: Path, setting: Setting) -> list[Moment]:
     """Trains with this package on the triples of a folder, into it; returns when each ten steps were done."""
     from splade_lucene.training import read_config, train
 
-    fixed = {"score_scale": 1.0, "scale_learning_rate": 1e-12} if setting.has_fixed_scale else {}
+    fixed = {"score_scale": 1.0, "scale_learning_rate": 0.0} if setting.has_fixed_scale else {}
     settings = {
         "recipe": "distilsplade-max", "base": str(base), "output": str(folder / "ours"),
         "data": {"examples": str(folder / "triples.jsonl"), "temperature": TEMPERATURE},
@@ -174,7 +178,8 @@ def train_ours(folder: Path, base: Path, setting: Setting) -> list[Moment]:
         "optimization": {
             "steps": setting.steps, "queries": setting.queries, "passages": PASSAGES, "max_length": setting.length,
             "query_max_length": QUERY_LENGTH, "learning_rate": setting.rate, "head_learning_rate": setting.rate,
-            "log": TENTH, "checkpoint": setting.steps, "precision": "float32", "seed": setting.seed, **fixed,
+            "log": TENTH, "checkpoint": setting.steps, "precision": "float32", "seed": setting.seed,
+            "dropout": None if setting.has_dropout else 0.0, **fixed,
         },
     }  # fmt: skip
     path = folder / "ours.yaml"
@@ -186,7 +191,7 @@ def train_ours(folder: Path, base: Path, setting: Setting) -> list[Moment]:
             times.append(now())
             print(f"  step {done}: {figures['loss']:.3f}", file=sys.stderr, flush=True)
 
-    train(read_config(path), device="cpu", overwrite=True, report=note)
+    train(read_config(path), device=setting.device, overwrite=True, report=note)
     return times
 
 
@@ -218,7 +223,7 @@ def train_peer(folder: Path, base: Path, setting: Setting) -> list[Moment]:
     )
     network = Transformer(str(base), transformer_task="fill-mask", max_seq_length=setting.length)
     network.query_length = QUERY_LENGTH
-    model = SparseEncoder(modules=[network, SpladePooling("max")], device="cpu", similarity_fn_name="dot")
+    model = SparseEncoder(modules=[network, SpladePooling("max")], device=setting.device, similarity_fn_name="dot")
     loss = losses.SpladeLoss(
         model, losses.SparseMarginMSELoss(model),
         **{f"{side}_regularizer_weight": weight for side, weight in setting.regularizers.items()},
@@ -226,7 +231,7 @@ def train_peer(folder: Path, base: Path, setting: Setting) -> list[Moment]:
     arguments = SparseEncoderTrainingArguments(
         output_dir=str(folder / "peer-run"), max_steps=setting.steps, per_device_train_batch_size=setting.queries,
         learning_rate=setting.rate, warmup_steps=round(0.05 * setting.steps), logging_steps=TENTH, save_strategy="no",
-        report_to=[], use_cpu=True, disable_tqdm=True,
+        report_to=[], use_cpu=setting.device == "cpu", disable_tqdm=True,
         router_mapping={"query": "query", "passage_1": "document", "passage_2": "document"},
         dataloader_pin_memory=False, seed=setting.seed,
     )  # fmt: skip

@@ -1,28 +1,35 @@
 #!/usr/bin/env python3
 """What models find that were trained with this package and with sentence-transformers, at equal FLOPS.
 
-    python benchmarks/training_effectiveness.py [--write-results]     # about half an hour on two cores; resumes if interrupted
+    python benchmarks/training_effectiveness.py [--write-results]     # about an hour on two cores; resumes if interrupted
     python benchmarks/training_effectiveness.py --small               # a few minutes
+    python benchmarks/training_effectiveness.py --device cuda --jobs 12 --seeds 6     # a few minutes on an H100
 
-Both sides train the same base on the same triples, as in ``benchmarks/training.py``, once for each of two seeds. Seeds
-differ in the triples and their order. This package trains in two ways: with its defaults, where the scores have a learnable
-scale that starts where the loss is smallest, and with scores of a fixed size, which is the other side's loss. Each way gets its
-own factor of both weights of FLOPS, such that it ends at the other side's FLOPS: it is interpolated between trainings with the
-seed 0, which does not count otherwise. What difference remains goes by lowering all logits of the denser one of two models.
+Both sides train the same base on the same triples, as in ``benchmarks/training.py``, once for each seed. Seeds
+differ in the triples and their order. This package trains in three ways: with its defaults, where the scores have a learnable
+scale that starts where the loss is smallest; with scores of a fixed size, which is the other side's loss; and the same without
+dropout. Each way gets its own factor of both weights of FLOPS, such that it ends at the other side's FLOPS: it is interpolated
+between trainings with the seed 0, which does not count otherwise. What difference remains goes by lowering all logits of the
+denser one of two models.
 
 The models are measured on CACM (52 queries) and on the questions on Python's documentation (100), which no side and no base
 saw. Searched are all judged documents and every eighth of the others. A query's nDCG@10 is the mean over the seeds; the
-differences between two sides over all queries are tested in pairs. No time is measured, so the machine may be busy.
+differences between two sides over all queries are tested in pairs. No time is measured, so the machine may be busy. On a GPU,
+the base and the triples of an earlier run on a CPU can be given as ``benchmarks/work/training-effectiveness/full``: only
+these need Java.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import product
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +37,7 @@ import numpy as np
 from common import SHARED, WORK, add_write_results, describe_machine, figure, write_results
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from training import Setting, prepare, train_side
+from training import SIDES, Setting, prepare
 
 from splade_lucene import (
     Document,
@@ -47,8 +54,13 @@ from splade_lucene.evaluation.significance import paired_test
 
 MEASURE = "nDCG@10"
 PEER = "sentence-transformers"
-WAYS = ("learnable scale", "fixed scale")
-FACTORS = (1.0, 8.0, 64.0, 512.0)
+WAYS: dict[str, dict[str, bool]] = {
+    "learnable scale": {},
+    "fixed scale": {"has_fixed_scale": True},
+    "fixed scale, no dropout": {"has_fixed_scale": True, "has_dropout": False},
+}
+"""Name of a way to train with this package → what it changes in the setting."""
+FACTORS = (1.0, 8.0, 64.0)
 """Factors of the weights of FLOPS that are tried with the seed 0."""
 
 
@@ -59,21 +71,21 @@ class Size:
     Attributes:
         setting: What each training is given.
         triples: Triples to draw from.
-        seeds: Seeds.
+        seeds: Seeds that count.
         documents: Measure on each such document, and on the judged ones.
         queries: Measure with each such query.
     """
 
     setting: Setting
     triples: int
-    seeds: tuple[int, ...]
+    seeds: int
     documents: int = 1
     queries: int = 1
 
 
 SIZES = {
-    "small": Size(Setting(30, 8, length=32, rate=5e-5), 240, (1,), documents=40, queries=5),
-    "full": Size(Setting(120, 8, length=64, rate=5e-5), 2880, (1, 2), documents=8),
+    "small": Size(Setting(30, 8, length=32, rate=5e-5), 240, 1, documents=40, queries=5),
+    "full": Size(Setting(120, 8, length=64, rate=5e-5), 2880, 2, documents=8),
 }
 TOKENS = 96
 DEPTH = 100
@@ -174,9 +186,9 @@ class Vectors:
         return evaluate_queries(collection.qrels, run, [MEASURE])[MEASURE]
 
 
-def encode(model: Path, collection: Collection) -> Vectors:
+def encode(model: Path, collection: Collection, device: str) -> Vectors:
     """Encodes a collection."""
-    encoder = SpladeEncoder(model, documents=DocumentSettings(max_length=TOKENS), dtype="float32", device="cpu")
+    encoder = SpladeEncoder(model, documents=DocumentSettings(max_length=TOKENS), dtype="float32", device=device)
     documents = encoder.encode_documents([each.text for each in collection.documents])
     queries = encoder.encode_queries([topic.text for topic in collection.topics])
     terms = {term: row for row, term in enumerate({term for vector in (*documents, *queries) for term in vector})}
@@ -200,47 +212,83 @@ def _lower(matrix: csr_matrix, amount: float) -> csr_matrix:
 # ---- trainings ----
 
 
-def train_way(work: Path, way: str, seed: int, factor: float, size: Size, data: Mapping[str, Collection]) -> Path:
-    """Trains one way with one seed, and encodes all collections; what is finished is not done again.
+@dataclass(frozen=True)
+class Training:
+    """One training: a way, a seed and a factor of the weights of FLOPS."""
 
-    Returns:
-        The folder of the vectors.
+    way: str
+    seed: int
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Trains and encodes, each training in a process of its own; what is finished is not done again.
+
+    Attributes:
+        work: Folder of the base, the triples, and all that is made.
+        name: Which size.
+        device: ``cpu`` or ``cuda``.
+        jobs: Trainings at a time.
     """
-    folder = work / f"seed-{seed}" / f"{way.replace(' ', '-')}-{factor:g}"
-    side = "peer" if way == PEER else "ours"
-    if not all((folder / f"{name}.npz").exists() for name in data):
-        print(f"seed {seed}, {way}, {factor:g} times the weights of FLOPS", flush=True)
+
+    work: Path
+    name: str
+    device: str
+    jobs: int
+
+    def run(self, wanted: Sequence[Training]) -> None:
+        """Does what is not done yet."""
+        with ThreadPoolExecutor(self.jobs) as pool:
+            list(pool.map(self._run, wanted))
+
+    def folder(self, training: Training) -> Path:
+        """The folder of a training's vectors."""
+        way = training.way.replace(", ", "-").replace(" ", "-")
+        return self.work / f"seed-{training.seed}" / f"{way}-{training.factor:g}"
+
+    def _run(self, training: Training) -> None:
+        if (self.folder(training) / "done").exists():
+            return
+        print(f"seed {training.seed}, {training.way}, {training.factor:g} times the weights of FLOPS", flush=True)
+        asked = json.dumps([self.name, self.device, asdict(training)])
+        command = [sys.executable, str(Path(__file__).resolve()), "--child", asked]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    def train(self, training: Training) -> None:
+        """Trains and encodes, in this process."""
+        size, folder = SIZES[self.name], self.folder(training)
         folder.mkdir(parents=True, exist_ok=True)
-        draw_triples(work, folder / "triples.jsonl", seed, size)
-        setting = replace(size.setting, seed=seed, factor=factor, has_fixed_scale=way == "fixed scale")
-        train_side(side, folder, work / "base", setting)
-        encode_all(folder / "ours" / "model" if side == "ours" else folder / "peer", folder, data)
+        draw_triples(self.work, folder / "triples.jsonl", training.seed, size)
+        changes = WAYS.get(training.way, {})
+        setting = replace(size.setting, seed=training.seed, factor=training.factor, device=self.device, **changes)
+        SIDES["peer" if training.way == PEER else "ours"](folder, self.work / "base", setting)
+        encode_all(folder / "peer" if training.way == PEER else folder / "ours" / "model", folder, size, self.device)
         for each in (folder / "ours", folder / "peer", folder / "peer-run"):
             shutil.rmtree(each, ignore_errors=True)
-    return folder
+        (folder / "done").touch()
 
 
-def choose_factor(work: Path, way: str, size: Size, data: Mapping[str, Collection]) -> float:
-    """The factor of the weights of FLOPS with which a way ends at the other side's FLOPS.
+def choose_factors(trainings: Trainings, names: Sequence[str]) -> dict[str, float]:
+    """Each way's factor of the weights of FLOPS with which it ends at the other side's FLOPS.
 
     It is interpolated between the two factors around them, on logarithmic scales, with the seed 0.
     """
+    tried = {way: [Training(way, 0, factor) for factor in FACTORS] for way in WAYS}
+    peer = Training(PEER, 0)
+    trainings.run([peer, *(each for tries in tried.values() for each in tries)])
 
-    def logarithm(of: str, factor: float) -> float:
-        folder = train_way(work, of, 0, factor, size, data)
-        return float(np.mean([math.log(Vectors.read(folder / f"{name}.npz").flops) for name in data]))
+    def logarithm(of: Training) -> float:
+        found = (Vectors.read(trainings.folder(of) / f"{name}.npz").flops for name in names)
+        return float(np.mean([math.log(each) for each in found]))
 
-    target = logarithm(PEER, 1.0)
-    before: tuple[float, float] | None = None
-    for factor in FACTORS:
-        now = (math.log(factor), logarithm(way, factor))
-        if now[1] <= target or factor == FACTORS[-1]:
-            break
-        before = now
-    if before is None or now[1] >= before[1]:
-        return factor
-    share = min(1.0, (before[1] - target) / (before[1] - now[1]))
-    return round(math.exp(before[0] + share * (now[0] - before[0])), 2)
+    target = logarithm(peer)
+    chosen = {PEER: 1.0}
+    for way, tries in tried.items():
+        ends = np.minimum.accumulate([logarithm(each) for each in tries])
+        found = np.interp(target, ends[::-1], np.log(FACTORS)[::-1])
+        chosen[way] = round(math.exp(float(found)), 2)
+    return chosen
 
 
 def draw_triples(work: Path, path: Path, seed: int, size: Size) -> None:
@@ -251,11 +299,11 @@ def draw_triples(work: Path, path: Path, seed: int, size: Size) -> None:
     path.write_text("".join(lines[at] for at in drawn), encoding="utf-8")
 
 
-def encode_all(model: Path, folder: Path, data: Mapping[str, Collection]) -> None:
+def encode_all(model: Path, folder: Path, size: Size, device: str) -> None:
     """Encodes all collections that are not encoded yet."""
-    for name, collection in data.items():
+    for name, collection in collections(size).items():
         if not (folder / f"{name}.npz").exists():
-            encode(model, collection).write(folder / f"{name}.npz")
+            encode(model, collection, device).write(folder / f"{name}.npz")
 
 
 # ---- comparison ----
@@ -304,13 +352,13 @@ def report(name: str, way: str, factor: float, found: Comparison) -> dict[str, A
         f"{name}, {way}, {factor:g} times the weights: {found.ours.mean():.4f}, {PEER} {found.peer.mean():.4f} ({MEASURE}, "
         f"{len(found.ours)} queries, {found.flops:.2f} FLOPS; before lowering {found.unlowered[0]:.2f} and "
         f"{found.unlowered[1]:.2f}); difference {difference:+.4f}, 95% from {interval[0]:+.4f} to {interval[1]:+.4f}, "
-        f"p = {test.p_value:.2f}"
+        f"p = {test.p_value:.3f}"
     )
     return figure(
-        f"{name}, {way}, at {found.flops:.1f} FLOPS", float(found.ours.mean()), MEASURE, peer=PEER,
-        peer_value=float(found.peer.mean()), ratio=float(found.ours.mean() / found.peer.mean()),
-        p_value=test.p_value, least=interval[0], greatest=interval[1], queries=len(found.ours),
-        flops_before=found.unlowered[0], peer_flops_before=found.unlowered[1], factor=factor,
+        f"{name}, {way}", float(found.ours.mean()), MEASURE, peer=PEER, peer_value=float(found.peer.mean()),
+        ratio=float(found.ours.mean() / found.peer.mean()), flops=found.flops, p_value=test.p_value, least=interval[0],
+        greatest=interval[1], queries=len(found.ours), flops_before=found.unlowered[0],
+        peer_flops_before=found.unlowered[1], factor=factor,
     )  # fmt: skip
 
 
@@ -318,40 +366,38 @@ def main() -> None:
     """Trains all, and prints and keeps the comparisons."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="a few minutes, to see that it works")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    parser.add_argument("--seeds", type=int, help="number of seeds that count")
     add_write_results(parser)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.child:
+        name, device, training = json.loads(arguments.child)
+        Trainings(WORK / "training-effectiveness" / name, name, device, 1).train(Training(**training))
+        return
     name = "small" if arguments.small else "full"
     size, work = SIZES[name], WORK / "training-effectiveness" / name
     work.mkdir(parents=True, exist_ok=True)
     print(describe_machine(), f"{size.setting.steps} steps of {size.setting.queries} queries", sep="; ", flush=True)
     prepare(work, size.triples, TOKENS)
+    trainings = Trainings(work, name, arguments.device, arguments.jobs)
+    encode_all(work / "base", work, size, arguments.device)
     data = collections(size)
-    encode_all(work / "base", work, data)
-    factors = {PEER: 1.0, **{way: choose_factor(work, way, size, data) for way in WAYS}}
-    print_models(work, data)
-    folders = {
-        seed: {way: train_way(work, way, seed, factor, size, data) for way, factor in factors.items()}
-        for seed in size.seeds
-    }
+    factors = choose_factors(trainings, list(data))
+    seeds = range(1, 1 + (arguments.seeds or size.seeds))
+    wanted = {seed: {way: Training(way, seed, factor) for way, factor in factors.items()} for seed in seeds}
+    trainings.run([each for ways in wanted.values() for each in ways.values()])
+    folders = {seed: {way: trainings.folder(each) for way, each in ways.items()} for seed, ways in wanted.items()}
     figures = {}
     for collection, content in data.items():
         base = Vectors.read(work / f"{collection}.npz")
         print(f"{collection}, base: {np.mean([*base.measure(content).values()]):.4f} with {base.flops:.2f} FLOPS")
         for way in WAYS:
             found = compare(folders, way, collection, content)
-            figures[f"{name}/{collection}/{way}"] = report(collection, way, factors[way], found)
+            figures[f"{name}/{collection}/{way}"] = report(collection, way, factors[way], found) | {"seeds": len(seeds)}
     if arguments.write_results:
         write_results("training_effectiveness", figures)
-
-
-def print_models(work: Path, data: Mapping[str, Collection]) -> None:
-    """Prints what the trainings with the seed 0 gave."""
-    for folder, (name, collection) in product(sorted((work / "seed-0").iterdir()), data.items()):
-        found = Vectors.read(folder / f"{name}.npz")
-        print(
-            f"{folder.name}, {name}: {np.mean([*found.measure(collection).values()]):.4f}, {found.flops:.2f} FLOPS",
-            flush=True,
-        )
 
 
 if __name__ == "__main__":

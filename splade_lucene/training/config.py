@@ -268,12 +268,13 @@ class Optimization(_Section):
         head_learning_rate: Peak learning rate of the masked-LM head.
         warmup: Fraction of the steps during which the learning rate rises; afterwards it falls linearly.
         weight_decay: Weight decay of AdamW.
-        dropout: Dropout in the trunk; None: the base's own.
+        dropout: Dropout in the trunk; None: the base's own, with which the paper's models were trained, too. Without dropout
+            (0) the same steps end with a worse model: see docs/performance.md.
         score_scale: Initial value of the learnable scale of the student's scores. None: the value that minimizes the loss of
             the first batches; otherwise the scores are too large or too small, and the model first learns to lose or to add
             terms. The scale learns quickly (``scale_learning_rate``), so that the size of the scores does not work against
             the regularizer.
-        scale_learning_rate: Learning rate of the logarithm of the scale.
+        scale_learning_rate: Learning rate of the logarithm of the scale; 0: the scale stays as it begins.
         base_share: Share of the base in the final weights: this times the base's plus the rest times the trained weights
             (WiSE-FT, arXiv 2109.01903). For a base that is a SPLADE model already: on texts unlike the training data, the
             average is often better than both.
@@ -292,9 +293,9 @@ class Optimization(_Section):
     head_learning_rate: Annotated[float, Field(gt=0)] = 5e-4
     warmup: Fraction = 0.05
     weight_decay: Amount = 0.01
-    dropout: Fraction | None = 0.0
+    dropout: Fraction | None = None
     score_scale: Annotated[float, Field(gt=0)] | None = None
-    scale_learning_rate: Annotated[float, Field(gt=0)] = 0.02
+    scale_learning_rate: Amount = 0.02
     base_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint: PositiveInt = 100

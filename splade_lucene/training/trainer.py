@@ -520,6 +520,10 @@ class _Run:
     ) -> SparseEncoderTrainer:  # fmt: skip
         settings, sparsity, validation = self.config.optimization, self.config.sparsity, self.config.validation
         columns = to_columns(rows)
+        rates = {student.head_pattern: settings.head_learning_rate}
+        student.scale.requires_grad_(settings.scale_learning_rate > 0)
+        if settings.scale_learning_rate:
+            rates[r"\.logarithm$"] = settings.scale_learning_rate
         with _without_warnings():  # that the queries of SPLADE-doc are not regularized
             loss = losses.SpladeLoss(
                 model=student.encoder, loss=ranking, document_regularizer_weight=sparsity.document_weight,
@@ -531,9 +535,7 @@ class _Run:
             learning_rate=settings.learning_rate, warmup_steps=round(settings.warmup * settings.steps),
             weight_decay=settings.weight_decay,
             router_mapping={name: "query" if name == "query" else "document" for name in columns if name != "label"},
-            learning_rate_mapping={
-                student.head_pattern: settings.head_learning_rate, r"\.logarithm$": settings.scale_learning_rate,
-            },
+            learning_rate_mapping=rates,
             eval_strategy="steps" if is_validated else "no", eval_steps=validation.every if validation else None,
             **{**self.arguments(), "report_to": list(self.config.report_to)},
         )  # fmt: skip
