@@ -379,7 +379,7 @@ def main() -> None:
     name = "small" if arguments.small else "full"
     size, work = SIZES[name], WORK / "training-effectiveness" / name
     work.mkdir(parents=True, exist_ok=True)
-    print(describe_machine(), f"{size.setting.steps} steps of {size.setting.queries} queries", sep="; ", flush=True)
+    print(describe_machine(arguments.device), f"{size.setting.steps} steps of {size.setting.queries} queries", sep="; ", flush=True)
     prepare(work, size.triples, TOKENS)
     trainings = Trainings(work, name, arguments.device, arguments.jobs)
     encode_all(work / "base", work, size, arguments.device)
@@ -397,7 +397,7 @@ def main() -> None:
             found = compare(folders, way, collection, content)
             figures[f"{name}/{collection}/{way}"] = report(collection, way, factors[way], found) | {"seeds": len(seeds)}
     if arguments.write_results:
-        write_results("training_effectiveness", figures)
+        write_results("training_effectiveness", figures, arguments.device)
 
 
 if __name__ == "__main__":
