@@ -318,12 +318,14 @@ class Comparison:
         peer: The same of the other side.
         unlowered: Mean FLOPS of both before the denser one was lowered.
         flops: Mean FLOPS that were compared.
+        seeds: Number of seeds.
     """
 
     ours: NDArray[np.float64]
     peer: NDArray[np.float64]
     unlowered: tuple[float, float]
     flops: float
+    seeds: int
 
 
 def compare(folders: Mapping[int, Mapping[str, Path]], way: str, name: str, collection: Collection) -> Comparison:
@@ -339,7 +341,7 @@ def compare(folders: Mapping[int, Mapping[str, Path]], way: str, name: str, coll
     means = np.mean(before, axis=0)
     return Comparison(
         np.mean(values[way], axis=0), np.mean(values[PEER], axis=0), (float(means[0]), float(means[1])),
-        float(np.mean(equal)),
+        float(np.mean(equal)), len(folders),
     )  # fmt: skip
 
 
@@ -358,7 +360,7 @@ def report(name: str, way: str, factor: float, found: Comparison) -> dict[str, A
         f"{name}, {way}", float(found.ours.mean()), MEASURE, peer=PEER, peer_value=float(found.peer.mean()),
         ratio=float(found.ours.mean() / found.peer.mean()), flops=found.flops, p_value=test.p_value, least=interval[0],
         greatest=interval[1], queries=len(found.ours), flops_before=found.unlowered[0],
-        peer_flops_before=found.unlowered[1], factor=factor,
+        peer_flops_before=found.unlowered[1], factor=factor, seeds=found.seeds,
     )  # fmt: skip
 
 
@@ -379,7 +381,12 @@ def main() -> None:
     name = "small" if arguments.small else "full"
     size, work = SIZES[name], WORK / "training-effectiveness" / name
     work.mkdir(parents=True, exist_ok=True)
-    print(describe_machine(arguments.device), f"{size.setting.steps} steps of {size.setting.queries} queries", sep="; ", flush=True)
+    print(
+        describe_machine(arguments.device),
+        f"{size.setting.steps} steps of {size.setting.queries} queries",
+        sep="; ",
+        flush=True,
+    )
     prepare(work, size.triples, TOKENS)
     trainings = Trainings(work, name, arguments.device, arguments.jobs)
     encode_all(work / "base", work, size, arguments.device)
@@ -395,7 +402,7 @@ def main() -> None:
         print(f"{collection}, base: {np.mean([*base.measure(content).values()]):.4f} with {base.flops:.2f} FLOPS")
         for way in WAYS:
             found = compare(folders, way, collection, content)
-            figures[f"{name}/{collection}/{way}"] = report(collection, way, factors[way], found) | {"seeds": len(seeds)}
+            figures[f"{name}/{collection}/{way}"] = report(collection, way, factors[way], found)
     if arguments.write_results:
         write_results("training_effectiveness", figures, arguments.device)
 

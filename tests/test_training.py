@@ -34,7 +34,7 @@ from splade_lucene.errors import (
 )
 from splade_lucene.training import read_config, resuming, train, trainer
 from splade_lucene.training.calibration import calibrate_scale
-from splade_lucene.training.config import Losses, Sparsity, Validation
+from splade_lucene.training.config import Losses, Optimization, Sparsity, Validation
 from splade_lucene.training.examples import Example, Texts
 from splade_lucene.training.known_positives import KnownPositives
 from splade_lucene.training.losses import Observed, RankingLoss
@@ -779,6 +779,12 @@ def test_dropout_and_rates_reach_their_parameters(tmp_path, kind):
     rates = [module.p for module in student.network.modules() if isinstance(module, torch.nn.Dropout)]
     assert rates
     assert not any(rates)
+    trained = Student(
+        tmp_path / "base", pooling="max", is_doc=False, max_length=24, dropout=Optimization().dropout, device="cpu"
+    )
+    assert {module.p for module in trained.network.modules() if isinstance(module, torch.nn.Dropout)} == {
+        0.1
+    }  # its own
     names = [name for name, _ in student.encoder.named_parameters()]
     head = [name for name in names if re.search(student.head_pattern, f"model.{name}")]
     expected = "cls.predictions" if kind == "bert" else "vocab_"
