@@ -268,8 +268,7 @@ class Optimization(_Section):
         head_learning_rate: Peak learning rate of the masked-LM head.
         warmup: Fraction of the steps during which the learning rate rises; afterwards it falls linearly.
         weight_decay: Weight decay of AdamW.
-        dropout: Dropout in the trunk; None: the base's own, with which the paper's models were trained, too. Without dropout
-            (0) the same steps end with a worse model: see docs/performance.md.
+        dropout: Dropout in the trunk; None: the base's own, with which the paper's models were trained, too.
         score_scale: Initial value of the learnable scale of the student's scores. None: the value that minimizes the loss of
             the first batches; otherwise the scores are too large or too small, and the model first learns to lose or to add
             terms. The scale learns quickly (``scale_learning_rate``), so that the size of the scores does not work against
