@@ -54,7 +54,7 @@ from splade_lucene.evaluation.significance import paired_test
 
 MEASURE = "nDCG@10"
 PEER = "sentence-transformers"
-WAYS: dict[str, dict[str, bool]] = {
+WAYS: dict[str, dict[str, Any]] = {
     "learnable scale": {},
     "fixed scale": {"has_fixed_scale": True},
     "fixed scale, no dropout": {"has_fixed_scale": True, "has_dropout": False},
