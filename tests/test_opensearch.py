@@ -172,12 +172,13 @@ def test_cacm_on_three_nodes_from_text_to_run(cacm, three_nodes, shared):
         assert [hit.contents for hit in found] == [ours.doc(hit.docid).contents() for hit in found]
 
 
-def test_an_index_whose_shards_are_not_all_there_is_an_error(generated, three_nodes):
+def test_an_index_whose_shards_are_not_all_there_is_an_error(three_nodes, tmp_path):
     """Without replicas the hits of a stopped node are missing: no run, rather than a part of one."""
-    folder, _, _ = generated
-    write_pseudo_documents(folder / "few.jsonl", [PseudoDocument(f"d{i}", "", {"cat": 1 + i % 7}) for i in range(300)])
-    export_collection("opensearch", folder / "few", pseudo_documents=folder / "few.jsonl", name="few")
-    push_export(folder / "few", three_nodes.urls, shards=3)
+    write_pseudo_documents(
+        tmp_path / "few.jsonl", [PseudoDocument(f"d{i}", "", {"cat": 1 + i % 7}) for i in range(300)]
+    )
+    export_collection("opensearch", tmp_path / "few", pseudo_documents=tmp_path / "few.jsonl", name="few")
+    push_export(tmp_path / "few", three_nodes.urls, shards=3)
     three_nodes.kill(2)
     try:
         three_nodes.wait("red", nodes=2, seconds=PATIENCE)
