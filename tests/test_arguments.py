@@ -302,10 +302,12 @@ NO_VALUES = {"Bm25Searcher.field_values names", "Bm25Searcher.keyword_counts luc
 """An index of texts has no fields: each value is an error."""
 
 CLUSTER = {
+    "EngineSearcher url", "EngineSearcher.batch_search qids", "EngineSearcher.batch_search queries",
+    "EngineSearcher.encode_batch queries", "EngineSearcher.sources docids", "push_export url",
     "ShardedSearcher.batch_search qids", "ShardedSearcher.batch_search queries", "ShardedSearcher.encode_batch queries",
     "ShardedSearcher.over paths",
 }  # fmt: skip
-"""They need a cluster: tests/test_distributed.py passes them iterators."""
+"""They need a cluster or an engine: tests/test_distributed.py and tests/test_push.py pass them iterators."""
 
 MATRIX = {"SparseImpacts terms", "SparseImpacts.from_entries terms", "SparseWeights terms"}
 """The vocabulary of matrices that the encoder makes."""

@@ -129,6 +129,21 @@ def test_older_versions_of_elasticsearch_get_no_option_that_they_do_not_know(exp
     assert ("index_options" in engine.indexes["splade"]["mappings"]["properties"]["impacts"]) is knows
 
 
+def test_iterators_give_the_same_as_lists_and_a_single_text_is_not_several(exports, expected):
+    with serving(Engine("opensearch", "3.9.0")) as url:
+        push_export(exports / "opensearch", iter([url]))
+        with EngineSearcher(iter([url])) as searcher:
+            assert searcher.batch_search(iter(QUERIES), iter(QIDS), 300) == expected
+            assert searcher.encode_batch(iter(QUERIES)) == QUERIES
+            assert searcher.sources(("d1", "none"))[1] is None
+            for call in (
+                lambda: searcher.batch_search("12", QIDS), lambda: searcher.batch_search(QUERIES, "12"),
+                lambda: searcher.encode_batch("12"), lambda: searcher.sources("12"),
+            ):  # fmt: skip
+                with pytest.raises(InputError):
+                    call()
+
+
 def test_terms_as_keys_give_the_same_run(tmp_path, expected, collection_dir):
     export_collection("opensearch", tmp_path / "out", pseudo_documents=collection_dir, keys="terms", name="by-term")
     with serving(Engine("opensearch", "3.9.0")) as url:

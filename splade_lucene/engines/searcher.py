@@ -206,8 +206,9 @@ class EngineSearcher:
         found = self.sources([docid])[0]
         return None if found is None else StoredDocument(docid, 0, _raw(docid, found))
 
-    def sources(self, docids: Sequence[str]) -> list[dict[str, Any] | None]:
+    def sources(self, docids: Iterable[str]) -> list[dict[str, Any] | None]:
         """What the engine stores of documents: ``docid``, ``text`` and ``fields``; None for a document that is not there."""
+        docids = to_ordered_list(docids, "docids")
         found: list[dict[str, Any] | None] = []
         for start in range(0, len(docids), _LARGEST_PAGE):
             ids = [engine_id(docid) for docid in docids[start : start + _LARGEST_PAGE]]
