@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.checkpoints import tiny_checkpoint
-from support.clusters import FILE_LIMIT, RAYLETS, WhenDone, import_path, raylet, raylet_of, workers_named
+from support.clusters import FILE_LIMIT, RAYLETS, WhenDone, import_path, patiently, raylet, raylet_of, workers_named
 from support.commands import check_failed, run, run_well
 from support.processes import child_environment, wait_for
 
@@ -104,8 +104,8 @@ def raylets(tmp_path_factory) -> Iterator[Cluster]:
         patch.setenv("PYTHONPATH", import_path(tmp_path_factory.mktemp("path")))
         for name, value in RAYLETS.items():
             patch.setenv(name, value)
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-        cluster.add_node(num_cpus=2)
+        cluster = patiently(Cluster, initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+        patiently(cluster.add_node, num_cpus=2)
         yield cluster
         cluster.shutdown()
 
@@ -143,7 +143,7 @@ def test_a_cluster_writes_what_one_machine_writes_although_a_worker_and_a_node_d
         encode(corpus, tmp_path / "out", encoder, cluster, progress=WhenDone(kill, remove))
     finally:
         if removed:
-            raylets.add_node(num_cpus=2)
+            patiently(raylets.add_node, num_cpus=2)
     assert killed
     assert removed
     assert files(tmp_path / "out") == files(expected)
@@ -157,7 +157,7 @@ def test_a_slow_worker_and_a_node_with_a_full_disk_do_not_hold_up_the_end(
 ):
     monkeypatch.setattr(pool, "_LEAST_SECONDS", 0.5)
     smallest = min(path.stat().st_size for path in expected.glob("part-*"))
-    node = raylets.add_node(num_cpus=2, env_vars={FILE_LIMIT: str(smallest // 2)})
+    node = patiently(raylets.add_node, num_cpus=2, env_vars={FILE_LIMIT: str(smallest // 2)})
     pools: list[pool.WorkPool] = []
     slow: list[int] = []
 
@@ -184,7 +184,7 @@ def test_a_slow_worker_and_a_node_with_a_full_disk_do_not_hold_up_the_end(
 
 def test_a_disk_that_is_full_everywhere_is_an_error_that_names_a_node(corpus, expected, encoder, raylets, tmp_path):
     smallest = min(path.stat().st_size for path in expected.glob("part-*"))
-    node = raylets.add_node(num_cpus=3, env_vars={FILE_LIMIT: str(smallest // 2)})
+    node = patiently(raylets.add_node, num_cpus=3, env_vars={FILE_LIMIT: str(smallest // 2)})
     try:
         with pytest.raises(StorageError, match=r"on .*part-0000.\.jsonl: cannot write \(File too large\)"):
             encode(corpus, tmp_path / "out", encoder, RayCluster(raylets.address, cpus=3, timeout=600))
@@ -444,7 +444,7 @@ def test_what_the_cluster_cannot_do_is_refused_before_the_work(corpus, encoder, 
 
 
 def test_a_gpu_that_ray_only_counts_is_an_error(corpus, encoder, raylets, tmp_path):
-    node = raylets.add_node(num_cpus=1, num_gpus=1)
+    node = patiently(raylets.add_node, num_cpus=1, num_gpus=1)
     try:
         with pytest.raises(InputError, match="cannot use the device 'cuda'"):
             encode(corpus, tmp_path / "out", encoder, RayCluster(raylets.address, gpus=0.5, timeout=600))

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from support.checkpoints import tiny_checkpoint
-from support.clusters import RAYLETS, import_path, workers_named
+from support.clusters import RAYLETS, import_path, patiently, workers_named
 from support.processes import wait_for
 
 pytest.importorskip("ray", reason="ray is not installed")
@@ -84,9 +84,8 @@ def served(folders, tmp_path_factory) -> Iterator[ServedIndexes]:
         patch.setenv("PYTHONPATH", import_path(tmp_path_factory.mktemp("path")))
         for name, value in RAYLETS.items():
             patch.setenv(name, value)
-        with ServedIndexes(
-            ServerSettings({"docs": folders[1]}, port=port), RayCluster(timeout=600), replicas=2
-        ) as found:
+        settings, cluster = ServerSettings({"docs": folders[1]}, port=port), RayCluster(timeout=600)
+        with patiently(ServedIndexes, settings=settings, cluster=cluster, replicas=2) as found:
             yield found
 
 

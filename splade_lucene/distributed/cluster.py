@@ -102,7 +102,10 @@ class RayCluster:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
         if self.address == LOCAL:
             wanted = math.ceil(self.cpus * (self.workers or 1))
-            ray.init(address=LOCAL, num_cpus=max(thread_count(), wanted), **quiet)
+            try:
+                ray.init(address=LOCAL, num_cpus=max(thread_count(), wanted), **quiet)
+            except Exception as error:  # Ray raises nothing more special
+                raise SpladeLuceneError(f"Ray does not start on this machine: {first_line(error)}") from error
             return
         if self.address != AUTO:
             _check_answers(self.address)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -336,6 +336,17 @@ class ShardedSearcher(ProcessBound):
             Contribution(term, vector[term], impact) for term, impact in zip(vector, impacts, strict=True) if impact
         ]
         return sorted(shared, key=lambda each: (-each.product, each.term))
+
+    def search_hybrid(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuses BM25, and with it hybrid search.
+
+        Raises:
+            QueryError: Always.
+        """
+        raise QueryError(
+            "shards are searched for impacts only: BM25 needs the statistics of all of them",
+            remedy="Merge the shards for it, or search them together on one machine",
+        )
 
     def vector(self, docid: str) -> dict[str, int]:
         """The terms of a document, in byte order, and their impacts.

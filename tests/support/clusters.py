@@ -37,6 +37,17 @@ def import_path(folder: Path) -> str:
     return os.pathsep.join((str(folder), str(ROOT), str(ROOT / "tests")))
 
 
+def patiently(start: Callable[..., Any], **options: Any) -> Any:
+    """Starts a node; again if it took more than the half minute that Ray gives it, as on a busy machine."""
+    for _ in range(4):
+        try:
+            return start(**options)
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+    return start(**options)
+
+
 def workers_named(name: str) -> list[int]:
     """The processes of a class of actors."""
     found = []
