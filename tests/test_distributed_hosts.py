@@ -72,11 +72,12 @@ def cluster(hosts, tmp_path_factory) -> Iterator[Path]:
                 start_new_session=True,
             )  # fmt: skip
             stack.callback(ended, started)
-            wait_for(partial(started_in, Path(log.name)), 600)
+            wait_for(partial(has_begun, started, Path(log.name)), 600)
         yield apart
 
 
-def started_in(log: Path) -> bool:
+def has_begun(started: subprocess.Popen[bytes], log: Path) -> bool:
+    assert started.poll() is None, log.read_text()[-2000:]
     return "Ray runtime started" in log.read_text()
 
 
@@ -107,7 +108,7 @@ encode_corpus({str(corpus)!r}, {str(tmp_path / "out")!r}, encoder, Quantizer.nam
 """
     done = subprocess.run(
         ["ip", "netns", "exec", hosts[0], sys.executable, "-c", program], capture_output=True, text=True,
-        env=child_environment(), timeout=800, check=False,
+        env=child_environment(**RAYLETS), timeout=800, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "the nodes of the Ray cluster do not share this folder" in done.stdout

@@ -22,6 +22,7 @@ if limit and any("default_worker.py" in each for each in sys.orig_argv):
 
 
 RAYLETS = {
+    "RAY_AUTH_MODE": "disabled",  # Ray turns it on where a local cluster has once made a token in the user's home
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # 15 otherwise, which takes minutes on a busy machine
     "RAY_prestart_worker_first_driver": "0",
