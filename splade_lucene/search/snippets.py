@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SNIPPET_CHARACTERS = 280
 _LONGEST_TEXT = 20_000  # characters in which matches are looked for
 _WORD = re.compile(r"\S+")
+_start = attrgetter("start")
 
 
 class Segment(NamedTuple):
@@ -49,24 +50,21 @@ def find_terms(
     if encoder is not None:
         spans: list[list[TokenSpan]] = encoder.query_spans(texts, wanted)
         return spans
-    if wanted is None:
-        return [[TokenSpan(word[0], *word.span()) for word in _WORD.finditer(text)] for text in texts]
-    terms = frozenset(wanted)
-    return [
-        sorted((TokenSpan(word, *place) for word in terms.intersection(text.split()) for place in _places(text, word)),
-               key=attrgetter("start"))
-        for text in texts
-    ]  # fmt: skip
+    found = [[TokenSpan(word[0], *word.span()) for word in _WORD.finditer(text)] for text in texts]
+    return found if wanted is None else [[span for span in spans if span.term in wanted] for spans in found]
 
 
-def _places(text: str, word: str) -> Iterator[tuple[int, int]]:
-    """Where a word stands between white space."""
-    start = text.find(word)
-    while start >= 0:
-        stop = start + len(word)
-        if not text[start - 1 : start].strip() and not text[stop : stop + 1].strip():
-            yield start, stop
-        start = text.find(word, start + 1)
+def _find_words(words: Sequence[str], text: str, wanted: frozenset[str]) -> list[TokenSpan]:
+    """The wanted ones of the words of a text, which have single spaces between them."""
+    spans: list[TokenSpan] = []
+    padded = f" {text} "
+    for word in wanted.intersection(words):
+        at = padded.find(f" {word} ")
+        while at >= 0:
+            spans.append(TokenSpan(word, at, at + len(word)))
+            at = padded.find(f" {word} ", at + 1)
+    spans.sort(key=_start)
+    return spans
 
 
 def _encoder(searcher: LuceneImpactSearcher) -> Any:
@@ -92,9 +90,14 @@ def make_snippets(
     Returns:
         For each text the segments of its snippet; none for a blank one.
     """
-    flat = [" ".join(text[:_LONGEST_TEXT].split()) for text in texts]
-    wanted = {term for term, impact in vector.items() if impact > 0}
-    found = find_terms(searcher, flat, wanted)
+    words = [text[:_LONGEST_TEXT].split() for text in texts]
+    flat = [" ".join(each) for each in words]
+    wanted = frozenset(term for term, impact in vector.items() if impact > 0)
+    encoder = _encoder(searcher)
+    if encoder is None:
+        found = [_find_words(each, text, wanted) for each, text in zip(words, flat, strict=True)]
+    else:
+        found = encoder.query_spans(flat, wanted)
     return [_snippet(text, spans, vector, characters) for text, spans in zip(flat, found, strict=True)]
 
 
@@ -147,15 +150,18 @@ def _pieces(
     at = start
     index = 0
     while index < len(matches):
-        first = last = heaviest = matches[index]
-        while index < len(matches) and matches[index].start <= last.stop:
-            last = matches[index] if matches[index].stop > last.stop else last
-            heaviest = max(heaviest, matches[index], key=lambda match: vector[match.term])
+        heaviest, first, stop_of_match = matches[index]
+        index += 1
+        while index < len(matches) and matches[index].start <= stop_of_match:
+            term, _, end = matches[index]
+            stop_of_match = max(stop_of_match, end)
+            if vector[term] > vector[heaviest]:
+                heaviest = term
             index += 1
-        if first.start > at:
-            yield Segment(text[at : first.start], marked=False)
-        if last.stop > max(at, first.start):
-            yield Segment(text[max(at, first.start) : last.stop], marked=True, term=heaviest.term)
-        at = max(at, last.stop)
+        if first > at:
+            yield Segment(text[at:first], marked=False)
+        if stop_of_match > max(at, first):
+            yield Segment(text[max(at, first) : stop_of_match], marked=True, term=heaviest)
+        at = max(at, stop_of_match)
     if at < stop:
         yield Segment(text[at:stop], marked=False)

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
+from pydantic_core import from_json
+
 from splade_lucene.encoder.pruning import Pruning
 from splade_lucene.errors import SearchCancelledError, SpladeLuceneError
-from splade_lucene.files.json_text import parse_json
 from splade_lucene.index.reader import TermStatistics
 from splade_lucene.search.approximation import DEFAULT_APPROXIMATION, Approximation
 from splade_lucene.search.cancellation import check_cancelled
@@ -163,15 +164,15 @@ def list_hits(hits: Hits, fields: Sequence[str] | None = None) -> list[dict[str,
 def _add_snippets(
     searcher: LuceneImpactSearcher, hits: Hits, rows: Sequence[dict[str, Any]], vector: Mapping[str, int]
 ) -> None:
-    documents = hits.documents()
-    texts = [document.contents() or "" for document in documents]
+    stored = [_text_and_title(document) for document in hits.documents()]
+    texts = [text or "" for text, _ in stored]
     if not any(texts):
         return
-    for row, document in zip(rows, documents, strict=True):
-        if (title := _title(document)) is not None:
+    for row, (_, title) in zip(rows, stored, strict=True):
+        if title is not None:
             row["title"] = title
     for row, snippet in zip(rows, make_snippets(searcher, texts, vector), strict=True):
-        row["snippet"] = [segment._asdict() for segment in snippet]
+        row["snippet"] = [{"text": text, "marked": marked, "term": term} for text, marked, term in snippet]
 
 
 def _add_parts(hits: HybridHits, rows: Sequence[dict[str, Any]]) -> None:
@@ -188,17 +189,14 @@ def _add_parts(hits: HybridHits, rows: Sequence[dict[str, Any]]) -> None:
             row.setdefault("parts", {})[name] = place
 
 
-def _title(document: StoredDocument) -> str | None:
-    """The title, if the whole input is stored and has one."""
-    raw = document.raw() or ""
-    if '"title"' not in raw:
-        return None
+def _text_and_title(document: StoredDocument) -> tuple[str | None, str | None]:
+    """The text; and the title, if the whole input is stored and has one."""
     try:
-        record = parse_json(raw)
-    except ValueError:  # not all indexes store JSON
-        return None
-    title = record.get("title") if isinstance(record, dict) else None
-    return title if isinstance(title, str) else None
+        record = from_json(document.raw() or "null")  # keeps the last of equal keys, as does StoredDocument
+        text, title = record.get("contents"), record.get("title")
+    except (ValueError, AttributeError):  # not all indexes store JSON, or it has an unpaired surrogate
+        return document.contents(), None
+    return text if isinstance(text, str) else None, title if isinstance(title, str) else None
 
 
 def _add_contributions(
