@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -62,12 +60,9 @@ def serve(
     The page is at http://127.0.0.1:8080, the description of the interface at /docs. Ctrl-C or SIGTERM ends the server when
     it has answered what it has begun.
     """
-    threading.Thread(target=_start_java, daemon=True).start()
     with whole_imports("serve"):
-        from splade_lucene.server.app import create_app
         from splade_lucene.server.logs import log_to
-        from splade_lucene.server.registry import index_names
-        from splade_lucene.server.run import run_mcp, run_server
+        from splade_lucene.server.registry import index_names, open_meanwhile
         from splade_lucene.server.settings import Limits, ServerSettings, read_token
 
     with wrong_usage():
@@ -79,17 +74,13 @@ def serve(
             ),
         )  # fmt: skip
     log_to(sys.stderr, requests=log_requests)
-    if mcp_stdio:
+    opened = None if mcp_stdio else open_meanwhile(settings.indexes)  # the rest takes as long to import
+    with whole_imports("serve"):
+        from splade_lucene.server.app import create_app
+        from splade_lucene.server.run import run_mcp, run_server
+
+    if opened is None:
         run_mcp(settings)
         return
-    run_server(
-        create_app(settings), settings, on_start=lambda url: echo(f"serving {', '.join(settings.indexes)} at {url}")
-    )
-
-
-def _start_java() -> None:
-    """Starts Java while Python imports what it needs."""
-    from splade_lucene import jvm
-
-    with suppress(Exception):  # raised again when an index is opened
-        jvm.start()
+    app = create_app(settings, registry=opened.result())
+    run_server(app, settings, on_start=lambda url: echo(f"serving {', '.join(settings.indexes)} at {url}"))

@@ -36,12 +36,15 @@ from splade_lucene.version import __version__
 _log = logging.getLogger("splade_lucene.server")
 
 
-def create_app(settings: ServerSettings, open_searcher: OpenSearcher = LuceneImpactSearcher) -> FastAPI:
+def create_app(
+    settings: ServerSettings, open_searcher: OpenSearcher = LuceneImpactSearcher, *, registry: Registry | None = None
+) -> FastAPI:
     """Makes the application, and opens the indexes.
 
     Args:
         settings: What is served.
         open_searcher: Opens what searches an index.
+        registry: Its indexes, if they are open; they are closed with the application.
 
     Returns:
         An ASGI application; its ``state.context`` has the open indexes.
@@ -49,7 +52,7 @@ def create_app(settings: ServerSettings, open_searcher: OpenSearcher = LuceneImp
     Raises:
         SpladeLuceneError: An index cannot be opened.
     """
-    context = Context(settings, Registry(settings.indexes, open_searcher), Work(settings.limits))
+    context = Context(settings, registry or Registry(settings.indexes, open_searcher), Work(settings.limits))
     mcp = LazyMcp(context)
     app = FastAPI(
         title="splade-lucene", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan(context, mcp),

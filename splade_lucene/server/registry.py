@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -144,13 +145,14 @@ class Registry:
 
     def __init__(self, folders: Mapping[str, Path], open_searcher: OpenSearcher = LuceneImpactSearcher) -> None:
         self._indexes: dict[str, OpenIndex] = {}
+        self._loading = threading.Lock()
+        self.is_ready = False
         try:
             for name, folder in folders.items():
                 self._indexes[name] = OpenIndex(name, folder, open_searcher)
         except BaseException:
             self.close()
             raise
-        self.is_ready = False
 
     def __iter__(self) -> Any:
         return iter(self._indexes.values())
@@ -182,13 +184,16 @@ class Registry:
         return dict(sorted(pairs.items(), key=lambda pair: -len(pair[0])))
 
     def load(self) -> None:
-        """Loads the models; then requests can be answered without delay."""
-        for index in self:
-            try:
-                index.load()
-            except SpladeLuceneError as error:  # encoded queries can still be searched
-                _log.warning("%s: text queries cannot be encoded: %s", index.name, error)
-        self.is_ready = True
+        """Loads the models, once; then requests can be answered without delay."""
+        with self._loading:
+            if self.is_ready:
+                return
+            for index in self:
+                try:
+                    index.load()
+                except SpladeLuceneError as error:  # encoded queries can still be searched
+                    _log.warning("%s: text queries cannot be encoded: %s", index.name, error)
+            self.is_ready = True
 
     def refresh(self) -> list[str]:
         """Switches all indexes to their newest commits; returns the names of those that changed."""
@@ -205,6 +210,30 @@ class Registry:
         """Closes all indexes."""
         for index in self:
             index.close()
+
+
+def open_meanwhile(folders: Mapping[str, Path]) -> Future[Registry]:
+    """Opens indexes, and then loads their models, on a thread of its own.
+
+    Args:
+        folders: Name → folder.
+
+    Returns:
+        The open indexes, whose models are perhaps not loaded yet.
+    """
+    opened: Future[Registry] = Future()
+
+    def work() -> None:
+        try:
+            registry = Registry(folders)
+        except BaseException as error:  # whoever asks for the result gets it
+            opened.set_exception(error)
+            return
+        opened.set_result(registry)
+        registry.load()
+
+    threading.Thread(target=work, name="open").start()
+    return opened
 
 
 def index_names(given: list[str]) -> dict[str, Path]:
