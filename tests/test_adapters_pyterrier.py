@@ -256,8 +256,11 @@ def test_runs_and_results_are_the_same(tmp_path):
     run.write(tmp_path / "run.trec")
     pd.testing.assert_frame_equal(run_to_results(tmp_path / "run.trec"), results)
     assert len(run_to_results({})) == 0
-    with pytest.raises(RunError, match="has no score"):
-        results_to_run(results.assign(score=np.nan))
+    tied = results.assign(score=1.0).drop(columns="rank")
+    assert [docid for docid, _ in results_to_run(tied)["q2"]] == ["c", "b", "a"]  # as evaluators break ties
+    for column in ("score", "docno"):
+        with pytest.raises(RunError):
+            results_to_run(results.assign(**{column: np.nan}))
     with pytest.raises(pt.validate.InputValidationError):
         results_to_run(results[["qid", "docno"]])
 
@@ -317,12 +320,32 @@ def test_documents_without_terms_are_counted_as_empty(tmp_path):
         ({"toks": {"cat": 1}}, "document 1 needs docno and toks"),
         ({"docno": "d 1", "toks": {"cat": 1}}, "d 1"),
         ({"docno": "d1", "toks": {"cat": -1}}, "cat"),
+        ({"docno": np.nan, "toks": {"cat": 1}}, "document 1 needs docno and toks"),
+        ({"docno": 1.0, "toks": {"cat": 1}}, "the docno 1.0 is not valid"),
+        ({"docno": "d1", "toks": {"cat": True}}, "has the weight True"),
     ],
 )
 def test_wrong_documents_are_refused(tmp_path, document, reason):
     with pytest.raises(PseudoDocumentError, match=reason):
         ImpactIndex(tmp_path / "made").toks_indexer().index([document])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_data_frame_leaves_empty_is_missing(tmp_path):
+    documents = pd.DataFrame(
+        [["d1", {"cat": 1}, "a cat", 2019], [7, {"cat": 2}, None, None]], columns=["docno", "toks", "text", "year"]
+    )
+    assert documents["year"].isna().any()
+    made = ImpactIndex(tmp_path / "made")
+    made.toks_indexer(fields="year:integer").index(documents.to_dict("records"))
+    topics = pd.DataFrame([["q1", {"cat": 1}]], columns=["qid", "query_toks"])
+    found = made.retriever(columns=["text", "year"])(topics)
+    assert [each or "" for each in found["text"]] == ["", "a cat"]
+    assert [*found["docno"]] == ["7", "d1"]
+    made.close()
+    for missing in ("docno", "text"):
+        with pytest.raises(CorpusError, match=f"document 1 has no {missing}"):
+            ImpactIndex(tmp_path / "other").indexer().index([{"docno": "d1", "text": "a cat", missing: np.nan}])
 
 
 @pytest.mark.model

@@ -16,8 +16,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ConfigDict, PrivateAttr
-
 from splade_lucene.adapters.retrieval import Found, Retrieval
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.imports import whole_imports
@@ -28,6 +26,7 @@ from splade_lucene.search.hybrid import HybridFusion
 with whole_imports(extra="langchain"):
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
+    from pydantic import ConfigDict, PrivateAttr
 
 if TYPE_CHECKING:
     from langchain_core.callbacks.manager import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun

@@ -15,6 +15,7 @@ from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.errors import CorpusError, PseudoDocumentError
 from splade_lucene.fields.schema import FieldRequest, Fields
 from splade_lucene.files.files import file_digest, work_folder, written_whole
+from splade_lucene.ids import check_id
 from splade_lucene.imports import whole_imports
 from splade_lucene.index.build import build_index
 from splade_lucene.index.indexer import index_pseudo_documents
@@ -24,6 +25,7 @@ from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import PseudoDocument
 
 with whole_imports(extra="pyterrier"):
+    import pandas as pd
     import pyterrier as pt
 
 _DOCUMENTS = "documents.jsonl"
@@ -89,18 +91,19 @@ class TextIndexer(pt.Indexer):
         return self.target
 
     def _record(self, document: Mapping[str, Any], number: int) -> str:
-        missing = [key for key in ("docno", *self.text_fields) if document.get(key) is None]
+        missing = [key for key in ("docno", *self.text_fields) if _is_missing(document.get(key))]
         if missing:
             raise CorpusError(
                 f"document {number} has no {', '.join(missing)}; it has {', '.join(map(str, document)) or 'no keys'}",
                 remedy="Name the key of the text with text_field=…",
             )
+        docid = check_id(_plain(document["docno"]), word="docno", error=CorpusError)
         text = " ".join(str(document[key]) for key in self.text_fields)
         values = _field_values(document, self.fields, {"docno", *self.text_fields})
         try:
-            return json.dumps({**values, "id": document["docno"], "contents": text}, ensure_ascii=False)
+            return json.dumps({**values, "id": docid, "contents": text}, ensure_ascii=False)
         except TypeError as error:
-            raise CorpusError(f"document {document['docno']!r:.80}: {error}", remedy="Leave the field out") from None
+            raise CorpusError(f"document {docid!r:.80}: {error}", remedy="Leave the field out") from None
 
 
 class ToksIndexer(pt.Indexer):
@@ -159,25 +162,27 @@ class ToksIndexer(pt.Indexer):
 
     def _documents(self, given: Iterable[Mapping[str, Any]], empty: list[str]) -> Iterator[PseudoDocument]:
         for number, document in enumerate(given, 1):
-            docid = document.get("docno")
-            if docid is None or not isinstance(document.get(self.toks_field), Mapping):
+            given_id = document.get("docno")
+            if _is_missing(given_id) or not isinstance(document.get(self.toks_field), Mapping):
                 raise PseudoDocumentError(
                     f"document {number} needs docno and {self.toks_field}, a mapping of terms to weights; it has "
                     f"{', '.join(map(str, document)) or 'no keys'}",
                     remedy="Encode the documents first: index.doc_encoder() >> index.toks_indexer()",
                 )
+            docid = check_id(_plain(given_id), word="docno", error=PseudoDocumentError)
             vector = self._impacts(docid, document[self.toks_field])
             if not vector:
-                empty.append(str(docid))
+                empty.append(docid)
                 continue
+            text = document.get(self.text_field)
             fields = _field_values(document, self.fields, {"docno", self.toks_field, self.text_field})
-            yield PseudoDocument(str(docid), str(document.get(self.text_field) or ""), vector, fields)
+            yield PseudoDocument(docid, "" if _is_missing(text) else str(text), vector, fields)
 
-    def _impacts(self, docid: object, toks: Mapping[str, Any]) -> dict[str, int]:
+    def _impacts(self, docid: str, toks: Mapping[str, Any]) -> dict[str, int]:
         if self.quantizer is not None:
             return self.quantizer.quantize_vector(toks, "document")
         for term, weight in toks.items():
-            if not isinstance(weight, Integral):
+            if not isinstance(weight, Integral) or isinstance(weight, bool):
                 raise PseudoDocumentError(
                     f"document {docid!r:.80}: the term {term!r:.60} has the weight {weight!r}, and impacts are integers",
                     remedy='Pass quantizer="naver" (times 100) or another rule to toks_indexer()',
@@ -190,11 +195,17 @@ def _field_values(document: Mapping[str, Any], fields: FieldRequest, without: se
     wanted = (
         document.keys() - without - {"id", "contents"} if fields.everything else document.keys() & fields.types.keys()
     )
-    return {
-        name: getattr(value, "tolist", lambda value=value: value)()
-        for name, value in document.items()
-        if name in wanted
-    }
+    return {name: _plain(value) for name, value in document.items() if name in wanted and not _is_missing(value)}
+
+
+def _is_missing(value: object) -> bool:
+    """Whether a value is None, NaN, NaT or NA, as data frames have it where there is none."""
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+def _plain(value: Any) -> Any:
+    """A value of NumPy as Python's."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from splade_lucene.errors import RunError
 from splade_lucene.imports import whole_imports
 from splade_lucene.run.run import DEFAULT_TAG, Run, RunSource, strictly_falling
 
@@ -42,7 +41,7 @@ def run_to_results(source: RunSource) -> pd.DataFrame:
 
 
 def results_to_run(results: pd.DataFrame, *, tag: str = DEFAULT_TAG) -> Run:
-    """A frame of PyTerrier as a run, in the order of its ranks, or without ranks by score.
+    """A frame of PyTerrier as a run, by its ranks, or without ranks by score; see :meth:`splade_lucene.Run.from_dataframe`.
 
     Args:
         results: A frame with ``qid``, ``docno`` and ``score``, such as a retriever returns.
@@ -50,14 +49,7 @@ def results_to_run(results: pd.DataFrame, *, tag: str = DEFAULT_TAG) -> Run:
 
     Raises:
         InputValidationError: A column is missing.
-        RunError: A document is ranked twice for a query, or the ranks contradict the scores.
+        RunError: A value is missing or not valid, a document is ranked twice for a query, or the ranks contradict the scores.
     """
     pt.validate.result_frame(results, extra_columns=["score"])
-    by = ["rank"] if "rank" in results.columns else ["score"]
-    ordered = results.sort_values(by=by, ascending="rank" in results.columns, kind="stable")
-    rankings: dict[str, list[tuple[str, float]]] = {str(qid): [] for qid in results["qid"].drop_duplicates()}
-    for qid, docno, score in zip(ordered["qid"], ordered["docno"], ordered["score"], strict=True):
-        if score != score:  # NaN, as joins leave it
-            raise RunError(f"the document {docno!r:.80} of the query {qid!r:.80} has no score", remedy="Leave it out")
-        rankings[str(qid)].append((str(docno), float(score)))
-    return Run(rankings, tag=tag)
+    return Run.from_dataframe(results, tag=tag)
