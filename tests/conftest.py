@@ -73,7 +73,7 @@ NOT_QUICK = """
 adapters_beir adapters_mteb adapters_sentence_transformers bridge cli comparators distributed distributed_hosts distributed_serving
 docs encoder encoding end_to_end explorer families fused fuzz golden imports install jvm light loss_report makefile memory_and_precision notebooks onnx opensearch pruning
 push python_docs readme reproduction reproduction_facts reproduction_groups reranker resolution resuming soundness storage
-threads_and_processes training training_data training_head training_output training_report training_trust
+threads_and_processes training training_data training_head training_output training_parity training_report training_trust
 """.split()  # noqa: SIM905
 """Test modules that ``make quick`` does not even import: most of their tests start processes or load models."""
 
