@@ -200,6 +200,8 @@ def kills(work: Path, args: argparse.Namespace) -> int:
             serving(folder, "--token-file", str(work / "token")) as (process, port),
             Load(port, [add, add, *[search] * (CLIENTS - 2)]),
         ):
+            while not acknowledged:  # the first addition loads what adds documents
+                time.sleep(0.01)
             time.sleep(source.uniform(0.2, 2))
             process.kill()
             process.wait()
