@@ -331,7 +331,8 @@ def test_scatter_and_gather_find_what_the_index_finds(built, cluster):
         assert ranked(sharded.batch_search(iter(queries), iter(qids), 10)) == ranked(
             one.batch_search(queries, qids, 10)
         )
-        assert sharded.encode_batch(iter(["cats", {"cat": 1}])) == one.encode_batch(["cats", {"cat": 1}])
+        given: list[Any] = ["cats", {"cat": 1}]
+        assert sharded.encode_batch(iter(given)) == one.encode_batch(given)
         os.kill(workers_named("Shard")[0], signal.SIGKILL)
         assert ranked(sharded.batch_search(queries, qids, 10)) == ranked(one.batch_search(queries, qids, 10))
         with LuceneImpactSearcher(built / "one", min_idf=0.9) as rare:
