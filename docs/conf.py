@@ -48,7 +48,8 @@ nitpick_ignore_regex = [
     (r"py:class", r"Path|Tensor|NDArray|np\..*|csr_array"),  # in annotations
     (
         r"py:class",
-        r"(Onnx(Document)?)?Network|(.*\.)?TokenSequences|splade_lucene\.search\.hits\.StoredFields",
+        r"(Onnx(Document)?)?Network|(.*\.)?(TokenSequences|Session|ShardedReader|PartWorkers)"
+        r"|splade_lucene\.search\.hits\.StoredFields",
     ),  # internal to their packages
 ]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ir_measures import Qrel, ScoredDoc
 from support.checkpoints import tiny_checkpoint
 
 import splade_lucene
@@ -32,6 +33,7 @@ from splade_lucene import (
     exhaustive_search,
     index_texts,
     measure_efficiency,
+    qrels_from_ir_measures,
     read_pseudo_documents,
     search_texts,
     write_encoded_topics,
@@ -184,6 +186,12 @@ CALLS: dict[str, tuple[list[Any], Callable[[World, Any], Any]]] = {
         [["d1"], [], ["d2", "d1"]],
         lambda world, given: [each.tolist() for each in world.searcher.batch_score(VECTORS, given)],
     ),
+    "Run.from_ir_measures scored": (
+        [ScoredDoc("q1", "d1", 2.0), ScoredDoc("q1", "d2", 1.0)], lambda _, given: dict(Run.from_ir_measures(given)),
+    ),
+    "qrels_from_ir_measures qrels": (
+        [Qrel("q1", "d1", 1), Qrel("q1", "d2", 0)], lambda _, given: qrels_from_ir_measures(given),
+    ),
     "LuceneImpactSearcher.score docids": (
         ["d2", "d1"], lambda world, given: world.searcher.score({"cat": 1}, given).tolist(),
     ),
@@ -309,6 +317,12 @@ CLUSTER = {
 }  # fmt: skip
 """They need a cluster or an engine: tests/test_distributed.py and tests/test_push.py pass them iterators."""
 
+ADAPTERS = {
+    "MtebSearch.search top_ranked", "SparseEncoderView.encode inputs", "SparseEncoderView.encode_document inputs",
+    "SparseEncoderView.encode_query inputs",
+}  # fmt: skip
+"""Methods that other packages call, with lists, or one text where they allow it."""
+
 MATRIX = {"SparseImpacts terms", "SparseImpacts.from_entries terms", "SparseWeights terms"}
 """The vocabulary of matrices that the encoder makes."""
 
@@ -335,7 +349,7 @@ def test_the_table_names_every_argument_that_takes_several_values():
         for parameter in inspect.signature(function).parameters.values():
             if SEVERAL.search(str(parameter.annotation)):
                 found.add(f"{name} {parameter.name}")
-    assert found - ONE_QUERY - NO_VALUES - MATRIX - CLUSTER == CALLS.keys()
+    assert found - ONE_QUERY - NO_VALUES - MATRIX - CLUSTER - ADAPTERS == CALLS.keys()
 
 
 @pytest.mark.java

@@ -52,6 +52,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "search_hybrid": ("cat",),
     "batch_search_hybrid": (["cat"], ["q1"]),
     "text": ("d1",),
+    "vectors": (0, 1),
     "value_range": ("year",),
     "vector": ("d1",),
 }
