@@ -339,9 +339,11 @@ def test_what_a_data_frame_leaves_empty_is_missing(tmp_path):
     made = ImpactIndex(tmp_path / "made")
     made.toks_indexer(fields="year:integer").index(documents.to_dict("records"))
     topics = pd.DataFrame([["q1", {"cat": 1}]], columns=["qid", "query_toks"])
-    found = made.retriever(columns=["text", "year"])(topics)
-    assert [each or "" for each in found["text"]] == ["", "a cat"]
-    assert [*found["docno"]] == ["7", "d1"]
+    assert [*made.retriever()(topics)["docno"]] == ["7", "d1"]
+    assert [*made.retriever(filter="year exists")(topics)["docno"]] == ["d1"]
+    assert rows(made.retriever(1, columns=["year"])(topics), "docno", "year") == [("7", None)]
+    with pytest.raises(InputError, match="stores no text of the document '7'"):
+        made.retriever(columns=["text"])(topics)
     made.close()
     for missing in ("docno", "text"):
         with pytest.raises(CorpusError, match=f"document 1 has no {missing}"):
