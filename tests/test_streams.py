@@ -182,7 +182,7 @@ def test_every_option_that_names_a_file_to_read_takes_pipes():
 
     files = {"FILE", "RUN", "SRC", "CONFIG.yaml"}
     named = {each.name for leaf in leaves(typer.main.get_command(app)) for each in leaf.params if each.metavar in files}
-    assert named - {"output", "figure"} == INPUTS - {"source"}
+    assert named - {"output", "figure"} == INPUTS
 
 
 @pytest.mark.parametrize(

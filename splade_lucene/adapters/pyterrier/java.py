@@ -19,10 +19,10 @@ from splade_lucene.imports import whole_imports
 from splade_lucene.jvm.sharing import begin_other_start, end_other_start
 
 with whole_imports(extra="pyterrier"):
-    import pyterrier as pt
+    from pyterrier import java as terrier
 
 
-class SharedJavaInit(pt.java.JavaInitializer):
+class SharedJavaInit(terrier.JavaInitializer):
     """PyTerrier's initializer for a JVM with both; PyTerrier creates and calls it."""
 
     def priority(self) -> int:
@@ -32,7 +32,7 @@ class SharedJavaInit(pt.java.JavaInitializer):
     def pre_init(self, jnius_config: Any) -> None:
         """Chooses Java, or lets settings reach the JVM that runs."""
         weakref.finalize(self, end_other_start)  # if another initializer fails, as without a network
-        begin_other_start(jnius_config, choose_java=not pt.java.configure["java_home"])
+        begin_other_start(jnius_config, choose_java=not terrier.configure["java_home"])
 
     def post_init(self, jnius: Any) -> None:  # noqa: ARG002 - PyTerrier's signature
         """Undoes what was only for the start."""
