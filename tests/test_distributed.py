@@ -19,7 +19,7 @@ import pytest
 from support.checkpoints import tiny_checkpoint
 from support.clusters import FILE_LIMIT, RAYLETS, WhenDone, import_path, patiently, raylet, raylet_of, workers_named
 from support.commands import check_failed, run, run_well
-from support.processes import child_environment, wait_for
+from support.processes import child_environment, run_python, wait_for
 
 pytest.importorskip("ray", reason="ray is not installed")
 
@@ -232,17 +232,37 @@ def test_a_docid_that_two_parts_have_is_refused_as_on_one_machine(corpus, encode
 
 
 def test_what_waits_for_a_place_that_never_comes_says_so(corpus, encoder, raylets, cluster, tmp_path):
-    import ray
-
-    ray.init(address=raylets.address, log_to_driver=False)
-    try:
-        hog = ray.remote(num_cpus=2)(Hog)
+    with RayCluster(raylets.address).connected() as session:
+        hog = session.ray.remote(num_cpus=2)(Hog)
         actors = [hog.remote() for _ in range(2)]
-        ray.get([getattr(each, "ready").remote() for each in actors])  # noqa: B009
+        session.ray.get([getattr(each, "ready").remote() for each in actors])  # noqa: B009
         with pytest.raises(SpladeLuceneError, match=r"no progress .* 2 workers wait for a place .* each needs 1 CPUs"):
             encode(corpus, tmp_path / "out", encoder, RayCluster(raylets.address, workers=2, timeout=3))
-    finally:
-        ray.shutdown()
+
+
+def test_the_jvm_keeps_its_signal_handlers(raylets):
+    """Without them, the first null pointer that Java code reads on purpose would end the process."""
+    code = f"""
+import ctypes, signal
+from splade_lucene import RayCluster, jvm
+
+def handlers():
+    found = []
+    for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL):
+        buffer = ctypes.create_string_buffer(256)
+        assert ctypes.CDLL(None).sigaction(int(number), None, buffer) == 0
+        found.append(buffer.raw[:8])  # the address of the handler
+    return found
+
+jvm.start()
+before = handlers()
+assert any(any(each) for each in before)
+with RayCluster({raylets.address!r}).connected():
+    assert handlers() == before
+assert handlers() == before
+"""
+    done = run_python(code, RAY_AUTH_MODE="disabled")
+    assert done.returncode == 0, done.stderr
 
 
 class Hog:

@@ -496,6 +496,7 @@ def test_the_link_of_a_run_has_the_open_query(open_page, run_files, server, brow
     changed.write_text(run_files["run.trec"].read_text().replace("test", "changed"))
     other.get_by_label("Run", exact=False).set_input_files(changed)
     other.get_by_role("alert").get_by_text("not the file of the link, run.trec").wait_for()
+    other.locator(".queries .qid").nth(2).wait_for()
     assert shown(other, ".queries .qid") == ["q3", "q2", "q1"]
     other.goto(f"{server.url}/#runs?index=docs&carried=%5B1%2C2")  # cut off
     other.get_by_text("Load a run file").wait_for()

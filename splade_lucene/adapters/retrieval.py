@@ -182,7 +182,7 @@ def stored_texts(documents: Iterable[StoredDocument]) -> list[str]:
         if text is None:
             raise InputError(
                 f"the index stores no text of the document {document.docid()!r:.80}",
-                remedy="Build it with store='text' (--store text), or go on with ids only (with_text=False)",
+                remedy="Build it with store='text', or go on with ids only (with_text=False)",
             )
         texts.append(text)
     return texts

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from splade_lucene import jvm
 from splade_lucene.arguments import is_number, to_count
 from splade_lucene.counts import counted
 from splade_lucene.defaults import thread_count
@@ -90,13 +91,16 @@ class RayCluster:
         with whole_imports():
             import ray
         if ray.is_initialized():
+            jvm.restore_handlers()
             yield Session(self, ray)
             return
         try:
             self._connect(ray)
+            jvm.restore_handlers()
             yield Session(self, ray)
         finally:
             ray.shutdown()
+            jvm.restore_handlers()
 
     def _connect(self, ray: Any) -> None:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
@@ -116,6 +120,9 @@ class RayCluster:
                 f"cannot use the Ray cluster at {self.address!r} ({first_line(error)})", remedy=_REMEDY
             ) from error
 
+
+_GONE = object()
+"""The answer of a node that has died."""
 
 _REMEDY = "Start one with 'ray start --head', and name the address that it prints; or pass local"
 
@@ -203,7 +210,7 @@ class Session:
             raise InputError(
                 f"{asked} not fit into the Ray cluster, only {fitting}: each needs {', '.join(needs)}, and there is: {offers}",
                 remedy="Ask for less with workers=…, cpus=… or gpus=…, or add nodes. Logical CPUs need not exist: "
-                "'ray start --num-cpus' says how many there are",
+                "'ray start' can be told how many there are",
             )
         return min(wanted, most or wanted)
 
@@ -212,7 +219,7 @@ class Session:
         return min(int(node.resources.get(name, 0) / need + 1e-9) for name, need in needs.items() if need)
 
     def on_every_node(self, function: Any, *arguments: Any) -> list[tuple[Node, Any]]:
-        """Calls a function on each node; it takes none of the CPUs.
+        """Calls a function on each node; it takes none of the CPUs. A node that dies meanwhile is left out.
 
         Args:
             function: A function of this package.
@@ -233,12 +240,15 @@ class Session:
         if silent:
             hosts = ", ".join(sorted({calls[each].host for each in silent}))
             raise InputError(f"these nodes of the Ray cluster do not answer: {hosts}", remedy="Remove or restart them")
-        return [(calls[each], self._answer(each, calls[each])) for each in done]
+        answers = [(calls[each], self._answer(each, calls[each])) for each in done]
+        return [(node, answer) for node, answer in answers if answer is not _GONE]
 
     def _answer(self, reference: Any, node: Node) -> Any:
         try:
             return self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
+            if self.lost(error):
+                return _GONE
             cause = getattr(error, "cause", None)
             if isinstance(cause, SpladeLuceneError):
                 raise InputError(f"on {node.host}: {cause}") from error

@@ -8,6 +8,7 @@ module                 purpose
 ``exceptions``         translates Java exceptions
 ``wire``               packs and unpacks the data exchanged with Java
 ``pyserini_import``    imports Pyserini's own classes on the same JVM
+``signals``            keeps the JVM's signal handlers when another library sets its own
 ``sharing``            shares the JVM with another program that configures it
 =====================  ===============================================================================================
 
@@ -25,6 +26,7 @@ from splade_lucene.jvm.process import (
     versions,
 )
 from splade_lucene.jvm.runtime import MINIMUM_JAVA, JavaRuntime, find_fatjar, find_runtime, read_runtime
+from splade_lucene.jvm.signals import restore_handlers
 
 __all__ = [
     "BRIDGE_JAR",
@@ -37,6 +39,7 @@ __all__ = [
     "java_class",
     "java_path",
     "read_runtime",
+    "restore_handlers",
     "start",
     "translated_exceptions",
     "versions",

@@ -25,6 +25,7 @@ from splade_lucene.jvm import wire
 from splade_lucene.jvm.class_data import class_data_options
 from splade_lucene.jvm.exceptions import CLOSED, translate, unreadable
 from splade_lucene.jvm.runtime import MINIMUM_JAVA, find_fatjar, find_runtime
+from splade_lucene.jvm.signals import remember_handlers
 
 BRIDGE_JAR = Path(__file__).parent.parent / "jars" / "splade-lucene-bridge.jar"
 Room = Literal["Index", "Join", "Search", "Bm25", "Runtime"]
@@ -64,6 +65,7 @@ def start() -> None:
 
         # Lucene warns that its incubating vector module is missing, but impact indexes contain no dense vectors.
         jnius.autoclass(_FACADES["Runtime"]).quietLucene()
+        remember_handlers()
         _started = True
 
 

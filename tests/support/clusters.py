@@ -27,6 +27,7 @@ RAYLETS = {
     "RAY_worker_niceness": "0",  # 15 otherwise, which takes minutes on a busy machine
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_worker_prestart": "0",
+    "RAY_health_check_timeout_ms": "120000",  # a busy raylet is not dead; one that is dead refuses the connection at once
     "OMP_NUM_THREADS": "1",
 }
 """Variables of raylets that start little and waste no time."""
