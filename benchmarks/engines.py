@@ -24,6 +24,7 @@ import shutil
 import statistics
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -61,12 +62,14 @@ class Loaded:
         bytes: Its size on disk.
         search: Searches it.
         queries: The number of queries that it is asked.
+        version: That of a server; empty if its package's counts.
     """
 
     seconds: float
     bytes: int
     search: Search
     queries: int = 1_000_000
+    version: str = ""
 
 
 def size(path: Path) -> int:
@@ -211,7 +214,9 @@ def load_opensearch(source: Path, folder: Path, opened: ExitStack) -> Loaded:
         hits = searcher.search(vector, k)
         return [(hit.docid, hit.score) for hit in hits]
 
-    return Loaded(seconds, size(folder / "cluster"), search)
+    with urllib.request.urlopen(cluster.urls[0]) as answer:
+        server = json.load(answer)["version"]["number"]
+    return Loaded(seconds, size(folder / "cluster"), search, version=server)
 
 
 ENGINES: dict[str, tuple[str, str, Callable[[Path, Path, ExitStack], Loaded]]] = {
@@ -221,7 +226,7 @@ ENGINES: dict[str, tuple[str, str, Callable[[Path, Path, ExitStack], Loaded]]] =
     "bmp": ("BMP", "bmp", load_bmp),
     "opensearch": ("OpenSearch, one node", "opensearch-py", load_opensearch),
 }
-"""Name → what a table calls it, the distribution whose version counts, and what loads it."""
+"""Name → what a table calls it, the distribution whose version counts if it is no server, and what loads it."""
 
 
 def available(name: str) -> bool:
@@ -304,7 +309,7 @@ def main() -> None:
             show(title, loaded, milliseconds, share, equal)
             figures[name] = figure(
                 f"{args.documents:,} generated documents, k = {args.k}, {title}", our_time, "ms", peer=title,
-                peer_value=milliseconds, ratio=milliseconds / our_time, version=version(distribution), recall=share,
+                peer_value=milliseconds, ratio=milliseconds / our_time, version=loaded.version or version(distribution), recall=share,
                 exact=equal, bytes=loaded.bytes, load_seconds=loaded.seconds, our_bytes=ours.bytes,
                 our_load_seconds=ours.seconds, queries=len(found), documents=args.documents,
             )  # fmt: skip
