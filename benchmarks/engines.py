@@ -309,9 +309,9 @@ def main() -> None:
             show(title, loaded, milliseconds, share, equal)
             figures[name] = figure(
                 f"{args.documents:,} generated documents, k = {args.k}, {title}", our_time, "ms", peer=title,
-                peer_value=milliseconds, ratio=milliseconds / our_time, version=loaded.version or version(distribution), recall=share,
-                exact=equal, bytes=loaded.bytes, load_seconds=loaded.seconds, our_bytes=ours.bytes,
-                our_load_seconds=ours.seconds, queries=len(found), documents=args.documents,
+                peer_value=milliseconds, ratio=milliseconds / our_time, recall=share, exact=equal,
+                version=loaded.version or version(distribution), bytes=loaded.bytes, load_seconds=loaded.seconds,
+                our_bytes=ours.bytes, our_load_seconds=ours.seconds, queries=len(found), documents=args.documents,
             )  # fmt: skip
     if args.write_results:
         write_results("engines", figures)
