@@ -139,7 +139,7 @@ def test_several_indexes_are_one(index_dir, tmp_path):
 def test_an_index_without_texts_is_refused_unless_only_ids_are_wanted(tmp_path):
     index_dir = pipeline_index(tmp_path, store="none", bm25=False)
     retriever = SpladeRetriever(index=index_dir, query_encoder=BY_WORDS)
-    with pytest.raises(InputError, match=r"stores no text of the document 'd1'.*--store text.*with_text=False"):
+    with pytest.raises(InputError, match=r"stores no text of the document 'd1'.*store='text'.*with_text=False"):
         retriever.invoke("cat")
     found = SpladeRetriever(index=index_dir, query_encoder=BY_WORDS, with_text=False).invoke("cat")
     assert ids(found) == ["d1", "d3", "d2"]
