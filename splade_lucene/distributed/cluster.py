@@ -247,7 +247,7 @@ class Session:
         try:
             return self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
-            if self.lost(error):
+            if self.lost(error) and node.id not in {each.id for each in self.nodes()}:
                 return _GONE
             cause = getattr(error, "cause", None)
             if isinstance(cause, SpladeLuceneError):

@@ -38,11 +38,11 @@ from splade_lucene.search.queries import (
     check_no_fields,
     encode_queries,
     encode_query,
+    queries_at_once,
 )
 from splade_lucene.search.query_encoder import matching_query_encoder
 
 _PROCESS_BYTES = 1 << 30
-_HITS_AT_ONCE = 1 << 22
 _RESTARTS = 3
 
 
@@ -293,8 +293,8 @@ class ShardedSearcher(ProcessBound):
     ) -> list[Hits]:
         wanted = [self._without_common_terms(vector) for vector in vectors]
         found: list[Hits] = []
-        step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
-        for start in range(0, len(wanted), step):  # in batches, to bound memory
+        step = queries_at_once(min(k, self.num_docs))
+        for start in range(0, len(wanted), step):
             answers = self._shards.ask_all("search", wanted[start : start + step], k, threads, filter)
             found += (self._merged(each, k) for each in zip(*answers, strict=True))
         return found

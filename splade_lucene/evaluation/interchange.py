@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from splade_lucene.arguments import several
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation.judgments import QrelsSource, as_qrels
 from splade_lucene.imports import whole_imports
-from splade_lucene.run.interchange import DOCID_COLUMNS, QID_COLUMNS, column
+from splade_lucene.run.interchange import DOCID_COLUMNS, QID_COLUMNS, column, triples
 
 _RELEVANCE_COLUMNS = ("relevance", "label", "score")
 """The column of the grades: in ir_measures and here, in PyTerrier, in ranx."""
@@ -117,18 +116,7 @@ def qrels_from_ir_measures(qrels: Iterable[Any]) -> dict[str, dict[str, int]]:
     Raises:
         RunError: An object is another one, a value is not valid, or a document is judged twice with different relevance.
     """
-    return _collected(_triples(qrels))
-
-
-def _triples(qrels: Iterable[Any]) -> Iterator[tuple[Any, Any, Any]]:
-    for each in several(qrels, "Qrel objects", error=RunError):
-        try:
-            yield each.query_id, each.doc_id, each.relevance
-        except AttributeError:
-            raise RunError(
-                f"expected an object with query_id, doc_id and relevance, got {each!r:.80}",
-                remedy="Pass ir_measures.Qrel objects; a data frame is taken by qrels_from_dataframe",
-            ) from None
+    return _collected(triples(qrels, "Qrel", "relevance", "qrels_from_dataframe"))
 
 
 def _collected(triples: Iterable[tuple[Any, Any, Any]]) -> dict[str, dict[str, int]]:

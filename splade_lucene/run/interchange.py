@@ -104,17 +104,28 @@ def rankings_of_ir_measures(scored: Iterable[Any]) -> dict[str, Any]:
     Raises:
         RunError: An object is another one, or a value is not valid.
     """
-    return _by_score(_triples(scored))
+    return _by_score(triples(scored, "ScoredDoc", "score", "from_dataframe"))
 
 
-def _triples(scored: Iterable[Any]) -> Iterator[tuple[Any, Any, Any]]:
-    for each in several(scored, "ScoredDoc objects", error=RunError):
+def triples(objects: Iterable[Any], kind: str, value: str, of_frames: str) -> Iterator[tuple[Any, Any, Any]]:
+    """The qid, docid and value of objects of ir_measures, or any others with attributes of these names.
+
+    Args:
+        objects: The objects.
+        kind: The name of their class.
+        value: The name of the attribute beside ``query_id`` and ``doc_id``.
+        of_frames: The function that takes data frames instead.
+
+    Raises:
+        RunError: An object is another one.
+    """
+    for each in several(objects, f"{kind} objects", error=RunError):
         try:
-            yield each.query_id, each.doc_id, each.score
+            yield each.query_id, each.doc_id, getattr(each, value)
         except AttributeError:
             raise RunError(
-                f"expected an object with query_id, doc_id and score, got {each!r:.80}",
-                remedy="Pass ir_measures.ScoredDoc objects; a data frame is taken by from_dataframe",
+                f"expected an object with query_id, doc_id and {value}, got {each!r:.80}",
+                remedy=f"Pass ir_measures.{kind} objects; a data frame is taken by {of_frames}",
             ) from None
 
 

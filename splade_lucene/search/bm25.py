@@ -24,6 +24,7 @@ from splade_lucene.jvm import wire
 from splade_lucene.records import FieldValue, Query, well_formed
 from splade_lucene.search.checks import check_batch, check_k
 from splade_lucene.search.hits import Hits, StoredDocument
+from splade_lucene.search.queries import queries_at_once
 
 _HITS_AT_ONCE = 1 << 20
 
@@ -98,8 +99,8 @@ class Bm25Searcher(ProcessBound):
         queries, qids = check_batch(queries, qids, threads)
         k = check_k(k)
         found: list[Hits] = []
-        step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, self.num_docs))))
-        for start in range(0, len(queries), step):  # in batches, to bound memory and keep Ctrl-C responsive
+        step = queries_at_once(min(k, self.num_docs), _HITS_AT_ONCE)
+        for start in range(0, len(queries), step):
             found += self._search(queries[start : start + step], k, threads)
         return dict(zip(qids, found, strict=True))
 

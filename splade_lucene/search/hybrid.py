@@ -39,6 +39,7 @@ from splade_lucene.search.fusion import (
     reciprocal_ranks,
 )
 from splade_lucene.search.hits import Hit, Hits, StoredFields
+from splade_lucene.search.queries import queries_at_once
 
 _HITS_AT_ONCE = 1 << 20
 _PARTS = np.dtype([("impact_rank", "i4"), ("impact_score", "i8"), ("bm25_rank", "i4"), ("bm25_score", "f4")])
@@ -204,8 +205,8 @@ def search_parts(
         qid → hits, in the order of ``qids``.
     """
     found: dict[str, HybridHits] = {}
-    step = max(1, min(256, _HITS_AT_ONCE // max(1, min(fusion.depth, reader.num_docs))))
-    for start in range(0, len(qids), step):  # in batches, to bound memory and keep Ctrl-C responsive
+    step = queries_at_once(min(fusion.depth, reader.num_docs), _HITS_AT_ONCE)
+    for start in range(0, len(qids), step):
         some = slice(start, start + step)
         by_impact = search_impacts(some)
         by_bm25 = _search_bm25(reader, texts[some], threads, fusion, java_filter)

@@ -60,6 +60,16 @@ def encode_queries(queries: Sequence[Text | Vector], encoder: Callable[[], Query
     return [encode_query(next(encoded) if _is_text(q) and not _is_blank(q) else q, encoder) for q in queries]
 
 
+def queries_at_once(depth: int, hits: int = 1 << 22) -> int:
+    """How many queries to search for before their hits are returned: few enough to bound memory and to notice Ctrl-C.
+
+    Args:
+        depth: The number of hits that a query can have.
+        hits: The number of hits of all of them together.
+    """
+    return max(1, min(256, hits // max(1, depth)))
+
+
 def check_encoder(query_encoder: object) -> None:
     """Checks the argument of a searcher for its encoder.
 

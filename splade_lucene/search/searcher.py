@@ -41,9 +41,9 @@ from splade_lucene.search.queries import (
     check_no_fields,
     encode_queries,
     encode_query,
+    queries_at_once,
 )
 
-_HITS_AT_ONCE = 1 << 22
 _FILTERS_KEPT = 16
 _log = logging.getLogger(__name__)
 
@@ -491,8 +491,8 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         java_filter: Any,
     ) -> list[Hits]:  # fmt: skip
         found: list[Hits] = []
-        step = max(1, min(256, _HITS_AT_ONCE // max(1, min(k, snapshot.reader.num_docs))))
-        for start in range(0, len(vectors), step):  # in batches, to bound memory and keep Ctrl-C responsive
+        step = queries_at_once(min(k, snapshot.reader.num_docs))
+        for start in range(0, len(vectors), step):
             found += self._search_encoded(snapshot, vectors[start : start + step], k, threads, settings, java_filter)
         return found
 

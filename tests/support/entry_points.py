@@ -1,4 +1,4 @@
-"""The entry points of setup.cfg, as they are when the package is installed."""
+"""The package's entry points, read from setup.cfg rather than from an installation that may be older."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from support.processes import ROOT
 
 
 def write_entry_points(folder: Path) -> Path:
-    """Writes what an installation of the package tells of itself; before other folders on the path, it hides those.
+    """Writes a ``dist-info`` folder with the entry points of setup.cfg.
 
     Args:
-        folder: A folder, to be put on the path.
+        folder: Where to write it. Put this folder first on the path, so that it takes precedence over the installed one.
     """
     config = configparser.ConfigParser(interpolation=None, delimiters=("=",))
     config.optionxform = str  # type: ignore[assignment,method-assign]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from splade_lucene.arguments import is_number
+from splade_lucene.corpus.fields import ID_KEYS, TEXT_KEYS
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.fields.schema import NO_FIELDS, FieldSchema
@@ -69,6 +70,16 @@ class Settings:
     text_field: str | None = None
     corpus: str | None = None
     schema: FieldSchema = NO_FIELDS
+
+    @property
+    def id_keys(self) -> tuple[str, ...]:
+        """The members that may have the docid, the first choice first."""
+        return (self.id_field,) if self.id_field else ID_KEYS
+
+    @property
+    def text_keys(self) -> tuple[str, ...]:
+        """The members that may have the text, the first choice first."""
+        return (self.text_field,) if self.text_field else TEXT_KEYS
 
     def term(self, term_id: object, path: Path, line: int | None) -> str:
         """The term with an id.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from splade_lucene.arguments import is_number
-from splade_lucene.corpus.fields import ID_KEYS, TEXT_KEYS
+from splade_lucene.corpus.fields import ID_KEYS
 from splade_lucene.engines.importing.documents import ForeignDocument, Found, Settings
 from splade_lucene.engines.importing.files import JSON_SUFFIXES, json_objects, member, source_files, wrong
 from splade_lucene.errors import PseudoDocumentError
@@ -44,7 +44,6 @@ def read_opensearch(source: Path, settings: Settings) -> Iterator[Found]:
         PseudoDocumentError: A file cannot be read, no member has features, or several have.
     """
     name = settings.vector_field
-    text_keys = (settings.text_field,) if settings.text_field else TEXT_KEYS
     only_numbers = True
     for path in source_files(source, JSON_SUFFIXES):
         for hit in _hits(path):
@@ -63,7 +62,7 @@ def read_opensearch(source: Path, settings: Settings) -> Iterator[Found]:
             docid = hit.source.get(settings.id_field) if settings.id_field else member(hit.source, _DOCIDS)
             found = hit.docid if docid is None and not settings.id_field else docid
             fields = settings.fields(hit.source, path, hit.line)
-            yield ForeignDocument(found, member(hit.source, text_keys), features, path, hit.line, fields)
+            yield ForeignDocument(found, member(hit.source, settings.text_keys), features, path, hit.line, fields)
     if only_numbers and settings.terms is None:
         note(f"{source}: all features are numbers; if they are term ids, name their vocabulary with vocabulary=…")
 
@@ -137,8 +136,6 @@ def read_qdrant(source: Path, settings: Settings) -> Iterator[Found]:
     Raises:
         PseudoDocumentError: A file cannot be read, or a term id is unknown.
     """
-    id_keys = (settings.id_field,) if settings.id_field else ID_KEYS
-    text_keys = (settings.text_field,) if settings.text_field else TEXT_KEYS
     for path in source_files(source, JSON_SUFFIXES):
         for line, point in _listed(path, ("points", "result")):
             if isinstance(point, PseudoDocumentError):
@@ -152,10 +149,10 @@ def read_qdrant(source: Path, settings: Settings) -> Iterator[Found]:
                 yield wrong(what, path, line, "Dump the points with their vectors, or name one with vector_field=…")
                 continue
             weights = settings.weights(vector["indices"], vector["values"], path, line)
-            docid = member(payload, id_keys)
+            docid = member(payload, settings.id_keys)
             found = point.get("id") if docid is None and not settings.id_field else docid
             fields = settings.fields(payload, path, line)
-            yield ForeignDocument(found, member(payload, text_keys), weights, path, line, fields)
+            yield ForeignDocument(found, member(payload, settings.text_keys), weights, path, line, fields)
 
 
 def _listed(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any] | PseudoDocumentError]]:
@@ -193,8 +190,6 @@ def read_milvus(source: Path, settings: Settings) -> Iterator[Found]:
         PseudoDocumentError: A file cannot be read, no column has sparse vectors, or several have, or a term id is unknown.
     """
     name = settings.vector_field
-    id_keys = (settings.id_field,) if settings.id_field else ID_KEYS
-    text_keys = (settings.text_field,) if settings.text_field else TEXT_KEYS
     for path in source_files(source, JSON_SUFFIXES):
         for line, row in _listed(path, ("rows", "data")):
             if isinstance(row, PseudoDocumentError):
@@ -210,7 +205,9 @@ def read_milvus(source: Path, settings: Settings) -> Iterator[Found]:
             else:
                 ids, values = [int(key) if _is_decimal(key) else key for key in vector], list(vector.values())
             weights, fields = settings.weights(ids, values, path, line), settings.fields(row, path, line)
-            yield ForeignDocument(member(row, id_keys), member(row, text_keys), weights, path, line, fields)
+            yield ForeignDocument(
+                member(row, settings.id_keys), member(row, settings.text_keys), weights, path, line, fields
+            )
 
 
 def _vector_of(row: dict[str, Any], path: Path, line: int) -> str:

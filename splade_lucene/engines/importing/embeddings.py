@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splade_lucene.arguments import is_number
-from splade_lucene.corpus.fields import ID_KEYS, TEXT_KEYS
+from splade_lucene.corpus.fields import ID_KEYS
 from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.encoder.terms import escape_term
 from splade_lucene.engines.importing.documents import ForeignDocument, Found, Settings
@@ -101,8 +101,6 @@ def _with_corpus(
 
 
 def _rows_of_json(path: Path, settings: Settings) -> Iterator[Row | PseudoDocumentError]:
-    id_keys = (settings.id_field,) if settings.id_field else ID_KEYS
-    text_keys = (settings.text_field,) if settings.text_field else TEXT_KEYS
     vector_keys = (settings.vector_field,) if settings.vector_field else _EMBEDDINGS
     for line, value in json_values(path):
         if isinstance(value, PseudoDocumentError):
@@ -110,7 +108,7 @@ def _rows_of_json(path: Path, settings: Settings) -> Iterator[Row | PseudoDocume
             continue
         docid = text = None
         if isinstance(value, dict) and isinstance(inner := member(value, vector_keys), dict | list):
-            docid, text, value = member(value, id_keys), member(value, text_keys), inner
+            docid, text, value = member(value, settings.id_keys), member(value, settings.text_keys), inner
         weights = _weights_of(value)
         yield (
             wrong("not an object {token: weight} or a list of [token, weight]", path, line)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from splade_lucene.corpus.fields import ID_KEYS, TEXT_KEYS
 from splade_lucene.engines.importing.documents import ForeignDocument, Found, Settings
 from splade_lucene.engines.importing.files import JSON_SUFFIXES, json_objects, member, source_files, wrong
 from splade_lucene.errors import PseudoDocumentError
@@ -23,8 +22,7 @@ def read_json_lines(source: Path, settings: Settings) -> Iterator[Found]:
     Raises:
         PseudoDocumentError: A file cannot be read.
     """
-    id_keys = (settings.id_field,) if settings.id_field else ID_KEYS
-    text_keys = (settings.text_field,) if settings.text_field else ("content", *TEXT_KEYS)
+    text_keys = (settings.text_field,) if settings.text_field else ("content", *settings.text_keys)
     for path in source_files(source, JSON_SUFFIXES):
         for line, record in json_objects(path):
             if isinstance(record, PseudoDocumentError):
@@ -32,7 +30,7 @@ def read_json_lines(source: Path, settings: Settings) -> Iterator[Found]:
                 continue
             weights = record.get(settings.vector_field or _VECTOR)
             if isinstance(weights, dict):
-                yield ForeignDocument(member(record, id_keys), member(record, text_keys), weights, path, line)
+                yield ForeignDocument(member(record, settings.id_keys), member(record, text_keys), weights, path, line)
             else:
                 what = f"the document has no object {settings.vector_field or _VECTOR!r} that maps terms to weights"
                 yield wrong(what, path, line, "Name its key with vector_field=…, or correct the line")

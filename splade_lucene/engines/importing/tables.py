@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from splade_lucene.corpus.fields import ID_KEYS, TEXT_KEYS
 from splade_lucene.engines.importing.documents import ForeignDocument, Found, Settings
 from splade_lucene.engines.importing.files import member, source_files, unreadable, wrong
 from splade_lucene.imports import whole_imports
@@ -31,8 +30,6 @@ def read_parquet(source: Path, settings: Settings) -> Iterator[Found]:
     with whole_imports():
         import pyarrow.parquet
 
-    id_keys = (settings.id_field,) if settings.id_field else ID_KEYS
-    text_keys = (settings.text_field,) if settings.text_field else TEXT_KEYS
     for path in source_files(source, _PARQUET):
         try:
             file = pyarrow.parquet.ParquetFile(path)
@@ -45,7 +42,7 @@ def read_parquet(source: Path, settings: Settings) -> Iterator[Found]:
                     if weights is None:
                         yield wrong("the row has no vector", path, row)
                     else:
-                        docid, text = member(record, id_keys), member(record, text_keys)
+                        docid, text = member(record, settings.id_keys), member(record, settings.text_keys)
                         yield ForeignDocument(docid, text, weights, path, row, settings.fields(record, path, row))
         except (pyarrow.ArrowInvalid, OSError) as error:
             raise unreadable(path, error) from error
