@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -200,16 +201,21 @@ def test_the_first_start_makes_an_archive_of_classes_for_later_ones(tmp_path):
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     assert "sharing" not in run_python(START, **environment, SPLADE_LUCENE_CLASS_DATA="off").stdout
     assert not list(tmp_path.iterdir())
-    run_python(START, **environment)
     folder = tmp_path / "splade-lucene" / "java"
-    wait_for(lambda: list(folder.glob("*.jsa")), seconds=120)
-    assert not list(folder.glob("*.partial"))
+    folder.mkdir(parents=True)
+    for age in range(1, 6):  # other environments' archives
+        (folder / f"{age}.jsa").touch()
+        os.utime(folder / f"{age}.jsa", (0, 1e9 - age))
+    run_python(START, **environment)
+    wait_for(lambda: not (folder / "5.jsa").exists(), seconds=120)
+    (archive,) = set(folder.iterdir()) - {folder / f"{age}.jsa" for age in range(1, 4)}
+    os.utime(archive, (0, 0))
     later = run_python(START, **environment)
+    assert archive.stat().st_mtime > 1e9  # when it was used last
     assert later.stdout.split() == ["mixed", "mode,", "sharing"], later.stderr
     # an archive of other classes, or a damaged one, is ignored silently
     other = run_python(f"import sys; sys.argv.append({str(tmp_path)!r})\n{START}", **environment)
     assert other.stdout.startswith("mixed mode")
-    (archive,) = folder.glob("*.jsa")
     archive.chmod(0o600)
     archive.write_bytes(archive.read_bytes()[:100_000])
     damaged = run_python(START, **environment)

@@ -294,6 +294,7 @@ def run_pip(venv, arguments, torch_index):
 
 
 HERE = f"Python {platform.python_version()} on {platform.platform()}"
+GIVEN_UP = "Could not fetch URL .*: (connection error|timed out)"  # pip then takes the page for empty
 UNRESOLVED = "ResolutionImpossible: for help|have conflicting dependencies"
 NOT_FOUND = "No matching distribution found|from versions: none"
 CAUSES = (
@@ -329,8 +330,9 @@ CAUSES = (
 
 def explain(log):
     """The message for a failure of pip, derived from its log."""
+    is_offline = re.search(GIVEN_UP, log)
     for pattern, sentence in CAUSES:
-        if re.search(pattern, log):
+        if re.search(pattern, log) and not (is_offline and pattern == UNRESOLVED):
             return sentence
     return "pip failed with the message above: fix the problem and run the same command again"
 

