@@ -26,6 +26,7 @@ from splade_lucene.encoder.checkpoint import read_language_model
 from splade_lucene.encoder.layout import NetworkSide, read_layout
 from splade_lucene.encoder.location import ONNX_FILES, SAFE_WEIGHTS, read_json
 from splade_lucene.encoder.onnx_choice import HEADER_KEY, header_digest
+from splade_lucene.encoder.onnx_graph import RESTORED
 from splade_lucene.encoder.storage import INT8_WEIGHTS, SCALES, SaveDtype, read_int8, restore_from_int8, sole_saver
 from splade_lucene.errors import InputError, ModelError, first_line
 from splade_lucene.files.files import bytes_written_whole
@@ -242,7 +243,7 @@ def _restore(name: str, stored: dict[str, _Tensor], file: str, own_dtype: str) -
 
 
 def _restored_name(name: str) -> str:
-    return f"{name}.float32"
+    return name + RESTORED
 
 
 def _reference(name: str, tensor: _Tensor, file: str) -> Any:

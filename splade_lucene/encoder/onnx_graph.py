@@ -7,7 +7,7 @@ bytes, or by a length and so many bytes. Sources: protobuf's encoding guide, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ _TYPES = {np.dtype(np.float32): 1, np.dtype(np.uint8): 2, np.dtype(np.int8): 3, 
           np.dtype(np.int64): 7}  # fmt: skip
 _IR_VERSION, _OPSET = 9, 18  # the first opset with the axes of ReduceMax as an input
 _ROWS = "splade_lucene.rows"
+RESTORED = ".float32"
+"""Ends the name of a weight that a network restores from how it is stored."""
+
 _SWAPPED = b"\x01\x00"  # the permutation (1, 0)
 
 
@@ -55,6 +58,11 @@ class _Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     integers: bytes
+
+    @property
+    def is_transposition(self) -> bool:
+        """Whether it transposes a matrix."""
+        return self.operator == "Transpose" and self.integers == _SWAPPED
 
 
 def detach_decoder(model: bytes) -> tuple[bytes, Decoder] | None:
@@ -95,6 +103,85 @@ def detach_decoder(model: bytes) -> tuple[bytes, Decoder] | None:
     return b"".join([*others, _field(_GRAPH, *kept, *added)]), decoder
 
 
+@dataclass(frozen=True)
+class StoredWeight:
+    """A weight that a network restores from how it is stored.
+
+    Attributes:
+        name: Its name in the network.
+        source: Name of the array in the file of weights.
+        is_rounded: Whether it is rounded to float16 on the way to float32.
+        is_transposed: Whether it is then transposed.
+    """
+
+    name: str
+    source: str
+    is_rounded: bool
+    is_transposed: bool
+
+
+def detach_stored_weights(model: bytes, shapes: Mapping[str, Sequence[int]]) -> tuple[bytes, list[StoredWeight]]:
+    """A network without the operators that restore its weights, which become external data that a session must be given.
+
+    Args:
+        model: An ONNX file that :mod:`splade_lucene.encoder.onnx_export` has written.
+        shapes: Name → shape of each array in the file of weights.
+
+    Returns:
+        The changed file and the weights.
+
+    Raises:
+        ValueError: This is no ONNX file.
+    """
+    outside = list(_fields(memoryview(model)))
+    graph = [field for number, value, _ in outside if number == _GRAPH for field in _fields(value)]
+    nodes = [(_node(value), whole) for number, value, whole in graph if number == _NODE]
+    makers = {name: node for node, _ in nodes for name in node.outputs if name}
+    found: dict[str, StoredWeight] = {}
+    removed: set[str] = set()
+    for node, _ in nodes:
+        path = _path_of_casts(makers, node)
+        source = makers[path[-1]].inputs[0] if path else ""
+        if source in shapes:
+            removed.update(path)
+            casts = sum(makers[name].operator == "Cast" for name in path)
+            found[path[0]] = StoredWeight(path[0], source, casts > 1, is_transposed=False)
+    for node, _ in nodes:  # an exported weight is named anew, or transposed, before it is used
+        weight = found.get(node.inputs[0]) if node.inputs else None
+        if weight is not None and (node.operator == "Identity" or node.is_transposition):
+            removed.update(node.outputs)
+            is_transposed = weight.is_transposed != node.is_transposition
+            found[node.outputs[0]] = replace(weight, name=node.outputs[0], is_transposed=is_transposed)
+    kept = [(node, whole) for node, whole in nodes if not removed.intersection(node.outputs)]
+    used = {name for node, _ in kept for name in node.inputs}
+    used |= {_name(value, _OUTPUT) for number, value, _ in graph if number == _OUTPUT}
+    weights = [each for each in found.values() if each.name in used]
+    added = [
+        _field(_INITIALIZER, *_external_tensor(each.name, shapes[each.source][:: -1 if each.is_transposed else 1]))
+        for each in weights
+    ]
+    stored = {name for node, _ in nodes for name in node.inputs} - used
+    rest = [
+        whole for number, value, whole in graph
+        if number != _NODE and not (number == _INITIALIZER and _name(value, _INITIALIZER) in stored)
+    ]  # fmt: skip
+    others = [whole for number, _, whole in outside if number != _GRAPH]
+    return b"".join([*others, _field(_GRAPH, *(whole for _, whole in kept), *rest, *added)]), weights
+
+
+def _path_of_casts(makers: Mapping[str, _Node], last: _Node) -> list[str]:
+    """The outputs of the operators that restore a weight, from the last one back; none if this is not the last of such."""
+    path: list[str] = []
+    node: _Node | None = last
+    while node is not None and node.operator in ("Cast", "DequantizeLinear"):
+        path.append(node.outputs[0])
+        if node.operator == "DequantizeLinear":
+            break
+        node = makers.get(node.inputs[0])
+    is_last = last.operator == "Cast" and last.outputs[0].endswith(RESTORED)
+    return path if is_last and (node is None or node.operator == "DequantizeLinear") else []
+
+
 def _find_decoder(makers: Mapping[str, _Node], logits: str) -> Decoder | None:
     node, bias = makers.get(logits), None
     if node is not None and node.operator == "Add":
@@ -107,8 +194,8 @@ def _find_decoder(makers: Mapping[str, _Node], logits: str) -> Decoder | None:
         return None
     hidden, weight = node.inputs
     maker = makers.get(weight)
-    is_transposed = maker is not None and maker.operator == "Transpose" and maker.integers == _SWAPPED
-    return Decoder(hidden, weight, maker.inputs[0] if maker is not None and is_transposed else _ROWS, bias)
+    rows = maker.inputs[0] if maker is not None and maker.is_transposition else _ROWS
+    return Decoder(hidden, weight, rows, bias)
 
 
 def _are_constant(makers: Mapping[str, _Node], names: Iterable[str], inputs: set[str]) -> bool:
@@ -168,6 +255,13 @@ def build_node(operator: str, inputs: Sequence[str], output: str, **attributes: 
 def _tensor(name: str, array: NDArray[np.generic]) -> list[bytes]:
     dims = [_number(1, size) for size in array.shape]
     return [*dims, _number(2, _TYPES[array.dtype]), _field(8, name.encode()), _field(9, array.tobytes())]
+
+
+def _external_tensor(name: str, shape: Sequence[int]) -> list[bytes]:
+    """A float32 array that is not in the file."""
+    dims = [_number(1, size) for size in shape]
+    place = _field(13, _field(1, b"location"), _field(2, b"given to the session"))
+    return [*dims, _number(2, _TYPES[np.dtype(np.float32)]), _field(8, name.encode()), place, _number(14, 1)]
 
 
 def _value(name: str, kind: type[np.generic], rank: int) -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.defaults import thread_count
+from splade_lucene.encoder.onnx_weights import restore_weights
 from splade_lucene.encoder.storage import INT8_WEIGHTS
 from splade_lucene.imports import turn_off_telemetry, whole_imports
 
@@ -33,7 +34,9 @@ def open_session(model: Path | bytes, folder: Path | None = None) -> Any:
     elif folder is not None:
         entries["session.model_external_initializers_file_folder_path"] = str(folder)
     if folder is not None and (folder / INT8_WEIGHTS).is_file():
-        entries["session.disable_quant_qdq"] = "1"  # restore the weights once, not in each run
+        model, weights = restore_weights(model if isinstance(model, bytes) else model.read_bytes(), folder)
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(each) for each in weights.values()]
+        options.add_external_initializers(list(weights), values)
     for name, value in entries.items():
         options.add_session_config_entry(name, value)
     source = model if isinstance(model, bytes) else str(model)
