@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from safetensors import numpy as safetensors
 from support.checkpoints import bert, byte_level_tokenizer, roberta_like
@@ -19,6 +20,8 @@ from splade_lucene.encoder.onnx_export import export_onnx, save_with_onnx
 from splade_lucene.encoder.onnx_graph import build_model, build_node, detach_decoder
 from splade_lucene.encoder.onnx_head import OnnxHead
 from splade_lucene.encoder.onnx_session import open_session
+from splade_lucene.encoder.onnx_weights import restore_weights
+from splade_lucene.encoder.storage import store_in_int8
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.manifest import read_folder_manifest
 from splade_lucene.models import embedded_model_folder
@@ -167,6 +170,35 @@ def test_a_saved_network_refers_to_the_weights_beside_it(exported, copied):
     safetensors.save_file(tensors | trained, copied / "model.safetensors", {"format": "pt"})
     more = assert_same_weights(copied)  # trained on, and still the same
     assert sum(map(len, more)) > sum(map(len, encode(exported, "onnx")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["float32", "float16", "embedded"])
+def test_int8_weights_are_restored_bit_by_bit_as_the_network_says(kind, tmp_path):
+    folder = embedded_model_folder()
+    if kind != "embedded":
+        config = json.loads((distinguish(bert(tmp_path / "original")) / "config.json").read_text())
+        (tmp_path / "original" / "config.json").write_text(json.dumps({**config, "dtype": kind}))
+        tensors = safetensors.load_file(tmp_path / "original" / "model.safetensors")
+        tensors = {name: tensor.astype(kind) for name, tensor in tensors.items()}
+        safetensors.save_file(tensors, tmp_path / "original" / "model.safetensors", {"format": "pt"})
+        store_in_int8(tmp_path / "original", tmp_path / "int8")
+        folder = tmp_path / "int8"
+        export_onnx(read_layout(folder).documents, folder)
+    (path,) = folder.glob("**/*.onnx")
+    model, weights = restore_weights(path.read_bytes(), path.parent)
+    assert len(weights) > 5
+    names = list(weights)
+    whole = onnx.load(path)
+    del whole.graph.output[:]
+    whole.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = onnxruntime.InferenceSession(whole.SerializeToString(), options)
+    tokens = {each.name: np.ones((1, 3), np.int64) for each in session.get_inputs()}
+    for name, expected in zip(names, session.run(names, tokens), strict=True):
+        np.testing.assert_array_equal(weights[name], expected, err_msg=name, strict=True)
+    assert len(model) < len(path.read_bytes())
 
 
 @pytest.mark.slow

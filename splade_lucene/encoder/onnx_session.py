@@ -31,12 +31,12 @@ def open_session(model: Path | bytes, folder: Path | None = None) -> Any:
     entries = {"session.intra_op.allow_spinning": "0"}  # waiting threads leave the cores to the search
     if isinstance(model, Path):
         folder = model.parent
-    elif folder is not None:
-        entries["session.model_external_initializers_file_folder_path"] = str(folder)
     if folder is not None and (folder / INT8_WEIGHTS).is_file():
         model, weights = restore_weights(model if isinstance(model, bytes) else model.read_bytes(), folder)
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(each) for each in weights.values()]
         options.add_external_initializers(list(weights), values)
+    if isinstance(model, bytes) and folder is not None:
+        entries["session.model_external_initializers_file_folder_path"] = str(folder)
     for name, value in entries.items():
         options.add_session_config_entry(name, value)
     source = model if isinstance(model, bytes) else str(model)
