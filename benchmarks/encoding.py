@@ -47,7 +47,8 @@ from common import (
 sys.path.insert(0, str(ROOT))
 
 MAX_LENGTH = 256
-MODELS = ("minilm", "distilbert", "bert")
+SIZES = {"minilm": "", "distilbert": ", DistilBERT's size", "bert": ", BERT's size"}
+MODELS = tuple(SIZES)
 BACKENDS = {"sentence-transformers ONNX": ("onnx", "optimum.onnxruntime"),
             "sentence-transformers OpenVINO": ("openvino", "optimum.intel.openvino")}  # fmt: skip
 """Other backends of sentence-transformers: its name for them, and what they need."""
@@ -386,7 +387,7 @@ def document_figures(
         flop: Of a document, mean.
         args: The script's arguments.
     """
-    size = "" if model == "minilm" else f", {model}'s size"
+    size = SIZES[model]
     texts = "documents" if corpus == "CACM" else "Python's documentation"
     found = {}
     for ours in (system for system in rates if system.startswith("ours")):
@@ -432,7 +433,7 @@ def compare_queries(model: str, args: argparse.Namespace) -> dict[str, dict[str,
             f"  {differ} of {count}, at most by {largest}",
             flush=True,
         )
-    size = "" if model == "minilm" else f", {model}'s size"
+    size = SIZES[model]
     return {
         f"{model}/query/{ours}/{peer}": figure(
             f"encode one query{size}, {variant(ours)}, median", p50[ours] * 1000, "ms", peer=peer_name(peer),

@@ -119,7 +119,7 @@ def ratios() -> str:
         results("indexing")["1000000/ours"],
         encode["minilm/CACM/ours float32/Pyserini"],
         best_backend("minilm/CACM/ours float32"),
-        encode["minilm/query/ours float32/plain PyTorch"],
+        best_backend("minilm/query/ours onnx"),
         results("startup")["text"],
         results("end_to_end")["1000 queries"],
     ]
@@ -256,21 +256,25 @@ def approximation() -> str:
 
 
 def encoding() -> str:
-    """Both best peers on CACM, and one elsewhere; of sentence-transformers, the fastest backend."""
-    shown = []
-    for key, each in results("encoding").items():
-        prefix, _, peer = key.rpartition("/")
-        model, corpus, *_ = key.split("/")
-        if peer.startswith("sentence-transformers"):
-            if each != best_backend(prefix):
-                continue
-            peer = "sentence-transformers"
-        everywhere = "plain PyTorch" if corpus == "query" else "sentence-transformers"
-        if peer == everywhere or (
-            model == "minilm" and corpus != "python-docs" and peer in ("Pyserini", "sentence-transformers")
-        ):
-            shown.append(each)
-    return compared(shown)
+    """A row for each variant of ours: the peers' figures, and how many times as fast ours is; the fastest backend of theirs."""
+    rows = []
+    for prefix in dict.fromkeys(key.rpartition("/")[0] for key in results("encoding") if "peak memory" not in key):
+        best, plain, pyserini = (
+            best_backend(prefix),
+            *(results("encoding").get(f"{prefix}/{peer}") for peer in ("plain PyTorch", "Pyserini")),
+        )
+        backend = best["peer"].removeprefix("sentence-transformers").strip()
+        rows.append(
+            [
+                best["what"],
+                quantity(best["ours"], best["unit"]),
+                *(f"{number(each['peer_value'])} ({times(each['ratio'])})" if each else "" for each in (plain, pyserini)),
+                f"{number(best['peer_value'])} ({times(best['ratio'])})" + (f", {backend}" if backend else ""),
+                best["date"],
+            ]
+        )
+    columns = ["", "splade_lucene", "plain PyTorch", "Pyserini 1.6", "sentence-transformers, its fastest backend", "date"]
+    return table(columns, rows, "lrrrll")
 
 
 def encoding_gpu() -> str:
