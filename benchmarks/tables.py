@@ -268,12 +268,22 @@ def encoding() -> str:
             [
                 best["what"],
                 quantity(best["ours"], best["unit"]),
-                *(f"{number(each['peer_value'])} ({times(each['ratio'])})" if each else "" for each in (plain, pyserini)),
+                *(
+                    f"{number(each['peer_value'])} ({times(each['ratio'])})" if each else ""
+                    for each in (plain, pyserini)
+                ),
                 f"{number(best['peer_value'])} ({times(best['ratio'])})" + (f", {backend}" if backend else ""),
                 best["date"],
             ]
         )
-    columns = ["", "splade_lucene", "plain PyTorch", "Pyserini 1.6", "sentence-transformers, its fastest backend", "date"]
+    columns = [
+        "",
+        "splade_lucene",
+        "plain PyTorch",
+        "Pyserini 1.6",
+        "sentence-transformers, its fastest backend",
+        "date",
+    ]
     return table(columns, rows, "lrrrll")
 
 

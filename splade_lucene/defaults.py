@@ -46,9 +46,13 @@ TREC_EVAL: TrecEval = 9
 
 
 def thread_count(threads: int | None = None) -> int:
-    """The number of threads to use: the given number, or one per core.
+    """The number of threads to use: the given number, or one per core that this process may use.
 
     Raises:
         InputError: It is not an integer, or out of range.
     """
-    return (os.cpu_count() or 1) if threads is None else to_count(threads, "threads")
+    if threads is not None:
+        return to_count(threads, "threads")
+    if hasattr(os, "sched_getaffinity"):  # Linux: a container or ``taskset`` may leave only some of the cores
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

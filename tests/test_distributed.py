@@ -383,6 +383,22 @@ def test_the_command_writes_the_same_run(built, cluster, tmp_path):
     assert len((tmp_path / "one.trec").read_text().splitlines()) == 60
 
 
+def test_a_local_cluster_opens_shards_beyond_its_cores(tmp_path):
+    for name in "ab":
+        with LuceneImpactIndexer(tmp_path / name) as indexer:
+            indexer.add([PseudoDocument(name, "", {"cat": 1})])
+    done = run_python(
+        f"""
+import os
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+from splade_lucene import ShardedSearcher
+with ShardedSearcher([{str(tmp_path / "a")!r}, {str(tmp_path / "b")!r}]) as searcher:
+    print(searcher.search({{"cat": 1}}, k=10).docids)
+"""
+    )
+    assert done.stdout.splitlines()[-1] == "['a', 'b']", done.stderr
+
+
 def test_a_docid_in_two_shards_is_refused(cluster, tmp_path):
     for name, docids in (("a", ["x", "y"]), ("b", ["y", "z"])):
         with LuceneImpactIndexer(tmp_path / name) as indexer:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from splade_lucene.arguments import to_ordered_list
 from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_SHOWN
-from splade_lucene.distributed.cluster import RayCluster, Session, kill_all
+from splade_lucene.distributed.cluster import LOCAL, RayCluster, Session, kill_all
 from splade_lucene.distributed.java import processes_per_node
 from splade_lucene.distributed.reader import ShardedReader, ShardGroup, added
 from splade_lucene.distributed.shard import Ranking, Shard
@@ -58,6 +58,8 @@ class RayShards:
 
     def __init__(self, cluster: RayCluster, paths: Sequence[Path], engine: Engine, cache_bytes: int | None) -> None:
         cluster = replace(cluster, cpus=cluster.cpus or 1, gpus=0)
+        if cluster.address == LOCAL and cluster.workers is None:
+            cluster = replace(cluster, workers=len(paths))  # cores are shared where there are fewer than shards
         self._cluster, self._paths = cluster, paths
         self._commits = [""] * len(paths)
         self._resources = ExitStack()

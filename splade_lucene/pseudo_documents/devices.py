@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
+from splade_lucene.defaults import thread_count
 from splade_lucene.errors import CorpusError, SpladeLuceneError
 from splade_lucene.imports import whole_imports
 
@@ -149,7 +150,7 @@ def _run_worker(job: Job, settings: dict[str, Any], finished: set[int], share: t
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if settings["device"] == "cpu":
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // share[1]))
+        torch.set_num_threads(max(1, thread_count() // share[1]))
     try:
         on_problem = (lambda problem: messages.put(("problem", problem))) if share[0] == 0 else None
         encode_parts(
