@@ -28,6 +28,8 @@ RAYLETS = {
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_worker_prestart": "0",
     "RAY_health_check_timeout_ms": "120000",  # a busy raylet is not dead; one that is dead refuses the connection at once
+    "RAY_local_fs_capacity_threshold": "1",  # a disk that others have nearly filled
+    "RAY_memory_monitor_refresh_ms": "0",  # memory that others have nearly filled
     "OMP_NUM_THREADS": "1",
 }
 """Variables of raylets that start little and waste no time."""
