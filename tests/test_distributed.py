@@ -132,7 +132,7 @@ def test_a_cluster_writes_what_one_machine_writes_although_a_worker_and_a_node_d
     killed, removed = [], []
 
     def kill() -> None:
-        killed.append(workers_named("PartWorker")[0])
+        killed.append(workers_named("PartWorker", raylets)[0])
         os.kill(killed[0], signal.SIGKILL)
 
     def remove() -> None:
@@ -162,7 +162,7 @@ def test_a_slow_worker_and_a_node_with_a_full_disk_do_not_hold_up_the_end(
     slow: list[int] = []
 
     def stop() -> None:
-        slow.append(next(each for each in workers_named("PartWorker") if raylet_of(each) != raylet(node)))
+        slow.append(next(each for each in workers_named("PartWorker", raylets) if raylet_of(each) != raylet(node)))
         os.kill(slow[0], signal.SIGSTOP)
 
     class Watched(pool.WorkPool):
@@ -193,7 +193,7 @@ def test_a_disk_that_is_full_everywhere_is_an_error_that_names_a_node(corpus, ex
     assert not [*(tmp_path / "out").glob("part-*")]
 
 
-def test_the_driver_is_killed_and_run_again(corpus, expected, model, encoder, cluster, tmp_path):
+def test_the_driver_is_killed_and_run_again(corpus, expected, model, encoder, raylets, cluster, tmp_path):
     output = tmp_path / "out"
     journal = output / "splade-lucene.journal"
     program = f"""
@@ -213,7 +213,7 @@ encode_corpus({str(corpus)!r}, {str(output)!r}, encoder, Quantizer.named("naver"
     finished = [json.loads(line)["name"] for line in journal.read_text().splitlines()[1:]]
     assert finished
     before = {name: (output / name).stat().st_mtime_ns for name in finished}
-    wait_for(lambda: not workers_named("PartWorker"), 600)  # those of a driver end with it
+    wait_for(lambda: not workers_named("PartWorker", raylets), 600)  # those of a driver end with it
     encode(corpus, output, encoder, replace(cluster, workers=1))
     assert files(output) == files(expected)
     assert {name: (output / name).stat().st_mtime_ns for name in finished} == before
@@ -321,7 +321,7 @@ def test_shards_are_one_index_for_whatever_takes_several(built, tmp_path):
         assert merged.reader.statistics()["total_impact"] == one.reader.statistics()["total_impact"]
 
 
-def test_scatter_and_gather_find_what_the_index_finds(built, cluster):
+def test_scatter_and_gather_find_what_the_index_finds(built, raylets, cluster):
     with (
         LuceneImpactSearcher(built / "one") as one,
         ShardedSearcher(built / "shards", cluster=cluster) as sharded,
@@ -353,7 +353,7 @@ def test_scatter_and_gather_find_what_the_index_finds(built, cluster):
         )
         given: list[Any] = ["cats", {"cat": 1}]
         assert sharded.encode_batch(iter(given)) == one.encode_batch(given)
-        os.kill(workers_named("Shard")[0], signal.SIGKILL)
+        os.kill(workers_named("Shard", raylets)[0], signal.SIGKILL)
         assert ranked(sharded.batch_search(queries, qids, 10)) == ranked(one.batch_search(queries, qids, 10))
         with LuceneImpactSearcher(built / "one", min_idf=0.9) as rare:
             sharded.min_idf = 0.9

@@ -52,16 +52,18 @@ def patiently(start: Callable[..., Any], **options: Any) -> Any:
     return start(**options)
 
 
-def workers_named(name: str) -> list[int]:
-    """The processes of a class of actors."""
+def workers_named(name: str, cluster: Any = None) -> list[int]:
+    """The processes of a class of actors: those of a cluster of ray.cluster_utils, as others may run at the same time."""
+    raylets = None if cluster is None else {raylet(node) for node in cluster.list_all_nodes()}
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             try:
                 command = (process / "cmdline").read_bytes()
+                its_raylet = raylet_of(int(process.name))
             except OSError:
                 continue
-            if command.startswith(f"ray::{name}".encode()):
+            if command.startswith(f"ray::{name}".encode()) and (raylets is None or its_raylet in raylets):
                 found.append(int(process.name))
     return sorted(found)
 
