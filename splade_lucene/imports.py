@@ -53,10 +53,10 @@ EXTRAS = {
 }
 """Optional package → the extra that installs it."""
 
-LEFT_OUT = frozenset(("datasets", "safetensors", "scipy", "torch", "transformers"))
+LEFT_OUT = frozenset(("datasets", "scipy", "torch", "transformers"))
 """Required packages that a light installation (``requirements-search.txt``) leaves out."""
 
-_CHECKPOINTS = frozenset(("safetensors", "torch", "transformers"))
+_CHECKPOINTS = frozenset(("torch", "transformers"))
 """Those that a checkpoint with an ONNX file does not need."""
 
 _DISTRIBUTIONS = {

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # make test-light: an environment without torch and all that Pyserini requires; what needs them is skipped there.
 LIGHT = "SPLADE_LUCENE_TEST_LIGHT" in os.environ
 _LIBRARIES = (
-    "torch|transformers|safetensors|onnx|tensorboardX|pandas|ranx|sphinx|jupytext|huggingface_hub|sentence.transformers|ray"
+    "torch|transformers|onnx|tensorboardX|pandas|ranx|sphinx|jupytext|huggingface_hub|sentence.transformers|ray"
     "|opensearchpy|opensearch-py|elasticsearch|qdrant.client|pymilvus|milvus.lite|seismic|pyseismic-lsr|bmp|pyterrier"
     "|langchain.core|llama.index(?:.core)?|haystack(?:-ai)?|beir|mteb"
 )

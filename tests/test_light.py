@@ -183,7 +183,7 @@ def test_queries_have_torchs_impacts():
 )  # fmt: skip
 def test_what_it_lacks_is_named_with_the_remedy(light, folder, command, told):
     checkpoint = (
-        r"(torch|transformers|safetensors) is not installed\. A light installation leaves it out; 'pip install splade-lucene' "
+        r"(torch|transformers) is not installed\. A light installation leaves it out; 'pip install splade-lucene' "
         r"adds the rest\. A checkpoint with an ONNX file needs none: run 'splade-lucene models NAME --save DIR --onnx'"
     )
     if not (folder / "index").exists():
