@@ -24,7 +24,7 @@ CLASS_LIST = Path(__file__).parent.parent / "jars" / "classes.txt"
 """The classes in an archive, as ``java_bridge/class_list.py`` recorded them."""
 
 _GIVEN_UP_SECONDS = 300  # after which an unfinished archive counts as abandoned
-_KEPT = 4  # archives, those that were used last: each environment has its own, and so has each version
+_KEPT = 16  # archives, those that were used last: each environment has its own, and so has each version
 _MAKE = """
 import os, subprocess, sys
 temporary, archive, kept, *command = sys.argv[1:]
