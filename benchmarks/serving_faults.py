@@ -294,7 +294,8 @@ def slow(work: Path, args: argparse.Namespace) -> int:
         end = time.monotonic() + args.seconds
         while time.monotonic() < end:
             for each in others:
-                each.sendall(b" ")
+                with contextlib.suppress(ConnectionError):  # after 30 seconds the server has closed it
+                    each.sendall(b" ")
             time.sleep(1)
         for each in others:
             each.close()

@@ -18,6 +18,7 @@ from splade_lucene import (
     PseudoDocument,
     SearchCancelledError,
 )
+from splade_lucene.search.cancellation import java_cancellation
 
 pytestmark = pytest.mark.java
 QUERY = {f"term{number}": number + 1 for number in range(40)}
@@ -26,9 +27,12 @@ QUERY = {f"term{number}": number + 1 for number in range(40)}
 @pytest.fixture(scope="module")
 def searcher(tmp_path_factory: pytest.TempPathFactory):
     folder: Path = tmp_path_factory.mktemp("cancellation") / "index"
-    with LuceneImpactIndexer(folder, bm25=True) as indexer:
+    with LuceneImpactIndexer(folder, bm25=True, fields={"year": "integer"}) as indexer:
         texts = random_collection(2000, seed=5)
-        indexer.add([PseudoDocument(each.docid, f"a text with {each.docid}", each.vector) for each in texts])
+        indexer.add([
+            PseudoDocument(each.docid, f"a text with {each.docid}", each.vector, {"year": number})
+            for number, each in enumerate(texts)
+        ])  # fmt: skip
     with LuceneImpactSearcher(folder) as searcher:
         yield searcher
 
@@ -78,6 +82,33 @@ def test_a_search_that_another_thread_stops_raises(searcher, way):
     assert searcher.search(QUERY, 5) == expected
     with Cancellation():
         assert searcher.search(QUERY, 5) == expected
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda searcher: searcher.filter_by("year > 7"),
+        lambda searcher: searcher.reader.distributions(java_cancellation()),
+    ],
+    ids=["filter", "distributions"],
+)
+def test_what_reads_much_for_a_search_is_stopped_in_java(searcher, read, monkeypatch):
+    """Java's object is taken before the search is cancelled, so that nothing but Java can notice it."""
+    stop = Cancellation()
+    real = Cancellation.to_java
+
+    def to_java(self: Cancellation) -> Any:
+        java = real(self)
+        stop.cancel()
+        return java
+
+    read(searcher)
+    searcher._snapshot._filters.clear()
+    with stop, monkeypatch.context() as patch:
+        patch.setattr(Cancellation, "to_java", to_java)
+        with pytest.raises(SearchCancelledError):
+            read(searcher)
+    read(searcher)
 
 
 def test_only_the_thread_and_the_block_are_stopped(searcher):

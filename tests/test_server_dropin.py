@@ -225,6 +225,11 @@ def test_answers_are_shaped_as_by_pyserini(server, pyserini):
         assert (ours.status, shape(ours.json)) == (theirs.status, shape(theirs.json))
     for path in ("/v1/indexes/text/status", "/v1/indexes/?index_type=impact", "/v1/indexes/text/settings"):
         assert server.get(path).status == 200
+    settings = "/v1/indexes/text/settings"
+    ours, theirs = (each.post(settings, {"efSearch": "100"}) for each in (server, pyserini))
+    assert (ours.status, ours.json) == (theirs.status, theirs.json)
+    assert server.post(settings, server.fetch(settings)).json == ours.json
+    assert server.post(settings, {"encoder": "another"}).status == 400
     assert server.fetch("/v1/indexes/?index_type=impact") == ["text", "raw", "none"]
     assert shape(server.fetch("/v1/indexes/text/status")) == {"downloaded": "bool", "size_bytes": "str"}
 

@@ -15,30 +15,40 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.collections import random_collection
 from support.processes import child_environment
 from support.servers import TOKEN, Client, RunningServer, restored_logging, running
 
 from splade_lucene import (
+    Cancellation,
     LuceneImpactIndexer,
     LuceneImpactSearcher,
     PseudoDocument,
     Run,
+    SearchCancelledError,
     check_index,
     evaluate_queries,
     index_pseudo_documents,
     write_pseudo_documents,
 )
+from splade_lucene.defaults import QUERY_BATCH
+from splade_lucene.files.json_text import parse_json
+from splade_lucene.search.cancellation import check_cancelled
+from splade_lucene.server import answers, json_answers, lane
 from splade_lucene.server import run as run_module
 from splade_lucene.server.gate import RateLimit
 from splade_lucene.server.logs import log_to
 from splade_lucene.server.problems import ApiError
+from splade_lucene.server.registry import OpenIndex
 from splade_lucene.server.settings import Limits
 from splade_lucene.server.work import ClientGoneError, EncodeBatcher, Work
 
@@ -99,12 +109,131 @@ def test_a_body_of_unknown_length_is_limited_while_it_comes(small_limits):
         assert connection.getresponse().status == 413
 
 
-def test_a_query_of_a_megabyte_is_refused_at_once(index_dir):
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"query": "word " * 200_000},
+        {"vector": {f"t{number}": 1 for number in range(70_000)}},
+        {"vector": {f"t{number}": 1 for number in range(40_000)}},
+    ],
+    ids=["text", "vector", "vector of half a megabyte"],
+)
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", " : ")])
+def test_a_query_of_a_megabyte_is_refused_before_it_is_parsed(index_dir, monkeypatch, body, separators):
+    def parsed(_: bytes) -> None:
+        raise AssertionError("it is parsed")
+
     with running({"a": index_dir}) as server:
-        started = time.monotonic()
-        answer = server.post("/api/v1/a/search", {"query": "word " * 200_000})
-        assert (answer.status, answer.error["code"]) == (422, "too-long")
-        assert time.monotonic() - started < 5
+        monkeypatch.setattr(lane, "_parsed", parsed)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        with contextlib.closing(connection):
+            for _ in range(2):  # on the same connection: all of the body is read
+                text = json.dumps(body, separators=separators)
+                connection.request("POST", "/api/v1/a/search", text, {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                assert (answer.status, json.loads(answer.read())["error"]["code"]) == (422, "too-long")
+
+
+def test_the_size_of_a_query_is_limited_on_all_paths(index_dir):
+    limits = Limits(query_characters=100, query_terms=10)
+    with running({"a": index_dir}, limits=limits) as server:
+        large = {"query": "x", "unknown": "y" * limits.query_bytes, "docid": "d1", "format": "trec"}
+        for path in ("/api/v1/a/search", "/api/v1/a/explain", "/api/v1/a/export"):
+            answer = server.post(path, large)
+            assert (answer.status, answer.error["code"]) == (422, "too-long")
+        assert server.post("/v1/indexes/a/search", large).status == 422
+        assert server.post("/api/v1/a/runs", {"run": "x" * limits.query_bytes}).status == 400  # that is no query
+
+
+def test_large_bodies_are_parsed_on_a_thread_of_their_own(index_dir, monkeypatch):
+    names = []
+
+    def parse(body: bytes) -> Any:
+        names.append(threading.current_thread().name)
+        return parse_json(body)
+
+    monkeypatch.setattr(json_answers, "parse_body", parse)
+    with running({"a": index_dir}) as server:
+        run = "".join(f"q1 Q0 d{number} 1 {9000 - number} x\n" for number in range(9000))
+        assert server.fetch("/api/v1/a/runs", {"run": run})["queries"][0]["hits"] == 9000
+        assert server.fetch("/api/v1/a/runs", {"run": "q1 Q0 d1 1 1 x\n"})["queries"][0]["hits"] == 1
+    assert [name.startswith("parse") for name in names] == [True, False]
+
+
+JSON_TEXTS = st.text(alphabet='a:" \\é', max_size=4)
+
+
+@given(
+    query=st.fixed_dictionaries(
+        {"vector": st.dictionaries(JSON_TEXTS, st.integers(0, 9), max_size=20)},
+        optional={"query": JSON_TEXTS, "facets": st.lists(JSON_TEXTS, max_size=5)},
+    ),
+    separators=st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")]),
+)
+def test_terms_are_never_counted_too_high(query, separators):
+    body = json.dumps(query, separators=separators).encode()
+    assert json_answers.least_terms(body) <= len(query["vector"]) + 5 + len(query.get("facets", ()))
+    assert json_answers.least_terms(json.dumps({"vector": dict.fromkeys("abcdef", 1)}).encode()) == 3
+
+
+def test_filters_and_lists_of_fields_are_limited(index_dir):
+    with running({"a": index_dir}, limits=Limits(query_characters=50)) as server:
+        for body, code in (
+            ({"vector": VECTOR, "filter": "x = 1 or " * 20}, "too-long"),
+            ({"vector": VECTOR, "facets": ["x"] * 1001}, "invalid-request"),
+            ({"vector": VECTOR, "fields": ["x"] * 1001}, "invalid-request"),
+        ):
+            answer = server.post("/api/v1/a/search", body)
+            assert (answer.status, answer.error["code"]) == (422, code)
+
+
+def test_the_head_of_a_request_is_limited(small_limits):
+    """A line that does not end would fill the memory."""
+    for beginning in (b"GET /", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: "):
+        with socket.create_connection(("127.0.0.1", small_limits.port), timeout=20) as connection:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(beginning)
+                for _ in range(1000):
+                    connection.sendall(b"x" * 10_000)
+                raise AssertionError("ten megabytes were taken")
+            with contextlib.suppress(ConnectionError):  # what was not read may cut the answer off
+                assert connection.recv(100).startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
+    long = "x" * 40_000
+    assert small_limits.get("/health", headers={"X-Long": long}).status == 200
+
+
+def test_a_body_has_to_come_in_its_time(small_limits):
+    """A byte from time to time does not keep a request open."""
+    started = time.monotonic()
+    head = b"POST /api/v1/a/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", small_limits.port), timeout=20) as connection:
+        connection.sendall(head)
+        connection.settimeout(0.1)
+        while time.monotonic() - started < 20:
+            connection.sendall(b" ")
+            with contextlib.suppress(TimeoutError):
+                assert connection.recv(1000).startswith(b"HTTP/1.1 408")
+                return
+    raise AssertionError("it was kept open")
+
+
+def test_a_client_that_does_not_read_is_left(small_limits):
+    connections = small_limits.server.server_state.connections
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", small_limits.port))
+        connection.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            connection.sendall(
+                b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000
+            )  # tens of megabytes to read
+        end = time.monotonic() + 20
+        while not connections:
+            assert time.monotonic() < end
+        while connections:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    assert small_limits.post("/api/v1/a/search", SEARCH).status == 200
 
 
 # ---- rates, threads and time ----
@@ -162,6 +291,42 @@ def test_work_is_bounded_timed_and_cancelled():
     asyncio.run(scenario())
 
 
+def test_changes_that_have_begun_are_ended_and_others_are_dropped():
+    async def scenario() -> None:
+        work, client, other, gate = Work(Limits(waiting=1)), Waiting(), Waiting(), threading.Event()
+        calls: list[str] = []
+
+        def change() -> None:
+            gate.wait(20)
+            calls.append("ended")
+
+        def measure() -> None:
+            gate.wait(20)
+            check_cancelled()
+            calls.append("measured")
+
+        begun = [asyncio.create_task(work.change(client, call)) for call in (change, change, change, measure)]
+        await asyncio.sleep(0.05)
+        waiting = asyncio.create_task(work.change(other, calls.append, "never"))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ApiError) as busy:
+            await work.change(Waiting(), calls.append, "refused")
+        assert busy.value.status == 429
+        other.has_gone = client.has_gone = True
+        for task in (waiting, *begun):
+            with pytest.raises(ClientGoneError):
+                await task
+        gate.set()
+        await work.change(Waiting(), lambda: None)
+        while len(calls) < 3:
+            await asyncio.sleep(0.01)
+        work.close()
+        assert calls == ["ended"] * 3
+        assert work.cancelled["client-gone"] == 5
+
+    asyncio.run(scenario())
+
+
 @pytest.fixture
 def endless(request: pytest.FixtureRequest, index_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A server with one thread, whose searches end only when Java is told to stop; its parameter is the time-out.
@@ -214,6 +379,38 @@ def test_a_search_stops_when_its_client_goes(endless, path, monkeypatch):
     assert len(endless.fetch("/api/v1/a/search", SEARCH)["hits"]) == 10  # on the only thread
 
 
+def test_a_search_of_mcp_stops_when_its_client_goes(endless, monkeypatch):
+    pytest.importorskip("fastmcp", reason="needs fastmcp, of the extra serve")
+
+    async def encode(*_: Any) -> dict[str, int]:
+        return VECTOR
+
+    monkeypatch.setattr(endless.context.batchers["a"], "encode", encode)
+    call = {
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search", "arguments": {"query": "text"}}
+    }  # fmt: skip
+    connection = http.client.HTTPConnection("127.0.0.1", endless.port, timeout=60)
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    connection.request("POST", "/mcp", json.dumps(call), headers)
+    assert endless.begun.wait(60)
+    connection.close()
+    wait_for_threads(endless, 0)
+    assert endless.context.work.cancelled["client-gone"] == 1
+
+
+def test_what_is_computed_of_an_index_holds_up_only_who_asks_for_the_same(index_dir):
+    index, gate, found = OpenIndex("a", index_dir), threading.Event(), []
+    thread = threading.Thread(target=index.once_per_commit, args=("slow", lambda _: gate.wait(20)))
+    thread.start()
+    other = threading.Thread(target=lambda: found.append(index.once_per_commit("fast", lambda _: "found")))
+    other.start()
+    other.join(10)
+    assert found == ["found"]
+    gate.set()
+    thread.join()
+    index.close()
+
+
 @pytest.mark.parametrize("endless", [2], indirect=True)
 def test_a_search_stops_when_its_time_is_over(endless, monkeypatch):
     answer = endless.post("/api/v1/a/search", SEARCH)
@@ -250,20 +447,72 @@ def test_texts_of_concurrent_requests_are_encoded_together():
     index: Any = SimpleNamespace(searcher=SimpleNamespace(encode_batch=encode_batch))
 
     async def scenario() -> None:
-        batcher = EncodeBatcher(index, Limits(waiting=100, seconds=5))
+        work = Work(Limits(waiting=100, seconds=5))
+        batcher = EncodeBatcher(index, work)
+        encode = partial(batcher.encode, Waiting())
         texts = [f"t{i}" for i in range(150)]
-        assert await asyncio.gather(*map(batcher.encode, texts)) == [{text: 1} for text in texts]
+        assert await asyncio.gather(*map(encode, texts)) == [{text: 1} for text in texts]
         assert [len(batch) for batch in batches] == [64, 64, 22]
         with pytest.raises(ValueError, match="bad"):
-            await batcher.encode("bad")
-        good, bad = await asyncio.gather(batcher.encode("good"), batcher.encode("bad"), return_exceptions=True)
+            await encode("bad")
+        good, bad = await asyncio.gather(encode("good"), encode("bad"), return_exceptions=True)
         assert good == {"good": 1}
         assert isinstance(bad, ValueError)
         with pytest.raises(ApiError, match="texts wait to be encoded"):
-            await asyncio.gather(*(batcher.encode(f"more {i}") for i in range(1000)))
+            await asyncio.gather(*(encode(f"more {i}") for i in range(1000)))
         batcher.close()
+        work.close()
 
     asyncio.run(scenario())
+
+
+def test_texts_of_clients_that_have_gone_are_not_encoded():
+    gate, batches = threading.Event(), []
+
+    def encode_batch(texts):
+        batches.append(list(texts))
+        gate.wait(20)
+        return [{text: 1} for text in texts]
+
+    index: Any = SimpleNamespace(searcher=SimpleNamespace(encode_batch=encode_batch))
+
+    async def scenario() -> None:
+        work, client = Work(Limits()), Waiting()
+        batcher = EncodeBatcher(index, work)
+        first = asyncio.create_task(batcher.encode(Waiting(), "first"))
+        await asyncio.sleep(0.05)
+        others = [asyncio.create_task(batcher.encode(client, f"dropped {i}")) for i in range(3)]
+        last = asyncio.create_task(batcher.encode(Waiting(), "last"))
+        await asyncio.sleep(0.05)
+        client.has_gone = True
+        for task in others:
+            with pytest.raises(ClientGoneError):
+                await task
+        gate.set()
+        assert await asyncio.gather(first, last) == [{"first": 1}, {"last": 1}]
+        assert batches == [["first"], ["last"]]
+        assert work.cancelled["client-gone"] == 3
+        batcher.close()
+        work.close()
+
+    asyncio.run(scenario())
+
+
+def test_many_texts_are_encoded_in_batches_and_no_further_than_somebody_waits():
+    batches, stop = [], Cancellation()
+
+    def encode_batch(texts):
+        batches.append(len(texts))
+        if len(batches) == 2:
+            stop.cancel()
+        return [{text: 1} for text in texts]
+
+    index: Any = SimpleNamespace(searcher=SimpleNamespace(encode_batch=encode_batch))
+    texts = [f"t{i}" for i in range(1000)]
+    with stop, pytest.raises(SearchCancelledError):
+        answers.encode_queries(index, texts)
+    assert batches == [QUERY_BATCH, QUERY_BATCH]
+    assert answers.encode_queries(index, texts[:100]) == [{text: 1} for text in texts[:100]]
 
 
 # ---- slow and broken clients ----

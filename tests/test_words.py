@@ -86,4 +86,4 @@ def test_few_words_are_tokenized_and_few_are_kept(monkeypatch):
     for _ in range(50):
         text = " ".join(str(source.randint(0, 30)) for _ in range(8))
         assert [span.term for span in words.find([text])[0]] == text.split()
-        assert len(words._known) <= 10
+        assert len(words._known.tokens) <= 10

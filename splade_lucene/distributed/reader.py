@@ -226,7 +226,7 @@ class ShardedReader:
                 sums[1] += each.total_impact
         return [TermStatistics(term, *counts[term]) for term in sorted(counts, key=str.encode)]
 
-    def distributions(self) -> Distributions:
+    def distributions(self, cancellation: Any = None) -> Distributions:  # noqa: ARG002 - shards are not stopped
         """How impacts and lengths of documents are distributed."""
         found: list[Distributions] = self._shards.ask_all("distributions")
         return Distributions(*(dict(sorted(_sum(column).items())) for column in zip(*found, strict=True)))

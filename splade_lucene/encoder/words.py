@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from itertools import accumulate
 from typing import NamedTuple
 
 _KNOWN_WORDS = 1 << 16
@@ -33,7 +33,7 @@ class WordSpans:
 
     def __init__(self, tokenize: Callable[[Sequence[str]], list[list[TokenSpan]]]) -> None:
         self._tokenize = tokenize
-        self._known: dict[str, tuple[frozenset[str], list[TokenSpan]]] = {}
+        self._known = _Words()
 
     def find(self, texts: Sequence[str], wanted: Set[str] | None = None) -> list[list[TokenSpan]]:
         """The tokens of each text in its order, and where they are.
@@ -43,39 +43,65 @@ class WordSpans:
             wanted: Only tokens of these terms; None for all.
         """
         split = [text.split(" ") for text in texts]
-        found = self._tokens(set(chain.from_iterable(split)), wanted)
+        found = self._tokens(set().union(*split), wanted)
         return [_placed(words, found) for words in split]
 
     def _tokens(self, words: set[str], wanted: Set[str] | None) -> dict[str, list[TokenSpan]]:
         """The wanted tokens of each word that has one."""
         known = self._known
-        new = [word for word in words if word not in known]
+        new = [*words.difference(known.tokens)]
+        found = known.select(words.intersection(known.tokens) if wanted is None else words, wanted)
         if new:
-            tokenized = zip(new, self._tokenize(new), strict=True)
-            added = {word: (frozenset(span.term for span in spans), spans) for word, spans in tokenized}
-            known = {**{word: known[word] for word in words if word in known}, **added}
-            self._keep(added)
-        if wanted is None:
-            return {word: known[word][1] for word in words}
-        found: dict[str, list[TokenSpan]] = {}
-        for word in words:
-            terms, spans = known[word]
-            if not terms.isdisjoint(wanted):
-                found[word] = [span for span in spans if span.term in wanted]
+            added = dict(zip(new, self._tokenize(new), strict=True))
+            found |= _Words(added).select(added, wanted)
+            self._keep({word: tokens for word, tokens in added.items() if len(word) <= _LONG_WORD})
         return found
 
-    def _keep(self, added: dict[str, tuple[frozenset[str], list[TokenSpan]]]) -> None:
-        kept = {word: tokens for word, tokens in added.items() if len(word) <= _LONG_WORD}
-        if len(self._known) + len(kept) > _KNOWN_WORDS:
-            self._known = {}  # another thread may still read the old one
-        self._known.update(kept)
+    def _keep(self, added: Mapping[str, list[TokenSpan]]) -> None:
+        if len(self._known.tokens) + len(added) > _KNOWN_WORDS:
+            self._known = _Words()  # another thread may still read the old one
+        self._known.add(added)
 
 
-def _placed(words: Sequence[str], found: dict[str, list[TokenSpan]]) -> list[TokenSpan]:
+class _Words:
+    """Words with their tokens, and the words of each term.
+
+    Args:
+        tokens: The tokens of each word.
+    """
+
+    def __init__(self, tokens: Mapping[str, list[TokenSpan]] | None = None) -> None:
+        self.tokens: dict[str, list[TokenSpan]] = {}
+        self._words: dict[str, set[str]] = {}
+        self.add(tokens or {})
+
+    def add(self, tokens: Mapping[str, list[TokenSpan]]) -> None:
+        """Adds words."""
+        for word, spans in tokens.items():
+            for span in spans:
+                self._words.setdefault(span.term, set()).add(word)
+        self.tokens.update(tokens)  # at the end: what another thread finds here can be found by its terms, too
+
+    def select(self, words: Iterable[str], wanted: Set[str] | None) -> dict[str, list[TokenSpan]]:
+        """The wanted tokens of those of some words that have one; all tokens if nothing is said of what is wanted."""
+        if wanted is None:
+            return {word: self.tokens[word] for word in words}
+        matching: set[str] = set()
+        for term in wanted:
+            if term in self._words:
+                matching |= self._words[term].intersection(words)
+        tokens = ((word, self.tokens.get(word, ())) for word in matching)  # another thread may be adding one
+        return {word: [span for span in spans if span.term in wanted] for word, spans in tokens if spans}
+
+
+def _placed(words: Sequence[str], found: Mapping[str, list[TokenSpan]]) -> list[TokenSpan]:
+    at = [number for number, word in enumerate(words) if word in found]
+    if not at:
+        return []
+    stops = [*accumulate(map(len, words))]  # without the spaces
     placed: list[TokenSpan] = []
-    at = 0
-    for word in words:
-        if word in found:
-            placed += [TokenSpan(term, at + start, at + stop) for term, start, stop in found[word]]
-        at += len(word) + 1
+    for number in at:
+        word = words[number]
+        base = stops[number] + number - len(word)
+        placed += [TokenSpan(term, base + start, base + stop) for term, start, stop in found[word]]
     return placed

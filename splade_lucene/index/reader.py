@@ -409,10 +409,14 @@ class LuceneImpactIndexReader(ProcessBound):
         assert largest is not None
         return smallest, largest
 
-    def distributions(self) -> Distributions:
-        """How impacts and lengths of documents are distributed. It reads all postings: a second per 50 million, about."""
+    def distributions(self, cancellation: Any = None) -> Distributions:
+        """How impacts and lengths of documents are distributed. It reads all postings: a second per 50 million, about.
+
+        Args:
+            cancellation: Java's object that stops it; see :func:`splade_lucene.search.cancellation.java_cancellation`.
+        """
         with jvm.translated_exceptions(self.index_dir):
-            packed = wire.to_bytes(jvm.facade("Index").distributions(self.java))
+            packed = wire.to_bytes(jvm.facade("Index").distributions(self.java, cancellation))
         impacts, stop = wire.unpack_counts(packed)
         return Distributions(impacts, wire.unpack_counts(packed, stop)[0])
 

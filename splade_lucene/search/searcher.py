@@ -81,7 +81,7 @@ class Snapshot(ProcessBound):
             found = self._filters.pop(packed, None)
         if found is None:
             with jvm.translated_exceptions(self.reader.index_dir):
-                found = jvm.facade("Search").fieldFilter(self.reader.java, packed)
+                found = jvm.facade("Search").fieldFilter(self.reader.java, packed, java_cancellation())
         with self._lock:
             self._filters[packed] = found  # at the end
             while len(self._filters) > _FILTERS_KEPT:

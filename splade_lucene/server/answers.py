@@ -6,10 +6,11 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic_core import from_json
 
+from splade_lucene.defaults import QUERY_BATCH
 from splade_lucene.encoder.pruning import Pruning
 from splade_lucene.errors import SearchCancelledError, SpladeLuceneError
 from splade_lucene.index.reader import TermStatistics
@@ -24,6 +25,7 @@ from splade_lucene.server.problems import ApiError, as_api_error
 from splade_lucene.server.registry import OpenIndex
 from splade_lucene.server.schemas import QueryPart, SearchBody, SearchSettings
 
+T = TypeVar("T")
 FACET_HITS = 1000
 """Hits over which facets are counted."""
 
@@ -63,12 +65,6 @@ def listed_terms(searcher: LuceneImpactSearcher, query: str | None, vector: Mapp
     return [{"term": term, "weight": weight, "own": term in own} for term, weight in terms]
 
 
-def expand(index: OpenIndex, query: str) -> dict[str, Any]:
-    """The terms that the model makes of a query."""
-    vector = index.searcher.encode(query)
-    return {"query": query, "terms": listed_terms(index.searcher, query, vector)}
-
-
 def vector_of(index: OpenIndex, query: QueryPart, engine: str = "impact") -> dict[str, int]:
     """The encoded form of a query; BM25 needs none."""
     if query.vector is not None:
@@ -82,7 +78,7 @@ def vectors_of(index: OpenIndex, queries: Sequence[QueryPart], engine: str) -> l
     for each in queries:
         text: str | dict[str, int] = {} if engine == "bm25" else each.query or ""
         given.append(text if each.vector is None else each.vector)
-    return index.searcher.encode_batch(given)
+    return encode_queries(index, given)
 
 
 # ---- searches ----
@@ -130,7 +126,7 @@ def search(index: OpenIndex, body: SearchBody, vector: Mapping[str, int], starte
         started: When it came, by :func:`time.perf_counter`.
     """
     found = find(index, body, vector, max(body.k, FACET_HITS) if body.facets else body.k, body)
-    facets = {name: counted_values(found.facets(name)) for name in body.facets}
+    facets = {name: counted_values(found.facets(name)) for name in dict.fromkeys(body.facets)}
     hits = found[: body.k]
     shown = vector
     if body.engine == "bm25" and body.highlight and body.query:
@@ -320,6 +316,7 @@ _KEYWORDS = 100
 def _fields(searcher: LuceneImpactSearcher) -> list[dict[str, Any]]:
     found = []
     for name, kind in searcher.reader.fields.items():
+        check_cancelled()
         row: dict[str, Any] = {"name": name, "type": kind}
         if kind.startswith("keyword"):
             row["values"] = counted_values(dict([*searcher.facets(name).items()][:_KEYWORDS]))
@@ -347,9 +344,16 @@ def terms(index: OpenIndex, prefix: str, k: int) -> list[dict[str, Any]]:
 # ---- encoding ----
 
 
-def encode_queries(index: OpenIndex, texts: Sequence[str]) -> list[dict[str, int]]:
-    """The vectors of texts as queries."""
-    return index.searcher.encode_batch(texts)
+def query_batches(queries: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Queries in batches, as long as somebody waits. Between them, other threads can encode theirs."""
+    for start in range(0, len(queries), QUERY_BATCH):
+        check_cancelled()
+        yield queries[start : start + QUERY_BATCH]
+
+
+def encode_queries(index: OpenIndex, queries: Sequence[str | dict[str, int]]) -> list[dict[str, int]]:
+    """The vectors of texts as queries; those of vectors are the same."""
+    return [vector for batch in query_batches(queries) for vector in index.searcher.encode_batch(batch)]
 
 
 def encode_documents(index: OpenIndex, texts: Sequence[str]) -> list[dict[str, int]]:
@@ -360,5 +364,8 @@ def encode_documents(index: OpenIndex, texts: Sequence[str]) -> list[dict[str, i
     assert manifest.quantizer is not None
     sequences = encoder.tokenize_documents(texts)
     pruning = Pruning(**manifest.pruning)
-    impacts = encoder.encode_impacts(sequences, manifest.quantizer, pruning=pruning, min_impact=manifest.min_impact)
+    impacts = encoder.encode_impacts(
+        sequences, manifest.quantizer, pruning=pruning, min_impact=manifest.min_impact,
+        progress=lambda *_: check_cancelled(),
+    )  # fmt: skip
     return [dict(row) for row in impacts]

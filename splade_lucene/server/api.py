@@ -64,8 +64,8 @@ def _add_search_routes(router: APIRouter, context: Context) -> None:
     async def search(request: Request, index: str, body: SearchBody) -> Response:
         """Searches for a text or a vector."""
         started, opened = time.perf_counter(), registry[index]
-        context.check_hits(body.k)
-        vector = await context.encoded(opened, body, body.engine)
+        context.check_settings(body)
+        vector = await context.encoded(request, opened, body, body.engine)
         return Response(
             await work.run(request, lambda: to_json_bytes(answers.search(opened, body, vector, started))),
             media_type="application/json",
@@ -86,7 +86,7 @@ def _add_search_routes(router: APIRouter, context: Context) -> None:
     async def batch(request: Request, index: str, body: BatchBody) -> Response:
         """Searches for several queries, and sends the hits of each as soon as they are found."""
         opened = registry[index]
-        context.check_hits(body.k)
+        context.check_settings(body)
         context.check_batch(body.queries, "queries")
         for query in body.queries:
             context.check_query(query)
@@ -110,8 +110,8 @@ def _add_search_routes(router: APIRouter, context: Context) -> None:
     async def export(request: Request, index: str, body: ExportBody) -> Response:
         """Searches, and answers with a TREC run, JSON, or the lines of Python that find the same hits."""
         opened = registry[index]
-        context.check_hits(body.k)
-        vector = await context.encoded(opened, body, body.engine)
+        context.check_settings(body)
+        vector = await context.encoded(request, opened, body, body.engine)
         return Response(await work.run(request, exports.export, opened, body, vector), media_type="text/plain")
 
     @router.post("/{index}/runs", responses=documented(RunsAnswer, "The queries, the worst first"))
@@ -125,17 +125,19 @@ def _add_query_routes(router: APIRouter, context: Context) -> None:
     registry, work = context.registry, context.work
 
     @router.get("/{index}/expand", responses=documented(ExpandAnswer, "The terms, largest weight first"))
-    async def expand(index: str, query: QueryText) -> Response:
+    async def expand(request: Request, index: str, query: QueryText) -> Response:
         """The terms that the model makes of a query."""
         opened, part = registry[index], QueryPart(query=query)
-        vector = await context.encoded(opened, part)
-        return json_answer({"query": query, "terms": answers.listed_terms(opened.searcher, query, vector)})
+        vector = await context.encoded(request, opened, part)
+        terms = await work.run(request, answers.listed_terms, opened.searcher, query, vector)
+        return json_answer({"query": query, "terms": terms})
 
     @router.post("/{index}/explain", responses=documented(ExplainAnswer, "The score and what it is made of"))
     async def explain(request: Request, index: str, body: ExplainBody) -> Response:
         """A document's score and rank for a query, and the terms that it lacks."""
         opened = registry[index]
-        vector = await context.encoded(opened, body)
+        context.check_filter(body.filter)
+        vector = await context.encoded(request, opened, body)
         return json_answer(await work.run(request, answers.explain, opened, vector, body.docid, body.filter))
 
     @router.post("/{index}/encode", responses=documented(list[dict[str, int]], "A vector for each text"))
@@ -176,13 +178,13 @@ def _add_document_routes(router: APIRouter, context: Context) -> None:
         """Adds documents with the index's own model, or pseudo-documents; all at once. Needs the token."""
         context.check_change(request)
         context.check_batch(body.documents, "documents")
-        return json_answer(await work.change(changes.add, registry[index], body.documents))
+        return json_answer(await work.change(request, changes.add, registry[index], body.documents))
 
     @router.delete("/{index}/documents/{docid:path}", responses=documented(ChangeAnswer, "What was changed"))
     async def delete(request: Request, index: str, docid: str) -> Response:
         """Deletes a document. Needs the token."""
         context.check_change(request)
-        return json_answer(await work.change(changes.delete, registry[index], docid))
+        return json_answer(await work.change(request, changes.delete, registry[index], docid))
 
     @router.get("/{index}/fields", responses=documented(list[FieldAnswer], "The fields"))
     async def fields(request: Request, index: str) -> Response:
@@ -196,6 +198,6 @@ def _add_document_routes(router: APIRouter, context: Context) -> None:
         return json_answer(await work.run(request, answers.terms, registry[index], prefix, k))
 
     @router.get("/{index}/stats", responses=documented(StatisticsAnswer, "The statistics"))
-    async def stats(index: str) -> Response:
+    async def stats(request: Request, index: str) -> Response:
         """Distributions, frequent and heavy terms, bytes by part, and the profiles of the last searches."""
-        return json_answer(await work.change(statistics, registry[index]))
+        return json_answer(await work.change(request, statistics, registry[index]))

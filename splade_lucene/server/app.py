@@ -74,7 +74,7 @@ def create_app(
 def _lifespan(context: Context, mcp: LazyMcp) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(context.work.change(context.registry.load))]
+        tasks = [asyncio.create_task(context.work.aside(context.registry.load))]
         if context.settings.refresh_seconds:
             tasks.append(asyncio.create_task(_refresh_always(context)))
         try:
@@ -94,7 +94,7 @@ def _lifespan(context: Context, mcp: LazyMcp) -> Callable[[FastAPI], Any]:
 async def _refresh_always(context: Context) -> None:
     while True:
         await asyncio.sleep(context.settings.refresh_seconds)
-        for name in await context.work.change(context.registry.refresh):
+        for name in await context.work.aside(context.registry.refresh):
             _log.info("%s: switched to a new commit", name)
 
 

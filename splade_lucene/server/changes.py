@@ -10,6 +10,7 @@ from typing import Any
 
 from splade_lucene.fields.values import FieldType
 from splade_lucene.index.changes import add_corpus, add_pseudo_documents, delete_documents
+from splade_lucene.search.cancellation import check_cancelled
 from splade_lucene.server.answers import check_docid
 from splade_lucene.server.problems import ApiError
 from splade_lucene.server.registry import OpenIndex
@@ -35,6 +36,7 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
             400, "bad-input", "some documents have a vector and others do not", "Send them in separate requests"
         )
     with index.changing, tempfile.TemporaryDirectory(prefix="splade-lucene-") as folder:
+        check_cancelled()  # others may have been first; what has begun is ended, whether or not somebody waits
         path = Path(folder) / "documents.jsonl"
         with path.open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(each) + "\n" for each in documents)
@@ -77,6 +79,7 @@ def delete(index: OpenIndex, docid: str) -> dict[str, int]:
         ApiError: No document has this docid.
     """
     with index.changing:
+        check_cancelled()
         check_docid(index, docid)
         change = delete_documents(index.folder, [docid])
         index.refresh()

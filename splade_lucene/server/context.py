@@ -10,12 +10,13 @@ from fastapi import Request
 
 from splade_lucene.server.answers import vector_of
 from splade_lucene.server.gate import check_token
-from splade_lucene.server.problems import ApiError
+from splade_lucene.server.problems import ApiError, too_long
 from splade_lucene.server.registry import OpenIndex, Registry
-from splade_lucene.server.schemas import ErrorAnswer, QueryPart
+from splade_lucene.server.schemas import LIST_LENGTH, ErrorAnswer, QueryPart, SearchSettings
 from splade_lucene.server.settings import ServerSettings
-from splade_lucene.server.work import EncodeBatcher, Work
+from splade_lucene.server.work import Client, EncodeBatcher, Work
 
+_OTHER_NAMES = 2 * LIST_LENGTH + 100  # names and texts of a query that are no terms
 _DESCRIPTIONS = {
     400: "The query or a value is wrong",
     401: "The token is missing or wrong",
@@ -47,7 +48,7 @@ class Context:
 
     def __post_init__(self) -> None:
         for index in self.registry:
-            self.batchers[index.name] = EncodeBatcher(index, self.settings.limits)
+            self.batchers[index.name] = EncodeBatcher(index, self.work)
 
     def check_query(self, query: QueryPart) -> None:
         """Checks the size of a query.
@@ -60,6 +61,19 @@ class Context:
             raise too_long("the query", len(query.query), limits.query_characters, "characters")
         if query.vector is not None and len(query.vector) > limits.query_terms:
             raise too_long("the vector", len(query.vector), limits.query_terms, "terms")
+
+    def check_terms(self, terms: int) -> None:
+        """Checks the size of a query that is not parsed yet.
+
+        Args:
+            terms: How many terms it has at least, but for a few.
+
+        Raises:
+            ApiError: There are too many.
+        """
+        limit = self.settings.limits.query_terms
+        if terms > limit + _OTHER_NAMES:
+            raise too_long("the query", terms, limit, "terms")
 
     def check_hits(self, k: int) -> None:
         """Checks a number of hits.
@@ -75,6 +89,24 @@ class Context:
                 "Ask for fewer hits",
             )
 
+    def check_settings(self, settings: SearchSettings) -> None:
+        """Checks how much is to be searched for.
+
+        Raises:
+            ApiError: The number of hits is too large, or the filter too long.
+        """
+        self.check_hits(settings.k)
+        self.check_filter(settings.filter)
+
+    def check_filter(self, filter: str | None) -> None:
+        """Checks the length of a condition on fields.
+
+        Raises:
+            ApiError: It is too long.
+        """
+        if filter is not None and len(filter) > self.settings.limits.query_characters:
+            raise too_long("the filter", len(filter), self.settings.limits.query_characters, "characters")
+
     def check_batch(self, items: Sequence[Any], what: str) -> None:
         """Checks a number of queries or texts.
 
@@ -84,11 +116,20 @@ class Context:
         if len(items) > self.settings.limits.batch:
             raise too_long("the request", len(items), self.settings.limits.batch, what)
 
-    async def encoded(self, index: OpenIndex, query: QueryPart, engine: str = "impact") -> Mapping[str, int]:
-        """The encoded form of a query; texts of concurrent requests are encoded together."""
+    async def encoded(
+        self, client: Client, index: OpenIndex, query: QueryPart, engine: str = "impact"
+    ) -> Mapping[str, int]:
+        """The encoded form of a query; texts of concurrent requests are encoded together.
+
+        Args:
+            client: Who waits.
+            index: The index whose model encodes.
+            query: The query.
+            engine: What searches; BM25 needs no encoded form.
+        """
         self.check_query(query)
         if query.vector is None and query.query and not query.query.isspace() and engine != "bm25":
-            return await self.batchers[index.name].encode(query.query)
+            return await self.batchers[index.name].encode(client, query.query)
         return vector_of(index, query, engine)
 
     def check_change(self, request: Request) -> None:
@@ -113,8 +154,3 @@ class Context:
             batcher.close()
         self.work.close()
         self.registry.close()
-
-
-def too_long(what: str, size: int, limit: int, unit: str) -> ApiError:
-    """A part of a request is too long."""
-    return ApiError(422, "too-long", f"{what} has {size:,} {unit}, and at most {limit:,} are allowed", "Shorten it")

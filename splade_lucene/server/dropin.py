@@ -21,11 +21,13 @@ from pydantic import BaseModel, Field
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.files.json_text import parse_json
+from splade_lucene.search.cancellation import check_cancelled
 from splade_lucene.search.searcher import LuceneImpactSearcher
+from splade_lucene.server.answers import query_batches
 from splade_lucene.server.context import Context
 from splade_lucene.server.json_answers import SafeRoute, json_answer, to_json_bytes
 from splade_lucene.server.problems import ApiError
-from splade_lucene.server.registry import OpenIndex
+from splade_lucene.server.registry import OpenIndex, Registry
 from splade_lucene.server.schemas import QueryPart, Text
 from splade_lucene.server.stored_json import format_document
 
@@ -55,6 +57,7 @@ def dropin_routes(context: Context) -> APIRouter:
     """All these routes."""
     router = APIRouter(route_class=SafeRoute)
     _add_pyserini(router, context)
+    _add_pyserini_settings(router, context.registry)
     _add_anserini(router, context)
     _add_tei(router, context)
     return router
@@ -121,7 +124,7 @@ def _add_anserini(router: APIRouter, context: Context) -> None:
         k, is_parsed = _positive(hits), _flag(parse)
         context.check_hits(k)
         opened = _opened(context, index)
-        vector = await context.encoded(opened, QueryPart(query=query))
+        vector = await context.encoded(request, opened, QueryPart(query=query))
 
         def find() -> bytes:
             found = opened.searcher.search(vector, k)
@@ -231,6 +234,12 @@ class PyseriniSettings(BaseModel):
     queryGenerator: str | None = None  # noqa: N815
 
 
+class PyseriniDone(BaseModel):
+    """What Pyserini's server answers to new settings."""
+
+    status: Literal["success"]
+
+
 def _add_pyserini(router: APIRouter, context: Context) -> None:
     registry, work = context.registry, context.work
 
@@ -242,7 +251,7 @@ def _add_pyserini(router: APIRouter, context: Context) -> None:
         opened = registry[index]
         context.check_hits(body.hits)
         text, qid = _pyserini_query(body)
-        vector = await context.encoded(opened, QueryPart(query=text))
+        vector = await context.encoded(request, opened, QueryPart(query=text))
 
         def find() -> bytes:
             found = opened.searcher.search(vector, body.hits)
@@ -273,9 +282,10 @@ def _add_pyserini(router: APIRouter, context: Context) -> None:
     @router.get(
         "/v1/indexes/{index}/status", responses=_answers(PyseriniStatus, PyseriniError, 400, 404), tags=["Pyserini"]
     )
-    async def status(index: str) -> Response:
+    async def status(request: Request, index: str) -> Response:
         """Whether an index is there, and its size."""
-        return json_answer({"downloaded": True, "size_bytes": str(await work.change(_size, registry[index].searcher))})
+        size = await work.change(request, _size, registry[index].searcher)
+        return json_answer({"downloaded": True, "size_bytes": str(size)})
 
     @router.get("/v1/indexes/", responses=_answers(list[str], PyseriniError, 400), tags=["Pyserini"])
     async def indexes(index_type: str) -> Response:
@@ -284,12 +294,24 @@ def _add_pyserini(router: APIRouter, context: Context) -> None:
             raise ApiError(400, "bad-input", f"Index type must be one of {list(_TYPES)}")
         return json_answer([index.name for index in registry] if index_type == "impact" else [])
 
+
+def _add_pyserini_settings(router: APIRouter, registry: Registry) -> None:
     @router.get(
         "/v1/indexes/{index}/settings", responses=_answers(PyseriniSettings, PyseriniError, 400, 404), tags=["Pyserini"]
     )
     async def settings(index: str) -> Response:
         """The settings of an index: its encoder, which cannot be changed."""
         return json_answer({"efSearch": None, "encoder": registry[index].model, "queryGenerator": None})
+
+    @router.post(
+        "/v1/indexes/{index}/settings", responses=_answers(PyseriniDone, PyseriniError, 400, 404), tags=["Pyserini"]
+    )
+    async def change_settings(index: str, body: PyseriniSettings) -> Response:
+        """Takes settings that an impact index has no use for, as Pyserini's REST server does; its encoder is its own."""
+        model = registry[index].model
+        if body.encoder not in (None, "", model):
+            raise ApiError(400, "bad-input", f"The encoder of index {index} is {model}", "Leave encoder out")
+        return json_answer({"status": "success"})
 
 
 def _pyserini_query(body: PyseriniSearch) -> tuple[str, str]:
@@ -369,13 +391,14 @@ def _encode(
     index: OpenIndex, texts: Sequence[str], as_query: bool, is_whole: bool  # noqa: FBT001 - called by position
 ) -> list[list[dict[str, Any]]]:  # fmt: skip
     if as_query:
-        return _listed(index.encoder.encoder.encode_queries(texts))
+        encode = index.encoder.encoder.encode_queries
+        return [row for batch in query_batches(texts) for row in _listed(encode(batch))]
     encoder = index.document_encoder
     if is_whole and (longest := encoder.tokenize_documents(texts)).truncated:
         raise ApiError(
             413, "too-large", f"`inputs` must have less than {encoder.max_length} tokens. {longest.truncated} have more"
         )
-    return _listed(encoder.encode_documents(texts))
+    return _listed(encoder.encode_documents(texts, progress=lambda *_: check_cancelled()))
 
 
 def _listed(weights: SparseWeights) -> list[list[dict[str, Any]]]:

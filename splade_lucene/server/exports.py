@@ -15,6 +15,7 @@ from splade_lucene.errors import InputError
 from splade_lucene.evaluation import evaluate_queries, read_qrels
 from splade_lucene.evaluation.measures import parse_measure
 from splade_lucene.run.run import DEFAULT_TAG, Run, RunWriter
+from splade_lucene.search.cancellation import check_cancelled
 from splade_lucene.server.answers import find, list_hits
 from splade_lucene.server.registry import OpenIndex
 from splade_lucene.server.schemas import ExportBody, RunsBody
@@ -89,9 +90,12 @@ def look_through(body: RunsBody) -> dict[str, Any]:
 
 def _look_through(paths: Mapping[str, Path], measure: str) -> dict[str, Any]:
     run = Run.read(paths["run"])
+    check_cancelled()
     qrels = read_qrels(paths["qrels"]) if "qrels" in paths else {}
     queries = {query.qid: query.text for query in read_topics(paths["topics"])} if "topics" in paths else {}
+    check_cancelled()
     values = evaluate_queries(qrels, run, [measure])[measure] if qrels else {}
+    check_cancelled()
     rows = [_row(qid, run, qrels.get(qid, {}), queries.get(qid), values.get(qid)) for qid in {**run, **values}]
     if values:
         rows.sort(key=lambda row: (row["value"] is None, row["value"] or 0.0))

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect
 
 from splade_lucene.server.page import SECURITY_HEADERS
-from splade_lucene.server.problems import ApiError
-from splade_lucene.server.settings import ServerSettings, is_loopback
+from splade_lucene.server.problems import ApiError, too_long
+from splade_lucene.server.settings import Limits, ServerSettings, is_loopback
 from splade_lucene.server.work import ClientGoneError
 
 Scope = MutableMapping[str, Any]
@@ -30,6 +30,7 @@ Observe = Callable[[Scope, int, float, int], None]
 _log = logging.getLogger("splade_lucene.server")
 _OPEN = ("/health", "/ready", "/", "/docs", "/openapi.json", "/favicon.ico")
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_ONE_QUERY = ("/search", "/explain", "/export")  # how the paths of bodies end that have one query
 _CLIENTS = 10_000  # whose rates are remembered
 
 
@@ -58,7 +59,7 @@ class Gate:
         started = time.perf_counter()
         try:
             self._check(scope)
-            await self._app(scope, _LimitedBody(receive, self._settings).receive, answer.send)
+            await self._app(scope, _LimitedBody(receive, self._settings.limits, scope["path"]).receive, answer.send)
         except ApiError as error:
             await answer.fail(error, scope["path"])
         except (ClientGoneError, ClientDisconnect):
@@ -136,26 +137,37 @@ def too_large(limit: int) -> ApiError:
 class _LimitedBody:
     """Receives a body that is neither too large nor too slow."""
 
-    def __init__(self, receive: Receive, settings: ServerSettings) -> None:
-        self._receive, self._limits = receive, settings.limits
+    def __init__(self, receive: Receive, limits: Limits, path: str) -> None:
+        self._receive, self._limits = receive, limits
         self._bytes, self._is_complete = 0, False
+        self._kept_bytes = limits.query_bytes if path.endswith(_ONE_QUERY) else limits.body_bytes
+        self._deadline: float | None = None
 
     async def receive(self) -> Message:
         if self._is_complete:
             return await self._receive()
-        try:
-            async with asyncio.timeout(self._limits.seconds):
-                message = await self._receive()
-        except TimeoutError:
-            raise ApiError(
-                408, "too-slow", f"the body did not arrive within {self._limits.seconds:g} seconds"
-            ) from None
+        message = await self._next()
         if message["type"] == "http.request":
             self._bytes += len(message.get("body", b""))
             self._is_complete = not message.get("more_body", False)
             if self._bytes > self._limits.body_bytes:
                 raise too_large(self._limits.body_bytes)
+            if self._bytes > self._kept_bytes:
+                message["body"] = b""  # the rest is read, so that the client reads the answer, and dropped
+                if self._is_complete:
+                    raise too_long("the query", self._bytes, self._kept_bytes, "bytes")
         return message
+
+    async def _next(self) -> Message:
+        if self._deadline is None:
+            self._deadline = asyncio.get_running_loop().time() + self._limits.seconds
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await self._receive()
+        except TimeoutError:
+            raise ApiError(
+                408, "too-slow", f"the body did not arrive within {self._limits.seconds:g} seconds"
+            ) from None
 
 
 class _Answer:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import Request, Response
@@ -15,6 +17,8 @@ from starlette.exceptions import HTTPException
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.server.problems import ApiError
 
+_LARGE_BODY = 64 << 10  # bytes, which take a millisecond to parse
+_parser = ThreadPoolExecutor(1, thread_name_prefix="parse")  # several would only wait for each other
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -40,8 +44,11 @@ class SafeRequest(Request):
     """A request whose JSON is parsed with limits; see :mod:`splade_lucene.files.json_text`."""
 
     async def json(self) -> Any:
-        """The body as JSON."""
-        return parse_body(await self.body())
+        """The body as JSON. A large one is parsed on a thread of its own, so that other requests go on."""
+        body = await self.body()
+        if len(body) <= _LARGE_BODY:
+            return parse_body(body)
+        return await asyncio.get_running_loop().run_in_executor(_parser, parse_body, body)
 
 
 def parse_body(body: bytes) -> Any:
@@ -56,6 +63,19 @@ def parse_body(body: bytes) -> Any:
         raise ApiError(422, "invalid-request", f"the body is not JSON: {error}") from None
     except ValueError as error:  # duplicate keys, or no UTF-8
         raise ApiError(422, "invalid-request", f"the body cannot be read: {error}") from None
+
+
+def least_terms(body: bytes) -> int:
+    """A number of terms that a query in JSON has at least, but for a few; found in a tenth of the time of parsing it.
+
+    Quotation marks before colons are counted: that after a term, and one before a term that begins with a colon. Those within
+    a text are escaped.
+
+    Example:
+        >>> least_terms(b'{"vector": {"a": 1, "b": 2, "c": 1}}')
+        2
+    """
+    return sum(body.count(mark) - body.count(b"\\" + mark) for mark in (b'":', b'" :')) // 2
 
 
 class SafeRoute(APIRoute):

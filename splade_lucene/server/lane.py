@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.server import answers
 from splade_lucene.server.context import Context
-from splade_lucene.server.json_answers import parse_body, schema_problem, to_json_bytes
+from splade_lucene.server.json_answers import least_terms, parse_body, schema_problem, to_json_bytes
 from splade_lucene.server.problems import as_api_error
 from splade_lucene.server.schemas import SearchBody
 
@@ -52,16 +52,18 @@ class SearchLane:
         await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, name: str, scope: Any, receive: Any) -> bytes:
-        started, context = time.perf_counter(), self._context
-        body = _parsed(await _read(receive))
+        started, context, client = time.perf_counter(), self._context, Request(scope, receive)
+        data = await _read(receive)
+        context.check_terms(least_terms(data))
+        body = _parsed(data)
         index = context.registry[name]
-        context.check_hits(body.k)
-        vector = await context.encoded(index, body, body.engine)
+        context.check_settings(body)
+        vector = await context.encoded(client, index, body, body.engine)
 
         def search() -> bytes:
             return to_json_bytes(answers.search(index, body, vector, started))
 
-        return await context.work.run(Request(scope, receive), search)
+        return await context.work.run(client, search)
 
 
 async def _read(receive: Any) -> bytes:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from starlette.requests import Request
 
 from splade_lucene.counts import counted
 from splade_lucene.errors import SpladeLuceneError
@@ -16,11 +19,13 @@ from splade_lucene.server.context import Context
 from splade_lucene.server.problems import ApiError, as_api_error
 from splade_lucene.server.registry import OpenIndex
 from splade_lucene.server.schemas import QueryPart
+from splade_lucene.server.work import Client, ClientGoneError, PatientClient
 from splade_lucene.version import __version__
 
 if TYPE_CHECKING:
     from fastmcp import FastMCP
 
+T = TypeVar("T")
 PATH = "/mcp"
 _INSTRUCTIONS = "Search SPLADE indexes: learned sparse retrieval, in which documents and queries are weighted terms."
 
@@ -46,16 +51,18 @@ def create_mcp(context: Context) -> FastMCP[Any]:
     return mcp
 
 
-def _with_tool_errors(tool: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _with_tool_errors(tool: Callable[..., Awaitable[Any]], context: Context) -> Callable[..., Any]:
     """A tool whose errors are told to the client."""
     from functools import wraps
 
     from fastmcp.exceptions import ToolError
 
     @wraps(tool)
-    def call(*arguments: Any, **options: Any) -> Any:
+    async def call(*arguments: Any, **options: Any) -> Any:
         try:
-            return tool(*arguments, **options)
+            return await tool(*arguments, **options)
+        except ClientGoneError:
+            raise ToolError("nobody waits for the answer") from None
         except (ApiError, SpladeLuceneError) as error:
             told = error if isinstance(error, ApiError) else as_api_error(error, context.registry.folders)
             raise ToolError(f"{told.message}. {told.remedy}" if told.remedy else told.message) from error
@@ -63,8 +70,13 @@ def _with_tool_errors(tool: Callable[..., Any], context: Context) -> Callable[..
     return call
 
 
+_client: ContextVar[Client] = ContextVar("client", default=PatientClient())  # noqa: B039 - it has no state
+
+
 class Tools:
     """The tools; their docstrings are what a client's model reads.
+
+    Their work is done on the threads of all requests, with their limits, and stops when its client goes.
 
     Args:
         context: The open indexes.
@@ -73,7 +85,7 @@ class Tools:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def search(
+    async def search(
         self, query: dict[str, Any] | str, index_name: str = "", k: int = 10, ef_search: int = 100,  # noqa: ARG002
         encoder: str = "", query_generator: str = "", intruction_config: str = "",
     ) -> list[str]:  # fmt: skip
@@ -99,19 +111,23 @@ class Tools:
             if value:
                 raise ApiError(400, "bad-input", f"impact indexes have no setting {name}", "Leave it out")
         index, text = self._index(index_name), _text_of(query)
-        self._check(QueryPart(query=text), k)
-        vector = index.searcher.encode(text)
-        hits = index.searcher.search(vector, k)
-        index.record(text, len(vector), hits)
-        lines = [f"Query Results for: {text}"]
-        for docid, score, document in zip(hits.docids, hits.scores.tolist(), hits.documents(), strict=True):
-            lines += [
-                f"DocID: {docid} | Score: {float(score)}",
-                *([contents] if (contents := document.contents()) else []),
-            ]
-        return lines
+        self._check_hits(k)
+        vector = await self._encoded(index, text)
 
-    def get_document(self, docid: str, index_name: str = "") -> list[str]:
+        def find() -> list[str]:
+            hits = index.searcher.search(vector, k)
+            index.record(text, len(vector), hits)
+            lines = [f"Query Results for: {text}"]
+            for docid, score, document in zip(hits.docids, hits.scores.tolist(), hits.documents(), strict=True):
+                lines += [
+                    f"DocID: {docid} | Score: {float(score)}",
+                    *([contents] if (contents := document.contents()) else []),
+                ]
+            return lines
+
+        return await self._run(find)
+
+    async def get_document(self, docid: str, index_name: str = "") -> list[str]:
         """Retrieve the full text of a document by its ID from a given index.
 
         Args:
@@ -122,11 +138,15 @@ class Tools:
             The document's text
         """
         index = self._index(index_name)
-        answers.check_docid(index, docid)
-        document = index.searcher.doc(docid)
-        return [(document.contents() if document is not None else None) or ""]
 
-    def list_indexes(self, index_type: str = "impact") -> list[str]:
+        def text() -> str:
+            answers.check_docid(index, docid)
+            document = index.searcher.doc(docid)
+            return (document.contents() if document is not None else None) or ""
+
+        return [await self._run(text)]
+
+    async def list_indexes(self, index_type: str = "impact") -> list[str]:
         """List all indexes available for search.
 
         Args:
@@ -137,7 +157,7 @@ class Tools:
         """
         return [index.name for index in self._context.registry] if index_type == "impact" else []
 
-    def get_index(self, index_name: str) -> dict[str, Any]:
+    async def get_index(self, index_name: str) -> dict[str, Any]:
         """Get the metadata of an index: number of documents, model, fields that can be filtered by.
 
         Args:
@@ -146,10 +166,11 @@ class Tools:
         Returns:
             Dictionary with index information.
         """
-        found = answers.describe(self._index(index_name), read_only=not self._context.settings.can_change)
+        index, read_only = self._index(index_name), not self._context.settings.can_change
+        found = await self._run(lambda: answers.describe(index, read_only=read_only))
         return {"downloaded": True, **found}
 
-    def explain(self, query: dict[str, Any] | str, docid: str, index_name: str = "") -> dict[str, Any]:
+    async def explain(self, query: dict[str, Any] | str, docid: str, index_name: str = "") -> dict[str, Any]:
         """Explain why a document has its score and rank for a query: which terms they share, and which it lacks.
 
         Args:
@@ -161,10 +182,9 @@ class Tools:
             Score, rank, the contribution of each shared term, and the missing terms.
         """
         index, text = self._index(index_name), _text_of(query)
-        self._check(QueryPart(query=text), 1)
-        return answers.explain(index, index.searcher.encode(text), docid)
+        return await self._run(answers.explain, index, await self._encoded(index, text), docid)
 
-    def expand_query(self, query: dict[str, Any] | str, index_name: str = "") -> list[str]:
+    async def expand_query(self, query: dict[str, Any] | str, index_name: str = "") -> list[str]:
         """Show the terms and weights that the model makes of a query.
 
         Args:
@@ -175,18 +195,23 @@ class Tools:
             A line per term, largest weight first; terms that the model added are marked with +.
         """
         index, text = self._index(index_name), _text_of(query)
-        self._check(QueryPart(query=text), 1)
-        terms = answers.expand(index, text)["terms"]
+        vector = await self._encoded(index, text)
+        terms = await self._run(answers.listed_terms, index.searcher, text, vector)
         return [f"{'' if each['own'] else '+'}{each['term']} {each['weight']}" for each in terms]
 
     def _index(self, name: str) -> OpenIndex:
         return self._context.registry[name] if name else self._context.registry.first
 
-    def _check(self, query: QueryPart, k: int) -> None:
-        self._context.check_query(query)
+    def _check_hits(self, k: int) -> None:
         self._context.check_hits(k)
         if k < 1:
             raise ApiError(400, "bad-input", f"k must be at least 1, got {k}")
+
+    async def _encoded(self, index: OpenIndex, text: str) -> Mapping[str, int]:
+        return await self._context.encoded(_client.get(), index, QueryPart(query=text))
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await self._context.work.run(_client.get(), function, *arguments)
 
 
 def _text_of(query: dict[str, Any] | str) -> str:
@@ -220,10 +245,11 @@ class LazyMcp:
         async with self._lock:
             if self._app is None:
                 await self._start()
+        _client.set(Request(scope, receive))
         await self._app({**scope, "path": PATH, "root_path": "", "raw_path": PATH.encode()}, receive, send)
 
     async def _start(self) -> None:
-        mcp = await self._context.work.change(create_mcp, self._context)
+        mcp = await self._context.work.aside(create_mcp, self._context)
         # the gate has checked the host already
         app = mcp.http_app(path=PATH, json_response=True, stateless_http=True, host_origin_protection=False)
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -66,6 +66,11 @@ def busy(message: str, seconds: int = 1) -> ApiError:
     return ApiError(429, "busy", message, "Send the request again later", retry_after=seconds)
 
 
+def too_long(what: str, size: int, limit: int, unit: str) -> ApiError:
+    """A part of a request is too long."""
+    return ApiError(422, "too-long", f"{what} has {size:,} {unit}, and at most {limit:,} are allowed", "Shorten it")
+
+
 def timed_out(seconds: float) -> ApiError:
     """A request took too long."""
     return ApiError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -16,6 +16,7 @@ from splade_lucene.encoder.encoder import SpladeEncoder
 from splade_lucene.errors import InputError, SpladeLuceneError
 from splade_lucene.index.model import open_document_encoder
 from splade_lucene.manifest import Manifest
+from splade_lucene.search.cancellation import check_cancelled
 from splade_lucene.search.hits import Hits
 from splade_lucene.search.query_encoder import SpladeQueryEncoder
 from splade_lucene.search.searcher import LuceneImpactSearcher
@@ -48,7 +49,8 @@ class OpenIndex:
         self.changing = threading.Lock()
         self._profiles: deque[dict[str, Any]] = deque(maxlen=_PROFILES)
         self._computed: dict[str, tuple[str, Any]] = {}
-        self._computing = threading.Lock()
+        self._computing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by what is computed
+        self._encoding = threading.Lock()
         self._texts: tuple[str, bool] | None = None
         self._document_encoder: tuple[Manifest | None, SpladeEncoder] | None = None
 
@@ -76,7 +78,7 @@ class OpenIndex:
         Raises:
             InputError: The index names no model and quantizer.
         """
-        with self._computing:
+        with self._encoding:
             manifest = self.searcher.reader.manifest()
             if self._document_encoder is None or self._document_encoder[0] != manifest:
                 self._document_encoder = manifest, open_document_encoder(manifest, self.folder)
@@ -119,7 +121,8 @@ class OpenIndex:
             name: The function's name.
             compute: The function.
         """
-        with self._computing:
+        with self._computing[name]:
+            check_cancelled()
             commit = self.searcher.reader.commit()
             kept = self._computed.get(name)
             if kept is None or kept[0] != commit:

@@ -27,14 +27,22 @@ _GRACE = 10  # seconds for requests that are being answered at the end
 _BACKLOG = 2048
 
 
+_LARGEST_HEAD = 128 << 10
+_TOO_LARGE_HEAD = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: application/json\r\n"
+    b'\r\n{"error":{"code":"too-large","message":"the URL and headers are too long","remedy":"Send a body"}}'
+)
+
 _HttpProtocol: Any = AutoHTTPProtocol
 
 
 class PatientProtocol(_HttpProtocol):  # type: ignore[misc]
-    """HTTP that closes a connection whose request has not come within the time for one; uvicorn would wait for ever."""
+    """HTTP that closes a connection whose request does not come, or whose answer is not read; uvicorn would wait for ever."""
 
     seconds = 30.0
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _head_bytes: int | None = None  # None: no part of a request's head is there
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begins to wait for a request."""
@@ -42,20 +50,57 @@ class PatientProtocol(_HttpProtocol):  # type: ignore[misc]
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Takes a part of a request; waits for the rest of its headers."""
+        """Takes a part of a request; waits for the rest of its headers, unless they are too long."""
         super().data_received(data)
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _LARGEST_HEAD:
+                self.transport.write(_TOO_LARGE_HEAD)
+                self.transport.close()
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_waiting()
         elif self._deadline is None:
             self._wait()
 
+    def on_message_begin(self) -> None:
+        """Begins to take a request, in httptools; h11 has a limit of its own."""
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Takes the end of the headers, in httptools."""
+        self._head_bytes = None
+        super().on_headers_complete()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends."""
         self._stop_waiting()
+        self._stop_waiting_for_reader()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begins to wait for a client that does not read."""
+        super().pause_writing()
+        self._stop_waiting_for_reader()
+        self._unread = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Goes on with a client that reads again."""
+        self._stop_waiting_for_reader()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closes a connection without a further request; what its client still has not read is dropped some time later."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(self.seconds, self.transport.abort)
 
     def _wait(self) -> None:
         self._deadline = self.loop.call_later(self.seconds, self.transport.close)
+
+    def _stop_waiting_for_reader(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:

@@ -13,6 +13,10 @@ Text = Annotated[str, BeforeValidator(lambda value: well_formed(value) if isinst
 Impact = Annotated[int, Field(ge=0, le=MAX_IMPACT)]
 QueryVector = dict[str, Impact]
 Engine = Literal["impact", "bm25", "hybrid"]
+LIST_LENGTH = 1000
+"""Length of a list of fields."""
+
+FieldNames = Annotated[list[Text], Field(max_length=LIST_LENGTH)]
 K = Annotated[int, Field(ge=1, description="Maximum number of hits.")]
 
 
@@ -46,13 +50,13 @@ class SearchSettings(Request):
     filter: Text | None = Field(default=None, description='A condition on fields: lang = "de" and year >= 2019.')
     exact: bool = Field(default=True, description="Whether hits may not be missing.")
     alpha: float | None = Field(default=None, gt=0, le=1, description="Approximate search: the factor of block bounds.")
-    fields: list[Text] | None = Field(default=None, description="The fields of hits to return. Default: all.")
+    fields: FieldNames | None = Field(default=None, description="The fields of hits to return. Default: all.")
 
 
 class SearchBody(QueryPart, SearchSettings):
     """A search."""
 
-    facets: list[Text] = Field(default=[], description="Fields of keywords to count over the 1,000 best hits.")
+    facets: FieldNames = Field(default=[], description="Fields of keywords to count over the 1,000 best hits.")
     explain: bool = Field(default=False, description="Whether to return each term's contribution to each score.")
     highlight: bool = Field(
         default=True, description="Whether to return a passage of each text with its matches marked."

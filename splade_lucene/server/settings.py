@@ -19,7 +19,7 @@ class Limits:
     """Limits of requests; what exceeds one is refused with a message that names it.
 
     Attributes:
-        query_characters: Length of a query.
+        query_characters: Length of a query, and of a filter.
         query_terms: Number of terms of an encoded query.
         hits: Number of hits of a query.
         batch: Number of queries or texts of a request.
@@ -27,7 +27,7 @@ class Limits:
         concurrent: Number of searches at a time. Default: one per core.
         waiting: Number of requests that wait for a search; further ones are told to come back.
         rate: Requests a second of one client; None for no limit.
-        seconds: Time for a request, from its first byte to its answer.
+        seconds: Time for a request: for its body to come, and then for the answer to begin.
         connections: Number of open connections.
     """
 
@@ -49,6 +49,11 @@ class Limits:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)!r:.40}")
         if self.waiting < 0 or self.seconds <= 0 or (self.rate is not None and self.rate <= 0):
             raise InputError("waiting must be at least 0, and seconds and rate must be above 0")
+
+    @property
+    def query_bytes(self) -> int:
+        """Size of a body that has a single query: a text whose characters are all escaped, and terms of usual lengths."""
+        return min(self.body_bytes, 12 * self.query_characters + 64 * self.query_terms + (64 << 10))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from splade_lucene.index.accelerator import FOLDER
 from splade_lucene.index.reader import TermStatistics
+from splade_lucene.search.cancellation import check_cancelled, java_cancellation
 from splade_lucene.search.searcher import LuceneImpactSearcher
 from splade_lucene.server.registry import OpenIndex
 
@@ -46,9 +47,10 @@ def statistics(index: OpenIndex) -> dict[str, Any]:
 def _statistics(searcher: LuceneImpactSearcher) -> dict[str, Any]:
     reader = searcher.reader
     counts = reader.statistics()
+    check_cancelled()
     terms = reader.terms()
     documents = max(1, reader.num_docs)
-    distributions = reader.distributions()
+    distributions = reader.distributions(java_cancellation())
     shown = [_term(each, documents) for each in terms]
     subwords = [each for each in shown if is_subword(each["term"])]
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,6 +18,7 @@ from splade_lucene.server.settings import Limits
 
 T = TypeVar("T")
 _ENCODED_TOGETHER = 64
+_CHANGERS = 4
 _PATIENCE = 0.02  # seconds after which it is worth asking whether the client is still there
 _POLL = 0.25
 
@@ -27,6 +29,14 @@ class Client(Protocol):
     async def is_disconnected(self) -> bool:
         """Whether nobody waits any more."""
         ...
+
+
+class PatientClient:
+    """A client that does not go; what it no longer wants is cancelled by the task that waits for it."""
+
+    async def is_disconnected(self) -> bool:
+        """It is not."""
+        return False
 
 
 class ClientGoneError(Exception):
@@ -70,10 +80,11 @@ class Threads:
 
     Args:
         count: How many.
+        name: What their names begin with.
     """
 
-    def __init__(self, count: int) -> None:
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="search")
+    def __init__(self, count: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._count, self._awake = count, 0
         self._jobs: deque[Job[Any]] = deque()
         self._lock = threading.Lock()
@@ -133,13 +144,17 @@ class Work:
 
     Args:
         limits: How many there are, how many requests wait for one, and how long.
+
+    Attributes:
+        cancelled: How many calls were stopped or dropped.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._threads = Threads(limits.concurrent)
-        self._others = ThreadPoolExecutor(4, thread_name_prefix="change")
-        self._unfinished = 0
+        self._threads = Threads(limits.concurrent, "search")
+        self._changers = Threads(_CHANGERS, "change")
+        self._own = ThreadPoolExecutor(2, thread_name_prefix="own")
+        self._unfinished = self._changing = 0
         self.cancelled: Counter[Reason] = Counter()
 
     @property
@@ -164,15 +179,38 @@ class Work:
             ApiError: Too many requests wait, or the call took too long.
             ClientGoneError: The client has gone.
         """
-        self._enter()
+        if self._unfinished >= self.limits.concurrent + self.limits.waiting:
+            raise busy(f"{self._unfinished} requests are being answered or wait")
+        self._unfinished += 1
         try:
-            return await self._wait(client, self._threads.submit(function, *arguments))
+            return await self._finish(client, self._threads.submit(function, *arguments))
         finally:
             self._unfinished -= 1
 
-    async def change(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Calls a function that changes or measures an index, on another thread: it may take long, and searches go on."""
-        return await asyncio.get_running_loop().run_in_executor(self._others, function, *arguments)
+    async def change(self, client: Client, function: Callable[..., T], *arguments: Any) -> T:
+        """Calls a function that changes or measures an index, on another thread: it may take long, and searches go on.
+
+        Args:
+            client: Who waits. If it goes, there is no call. One that has begun is told, and decides whether it goes on; see
+                :func:`splade_lucene.search.cancellation.check_cancelled`.
+            function: The function.
+            arguments: Its arguments.
+
+        Raises:
+            ApiError: Too many requests wait.
+            ClientGoneError: The client has gone.
+        """
+        if self._changing >= _CHANGERS + self.limits.waiting:
+            raise busy(f"{self._changing} requests change or measure an index, or wait for that")
+        self._changing += 1
+        try:
+            return await self._finish(client, self._changers.submit(function, *arguments), math.inf)
+        finally:
+            self._changing -= 1
+
+    async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Calls a function of the server's own, for which no client waits."""
+        return await asyncio.get_running_loop().run_in_executor(self._own, function, *arguments)
 
     async def stream(self, client: Client, items: Iterator[T]) -> AsyncIterator[T]:
         """Takes items from an iterator on a search thread, one after the other, until the client goes.
@@ -180,36 +218,50 @@ class Work:
         None is refused because others wait: the answer has begun.
         """
         end = object()
-        while (item := await self._wait(client, self._threads.submit(next, items, end))) is not end:
+        while (item := await self._finish(client, self._threads.submit(next, items, end))) is not end:
             yield item
 
-    def _enter(self) -> None:
-        if self._unfinished >= self.limits.concurrent + self.limits.waiting:
-            raise busy(f"{self._unfinished} requests are being answered or wait")
-        self._unfinished += 1
+    async def _finish(self, client: Client, job: Job[T], seconds: float | None = None) -> T:
+        return await self.wait(client, job.answer, job.cancel, seconds)
 
-    async def _wait(self, client: Client, job: Job[T]) -> T:
+    async def wait(
+        self, client: Client, answer: asyncio.Future[T], cancel: Callable[[], bool], seconds: float | None = None
+    ) -> T:
+        """Waits for an answer as long as its client does.
+
+        Args:
+            client: Who waits.
+            answer: The answer.
+            cancel: Called when nobody waits any more; returns whether the answer had not come.
+            seconds: How long; None for the time of a request.
+
+        Raises:
+            ApiError: It took too long.
+            ClientGoneError: The client has gone.
+        """
         reason: Reason = "client-gone"  # a stream is cancelled when its client goes
+        seconds = self.limits.seconds if seconds is None else seconds
         try:
-            done, _ = await asyncio.wait((job.answer,), timeout=_PATIENCE)
+            done, _ = await asyncio.wait((answer,), timeout=_PATIENCE)
             loop = asyncio.get_running_loop()
-            deadline = loop.time() + self.limits.seconds - _PATIENCE
+            deadline = loop.time() + seconds - _PATIENCE
             while not done:
                 if await client.is_disconnected():
                     raise ClientGoneError
                 if loop.time() > deadline:
                     reason = "timed-out"
-                    raise timed_out(self.limits.seconds)
-                done, _ = await asyncio.wait((job.answer,), timeout=_POLL)
-            return job.answer.result()
+                    raise timed_out(seconds)
+                done, _ = await asyncio.wait((answer,), timeout=_POLL)
+            return answer.result()
         finally:
-            if job.cancel():
+            if cancel():
                 self.cancelled[reason] += 1
 
     def close(self) -> None:
         """Ends the threads when they have done what they have begun."""
         self._threads.close()
-        self._others.shutdown(wait=False, cancel_futures=True)
+        self._changers.close()
+        self._own.shutdown(wait=False, cancel_futures=True)
 
 
 class EncodeBatcher:
@@ -217,33 +269,35 @@ class EncodeBatcher:
 
     Args:
         index: The index whose model encodes them.
-        limits: How many texts wait, and how long.
+        work: Waits for them, and has the limits.
     """
 
-    def __init__(self, index: OpenIndex, limits: Limits) -> None:
-        self._index, self._limits = index, limits
+    def __init__(self, index: OpenIndex, work: Work) -> None:
+        self._index, self._work = index, work
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._waiting: list[tuple[str, asyncio.Future[dict[str, int]]]] = []
         self._is_running = False
         self.batches = self.texts = 0
 
-    async def encode(self, text: str) -> dict[str, int]:
+    async def encode(self, client: Client, text: str) -> dict[str, int]:
         """The {term: impact} form of a text.
+
+        Args:
+            client: Who waits. If it goes, a text that waits is not encoded.
+            text: The text.
 
         Raises:
             ApiError: Too many texts wait, or it took too long.
+            ClientGoneError: The client has gone.
         """
-        if len(self._waiting) >= _ENCODED_TOGETHER + self._limits.waiting:
+        if len(self._waiting) >= _ENCODED_TOGETHER + self._work.limits.waiting:
             raise busy(f"{len(self._waiting)} texts wait to be encoded")
         answer: asyncio.Future[dict[str, int]] = asyncio.get_running_loop().create_future()
         self._waiting.append((text, answer))
         if not self._is_running:
             self._is_running = True
             self._task = asyncio.ensure_future(self._encode_all())
-        try:
-            return await asyncio.wait_for(answer, self._limits.seconds)
-        except TimeoutError:
-            raise timed_out(self._limits.seconds) from None
+        return await self._work.wait(client, answer, answer.cancel)
 
     async def _encode_all(self) -> None:
         try:

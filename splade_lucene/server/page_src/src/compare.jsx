@@ -48,6 +48,7 @@ export function CompareView({ state, update, indexes, served }) {
           <Side title="Left" index={state.index} engine={state.engine} alpha={state.alpha} indexes={indexes} served={served} onChange={update} answer={left} />
           <Side title="Right" {...other} indexes={indexes} served={servedOther} onChange={set} answer={right} />
         </div>
+        <Carried state={state} filter={filter} update={update} />
         <Problem error={left.error} retry={left.retry} />
         <Problem error={right.error} retry={right.retry} />
         {!left.body && <p class="note welcome">Type a query to see two rankings side by side, and which hits move.</p>}
@@ -64,6 +65,19 @@ export function CompareView({ state, update, indexes, served }) {
       {exporting && moved.length > 0 && <ExportDialog formats={comparisonFormats(state.query, sides, moved)} onClose={() => setExporting(false)} />}
       {state.doc && <DocumentDrawer state={state} update={update} body={left.body} kinds={kindsOf(left.terms)} lowest={state.engine === "impact" ? left.data?.hits.at(-1) : null} />}
     </div>
+  );
+}
+
+/** What both searches have from the search's own page, where it can be changed. */
+function Carried({ state, filter, update }) {
+  const edits = Object.keys(state.edits).length;
+  const where = state.other.index && state.other.index !== state.index ? " on the left" : "";
+  if (!filter && !edits) return null;
+  return (
+    <p class="note carried">
+      {edits > 0 && <>With {counted(edits, "changed weight")}{where}. <button type="button" class="quiet" onClick={() => update({ edits: {} })}>Undo</button></>}
+      {filter && <>Only <span class="term-like">{filter}</span>. <button type="button" class="quiet" onClick={() => update({ filter: "", facets: {}, ranges: {} })}>Clear the filter</button></>}
+    </p>
   );
 }
 

@@ -7,6 +7,7 @@ import { Problem, useMedia } from "./ui.jsx";
 
 const TERMS_SHOWN = 24;
 const SIMILAR = 5;
+const CHARACTERS_SHOWN = 20_000;
 
 /**
  * @param body The search of which the document is a hit, or is none; null without a query.
@@ -38,7 +39,7 @@ export function DocumentDrawer({ state, update, body, kinds, lowest }) {
   return (
     <div class="drawer" role="dialog" aria-labelledby="document-heading">
       <div class="title">
-        <h2 id="document-heading" tabIndex={-1} ref={heading}>{docid}</h2>
+        <h2 id="document-heading" dir="auto" tabIndex={-1} ref={heading}>{docid}</h2>
         <button type="button" class="quiet icon" aria-label="Close the document" onClick={close}>×</button>
       </div>
       <Problem error={document_.error} retry={document_.retry} />
@@ -46,7 +47,7 @@ export function DocumentDrawer({ state, update, body, kinds, lowest }) {
         <>
           <Fields fields={data.fields} />
           {body && <Why answer={explained} kinds={kinds} lowest={lowest} docid={docid} filtered={Boolean(body.filter)} />}
-          <Contents text={data.contents} vector={data.vector} explained={explained.data} kinds={kinds} />
+          <Contents key={`text of ${docid}`} text={data.contents} vector={data.vector} explained={explained.data} kinds={kinds} />
           <OwnTerms vector={data.vector} kinds={kinds} state={state} update={update} />
           <Similar key={docid} state={state} update={update} />
         </>
@@ -110,17 +111,25 @@ function Why({ answer, kinds, lowest, docid, filtered }) {
 
 /** The text, in which words are marked that are terms of the query and of the document. */
 function Contents({ text, explained, kinds }) {
-  if (!text) return <section><h3>Text</h3><p class="note">The index does not store texts.</p></section>;
+  const [whole, setWhole] = useState(false);
+  if (!text) return <section><h3>Text</h3><p class="note">{text === "" ? "The text is empty." : "The index does not store texts."}</p></section>;
+  const shown = whole ? text : text.slice(0, CHARACTERS_SHOWN);
   const matched = new Map((explained?.contributions ?? []).map(({ term }) => [term, kinds.get(term) ?? "added"]));
   return (
     <section>
       <h3>Text</h3>
-      <p class="contents" tabIndex={0} role="group" aria-label="The document's text">
-        {text.split(/([\p{L}\p{N}]+)/u).map((piece, index) => {
+      <p class="contents" dir="auto" tabIndex={0} role="group" aria-label="The document's text">
+        {shown.split(/([\p{L}\p{N}]+)/u).map((piece, index) => {
           const kind = index % 2 ? matched.get(piece.toLowerCase()) : undefined;
           return kind ? <mark key={index} class={kind}>{piece}</mark> : piece;
         })}
+        {shown.length < text.length && " …"}
       </p>
+      {text.length > CHARACTERS_SHOWN && (
+        <button type="button" class="quiet" onClick={() => setWhole(!whole)}>
+          {whole ? "Show the beginning" : `Show all ${counted(text.length, "character")}`}
+        </button>
+      )}
     </section>
   );
 }

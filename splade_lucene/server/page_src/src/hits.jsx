@@ -29,13 +29,13 @@ export function Hits({ answer, kinds, state, hot, onHot, onOpen }) {
         <li key={hit.docid} class={hit.docid === state.doc ? "hit open" : "hit"}>
           <div class="head">
             <span class="rank">{hit.rank}</span>
-            <button type="button" class="docid" onClick={() => onOpen(hit.docid)} aria-expanded={hit.docid === state.doc}>
+            <button type="button" class="docid" dir="auto" onClick={() => onOpen(hit.docid)} aria-expanded={hit.docid === state.doc}>
               {hit.title || hit.docid}
             </button>
             {hit.title && <span class="id">{hit.docid}</span>}
             <span class="score">{formatScore(hit.score)}</span>
           </div>
-          {hit.snippet?.length > 0 && <p class="snippet"><Marked parts={hit.snippet} kinds={kinds} /></p>}
+          {hit.snippet?.length > 0 && <p class="snippet" dir="auto"><Marked parts={hit.snippet} kinds={kinds} /></p>}
           {hit.parts && <PartsBar parts={hit.parts} total={hit.score} longest={longest} />}
           {hit.contributions?.length > 0 && (
             <ScoreBar contributions={hit.contributions} kinds={kinds} total={sums[place]} longest={longestSum} width={width} hot={hot} onHot={onHot} />
@@ -55,7 +55,7 @@ export function Fields({ fields }) {
       {shown.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd>{Array.isArray(value) ? value.join(", ") : String(value)}</dd>
+          <dd dir="auto">{Array.isArray(value) ? value.join(", ") : String(value)}</dd>
         </div>
       ))}
     </dl>

@@ -122,7 +122,7 @@ function Mean({ data, measure, onMeasure }) {
     <div class="means">
       <Select label="Sorted by" value={measure} options={MEASURES} onChange={onMeasure} />
       <dl class="tiles">
-        <div><dt>mean {data.measure}</dt><dd>{data.mean.toFixed(4)}</dd></div>
+        <div><dt>mean {data.measure}</dt><dd>{data.mean === null ? "–" : data.mean.toFixed(4)}</dd></div>
         <div><dt>queries</dt><dd>{data.queries.length}</dd></div>
       </dl>
     </div>
@@ -148,7 +148,7 @@ function QueryList({ queries, chosen, onChoose }) {
           <li key={qid}>
             <button type="button" aria-current={qid === chosen} onClick={() => onChoose(qid)} style={{ "--fill": `${100 * (value ?? 0)}%` }}>
               <span class="qid">{qid}</span>
-              <span class="text">{query ?? ""}</span>
+              <span class="text" dir="auto">{query ?? ""}</span>
               {value !== null && <span class="number">{value.toFixed(3)}</span>}
             </button>
           </li>
@@ -165,7 +165,7 @@ function OneQuery({ query, place, count, measure, onChoose, state, update }) {
   return (
     <section class="one-query" aria-labelledby="query-heading">
       <header>
-        <h2 id="query-heading">{query.query || `Query ${query.qid}`}</h2>
+        <h2 id="query-heading" dir="auto">{query.query || `Query ${query.qid}`}</h2>
         <div class="steps">
           <button type="button" disabled={place === 0} onClick={() => onChoose(-1)}>Worse</button>
           <span class="note" role="status">{place + 1} of {count}</span>

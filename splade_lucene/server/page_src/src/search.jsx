@@ -89,7 +89,7 @@ export function QueryBox({ state, update }) {
   return (
     <form class="query" role="search" onSubmit={(event) => event.preventDefault()}>
       <label for="query" class="only-read">Query</label>
-      <input id="query" type="search" value={state.query} placeholder="Type a query" autocomplete="off" spellcheck={false} autofocus
+      <input id="query" type="search" dir="auto" value={state.query} placeholder="Type a query" autocomplete="off" spellcheck={false} autofocus
         enterkeyhint="search" aria-keyshortcuts="/" onInput={(event) => update({ query: event.target.value })} onKeyDown={down} />
     </form>
   );

@@ -40,8 +40,8 @@ export function parseState(fragment) {
   }
   for (const [name, value] of given) {
     const [, kind, field] = /^(is|from|to)\.(.+)$/s.exec(name) ?? [];
-    if (kind === "is") (state.facets[field] ??= []).push(value);
-    else if (kind) (state.ranges[field] ??= ["", ""])[kind === "from" ? 0 : 1] = value;
+    if (kind === "is") own(state.facets, field, []).push(value);
+    else if (kind) own(state.ranges, field, ["", ""])[kind === "from" ? 0 : 1] = value;
   }
   state.measure = given.get("measure") ?? DEFAULTS.measure;
   for (const what of FILES) {
@@ -116,6 +116,12 @@ const RESERVED = new Set(["and", "or", "not", "in", "between", "prefix", "exists
 function name(field) {
   if (/^[A-Za-z_][\w.-]*$/.test(field) && !RESERVED.has(field.toLowerCase())) return field;
   return `\`${JSON.stringify(field).slice(1, -1).replaceAll("`", "\\`")}\``;
+}
+
+/** The value of an object's own key, which may be any text of an address; set first if it is missing. */
+function own(object, key, usual) {
+  if (!Object.hasOwn(object, key)) Object.defineProperty(object, key, { value: usual, enumerable: true, configurable: true, writable: true });
+  return object[key];
 }
 
 function number(text) {

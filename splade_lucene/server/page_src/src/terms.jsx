@@ -90,7 +90,7 @@ function Row({ term, weight, before, kind, edited, most, hot, onHot, onChange, o
       onMouseLeave={() => onHot("")}
       style={{ "--fill": `${(100 * weight) / most}%` }}
     >
-      <span class="name" title={term}>{term}</span>
+      <span class="name" dir="auto" title={term}>{term}</span>
       <input
         type="range"
         min="1"

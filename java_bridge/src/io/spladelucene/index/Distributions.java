@@ -5,6 +5,8 @@ import io.spladelucene.wire.PackedWriter;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
 import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.PostingsEnum;
@@ -25,13 +27,15 @@ final class Distributions {
   /**
    * The distributions of an index without its deleted documents.
    *
+   * @param isCancelled asked before each term whether to stop
    * @return for impacts and for lengths: int number of values; for each, ascending: the value as an
    *     int, and as a long how often it occurs
+   * @throws CancellationException if it is to stop
    */
-  static byte[] of(List<LeafReaderContext> leaves) throws IOException {
+  static byte[] of(List<LeafReaderContext> leaves, BooleanSupplier isCancelled) throws IOException {
     Distributions found = new Distributions();
     for (LeafReaderContext leaf : leaves) {
-      found.add(leaf.reader());
+      found.add(leaf.reader(), isCancelled);
     }
     PackedWriter out = new PackedWriter();
     write(found.impacts, out);
@@ -39,12 +43,15 @@ final class Distributions {
     return out.toByteArray();
   }
 
-  private void add(LeafReader reader) throws IOException {
+  private void add(LeafReader reader, BooleanSupplier isCancelled) throws IOException {
     Bits live = reader.getLiveDocs();
     int[] terms = new int[reader.maxDoc()];
     Terms all = reader.terms(Fields.CONTENTS);
     PostingsEnum postings = null;
     for (TermsEnum each = all == null ? TermsEnum.EMPTY : all.iterator(); each.next() != null; ) {
+      if (isCancelled.getAsBoolean()) {
+        throw new CancellationException("the statistics were cancelled");
+      }
       postings = each.postings(postings, PostingsEnum.FREQS);
       for (int doc = LiveDocuments.next(postings, live);
           doc != PostingsEnum.NO_MORE_DOCS;

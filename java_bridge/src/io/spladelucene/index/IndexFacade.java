@@ -5,6 +5,7 @@ import io.spladelucene.fields.StoredValues;
 import io.spladelucene.wire.PackedLists;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.function.BooleanSupplier;
 import org.apache.lucene.index.IndexWriter;
 import org.apache.lucene.index.SegmentInfos;
 import org.apache.lucene.store.Directory;
@@ -281,9 +282,15 @@ public final class IndexFacade {
     return reader.use(() -> StoredValues.range(reader.leaves(), field));
   }
 
-  /** See {@link Distributions#of}. */
-  public static byte[] distributions(ImpactIndexReader reader) throws IOException {
-    return reader.use(() -> Distributions.of(reader.leaves()));
+  /**
+   * See {@link Distributions#of}.
+   *
+   * @param isCancelled {@code null}: nothing stops it
+   */
+  public static byte[] distributions(ImpactIndexReader reader, BooleanSupplier isCancelled)
+      throws IOException {
+    return reader.use(
+        () -> Distributions.of(reader.leaves(), isCancelled == null ? () -> false : isCancelled));
   }
 
   /** See {@link ImpactIndexReader#accelerate}. */

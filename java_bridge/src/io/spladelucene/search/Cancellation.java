@@ -1,13 +1,14 @@
 package io.spladelucene.search;
 
 import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
 
 /**
  * Stops searches from another thread. A search asks between pieces of its work, each of which takes
  * a millisecond or so; when it is stopped, it throws, so that a part of its hits is never taken for
  * all of them.
  */
-public class Cancellation {
+public class Cancellation implements BooleanSupplier {
   /** Of searches that nobody stops. */
   public static final Cancellation NEVER = new Cancellation();
 
@@ -21,6 +22,12 @@ public class Cancellation {
   /** Whether the searches are stopped. */
   public boolean isCancelled() {
     return isCancelled;
+  }
+
+  /** The same, for what need not know this class. */
+  @Override
+  public final boolean getAsBoolean() {
+    return isCancelled();
   }
 
   /**

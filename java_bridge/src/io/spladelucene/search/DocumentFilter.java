@@ -89,12 +89,19 @@ public final class DocumentFilter {
     return new DocumentFilter(index, accepted);
   }
 
-  /** Accepts the documents that fulfil a condition and are not deleted. */
-  static DocumentFilter of(ImpactIndexReader index, FieldCondition condition) throws IOException {
+  /**
+   * Accepts the documents that fulfil a condition and are not deleted.
+   *
+   * @throws java.util.concurrent.CancellationException if the search is stopped
+   */
+  static DocumentFilter of(
+      ImpactIndexReader index, FieldCondition condition, Cancellation cancellation)
+      throws IOException {
     DocumentFilter live = live(index);
     long[][] accepted = new long[index.leaves().size()][];
     for (LeafReaderContext leaf : index.leaves()) {
-      accepted[leaf.ord] = condition.documents(leaf.reader());
+      cancellation.check();
+      accepted[leaf.ord] = condition.documents(leaf.reader(), cancellation);
     }
     return live.and(new DocumentFilter(index, accepted));
   }

@@ -19,8 +19,15 @@ import org.apache.lucene.util.NumericUtils;
  * and turned all comparisons into ranges.
  */
 sealed interface FieldCondition {
-  /** A bit for each document of a segment that fulfils the condition, deleted or not. */
-  long[] documents(LeafReader reader) throws IOException;
+  /** How many documents are taken between two questions whether the search is stopped. */
+  int UNASKED = 1 << 14;
+
+  /**
+   * A bit for each document of a segment that fulfils the condition, deleted or not.
+   *
+   * @throws java.util.concurrent.CancellationException if the search is stopped
+   */
+  long[] documents(LeafReader reader, Cancellation cancellation) throws IOException;
 
   /**
    * Reads a condition.
@@ -74,8 +81,13 @@ sealed interface FieldCondition {
     bits[doc >> 6] |= 1L << doc;
   }
 
-  private static void set(long[] bits, DocIdSetIterator docs) throws IOException {
+  private static void set(long[] bits, DocIdSetIterator docs, Cancellation cancellation)
+      throws IOException {
+    int taken = 0;
     for (int doc = docs.nextDoc(); doc != DocIdSetIterator.NO_MORE_DOCS; doc = docs.nextDoc()) {
+      if (taken++ % UNASKED == 0) {
+        cancellation.check();
+      }
       set(bits, doc);
     }
   }
@@ -83,7 +95,7 @@ sealed interface FieldCondition {
   /** No document. */
   record Nothing() implements FieldCondition {
     @Override
-    public long[] documents(LeafReader reader) {
+    public long[] documents(LeafReader reader, Cancellation cancellation) {
       return none(reader);
     }
   }
@@ -91,10 +103,10 @@ sealed interface FieldCondition {
   /** All of some conditions, of which there is at least one. */
   record All(List<FieldCondition> conditions) implements FieldCondition {
     @Override
-    public long[] documents(LeafReader reader) throws IOException {
-      long[] bits = conditions.get(0).documents(reader);
+    public long[] documents(LeafReader reader, Cancellation cancellation) throws IOException {
+      long[] bits = conditions.get(0).documents(reader, cancellation);
       for (FieldCondition each : conditions.subList(1, conditions.size())) {
-        long[] others = each.documents(reader);
+        long[] others = each.documents(reader, cancellation);
         for (int i = 0; i < bits.length; i++) {
           bits[i] &= others[i];
         }
@@ -106,10 +118,10 @@ sealed interface FieldCondition {
   /** At least one of some conditions. */
   record Any(List<FieldCondition> conditions) implements FieldCondition {
     @Override
-    public long[] documents(LeafReader reader) throws IOException {
+    public long[] documents(LeafReader reader, Cancellation cancellation) throws IOException {
       long[] bits = none(reader);
       for (FieldCondition each : conditions) {
-        long[] others = each.documents(reader);
+        long[] others = each.documents(reader, cancellation);
         for (int i = 0; i < bits.length; i++) {
           bits[i] |= others[i];
         }
@@ -121,8 +133,8 @@ sealed interface FieldCondition {
   /** The documents that do not fulfil a condition. */
   record Not(FieldCondition condition) implements FieldCondition {
     @Override
-    public long[] documents(LeafReader reader) throws IOException {
-      long[] bits = condition.documents(reader);
+    public long[] documents(LeafReader reader, Cancellation cancellation) throws IOException {
+      long[] bits = condition.documents(reader, cancellation);
       for (int i = 0; i < bits.length; i++) {
         bits[i] = ~bits[i];
       }
@@ -137,7 +149,7 @@ sealed interface FieldCondition {
   /** The documents with at least one of some keywords. */
   record Keywords(String field, List<BytesRef> keywords) implements FieldCondition {
     @Override
-    public long[] documents(LeafReader reader) throws IOException {
+    public long[] documents(LeafReader reader, Cancellation cancellation) throws IOException {
       long[] bits = none(reader);
       Terms terms = reader.terms(field);
       if (terms != null) {
@@ -146,7 +158,7 @@ sealed interface FieldCondition {
         for (BytesRef keyword : keywords) {
           if (found.seekExact(keyword)) {
             postings = found.postings(postings, PostingsEnum.NONE);
-            set(bits, postings);
+            set(bits, postings, cancellation);
           }
         }
       }
@@ -157,7 +169,7 @@ sealed interface FieldCondition {
   /** The documents with a keyword in a range. */
   record KeywordRange(String field, BytesRef first, BytesRef end) implements FieldCondition {
     @Override
-    public long[] documents(LeafReader reader) throws IOException {
+    public long[] documents(LeafReader reader, Cancellation cancellation) throws IOException {
       long[] bits = none(reader);
       Terms terms = reader.terms(field);
       if (terms == null) {
@@ -173,7 +185,7 @@ sealed interface FieldCondition {
           term != null && (end == null || term.compareTo(end) < 0);
           term = found.next()) {
         postings = found.postings(postings, PostingsEnum.NONE);
-        set(bits, postings);
+        set(bits, postings, cancellation);
       }
       return bits;
     }
@@ -182,18 +194,19 @@ sealed interface FieldCondition {
   /** The documents with a value in a range. */
   record LongRange(String field, long first, long last) implements FieldCondition {
     @Override
-    public long[] documents(LeafReader reader) throws IOException {
+    public long[] documents(LeafReader reader, Cancellation cancellation) throws IOException {
       long[] bits = none(reader);
       PointValues points = reader.getPointValues(field);
       if (points != null) {
-        points.intersect(new Visitor(bits, first, last));
+        points.intersect(new Visitor(bits, first, last, cancellation));
       }
       return bits;
     }
   }
 
   /** Sets the bits of the documents whose points are in a range. */
-  record Visitor(long[] bits, long first, long last) implements PointValues.IntersectVisitor {
+  record Visitor(long[] bits, long first, long last, Cancellation cancellation)
+      implements PointValues.IntersectVisitor {
     @Override
     public void visit(int doc) {
       set(bits, doc);
@@ -209,6 +222,7 @@ sealed interface FieldCondition {
 
     @Override
     public PointValues.Relation compare(byte[] least, byte[] most) {
+      cancellation.check(); // of each block of points
       long from = NumericUtils.sortableBytesToLong(least, 0);
       long to = NumericUtils.sortableBytesToLong(most, 0);
       if (to < first || from > last) {
@@ -223,13 +237,14 @@ sealed interface FieldCondition {
   /** The documents with any value of a field. */
   record Exists(String field, boolean isKeyword) implements FieldCondition {
     @Override
-    public long[] documents(LeafReader reader) throws IOException {
+    public long[] documents(LeafReader reader, Cancellation cancellation) throws IOException {
       long[] bits = none(reader);
       set(
           bits,
           isKeyword
               ? DocValues.getSortedSet(reader, field)
-              : DocValues.getSortedNumeric(reader, field));
+              : DocValues.getSortedNumeric(reader, field),
+          cancellation);
       return bits;
     }
   }

@@ -52,10 +52,12 @@ public final class SearchFacade {
    * See {@link DocumentFilter}.
    *
    * @param condition as {@link FieldCondition#read} reads it
+   * @param cancellation {@code null}: nothing stops it
    */
-  public static DocumentFilter fieldFilter(ImpactIndexReader reader, byte[] condition)
-      throws IOException {
-    return reader.use(() -> DocumentFilter.of(reader, FieldCondition.read(condition)));
+  public static DocumentFilter fieldFilter(
+      ImpactIndexReader reader, byte[] condition, Cancellation cancellation) throws IOException {
+    return reader.use(
+        () -> DocumentFilter.of(reader, FieldCondition.read(condition), orNever(cancellation)));
   }
 
   /** See {@link DocumentFilter#and}. */

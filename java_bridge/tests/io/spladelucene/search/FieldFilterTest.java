@@ -17,6 +17,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.TreeSet;
+import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
 import org.apache.lucene.document.DoublePoint;
 import org.apache.lucene.document.LongField;
@@ -225,7 +226,7 @@ class FieldFilterTest {
   }
 
   private static DocumentFilter filter(ImpactIndexReader index, byte[] condition) throws Exception {
-    return DocumentFilter.of(index, FieldCondition.read(condition));
+    return DocumentFilter.of(index, FieldCondition.read(condition), Cancellation.NEVER);
   }
 
   private static void assertSame(
@@ -301,6 +302,44 @@ class FieldFilterTest {
         assertTrue(ours.leaves().size() > 1);
         assertEquals(DOCUMENTS, ours.numDocs());
         assertSame(ours, new IndexSearcher(theirs));
+      }
+    }
+  }
+
+  /** Stops the making of a filter at each question, and returns how many there are. */
+  private static int stopEverywhere(ImpactIndexReader index, byte[] condition) throws Exception {
+    int[] asked = {0};
+    for (int stopped = 1; ; stopped++) {
+      int last = stopped;
+      asked[0] = 0;
+      Cancellation cancellation =
+          new Cancellation() {
+            @Override
+            public boolean isCancelled() {
+              return ++asked[0] == last;
+            }
+          };
+      try {
+        DocumentFilter.of(index, FieldCondition.read(condition), cancellation);
+        return asked[0];
+      } catch (CancellationException stoppedAsAsked) {
+        assertEquals(last, asked[0]);
+      }
+    }
+  }
+
+  @Test
+  void aFilterThatIsStoppedIsNotMade() throws Exception {
+    try (Directory directory = new ByteBuffersDirectory()) {
+      build(directory, "input", Long.MAX_VALUE);
+      try (ImpactIndexReader index = new ImpactIndexReader(directory)) {
+        int segments = index.leaves().size();
+        assertTrue(stopEverywhere(index, keywords("de", "en")) >= 3 * segments);
+        assertTrue(stopEverywhere(index, keywordRange("de", null)) >= 3 * segments);
+        assertTrue(stopEverywhere(index, range("year", -5, 5)) >= 2 * segments);
+        assertTrue(stopEverywhere(index, exists("price", false)) >= 2 * segments);
+        byte[] several = joined(1, joined(3, keywords("de")), joined(2, keywords("en")));
+        assertTrue(stopEverywhere(index, several) >= 3 * segments);
       }
     }
   }
