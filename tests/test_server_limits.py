@@ -489,7 +489,7 @@ def test_texts_of_clients_that_have_gone_are_not_encoded():
             with pytest.raises(ClientGoneError):
                 await task
         gate.set()
-        assert await asyncio.gather(first, last) == [{"first": 1}, {"last": 1}]
+        assert [await first, await last] == [{"first": 1}, {"last": 1}]
         assert batches == [["first"], ["last"]]
         assert work.cancelled["client-gone"] == 3
         batcher.close()
