@@ -1,4 +1,4 @@
-"""Arguments that take several values, or a path."""
+"""Checks of arguments: several values, numbers, flags, choices, paths."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import ItemsView, Iterable, KeysView, Mapping, Set
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_args
 
 from splade_lucene.errors import InputError
 
@@ -97,6 +97,23 @@ def to_flag(value: object, name: str, *, error: type[InputError] = InputError) -
     if not isinstance(value, bool) and (getattr(value, "dtype", None) != "bool" or getattr(value, "ndim", 0)):
         raise error(f"{name} must be True or False, got {value!r:.80}")
     return bool(value)
+
+
+def check_choice(value: object, literal: Any, name: str, *, error: type[InputError] = InputError) -> None:
+    """Checks that an argument is one of the values of a ``Literal``.
+
+    Args:
+        value: The argument.
+        literal: The type.
+        name: Its name, for the message.
+        error: The class of the error.
+
+    Raises:
+        InputError: It is something else; lists the choices.
+    """
+    choices = get_args(literal)
+    if value not in choices:
+        raise error(f"unknown {name} {value!r:.60}", remedy=f"Choose one of: {', '.join(map(str, choices))}")
 
 
 def to_path(value: str | os.PathLike[str], *, error: type[InputError] = InputError) -> Path:

@@ -28,11 +28,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.arguments import check_choice
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import InputError
 from splade_lucene.files.typed_data import make
@@ -64,12 +65,8 @@ class Scaling:
     precision: Precision = "float64"
 
     def __post_init__(self) -> None:
-        for name, value, choices in (
-            ("rounding", self.rounding, get_args(Rounding)),
-            ("precision", self.precision, get_args(Precision)),
-        ):
-            if value not in choices:
-                raise InputError(f"unknown {name} {value!r:.60}", remedy=f"Choose one of: {', '.join(choices)}")
+        check_choice(self.rounding, Rounding, "rounding")
+        check_choice(self.precision, Precision, "precision")
         if not (0 < self.multiplier < math.inf and 0 < self.divisor < math.inf and 0 < self.scale < math.inf):
             raise InputError(
                 f"multiplier and divisor must be positive numbers, got {self.multiplier} and {self.divisor}",

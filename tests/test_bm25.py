@@ -269,7 +269,7 @@ def test_what_goes_wrong_leaves_nothing_behind_and_the_old_index_alone(tmp_path,
             index_texts(documents if isinstance(documents, list) else broken(), tmp_path / "other")
     with pytest.raises(InputError, match="an index exists here"):
         index_texts([Document("new", "cat")], index)
-    with pytest.raises(InputError, match="store must be one of none, text"):
+    with pytest.raises(InputError, match="unknown store .*Choose one of: none, text"):
         index_texts([Document("new", "cat")], tmp_path / "other", store="raw")  # type: ignore[arg-type]
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "a.txt").write_text("mine")

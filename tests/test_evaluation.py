@@ -533,7 +533,7 @@ def test_version_10_reads_scores_in_double_precision(tmp_path):
 def test_version_10_is_chosen():
     message = refused(evaluate, {"q": {"a": 1}}, {"q": {"a": 1}}, ["rbp"])
     assert message == "rbp is a measure of trec_eval 10. Pass trec_eval=10"
-    with pytest.raises(RunError, match="unknown version of trec_eval: 11"):
+    with pytest.raises(RunError, match="unknown version of trec_eval 11"):
         evaluate({"q": {"a": 1}}, {"q": {"a": 1}}, ["AP"], trec_eval=11)  # type: ignore[arg-type]
     for name in ("unj", "unj_0", "rbp_2"):
         assert "unknown measure" in refused(parse_measure, name, 10)

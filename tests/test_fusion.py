@@ -207,7 +207,7 @@ def test_ranks_or_scores_by_hand(tmp_path):
     assert reciprocal_rank_fusion([tmp_path / "twice", other], by="score")["q"][0][0] == "b"
     with pytest.raises(RunError, match="the constant must be above 0"):
         reciprocal_rank_fusion([tmp_path / "from-0", other], constant=0)
-    with pytest.raises(RunError, match="by 'size' is unknown"):
+    with pytest.raises(RunError, match="unknown value of by 'size'. Choose one of: rank, score"):
         reciprocal_rank_fusion([A, B], by="size")  # type: ignore[arg-type]
 
 

@@ -230,7 +230,7 @@ def test_two_jobs_cannot_have_one_folder(tiny_encoder, tmp_path):
     path = write_corpus(tmp_path, ".tsv")
     with pytest.raises(InputError, match="are the same folder"):
         build_index(path, tmp_path / "x", tiny_encoder, RULE, pseudo_documents=tmp_path / "x")
-    with pytest.raises(InputError, match=r"store must be one of none, text, raw, got 'all'"):
+    with pytest.raises(InputError, match="unknown store 'all'. Choose one of: none, text, raw"):
         build_index(path, tmp_path / "x", tiny_encoder, RULE, store="all")  # type: ignore[arg-type]
 
 

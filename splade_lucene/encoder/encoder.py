@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from splade_lucene.arguments import several
 from splade_lucene.defaults import DEFAULT_MAX_LENGTH
@@ -82,8 +82,8 @@ class SpladeEncoder(ProcessBound):
         queries: QuerySettings = QuerySettings(), *, device: str = "auto", dtype: Dtype = "auto",
         batch_tokens: int | None = None, backend: Backend = "auto", trust_remote_code: bool = False,
     ) -> None:  # fmt: skip
-        check_choice("dtype", dtype, get_args(Dtype))
-        check_choice("backend", backend, get_args(Backend))
+        check_choice(dtype, Dtype, "dtype")
+        check_choice(backend, Backend, "backend")
         if batch_tokens is not None and batch_tokens < 1:
             raise InputError("batch_tokens must be at least 1")
         self.documents, self.queries = documents, queries

@@ -28,6 +28,7 @@ from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from splade_lucene.arguments import check_choice
 from splade_lucene.encoder.location import Location, locate, read_json
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.models import find_known_model
@@ -188,15 +189,15 @@ class Choices:
     query_drop_specials: bool | None = None
 
     def __post_init__(self) -> None:
-        for setting, value, allowed in (
-            ("pooling", self.pooling, POOLINGS),
-            ("pooling", self.query_pooling, POOLINGS),
-            ("activation", self.query_activation, ACTIVATIONS),
-            ("activation", self.activation, ACTIVATIONS),
-            ("query mode", self.query_mode, QUERY_MODES),
+        for setting, value, literal in (
+            ("pooling", self.pooling, Pooling),
+            ("pooling", self.query_pooling, Pooling),
+            ("activation", self.query_activation, Activation),
+            ("activation", self.activation, Activation),
+            ("query mode", self.query_mode, QueryMode),
         ):
-            if value is not None and value not in allowed:
-                raise InputError(f"unknown {setting} {value!r}", remedy=f"Choose one of: {', '.join(allowed)}")
+            if value is not None:
+                check_choice(value, literal, setting)
         for setting, length in (("max_length", self.max_length), ("query_max_length", self.query_max_length)):
             if length is not None and not (isinstance(length, int) and length >= _SHORTEST):
                 raise InputError(f"{setting} must be at least {_SHORTEST} tokens, got {length!r}")

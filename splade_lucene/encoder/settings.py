@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
+from splade_lucene.arguments import check_choice
 from splade_lucene.encoder.layout import Activation, Choices, Pooling, QueryMode
 from splade_lucene.errors import InputError
 
@@ -88,8 +89,8 @@ class QuerySettings:
     backend: Backend = "auto"
 
     def __post_init__(self) -> None:
-        check_choice("dtype", self.dtype, get_args(QueryDtype))
-        check_choice("backend", self.backend, get_args(Backend))
+        check_choice(self.dtype, QueryDtype, "dtype")
+        check_choice(self.backend, Backend, "backend")
 
     def over(self, other: QuerySettings) -> QuerySettings:
         """These settings, and those of another where these say nothing."""
@@ -99,16 +100,6 @@ class QuerySettings:
             if value is not None and not (name in ("dtype", "backend") and value == "auto")
         }  # fmt: skip
         return replace(other, **said)
-
-
-def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuses an unknown value of a setting.
-
-    Raises:
-        InputError: Says what there is to choose from.
-    """
-    if value not in allowed:
-        raise InputError(f"unknown {name} {value!r}", remedy=f"Choose one of: {', '.join(allowed)}")
 
 
 def to_choices(documents: DocumentSettings, queries: QuerySettings) -> Choices:

@@ -14,8 +14,9 @@ import json
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
+from splade_lucene.arguments import check_choice
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.files.files import bytes_written_whole, sole_writer
 from splade_lucene.files.json_text import parse_object
@@ -93,8 +94,7 @@ def restore_from_int8(checkpoint: Path, target: Path, dtype: SaveDtype = "float3
     import torch
     from safetensors.torch import save
 
-    if dtype not in get_args(SaveDtype):
-        raise InputError(f"unknown dtype {dtype!r}", remedy=f"Choose one of: {', '.join(get_args(SaveDtype))}")
+    check_choice(dtype, SaveDtype, "dtype")
     if not (checkpoint / INT8_WEIGHTS).is_file():
         raise ModelError(
             f"{checkpoint}: {INT8_WEIGHTS} not found, so the weights are ordinary already. Copy the folder."

@@ -22,10 +22,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import urlsplit
 
-from splade_lucene.arguments import to_list
+from splade_lucene.arguments import check_choice, to_list
 from splade_lucene.engines.names import ServedEngine
 from splade_lucene.errors import EngineError, InputError, SpladeLuceneError, first_line
 from splade_lucene.imports import whole_imports
@@ -252,8 +252,7 @@ def open_client(engine: ServedEngine, url: str | Iterable[str], threads: int = 1
         InputError: A URL, or what the environment says, is wrong, or the engine is unknown.
         MissingDependencyError: The official client is not installed.
     """
-    if engine not in get_args(ServedEngine):
-        raise InputError(f"unknown engine {engine!r:.60}", remedy=f"Choose one of: {', '.join(get_args(ServedEngine))}")
+    check_choice(engine, ServedEngine, "engine")
     urls = [_checked_url(each) for each in ([url] if isinstance(url, str) else to_list(url, "URLs"))]
     if not urls:
         raise InputError("no URL is given", remedy="Pass url=http://HOST:PORT")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import cast, get_args
+from typing import cast
 
+from splade_lucene.arguments import check_choice
 from splade_lucene.engines.exporter import Exporter
 from splade_lucene.engines.names import EngineName
-from splade_lucene.errors import InputError
 
 
 def exporter(name: str) -> Exporter:
@@ -16,6 +16,5 @@ def exporter(name: str) -> Exporter:
     Raises:
         InputError: The engine is unknown; lists the others.
     """
-    if name not in get_args(EngineName):
-        raise InputError(f"unknown engine {name!r:.60}", remedy=f"Choose one of: {', '.join(get_args(EngineName))}")
+    check_choice(name, EngineName, "engine")
     return cast("Exporter", import_module(f"splade_lucene.engines.{name}").EXPORTER)

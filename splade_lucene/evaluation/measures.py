@@ -19,8 +19,9 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
+from splade_lucene.arguments import check_choice
 from splade_lucene.defaults import MEASURES, TREC_EVAL, TrecEval
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation.judgments import QrelsSource, as_qrels
@@ -120,8 +121,7 @@ def parse_measures(names: Iterable[str], trec_eval: TrecEval = TREC_EVAL) -> dic
     names = [str(name) for name in names]  # those of ir_measures print their names
     if not names:
         raise RunError("no measure was given", remedy=_EXAMPLES)
-    if trec_eval not in get_args(TrecEval):
-        raise RunError(f"unknown version of trec_eval: {trec_eval!r}", remedy="Choose 9 or 10")
+    check_choice(trec_eval, TrecEval, "version of trec_eval", error=RunError)
     expanded = [each for name in names for each in (list_trec_names(name, trec_eval) if name in NICKNAMES else (name,))]
     return {name: parse_measure(name, trec_eval) for name in expanded}
 

@@ -16,11 +16,12 @@ import inspect
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.arguments import check_choice
 from splade_lucene.errors import InputError
 from splade_lucene.imports import whole_imports
 
@@ -91,8 +92,7 @@ def check_test(test: str, samples: int = SAMPLES) -> None:
     Raises:
         InputError: The test is unknown, or ``samples`` is not a positive integer.
     """
-    if test not in get_args(PairedTest):
-        raise InputError(f"unknown test {test!r}", remedy=f"Choose one of: {', '.join(get_args(PairedTest))}")
+    check_choice(test, PairedTest, "test")
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
         raise InputError(f"samples must be a positive integer, got {samples!r}")
 
@@ -162,10 +162,7 @@ def correct(p_values: Iterable[float | None], correction: Correction = "holm") -
         >>> correct([0.01, 0.04, None, 0.03])
         [0.03, 0.06, None, 0.06]
     """
-    if correction not in get_args(Correction):
-        raise InputError(
-            f"unknown correction {correction!r}", remedy=f"Choose one of: {', '.join(get_args(Correction))}"
-        )
+    check_choice(correction, Correction, "correction")
     p_values = list(p_values)
     family = np.array([p for p in p_values if p is not None], dtype=np.float64)
     corrected = iter(_corrected(family, correction).tolist() if family.size else [])

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from splade_lucene.arguments import check_choice
 from splade_lucene.counts import counted
 from splade_lucene.errors import InputError
 from splade_lucene.evaluation.comparison import Comparison, QueryDifference
@@ -300,10 +301,7 @@ def render(comparison: Comparison, format: TableFormat = "text") -> str:  # noqa
     Raises:
         InputError: The format is unknown.
     """
-    if format not in get_args(TableFormat):
-        raise InputError(
-            f"unknown table format {format!r}", remedy=f"Choose one of: {', '.join(get_args(TableFormat))}"
-        )
+    check_choice(format, TableFormat, "table format")
     return (
         json.dumps(to_json(comparison), ensure_ascii=False) if format == "json" else tabulate(comparison).render(format)
     )

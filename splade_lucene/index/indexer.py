@@ -16,10 +16,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from splade_lucene import jvm
-from splade_lucene.arguments import several, to_list, to_path
+from splade_lucene.arguments import check_choice, several, to_list, to_path
 from splade_lucene.counts import FirstProblems
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import InputError, PseudoDocumentError
@@ -34,7 +34,7 @@ from splade_lucene.index.bm25_field import check_texts, describe_bm25, keeps_bm2
 from splade_lucene.index.commits import ManifestKeeper
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, pack_schema, read_index_manifest
-from splade_lucene.index.texts import TextStore, check_store, is_skipped
+from splade_lucene.index.texts import TextStore, is_skipped
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import Change, Manifest, read_folder_manifest
 from splade_lucene.notes import note
@@ -190,9 +190,8 @@ class IndexSettings:
     bm25: bool = False
 
     def __post_init__(self) -> None:
-        for name, value, choices in (("store", self.store, get_args(Store)), ("order", self.order, get_args(Order))):
-            if value not in choices:
-                raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        check_choice(self.store, Store, "store")
+        check_choice(self.order, Order, "order")
 
 
 def index_files(
@@ -475,7 +474,7 @@ class LuceneImpactIndexer(ProcessBound):
         self, index_dir: str | Path, *, store: TextStore = "text", fields: Fields = None, bm25: bool = False
     ) -> None:
         self.index_dir = to_path(index_dir)
-        check_store(store)
+        check_choice(store, TextStore, "store")
         self._schema = FieldRequest.of(fields).schema()
         self._stores_text = store == "text"
         append = is_index(self.index_dir)

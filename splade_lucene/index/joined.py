@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from splade_lucene import jvm
-from splade_lucene.arguments import to_ordered_list, to_path
+from splade_lucene.arguments import check_choice, to_ordered_list, to_path
 from splade_lucene.counts import counted
 from splade_lucene.errors import InputError
 from splade_lucene.index.bm25_field import lacking_bm25
@@ -71,7 +71,7 @@ def open_indexes(
         InputError: The indexes do not belong together, an index is named twice, two documents have the same docid, or a
             manifest is damaged.
     """
-    _check_choice(duplicates)
+    check_choice(duplicates, Duplicates, "value of duplicates")
     paths = to_index_paths(index_dirs)
     if len(paths) > 1:
         return open_joined(paths, duplicates, verify=verify)
@@ -83,7 +83,7 @@ def open_joined(paths: Sequence[Path], duplicates: Duplicates, *, verify: bool =
 
     The arguments and errors are those of :func:`open_indexes`.
     """
-    _check_choice(duplicates)
+    check_choice(duplicates, Duplicates, "value of duplicates")
     parts: list[LuceneImpactIndexReader] = []
     try:
         for path in paths:
@@ -105,11 +105,6 @@ def _open(path: Path, *, verify: bool) -> LuceneImpactIndexReader:
         reader.close()
         raise
     return reader
-
-
-def _check_choice(duplicates: str) -> None:
-    if duplicates not in get_args(Duplicates):
-        raise InputError(f"duplicates must be one of {', '.join(get_args(Duplicates))}, got {duplicates!r:.80}")
 
 
 class JoinedIndexReader(LuceneImpactIndexReader):

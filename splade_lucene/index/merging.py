@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from splade_lucene import jvm
-from splade_lucene.arguments import to_flag, to_path
+from splade_lucene.arguments import check_choice, to_flag, to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import IndexVersionError, InputError
 from splade_lucene.files.files import path_text, storage_error, work_folder
@@ -91,8 +91,7 @@ def merge_indexes(
         2
     """
     paths, output = to_index_paths(indexes), to_path(output).resolve()
-    if order not in get_args(Order):
-        raise InputError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
+    check_choice(order, Order, "order")
     accelerator, overwrite = to_flag(accelerator, "accelerator"), to_flag(overwrite, "overwrite")
     threads = thread_count(threads)
     _check_output(output, paths)

@@ -6,12 +6,12 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from splade_lucene import jvm
-from splade_lucene.arguments import several, to_path
+from splade_lucene.arguments import check_choice, several, to_path
 from splade_lucene.defaults import thread_count
-from splade_lucene.errors import CorpusError, InputError
+from splade_lucene.errors import CorpusError
 from splade_lucene.files.files import storage_error, work_folder
 from splade_lucene.ids import check_id
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
@@ -57,7 +57,7 @@ def index_texts(
         StorageError: A disk error.
     """
     index_dir = to_path(index_dir).resolve()
-    check_store(store)
+    check_choice(store, TextStore, "store")
     with sole_builder(index_dir):
         prepare_target(index_dir, append=False, overwrite=overwrite)
         building = work_folder(index_dir, "building")
@@ -79,16 +79,6 @@ def index_texts(
             raise
         publish(building, index_dir, overwrite=overwrite)
     return count
-
-
-def check_store(store: str) -> None:
-    """Checks that a value is a :data:`TextStore`.
-
-    Raises:
-        InputError: It is not; lists the choices.
-    """
-    if store not in get_args(TextStore):
-        raise InputError(f"store must be one of {', '.join(get_args(TextStore))}, got {store!r}")
 
 
 def _write(batches: Iterator[tuple[int, bytes]], folder: Path, threads: int, advance: Advance) -> int:

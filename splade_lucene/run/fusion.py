@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
-from splade_lucene.arguments import to_list, to_ordered_list
+from splade_lucene.arguments import check_choice, to_list, to_ordered_list
 from splade_lucene.errors import RunError
 from splade_lucene.ids import best_first
 from splade_lucene.run.file_ranks import FileRanks
@@ -152,8 +152,7 @@ def reciprocal_rank_fusion(
         [('b', 0.03252), ('a', 0.01639), ('c', 0.01613)]
     """
     check_constant(constant)
-    if by not in get_args(RrfBy):
-        raise RunError(f"reciprocal rank fusion by {by!r} is unknown", remedy="Choose rank or score")
+    check_choice(by, RrfBy, "value of by", error=RunError)
 
     def shares(run: Run, qid: str) -> list[tuple[str, float]]:
         ranks = run.ranks(qid, first=0) if by == "rank" else {docid: n for n, (docid, _) in enumerate(run[qid], 1)}
@@ -187,8 +186,7 @@ def weighted_sum(
         RunError: There are fewer than two runs, a weight, depth or k is invalid, or with ``max`` a best score is not
             above 0.
     """
-    if normalization not in ("min-max", "max", "none"):
-        raise RunError(f"unknown normalization {normalization!r}", remedy="Choose min-max, max or none")
+    check_choice(normalization, Normalization, "normalization", error=RunError)
     normalized = [
         {qid: _normalized(qid, ranking[:depth], normalization) for qid, ranking in run.items()} for run in _read(runs)
     ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable
 from numbers import Integral
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
-from splade_lucene.arguments import is_number, to_count, to_ordered_list
+from splade_lucene.arguments import check_choice, is_number, to_count, to_ordered_list
 from splade_lucene.counts import counted
 from splade_lucene.errors import QueryError
 from splade_lucene.search.approximation import Approximation
@@ -23,8 +23,7 @@ def check_settings(engine: str, approximation: object, min_idf: Any = None, cach
     Raises:
         QueryError: A setting is wrong, or settings contradict each other.
     """
-    if engine not in get_args(Engine):
-        raise QueryError(f"unknown engine {engine!r}", remedy=f"Choose one of: {', '.join(get_args(Engine))}")
+    check_choice(engine, Engine, "engine", error=QueryError)
     if not isinstance(approximation, Approximation):
         raise QueryError(
             f"expected an Approximation, got {approximation!r:.60}", remedy="Pass Approximation(…), or leave it out"

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from numbers import Real
-from typing import Any, NamedTuple, get_args, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene import jvm
-from splade_lucene.arguments import to_ordered_list
+from splade_lucene.arguments import check_choice, to_ordered_list
 from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_IN_RUN, K1, B
 from splade_lucene.errors import QueryError
@@ -72,10 +72,8 @@ class HybridFusion:
     b: float = B
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(FusionMethod):
-            raise QueryError(f"unknown method {self.method!r} of fusion", remedy="Choose rrf or sum")
-        if self.normalization not in get_args(Normalization):
-            raise QueryError(f"unknown normalization {self.normalization!r}", remedy="Choose min-max, max or none")
+        check_choice(self.method, FusionMethod, "method of fusion", error=QueryError)
+        check_choice(self.normalization, Normalization, "normalization", error=QueryError)
         weights = tuple(to_ordered_list(self.weights, "weights", error=QueryError))
         if len(weights) != 2 or not all(_is_weight(weight) for weight in weights) or not any(weights):
             raise QueryError(

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
-from splade_lucene.arguments import to_flag, to_path
+from splade_lucene.arguments import check_choice, to_flag, to_path
 from splade_lucene.engines.export_manifest import MANIFEST, read_export
 from splade_lucene.engines.importing.documents import Conversion, NotQuantizedError, Read, Settings
 from splade_lucene.engines.importing.dumps import read_milvus, read_opensearch, read_qdrant
@@ -166,10 +166,9 @@ def _bmp_reader(source: Path) -> Read:
     return read_ciff if any(".ciff" in name.lower() for name in names) else read_json_lines
 
 
-def _reader(origin: str, **given: object) -> _Reader:
-    reader = next((reader for name, reader in _READERS.items() if name == origin), None)
-    if reader is None:
-        raise InputError(f"unknown origin {origin!r:.60}", remedy=f"Choose one of: {', '.join(get_args(Origin))}")
+def _reader(origin: Origin, **given: object) -> _Reader:
+    check_choice(origin, Origin, "origin")
+    reader = _READERS[origin]
     for name, value in given.items():
         if value is not None and name not in reader.takes:
             raise InputError(f"{name}=… has no meaning for {origin}", remedy="Leave it out")
