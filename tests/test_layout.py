@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from support.checkpoints import (
@@ -26,11 +26,11 @@ from support.processes import run_python
 
 from splade_lucene.encoder import location
 from splade_lucene.encoder.layout import (
-    ACTIVATIONS,
-    POOLINGS,
-    QUERY_MODES,
+    Activation,
     Choices,
     NetworkSide,
+    Pooling,
+    QueryMode,
     TableSide,
     read_layout,
 )
@@ -124,7 +124,7 @@ def test_a_configuration_with_no_numbers_is_named(tmp_path, key):
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", get_args(Pooling))
 @pytest.mark.parametrize(("theirs", "ours"), [("relu", "log1p_relu"), ("log1p_relu", "log1p_log1p_relu")])
 def test_pooling_and_activation_are_those_of_the_folders_splade_pooling(tmp_path, style, pooling, theirs, ours):
     layout = read_layout(bare_plain(tmp_path, style, pooling=pooling, activation=theirs))
@@ -658,9 +658,9 @@ def test_the_list_is_sound():
     assert len(set(names)) == len(names)
     for each in known:
         assert KEYS <= each.keys() <= KEYS | {"drop_specials"}, each["name"]
-        assert each["pooling"] in POOLINGS
-        assert each["activation"] in ACTIVATIONS
-        assert each["query_mode"] in QUERY_MODES
+        assert each["pooling"] in get_args(Pooling)
+        assert each["activation"] in get_args(Activation)
+        assert each["query_mode"] in get_args(QueryMode)
         assert each["quantizer"] in {None, *RULES}
         assert each["query_model"] in {None, *names}
         assert each["gated"] in (None, True, False)

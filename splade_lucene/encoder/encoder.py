@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from splade_lucene.arguments import several
+from splade_lucene.arguments import check_choice, several
 from splade_lucene.defaults import DEFAULT_MAX_LENGTH
 from splade_lucene.encoder.batching import Sequencer, TokenSequences, sequencer_for
 from splade_lucene.encoder.layout import (
@@ -24,10 +24,10 @@ from splade_lucene.encoder.layout import (
 from splade_lucene.encoder.pruning import Pruning
 from splade_lucene.encoder.settings import (
     Backend,
+    ChosenBackend,
     DocumentSettings,
     Dtype,
     QuerySettings,
-    check_choice,
     to_choices,
 )
 from splade_lucene.encoder.sparse import SparseImpacts, SparseWeights
@@ -231,7 +231,7 @@ class SpladeEncoder(ProcessBound):
         from splade_lucene.encoder.onnx_choice import can_be_onnx
 
         is_excluded = backend == "onnx" and not can_be_onnx(self._dtype, self._device_name)
-        self._settled_backend = backend if backend in ("torch", "onnx") and not is_excluded else ""
+        self._settled_backend = backend if backend in get_args(ChosenBackend) and not is_excluded else ""
         self._settled_dtype = dtype if dtype in ("float32", "bfloat16") else ""
         if self._batch_tokens is None:
             self._settled_batch_tokens = batch_tokens or None
@@ -266,7 +266,7 @@ class SpladeEncoder(ProcessBound):
         return self._settled_batch_tokens
 
     @property
-    def document_backend(self) -> Literal["torch", "onnx"]:
+    def document_backend(self) -> ChosenBackend:
         """What computes documents.
 
         Raises:
@@ -279,7 +279,7 @@ class SpladeEncoder(ProcessBound):
         return "torch" if backend == "torch" else self._onnx_for_documents
 
     @cached_property
-    def _onnx_for_documents(self) -> Literal["torch", "onnx"]:
+    def _onnx_for_documents(self) -> ChosenBackend:
         from splade_lucene.encoder.onnx_choice import choose_backend
 
         return choose_backend(self.layout.documents, "onnx", self._dtype, self._device_name)
@@ -303,7 +303,7 @@ class SpladeEncoder(ProcessBound):
         return self._network(self.layout.queries, self.query_dtype)
 
     @cached_property
-    def query_backend(self) -> Literal["torch", "onnx", "none"]:
+    def query_backend(self) -> Literal[ChosenBackend, "none"]:
         """What computes queries: ``onnx`` or ``torch``; ``none`` if a table does.
 
         Raises:

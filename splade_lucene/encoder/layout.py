@@ -38,10 +38,6 @@ Pooling = Literal["max", "sum"]
 Activation = Literal["log1p_relu", "log1p_log1p_relu"]
 QueryMode = Literal["model", "lexical", "binary", "table"]
 
-POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
-QUERY_MODES: tuple[QueryMode, ...] = get_args(QueryMode)
-
 _POSITIONS = 512  # if the configuration does not state it
 _POSITIONS_AFTER_PADDING = (
     "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm",
@@ -368,7 +364,7 @@ def _read_route(
         with _values_of(route[1][1] / "config.json") as settings:
             pooling = settings.get("pooling_strategy", "max")
             activation = _ACTIVATIONS.get(settings.get("activation_function", "relu"))
-        if pooling not in POOLINGS or activation is None:
+        if pooling not in get_args(Pooling) or activation is None:
             raise ModelError(f"{route[1][1] / 'config.json'}: unknown pooling or activation in {settings}.")
         length = _configured_length(route[0][1])
         found += [text, f"{route[1][1].name}/config.json: {pooling} of {_FORMULAS[activation]}"]

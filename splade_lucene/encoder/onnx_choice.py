@@ -7,13 +7,12 @@ import logging
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.encoder.location import ONNX_FILES, SAFE_WEIGHTS, WEIGHT_FILES, find_onnx
-from splade_lucene.encoder.settings import Backend
+from splade_lucene.encoder.settings import Backend, ChosenBackend
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.imports import whole_imports
 
@@ -25,7 +24,7 @@ WRITE_AGAIN = "Write it again with 'splade-lucene models CHECKPOINT --save DIR -
 _COMPARED = 3  # vectors
 
 
-def choose_backend(side: NetworkSide, backend: Backend, dtype: str, device: str) -> Literal["torch", "onnx"]:
+def choose_backend(side: NetworkSide, backend: Backend, dtype: str, device: str) -> ChosenBackend:
     """What computes a side. The choice depends on the settings and the checkpoint's files alone.
 
     Args:

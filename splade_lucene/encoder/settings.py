@@ -12,7 +12,8 @@ from splade_lucene.errors import InputError
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 QueryDtype = Literal["auto", "float32", "bfloat16", "int8"]
-Backend = Literal["auto", "torch", "onnx"]
+ChosenBackend = Literal["torch", "onnx"]
+Backend = Literal["auto", ChosenBackend]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,9 @@ from pydantic import (
 
 from splade_lucene.corpus.reading import PYTHON_DOCS
 from splade_lucene.defaults import DEFAULT_MAX_LENGTH, QUICK_MEASURES
+from splade_lucene.encoder.settings import Dtype
 from splade_lucene.errors import ConfigError
+from splade_lucene.training.examples.scores import Missing
 from splade_lucene.training.yaml_text import YamlError, parse_yaml
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -109,7 +111,7 @@ class Data(_Section):
     examples: str | None = None
     scores: str | None = None
     temperature: Annotated[float, Field(ge=LEAST_TEMPERATURE)] | None = None
-    missing_scores: Literal["refuse", "drop"] = "refuse"
+    missing_scores: Missing = "refuse"
     ignored_keys: tuple[str, ...] = ()
     judgments: str | None = None
     mask_known_positives: bool = True
@@ -296,7 +298,7 @@ class Optimization(_Section):
     score_scale: Annotated[float, Field(gt=0)] | None = None
     scale_learning_rate: Amount = 0.02
     base_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Dtype = "auto"
     checkpoint: PositiveInt = 100
     log: PositiveInt = 10
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
