@@ -8,7 +8,6 @@ ignores. Each manifest has a checksum.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field, replace
@@ -18,7 +17,7 @@ from typing import Any
 
 from splade_lucene.errors import InputError
 from splade_lucene.files.files import written_whole
-from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.json_text import indented_json, json_digest, parse_json
 from splade_lucene.files.typed_data import make
 from splade_lucene.quantizer import Quantizer
 
@@ -233,7 +232,7 @@ class Manifest:
         data = {"format": FORMAT, **asdict(self)}
         data["quantizer"] = self.quantizer.to_json() if self.quantizer else None
         data["empty"] = list(self.empty)
-        return {**data, "sha256": _checksum(data)}
+        return {**data, "sha256": json_digest(data)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Manifest:
@@ -247,7 +246,7 @@ class Manifest:
             raise OtherFormatError(f"its format is {data['format']!r:.40}, this version reads {FORMAT}")
         manifest = make(cls, data, ignore_unknown=True)
         manifest._check_values()
-        if data.get("sha256") != _checksum({key: value for key, value in data.items() if key != "sha256"}):
+        if data.get("sha256") != json_digest({key: value for key, value in data.items() if key != "sha256"}):
             raise ValueError("its checksum is wrong")
         return manifest
 
@@ -278,10 +277,6 @@ class OtherFormatError(ValueError):
     """A manifest is of a format that this version does not read."""
 
 
-def _checksum(facts: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Writes a manifest.
 
@@ -290,7 +285,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         manifest: The manifest.
     """
     with written_whole(path) as file:
-        file.write(json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")
+        file.write(indented_json(manifest.to_json()))
 
 
 def manifest_text(manifest: Manifest) -> str:

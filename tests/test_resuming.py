@@ -25,9 +25,10 @@ from support.processes import ROOT, child_environment, wait_for
 from splade_lucene import Pruning, Quantizer, SpladeEncoder, build_index, encode_corpus, read_pseudo_documents
 from splade_lucene.encoder import network, precision
 from splade_lucene.errors import CorpusError, InputError, SpladeLuceneError
+from splade_lucene.files.json_text import json_digest
 from splade_lucene.manifest import Part, read_folder_manifest, read_manifest
 from splade_lucene.pseudo_documents import devices, parts
-from splade_lucene.pseudo_documents.journal import Shard, settings_digest
+from splade_lucene.pseudo_documents.journal import Shard
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +284,7 @@ def test_the_manifest_tells_count_checksum_and_settings_of_the_parts(tiny, corpu
         assert part.tokens > part.documents
     assert [part.number for part in manifest.parts] == [0, 1, 2, 3, 4]
     assert manifest.documents == sum(content.count(b"\n") for name, content in undisturbed.items() if name != MANIFEST)
-    assert manifest.encoding == settings_digest(manifest.encoded_with)
+    assert manifest.encoding == json_digest(manifest.encoded_with)
 
 
 # ---- other settings, another corpus ----

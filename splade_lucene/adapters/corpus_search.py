@@ -22,6 +22,7 @@ from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.encoder.terms import escape_term, unescape_term
 from splade_lucene.errors import CorpusError, InputError, QueryError
 from splade_lucene.files.files import storage_error
+from splade_lucene.files.json_text import json_digest
 from splade_lucene.index.build import build_index
 from splade_lucene.models import recommended_quantizer
 from splade_lucene.progress import NO_PROGRESS, Progress
@@ -230,7 +231,7 @@ class CorpusSearch:
             "precision": [encoder.dtype, encoder.query_dtype, encoder.document_backend, encoder.query_backend],
             "pruning": asdict(self.settings.pruning), "min_impact": self.settings.min_impact, "version": __version__,
         }  # fmt: skip
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return json_digest(facts)
 
     def close_searcher(self) -> None:
         """Closes the searcher of the last corpus."""

@@ -16,11 +16,11 @@ from splade_lucene.counts import counted
 from splade_lucene.distributed.shard import ShardFacts
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.fields.expression import Filter
+from splade_lucene.files.json_text import json_digest
 from splade_lucene.index.compatibility import common_fields, common_manifest
 from splade_lucene.index.reader import Distributions, TermStatistics
 from splade_lucene.index.shards import shard_encoding
 from splade_lucene.manifest import Manifest
-from splade_lucene.pseudo_documents.journal import settings_digest
 from splade_lucene.records import FieldValue
 
 
@@ -258,7 +258,7 @@ def are_of_one_build(manifests: Sequence[Manifest | None]) -> bool:
     for manifest in manifests:
         if manifest is None or not manifest.encoded_with or len(manifest.history) != 1:
             return False
-        encoding = settings_digest(manifest.encoded_with)
+        encoding = json_digest(manifest.encoded_with)
         known = {shard_encoding(encoding, number, count): (encoding, number) for number in range(1, count + 1)}
         numbers.add(known.get(manifest.encoding))
     return (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from splade_lucene.engines.exporter import ExportOptions
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import Piece
 from splade_lucene.errors import InputError
-from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.json_text import indented_json, json_digest, parse_json
 from splade_lucene.files.typed_data import make
 from splade_lucene.manifest import Manifest, manifest_text
 from splade_lucene.version import __version__
@@ -83,7 +82,7 @@ class ExportManifest:
     def text(self) -> str:
         """The JSON of the manifest, with a checksum."""
         data = {"format": FORMAT, **asdict(self)}
-        return json.dumps({**data, "sha256": _checksum(data)}, indent=2, ensure_ascii=False) + "\n"
+        return indented_json({**data, "sha256": json_digest(data)})
 
 
 def read_export(folder: Path) -> ExportManifest:
@@ -104,7 +103,7 @@ def read_export(folder: Path) -> ExportManifest:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise _damaged(path, "it is of another format")
     digest = data.pop("sha256", None)
-    if digest != _checksum(data):
+    if digest != json_digest(data):
         raise _damaged(path, "its checksum is wrong")
     try:
         return make(ExportManifest, data, ignore_unknown=True)
@@ -148,10 +147,6 @@ def export_identity(collection: str, keys: Keys, *, texts: bool) -> str:
 def terms_digest(terms: Sequence[str]) -> str:
     """SHA-256 of terms in their order."""
     return hashlib.sha256("".join(f"{term}\n" for term in terms).encode()).hexdigest()
-
-
-def _checksum(data: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def _damaged(path: Path, reason: str) -> InputError:

@@ -8,7 +8,6 @@ sorted by score descending, then by the keyword ``docid`` ascending, whose order
 from __future__ import annotations
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
 from splade_lucene.errors import InputError
 from splade_lucene.fields.values import FieldType
+from splade_lucene.files.json_text import compact_json, indented_json
 
 INDEX_FILE, QUERY_FILE = "index.json", "query.json"
 IMPACTS = "impacts"
@@ -91,7 +91,7 @@ class LuceneEngine(ABC):
 
     def write(self, collection: Collection, options: ExportOptions, folder: ExportFolder) -> None:
         """Writes the index's settings and mapping, the bulk files, and an example of a query."""
-        folder.write_text(INDEX_FILE, _json(self.index_body(collection, options)))
+        folder.write_text(INDEX_FILE, indented_json(self.index_body(collection, options)))
         identity = export_identity(collection.identity, options.keys, texts=options.texts)
         keys = [key(collection, options, term_id) for term_id in range(len(collection.terms))]
 
@@ -102,7 +102,7 @@ class LuceneEngine(ABC):
         example = next(collection.documents(texts=False))
         best = sorted(zip(example.impacts, example.term_ids, strict=True), reverse=True)[:_EXAMPLE_TERMS]
         weights = {key(collection, options, term_id): impact for impact, term_id in best}
-        folder.write_text(QUERY_FILE, _json(self.search_body(weights, 10)[0]))
+        folder.write_text(QUERY_FILE, indented_json(self.search_body(weights, 10)[0]))
         for name, text in self.other_files(weights).items():
             folder.write_text(name, text)
 
@@ -178,7 +178,7 @@ def bulk_lines(keys: Sequence[str], document: ExportedDocument, identity: str) -
     if document.fields:
         source["fields"] = dict(document.fields)
     lines = ({"index": {"_id": engine_id(document.docid)}}, source)
-    return "".join(json.dumps(each, ensure_ascii=False, separators=(",", ":")) + "\n" for each in lines).encode()
+    return "".join(f"{compact_json(each)}\n" for each in lines).encode()
 
 
 def part_name(identity: str, number: int) -> str:
@@ -217,7 +217,3 @@ def check_index_name(name: str, engine: str) -> None:
             f"{name!r:.80} cannot be the name of an index of {engine}",
             remedy="Use lower-case letters, digits, and, not at the beginning, - _ and .",
         )
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, BinaryIO
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
@@ -11,6 +10,7 @@ from splade_lucene.engines.limits import EXACT_IN_FLOAT32, batch_size, check_imp
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
 from splade_lucene.errors import InputError
+from splade_lucene.files.json_text import compact_json
 
 _MAX_TEXT = 65_535  # bytes of a VARCHAR
 _LOAD = '''"""Loads the documents into Milvus, or into a file of Milvus Lite: python load.py URI"""
@@ -55,7 +55,7 @@ class Milvus:
 
         def write_batch(file: BinaryIO, documents: list[ExportedDocument]) -> None:
             rows = [_row(document, collection, options) for document in documents]
-            file.write(json.dumps({"rows": rows}, ensure_ascii=False, separators=(",", ":")).encode())
+            file.write(compact_json({"rows": rows}).encode())
 
         documents = batch_size(collection, options.piece_bytes)
         folder.write_batches(collection, "json", write_batch, documents=documents, texts=options.texts)

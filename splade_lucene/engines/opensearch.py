@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from splade_lucene.engines.lucene_engine import IMPACTS, LuceneEngine, scaled
+from splade_lucene.files.json_text import indented_json
 
 _NEURAL_FILE = "query-neural-sparse.json"
 
@@ -32,7 +32,7 @@ class OpenSearch(LuceneEngine):
         """The same query for the plugin neural-search, which refuses weights above 64."""
         body, _ = self.search_body(weights, 10)
         body["query"] = {"neural_sparse": {IMPACTS: {"query_tokens": scaled(weights)[0]}}}
-        return {_NEURAL_FILE: json.dumps(body, indent=2) + "\n"}
+        return {_NEURAL_FILE: indented_json(body)}
 
     def notes(self) -> str:
         """What else the README says."""

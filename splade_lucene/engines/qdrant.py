@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, BinaryIO
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
@@ -11,6 +10,7 @@ from splade_lucene.engines.limits import EXACT_IN_FLOAT32, batch_size, check_imp
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
 from splade_lucene.errors import InputError
+from splade_lucene.files.json_text import compact_json, indented_json
 
 VECTOR = "impacts"
 COLLECTION_FILE, QUERY_FILE = "collection.json", "query.json"
@@ -34,11 +34,11 @@ class Qdrant:
 
     def write(self, collection: Collection, options: ExportOptions, folder: ExportFolder) -> None:
         """Writes the collection's settings, its points, and an example of a query."""
-        folder.write_text(COLLECTION_FILE, _json({"vectors": {}, "sparse_vectors": {VECTOR: {}}}))
+        folder.write_text(COLLECTION_FILE, indented_json({"vectors": {}, "sparse_vectors": {VECTOR: {}}}))
 
         def write_batch(file: BinaryIO, documents: list[ExportedDocument]) -> None:
             points = [point(document) for document in documents]
-            file.write(json.dumps({"points": points}, ensure_ascii=False, separators=(",", ":")).encode())
+            file.write(compact_json({"points": points}).encode())
 
         documents = batch_size(collection, min(options.piece_bytes, _MAX_BODY))
         folder.write_batches(collection, "json", write_batch, documents=documents, texts=options.texts)
@@ -46,7 +46,7 @@ class Qdrant:
         best = sorted(zip(example.impacts, example.term_ids, strict=True), reverse=True)[:_EXAMPLE_TERMS]
         query = {"indices": [term_id for _, term_id in best], "values": [impact for impact, _ in best]}
         body = {"query": query, "using": VECTOR, "limit": 10, "with_payload": ["docid"]}
-        folder.write_text(QUERY_FILE, _json(body))
+        folder.write_text(QUERY_FILE, indented_json(body))
 
     def readme(self, collection: Collection, options: ExportOptions) -> str:  # noqa: ARG002 - of an Exporter
         """The commands that create, load and search the collection."""
@@ -86,10 +86,6 @@ def point(document: ExportedDocument) -> dict[str, Any]:
         payload["fields"] = dict(document.fields)
     vector = {"indices": document.term_ids, "values": document.impacts}
     return {"id": document.number, "vector": {VECTOR: vector}, "payload": payload}
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
 EXPORTER = Qdrant()

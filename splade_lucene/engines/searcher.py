@@ -20,6 +20,7 @@ from splade_lucene.engines.lucene_engine import EXACT_SCORE, LuceneEngine, engin
 from splade_lucene.engines.names import ServedEngine
 from splade_lucene.engines.registry import exporter
 from splade_lucene.errors import EngineError, QueryError
+from splade_lucene.index.texts import stored_json
 from splade_lucene.manifest import Manifest
 from splade_lucene.records import FieldValue, Vector
 from splade_lucene.search.checks import check_batch, check_k
@@ -235,7 +236,7 @@ class EngineSearcher:
 
 
 def _raw(docid: str, source: Mapping[str, Any]) -> str | None:
-    return json.dumps({"id": docid, "contents": source["text"]}, ensure_ascii=False) if "text" in source else None
+    return stored_json(docid, source["text"]) if "text" in source else None
 
 
 class _Documents:

@@ -18,6 +18,7 @@ from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
 from splade_lucene.errors import InputError
 from splade_lucene.fields.values import FieldType, date_micros
+from splade_lucene.files.json_text import compact_json, indented_json
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")
 _OWN = frozenset(("docid", "impacts", "vector", "text"))
@@ -70,7 +71,7 @@ class Vespa:
         for name, profile, query in (("query", "impacts", found), ("query-tensor", "vector", ranked)):
             ranking = {"profile": profile, "sorting": "-[relevance] +docid", "softtimeout": {"enable": False}}
             body = {**query, "hits": 10, "timeout": "10s", "ranking": ranking}
-            folder.write_text(f"{name}.json", json.dumps(body, indent=2) + "\n")
+            folder.write_text(f"{name}.json", indented_json(body))
 
     def readme(self, collection: Collection, options: ExportOptions) -> str:  # noqa: ARG002 - of an Exporter
         """The commands that deploy, feed and search."""
@@ -106,7 +107,7 @@ def _feed_line(collection: Collection, options: ExportOptions, document: Exporte
     for name, value in document.fields.items():
         fields[name] = date_micros(name, value) if collection.fields[name] == "date" else value
     record = {"put": f"id:{options.name}:{options.name}::{document.docid}", "fields": fields}
-    return (json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+    return f"{compact_json(record)}\n".encode()
 
 
 _SERVICES = """<?xml version="1.0" encoding="utf-8" ?>

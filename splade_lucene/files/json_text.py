@@ -1,4 +1,4 @@
-"""Parsing of external JSON text with a limit on nesting depth.
+"""JSON text: parsed with a limit on nesting depth, and written in few forms.
 
 Python's parser recurses in C. With a JVM in the same process, less stack is left than Python 3.13 assumes, so a line of
 brackets crashes the process instead of raising an error. All JSON text is therefore parsed here, or checked here before a
@@ -7,6 +7,7 @@ library parses it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -177,3 +178,18 @@ def check_nesting(text: str) -> None:
         line = plain[: int(np.argmax(depths > MAX_NESTING))].count(b"\n")
         start = sum(len(each) + 1 for each in text.split("\n")[:line])
         raise json.JSONDecodeError(f"Nested more than {MAX_NESTING} levels deep", text, start)
+
+
+def indented_json(value: object) -> str:
+    """A value as JSON for people to read: indented, with a line break at its end."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def compact_json(value: object) -> str:
+    """A value as JSON in one line without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def json_digest(value: object) -> str:
+    """SHA-256 of a value as JSON; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

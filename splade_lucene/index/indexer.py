@@ -34,7 +34,7 @@ from splade_lucene.index.bm25_field import check_texts, describe_bm25, keeps_bm2
 from splade_lucene.index.commits import ManifestKeeper
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, pack_schema, read_index_manifest
-from splade_lucene.index.texts import TextStore, is_skipped
+from splade_lucene.index.texts import TextStore, is_skipped, stored_json
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import Change, Manifest, read_folder_manifest
 from splade_lucene.notes import note
@@ -629,7 +629,7 @@ class _Pending:
 def _pack_document(document: PseudoDocument, schema: FieldSchema, *, stores_text: bool, bm25: bool) -> bytes:
     raw = None
     if stores_text and document.contents:
-        raw = json.dumps({"id": document.docid, "contents": document.contents}, ensure_ascii=False)
+        raw = stored_json(document.docid, document.contents)
     values = _pack_values(document, schema) if document.fields else b""
     text = document.contents if bm25 else None
     return wire.pack_pseudo_document(document.docid, raw, text, document.vector, values)

@@ -5,16 +5,14 @@ Whatever takes several indexes takes such a folder, too, and searches or merges 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from splade_lucene.errors import InputError
 from splade_lucene.files.files import written_whole
-from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.json_text import indented_json, json_digest, parse_json
 from splade_lucene.files.typed_data import make
-from splade_lucene.pseudo_documents.journal import settings_digest
 
 SHARDS_FILE = "shards.json"
 """The file that names the shards of a folder."""
@@ -75,7 +73,7 @@ def read_shards(folder: Path) -> Shards:
 def write_shards(folder: Path, shards: Shards) -> None:
     """Writes the file; call this when all shards are complete."""
     with written_whole(folder / SHARDS_FILE) as file:
-        file.write(json.dumps(asdict(shards), indent=2) + "\n")
+        file.write(indented_json(asdict(shards)))
 
 
 def with_shards(paths: Sequence[Path]) -> list[Path]:
@@ -98,4 +96,4 @@ def shard_encoding(encoding: str, number: int, count: int) -> str:
         number: Number of the shard, from 1.
         count: Number of shards.
     """
-    return settings_digest({"encoding": encoding, "shard": [number, count]})
+    return json_digest({"encoding": encoding, "shard": [number, count]})

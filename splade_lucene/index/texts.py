@@ -129,5 +129,10 @@ def is_skipped(text: str) -> bool:
 def _pack(document: Document, store: TextStore) -> bytes:
     docid = check_id(document.docid, error=CorpusError)
     text = well_formed(document.text)
-    raw = json.dumps({"id": docid, "contents": text}, ensure_ascii=False) if store == "text" else None
+    raw = stored_json(docid, text) if store == "text" else None
     return wire.pack_text(docid, raw, text)
+
+
+def stored_json(docid: str, text: str) -> str:
+    """What an index stores of a document with ``store="text"``; :class:`splade_lucene.search.hits.StoredDocument` reads it."""
+    return json.dumps({"id": docid, "contents": text}, ensure_ascii=False)

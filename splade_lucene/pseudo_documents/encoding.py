@@ -21,12 +21,13 @@ from splade_lucene.encoder import Pruning, SpladeEncoder, check_encoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.fields.schema import FieldRequest, Fields
 from splade_lucene.files.files import files_digest
+from splade_lucene.files.json_text import json_digest
 from splade_lucene.files.pipes import given_name
 from splade_lucene.imports import whole_imports
 from splade_lucene.manifest import Manifest, write_manifest
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.devices import DeviceWorkers
-from splade_lucene.pseudo_documents.journal import WHOLE, Journal, Shard, settings_digest
+from splade_lucene.pseudo_documents.journal import WHOLE, Journal, Shard
 from splade_lucene.pseudo_documents.parts import FIRST_PARTS, Job, PartWorkers, ThisProcess
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.version import __version__
@@ -210,8 +211,8 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
         pooling=encoder.layout.documents.pooling, max_length=encoder.max_length,
         query_max_length=encoder.query_max_length, quantizer=job.quantizer,
         pruning=settings["pruning"], min_impact=job.min_impact, corpus=given_name(job.source),
-        documents=sum(part.documents for part in parts) - len(empty), encoding=settings_digest(settings),
-        settings=settings_digest(_shared_settings(settings)), encoded_with=settings,
+        documents=sum(part.documents for part in parts) - len(empty), encoding=json_digest(settings),
+        settings=json_digest(_shared_settings(settings)), encoded_with=settings,
         parts=tuple(parts),
         shard=f"{job.shard.number}/{job.shard.count}" if job.shard.count > 1 else "", empty=empty, skipped=skipped,
         truncated=sum(part.truncated for part in parts),

@@ -6,7 +6,6 @@ disk after the part has been renamed to its final name. A part counts as finishe
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -18,7 +17,7 @@ from typing import Any
 
 from splade_lucene.errors import InputError, StorageError
 from splade_lucene.files.files import file_digest, storage_error, written_whole
-from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.json_text import json_digest, parse_json
 from splade_lucene.files.locks import LockFile, is_locked
 from splade_lucene.files.outputs import PARTIAL
 from splade_lucene.files.typed_data import make
@@ -156,7 +155,7 @@ class Journal:
     def find_finished(self, settings: dict[str, Any]) -> Manifest | None:
         """The manifest if the encoding is complete and the digests of all parts match, else None."""
         manifest = self._manifest(self.manifest_path)
-        if manifest is None or self.settings or manifest.encoding != settings_digest(settings):
+        if manifest is None or self.settings or manifest.encoding != json_digest(settings):
             return None
         return manifest if all(map(self._is_there, manifest.parts)) else None
 
@@ -311,8 +310,3 @@ def _short(old: Any, new: Any) -> list[str]:
     if start:
         texts = [('"…' if text[0] == '"' else "…") + text[start:] for text in texts]
     return [text if len(text) <= 60 else text[:57] + "…" for text in texts]
-
-
-def settings_digest(settings: dict[str, Any]) -> str:
-    """SHA-256 of settings."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

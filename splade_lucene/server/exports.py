@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import pprint
 import tempfile
@@ -14,6 +13,7 @@ from typing import Any
 from splade_lucene.errors import InputError
 from splade_lucene.evaluation import evaluate_queries, read_qrels
 from splade_lucene.evaluation.measures import parse_measure
+from splade_lucene.files.json_text import indented_json
 from splade_lucene.run.run import DEFAULT_TAG, Run, RunWriter
 from splade_lucene.search.cancellation import check_cancelled
 from splade_lucene.server.answers import find, list_hits
@@ -38,7 +38,7 @@ def export(index: OpenIndex, body: ExportBody, vector: Mapping[str, int]) -> str
     if body.format == "json":
         terms = dict(sorted(vector.items(), key=lambda pair: -pair[1]))
         found = {"qid": body.qid, "query": body.query, "vector": terms, "hits": list_hits(hits, body.fields)}
-        return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
+        return indented_json(found)
     file = io.StringIO()
     RunWriter(file, "trec", DEFAULT_TAG).add(body.qid, hits)
     return file.getvalue()
