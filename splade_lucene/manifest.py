@@ -22,6 +22,9 @@ from splade_lucene.files.typed_data import make
 from splade_lucene.quantizer import Quantizer
 
 MANIFEST_SUFFIX = ".manifest"
+FOLDER_MANIFEST = f"splade-lucene{MANIFEST_SUFFIX}"
+"""The manifest of a folder of pseudo-documents that is not one of several shards."""
+
 INDEX_FOLDER = "splade_lucene"  # subfolder of an index for files that are not Lucene's
 INDEX_FILE = f"{INDEX_FOLDER}/manifest.json"
 FORMAT = 2

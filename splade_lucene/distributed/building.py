@@ -18,11 +18,12 @@ from splade_lucene.distributed.sharing import check_no_url, check_shared
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError, StorageError
 from splade_lucene.fields.schema import Fields
+from splade_lucene.files.exchange import put_in_place
 from splade_lucene.files.files import file_digest, sole_writer, storage_error, work_folder
 from splade_lucene.index.build import BuildSummary
 from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Store, index_files, manifest_fields
 from splade_lucene.index.merging import merge_indexes
-from splade_lucene.index.publish import prepare_target, put_in_place, sole_builder
+from splade_lucene.index.publish import prepare_target, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
 from splade_lucene.index.shards import Shards, is_sharded, shard_encoding, write_shards
 from splade_lucene.manifest import Manifest, Part

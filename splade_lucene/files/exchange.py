@@ -1,12 +1,15 @@
-"""Replaces a folder by another one in one step, so that a reader finds the old one or the new one, never none."""
+"""Replaces a folder by another one, if possible in one step, so that a reader finds the old one or the new one."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import os
+import shutil
 import sys
 from pathlib import Path
+
+from splade_lucene.files.files import work_folder
 
 _HERE = -100  # AT_FDCWD: paths are relative to the working folder
 _EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
@@ -38,3 +41,27 @@ def exchange(first: Path, second: Path) -> bool:
     if code in _UNSUPPORTED:
         return False
     raise OSError(code, os.strerror(code), str(second))
+
+
+def put_in_place(built: Path, target: Path) -> None:
+    """Gives a finished folder its name, and deletes what had it.
+
+    Where two folders cannot be exchanged, the old one is moved aside for a moment (:func:`moved_aside`).
+
+    Raises:
+        OSError: A disk error.
+    """
+    old = moved_aside(target)
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        if exchange(built, target):
+            shutil.rmtree(built, ignore_errors=True)  # now the old one; its readers keep its files open
+            return
+        target.replace(old)  # readers wait until the next step
+    built.replace(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def moved_aside(target: Path) -> Path:
+    """Where the old folder of this name is between the last two steps of :func:`put_in_place`."""
+    return work_folder(target, "replaced")

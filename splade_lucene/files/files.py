@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -106,6 +107,24 @@ def digest_of_digests(digests: Iterable[bytes]) -> str:
 def work_folder(path: Path, purpose: str) -> Path:
     """A temporary sibling folder of a path. The name is reserved for this package, so the folder may be cleared."""
     return path.with_name(f".{path.name}.splade-lucene-{purpose}")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Creates a folder, empty whatever was there; it is deleted after the block, unless the block has moved it.
+
+    Raises:
+        StorageError: It cannot be created.
+    """
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from splade_lucene import jvm
 from splade_lucene.arguments import check_choice, to_flag, to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import IndexVersionError, InputError
-from splade_lucene.files.files import path_text, storage_error, work_folder
+from splade_lucene.files.files import new_folder, path_text, work_folder
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
 from splade_lucene.index.bm25_field import common_bm25, describe_bm25
 from splade_lucene.index.commits import ManifestKeeper, now
@@ -97,7 +95,7 @@ def merge_indexes(
     _check_output(output, paths)
     with sole_builder(output):
         prepare_target(output, append=False, overwrite=overwrite)
-        with open_joined(paths, duplicates) as source, _new_folder(work_folder(output, "building")) as target:
+        with open_joined(paths, duplicates) as source, new_folder(work_folder(output, "building")) as target:
             common_bm25(source.parts)
             _check_formats(source.parts)
             with progress.step("merging", source.num_docs, "documents") as advance:
@@ -144,20 +142,6 @@ def _check_formats(parts: Sequence[LuceneImpactIndexReader]) -> None:
                 f"{parts[0].index_dir} was created by Lucene {majors[0]}, {part.index_dir} by Lucene {major}, and Lucene "
                 "merges only indexes of the same version. Search them together, or build the older one again."
             )
-
-
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder, which is removed unless the block has moved it."""
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise storage_error(folder, error) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(source: JoinedIndexReader, target: Path, order: Order, threads: int) -> tuple[Change, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from splade_lucene import jvm
 from splade_lucene.errors import InputError
-from splade_lucene.files.exchange import exchange
+from splade_lucene.files.exchange import moved_aside, put_in_place
 from splade_lucene.files.files import sole_writer, storage_error, work_folder
 from splade_lucene.files.locks import lock_holder, process_text
 from splade_lucene.index.reader import is_index
@@ -34,7 +34,7 @@ def sole_builder(index_dir: Path) -> Iterator[None]:
     jvm.java_path(index_dir)  # refuse a path that Java cannot open before any work
     with sole_writer(index_dir, lambda: _busy(index_dir)):
         if is_interrupted(index_dir):
-            work_folder(index_dir, "replaced").replace(index_dir)
+            moved_aside(index_dir).replace(index_dir)
         yield
 
 
@@ -49,7 +49,7 @@ def _busy(index_dir: Path) -> InputError:
 
 def is_interrupted(index_dir: Path) -> bool:
     """Whether an earlier build was interrupted between the last two steps of :func:`publish`."""
-    return not index_dir.exists() and is_index(work_folder(index_dir, "replaced"))
+    return not index_dir.exists() and is_index(moved_aside(index_dir))
 
 
 def prepare_target(index_dir: Path, *, append: bool, overwrite: bool, can_append: bool = False) -> None:
@@ -111,19 +111,6 @@ def publish(built: Path, index_dir: Path, *, overwrite: bool) -> None:
             put_in_place(built, index_dir)
     except OSError as error:
         raise storage_error(index_dir, error) from error
-
-
-def put_in_place(built: Path, index_dir: Path) -> None:
-    """Gives a finished index its name. Readers find the old one or the new one at any moment."""
-    old = work_folder(index_dir, "replaced")
-    shutil.rmtree(old, ignore_errors=True)
-    if index_dir.exists():
-        if exchange(built, index_dir):
-            shutil.rmtree(built, ignore_errors=True)  # now the old one; its readers keep its files open
-            return
-        index_dir.replace(old)  # readers wait until the next step
-    built.replace(index_dir)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

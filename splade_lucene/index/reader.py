@@ -20,7 +20,7 @@ from splade_lucene.arguments import to_list, to_ordered_list, to_path
 from splade_lucene.errors import IndexAccessError, InputError, JavaError, NotAnIndexError, QueryError, StorageError
 from splade_lucene.fields.schema import FieldSchema
 from splade_lucene.fields.values import FieldType, loaded_form
-from splade_lucene.files.files import work_folder
+from splade_lucene.files.exchange import moved_aside
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.jvm import wire
 from splade_lucene.manifest import INDEX_FILE, Manifest, OtherFormatError, parse_manifest, read_manifest
@@ -55,7 +55,7 @@ def opened(index_dir: Path, open_java: Callable[[str], Any]) -> Any:
     for _ in range(_TRIES):
         before = _identity(index_dir)
         if before is None:
-            if not work_folder(index_dir.resolve(), "replaced").exists():
+            if not moved_aside(index_dir.resolve()).exists():
                 raise NotAnIndexError(f"{index_dir} does not exist. Pass the folder of an index.")
             time.sleep(_PAUSE)
             continue
@@ -140,7 +140,7 @@ class LuceneImpactIndexReader(ProcessBound):
 
     def __init__(self, index_dir: str | Path) -> None:
         self.index_dir = to_path(index_dir)
-        if not self.index_dir.is_dir() and not work_folder(self.index_dir.resolve(), "replaced").exists():
+        if not self.index_dir.is_dir() and not moved_aside(self.index_dir.resolve()).exists():
             reason = "is a file, not the folder of an index" if self.index_dir.exists() else "does not exist"
             raise NotAnIndexError(f"{index_dir} {reason}. Pass the folder written by 'splade-lucene build' or 'index'.")
         self._hold(opened(self.index_dir, lambda path: jvm.facade("Index").openReader(path)))

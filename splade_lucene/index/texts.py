@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -12,7 +11,7 @@ from splade_lucene import jvm
 from splade_lucene.arguments import check_choice, several, to_path
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import CorpusError
-from splade_lucene.files.files import storage_error, work_folder
+from splade_lucene.files.files import new_folder, work_folder
 from splade_lucene.ids import check_id
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
 from splade_lucene.jvm import wire
@@ -60,13 +59,7 @@ def index_texts(
     check_choice(store, TextStore, "store")
     with sole_builder(index_dir):
         prepare_target(index_dir, append=False, overwrite=overwrite)
-        building = work_folder(index_dir, "building")
-        try:
-            shutil.rmtree(building, ignore_errors=True)
-            building.mkdir(parents=True)
-        except OSError as error:
-            raise storage_error(building, error) from error
-        try:
+        with new_folder(work_folder(index_dir, "building")) as building:
             with progress.step("indexing", None, "documents") as advance:
                 count = _write(_batches(documents, store), building, thread_count(threads), advance)
             if not count:
@@ -74,10 +67,7 @@ def index_texts(
                     "no documents to index: there are none, or all texts are blank", path=index_dir,
                     remedy="Check the corpus",
                 )  # fmt: skip
-        except BaseException:
-            shutil.rmtree(building, ignore_errors=True)
-            raise
-        publish(building, index_dir, overwrite=overwrite)
+            publish(building, index_dir, overwrite=overwrite)
     return count
 
 

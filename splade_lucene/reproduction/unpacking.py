@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from splade_lucene.errors import DownloadError
-from splade_lucene.files.files import storage_error, work_folder
+from splade_lucene.files.exchange import put_in_place
+from splade_lucene.files.files import new_folder, storage_error, work_folder
 from splade_lucene.reproduction.archives import Member, broken, open_archive, too_large, write_file
 
 _EXPANSION, _ALWAYS_ALLOWED = 100, 64 << 20
@@ -35,19 +35,14 @@ def unpack(archive: Path, target: Path, folder: str = "", progress: Callable[[in
             more than its size, or does not contain the folder.
         StorageError: The disk is full or not writable.
     """
-    partial = work_folder(target, "unpacking")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        count = _unpack(archive, partial, folder, progress)
-        if not count:
-            raise DownloadError(f"{archive}: the archive has no files{f' in a folder {folder}' if folder else ''}.")
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
-    except OSError as error:
-        raise storage_error(target, error) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with new_folder(work_folder(target, "unpacking")) as partial:
+        try:
+            count = _unpack(archive, partial, folder, progress)
+            if not count:
+                raise DownloadError(f"{archive}: the archive has no files{f' in a folder {folder}' if folder else ''}.")
+            put_in_place(partial, target)
+        except OSError as error:
+            raise storage_error(target, error) from error
     return count
 
 

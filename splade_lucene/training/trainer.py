@@ -50,6 +50,7 @@ from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.precision import choose_device, native_dtype
 from splade_lucene.encoder.settings import DocumentSettings
 from splade_lucene.errors import ConfigError, TrainingError
+from splade_lucene.files.exchange import put_in_place
 from splade_lucene.files.files import written_whole
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make
@@ -412,8 +413,7 @@ class _Run:
         )  # fmt: skip
         write_card(partial, self.config, facts)
         (self.output / FIGURES).unlink(missing_ok=True)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+        put_in_place(partial, target)
 
     def data_report(self, folder: Path) -> TrainingDataReport:
         """The report of a round, with the validation of the present configuration, which may be another one."""

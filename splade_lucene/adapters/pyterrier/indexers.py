@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,12 +12,12 @@ from splade_lucene.arguments import to_ordered_list
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.errors import CorpusError, PseudoDocumentError
 from splade_lucene.fields.schema import FieldRequest, Fields
-from splade_lucene.files.files import file_digest, work_folder, written_whole
+from splade_lucene.files.files import file_digest, new_folder, work_folder, written_whole
 from splade_lucene.ids import check_id
 from splade_lucene.imports import whole_imports
 from splade_lucene.index.build import build_index
 from splade_lucene.index.indexer import index_pseudo_documents
-from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, write_manifest
+from splade_lucene.manifest import FOLDER_MANIFEST, Manifest, Part, write_manifest
 from splade_lucene.pseudo_documents.format import write_pseudo_documents
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import PseudoDocument
@@ -79,7 +77,7 @@ class TextIndexer(pt.Indexer):
             CorpusError: A document lacks its docno or text, or cannot be indexed; or there are none.
             InputError: The index exists, and ``overwrite`` is not set.
         """
-        with _work_folder(self.target.folder, "corpus") as folder:
+        with new_folder(work_folder(self.target.folder, "corpus")) as folder:
             with written_whole(folder / _DOCUMENTS) as file:
                 for number, document in enumerate(iter, 1):
                     file.write(self._record(document, number) + "\n")
@@ -145,7 +143,7 @@ class ToksIndexer(pt.Indexer):
             PseudoDocumentError: A document lacks its docno or vector, or cannot be indexed; or there are none.
             InputError: The index exists, and ``overwrite`` is not set.
         """
-        with _work_folder(self.target.folder, "toks") as folder:
+        with new_folder(work_folder(self.target.folder, "toks")) as folder:
             empty: list[str] = []
             path = folder / _DOCUMENTS
             count = write_pseudo_documents(path, self._documents(iter, empty))
@@ -153,7 +151,7 @@ class ToksIndexer(pt.Indexer):
             manifest = Manifest(
                 quantizer=self.quantizer, documents=count + len(empty), parts=(part,), empty=tuple(empty)
             )
-            write_manifest(folder / f"splade-lucene{MANIFEST_SUFFIX}", manifest)
+            write_manifest(folder / FOLDER_MANIFEST, manifest)
             self.target.close()
             index_pseudo_documents(
                 folder, self.target.folder, overwrite=self.overwrite, fields=self.fields or None, **self.options
@@ -206,15 +204,3 @@ def _is_missing(value: object) -> bool:
 def _plain(value: Any) -> Any:
     """A value of NumPy as Python's."""
     return value.tolist() if hasattr(value, "tolist") else value
-
-
-@contextmanager
-def _work_folder(index_dir: Path, purpose: str) -> Iterator[Path]:
-    """A folder beside the index, which is deleted in the end."""
-    folder = work_folder(index_dir, purpose)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,17 +21,18 @@ from splade_lucene.engines.importing.vocabulary import read_vocabulary
 from splade_lucene.engines.names import Origin
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.fields.schema import FieldSchema
-from splade_lucene.files.exchange import exchange
+from splade_lucene.files.exchange import put_in_place
 from splade_lucene.files.files import (
     digest_of_digests,
     file_digest,
+    new_folder,
     sole_writer,
     storage_error,
     work_folder,
     written_whole,
 )
 from splade_lucene.files.pipes import given_name
-from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, read_folder_manifest, write_manifest
+from splade_lucene.manifest import FOLDER_MANIFEST, Manifest, Part, read_folder_manifest, write_manifest
 from splade_lucene.progress import NO_PROGRESS, Advance, Progress
 from splade_lucene.pseudo_documents.format import format_pseudo_document
 from splade_lucene.quantizer import Quantizer
@@ -40,7 +40,6 @@ from splade_lucene.records import PseudoDocument
 from splade_lucene.version import __version__
 
 _PART_DOCUMENTS = 100_000
-_ON_DISK = "splade-lucene" + MANIFEST_SUFFIX
 
 
 def import_collection(  # noqa: PLR0913 - all but the first three are keywords with defaults
@@ -104,7 +103,7 @@ def import_collection(  # noqa: PLR0913 - all but the first three are keywords w
     export = _export_of(path, vocabulary)
     facts = index_facts(path) if reader.read is read_index else _export_facts(export)
     terms, terms_from = _terms(export, vocabulary) if reader.has_ids else (None, "")
-    with _new_folder(output, overwrite=overwrite) as folder:
+    with _output_folder(output, overwrite=overwrite) as folder:
         settings = Settings(
             folder, terms, terms_from, vector_field, id_field, text_field, corpus, FieldSchema.of(facts.fields)
         )
@@ -122,7 +121,7 @@ def import_collection(  # noqa: PLR0913 - all but the first three are keywords w
             empty=tuple(dict.fromkeys((*facts.empty, *writer.empty))), skipped=facts.skipped + skipped, history=(),
             commit="", bm25={}, versions={**facts.versions, "splade_lucene": __version__},
         )  # fmt: skip
-        write_manifest(folder / _ON_DISK, manifest)
+        write_manifest(folder / FOLDER_MANIFEST, manifest)
     return manifest
 
 
@@ -259,7 +258,7 @@ class _Writer:
 
 
 @contextmanager
-def _new_folder(output: Path, *, overwrite: bool) -> Iterator[Path]:
+def _output_folder(output: Path, *, overwrite: bool) -> Iterator[Path]:
     """A folder to write into, which gets its name if the block succeeds.
 
     Raises:
@@ -270,20 +269,12 @@ def _new_folder(output: Path, *, overwrite: bool) -> Iterator[Path]:
     )
     with sole_writer(output, busy):
         _check_target(output, overwrite=overwrite)
-        building = work_folder(output, "importing")
-        shutil.rmtree(building, ignore_errors=True)
-        try:
-            building.mkdir()
-            yield building
-            if output.exists() and exchange(building, output):
-                shutil.rmtree(building)
-            else:
-                shutil.rmtree(output, ignore_errors=True)
-                building.replace(output)
-        except OSError as error:
-            raise storage_error(output, error) from error
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
+        with new_folder(work_folder(output, "importing")) as building:
+            try:
+                yield building
+                put_in_place(building, output)
+            except OSError as error:
+                raise storage_error(output, error) from error
 
 
 def _check_target(output: Path, *, overwrite: bool) -> None:
