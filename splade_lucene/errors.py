@@ -173,6 +173,11 @@ class JavaError(SpladeLuceneError):
         super().__init__(message)
 
 
+def system_reason(error: Exception) -> str:
+    """Why something failed: what the operating system says, or else the error's own text."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def first_line(error: Exception) -> str:
     r"""The first line of another library's error, without its full stop; its type if it has no message.
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from functools import reduce
 from typing import Any
 
-from splade_lucene.adapters.retrieval import Found, Retrieval
+from splade_lucene.adapters.retrieval import FoundDocument, Retrieval
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.fields.expression import Filter, where
@@ -130,7 +130,7 @@ class SpladeRetriever:
         return default_from_dict(cls, {**data, "init_parameters": given})  # type: ignore[no-any-return]
 
 
-def _document(found: Found) -> Document:
+def _document(found: FoundDocument) -> Document:
     return Document(id=found.docid, content=found.text, meta=dict(found.fields), score=found.score)
 
 

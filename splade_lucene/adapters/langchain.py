@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from splade_lucene.adapters.retrieval import Found, Retrieval
+from splade_lucene.adapters.retrieval import FoundDocument, Retrieval
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.imports import whole_imports
 from splade_lucene.notes import note
@@ -88,7 +88,7 @@ class SpladeRetriever(BaseRetriever):
         return [*map(_document, found)]
 
 
-def _document(found: Found) -> Document:
+def _document(found: FoundDocument) -> Document:
     for name in _OWN:
         if name in found.fields:
             note(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from splade_lucene.adapters.retrieval import Found, Retrieval
+from splade_lucene.adapters.retrieval import FoundDocument, Retrieval
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import QueryError
 from splade_lucene.fields.expression import Filter, where
@@ -70,7 +70,7 @@ class SpladeRetriever(BaseRetriever):
         return [*map(_node, await asyncio.to_thread(self._retrieval.search, query_bundle.query_str))]
 
 
-def _node(found: Found) -> NodeWithScore:
+def _node(found: FoundDocument) -> NodeWithScore:
     node = TextNode(id_=found.docid, text=found.text or "", metadata=dict(found.fields))
     return NodeWithScore(node=node, score=found.score)
 

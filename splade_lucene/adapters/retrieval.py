@@ -21,7 +21,7 @@ from splade_lucene.search.searcher import LuceneImpactSearcher
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundDocument:
     """A document that was found.
 
     Attributes:
@@ -92,7 +92,7 @@ class OpenedIndex:
 
 
 class Retrieval:
-    """Searches an index for the documents that a pipeline goes on with.
+    """Searches an index for a pipeline.
 
     Args:
         index: See :class:`OpenedIndex`.
@@ -124,7 +124,7 @@ class Retrieval:
         opened_with = None if is_open else approximation
         self.index = OpenedIndex(index, query_encoder=query_encoder, approximation=opened_with)
 
-    def search(self, query: Any, *, k: int | None = None, filter: Any = None) -> list[Found]:
+    def search(self, query: Any, *, k: int | None = None, filter: Any = None) -> list[FoundDocument]:
         """The documents found for a query, best first.
 
         Args:
@@ -139,7 +139,7 @@ class Retrieval:
         hits = self._hits(query, self.k if k is None else check_k(k), joined(self.filter, filter))
         texts = stored_texts(hits.documents()) if self.with_text else [None] * len(hits)
         rows = zip(hits.docids, hits.scores.tolist(), texts, self._fields(hits), strict=True)
-        return [Found(docid, float(score), text, fields) for docid, score, text, fields in rows]
+        return [FoundDocument(docid, float(score), text, fields) for docid, score, text, fields in rows]
 
     def _hits(self, query: Any, k: int, filter: Any) -> Hits:
         options = {"filter": filter, "approximation": self._approximation}
@@ -182,7 +182,7 @@ def stored_texts(documents: Iterable[StoredDocument]) -> list[str]:
         if text is None:
             raise InputError(
                 f"the index stores no text of the document {document.docid()!r:.80}",
-                remedy="Build it with store='text', or go on with ids only (with_text=False)",
+                remedy="Build it with store='text', or use ids only (with_text=False)",
             )
         texts.append(text)
     return texts

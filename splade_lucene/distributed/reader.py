@@ -16,6 +16,7 @@ from splade_lucene.counts import counted
 from splade_lucene.distributed.shard import ShardFacts
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.fields.expression import Filter
+from splade_lucene.fields.values import most_frequent_first
 from splade_lucene.files.json_text import json_digest
 from splade_lucene.index.compatibility import common_fields, common_manifest
 from splade_lucene.index.reader import Distributions, TermStatistics
@@ -248,7 +249,7 @@ def _sum(counts: Iterable[Mapping[Any, int]]) -> dict[Any, int]:
 
 def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The sums of counts of keywords, the most frequent first, equal ones by the bytes of the keyword."""
-    return dict(sorted(_sum(counts).items(), key=lambda pair: (-pair[1], pair[0].encode())))
+    return most_frequent_first(_sum(counts))
 
 
 def are_of_one_build(manifests: Sequence[Manifest | None]) -> bool:

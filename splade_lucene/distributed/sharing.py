@@ -10,7 +10,7 @@ from pathlib import Path
 
 from splade_lucene.arguments import to_path
 from splade_lucene.distributed.cluster import Node, Session
-from splade_lucene.errors import InputError
+from splade_lucene.errors import InputError, system_reason
 from splade_lucene.files.files import storage_error
 from splade_lucene.version import __version__
 
@@ -98,7 +98,7 @@ def look_at(folder: str, token: str) -> str:
             return "another folder has this name"
         (path / f"{token}-{ray.get_runtime_context().get_node_id()}").touch()
     except OSError as error:
-        return f"it cannot be used ({error.strerror or error})"
+        return f"it cannot be used ({system_reason(error)})"
     return ""
 
 

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene.errors import PseudoDocumentError
+from splade_lucene.errors import PseudoDocumentError, system_reason
 from splade_lucene.files.compression import open_bytes
 from splade_lucene.records import well_formed
 
@@ -226,8 +226,9 @@ def open_ciff(path: Path) -> Iterator[CiffFile]:
         with open_bytes(path) as file:
             yield CiffFile(file, path)
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PseudoDocumentError(f"cannot read this file ({reason})", path=path, remedy="Check the path") from error
+        raise PseudoDocumentError(
+            f"cannot read this file ({system_reason(error)})", path=path, remedy="Check the path"
+        ) from error
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -9,6 +9,8 @@ from splade_lucene.engines.collection import Collection
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
 
+_EXAMPLE_TERMS = 5
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -64,3 +66,10 @@ class Exporter(Protocol):
 def key(collection: Collection, options: ExportOptions, term_id: int) -> str:
     """What the engine knows a term by."""
     return str(term_id) if options.keys == "ids" else collection.terms[term_id]
+
+
+def example_query(collection: Collection) -> dict[int, int]:
+    """The terms of the first document's largest impacts, largest first, as the example of a query: term_id → impact."""
+    example = next(collection.documents(texts=False))
+    best = sorted(zip(example.impacts, example.term_ids, strict=True), reverse=True)[:_EXAMPLE_TERMS]
+    return {term_id: impact for impact, term_id in best}

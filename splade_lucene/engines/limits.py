@@ -7,6 +7,9 @@ import math
 from splade_lucene.engines.collection import Collection
 from splade_lucene.errors import InputError
 
+EXACT_IN_FLOAT32 = 2**24
+"""Integers up to this are exact in single precision."""
+
 MAX_COUNTED = 65_536
 """The largest impact that :attr:`Collection.max_impact` tells from larger ones; see :class:`Collection`."""
 
@@ -43,15 +46,3 @@ def _remedy(collection: Collection, limit: int, largest: int) -> str:
         f"Encode the corpus again with a smaller scale, such as quantizer={rule.name} and scale={scale:g} "
         f"(now {rule.document.scale:g}), or leave out the terms of the smallest weights instead of scaling"
     )
-
-
-EXACT_IN_FLOAT32 = 2**24
-"""Integers up to this are exact in single precision."""
-
-_BYTES_A_TERM, _BYTES_A_DOCUMENT, _MOST_DOCUMENTS = 16, 2000, 50_000
-
-
-def batch_size(collection: Collection, size: int) -> int:
-    """The number of documents in a file of about this size in bytes, if texts have no more than some 2,000 bytes."""
-    terms = collection.postings / max(1, collection.num_docs)
-    return max(1, min(_MOST_DOCUMENTS, int(size / (terms * _BYTES_A_TERM + _BYTES_A_DOCUMENT))))

@@ -14,7 +14,7 @@ from typing import Any
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
 from splade_lucene.engines.export_manifest import export_identity
-from splade_lucene.engines.exporter import ExportOptions, key
+from splade_lucene.engines.exporter import ExportOptions, example_query, key
 from splade_lucene.engines.index_metadata import META, describe_index
 from splade_lucene.engines.limits import check_impacts
 from splade_lucene.engines.names import Keys
@@ -26,15 +26,11 @@ from splade_lucene.files.json_text import compact_json, indented_json
 INDEX_FILE, QUERY_FILE = "index.json", "query.json"
 IMPACTS = "impacts"
 PART_DOCUMENTS = 10_000
-"""Documents of a part, the unit in which a load that was interrupted goes on."""
-
-EXACT_SCORE = 2**24
-"""Scores below this are exact: the engines return them in single precision."""
+"""Documents of a part, the unit in which a load that was interrupted resumes."""
 
 _MAX_IMPACT = 511
 _MAX_WEIGHT = 64
 _MAX_ID_BYTES = 512
-_EXAMPLE_TERMS = 5
 
 _TYPES: Mapping[FieldType, str] = {
     "keyword": "keyword", "keyword[]": "keyword", "integer": "long", "number": "double", "date": "date",
@@ -99,9 +95,7 @@ class LuceneEngine(ABC):
             return bulk_lines(keys, document, identity)
 
         folder.write_lines(collection, "ndjson", bulk, piece_bytes=options.piece_bytes, texts=options.texts)
-        example = next(collection.documents(texts=False))
-        best = sorted(zip(example.impacts, example.term_ids, strict=True), reverse=True)[:_EXAMPLE_TERMS]
-        weights = {key(collection, options, term_id): impact for impact, term_id in best}
+        weights = {key(collection, options, each): impact for each, impact in example_query(collection).items()}
         folder.write_text(QUERY_FILE, indented_json(self.search_body(weights, 10)[0]))
         for name, text in self.other_files(weights).items():
             folder.write_text(name, text)

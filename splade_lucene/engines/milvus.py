@@ -6,9 +6,9 @@ from typing import Any, BinaryIO
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
 from splade_lucene.engines.exporter import ExportOptions
-from splade_lucene.engines.limits import EXACT_IN_FLOAT32, batch_size, check_impacts
+from splade_lucene.engines.limits import EXACT_IN_FLOAT32, check_impacts
 from splade_lucene.engines.names import Keys
-from splade_lucene.engines.pieces import ExportFolder
+from splade_lucene.engines.pieces import ExportFolder, batch_size
 from splade_lucene.errors import InputError
 from splade_lucene.files.json_text import compact_json
 

@@ -7,9 +7,8 @@ from typing import Any, BinaryIO
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
 from splade_lucene.engines.exporter import ExportOptions
-from splade_lucene.engines.limits import batch_size
 from splade_lucene.engines.names import Keys
-from splade_lucene.engines.pieces import ExportFolder
+from splade_lucene.engines.pieces import ExportFolder, batch_size
 from splade_lucene.fields.values import FieldType
 from splade_lucene.imports import whole_imports
 

@@ -1,7 +1,7 @@
 """The folder of an export while it is written: files in pieces, and a journal of those that are finished.
 
-The folder gets its name when it is complete. Until then it is a hidden folder beside it, from which the same command goes on
-after an interruption. A piece counts as finished only if its digest matches the journal.
+The folder gets its name when it is complete. Until then it is a hidden folder next to it, from which the same command
+resumes after an interruption. A piece counts as finished only if its digest matches the journal.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from splade_lucene.files.typed_data import make
 from splade_lucene.progress import Progress
 
 JOURNAL = "export.journal"
+_BYTES_A_TERM, _BYTES_A_DOCUMENT, _MOST_DOCUMENTS = 16, 2000, 50_000
 
 
 @dataclass(frozen=True)
@@ -201,3 +202,9 @@ class _Counted(Iterator[ExportedDocument]):
         document = next(self._documents)
         self.count += 1
         return document
+
+
+def batch_size(collection: Collection, size: int) -> int:
+    """The number of documents in a file of about this size in bytes, if texts have no more than some 2,000 bytes."""
+    terms = collection.postings / max(1, collection.num_docs)
+    return max(1, min(_MOST_DOCUMENTS, int(size / (terms * _BYTES_A_TERM + _BYTES_A_DOCUMENT))))

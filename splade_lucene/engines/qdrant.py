@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any, BinaryIO
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
-from splade_lucene.engines.exporter import ExportOptions
-from splade_lucene.engines.limits import EXACT_IN_FLOAT32, batch_size, check_impacts
+from splade_lucene.engines.exporter import ExportOptions, example_query
+from splade_lucene.engines.limits import EXACT_IN_FLOAT32, check_impacts
 from splade_lucene.engines.names import Keys
-from splade_lucene.engines.pieces import ExportFolder
+from splade_lucene.engines.pieces import ExportFolder, batch_size
 from splade_lucene.errors import InputError
 from splade_lucene.files.json_text import compact_json, indented_json
 
 VECTOR = "impacts"
 COLLECTION_FILE, QUERY_FILE = "collection.json", "query.json"
 _MAX_BODY = 16 << 20  # the server refuses more than 32 MB
-_EXAMPLE_TERMS = 5
 
 
 class Qdrant:
@@ -42,9 +41,8 @@ class Qdrant:
 
         documents = batch_size(collection, min(options.piece_bytes, _MAX_BODY))
         folder.write_batches(collection, "json", write_batch, documents=documents, texts=options.texts)
-        example = next(collection.documents(texts=False))
-        best = sorted(zip(example.impacts, example.term_ids, strict=True), reverse=True)[:_EXAMPLE_TERMS]
-        query = {"indices": [term_id for _, term_id in best], "values": [impact for impact, _ in best]}
+        weights = example_query(collection)
+        query = {"indices": [*weights], "values": [*weights.values()]}
         body = {"query": query, "using": VECTOR, "limit": 10, "with_payload": ["docid"]}
         folder.write_text(QUERY_FILE, indented_json(body))
 

@@ -16,16 +16,18 @@ from splade_lucene.arguments import to_list, to_ordered_list
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.engines.client import EngineClient, open_client
 from splade_lucene.engines.index_metadata import IndexMetadata, read_metadata
-from splade_lucene.engines.lucene_engine import EXACT_SCORE, LuceneEngine, engine_id
+from splade_lucene.engines.limits import EXACT_IN_FLOAT32
+from splade_lucene.engines.lucene_engine import LuceneEngine, engine_id
 from splade_lucene.engines.names import ServedEngine
 from splade_lucene.engines.registry import exporter
 from splade_lucene.errors import EngineError, QueryError
+from splade_lucene.fields.values import most_frequent_first
 from splade_lucene.index.texts import stored_json
 from splade_lucene.manifest import Manifest
 from splade_lucene.records import FieldValue, Vector
 from splade_lucene.search.checks import check_batch, check_k
 from splade_lucene.search.hits import Hits, StoredDocument
-from splade_lucene.search.queries import QueryEncoder, Text, encode_queries
+from splade_lucene.search.queries import QueryEncoder, Text, check_no_fields, encode_queries
 from splade_lucene.search.query_encoder import matching_query_encoder
 
 _LARGEST_PAGE = 10_000
@@ -146,8 +148,7 @@ class EngineSearcher:
         Returns:
             qid → hits, in the order of ``qids``.
         """
-        if fields:
-            raise QueryError(f"an impact index has a single field, so fields must be empty, got {fields!r:.80}")
+        check_no_fields(fields)
         queries, qids = check_batch(queries, qids, threads)
         k, vectors = check_k(k), self.encode_batch(queries)
         if threads == 1 or len(vectors) < 2:
@@ -189,9 +190,9 @@ class EngineSearcher:
             QueryError: The largest is not exact in single precision.
             EngineError: One is not an integer.
         """
-        if len(scores) and scores[0] >= EXACT_SCORE:
+        if len(scores) and scores[0] >= EXACT_IN_FLOAT32:
             raise QueryError(
-                f"the query has a score of {scores[0]:,.0f}, and {self._client.title} rounds scores from {EXACT_SCORE:,}",
+                f"the query has a score of {scores[0]:,.0f}, and {self._client.title} rounds scores from {EXACT_IN_FLOAT32:,}",
                 remedy="Quantize the query with a smaller scale, or search the index itself",
             )
         if (scores != np.floor(scores)).any():
@@ -277,7 +278,7 @@ class _Documents:
         for values in self.field_values(lucene_docids, [name]):
             value = values.get(name, [])
             counts.update({str(each) for each in value} if isinstance(value, list) else {str(value)})
-        return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0].encode())))
+        return most_frequent_first(counts)
 
     def _check(self, name: str) -> None:
         if name not in self._searcher.metadata.fields:

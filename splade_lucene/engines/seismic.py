@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
-from splade_lucene.engines.exporter import ExportOptions
+from splade_lucene.engines.exporter import ExportOptions, key
 from splade_lucene.engines.limits import check_impacts
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
@@ -41,7 +41,7 @@ class Seismic:
         """Writes the documents."""
 
         def line(document: ExportedDocument) -> bytes:
-            names = [str(each) if options.keys == "ids" else collection.terms[each] for each in document.term_ids]
+            names = [key(collection, options, term_id) for term_id in document.term_ids]
             vector = dict(zip(names, document.impacts, strict=True))
             record = {"id": document.docid, "content": document.text or "", "vector": vector}
             return (json.dumps(record, ensure_ascii=False) + "\n").encode()

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
-from splade_lucene.engines.exporter import ExportOptions
-from splade_lucene.engines.limits import check_impacts
+from splade_lucene.engines.exporter import ExportOptions, example_query
+from splade_lucene.engines.limits import EXACT_IN_FLOAT32, check_impacts
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
 from splade_lucene.errors import InputError
@@ -22,8 +22,6 @@ from splade_lucene.files.json_text import compact_json, indented_json
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")
 _OWN = frozenset(("docid", "impacts", "vector", "text"))
-_MAX_IMPACT = 2**24 - 1
-_EXAMPLE_TERMS = 5
 
 _TYPES: Mapping[FieldType, str] = {
     "keyword": "string", "keyword[]": "array<string>", "integer": "long", "number": "double", "date": "long",
@@ -46,7 +44,7 @@ class Vespa:
                     remedy="Use letters, digits and _, no digit at the beginning"
                     + (f", and none of {', '.join(sorted(_OWN))}" if what == "field" else ""),
                 )
-        check_impacts(collection, _MAX_IMPACT, self.title, "tensors have single precision")
+        check_impacts(collection, EXACT_IN_FLOAT32, self.title, "tensors have single precision")
 
     def write(self, collection: Collection, options: ExportOptions, folder: ExportFolder) -> None:
         """Writes the application package, the feed, and two examples of queries."""
@@ -57,9 +55,7 @@ class Vespa:
             return _feed_line(collection, options, document)
 
         folder.write_lines(collection, "jsonl", feed, piece_bytes=options.piece_bytes, texts=options.texts)
-        example = next(collection.documents(texts=False))
-        best = sorted(zip(example.impacts, example.term_ids, strict=True), reverse=True)[:_EXAMPLE_TERMS]
-        weights = {str(term_id): impact for impact, term_id in best}
+        weights = {str(term_id): impact for term_id, impact in example_query(collection).items()}
         found = {
             "yql": f"select docid from {options.name} where dotProduct(impacts, @weights)",  # noqa: S608 - its own language
             "weights": json.dumps(weights).replace('"', ""),

@@ -275,3 +275,8 @@ def _is_object(value: object) -> bool:
 def shown(text: str) -> str:
     """A text as a message shows it: a long one without its end."""
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts of keywords, the largest first, equal ones by the bytes of the keyword."""
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0].encode())))

@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, AnyStr, BinaryIO, TextIO
 
-from splade_lucene.errors import SpladeLuceneError, StorageError
+from splade_lucene.errors import SpladeLuceneError, StorageError, system_reason
 from splade_lucene.files.compression import check_writable, compressing, open_bytes
 from splade_lucene.files.locks import LockFile
 from splade_lucene.files.outputs import output_file
@@ -155,8 +155,9 @@ def sole_writer(path: Path, busy: SpladeLuceneError | Callable[[], SpladeLuceneE
 
 def storage_error(path: Path, error: OSError) -> StorageError:
     """The error to raise when writing to the disk failed."""
-    reason = error.strerror or str(error)
-    return StorageError(f"{path}: cannot write ({reason}). Check the free disk space and the folder's permissions.")
+    return StorageError(
+        f"{path}: cannot write ({system_reason(error)}). Check the free disk space and the folder's permissions."
+    )
 
 
 def path_text(path: Path) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from splade_lucene.errors import InputError
+from splade_lucene.errors import InputError, system_reason
 from splade_lucene.files.compression import open_bytes
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.outputs import is_stream
@@ -58,7 +58,7 @@ def copy_pipe(source: str, folder: Path) -> Path:
             shutil.copyfileobj(pipe, file, _EXAMINED)
     except OSError as error:
         raise InputError(
-            f"cannot copy this to {folder} ({error.strerror or error})", path=given,
+            f"cannot copy this to {folder} ({system_reason(error)})", path=given,
             remedy="Check the pipe, and the free disk space; TMPDIR names another folder for the copy",
         ) from error  # fmt: skip
     for suffix in (_compression_of, _format_of):

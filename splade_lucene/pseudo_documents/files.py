@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from splade_lucene.errors import PseudoDocumentError
+from splade_lucene.errors import PseudoDocumentError, system_reason
 from splade_lucene.files.compression import check_readable, content_name, open_bytes
 from splade_lucene.files.files import numbered_lines, storage_error
 from splade_lucene.files.folders import check_chosen, files_with, one_collection, visible_files
@@ -70,7 +70,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise unreadable(path, "it is not a whole gzip file") from error
     except OSError as error:
-        raise unreadable(path, error.strerror or str(error)) from error
+        raise unreadable(path, system_reason(error)) from error
 
 
 def unreadable(path: Path, reason: str) -> PseudoDocumentError:

@@ -27,7 +27,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from splade_lucene.arguments import to_path
-from splade_lucene.errors import RunError
+from splade_lucene.errors import RunError, system_reason
 from splade_lucene.files.files import numbered_lines, open_text, written_whole
 from splade_lucene.ids import check_id, has_space_or_control
 from splade_lucene.records import well_formed
@@ -358,5 +358,4 @@ def read_lines(path: Path) -> Iterable[tuple[int, str]]:
     except UnicodeDecodeError as error:
         raise RunError(f"not UTF-8 ({error})", path=path, remedy="Convert the file to UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise RunError(f"cannot read this file ({reason})", path=path, remedy="Check the path") from error
+        raise RunError(f"cannot read this file ({system_reason(error)})", path=path, remedy="Check the path") from error

@@ -40,10 +40,10 @@ class ForeignDocument(NamedTuple):
     fields: Mapping[str, FieldValue] = {}
 
 
-Found = ForeignDocument | PseudoDocumentError
+DocumentOrError = ForeignDocument | PseudoDocumentError
 """A document, or what is wrong with it."""
 
-Read = Callable[[Path, "Settings"], Iterator[Found]]
+Read = Callable[[Path, "Settings"], Iterator[DocumentOrError]]
 """Reads the documents of a source."""
 
 

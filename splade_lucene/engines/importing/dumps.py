@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from splade_lucene.arguments import is_number
 from splade_lucene.corpus.fields import ID_KEYS
-from splade_lucene.engines.importing.documents import ForeignDocument, Found, Settings
+from splade_lucene.engines.importing.documents import DocumentOrError, ForeignDocument, Settings
 from splade_lucene.engines.importing.files import JSON_SUFFIXES, json_objects, member, source_files, wrong
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.notes import note
@@ -37,7 +37,7 @@ class _Hit(NamedTuple):
 # ---- OpenSearch and Elasticsearch ----
 
 
-def read_opensearch(source: Path, settings: Settings) -> Iterator[Found]:
+def read_opensearch(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
     """Reads documents with features; see :mod:`splade_lucene.engines.importing.dumps`.
 
     Raises:
@@ -130,7 +130,7 @@ def _features_of(hit: _Hit, path: Path) -> str:
 # ---- Qdrant ----
 
 
-def read_qdrant(source: Path, settings: Settings) -> Iterator[Found]:
+def read_qdrant(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
     """Reads points with sparse vectors; see :mod:`splade_lucene.engines.importing.dumps`.
 
     Raises:
@@ -183,7 +183,7 @@ def _is_sparse(vector: object) -> bool:
 # ---- Milvus ----
 
 
-def read_milvus(source: Path, settings: Settings) -> Iterator[Found]:
+def read_milvus(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
     """Reads rows with sparse vectors; see :mod:`splade_lucene.engines.importing.dumps`.
 
     Raises:

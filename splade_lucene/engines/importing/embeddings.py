@@ -31,7 +31,7 @@ from splade_lucene.arguments import is_number
 from splade_lucene.corpus.fields import ID_KEYS
 from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.encoder.terms import escape_term
-from splade_lucene.engines.importing.documents import ForeignDocument, Found, Settings
+from splade_lucene.engines.importing.documents import DocumentOrError, ForeignDocument, Settings
 from splade_lucene.engines.importing.files import json_values, member, source_files, unreadable, wrong
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.files.compression import content_name
@@ -50,7 +50,7 @@ Row = tuple[object, object, dict[str, Any], int]
 """Id and text, each None if the file does not say; the weights; and the row or line, from 1."""
 
 
-def read_embeddings(source: Path, settings: Settings) -> Iterator[Found]:
+def read_embeddings(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
     """Reads embeddings; see :mod:`splade_lucene.engines.importing.embeddings`.
 
     Raises:

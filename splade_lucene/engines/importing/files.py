@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.engines.export_manifest import MANIFEST, read_export
-from splade_lucene.errors import PseudoDocumentError
+from splade_lucene.errors import PseudoDocumentError, system_reason
 from splade_lucene.files.compression import check_readable, open_bytes
 from splade_lucene.files.folders import check_chosen, files_with, visible_files
 from splade_lucene.files.json_text import numbered_records, parse_json
@@ -81,8 +81,9 @@ def wrong(
 
 def unreadable(path: Path, error: Exception) -> PseudoDocumentError:
     """The error for a file that cannot be read to its end."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return PseudoDocumentError(f"cannot read this file ({reason})", path=path, remedy="Export or download it again")
+    return PseudoDocumentError(
+        f"cannot read this file ({system_reason(error)})", path=path, remedy="Export or download it again"
+    )
 
 
 def member(record: dict[str, Any], keys: tuple[str, ...]) -> Any:

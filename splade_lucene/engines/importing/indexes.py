@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.engines.ciff_format import CiffFile, open_ciff
 from splade_lucene.engines.collection import IndexCollection
-from splade_lucene.engines.importing.documents import ForeignDocument, Found, Settings
+from splade_lucene.engines.importing.documents import DocumentOrError, ForeignDocument, Settings
 from splade_lucene.engines.importing.files import source_files, unreadable, wrong
 from splade_lucene.engines.transposition import Transposition
 from splade_lucene.errors import DownloadError, InputError
@@ -28,7 +28,7 @@ from splade_lucene.manifest import Manifest
 _CIFF = (".ciff",)
 
 
-def read_ciff(source: Path, settings: Settings) -> Iterator[Found]:
+def read_ciff(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
     """Reads the documents of CIFF files, without texts, which the format does not have.
 
     Raises:
@@ -58,7 +58,7 @@ def _add_postings(file: CiffFile, transposition: Transposition) -> list[str]:
     return list(terms)
 
 
-def read_pisa(source: Path, settings: Settings) -> Iterator[Found]:
+def read_pisa(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
     """Reads the documents of PISA's binary collection; see :mod:`splade_lucene.engines.pisa`.
 
     Raises:
@@ -111,7 +111,7 @@ def _vector(terms: list[str], term_ids: list[int], impacts: list[int]) -> dict[s
     return {terms[term_id]: impact for term_id, impact in zip(term_ids, impacts, strict=True)}
 
 
-def read_index(source: Path, settings: Settings) -> Iterator[Found]:  # noqa: ARG001 - an index says all itself
+def read_index(source: Path, settings: Settings) -> Iterator[DocumentOrError]:  # noqa: ARG001 - an index says all itself
     """Reads the documents of an impact index from its postings, with the texts and fields that it stores.
 
     Raises:

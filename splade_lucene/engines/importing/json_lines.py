@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from splade_lucene.engines.importing.documents import ForeignDocument, Found, Settings
+from splade_lucene.engines.importing.documents import DocumentOrError, ForeignDocument, Settings
 from splade_lucene.engines.importing.files import JSON_SUFFIXES, json_objects, member, source_files, wrong
 from splade_lucene.errors import PseudoDocumentError
 
 _VECTOR = "vector"
 
 
-def read_json_lines(source: Path, settings: Settings) -> Iterator[Found]:
+def read_json_lines(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
     """Reads documents with vectors of terms; see :mod:`splade_lucene.engines.importing.json_lines`.
 
     Raises:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from splade_lucene.engines.importing.documents import ForeignDocument, Found, Settings
+from splade_lucene.engines.importing.documents import DocumentOrError, ForeignDocument, Settings
 from splade_lucene.engines.importing.files import member, source_files, unreadable, wrong
 from splade_lucene.imports import whole_imports
 
@@ -21,7 +21,7 @@ _PARQUET = (".parquet",)
 _ROWS = 4096
 
 
-def read_parquet(source: Path, settings: Settings) -> Iterator[Found]:
+def read_parquet(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
     """Reads the rows of tables; see :mod:`splade_lucene.engines.importing.tables`.
 
     Raises:

@@ -9,7 +9,7 @@ from splade_lucene.encoder.location import locate
 from splade_lucene.encoder.terms import escape_term, vocabulary_terms
 from splade_lucene.encoder.tokenizer import PlainTokenizer
 from splade_lucene.engines.export_manifest import MANIFEST, read_terms
-from splade_lucene.errors import InputError
+from splade_lucene.errors import InputError, system_reason
 from splade_lucene.files.files import open_text
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.white_space import has_white_space
@@ -36,9 +36,8 @@ def read_vocabulary(source: str | Path) -> list[str]:
             text = file.read()
         return _of_json(text) if path.suffix.lower() == ".json" else _of_lines(text)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"cannot read this vocabulary ({reason})", path=path, line=getattr(error, "lineno", None),
+            f"cannot read this vocabulary ({system_reason(error)})", path=path, line=getattr(error, "lineno", None),
             remedy="Write one term per line, or a JSON object that maps terms to ids",
         ) from error  # fmt: skip
 
