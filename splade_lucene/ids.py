@@ -78,6 +78,11 @@ def docid_order(docid: str) -> bytes:
     return docid.encode()
 
 
+def hit_order(docid: str, score: float) -> tuple[float, bytes]:
+    """The sort key of hits: score descending, then docid ascending."""
+    return -score, docid_order(docid)
+
+
 def best_first(scores: Mapping[str, float], k: int | None = None) -> list[tuple[str, float]]:
     """The top k hits in the order of our searchers: score descending, then docid ascending.
 
@@ -85,4 +90,4 @@ def best_first(scores: Mapping[str, float], k: int | None = None) -> list[tuple[
         scores: Docid → score.
         k: Number of hits to keep; None for all.
     """
-    return sorted(scores.items(), key=lambda hit: (-hit[1], docid_order(hit[0])))[:k]
+    return sorted(scores.items(), key=lambda hit: hit_order(*hit))[:k]

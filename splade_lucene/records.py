@@ -137,3 +137,14 @@ class Contribution:
     def product(self) -> int:
         """The term's share of the score."""
         return self.query_impact * self.document_impact
+
+
+def shared_terms(query: Vector, impacts: Mapping[str, int]) -> list[Contribution]:
+    """The contributions of the terms that a query shares with a document, largest first, equal ones by their terms.
+
+    Args:
+        query: The query.
+        impacts: Term → impact in the document; terms of impact 0 are not in it.
+    """
+    shared = [Contribution(term, query[term], impact) for term, impact in impacts.items() if impact]
+    return sorted(shared, key=lambda each: (-each.product, each.term))

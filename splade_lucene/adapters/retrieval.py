@@ -16,7 +16,7 @@ from splade_lucene.records import FieldValue
 from splade_lucene.search.approximation import Approximation
 from splade_lucene.search.checks import check_k
 from splade_lucene.search.hits import Hits, StoredDocument
-from splade_lucene.search.hybrid import RRF, HybridFusion
+from splade_lucene.search.hybrid import HybridFusion, to_fusion
 from splade_lucene.search.searcher import LuceneImpactSearcher
 
 
@@ -114,7 +114,7 @@ class Retrieval:
     ) -> None:  # fmt: skip
         is_open = hasattr(index, "search")
         self.k, self.filter, self.with_text = check_k(k), filter, with_text
-        self.hybrid = RRF if hybrid is True else hybrid or None
+        self.hybrid = to_fusion(hybrid)
         if is_open and self.hybrid is not None and approximation is not None:
             raise QueryError(
                 "a hybrid search of an open searcher has the searcher's own approximation",

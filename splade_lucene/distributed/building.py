@@ -12,7 +12,7 @@ from splade_lucene.arguments import to_count, to_flag
 from splade_lucene.counts import counted
 from splade_lucene.distributed.cluster import RayCluster, Session
 from splade_lucene.distributed.encoding import RayWorkers
-from splade_lucene.distributed.java import limit_heap, processes_per_node
+from splade_lucene.distributed.java import JAVA_PROCESS_BYTES, limit_heap, processes_per_node
 from splade_lucene.distributed.pool import Outcome, WorkPool, outcome_of
 from splade_lucene.distributed.sharing import check_no_url, check_shared
 from splade_lucene.encoder import Pruning, SpladeEncoder
@@ -31,9 +31,6 @@ from splade_lucene.models import recommended_quantizer
 from splade_lucene.progress import NO_PROGRESS, Advance, Progress, Unit
 from splade_lucene.pseudo_documents.encoding import encode_corpus
 from splade_lucene.quantizer import Quantizer
-
-_PROCESS_BYTES = 1 << 30
-"""Memory of a worker that is asked for; its JVM takes its share of the node's."""
 
 
 def build_sharded_index(  # noqa: PLR0913 - all but the first five are keywords with defaults
@@ -239,9 +236,8 @@ def _build(
     settings: IndexSettings,
     progress: Progress,
 ) -> list[_Built]:
-    cluster = session.cluster
-    session = Session(replace(cluster, cpus=cluster.cpus or 1, gpus=0), session.ray)
-    count = session.worker_count(_PROCESS_BYTES, most=len(manifests))
+    session = Session(session.cluster.without_gpus(), session.ray)
+    count = session.worker_count(JAVA_PROCESS_BYTES, most=len(manifests))
     names = [_name(number, len(manifests)) for number in range(1, len(manifests) + 1)]
     for other in built.glob("*") if built.is_dir() else ():
         if other.name not in names and not other.name.startswith("."):
@@ -249,7 +245,7 @@ def _build(
     found: dict[int, _Built] = {}
     pool = WorkPool(
         session, ShardWorker, (folder, built, settings, processes_per_node(session, count)), count=count,
-        memory=_PROCESS_BYTES, noun="shard",
+        memory=JAVA_PROCESS_BYTES, noun="shard",
     )  # fmt: skip
     with progress.step("indexing", sum(each.documents for each in manifests), "documents") as advance:
 

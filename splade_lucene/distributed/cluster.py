@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from splade_lucene import jvm
@@ -75,6 +75,10 @@ class RayCluster:
     def threads(self) -> int:
         """Threads of a worker."""
         return max(1, int(self.cpus))
+
+    def without_gpus(self) -> RayCluster:
+        """The same cluster for work that uses no GPU: each worker has at least one CPU."""
+        return replace(self, cpus=self.cpus or 1, gpus=0)
 
     @contextmanager
     def connected(self) -> Iterator[Session]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splade_lucene.distributed.cluster import RayCluster, Session
-from splade_lucene.distributed.pool import Outcome, WorkPool, outcome_of
+from splade_lucene.distributed.pool import Outcome, WorkPool, outcome_of, result_of
 from splade_lucene.distributed.sharing import check_equal, check_no_url, check_shared, versions
 from splade_lucene.errors import CorpusError, InputError, SpladeLuceneError, first_line
 from splade_lucene.files.outputs import delete_abandoned
@@ -79,12 +79,10 @@ class RayWorkers:
         )(_settings_on_gpu)  # fmt: skip
         reference = settings.remote(encoder.requested_on("cuda"))
         try:
-            succeeded, found = session.ray.get(reference, timeout=self.cluster.timeout)
+            outcome = session.ray.get(reference, timeout=self.cluster.timeout)
         except session.ray.exceptions.RayError as error:
             raise SpladeLuceneError(f"no GPU of the Ray cluster says how it computes: {first_line(error)}") from error
-        if not succeeded:
-            raise found
-        encoder.settle(*found)
+        encoder.settle(*result_of(outcome))
 
     def encode_parts(
         self, job: Job, encoder: SpladeEncoder, finished: set[int], on_part: Callable[[Part], None],

@@ -7,6 +7,9 @@ import os
 from splade_lucene.distributed.cluster import Session
 from splade_lucene.encoder.memory import main_memory
 
+JAVA_PROCESS_BYTES = 1 << 30
+"""Memory that a process with a JVM asks Ray for; the JVM takes its share of the node's."""
+
 _SHARE_OF_MEMORY = 4
 _LEAST_HEAP = 256 << 20
 

@@ -55,6 +55,18 @@ def outcome_of(call: Callable[[], Any]) -> Outcome:
         return False, SpladeLuceneError(f"{type(error).__name__}: {error}")
 
 
+def result_of(outcome: Outcome) -> Any:
+    """The result of a call.
+
+    Raises:
+        SpladeLuceneError: The call failed.
+    """
+    succeeded, found = outcome
+    if not succeeded:
+        raise found
+    return found
+
+
 @dataclass(eq=False)
 class _Member:
     actor: Any
@@ -198,16 +210,14 @@ class WorkPool:
 
     def _take_start(self, member: _Member) -> None:
         try:
-            succeeded, found = self._ray.get(member.start)
+            outcome = self._ray.get(member.start)
         except self._ray.exceptions.RayError as error:
             self._lost_starts += 1
             self._remove(member, error)
             if self._lost_starts >= _TRIES * self._count:
                 raise SpladeLuceneError(f"the workers die when they start: {_reason(error)}") from error
             return
-        if not succeeded:
-            raise found
-        member.host, member.is_ready = self._session.host(found), True
+        member.host, member.is_ready = self._session.host(result_of(outcome)), True
         self._last_progress = time.monotonic()
 
     def _take_answer(self, attempt: _Attempt, reference: Any, on_result: Callable[[int, Any], None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from splade_lucene.arguments import is_number, to_count
+from splade_lucene.arguments import is_number
 from splade_lucene.errors import InputError
 
 
@@ -93,7 +93,6 @@ def plan_scale(documents: int, rates: MeasuredRates, *, workers: int, shard_docu
     for value, name in ((documents, "documents"), (workers, "workers"), (shard_documents, "shard_documents")):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InputError(f"{name} must be an integer of at least 1, got {value!r:.40}")
-    to_count(workers, "workers")
     shards = -(-documents // shard_documents)
     millions = documents / shards / 1e6
     encoding = documents / rates.documents_per_second / 3600 / workers

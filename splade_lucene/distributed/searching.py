@@ -6,8 +6,7 @@ import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
@@ -19,15 +18,17 @@ from splade_lucene.arguments import to_ordered_list
 from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.distributed.cluster import LOCAL, RayCluster, Session, kill_all
-from splade_lucene.distributed.java import processes_per_node
+from splade_lucene.distributed.java import JAVA_PROCESS_BYTES, processes_per_node
+from splade_lucene.distributed.pool import result_of
 from splade_lucene.distributed.reader import ShardedReader, ShardGroup, added
 from splade_lucene.distributed.shard import Ranking, Shard
 from splade_lucene.errors import IndexAccessError, InputError, QueryError, SpladeLuceneError
 from splade_lucene.fields.expression import Filter
 from splade_lucene.fields.values import FieldType
 from splade_lucene.fork_guard import ProcessBound
+from splade_lucene.ids import hit_order
 from splade_lucene.index.joined import IndexDirs, to_index_paths
-from splade_lucene.records import Contribution, Vector
+from splade_lucene.records import Contribution, Vector, shared_terms
 from splade_lucene.search.approximation import Approximation
 from splade_lucene.search.checks import Engine, check_batch, check_k, check_settings
 from splade_lucene.search.hits import Hits, StoredDocument
@@ -42,7 +43,6 @@ from splade_lucene.search.queries import (
 )
 from splade_lucene.search.query_encoder import matching_query_encoder
 
-_PROCESS_BYTES = 1 << 30
 _RESTARTS = 3
 
 
@@ -57,7 +57,7 @@ class RayShards:
     """
 
     def __init__(self, cluster: RayCluster, paths: Sequence[Path], engine: Engine, cache_bytes: int | None) -> None:
-        cluster = replace(cluster, cpus=cluster.cpus or 1, gpus=0)
+        cluster = cluster.without_gpus()
         if cluster.address == LOCAL and cluster.workers is None:
             cluster = replace(cluster, workers=len(paths))  # cores are shared where there are fewer than shards
         self._cluster, self._paths = cluster, paths
@@ -68,7 +68,7 @@ class RayShards:
             _check_places(self._session, len(paths))
             processes = processes_per_node(self._session, len(paths))
             make = self._session.ray.remote(
-                num_cpus=cluster.cpus, num_gpus=0, memory=_PROCESS_BYTES, scheduling_strategy="SPREAD",
+                num_cpus=cluster.cpus, num_gpus=0, memory=JAVA_PROCESS_BYTES, scheduling_strategy="SPREAD",
                 max_restarts=_RESTARTS, max_task_retries=_RESTARTS, max_concurrency=cluster.threads + 1,
             )(Shard)  # fmt: skip
             self._actors = [make.remote(path.resolve(), engine, cache_bytes, processes) for path in paths]
@@ -94,7 +94,7 @@ class RayShards:
     def _answer(self, number: int, call: Any) -> Any:
         ray = self._session.ray
         try:
-            succeeded, found = ray.get(call, timeout=self._cluster.timeout)
+            outcome = ray.get(call, timeout=self._cluster.timeout)
         except ray.exceptions.GetTimeoutError as error:
             raise SpladeLuceneError(
                 f"{self._paths[number]}: the shard has not answered for {self._cluster.timeout:g} seconds; "
@@ -105,9 +105,7 @@ class RayShards:
                 f"{self._paths[number]}: the process of this shard is lost, and so were {_RESTARTS} others that took its "
                 f"place ({' '.join(str(error).split()):.300}). Open the searcher again."
             ) from error
-        if not succeeded:
-            raise found
-        return found
+        return result_of(outcome)
 
     def close(self) -> None:
         """Ends the processes, and the cluster if it was started for them."""
@@ -126,7 +124,7 @@ def _check_places(session: Session, count: int) -> None:
             f"{counted(count, 'shard')} need {counted(count, 'worker')}, one each, got workers={workers}",
             remedy="Leave out workers=…",
         )
-    free = session.worker_count(_PROCESS_BYTES)
+    free = session.worker_count(JAVA_PROCESS_BYTES)
     if free < count:
         raise InputError(
             f"{counted(count, 'shard')} are to be open at the same time, and only {counted(free, 'worker')} fit into the Ray "
@@ -302,10 +300,11 @@ class ShardedSearcher(ProcessBound):
         return found
 
     def _merged(self, rankings: Sequence[Ranking], k: int) -> Hits:
-        """The best hits of all shards. The order of texts is that of their bytes in UTF-8."""
-        best = [*islice(heapq.merge(*map(_keys, rankings, range(len(rankings)))), k)]
-        docids = [docid for _, docid, *_ in best]
-        scores = np.array([-score for score, *_ in best], np.int64)
+        """The best hits of all shards."""
+        merged = heapq.merge(*map(_rows, rankings, range(len(rankings))), key=lambda row: hit_order(row[0], row[1]))
+        best = [*islice(merged, k)]
+        docids = [docid for docid, *_ in best]
+        scores = np.array([score for _, score, *_ in best], np.int64)
         starts = self.reader.starts
         numbers = [starts[shard] + lucene_docid for _, _, shard, lucene_docid in best]
         lucene_docids: NDArray[Any] = np.array(numbers, np.int64)  # together, shards may have more than 2³¹ documents
@@ -333,11 +332,7 @@ class ShardedSearcher(ProcessBound):
             InputError: No document has this docid.
         """
         vector = self._without_common_terms(self.encode(q))
-        impacts = self.reader.impacts(docid, [*vector])
-        shared = [
-            Contribution(term, vector[term], impact) for term, impact in zip(vector, impacts, strict=True) if impact
-        ]
-        return sorted(shared, key=lambda each: (-each.product, each.term))
+        return shared_terms(vector, dict(zip(vector, self.reader.impacts(docid, [*vector]), strict=True)))
 
     def search_hybrid(self, *_: Any, **__: Any) -> NoReturn:
         """Refuses BM25, and with it hybrid search.
@@ -408,8 +403,7 @@ class ShardedSearcher(ProcessBound):
         self.close()
 
 
-def _keys(ranking: Ranking, shard: int) -> Iterator[tuple[int, str, int, int]]:
+def _rows(ranking: Ranking, shard: int) -> Iterator[tuple[str, int, int, int]]:
+    """The docid, score, shard and lucene_docid of each hit."""
     docids, scores, lucene_docids, _ = ranking
-    return ((-score, docid, shard, number) for score, docid, number in zip(
-        scores.tolist(), docids, lucene_docids.tolist(), strict=True
-    ))  # fmt: skip
+    return zip(docids, scores.tolist(), repeat(shard), lucene_docids.tolist(), strict=False)

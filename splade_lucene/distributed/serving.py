@@ -15,8 +15,8 @@ from typing import Any
 
 from splade_lucene.arguments import to_count
 from splade_lucene.distributed.cluster import RayCluster, Session
-from splade_lucene.distributed.java import limit_heap, processes_per_node
-from splade_lucene.distributed.pool import Outcome
+from splade_lucene.distributed.java import JAVA_PROCESS_BYTES, limit_heap, processes_per_node
+from splade_lucene.distributed.pool import Outcome, result_of
 from splade_lucene.distributed.searching import ShardedSearcher
 from splade_lucene.distributed.shard import Shard
 from splade_lucene.errors import SpladeLuceneError
@@ -27,7 +27,6 @@ from splade_lucene.server.settings import ServerSettings
 APPLICATION = "splade-lucene"
 """The name of the application in Ray Serve."""
 
-_PROCESS_BYTES = 1 << 30
 _ROUTER_BYTES = 2 << 30
 
 
@@ -56,11 +55,11 @@ class ServedIndexes:
         settings = replace(settings, read_only=True, refresh_seconds=0)
         paths = {name: [path.resolve() for path in to_index_paths(folder)] for name, folder in settings.indexes.items()}
         count = replicas * sum(map(len, paths.values()))
-        cluster = replace(cluster, workers=count + 1, cpus=cluster.cpus or 1, gpus=0)  # one is the router
+        cluster = replace(cluster.without_gpus(), workers=count + 1)  # one is the router
         self._resources = ExitStack()
         try:
             session = self._resources.enter_context(cluster.connected())
-            session.worker_count(_PROCESS_BYTES)
+            session.worker_count(JAVA_PROCESS_BYTES)
             self.url = f"http://{settings.host}:{settings.port}"
             self._deploy(session, settings, paths, replicas, processes_per_node(session, count))
         except BaseException:
@@ -85,7 +84,7 @@ class ServedIndexes:
             name: [
                 serve.deployment(
                     ServedShard, name=f"{name}-{number}", num_replicas=replicas, max_ongoing_requests=256,
-                    ray_actor_options={"num_cpus": cluster.cpus, "memory": _PROCESS_BYTES},
+                    ray_actor_options={"num_cpus": cluster.cpus, "memory": JAVA_PROCESS_BYTES},
                 ).bind(path, cluster.threads, processes)
                 for number, path in enumerate(folders, 1)
             ]
@@ -167,12 +166,10 @@ class Replicas:
 
     def _answer(self, call: Any) -> Any:
         try:
-            succeeded, found = call.result(timeout_s=self._seconds)
+            outcome = call.result(timeout_s=self._seconds)
         except TimeoutError as error:
             raise SpladeLuceneError(f"a shard has not answered for {self._seconds:g} seconds") from error
-        if not succeeded:
-            raise found
-        return found
+        return result_of(outcome)
 
     def close(self) -> None:
         """Leaves the replicas to Ray Serve."""

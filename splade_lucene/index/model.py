@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,20 +65,23 @@ def open_document_encoder(
     return encoder
 
 
-def encode_texts(encoder: SpladeEncoder, manifest: Manifest, texts: Iterable[str]) -> SparseImpacts:
+def encode_texts(
+    encoder: SpladeEncoder, manifest: Manifest, texts: Iterable[str], progress: Callable[[int, int], None] | None = None
+) -> SparseImpacts:
     """The impacts of texts, pruned and quantized as those of an index.
 
     Args:
         encoder: The encoder that :func:`open_document_encoder` opened.
         manifest: The manifest of the index.
         texts: The texts.
+        progress: Called with the number of texts and of tokens of each batch.
     """
     from splade_lucene.encoder import Pruning
 
     assert manifest.quantizer is not None  # open_document_encoder has refused such a manifest
     return encoder.encode_impacts(
         encoder.tokenize_documents(texts), manifest.quantizer, pruning=Pruning(**manifest.pruning),
-        min_impact=manifest.min_impact,
+        min_impact=manifest.min_impact, progress=progress,
     )  # fmt: skip
 
 

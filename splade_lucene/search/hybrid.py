@@ -94,6 +94,11 @@ RRF = HybridFusion()
 """Reciprocal rank fusion of 1,000 hits each, with equal weights: the default."""
 
 
+def to_fusion(hybrid: HybridFusion | bool) -> HybridFusion | None:  # noqa: FBT001 - one argument of two kinds
+    """The fusion that an argument ``hybrid`` stands for: True is the default, False none."""
+    return RRF if hybrid is True else hybrid or None
+
+
 class PartHit(NamedTuple):
     """A document's place in one of the two rankings of a hybrid search.
 

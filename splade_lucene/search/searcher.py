@@ -25,7 +25,7 @@ from splade_lucene.index.accelerator import accelerator_folders, missing_acceler
 from splade_lucene.index.joined import Duplicates, IndexDirs, open_indexes
 from splade_lucene.index.reader import LuceneImpactIndexReader, unpack_counts
 from splade_lucene.jvm import wire
-from splade_lucene.records import Contribution, Vector, well_formed
+from splade_lucene.records import Contribution, Vector, shared_terms, well_formed
 from splade_lucene.search.approximation import Approximation
 from splade_lucene.search.cancellation import java_cancellation
 from splade_lucene.search.checks import Engine, check_batch, check_k, check_settings
@@ -538,12 +538,9 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         terms = list(vector)
         impacts = self.reader.impacts(docid, terms)
         dropped = set() if self.min_idf is None else self._common_terms(terms)
-        shared = [
-            Contribution(term, vector[term], impact)
-            for term, impact in zip(terms, impacts, strict=True)
-            if impact and term not in dropped
-        ]
-        return sorted(shared, key=lambda each: (-each.product, each.term))
+        return shared_terms(vector, {
+            term: impact for term, impact in zip(terms, impacts, strict=True) if term not in dropped
+        })  # fmt: skip
 
     def _common_terms(self, terms: Sequence[str]) -> set[str]:
         queries = [{term: 1} for term in terms]

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from pydantic_core import from_json
 
 from splade_lucene.defaults import QUERY_BATCH
-from splade_lucene.encoder.pruning import Pruning
 from splade_lucene.errors import SearchCancelledError, SpladeLuceneError
+from splade_lucene.index.model import encode_texts
 from splade_lucene.index.reader import TermStatistics
 from splade_lucene.search.approximation import DEFAULT_APPROXIMATION, Approximation
 from splade_lucene.search.cancellation import check_cancelled
@@ -31,6 +31,8 @@ FACET_HITS = 1000
 
 DEEPEST_RANK = 100_000
 """The last rank that an explanation looks at."""
+
+_KEYWORDS = 100
 
 
 def describe(index: OpenIndex, *, read_only: bool) -> dict[str, Any]:
@@ -96,21 +98,24 @@ def find(index: OpenIndex, query: QueryPart, vector: Mapping[str, int], k: int, 
     """
     searcher, filter = index.searcher, settings.filter or None
     if settings.engine == "impact":
-        hits = searcher.search(vector, k, filter=filter, approximation=_approximation(settings))
+        hits = searcher.search(vector, k, filter=filter, approximation=approximation_of(settings))
         index.record(query.query, len(vector), hits)
         return hits
     if query.query is None:
         raise ApiError(400, "bad-query", "BM25 searches for texts", "Also send the text of the query, as query")
+    impacts = vector if settings.engine == "hybrid" else {}
+    return searcher.search_hybrid(impacts, k, fusion_of(settings, k), text=query.query, filter=filter)
+
+
+def fusion_of(settings: SearchSettings, k: int) -> HybridFusion:
+    """How the two rankings of a search are fused. With BM25 alone there is only one, whose scores stay as they are."""
     if settings.engine == "hybrid":
-        return searcher.search_hybrid(
-            vector, k, HybridFusion(depth=max(k, FACET_HITS)), text=query.query, filter=filter
-        )
-    # BM25 alone: no impact is searched for, and the other part's scores are passed on as they are
-    alone = HybridFusion("sum", (0.0, 1.0), depth=k, normalization="none")
-    return searcher.search_hybrid({}, k, alone, text=query.query, filter=filter)
+        return HybridFusion(depth=max(k, RRF.depth))
+    return HybridFusion("sum", (0.0, 1.0), depth=k, normalization="none")
 
 
-def _approximation(settings: SearchSettings) -> Approximation:
+def approximation_of(settings: SearchSettings) -> Approximation:
+    """The approximation of a search for impacts."""
     if settings.alpha is not None:
         return Approximation(alpha=settings.alpha)
     return Approximation() if settings.exact else DEFAULT_APPROXIMATION
@@ -301,16 +306,12 @@ def batch(
         except SearchCancelledError:
             raise  # nobody waits for the rest
         except (ApiError, SpladeLuceneError) as error:
-            told = error if isinstance(error, ApiError) else as_api_error(error, {str(index.folder): index.name})
-            yield {"qid": qid, **told.to_json("")}
+            yield {"qid": qid, **as_api_error(error, {str(index.folder): index.name}).to_json("")}
 
 
 def fields(index: OpenIndex) -> list[dict[str, Any]]:
     """The fields of an index: the 100 most frequent keywords of each, or the range of its values."""
     return index.once_per_commit("fields", _fields)
-
-
-_KEYWORDS = 100
 
 
 def _fields(searcher: LuceneImpactSearcher) -> list[dict[str, Any]]:
@@ -360,12 +361,5 @@ def encode_documents(index: OpenIndex, texts: Sequence[str]) -> list[dict[str, i
     """The vectors of texts as documents of an index: by its model, pruning and quantizer."""
     encoder = index.document_encoder
     manifest = index.searcher.reader.manifest()
-    assert manifest is not None
-    assert manifest.quantizer is not None
-    sequences = encoder.tokenize_documents(texts)
-    pruning = Pruning(**manifest.pruning)
-    impacts = encoder.encode_impacts(
-        sequences, manifest.quantizer, pruning=pruning, min_impact=manifest.min_impact,
-        progress=lambda *_: check_cancelled(),
-    )  # fmt: skip
-    return [dict(row) for row in impacts]
+    assert manifest is not None  # the encoder has been opened by it
+    return [dict(row) for row in encode_texts(encoder, manifest, texts, lambda *_: check_cancelled())]

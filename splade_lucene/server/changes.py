@@ -12,7 +12,7 @@ from splade_lucene.fields.values import FieldType
 from splade_lucene.index.changes import add_corpus, add_pseudo_documents, delete_documents
 from splade_lucene.search.cancellation import check_cancelled
 from splade_lucene.server.answers import check_docid
-from splade_lucene.server.problems import ApiError
+from splade_lucene.server.problems import ApiError, hide_folder
 from splade_lucene.server.registry import OpenIndex
 
 
@@ -47,7 +47,7 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
             else:
                 summary = add_corpus(path, index.folder)
         except Exception as error:
-            _forget(error, folder)
+            hide_folder(error, folder)
             raise
         index.refresh()
     return {"added": summary.documents, "deleted": summary.replaced, "documents": index.searcher.num_docs}
@@ -58,11 +58,6 @@ def _fields_of(documents: Sequence[Mapping[str, Any]], fields: Mapping[str, Fiel
     found = (each.get("fields") for each in documents)
     names = {name for each in found if isinstance(each, Mapping) for name in each}
     return {name: kind for name, kind in fields.items() if name in names}
-
-
-def _forget(error: Exception, folder: str) -> None:
-    """Takes a temporary folder out of a message."""
-    error.args = tuple(each.replace(f"{folder}/", "") if isinstance(each, str) else each for each in error.args)
 
 
 def delete(index: OpenIndex, docid: str) -> dict[str, int]:

@@ -145,8 +145,7 @@ class Context:
                 else ("has no token", "Restart it with --token-file")
             )
             raise ApiError(403, "read-only", f"this server {why}, so indexes cannot be changed", remedy)
-        token = self.settings.token or ""
-        check_token(request.headers.get("authorization", "").encode("latin-1"), b"Bearer " + token.encode())
+        check_token(request.headers.get("authorization", "").encode("latin-1"), self.settings.authorization)
 
     def close(self) -> None:
         """Closes everything."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import logging
 import time
 from collections import OrderedDict
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect
 
+from splade_lucene.server.json_answers import to_json_bytes
 from splade_lucene.server.page import SECURITY_HEADERS
 from splade_lucene.server.problems import ApiError, too_long
 from splade_lucene.server.settings import Limits, ServerSettings, is_loopback
@@ -45,7 +45,6 @@ class Gate:
 
     def __init__(self, app: App, settings: ServerSettings, observes: Sequence[Observe]) -> None:
         self._app, self._settings, self._observes = app, settings, observes
-        self._token = None if settings.token is None else b"Bearer " + settings.token.encode()
         self._rates = RateLimit(settings.limits.rate)
         self._body_bytes = settings.limits.body_bytes
         self._is_local = settings.is_local
@@ -82,7 +81,7 @@ class Gate:
         if int_header(headers, b"content-length") > self._body_bytes:
             raise too_large(self._body_bytes)
         if self._needs_token(scope):
-            self._check_token(headers)
+            check_token(headers.get(b"authorization", b""), self._settings.authorization)
         client = scope.get("client")
         self._rates.check(client[0] if client else "")
 
@@ -91,9 +90,6 @@ class Gate:
             return False  # what changes an index asks for it itself
         path = scope["path"]
         return path not in _OPEN and not path.startswith("/static/")
-
-    def _check_token(self, headers: dict[bytes, bytes]) -> None:
-        check_token(headers.get(b"authorization", b""), self._token)
 
 
 def check_token(given: bytes, expected: bytes | None) -> None:
@@ -189,7 +185,7 @@ class _Answer:
     async def fail(self, error: ApiError, path: str) -> None:
         if self.status:  # too late: the connection is closed without the end of the answer
             raise ConnectionAbortedError(error.message)
-        body = json.dumps(error.to_json(path), ensure_ascii=False).encode("utf-8", "replace")
+        body = to_json_bytes(error.to_json(path))
         headers = {"content-type": "application/json", "content-length": str(len(body)), **(error.headers or {})}
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": error.status, "headers": pairs})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.requests import Request
 
 from splade_lucene.counts import counted
+from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.imports import whole_imports
@@ -64,8 +65,7 @@ def _with_tool_errors(tool: Callable[..., Awaitable[Any]], context: Context) -> 
         except ClientGoneError:
             raise ToolError("nobody waits for the answer") from None
         except (ApiError, SpladeLuceneError) as error:
-            told = error if isinstance(error, ApiError) else as_api_error(error, context.registry.folders)
-            raise ToolError(f"{told.message}. {told.remedy}" if told.remedy else told.message) from error
+            raise ToolError(as_api_error(error, context.registry.folders).text) from error
 
     return call
 
@@ -86,7 +86,7 @@ class Tools:
         self._context = context
 
     async def search(
-        self, query: dict[str, Any] | str, index_name: str = "", k: int = 10, ef_search: int = 100,  # noqa: ARG002
+        self, query: dict[str, Any] | str, index_name: str = "", k: int = HITS_SHOWN, ef_search: int = 100,  # noqa: ARG002
         encoder: str = "", query_generator: str = "", intruction_config: str = "",
     ) -> list[str]:  # fmt: skip
         """Search an index and return the top-k hits with their texts.

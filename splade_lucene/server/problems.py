@@ -45,13 +45,18 @@ class ApiError(HTTPException):
         super().__init__(status, message, _headers(status, retry_after))
         self.status, self.code, self.message, self.remedy, self.retry_after = status, code, message, remedy, retry_after
 
+    @property
+    def text(self) -> str:
+        """The message and the remedy."""
+        return f"{self.message}. {self.remedy}" if self.remedy else self.message
+
     def to_json(self, path: str) -> dict[str, Any]:
         """The body of the answer.
 
         Args:
             path: The path that was asked for; those of other servers have errors in their shapes.
         """
-        message = f"{self.message}. {self.remedy}" if self.remedy else self.message
+        message = self.text
         if path.startswith("/v1/indexes"):
             return {"detail": message}
         if path.startswith("/v1/"):
@@ -89,13 +94,15 @@ _STATUSES: tuple[tuple[type[SpladeLuceneError], int, str], ...] = (
 )
 
 
-def as_api_error(error: SpladeLuceneError, names: dict[str, str]) -> ApiError:
-    """The answer to an error of the library.
+def as_api_error(error: ApiError | SpladeLuceneError, names: dict[str, str]) -> ApiError:
+    """The answer to an error.
 
     Args:
-        error: The error.
+        error: The error; one that is an answer stays as it is.
         names: Folders that its message may name → the names of their indexes, which are shown instead.
     """
+    if isinstance(error, ApiError):
+        return error
     status, code = next(
         ((status, code) for kind, status, code in _STATUSES if isinstance(error, kind)), (500, "failed")
     )
@@ -105,3 +112,8 @@ def as_api_error(error: SpladeLuceneError, names: dict[str, str]) -> ApiError:
     for folder, name in names.items():
         message, remedy = message.replace(folder, name), remedy.replace(folder, name)
     return ApiError(status, code, message, remedy, retry_after=5 if status == 503 else None)
+
+
+def hide_folder(error: Exception, folder: str) -> None:
+    """Takes a temporary folder, in which the files of a request were, out of a message."""
+    error.args = tuple(each.replace(f"{folder}/", "") if isinstance(each, str) else each for each in error.args)

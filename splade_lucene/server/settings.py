@@ -97,6 +97,11 @@ class ServerSettings:
         return is_loopback(self.host)
 
     @property
+    def authorization(self) -> bytes | None:
+        """The header ``Authorization`` that has the token; None if there is no token."""
+        return None if self.token is None else b"Bearer " + self.token.encode()
+
+    @property
     def can_change(self) -> bool:
         """Whether documents can be added and deleted."""
         return not self.read_only and self.token is not None

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.errors import ConfigError, ExamplesError, ModelError, first_line
+from splade_lucene.ids import best_first
 from splade_lucene.imports import whole_imports
 from splade_lucene.index.texts import index_texts
 from splade_lucene.progress import Progress
@@ -225,7 +226,7 @@ def ranked_by_file(path: str, texts: Texts) -> Rankings:
     Raises:
         ConfigError: The file belongs to another collection.
     """
-    runs = {qid: sorted(scores.items(), key=lambda hit: (-hit[1], hit[0])) for qid, scores in read_scores(path).items()}
+    runs = {qid: best_first(scores) for qid, scores in read_scores(path).items()}
     rankings = rankings_by_row(runs, texts.qids, texts.passage_rows)
     if not any(len(rows) for rows, _ in rankings):
         raise ConfigError(

@@ -9,8 +9,8 @@ from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.imports import whole_imports
 from splade_lucene.models import recommended_quantizer
 from splade_lucene.quantizer import Quantizer
+from splade_lucene.search.queries import encode_queries
 from splade_lucene.search.query_encoder import SpladeQueryEncoder
-from splade_lucene.white_space import is_blank
 
 with whole_imports(extra="pyterrier"):
     import pandas as pd
@@ -68,16 +68,8 @@ class QueryEncoder(pt.Transformer):
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
         """Encodes the queries of a frame."""
         pt.validate.columns(inp, includes=["query"], context=self)
-        queries = inp["query"].tolist()
-        encode_batch = getattr(self.encoder, "encode_batch", lambda texts: [*map(self.encoder.encode, texts)])
-        texts = [query for query in queries if not _is_blank(query)]
-        encoded = iter(encode_batch(texts) if texts else ())
-        toks = [{} if _is_blank(query) else next(encoded) for query in queries]
+        toks = encode_queries(inp["query"].tolist(), lambda: self.encoder)
         return inp.assign(query_toks=pd.Series(toks, index=inp.index, dtype=object))
 
     def __repr__(self) -> str:
         return f"QueryEncoder({type(self.encoder).__name__})"
-
-
-def _is_blank(query: object) -> bool:
-    return isinstance(query, str) and is_blank(query)

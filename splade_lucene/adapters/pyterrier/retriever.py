@@ -15,12 +15,12 @@ from splade_lucene.arguments import to_ordered_list
 from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_IN_RUN
 from splade_lucene.errors import QueryError
-from splade_lucene.ids import docid_order
+from splade_lucene.ids import hit_order
 from splade_lucene.imports import whole_imports
 from splade_lucene.run.run import strictly_falling
 from splade_lucene.search.checks import check_k, check_threads
 from splade_lucene.search.hits import Hits, StoredDocument
-from splade_lucene.search.hybrid import RRF, HybridFusion
+from splade_lucene.search.hybrid import HybridFusion, to_fusion
 
 with whole_imports(extra="pyterrier"):
     import pandas as pd
@@ -63,7 +63,7 @@ class ImpactRetriever(pt.Transformer):
         columns: Sequence[str] = (), threads: int = 1,
     ) -> None:  # fmt: skip
         self.index, self.num_results, self.filter = index, check_k(num_results, "num_results"), filter
-        self.hybrid = RRF if hybrid is True else hybrid or None
+        self.hybrid = to_fusion(hybrid)
         self.columns = to_ordered_list([columns] if isinstance(columns, str) else columns, "columns")
         check_threads(threads)
         self.threads = threads
@@ -193,7 +193,7 @@ def _column(hits: Hits, name: str) -> list[Any]:
 def _best_first(rows: list[int], docids: list[str], scores: Mapping[str, int]) -> list[int]:
     """The rows of the documents that have a score, in the order of hits."""
     known = [row for row in rows if docids[row] in scores]
-    return sorted(known, key=lambda row: (-scores[docids[row]], docid_order(docids[row])))
+    return sorted(known, key=lambda row: hit_order(docids[row], scores[docids[row]]))
 
 
 def _only_query(inp: pd.DataFrame, qid: Any, rows: list[int]) -> int:
