@@ -19,6 +19,12 @@ HITS_SHOWN = 10
 HITS_IN_RUN = 1000
 """Hits per query in a run, as in trec_eval and Anserini's guides."""
 
+HITS_TO_RERANK = 100
+"""Hits per query that a cross-encoder reranks."""
+
+RERANK_BATCH = 32
+"""Pairs of query and document that a cross-encoder scores at a time."""
+
 QUERY_BATCH = 64
 """Queries that are encoded or searched between two reports of progress; their hits are in memory together."""
 

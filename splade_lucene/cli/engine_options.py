@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Annotated, TypeGuard, get_args
 import typer
 
 from splade_lucene.cli.options import check_supported
-from splade_lucene.engines.names import ServedEngine
+from splade_lucene.engines.names import DEFAULT_NAME, ServedEngine
 
 if TYPE_CHECKING:
     from splade_lucene.cli.option_groups import QueryOptions
     from splade_lucene.engines.searcher import EngineSearcher
-
-_DEFAULT_NAME = "splade"
 
 UrlOption = Annotated[
     list[str], typer.Option("--url", metavar="URL", help="Where the engine is; repeat for several nodes.")
@@ -44,7 +42,7 @@ class EngineOptions:
         typer.Option("--url", metavar="URL", help="Where OpenSearch or Elasticsearch is; repeat for several nodes."),
     ] = None
     name: Annotated[
-        str | None, typer.Option("--name", help=f"Its index, as loaded with push. Default: {_DEFAULT_NAME}.")
+        str | None, typer.Option("--name", help=f"Its index, as loaded with push. Default: {DEFAULT_NAME}.")
     ] = None
 
     def check(self, engine: str, index_dirs: Sequence[Path], **others: bool) -> None:
@@ -75,7 +73,7 @@ class EngineOptions:
         from splade_lucene.engines.searcher import EngineSearcher
 
         quiet_clients()
-        searcher = EngineSearcher(self.url or [], self.name or _DEFAULT_NAME, engine=engine)
+        searcher = EngineSearcher(self.url or [], self.name or DEFAULT_NAME, engine=engine)
         try:
             if queries is not None:
                 searcher.query_encoder = queries.match(searcher.manifest, searcher.name)

@@ -19,7 +19,7 @@ from splade_lucene.cli.options import (
 )
 from splade_lucene.cli.output import ProgressBars, Skipped, echo
 from splade_lucene.counts import counted
-from splade_lucene.engines.names import EngineName, Keys
+from splade_lucene.engines.names import DEFAULT_NAME, PIECE_BYTES, EngineName, Keys
 
 
 def export(
@@ -29,7 +29,7 @@ def export(
     source: Annotated[
         Path | None, typer.Option("--input", metavar="DIR", help="Pseudo-documents instead: a folder or a file.")
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="What the engine calls the collection.")] = "splade",
+    name: Annotated[str, typer.Option("--name", help="What the engine calls the collection.")] = DEFAULT_NAME,
     keys: Annotated[
         Keys | None,
         typer.Option(
@@ -39,7 +39,7 @@ def export(
     texts: Annotated[bool, typer.Option("--texts/--no-texts", help="Export the stored texts.")] = True,
     piece_size: Annotated[
         int, typer.Option("--piece-size", min=1, max=2000, help="Megabytes at which a file of documents ends.")
-    ] = 16,
+    ] = PIECE_BYTES >> 20,
     numbering: Annotated[
         Path | None,
         typer.Option("--numbering", metavar="DIR", help="An earlier export, whose terms keep their ids."),

@@ -9,9 +9,9 @@ import typer
 
 from splade_lucene.cli.option_groups import given_options
 from splade_lucene.cli.options import check_required, wrong_usage
+from splade_lucene.distributed.cluster import RayCluster
 
 if TYPE_CHECKING:
-    from splade_lucene.distributed.cluster import RayCluster
     from splade_lucene.distributed.encoding import RayWorkers
 
 
@@ -28,19 +28,21 @@ class RayOptions:
     ray_workers: Annotated[
         int | None, typer.Option("--ray-workers", min=1, help="Worker processes. Default: as many as fit.")
     ] = None
-    ray_cpus: Annotated[float, typer.Option("--ray-cpus", min=0, help="Logical CPUs, and threads, of a worker.")] = 1
-    ray_gpus: Annotated[float, typer.Option("--ray-gpus", min=0, help="GPUs of a worker; 0.5 lets two share one.")] = 0
+    ray_cpus: Annotated[float, typer.Option("--ray-cpus", min=0, help="Logical CPUs, and threads, of a worker.")] = (
+        RayCluster.cpus
+    )
+    ray_gpus: Annotated[float, typer.Option("--ray-gpus", min=0, help="GPUs of a worker; 0.5 lets two share one.")] = (
+        RayCluster.gpus
+    )
     ray_timeout: Annotated[
         float, typer.Option("--ray-timeout", min=1, help="Give up after so many seconds without progress.")
-    ] = 1800
+    ] = RayCluster.timeout
 
     def cluster(self) -> RayCluster | None:
         """The cluster; None if the work is done in this process."""
         if self.ray is None:
             check_required("--ray", **given_options(self))
             return None
-        from splade_lucene.distributed.cluster import RayCluster
-
         with wrong_usage():
             return RayCluster(self.ray, self.ray_workers, self.ray_cpus, self.ray_gpus, self.ray_timeout)
 

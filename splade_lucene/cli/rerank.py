@@ -23,6 +23,7 @@ from splade_lucene.cli.run import OutputFormatOption, OutputOption, RunOption, T
 from splade_lucene.cli.search_options import check_tag
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.counts import counted
+from splade_lucene.defaults import HITS_TO_RERANK, RERANK_BATCH
 from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def rerank(
     ] = None,
     id_field: IdFieldOption = None,
     text_field: TextFieldOption = None,
-    hits: Annotated[int, typer.Option("--hits", min=1, help="Number of hits to rerank per query.")] = 100,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Pairs per batch.")] = 32,
+    hits: Annotated[int, typer.Option("--hits", min=1, help="Number of hits to rerank per query.")] = HITS_TO_RERANK,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Pairs per batch.")] = RERANK_BATCH,
     max_length: Annotated[
         int | None,
         typer.Option("--max-length", min=8, help="Truncate pairs to this many tokens. Default: the model's."),

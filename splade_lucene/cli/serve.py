@@ -12,6 +12,7 @@ from splade_lucene.cli.options import ThreadsOption, wrong_usage
 from splade_lucene.cli.output import echo
 from splade_lucene.defaults import thread_count
 from splade_lucene.imports import whole_imports
+from splade_lucene.server.settings import HOST, PORT, Limits, ServerSettings, read_token
 
 
 def serve(
@@ -21,8 +22,8 @@ def serve(
     ],
     host: Annotated[
         str, typer.Option("--host", help="The address to listen on. Others than this machine's own need --token-file.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port; 0 for any free one.")] = 8080,
+    ] = HOST,
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port; 0 for any free one.")] = PORT,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -34,20 +35,26 @@ def serve(
     read_only: Annotated[bool, typer.Option("--read-only", help="Add and delete nothing.")] = False,
     refresh: Annotated[
         float, typer.Option("--refresh", min=0, metavar="SECONDS", help="How often to look for new commits; 0: never.")
-    ] = 1.0,
+    ] = ServerSettings.refresh_seconds,
     rate: Annotated[
         float | None, typer.Option("--rate", help="Requests a second of one client; twice as many may come at once.")
     ] = None,
     threads: ThreadsOption = None,
     waiting: Annotated[
         int, typer.Option("--waiting", min=0, help="Requests that may wait for a thread; further ones get status 429.")
-    ] = 256,
-    max_hits: Annotated[int, typer.Option("--max-hits", min=1, help="Largest number of hits of a query.")] = 1000,
-    max_batch: Annotated[int, typer.Option("--max-batch", min=1, help="Largest number of queries of a batch.")] = 1000,
+    ] = Limits.waiting,
+    max_hits: Annotated[
+        int, typer.Option("--max-hits", min=1, help="Largest number of hits of a query.")
+    ] = Limits.hits,
+    max_batch: Annotated[
+        int, typer.Option("--max-batch", min=1, help="Largest number of queries of a batch.")
+    ] = Limits.batch,
     max_body: Annotated[
         int, typer.Option("--max-body", min=1, metavar="MIB", help="Largest body of a request, in MiB.")
-    ] = 8,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Time for a request.")] = 30.0,
+    ] = Limits.body_bytes >> 20,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", help="Time for a request.")
+    ] = Limits.seconds,
     mcp_stdio: Annotated[
         bool, typer.Option("--mcp-stdio", help="Be an MCP server on standard input and output, without HTTP.")
     ] = False,
@@ -63,7 +70,6 @@ def serve(
     with whole_imports("serve"):
         from splade_lucene.server.logs import log_to
         from splade_lucene.server.registry import index_names, open_meanwhile
-        from splade_lucene.server.settings import Limits, ServerSettings, read_token
 
     with wrong_usage():
         settings = ServerSettings(

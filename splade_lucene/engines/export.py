@@ -11,7 +11,7 @@ from splade_lucene.arguments import to_count, to_flag, to_path
 from splade_lucene.engines.collection import Collection, open_collection
 from splade_lucene.engines.export_manifest import MANIFEST, TERMS, ExportManifest, read_terms
 from splade_lucene.engines.exporter import Exporter, ExportOptions
-from splade_lucene.engines.names import EngineName, Keys
+from splade_lucene.engines.names import DEFAULT_NAME, PIECE_BYTES, EngineName, Keys
 from splade_lucene.engines.pieces import ExportFolder
 from splade_lucene.engines.registry import exporter
 from splade_lucene.errors import InputError
@@ -23,7 +23,6 @@ from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.problems import Problem
 from splade_lucene.version import __version__
 
-DEFAULT_NAME = "splade"
 _LEAST_PIECE = 1 << 10
 
 
@@ -59,7 +58,7 @@ def export_collection(  # noqa: PLR0913 - all but the first two are keywords wit
     keys: Keys | None = None,
     texts: bool = True,
     name: str = DEFAULT_NAME,
-    piece_bytes: int = ExportOptions.piece_bytes,
+    piece_bytes: int = PIECE_BYTES,
     numbering: str | Path | None = None,
     fields: Fields = None,
     duplicates: Duplicates = "refuse",

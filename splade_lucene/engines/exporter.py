@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from splade_lucene.engines.collection import Collection
-from splade_lucene.engines.names import Keys
+from splade_lucene.engines.names import DEFAULT_NAME, PIECE_BYTES, Keys
 from splade_lucene.engines.pieces import ExportFolder
 
 _EXAMPLE_TERMS = 5
@@ -25,8 +25,8 @@ class ExportOptions:
 
     keys: Keys = "ids"
     texts: bool = True
-    name: str = "splade"
-    piece_bytes: int = 16 << 20
+    name: str = DEFAULT_NAME
+    piece_bytes: int = PIECE_BYTES
 
 
 class Exporter(Protocol):

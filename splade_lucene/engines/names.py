@@ -1,4 +1,4 @@
-"""Names that options have. Importing this module is fast."""
+"""Names and defaults of options. Importing this module is fast."""
 
 from __future__ import annotations
 
@@ -20,3 +20,9 @@ Origin = Literal[
     "qdrant", "milvus", "parquet",
 ]  # fmt: skip
 """The systems and formats whose documents can be imported."""
+
+DEFAULT_NAME = "splade"
+"""What an engine calls the collection unless another name is given."""
+
+PIECE_BYTES = 16 << 20
+"""The size at which a file of documents ends."""

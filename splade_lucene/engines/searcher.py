@@ -18,7 +18,7 @@ from splade_lucene.engines.client import EngineClient, open_client
 from splade_lucene.engines.index_metadata import IndexMetadata, read_metadata
 from splade_lucene.engines.limits import EXACT_IN_FLOAT32
 from splade_lucene.engines.lucene_engine import LuceneEngine, engine_id
-from splade_lucene.engines.names import ServedEngine
+from splade_lucene.engines.names import DEFAULT_NAME, ServedEngine
 from splade_lucene.engines.registry import exporter
 from splade_lucene.errors import EngineError, QueryError
 from splade_lucene.fields.values import most_frequent_first
@@ -60,7 +60,7 @@ class EngineSearcher:
     """
 
     def __init__(
-        self, url: str | Iterable[str], name: str = "splade", query_encoder: QueryEncoder | str | Path | None = None, *,
+        self, url: str | Iterable[str], name: str = DEFAULT_NAME, query_encoder: QueryEncoder | str | Path | None = None, *,
         engine: ServedEngine = "opensearch", patience: float = 60.0,
     ) -> None:  # fmt: skip
         self.name, self._given_encoder, self._patience = name, query_encoder, patience

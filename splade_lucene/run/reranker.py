@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from splade_lucene.arguments import to_list
 from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.counts import counted
+from splade_lucene.defaults import HITS_TO_RERANK, RERANK_BATCH
 from splade_lucene.errors import (
     CorpusError,
     InputError,
@@ -38,9 +39,6 @@ from splade_lucene.run.rankings import text_of_qid
 from splade_lucene.run.run import Run, RunSource
 from splade_lucene.search.bm25 import Bm25Searcher, open_index
 from splade_lucene.search.hits import StoredDocument
-
-DEFAULT_DEPTH = 100
-DEFAULT_BATCH_SIZE = 32
 
 
 class Texts(Protocol):
@@ -67,7 +65,7 @@ class Reranker:
 
     def __init__(
         self, model: str | Path, *, device: str = "auto", max_length: int | None = None,
-        batch_size: int = DEFAULT_BATCH_SIZE, trust_remote_code: bool = False,
+        batch_size: int = RERANK_BATCH, trust_remote_code: bool = False,
     ) -> None:  # fmt: skip
         self.name, self.batch_size, self._max_length = str(model), batch_size, max_length
         self.model = _load(self.name, device, max_length, trust_remote_code=trust_remote_code)
@@ -98,7 +96,7 @@ class Reranker:
         return scores
 
     def rerank(
-        self, run: RunSource, topics: Mapping[Any, str] | Iterable[Query], texts: Texts, k: int = DEFAULT_DEPTH, *,
+        self, run: RunSource, topics: Mapping[Any, str] | Iterable[Query], texts: Texts, k: int = HITS_TO_RERANK, *,
         scores_file: Path | None = None, progress: Progress = NO_PROGRESS,
     ) -> Run:  # fmt: skip
         """Sorts the top k hits of each query by the cross-encoder's scores; other hits follow in their old order.

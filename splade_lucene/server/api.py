@@ -14,7 +14,7 @@ from splade_lucene.server import answers, changes, exports
 from splade_lucene.server.context import ERRORS, Context
 from splade_lucene.server.json_answers import SafeRoute, json_answer, to_json_bytes
 from splade_lucene.server.problems import ApiError
-from splade_lucene.server.runs import look_through
+from splade_lucene.server.runs import inspect_run
 from splade_lucene.server.schemas import (
     AddBody,
     BatchBody,
@@ -119,7 +119,7 @@ def _add_search_routes(router: APIRouter, context: Context) -> None:
     async def runs(request: Request, index: str, body: RunsBody) -> Response:
         """The queries of a run with the values of a measure, the worst first. Nothing is kept."""
         registry[index]
-        return json_answer(await work.run(request, look_through, body))
+        return json_answer(await work.run(request, inspect_run, body))
 
 
 def _add_query_routes(router: APIRouter, context: Context) -> None:

@@ -20,7 +20,7 @@ from splade_lucene.topics.reading import read_topics
 _LISTED = 20
 
 
-def look_through(body: RunsBody) -> dict[str, Any]:
+def inspect_run(body: RunsBody) -> dict[str, Any]:
     """The queries of a run with the values of a measure, the worst first; without judgments, in the order of the run.
 
     Args:
@@ -35,13 +35,13 @@ def look_through(body: RunsBody) -> dict[str, Any]:
         for name, path in paths.items():
             path.write_text(texts[name] or "", encoding="utf-8")
         try:
-            return _look_through(paths, body.measure)
+            return _inspect_run(paths, body.measure)
         except InputError as error:
             hide_folder(error, folder)
             raise
 
 
-def _look_through(paths: Mapping[str, Path], measure: str) -> dict[str, Any]:
+def _inspect_run(paths: Mapping[str, Path], measure: str) -> dict[str, Any]:
     run = Run.read(paths["run"])
     check_cancelled()
     qrels = read_qrels(paths["qrels"]) if "qrels" in paths else {}

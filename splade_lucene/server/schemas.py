@@ -108,7 +108,7 @@ class ExportBody(QueryPart, SearchSettings):
 
 
 class RunsBody(Request):
-    """A run to look through."""
+    """A run to inspect."""
 
     run: Text = Field(description="A run: lines of qid, Q0, docid, rank, score, tag.")
     qrels: Text | None = Field(default=None, description="Judgments: lines of qid, 0, docid, relevance.")
