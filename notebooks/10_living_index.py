@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # An index that lives
+# # Updating an index
 #
 # A collection with metadata that is filtered, grows, changes, is merged and checked, while it stays a plain Lucene index. Takes about
 # half a minute and 5 MB of disk. Nothing is downloaded: the documents are docstrings of the Python that runs this.
