@@ -301,7 +301,7 @@ def parse_manifest(text: str, path: Path, *, remedy: str) -> Manifest:
 
     Args:
         text: The JSON.
-        path: Where it stands, for the message.
+        path: The file, for the message.
         remedy: What to do if it is damaged.
 
     Raises:

@@ -403,7 +403,7 @@ def test_an_engine_that_is_not_there_is_named_at_once(exports):
 def test_user_and_password_come_from_the_environment(served, exports, monkeypatch):
     engine, name, url = served
     engine.credentials = basic("me", "secret")
-    with pytest.raises(EngineError, match=rf"does not let us in \(security_exception.*Set {name.upper()}_USERNAME"):
+    with pytest.raises(EngineError, match=rf"denies access \(security_exception.*Set {name.upper()}_USERNAME"):
         push_export(exports / name, url)
     monkeypatch.setenv(f"{name.upper()}_USERNAME", "me")
     with pytest.raises(InputError, match=f"{name.upper()}_USERNAME without {name.upper()}_PASSWORD"):

@@ -38,7 +38,7 @@ class FoundDocument:
 
 
 class OpenedIndex:
-    """A searcher that is given, or one that is opened when it is first needed, and in each process anew.
+    """An open searcher, or an index that is opened when it is first searched, in each process.
 
     Args:
         index: The folder of an index, the folders of several, or an object with the searcher's methods.

@@ -54,7 +54,7 @@ def build(
     skip_bad: SkipBadOption = False,
     shards: Annotated[
         int | None,
-        typer.Option("--shards", min=1, help="With --ray: index so many shards in parallel, searched as one index."),
+        typer.Option("--shards", min=1, help="With --ray: index this many shards in parallel, searched as one index."),
     ] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Merge the shards into a single index.")] = False,
     as_json: JsonOption = False,

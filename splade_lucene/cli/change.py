@@ -91,7 +91,7 @@ def delete(
 ) -> None:
     """Delete documents from an index.
 
-    All disappear at once. Docids that the index lacks are counted.
+    All documents disappear at once. Docids that are not in the index are counted.
     """
     from splade_lucene.index.changes import delete_documents
 

@@ -25,8 +25,8 @@ def check(
 ) -> None:
     """Verify an index: every byte, and a sample of its texts.
 
-    Compares the checksums of all files, of the manifest and of the accelerator, and counts; then encodes some texts
-    again, if the model is there. Exit code 1 if anything is wrong.
+    Verifies the checksums of all files, the manifest and the accelerator, and the counts; then encodes some texts again, if
+    the model is available. Exit code 1 if anything is wrong.
     """
     from splade_lucene.index.checking import check_index
 

@@ -38,7 +38,7 @@ def export(
     ] = None,
     texts: Annotated[bool, typer.Option("--texts/--no-texts", help="Export the stored texts.")] = True,
     piece_size: Annotated[
-        int, typer.Option("--piece-size", min=1, max=2000, help="Megabytes at which a file of documents ends.")
+        int, typer.Option("--piece-size", min=1, max=2000, help="Start another file of documents after this many MiB.")
     ] = PIECE_BYTES >> 20,
     numbering: Annotated[
         Path | None,

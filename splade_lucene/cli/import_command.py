@@ -47,7 +47,7 @@ def import_command(
         ),
     ] = None,
     vector_field: Annotated[
-        str | None, typer.Option("--vector-field", metavar="NAME", help="Key or column of the weights. Default: found.")
+        str | None, typer.Option("--vector-field", metavar="NAME", help="Key or column of the weights. Default: detected.")
     ] = None,
     id_field: IdFieldOption = None,
     text_field: TextFieldOption = None,

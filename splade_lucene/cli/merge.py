@@ -34,8 +34,8 @@ def merge(
 ) -> None:
     """Merge indexes into a new one.
 
-    It equals the index that would have been built of all documents at once. The indexes stay as they are; their deleted
-    documents are left out.
+    The new index equals one that is built of all documents at once. The old ones stay as they are; their deleted documents
+    are left out.
     """
     from splade_lucene.index.merging import merge_indexes
 

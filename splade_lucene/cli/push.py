@@ -36,8 +36,8 @@ def push(
 ) -> None:
     """Load an export into OpenSearch or Elasticsearch.
 
-    Run it again after an interruption: it sends what is not there. User and password, an API key and certificates come from
-    the environment, as OPENSEARCH_USERNAME, ELASTICSEARCH_API_KEY and so on.
+    Run it again to resume after an interruption. User and password, an API key and certificates come from the environment:
+    OPENSEARCH_USERNAME, ELASTICSEARCH_API_KEY and so on.
     """
     from splade_lucene.engines.push import push_export
 

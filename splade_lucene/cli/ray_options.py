@@ -35,7 +35,7 @@ class RayOptions:
         RayCluster.gpus
     )
     ray_timeout: Annotated[
-        float, typer.Option("--ray-timeout", min=1, help="Give up after so many seconds without progress.")
+        float, typer.Option("--ray-timeout", min=1, help="Give up after this many seconds without progress.")
     ] = RayCluster.timeout
 
     def cluster(self) -> RayCluster | None:

@@ -21,7 +21,10 @@ def serve(
         typer.Option("--index", metavar="[NAME=]DIR", help="An index and its name in URLs; repeat for several."),
     ],
     host: Annotated[
-        str, typer.Option("--host", help="The address to listen on. Others than this machine's own need --token-file.")
+        str,
+        typer.Option(
+            "--host", help="The address to listen on. One that other machines can reach requires --token-file."
+        ),
     ] = HOST,
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port; 0 for any free one.")] = PORT,
     token_file: Annotated[
@@ -32,7 +35,7 @@ def serve(
             help="The token for adding and deleting, and for all requests from elsewhere.",
         ),
     ] = None,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Add and delete nothing.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse to add and delete documents.")] = False,
     refresh: Annotated[
         float, typer.Option("--refresh", min=0, metavar="SECONDS", help="How often to look for new commits; 0: never.")
     ] = ServerSettings.refresh_seconds,
@@ -56,7 +59,7 @@ def serve(
         float, typer.Option("--timeout", metavar="SECONDS", help="Time for a request.")
     ] = Limits.seconds,
     mcp_stdio: Annotated[
-        bool, typer.Option("--mcp-stdio", help="Be an MCP server on standard input and output, without HTTP.")
+        bool, typer.Option("--mcp-stdio", help="Serve MCP on standard input and output instead of HTTP.")
     ] = False,
     log_requests: Annotated[
         bool, typer.Option("--log-requests", help="Log each request on stderr, as a line of JSON, without its query.")
@@ -64,8 +67,8 @@ def serve(
 ) -> None:
     """Serve indexes over HTTP: a page, REST, and MCP.
 
-    The page is at http://127.0.0.1:8080, the description of the interface at /docs. Ctrl-C or SIGTERM ends the server when
-    it has answered what it has begun.
+    The page is at http://127.0.0.1:8080, and /docs describes the interface. After Ctrl-C or SIGTERM, the server answers the
+    requests that have begun, and ends.
     """
     with whole_imports("serve"):
         from splade_lucene.server.logs import log_to

@@ -223,7 +223,7 @@ class Session:
         return min(int(node.resources.get(name, 0) / need + 1e-9) for name, need in needs.items() if need)
 
     def on_every_node(self, function: Any, *arguments: Any) -> list[tuple[Node, Any]]:
-        """Calls a function on each node; it takes none of the CPUs. A node that dies meanwhile is left out.
+        """Calls a function on each node; it takes none of the CPUs. A node that dies during the call is left out.
 
         Args:
             function: A function of this package.

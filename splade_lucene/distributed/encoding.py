@@ -81,7 +81,9 @@ class RayWorkers:
         try:
             outcome = session.ray.get(reference, timeout=self.cluster.timeout)
         except session.ray.exceptions.RayError as error:
-            raise SpladeLuceneError(f"no GPU of the Ray cluster says how it computes: {first_line(error)}") from error
+            raise SpladeLuceneError(
+                f"no GPU of the Ray cluster could report its settings: {first_line(error)}"
+            ) from error
         encoder.settle(*result_of(outcome))
 
     def encode_parts(

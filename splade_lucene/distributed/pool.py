@@ -42,7 +42,7 @@ class Worker(Protocol):
 
 
 Outcome = tuple[bool, Any]
-"""Whether a call succeeded, and its result or its error. Errors that are returned keep their class and attributes."""
+"""Whether a call succeeded, and its result or its error. An error that is returned keeps its class and attributes."""
 
 
 def outcome_of(call: Callable[[], Any]) -> Outcome:
@@ -119,7 +119,7 @@ class WorkPool:
         self._losses: Counter[int] = Counter()
         self._lost_starts = 0
         self.storage_error: StorageError | None = None
-        """Why a worker gets no more tasks, the last one if there are several."""
+        """Why a worker gets no further tasks; the last reason if there are several."""
         self._durations: list[float] = []
         self._last_progress = self._last_signs = time.monotonic()
         self.repeated: set[int] = set()
@@ -264,7 +264,7 @@ class WorkPool:
             self._add()
 
     def _retire(self, member: _Member, error: StorageError, key: int) -> None:
-        """Gives no more tasks to a worker that cannot write, and this one to another."""
+        """Gives no further tasks to a worker that cannot write, and this task to another worker."""
         member.is_retired = True
         self.repeated.add(key)
         if key in self._tasks:
@@ -302,7 +302,7 @@ class WorkPool:
             return
         raise SpladeLuceneError(
             f"no progress on the Ray cluster for {silence:.0f} seconds: {self._state()}. "
-            "Run the same command again to resume, with timeout=… if it only takes long."
+            "Run the same command again to resume, with a longer timeout=… if it is only slow."
         )
 
     def _state(self) -> str:

@@ -127,7 +127,7 @@ def _check_places(session: Session, count: int) -> None:
     free = session.worker_count(JAVA_PROCESS_BYTES)
     if free < count:
         raise InputError(
-            f"{counted(count, 'shard')} are to be open at the same time, and only {counted(free, 'worker')} fit into the Ray "
+            f"{counted(count, 'shard')} have to be open at the same time, but only {counted(free, 'worker')} fit into the Ray "
             "cluster", remedy="Add nodes, ask for less with cpus=…, or merge shards",
         )  # fmt: skip
 

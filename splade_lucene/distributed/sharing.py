@@ -52,7 +52,9 @@ def check_shared(session: Session, folder: Path) -> None:
         if not apart:
             mine = {path.name for path in folder.glob(f"{token}-*")}
             apart = [
-                (node, "what it writes does not arrive here") for node, _ in answers if f"{token}-{node.id}" not in mine
+                (node, "the files that it writes do not appear here")
+                for node, _ in answers
+                if f"{token}-{node.id}" not in mine
             ]
     if apart:
         node, reason = apart[0]

@@ -1,7 +1,6 @@
 """Requests to OpenSearch and Elasticsearch with their official clients, which differ in names only.
 
-The URL says where the engine is; who asks comes from the environment, in which ``ENGINE`` is ``OPENSEARCH`` or
-``ELASTICSEARCH``:
+The URL says where the engine is. Credentials come from the environment; ``ENGINE`` is ``OPENSEARCH`` or ``ELASTICSEARCH``:
 
 =============================================  ===================================================================
 ``ENGINE_USERNAME`` and ``ENGINE_PASSWORD``    basic authentication
@@ -44,7 +43,7 @@ class EngineClient(ABC):
 
     Args:
         urls: Where the nodes of the engine are.
-        settings: Who asks.
+        settings: The credentials.
         threads: The number of threads that use it.
     """
 
@@ -155,7 +154,9 @@ class EngineClient(ABC):
         shards = answer.get("_shards", {})
         if shards.get("failed") or answer.get("timed_out"):
             failures = json.dumps(shards.get("failures", "time is up"))[:1000]
-            raise EngineError(f"{self.title} answered only in part: {failures}. Try again when all shards are there.")
+            raise EngineError(
+                f"{self.title} answered only in part: {failures}. Try again when all shards are available."
+            )
 
     def close(self) -> None:
         """Closes the connections."""
@@ -228,8 +229,8 @@ class ElasticsearchClient(EngineClient):
             return self._client.perform_request(method, path, params=params or None, headers=headers, body=body).body
         except self._library.UnsupportedProductError as error:
             raise EngineError(
-                f"{', '.join(self.urls)} is not Elasticsearch, which its official client requires. Export for the engine that "
-                "is there."
+                f"{', '.join(self.urls)} is not Elasticsearch, which its official client requires. Export for the engine "
+                "that runs there."
             ) from error
         except self._library.ApiError as error:
             raise refused(self.title, self.urls, error.status_code, error.body) from error
@@ -321,12 +322,12 @@ def refused(title: str, urls: Sequence[str], status: int | None, detail: object)
     reason = reason_of(detail)
     if status in (401, 403):
         name = "ELASTICSEARCH" if title == "Elasticsearch" else "OPENSEARCH"
-        return EngineError(f"{where} does not let us in ({reason}). Set {name}_USERNAME and {name}_PASSWORD.", status)
+        return EngineError(f"{where} denies access ({reason}). Set {name}_USERNAME and {name}_PASSWORD.", status)
     remedy = ""
     if "too_many_clauses" in reason or "maxClauseCount" in reason:
         remedy = " Set indices.query.bool.max_clause_count of its nodes to more than the terms of a query."
     elif status == 413:
-        remedy = " Set its http.max_content_length to more than a request."
+        remedy = " Raise its http.max_content_length."
     return EngineError(f"{where} refuses the request with status {status}: {reason}.{remedy}", status)
 
 

@@ -1,7 +1,7 @@
 """Loads an export into OpenSearch or Elasticsearch.
 
 Each document has the name of its part, of ten thousand documents, and the id of its docid, so that a document that is sent
-twice is there once. What is there is asked of the engine: a load that was interrupted sends the parts that are not complete.
+twice is stored once. The engine says which parts are complete: a load that was interrupted sends the others.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def push_export(  # noqa: PLR0913 - all but the first two are keywords with defa
 
     Args:
         export: The folder that :func:`splade_lucene.export_collection` wrote.
-        url: Where the engine is, or where each of its nodes is. Who asks comes from the environment; see
+        url: Where the engine is, or where each of its nodes is. Credentials come from the environment; see
             :mod:`splade_lucene.engines.client`.
         to: The engine; None for that of the export.
         name: The index; None for the name of the export.
@@ -178,7 +178,7 @@ def _check_version(client: EngineClient, body: dict[str, Any]) -> None:
         raise InputError(
             f"{', '.join(client.urls)} is {'OpenSearch' if is_opensearch else 'not OpenSearch'}, and the export is for "
             f"{client.title}",
-            remedy="Export for the engine that is there",
+            remedy="Export for the engine that runs there",
         )
     numbers = [int(each) for each in str(version.get("number", "")).split(".")[:2] if each.isdecimal()]
     is_old = numbers < [8, 19] or [9, 0] <= numbers < [9, 1]
@@ -365,6 +365,6 @@ class _Load:
         if total != expected and not is_appended:
             raise EngineError(
                 f"{self._client.title} has {total - there:,} other documents in {self._name}, so searches would find them, "
-                "too. Pass overwrite=True to load it anew, or another name."
+                "too. Pass overwrite=True to load it again, or another name."
             )
         return total

@@ -38,11 +38,11 @@ class EngineSearcher:
     """Exact search over an index of OpenSearch or Elasticsearch that was loaded from an export.
 
     The hits are those of :class:`splade_lucene.LuceneImpactSearcher` on the exported index: the same documents, scores and
-    order. The ``lucene_docid`` of a hit is only its place in the ranking, from 0, because the engine does not tell its own.
+    order. The ``lucene_docid`` of a hit is only its place in the ranking, from 0, because the engine does not return its own.
     Its text and fields are read from the engine when they are asked for. It can be used by any number of threads.
 
     Args:
-        url: Where the engine is, or where each of its nodes is. Who asks comes from the environment; see
+        url: Where the engine is, or where each of its nodes is. Credentials come from the environment; see
             :mod:`splade_lucene.engines.client`.
         name: The engine's index, or an alias of one.
         query_encoder: Turns text into {term: impact}, as for :class:`splade_lucene.LuceneImpactSearcher`. Default: the model
@@ -197,7 +197,7 @@ class EngineSearcher:
             )
         if (scores != np.floor(scores)).any():
             raise EngineError(
-                f"{self._client.title} returns scores that are no integers: something else has written to the index "
+                f"{self._client.title} returns scores that are not integers: something else has written to the index "
                 f"{self.name}. Load it again."
             )
 

@@ -89,7 +89,7 @@ def with_shards(paths: Sequence[Path]) -> list[Path]:
 
 
 def shard_encoding(encoding: str, number: int, count: int) -> str:
-    """The digest that stands in the manifest of a shard: shards of one build have different ones, and no docid in common.
+    """The digest in the manifest of a shard: shards of one build have different ones, and no docid in common.
 
     Args:
         encoding: The digest of the whole encoding.

@@ -65,7 +65,7 @@ class Average:
 
 @dataclass(frozen=True)
 class Group:
-    """Entries whose figures stand in one table.
+    """Entries whose figures are shown in one table.
 
     Attributes:
         name: Name of the group.

@@ -24,7 +24,7 @@ def remove_query(qid: str, ranking: Any) -> list[tuple[str, float]]:
 
 
 def remove_queries(run: RunSource) -> Run:
-    """Drops the hits whose docid is the qid, and ranks the others anew.
+    """Drops the hits whose docid is the qid, and ranks the others again.
 
     See :func:`splade_lucene.run.selection.remove_query`.
 

@@ -1,4 +1,4 @@
-"""The paths of other servers, so that their clients go on unchanged.
+"""The paths of other servers, so that their clients work unchanged.
 
 =====================================  ==========================================================================
 ``/v1/{index}/search``, ``…/doc/…``    Anserini's ``io.anserini.api.RestServer``

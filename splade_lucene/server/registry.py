@@ -115,7 +115,7 @@ class OpenIndex:
         return [{**each, "profile": asdict(each["profile"])} for each in reversed(self._profiles.copy())]
 
     def once_per_commit(self, name: str, compute: Callable[[LuceneImpactSearcher], T]) -> T:
-        """What a function computes of the index; computed anew only after a change of the index.
+        """What a function computes of the index; computed again only after a change of the index.
 
         Args:
             name: The function's name.
@@ -240,7 +240,7 @@ def open_meanwhile(folders: Mapping[str, Path]) -> Future[Registry]:
 
 
 def index_names(given: list[str]) -> dict[str, Path]:
-    """The names and folders that ``[NAME=]DIR`` stand for; without a name, that of the folder.
+    """The names and folders that arguments ``[NAME=]DIR`` give; the default name is that of the folder.
 
     Raises:
         InputError: A name is empty, has a character that does not fit into a path, or names two indexes.

@@ -37,7 +37,7 @@ _HttpProtocol: Any = AutoHTTPProtocol
 
 
 class PatientProtocol(_HttpProtocol):  # type: ignore[misc]
-    """HTTP that closes a connection whose request does not come, or whose answer is not read; uvicorn would wait for ever."""
+    """HTTP that closes a connection whose request does not arrive, or whose answer is not read; uvicorn would wait for ever."""
 
     seconds = 30.0
     _deadline: asyncio.TimerHandle | None = None
@@ -137,7 +137,7 @@ class Server(uvicorn.Server):
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begins to stop: connections are closed when what they asked for is answered, and ``/ready`` says so."""
+        """Begins to stop: connections are closed after their last answer, and ``/ready`` reports it."""
         self._context.is_stopping = True
         super().handle_exit(sig, frame)
 
@@ -152,7 +152,7 @@ class Server(uvicorn.Server):
 
 @contextmanager
 def _handled_signals() -> Iterator[None]:
-    """Ignores the signals that uvicorn sends once more when they have ended it: they are no errors."""
+    """Ignores the signals that uvicorn sends again after they have ended it: they are not errors."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

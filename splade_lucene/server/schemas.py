@@ -120,7 +120,7 @@ class RunsBody(Request):
 
 
 class Problem(BaseModel):
-    """What is wrong."""
+    """A problem, and what to do about it."""
 
     code: str
     message: str

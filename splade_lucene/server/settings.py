@@ -64,10 +64,10 @@ class ServerSettings:
         indexes: Name → folder of each index.
         host: Address on which it listens.
         port: Its port; 0 for any free one.
-        token: What a request must have as ``Authorization: Bearer TOKEN`` to add or delete; on another host than this machine,
-            all requests for data. None for none.
+        token: What a request must have as ``Authorization: Bearer TOKEN`` to add or delete documents and, if other machines can
+            connect, to read data. None for none.
         read_only: Whether nothing can be added or deleted.
-        refresh_seconds: How often indexes are looked at for a new commit; 0 for never.
+        refresh_seconds: Seconds between two looks for new commits of the indexes; 0 for never.
         limits: Limits of requests.
 
     Raises:

@@ -188,10 +188,10 @@ class Work:
             self._unfinished -= 1
 
     async def change(self, client: Client, function: Callable[..., T], *arguments: Any) -> T:
-        """Calls a function that changes or measures an index, on another thread: it may take long, and searches go on.
+        """Calls a function that changes or measures an index, on another thread: it may take long, and searches continue.
 
         Args:
-            client: Who waits. If it goes, there is no call. One that has begun is told, and decides whether it goes on; see
+            client: Who waits. If it goes, there is no call. One that has begun is told, and decides whether it continues; see
                 :func:`splade_lucene.search.cancellation.check_cancelled`.
             function: The function.
             arguments: Its arguments.

@@ -355,7 +355,7 @@ class _Run:
             )
 
     def rescue(self, trainer: Any, student: Student, folder: Path, models: ValidatedModels | None, stopped: str) -> str:
-        """Publishes the last good model of a round that cannot go on; says where it is."""
+        """Publishes the last good model of a round that cannot continue; says where it is."""
         self.progress.draw()
         found = None if models is None else models.best()
         checkpoint = last_checkpoint(folder / "checkpoints")

@@ -1,13 +1,13 @@
-"""PyTerrier: one JVM for Terrier and Lucene, whichever of the two is used first.
+"""PyTerrier: one JVM for Terrier and Lucene, in either order.
 
 PyTerrier starts Java when a class of Terrier is first used, or with ``pt.java.init()``; importing it, and pipelines without
 Terrier, such as ours, do not. It calls the initializers of all installed packages, of which this is one (entry point
 ``pyterrier.java.init``).
 
-- **PyTerrier first**: it would take the Java on the path, which may be too old for Lucene. It is told to take the one that we
+- **PyTerrier first**: it would take the Java on the path, which may be too old for Lucene. Our initializer sets the one that we
   would start, unless ``pt.java.set_java_home()`` names another. Our first search adds Lucene's jars to the running JVM.
-- **We first**: PyTerrier adds its jars and sets its properties in the running JVM. Its options for memory come too late, which
-  a warning says; ``SPLADE_LUCENE_HEAP`` sets the heap.
+- **We first**: PyTerrier adds its jars and sets its properties in the running JVM. Its options for memory come too late,
+  with a warning; ``SPLADE_LUCENE_HEAP`` sets the heap.
 """
 
 from __future__ import annotations

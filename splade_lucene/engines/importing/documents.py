@@ -49,7 +49,7 @@ Read = Callable[[Path, "Settings"], Iterator[DocumentOrError]]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a source cannot say itself.
+    """What a source does not say itself.
 
     Attributes:
         work_folder: Where there is space for temporary files.
@@ -181,7 +181,7 @@ class Conversion:
 
 
 class NotQuantizedError(PseudoDocumentError):
-    """A weight is not an integer. No document is skipped for it, because the whole source is to be quantized."""
+    """A weight is not an integer. No document is skipped for it, because the whole source needs a quantizer."""
 
 
 _QUANTIZE = f"Name the rule that makes impacts of weights with quantizer=…, such as quantizer={DEFAULT_RULE}"

@@ -25,7 +25,7 @@ class Example:
         scores: The teacher's scores; NaN where there is none. None for pairs and lists without scores.
         positives: Number of passages, from the first, that are said to be relevant. 0: nothing is said; then the one with
             the best score is, or the first one if there are no scores.
-        line: The line of the file where it stands, from 1; None if it was mined.
+        line: Its line in the file, from 1; None if it was mined.
     """
 
     query: int
