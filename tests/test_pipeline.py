@@ -309,7 +309,8 @@ def test_no_message_of_the_library_speaks_of_flags():
         for path in sorted(package.rglob("*.py"))
         if path.parent.name != "cli" and path.name != "commands.py"
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(("Error", "failure", "error", "warning"))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func).endswith(("Error", "failure", "error", "warning", "note"))
         for node in ast.walk(call)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         if re.search(r"(?<![\w-])--[a-z]", node.value)

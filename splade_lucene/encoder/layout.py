@@ -436,8 +436,8 @@ def _note_what_is_not_applied(folder: Path) -> None:
     settings = read_json(path) if path.is_file() else {}
     if limit := settings.get("max_active_dims"):
         note(
-            f"{path}: max_active_dims is {limit!r:.40}, which is not applied here. Documents can be pruned to it: top_terms of "
-            "Pruning, or --top-terms"
+            f"{path}: max_active_dims is {limit!r:.40}, which is not applied here. Prune documents to as many terms with "
+            "top_terms=…"
         )
     if (similarity := settings.get("similarity_fn_name")) not in (None, "dot"):
         note(f"{path}: similarity_fn_name is {similarity!r:.40}, but an index computes dot products")

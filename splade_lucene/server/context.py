@@ -139,12 +139,13 @@ class Context:
             ApiError: It may not.
         """
         if not self.settings.can_change:
-            why, remedy = (
-                ("was started with --read-only", "Restart it without --read-only")
-                if self.settings.read_only
-                else ("has no token", "Restart it with --token-file")
+            why = "is read-only" if self.settings.read_only else "has no token"
+            raise ApiError(
+                403,
+                "read-only",
+                f"this server {why}, so indexes cannot be changed",
+                "Ask whoever runs it to allow changes",
             )
-            raise ApiError(403, "read-only", f"this server {why}, so indexes cannot be changed", remedy)
         check_token(request.headers.get("authorization", "").encode("latin-1"), self.settings.authorization)
 
     def close(self) -> None:
