@@ -534,8 +534,9 @@ def test_options_that_do_not_fit_are_wrong_usage(arguments, message, tmp_path, m
 
 
 def test_scores_of_many_shards_are_merged_in_the_order_of_bytes():
-    from splade_lucene.distributed.searching import _keys
+    from splade_lucene.distributed.searching import _rows
+    from splade_lucene.ids import hit_order
 
     ranking = (["z", "é", "😀", "\uffff"], np.array([5, 5, 5, 4]), np.array([1, 2, 3, 4], np.int32), None)
-    keys = sorted(_keys(ranking, 0))
-    assert [docid for _, docid, *_ in keys] == [*sorted(["z", "é", "😀"], key=str.encode), "\uffff"]
+    rows = sorted(_rows(ranking, 0), key=lambda row: hit_order(row[0], row[1]))
+    assert [docid for docid, *_ in rows] == [*sorted(["z", "é", "😀"], key=str.encode), "\uffff"]
