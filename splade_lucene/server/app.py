@@ -19,9 +19,9 @@ from splade_lucene.server.api import api_routes
 from splade_lucene.server.context import ERRORS, Context
 from splade_lucene.server.docs_page import describe_api
 from splade_lucene.server.dropin import dropin_routes
+from splade_lucene.server.fast_search import FastSearch
 from splade_lucene.server.gate import Gate
 from splade_lucene.server.json_answers import error_answer, http_problem, invalid_request, json_answer
-from splade_lucene.server.lane import SearchLane
 from splade_lucene.server.logs import log_request
 from splade_lucene.server.mcp import PATH, LazyMcp
 from splade_lucene.server.metrics import Metrics
@@ -60,7 +60,7 @@ def create_app(
     )  # fmt: skip
     app.state.context = context
     metrics = Metrics(context)
-    app.add_middleware(SearchLane, context=context)
+    app.add_middleware(FastSearch, context=context)
     app.add_middleware(Gate, settings=settings, observes=(metrics.observe, log_request))
     _add_error_handlers(app, context)
     _add_operation(app, context, metrics)

@@ -24,7 +24,7 @@ _ROUTE = SimpleNamespace(path="/api/v1/{index}/search")
 _START, _END = "/api/v1/", "/search"
 
 
-class SearchLane:
+class FastSearch:
     """Answers searches; passes all other requests on.
 
     Args:
