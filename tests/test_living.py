@@ -40,8 +40,8 @@ from splade_lucene import (
     optimize_index,
     write_pseudo_documents,
 )
-from splade_lucene.files.exchange import exchange
-from splade_lucene.files.files import work_folder
+from splade_lucene.files import exchange as exchange_module
+from splade_lucene.files.exchange import exchange, moved_aside, put_in_place
 from splade_lucene.index import commits
 from splade_lucene.index.reader import read_index_manifest
 from splade_lucene.manifest import INDEX_FILE
@@ -437,11 +437,25 @@ def test_folders_are_exchanged_in_one_step(tmp_path):
         exchange(tmp_path / "a", tmp_path / "c")
 
 
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_finished_folder_takes_the_place_of_the_old_one(tmp_path, monkeypatch, can_exchange):
+    for name in ("built", "target"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"of-{name}").touch()
+    if not can_exchange:
+        monkeypatch.setattr(exchange_module, "exchange", lambda *_: False)
+    put_in_place(tmp_path / "built", tmp_path / "target")
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == [
+        "target",
+        "target/of-built",
+    ]
+
+
 def test_without_an_exchange_a_reader_waits_for_the_new_index(tmp_path):
     index = tmp_path / "index"
     build(index, documents(range(20)))
-    index.replace(work_folder(index, "replaced"))  # the moment between the two steps
-    timer = threading.Timer(0.3, lambda: work_folder(index, "replaced").replace(index))
+    index.replace(moved_aside(index))  # the moment between the two steps
+    timer = threading.Timer(0.3, lambda: moved_aside(index).replace(index))
     timer.start()
     assert searched(index) == expected(documents(range(20)))
     timer.join()

@@ -1,7 +1,8 @@
-"""A server that stands: limits, changes under load, clients that are slow, broken or gone, and the end by a signal."""
+"""A running server: limits, changes under load, clients that are slow, broken or gone, and the end by a signal."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import http.client
@@ -43,12 +44,16 @@ from splade_lucene import (
 from splade_lucene.defaults import QUERY_BATCH
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.search.cancellation import check_cancelled
-from splade_lucene.server import answers, json_answers, lane
+from splade_lucene.search.hybrid import RRF, HybridFusion
+from splade_lucene.server import answers, fast_search, json_answers
 from splade_lucene.server import run as run_module
+from splade_lucene.server.answers import fusion_of
+from splade_lucene.server.exports import as_python
 from splade_lucene.server.gate import RateLimit
 from splade_lucene.server.logs import log_to
 from splade_lucene.server.problems import ApiError
 from splade_lucene.server.registry import OpenIndex
+from splade_lucene.server.schemas import ExportBody
 from splade_lucene.server.settings import Limits
 from splade_lucene.server.work import ClientGoneError, EncodeBatcher, Work
 
@@ -124,7 +129,7 @@ def test_a_query_of_a_megabyte_is_refused_before_it_is_parsed(index_dir, monkeyp
         raise AssertionError("it is parsed")
 
     with running({"a": index_dir}) as server:
-        monkeypatch.setattr(lane, "_parsed", parsed)
+        monkeypatch.setattr(fast_search, "_parsed", parsed)
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         with contextlib.closing(connection):
             for _ in range(2):  # on the same connection: all of the body is read
@@ -625,7 +630,22 @@ def test_exports_are_runs_and_code_that_finds_the_same(index_dir, tmp_path):
     assert [line.split()[0] for line in done.stdout.splitlines()] == expected.docids
 
 
-def test_a_run_is_looked_through_worst_first(small_limits):
+@pytest.mark.parametrize(("engine", "k"), [("impact", 5), ("hybrid", 5), ("hybrid", 2000), ("bm25", 5)])
+def test_exported_python_has_the_settings_of_the_search(engine, k):
+    body = ExportBody(query="a b", k=k, engine=engine, format="python", filter="year > 2000")
+    index: Any = SimpleNamespace(folder=Path("docs"), name="docs")
+    loop = next(node for node in ast.walk(ast.parse(as_python(index, body, {"a": 1}))) if isinstance(node, ast.For))
+    assert isinstance(loop.iter, ast.Call)
+    assert isinstance(loop.iter.func, ast.Attribute)
+    given = {each.arg: eval(ast.unparse(each.value), {"HybridFusion": HybridFusion}) for each in loop.iter.keywords}
+    assert loop.iter.func.attr == ("search" if engine == "impact" else "search_hybrid")
+    assert given.pop("filter") == "year > 2000"
+    assert given.pop("text", None) == (None if engine == "impact" else "a b")
+    assert given.pop("fusion", RRF) == (RRF if engine == "impact" else fusion_of(body, k))
+    assert given == {}
+
+
+def test_a_run_is_inspected_worst_first(small_limits):
     run = "q1 Q0 d1 1 9 x\nq1 Q0 d2 2 8 x\nq2 Q0 d1 1 5 x\nq3 Q0 d5 1 5 x\n"
     qrels = "q1 0 d2 1\nq2 0 d1 1\nq3 0 d6 1\n"
     found = small_limits.fetch(
