@@ -148,7 +148,7 @@ def search(searcher: Any, vectors: dict[str, Any], k: int) -> tuple[dict[str, An
 
 
 def split(source: Path, number: int) -> list[Path]:
-    """Indexes the documents of a collection in so many shards."""
+    """Indexes the documents of a collection in this many shards."""
     folders = [FOLDER / f"shard-{shard + 1}of{number}" for shard in range(number)]
     if not folders[0].exists():
         pieces = [FOLDER / f"piece-{shard + 1}of{number}.jsonl" for shard in range(number)]

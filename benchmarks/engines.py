@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The same documents in other engines: bytes on disk, time to load, time of a query, recall; beside ours, in one run.
+"""The same documents in other engines: bytes on disk, time to load, time of a query, recall; compared with ours in one run.
 
     python benchmarks/engines.py [--documents 50000] [--queries 200] [--k 10] [--only NAMES] [--write-results]
 

@@ -299,7 +299,7 @@ def slow(work: Path, args: argparse.Namespace) -> int:
             time.sleep(1)
         for each in others:
             each.close()
-    print(f"slow       beside 500 slow clients: {load.told()}")
+    print(f"slow       with 500 slow clients: {load.told()}")
     return sum(load.outcomes.values()) - load.outcomes["right"]
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What several indexes as one cost, beside the index into which they are merged, and a merge beside a build.
+"""What several indexes as one cost, compared with the index into which they are merged, and a merge compared with a build.
 
     python benchmarks/several.py [--documents 200000] [--queries 500] [--repeat 5]
 
@@ -100,7 +100,7 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     figures: dict[str, Any] = {}
 
     def add(key: str, what: str, ours: float, peer: str, theirs: float, unit: str) -> None:
-        print(f"{what:58} {ours:9.3f} {theirs:9.3f} {unit:3} {ours / theirs:6.2f}  (beside {peer})", flush=True)
+        print(f"{what:58} {ours:9.3f} {theirs:9.3f} {unit:3} {ours / theirs:6.2f}  (compared with {peer})", flush=True)
         figures[f"several/{args.documents}/{key}"] = figure(
             f"{what}, {args.documents:,} documents", ours, unit, peer=peer, peer_value=theirs, ratio=theirs / ours
         )

@@ -4,7 +4,7 @@
     python benchmarks/tables.py            # rewrites each table between its markers
     python benchmarks/tables.py --check    # exits with 1 if one differs
 
-A table stands between ``<!-- figures: NAME -->`` and ``<!-- end of figures -->``. NAME is a key of TABLES. The benchmark
+A table is between ``<!-- figures: NAME -->`` and ``<!-- end of figures -->``. NAME is a key of TABLES. The benchmark
 scripts write the JSON files (``--write-results``); nobody edits a figure in a page by hand.
 """
 
@@ -93,7 +93,7 @@ def compared(figures: Iterable[Figure], *, with_script: bool = True) -> str:
 
 
 def costs(figures: Iterable[Figure]) -> str:
-    """What something costs beside something plainer: a row for each figure."""
+    """What something costs compared with something plainer: a row for each figure."""
     rows = [
         [
             each["what"],
@@ -649,7 +649,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def fill_in(text: str) -> str:
-    """The text of a page with its tables written anew."""
+    """The text of a page with its tables written again."""
 
     def write(found: re.Match[str]) -> str:
         return f"<!-- figures: {found[1]} -->\n{TABLES[found[1]]()}\n<!-- end of figures -->"

@@ -169,7 +169,7 @@ class Vectors:
         return float(shares[0] @ shares[1])
 
     def with_flops(self, flops: float) -> Vectors:
-        """The same with logits lowered until there are so many FLOPS."""
+        """The same with logits lowered until there are this many FLOPS."""
         low, high = 0.0, 20.0
         for _ in range(30):
             middle = (low + high) / 2

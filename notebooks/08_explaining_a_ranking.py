@@ -88,7 +88,7 @@ own = dict(zip(texts, own_terms(list(texts.values()))))
 
 
 def kind(term, in_query, in_document):
-    """Where a shared term stands in the texts."""
+    """Where a shared term is in the texts."""
     if term in in_query:
         return "both texts" if term in in_document else "the question only"
     return "the document only" if term in in_document else "neither"
@@ -98,7 +98,7 @@ COLOURS = {"both texts": "C0", "the question only": "C1", "the document only": "
 
 
 def draw(axes, question, docid, shown=12):
-    """The largest parts of a score as bars, coloured by where the term stands."""
+    """The largest parts of a score as bars, coloured by where the term is."""
     (asked,) = own_terms([question])
     parts = searcher.explain(question, docid)[:shown][::-1]
     colours = [COLOURS[kind(part.term, asked, own[docid])] for part in parts]

@@ -22,10 +22,10 @@ demo
 training reproduction server engines adapters distributed
 cli __main__
 """.split()  # noqa: SIM905
-"""Folders and modules of the package. Each imports only what stands before it."""
+"""Folders and modules of the package. Each imports only what comes before it."""
 
 WINGS = {"training", "reproduction", "server", "engines", "adapters", "distributed"}
-"""What only the command line and the public door may import, beside themselves."""
+"""What only the command line and the public door may import, apart from themselves."""
 
 WINGS_OF_WINGS = {"distributed": {"server"}}
 """Wing → other wings that it may import: the one serves with Ray what the other serves from one machine."""

@@ -1,4 +1,4 @@
-"""The jar in the package was built from the sources beside it, and serves Lucene 9 and 10 alike."""
+"""The jar in the package was built from the sources next to it, and serves Lucene 9 and 10 alike."""
 
 from __future__ import annotations
 

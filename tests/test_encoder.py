@@ -47,7 +47,7 @@ TEXTS = [
 
 
 def straight_weights(model_folder: Path, text: str, pooling: str, max_length: int = 256) -> dict[str, float]:
-    """The formula as it stands in the papers, one text at a time, with all logits at hand, in double precision."""
+    """The formula of the papers, one text at a time, with all logits at hand, in double precision."""
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     model = plain_network(model_folder).double().eval()
     inputs = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
@@ -112,7 +112,7 @@ def test_impacts_equal_pyserinis_encoders(encoder, shared, tmp_path):
 
 
 def assert_same_impacts(ours: list[dict[str, int]], theirs: list[dict[str, int]]) -> None:
-    """Equal, but for weights that stand within rounding error of a half."""
+    """Equal, except for weights within rounding error of a half."""
     different = total = 0
     for found, expected in zip(ours, theirs, strict=True):
         expected = {term: impact for term, impact in expected.items() if impact}  # Pyserini keeps zeros

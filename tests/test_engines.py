@@ -308,7 +308,7 @@ def test_an_approximation_misses_hits_and_says_how_many(clustered, approximation
     ]
     assert recall == pytest.approx(shares)
     assert 0.3 < sum(shares) / len(shares) < 1  # so the knob does something, and not everything
-    for query, ranking in zip(queries, found, strict=True):  # what is found has its exact score, and stands in order
+    for query, ranking in zip(queries, found, strict=True):  # what is found has its exact score, in order
         scores = dict(exhaustive_search(documents, query, len(documents)))
         assert ranking == sorted(ranking, key=lambda hit: (-hit[1], hit[0]))
         assert all(scores[docid] == score for docid, score in ranking)

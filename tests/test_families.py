@@ -603,7 +603,7 @@ def test_a_vocabulary_of_250002_terms_fits_into_little_memory(tmp_path):
     long = [" ".join(texts) * 3] * 16
     encoder = ours(tmp_path)
     encoder.encode_queries(["Blut"])
-    peak.write_text("5")  # the most that this process held is counted anew
+    peak.write_text("5")  # the most that this process held is counted again
     before = resident("VmRSS")
     weights = encoder.encode_documents(long)
     assert encoder.document_network.terms[250_001] == "[unnamed250001]"

@@ -106,7 +106,7 @@ def encoder(name: str) -> SpladeEncoder:
 
 @pytest.mark.parametrize("name", ANSERINI)
 def test_anserinis_maps(name):
-    """Term by term; one weight of a text may stand so near to a half that another runtime rounds it the other way."""
+    """Term by term; one weight of a text may be so close to a half that another runtime rounds it the other way."""
     query_encoder = SpladeQueryEncoder(encoder(name), Quantizer.named("anserini"))
     for text, golden in ANSERINI[name].items():
         found = query_encoder.encode(text)

@@ -21,7 +21,7 @@ spec.loader.exec_module(installer)
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """One in which pip knows this machine's own settings no more."""
+    """One in which pip does not know this machine's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "1", "PIP_NO_CACHE_DIR": "1", **changes}
 

@@ -1,4 +1,4 @@
-"""Indexes that live, at length: random changes beside a dictionary, and kills at random moments.
+"""Updates of an index at length: random changes compared with a dictionary, and kills at random moments.
 
 ``SPLADE_LUCENE_TEST_STEPS`` and ``SPLADE_LUCENE_TEST_KILLS`` say how long: a few hundred steps and three kills by default,
 10,000 and 100 for a long run.
@@ -69,7 +69,7 @@ QUERIES = st.dictionaries(
 
 
 class LivingIndex(RuleBasedStateMachine):
-    """An index beside the documents that it must have: those of the last commit, and those that the writer has."""
+    """An index and the documents that it must have: those of the last commit, and those that the writer has."""
 
     def __init__(self) -> None:
         super().__init__()

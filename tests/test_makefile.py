@@ -1,4 +1,4 @@
-"""What the Makefile's targets promise beside installing: a run that ends whatever a test does, and a clean that is clean."""
+"""What the Makefile's targets promise besides installing: a run that ends whatever a test does, and a clean that is clean."""
 
 from __future__ import annotations
 

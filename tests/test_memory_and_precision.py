@@ -65,7 +65,7 @@ def relative_distance(found: np.ndarray, exact: np.ndarray) -> float:
 
 
 class Batches:
-    """Records the batches of a network, and refuses those of more than so many texts."""
+    """Records the batches of a network, and refuses those of more than a number of texts."""
 
     def __init__(
         self, monkeypatch, most: int = 1 << 30, error: type[Exception] = torch.OutOfMemoryError, **words

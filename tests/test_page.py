@@ -1,4 +1,4 @@
-"""The page in the package was built from the sources beside it, and keeps to what its Content-Security-Policy allows."""
+"""The page in the package was built from the sources next to it, and keeps to what its Content-Security-Policy allows."""
 
 from __future__ import annotations
 

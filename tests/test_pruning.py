@@ -54,7 +54,7 @@ def model(tmp_path_factory) -> Path:
 
 
 def keep(row: Row, pruning: Pruning) -> tuple[Row, Row]:
-    """The entries that stay; and those that may, for they stand within rounding error of the kept mass."""
+    """The entries that stay; and those that may, because they are within rounding error of the kept mass."""
     ranked = sorted(row.items(), key=lambda entry: (-entry[1], entry[0]))
     mass = sum(Fraction(weight) for weight in row.values())
     target, before = Fraction(pruning.kept_mass) * mass, Fraction(0)

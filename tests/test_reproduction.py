@@ -700,7 +700,7 @@ def test_git_blob_checksum_is_gits(tmp_path):
 
 
 def test_the_commands_that_are_shown_give_the_same_run(catalogue, tmp_path):
-    """Of our own order of ties; the fetching is curl's, and stands here already."""
+    """Of our own order of ties; curl does the fetching, which is not repeated here."""
     entry = find_entry("animals.ours", read_catalogue([catalogue]))
     commands = [line for line in our_commands(entry) if not line.startswith("curl ")]
     (tmp_path / "downloads").mkdir()

@@ -1,4 +1,4 @@
-"""Tables of miniature BEIR folders, encoded here by two models: run, killed, gone on with, printed."""
+"""Tables of miniature BEIR folders, encoded here by two models: run, killed, resumed, printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reranking by a tiny cross-encoder with random weights, against transformers itself; going on after a kill."""
+"""Reranking by a tiny cross-encoder with random weights, against transformers itself; resuming after a kill."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_checkpoints_that_are_no_cross_encoders(tmp_path, monkeypatch):
         Reranker(tmp_path / "plain")
 
 
-# ---- going on ----
+# ---- resuming ----
 
 
 class Killed(BaseException):

@@ -1,4 +1,4 @@
-"""Paths of other servers: Anserini's and Pyserini's own servers run beside ours, and answers are compared key by key."""
+"""Paths of other servers: Anserini's and Pyserini's own servers run next to ours, and answers are compared key by key."""
 
 from __future__ import annotations
 

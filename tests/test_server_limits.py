@@ -354,7 +354,7 @@ def endless(request: pytest.FixtureRequest, index_dir: Path, monkeypatch: pytest
 
 
 def wait_for_threads(server: RunningServer, count: int) -> None:
-    """Waits until so many threads are at work."""
+    """Waits until this many threads are at work."""
     end = time.monotonic() + 20
     while server.context.work.at_work != count:
         assert time.monotonic() < end

@@ -612,7 +612,7 @@ def test_a_merged_index_remembers_its_sources(tmp_path):
         ("merge", 9, 0, 9, str(tmp_path / "a")),
         ("merge", 12, 2, 19, str(tmp_path / "b")),
     ]
-    with LuceneImpactIndexer(tmp_path / "m") as indexer:  # and goes on living
+    with LuceneImpactIndexer(tmp_path / "m") as indexer:  # and stays usable
         indexer.delete("d19")
     manifest = read_index_manifest(tmp_path / "m")
     assert manifest is not None

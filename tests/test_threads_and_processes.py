@@ -171,7 +171,7 @@ def documents(name: str, count: int) -> list[PseudoDocument]:
 @pytest.mark.java
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 300)
-def test_no_thread_gets_the_answer_of_another(tmp_path):  # noqa: C901 - what its threads do stands in it
+def test_no_thread_gets_the_answer_of_another(tmp_path):  # noqa: C901 - it contains what its threads do
     """Four searchers, two indexers, a reader and BM25, a thread each."""
     searchers = {}
     for name in "ABCD":
@@ -322,7 +322,7 @@ def test_a_forked_process_is_told_at_once(tmp_path):
 
 @pytest.mark.java
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_a_process_that_was_started_anew_works(tmp_path, method):
+def test_a_freshly_started_process_works(tmp_path, method):
     assert run_script(tmp_path, IN_A_PROCESS.format(method=method)) == ["['d']", "['d']"]
 
 

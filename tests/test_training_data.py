@@ -1,4 +1,4 @@
-"""What a training run is told, and what it learns from: configuration, examples, teachers, drawing."""
+"""What a training run gets, and what it learns from: configuration, examples, teachers, drawing."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""What a training run is told before anything costs time: the data of its configuration, and the page that describes them."""
+"""What a training run prints before anything costs time: the data of its configuration, and the page that describes them."""
 
 import json
 import shutil

@@ -155,7 +155,7 @@ def build(target: str | None, folder: Path) -> Stage:
             stage = stages[name] = Stage(name, parent.root if parent else folder / name, parent)
             if parent is None:
                 _provide_python(stage)
-        elif stage is not None and stage.name in needed:  # what stands before the first stage chooses the base images
+        elif stage is not None and stage.name in needed:  # what comes before the first stage chooses the base images
             stage.do(word, text, stages)
     return stages[target] if target else stage
 

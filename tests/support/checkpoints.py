@@ -145,7 +145,7 @@ def bare_plain(folder: Path, style: str, **pooling: Any) -> Path:
 
 
 def bare_router(folder: Path, style: str, network: str | None = None) -> Path:
-    """Inference-free queries beside a network, as sentence-transformers saves them."""
+    """Inference-free queries with a network for documents, as sentence-transformers saves them."""
     network = f"document_0_{NETWORK[style]}" if network is None else network
     bare_network(folder / network)
     routes = {"query": [("SparseStaticEmbedding", QUERY_TABLE)], "document": document_route(network, style)}

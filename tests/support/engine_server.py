@@ -1,4 +1,4 @@
-"""A small server that answers as OpenSearch or Elasticsearch would, with an exact count, and misbehaves if it is told to."""
+"""A small server that answers as OpenSearch or Elasticsearch would, with an exact count, and misbehaves on request."""
 
 from __future__ import annotations
 
