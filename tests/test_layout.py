@@ -334,7 +334,7 @@ def test_settings_of_a_sparse_encoder_that_are_not_applied_are_noted(tmp_path, c
     assert caplog.text == ""
     write_json(path, {**settings, "similarity_fn_name": "cosine", "max_active_dims": 64})
     read_layout(tmp_path)
-    assert f"{path}: max_active_dims is 64, which is not applied here. Documents can be pruned to it" in caplog.text
+    assert f"{path}: max_active_dims is 64, which is not applied here. Prune documents" in caplog.text
     assert f"{path}: similarity_fn_name is 'cosine', but an index computes dot products" in caplog.text
 
 
