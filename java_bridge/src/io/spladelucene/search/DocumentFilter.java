@@ -160,10 +160,8 @@ public final class DocumentFilter {
   }
 
   /** The documents of a segment that are accepted; {@code null}: all. */
-  Bits accepted(int segment, int maxDoc) {
-    return accepted[segment] == null
-        ? null
-        : new FixedBitSet(accepted[segment].bits, maxDoc).asReadOnlyBits();
+  FixedBitSet accepted(int segment, int maxDoc) {
+    return accepted[segment] == null ? null : new FixedBitSet(accepted[segment].bits, maxDoc);
   }
 
   /** The number of documents of a segment that are accepted. */

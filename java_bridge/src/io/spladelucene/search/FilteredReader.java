@@ -6,12 +6,15 @@ import org.apache.lucene.index.IndexReader;
 import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.MultiReader;
+import org.apache.lucene.index.Terms;
 import org.apache.lucene.util.Bits;
+import org.apache.lucene.util.FixedBitSet;
 
 /**
  * An index whose other documents appear to be deleted, so that Lucene's own searches find only
- * those of a {@link DocumentFilter}. The statistics of terms are those of the whole index, as
- * always with deleted documents. The index must stay open meanwhile, and need not be closed here.
+ * those of a {@link DocumentFilter}; they skip the others if they are few. The statistics of terms
+ * are those of the whole index, as always with deleted documents. The index must stay open
+ * meanwhile, and need not be closed here.
  */
 public final class FilteredReader extends MultiReader {
   /** Presents the documents of an open index that a filter accepts. */
@@ -23,7 +26,7 @@ public final class FilteredReader extends MultiReader {
     LeafReader[] segments = new LeafReader[index.leaves().size()];
     for (LeafReaderContext leaf : index.leaves()) {
       LeafReader reader = leaf.reader();
-      Bits accepted = filter.accepted(leaf.ord, reader.maxDoc());
+      FixedBitSet accepted = filter.accepted(leaf.ord, reader.maxDoc());
       int count = filter.acceptedCount(leaf.ord, reader.maxDoc());
       segments[leaf.ord] = accepted == null ? reader : new Segment(reader, accepted, count);
     }
@@ -31,10 +34,10 @@ public final class FilteredReader extends MultiReader {
   }
 
   private static final class Segment extends FilterLeafReader {
-    private final Bits accepted;
+    private final FixedBitSet accepted;
     private final int count;
 
-    Segment(LeafReader in, Bits accepted, int count) {
+    Segment(LeafReader in, FixedBitSet accepted, int count) {
       super(in);
       this.accepted = accepted;
       this.count = count;
@@ -42,7 +45,13 @@ public final class FilteredReader extends MultiReader {
 
     @Override
     public Bits getLiveDocs() {
-      return accepted;
+      return accepted.asReadOnlyBits();
+    }
+
+    @Override
+    public Terms terms(String field) throws IOException {
+      Terms terms = in.terms(field);
+      return terms == null ? null : new AcceptedTerms(terms, accepted, count);
     }
 
     @Override
