@@ -62,7 +62,7 @@ public final class BulkIndexer {
   private final boolean bm25;
 
   private final TermDictionary dictionary = new TermDictionary();
-  private final TermDictionary textDictionary = new TermDictionary();
+  private final TextDictionary textDictionary;
   private final DocidSet docids = new DocidSet();
   private final List<int[]> blockOrigins = new ArrayList<>(); // file, and lines before the block
   private final List<ObjectNode> bad = new ArrayList<>();
@@ -92,7 +92,8 @@ public final class BulkIndexer {
    *     is a bad document
    * @param order {@code bp}: by graph bisection, within each segment that is written; {@code
    *     input}: input order
-   * @param memory the bytes of inverted blocks above which a segment is written
+   * @param memory the bytes of inverted blocks, and of the terms of their texts, above which a
+   *     segment is written
    * @param schema the fields that are indexed
    * @param bm25 whether texts are indexed for BM25, too
    */
@@ -119,6 +120,7 @@ public final class BulkIndexer {
     this.memory = memory;
     this.schema = schema;
     this.bm25 = bm25;
+    textDictionary = bm25 ? new TextDictionary() : null;
     workers = new ArrayBlockingQueue<>(threads);
     for (int i = 0; i < threads; i++) {
       workers.add(new Worker());
@@ -292,24 +294,30 @@ public final class BulkIndexer {
    *
    * @param lines the line of each document
    * @param lineCount all lines, including those without a document
+   * @param textTerms the dictionary of the terms of texts; {@code null}: texts are not indexed
    */
   private record Inverted(
-      int file, InvertedBlock block, int[] lines, int lineCount, List<ObjectNode> bad) {}
+      int file,
+      InvertedBlock block,
+      int[] lines,
+      int lineCount,
+      List<ObjectNode> bad,
+      TermDictionary textTerms) {}
 
   private final class Worker {
     final InvertedBlock.Builder builder = new InvertedBlock.Builder(bm25);
+    final TextTerms texts = bm25 ? new TextTerms(textDictionary.current()) : null;
     final PseudoDocumentParser parser =
-        new PseudoDocumentParser(
-            new TermDictionary.Cache(dictionary),
-            store,
-            schema,
-            bm25 ? new TextTerms(new TermDictionary.Cache(textDictionary)) : null);
+        new PseudoDocumentParser(new TermDictionary.Cache(dictionary), store, schema, texts);
     int[] lines = new int[1024];
   }
 
   private Inverted invert(LineBlocks.Block block) throws InterruptedException {
     Worker worker = workers.take();
     try {
+      if (bm25) {
+        worker.texts.begin(textDictionary.current());
+      }
       List<ObjectNode> badLines = new ArrayList<>();
       byte[] bytes = block.bytes();
       int line = 0;
@@ -334,7 +342,12 @@ public final class BulkIndexer {
       }
       int[] lines = Arrays.copyOf(worker.lines, worker.builder.documents());
       return new Inverted(
-          block.file(), worker.builder.invert(dictionary.size()), lines, line, badLines);
+          block.file(),
+          worker.builder.invert(dictionary.size()),
+          lines,
+          line,
+          badLines,
+          bm25 ? worker.texts.dictionary() : null);
     } finally {
       workers.add(worker);
     }
@@ -363,6 +376,9 @@ public final class BulkIndexer {
     linesOfFile += inverted.lineCount();
     List<ObjectNode> badLines = new ArrayList<>(inverted.bad());
     InvertedBlock block = inverted.block();
+    if (bm25) {
+      block = textDictionary.add(block, inverted.textTerms());
+    }
     boolean[] drop = new boolean[block.documents];
     boolean anyDropped = false;
     for (int document = 0; document < block.documents; document++) {
@@ -403,7 +419,7 @@ public final class BulkIndexer {
       for (int docFreq : block.docFreqs) {
         postings += docFreq;
       }
-      if (pendingBytes > memory) {
+      if (pendingBytes + (bm25 ? textDictionary.bytes() : 0) > memory) {
         flush(writer);
       }
     }
@@ -444,12 +460,15 @@ public final class BulkIndexer {
               template.leaves().get(0).reader(),
               pending,
               dictionary.terms(),
-              textDictionary.terms());
+              bm25 ? textDictionary.current().terms() : List.of());
       withoutText += segment.withoutText();
       writer.lucene().addIndexes(SlowCodecReaderWrapper.wrap(segment));
     }
     pending = new ArrayList<>();
     pendingBytes = 0;
+    if (bm25) {
+      textDictionary.renew();
+    }
   }
 
   /**

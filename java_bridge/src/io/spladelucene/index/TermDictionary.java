@@ -37,6 +37,20 @@ final class TermDictionary {
     return terms.size();
   }
 
+  /** The term with an id. */
+  synchronized BytesRef term(int id) {
+    return terms.get(id);
+  }
+
+  /** The ids that this dictionary gives to terms of another one, in their order. */
+  int[] idsOf(TermDictionary other, int[] ids) {
+    int[] own = new int[ids.length];
+    for (int i = 0; i < ids.length; i++) {
+      own[i] = idOf(other.term(ids[i]));
+    }
+    return own;
+  }
+
   /** The term of each id. */
   synchronized List<BytesRef> terms() {
     return List.copyOf(terms);

@@ -11,11 +11,25 @@ import org.apache.lucene.analysis.tokenattributes.TermToBytesRefAttribute;
  * a build. For one thread at a time.
  */
 final class TextTerms {
-  private final TermDictionary.Cache terms;
+  private TermDictionary dictionary;
+  private TermDictionary.Cache terms;
   private int[] ids = new int[1024];
 
-  TextTerms(TermDictionary.Cache terms) {
-    this.terms = terms;
+  TextTerms(TermDictionary dictionary) {
+    begin(dictionary);
+  }
+
+  /** Numbers terms by a dictionary from now on. No document has begun. */
+  void begin(TermDictionary newest) {
+    if (newest != dictionary) {
+      dictionary = newest;
+      terms = new TermDictionary.Cache(newest);
+    }
+  }
+
+  /** The dictionary that numbers the terms. */
+  TermDictionary dictionary() {
+    return dictionary;
   }
 
   /** Adds the terms of a text to the document of a builder that has not ended. */

@@ -84,6 +84,23 @@ public final class InvertedBlock {
     return kept.invert(largest + 1);
   }
 
+  /** The same documents, with other ids of the terms of their texts: one for each that is there. */
+  public InvertedBlock withTextTerms(int[] ids) {
+    InvertedBlock numbered =
+        new InvertedBlock(
+            texts.docids,
+            texts.stored,
+            texts.values,
+            ids,
+            texts.docFreqs,
+            texts.totalImpacts,
+            texts.starts,
+            texts.postings,
+            null);
+    return new InvertedBlock(
+        docids, stored, values, termIds, docFreqs, totalImpacts, starts, postings, numbered);
+  }
+
   /** Iterates over the postings of one term. */
   public final class Cursor {
     /** The document of the current posting. */

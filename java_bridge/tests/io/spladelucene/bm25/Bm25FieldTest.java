@@ -11,6 +11,7 @@ import io.spladelucene.wire.PackedWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -186,6 +187,71 @@ public class Bm25FieldTest extends LuceneTestCase {
       assertEquals(expected, contents(directory, Fields.BM25));
       try (ImpactIndexReader reader = new ImpactIndexReader(directory)) {
         assertTrue(Bm25Field.isIn(reader));
+      }
+    }
+  }
+
+  /** Files of documents, each of 20 words that no other document has. */
+  private static List<Path> writeManyTerms(int files, int documents, Map<String, String> texts)
+      throws IOException {
+    Path folder = createTempDir();
+    List<Path> paths = new ArrayList<>();
+    for (int file = 0; file < files; file++) {
+      StringBuilder lines = new StringBuilder();
+      for (int document = 0; document < documents; document++) {
+        String docid = "m" + file + "-" + document;
+        StringBuilder text = new StringBuilder();
+        for (int word = 0; word < 20; word++) {
+          text.append("zq").append(file).append('q').append(document).append('q').append(word);
+          text.append(' ');
+        }
+        texts.put(docid, text.toString());
+        lines.append("{\"id\": \"").append(docid).append("\", \"contents\": \"").append(text);
+        lines.append("\", \"vector\": {\"a\": 1}}\n");
+      }
+      paths.add(folder.resolve("part" + file + ".jsonl"));
+      Files.writeString(paths.get(file), lines);
+    }
+    return paths;
+  }
+
+  public void testTheTermsOfTextsCountAsMemory() throws Exception {
+    Map<String, String> texts = new TreeMap<>();
+    List<Path> files = writeManyTerms(8, 100, texts);
+    String expected;
+    try (Directory directory = newDirectory()) {
+      writeTexts(texts, directory);
+      expected = contents(directory, Fields.CONTENTS);
+    }
+    long postings = 800 * 700L; // more than all blocks take without their terms, less than with
+    for (int threads : new int[] {1, 3}) {
+      try (Directory directory = newDirectory()) {
+        put(Map.of("first", "text"), directory, false);
+        BulkIndexer build =
+            new BulkIndexer(
+                files,
+                directory,
+                "none",
+                threads,
+                false,
+                true,
+                true,
+                "bp",
+                postings,
+                FieldSchema.NONE,
+                true);
+        build.start();
+        assertTrue(build.await(60_000));
+        assertTrue(build.result(), build.result().contains("\"documents\":800,"));
+        try (ImpactIndexWriter writer = build.writer()) {
+          writer.delete(RandomCollection.packStrings(List.of("first")));
+          writer.commit(new byte[0]);
+        }
+        try (DirectoryReader reader = DirectoryReader.open(directory)) {
+          // Two files have about half of the terms: 100 documents with 20 terms of 130 bytes each.
+          assertEquals(4, reader.leaves().size());
+        }
+        assertEquals(expected, contents(directory, Fields.BM25));
       }
     }
   }
