@@ -19,26 +19,25 @@ def describe_bm25(*, bm25: bool) -> dict[str, str]:
     return {"field": BM25_FIELD, "analyzer": _ANALYZER} if bm25 else {}
 
 
-def keeps_bm25(index_dir: Path, *, wanted: bool) -> bool:
+def keeps_bm25(reader: LuceneImpactIndexReader, *, wanted: bool) -> bool:
     """Whether documents that are added to an index are indexed for BM25: if the index has the field, or has no documents yet.
 
     Args:
-        index_dir: The index.
+        reader: The open index.
         wanted: Whether the caller asks for it.
 
     Raises:
         InputError: It is asked for, and the documents of the index lack the field.
     """
-    with LuceneImpactIndexReader(index_dir) as reader:
-        if reader.has_bm25:
-            return True
-        if wanted and reader.num_docs:
-            raise InputError(
-                f"the documents of this index ({reader.num_docs:,}) are not indexed for BM25, so others cannot be",
-                path=index_dir,
-                remedy="Build the index again with bm25=True, or add the documents without it",
-            )
-        return wanted
+    if reader.has_bm25:
+        return True
+    if wanted and reader.num_docs:
+        raise InputError(
+            f"the documents of this index ({reader.num_docs:,}) are not indexed for BM25, so others cannot be",
+            path=reader.index_dir,
+            remedy="Build the index again with bm25=True, or add the documents without it",
+        )
+    return wanted
 
 
 def common_bm25(indexes: Sequence[LuceneImpactIndexReader]) -> bool:

@@ -29,7 +29,7 @@ from splade_lucene.fields.values import WrongValueError, stored_form
 from splade_lucene.files.files import file_digest, path_text, storage_error, work_folder
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.fork_guard import ProcessBound
-from splade_lucene.index.accelerator import FOLDER, accelerate_segments
+from splade_lucene.index.accelerator import FOLDER, accelerate_segments, has_accelerator
 from splade_lucene.index.bm25_field import check_texts, describe_bm25, keeps_bm25, note_without_text
 from splade_lucene.index.commits import ManifestKeeper
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
@@ -111,8 +111,8 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
         skip_bad: Skip and report documents that cannot be indexed instead of stopping at the first.
         accelerator: Create the index's accelerator, which takes 3.5 more bytes per posting and gives searchers full speed
             from the first query; see :func:`splade_lucene.accelerate`.
-        memory: Memory limit for inverted documents in bytes, after which they are written to disk. Default: a fifth of
-            Java's heap.
+        memory: Memory limit for inverted documents and, with ``bm25``, the terms of their texts in bytes, after which they
+            are written to disk. Default: a fifth of Java's heap.
         fields: The fields to index, from the member ``fields`` of each document; see :func:`splade_lucene.encode_corpus`.
             Types that are not declared are inferred, in a pass of its own over the files. Default: those that the folder's
             manifest names, or, when adding to an index, those of the index.
@@ -216,12 +216,10 @@ def index_files(
     known = NO_FIELDS
     if settings.append:
         check_compatible(index_dir, read_index_manifest(index_dir), manifest)
-        known = index_fields(index_dir)
-        settings = replace(
-            settings,
-            fields=known.joined(settings.fields),
-            bm25=keeps_bm25(index_dir, wanted=settings.bm25),
-        )
+        with LuceneImpactIndexReader(index_dir) as reader:
+            known = FieldSchema(reader.fields)
+            bm25 = keeps_bm25(reader, wanted=settings.bm25)
+        settings = replace(settings, fields=known.joined(settings.fields), bm25=bm25)
     try:
         with lines_for_java(files, target) as sources:
             summary = _run_bulk_indexer(sources, target, settings, manifest, progress)
@@ -229,9 +227,7 @@ def index_files(
         if not settings.append:
             shutil.rmtree(target, ignore_errors=True)
         raise
-    _note_absent_fields(target, settings.fields.types.keys() - known.types.keys())
-    if settings.accelerator:
-        _accelerate(target)
+    _finish(target, settings.fields.types.keys() - known.types.keys(), accelerator=settings.accelerator)
     if not settings.append:
         publish(target, index_dir, overwrite=settings.overwrite)
     return summary
@@ -391,7 +387,8 @@ def _commit_added(
     previous = keeper.manifest
     emptied: tuple[str, ...] = ()
     facts: dict[str, Any] = {
-        "encoding": "", "empty": previous.empty, "fields": settings.fields.to_json(), "bm25": describe_bm25(bm25=settings.bm25),
+        "encoding": "", "empty": previous.empty, "bm25": describe_bm25(bm25=settings.bm25),
+        "fields": manifest_fields(previous).joined(settings.fields).to_json(),
     }  # fmt: skip
     if previous.model and added is not None:
         check_compatible(Path(source), previous, added)
@@ -426,18 +423,17 @@ def index_fields(index_dir: Path) -> FieldSchema:
         return FieldSchema(reader.fields)
 
 
-def _note_absent_fields(index_dir: Path, added: AbstractSet[str]) -> None:
+def _finish(index_dir: Path, declared: AbstractSet[str] = frozenset(), *, accelerator: bool) -> None:
+    """Does what follows a commit: notes which declared fields no document has, and completes the accelerator."""
+    if not declared and not accelerator:
+        return
     with LuceneImpactIndexReader(index_dir) as reader:
-        absent = added - reader.used_fields.keys()
-    if absent:
-        note(
-            f"no document has the field{'s' if len(absent) > 1 else ''} {', '.join(sorted(absent))}: check the spelling"
-        )
-
-
-def _accelerate(index_dir: Path) -> None:
-    with LuceneImpactIndexReader(index_dir) as reader:
-        accelerate_segments(reader, index_dir / FOLDER, rebuild=False)
+        if absent := declared - reader.used_fields.keys() if declared else ():
+            note(
+                f"no document has the field{'s' if len(absent) > 1 else ''} {', '.join(sorted(absent))}: check the spelling"
+            )
+        if accelerator:
+            accelerate_segments(reader, index_dir / FOLDER, rebuild=False)
 
 
 class LuceneImpactIndexer(ProcessBound):
@@ -479,15 +475,20 @@ class LuceneImpactIndexer(ProcessBound):
         self._stores_text = store == "text"
         append = is_index(self.index_dir)
         if append:
-            self._schema = index_fields(self.index_dir).joined(self._schema)
-        self._bm25 = keeps_bm25(self.index_dir, wanted=bm25) if append else bm25
+            with LuceneImpactIndexReader(self.index_dir) as reader:
+                self._schema = FieldSchema(reader.fields).joined(self._schema)
+                bm25 = keeps_bm25(reader, wanted=bm25)
         prepare_target(self.index_dir, append=append, overwrite=False)
         with jvm.translated_exceptions(self.index_dir):
             self._writer = jvm.facade("Index").openWriter(jvm.java_path(self.index_dir), append)
             self._handle = jvm.JavaHandle(self, jvm.facade("Index").rollback, self._writer, self.index_dir)
-            jvm.facade("Index").declareFields(self._writer, pack_schema(self._schema))
         try:
             self._keeper = ManifestKeeper(self.index_dir, self._writer)
+            # Another process may have committed before this one took the lock.
+            self._schema = manifest_fields(self._keeper.manifest).joined(self._schema)
+            self._bm25 = bm25 or bool(self._keeper.manifest.bm25)
+            with jvm.translated_exceptions(self.index_dir):
+                jvm.facade("Index").declareFields(self._writer, pack_schema(self._schema))
         except BaseException:
             self._handle.close()
             raise
@@ -593,8 +594,7 @@ class LuceneImpactIndexer(ProcessBound):
                 self.commit()
             finally:
                 self._handle.close()  # rolls back what could not be committed
-        if (self.index_dir / FOLDER).is_dir():
-            _accelerate(self.index_dir)
+        _finish(self.index_dir, accelerator=has_accelerator(self.index_dir))
 
     def __enter__(self) -> LuceneImpactIndexer:
         return self

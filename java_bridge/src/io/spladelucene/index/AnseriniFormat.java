@@ -54,7 +54,9 @@ public final class AnseriniFormat {
         append ? IndexWriterConfig.OpenMode.APPEND : IndexWriterConfig.OpenMode.CREATE);
     config.setUseCompoundFile(false);
     // Merges adjacent segments only, so documents stay in input order.
-    config.setMergePolicy(new LogDocMergePolicy());
+    LogDocMergePolicy merges = new LogDocMergePolicy();
+    merges.setNoCFSRatio(0); // a compound file would be a second copy of all that is added
+    config.setMergePolicy(merges);
     return config;
   }
 
