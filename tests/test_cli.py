@@ -702,12 +702,16 @@ def test_search_by_fields(data, tmp_path, caplog):
     """From a corpus with metadata to filtered hits, facets, a run, and more documents."""
     animals = ["cat", "dog", "bird"]
     rows: list[dict[str, Any]] = [
-        {"_id": f"d{i}", "text": f"cat dog {animals[i % 3]}", "metadata": {"kind": animals[i % 3], "year": 2000 + i}}
+        {
+            "_id": f"d{i}",
+            "text": f"cat dog {animals[i % 3]}",
+            "metadata": {"kind": animals[i % 3], "old": i < 6, "year": 2000 + i},
+        }
         for i in range(12)
     ]
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     run_well("build", "--corpus", tmp_path / "corpus.jsonl", "--index", tmp_path / "index", "--model", data / "model",
-             "--fields", "kind,year:integer")  # fmt: skip
+             "--fields", "kind,old,year:integer")  # fmt: skip
     assert "the field kind is keyword (12 of 12 documents)" in caplog.text
     index = ("--index", tmp_path / "index")
     told = json.loads(run_well("search", *index, "--query", "cat", "--hits", 40, "--json", "--facet", "kind",
@@ -716,8 +720,8 @@ def test_search_by_fields(data, tmp_path, caplog):
     assert {hit["docid"]: hit["fields"] for hit in told["hits"]} == expected
     assert told["facets"] == {"kind": {"bird": 2, "cat": 2}}
     shown = run_well("search", *index, "--query", "cat", "--filter", "year = 2003", "--facet", "kind")
-    assert re.search(r"^ *1 .* d3  kind=cat  year=2003  cat dog cat\nkind: cat 1\n$", shown)
-    assert "kind (keyword), year (integer)" in run_well("stats", *index)
+    assert re.search(r"^ *1 .* d3  kind=cat  old=true  year=2003  cat dog cat\nkind: cat 1\n$", shown)
+    assert "kind (keyword), old (boolean), year (integer)" in run_well("stats", *index)
     (tmp_path / "some.txt").write_text("d4\nd7\nd11\n")
     both = run_well(
         "search", *index, "--query", "cat", "--json", "--only", tmp_path / "some.txt", "--filter", 'kind = "dog"'
@@ -749,7 +753,7 @@ def test_search_by_fields(data, tmp_path, caplog):
     assert (check_well(done), done.stderr) == ("", "no document that the filter accepts shares a term with the query\n")
     single, many = ("--query", "cat"), ("--topics", tmp_path / "topics.tsv", "--output", tmp_path / "other.trec")
     for given, says in (
-        ((*single, "--filter", "yaer = 1"), "Its fields are: kind (keyword), year (integer)"),
+        ((*single, "--filter", "yaer = 1"), "Its fields are: kind (keyword), old (boolean), year (integer)"),
         ((*single, "--filter", "year ="), "at column 7: expected"),
         ((*single, "--filter", "year = 1", "--engine", "pyserini"), "has no filters"),
         ((*many, "--facet", "kind"), "--facet requires --query"),

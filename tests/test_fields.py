@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import random
+import re
 from datetime import UTC
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from splade_lucene import (
 from splade_lucene.errors import CorpusError, InputError, PseudoDocumentError
 from splade_lucene.fields.schema import FieldRequest
 from splade_lucene.fields.values import TYPES as ALL_TYPES
-from splade_lucene.fields.values import date_micros, date_text, fitting, loaded_form, stored_form
+from splade_lucene.fields.values import WrongValueError, date_micros, date_text, fitting, loaded_form, stored_form
 from splade_lucene.jvm import wire
 
 # ---- values ----
@@ -114,11 +115,29 @@ def test_values_that_do_not_fit_are_refused_with_the_same_words_and_place(tmp_pa
     summary = index_pseudo_documents(path, tmp_path / "index", fields={"f": kind}, skip_bad=True)
     assert [str(each) for each in summary.skipped] == [str(each) for each in problems]
     assert [each.line for each in problems] == [*range(2, len(UNFIT[kind]) + 2)]
-    assert all(each.kind == "bad-field" and "the field f " in str(each) for each in problems)
+    assert all(each.kind == "bad-field" and re.search(r"the field f(\[\d+\])? ", str(each)) for each in problems)
     for read in (lambda: list(read_pseudo_documents(path, fields={"f": kind})),
                  lambda: index_pseudo_documents(path, tmp_path / "other", fields={"f": kind})):  # fmt: skip
-        with pytest.raises(PseudoDocumentError, match=r"docs.jsonl:2: the field f .*Correct the value, leave it out"):
+        with pytest.raises(
+            PseudoDocumentError, match=r"docs.jsonl:2: the field f(\[0\])? .*Correct the value, leave it out"
+        ):
             read()
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (["a", ["b"]], "tags[1] is a list, not a string"),
+        (["a", "b", {}], "tags[2] is an object, not a string"),
+        (["x" * 32_767], "tags[0] is longer than 32,766 bytes"),
+        (["\ud800"], "tags[0] has half of a surrogate pair"),
+        ({}, "tags is an object, not a list of strings"),
+    ],
+)
+def test_a_value_in_a_list_that_does_not_fit_is_named_by_its_place(value, says):
+    """Java says the same, which the test above compares."""
+    with pytest.raises(WrongValueError, match=f"^{re.escape(says)}$"):
+        fitting("tags", value, "keyword[]")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import tempfile
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -109,6 +110,20 @@ def test_text_by_hand(text, filter):
 )
 def test_wrong_text_is_refused_with_its_column(text, column):
     with pytest.raises(QueryError, match=f"at column {column}: expected .*, found .*Write for example"):
+        parse_filter(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('and = "v1"', "the name of a field (`and` if that is one), found and"),
+        ("a = 1 and In >= 3", "the name of a field (`In` if that is one), found In"),
+        ('lang = "de', 'a string that ends with ", found "de'),
+        ("lang in ('de", "a string that ends with ', found 'de"),
+    ],
+)
+def test_a_wrong_filter_says_what_may_have_been_meant(text, expected):
+    with pytest.raises(QueryError, match=re.escape(f"expected {expected}.")):
         parse_filter(text)
 
 

@@ -386,7 +386,10 @@ def _parts(row: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return ",".join(value) if isinstance(value, list) else str(value)
+    """A value of a field in a line of a table, spelled as in filters."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return " ".join((",".join(value) if isinstance(value, list) else str(value)).split())
 
 
 def _search_topics(

@@ -25,7 +25,7 @@ import re
 from typing import NamedTuple
 
 from splade_lucene.errors import QueryError
-from splade_lucene.fields.expression import WORDS, Exists, Filter, FilterValue, In, Prefix, where
+from splade_lucene.fields.expression import WORDS, Exists, Filter, FilterValue, In, Prefix, format_name, where
 from splade_lucene.fields.values import NUMBER, WrongValueError, date_micros, is_day
 from splade_lucene.records import well_formed
 
@@ -154,7 +154,9 @@ class _Parser:
         token = self._token
         if token.kind == "quoted" and len(token.text) > 2:
             return self._unescaped(self._next())
-        if token.kind != "word" or token.text.lower() in WORDS:
+        if token.kind == "word" and token.text.lower() in WORDS:
+            raise self._wrong(f"the name of a field ({format_name(token.text)} if that is one)")
+        if token.kind != "word":
             raise self._wrong("the name of a field")
         return self._next().text
 
@@ -180,6 +182,8 @@ class _Parser:
             return self._date()
         if token.kind == "word" and token.text.lower() in ("true", "false"):
             return self._next().text.lower() == "true"
+        if token.kind == "wrong" and token.text[0] in "\"'":
+            raise self._wrong(f"a string that ends with {token.text[0]}")
         raise self._wrong("a string in quotes, a number, a date, true or false")
 
     def _date(self) -> datetime.date:

@@ -82,11 +82,14 @@ def fitting(name: str, value: object, kind: FieldType) -> FieldValue | None:
     """
     match kind:
         case "keyword":
-            return _keyword(name, value, kind)
+            return _keyword(name, value)
         case "keyword[]":
-            is_list = isinstance(value, list | tuple | set | frozenset) and not _is_object(value)
-            listed = [*cast("Iterable[object]", value)] if is_list else [value]
-            return sorted({_keyword(name, each, kind) for each in listed}, key=str.encode) or None
+            if isinstance(value, list | tuple | set | frozenset) and not _is_object(value):
+                listed = [*cast("Iterable[object]", value)]
+                return (
+                    sorted({_keyword(name, each, place) for place, each in enumerate(listed)}, key=str.encode) or None
+                )
+            return [_keyword(name, value, expected=_EXPECTED[kind])]
         case "integer":
             return _integer(name, value)
         case "number":
@@ -188,20 +191,25 @@ def date_text(micros: int) -> str:
     return f"{day}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{digits}Z"
 
 
-def _keyword(name: str, value: object, kind: FieldType) -> str:
+def _keyword(name: str, value: object, place: int | None = None, expected: str = _EXPECTED["keyword"]) -> str:
+    """A keyword; the place is that in the list that has it."""
     if isinstance(value, bool | np.bool_):
         value = str(value).lower()
     elif isinstance(value, Integral):
         value = str(int(value))
     if not isinstance(value, str):
-        raise _wrong(name, value, _EXPECTED[kind])
+        raise _wrong(_placed(name, place), value, expected)
     try:
         size = len(value) if value.isascii() else len(value.encode())
     except UnicodeEncodeError:
-        raise WrongValueError(f"{shown(name)} has half of a surrogate pair") from None
+        raise WrongValueError(f"{shown(_placed(name, place))} has half of a surrogate pair") from None
     if size > MAX_KEYWORD_BYTES:
-        raise WrongValueError(f"{shown(name)} is longer than {MAX_KEYWORD_BYTES:,} bytes")
+        raise WrongValueError(f"{shown(_placed(name, place))} is longer than {MAX_KEYWORD_BYTES:,} bytes")
     return str(value)
+
+
+def _placed(name: str, place: int | None) -> str:
+    return name if place is None else f"{name}[{place}]"
 
 
 def _integer(name: str, value: object) -> int:

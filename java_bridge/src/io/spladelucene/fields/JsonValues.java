@@ -90,8 +90,9 @@ public final class JsonValues {
       throws IOException, WrongValue {
     PackedWriter out = new PackedWriter();
     if (type == ValueType.KEYWORDS && json.currentToken() == JsonToken.START_ARRAY) {
-      while (json.nextToken() != JsonToken.END_ARRAY) {
-        add(out, number, name, type, json);
+      for (int place = 0; json.nextToken() != JsonToken.END_ARRAY; place++) {
+        out.writeInt(number);
+        out.writeBytes(keyword(json, name, place, "a string"));
       }
     } else {
       add(out, number, name, type, json);
@@ -104,8 +105,8 @@ public final class JsonValues {
       throws IOException, WrongValue {
     out.writeInt(number);
     switch (type) {
-      case KEYWORD -> out.writeBytes(keyword(json, name, "a string"));
-      case KEYWORDS -> out.writeBytes(keyword(json, name, "a list of strings"));
+      case KEYWORD -> out.writeBytes(keyword(json, name, -1, "a string"));
+      case KEYWORDS -> out.writeBytes(keyword(json, name, -1, "a list of strings"));
       case INTEGER -> out.writeLong(integer(json, name));
       case NUMBER -> out.writeLong(NumericUtils.doubleToSortableLong(number(json, name)));
       case DATE -> out.writeLong(date(json, name));
@@ -113,24 +114,29 @@ public final class JsonValues {
     }
   }
 
-  private static BytesRef keyword(JsonParser json, String name, String expected)
+  /** A keyword; the place is that in the list that has it, or -1. */
+  private static BytesRef keyword(JsonParser json, String name, int place, String expected)
       throws IOException, WrongValue {
     String text =
         switch (json.currentToken()) {
           case VALUE_STRING, VALUE_TRUE, VALUE_FALSE -> json.getText();
           case VALUE_NUMBER_INT -> written(json);
-          default -> throw wrong(json, name, expected);
+          default -> throw wrong(json, placed(name, place), expected);
         };
     ByteBuffer bytes;
     try {
       bytes = StandardCharsets.UTF_8.newEncoder().encode(CharBuffer.wrap(text));
     } catch (CharacterCodingException e) {
-      throw new WrongValue(shown(name) + " has half of a surrogate pair");
+      throw new WrongValue(shown(placed(name, place)) + " has half of a surrogate pair");
     }
     if (bytes.remaining() > MAX_KEYWORD_BYTES) {
-      throw new WrongValue(shown(name) + " is longer than 32,766 bytes");
+      throw new WrongValue(shown(placed(name, place)) + " is longer than 32,766 bytes");
     }
     return new BytesRef(bytes.array(), bytes.arrayOffset(), bytes.remaining());
+  }
+
+  private static String placed(String name, int place) {
+    return place < 0 ? name : name + "[" + place + "]";
   }
 
   private static long integer(JsonParser json, String name) throws IOException, WrongValue {
