@@ -363,6 +363,7 @@ def test_the_remedy_is_that_of_the_damage(tmp_path):
     done = run("check", "--index", index)
     assert "the index is damaged: run 'splade-lucene accelerate'" in done.stderr
     assert f"; delete {INDEX_FILE}, which is a copy: the next commit writes it\n" in done.stderr
+    assert "build" not in done.stderr  # which would be no remedy
     copy.unlink()
     run_well("accelerate", "--index", index)
     assert check_index(index).is_sound

@@ -359,7 +359,7 @@ def print_hits(found: Hits, facets: Sequence[str], facts: Mapping[str, Any], *, 
         number = f"{row['score']:>8,}" if isinstance(row["score"], int) else f"{row['score']:>8.5f}{_parts(row)}"
         print(f"{row['rank']:>3} {number}  {row['docid']}{shown}" + (f"  {text:.90}" if text else ""))
     for name, keywords in counts.items():
-        print(f"{name}: " + ", ".join(f"{keyword} {count:,}" for keyword, count in keywords.items()))
+        print(f"{name}: " + (", ".join(f"{keyword} {count:,}" for keyword, count in keywords.items()) or "no keywords"))
 
 
 def _impact_scores(found: Hits) -> list[int]:

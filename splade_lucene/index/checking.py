@@ -216,7 +216,8 @@ def _manifest_file_damage(index_dir: Path) -> list[Damage]:
 
 
 def _reason(error: InputError, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ")
+    """What is wrong with a file, without its name and the remedy, which the damage has for itself."""
+    return str(error).removeprefix(f"{path}: ").removesuffix(f". {error.remedy}")
 
 
 def _accelerator_damage(reader: LuceneImpactIndexReader) -> list[Damage]:
