@@ -44,7 +44,7 @@ def measure(side: str, width: int, texts: int, tokens: int, active: int, pooling
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     if side == "ours":
-        weights = pooled_weights(hidden, weight, bias, mask, pooling)  # type: ignore[arg-type]
+        weights = pooled_weights([hidden], weight, bias, [mask], pooling)  # type: ignore[arg-type]
     else:
         logits = torch.nn.functional.linear(hidden, weight, bias)
         weights = pool({"token_embeddings": logits, "attention_mask": mask.long()})["sentence_embedding"]

@@ -18,7 +18,15 @@ from support import commands
 from support.checkpoints import bert
 from support.commands import check_failed, check_well, run_process
 from support.training import TOPICS, WORDS, run, weights_of, write_config, write_dense_encoder
-from transformers import AutoTokenizer, BertConfig, BertModel
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    DistilBertConfig,
+    FunnelConfig,
+    GPT2Config,
+    ModernBertConfig,
+)
 
 from splade_lucene import SpladeEncoder, read_corpus
 from splade_lucene.encoder.layout import TableSide
@@ -27,12 +35,14 @@ from splade_lucene.errors import (
     CorpusError,
     ExamplesError,
     ModelError,
+    RunError,
     SpladeLuceneError,
     StorageError,
     TopicsError,
     TrainingError,
 )
-from splade_lucene.training import read_config, resuming, train, trainer
+from splade_lucene.training import checks, read_config, resuming, train, trainer
+from splade_lucene.training.base import dropout_settings
 from splade_lucene.training.calibration import calibrate_scale
 from splade_lucene.training.config import Losses, Optimization, Sparsity, Validation
 from splade_lucene.training.examples import Example, Texts
@@ -747,6 +757,25 @@ def test_judgments_of_what_the_validation_data_lack_are_counted(tmp_path, data, 
     assert not caplog.messages
 
 
+def test_a_step_with_nothing_to_compare_is_refused(tmp_path, data, base):
+    one = {"queries": 1, "passages": 1}
+    for losses in ({"contrastive": 1.0}, {"in_batch_kl": 1.0}):
+        with pytest.raises(
+            ConfigError, match=r"compare the passages of a step, which has only one\. Raise optimization\."
+        ):
+            run(tmp_path, data, base, losses=losses, optimization=one)
+
+
+def test_judgments_of_which_none_is_relevant_are_refused(tmp_path, data):
+    settings = {"corpus": str(data / "corpus.jsonl"), "topics": str(data / "queries.tsv")}
+    for judged in ("q1 0 d1 0\nq2 0 d2 0\n", "q1 0 d1 0\nq2 0 e2 1\n", "q1 0 d1 0\nq99 0 d2 1\n"):
+        (tmp_path / "qrels.txt").write_text(judged)
+        with pytest.raises(
+            RunError, match=r"qrels\.txt: no document of validation\.corpus is judged relevant for a query"
+        ):
+            check_validation(Validation(**settings, qrels=str(tmp_path / "qrels.txt")))
+
+
 def test_changed_data_are_noticed(tmp_path, data, base):
     copy = tmp_path / "data"
     shutil.copytree(data, copy)
@@ -767,6 +796,62 @@ def test_other_architectures_learn_too(tmp_path, data, kind):
     for name in ("dropout", "attention_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob"):
         assert before.get(name) == after.get(name)
     assert SpladeEncoder(result.model, device="cpu").encode_documents(["the heart"])[0]
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta"])
+def test_a_batch_in_buckets_has_the_weights_and_gradients_of_its_texts_alone(tmp_path, kind):
+    bert(tmp_path / "base", kind)
+    settings = json.loads((tmp_path / "base/tokenizer_config.json").read_text())
+    (tmp_path / "base/tokenizer_config.json").write_text(json.dumps({**settings, "padding_side": "left"}))
+    student = Student(tmp_path / "base", pooling="max", is_doc=False, max_length=24, dropout=0.0, device="cpu")
+    student.encoder.train()
+    texts = [" ".join(WORDS[topic].split()[: 1 + number % 5]) for number, topic in enumerate(TOPICS * 2)]
+    features = student.network.preprocess(texts)
+    pooled = student.encoder(features)["sentence_embedding"]
+    target = torch.rand(pooled.shape, generator=torch.Generator().manual_seed(3))
+    parameters = dict(student.network.model.named_parameters())
+    got = torch.autograd.grad((pooled * target).sum(), [*parameters.values()], allow_unused=True)
+    rows = []
+    for text in texts:
+        logits = student.network.model(**student.network.tokenizer(text, return_tensors="pt")).logits
+        rows.append(logits[0].relu().log1p().amax(dim=0))
+    assert torch.allclose(pooled, torch.stack(rows), atol=1e-5)
+    wanted = torch.autograd.grad((torch.stack(rows) * target).sum(), [*parameters.values()], allow_unused=True)
+    for name, mine, theirs in zip(parameters, got, wanted, strict=True):
+        assert (mine is None) == (theirs is None)
+        if mine is not None:
+            assert torch.allclose(mine, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()) + 1e-6), name
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (BertConfig(), {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}),
+        (DistilBertConfig(), {"dropout": 0.1, "attention_dropout": 0.1}),
+        (ModernBertConfig(), {"attention_dropout": 0.0, "embedding_dropout": 0.0, "mlp_dropout": 0.0}),
+        (FunnelConfig(), {"hidden_dropout": 0.1, "attention_dropout": 0.1, "activation_dropout": 0.0}),
+        (GPT2Config(), {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}),
+    ],
+)
+def test_settings_of_dropout_are_found_whatever_they_are_called(config, expected):
+    assert dropout_settings(config) == expected
+
+
+def test_a_dropout_that_the_base_has_no_setting_for_is_refused(tmp_path, data, base, monkeypatch):
+    monkeypatch.setattr(checks, "base_dropout", lambda _: {})
+    with pytest.raises(ConfigError, match=r"optimization\.dropout is set, but the configuration of .* has no setting"):
+        run(tmp_path, data, base, optimization={"dropout": 0.2})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tokenizer_with_more_tokens_than_the_network_is_refused(tmp_path, data, base):
+    other = shutil.copytree(base, tmp_path / "other")
+    tokenizer = AutoTokenizer.from_pretrained(other)
+    tokenizer.add_tokens(["splade"])
+    tokenizer.save_pretrained(other)
+    with pytest.raises(ModelError, match=r"30,523 tokens \(the last is 'splade'\), but the network has 30,522"):
+        run(tmp_path, data, other)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])

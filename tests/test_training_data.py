@@ -11,9 +11,11 @@ import pyarrow.parquet
 import pytest
 
 from splade_lucene.errors import ConfigError, CorpusError, ExamplesError, TopicsError
+from splade_lucene.files.locks import is_locked
 from splade_lucene.progress import NO_PROGRESS
-from splade_lucene.training import read_config
+from splade_lucene.training import mining, read_config
 from splade_lucene.training.config import Mining, Optimization, Teacher
+from splade_lucene.training.example_scorer import ExampleScorer, scores_of_batch
 from splade_lucene.training.examples import Example, Texts, known_scores, read_examples, read_texts, write_examples
 from splade_lucene.training.mining import Sources, mine
 from splade_lucene.training.sampling import draw_rows, to_columns
@@ -99,6 +101,10 @@ def test_a_change_to_a_value_that_is_false_is_a_change(tmp_path, key, value, mes
         (
             CONFIG.replace("output: out", "output: ~nobody-has-this-name/x"),
             r"output \(line 3\): Could not determine home",
+        ),
+        (
+            CONFIG + "optimization: {steps: 50}\nvalidation: {corpus: c, topics: t, qrels: q, every: 51}\n",
+            r"validation\.every \(51\) is more than optimization\.steps \(50\), so no model would be validated",
         ),
         ("just words", r"not a mapping of keys"),
     ],
@@ -307,10 +313,27 @@ def test_several_lists_of_a_query_are_known_together():
         Example(0, np.array([3, 1]), np.array([9.0, 1.0])), Example(2, np.array([2]), np.array([4.0])),
         Example(0, np.array([1, 5]), np.array([2.0, 0.5])),
     ]  # fmt: skip
-    scorer = RankedScorer(known_scores(given, 3), 6, "none")
+    scorer = RankedScorer(known_scores(given, 3).rankings, 6, "none")
     none = np.nan
     expected = [[none, 2, none, 9, none, 0.5], [none] * 6, [none, none, 4, none, none, none]]
     np.testing.assert_array_equal(scorer.scores(np.arange(3), np.arange(6)), expected)
+
+
+def test_what_is_drawn_from_an_example_has_its_scores_and_not_those_of_another_one():
+    given = [
+        Example(0, np.array([3, 1]), np.array([0.0, -2.0]), 1), Example(0, np.array([3, 5]), np.array([0.0, -7.0]), 1),
+        Example(0, np.array([4, 1]), np.array([0.0, -9.0]), 1), Example(2, np.array([2, 1]), np.array([4.0, 1.0]), 1),
+    ]  # fmt: skip
+    scorer = ExampleScorer(given, 3, 6)
+    assert scorer.disputed == 1  # the first query, whose passage 1 has two scores
+    rows = np.array([[0, 4, 1], [2, 2, 1]], np.int32)
+    none = np.nan
+    np.testing.assert_array_equal(scores_of_batch(scorer, rows), [[0, none, -9, -9], [none, 4, 1, 1]])
+    own = scores_of_batch(scorer, np.array([[0, 3, 1]], np.int32))
+    np.testing.assert_array_equal(own, [[0, -2]])
+    np.testing.assert_array_equal(scores_of_batch(scorer, np.array([[0, 3, 5]], np.int32)), [[0, -7]])
+    ranked = RankedScorer(known_scores(given, 3).rankings, 6, "none")  # of a teacher, which has no examples
+    np.testing.assert_array_equal(scores_of_batch(ranked, rows), [[0, none, -2, -2], [none, 4, 1, 1]])
 
 
 def test_halves_of_surrogate_pairs_in_texts_become_replacement_characters(tmp_path):
@@ -389,6 +412,19 @@ def test_mined_candidates_are_in_the_teachers_order(sources, caplog):
     assert [(each.query, each.passages.tolist()) for each in mined] == [(0, [3, 0]), (1, [2, 1])]
     np.testing.assert_array_equal(mined[0].scores, [1, np.nan])  # one that the run lacks is the last, without a score
     assert caplog.messages == ["skipped blank queries: 1"]
+
+
+def test_two_runs_do_not_build_the_same_bm25_index(sources, monkeypatch):
+    held = []
+
+    def index_texts(_documents, index, **_):
+        held.append(is_locked(index.with_name(f"{index.name}.lock")))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mining, "index_texts", index_texts)
+    with pytest.raises(KeyboardInterrupt):
+        mine(sources("q1 Q0 d4 1 9 t\n"), Mining())
+    assert held == [True]
 
 
 def test_queries_that_the_teacher_says_nothing_of_are_refused_or_dropped(sources, caplog):

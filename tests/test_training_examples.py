@@ -72,7 +72,7 @@ SENTENCE_TRANSFORMERS = {
         {"query": "q", "positive": "a", "negative_2": "c", "negative_1": "b", "negative_10": "d"},
         (["a"], ["b", "c", "d"], None),
     ),
-    "triplet with a margin": ({"query": "q", "positive": "a", "negative": "b", "label": 2.5}, (["a"], ["b"], [2.5, 0])),
+    "triplet with a margin": ({"query": "q", "positive": "a", "negative": "b", "label": 2.5}, (["a"], ["b"], [0, -2.5])),
     "triplet with scores": ({"query": "q", "positive": "a", "negative": "b", "scores": [1, 3]}, (["a"], ["b"], [1, 3])),
     "n-tuple with margins": (
         {"query": "q", "positive": "a", "negative_1": "b", "negative_2": "c", "label": [2, -1]},
@@ -459,7 +459,7 @@ def test_a_missing_score_survives_the_file_of_mined_examples(tmp_path):
     write_examples(tmp_path / "e.jsonl.gz", known, given)
     (read,) = read_examples(tmp_path / "e.jsonl.gz", known)
     np.testing.assert_array_equal(read.scores, given[0].scores)
-    assert known_scores([read], 3)[1][0].tolist() == [2]
+    assert known_scores([read], 3).rankings[1][0].tolist() == [2]
     assert json.loads(gzip.decompress((tmp_path / "e.jsonl.gz").read_bytes()))["scores"] == [0.5, None]
 
 
@@ -497,6 +497,7 @@ def test_a_header_of_triples_is_no_example(tmp_path):
     ("name", "lines", "message"),
     [
         ("e.tsv", ['what\tthis\tthat', 'what is "it"\t"is it ""this"""\tthat'], r"e\.tsv:2: columns are quoted as in CSV"),
+        ("e.tsv", ['"what is"\t"this one"\t"that one"'] * 2, r"e\.tsv:1: columns are quoted as in CSV"),
         ("e.csv", ["query,positive,negative", "what,this,that"], r"e\.csv:1: the columns are not separated by tabs"),
         ("e.tsv", ["what is this\ta b c", "who\td e f"], r"e\.tsv:1: the table has two columns.* with query and positive"),
         ("e.tsv", [f"1\t{number}\t20\t1" for number in range(11)], r"e\.tsv:1: four columns are qid, iteration"),
@@ -510,6 +511,44 @@ def test_what_would_be_read_as_something_else_is_refused(tmp_path, name, lines, 
     (tmp_path / name).write_text("\n".join(lines) + "\n")
     with pytest.raises(ExamplesError, match=message):
         read_examples(tmp_path / name, numbered(passages=40))
+
+
+def test_triples_of_short_docids_are_no_judgments(tmp_path):
+    known = numbered(passages=40)
+    (tmp_path / "train.tsv").write_text("1\t20\t30\n2\t21\t7\n")
+    first, second = read_examples(tmp_path / "train.tsv", known)
+    assert [[known.docids[row] for row in each.passages] for each in (first, second)] == [["20", "30"], ["21", "7"]]
+    (tmp_path / "train.tsv").write_text("1\t20\t3\n2\t21\t0\n")  # grades, which are docids, too
+    (judged,) = read_examples(tmp_path / "train.tsv", known)
+    assert [known.docids[row] for row in judged.passages] == ["20"]
+    (tmp_path / "train.tsv").write_text("1\t20\t99\n2\t21\t50\n")  # per cent
+    assert [len(each.passages) for each in read_examples(tmp_path / "train.tsv", known)] == [1, 1]
+
+
+def test_what_a_file_is_called_in_capitals_does_not_matter(tmp_path):
+    record = {"query": "what", "positive": "this one", "negative": "that one"}
+    (tmp_path / "E.JSON").write_text(json.dumps([record]))
+    (tmp_path / "E.TSV").write_text("what\tthis one\tthat one\n")
+    pyarrow.parquet.write_table(pa.Table.from_pylist([record]), tmp_path / "E.PARQUET")
+    for name in ("E.JSON", "E.TSV", "E.PARQUET"):
+        known = no_texts()
+        assert told(read_examples(tmp_path / name, known), known) == [("what", ["this one"], ["that one"], None)]
+    (tmp_path / "S.JSON").write_text('{"1": {"20": 1.5}}')
+    assert read_scores(tmp_path / "S.JSON") == {"1": {"20": 1.5}}
+
+
+def test_an_id_that_a_pickle_has_as_a_number_and_as_a_string_is_refused(tmp_path):
+    for scores in ({1: {20: 1.5}, "1": {20: 3.0}}, {1: {20: 1.5, "20": 3.0}}):
+        (tmp_path / "scores.pkl").write_bytes(pickle.dumps(scores))
+        with pytest.raises(ExamplesError, match=r"scores\.pkl: the id (1|20) comes as a number and as a string"):
+            read_scores(tmp_path / "scores.pkl")
+
+
+def test_a_folder_with_several_parquet_files_says_how_to_read_them(tmp_path):
+    for number in (0, 1):
+        pyarrow.parquet.write_table(pa.table({"query": ["a"], "positive": ["b"]}), tmp_path / f"train-{number}.parquet")
+    with pytest.raises(ExamplesError, match=rf"has 2 files of examples .*all parquet files as hf:{tmp_path}"):
+        read_examples(tmp_path, no_texts())
 
 
 def test_texts_with_quotation_marks_of_their_own_are_left_alone(tmp_path):

@@ -124,6 +124,23 @@ def test_changed_weights_and_scores_are_noticed(tmp_path, data):
         claim(config)
 
 
+def test_a_changed_dropout_or_tokenizer_of_the_base_is_noticed(tmp_path, data):
+    own = bert(tmp_path / "base")
+    config = read_config(write_config(tmp_path, data, own))
+    claim(config)
+    for name, key, value in (
+        ("config.json", "hidden_dropout_prob", 0.3), ("tokenizer_config.json", "do_lower_case", False),
+    ):  # fmt: skip
+        text = (own / name).read_text()
+        (own / name).write_text(json.dumps({**json.loads(text), key: value}))
+        with pytest.raises(
+            ConfigError, match=r"different settings \(the base's configuration and tokenizer was \w{8} …"
+        ):
+            claim(config)
+        (own / name).write_text(text)
+    assert claim(config)
+
+
 def test_overwrite_starts_anew_though_nothing_changed(tmp_path, data, base):
     first = run(tmp_path, data, base)
     before = weights_of(first.model)

@@ -8,6 +8,7 @@ import torch
 from support import commands
 from support.commands import check_well
 from support.training import write_config
+from transformers import AutoTokenizer, BertConfig, BertModel
 
 from splade_lucene.errors import ConfigError, ExamplesError, ModelError, StorageError
 from splade_lucene.training import TrainingDataReport, describe_run_data, read_config
@@ -185,7 +186,12 @@ def test_the_page_says_what_the_data_are(tmp_path, data, base):
     assert report.memory is not None
     assert report.memory > 1e7
     page = report.markdown()
-    assert "| margins of the scores | -1 to 4, median 1.75; 6.2% are below 0 |" in page
+    assert (
+        "| margins | -1 to 4, median 1.75: the score of the first passage less that of another one; 6.2% are below 0 |"
+        in page
+    )
+    assert report.temperature == pytest.approx(4 / 20)  # a twentieth of the lists' range
+    assert "| temperature | 0.2, by which the losses divide scores |" in page
     assert "| steps | 10 of 8 queries with 3 passages each, 2 times each example |" in page
     assert "100.0% of the passages (8 tokens)" in page
     assert "2 among the listed negatives" in page
@@ -194,6 +200,26 @@ def test_the_page_says_what_the_data_are(tmp_path, data, base):
     (tmp_path / "data.json").write_text('{"queries": 1}')
     with pytest.raises(StorageError, match=r"data\.json: damaged"):
         TrainingDataReport.read(tmp_path / "data.json")
+
+
+def test_margins_of_a_query_in_several_records_are_those_of_each_record(tmp_path, data, base):
+    """Published sets of margins have many negatives for a query, and some queries have several positives."""
+    records = [
+        {"query": f"question {i}", "positive": f"answer {i} {i + j // 3}", "negative": f"other {i + j % 3}", "margin": 1.0 + j}
+        for i in range(4) for j in range(6)
+    ]  # fmt: skip
+    settings = {"passages": None, "queries": None, "examples": write_lines(tmp_path / "triples.jsonl", records)}
+    config = write_config(
+        tmp_path, data, base, teacher=None, losses={"margin_mse": 1.0}, recipe="distilsplade-max", data=settings,
+        optimization={"steps": 6, "queries": 4, "passages": 2},
+    )  # fmt: skip
+    report = describe_run_data(read_config(config), device="cpu")
+    assert report.margins == Spread(1.0, 3.5, 6.0)
+    assert report.disputed == 4
+    assert (
+        "| different scores | the examples of 4 queries give a passage different scores; each counts"
+        in report.markdown()
+    )
 
 
 def test_passages_from_outside_the_lists_have_no_margin(tmp_path, data, base):
@@ -247,16 +273,17 @@ def test_validation_queries_that_are_trained_on_are_counted(tmp_path, data, base
             {"recipe": "distilsplade-max", "rounds": 2, "teacher": {"dense": "org/dense", "bm25": 0.5},
              "sparsity": {"query_terms": 30}},
             {"model": "distilsplade-max, from {base}, in 2 rounds",
-             "losses": "margin_mse 0.05, in_batch_kl 1, FLOPS of queries 0.03 (adapted to 30 terms), FLOPS of documents 0.003",
+             "losses and their weights": "margin_mse 0.05, in_batch_kl 1, FLOPS of queries 0.03 (adapted to 30 terms), FLOPS of documents 0.003",
              "files": "passages: corpus.jsonl, queries: queries.tsv", "teacher": "1 · org/dense + 0.5 · BM25",
+             "dropout": "0.1, as the base says",
              "model that is kept": "the last step's"},
         ),
         (
-            {"recipe": "splade-doc", "sparsity": {"document_weight": 0.01}, "keep": "all",
+            {"recipe": "splade-doc", "sparsity": {"document_weight": 0.01}, "keep": "all", "optimization": {"dropout": 0.0},
              "validation": {"corpus": "corpus.jsonl", "topics": "t.tsv", "qrels": "q.txt", "every": 200}},
-            {"model": "splade-doc, from {base}", "losses": "contrastive 1, FLOPS of documents 0.01", "teacher": "1 · BM25",
+            {"model": "splade-doc, from {base}", "losses and their weights": "contrastive 1, FLOPS of documents 0.01", "teacher": "1 · BM25",
              "files": "passages: corpus.jsonl, queries: queries.tsv",
-             "validation": "corpus.jsonl, t.tsv, q.txt; every 200 steps",
+             "validation": "corpus.jsonl, t.tsv, q.txt; every 200 steps", "dropout": "0",
              "model that is kept": "the one validated with the highest nDCG@10; the others stay, too"},
         ),
     ],
@@ -287,6 +314,20 @@ def test_a_base_whose_weights_are_stored_in_int8_is_described(tmp_path, data):
 
 
 # ---- the base ----
+
+
+def test_the_page_names_the_steps_that_a_base_without_a_head_needs_first(tmp_path, data, base):
+    (tmp_path / "trunk").mkdir()
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+    BertModel(BertConfig(vocab_size=30522, max_position_embeddings=64, **size)).save_pretrained(tmp_path / "trunk")
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "trunk")
+    for name, expected in (
+        (tmp_path / "trunk", "teachers, validation, and the 250 steps of masked-language modelling that the base needs first"),
+        (base, "teachers and validation"),
+    ):  # fmt: skip
+        config = write_config(tmp_path, data, name, teacher=None, data={"examples": triples(tmp_path)})
+        facts = describe_run_data(read_config(config), device="cpu").facts()
+        assert facts["expected time"].partition(", without ")[2] == expected
 
 
 def test_an_adapter_as_base_is_refused_with_the_call_that_merges_it(tmp_path, data, base):

@@ -120,10 +120,11 @@ def test_known_scores_are_the_highest_of_each_pair():
         Example(1, np.array([5, 3, 4]), np.array([0.5, 2.0, np.nan])), Example(1, np.array([3, 5]), np.array([1.0, 0.75])),
         Example(3, np.array([0]), np.array([0.0])),
     ]  # fmt: skip
-    found = known_scores(given, 4)
+    found, disputed = known_scores(given, 4)
     assert [dict(zip(rows.tolist(), scores.tolist(), strict=True)) for rows, scores in found] == [
         {}, {3: 2.0, 5: 0.75}, {}, {0: 0.0},
     ]  # fmt: skip
+    assert disputed.tolist() == [1]
 
 
 def test_known_positives_are_counted_among_listed_negatives():

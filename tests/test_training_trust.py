@@ -163,7 +163,10 @@ def test_a_collapse_stops_the_training_and_leaves_the_last_good_model(tmp_path, 
     assert SpladeEncoder(model, device="cpu", dtype="float32").encode_documents(["The heart has a valve."])[0]
     card = (model / "README.md").read_text()
     assert "**The training did not end: " in card
-    assert f"It is the model of step {step} of 60: it is the last checkpoint before the training stopped." in card
+    assert (
+        f"This is the model after step {step} of 60, kept because it is the last checkpoint before the training stopped."
+        in card
+    )
     assert json.loads((model / "training.json").read_text())["kept_step"] == step
     assert not (tmp_path / "out/figures.json").exists()  # the run is not finished
 
@@ -241,7 +244,7 @@ def test_the_best_validated_model_is_kept_also_after_an_interruption(tmp_path, d
     assert seen == [2, 4, 6, 4, 6, 7]
     assert are_equal(best.model, everything.model)
     card = (best.model / "README.md").read_text()
-    assert "It is the model of step 4 of 7: its nDCG@10 of 0.6500 was the best" in card
+    assert "This is the model after step 4 of 7, kept because its nDCG@10 of 0.6500 was the best" in card
     assert not (tmp_path / "best/out/round-1/validated").exists()
     logged = (tmp_path / "best/out/curves.csv").read_text().splitlines()
     assert len([line for line in logged if ",validation," in line]) == 4

@@ -96,6 +96,21 @@ class ScreenedDecoder:
                     pooled[text, part] = logits.relu_()
         return pooled
 
+    def candidates(self, hidden: Tensor) -> list[Tensor] | None:
+        """The terms that each text may have.
+
+        Args:
+            hidden: As for :meth:`pool`.
+
+        Returns:
+            Ascending terms for each text; None if one of the texts may have many.
+        """
+        states = _States(hidden, self._screen)
+        shares = (~(self._sample.of(states) <= 0)).float().mean(dim=1)  # NaN is a candidate, too
+        if bool((shares * _MANY >= 1).any()):
+            return None
+        return [(~(bounds <= 0)).nonzero()[:, 0] for bounds in self._bounds.of(states)]
+
     def _project(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """The same without a screen."""
         texts, tokens, width = hidden.shape

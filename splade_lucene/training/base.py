@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +22,10 @@ from splade_lucene.encoder.checkpoint import load_tokenizer, read_language_model
 from splade_lucene.encoder.layout import read_layout
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError, ModelError, first_line
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import files_digest, written_whole
 from splade_lucene.files.locks import lock
 from splade_lucene.imports import whole_imports
+from splade_lucene.training.limits import read_network_config
 from splade_lucene.training.resuming import run_to_end
 
 if TYPE_CHECKING:
@@ -36,6 +38,11 @@ _BATCH = 64
 _SAMPLE = 64
 _INITIAL_TERMS = 1200
 _MASKED = 0.15
+_DROPOUT = re.compile(r"(?!classif|seq_classif|qa_|summary|pooler).*(dropout|_pdrop).*")
+_DESCRIPTION = (
+    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+    "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
+)  # fmt: skip
 PREPARED = "prepared.json"
 """The file of a prepared base that says what was done to it: the settings of ``head`` that had an effect."""
 
@@ -64,7 +71,10 @@ def prepare_base(
     """
     settings = config.optimization
     weights = locate(network_folder(config.base)).digest()
-    made_from = [weights, config.head.model_dump(), settings.max_length, settings.seed, texts.passages_digest]
+    made_from = [
+        weights, description_digest(config.base), config.head.model_dump(), settings.max_length, settings.seed,
+        texts.passages_digest, arguments["bf16"],
+    ]  # fmt: skip
     key = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
     target = folder / f"base-{key}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,15 +114,51 @@ def _prepare(
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def write_unprepared_base(name: str, folder: Path) -> None:
+def write_unprepared_base(name: str, folder: Path) -> bool:
     """Writes a base as a checkpoint that transformers reads, whatever its weights are stored in. A missing head is random.
+
+    Returns:
+        Whether the base has a head.
 
     Raises:
         ModelError: The base cannot be loaded.
     """
-    model, tokenizer, _ = _load(name)
+    model, tokenizer, missing = _load(name)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return not missing
+
+
+def description_digest(name: str) -> str:
+    """Digest of a base's configuration and tokenizer, which decide how it is trained, too: its dropout, for example.
+
+    Raises:
+        ModelError: The checkpoint is not found.
+    """
+    folder = network_folder(name)
+    return files_digest(path for path in (folder / each for each in _DESCRIPTION) if path.is_file())
+
+
+def dropout_settings(config: Any) -> dict[str, float]:
+    """The settings of dropout in a network's configuration, with their rates; not those of layers that training does without.
+
+    Args:
+        config: The configuration.
+    """
+    return {
+        name: value
+        for name, value in config.to_dict().items()
+        if _DROPOUT.fullmatch(name) and isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def base_dropout(name: str) -> dict[str, float]:
+    """The same for a base.
+
+    Raises:
+        ModelError: The checkpoint is not found, or its configuration cannot be read.
+    """
+    return dropout_settings(read_network_config(network_folder(name)))
 
 
 def network_folder(name: str) -> Path:

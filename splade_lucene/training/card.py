@@ -32,7 +32,11 @@ _LOSSES = {
     "in_batch_kl": "Kullback-Leibler divergence from the teacher over all passages of a batch",
 }
 
-_FIGURES = {"query_terms": "active terms per query", "document_terms": "active terms per document", "flops": "FLOPS"}
+_FIGURES = {
+    "query_terms": "active terms per query",
+    "document_terms": "active terms per document",
+    "flops": "FLOPS: multiplications for an average query and document",
+}
 
 
 @dataclass(frozen=True)
@@ -230,7 +234,7 @@ def _pooling(facts: Facts) -> str:
 def _kept(config: TrainingConfig, facts: Facts) -> str:
     choice, steps = facts.choice, config.optimization.steps
     rounds = f" of the last of {config.rounds} rounds" if config.rounds > 1 else ""
-    kept = f"It is the model of step {choice.step:,} of {steps:,}{rounds}: {choice.reason}."
+    kept = f"This is the model after step {choice.step:,} of {steps:,}{rounds}, kept because {choice.reason}."
     if facts.stopped is None:
         return kept + _afterwards(config)
     return f"**The training did not end: {facts.stopped}.** {kept}"

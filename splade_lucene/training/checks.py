@@ -9,10 +9,11 @@ from transformers.utils import cached_file
 
 from splade_lucene.encoder.checkpoint import load_tokenizer
 from splade_lucene.encoder.location import locate
+from splade_lucene.encoder.soundness import check_tokenizer
 from splade_lucene.errors import ConfigError, ModelError, first_line
-from splade_lucene.training.base import network_folder
+from splade_lucene.training.base import base_dropout, network_folder
 from splade_lucene.training.examples import read_scores
-from splade_lucene.training.limits import check_base_lengths, check_teacher_lengths
+from splade_lucene.training.limits import check_base_lengths, check_teacher_lengths, read_network_config
 from splade_lucene.training.recipes import RECIPES
 from splade_lucene.training.trackers import check_trackers
 from splade_lucene.training.validation import check_validation
@@ -38,6 +39,11 @@ def check_run(config: TrainingConfig, losses: Losses) -> None:
     if (losses.margin_mse or losses.kl) and config.optimization.passages < 2:
         raise ConfigError(
             "margin_mse and kl compare passages of the same query", remedy="Set optimization.passages to 2 or more"
+        )
+    if (losses.contrastive or losses.in_batch_kl) and config.optimization.passages * config.optimization.queries < 2:
+        raise ConfigError(
+            "contrastive and in_batch_kl compare the passages of a step, which has only one",
+            remedy="Raise optimization.queries or optimization.passages",
         )
     check_trackers(config.report_to)
     _check_base(config)
@@ -84,6 +90,13 @@ def _check_base(config: TrainingConfig) -> None:
     is_doc = RECIPES[config.recipe].is_doc
     check_base_lengths(folder, config.optimization, has_network_queries=not is_doc)
     tokenizer = load_tokenizer(folder)
+    size = getattr(read_network_config(folder), "vocab_size", None)
+    check_tokenizer(tokenizer.get_vocab(), tokenizer.all_special_ids, folder, size)
+    if config.optimization.dropout is not None and not base_dropout(config.base):
+        raise ConfigError(
+            f"optimization.dropout is set, but the configuration of {config.base} has no setting of dropout",
+            remedy="Remove optimization.dropout",
+        )
     if tokenizer.mask_token_id is None:
         raise ModelError(f"{config.base}: the tokenizer has no mask token. Use the base of a masked-language model.")
 

@@ -270,7 +270,8 @@ class Optimization(_Section):
         head_learning_rate: Peak learning rate of the masked-LM head.
         warmup: Fraction of the steps during which the learning rate rises; afterwards it falls linearly.
         weight_decay: Weight decay of AdamW.
-        dropout: Dropout in the trunk; None: the base's own, with which the paper's models were trained, too.
+        dropout: Dropout in the trunk; None: the base's own, with which the paper's models were trained, too. The steps of
+            masked-language modelling always have the base's own.
         score_scale: Initial value of the learnable scale of the student's scores. None: the value that minimizes the loss of
             the first batches; otherwise the scores are too large or too small, and the model first learns to lose or to add
             terms. The scale learns quickly (``scale_learning_rate``), so that the size of the scores does not work against
@@ -406,6 +407,11 @@ class TrainingConfig(_Section):
             )
         if self.keep in ("best", "all") and not self.is_validated:
             raise ValueError(f"keep: {self.keep} needs models to be validated during training: set validation.every")
+        if self.validation is not None and self.validation.every > self.optimization.steps:
+            raise ValueError(
+                f"validation.every ({self.validation.every:,}) is more than optimization.steps ({self.optimization.steps:,}), "
+                "so no model would be validated during training: lower it, or set it to 0 to validate at the end only"
+            )
         if self.rounds == 2 and self.data.examples is not None:
             raise ValueError("two rounds mine their own examples: remove data.examples, or set rounds to 1")
         return self

@@ -16,6 +16,7 @@ from splade_lucene.errors import StorageError
 from splade_lucene.files.files import written_whole
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make
+from splade_lucene.training.example_scorer import ExampleScorer, scores_of_batch
 from splade_lucene.training.examples import Examples
 from splade_lucene.training.examples.texts import normal_text
 from splade_lucene.training.recipes import RECIPES
@@ -65,10 +66,12 @@ class TrainingDataReport:
         query_limit: Maximum tokens per query; None if there is none.
         cut_queries: Share of the queries that are longer.
         negatives: Listed passages of an example that are not drawn as its first.
+        temperature: Divisor of the teacher's or the examples' scores in the losses; None if no loss uses scores.
         margins: The teacher's score of the first passage less that of another one, in the first hundred batches; None without
             a teacher, or before it has scored anything.
         below_zero: Share of the margins below 0.
         without_score: Share of the other passages in these batches without a margin.
+        disputed: Queries whose examples give a passage different scores.
         listed_positives: Listed passages that are relevant for their query, but not drawn as its first.
         batches: Batches in which known positives were counted.
         batches_with_positives: Those in which a passage is relevant for a query that it was not drawn for as the first.
@@ -77,6 +80,7 @@ class TrainingDataReport:
         validated: Different judged queries of the validation; None without one.
         validated_trained: Those that are also queries of the training, by text.
         seconds: Expected time of all steps; None if none were timed.
+        mlm_steps: Steps of masked-language modelling that come first and were not timed; None if the base has a head.
         memory: Expected memory in bytes: of the process, or on the GPU.
         plan: What the run does: its model, losses, files and so on, in words.
     """
@@ -93,9 +97,11 @@ class TrainingDataReport:
     query_limit: int | None = None
     cut_queries: float = 0.0
     negatives: Spread | None = None
+    temperature: float | None = None
     margins: Spread | None = None
     below_zero: float = 0.0
     without_score: float = 0.0
+    disputed: int = 0
     listed_positives: int = 0
     batches: int = 0
     batches_with_positives: int = 0
@@ -104,6 +110,7 @@ class TrainingDataReport:
     validated: int | None = None
     validated_trained: int = 0
     seconds: float | None = None
+    mlm_steps: int | None = None
     memory: int | None = None
     plan: dict[str, str] = field(default_factory=dict)
 
@@ -116,12 +123,7 @@ class TrainingDataReport:
             facts["examples"] = "mined when the training starts"
         if self.negatives is not None:
             facts["negatives listed in an example"] = str(self.negatives)
-        if self.margins is not None:
-            facts["margins of the scores"] = f"{self.margins}; {_percent(self.below_zero)} are below 0"
-        if self.without_score:
-            facts["without a margin"] = (
-                f"{_percent(self.without_score)} of the passages that are drawn beside the first one"
-            )
+        facts |= self._facts_of_scores()
         facts["longer than the limit, and cut"] = self._cut()
         if self.batches:
             facts["known positives"] = self._positives()
@@ -133,7 +135,7 @@ class TrainingDataReport:
             )
         facts["steps"] = self._steps()
         if self.seconds is not None:
-            facts["expected time"] = f"{_duration(self.seconds)}, without teachers and validation"
+            facts["expected time"] = f"{_duration(self.seconds)}, without {self._untimed()}"
         if self.memory is not None:
             facts["expected memory"] = f"{self.memory / 1e9:.1f} GB"
         return facts
@@ -159,6 +161,30 @@ class TrainingDataReport:
             return make(cls, parse_json(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise StorageError(f"{path}: damaged ({error}). Delete its folder and train again.") from error
+
+    def _facts_of_scores(self) -> dict[str, str]:
+        facts = {}
+        if self.margins is not None:
+            below = f"{_percent(self.below_zero)} are below 0"
+            facts["margins"] = f"{self.margins}: the score of the first passage less that of another one; {below}"
+        if self.temperature is not None:
+            facts["temperature"] = f"{self.temperature:.4g}, by which the losses divide scores"
+        if self.without_score:
+            facts["without a margin"] = (
+                f"{_percent(self.without_score)} of the passages that are drawn beside the first one"
+            )
+        if self.disputed:
+            facts["different scores"] = (
+                f"the examples of {counted(self.disputed, 'query')} give a passage different scores; each counts for what is "
+                "drawn from its own example"
+            )
+        return facts
+
+    def _untimed(self) -> str:
+        if self.mlm_steps is None:
+            return "teachers and validation"
+        steps = counted(self.mlm_steps, "step")
+        return f"teachers, validation, and the {steps} of masked-language modelling that the base needs first"
 
     def _cut(self) -> str:
         limits = [f"{_percent(self.cut_passages)} of the passages ({self.passage_limit} tokens)"]
@@ -210,6 +236,8 @@ def describe_training_data(
         facts |= _facts_of_examples(data, examples, known)
         if rows is not None:
             facts |= _facts_of_batches(data, known, rows, settings.queries, scorer)
+    if data.is_distilled:
+        facts["temperature"] = data.temperature
     return TrainingDataReport(
         queries=len(queries), passages=len(texts.passages), examples=len(examples),
         scored=int(examples.is_scored.sum()), steps=settings.steps,
@@ -255,6 +283,7 @@ def _facts_of_batches(
     margins = scores[:, :1] - scores[:, 1:]
     found = margins[~np.isnan(margins)]
     facts["without_score"] = 1 - found.size / margins.size
+    facts["disputed"] = scorer.disputed if isinstance(scorer, ExampleScorer) else 0
     if found.size:
         facts |= {"margins": _spread(found), "below_zero": float(np.mean(found < 0))}
     return facts
@@ -262,9 +291,9 @@ def _facts_of_batches(
 
 def _own_scores(scorer: Scorer, rows: NDArray[np.int32]) -> NDArray[np.float32]:
     """The teacher's scores of each query's own passages; shape [queries, passages]."""
-    count, given = len(rows), rows.astype(np.int64)
-    scores = scorer.scores(given[:, 0], given[:, 1:].reshape(-1)).reshape(count, count, -1)
-    own: NDArray[np.float32] = scores[np.arange(count), np.arange(count)]
+    count = len(rows)
+    scores = scores_of_batch(scorer, rows).reshape(count, -1, count)
+    own: NDArray[np.float32] = scores[np.arange(count), :, np.arange(count)]
     return own
 
 

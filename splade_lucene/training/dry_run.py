@@ -18,7 +18,8 @@ from splade_lucene.training.base import network_folder, write_unprepared_base
 from splade_lucene.training.checks import check_run
 from splade_lucene.training.config import TrainingConfig
 from splade_lucene.training.data_report import TrainingDataReport, describe_training_data
-from splade_lucene.training.examples import Texts, known_scores
+from splade_lucene.training.example_scorer import ExampleScorer
+from splade_lucene.training.examples import Texts
 from splade_lucene.training.mining import ranked_by_file
 from splade_lucene.training.network import Student
 from splade_lucene.training.recipes import RECIPES
@@ -63,7 +64,7 @@ def describe_run_data(config: TrainingConfig, *, device: str = "auto") -> Traini
         scorer = _cheap_scorer(config, data)
         report = describe_training_data(config, data, tokenizer, examples=examples, rows=rows, scorer=scorer)
     with TemporaryDirectory() as base:
-        write_unprepared_base(config.base, Path(base))
+        has_head = write_unprepared_base(config.base, Path(base))
         student = Student(
             Path(base), pooling=recipe.pooling, is_doc=recipe.is_doc, max_length=settings.max_length,
             dropout=settings.dropout, device=str(chosen),
@@ -71,7 +72,10 @@ def describe_run_data(config: TrainingConfig, *, device: str = "auto") -> Traini
     student.network.query_length = settings.query_max_length
     rows = rows[: settings.queries * (1 + _TIMED_STEPS)]
     seconds = time_steps(config, data, student, rows, scorer or _AnyScorer(), _TIMED_STEPS)
-    return replace(report, seconds=seconds * settings.steps * config.rounds, memory=_peak_memory(chosen))
+    return replace(
+        report, seconds=seconds * settings.steps * config.rounds, memory=_peak_memory(chosen),
+        mlm_steps=None if has_head else config.head.mlm_steps,
+    )  # fmt: skip
 
 
 def _any_rows(texts: Texts, count: int, passages: int) -> NDArray[np.int32]:
@@ -87,7 +91,7 @@ def _cheap_scorer(config: TrainingConfig, data: TrainingData) -> Scorer | None:
     if teacher is None:
         if data.examples[0].scores is None:
             return None
-        return RankedScorer(known_scores(data.examples, len(data.texts.queries)), count, "none")
+        return ExampleScorer(data.examples, len(data.texts.queries), count)
     if teacher.scores is None or has_other_scorers(teacher):
         return None
     return RankedScorer(ranked_by_file(teacher.scores, data.texts), count, "range")

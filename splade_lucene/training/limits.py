@@ -27,12 +27,21 @@ def read_limited_config(base: Path, max_length: int) -> Any:
         ConfigError: The network accepts fewer tokens.
         ModelError: The configuration cannot be read.
     """
-    try:
-        config = AutoConfig.from_pretrained(base)
-    except Exception as error:  # transformers' parsers raise all kinds of exceptions
-        raise ModelError(f"{base}: cannot load a masked-language model: {first_line(error)}") from error
+    config = read_network_config(base)
     _require(config.to_dict(), max_length, "passages", "the base", "optimization.max_length")
     return config
+
+
+def read_network_config(base: Path) -> Any:
+    """Reads a network's configuration.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    try:
+        return AutoConfig.from_pretrained(base)
+    except Exception as error:  # transformers' parsers raise all kinds of exceptions
+        raise ModelError(f"{base}: cannot load a masked-language model: {first_line(error)}") from error
 
 
 def check_base_lengths(base: Path, settings: Optimization, *, has_network_queries: bool) -> None:

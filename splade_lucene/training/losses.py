@@ -15,6 +15,7 @@ from sentence_transformers.sparse_encoder import losses as st_losses
 from torch import Tensor, nn
 
 from splade_lucene.errors import TrainingError
+from splade_lucene.training.example_scorer import scores_of_batch
 
 if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder
@@ -90,7 +91,7 @@ class RankingLoss(nn.Module):
         if self.weights.is_distilled:
             assert self.teacher is not None
             # columns: the first passages of all queries, then the second ones …, in the same order as the student's
-            scores = torch.from_numpy(self.teacher.scores(rows[:, 0], rows[:, 1:].T.reshape(-1)))
+            scores = torch.from_numpy(scores_of_batch(self.teacher, rows))
             scores = (scores / self.temperature).to(embeddings[0].device)
             found |= self._distilled(embeddings, scores)
         for name, loss in found.items():

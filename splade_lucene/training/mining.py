@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.errors import ConfigError, ExamplesError, ModelError, first_line
+from splade_lucene.files.locks import lock
 from splade_lucene.ids import best_first
 from splade_lucene.imports import whole_imports
 from splade_lucene.index.texts import index_texts
@@ -91,9 +92,12 @@ class Sources:
     def bm25_rankings(self) -> Rankings:
         """The best passages by BM25 for each query of the collection; empty for queries that are not mined."""
         index = self._folder / f"bm25-index-{self.texts.passages_digest}"
-        if not index.is_dir():
-            documents = (Document(str(row), text) for row, text in enumerate(self.texts.passages))
-            index_texts(documents, index, progress=self._follow("for BM25"))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with index.with_name(f"{index.name}.lock").open("a") as file:
+            lock(file, wait=True)  # a run that shares the cache may be building the same index
+            if not index.is_dir():
+                documents = (Document(str(row), text) for row, text in enumerate(self.texts.passages))
+                index_texts(documents, index, progress=self._follow("for BM25"))
         with Bm25Searcher(index) as searcher:
             return self._search(searcher, BM25_DEPTH, "with BM25", lambda hit: int(hit.docid))
 

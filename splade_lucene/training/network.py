@@ -8,6 +8,10 @@ from __future__ import annotations
 import math
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -24,6 +28,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM
 
 from splade_lucene.errors import ModelError
+from splade_lucene.training.base import dropout_settings
 from splade_lucene.training.head import pooled_weights
 from splade_lucene.training.limits import read_limited_config
 
@@ -31,11 +36,6 @@ if TYPE_CHECKING:
     from splade_lucene.encoder.layout import Pooling
 
 _BUCKETS = 4
-_DROPOUTS = (
-    "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "embedding_dropout",
-    "mlp_dropout",
-)  # fmt: skip
-"""Names of the dropout settings in the configurations of BERT, DistilBERT and ModernBERT."""
 
 
 class PooledTransformer(Transformer):  # type: ignore[misc]
@@ -55,11 +55,18 @@ class PooledTransformer(Transformer):  # type: ignore[misc]
         lengths = mask.sum(dim=1)
         order = lengths.argsort()
         size = max(1, math.ceil(len(order) / (_BUCKETS if len(order) >= 2 * _BUCKETS else 1)))
-        parts = []
-        for bucket in order.split(size):
-            longest = max(1, int(lengths[bucket].max()))
-            parts.append(self._weights(ids[bucket, :longest], mask[bucket, :longest]))
-        features["sentence_embedding"] = torch.cat(parts)[order.argsort()]
+        buckets = [(bucket, max(1, int(lengths[bucket].max()))) for bucket in order.split(size)]
+        masks = [mask[bucket, :longest] for bucket, longest in buckets]
+        name = self._input_name
+        inputs = ids if name == "input_ids" else self.model.get_input_embeddings()(ids)
+        decoder = self.decoder
+        with self._without_decoder():
+            hidden = [
+                self.model(**{name: inputs[bucket, :longest]}, attention_mask=part.long()).logits
+                for (bucket, longest), part in zip(buckets, masks, strict=True)
+            ]
+        weights = pooled_weights(hidden, decoder.weight, decoder.bias, masks, self.pooling)
+        features["sentence_embedding"] = weights[order.argsort()]
         return features
 
     def get_embedding_dimension(self) -> int:
@@ -78,16 +85,25 @@ class PooledTransformer(Transformer):  # type: ignore[misc]
             raise ModelError("the masked-LM head of this network does not end in a linear layer. Use another base.")
         return found
 
-    def _weights(self, ids: Tensor, mask: Tensor) -> Tensor:
+    @cached_property
+    def _input_name(self) -> str:
+        """What the network is given: the vectors of the tokens, if it takes them, or their ids.
+
+        Vectors of all buckets are looked up at once, because the gradient of a look-up is as large as the vocabulary's matrix.
+        """
+        return "inputs_embeds" if "inputs_embeds" in signature(self.model.forward).parameters else "input_ids"
+
+    @contextmanager
+    def _without_decoder(self) -> Iterator[None]:
+        """The network returns hidden states, and not logits; for a moment only, so that the decoder is saved with the model."""
         decoder = self.decoder
         path = next(name for name, module in self.model.named_modules() if module is decoder)
         owner, name = self.model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2]
-        setattr(owner, name, nn.Identity())  # only during this call, so that the decoder is saved with the model
+        setattr(owner, name, nn.Identity())
         try:
-            hidden = self.model(input_ids=ids, attention_mask=mask.long()).logits
+            yield
         finally:
             setattr(owner, name, decoder)
-        return pooled_weights(hidden, decoder.weight, decoder.bias, mask, self.pooling)
 
 
 class ScoreScale(Module):  # type: ignore[misc]
@@ -155,13 +171,14 @@ class Student:
     ) -> None:  # fmt: skip
         self.base = base
         config = read_limited_config(base, max_length)
-        self._dropouts = {name: getattr(config, name) for name in _DROPOUTS if hasattr(config, name)}
+        self._dropouts = dropout_settings(config)
         changed = {} if dropout is None else dict.fromkeys(self._dropouts, dropout)
         self.network = PooledTransformer(
             str(base), transformer_task="fill-mask", max_seq_length=max_length, config_kwargs=changed,
             model_kwargs={"dtype": torch.float32},
         )  # fmt: skip
         self.network.pooling = pooling
+        self.network.tokenizer.padding_side = "right"  # buckets are cut at the end
         self.scale = ScoreScale()
         self.is_doc = is_doc
         tokenizer = self.network.tokenizer

@@ -21,6 +21,7 @@ from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.locks import lock
 from splade_lucene.files.outputs import PARTIAL
 from splade_lucene.files.typed_data import make
+from splade_lucene.training.base import description_digest
 from splade_lucene.training.config import TrainingConfig, Validation
 from splade_lucene.training.curves import CSV, PNG
 from splade_lucene.training.examples.rows import file_of_folder
@@ -170,6 +171,7 @@ def describe_run(config: TrainingConfig) -> dict[str, Any]:
     )}  # fmt: skip
     digests = {name: corpus_digest(path) for name, path in found.items() if path is not None}
     digests["base"] = _digest_of(locate(config.base).folder)
+    digests["the base's configuration and tokenizer"] = description_digest(config.base)
     for name, value in _inputs(config).items():
         if name.startswith(("teacher.", "mining.")) and Path(value).exists():
             digests[name] = _digest_of(Path(value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from splade_lucene.training.base import base_dropout
 from splade_lucene.training.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def describe_plan(config: TrainingConfig) -> dict[str, str]:
     facts = {"model": f"{config.recipe}, from {shown_name(config.base)}"}
     if config.rounds > 1:
         facts["model"] += f", in {config.rounds} rounds"
-    facts["losses"] = ", ".join(_losses(config, config.losses or RECIPES[config.recipe].losses))
+    facts["dropout"] = _dropout(config)
+    facts["losses and their weights"] = ", ".join(_losses(config, config.losses or RECIPES[config.recipe].losses))
     facts["files"] = ", ".join(
         f"{name}: {shown_name(value)}" for name in ("examples", "passages", "queries", "scores", "judgments")
         if (value := getattr(config.data, name))
@@ -62,6 +64,15 @@ def regularized(config: TrainingConfig) -> list[Side]:
 def shown_name(value: str) -> str:
     """A name, or the last part of an absolute path."""
     return Path(value).name if Path(value).is_absolute() else value
+
+
+def _dropout(config: TrainingConfig) -> str:
+    own, chosen = base_dropout(config.base), config.optimization.dropout
+    if chosen is not None:
+        return f"{chosen:g}"
+    if len({*own.values()}) <= 1:
+        return f"{max(own.values(), default=0):g}, as the base says"
+    return ", ".join(f"{name} {rate:g}" for name, rate in own.items()) + ", as the base says"
 
 
 def _losses(config: TrainingConfig, losses: Losses) -> list[str]:

@@ -17,7 +17,7 @@ The cache folder, which is the output folder or one shared by several runs, cont
 
     base-…              the base with a masked-LM head; mlm-….lock is held while it is being prepared
     embeddings          a dense teacher's vectors
-    bm25-index-…        the BM25 index of the passages
+    bm25-index-…        the BM25 index of the passages; bm25-index-….lock is held while it is being built
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ from splade_lucene.training.card import Facts, write_card
 from splade_lucene.training.checks import check_run
 from splade_lucene.training.config import TrainingConfig
 from splade_lucene.training.data_report import DATA, TrainingDataReport, count_validated, describe_training_data
-from splade_lucene.training.examples import Examples, Texts, known_scores, read_examples, write_examples
+from splade_lucene.training.example_scorer import ExampleScorer
+from splade_lucene.training.examples import Examples, Texts, read_examples, write_examples
 from splade_lucene.training.losses import RankingLoss
 from splade_lucene.training.mining import Sources, mine
 from splade_lucene.training.network import Student
@@ -81,7 +82,7 @@ from splade_lucene.training.run_page import describe_plan
 from splade_lucene.training.sampling import draw_rows, queries_to_mine, require_passages, to_columns
 from splade_lucene.training.selection import KEPT, Choice, ValidatedModels
 from splade_lucene.training.sparsity import SparsityController
-from splade_lucene.training.teachers import RankedScorer, Rows, Scorer
+from splade_lucene.training.teachers import Rows, Scorer
 from splade_lucene.training.trackers import keep_tensorboard_in
 from splade_lucene.training.training_data import TrainingData
 from splade_lucene.training.validation import IndexEvaluator, measure_model
@@ -366,7 +367,7 @@ class _Run:
             choice = Choice(checkpoint_step(checkpoint), "it is the last checkpoint before the training stopped")
             trainer._load_from_checkpoint(checkpoint)
         else:
-            choice = Choice(0, "it is the base, because the training stopped before its first checkpoint")
+            choice = Choice(0, "the training stopped before its first checkpoint; it is the base")
             student.load(student.base)
         self.save_round(student, choice, folder)
         self.publish(folder / "partial", Choice.read(folder / KEPT), {}, stopped=stopped)
@@ -466,8 +467,7 @@ class _Run:
         teacher = self.config.teacher
         is_mined = self.config.data.examples is None
         if teacher is None or (is_mined and teacher.cross_encoder):
-            rankings = known_scores(examples, len(self.texts.queries))
-            return RankedScorer(rankings, len(self.texts.passages), "none")
+            return ExampleScorer(examples, len(self.texts.queries), len(self.texts.passages))
         candidates: dict[int, set[int]] = {}
         for query, *passages in map(np.ndarray.tolist, rows):
             candidates.setdefault(query, set()).update(passages)

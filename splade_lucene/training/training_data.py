@@ -159,6 +159,11 @@ class TrainingData:
         return judged
 
     @property
+    def is_distilled(self) -> bool:
+        """Whether a loss uses scores."""
+        return self._losses.is_distilled
+
+    @property
     def masks_positives(self) -> bool | None:
         """Whether the contrastive loss masks known positives; None without a contrastive loss."""
         return self._config.data.mask_known_positives if self._losses.contrastive else None

@@ -125,6 +125,12 @@ def check_validation(validation: Validation) -> None:
             path=validation.qrels,
             remedy="Check that corpus and qrels belong together",
         )
+    if not any(grade > 0 and docid in docids for qid in judged.keys() & qids for docid, grade in judged[qid].items()):
+        raise RunError(
+            "no document of validation.corpus is judged relevant for a query of validation.topics, so each measure would be 0",
+            path=validation.qrels,
+            remedy="Check that corpus, topics and qrels belong together",
+        )
     _note_lacking(validation, "judged queries", "validation.topics", "counts as 0 in each measure", qids, [*judged])
     relevant = [docid for qid in judged.keys() & qids for docid, grade in judged[qid].items() if grade > 0]
     _note_lacking(

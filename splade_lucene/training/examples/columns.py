@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,8 +131,20 @@ class Examples(Sequence[Example]):
             yield pair_number(queries[taken], self.passages[begin:end][taken].astype(np.int64))
 
 
-def known_scores(examples: Iterable[Example], queries: int) -> Rankings:
-    """For each query, all passages scored by any example; of several scores for a passage, the highest.
+class KnownScores(NamedTuple):
+    """What examples say of each query's passages.
+
+    Attributes:
+        rankings: For each query, all passages scored by any example; of several scores for a passage, the highest.
+        disputed: The rows of the queries with a passage that has several scores.
+    """
+
+    rankings: Rankings
+    disputed: NDArray[np.int64]
+
+
+def known_scores(examples: Iterable[Example], queries: int) -> KnownScores:
+    """Puts the scores of all examples together.
 
     Args:
         examples: Examples, all with scores.
@@ -145,14 +157,17 @@ def known_scores(examples: Iterable[Example], queries: int) -> Rankings:
     )
     order = np.lexsort((-columns.scores, numbers))  # NaN is last
     numbers, scores = numbers[order], columns.scores[order]
-    kept = np.append(True, numbers[1:] != numbers[:-1]) & ~np.isnan(scores)
+    is_other = np.append(True, numbers[1:] != numbers[:-1])
+    disputed = np.unique(numbers[1:][~is_other[1:] & (scores[1:] < scores[:-1])] >> 32)
+    kept = is_other & ~np.isnan(scores)
     numbers, scores = numbers[kept], scores[kept]
     bounds = np.searchsorted(numbers, np.arange(queries + 1, dtype=np.int64) << 32)
     rows = numbers & ROW
-    return [
+    rankings = [
         (rows[start:stop], scores[start:stop]) if start < stop else NO_RANKING
         for start, stop in pairwise(bounds.tolist())
     ]
+    return KnownScores(rankings, disputed)
 
 
 def pair_number(queries: NDArray[np.int64], passages: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -48,7 +48,7 @@ def read_examples(
         ExamplesError: The file or a record cannot be read, or a record has an unknown id or key or no passage; the message
             names file and line. Or nothing remains.
     """
-    opened = open_rows(source, texts.query_rows)
+    opened = open_rows(source, texts.query_rows, texts.passage_rows)
     counted = dropped or Dropped(opened.path)
     counted.path = opened.path
     reader = _Reader(texts, opened.path, counted)
@@ -76,9 +76,10 @@ def read_examples(
     if scores is not None:
         examples = Examples(_with_scores(example, texts, scores, opened.path) for example in examples)
     if examples.is_scored.any() and not examples.is_scored.all():
+        first = int(np.argmin(examples.is_scored))
         raise ExamplesError(
-            "some records have scores and others do not", path=opened.path,
-            remedy="Add scores to all, or split the file in two",
+            "some records have scores and others do not. This is the first one without", path=opened.path,
+            line=examples[first].line, remedy="Add scores to all, or split the file in two",
         )  # fmt: skip
     if dropped is None:
         counted.log()

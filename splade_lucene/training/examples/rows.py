@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,12 +50,13 @@ class Rows(NamedTuple):
     is_judged: bool = False
 
 
-def open_rows(source: str | Path, ids: Mapping[str, int]) -> Rows:
+def open_rows(source: str | Path, qids: Container[str], docids: Container[str]) -> Rows:
     """Opens a file of examples.
 
     Args:
         source: A file, a folder, or ``hf:NAME``.
-        ids: The known qids, which tell triples of ids from triples of texts.
+        qids: The known qids, which tell triples of ids from triples of texts.
+        docids: The known docids, which tell triples of ids from judgments.
 
     Raises:
         ExamplesError: The file does not exist or has an unknown format; or, while reading, a row is damaged.
@@ -69,7 +70,7 @@ def open_rows(source: str | Path, ids: Mapping[str, int]) -> Rows:
     if not path.is_file():
         raise ExamplesError("no such file", path=path, remedy="Check the path")
     try:
-        inner = content_name(path)
+        inner = content_name(path).lower()
     except OSError as error:
         raise ExamplesError(f"the file cannot be read ({error})", path=path, remedy=_DOWNLOAD) from error
     if inner.endswith(".parquet"):
@@ -80,7 +81,7 @@ def open_rows(source: str | Path, ids: Mapping[str, int]) -> Rows:
             remedy="Set data.scores to it, and data.examples to the passages that it scores",
         )  # fmt: skip
     if inner.endswith(_TABLES):
-        return _table(path, ids)
+        return _table(path, qids, docids)
     if inner.endswith(".json"):
         rows = _guarded(path, _of_json(path))
         first = next(rows, None)
@@ -100,7 +101,7 @@ def file_of_folder(folder: Path) -> Path:
     if len(found) != 1:
         raise ExamplesError(
             f"the folder has {len(found) or 'no'} files of examples ({', '.join(_IN_FOLDER)} or .parquet)", path=folder,
-            remedy="Give the file" if found else "Check that it is the right folder",
+            remedy=f"Give one file, or all parquet files as {HUB}{folder}" if found else "Check that it is the right folder",
         )  # fmt: skip
     return found[0]
 
@@ -189,7 +190,7 @@ def _of_hub(name: str) -> Iterator[Row]:
 # ---- tables ----
 
 
-def _table(path: Path, ids: Mapping[str, int]) -> Rows:
+def _table(path: Path, qids: Container[str], docids: Container[str]) -> Rows:
     """MS MARCO's triples of texts or ids, with or without the scores of both passages; all else is judgments."""
     with open_text(path) as file:
         try:
@@ -198,12 +199,12 @@ def _table(path: Path, ids: Mapping[str, int]) -> Rows:
             return Rows(path, iter(()), is_judged=True)  # whose reader names the problem
     _refuse_other_tables(path, peeked)
     has_header = bool(peeked) and _names_triples(peeked[0])
-    if not has_header and _are_judgments(peeked, is_named_triples="triples" in path.name):
+    if not peeked or (not has_header and "triples" not in path.name and _are_judgments(peeked, docids)):
         return Rows(path, iter(()), is_judged=True)
     is_scored = len(peeked[0]) == 5
     whole = [columns[-3:] for columns in peeked[has_header:] if len(columns) == len(peeked[0])]
     keys = ("qid", "positive_id", "negative_id")
-    if not any(columns[0].strip() in ids for columns in whole) and any(" " in "".join(columns) for columns in whole):
+    if not any(columns[0].strip() in qids for columns in whole) and any(" " in "".join(columns) for columns in whole):
         keys = ("query", "positive", "negative")
     return Rows(path, _guarded(path, _triples(path, keys, is_scored=is_scored, has_header=has_header)))
 
@@ -233,8 +234,9 @@ def _refuse_other_tables(path: Path, peeked: list[list[str]]) -> None:
             "the columns are not separated by tabs", path=path, line=1,
             remedy="Write JSON lines, parquet, or a table with tabs",
         )  # fmt: skip
+    are_around = all(_is_around(column) for columns in peeked for column in columns)
     for number, columns in enumerate(peeked, 1):
-        if any(_is_quoted(column) for column in columns):
+        if are_around or any(_is_around(column) and '""' in column[1:-1] for column in columns):
             raise ExamplesError(
                 'columns are quoted as in CSV, and the quotation marks would become part of the texts', path=path,
                 line=number, remedy="Write the table without quotation marks around columns, or JSON lines",
@@ -247,22 +249,23 @@ def _refuse_other_tables(path: Path, peeked: list[list[str]]) -> None:
         )  # fmt: skip
 
 
-def _is_quoted(column: str) -> bool:
-    """Whether a column has quotation marks around it and, within, only doubled ones, of which there is one at least."""
-    inner = column[1:-1]
+def _is_around(column: str) -> bool:
+    """Whether a column has quotation marks around it and, within, only doubled ones."""
     is_around = len(column) > 1 and column[0] == column[-1] == '"'
-    return is_around and '""' in inner and '"' not in inner.replace('""', "")
+    return is_around and '"' not in column[1:-1].replace('""', "")
 
 
-def _are_judgments(peeked: list[list[str]], *, is_named_triples: bool) -> bool:
-    if not peeked or len(peeked[0]) not in (3, 5):
+def _are_judgments(peeked: list[list[str]], docids: Container[str]) -> bool:
+    if len(peeked[0]) not in (3, 5):
         return True
     if len(peeked[0]) == 5:
         return not all(_NUMBER.fullmatch(number.strip()) for number in peeked[0][:2])
     if peeked[0][0] in ("query-id", "query_id", "qid"):
         return True
     # a relevance is a short number, the docid of a negative passage need not be
-    return not is_named_triples and all(_JUDGED.fullmatch(columns[-1].strip()) for columns in peeked)
+    last = [columns[-1].strip() for columns in peeked]
+    are_grades = all(_JUDGED.fullmatch(each) and int(each) in _GRADES for each in last)
+    return are_grades or (all(map(_JUDGED.fullmatch, last)) and not all(each in docids for each in last))
 
 
 def _triples(path: Path, keys: tuple[str, str, str], *, is_scored: bool, has_header: bool) -> Iterator[Row]:

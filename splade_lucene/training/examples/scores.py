@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ Missing = Literal["refuse", "drop"]
 Scores = Mapping[str, Mapping[str, float]]
 """qid → docid → score."""
 
+_T = TypeVar("_T")
+
 
 def read_scores(path: str | Path) -> Scores:
     """Reads a file of scores: a run (TREC), or qid → docid → score as JSON or as a pickle, compressed or not.
@@ -36,7 +38,7 @@ def read_scores(path: str | Path) -> Scores:
             file and, of a run, the line.
     """
     path = Path(path)
-    name = content_name(path) if path.is_file() else path.name
+    name = (content_name(path) if path.is_file() else path.name).lower()
     if name.endswith(PICKLES):
         try:
             return _checked(path, read_pickle(path))
@@ -86,9 +88,7 @@ def _line_of(path: Path, qid: str, docid: str) -> int | None:
 def _checked(path: Path, value: Any) -> Scores:
     if not isinstance(value, dict) or not value or not all(isinstance(each, dict) for each in value.values()):
         raise ExamplesError("not scores by query and passage", path=path, remedy="Write {qid: {docid: score}}")
-    scores = {
-        _name(qid, path): {_name(docid, path): score for docid, score in found.items()} for qid, found in value.items()
-    }
+    scores = _named({qid: _named(found, path) for qid, found in value.items()}, path)
     for qid, docid, score in _pairs(scores):
         if not is_score(score):
             raise ExamplesError(
@@ -96,6 +96,15 @@ def _checked(path: Path, value: Any) -> Scores:
                 path=path, remedy="Fix the score",
             )  # fmt: skip
     return scores
+
+
+def _named(values: Mapping[Any, _T], path: Path) -> dict[str, _T]:
+    """The same with ids as strings. A pickle may have an id both as a number and as a string."""
+    named = {_name(key, path): value for key, value in values.items()}
+    if len(named) < len(values):
+        twice = next(key for key in values if not isinstance(key, str) and str(key) in values)
+        raise ExamplesError(f"the id {twice} comes as a number and as a string", path=path, remedy="Keep one of them")
+    return named
 
 
 def _name(value: Any, path: Path) -> str:

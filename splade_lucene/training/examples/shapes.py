@@ -195,10 +195,12 @@ def _read_scores(fields: Fields, given: Given, *, is_single: bool) -> Given:
         given.scores = read_numbers(key, value, count + 1)
     elif is_single:
         return _read_part(given, key, value)
-    elif isinstance(value, list):  # the margins of the positive over each negative
+    elif isinstance(
+        value, list
+    ):  # the margins of the positive over each negative; in all of a query's records it has 0
         given.scores = [0.0, *(None if each is None else -each for each in read_numbers(key, value, count))]
     elif count == 1 and is_score(value):
-        given.scores = [value, 0.0]
+        given.scores = [0.0, -value]
     else:
         raise RecordError(
             f"{key} must be {'the margin of the positive over the negative' if count == 1 else f'{count} margins'} "
