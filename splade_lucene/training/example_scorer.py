@@ -45,8 +45,8 @@ class ExampleScorer:
 
     def scores_of_batch(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """See :func:`scores_of_batch`."""
-        passages = rows[:, 1:].T.reshape(-1)
-        found = self.scores(rows[:, 0], passages)
+        passages = rows[:, 1:].T.reshape(-1).astype(np.int64)
+        found = self.scores(rows[:, 0].astype(np.int64), passages)
         for at, (query, *drawn) in enumerate(rows.tolist()):
             if query in self._numbers:
                 example = self._source(self._numbers[query], drawn)
@@ -78,4 +78,5 @@ def scores_of_batch(scorer: Scorer, rows: NDArray[np.int32]) -> NDArray[np.float
     """
     if isinstance(scorer, ExampleScorer):
         return scorer.scores_of_batch(rows)
-    return scorer.scores(rows[:, 0], rows[:, 1:].T.reshape(-1))
+    given = rows.astype(np.int64)
+    return scorer.scores(given[:, 0], given[:, 1:].T.reshape(-1))

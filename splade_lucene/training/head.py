@@ -16,7 +16,7 @@ gradient between them, whereas this head gives it to the first, as ``torch.max``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -76,9 +76,12 @@ class _PooledWeights(torch.autograd.Function):
         text = row = 0
         for hidden, mask in zip(buckets, masks, strict=True):
             part = weights[text : text + len(hidden)]
-            found = None if screened is None else _pool_screened(hidden, weight, bias, mask, screened, part)
-            found = found or _pool(hidden, weight, bias, mask, pooling, step, part)
-            active += [(at + row, *rest) for at, *rest in found]
+            found: Iterable[_Active] | None = None
+            if screened is not None:
+                found = _pool_screened(hidden, weight, bias, mask, screened, part)
+            if found is None:
+                found = _pool(hidden, weight, bias, mask, pooling, step, part)
+            active += [(at + row, terms, values) for at, terms, values in found]
             text, row = text + len(hidden), row + mask.numel()
         rows = torch.cat([hidden.flatten(0, 1) for hidden in buckets])
         at, terms, values = (torch.cat(column) for column in zip(*active, strict=True))
@@ -91,7 +94,8 @@ class _PooledWeights(torch.autograd.Function):
         rows, weight, at, terms, values = context.saved_tensors
         tokens = [shape[1] for shape in context.shapes for _ in range(shape[0])]
         text_of_row = torch.arange(len(tokens)).repeat_interleave(torch.tensor(tokens)).to(rows.device)
-        of_rows, of_weight, of_bias = weight.new_zeros(rows.shape), None, torch.zeros_like(weight[:, 0])
+        of_rows, of_bias = weight.new_zeros(rows.shape), torch.zeros_like(weight[:, 0])
+        of_weight: Tensor | None = None
         for start in range(0, max(1, len(at)), _ENTRIES):
             part = slice(start, start + _ENTRIES)
             entries = torch.stack([at[part], terms[part]]).long()
@@ -110,8 +114,8 @@ class _PooledWeights(torch.autograd.Function):
 
 def _pool(
     hidden: Tensor, weight: Tensor, bias: Tensor, mask: Tensor, pooling: Pooling, step: int, weights: Tensor
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Fills in the weights of a bucket; gives the row, the term and the value of each active logit."""
+) -> Iterator[_Active]:
+    """Fills in the weights of a bucket; gives its active logits."""
     rows = hidden.flatten(0, 1)
     dtype = torch.get_autocast_dtype(rows.device.type) if torch.is_autocast_enabled(rows.device.type) else None
     factors = rows.to(dtype or rows.dtype)
@@ -141,7 +145,7 @@ def _choose_screen(width: int) -> Screen | None:
 
 def _pool_screened(
     hidden: Tensor, weight: Tensor, bias: Tensor, mask: Tensor, decoder: ScreenedDecoder, weights: Tensor
-) -> list[tuple[Tensor, Tensor, Tensor]] | None:
+) -> list[_Active] | None:
     """The same as :func:`_pool` with max pooling, but only logits that may be above 0 in float32; None if they are many."""
     candidates = decoder.candidates(without_padding(hidden, mask))
     if candidates is None:
@@ -163,6 +167,9 @@ _SCREENED_TOKENS = 1024
 """With fewer, rounding the decoder anew in each step takes longer than what it saves."""
 _ENTRIES = 1 << 22
 """Active logits whose gradients are computed at a time."""
+
+_Active = tuple[Tensor, Tensor, Tensor]
+"""The row of each active logit in its bucket, its term and its value."""
 
 _Pooled = tuple[Tensor, Tensor, Tensor, Tensor]
 """Weights [texts, terms]; and for each active logit its row, its term within the slice and its value."""
