@@ -313,7 +313,7 @@ def test_several_lists_of_a_query_are_known_together():
         Example(0, np.array([3, 1]), np.array([9.0, 1.0])), Example(2, np.array([2]), np.array([4.0])),
         Example(0, np.array([1, 5]), np.array([2.0, 0.5])),
     ]  # fmt: skip
-    scorer = RankedScorer(known_scores(given, 3).rankings, 6, "none")
+    scorer = RankedScorer(known_scores(given, 3).rankings, "none")
     none = np.nan
     expected = [[none, 2, none, 9, none, 0.5], [none] * 6, [none, none, 4, none, none, none]]
     np.testing.assert_array_equal(scorer.scores(np.arange(3), np.arange(6)), expected)
@@ -324,7 +324,7 @@ def test_what_is_drawn_from_an_example_has_its_scores_and_not_those_of_another_o
         Example(0, np.array([3, 1]), np.array([0.0, -2.0]), 1), Example(0, np.array([3, 5]), np.array([0.0, -7.0]), 1),
         Example(0, np.array([4, 1]), np.array([0.0, -9.0]), 1), Example(2, np.array([2, 1]), np.array([4.0, 1.0]), 1),
     ]  # fmt: skip
-    scorer = ExampleScorer(given, 3, 6)
+    scorer = ExampleScorer(given, 3)
     assert scorer.disputed == 1  # the first query, whose passage 1 has two scores
     rows = np.array([[0, 4, 1], [2, 2, 1]], np.int32)
     none = np.nan
@@ -332,7 +332,7 @@ def test_what_is_drawn_from_an_example_has_its_scores_and_not_those_of_another_o
     own = scores_of_batch(scorer, np.array([[0, 3, 1]], np.int32))
     np.testing.assert_array_equal(own, [[0, -2]])
     np.testing.assert_array_equal(scores_of_batch(scorer, np.array([[0, 3, 5]], np.int32)), [[0, -7]])
-    ranked = RankedScorer(known_scores(given, 3).rankings, 6, "none")  # of a teacher, which has no examples
+    ranked = RankedScorer(known_scores(given, 3).rankings, "none")  # of a teacher, which has no examples
     np.testing.assert_array_equal(scores_of_batch(ranked, rows), [[0, none, -2, -2], [none, 4, 1, 1]])
 
 
@@ -369,7 +369,7 @@ def test_an_ensemble_adds_what_its_parts_say():
     queries, passages = source.normal(size=(3, 8)).astype(np.float16), source.normal(size=(5, 8)).astype(np.float16)
     ranked = RankedScorer(
         [(np.array([1, 3]), np.array([4.0, 2.0], np.float32)), (np.zeros(0, np.int64), np.zeros(0, np.float32)),
-         (np.array([0]), np.array([7.0], np.float32))], 5, "best",
+         (np.array([0]), np.array([7.0], np.float32))], "best",
     )  # fmt: skip
     assert ranked.scores(np.arange(3), np.arange(5)).tolist() == [[0, 1, 0, 0.5, 0], [0] * 5, [1, 0, 0, 0, 0]]
     both = Ensemble([(2.0, DenseScorer(queries, passages)), (0.5, ranked)])
@@ -381,10 +381,10 @@ def test_an_ensemble_adds_what_its_parts_say():
 def test_scores_without_a_meaningful_zero_go_up_to_1_and_unlisted_passages_have_none():
     run = {"q1": [("d2", -3.0), ("d1", -7.0), ("d9", -9.0)], "q2": [("d1", 5.0)]}
     rankings = rankings_by_row(run, ["q1", "q2", "q3"], {"d1": 0, "d2": 1, "d3": 2})
-    scores = RankedScorer(rankings, 3, "range").scores(np.arange(3), np.arange(3))
+    scores = RankedScorer(rankings, "range").scores(np.arange(3), np.arange(3))
     none = np.nan
     np.testing.assert_allclose(scores, [[0.05, 1, none], [1, none, none], [none, none, none]], rtol=1e-6)
-    with_others = Ensemble([(2.0, RankedScorer(rankings, 3, "best")), (1.0, RankedScorer(rankings, 3, "range"))])
+    with_others = Ensemble([(2.0, RankedScorer(rankings, "best")), (1.0, RankedScorer(rankings, "range"))])
     assert np.isnan(with_others.scores(np.arange(3), np.arange(3))).tolist() == np.isnan(scores).tolist()
 
 

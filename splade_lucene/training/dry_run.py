@@ -87,14 +87,14 @@ def _any_rows(texts: Texts, count: int, passages: int) -> NDArray[np.int32]:
 
 def _cheap_scorer(config: TrainingConfig, data: TrainingData) -> Scorer | None:
     """The scorer, where scores are in files."""
-    count, teacher = len(data.texts.passages), config.teacher
+    teacher = config.teacher
     if teacher is None:
         if data.examples[0].scores is None:
             return None
-        return ExampleScorer(data.examples, len(data.texts.queries), count)
+        return ExampleScorer(data.examples, len(data.texts.queries))
     if teacher.scores is None or has_other_scorers(teacher):
         return None
-    return RankedScorer(ranked_by_file(teacher.scores, data.texts), count, "range")
+    return RankedScorer(ranked_by_file(teacher.scores, data.texts), "range")
 
 
 class _AnyScorer:

@@ -24,16 +24,15 @@ class ExampleScorer:
     Args:
         examples: Examples, all with scores.
         queries: Total number of queries.
-        passages: Total number of passages.
 
     Attributes:
         disputed: Number of queries whose examples give a passage different scores.
     """
 
-    def __init__(self, examples: Iterable[Example], queries: int, passages: int) -> None:
+    def __init__(self, examples: Iterable[Example], queries: int) -> None:
         self._examples = Examples.of(examples)
         known = known_scores(self._examples, queries)
-        self._ranked = RankedScorer(known.rankings, passages, "none")
+        self._ranked = RankedScorer(known.rankings, "none")
         self.disputed = len(known.disputed)
         self._numbers: dict[int, list[int]] = {}
         for number in np.flatnonzero(np.isin(self._examples.queries, known.disputed)).tolist():

@@ -157,19 +157,19 @@ class Sources:
         Raises:
             ConfigError: The run file of scores belongs to another collection.
         """
-        settings, count = self.settings, len(self.texts.passages)
+        settings = self.settings
         parts: list[tuple[float, Scorer]] = []
         if settings is None:
             return Ensemble(parts)
         if self.dense is not None:
             parts.append((settings.dense_weight, self.dense))
         if settings.bm25:
-            parts.append((settings.bm25, RankedScorer(self.bm25_rankings, count, "best")))
+            parts.append((settings.bm25, RankedScorer(self.bm25_rankings, "best")))
         if settings.scores:
-            parts.append((settings.scores_weight, RankedScorer(self.scored, count, "range")))
+            parts.append((settings.scores_weight, RankedScorer(self.scored, "range")))
         if settings.cross_encoder:
             rankings = self._cross_encode(settings.cross_encoder, settings.max_length, candidates)
-            parts.append((settings.cross_encoder_weight, RankedScorer(rankings, count, "range")))
+            parts.append((settings.cross_encoder_weight, RankedScorer(rankings, "range")))
         return Ensemble(parts)
 
     def _cross_encode(self, name: str, max_length: int, candidates: Candidates) -> Rankings:

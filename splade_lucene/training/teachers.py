@@ -11,7 +11,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 Rows = NDArray[np.int64]
 """Rows of queries or passages, in the order they were read."""
@@ -23,8 +22,6 @@ NO_RANKING: tuple[Rows, NDArray[np.float32]] = (np.zeros(0, np.int64), np.zeros(
 
 Scaling = Literal["best", "range", "none"]
 _LOWEST = 0.05
-_ZERO = np.finfo(np.float32).smallest_subnormal
-"""Stands for a score of 0 in a sparse matrix, whose zeros are what is not listed."""
 
 
 class Scorer(Protocol):
@@ -58,28 +55,30 @@ class RankedScorer:
 
     Args:
         rankings: Each query's list, without duplicate passages.
-        passages: Total number of passages.
         scaling: ``best`` divides by each query's best score, for scores with a meaningful 0 such as BM25's, which passages that
             are not in the list have; ``range`` maps each query's scores linearly to 0.05 … 1; ``none`` leaves the scores
             unchanged.
     """
 
-    def __init__(self, rankings: Rankings, passages: int, scaling: Scaling) -> None:
-        starts = np.zeros(len(rankings) + 1, np.int64)
-        np.cumsum([len(rows) for rows, _ in rankings], out=starts[1:])
-        columns = np.concatenate([NO_RANKING[0], *(rows for rows, _ in rankings)]).astype(np.int32)
-        values = np.concatenate([NO_RANKING[1], *(_scaled(scores, scaling) for _, scores in rankings)])
-        self._has_zero = scaling == "best"
-        if not self._has_zero:
-            values[values == 0] = _ZERO
-        self._matrix = csr_matrix((values, columns, starts), shape=(len(rankings), passages))
+    def __init__(self, rankings: Rankings, scaling: Scaling) -> None:
+        lengths = np.array([len(rows) for rows, _ in rankings], np.int64)
+        self._starts = np.append(0, np.cumsum(lengths))
+        rows = np.concatenate([NO_RANKING[0], *(rows for rows, _ in rankings)]).astype(np.int32)
+        scores = np.concatenate([NO_RANKING[1], *(_scaled(scores, scaling) for _, scores in rankings)])
+        order = np.lexsort((rows, np.repeat(np.arange(len(rankings)), lengths)))
+        self._rows, self._scores = rows[order], scores[order]
+        self._absent = 0.0 if scaling == "best" else np.nan
 
     def scores(self, queries: Rows, passages: Rows) -> NDArray[np.float32]:
         """Scores of all pairs; shape [queries, passages]. NaN where there is no score."""
-        found: NDArray[np.float32] = self._matrix[queries][:, passages].toarray()
-        if not self._has_zero:
-            found[found == 0] = np.nan
-            found[found == _ZERO] = 0
+        found = np.full((len(queries), len(passages)), self._absent, np.float32)
+        for at, query in enumerate(queries.tolist()):
+            listed = slice(self._starts[query], self._starts[query + 1])
+            rows = self._rows[listed]
+            if len(rows):
+                places = np.minimum(np.searchsorted(rows, passages), len(rows) - 1)
+                is_listed = rows[places] == passages
+                found[at, is_listed] = self._scores[listed][places[is_listed]]
         return found
 
 

@@ -467,7 +467,7 @@ class _Run:
         teacher = self.config.teacher
         is_mined = self.config.data.examples is None
         if teacher is None or (is_mined and teacher.cross_encoder):
-            return ExampleScorer(examples, len(self.texts.queries), len(self.texts.passages))
+            return ExampleScorer(examples, len(self.texts.queries))
         candidates: dict[int, set[int]] = {}
         for query, *passages in map(np.ndarray.tolist, rows):
             candidates.setdefault(query, set()).update(passages)
