@@ -806,8 +806,10 @@ def test_a_batch_in_buckets_has_the_weights_and_gradients_of_its_texts_alone(tmp
     student = Student(tmp_path / "base", pooling="max", is_doc=False, max_length=24, dropout=0.0, device="cpu")
     student.encoder.train()
     texts = [" ".join(WORDS[topic].split()[: 1 + number % 5]) for number, topic in enumerate(TOPICS * 2)]
-    features = student.network.preprocess(texts)
-    pooled = student.encoder(features)["sentence_embedding"]
+    looked_up = []
+    student.network.model.get_input_embeddings().register_forward_hook(lambda *_: looked_up.append(1))
+    pooled = student.encoder(student.network.preprocess(texts))["sentence_embedding"]
+    assert len(looked_up) == 1  # of all buckets together, because its gradient is as large as the vocabulary's matrix
     target = torch.rand(pooled.shape, generator=torch.Generator().manual_seed(3))
     parameters = dict(student.network.model.named_parameters())
     got = torch.autograd.grad((pooled * target).sum(), [*parameters.values()], allow_unused=True)
