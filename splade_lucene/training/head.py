@@ -71,7 +71,10 @@ class _PooledWeights(torch.autograd.Function):
         *buckets: Tensor,
     ) -> Tensor:
         weights = weight.new_empty(sum(map(len, buckets)), len(weight))
-        screened = _screened(weight, bias, pooling, step, sum(mask.numel() for mask in masks))
+        device = weight.device.type
+        is_mixed = torch.is_autocast_enabled(device)
+        matrix = weight.to(torch.get_autocast_dtype(device)) if is_mixed else weight  # once, and not for each bucket
+        screened = None if is_mixed else _screened(weight, bias, pooling, step, sum(mask.numel() for mask in masks))
         active = []
         text = row = 0
         for hidden, mask in zip(buckets, masks, strict=True):
@@ -80,7 +83,7 @@ class _PooledWeights(torch.autograd.Function):
             if screened is not None:
                 found = _pool_screened(hidden, weight, bias, mask, screened, part)
             if found is None:
-                found = _pool(hidden, weight, bias, mask, pooling, step, part)
+                found = _pool(hidden, matrix, bias, mask, pooling, step, part)
             active += [(at + row, terms, values) for at, terms, values in found]
             text, row = text + len(hidden), row + mask.numel()
         rows = torch.cat([hidden.flatten(0, 1) for hidden in buckets])
@@ -116,13 +119,11 @@ def _pool(
     hidden: Tensor, weight: Tensor, bias: Tensor, mask: Tensor, pooling: Pooling, step: int, weights: Tensor
 ) -> Iterator[_Active]:
     """Fills in the weights of a bucket; gives its active logits."""
-    rows = hidden.flatten(0, 1)
-    dtype = torch.get_autocast_dtype(rows.device.type) if torch.is_autocast_enabled(rows.device.type) else None
-    factors = rows.to(dtype or rows.dtype)
+    rows = hidden.flatten(0, 1).to(weight.dtype)
     padding = (~mask).flatten().nonzero()[:, 0]
     for start in range(0, len(weight), step):
         stop = min(len(weight), start + step)
-        logits = (factors @ weight[start:stop].to(factors.dtype).T).to(weight.dtype)
+        logits = (rows @ weight[start:stop].T).to(weights.dtype)
         part = _pool_max if pooling == "max" else _pool_sum
         weights[:, start:stop], at, columns, values = part(logits, bias[start:stop], padding, len(hidden))
         yield at.int(), (columns + start).int(), values
@@ -130,8 +131,8 @@ def _pool(
 
 def _screened(weight: Tensor, bias: Tensor, pooling: Pooling, step: int, tokens: int) -> ScreenedDecoder | None:
     """The decoder with products of which most are computed in bfloat16 or int8; None where that would not be faster."""
-    is_float32 = weight.dtype == torch.float32 and not torch.is_autocast_enabled(weight.device.type)
-    if pooling != "max" or weight.device.type != "cpu" or not is_float32 or tokens < _SCREENED_TOKENS:
+    is_float32 = weight.dtype == torch.float32 and weight.device.type == "cpu"
+    if pooling != "max" or not is_float32 or tokens < _SCREENED_TOKENS:
         return None
     screen = _choose_screen(weight.shape[1])
     return None if screen is None else ScreenedDecoder(weight, bias, screen, step)
