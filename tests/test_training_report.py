@@ -187,12 +187,12 @@ def test_the_page_says_what_the_data_are(tmp_path, data, base):
     assert report.memory > 1e7
     page = report.markdown()
     assert (
-        "| margins | -1 to 4, median 1.75: the score of the first passage less that of another one; 6.2% are below 0 |"
+        "| margins | -1 to 4, median 1.75: the score of the passage taken for relevant less that of another one; 6.2% are below 0 |"
         in page
     )
     assert report.temperature == pytest.approx(4 / 20)  # a twentieth of the lists' range
     assert "| temperature | 0.2, by which the losses divide scores |" in page
-    assert "| steps | 10 of 8 queries with 3 passages each, 2 times each example |" in page
+    assert "| steps | 10 of 8 queries with 3 passages each; each example is drawn 2 times |" in page
     assert "100.0% of the passages (8 tokens)" in page
     assert "2 among the listed negatives" in page
     report.write(tmp_path / "data.json")
@@ -230,7 +230,10 @@ def test_passages_from_outside_the_lists_have_no_margin(tmp_path, data, base):
     report = describe_run_data(read_config(config), device="cpu")
     assert report.without_score == 0.5  # two of four
     assert report.is_masked is None
-    assert "| without a margin | 50.0% of the passages that are drawn beside the first one |" in report.markdown()
+    assert (
+        "| without a margin | 50.0% of the passages that are drawn beside the one taken for relevant |"
+        in report.markdown()
+    )
 
 
 def test_what_is_dropped_is_on_the_page_and_mined_examples_come_later(tmp_path, data, base):
@@ -275,7 +278,7 @@ def test_validation_queries_that_are_trained_on_are_counted(tmp_path, data, base
             {"model": "distilsplade-max, from {base}, in 2 rounds",
              "losses and their weights": "margin_mse 0.05, in_batch_kl 1, FLOPS of queries 0.03 (adapted to 30 terms), FLOPS of documents 0.003",
              "files": "passages: corpus.jsonl, queries: queries.tsv", "teacher": "1 · org/dense + 0.5 · BM25",
-             "dropout": "0.1, as the base says",
+             "dropout": "0.1, the base's own",
              "model that is kept": "the last step's"},
         ),
         (

@@ -15,6 +15,7 @@ import yaml
 
 from splade_lucene.counts import counted, part_of
 from splade_lucene.files.files import written_whole
+from splade_lucene.models import EMBEDDED_DOC_MODEL, EMBEDDED_MODEL
 from splade_lucene.training.run_page import regularized, shown_name
 from splade_lucene.version import __version__
 
@@ -101,7 +102,8 @@ def _library_versions() -> dict[str, str]:
 
 def _in_force(config: TrainingConfig, facts: Facts) -> dict[str, Any]:
     """The settings that had an effect, with the recipe's values for those that were not set."""
-    settings = config.model_dump(mode="json", exclude_none=True, exclude={"output", "cache", "report_to"})
+    without = {"output": True, "cache": True, "report_to": True, "optimization": {"checkpoint", "log"}}
+    settings = config.model_dump(mode="json", exclude_none=True, exclude=without)
     settings["losses"] = {name: weight for name, weight in facts.losses.model_dump().items() if weight}
     settings["optimization"]["precision"] = facts.precision
     settings["head"] = facts.choice.head
@@ -175,7 +177,8 @@ def _without_folders(settings: Any) -> Any:
 
 
 def _card(config: TrainingConfig, facts: Facts, settings: dict[str, Any], day: str) -> str:
-    base_model = "" if Path(config.base).exists() else f"\nbase_model: {config.base}"  # the hub accepts only hub names
+    is_ours = config.base in (EMBEDDED_MODEL, EMBEDDED_DOC_MODEL) or Path(config.base).exists()
+    base_model = "" if is_ours else f"\nbase_model: {config.base}"  # the hub accepts only hub names
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: feature-extraction
@@ -272,12 +275,16 @@ def _teaching(config: TrainingConfig, facts: Facts, settings: dict[str, Any]) ->
     return f"{ramp} {origin} The scores distilled are {scores}, divided by {facts.temperature:.4g}."
 
 
+def _figure(name: str, value: float) -> str:
+    return f"| {name} | {value:.4f} |" if name not in _FIGURES else f"| {_FIGURES[name]} | {value:.3g} |"
+
+
 def _measured(config: TrainingConfig, facts: Facts, settings: dict[str, Any]) -> str:
     if config.validation is None:
         return "Not evaluated: the configuration has no validation data."
     if not facts.figures:
         return "Not evaluated: the training did not end."
-    rows = "\n".join(f"| {_FIGURES.get(name, name)} | {value:.4f} |" for name, value in facts.figures.items())
+    rows = "\n".join(_figure(name, value) for name, value in facts.figures.items())
     corpus = settings["validation"]["corpus"]
     table = f"Evaluated on {corpus} with a Lucene index of quantized impacts:\n\n| | |\n|---|---:|\n{rows}"
     caveats = []

@@ -166,12 +166,14 @@ class TrainingDataReport:
         facts = {}
         if self.margins is not None:
             below = f"{_percent(self.below_zero)} are below 0"
-            facts["margins"] = f"{self.margins}: the score of the first passage less that of another one; {below}"
+            facts["margins"] = (
+                f"{self.margins}: the score of the passage taken for relevant less that of another one; {below}"
+            )
         if self.temperature is not None:
             facts["temperature"] = f"{self.temperature:.4g}, by which the losses divide scores"
         if self.without_score:
             facts["without a margin"] = (
-                f"{_percent(self.without_score)} of the passages that are drawn beside the first one"
+                f"{_percent(self.without_score)} of the passages that are drawn beside the one taken for relevant"
             )
         if self.disputed:
             facts["different scores"] = (
@@ -194,8 +196,11 @@ class TrainingDataReport:
 
     def _steps(self) -> str:
         drawn = self.steps * self.queries_per_step
-        often = f", {drawn / self.examples:,.3g} times each example" if self.examples else ""
-        return f"{self.steps:,} of {self.queries_per_step} queries with {self.passages_per_query} passages each{often}"
+        text = f"{self.steps:,} of {self.queries_per_step} queries with {self.passages_per_query} passages each"
+        if not self.examples:
+            return text
+        often = f"{drawn / self.examples:,.3g}"
+        return f"{text}; each example is drawn {'once' if often == '1' else f'{often} times'}"
 
     def _positives(self) -> str:
         text = f"{self.listed_positives:,} among the listed negatives; in {self.batches_with_positives} of the first "

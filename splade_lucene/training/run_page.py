@@ -71,8 +71,8 @@ def _dropout(config: TrainingConfig) -> str:
     if chosen is not None:
         return f"{chosen:g}"
     if len({*own.values()}) <= 1:
-        return f"{max(own.values(), default=0):g}, as the base says"
-    return ", ".join(f"{name} {rate:g}" for name, rate in own.items()) + ", as the base says"
+        return f"{max(own.values(), default=0):g}, the base's own"
+    return f"the base's own: {', '.join(f'{name} {rate:g}' for name, rate in own.items())}"
 
 
 def _losses(config: TrainingConfig, losses: Losses) -> list[str]:
