@@ -102,10 +102,6 @@ def test_a_change_to_a_value_that_is_false_is_a_change(tmp_path, key, value, mes
             CONFIG.replace("output: out", "output: ~nobody-has-this-name/x"),
             r"output \(line 3\): Could not determine home",
         ),
-        (
-            CONFIG + "optimization: {steps: 50}\nvalidation: {corpus: c, topics: t, qrels: q, every: 51}\n",
-            r"validation\.every \(51\) is more than optimization\.steps \(50\), so no model would be validated",
-        ),
         ("just words", r"not a mapping of keys"),
     ],
 )

@@ -407,11 +407,6 @@ class TrainingConfig(_Section):
             )
         if self.keep in ("best", "all") and not self.is_validated:
             raise ValueError(f"keep: {self.keep} needs models to be validated during training: set validation.every")
-        if self.validation is not None and self.validation.every > self.optimization.steps:
-            raise ValueError(
-                f"validation.every ({self.validation.every:,}) is more than optimization.steps ({self.optimization.steps:,}), "
-                "so no model would be validated during training: lower it, or set it to 0 to validate at the end only"
-            )
         if self.rounds == 2 and self.data.examples is not None:
             raise ValueError("two rounds mine their own examples: remove data.examples, or set rounds to 1")
         return self
