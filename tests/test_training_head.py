@@ -147,7 +147,7 @@ def test_a_decoder_without_bias():
 def test_a_shared_maximum_gives_its_gradient_to_the_first_token():
     hidden = torch.ones(1, 3, 2, requires_grad=True)
     weight = torch.ones(1, 2, requires_grad=True)
-    pooled_weights(hidden, weight, None, torch.ones(1, 3, dtype=torch.bool), "max").sum().backward()
+    pooled_weights([hidden], weight, None, [torch.ones(1, 3, dtype=torch.bool)], "max").sum().backward()
     assert hidden.grad[0].tolist() == [[pytest.approx(1 / 3)] * 2, [0, 0], [0, 0]]
 
 
