@@ -816,13 +816,14 @@ def test_a_batch_in_buckets_has_the_weights_and_gradients_of_its_texts_alone(tmp
     rows = []
     for text in texts:
         logits = student.network.model(**student.network.tokenizer(text, return_tensors="pt")).logits
-        rows.append(logits[0].relu().log1p().amax(dim=0))
+        rows.append(logits[0].relu().log1p().max(dim=0).values)  # of equal ones, the first gets the gradient
     assert torch.allclose(pooled, torch.stack(rows), atol=1e-5)
     wanted = torch.autograd.grad((torch.stack(rows) * target).sum(), [*parameters.values()], allow_unused=True)
+    largest = max(float(each.abs().max()) for each in wanted if each is not None)
     for name, mine, theirs in zip(parameters, got, wanted, strict=True):
         assert (mine is None) == (theirs is None)
         if mine is not None:
-            assert torch.allclose(mine, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()) + 1e-6), name
+            assert torch.allclose(mine, theirs, rtol=1e-3, atol=1e-5 * largest), name
 
 
 @pytest.mark.parametrize(
