@@ -767,7 +767,7 @@ def test_a_step_with_nothing_to_compare_is_refused(tmp_path, data, base):
 
 
 def test_judgments_of_which_none_is_relevant_are_refused(tmp_path, data):
-    settings = {"corpus": str(data / "corpus.jsonl"), "topics": str(data / "queries.tsv")}
+    settings: dict[str, Any] = {"corpus": str(data / "corpus.jsonl"), "topics": str(data / "queries.tsv")}
     for judged in ("q1 0 d1 0\nq2 0 d2 0\n", "q1 0 d1 0\nq2 0 e2 1\n", "q1 0 d1 0\nq99 0 d2 1\n"):
         (tmp_path / "qrels.txt").write_text(judged)
         with pytest.raises(

@@ -102,8 +102,10 @@ def _library_versions() -> dict[str, str]:
 
 def _in_force(config: TrainingConfig, facts: Facts) -> dict[str, Any]:
     """The settings that had an effect, with the recipe's values for those that were not set."""
-    without = {"output": True, "cache": True, "report_to": True, "optimization": {"checkpoint", "log"}}
-    settings = config.model_dump(mode="json", exclude_none=True, exclude=without)
+    settings = config.model_dump(
+        mode="json", exclude_none=True,
+        exclude={"output": True, "cache": True, "report_to": True, "optimization": {"checkpoint", "log"}},
+    )  # fmt: skip
     settings["losses"] = {name: weight for name, weight in facts.losses.model_dump().items() if weight}
     settings["optimization"]["precision"] = facts.precision
     settings["head"] = facts.choice.head
