@@ -42,9 +42,9 @@ from splade_lucene.errors import (
     TrainingError,
 )
 from splade_lucene.training import checks, read_config, resuming, train, trainer
-from splade_lucene.training.base import dropout_settings
 from splade_lucene.training.calibration import calibrate_scale
 from splade_lucene.training.config import Losses, Optimization, Sparsity, Validation
+from splade_lucene.training.dropout import dropout_settings
 from splade_lucene.training.examples import Example, Texts
 from splade_lucene.training.known_positives import KnownPositives
 from splade_lucene.training.losses import Observed, RankingLoss

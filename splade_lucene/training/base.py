@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from splade_lucene.errors import ConfigError, ModelError, first_line
 from splade_lucene.files.files import files_digest, written_whole
 from splade_lucene.files.locks import lock
 from splade_lucene.imports import whole_imports
+from splade_lucene.training.dropout import dropout_settings
 from splade_lucene.training.limits import read_network_config
 from splade_lucene.training.resuming import run_to_end
 
@@ -38,7 +38,6 @@ _BATCH = 64
 _SAMPLE = 64
 _INITIAL_TERMS = 1200
 _MASKED = 0.15
-_DROPOUT = re.compile(r"(?!classif|seq_classif|qa_|summary|pooler).*(dropout|_pdrop).*")
 _DESCRIPTION = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
     "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
@@ -139,21 +138,8 @@ def description_digest(name: str) -> str:
     return files_digest(path for path in (folder / each for each in _DESCRIPTION) if path.is_file())
 
 
-def dropout_settings(config: Any) -> dict[str, float]:
-    """The settings of dropout in a network's configuration, with their rates; not those of layers that training does without.
-
-    Args:
-        config: The configuration.
-    """
-    return {
-        name: value
-        for name, value in config.to_dict().items()
-        if _DROPOUT.fullmatch(name) and isinstance(value, int | float) and not isinstance(value, bool)
-    }
-
-
 def base_dropout(name: str) -> dict[str, float]:
-    """The same for a base.
+    """The settings of dropout of a base; see :func:`splade_lucene.training.dropout.dropout_settings`.
 
     Raises:
         ModelError: The checkpoint is not found, or its configuration cannot be read.

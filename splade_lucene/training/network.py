@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM
 
 from splade_lucene.errors import ModelError
-from splade_lucene.training.base import dropout_settings
+from splade_lucene.training.dropout import dropout_settings
 from splade_lucene.training.head import pooled_weights
 from splade_lucene.training.limits import read_limited_config
 
