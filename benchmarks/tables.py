@@ -179,6 +179,14 @@ def scale() -> str:
     )
 
 
+def ray() -> str:
+    """What Ray costs, and whether workers add up; all on one machine."""
+    found = [
+        each for key, each in results("distributed").items() if key.partition("/")[0] in ("encode", "index", "search")
+    ]
+    return compared(found, with_script=False) if found else "Not measured on a quiet machine yet."
+
+
 # ---- performance ----
 
 
@@ -617,6 +625,7 @@ def four_systems() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "ratios": ratios,
     "scale": scale,
+    "ray": ray,
     "searching": searching,
     "searching-more": searching_more,
     "approximation": approximation,

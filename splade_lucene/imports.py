@@ -53,7 +53,7 @@ EXTRAS = {
 }
 """Optional package → the extra that installs it."""
 
-LEFT_OUT = frozenset(("datasets", "scipy", "torch", "transformers"))
+LEFT_OUT = frozenset(("datasets", "fsspec", "scipy", "torch", "transformers"))
 """Required packages that a light installation (``requirements-search.txt``) leaves out."""
 
 _CHECKPOINTS = frozenset(("torch", "transformers"))

@@ -43,6 +43,7 @@ class Part:
         empty: Docids of documents without any term, which are not in the file.
         sha256: Checksum of the file.
         truncated: Number of documents that were longer than the maximum length.
+        size: Bytes of the file; 0 if they are unknown.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Part:
     empty: tuple[str, ...]
     sha256: str
     truncated: int = 0
+    size: int = 0
 
     def __post_init__(self) -> None:
         if self.number < 0 or Path(self.name).name != self.name:  # also no folder, so that it is a file of its folder
@@ -296,7 +298,7 @@ def manifest_text(manifest: Manifest) -> str:
     return json.dumps(manifest.to_json())
 
 
-def parse_manifest(text: str, path: Path, *, remedy: str) -> Manifest:
+def parse_manifest(text: str, path: str | Path, *, remedy: str) -> Manifest:
     """Reads the JSON of a manifest.
 
     Args:
@@ -315,27 +317,31 @@ def parse_manifest(text: str, path: Path, *, remedy: str) -> Manifest:
         raise InputError(f"the manifest is damaged ({error})", path=path, remedy=remedy) from error
 
 
-def read_manifest(path: Path, *, remedy: str = "Delete it and build again") -> Manifest | None:
+def read_manifest(
+    path: Path, *, remedy: str = "Delete it and build again", shown: str | Path | None = None
+) -> Manifest | None:
     """Reads a manifest file; None if there is none.
 
     Args:
         path: The file.
         remedy: What to do if it is damaged.
+        shown: What messages name instead of the file, if it is a copy.
 
     Raises:
         InputError: The file is damaged, of another format, or cannot be read.
     """
+    shown = shown or path
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except OSError as error:
         raise InputError(
-            f"cannot read the manifest ({error.strerror})", path=path, remedy="Check its rights"
+            f"cannot read the manifest ({error.strerror})", path=shown, remedy="Check its rights"
         ) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"the manifest is damaged ({error})", path=path, remedy=remedy) from error
-    return parse_manifest(text, path, remedy=remedy)
+        raise InputError(f"the manifest is damaged ({error})", path=shown, remedy=remedy) from error
+    return parse_manifest(text, shown, remedy=remedy)
 
 
 def read_folder_manifest(folder: Path) -> Manifest | None:

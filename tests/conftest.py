@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # make test-light: an environment without torch and all that Pyserini requires; what needs them is skipped there.
 LIGHT = "SPLADE_LUCENE_TEST_LIGHT" in os.environ
 _LIBRARIES = (
-    "torch|transformers|onnx|tensorboardX|pandas|ranx|sphinx|jupytext|huggingface_hub|sentence.transformers|ray"
+    "torch|transformers|fsspec|onnx|tensorboardX|pandas|ranx|sphinx|jupytext|huggingface_hub|sentence.transformers|ray"
     "|opensearchpy|opensearch-py|elasticsearch|qdrant.client|pymilvus|milvus.lite|seismic|pyseismic-lsr|bmp|pyterrier"
     "|langchain.core|llama.index(?:.core)?|haystack(?:-ai)?|beir|mteb"
 )
@@ -72,7 +72,7 @@ settings.load_profile("without a deadline")
 NOT_QUICK = """
 adapters_beir adapters_mteb adapters_sentence_transformers bridge cli comparators distributed distributed_hosts distributed_serving
 docs encoder encoding end_to_end explorer families fused fuzz golden imports install jvm light loss_report makefile memory_and_precision notebooks onnx opensearch pruning
-push python_docs readme reproduction reproduction_facts reproduction_groups reranker resolution resuming soundness storage
+push python_docs readme remote reproduction reproduction_facts reproduction_groups reranker resolution resuming soundness storage
 threads_and_processes training training_data training_head training_output training_parity training_report training_trust
 """.split()  # noqa: SIM905
 """Test modules that ``make quick`` does not even import: most of their tests start processes or load models."""

@@ -19,6 +19,7 @@ import pytest
 from support.checkpoints import tiny_checkpoint
 from support.clusters import FILE_LIMIT, RAYLETS, WhenDone, import_path, patiently, raylet, raylet_of, workers_named
 from support.commands import check_failed, run, run_well
+from support.object_store import FOLDER, objects, register_objects
 from support.processes import child_environment, run_python, wait_for
 
 pytest.importorskip("ray", reason="ray is not installed")
@@ -47,6 +48,7 @@ from splade_lucene import (
     where,
 )
 from splade_lucene.distributed import building, encoding, pool
+from splade_lucene.files import remote_locks
 from splade_lucene.index.shards import is_sharded, read_shards
 from splade_lucene.manifest import Part, read_folder_manifest
 from splade_lucene.pseudo_documents import parts
@@ -102,6 +104,8 @@ def raylets(tmp_path_factory) -> Iterator[Cluster]:
     """Two nodes with two logical CPUs each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", import_path(tmp_path_factory.mktemp("path")))
+        patch.setenv(FOLDER, str(tmp_path_factory.mktemp("objects")))
+        register_objects()
         for name, value in RAYLETS.items():
             patch.setenv(name, value)
         cluster = patiently(Cluster, initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
@@ -119,7 +123,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def encode(corpus: Path, output: Path, encoder: SpladeEncoder, cluster: RayCluster, **options: Any) -> Any:
+def encode(corpus: Path, output: str | Path, encoder: SpladeEncoder, cluster: RayCluster, **options: Any) -> Any:
     return encode_corpus(corpus, output, encoder, RULE, workers=RayWorkers(cluster), fields="lang,year", **options)
 
 
@@ -193,6 +197,26 @@ def test_a_disk_that_is_full_everywhere_is_an_error_that_names_a_node(corpus, ex
     assert not [*(tmp_path / "out").glob("part-*")]
 
 
+def test_no_more_workers_start_than_there_are_parts(corpus, encoder, raylets, tmp_path, monkeypatch):
+    one = tmp_path / "one document.jsonl"
+    one.write_text(corpus.read_text().splitlines()[3] + "\n")
+    counts = []
+
+    class Counting(pool.WorkPool):
+        def __init__(self, *arguments: Any, count: int, **options: Any) -> None:
+            counts.append(count)
+            super().__init__(*arguments, count=count, **options)
+
+    monkeypatch.setattr(encoding, "WorkPool", Counting)
+    monkeypatch.chdir(tmp_path)
+    encode(Path(one.name), Path("some folder"), encoder, RayCluster(raylets.address, workers=4, timeout=600))
+    assert counts == [1]
+    encode_corpus(one, tmp_path / "alone", encoder, RULE, fields="lang,year")
+    assert (tmp_path / "some folder" / "part-00000.jsonl").read_bytes() == (
+        tmp_path / "alone" / "part-00000.jsonl"
+    ).read_bytes()
+
+
 def test_the_driver_is_killed_and_run_again(corpus, expected, model, encoder, raylets, cluster, tmp_path):
     output = tmp_path / "out"
     journal = output / "splade-lucene.journal"
@@ -217,6 +241,61 @@ encode_corpus({str(corpus)!r}, {str(output)!r}, encoder, Quantizer.named("naver"
     encode(corpus, output, encoder, replace(cluster, workers=1))
     assert files(output) == files(expected)
     assert {name: (output / name).stat().st_mtime_ns for name in finished} == before
+
+
+def test_an_object_store_gets_the_same_although_the_driver_and_a_worker_die(
+    corpus, expected, built, model, encoder, raylets, cluster, tmp_path
+):
+    url = "objects://bucket/encoded"
+    program = f"""
+from splade_lucene import *
+from splade_lucene.pseudo_documents import parts
+parts.PART_DOCUMENTS = 20
+encoder = SpladeEncoder({str(model)!r}, device="cpu", dtype="float32")
+workers = RayWorkers(RayCluster({cluster.address!r}, workers=1, timeout=600))
+encode_corpus({str(corpus)!r}, {url!r}, encoder, Quantizer.named("naver"), workers=workers, fields="lang,year")
+"""
+
+    def finished() -> list[str]:
+        return [name for name in objects("encoded") if name.startswith("splade-lucene.parts/")]
+
+    driver = subprocess.Popen(
+        [sys.executable, "-c", program], env=child_environment(PYTHONPATH=os.environ["PYTHONPATH"])
+    )
+    try:
+        wait_for(lambda: driver.poll() is not None or len(finished()) > 2, 600)
+    finally:
+        driver.kill()
+        driver.wait()
+    numbers = [int(name.removeprefix("splade-lucene.parts/").removesuffix(".json")) for name in finished()]
+    before = {f"part-{number:05d}.jsonl": 0 for number in numbers}
+    before = {name: objects("encoded")[name].stat().st_mtime_ns for name in before}
+    assert "splade-lucene.lock" in objects("encoded")
+    wait_for(lambda: not workers_named("PartWorker", raylets), 600)
+    resumed = [lambda: None for _ in numbers]
+    kill = WhenDone(*resumed, lambda: os.kill(workers_named("PartWorker", raylets)[0], signal.SIGKILL))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remote_locks, "_PATIENCE", 2.0)
+        encode(corpus, url, encoder, cluster, progress=kill)
+    assert {name: file.read_bytes() for name, file in objects("encoded").items()} == files(expected)
+    assert {name: objects("encoded")[name].stat().st_mtime_ns for name in before} == before
+    build_sharded_index(
+        corpus, tmp_path / "shards", cluster, encoder, RULE, shards=2, fields="lang,year", pseudo_documents=url
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["shards"]
+    assert not [path for path in (tmp_path / "shards").iterdir() if path.name.startswith(".")]
+    with LuceneImpactSearcher(built / "one") as one, LuceneImpactSearcher(tmp_path / "shards") as shards:
+        assert shards.search("cats and dogs", 100) == one.search("cats and dogs", 100)
+
+
+def test_a_node_that_cannot_use_the_store_is_named(corpus, encoder, raylets, tmp_path):
+    node = patiently(raylets.add_node, num_cpus=1, env_vars={FOLDER: str(tmp_path)})
+    try:
+        with pytest.raises(InputError, match=r"nodes of the Ray cluster cannot use this folder: on .* has this name"):
+            encode(corpus, "objects://bucket/apart", encoder, RayCluster(raylets.address, timeout=600))
+    finally:
+        raylets.remove_node(node)
+    assert not objects("apart")
 
 
 def test_a_docid_that_two_parts_have_is_refused_as_on_one_machine(corpus, encoder, cluster, tmp_path):
@@ -475,8 +554,10 @@ def test_what_the_cluster_cannot_do_is_refused_before_the_work(corpus, encoder, 
         encode(corpus, tmp_path / "out", encoder, RayCluster(raylets.address, workers=9))
     with pytest.raises(InputError, match="does not fit .* each needs 1 CPUs, 1 GPUs"):
         encode(corpus, tmp_path / "out", encoder, RayCluster(raylets.address, gpus=1))
-    with pytest.raises(InputError, match="is a URL, and the workers write to folders"):
-        encode_corpus(corpus, "s3://bucket/out", encoder, RULE, workers=RayWorkers(RayCluster(raylets.address)))
+    with pytest.raises(InputError, match="cannot open nothing://bucket/out"):
+        encode_corpus(corpus, "nothing://bucket/out", encoder, RULE, workers=RayWorkers(RayCluster(raylets.address)))
+    with pytest.raises(InputError, match="objects://bucket/index is a URL, and an index needs a folder"):
+        build_sharded_index(corpus, "objects://bucket/index", RayCluster(raylets.address), encoder, RULE, shards=2)
     assert not (tmp_path / "out").exists()
 
 

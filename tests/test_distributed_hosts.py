@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.checkpoints import tiny_checkpoint
 from support.clusters import RAYLETS, import_path
+from support.object_store import FOLDER, objects
 from support.processes import child_environment, wait_for
 
 pytest.importorskip("ray", reason="ray is not installed")
@@ -53,10 +54,19 @@ def hosts() -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def cluster(hosts, tmp_path_factory) -> Iterator[Path]:
+def environment(tmp_path_factory) -> dict[str, str]:
+    """Variables of all processes: they find this package, and an object store."""
+    paths = {
+        "PYTHONPATH": import_path(tmp_path_factory.mktemp("path")),
+        FOLDER: str(tmp_path_factory.mktemp("objects")),
+    }
+    return child_environment(**paths, **RAYLETS)
+
+
+@pytest.fixture(scope="module")
+def cluster(hosts, environment, tmp_path_factory) -> Iterator[Path]:
     """Starts Ray on both hosts; on the second, a disk of its own is mounted at the folder that is returned."""
     apart = tmp_path_factory.mktemp("apart")
-    environment = child_environment(PYTHONPATH=import_path(tmp_path_factory.mktemp("path")), **RAYLETS)
     ray = f"{sys.executable} -m ray.scripts.scripts start --block --num-cpus 2 --object-store-memory 100000000"
     mount = f"mount -t tmpfs none {apart}"
     starts = (
@@ -90,7 +100,9 @@ def ended(started: subprocess.Popen[bytes]) -> None:
             return
 
 
-def test_two_hosts_encode_together_into_a_folder_that_they_share(hosts, cluster, tmp_path):
+def test_two_hosts_encode_together_into_a_folder_or_a_store_that_they_share(
+    hosts, cluster, environment, tmp_path, monkeypatch
+):
     corpus, model = tmp_path / "corpus.tsv", tiny_checkpoint(tmp_path / "model", "bert")
     corpus.write_text("".join(f"d{i}\tdocument number {i} about {'cats and ' * (i % 7)}dogs\n" for i in range(90)))
     program = f"""
@@ -104,11 +116,12 @@ try:
     encode_corpus({str(corpus)!r}, {str(cluster / "out")!r}, encoder, Quantizer.named("naver"), workers=workers)
 except InputError as error:
     print(error)
-encode_corpus({str(corpus)!r}, {str(tmp_path / "out")!r}, encoder, Quantizer.named("naver"), workers=workers)
+for output in ({str(tmp_path / "out")!r}, "objects://bucket/out"):
+    encode_corpus({str(corpus)!r}, output, encoder, Quantizer.named("naver"), workers=workers)
 """
     done = subprocess.run(
-        ["ip", "netns", "exec", hosts[0], sys.executable, "-c", program], capture_output=True, text=True,
-        env=child_environment(**RAYLETS), timeout=800, check=False,
+        ["ip", "netns", "exec", hosts[0], sys.executable, "-c", program], capture_output=True, text=True, env=environment,
+        timeout=800, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "the nodes of the Ray cluster do not share this folder" in done.stdout
@@ -120,6 +133,7 @@ encode_corpus({str(corpus)!r}, {str(tmp_path / "out")!r}, encoder, Quantizer.nam
 
         patch.setattr(parts, "PART_DOCUMENTS", 10)
         encode_corpus(corpus, again, SpladeEncoder(model, device="cpu", dtype="float32"), Quantizer.named("naver"))
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
-        path.name: path.read_bytes() for path in again.iterdir()
-    }
+    expected = {path.name: path.read_bytes() for path in again.iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == expected
+    monkeypatch.setenv(FOLDER, environment[FOLDER])
+    assert {name: path.read_bytes() for name, path in objects("out").items()} == expected

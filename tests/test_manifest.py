@@ -98,6 +98,7 @@ def test_file_by_hand(tmp_path):
                 "empty": ["d1", "d2"],
                 "sha256": "00",
                 "truncated": 0,
+                "size": 0,
             }
         ],
         "shard": "",

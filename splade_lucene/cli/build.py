@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -39,8 +38,10 @@ def build(
     documents: DocumentOptions,
     ray: RayOptions,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", metavar="DIR", help="Keep the pseudo-documents in this folder. Default: delete them."),
+        str | None,
+        typer.Option(
+            "--output", metavar="DIR", help="Keep the pseudo-documents in this folder or URL. Default: delete them."
+        ),
     ] = None,
     threads: ThreadsOption = None,
     store: StoreOption = "text",

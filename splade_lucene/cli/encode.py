@@ -36,7 +36,12 @@ def encode(
     options: ModelOptions,
     documents: DocumentOptions,
     ray: RayOptions,
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="The output folder for pseudo-documents.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", metavar="DIR", help="The output folder for pseudo-documents, or a URL such as s3://…."
+        ),
+    ],
     shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Encode only shard I of N, from 1.")] = "1/1",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an encoding with other settings.")] = False,
     id_field: IdFieldOption = None,
@@ -65,7 +70,7 @@ def encode(
     )  # fmt: skip
     echo_encoded(manifest, output)
     if as_json:
-        print(json.dumps({"output": str(output), "manifest": manifest.to_json()}, ensure_ascii=False))
+        print(json.dumps({"output": output, "manifest": manifest.to_json()}, ensure_ascii=False))
 
 
 @takes_options(options=ModelOptions)
@@ -105,7 +110,7 @@ def encode_queries(
         print(json.dumps({"output": str(output), "queries": written, "empty": empty}, ensure_ascii=False))
 
 
-def echo_encoded(manifest: Manifest, output: Path | None) -> None:
+def echo_encoded(manifest: Manifest, output: str | Path | None) -> None:
     """Reports the number of pseudo-documents, and of skipped documents.
 
     Args:

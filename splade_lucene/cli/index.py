@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 def index(
-    source: Annotated[Path, typer.Option("--input", metavar="DIR", help="Pseudo-documents: a folder or a file.")],
+    source: Annotated[
+        str, typer.Option("--input", metavar="DIR", help="Pseudo-documents: a folder, a file, or a URL.")
+    ],
     index_dir: IndexOption,
     threads: ThreadsOption = None,
     store: StoreOption = "text",

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from splade_lucene.cli.options import ThreadsOption, wrong_usage
+from splade_lucene.cli.option_groups import takes_options
+from splade_lucene.cli.options import ThreadsOption, check_required, check_supported, wrong_usage
 from splade_lucene.cli.output import echo
+from splade_lucene.cli.ray_options import RayOptions
 from splade_lucene.defaults import thread_count
 from splade_lucene.imports import whole_imports
 from splade_lucene.server.settings import HOST, PORT, Limits, ServerSettings, read_token
 
+if TYPE_CHECKING:
+    from splade_lucene.distributed.cluster import RayCluster
 
+
+@takes_options(ray=RayOptions)
 def serve(
     indexes: Annotated[
         list[str],
         typer.Option("--index", metavar="[NAME=]DIR", help="An index and its name in URLs; repeat for several."),
     ],
+    ray: RayOptions,
     host: Annotated[
         str,
         typer.Option(
@@ -64,12 +71,23 @@ def serve(
     log_requests: Annotated[
         bool, typer.Option("--log-requests", help="Log each request on stderr, as a line of JSON, without its query.")
     ] = False,
+    replicas: Annotated[
+        int | None, typer.Option("--replicas", min=1, help="With --ray: processes of each shard. Default: 1.")
+    ] = None,
 ) -> None:
     """Serve indexes over HTTP: a page, REST, and MCP.
 
     The page is at http://127.0.0.1:8080, and /docs describes the interface. After Ctrl-C or SIGTERM, the server answers the
     requests that have begun, and ends.
     """
+    cluster = ray.cluster()
+    if cluster is None:
+        check_required("--ray", replicas=replicas is not None)
+    else:
+        check_supported(
+            "--ray", refresh=refresh != ServerSettings.refresh_seconds, mcp_stdio=mcp_stdio, log_requests=log_requests,
+            ray_workers=cluster.workers is not None, ray_gpus=cluster.gpus > 0,
+        )  # fmt: skip
     with whole_imports("serve"):
         from splade_lucene.server.logs import log_to
         from splade_lucene.server.registry import index_names, open_meanwhile
@@ -83,6 +101,9 @@ def serve(
             ),
         )  # fmt: skip
     log_to(sys.stderr, requests=log_requests)
+    if cluster is not None:
+        _serve_on(cluster, settings, replicas or 1)
+        return
     opened = None if mcp_stdio else open_meanwhile(settings.indexes)  # the rest takes as long to import
     with whole_imports("serve"):
         from splade_lucene.server.app import create_app
@@ -93,3 +114,11 @@ def serve(
         return
     app = create_app(settings, registry=opened.result())
     run_server(app, settings, on_start=lambda url: echo(f"serving {', '.join(settings.indexes)} at {url}"))
+
+
+def _serve_on(cluster: RayCluster, settings: ServerSettings, replicas: int) -> None:
+    from splade_lucene.distributed.serving import ServedIndexes
+
+    with ServedIndexes(settings, cluster, replicas) as served:
+        echo(f"serving {', '.join(settings.indexes)} at {served.url}")
+        served.serve_until_stopped()

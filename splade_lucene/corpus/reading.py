@@ -46,6 +46,7 @@ from splade_lucene.fields.survey import FieldSurvey
 from splade_lucene.files.compression import compression, open_bytes
 from splade_lucene.files.files import HashingReader, digest_of_digests, files_digest, path_text
 from splade_lucene.files.pipes import is_copy
+from splade_lucene.files.remote import is_url
 from splade_lucene.imports import whole_imports
 from splade_lucene.irds import open_ir_dataset, read_records
 from splade_lucene.records import Document, FieldValue, well_formed
@@ -285,6 +286,10 @@ def _read(source: str, fields: CorpusFields, opener: Opener) -> Iterator[LazyDoc
         return
     path = to_path(source, error=CorpusError)
     if not path.exists():
+        if is_url(source):
+            raise CorpusError(
+                f"{source} is a URL, and a corpus is read from files, twice", remedy="Copy it to a file or folder first"
+            )
         raise CorpusError(
             "no such file or folder", path=path, remedy="Check the path, or pass irds:NAME, hf:NAME or python-docs"
         )

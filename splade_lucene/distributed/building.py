@@ -14,12 +14,13 @@ from splade_lucene.distributed.cluster import RayCluster, Session
 from splade_lucene.distributed.encoding import RayWorkers
 from splade_lucene.distributed.java import JAVA_PROCESS_BYTES, limit_heap, processes_per_node
 from splade_lucene.distributed.pool import Outcome, WorkPool, outcome_of
-from splade_lucene.distributed.sharing import check_no_url, check_shared
+from splade_lucene.distributed.sharing import check_shared
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError, StorageError
 from splade_lucene.fields.schema import Fields
 from splade_lucene.files.exchange import put_in_place
 from splade_lucene.files.files import file_digest, sole_writer, storage_error, work_folder
+from splade_lucene.files.remote import Folder, shown, to_folder, to_index_folder
 from splade_lucene.index.build import BuildSummary
 from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Store, index_files, manifest_fields
 from splade_lucene.index.merging import merge_indexes
@@ -30,6 +31,7 @@ from splade_lucene.manifest import Manifest, Part
 from splade_lucene.models import recommended_quantizer
 from splade_lucene.progress import NO_PROGRESS, Advance, Progress, Unit
 from splade_lucene.pseudo_documents.encoding import encode_corpus
+from splade_lucene.pseudo_documents.fetching import local_parts
 from splade_lucene.quantizer import Quantizer
 
 
@@ -74,7 +76,7 @@ def build_sharded_index(  # noqa: PLR0913 - all but the first five are keywords 
         merge: Merge the shards into a single index, on this machine.
         pruning: See :func:`splade_lucene.build_index`.
         min_impact: Likewise.
-        pseudo_documents: Likewise; all nodes have to see this folder.
+        pseudo_documents: Likewise; all nodes have to see this folder, or reach this URL.
         gzip: Likewise.
         store: Likewise.
         order: Likewise.
@@ -95,9 +97,9 @@ def build_sharded_index(  # noqa: PLR0913 - all but the first five are keywords 
         StorageError: A disk error.
     """
     shards, merge = to_count(shards, "shards"), to_flag(merge, "merge")
-    index_dir = check_no_url(index_dir).resolve()
-    folder = work_folder(index_dir, "encoded") if pseudo_documents is None else check_no_url(pseudo_documents)
-    if folder.resolve() == index_dir:
+    index_dir = to_index_folder(index_dir).resolve()
+    folder = work_folder(index_dir, "encoded") if pseudo_documents is None else to_folder(pseudo_documents)
+    if isinstance(folder, Path) and folder.resolve() == index_dir:
         raise InputError(
             "pseudo_documents=… and index_dir=… are the same folder", path=index_dir, remedy="Use two folders"
         )
@@ -110,14 +112,15 @@ def build_sharded_index(  # noqa: PLR0913 - all but the first five are keywords 
         prepare_shards(index_dir, overwrite=overwrite)
         encoder = encoder or SpladeEncoder(device="cpu")
         manifest = encode_corpus(
-            corpus, folder, encoder, quantizer or recommended_quantizer(encoder.layout.location.name), pruning=pruning,
+            corpus, shown(folder), encoder, quantizer or recommended_quantizer(encoder.layout.location.name), pruning=pruning,
             min_impact=min_impact, gzip=gzip, overwrite=overwrite or pseudo_documents is None, id_field=id_field,
             text_field=text_field, fields=fields, skip_bad=skip_bad, workers=RayWorkers(cluster), on_problem=on_problem,
             progress=progress,
         )  # fmt: skip
         described = shard_manifests(manifest, shards)
         check_shared(session, built)
-        summaries = _build(session, folder.resolve(), built, described, settings, progress)
+        there = folder.resolve() if isinstance(folder, Path) else folder
+        summaries = _build(session, there, built, described, settings, progress)
         names = tuple(map(_name, range(1, shards + 1), [shards] * shards))
         write_shards(built, Shards(manifest.encoding, names, tuple(each.documents for each in summaries)))
         if not merge:
@@ -126,14 +129,14 @@ def build_sharded_index(  # noqa: PLR0913 - all but the first five are keywords 
         merge_indexes(built, index_dir, order=order, accelerator=accelerator, overwrite=overwrite, progress=progress)
         shutil.rmtree(built, ignore_errors=True)
     if pseudo_documents is None:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(work_folder(index_dir, "encoded"), ignore_errors=True)
     documents = sum(each.documents for each in summaries)
     terms = len(set().union(*(each.terms for each in summaries)))
     summary = IndexSummary(
         documents, sum(each.postings for each in summaries), terms, (), documents, empty=manifest.empty,
         unreadable=manifest.skipped,
     )  # fmt: skip
-    return BuildSummary(manifest, summary, None if pseudo_documents is None else folder)
+    return BuildSummary(manifest, summary, None if pseudo_documents is None else shown(folder))
 
 
 def prepare_shards(index_dir: Path, *, overwrite: bool) -> None:
@@ -230,7 +233,7 @@ class _Built:
 
 def _build(
     session: Session,
-    folder: Path,
+    folder: Folder,
     built: Path,
     manifests: Sequence[Manifest],
     settings: IndexSettings,
@@ -277,13 +280,13 @@ class ShardWorker:
     """A worker that indexes shards.
 
     Args:
-        folder: The folder of the pseudo-documents.
+        folder: The place of the pseudo-documents.
         built: The folder in which the shards are made.
         settings: How to index.
         processes: Number of workers of this node.
     """
 
-    def __init__(self, folder: Path, built: Path, settings: IndexSettings, processes: int) -> None:
+    def __init__(self, folder: Folder, built: Path, settings: IndexSettings, processes: int) -> None:
         self._folder, self._built, self._settings, self._processes = folder, built, settings, processes
         self._documents = 0
 
@@ -311,13 +314,13 @@ class ShardWorker:
             return _Built(counts["documents"], counts["postings"], frozenset(each.term for each in reader.terms()))
 
     def _index_parts(self, shard: Path, manifest: Manifest) -> None:
-        files = [self._folder / part.name for part in manifest.parts]
-        for part, path in zip(manifest.parts, files, strict=True):
-            if not path.is_file() or file_digest(path) != part.sha256:
-                raise StorageError(f"{path}: this is not the file that was written. Check the shared file system.")
-        prepare_target(shard, append=False, overwrite=True)
         settings = replace(self._settings, fields=manifest_fields(manifest))
-        index_files(files, shard, settings, manifest, _Counting(self))
+        with local_parts(self._folder, manifest.parts, shard) as files:
+            for part, path in zip(manifest.parts, files, strict=True):
+                if not path.is_file() or file_digest(path) != part.sha256:
+                    raise StorageError(f"{path}: this is not the file that was written. Check the shared file system.")
+            prepare_target(shard, append=False, overwrite=True)
+            index_files(files, shard, settings, manifest, _Counting(self))
 
     def count(self, documents: int) -> None:
         """Notes progress."""

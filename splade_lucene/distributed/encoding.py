@@ -1,7 +1,7 @@
 """Encodes the parts of a corpus on a Ray cluster; the result is what one machine writes, byte for byte.
 
 This process reads the corpus, so that order, duplicates and bad documents are seen as on one machine, and keeps the journal.
-The workers encode whole parts, and write them to the shared output folder.
+The workers encode whole parts, and write them to the output folder, which all nodes share, or to a store.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splade_lucene.distributed.cluster import RayCluster, Session
 from splade_lucene.distributed.pool import Outcome, WorkPool, outcome_of, result_of
-from splade_lucene.distributed.sharing import check_equal, check_no_url, check_shared, versions
+from splade_lucene.distributed.sharing import check_equal, check_reachable, check_shared, versions
 from splade_lucene.errors import CorpusError, InputError, SpladeLuceneError, first_line
 from splade_lucene.files.outputs import delete_abandoned
+from splade_lucene.files.remote import Folder, RemoteFolder
 from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
@@ -48,21 +50,23 @@ class RayWorkers:
         self._session: Session | None = None
 
     @contextmanager
-    def opened(self, output: Path, encoder: SpladeEncoder) -> Iterator[None]:
+    def opened(self, output: Folder, encoder: SpladeEncoder) -> Iterator[None]:
         """Connects to the cluster for the time of the block, and checks that the work can be done there.
 
         Args:
-            output: The output folder.
+            output: The output folder, perhaps of a store.
             encoder: The encoder.
 
         Raises:
             InputError: The workers do not fit, the nodes do not share the folder, or they have other versions.
         """
-        check_no_url(output)
         with self.cluster.connected() as session:
             session.worker_count(_memory(encoder))
             check_equal("versions", versions(), session.on_every_node(versions))
-            check_shared(session, output)
+            if isinstance(output, RemoteFolder):
+                check_reachable(session, output)
+            else:
+                check_shared(session, output)
             self._session = session
             try:
                 yield
@@ -94,21 +98,28 @@ class RayWorkers:
         session = self._opened()
         settings = encoder.settings_on("cuda" if self.cluster.gpus else "cpu")
         expected = _facts(encoder)
-        there = replace(job, output=job.output.resolve())
+        there = job if isinstance(job.output, RemoteFolder) else replace(job, output=job.output.resolve())
         memory = _memory(encoder)
 
         def take(_: int, part: Part) -> None:
             on_part(part)
             progress(part.documents, part.tokens)
 
+        tasks = (each for each in job.read_parts(on_problem) if each[0] not in finished)
+        first = [
+            *islice(tasks, session.worker_count(memory))
+        ]  # a worker without a part would load the model for nothing
+        if not first:
+            return
         pool = WorkPool(
             session, PartWorker, (there, settings, self.cluster.threads, expected), memory=memory, noun="part", slots=_SLOTS,
-            count=session.worker_count(memory), repeats=True,
+            count=len(first), repeats=True,
         )  # fmt: skip
         try:
-            pool.run((each for each in job.read_parts(on_problem) if each[0] not in finished), take)
+            pool.run(chain(first, tasks), take)
         finally:
-            _clean(there, pool.repeated)
+            if isinstance(there.output, Path):
+                _clean([there.output / there.part_name(number) for number in pool.repeated])
 
     def _opened(self) -> Session:
         assert self._session is not None, "encode_corpus opens it"
@@ -129,10 +140,9 @@ def _memory(encoder: SpladeEncoder) -> int:
     return _PROCESS_BYTES + 2 * sum(path.stat().st_size for path in files)
 
 
-def _clean(job: Job, numbers: set[int]) -> None:
+def _clean(waiting: list[Path]) -> None:
     """Deletes the unfinished files of workers that were ended, as soon as they have released them."""
     end = time.monotonic() + _PATIENCE
-    waiting = [job.output / job.part_name(number) for number in numbers]
     while waiting and time.monotonic() < end:
         for path in waiting:
             delete_abandoned(path)

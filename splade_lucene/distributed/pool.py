@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from splade_lucene.counts import counted
 from splade_lucene.distributed.cluster import Session, kill_all
 from splade_lucene.errors import SpladeLuceneError, StorageError, first_line
+from splade_lucene.notes import note
 
 _POLL_SECONDS = 1.0
 _SIGN_SECONDS = 5.0
@@ -241,6 +242,7 @@ class WorkPool:
 
     def _lose(self, member: _Member, error: Exception, key: int) -> None:
         """A worker is gone, with the tasks that it had."""
+        note(f"a worker on {member.host} is lost ({_reason(error)}); its {self._noun}s go to others")
         self.repeated |= member.tasks | {key}
         for each in member.tasks | {key}:
             if each not in self._tasks:
@@ -270,6 +272,7 @@ class WorkPool:
         if key in self._tasks:
             self._again.append(key)
         self.storage_error = StorageError(f"on {member.host}: {error}")
+        note(f"{self.storage_error} A worker there gets no more {self._noun}s.")
         if all(each.is_retired for each in self._members):
             raise self.storage_error from error
 

@@ -6,6 +6,8 @@ what a server of the one index answers, except that approximate search, BM25 and
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,7 +21,8 @@ from splade_lucene.distributed.java import JAVA_PROCESS_BYTES, limit_heap, proce
 from splade_lucene.distributed.pool import Outcome, result_of
 from splade_lucene.distributed.searching import ShardedSearcher
 from splade_lucene.distributed.shard import Shard
-from splade_lucene.errors import SpladeLuceneError
+from splade_lucene.distributed.sharing import check_equal, check_same_indexes, versions
+from splade_lucene.errors import InputError, SpladeLuceneError
 from splade_lucene.imports import whole_imports
 from splade_lucene.index.joined import to_index_paths
 from splade_lucene.server.settings import ServerSettings
@@ -27,6 +30,7 @@ from splade_lucene.server.settings import ServerSettings
 APPLICATION = "splade-lucene"
 """The name of the application in Ray Serve."""
 
+_POLL_SECONDS = 1.0
 _ROUTER_BYTES = 2 << 30
 
 
@@ -38,8 +42,12 @@ class ServedIndexes:
         cluster: The cluster. Its ``cpus`` are those of each replica, and of the router.
         replicas: Processes of each shard. Each answers with the commit that the router has seen first.
 
+    Attributes:
+        url: Where they are served. Each node with a process of the deployment listens at its own address of that name.
+
     Raises:
-        InputError: The replicas do not fit into the cluster.
+        InputError: The replicas do not fit into the cluster, its nodes do not see the same shards, no port is named, or Ray
+            Serve already runs there.
         SpladeLuceneError: An index cannot be opened, or its shards do not belong together.
 
     Example:
@@ -52,6 +60,8 @@ class ServedIndexes:
 
     def __init__(self, settings: ServerSettings, cluster: RayCluster, replicas: int = 1) -> None:
         replicas = to_count(replicas, "replicas")
+        if not settings.port:
+            raise InputError("Ray Serve needs a port, got port=0", remedy="Name one with port=…")
         settings = replace(settings, read_only=True, refresh_seconds=0)
         paths = {name: [path.resolve() for path in to_index_paths(folder)] for name, folder in settings.indexes.items()}
         count = replicas * sum(map(len, paths.values()))
@@ -60,6 +70,8 @@ class ServedIndexes:
         try:
             session = self._resources.enter_context(cluster.connected())
             session.worker_count(JAVA_PROCESS_BYTES)
+            check_equal("versions", versions(), session.on_every_node(versions))
+            check_same_indexes(session, [path for folders in paths.values() for path in folders])
             self.url = f"http://{settings.host}:{settings.port}"
             self._deploy(session, settings, paths, replicas, processes_per_node(session, count))
         except BaseException:
@@ -78,6 +90,12 @@ class ServedIndexes:
             import ray.serve
         serve: Any = ray.serve
         cluster = session.cluster
+        if (running := serve.status()).proxies or running.applications:
+            named = ", ".join(running.applications) or "none"
+            raise InputError(
+                f"Ray Serve already runs on this cluster (applications: {named}), and keeps its address",
+                remedy="End it with 'serve shutdown', or use another cluster",
+            )
         serve.start(http_options=serve.HTTPOptions(host=settings.host, port=settings.port))
         self._resources.callback(serve.shutdown)
         shards = {
@@ -106,6 +124,17 @@ class ServedIndexes:
         application = serve.status().applications.get(APPLICATION)
         told = [each.message for each in application.deployments.values() if each.message] if application else []
         return " ".join((told[0] if told else str(error)).split())[-1000:]
+
+    def serve_until_stopped(self) -> None:
+        """Waits until SIGINT or SIGTERM comes; to be called on the main thread."""
+        stopped = threading.Event()
+        before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while not stopped.wait(_POLL_SECONDS):
+                pass  # a wait without an end would not see signals
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def close(self) -> None:
         """Ends the application, and the cluster if it was started for it."""

@@ -8,31 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from splade_lucene.arguments import to_path
 from splade_lucene.distributed.cluster import Node, Session
-from splade_lucene.errors import InputError, system_reason
+from splade_lucene.errors import InputError, SpladeLuceneError, system_reason
 from splade_lucene.files.files import storage_error
+from splade_lucene.files.remote import RemoteFolder
 from splade_lucene.version import __version__
 
 _PREFIX = ".splade-lucene-shared-"
-
-
-def check_no_url(path: str | Path) -> Path:
-    """Refuses URLs: parts, journals and indexes need a file system with atomic renames and locks.
-
-    Raises:
-        InputError: It is one.
-    """
-    text = str(path)
-    scheme, separator, _ = text.partition(":/")
-    if separator and len(scheme) > 1 and scheme.isalnum():
-        raise InputError(
-            f"{text!r:.200} is a URL, and the workers write to folders: an object store has neither the renames nor the locks "
-            "with which an interrupted run resumes",
-            remedy="Name a folder that all nodes see, such as one on NFS, Lustre or a mounted bucket, and copy the result "
-            "to the store afterwards",
-        )
-    return to_path(path)
 
 
 def check_shared(session: Session, folder: Path) -> None:
@@ -102,6 +84,85 @@ def look_at(folder: str, token: str) -> str:
     except OSError as error:
         return f"it cannot be used ({system_reason(error)})"
     return ""
+
+
+def check_reachable(session: Session, store: RemoteFolder) -> None:
+    """Checks that all nodes of the cluster can read and write a folder of a store.
+
+    Args:
+        session: The cluster.
+        store: The folder.
+
+    Raises:
+        InputError: A node cannot; says why.
+        StorageError: This process cannot.
+    """
+    token = _PREFIX + secrets.token_hex(8)
+    store.write({token: b""})
+    try:
+        answers = session.on_every_node(look_into, store, token)
+        mine = store.files()
+        apart = [
+            (node, reason or "what it writes does not arrive")
+            for node, reason in answers
+            if reason or f"{token}-{node.id}" not in mine
+        ]
+    finally:
+        store.delete([name for name in store.files() if name.startswith(token)])
+    if apart:
+        node, reason = apart[0]
+        others = f", and on {len(apart) - 1} more" if len(apart) > 1 else ""
+        raise InputError(
+            f"nodes of the Ray cluster cannot use this folder: on {node.host}, {reason}{others}", path=store.url,
+            remedy="Give all nodes the package, the rights and the settings with which this machine opens it",
+        )  # fmt: skip
+
+
+def look_into(store: RemoteFolder, token: str) -> str:
+    """Runs on each node: looks for the object, and writes another one beside it.
+
+    Returns:
+        What is wrong; empty if nothing is.
+    """
+    import ray
+
+    try:
+        if token not in store.files():
+            return "another folder has this name"
+        store.write({f"{token}-{ray.get_runtime_context().get_node_id()}": b""})
+    except SpladeLuceneError as error:
+        return str(error).rstrip(".")
+    return ""
+
+
+def check_same_indexes(session: Session, folders: Sequence[Path]) -> None:
+    """Checks that all nodes of the cluster see the same commits of some indexes.
+
+    Args:
+        session: The cluster.
+        folders: The folder of each index.
+
+    Raises:
+        InputError: A node sees another commit, or none.
+    """
+    names = [str(folder) for folder in folders]
+    here = commits(names)
+    for node, there in session.on_every_node(commits, names):
+        for name in names:
+            if there[name] != here[name]:
+                found = f"there it has {' and '.join(there[name])}" if there[name] else "there is no index there"
+                raise InputError(
+                    f"the nodes of the Ray cluster do not see the same index: on {node.host}, {found}", path=name,
+                    remedy="Put it where all nodes see it under the same path, such as on NFS, or copy it to each of them",
+                )  # fmt: skip
+
+
+def commits(folders: Sequence[str]) -> dict[str, list[str]]:
+    """Runs on each node: the names of the files of Lucene's commits in each folder, with their sizes."""
+    return {
+        folder: [f"{path.name} of {path.stat().st_size} bytes" for path in sorted(Path(folder).glob("segments_*"))]
+        for folder in folders
+    }
 
 
 def versions() -> dict[str, str]:

@@ -2,5 +2,5 @@
 
 ``files`` opens text files, writes them whole and hashes them; ``compression`` decompresses, ``pipes`` copies pipes to files.
 ``folders`` decides which files of a folder are one collection. ``outputs`` and ``locks`` keep writers apart. ``json_text`` and
-``typed_data`` read and check JSON; ``delimited`` reads TSV and CSV.
+``typed_data`` read and check JSON; ``delimited`` reads TSV and CSV. ``remote`` and ``remote_locks`` reach folders by URL.
 """

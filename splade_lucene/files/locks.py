@@ -83,7 +83,7 @@ class LockFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.name = path, path.name
         self._descriptor = -1
 
     def acquire(self, *, wait: bool = False) -> bool:

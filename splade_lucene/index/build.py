@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from splade_lucene.arguments import to_path
 from splade_lucene.counts import counted
 from splade_lucene.defaults import thread_count
 from splade_lucene.encoder import Pruning, SpladeEncoder, check_encoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.fields.schema import Fields
 from splade_lucene.files.files import work_folder
+from splade_lucene.files.remote import shown, to_folder, to_index_folder
 from splade_lucene.imports import whole_imports
 from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Store, index_files, manifest_fields
 from splade_lucene.index.publish import prepare_target, sole_builder
@@ -22,6 +22,7 @@ from splade_lucene.manifest import Manifest
 from splade_lucene.models import recommended_quantizer
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.encoding import encode_corpus
+from splade_lucene.pseudo_documents.fetching import local_parts
 from splade_lucene.pseudo_documents.parts import PartWorkers
 from splade_lucene.quantizer import Quantizer
 
@@ -33,12 +34,12 @@ class BuildSummary:
     Attributes:
         manifest: The manifest of the encoding.
         index: The summary of the index.
-        pseudo_documents: The folder of pseudo-documents; None if they were not kept.
+        pseudo_documents: The folder or URL of the pseudo-documents; None if they were not kept.
     """
 
     manifest: Manifest
     index: IndexSummary
-    pseudo_documents: Path | None
+    pseudo_documents: str | Path | None
 
 
 @whole_imports()
@@ -79,7 +80,8 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         quantizer: The quantizer; None for the model's recommended one.
         pruning: Which terms of a document to keep.
         min_impact: Smallest impact to keep.
-        pseudo_documents: The folder in which to keep the pseudo-documents; None to delete them.
+        pseudo_documents: The folder in which to keep the pseudo-documents, or a URL; see :func:`splade_lucene.encode_corpus`.
+            None to delete them.
         gzip: Compress the pseudo-documents.
         devices: See :func:`splade_lucene.encode_corpus`.
         workers: Likewise. They have to see the folder of the pseudo-documents.
@@ -113,10 +115,10 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         ...     searcher.search("full-text search engine")[0].docid
         'd1'
     """
-    index_dir = to_path(index_dir).resolve()
+    index_dir = to_index_folder(index_dir).resolve()
     is_kept = pseudo_documents is not None
-    folder = to_path(pseudo_documents) if pseudo_documents is not None else work_folder(index_dir, "encoded")
-    if folder.resolve() == index_dir:
+    folder = to_folder(pseudo_documents) if pseudo_documents is not None else work_folder(index_dir, "encoded")
+    if isinstance(folder, Path) and folder.resolve() == index_dir:
         raise InputError(
             "pseudo_documents=… and index_dir=… are the same folder", path=index_dir, remedy="Use two folders"
         )
@@ -137,7 +139,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         check_encoder(encoder)
         quantizer = quantizer or recommended_quantizer(encoder.layout.location.name)
         manifest = encode_corpus(
-            corpus, folder, encoder, quantizer, pruning=pruning, min_impact=min_impact, gzip=gzip,
+            corpus, shown(folder), encoder, quantizer, pruning=pruning, min_impact=min_impact, gzip=gzip,
             overwrite=overwrite or not is_kept, id_field=id_field, text_field=text_field, fields=fields, skip_bad=skip_bad,
             devices=devices, workers=workers, on_problem=on_problem, progress=progress,
         )  # fmt: skip
@@ -149,12 +151,12 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         summary = _summary_of_current(index_dir, manifest, bm25=bm25) if keep_current else None
         if summary is None:
             prepare_target(index_dir, append=False, overwrite=overwrite)
-            files = [folder / part.name for part in manifest.parts]
             settings = replace(settings, fields=manifest_fields(manifest))
-            summary = index_files(files, index_dir, settings, manifest, progress)
+            with local_parts(folder, manifest.parts, index_dir) as files:
+                summary = index_files(files, index_dir, settings, manifest, progress)
         if not is_kept:
-            shutil.rmtree(folder)
-    return BuildSummary(manifest, replace(summary, unreadable=manifest.skipped), folder if is_kept else None)
+            shutil.rmtree(work_folder(index_dir, "encoded"))
+    return BuildSummary(manifest, replace(summary, unreadable=manifest.skipped), shown(folder) if is_kept else None)
 
 
 def _summary_of_current(index_dir: Path, manifest: Manifest, *, bm25: bool) -> IndexSummary | None:

@@ -28,6 +28,7 @@ from splade_lucene.fields.survey import FieldSurvey
 from splade_lucene.fields.values import WrongValueError, stored_form
 from splade_lucene.files.files import file_digest, path_text, storage_error, work_folder
 from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.remote import RemoteFolder, to_folder, to_index_folder
 from splade_lucene.fork_guard import ProcessBound
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments, has_accelerator
 from splade_lucene.index.bm25_field import check_texts, describe_bm25, keeps_bm25, note_without_text
@@ -39,6 +40,7 @@ from splade_lucene.jvm import wire
 from splade_lucene.manifest import Change, Manifest, read_folder_manifest
 from splade_lucene.notes import note
 from splade_lucene.progress import NO_PROGRESS, Advance, Progress
+from splade_lucene.pseudo_documents.fetching import local_collection
 from splade_lucene.pseudo_documents.files import JavaFile, find_files, lines_for_java, read_lines, unreadable
 from splade_lucene.pseudo_documents.problems import Problem
 from splade_lucene.pseudo_documents.validation import check_document
@@ -98,7 +100,8 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
     leaves only a folder ``….building``, which the next build deletes.
 
     Args:
-        source: File or folder; see :func:`splade_lucene.read_pseudo_documents`.
+        source: File or folder; see :func:`splade_lucene.read_pseudo_documents`. Or the URL of a folder in a store, which is
+            copied to files beside the index meanwhile; see :func:`splade_lucene.encode_corpus`.
         index_dir: The folder of the index.
         threads: Number of threads that parse and invert documents. Default: one per core.
         store: What to store for each document: nothing, ``{"id", "contents"}`` (the text), or the whole input object,
@@ -127,11 +130,21 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
             the files differ from those in the folder's manifest, or the index is not one with BM25.
         StorageError: A disk error.
     """
-    source, index_dir = to_path(source), to_path(index_dir).resolve()
+    folder, index_dir = to_folder(source), to_index_folder(index_dir).resolve()
     settings = IndexSettings(
         thread_count(threads), store, order, append, overwrite, skip_bad, accelerator, memory, bm25=bm25
     )
     request = FieldRequest.of(fields)
+    if isinstance(folder, RemoteFolder):
+        prepare_target(index_dir, append=append, overwrite=overwrite, can_append=True)  # before anything is copied
+    with local_collection(folder, index_dir, progress) as collection:
+        return _index_collection(collection, index_dir, settings, request, progress)
+
+
+def _index_collection(
+    source: Path, index_dir: Path, settings: IndexSettings, request: FieldRequest, progress: Progress
+) -> IndexSummary:
+    append, overwrite = settings.append, settings.overwrite
     files = find_files(source, without=index_dir)
     wire.pack_paths(files)  # refuse paths that Java cannot open before any work
     if append and overwrite:

@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import CorpusError, SpladeLuceneError
+from splade_lucene.files.remote import Folder
 from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class DeviceWorkers:
         self.devices = devices
 
     @contextmanager
-    def opened(self, output: Path, encoder: SpladeEncoder) -> Iterator[None]:  # noqa: ARG002 - as others
+    def opened(self, output: Folder, encoder: SpladeEncoder) -> Iterator[None]:  # noqa: ARG002 - as others
         """Checks the devices.
 
         Raises:

@@ -23,12 +23,14 @@ from splade_lucene.fields.schema import FieldRequest, Fields
 from splade_lucene.files.files import files_digest
 from splade_lucene.files.json_text import json_digest
 from splade_lucene.files.pipes import given_name
+from splade_lucene.files.remote import to_folder
 from splade_lucene.imports import whole_imports
-from splade_lucene.manifest import Manifest, write_manifest
+from splade_lucene.manifest import Manifest
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.devices import DeviceWorkers
 from splade_lucene.pseudo_documents.journal import WHOLE, Journal, Shard
 from splade_lucene.pseudo_documents.parts import FIRST_PARTS, Job, PartWorkers, ThisProcess
+from splade_lucene.pseudo_documents.remote_journal import open_journal
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.version import __version__
 
@@ -58,7 +60,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
 
     Args:
         source: A corpus; see :mod:`splade_lucene.corpus.reading`.
-        output: The output folder.
+        output: The output folder, or the URL of one in a store that fsspec opens, such as ``s3://bucket/encoded``.
         encoder: The encoder.
         quantizer: The quantizer; its document side applies.
         pruning: Which terms of a document to keep.
@@ -89,10 +91,11 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
     """
     check_encoder(encoder)
     job = Job(
-        str(source), to_path(output), quantizer, pruning, min_impact, shard, gzip, skip_bad, id_field, text_field,
+        str(source), to_folder(output), quantizer, pruning, min_impact, shard, gzip, skip_bad, id_field, text_field,
         FieldRequest.of(fields),
     )  # fmt: skip
-    if to_path(source).is_dir() and job.output.resolve().is_relative_to(Path(source).resolve()):
+    output_folder = job.output.resolve() if to_path(source).is_dir() and isinstance(job.output, Path) else None
+    if output_folder is not None and output_folder.is_relative_to(Path(source).resolve()):
         raise InputError(
             "the output folder is inside the corpus folder", path=output, remedy="Use another output folder"
         )
@@ -105,7 +108,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
         raise InputError("devices=… and workers=… exclude each other", remedy="Leave one of them out")
     if workers is None:
         workers = ThisProcess() if len(devices) < 2 else DeviceWorkers(devices)
-    journal = Journal(job.output, shard, replaces=overwrite)
+    journal = open_journal(job.output, shard, replaces=overwrite)
     done = _find_finished(job, journal, encoder)  # without a lock, because the folder may be read-only
     if done is not None:
         journal.delete_stale_lock()
@@ -162,8 +165,7 @@ def _encode(
 
         workers.encode_parts(reading, encoder, finished, journal.add, record, report)
     manifest = _manifest(reading, encoder, settings, journal, len(problems))
-    write_manifest(journal.manifest_path, manifest)
-    journal.delete()
+    journal.finish(manifest)
     return manifest
 
 

@@ -20,6 +20,7 @@ from splade_lucene.files.compression import check_readable, content_name, open_b
 from splade_lucene.files.files import numbered_lines, storage_error
 from splade_lucene.files.folders import check_chosen, files_with, one_collection, visible_files
 from splade_lucene.files.json_text import has_record_lines, numbered_records
+from splade_lucene.files.remote import is_url
 from splade_lucene.manifest import MANIFEST_SUFFIX
 
 _JSON = ".json"
@@ -47,7 +48,8 @@ def find_files(source: Path, without: Path | None = None) -> list[Path]:
         check_chosen(source, files, visible, _SUFFIXES, PseudoDocumentError, remedy)
         return files
     if not source.exists():
-        raise PseudoDocumentError("no such file or folder", path=source, remedy="Check the path")
+        remedy = "Only index and build read URLs: copy it to a folder first" if is_url(source) else "Check the path"
+        raise PseudoDocumentError("no such file or folder", path=source, remedy=remedy)
     check_readable(source, PseudoDocumentError)
     return [source]
 

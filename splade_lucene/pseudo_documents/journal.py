@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from splade_lucene.errors import InputError, StorageError
 from splade_lucene.files.files import file_digest, storage_error, written_whole
@@ -21,7 +21,7 @@ from splade_lucene.files.json_text import json_digest, parse_json
 from splade_lucene.files.locks import LockFile, is_locked
 from splade_lucene.files.outputs import PARTIAL
 from splade_lucene.files.typed_data import make
-from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, read_manifest
+from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part, read_manifest, write_manifest
 
 _SHARD = re.compile(r"splade-lucene(?:-([1-9][0-9]{0,8})of([1-9][0-9]{0,8}))?")
 _PART = re.compile(rf"part-([0-9]{{5,}})\.jsonl(?:\.gz)?(?:{PARTIAL})?")
@@ -67,6 +67,23 @@ class Shard:
 WHOLE = Shard()
 
 
+class Lock(Protocol):
+    """What keeps two processes from writing to the same folder."""
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        ...
+
+    def acquire(self) -> bool:
+        """Takes the lock; returns whether it was taken."""
+        ...
+
+    def release(self) -> None:
+        """Gives it back."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Settings:
     """The first line of a journal."""
@@ -97,7 +114,7 @@ class Journal:
         self._path, lock, self.manifest_path = (
             folder / f"splade-lucene{shard.suffix}{ending}" for ending in (".journal", ".lock", MANIFEST_SUFFIX)
         )
-        self._lock = LockFile(lock)
+        self._lock: Lock = LockFile(lock)
         self.settings: dict[str, Any] = {}
         self.parts: dict[int, Part] = {}
         self._read()
@@ -108,17 +125,16 @@ class Journal:
         Raises:
             InputError: Another process holds the lock, or the path is a file.
         """
-        if self.folder.is_file():
-            raise InputError("this is a file, not a folder", path=self.folder, remedy="Use a folder")
+        self._prepare()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             if not self._lock.acquire():
                 raise self._busy()
         except OSError as error:
             raise storage_error(self.folder, error) from error
         try:
+            self._refresh()
             for path, shard in self._others("lock"):
-                if shard.count != self._shard.count and is_locked(path):
+                if shard.count != self._shard.count and self._is_locked(path):
                     raise self._busy()
             self._read()
         except BaseException:
@@ -129,7 +145,7 @@ class Journal:
     def _busy(self) -> InputError:
         return InputError(
             "another process is encoding into this folder",
-            path=self.folder,
+            path=self._shown(self.folder),
             remedy="Wait for it, or use another folder",
         )
 
@@ -140,9 +156,47 @@ class Journal:
 
     def delete_stale_lock(self) -> None:
         """Deletes the lock file of a process that was killed after it had finished."""
-        if self._lock.path.exists():
+        if self._has_lock():
             with suppress(InputError, StorageError), self:
                 pass
+
+    # What follows is different in a store; see RemoteJournal.
+
+    def _prepare(self) -> None:
+        """Makes the folder."""
+        if self.folder.is_file():
+            raise InputError("this is a file, not a folder", path=self.folder, remedy="Use a folder")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(self.folder, error) from error
+
+    def _refresh(self) -> None:
+        """Sees what others have changed; a folder always shows it."""
+
+    def _shown(self, path: Path) -> str | Path:
+        """What messages call a file."""
+        return path
+
+    def _has_lock(self) -> bool:
+        return (self.folder / self._lock.name).exists()
+
+    def _is_locked(self, path: Path) -> bool:
+        return is_locked(path)
+
+    def _delete(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def _written(self) -> list[tuple[int, Path]]:
+        """All part files in the folder with their numbers, of any shard, including partially written ones."""
+        return parts_among(self.folder.glob("part-*.jsonl*"))
+
+    def _is_there(self, part: Part) -> bool:
+        """Whether a finished part is as it was written."""
+        path = self.folder / part.name
+        return path.is_file() and file_digest(path) == part.sha256
+
+    # What follows is the same everywhere.
 
     def settings_of(self, corpus: str) -> dict[str, Any]:
         """The settings of the folder's encoding of a corpus, finished or not; empty if there is none."""
@@ -189,22 +243,25 @@ class Journal:
         if not overwrite:
             is_started = self.is_started_with(settings)
             if not is_started and (manifest is not None or self.parts or own):
-                self._refuse(settings, self.settings or (manifest.encoded_with if manifest else {}), self.folder)
+                found = self.settings or (manifest.encoded_with if manifest else {})
+                self._refuse(settings, found, self._shown(self.folder))
             for path, shard, found in others:
                 theirs = {key: found.get(key) for key in shared}
-                self._refuse({**shared, "shards": self._shard.count}, {**theirs, "shards": shard.count}, path)
-        elif any(is_locked(path.with_suffix(".lock")) for path, _, _ in others):
+                self._refuse(
+                    {**shared, "shards": self._shard.count}, {**theirs, "shards": shard.count}, self._shown(path)
+                )
+        elif any(self._is_locked(path.with_suffix(".lock")) for path, _, _ in others):
             raise self._busy()
         self.parts = {part.number: part for part in kept if self._is_there(part)}
         names = {part.name for part in self.parts.values()}
         self._rewrite(settings)  # first, so that a run interrupted after this point can resume
-        self.manifest_path.unlink(missing_ok=True)
+        self._delete(self.manifest_path)
         for number, path in written:
             is_obsolete = any(shard.has_part(number) for shard in (self._shard, *(shard for _, shard, _ in others)))
             if is_obsolete and path.name not in names:
-                path.unlink()
+                self._delete(path)
         for path, _, _ in others:
-            path.unlink()
+            self._delete(path)
 
     def _others(self, suffix: str) -> Iterator[tuple[Path, Shard]]:
         """The folder's files with a suffix that belong to other shards or to an undivided encoding."""
@@ -225,7 +282,8 @@ class Journal:
     def _manifest(self, path: Path) -> Manifest | None:
         """A manifest of the folder; one that cannot be read counts as that of another encoding if it may be replaced."""
         try:
-            return read_manifest(path, remedy="Pass overwrite=True to replace it, or use another folder")
+            remedy = "Pass overwrite=True to replace it, or use another folder"
+            return read_manifest(path, remedy=remedy, shown=self._shown(path))
         except InputError:
             if not self._replaces:
                 raise
@@ -234,7 +292,7 @@ class Journal:
     def _differs(self, shared: dict[str, Any], shard: Shard, found: dict[str, Any]) -> bool:
         return shard.count != self._shard.count or any(found.get(key) != value for key, value in shared.items())
 
-    def _refuse(self, settings: dict[str, Any], found: dict[str, Any], path: Path) -> None:
+    def _refuse(self, settings: dict[str, Any], found: dict[str, Any], path: str | Path) -> None:
         raise InputError(
             f"this was encoded with other settings or from another corpus{_difference(found, settings)}",
             path=path, remedy="Use another folder, or pass overwrite=True to replace it",
@@ -251,8 +309,13 @@ class Journal:
         except OSError as error:
             raise storage_error(self._path, error) from error
 
-    def delete(self) -> None:
-        """Deletes the journal; call this after the manifest has been written."""
+    def finish(self, manifest: Manifest) -> None:
+        """Writes the manifest, and deletes the journal.
+
+        Raises:
+            StorageError: The manifest cannot be written.
+        """
+        write_manifest(self.manifest_path, manifest)
         self._path.unlink(missing_ok=True)
 
     def _read(self) -> None:
@@ -278,14 +341,11 @@ class Journal:
         with written_whole(self._path) as file:
             file.writelines(json.dumps(each) + "\n" for each in records)
 
-    def _written(self) -> list[tuple[int, Path]]:
-        """All part files in the folder with their numbers, of any shard, including partially written ones."""
-        found = [(_PART.fullmatch(path.name), path) for path in self.folder.glob("part-*.jsonl*")]
-        return [(int(match[1]), path) for match, path in found if match]
 
-    def _is_there(self, part: Part) -> bool:
-        path = self.folder / part.name
-        return path.is_file() and file_digest(path) == part.sha256
+def parts_among(paths: Iterable[Path]) -> list[tuple[int, Path]]:
+    """The part files among some files, with their numbers, including partially written ones."""
+    found = [(_PART.fullmatch(path.name), path) for path in paths]
+    return [(int(match[1]), path) for match, path in found if match]
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from splade_lucene.encoder import Pruning, SparseImpacts, SpladeEncoder
 from splade_lucene.errors import CorpusError
 from splade_lucene.fields.schema import NO_FIELDS, NO_REQUEST, FieldRequest, FieldSchema
 from splade_lucene.files.files import file_digest
+from splade_lucene.files.remote import Folder, RemoteFolder
 from splade_lucene.manifest import Part
 from splade_lucene.pseudo_documents.format import ImpactWriter
 from splade_lucene.pseudo_documents.journal import WHOLE, Shard
@@ -39,7 +40,7 @@ class Job:
 
     Attributes:
         source: A corpus; see :mod:`splade_lucene.corpus.reading`.
-        output: The output folder.
+        output: The output folder, perhaps of a store.
         quantizer: The quantizer; its document side applies.
         pruning: Which terms of a document to keep.
         min_impact: Smallest impact to keep.
@@ -54,7 +55,7 @@ class Job:
     """
 
     source: str
-    output: Path
+    output: Folder
     quantizer: Quantizer
     pruning: Pruning = Pruning()
     min_impact: int = 1
@@ -117,7 +118,7 @@ class Job:
 class PartWorkers(Protocol):
     """What encodes parts: this process, or others such as those of :class:`splade_lucene.RayWorkers`."""
 
-    def opened(self, output: Path, encoder: SpladeEncoder) -> AbstractContextManager[None]:
+    def opened(self, output: Folder, encoder: SpladeEncoder) -> AbstractContextManager[None]:
         """Gets them ready for the time of a block, and checks that they can write to the output folder."""
         ...
 
@@ -177,7 +178,7 @@ def encode_parts(
 class ThisProcess:
     """Encodes parts in this process."""
 
-    def opened(self, output: Path, encoder: SpladeEncoder) -> AbstractContextManager[None]:  # noqa: ARG002 - as others
+    def opened(self, output: Folder, encoder: SpladeEncoder) -> AbstractContextManager[None]:  # noqa: ARG002 - as others
         """Needs nothing."""
         return nullcontext()
 
@@ -205,7 +206,14 @@ def write_part(
     sequences: TokenSequences,
 ) -> Part:  # fmt: skip
     """Writes a part; returns its entry in the journal."""
-    path = job.output / job.part_name(number)
-    writer.write(path, documents, impacts)
+    name = job.part_name(number)
     empty = tuple(each.docid for each, count in zip(documents, impacts.counts, strict=True) if not count)
-    return Part(number, path.name, len(documents), sequences.tokens, empty, file_digest(path), sequences.truncated)
+    with _opened(job.output, name) as path:
+        writer.write(path, documents, impacts)
+        digest, size = file_digest(path), path.stat().st_size
+    return Part(number, name, len(documents), sequences.tokens, empty, digest, sequences.truncated, size)
+
+
+def _opened(output: Folder, name: str) -> AbstractContextManager[Path]:
+    """The file to which a part is written."""
+    return output.written(name) if isinstance(output, RemoteFolder) else nullcontext(output / name)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support.object_store import install_objects
 from support.processes import ROOT
 
 FILE_LIMIT = "SPLADE_LUCENE_TEST_FILE_LIMIT"
@@ -36,8 +37,9 @@ RAYLETS = {
 
 
 def import_path(folder: Path) -> str:
-    """The module path of raylets, whose workers find this package, and obey the limit of files."""
+    """The module path of raylets, whose workers find this package and the object store of tests, and obey the limit of files."""
     (folder / "sitecustomize.py").write_text(_LIMITING)
+    install_objects(folder)
     return os.pathsep.join((str(folder), str(ROOT), str(ROOT / "tests")))
 
 
