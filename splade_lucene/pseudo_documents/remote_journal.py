@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import InputError, StorageError
-from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.json_text import json_digest, parse_json
 from splade_lucene.files.remote import Folder, RemoteFolder
 from splade_lucene.files.remote_locks import RemoteLock
 from splade_lucene.manifest import MANIFEST_SUFFIX, Manifest, Part
-from splade_lucene.pseudo_documents.journal import Journal, Shard, parts_among, settings_digest
+from splade_lucene.pseudo_documents.journal import Journal, Shard, parts_among
 
 _SMALL = (".journal", ".lock", MANIFEST_SUFFIX)
 
@@ -69,7 +69,7 @@ class RemoteJournal(Journal):
     def _append_entries(self, journal: Path) -> None:
         """Adds the finished parts to the copy of the journal, whose object has only the settings."""
         try:
-            encoding = settings_digest(parse_json(journal.read_bytes())["settings"])
+            encoding = json_digest(parse_json(journal.read_bytes())["settings"])
         except (ValueError, KeyError, TypeError):
             return  # what the journal will say
         names = [f"{self._entries}/{name}" for name in self._store.files(self._entries)]
@@ -123,7 +123,7 @@ class RemoteJournal(Journal):
         self._store.delete(sorted(there - entries.keys()))
 
     def _entry(self, part: Part) -> tuple[str, bytes]:
-        entry = {"encoding": settings_digest(self.settings), "part": asdict(part)}
+        entry = {"encoding": json_digest(self.settings), "part": asdict(part)}
         return f"{self._entries}/{part.number:05d}.json", json.dumps(entry).encode()
 
     def add(self, part: Part) -> None:
