@@ -38,6 +38,7 @@ from splade_lucene import (
     index_pseudo_documents,
     read_corpus,
 )
+from splade_lucene.counts import counted
 from splade_lucene.pseudo_documents import parts
 from splade_lucene.pseudo_documents.files import find_files, read_lines
 
@@ -104,7 +105,7 @@ def encoding(documents: int, workers: list[int], figures: dict[str, Any]) -> Non
             f"  {count} workers: {seconds:.1f} s with starting, then {steady:.1f} documents/s, {steady / rate:.2f} times"
         )
         figures[f"encode/{count}"] = figure(
-            f"encode {len(texts):,} documents, {count} workers on {CORES} cores", steady, "documents/s",
+            f"encode {len(texts):,} documents, {counted(count, 'worker')} on {CORES} cores", steady, "documents/s",
             peer="this process, one thread", peer_value=rate, ratio=steady / rate, seconds=seconds,
             pseudo_document_bytes=size, workers=count, cores=CORES,
         )  # fmt: skip
@@ -126,7 +127,7 @@ def searching(documents: int, count: int, shards: list[int], figures: dict[str, 
             assert hits == found, "the hits differ"
             print(f"  {number} shards: {each:.2f} ms a query")
             figures[f"search/{number}/{k}"] = figure(
-                f"search {documents:,} documents in {number} shards on {CORES} cores, k = {k}", each, "ms",
+                f"search {documents:,} documents in {counted(number, 'shard')} on {CORES} cores, k = {k}", each, "ms",
                 peer="the one index, in this process", peer_value=alone, ratio=alone / each, shards=number, cores=CORES,
             )  # fmt: skip
 
@@ -175,7 +176,9 @@ def indexing(documents: int, workers: list[int], figures: dict[str, Any]) -> Non
         seconds = time.perf_counter() - start
         print(f"index {documents:,} documents in 4 shards, {count} workers: {seconds:.1f} s")
         figures[f"index/{count}"] = figure(
-            f"index {documents:,} encoded documents in 4 shards, {count} workers on {CORES} cores", seconds, "s"
+            f"index {documents:,} encoded documents in 4 shards, {counted(count, 'worker')} on {CORES} cores",
+            seconds,
+            "s",
         )
 
 
