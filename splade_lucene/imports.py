@@ -44,6 +44,7 @@ EXTRAS = {
     "prometheus_client": "serve",
     "pydantic": "train",
     "pyterrier": "pyterrier",
+    "qdrant_client": "qdrant",
     "ranx": "ranx",
     "ray": "ray",
     "sentence_transformers": "train",

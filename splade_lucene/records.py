@@ -61,13 +61,13 @@ class PseudoDocument:
 
     Attributes:
         docid: External id.
-        contents: The text, or an empty string.
+        contents: The text, which may be empty; None if there is none.
         vector: Term → impact.
         fields: The values of its fields, by name; see :mod:`splade_lucene.fields`.
     """
 
     docid: str
-    contents: str
+    contents: str | None
     vector: Vector
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
 

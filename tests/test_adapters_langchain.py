@@ -22,7 +22,9 @@ from splade_lucene import (
     PseudoDocument,
     QueryError,
     TokFreqQueryEncoder,
+    index_pseudo_documents,
     where,
+    write_pseudo_documents,
 )
 from splade_lucene.adapters.langchain import SpladeRetriever
 
@@ -145,6 +147,19 @@ def test_an_index_without_texts_is_refused_unless_only_ids_are_wanted(tmp_path):
     assert ids(found) == ["d1", "d3", "d2"]
     assert {document.page_content for document in found} == {""}
     assert found[0].metadata["year"] == 2019
+
+
+def test_an_empty_text_is_a_text_and_a_missing_one_is_not(tmp_path):
+    documents = [PseudoDocument("e", "", {"cat": 1}), PseudoDocument("n", None, {"dog": 1})]
+    with LuceneImpactIndexer(tmp_path / "one") as indexer:
+        indexer.add(documents)
+    write_pseudo_documents(tmp_path / "docs.jsonl", documents)
+    index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "two")
+    for index_dir in (tmp_path / "one", tmp_path / "two"):
+        retriever = SpladeRetriever(index=index_dir, query_encoder=BY_WORDS)
+        assert [document.page_content for document in retriever.invoke("cat")] == [""]
+        with pytest.raises(InputError, match="stores no text of the document 'n'"):
+            retriever.invoke("dog")
 
 
 def test_hybrid_search(index_dir):

@@ -12,12 +12,14 @@ import pyterrier as pt
 import pytest
 from lz4.frame import LZ4FrameFile
 from support.collections import random_collection
+from support.engine_server import Engine, serving
 from support.entry_points import write_entry_points
 from support.pipelines import DOCUMENTS, pipeline_index
 
 from splade_lucene import (
     Approximation,
     CorpusError,
+    EngineSearcher,
     InputError,
     LuceneImpactSearcher,
     NotAnIndexError,
@@ -29,6 +31,8 @@ from splade_lucene import (
     TokFreqQueryEncoder,
     check_index,
     evaluate,
+    export_collection,
+    push_export,
 )
 from splade_lucene.adapters.pyterrier import (
     DocumentEncoder,
@@ -160,6 +164,24 @@ def test_wrong_queries_and_settings_are_refused(index):
         index.retriever(0)
     with pytest.raises(QueryError, match="no field 'colour'"):
         index.retriever(columns=["colour"])(queries("cat"))
+
+
+def test_a_searcher_of_another_engine_retrieves_and_refuses_what_it_lacks(index, tmp_path):
+    pytest.importorskip("opensearchpy", reason="needs the extra opensearch")
+    export_collection("opensearch", tmp_path / "out", index_dir=index.folder)
+    with serving(Engine("opensearch", "3.9.0")) as url:
+        push_export(tmp_path / "out", url)
+        with EngineSearcher(url, query_encoder=BY_WORDS) as searcher:
+            topics = queries("cat dog", "bread", "unknown", "cat dog").assign(note=np.int64(7))
+            for options in ({"columns": ["text", "year"]}, {"filter": "year > 2019"}, {"num_results": 1}):
+                theirs = ImpactRetriever(searcher, **options)
+                pd.testing.assert_frame_equal(theirs(topics), index.retriever(**options)(topics))
+            with pytest.raises(QueryError, match="splade: no manifest records a quantizer"):
+                theirs(pd.DataFrame({"qid": ["q1"], "query_toks": [{"cat": 0.5}]}))
+            with pytest.raises(QueryError, match="EngineSearcher does not score given documents.*folder of an index"):
+                theirs(index.retriever()(topics))
+            with pytest.raises(QueryError, match="EngineSearcher does not load what is stored"):
+                TextLoader(searcher)(pd.DataFrame({"docno": ["d1"]}))
 
 
 # ---- operators ----

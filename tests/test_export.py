@@ -65,7 +65,7 @@ def test_an_index_with_deleted_documents_and_its_pseudo_documents_give_the_same(
             assert each.num_docs == len(found)
             assert each.postings == sum(map(len, expected.values()))
             assert each.max_impact == max(max(vector.values()) for vector in expected.values())
-        texts = {each.docid: each.contents or None for each in documents}
+        texts = {each.docid: each.contents for each in documents}
         assert all(document.text == texts[document.docid] for document in two.documents())
         assert all(document.text is None for document in two.documents(texts=False))
         assert {*two.terms} == {term for vector in expected.values() for term in vector}
@@ -95,6 +95,7 @@ def test_bulk_files_hold_every_impact_text_and_field(tmp_path, to):
     documents = [
         PseudoDocument("a", "text a", {".": 3, "cat": 511}, {"lang": "de", "tags": ["x", "y"], "on": "2019-03-01"}),
         PseudoDocument("é" * 300, "", {"cat": 1, "漢字": 7}, {"year": 2019}),
+        PseudoDocument("c", None, {"cat": 2}),
     ]
     write_pseudo_documents(tmp_path / "docs.jsonl", documents)
     fields = "lang:keyword, tags:keyword[], year:integer, on:date"
@@ -106,8 +107,10 @@ def test_bulk_files_hold_every_impact_text_and_field(tmp_path, to):
         {
             "docid": "a", "part": part, "impacts": {"0": 3, "1": 511}, "text": "text a",
             "fields": {"lang": "de", "tags": ["x", "y"], "on": "2019-03-01"},
+            "instants": {"on": 1_551_398_400_000_000},
         },
-        {"docid": "é" * 300, "part": part, "impacts": {"1": 1, "2": 7}, "fields": {"year": 2019}},
+        {"docid": "é" * 300, "part": part, "impacts": {"1": 1, "2": 7}, "text": "", "fields": {"year": 2019}},
+        {"docid": "c", "part": part, "impacts": {"1": 2}},
     ]  # fmt: skip
     first = (tmp_path / "out" / "documents-00000.ndjson").read_text().split("\n")
     assert json.loads(first[0]) == {"index": {"_id": "a"}}
@@ -118,6 +121,7 @@ def test_bulk_files_hold_every_impact_text_and_field(tmp_path, to):
     assert {name: each["type"] for name, each in mapping["fields"]["properties"].items()} == {
         "lang": "keyword", "tags": "keyword", "year": "long", "on": "date",
     }  # fmt: skip
+    assert mapping["instants"] == {"properties": {"on": {"type": "long"}}}  # microseconds, which a date rounds
     if to == "elasticsearch":
         assert mapping["impacts"] == {"type": "sparse_vector", "index_options": {"prune": False}}
     else:
@@ -221,6 +225,7 @@ def test_terms_can_be_the_keys(tmp_path):
         ("vespa", {"name": "a-b"}, "a schema of Vespa cannot have the name 'a-b'"),
         ("vespa", {"fields": "text:keyword"}, "a field of Vespa cannot have the name 'text'"),
         ("opensearch", {"fields": "a.b:keyword"}, "would split the name of the field 'a.b' at its dot"),
+        ("elasticsearch", {"fields": "a*:keyword"}, "cannot search a field of the name 'a*'"),
         ("lucene", {}, "unknown engine 'lucene'. Choose one of: opensearch"),
         ("opensearch", {"piece_bytes": 10}, "piece_bytes must be an integer of at least 1024, got 10"),
         ("opensearch", {"index_dir": "x"}, "expected either an index or pseudo-documents"),
@@ -228,7 +233,7 @@ def test_terms_can_be_the_keys(tmp_path):
 )
 def test_what_cannot_be_is_refused(tmp_path, to, options, told):
     path = tmp_path / "docs.jsonl"
-    write_pseudo_documents(path, [PseudoDocument("a", "", {"cat": 1}, {"text": "x", "a.b": "y"})])
+    write_pseudo_documents(path, [PseudoDocument("a", "", {"cat": 1}, {"text": "x", "a.b": "y", "a*": "z"})])
     with pytest.raises(InputError) as raised:
         export_collection(to, tmp_path / "out", pseudo_documents=path, **options)
     assert told in str(raised.value)

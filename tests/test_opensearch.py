@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 pytest.importorskip("opensearchpy", reason="needs the extra opensearch")
 
 from support.commands import run_well
+from support.fields import TYPES, documents_with_fields, random_filter
 from support.opensearch import opensearch_cluster
 
 from splade_lucene import (
@@ -23,8 +25,10 @@ from splade_lucene import (
     export_collection,
     index_pseudo_documents,
     push_export,
+    where,
     write_pseudo_documents,
 )
+from splade_lucene.engines.client import EngineClient, open_client
 from splade_lucene.errors import EngineError
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -81,7 +85,7 @@ def check_run(urls, generated) -> None:
     assert (folder / "theirs.trec").read_bytes() == (folder / "ours.trec").read_bytes()
 
 
-def test_one_node_gives_the_run_of_the_index(generated, shared, tmp_path):
+def test_one_node_gives_the_run_of_the_index(generated, shared, tmp_path, monkeypatch):
     folder, queries, deep = generated
     with opensearch_cluster(shared, tmp_path / "one", 1) as cluster:
         summary = push_export(folder / "export", cluster.urls, threads=2)
@@ -92,6 +96,8 @@ def test_one_node_gives_the_run_of_the_index(generated, shared, tmp_path):
             assert searcher.search(next(iter(queries.values())), 25_000) == deep  # in pages
         check_names(cluster.urls, tmp_path)
         check_readme(cluster.urls[0], tmp_path)
+        check_filters(cluster.urls, tmp_path)
+        check_pages(cluster.urls, tmp_path, monkeypatch)
 
 
 def check_names(urls, folder: Path) -> None:
@@ -138,30 +144,100 @@ def check_readme(url: str, folder: Path) -> None:
     assert [tuple(hit["sort"]) for hit in answer["hits"]["hits"]] == [(-score, docid) for score, docid in best]
 
 
-def test_three_nodes_give_the_run_of_the_index_with_one_stopped_and_back(generated, three_nodes):
-    folder, _, _ = generated
-    summary = push_export(folder / "export", three_nodes.urls, shards=3, replicas=1, threads=2)
-    assert summary.total == DOCUMENTS
-    three_nodes.wait("green", seconds=PATIENCE)
-    check_run(three_nodes.urls, generated)
-    three_nodes.kill(2)
-    three_nodes.wait("yellow", nodes=2, seconds=PATIENCE)
-    check_run(three_nodes.urls, generated)
-    three_nodes.start(2)
-    three_nodes.wait("green", nodes=3, seconds=PATIENCE)
-    check_run(three_nodes.urls, generated)
-    assert push_export(folder / "export", three_nodes.urls[:1]).sent == 0
+def check_filters(urls, folder: Path) -> None:
+    """Every operator on every type accepts the documents that it accepts in the index."""
+    write_pseudo_documents(folder / "fields.jsonl", documents_with_fields(1000, seed=8))
+    index_pseudo_documents(folder / "fields.jsonl", folder / "with-fields", fields=TYPES)
+    export_collection("opensearch", folder / "fields", index_dir=folder / "with-fields", name="fields")
+    push_export(folder / "fields", urls, shards=2)
+    source = random.Random(6)
+    filters = [random_filter(source) for _ in range(400)]
+    filters += [where("lang").is_in([f"x{i}" for i in range(70_000)] + ["de"]), where("year").is_in(range(3000))]
+    query = {f"t{i}": i + 1 for i in range(40)}
+    sizes = set()
+    with LuceneImpactSearcher(folder / "with-fields") as ours, EngineSearcher(urls, "fields") as theirs:
+        for each in filters:
+            expected = ours.search(query, 1000, filter=each)
+            assert theirs.search(query, 1000, filter=each) == expected, str(each)
+            sizes.add(len(expected))
+        hits = theirs.search(query, 1000)
+        assert hits.fields() == ours.search(query, 1000).fields()
+        assert hits.facets("tags") == ours.search(query, 1000).facets("tags")
+    assert len(sizes) > 100
+
+
+def check_pages(urls, folder: Path, monkeypatch) -> None:
+    """A ranking that is read in pages is that of its beginning, while documents go."""
+    write_pseudo_documents(
+        folder / "pages.jsonl", [PseudoDocument(f"d{i}", "", {"cat": 1 + i % 200, "dog": 1}) for i in range(1000)]
+    )
+    index_pseudo_documents(folder / "pages.jsonl", folder / "paged")
+    export_collection("opensearch", folder / "pages", index_dir=folder / "paged", name="pages")
+    push_export(folder / "pages", urls, shards=2)
+    client = open_client("opensearch", urls)
+    client.request("PUT", "/pages/_settings", {"index": {"max_result_window": 100}})
+    search, pages = EngineClient.search, []
+
+    def searched(self, *arguments, **options):
+        pages.append(search(self, *arguments, **options))
+        if len(pages) == 2:
+            gone = {"query": {"prefix": {"docid": "d9"}}}
+            assert client.request("POST", "/pages/_delete_by_query", gone, refresh="true")["deleted"] == 111
+        return pages[-1]
+
+    try:
+        with LuceneImpactSearcher(folder / "paged") as ours, EngineSearcher(urls, "pages") as theirs:
+            expected = ours.search({"cat": 3, "dog": 1}, 1000)
+            monkeypatch.setattr(EngineClient, "search", searched)
+            assert theirs.search({"cat": 3, "dog": 1}, 1000) == expected
+            assert len(pages) == 10
+            left = [docid for docid in expected.docids if not docid.startswith("d9")]
+            assert theirs.search({"cat": 3, "dog": 1}, 1000).docids == left
+        opened = client.request("GET", "/_nodes/stats/indices/search")["nodes"].values()
+        assert sum(node["indices"]["search"]["point_in_time_current"] for node in opened) == 0
+    finally:
+        monkeypatch.undo()
+        client.close()
 
 
 @pytest.mark.model
-def test_cacm_on_three_nodes_from_text_to_run(cacm, three_nodes, shared):
+def test_three_nodes_give_the_runs_of_the_indexes_with_one_stopped_and_back(
+    generated, cacm, three_nodes, shared, monkeypatch
+):
+    folder, queries, deep = generated
     urls = [argument for url in three_nodes.urls for argument in ("--url", url)]
+    summary = push_export(folder / "export", three_nodes.urls, shards=3, replicas=1, threads=2)
+    assert summary.total == DOCUMENTS
     run_well("push", "--to", "opensearch", "--input", cacm / "export", *urls, "--shards", 3, "--replicas", 1)
-    run_well(
-        "search", "--engine", "opensearch", *urls, "--name", "cacm", "--topics",
-        shared / "data" / "cacm" / "topics.tsv", "--output", cacm / "theirs.trec",
-    )  # fmt: skip
-    assert (cacm / "theirs.trec").read_bytes() == (cacm / "ours.trec").read_bytes()
+
+    def check() -> None:
+        check_run(three_nodes.urls, generated)
+        run_well(
+            "search", "--engine", "opensearch", *urls, "--name", "cacm", "--topics",
+            shared / "data" / "cacm" / "topics.tsv", "--output", cacm / "theirs.trec",
+        )  # fmt: skip
+        assert (cacm / "theirs.trec").read_bytes() == (cacm / "ours.trec").read_bytes()
+
+    three_nodes.wait("green", seconds=PATIENCE)
+    check()
+    search, pages = EngineClient.search, []
+
+    def searched(self, *arguments, **options):
+        pages.append(search(self, *arguments, **options))
+        if len(pages) == 1:
+            three_nodes.kill(2)  # which holds a part of the state that the next page is read from
+        return pages[-1]
+
+    with EngineSearcher(three_nodes.urls, "generated") as searcher, monkeypatch.context() as patched:
+        patched.setattr(EngineClient, "search", searched)
+        assert searcher.search(next(iter(queries.values())), 25_000) == deep
+        assert len(pages) > 3  # again from the first
+    three_nodes.wait("yellow", nodes=2, seconds=PATIENCE)
+    check()
+    three_nodes.start(2)
+    three_nodes.wait("green", nodes=3, seconds=PATIENCE)
+    check()
+    assert push_export(folder / "export", three_nodes.urls[:1]).sent == 0
     with (
         LuceneImpactSearcher(cacm / "index") as ours,
         EngineSearcher(three_nodes.urls, "cacm", ours.query_encoder) as theirs,

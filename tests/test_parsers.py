@@ -58,7 +58,7 @@ def documents_are_whole(documents: Any, _: bytes) -> None:
     assert all(map(is_id, docids))
     assert len(set(docids)) == len(docids)
     for document in documents:
-        getattr(document, "text", getattr(document, "contents", "")).encode()
+        (getattr(document, "text", getattr(document, "contents", "")) or "").encode()
 
 
 def lines_are_documents(documents: Any, data: bytes) -> None:

@@ -61,7 +61,7 @@ def test_documents_by_hand(tmp_path):
     )
     assert list(read_pseudo_documents(path)) == [
         PseudoDocument("7", "Androgens.", {"androgen": 203, "##rogen": 187}),
-        PseudoDocument("8", "", {"x": 2147483647}),
+        PseudoDocument("8", None, {"x": 2147483647}),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -16,19 +17,24 @@ pytest.importorskip("opensearchpy", reason="needs the extra opensearch")
 pytest.importorskip("elasticsearch", reason="needs the extra elasticsearch")
 
 from support.collections import TERMS
-from support.commands import run, run_well
+from support.commands import check_failed, run, run_well
 from support.engine_server import Engine, basic, serving
+from support.fields import TYPES, documents_with_fields, random_filter
 from support.processes import child_environment
 
 from splade_lucene import (
+    Approximation,
     EngineSearcher,
     LuceneImpactSearcher,
     PseudoDocument,
     Run,
     export_collection,
+    index_pseudo_documents,
     push_export,
+    where,
     write_pseudo_documents,
 )
+from splade_lucene.adapters.retrieval import Retrieval
 from splade_lucene.engines import lucene_engine, push
 from splade_lucene.engines.names import ServedEngine
 from splade_lucene.errors import EngineError, InputError, QueryError
@@ -90,7 +96,7 @@ def test_what_is_loaded_gives_the_run_of_the_index(served, exports, expected, tm
         assert run_bytes(tmp_path / "theirs", found) == run_bytes(tmp_path / "ours", expected)
         hits = searcher.search(QUERIES[0], 5)
         assert hits == expected["q0"][:5]
-        assert [hit.contents for hit in hits] == [hit.contents or None for hit in expected["q0"][:5]]
+        assert [hit.contents for hit in hits] == [hit.contents for hit in expected["q0"][:5]]
         assert len(searcher.search({"unknown": 1})) == len(searcher.search({})) == 0
         assert searcher.doc(hits[0].docid).contents() == hits[0].contents
         assert searcher.doc("none") is None
@@ -107,6 +113,98 @@ def test_more_hits_than_the_engine_returns_at_once_are_fetched_in_pages(served, 
     assert [body["size"] for body in engine.bodies] == [70, 70, 70, 70, 20][: len(engine.bodies)]
     assert len(engine.bodies) > 2
     assert all("search_after" in body for body in engine.bodies[1:])
+
+
+def test_pages_are_of_one_state_while_somebody_writes(served, exports, expected):
+    engine, name, url = served
+    push_export(exports / name, url)
+    index = engine.indexes["splade"]
+    index["settings"]["index"]["max_result_window"] = 70
+    engine.bodies.clear()
+
+    def write(number: int) -> None:
+        if number == 2:  # between two pages: the best hits are gone, and all scores are others
+            for docid in expected["q3"].docids[:100]:
+                index["visible"].pop(docid)
+            index["visible"] |= {
+                key: {**each, "impacts": dict.fromkeys(each["impacts"], 1)} for key, each in index["visible"].items()
+            }
+
+    engine.before_search = write
+    with EngineSearcher(url, engine=name) as searcher:
+        assert searcher.search(QUERIES[3], 300) == expected["q3"]
+        assert searcher.search(QUERIES[3], 300) != expected["q3"]  # the next one finds what was written
+    assert len(engine.bodies) > 4
+    assert len(engine.kept) == 2
+    assert [*engine.kept.values()] == [None, None]  # ended
+
+
+def test_a_state_that_is_lost_between_pages_is_read_again_from_the_first(served, exports, expected):
+    engine, name, url = served
+    push_export(exports / name, url)
+    engine.indexes["splade"]["settings"]["index"]["max_result_window"] = 70
+    engine.bodies.clear()
+
+    def lose(number: int) -> None:
+        if number == 3:  # as if the node that held it had stopped
+            engine.kept.update(dict.fromkeys(engine.kept))
+
+    engine.before_search = lose
+    with EngineSearcher(url, engine=name) as searcher:
+        assert searcher.search(QUERIES[3], 300) == expected["q3"]
+    assert len(engine.kept) == 2
+    engine.before_search = lambda _: engine.kept.update(dict.fromkeys(engine.kept))
+    with (
+        EngineSearcher(url, engine=name, patience=0) as searcher,
+        pytest.raises(EngineError, match="No search context found.*Its node may have stopped; try again"),
+    ):
+        searcher.search(QUERIES[3], 300)
+
+
+@pytest.fixture(scope="module")
+def with_fields(tmp_path_factory):
+    """Documents with all kinds of fields, as an index and as exports."""
+    folder = tmp_path_factory.mktemp("fields")
+    write_pseudo_documents(folder / "docs.jsonl", documents_with_fields(400, seed=8))
+    index_pseudo_documents(folder / "docs.jsonl", folder / "index", fields=TYPES)
+    for name, _ in ENGINES:
+        export_collection(name, folder / name, index_dir=folder / "index")
+    return folder
+
+
+def test_filters_accept_what_those_of_the_index_do(served, with_fields):
+    _, name, url = served
+    push_export(with_fields / name, url)
+    source = random.Random(4)
+    filters = [random_filter(source) for _ in range(150)]
+    filters += [where("year").is_in([*range(1, 3000), 2019]), where("lang").starts_with(""), where("tags").is_in([])]
+    query = {f"t{i}": i + 1 for i in range(40)}
+    sizes = set()
+    with LuceneImpactSearcher(with_fields / "index") as ours, EngineSearcher(url, engine=name) as theirs:
+        for each in filters:
+            expected = ours.search(query, 400, filter=each)
+            assert theirs.search(query, 400, filter=each) == expected, str(each)
+            assert theirs.search(query, 400, filter=str(each)) == expected
+            sizes.add(len(expected))
+        assert len(sizes) > 50
+        found = theirs.batch_search([query, {"t1": 3}], ["a", "b"], 400, 2, filter='lang = "de" or open = true')
+        assert found == ours.batch_search([query, {"t1": 3}], ["a", "b"], 400, 2, filter='lang = "de" or open = true')
+        for wrong, told in (
+            ("size = 1", "the index has no field 'size'. Its fields are: lang"),
+            ("year = '2019'", "Use a number without quotes"),
+            ("year =", "at column 7"),
+            (ours.make_filter(["d1"]), "is filtered by fields only, got DocumentFilter"),
+        ):
+            with pytest.raises(QueryError, match=told):
+                theirs.search(query, filter=wrong)
+
+
+def test_more_keywords_than_an_engine_takes_at_once_are_asked_for_in_pieces(served, with_fields):
+    _, name, url = served
+    push_export(with_fields / name, url)
+    many = where("lang").is_in([f"x{i}" for i in range(70_000)] + ["de"])
+    with LuceneImpactSearcher(with_fields / "index") as ours, EngineSearcher(url, engine=name) as theirs:
+        assert theirs.search({"t1": 1}, 400, filter=many) == ours.search({"t1": 1}, 400, filter='lang = "de"')
 
 
 def test_elasticsearch_gets_weights_of_at_most_64_and_no_pruning(exports):
@@ -168,11 +266,36 @@ def test_fields_and_facets_of_hits_come_from_the_engine(tmp_path):
             hits = searcher.search({"cat": 1}, 4)
             assert hits.fields() == [{"lang": "de" if i % 2 else "en", "year": 2000 + i} for i in range(4)]
             assert hits.facets("lang") == {"de": 2, "en": 2}
-            assert hits[0].contents is None
+            assert hits[0].contents == ""
             with pytest.raises(QueryError, match="the index has no field 'size'"):
                 hits.fields("size")
             with pytest.raises(QueryError, match="only keywords are counted"):
                 hits.facets("year")
+
+
+def test_pipelines_take_a_searcher_of_another_engine(served, tmp_path):
+    _, name, url = served
+    documents = [
+        PseudoDocument("e", "", {"cat": 2}, {"year": 2019}),
+        PseudoDocument("t", "a cat", {"cat": 1}, {"year": 2020}),
+        PseudoDocument("n", None, {"dog": 1}),
+    ]
+    write_pseudo_documents(tmp_path / "docs.jsonl", documents)
+    index_pseudo_documents(tmp_path / "docs.jsonl", tmp_path / "index", fields="year:integer")
+    export_collection(name, tmp_path / "out", index_dir=tmp_path / "index")
+    push_export(tmp_path / "out", url)
+    with EngineSearcher(url, engine=name) as searcher:
+        found = Retrieval(searcher).search({"cat": 3})
+        assert [(each.docid, each.score, each.text, each.fields) for each in found] == [
+            ("e", 6.0, "", {"year": 2019}), ("t", 3.0, "a cat", {"year": 2020})
+        ]  # fmt: skip
+        assert found == Retrieval(tmp_path / "index").search({"cat": 3})
+        assert [each.docid for each in Retrieval(searcher, filter="year > 2019").search({"cat": 3})] == ["t"]
+        with pytest.raises(InputError, match="stores no text of the document 'n'"):
+            Retrieval(searcher).search({"dog": 1})
+        for settings, lacking in (({"hybrid": True}, "hybrid"), ({"approximation": Approximation()}, "approximate")):
+            with pytest.raises(QueryError, match=f"EngineSearcher has no {lacking} search.*pass the folder"):
+                Retrieval(searcher, **settings)
 
 
 # ---- interruptions ----
@@ -426,7 +549,9 @@ def test_elasticsearch_takes_an_api_key(exports, monkeypatch):
 def test_certificates_are_verified_against_the_given_authority(served, exports, certificate, monkeypatch):
     engine, name, _ = served
     with serving(engine, certificate) as url:
-        with pytest.raises(EngineError, match=r"cannot be reached \(.*(certificate|CERTIFICATE)"):
+        with pytest.raises(
+            EngineError, match=rf"cannot be reached \(.*(certificate|CERTIFICATE).*Set {name.upper()}_CA_CERTS"
+        ):
             push_export(exports / name, url, patience=0)
         monkeypatch.setenv(f"{name.upper()}_CA_CERTS", str(certificate[0]))
         assert push_export(exports / name, url).total == 2000
@@ -471,6 +596,27 @@ def test_the_commands_load_and_search(served, exports, expected, tmp_path):
     assert [each["docid"] for each in hits] == expected["q0"].docids[:10]
 
 
+@pytest.mark.process
+def test_the_command_filters_and_counts(served, with_fields):
+    _, name, url = served
+    push_export(with_fields / name, url)
+    asked = [
+        "--encoded",
+        "--query",
+        '{"t1": 2, "t2": 1}',
+        "--filter",
+        "year >= 2019 or open = true",
+        "--facet",
+        "tags",
+        "--json",
+    ]
+    theirs = json.loads(run_well("search", "--engine", name, "--url", url, *asked))
+    assert theirs == json.loads(run_well("search", "--index", with_fields / "index", *asked))
+    assert theirs["hits"]
+    done = run("search", "--engine", name, "--url", url, "--encoded", "--query", "{}", "--filter", "size = 1")
+    assert "the index has no field 'size'" in check_failed(done)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -478,8 +624,8 @@ def test_the_commands_load_and_search(served, exports, expected, tmp_path):
         (["--query", "x", "--engine", "opensearch"], "--engine opensearch requires --url"),
         (["--query", "x", "--engine", "opensearch", "--url", "http://h", "--index", "i"], "does not support --index"),
         (
-            ["--query", "x", "--engine", "elasticsearch", "--url", "http://h", "--filter", "a = 1"],
-            "does not support --filter",
+            ["--query", "x", "--engine", "elasticsearch", "--url", "http://h", "--only", "a"],
+            "does not support --only",
         ),
         (
             ["--query", "x", "--engine", "opensearch", "--url", "http://h", "--hybrid", "rrf"],

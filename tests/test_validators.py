@@ -31,7 +31,7 @@ LINES = int(os.environ.get("SPLADE_LUCENE_TEST_LINES", "2000"))  # 20000 for a c
 class Read(NamedTuple):
     """What a reader made of a file: docid → contents, vector and fields, and the problems of the others."""
 
-    contents: dict[str, str]
+    contents: dict[str, str | None]
     vectors: dict[str, dict[str, int]]
     fields: dict[str, dict[str, FieldValue]]
     problems: list[Problem]
@@ -52,7 +52,7 @@ def read_in_java(path: Path, index_dir: Path) -> Read:
     summary = index_pseudo_documents(path, index_dir, fields=FIELDS, skip_bad=True, accelerator=False)
     with LuceneImpactIndexReader(index_dir) as reader:
         docids = reader.docids()
-        stored = [json.loads(raw)["contents"] if raw else "" for raw in reader.raw(range(len(docids)))]
+        stored = [json.loads(raw)["contents"] if raw else None for raw in reader.raw(range(len(docids)))]
         vectors: dict[str, dict[str, int]] = {docid: {} for docid in docids}
         for term in reader.terms():
             for document, impact in zip(*map(list, reader.postings(term.term)), strict=True):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import runpy
+import socket
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,16 +16,21 @@ from typing import Any
 import numpy as np
 import pytest
 from support.collections import random_collection
+from support.commands import run_well
+from support.fields import TYPES, documents_with_fields, random_filter
 
 from splade_lucene import (
+    EngineSearcher,
     LuceneImpactSearcher,
     PseudoDocument,
+    Run,
     index_pseudo_documents,
     read_pseudo_documents,
     write_pseudo_documents,
 )
 from splade_lucene.engines.export import export_collection
 from splade_lucene.engines.importing.importer import import_collection
+from splade_lucene.errors import EngineError, InputError, QueryError
 
 K = 20
 Vector = dict[str, int]
@@ -112,6 +119,109 @@ def test_qdrant_finds_the_same(world, tmp_path, monkeypatch):
         client.close()
     import_collection("qdrant", tmp_path / "dump.jsonl", tmp_path / "back", vocabulary=export)
     assert same(world.documents, tmp_path / "back")
+
+
+@pytest.fixture(scope="module")
+def qdrant(world, tmp_path_factory):
+    """A folder of Qdrant's local mode, loaded with the program of README.md, and the index of the same documents."""
+    pytest.importorskip("qdrant_client", reason="needs qdrant-client, of the extra qdrant")
+    folder = tmp_path_factory.mktemp("qdrant")
+    documents = [
+        PseudoDocument(each.docid, None if number % 9 == 0 else each.contents, each.vector, with_fields.fields)
+        for number, (each, with_fields) in enumerate(
+            zip(world.documents[:300], documents_with_fields(300, seed=3), strict=True)
+        )
+    ]
+    documents[0] = PseudoDocument("d 漢字".replace(" ", "\u2019"), "", {"tie": 1}, {"year": 2019})
+    documents += [PseudoDocument(f"tie{i}", "", {"tie": 1}) for i in range(50)]
+    write_pseudo_documents(folder / "docs.jsonl", documents)
+    index_pseudo_documents(folder / "docs.jsonl", folder / "index", fields=TYPES)
+    export_collection("qdrant", folder / "export", index_dir=folder / "index", name="docs", piece_bytes=50_000)
+    program = re.search(
+        r"```python\n(.*?)```", (folder / "export" / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )[1]
+    before = Path.cwd()
+    os.chdir(folder / "export")
+    try:
+        loaded: dict[str, Any] = {}
+        exec(compile(program, "README.md", "exec"), loaded)
+        loaded["client"].close()
+    finally:
+        os.chdir(before)
+    return folder / "export" / "docs.qdrant", folder / "index"
+
+
+def test_a_searcher_of_qdrant_gives_the_run_of_the_index(world, qdrant, tmp_path):
+    place, index = qdrant
+    queries = [*world.queries, {"tie": 3}, {"unknown": 1}, {}]
+    qids = [f"q{i}" for i in range(len(queries))]
+    with LuceneImpactSearcher(index) as ours, EngineSearcher(str(place), "docs", engine="qdrant") as theirs:
+        assert theirs.num_docs == ours.num_docs
+        for k in (1, 7, 20, 1000, 20_000):
+            expected = ours.batch_search(queries, qids, k)
+            found = theirs.batch_search(queries, qids, k, threads=3)
+            for each, name in ((expected, "ours"), (found, "theirs")):
+                Run(each).write(tmp_path / name)
+            assert (tmp_path / "theirs").read_bytes() == (tmp_path / "ours").read_bytes(), k
+        hits, same_hits = theirs.search({"tie": 1}, 60), ours.search({"tie": 1}, 60)
+        assert [hit.contents for hit in hits] == [hit.contents for hit in same_hits]
+        assert hits.fields() == same_hits.fields()
+        assert theirs.doc("none") is None
+
+
+def test_qdrants_filters_accept_what_those_of_the_index_do(world, qdrant):
+    place, index = qdrant
+    source, query = random.Random(5), {term: 1 for each in world.documents for term in each.vector}
+    refused, compared = [], 0
+    with LuceneImpactSearcher(index) as ours, EngineSearcher(str(place), "docs", engine="qdrant") as theirs:
+        for each in (random_filter(source) for _ in range(150)):
+            expected = ours.search(query, 400, filter=each)
+            try:
+                found = theirs.search(query, 400, filter=each)
+            except QueryError as error:
+                refused.append(str(error))
+            else:
+                assert found == expected, str(each)
+                compared += 1
+        with pytest.raises(
+            QueryError, match="Qdrant cannot compare keywords by their order, as a filter of the field 'lang'"
+        ):
+            theirs.search(query, filter='lang > "de"')
+    assert len(refused) > 5
+    assert all(re.search("Qdrant cannot compare (keywords by their order|year with)", told) for told in refused)
+    assert compared > 80
+
+
+def test_the_command_searches_qdrant(qdrant, tmp_path):
+    place, index = qdrant
+    topics = tmp_path / "topics.jsonl"
+    topics.write_text(json.dumps({"qid": "q1", "vector": {"tie": 2, "term1": 5, "term2": 1}}) + "\n")
+    asked = ["--topics", topics, "--encoded", "--filter", "year >= 2019 or not year exists"]
+    run_well("search", "--engine", "qdrant", "--url", place, "--name", "docs", *asked, "--output", tmp_path / "theirs")
+    run_well("search", "--index", index, *asked, "--output", tmp_path / "ours")
+    assert (tmp_path / "theirs").read_bytes() == (tmp_path / "ours").read_bytes()
+    assert (tmp_path / "ours").read_bytes()
+
+
+def test_what_is_no_collection_of_ours_is_refused(qdrant, tmp_path):
+    from qdrant_client import QdrantClient
+
+    with pytest.raises(InputError, match="neither the URL of Qdrant nor the folder"):
+        EngineSearcher(str(tmp_path), engine="qdrant")
+    assert not [*tmp_path.iterdir()]
+    with pytest.raises(EngineError, match=r"has no collection other\. Load it as the README\.md of the export says"):
+        EngineSearcher(str(qdrant[0]), "other", engine="qdrant")
+    client = QdrantClient(path=str(tmp_path / "foreign"))
+    client.create_collection("splade", vectors_config={})
+    client.close()
+    with pytest.raises(EngineError, match="collection splade has no metadata"):
+        EngineSearcher(str(tmp_path / "foreign"), engine="qdrant")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(EngineError, match=rf"Qdrant at {url} cannot be reached .*Check the URL"):
+        EngineSearcher(url, engine="qdrant", patience=0)
+    with pytest.raises(InputError, match="at one URL, got 2"):
+        EngineSearcher([url, url], engine="qdrant")
 
 
 def test_milvus_lite_finds_the_same(world, tmp_path, monkeypatch):

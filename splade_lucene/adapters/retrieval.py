@@ -115,6 +115,8 @@ class Retrieval:
         is_open = hasattr(index, "search")
         self.k, self.filter, self.with_text = check_k(k), filter, with_text
         self.hybrid = to_fusion(hybrid)
+        if is_open:
+            _check_offered(index, hybrid=self.hybrid is not None, approximation=approximation is not None)
         if is_open and self.hybrid is not None and approximation is not None:
             raise QueryError(
                 "a hybrid search of an open searcher has the searcher's own approximation",
@@ -154,6 +156,20 @@ class Retrieval:
 
     def _fields(self, hits: Hits) -> list[dict[str, FieldValue]]:
         return hits.fields() if len(hits) else []
+
+
+def _check_offered(searcher: Any, *, hybrid: bool, approximation: bool) -> None:
+    """Refuses settings for which an open searcher has nothing, such as one over another engine.
+
+    Raises:
+        QueryError: Names what it lacks.
+    """
+    lacking = "hybrid search" if hybrid and not hasattr(searcher, "search_hybrid") else ""
+    lacking = "approximate search" if approximation and not hasattr(searcher, "approximation") else lacking
+    if lacking:
+        raise QueryError(
+            f"{type(searcher).__name__} has no {lacking}", remedy="Leave it out, or pass the folder of an index"
+        )
 
 
 def joined(*filters: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Options for OpenSearch and Elasticsearch."""
+"""Options for OpenSearch, Elasticsearch and Qdrant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeGuard, get_args
 import typer
 
 from splade_lucene.cli.options import check_supported
-from splade_lucene.engines.names import DEFAULT_NAME, ServedEngine
+from splade_lucene.engines.names import DEFAULT_NAME, SearchedEngine
 
 if TYPE_CHECKING:
     from splade_lucene.cli.option_groups import QueryOptions
@@ -28,21 +28,26 @@ def quiet_clients() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def is_served(engine: str) -> TypeGuard[ServedEngine]:
-    """Whether an engine is searched over HTTP."""
-    return engine in get_args(ServedEngine)
+def is_foreign(engine: str) -> TypeGuard[SearchedEngine]:
+    """Whether an engine is one at a URL, not one of ours or Pyserini's."""
+    return engine in get_args(SearchedEngine)
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Where to search with ``--engine opensearch`` or ``elasticsearch``."""
+    """Where to search with ``--engine opensearch``, ``elasticsearch`` or ``qdrant``."""
 
     url: Annotated[
         list[str] | None,
-        typer.Option("--url", metavar="URL", help="Where OpenSearch or Elasticsearch is; repeat for several nodes."),
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="Where OpenSearch, Elasticsearch (repeat for several nodes) or Qdrant is; for Qdrant also the folder of its "
+            "client's local mode.",
+        ),
     ] = None
     name: Annotated[
-        str | None, typer.Option("--name", help=f"Its index, as loaded with push. Default: {DEFAULT_NAME}.")
+        str | None, typer.Option("--name", help=f"Its index or collection, as it was loaded. Default: {DEFAULT_NAME}.")
     ] = None
 
     def check(self, engine: str, index_dirs: Sequence[Path], **others: bool) -> None:
@@ -53,17 +58,17 @@ class EngineOptions:
             index_dirs: The indexes that are given.
             others: Argument of an option that only our own engines support → whether it is given.
         """
-        if not is_served(engine):
+        if not is_foreign(engine):
             if not index_dirs:
-                raise typer.BadParameter("pass --index, or --engine opensearch or elasticsearch with --url")
+                raise typer.BadParameter("pass --index, or --engine opensearch, elasticsearch or qdrant with --url")
             if self != EngineOptions():
-                raise typer.BadParameter("--url and --name require --engine opensearch or elasticsearch")
+                raise typer.BadParameter("--url and --name require --engine opensearch, elasticsearch or qdrant")
             return
         check_supported(f"--engine {engine}", index=bool(index_dirs), **others)
         if not self.url:
             raise typer.BadParameter(f"--engine {engine} requires --url")
 
-    def open(self, engine: ServedEngine, queries: QueryOptions | None) -> EngineSearcher:
+    def open(self, engine: SearchedEngine, queries: QueryOptions | None) -> EngineSearcher:
         """Opens the searcher.
 
         Args:

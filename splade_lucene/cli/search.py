@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast, get_args
 
 import typer
 
-from splade_lucene.cli.engine_options import EngineOptions, is_served
+from splade_lucene.cli.engine_options import EngineOptions, is_foreign
 from splade_lucene.cli.feedback_options import FeedbackOptions
 from splade_lucene.cli.hybrid_options import HybridOptions, HybridSearcher
 from splade_lucene.cli.interactive import converse
@@ -87,8 +87,8 @@ def search(
         SearchEngine,
         typer.Option(
             "--engine",
-            help="All return the same hits. auto: choose per query; pyserini: Pyserini's searcher; opensearch and "
-            "elasticsearch: the index at --url.",
+            help="All return the same hits. auto: choose per query; pyserini: Pyserini's searcher; opensearch, elasticsearch "
+            "and qdrant: the index at --url.",
         ),
     ] = "auto",
     tag: TagOption = DEFAULT_TAG,
@@ -127,10 +127,10 @@ def search(
     )  # fmt: skip
     check_tag(tag, output_format, DEFAULT_TAG)
     approximation, folders, cluster = choices.approximation, index_dirs or [], ray.cluster()
+    own = {name: is_given for name, is_given in given_options(choices).items() if name != "filter"}
     served.check(
-        engine, folders, min_idf=min_idf is not None, profile=profile, recall=recall, facet=bool(facet),
-        interactive=interactive, rocchio=feedback.rocchio, rm3=feedback.rm3, hybrid=hybrid.hybrid is not None,
-        **given_options(choices),
+        engine, folders, min_idf=min_idf is not None, profile=profile, recall=recall, interactive=interactive,
+        rocchio=feedback.rocchio, rm3=feedback.rm3, hybrid=hybrid.hybrid is not None, **own,
     )  # fmt: skip
     _check_ray(
         cluster, engine, choices, query=query is not None, hybrid=hybrid.hybrid is not None, rocchio=feedback.rocchio,
@@ -288,7 +288,7 @@ def _open_searcher(
     served: EngineOptions,
     cluster: RayCluster | None,
 ) -> Any:
-    if is_served(engine):
+    if is_foreign(engine):
         return served.open(engine, queries)
     query_encoder = _open_query_encoder(queries, index_dirs) if queries is not None else None
     if cluster is not None:
@@ -311,7 +311,7 @@ def _open_searcher(
 def _filter_options(
     searcher: Any, engine: SearchEngine, choices: SearchOptions, cluster: RayCluster | None
 ) -> dict[str, Any]:
-    if cluster is not None:
+    if cluster is not None or is_foreign(engine):
         return {"filter": choices.filter}
     return {"filter": choices.make_filter(searcher)} if engine in get_args(Engine) else {}
 

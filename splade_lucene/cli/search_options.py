@@ -12,7 +12,7 @@ from splade_lucene.cli.options import DuplicatesOption, check_required, read_doc
 from splade_lucene.cli.output import echo
 from splade_lucene.counts import counted, part_of
 from splade_lucene.defaults import HITS_IN_RUN, HITS_SHOWN
-from splade_lucene.engines.names import ServedEngine
+from splade_lucene.engines.names import SearchedEngine
 from splade_lucene.fields.grammar import parse_filter
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.search.checks import Engine
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from splade_lucene.search.searcher import DocumentFilter, LuceneImpactSearcher
 
 
-SearchEngine = Literal[Engine, "pyserini", ServedEngine]
-"""One of our engines, Pyserini's own searcher, or an engine that is searched over HTTP."""
+SearchEngine = Literal[Engine, "pyserini", SearchedEngine]
+"""One of our engines, Pyserini's own searcher, or another engine at a URL."""
 
 Mode = Literal["exact", "approximate"]
 """Whether hits may be missing."""

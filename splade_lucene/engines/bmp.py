@@ -5,9 +5,12 @@ Mallia, Suel, Tonellotto, "Faster Learned Sparse Retrieval with Block-Max Prunin
 
 from __future__ import annotations
 
+import json
+import shlex
+
 from splade_lucene.engines.ciff import CIFF_FILE, write_collection
 from splade_lucene.engines.collection import Collection
-from splade_lucene.engines.exporter import ExportOptions
+from splade_lucene.engines.exporter import ExportOptions, example_query
 from splade_lucene.engines.limits import check_impacts
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
@@ -29,16 +32,22 @@ class Bmp:
         """Writes the CIFF file."""
         write_collection(collection, options, folder)
 
-    def readme(self, collection: Collection, options: ExportOptions) -> str:  # noqa: ARG002 - of an Exporter
+    def readme(self, collection: Collection, options: ExportOptions) -> str:
         """The commands that build and search the index."""
+        query = {collection.terms[each]: float(impact) for each, impact in example_query(collection).items()}
+        search = (
+            f'from bmp import Searcher; print(Searcher("{options.name}.bmp").search({json.dumps(query, ensure_ascii=False)}, '
+            "k=10, alpha=1.0, beta=1.0))"
+        )
         return f"""```sh
 pip install bmp
 python -c "from bmp import ciff2bmp; ciff2bmp(ciff_file='{CIFF_FILE}', output='{options.name}.bmp', bsize=32, compress_range=False)"
-python -c "from bmp import Searcher; print(Searcher('{options.name}.bmp').search({{'heart': 203.0}}, k=10, alpha=1.0, beta=1.0))"
+python -c {shlex.quote(search)}
 ```
 
 BMP rounds the weights of a query to a few bits, so its scores and rankings are close to the exact ones, not equal. A term that
-no document has ends its search with an error: leave such terms out of queries; `terms.txt` has those that there are.
+no document has ends its search with an error: leave such terms out of queries; `terms.txt` has those that there are. BMP 0.2.8
+finds nothing in fewer documents than a block has (`bsize`).
 """  # noqa: E501 - a command is one line
 
 

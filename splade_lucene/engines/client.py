@@ -20,6 +20,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +32,9 @@ from splade_lucene.imports import whole_imports
 
 BUSY = frozenset((429, 502, 503, 504))
 """Statuses of an engine that is too busy, or starting: the same request may succeed later."""
+
+KEPT_ALIVE = "2m"
+"""How long a point in time lasts after it was last used."""
 
 _PORTS = {"http": 9200, "https": 443}
 _JSON, _LINES = "application/json", "application/x-ndjson"
@@ -48,6 +52,9 @@ class EngineClient(ABC):
     """
 
     title: str
+    _opening: tuple[str, Mapping[str, str]]
+    _id: str
+    _closing: str
 
     def __init__(self, urls: Sequence[str], settings: Mapping[str, str], threads: int) -> None:
         self.urls = urls
@@ -141,9 +148,32 @@ class EngineClient(ABC):
         Raises:
             EngineError: A part of the index cannot be reached, or the query is refused.
         """
-        answer = self.request("POST", f"/{name}/_search", body, patience=patience, allow_partial_search_results="false")
+        path = "/_search" if "pit" in body else f"/{name}/_search"
+        answer = self.request("POST", path, body, patience=patience, allow_partial_search_results="false")
         self.check_whole(answer)
         return answer
+
+    @contextmanager
+    def point_in_time(self, name: str) -> Iterator[str]:
+        """Keeps the index as it is now, for searches whose body has a ``pit`` with this id. It has no patience.
+
+        Args:
+            name: The index.
+
+        Raises:
+            EngineError: The engine has none, or a part of the index cannot be reached.
+        """
+        path, params = self._opening
+        pit = str(self.request("POST", path.format(name=name), keep_alive=KEPT_ALIVE, **params)[self._id])
+        try:
+            yield pit
+        finally:
+            with suppress(EngineError):  # it ends by itself, too
+                self.request("DELETE", self._closing, self._closed(pit))
+
+    @abstractmethod
+    def _closed(self, pit: str) -> dict[str, Any]:
+        """The body of the request that ends a point in time."""
 
     def check_whole(self, answer: Mapping[str, Any]) -> None:
         """Refuses an answer from which something is missing.
@@ -167,6 +197,11 @@ class OpenSearchClient(EngineClient):
     """A client of OpenSearch."""
 
     title = "OpenSearch"
+    _opening = ("/{name}/_search/point_in_time", {"allow_partial_pit_creation": "false"})
+    _id, _closing = "pit_id", "/_search/point_in_time"
+
+    def _closed(self, pit: str) -> dict[str, Any]:
+        return {"pit_id": [pit]}
 
     @whole_imports()
     def _open(self, urls: Sequence[str], settings: Mapping[str, str], threads: int) -> Any:
@@ -203,6 +238,11 @@ class ElasticsearchClient(EngineClient):
     """A client of Elasticsearch."""
 
     title = "Elasticsearch"
+    _opening = ("/{name}/_pit", {})
+    _id, _closing = "id", "/_pit"
+
+    def _closed(self, pit: str) -> dict[str, Any]:
+        return {"id": pit}
 
     @whole_imports()
     def _open(self, urls: Sequence[str], settings: Mapping[str, str], threads: int) -> Any:
@@ -254,7 +294,8 @@ def open_client(engine: ServedEngine, url: str | Iterable[str], threads: int = 1
         MissingDependencyError: The official client is not installed.
     """
     check_choice(engine, ServedEngine, "engine")
-    urls = [_checked_url(each) for each in ([url] if isinstance(url, str) else to_list(url, "URLs"))]
+    user = f"Set {engine.upper()}_USERNAME and {engine.upper()}_PASSWORD in the environment"
+    urls = [checked_url(each, _PORTS, user) for each in ([url] if isinstance(url, str) else to_list(url, "URLs"))]
     if not urls:
         raise InputError("no URL is given", remedy="Pass url=http://HOST:PORT")
     client = _CLIENTS[engine]
@@ -269,23 +310,30 @@ def open_client(engine: ServedEngine, url: str | Iterable[str], threads: int = 1
         ) from error
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str, ports: Mapping[str, int], user: str) -> str:
+    """The URL of an engine with its port.
+
+    Args:
+        url: The URL.
+        ports: Scheme → the port of a URL without one.
+        user: The remedy for a URL with a user.
+
+    Raises:
+        InputError: It is none, or has a user.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise InputError(f"{url!r:.200} is not a URL ({error})", remedy="Write http://HOST:PORT") from error
     if parts.username or parts.password:
-        raise InputError(
-            "a URL with a user or a password would be seen in lists of processes",
-            remedy="Set OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD, or ELASTICSEARCH_…, in the environment",
-        )
-    if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
+        raise InputError("a URL with a user or a password would be seen in lists of processes", remedy=user)
+    if parts.scheme not in ports or not parts.hostname or parts.query or parts.fragment:
         raise InputError(
             f"{url!r:.200} is not the URL of an engine", remedy="Write http://HOST:PORT or https://HOST:PORT"
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}:{port or _PORTS[parts.scheme]}{parts.path.rstrip('/')}"
+    return f"{parts.scheme}://{host}:{port or ports[parts.scheme]}{parts.path.rstrip('/')}"
 
 
 def _settings(engine: ServedEngine) -> dict[str, str]:
@@ -315,17 +363,22 @@ def refused(title: str, urls: Sequence[str], status: int | None, detail: object)
         status: The status of its answer; None if there was none.
         detail: Its answer, or the client's error.
     """
-    where = f"{title} at {', '.join(urls)}"
+    where, name = f"{title} at {', '.join(urls)}", title.upper()
     if status is None:
         reason = first_line(detail) if isinstance(detail, Exception) else str(detail)
-        return EngineError(f"{where} cannot be reached ({reason:.500}). Check the URL, and that it runs.")
+        remedy = "Check the URL, and that it runs."
+        if "certificate" in reason.lower():
+            remedy = f"Set {name}_CA_CERTS to a file with the certificate of the authority that signed the server's."
+        return EngineError(f"{where} cannot be reached ({reason:.500}). {remedy}")
     reason = reason_of(detail)
     if status in (401, 403):
-        name = "ELASTICSEARCH" if title == "Elasticsearch" else "OPENSEARCH"
         return EngineError(f"{where} denies access ({reason}). Set {name}_USERNAME and {name}_PASSWORD.", status)
     remedy = ""
     if "too_many_clauses" in reason or "maxClauseCount" in reason:
-        remedy = " Set indices.query.bool.max_clause_count of its nodes to more than the terms of a query."
+        remedy = (
+            " Set indices.query.bool.max_clause_count of its nodes to more than the terms of a query and the values in its "
+            "filter."
+        )
     elif status == 413:
         remedy = " Raise its http.max_content_length."
     return EngineError(f"{where} refuses the request with status {status}: {reason}.{remedy}", status)

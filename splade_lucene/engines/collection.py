@@ -161,7 +161,7 @@ class IndexCollection(Collection):
                 if is_renumbered:
                     pairs = sorted(zip((ids[each] for each in term_ids), document_impacts, strict=True))
                     term_ids, document_impacts = [each for each, _ in pairs], [each for _, each in pairs]
-                text = StoredDocument(docids[number], number, raws[place]).contents() or None
+                text = StoredDocument(docids[number], number, raws[place]).contents()
                 yield ExportedDocument(at, docids[number], term_ids, document_impacts, text, values[place])
                 at += 1
             start = 0
@@ -234,7 +234,7 @@ class PseudoDocumentCollection(Collection):
             pairs = sorted((ids[term], impact) for term, impact in document.vector.items())
             yield ExportedDocument(
                 number, document.docid, [each for each, _ in pairs], [each for _, each in pairs],
-                (document.contents or None) if texts else None, document.fields,
+                document.contents if texts else None, document.fields,
             )  # fmt: skip
 
     def first_above(self, limit: int) -> Place | None:

@@ -1,4 +1,7 @@
-"""What an index of OpenSearch or Elasticsearch says about itself, in ``_meta`` of its mapping: terms, fields and encoding."""
+"""What a searched index says about itself: its terms, fields and encoding.
+
+OpenSearch and Elasticsearch have it in ``_meta`` of a mapping, Qdrant in the metadata of a collection.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ from splade_lucene.files.typed_data import make
 from splade_lucene.manifest import Manifest
 
 META = "splade_lucene"
-"""The key in ``_meta``."""
+"""The key of the metadata."""
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,12 @@ class IndexMetadata:
                 f"the index {name} has {self.keys} as keys, and the export has {other.keys}",
                 remedy=f"Export again with keys={self.keys}",
             )
+        for field, kind in other.fields.items():
+            if self.fields.get(field, kind) != kind:
+                raise InputError(
+                    f"the field {field!r} has the type {self.fields[field]} in the index {name}, and {kind} in the export",
+                    remedy="Build the index that is exported with fields of the same types",
+                )
         few, many = sorted((self.terms, other.terms), key=len)
         if many[: len(few)] != few:
             raise InputError(
@@ -87,6 +96,11 @@ class IndexMetadata:
             other, is_joined=True, terms=many, fields={**self.fields, **other.fields}, texts=self.texts or other.texts,
             encoded=self.encoded or other.encoded,
         )  # fmt: skip
+
+
+def mapping_metadata(index: Mapping[str, Any]) -> object:
+    """The metadata in what OpenSearch or Elasticsearch say about an index."""
+    return index.get("mappings", {}).get("_meta", {}).get(META)
 
 
 def describe_index(
@@ -108,21 +122,20 @@ def describe_index(
     return IndexMetadata(identity, keys, named, dict(fields), texts, encoded)
 
 
-def read_metadata(index: Mapping[str, Any], name: str, engine: str) -> IndexMetadata:
-    """Reads the metadata from what an engine says about an index.
+def read_metadata(data: object, name: str, engine: str) -> IndexMetadata:
+    """Reads the metadata from what an engine keeps of it.
 
     Args:
-        index: Mappings and settings.
+        data: What it has under :data:`META`.
         name: The index, for messages.
         engine: The engine, likewise.
 
     Raises:
         EngineError: There is none, or another version wrote it.
     """
-    data = index.get("mappings", {}).get("_meta", {}).get(META)
     if not isinstance(data, dict):
         raise EngineError(
-            f"{engine}'s index {name} was not made from an export of splade-lucene: its mapping has no _meta.{META}. "
+            f"{engine}'s index {name} was not made from an export of splade-lucene: it has no metadata with the key {META}. "
             "Name another index."
         )
     if data.get("format") != FORMAT:

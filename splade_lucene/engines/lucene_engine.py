@@ -17,9 +17,11 @@ from splade_lucene.engines.export_manifest import export_identity
 from splade_lucene.engines.exporter import ExportOptions, example_query, key
 from splade_lucene.engines.index_metadata import META, describe_index
 from splade_lucene.engines.limits import check_impacts
+from splade_lucene.engines.lucene_filters import field_mappings, field_members, filter_query
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
 from splade_lucene.errors import InputError
+from splade_lucene.fields.conditions import Condition
 from splade_lucene.fields.values import FieldType
 from splade_lucene.files.json_text import compact_json, indented_json
 
@@ -31,11 +33,6 @@ PART_DOCUMENTS = 10_000
 _MAX_IMPACT = 511
 _MAX_WEIGHT = 64
 _MAX_ID_BYTES = 512
-
-_TYPES: Mapping[FieldType, str] = {
-    "keyword": "keyword", "keyword[]": "keyword", "integer": "long", "number": "double", "date": "date",
-    "boolean": "boolean",
-}  # fmt: skip
 
 
 class LuceneEngine(ABC):
@@ -73,6 +70,12 @@ class LuceneEngine(ABC):
                 raise InputError(
                     f"{self.title} would split the name of the field {name!r} at its dot", remedy="Rename the field"
                 )
+            if "*" in name or not name.strip():
+                raise InputError(
+                    f"{self.title} cannot search a field of the name {name!r}: * stands for any name, and a blank one is "
+                    "refused",
+                    remedy="Rename the field",
+                )
         if options.keys == "terms":
             self._check_terms(collection)
 
@@ -92,7 +95,7 @@ class LuceneEngine(ABC):
         keys = [key(collection, options, term_id) for term_id in range(len(collection.terms))]
 
         def bulk(document: ExportedDocument) -> bytes:
-            return bulk_lines(keys, document, identity)
+            return bulk_lines(keys, document, identity, collection.fields)
 
         folder.write_lines(collection, "ndjson", bulk, piece_bytes=options.piece_bytes, texts=options.texts)
         weights = {key(collection, options, each): impact for each, impact in example_query(collection).items()}
@@ -109,9 +112,7 @@ class LuceneEngine(ABC):
         }
         if options.texts:
             properties["text"] = {"type": "text", "index": False}
-        if collection.fields:
-            fields = {name: {"type": _TYPES[kind]} for name, kind in collection.fields.items()}
-            properties["fields"] = {"properties": fields}
+        properties |= field_mappings(collection.fields)
         metadata = describe_index(
             export_identity(collection.identity, options.keys, texts=options.texts), options.keys, collection.terms,
             collection.fields, collection.manifest, texts=options.texts,
@@ -121,9 +122,19 @@ class LuceneEngine(ABC):
             "mappings": {"dynamic": False, "_meta": {META: metadata.to_json()}, "properties": properties},
         }
 
-    def search_body(self, weights: Mapping[str, int], k: int) -> tuple[dict[str, Any], int]:
-        """The body of a search for k hits, and k of :meth:`query`."""
+    def search_body(
+        self, weights: Mapping[str, int], k: int, condition: Condition | None = None
+    ) -> tuple[dict[str, Any], int]:
+        """The body of a search for k hits, and k of :meth:`query`.
+
+        Args:
+            weights: See :meth:`query`.
+            k: The number of hits.
+            condition: What the hits fulfil; None for any. It does not change a score.
+        """
         query, shift = self.query(weights)
+        if condition is not None:
+            query = {"bool": {"must": [query], "filter": [filter_query(condition)]}}
         return {
             "size": k,
             "track_total_hits": False,
@@ -135,7 +146,8 @@ class LuceneEngine(ABC):
     def readme(self, collection: Collection, options: ExportOptions) -> str:  # noqa: ARG002 - of an Exporter
         """The commands that create, load and search the index."""
         name = options.name
-        return f"""`URL` is that of {self.title}, such as `http://localhost:9200`. `{INDEX_FILE}` has the number of shards and replicas.
+        return f"""`URL` is that of {self.title}, such as `http://localhost:9200`. `{INDEX_FILE}` sets the number of shards and replicas. Where the
+server asks who you are, add `-u USER` to each `curl`, and `--cacert FILE` if it signed its certificate itself.
 
 ```sh
 curl -fsS -X PUT "$URL/{name}" -H 'Content-Type: application/json' --data-binary @{INDEX_FILE}
@@ -148,18 +160,19 @@ same in parallel, waits when the engine is busy, resumes, and compares the count
 {self.title.lower()} --url "$URL" --name {name}` searches it.
 
 The score of a hit is an integer, as in the index, as long as it is below 2²⁴. Equal scores are ordered by `docid`. A search
-for more than 10,000 hits continues with `search_after`.
+for more than 10,000 hits needs a point in time, and goes on with `search_after`.
 
 {self.notes()}"""  # noqa: E501 - a command is one line
 
 
-def bulk_lines(keys: Sequence[str], document: ExportedDocument, identity: str) -> bytes:
+def bulk_lines(keys: Sequence[str], document: ExportedDocument, identity: str, types: Mapping[str, FieldType]) -> bytes:
     """The two lines of a document in a bulk request.
 
     Args:
         keys: What the engine knows a term by, by term_id.
         document: The document.
         identity: The identity of the export.
+        types: The fields of the documents and their types.
     """
     impacts = zip((keys[term_id] for term_id in document.term_ids), document.impacts, strict=True)
     source: dict[str, Any] = {
@@ -169,8 +182,7 @@ def bulk_lines(keys: Sequence[str], document: ExportedDocument, identity: str) -
     }
     if document.text is not None:
         source["text"] = document.text
-    if document.fields:
-        source["fields"] = dict(document.fields)
+    source |= field_members(document.fields, types)
     lines = ({"index": {"_id": engine_id(document.docid)}}, source)
     return "".join(f"{compact_json(each)}\n" for each in lines).encode()
 

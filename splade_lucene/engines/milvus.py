@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, BinaryIO
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
-from splade_lucene.engines.exporter import ExportOptions
+from splade_lucene.engines.exporter import ExportOptions, example_query
 from splade_lucene.engines.limits import EXACT_IN_FLOAT32, check_impacts
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder, batch_size
@@ -64,15 +64,16 @@ class Milvus:
             more += 'schema.add_field("fields", DataType.JSON)\n'
         folder.write_text("load.py", _LOAD.format(name=options.name, longest=_MAX_TEXT, more=more))
 
-    def readme(self, collection: Collection, options: ExportOptions) -> str:  # noqa: ARG002 - of an Exporter
+    def readme(self, collection: Collection, options: ExportOptions) -> str:
         """The commands that load and search the collection."""
         name = options.name
+        query = {term_id: float(impact) for term_id, impact in example_query(collection).items()}
         return f"""`URI` is that of Milvus, such as `http://localhost:19530`, or the name of a file for Milvus Lite, such as `{name}.db`.
 
 ```sh
 pip install 'pymilvus[milvus-lite]'
 python load.py "$URI"
-python -c "import sys; from pymilvus import MilvusClient; print(MilvusClient(sys.argv[1]).search('{name}', data=[{{0: 3.0, 1: 2.0}}], anns_field='impacts', limit=10, output_fields=['docid']))" "$URI"
+python -c "import sys; from pymilvus import MilvusClient; print(MilvusClient(sys.argv[1]).search('{name}', data=[{query}], anns_field='impacts', limit=10, output_fields=['docid']))" "$URI"
 ```
 
 A vector is `{{term id: impact}}`; `documents-*.json` are also what Milvus's bulk import reads. Scores are integers, exact below 2²⁴.

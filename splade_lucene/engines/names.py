@@ -10,7 +10,10 @@ EngineName = Literal[
 """The engines to which a collection can be exported; each is a module of its name."""
 
 ServedEngine = Literal["opensearch", "elasticsearch"]
-"""The engines that are loaded and searched over HTTP, with their official clients."""
+"""The engines that are loaded with their official clients."""
+
+SearchedEngine = Literal[ServedEngine, "qdrant"]
+"""The engines that :class:`splade_lucene.EngineSearcher` searches."""
 
 Keys = Literal["ids", "terms"]
 """What an engine knows a term by: its id as a decimal number, or the term itself."""

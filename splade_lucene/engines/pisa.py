@@ -58,18 +58,20 @@ class Pisa:
     def readme(self, collection: Collection, options: ExportOptions) -> str:  # noqa: ARG002 - of an Exporter
         """The commands that build and search the index."""
         name = options.name
-        return f"""```sh
-lexicon build {name}.terms {name}.termlex && lexicon build {name}.documents {name}.doclex
-compress_inverted_index --collection {name} --output {name}.block_simdbp --encoding block_simdbp
-create_wand_data --collection {name} --output {name}.wand --scorer quantized --block-size 64
-evaluate_queries --encoding block_simdbp --index {name}.block_simdbp --wand {name}.wand --documents {name}.doclex --algorithm block_max_wand --scorer quantized --weighted -k 1000 --queries queries.pisa
-```
-
-Queries are term ids, repeated impact times; PISA's own tokenizer would split the terms:
+        return f"""The queries become PISA's own: term ids, repeated impact times, because its tokenizer would split the terms.
 
 ```sh
 splade-lucene encode-queries --topics topics.tsv --output encoded.tsv
 python queries.py < encoded.tsv > queries.pisa
+```
+
+PISA's tools make the index and search it:
+
+```sh
+lexicon build {name}.terms {name}.termlex && lexicon build {name}.documents {name}.doclex
+compress_inverted_index --collection {name} --output {name}.block_simdbp --encoding block_simdbp
+create_wand_data --collection {name} --output {name}.wand --scorer quantized --block-size 64
+evaluate_queries --encoding block_simdbp --index {name}.block_simdbp --wand {name}.wand --documents {name}.doclex --algorithm block_max_wand --scorer quantized --weighted -k 1000 --queries queries.pisa
 ```
 
 An impact is a frequency, and the scorer `quantized` takes it as it is. The id of a term is its line in `{name}.terms`, from 0.

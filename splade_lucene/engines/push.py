@@ -21,7 +21,7 @@ from splade_lucene.counts import counted
 from splade_lucene.defaults import thread_count
 from splade_lucene.engines.client import BUSY, EngineClient, is_temporary, open_client, pauses, reason_of
 from splade_lucene.engines.export_manifest import ExportManifest, read_export
-from splade_lucene.engines.index_metadata import META, read_metadata
+from splade_lucene.engines.index_metadata import META, mapping_metadata, read_metadata
 from splade_lucene.engines.lucene_engine import INDEX_FILE, PART_DOCUMENTS, check_index_name
 from splade_lucene.engines.names import ServedEngine
 from splade_lucene.errors import EngineError, InputError, StorageError
@@ -152,7 +152,7 @@ def _prepare(
     if found is None:
         client.request("PUT", f"/{name}", body, patience=patience)
         return False
-    there = read_metadata(found, name, client.title)
+    there = read_metadata(mapping_metadata(found), name, client.title)
     if there.export == manifest.identity and not there.is_joined:
         return False
     if not append:
@@ -160,7 +160,7 @@ def _prepare(
             f"{client.title} has an index {name} of another export",
             remedy="Pass overwrite=True to replace it, append=True to add to it, or another name=…",
         )
-    joined = there.joined(read_metadata(body, name, client.title), name)
+    joined = there.joined(read_metadata(mapping_metadata(body), name, client.title), name)
     client.request("PUT", f"/{name}/_mapping", {"_meta": {META: joined.to_json()}, **_fields(body)}, patience=patience)
     client.request("PUT", f"/{name}/_settings", {"index": {"refresh_interval": "-1"}}, patience=patience)
     return True

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, BinaryIO
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
+from splade_lucene.engines.export_manifest import export_identity
 from splade_lucene.engines.exporter import ExportOptions, example_query
+from splade_lucene.engines.index_metadata import META, describe_index
 from splade_lucene.engines.limits import EXACT_IN_FLOAT32, check_impacts
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder, batch_size
@@ -33,7 +35,12 @@ class Qdrant:
 
     def write(self, collection: Collection, options: ExportOptions, folder: ExportFolder) -> None:
         """Writes the collection's settings, its points, and an example of a query."""
-        folder.write_text(COLLECTION_FILE, indented_json({"vectors": {}, "sparse_vectors": {VECTOR: {}}}))
+        metadata = describe_index(
+            export_identity(collection.identity, options.keys, texts=options.texts), options.keys, collection.terms,
+            collection.fields, collection.manifest, texts=options.texts,
+        )  # fmt: skip
+        settings = {"vectors": {}, "sparse_vectors": {VECTOR: {}}, "metadata": {META: metadata.to_json()}}
+        folder.write_text(COLLECTION_FILE, indented_json(settings))
 
         def write_batch(file: BinaryIO, documents: list[ExportedDocument]) -> None:
             points = [point(document) for document in documents]
@@ -64,14 +71,18 @@ import json, pathlib
 from qdrant_client import QdrantClient, models
 
 client = QdrantClient(path="{name}.qdrant")  # or url=…
-client.create_collection("{name}", sparse_vectors_config={{"{VECTOR}": models.SparseVectorParams()}})
+metadata = json.loads(pathlib.Path("{COLLECTION_FILE}").read_text(encoding="utf-8"))["metadata"]
+vectors = {{"{VECTOR}": models.SparseVectorParams()}}
+client.create_collection("{name}", sparse_vectors_config=vectors, metadata=metadata)
 for piece in sorted(pathlib.Path().glob("documents-*.json")):
     points = json.loads(piece.read_text(encoding="utf-8"))["points"]
     client.upsert("{name}", [models.PointStruct(**point) for point in points])
 ```
 
 A point's id is the document's number; `docid` in its payload is the document's id. Scores are integers, exact below 2²⁴. Qdrant
-does not say in which order equal scores come.
+does not say in which order equal scores come. `splade-lucene search --engine qdrant --url "$URL" --name {name}` puts them into the
+order of the index, for which it needs the collection's metadata: Qdrant 1.16 or newer. `--url` can also be the folder
+`{name}.qdrant`. In a large collection, a payload index of `docid` and of each field lets Qdrant find texts and filter quickly.
 """  # noqa: E501 - a command is one line
 
 

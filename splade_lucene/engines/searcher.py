@@ -1,50 +1,55 @@
-"""Searches OpenSearch or Elasticsearch with the signatures of our searcher, and gives the same hits."""
+"""Searches other engines with the signatures of our searcher, and gives the same hits."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from splade_lucene.arguments import to_list, to_ordered_list
 from splade_lucene.defaults import HITS_SHOWN
-from splade_lucene.engines.client import EngineClient, open_client
-from splade_lucene.engines.index_metadata import IndexMetadata, read_metadata
+from splade_lucene.engines.index_metadata import IndexMetadata
 from splade_lucene.engines.limits import EXACT_IN_FLOAT32
-from splade_lucene.engines.lucene_engine import LuceneEngine, engine_id
-from splade_lucene.engines.names import DEFAULT_NAME, ServedEngine
-from splade_lucene.engines.registry import exporter
+from splade_lucene.engines.names import DEFAULT_NAME, SearchedEngine
+from splade_lucene.engines.opening import open_searched
 from splade_lucene.errors import EngineError, QueryError
+from splade_lucene.fields.conditions import Condition, to_condition
+from splade_lucene.fields.expression import Filter
+from splade_lucene.fields.grammar import parse_filter
 from splade_lucene.fields.values import most_frequent_first
 from splade_lucene.index.texts import stored_json
 from splade_lucene.manifest import Manifest
 from splade_lucene.records import FieldValue, Vector
 from splade_lucene.search.checks import check_batch, check_k
 from splade_lucene.search.hits import Hits, StoredDocument
-from splade_lucene.search.queries import QueryEncoder, Text, check_no_fields, encode_queries
+from splade_lucene.search.queries import (
+    QueryEncoder,
+    Text,
+    check_encoder,
+    check_no_fields,
+    encode_queries,
+    quantize_query,
+)
 from splade_lucene.search.query_encoder import matching_query_encoder
-
-_LARGEST_PAGE = 10_000
-_CONNECTIONS = 64
 
 
 class EngineSearcher:
-    """Exact search over an index of OpenSearch or Elasticsearch that was loaded from an export.
+    """Exact search over an index of another engine that was loaded from an export.
 
     The hits are those of :class:`splade_lucene.LuceneImpactSearcher` on the exported index: the same documents, scores and
-    order. The ``lucene_docid`` of a hit is only its place in the ranking, from 0, because the engine does not return its own.
-    Its text and fields are read from the engine when they are asked for. It can be used by any number of threads.
+    order, with and without a filter. The ``lucene_docid`` of a hit is only its place in the ranking, from 0, because the
+    engine does not return its own. Its text and fields are read from the engine when they are asked for. Each ranking is of one
+    state of the index; what is written in the meantime is found by the next search. It can be used by any number of threads.
 
     Args:
         url: Where the engine is, or where each of its nodes is. Credentials come from the environment; see
-            :mod:`splade_lucene.engines.client`.
-        name: The engine's index, or an alias of one.
+            :mod:`splade_lucene.engines.client`. For Qdrant also the folder of its client's local mode.
+        name: The engine's index, or an alias of one; for Qdrant its collection.
         query_encoder: Turns text into {term: impact}, as for :class:`splade_lucene.LuceneImpactSearcher`. Default: the model
             with which the documents were encoded.
         engine: The engine.
@@ -61,25 +66,12 @@ class EngineSearcher:
 
     def __init__(
         self, url: str | Iterable[str], name: str = DEFAULT_NAME, query_encoder: QueryEncoder | str | Path | None = None, *,
-        engine: ServedEngine = "opensearch", patience: float = 60.0,
+        engine: SearchedEngine = "opensearch", patience: float = 60.0,
     ) -> None:  # fmt: skip
-        self.name, self._given_encoder, self._patience = name, query_encoder, patience
-        self._client: EngineClient = open_client(engine, url, _CONNECTIONS)
-        try:
-            found = self._client.find(name)
-            if found is None:
-                raise EngineError(
-                    f"{self._client.title} at {', '.join(self._client.urls)} has no index {name}. Load it with "
-                    "'splade-lucene push', or name another one.",
-                    404,
-                )
-            self.metadata: IndexMetadata = read_metadata(found, name, self._client.title)
-        except BaseException:
-            self._client.close()
-            raise
-        self._engine = cast("LuceneEngine", exporter(engine))
-        window = found.get("settings", {}).get("index", {}).get("max_result_window", _LARGEST_PAGE)
-        self._page = min(int(window), _LARGEST_PAGE)
+        check_encoder(query_encoder)
+        self.name, self._given_encoder = name, query_encoder
+        self._index = open_searched(engine, url, name, patience)
+        self.metadata: IndexMetadata = self._index.metadata
         self._keys = {term: str(term_id) for term_id, term in enumerate(self.metadata.terms)}
 
     @property
@@ -90,7 +82,7 @@ class EngineSearcher:
     @property
     def num_docs(self) -> int:
         """The number of documents, after the engine's last refresh."""
-        return self._client.count(self.name, patience=self._patience)
+        return self._index.count()
 
     @property
     def query_encoder(self) -> QueryEncoder:
@@ -115,26 +107,36 @@ class EngineSearcher:
         """The {term: impact} forms of several queries."""
         return encode_queries(to_ordered_list(queries, "queries", error=QueryError), lambda: self.query_encoder)
 
-    def search(self, q: Text | Vector, k: int = HITS_SHOWN, fields: Mapping[str, float] | None = None) -> Hits:
+    def quantize(self, weights: Mapping[str, float]) -> dict[str, int]:
+        """The impacts of a query's weights; see :meth:`splade_lucene.LuceneImpactSearcher.quantize`."""
+        return quantize_query(weights, self.manifest, self.name)
+
+    def search(
+        self, q: Text | Vector, k: int = HITS_SHOWN, fields: Mapping[str, float] | None = None, *,
+        filter: Filter | str | None = None,
+    ) -> Hits:  # fmt: skip
         """Searches for one query.
 
         Args:
             q: A text, the turns of a conversation, or {term: impact}; terms that the index lacks have no effect.
-            k: Maximum number of hits, at least 1. The engine returns them ten thousand at a time.
+            k: Maximum number of hits, at least 1.
             fields: For compatibility with Pyserini; must be None or empty.
+            filter: Restricts the hits: a condition on the fields of documents, such as ``'lang = "de" and year >= 2019'``, or
+                one made with :class:`splade_lucene.where`.
 
         Returns:
             Hits, sorted by score descending, then by the bytes of the docid ascending.
 
         Raises:
-            QueryError: The query is malformed, or its scores are too large for the engine to be exact.
+            QueryError: The query or the filter is wrong, the engine cannot compute the filter, or the scores are too large for
+                it to be exact.
             EngineError: The engine cannot be reached, or a part of the index is missing.
         """
-        return self.batch_search([q], ["q"], k, 1, fields)["q"]
+        return self.batch_search([q], ["q"], k, 1, fields, filter=filter)["q"]
 
     def batch_search(
         self, queries: Iterable[Text | Vector], qids: Iterable[str], k: int = HITS_SHOWN, threads: int = 1,
-        fields: Mapping[str, float] | None = None,
+        fields: Mapping[str, float] | None = None, *, filter: Filter | str | None = None,
     ) -> dict[str, Hits]:  # fmt: skip
         """Searches for many queries, several at a time.
 
@@ -144,38 +146,35 @@ class EngineSearcher:
             k: Maximum number of hits per query.
             threads: Number of searches at a time.
             fields: See :meth:`search`, which also says what is raised.
+            filter: Likewise.
 
         Returns:
             qid → hits, in the order of ``qids``.
         """
         check_no_fields(fields)
         queries, qids = check_batch(queries, qids, threads)
-        k, vectors = check_k(k), self.encode_batch(queries)
+        k, condition, vectors = check_k(k), self._condition(filter), self.encode_batch(queries)
         if threads == 1 or len(vectors) < 2:
-            found = [self._search(vector, k) for vector in vectors]
+            found = [self._search(vector, k, condition) for vector in vectors]
         else:
             with ThreadPoolExecutor(min(threads, len(vectors))) as pool:
-                found = list(pool.map(lambda vector: self._search(vector, k), vectors))
+                found = list(pool.map(lambda vector: self._search(vector, k, condition), vectors))
         return dict(zip(qids, found, strict=True))
 
-    def _search(self, vector: Mapping[str, int], k: int) -> Hits:
+    def _condition(self, filter: Filter | str | None) -> Condition | None:
+        if filter is None:
+            return None
+        if not isinstance(filter, Filter | str):
+            raise QueryError(
+                f"{self._index.title} is filtered by fields only, got {type(filter).__name__}",
+                remedy="Pass a condition on the fields of documents, such as 'year >= 2019'",
+            )
+        return to_condition(parse_filter(filter) if isinstance(filter, str) else filter, self.metadata.fields)
+
+    def _search(self, vector: Mapping[str, int], k: int, condition: Condition | None) -> Hits:
         weights = {name: weight for term, weight in vector.items() if (name := self._key(term)) is not None}
-        rows: list[tuple[float, str]] = []
-        shift = 0
-        body: dict[str, Any] = {}
-        while weights and len(rows) < k:
-            if not rows:
-                body, shift = self._engine.search_body(weights, min(k, self._page))
-                body["stored_fields"] = "_none_"  # docid and score are in the values of the order
-            body["size"] = min(k - len(rows), self._page)
-            page = [
-                hit["sort"] for hit in self._client.search(self.name, body, patience=self._patience)["hits"]["hits"]
-            ]
-            rows += [(float(score), str(docid)) for score, docid in page]
-            if len(page) < body["size"]:
-                break
-            body["search_after"] = page[-1]
-        scores = np.ldexp(np.array([score for score, _ in rows], dtype=np.float64), shift)
+        rows = self._index.search(weights, k, condition) if weights else []
+        scores = np.array([score for score, _ in rows], dtype=np.float64)
         self._check_scores(scores)
         docids = [docid for _, docid in rows]
         return Hits(docids, scores.astype(np.int64), np.arange(len(docids), dtype=np.int32), _Documents(self, docids))
@@ -192,12 +191,12 @@ class EngineSearcher:
         """
         if len(scores) and scores[0] >= EXACT_IN_FLOAT32:
             raise QueryError(
-                f"the query has a score of {scores[0]:,.0f}, and {self._client.title} rounds scores from {EXACT_IN_FLOAT32:,}",
+                f"the query has a score of {scores[0]:,.0f}, and {self._index.title} rounds scores from {EXACT_IN_FLOAT32:,}",
                 remedy="Quantize the query with a smaller scale, or search the index itself",
             )
         if (scores != np.floor(scores)).any():
             raise EngineError(
-                f"{self._client.title} returns scores that are not integers: something else has written to the index "
+                f"{self._index.title} returns scores that are not integers: something else has written to the index "
                 f"{self.name}. Load it again."
             )
 
@@ -210,22 +209,11 @@ class EngineSearcher:
 
     def sources(self, docids: Iterable[str]) -> list[dict[str, Any] | None]:
         """What the engine stores of documents: ``docid``, ``text`` and ``fields``; None for a document that is not there."""
-        docids = to_ordered_list(docids, "docids")
-        found: list[dict[str, Any] | None] = []
-        for start in range(0, len(docids), _LARGEST_PAGE):
-            ids = [engine_id(docid) for docid in docids[start : start + _LARGEST_PAGE]]
-            answer = self._client.request(
-                "POST", f"/{self.name}/_mget", {"ids": ids}, patience=self._patience, _source_excludes="impacts,part"
-            )
-            for each in answer["docs"]:
-                if "error" in each:
-                    raise EngineError(f"{self._client.title} cannot read a document: {json.dumps(each['error'])[:500]}")
-                found.append(each["_source"] if each.get("found") else None)
-        return found
+        return self._index.sources(to_ordered_list(docids, "docids"))
 
     def close(self) -> None:
         """Closes the connections."""
-        self._client.close()
+        self._index.close()
 
     def __enter__(self) -> EngineSearcher:
         return self

@@ -7,9 +7,10 @@ SIGIR 2024.
 from __future__ import annotations
 
 import json
+import shlex
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
-from splade_lucene.engines.exporter import ExportOptions, key
+from splade_lucene.engines.exporter import ExportOptions, example_query, key
 from splade_lucene.engines.limits import check_impacts
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
@@ -51,18 +52,24 @@ class Seismic:
     def readme(self, collection: Collection, options: ExportOptions) -> str:
         """The commands that build and search the index."""
         kind = "SeismicIndex" if len(collection.terms) < _MANY_TERMS else "SeismicIndexLV"
-        text = "get_seismic_string()"
+        query = {key(collection, options, each): impact for each, impact in example_query(collection).items()}
+        terms, weights = json.dumps([*query], ensure_ascii=False), [*query.values()]
+        search = (
+            f'import numpy, seismic; print(seismic.{kind}.load("{options.name}.index.seismic").search("1", '
+            f'numpy.array({terms}, seismic.get_seismic_string()), numpy.array({weights}, "float32"), k=10, query_cut=10, '
+            "heap_factor=0.8))"
+        )
         return f"""Seismic reads one file:
 
 ```sh
 pip install pyseismic-lsr
 cat documents-*.jsonl > {options.name}.jsonl
 python -c "from seismic import {kind}; {kind}.build('{options.name}.jsonl').save('{options.name}')"
-python -c "import numpy, seismic; print(seismic.{kind}.load('{options.name}.index.seismic').search('1', numpy.array(['heart'], seismic.{text}), numpy.array([203], 'float32'), k=10, query_cut=10, heap_factor=0.8))"
+python -c {shlex.quote(search)}
 ```
 
 Seismic is approximate: `query_cut` and `heap_factor` trade time for recall.
-"""  # noqa: E501 - a command is one line
+"""
 
 
 EXPORTER = Seismic()

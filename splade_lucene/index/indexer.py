@@ -528,7 +528,7 @@ class LuceneImpactIndexer(ProcessBound):
             check_document(document)
             packed.append(_pack_document(document, self._schema, stores_text=self._stores_text, bm25=self._bm25))
             docids.append(document.docid)
-            without_text += is_skipped(document.contents)
+            without_text += is_skipped(document.contents or "")
         with self._lock, jvm.translated_exceptions(self.index_dir):
             jvm.facade("Index").put(self._writer, wire.pack_batch(packed))
             self._pending.added += len(docids)
@@ -641,10 +641,10 @@ class _Pending:
 
 def _pack_document(document: PseudoDocument, schema: FieldSchema, *, stores_text: bool, bm25: bool) -> bytes:
     raw = None
-    if stores_text and document.contents:
+    if stores_text and document.contents is not None:
         raw = stored_json(document.docid, document.contents)
     values = _pack_values(document, schema) if document.fields else b""
-    text = document.contents if bm25 else None
+    text = (document.contents or "") if bm25 else None
     return wire.pack_pseudo_document(document.docid, raw, text, document.vector, values)
 
 

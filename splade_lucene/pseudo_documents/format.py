@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 def format_pseudo_document(document: PseudoDocument) -> str:
     """Formats a document as one line, without the line break."""
     vector = {term: int(impact) for term, impact in document.vector.items()}
-    record: dict[str, object] = {"id": document.docid, "contents": document.contents}
+    record: dict[str, object] = {"id": document.docid}
+    if document.contents is not None:
+        record["contents"] = document.contents
     if document.fields:
         record["fields"] = {name: _json_value(name, value) for name, value in document.fields.items()}
     return json.dumps({**record, "vector": vector}, ensure_ascii=False, separators=(", ", ": "))

@@ -55,8 +55,8 @@ def parse_line(line: bytes, schema: FieldSchema = NO_FIELDS) -> PseudoDocument:
     vector = _check_vector(values["vector"], docid)
     contents = values.get("contents")
     if not isinstance(contents, str):
-        contents = ""
-    check_text(contents)
+        contents = None
+    check_text(contents or "")
     return PseudoDocument(docid, contents, vector, _check_fields(values.get("fields"), schema))
 
 
@@ -138,14 +138,15 @@ def check_document(document: PseudoDocument) -> None:
             f"expected a PseudoDocument, got {document!r:.80}",
             remedy="Pass PseudoDocument(docid, contents, {term: impact})",
         )
+    contents = "" if document.contents is None else document.contents
     for name, value, kind in (
-        ("docid", document.docid, str), ("contents", document.contents, str), ("vector", document.vector, Mapping),
+        ("docid", document.docid, str), ("contents", contents, str), ("vector", document.vector, Mapping),
         ("fields", document.fields, Mapping),
     ):  # fmt: skip
         if not isinstance(value, kind):
             raise PseudoDocumentError(
                 f"document {document.docid!r:.80}: the {name} must be a {kind.__name__.lower()}, got {type(value).__name__}",
-                remedy="Pass PseudoDocument(docid, contents, {term: impact}), with strings for docid and contents",
+                remedy="Pass PseudoDocument(docid, contents, {term: impact}), and None for contents if there is no text",
             )
     try:
         check_docid(document.docid)
@@ -155,7 +156,7 @@ def check_document(document: PseudoDocument) -> None:
             raise BadDocumentError("empty-vector", shown(document.docid))
         if sum(map(int, document.vector.values())) > MAX_IMPACT:
             raise BadDocumentError("huge-total")
-        check_text(document.contents)
+        check_text(contents)
     except BadDocumentError as bad:
         raise PseudoDocumentError(
             f"document {document.docid!r}: {message(bad.kind, bad.detail)}",

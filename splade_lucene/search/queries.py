@@ -10,6 +10,7 @@ import numpy as np
 
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import QueryError
+from splade_lucene.manifest import Manifest
 from splade_lucene.records import Turn, Vector, well_formed
 from splade_lucene.white_space import is_blank
 
@@ -58,6 +59,26 @@ def encode_queries(queries: Sequence[Text | Vector], encoder: Callable[[], Query
         return [encode_query(q, encoder) for q in queries]
     encoded = iter(encode_batch(texts))
     return [encode_query(next(encoded) if _is_text(q) and not _is_blank(q) else q, encoder) for q in queries]
+
+
+def quantize_query(weights: Mapping[str, float], manifest: Manifest | None, index: object) -> dict[str, int]:
+    """The impacts of a query's weights, by the rule with which an index was made.
+
+    Args:
+        weights: Term → weight; each finite and at least 0.
+        manifest: The index's manifest; None if it has none.
+        index: The index, for messages.
+
+    Raises:
+        QueryError: There is no manifest that records a rule.
+        InputError: A weight is negative or not finite.
+    """
+    if manifest is None or manifest.quantizer is None:
+        raise QueryError(
+            f"{index}: no manifest records a quantizer",
+            remedy='Name the rule: Quantizer.named("naver").quantize_vector(weights, "query")',
+        )
+    return manifest.quantizer.quantize_vector(weights, "query")
 
 
 def queries_at_once(depth: int, hits: int = 1 << 22) -> int:

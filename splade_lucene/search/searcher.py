@@ -41,6 +41,7 @@ from splade_lucene.search.queries import (
     check_no_fields,
     encode_queries,
     encode_query,
+    quantize_query,
     queries_at_once,
 )
 
@@ -313,13 +314,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
             QueryError: The index has no manifest that records a rule.
             InputError: A weight is negative or not finite.
         """
-        manifest = self.reader.manifest()
-        if manifest is None or manifest.quantizer is None:
-            raise QueryError(
-                f"{self.reader.folders}: no manifest records a quantizer",
-                remedy='Name the rule: Quantizer.named("naver").quantize_vector(weights, "query")',
-            )
-        return manifest.quantizer.quantize_vector(weights, "query")
+        return quantize_query(weights, self.reader.manifest(), self.reader.folders)
 
     def make_filter(self, docids: Iterable[str], *, exclude: bool = False) -> DocumentFilter:
         """Makes a filter that restricts searches to some documents; it can be used for many searches.

@@ -26,6 +26,8 @@ class Engine:
         before_bulk: Called with the number of a bulk request, from 1; returns a status instead of an answer, or None.
         item_status: Called with the number of a bulk request and the _id of a document; returns a status, or None.
         bodies: The bodies of searches.
+        before_search: Called with the number of a search, from 1.
+        kept: Points in time: the documents of each; None after it has ended.
         credentials: What the Authorization header has to be; None for anything.
     """
 
@@ -37,6 +39,8 @@ class Engine:
         self.headers: list[dict[str, str]] = []
         self.before_bulk: Callable[[int], int | None] = lambda _: None
         self.item_status: Callable[[int, str], int | None] = lambda _, __: None
+        self.before_search: Callable[[int], None] = lambda _: None
+        self.kept: dict[str, Json | None] = {}
         self.credentials: str | None = None
         self.bulks = 0
         self.lock = threading.Lock()
@@ -46,6 +50,8 @@ class Engine:
         url = urlsplit(path)
         name, _, action = url.path.strip("/").partition("/")
         self.requests.append(f"{method} {url.path}")
+        if name in ("_search", "_pit"):  # of a point in time, which names its index
+            return self.of_point_in_time(method, url.path, body, parse_qs(url.query))
         if not name:
             distribution = {"distribution": "opensearch"} if self.product == "opensearch" else {}
             return 200, {"version": {"number": self.version, **distribution}, "tagline": "You Know, for Search"}
@@ -57,7 +63,7 @@ class Engine:
         if name not in self.indexes:
             return 404, {"error": {"type": "index_not_found_exception", "reason": f"no such index [{name}]"}}
         found: Callable[[str, Json, bytes, dict[str, list[str]]], tuple[int, Json]] = getattr(
-            self, f"{method.lower()}{action or '_index'}"
+            self, f"{method.lower()}{action.replace('/', '_') or '_index'}"
         )
         return found(name, self.indexes[name], body, parse_qs(url.query))
 
@@ -117,23 +123,65 @@ class Engine:
         assert query["allow_partial_search_results"] == ["false"]
         asked = json.loads(body)
         self.bodies.append(asked)
+        self.before_search(len(self.bodies))
         if "aggs" in asked:
             return 200, self.parts(index, asked)
-        weights = self.weights(asked)
+        return self.ranking(index["visible"], asked)
+
+    def ranking(self, documents: Json, asked: Json) -> tuple[int, Json]:
+        query = asked["query"]
+        if "must" in (parts := query.get("bool", {})):
+            (query,), filters = parts["must"], parts["filter"]
+            documents = {name: each for name, each in documents.items() if all(fulfils(one, each) for one in filters)}
+        weights = self.weights({**asked, "query": query})
         rows = [
             (
                 float(sum(weights[key] * impact for key, impact in source["impacts"].items() if key in weights)),
                 source["docid"],
             )
-            for source in index["visible"].values()
+            for source in documents.values()
             if not weights.keys().isdisjoint(source["impacts"])
         ]
         rows.sort(key=lambda row: (-row[0], row[1].encode()))
         if "search_after" in asked:
-            score, docid = asked["search_after"]
+            score, docid = asked["search_after"][:2]
             rows = [row for row in rows if (-row[0], row[1].encode()) > (-score, docid.encode())]
-        hits = [{"_score": score, "sort": [score, docid]} for score, docid in rows[: asked["size"]]]
+        tie = [7] if "pit" in asked and self.product == "elasticsearch" else []  # which sorts by _shard_doc, too
+        hits = [{"_score": score, "sort": [score, docid, *tie]} for score, docid in rows[: asked["size"]]]
         return 200, {"_shards": {"failed": 0}, "timed_out": False, "hits": {"hits": hits}}
+
+    def post_search_point_in_time(
+        self, name: str, index: Json, _: bytes, query: dict[str, list[str]]
+    ) -> tuple[int, Json]:
+        assert self.product == "opensearch"
+        assert query["allow_partial_pit_creation"] == ["false"]
+        return 200, {"pit_id": self.keep(index)}
+
+    def post_pit(self, _: str, index: Json, *__: Any) -> tuple[int, Json]:
+        assert self.product == "elasticsearch"
+        return 200, {"id": self.keep(index)}
+
+    def keep(self, index: Json) -> str:
+        name = f"pit-{len(self.kept)}"
+        self.kept[name] = dict(index["visible"])
+        return name
+
+    def of_point_in_time(self, method: str, path: str, body: bytes, query: dict[str, list[str]]) -> tuple[int, Json]:
+        asked = json.loads(body)
+        if method == "DELETE":
+            is_pit = path == "/_pit" if self.product == "elasticsearch" else path == "/_search/point_in_time"
+            assert is_pit
+            ended = [asked["id"]] if self.product == "elasticsearch" else asked["pit_id"]
+            for name in ended:
+                self.kept[name] = None
+            return 200, {"succeeded": True}
+        assert query["allow_partial_search_results"] == ["false"]
+        self.bodies.append(asked)
+        self.before_search(len(self.bodies))
+        documents = self.kept[asked["pit"]["id"]]
+        if documents is None:
+            return 404, {"error": {"type": "search_context_missing_exception", "reason": "No search context found"}}
+        return self.ranking(documents, asked)
 
     def parts(self, index: Json, asked: Json) -> Json:
         counts = Counter(source["part"] for source in self.matching(index, asked["query"]))
@@ -163,6 +211,54 @@ class Engine:
             assert all(clause["linear"] == {} for clause in clauses)
             weights = {clause["field"].removeprefix("impacts."): clause["boost"] for clause in clauses}
         return weights
+
+
+def fulfils(query: Json, source: Json) -> bool:
+    """Whether a document fulfils a query of a filter, as the documentation of the engines says."""
+    ((kind, asked),) = query.items()
+    match kind:
+        case "match_none":
+            return False
+        case "bool":
+            assert set(asked) in ({"filter"}, {"must_not"}, {"should", "minimum_should_match"})
+            if "filter" in asked:
+                return all(fulfils(each, source) for each in asked["filter"])
+            if "must_not" in asked:
+                return not any(fulfils(each, source) for each in asked["must_not"])
+            return any(fulfils(each, source) for each in asked["should"])
+        case "exists":
+            return bool(values_of(asked["field"], source))
+    ((field, given),) = asked.items()
+    found = values_of(field, source)
+    match kind:
+        case "term":
+            return given in found
+        case "terms":
+            assert len(given) <= 65_536
+            return any(each in found for each in given)
+        case "prefix":
+            return any(each.startswith(given["value"]) for each in found)
+        case "range":
+            assert set(given) <= {"gte", "lt", "lte"}
+            ends = {name: comparable(end) for name, end in given.items()}
+            return any(
+                ("gte" not in ends or each >= ends["gte"])
+                and ("lt" not in ends or each < ends["lt"])
+                and ("lte" not in ends or each <= ends["lte"])
+                for each in map(comparable, found)
+            )
+    raise AssertionError(query)
+
+
+def values_of(field: str, source: Json) -> list[Any]:
+    """The values of a field of a document, as they are indexed."""
+    group, name = field.split(".", 1)
+    value = source.get(group, {}).get(name)
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def comparable(value: Any) -> Any:
+    return value.encode() if isinstance(value, str) else value
 
 
 class _Handler(BaseHTTPRequestHandler):

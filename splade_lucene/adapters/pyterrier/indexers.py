@@ -174,7 +174,7 @@ class ToksIndexer(pt.Indexer):
                 continue
             text = document.get(self.text_field)
             fields = _field_values(document, self.fields, {"docno", self.toks_field, self.text_field})
-            yield PseudoDocument(docid, "" if _is_missing(text) else str(text), vector, fields)
+            yield PseudoDocument(docid, None if _is_missing(text) else str(text), vector, fields)
 
     def _impacts(self, docid: str, toks: Mapping[str, Any]) -> dict[str, int]:
         if self.quantizer is not None:

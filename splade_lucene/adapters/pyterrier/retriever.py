@@ -151,6 +151,8 @@ class ImpactRetriever(pt.Transformer):
                 "given documents are scored by their impacts only, without filter and hybrid search",
                 remedy="Use another retriever after one that retrieves documents",
             )
+        if not hasattr(self._opened.searcher, "score_known"):
+            raise _of_index(self._opened.searcher, "score given documents")
         rows: dict[Any, list[int]] = {}
         for row, qid in enumerate(inp["qid"].tolist()):
             rows.setdefault(qid, []).append(row)
@@ -182,6 +184,10 @@ class ImpactRetriever(pt.Transformer):
 
     def __repr__(self) -> str:
         return f"ImpactRetriever({self.index!r}, num_results={self.num_results})"
+
+
+def _of_index(searcher: Any, what: str) -> QueryError:
+    return QueryError(f"{type(searcher).__name__} does not {what}", remedy="Pass the folder of an index")
 
 
 def _column(hits: Hits, name: str) -> list[Any]:
@@ -230,7 +236,10 @@ class TextLoader(pt.Transformer):
             QueryError: The index has no such field.
         """
         pt.validate.columns(inp, includes=["docno"], context=self)
-        reader = self._opened.searcher.reader
+        searcher = self._opened.searcher
+        if not hasattr(searcher, "reader"):
+            raise _of_index(searcher, "load what is stored of given documents")
+        reader = searcher.reader
         names = [self.fields] if isinstance(self.fields, str) else [*self.fields]
         if names == ["*"]:
             names = [_TEXT, *reader.fields]

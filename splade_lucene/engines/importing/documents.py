@@ -25,7 +25,7 @@ class ForeignDocument(NamedTuple):
 
     Attributes:
         docid: Its id.
-        contents: Its text; empty if there is none.
+        contents: Its text; anything but a string if there is none.
         weights: Term → weight, as they were read.
         path: Where it is.
         line: Its line or row in the file, from 1; None if the file has none.
@@ -157,8 +157,8 @@ class Conversion:
                 first = ", first used at " + ":".join(str(each) for each in before if each is not None)
                 raise BadDocumentError("duplicate-id", shown(docid))
             vector = self._impacts(found.weights)
-            contents = found.contents if isinstance(found.contents, str) else ""
-            check_text(contents)
+            contents = found.contents if isinstance(found.contents, str) else None
+            check_text(contents or "")
         except BadDocumentError as bad:
             kind = NotQuantizedError if bad.kind == "float-impact" else PseudoDocumentError
             remedy = _QUANTIZE if bad.kind == "float-impact" else PROBLEMS[bad.kind][1]

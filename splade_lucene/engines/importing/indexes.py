@@ -41,7 +41,7 @@ def read_ciff(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
             docids = file.documents()
             for rows in transposition.rows(np.arange(file.header.documents)):
                 for _, term_ids, impacts in rows:
-                    yield ForeignDocument(next(docids), "", _vector(terms, term_ids.tolist(), impacts.tolist()), path)
+                    yield ForeignDocument(next(docids), None, _vector(terms, term_ids.tolist(), impacts.tolist()), path)
             next(docids, None)  # checks that nothing follows
 
 
@@ -82,7 +82,7 @@ def read_pisa(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
         for rows in transposition.rows(np.arange(len(docids))):
             for number, term_ids, found in rows:
                 vector = _vector(terms, term_ids.tolist(), found.tolist())
-                yield ForeignDocument(docids[number], "", vector, first.with_suffix(".documents"), number + 1)
+                yield ForeignDocument(docids[number], None, vector, first.with_suffix(".documents"), number + 1)
 
 
 def _names(path: Path) -> list[str]:
@@ -126,11 +126,11 @@ def read_index(source: Path, settings: Settings) -> Iterator[DocumentOrError]:  
             if has_empty:
                 seen.add(document.docid)
             vector = _vector(terms, document.term_ids, document.impacts)
-            yield ForeignDocument(document.docid, document.text or "", vector, source, fields=document.fields)
+            yield ForeignDocument(document.docid, document.text, vector, source, fields=document.fields)
         if has_empty:
             for lucene_docid, docid in enumerate(reader.docids()):
                 if docid not in seen and _is_live(reader, docid, lucene_docid):
-                    yield ForeignDocument(docid, "", {}, source)
+                    yield ForeignDocument(docid, None, {}, source)
 
 
 def _is_live(reader: LuceneImpactIndexReader, docid: str, lucene_docid: int) -> bool:

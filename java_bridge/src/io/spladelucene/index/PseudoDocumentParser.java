@@ -389,7 +389,7 @@ final class PseudoDocumentParser {
     if (store == Store.RAW) {
       return rawOf();
     }
-    if (store == Store.NONE || contentsFrom < 0 || contentsFrom == contentsTo) {
+    if (store == Store.NONE || contentsFrom < 0) {
       return null;
     }
     byte[] head = "{\"id\":\"".getBytes(StandardCharsets.UTF_8);
@@ -416,7 +416,7 @@ final class PseudoDocumentParser {
     if (store == Store.RAW) {
       return rawOf();
     }
-    if (store == Store.NONE || read.contents == null || read.contents.isEmpty()) {
+    if (store == Store.NONE || read.contents == null) {
       return null;
     }
     String id = new String(read.id, StandardCharsets.UTF_8);

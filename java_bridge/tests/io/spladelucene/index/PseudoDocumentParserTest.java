@@ -111,7 +111,9 @@ class PseudoDocumentParserTest {
             + "    \"a\" : 1\n  }\n}",
         parse(line, Store.RAW).stored);
     assertNull(parse("{\"id\":\"d\",\"vector\":{\"a\":1}}", Store.TEXT).stored);
-    assertNull(parse("{\"id\":\"d\",\"contents\":\"\",\"vector\":{\"a\":1}}", Store.TEXT).stored);
+    assertEquals(
+        "{\"id\":\"d\",\"contents\":\"\"}",
+        parse("{\"id\":\"d\",\"contents\":\"\",\"vector\":{\"a\":1}}", Store.TEXT).stored);
   }
 
   @Test
