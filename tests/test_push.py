@@ -431,6 +431,22 @@ def test_an_index_of_another_export_is_kept_unless_asked(served, tmp_path):
         push_export(tmp_path / "two", url)
 
 
+def test_the_number_of_shards_stays_and_that_of_replicas_changes(served, exports):
+    engine, name, url = served
+    push_export(exports / name, url, shards=3)
+    settings = engine.indexes["splade"]["settings"]["index"]
+    with pytest.raises(
+        InputError, match=r"splade has 3 shards, got shards=2: the number never changes\. Leave out shards"
+    ):
+        push_export(exports / name, url, shards=2)
+    assert push_export(exports / name, url, shards=3, replicas=2).sent == 0
+    assert (settings["number_of_shards"], settings["number_of_replicas"]) == (3, 2)
+    push_export(exports / name, url)
+    assert settings["number_of_replicas"] == 2
+    push_export(exports / name, url, shards=2, overwrite=True)
+    assert engine.indexes["splade"]["settings"]["index"]["number_of_shards"] == 2
+
+
 def test_documents_of_another_model_are_not_added(tmp_path):
     from dataclasses import replace
 

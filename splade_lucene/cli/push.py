@@ -25,7 +25,7 @@ def push(
     name: Annotated[str | None, typer.Option("--name", help="The engine's index. Default: that of the export.")] = None,
     shards: Annotated[int | None, typer.Option("--shards", min=1, help="Shards of a new index. Default: 1.")] = None,
     replicas: Annotated[
-        int | None, typer.Option("--replicas", min=0, help="Copies of each shard of a new index. Default: none.")
+        int | None, typer.Option("--replicas", min=0, help="Copies of each shard. Default: none in a new index.")
     ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, max=1024, help="Requests at a time. Default: one per core.")

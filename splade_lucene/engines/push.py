@@ -74,8 +74,8 @@ def push_export(  # noqa: PLR0913 - all but the first two are keywords with defa
             :mod:`splade_lucene.engines.client`.
         to: The engine; None for that of the export.
         name: The index; None for the name of the export.
-        shards: The number of shards of a new index; None for one.
-        replicas: The number of copies of each shard of a new index; None for none.
+        shards: The number of shards of a new index; None for one. It never changes.
+        replicas: The number of copies of each shard; None for none in a new index.
         threads: The number of requests at a time; None for one per core.
         append: Add to an index of another export, whose documents with the same docids are replaced.
         overwrite: Delete the index, if there is one.
@@ -83,7 +83,8 @@ def push_export(  # noqa: PLR0913 - all but the first two are keywords with defa
         progress: Reports the progress.
 
     Raises:
-        InputError: The folder is not an export, is damaged, is for another engine, or does not fit the index.
+        InputError: The folder is not an export, is damaged, is for another engine, or does not fit the index; or the index has
+            another number of shards.
         EngineError: The engine cannot be reached, refuses a document, or has other counts at the end.
         MissingDependencyError: The engine's client is not installed.
     """
@@ -99,6 +100,7 @@ def push_export(  # noqa: PLR0913 - all but the first two are keywords with defa
         check_index_name(target, client.title)
         body = _body(folder, shards, replicas)
         is_appended = _prepare(client, target, body, manifest, patience, append=append, overwrite=overwrite)
+        _apply(client, target, shards, replicas, patience)
         load = _Load(client, target, manifest, folder, patience)
         there = load.complete_parts()
         with progress.step("loading", manifest.documents, "documents") as advance:
@@ -164,6 +166,22 @@ def _prepare(
     client.request("PUT", f"/{name}/_mapping", {"_meta": {META: joined.to_json()}, **_fields(body)}, patience=patience)
     client.request("PUT", f"/{name}/_settings", {"index": {"refresh_interval": "-1"}}, patience=patience)
     return True
+
+
+def _apply(client: EngineClient, name: str, shards: int | None, replicas: int | None, patience: float) -> None:
+    """Gives an index that was there the number of replicas, and refuses another number of shards, which cannot change."""
+    if shards is None and replicas is None:
+        return
+    settings = (client.find(name, patience=patience) or {}).get("settings", {}).get("index", {})
+    there = int(settings.get("number_of_shards", 1))
+    if shards is not None and there != shards:
+        raise InputError(
+            f"the index {name} has {counted(there, 'shard')}, got shards={shards}: the number never changes",
+            remedy="Leave out shards=…, or pass overwrite=True to load the index anew",
+        )
+    if replicas is not None and int(settings.get("number_of_replicas", 0)) != replicas:
+        changed = {"index": {"number_of_replicas": replicas}}
+        client.request("PUT", f"/{name}/_settings", changed, patience=patience)
 
 
 def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
