@@ -228,7 +228,7 @@ def test_a_ciff_file_of_protobuf_is_read(tmp_path):
     with gzip.open(tmp_path / "x.ciff.gz", "wb") as file:
         file.write(delimited(*small_ciff()))
     manifest = import_collection("ciff", tmp_path / "x.ciff.gz", tmp_path / "out")
-    assert found(tmp_path / "out") == {"d0": ("", {"cat": 7}), "d2": ("", {"cat": 300})}
+    assert found(tmp_path / "out") == {"d0": (None, {"cat": 7}), "d2": (None, {"cat": 300})}
     assert manifest.empty == ("d1",)
 
 
@@ -239,7 +239,7 @@ def test_a_ciff_file_in_an_unusual_form_is_read(tmp_path):
     header, _, *records = small_ciff()
     data = delimited(header) + varint(len(postings)) + postings + delimited(*records)
     (tmp_path / "x.ciff").write_bytes(data)
-    assert imported("ciff", tmp_path / "x.ciff", tmp_path / "out") == {"d2": ("", {"cat": 7})}
+    assert imported("ciff", tmp_path / "x.ciff", tmp_path / "out") == {"d2": (None, {"cat": 7})}
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,9 @@ def test_impacts_that_an_engine_would_change_are_refused(name, impact, wrong, ki
         export_collection(name, tmp_path / "export", **options)
     write_pseudo_documents(tmp_path / "x.jsonl", [PseudoDocument("d2", "", {"dog": 1, "cat": impact - 1})])
     export_collection(name, tmp_path / "export", pseudo_documents=tmp_path / "x.jsonl")
-    assert imported(name, tmp_path / "export", tmp_path / "back") == {"d2": ("", {"dog": 1, "cat": impact - 1})}
+    assert imported(name, tmp_path / "export", tmp_path / "back") == {
+        "d2": (None if name in WITHOUT_TEXTS else "", {"dog": 1, "cat": impact - 1})
+    }
 
 
 def test_what_else_an_engine_would_change_is_refused(tmp_path):
@@ -402,7 +404,7 @@ HIT = {"_index": "x", "_id": "d1", "_score": 1.0, "_source": {"text": "a cat", "
 POINT = {"id": 7, "vector": {"indices": [0, 2], "values": [3.0, 1.0]}, "payload": {"text": "a cat"}}
 ROW = {"id": 7, "sparse": {"0": 3, "2": 1.0}, "text": "a cat"}
 TERMS = "cat\ndog\nold\n"
-CAT, CAT_OLD = {"d1": ("", {"cat": 3})}, {"7": ("a cat", {"cat": 3, "old": 1})}
+CAT, CAT_OLD = {"d1": (None, {"cat": 3})}, {"7": ("a cat", {"cat": 3, "old": 1})}
 
 
 @pytest.mark.parametrize(
@@ -418,12 +420,12 @@ CAT, CAT_OLD = {"d1": ("", {"cat": 3})}, {"7": ("a cat", {"cat": 3, "old": 1})}
         ("qdrant", "x.json", json.dumps({"result": {"points": [POINT], "next_page_offset": None}}, indent=1), CAT_OLD),
         ("qdrant", "x.json", json.dumps([POINT]), CAT_OLD),
         ("qdrant", "x.jsonl", lines({**POINT, "vector": {"splade": POINT["vector"], "dense": [0.5]}}), CAT_OLD),
-        ("qdrant", "x.jsonl", lines({**POINT, "payload": {"docid": "d1"}}), {"d1": ("", {"cat": 3, "old": 1})}),
+        ("qdrant", "x.jsonl", lines({**POINT, "payload": {"docid": "d1"}}), {"d1": (None, {"cat": 3, "old": 1})}),
         ("milvus", "x.json", json.dumps({"rows": [ROW]}), CAT_OLD),
         ("milvus", "x.json", json.dumps({"data": [{**ROW, "sparse": POINT["vector"]}]}), CAT_OLD),
-        ("sentence-transformers", "x.json", json.dumps([{"cat": 3, "old": 1}]), {"0": ("", {"cat": 3, "old": 1})}),
+        ("sentence-transformers", "x.json", json.dumps([{"cat": 3, "old": 1}]), {"0": (None, {"cat": 3, "old": 1})}),
         ("sentence-transformers", "x.jsonl", lines([["cat", 3.0]], [["dog", 1]]), {
-            "0": ("", {"cat": 3}), "1": ("", {"dog": 1}),
+            "0": (None, {"cat": 3}), "1": (None, {"dog": 1}),
         }),
         ("sentence-transformers", "x.jsonl", lines({"id": "d1", "embedding": {"cat": 3}}), CAT),
     ],
@@ -498,7 +500,7 @@ def test_bad_documents_are_skipped_if_asked_but_never_floats(tmp_path):
 def test_weights_are_quantized_by_a_rule(tmp_path):
     (tmp_path / "x.jsonl").write_text(lines({"id": "d1", "vector": {"cat": 2.414, "dog": 0.004, "old": 1}}))
     manifest = import_collection("seismic", tmp_path / "x.jsonl", tmp_path / "out", quantizer=NAVER)
-    assert found(tmp_path / "out") == {"d1": ("", {"cat": 241, "old": 100})}
+    assert found(tmp_path / "out") == {"d1": (None, {"cat": 241, "old": 100})}
     assert manifest.quantizer == NAVER
     for weight, wrong in (
         ("-0.5", "cat: -0.5 is below 1"),
@@ -512,11 +514,11 @@ def test_weights_are_quantized_by_a_rule(tmp_path):
 
 def test_numbers_as_features_are_noted(tmp_path, caplog):
     (tmp_path / "x.jsonl").write_text(lines({"id": "d1", "impacts": {"29": 3}}))
-    assert imported("opensearch", tmp_path / "x.jsonl", tmp_path / "out") == {"d1": ("", {"29": 3})}
+    assert imported("opensearch", tmp_path / "x.jsonl", tmp_path / "out") == {"d1": (None, {"29": 3})}
     assert "if they are term ids, name their vocabulary" in caplog.text
     (tmp_path / "vocab.json").write_text(json.dumps({"cat": 29, "a b": 3}))
     back = imported("opensearch", tmp_path / "x.jsonl", tmp_path / "out2", vocabulary=tmp_path / "vocab.json")
-    assert back == {"d1": ("", {"cat": 3})}
+    assert back == {"d1": (None, {"cat": 3})}
 
 
 def test_tables_of_others_are_read(tmp_path):
@@ -601,7 +603,7 @@ def test_embeddings_are_quantized(save, suffix, kind, tmp_path):
         vocabulary=tmp_path / "vocab.txt",
     )
     ids = ["d1", "d2", "d3"] if kind == "mapping" else ["0", "1", "2"]
-    assert found(tmp_path / "out") == {ids[0]: ("", IMPACTS[0]), ids[2]: ("", IMPACTS[2])}
+    assert found(tmp_path / "out") == {ids[0]: (None, IMPACTS[0]), ids[2]: (None, IMPACTS[2])}
     assert manifest.empty == (ids[1],)
 
 
@@ -671,7 +673,7 @@ def test_an_index_of_anserini_comes_back(source, tmp_path):
 def test_an_index_without_texts_comes_back_without_them(source, tmp_path):
     index_pseudo_documents(source, tmp_path / "index", store="none")
     back = imported("anserini", tmp_path / "index", tmp_path / "out")
-    assert back == {docid: ("", vector) for docid, (_, vector) in found(source).items()}
+    assert back == {docid: (None, vector) for docid, (_, vector) in found(source).items()}
 
 
 def test_deleted_documents_do_not_come_back(source, tmp_path):
@@ -723,7 +725,7 @@ def test_the_output_is_whole_or_not_there(source, tmp_path):
         import_collection("seismic", tmp_path / "x.jsonl", tmp_path / "out")
     (tmp_path / "x.jsonl").write_text(lines({"id": "d2", "vector": {"dog": 1}}))
     import_collection("seismic", tmp_path / "x.jsonl", tmp_path / "out", overwrite=True)
-    assert found(tmp_path / "out") == {"d2": ("", {"dog": 1})}
+    assert found(tmp_path / "out") == {"d2": (None, {"dog": 1})}
     index_pseudo_documents(tmp_path / "out", tmp_path / "index")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
@@ -764,7 +766,7 @@ def test_the_command_imports(tmp_path):
     assert "1 pseudo-document in" in done.stderr
     assert "quantized by naver (x10)" in done.stderr
     assert "1 of 2 documents is empty (no terms) and was left out: d2" in done.stderr
-    assert found(tmp_path / "out") == {"d1": ("", {"cat": 25})}
+    assert found(tmp_path / "out") == {"d1": (None, {"cat": 25})}
     done = run(*given, "--scale", "10")
     assert done.returncode == 2
     assert "--scale requires --quantizer" in done.stderr

@@ -196,7 +196,7 @@ def test_filters_accept_what_those_of_the_index_do(served, with_fields):
             (ours.make_filter(["d1"]), "is filtered by fields only, got DocumentFilter"),
         ):
             with pytest.raises(QueryError, match=told):
-                theirs.search(query, filter=wrong)
+                theirs.search(query, filter=wrong)  # type: ignore[arg-type]
 
 
 def test_more_keywords_than_an_engine_takes_at_once_are_asked_for_in_pieces(served, with_fields):

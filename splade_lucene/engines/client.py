@@ -164,7 +164,11 @@ class EngineClient(ABC):
             EngineError: The engine has none, or a part of the index cannot be reached.
         """
         path, params = self._opening
-        pit = str(self.request("POST", path.format(name=name), keep_alive=KEPT_ALIVE, **params)[self._id])
+        pit = str(
+            self.request("POST", path.format(name=name), None, patience=0.0, **{"keep_alive": KEPT_ALIVE, **params})[
+                self._id
+            ]
+        )
         try:
             yield pit
         finally:
