@@ -306,12 +306,12 @@ def test_duplicate_in_another_file_names_both_places(tmp_path):
 
 def test_the_first_of_two_duplicates_is_kept(tmp_path):
     write_lines(tmp_path / "a.jsonl", '{"id": "7", "vector": {"a": 1}}', '{"id": "7", "vector": {"b": 1}}')
-    assert list(read_pseudo_documents(tmp_path, skip_bad=True)) == [PseudoDocument("7", "", {"a": 1})]
+    assert list(read_pseudo_documents(tmp_path, skip_bad=True)) == [PseudoDocument("7", None, {"a": 1})]
 
 
 def test_a_bad_document_does_not_reserve_its_id(tmp_path):
     path = write_lines(tmp_path / "a.jsonl", '{"id": "7", "vector": {}}', '{"id": "7", "vector": {"b": 1}}')
-    assert list(read_pseudo_documents(path, skip_bad=True)) == [PseudoDocument("7", "", {"b": 1})]
+    assert list(read_pseudo_documents(path, skip_bad=True)) == [PseudoDocument("7", None, {"b": 1})]
 
 
 @pytest.mark.parametrize("skip_bad", [False, True])

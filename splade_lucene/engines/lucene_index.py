@@ -18,7 +18,7 @@ from splade_lucene.fields.conditions import Condition
 
 _LARGEST_PAGE = 10_000
 _CONNECTIONS = 64
-_GONE = 404
+_GONE, _FAILED = 404, 500  # of a state on a node that has stopped
 
 
 class LuceneIndex:
@@ -88,7 +88,7 @@ class LuceneIndex:
                 try:
                     page = self._orders(asked, patience=0)
                 except EngineError as error:
-                    if error.status != _GONE:
+                    if error.status is None or (error.status != _GONE and error.status < _FAILED):
                         raise
                     raise EngineError(f"{error} Its node may have stopped; try again.", 503) from error
                 found += page
