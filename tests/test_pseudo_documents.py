@@ -451,7 +451,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, documents, ending):
     ("document", "says"),
     [
         (PseudoDocument(3, "", {"a": 1}), "document 3: the docid must be a str, got int"),  # type: ignore[arg-type]
-        (PseudoDocument("d", None, {"a": 1}), "the contents must be a str, got NoneType"),
+        (PseudoDocument("d", 7, {"a": 1}), "the contents must be a str, got int"),  # type: ignore[arg-type]
         (PseudoDocument("d", "", None), "the vector must be a mapping, got NoneType"),
         (PseudoDocument("d", "", [("a", 1)]), "the vector must be a mapping, got list"),  # type: ignore[arg-type]
         (PseudoDocument("d", "", np.array([1])), "the vector must be a mapping, got ndarray"),  # type: ignore[arg-type]
