@@ -230,6 +230,8 @@ def test_answers_are_shaped_as_by_pyserini(server, pyserini):
     assert (ours.status, ours.json) == (theirs.status, theirs.json)
     assert server.post(settings, server.fetch(settings)).json == ours.json
     assert server.post(settings, {"encoder": "another"}).status == 400
+    odd = server.post("/v1/indexes/text/search", {"query": ["files"]}).json["detail"]
+    assert odd.startswith("body.query: Input should be a valid string; body.query: Input should be a valid dictionary")
     assert server.fetch("/v1/indexes/?index_type=impact") == ["text", "raw", "none"]
     assert shape(server.fetch("/v1/indexes/text/status")) == {"downloaded": "bool", "size_bytes": "str"}
 

@@ -664,6 +664,9 @@ def test_a_run_is_inspected_worst_first(small_limits):
     ]
     assert found["queries"][0]["missed"] == [{"docid": "d6", "relevance": 1, "rank": None}]
     assert found["queries"][1]["best"][1] == {"rank": 2, "docid": "d2", "score": 8.0, "relevance": 1}
+    undefined = small_limits.post("/api/v1/a/runs", {"run": run, "qrels": "q2 0 d1 1\n", "measure": "Accuracy"})
+    assert b"NaN" not in undefined.body
+    assert (undefined.json["mean"], undefined.json["queries"][0]["value"]) == (None, None)
     wrong = small_limits.post("/api/v1/a/runs", {"run": "q1 Q0 d1\n"})
     assert (wrong.status, wrong.error["message"][:5]) == (400, "run:1")
     assert [row["qid"] for row in small_limits.fetch("/api/v1/a/runs", {"run": run})["queries"]] == ["q1", "q2", "q3"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.server.problems import ApiError
 
+_TYPE = re.compile(r"(function-\w+|list|dict)\[")  # Pydantic's name of an alternative within a place
 _LARGE_BODY = 64 << 10  # bytes, which take a millisecond to parse
 _parser = ThreadPoolExecutor(1, thread_name_prefix="parse")  # several would only wait for each other
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -103,7 +105,8 @@ def schema_problem(errors: Sequence[Any]) -> ApiError:
         errors: Pydantic's errors.
     """
     found = [
-        f"{'.'.join(str(part) for part in each['loc'])}: {each['msg'].removeprefix('Value error, ')}"
+        f"{'.'.join(str(part) for part in each['loc'] if not _TYPE.match(str(part)))}: "
+        f"{each['msg'].removeprefix('Value error, ')}"
         for each in errors[:5]
     ]
     return ApiError(422, "invalid-request", "; ".join(found), "See /docs")

@@ -53,7 +53,12 @@ def _inspect_run(paths: Mapping[str, Path], measure: str) -> dict[str, Any]:
     if values:
         rows.sort(key=lambda row: (row["value"] is None, row["value"] or 0.0))
     mean = parse_measure(measure).aggregate(values) if values else None
-    return {"measure": measure if values else None, "mean": mean, "queries": rows}
+    return {"measure": measure if values else None, "mean": _number(mean), "queries": rows}
+
+
+def _number(value: float | None) -> float | None:
+    """A value; none where a measure is not defined, for which JSON has no number."""
+    return None if value is None or math.isnan(value) else value
 
 
 def _row(qid: str, run: Run, judged: Mapping[str, int], text: str | None, value: float | None) -> dict[str, Any]:
@@ -65,7 +70,7 @@ def _row(qid: str, run: Run, judged: Mapping[str, int], text: str | None, value:
     return {
         "qid": qid,
         "query": text,
-        "value": None if value is None or math.isnan(value) else value,
+        "value": _number(value),
         "hits": len(ranking),
         "relevant": len(relevant),
         "found": sum(docid in ranks for docid in relevant),
