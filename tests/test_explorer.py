@@ -325,6 +325,17 @@ def test_two_indexes_side_by_side(open_page, server):
     wait_for_address(page, "index2=pruned")
 
 
+def test_a_comparison_says_what_it_has_from_the_search(open_page):
+    page = open_page("compare", q=QUERY, w="0:copy", engine2="bm25", **{"is.module": "shutil"})
+    note = page.locator(".carried")
+    note.get_by_text('module = "shutil"').wait_for()
+    assert "1 changed weight" in note.inner_text()
+    note.get_by_role("button", name="Clear the filter").click()
+    note.get_by_role("button", name="Undo").click()
+    note.wait_for(state="detached")
+    page.wait_for_function("!/shutil|copy:/.test(location.hash)")
+
+
 # ---- runs ----
 
 

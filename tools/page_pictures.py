@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from support.browsers import browser_context
 from support.servers import RunningServer, running
 
-from splade_lucene import Pruning, SpladeEncoder, build_index, read_corpus
+from splade_lucene import DocumentSettings, Pruning, SpladeEncoder, build_index, read_corpus
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
@@ -54,10 +54,10 @@ def kind_of(docid: str) -> str:
 
 
 def documents() -> Iterator[dict[str, Any]]:
-    """The docstrings of some modules, and a tenth of the others."""
+    """The docstrings of some modules, and a twentieth of the others."""
     for each in read_corpus("python-docs"):
         module = each.docid.partition(".")[0]
-        if module in MODULES or crc32(each.docid.encode()) % 10 == 0:
+        if module in MODULES or crc32(each.docid.encode()) % 20 == 0:
             yield {
                 "id": each.docid, "text": each.text, "kind": kind_of(each.docid), "module": module,
                 "words": len(each.text.split()),
@@ -68,7 +68,8 @@ def build(folder: Path) -> dict[str, Path]:
     """Makes the two indexes."""
     with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(each) + "\n" for each in documents())
-    encoder, fields = SpladeEncoder(), "kind,module,words:integer"
+    encoder = SpladeEncoder(documents=DocumentSettings(max_length=64))
+    fields = "kind,module,words:integer"
     build_index(folder / "corpus.jsonl", folder / "python", encoder, fields=fields, bm25=True)
     build_index(
         folder / "corpus.jsonl", folder / "python-pruned", encoder, fields=fields, pruning=Pruning(top_terms=24)
