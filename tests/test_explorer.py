@@ -333,7 +333,7 @@ def test_a_comparison_says_what_it_has_from_the_search(open_page):
     note.get_by_role("button", name="Clear the filter").click()
     note.get_by_role("button", name="Undo").click()
     note.wait_for(state="detached")
-    page.wait_for_function("!/shutil|copy:/.test(location.hash)")
+    page.wait_for_function("() => !/shutil|w=/.test(location.hash)")
 
 
 # ---- runs ----
