@@ -6,6 +6,7 @@ The objects are files of a folder that a variable names, so that several process
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ class ObjectStore(AbstractFileSystem):
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
         """Puts an object; in the mode ``create`` only if there is none."""
         target = self._file(path)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+        partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}.partial")
         partial.write_bytes(value)
         if mode == "create":
             try:
