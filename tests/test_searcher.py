@@ -464,7 +464,7 @@ def test_hits_and_runs_are_pickled_and_copied(collection, index_dir):
 
 
 def test_hits_are_a_sequence_that_loads_stored_fields_on_demand(collection, index_dir):
-    texts = {document.docid: document.contents or None for document in collection}
+    texts = {document.docid: document.contents for document in collection}
     with LuceneImpactSearcher(index_dir) as searcher:
         hits = searcher.search({"term1": 1}, 10)
         assert len(hits) == 10
