@@ -413,7 +413,7 @@ class LuceneImpactIndexReader(ProcessBound):
         """How impacts and lengths of documents are distributed. It reads all postings: a second per 50 million, about.
 
         Args:
-            cancellation: Java's object that stops it, as ``java_cancellation`` of :mod:`splade_lucene.search` returns it.
+            cancellation: The object in Java with which the server stops it; None: nothing does.
         """
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Index").distributions(self.java, cancellation))
