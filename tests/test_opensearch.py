@@ -202,6 +202,18 @@ def check_pages(urls, folder: Path, monkeypatch) -> None:
         client.close()
 
 
+def holder_of_state(client: EngineClient, urls: list[str]) -> int:
+    """The number of a node that holds a part of the state from which the next page is read."""
+    nodes = client.request("GET", "/_nodes/stats/indices,http/search")["nodes"]
+    addresses = client.request("GET", "/_nodes/http")["nodes"]
+    holders = {
+        addresses[name]["http"]["publish_address"].rpartition(":")[2]
+        for name, node in nodes.items()
+        if node["indices"]["search"]["point_in_time_current"]
+    }
+    return max(number for number, url in enumerate(urls) if url.rpartition(":")[2] in holders)
+
+
 @pytest.mark.model
 def test_three_nodes_give_the_runs_of_the_indexes_with_one_stopped_and_back(
     generated, cacm, three_nodes, shared, monkeypatch
@@ -222,12 +234,13 @@ def test_three_nodes_give_the_runs_of_the_indexes_with_one_stopped_and_back(
 
     three_nodes.wait("green", seconds=PATIENCE)
     check()
-    search, pages = EngineClient.search, []
+    search, pages, killed = EngineClient.search, [], []
 
     def searched(self, *arguments, **options):
         pages.append(search(self, *arguments, **options))
         if len(pages) == 1:
-            three_nodes.kill(2)  # which holds a part of the state that the next page is read from
+            killed.append(holder_of_state(self, three_nodes.urls))
+            three_nodes.kill(killed[0])
         return pages[-1]
 
     with EngineSearcher(three_nodes.urls, "generated") as searcher, monkeypatch.context() as patched:
@@ -236,7 +249,7 @@ def test_three_nodes_give_the_runs_of_the_indexes_with_one_stopped_and_back(
         assert len(pages) > 3  # again from the first
     three_nodes.wait("yellow", nodes=2, seconds=PATIENCE)
     check()
-    three_nodes.start(2)
+    three_nodes.start(killed[0])
     three_nodes.wait("green", nodes=3, seconds=PATIENCE)
     check()
     assert push_export(folder / "export", three_nodes.urls[:1]).sent == 0
