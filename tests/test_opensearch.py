@@ -61,7 +61,7 @@ def cacm(shared, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cacm")
     source = shared / "data" / "cacm"
     run_well(
-        "build", "--corpus", source, "--index", folder / "index", "--output", folder / "encoded", "--max-length", 64
+        "build", "--corpus", source, "--index", folder / "index", "--output", folder / "encoded", "--max-length", 32
     )
     run_well("search", "--index", folder / "index", "--topics", source / "topics.tsv", "--output", folder / "ours.trec")
     run_well(
