@@ -42,7 +42,7 @@ from splade_lucene import (
 )
 from splade_lucene.files import exchange as exchange_module
 from splade_lucene.files.exchange import exchange, moved_aside, put_in_place
-from splade_lucene.index import commits
+from splade_lucene.index import commits, reader
 from splade_lucene.index.reader import read_index_manifest
 from splade_lucene.manifest import INDEX_FILE
 
@@ -460,6 +460,20 @@ def test_without_an_exchange_a_reader_waits_for_the_new_index(tmp_path):
     timer.start()
     assert searched(index) == expected(documents(range(20)))
     timer.join()
+
+
+def test_an_index_that_comes_between_two_looks_is_found(tmp_path, monkeypatch):
+    index = tmp_path / "index"
+    build(index, documents(range(20)))
+    index.replace(moved_aside(index))
+
+    def comes(path: Path) -> Path:
+        if moved_aside(path).exists():
+            moved_aside(path).replace(path)
+        return moved_aside(path)
+
+    monkeypatch.setattr(reader, "moved_aside", comes)
+    assert searched(index) == expected(documents(range(20)))
 
 
 def test_a_filter_of_before_a_refresh_is_refused(tmp_path):

@@ -55,7 +55,7 @@ def opened(index_dir: Path, open_java: Callable[[str], Any]) -> Any:
     for _ in range(_TRIES):
         before = _identity(index_dir)
         if before is None:
-            if not moved_aside(index_dir.resolve()).exists():
+            if not _is_folder(index_dir):
                 raise NotAnIndexError(f"{index_dir} does not exist. Pass the folder of an index.")
             time.sleep(_PAUSE)
             continue
@@ -69,6 +69,11 @@ def opened(index_dir: Path, open_java: Callable[[str], Any]) -> Any:
 
 
 _TRIES, _PAUSE = 200, 0.01  # seconds
+
+
+def _is_folder(index_dir: Path) -> bool:
+    """Whether there is a folder, or will be in a moment. The last look is for one that came back after the first."""
+    return index_dir.is_dir() or moved_aside(index_dir.resolve()).exists() or index_dir.is_dir()
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
@@ -140,7 +145,7 @@ class LuceneImpactIndexReader(ProcessBound):
 
     def __init__(self, index_dir: str | Path) -> None:
         self.index_dir = to_path(index_dir)
-        if not self.index_dir.is_dir() and not moved_aside(self.index_dir.resolve()).exists():
+        if not _is_folder(self.index_dir):
             reason = "is a file, not the folder of an index" if self.index_dir.exists() else "does not exist"
             raise NotAnIndexError(f"{index_dir} {reason}. Pass the folder written by 'splade-lucene build' or 'index'.")
         self._hold(opened(self.index_dir, lambda path: jvm.facade("Index").openReader(path)))
