@@ -182,10 +182,10 @@ def test_nodes_that_see_another_index_are_refused(folders, tmp_path):
     session: Any = Session()
     sharing.check_same_indexes(session, [tmp_path, folders[0]])
     session.found = []
-    with pytest.raises(InputError, match="on 10.0.0.2, there is no index there"):
+    with pytest.raises(InputError, match="on 10.0.0.2, no index was found"):
         sharing.check_same_indexes(session, [tmp_path, folders[0]])
     session.found = ["segments_9 of 7 bytes"]
-    with pytest.raises(InputError, match="on 10.0.0.2, there it has segments_9 of 7 bytes"):
+    with pytest.raises(InputError, match="on 10.0.0.2, the index has segments_9 of 7 bytes"):
         sharing.check_same_indexes(session, [tmp_path, folders[0]])
 
 

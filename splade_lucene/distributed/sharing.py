@@ -150,7 +150,7 @@ def check_same_indexes(session: Session, folders: Sequence[Path]) -> None:
     for node, there in session.on_every_node(commits, names):
         for name in names:
             if there[name] != here[name]:
-                found = f"there it has {' and '.join(there[name])}" if there[name] else "there is no index there"
+                found = f"the index has {' and '.join(there[name])}" if there[name] else "no index was found"
                 raise InputError(
                     f"the nodes of the Ray cluster do not see the same index: on {node.host}, {found}", path=name,
                     remedy="Put it where all nodes see it under the same path, such as on NFS, or copy it to each of them",

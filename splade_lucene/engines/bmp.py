@@ -46,8 +46,8 @@ python -c {shlex.quote(search)}
 ```
 
 BMP rounds the weights of a query to a few bits, so its scores and rankings are close to the exact ones, not equal. A term that
-no document has ends its search with an error: leave such terms out of queries; `terms.txt` has those that there are. BMP 0.2.8
-finds nothing in fewer documents than a block has (`bsize`).
+no document has ends its search with an error: leave such terms out of queries; `terms.txt` lists the collection's terms.
+BMP 0.2.8 finds nothing in a collection with fewer documents than a block (`bsize`).
 """  # noqa: E501 - a command is one line
 
 

@@ -172,7 +172,7 @@ class EngineClient(ABC):
         try:
             yield pit
         finally:
-            with suppress(EngineError):  # it ends by itself, too
+            with suppress(EngineError):  # it expires anyway
                 self.request("DELETE", self._closing, self._closed(pit))
 
     @abstractmethod

@@ -109,7 +109,7 @@ def _of_field(part: OfField) -> dict[str, Any]:
         case DateRange():
             return _range(f"{INSTANTS}.{part.field}", part.first, part.last)
         case NumberRange():
-            largest = sys.float_info.max  # JSON has no infinity, and no document, either
+            largest = sys.float_info.max  # JSON has no infinity, so no document has it
             first, last = max(part.first, -largest), min(part.last, largest)
             return _range(field, first, last) if first <= last else _NOTHING
         case Truth():

@@ -1,8 +1,8 @@
 """Folders of object stores, and of other file systems that fsspec reaches by URL: ``s3://``, ``gs://``, ``abfs://``, ``hdfs://``.
 
 A store has no locks, renames or appends. It has whole objects: one that is written appears at once and complete, or not at all.
-Which stores there are is fsspec's matter, and so is how they are reached: packages such as s3fs, environment variables and
-fsspec's configuration files. A ``file://`` URL is a path like any other.
+fsspec decides which stores can be opened and how: by packages such as s3fs, environment variables and its own
+configuration files. A ``file://`` URL is a path like any other.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class RemoteFolder:
         return self.url
 
     def files(self, below: str = "") -> dict[str, int]:
-        """The objects now.
+        """Lists the objects.
 
         Args:
             below: The name of a folder in it that is listed instead.
 
         Returns:
-            Name → bytes, in the order of the names; empty if there is no such folder.
+            Name → size in bytes, sorted by name; empty if there is no such folder.
 
         Raises:
             InputError: No package opens this kind of URL.
