@@ -385,29 +385,21 @@ def test_exports(open_page, searcher, indexes, tmp_path):
     hits = searcher.search(QUERY, 10)
     wait_for_ranking(page, hits.docids)
     page.get_by_role("button", name="Export").click()
-    preview = page.locator(".preview")
-    preview.wait_for()
-    lines = [line.split() for line in preview.inner_text().splitlines()]
-    assert [(line[2], float(line[4])) for line in lines] == [*zip(hits.docids, hits.scores, strict=True)]
-    page.get_by_text("JSON", exact=True).click()
-    page.locator(".preview", has_text="{").wait_for()
-    assert [each["docid"] for each in json.loads(preview.inner_text())["hits"]] == hits.docids
-    page.get_by_text("Python", exact=True).click()
-    page.locator(".preview", has_text="import").wait_for()
-    assert "LuceneImpactSearcher" in preview.inner_text()
-    page.get_by_text("Link", exact=True).click()
-    page.locator(".preview", has_text="http").wait_for()
+    assert ranking_of(preview_of(page, "TREC run", "run.trec")) == [*zip(hits.docids, hits.scores, strict=True)]
+    told = json.loads(preview_of(page, "JSON", "hits.json"))
+    assert [each["docid"] for each in told["hits"]] == hits.docids
+    assert "LuceneImpactSearcher" in preview_of(page, "Python", "search.py")
+    assert preview_of(page, "Link", "Link") == page.url
     page.get_by_role("button", name="Copy", exact=True).click()
     page.get_by_text("Copied").first.wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == page.url
     check_pictures(page, "ranking", tmp_path)
 
 
-def preview_of(page: Page, title: str, part: str) -> str:
-    """What the dialog shows as a format; a text that it has says that the format before has gone."""
+def preview_of(page: Page, title: str, file: str) -> str:
+    """The text that the dialog shows for a format: it names the format's file, or the format where there is none."""
     page.locator(".formats").get_by_text(title, exact=True).click()
-    page.locator(".preview", has_text=part).wait_for()
-    text: str = page.locator(".preview").inner_text()
+    text: str = page.locator(f'.preview[aria-label="{file}"]').inner_text()
     return text
 
 
@@ -434,16 +426,14 @@ def test_a_comparison_is_exported(open_page, server, searcher, indexes, tmp_path
     page.get_by_role("button", name="Export").click()
     left = searcher.search(QUERY, 10)
     right = server.fetch("/api/v1/docs/search", {"query": QUERY, "engine": "bm25"})["hits"]
-    runs = [
-        preview_of(page, f"{side} run", part) for side, part in (("Left", left.docids[0]), ("Right", right[0]["docid"]))
-    ]
-    assert ranking_of(runs[0]) == [*zip(left.docids, left.scores, strict=True)]
-    assert [docid for docid, _ in ranking_of(runs[1])] == [hit["docid"] for hit in right]
-    told = json.loads(preview_of(page, "JSON", '"moves"'))
+    assert ranking_of(preview_of(page, "Left run", "left.trec")) == [*zip(left.docids, left.scores, strict=True)]
+    run = ranking_of(preview_of(page, "Right run", "right.trec"))
+    assert [docid for docid, _ in run] == [hit["docid"] for hit in right]
+    told = json.loads(preview_of(page, "JSON", "comparison.json"))
     assert [hit["docid"] for hit in told["left"]["hits"]] == left.docids
     assert told["right"]["engine"] == "bm25"
     assert {move["docid"]: (move["left"], move["right"]) for move in told["moves"]}[left.docids[0]][0] == 1
-    code = preview_of(page, "Python", "# right: docs, BM25")
+    code = preview_of(page, "Python", "compare.py")
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=indexes["docs"].parent, env=child_environment(),
         timeout=100, check=True,
@@ -452,7 +442,29 @@ def test_a_comparison_is_exported(open_page, server, searcher, indexes, tmp_path
     assert [line.split()[0] for line in done.stdout.splitlines()] == expected
     svg = check_pictures(page, "comparison", tmp_path)
     assert svg.count("<path ") == len({*left.docids} & {hit["docid"] for hit in right})
-    assert preview_of(page, "Link", "http") == page.url
+    assert preview_of(page, "Link", "Link") == page.url
+
+
+WATCH_PREVIEWS = """() => {
+    window.seen = new Set();
+    new MutationObserver(() => {
+        for (const each of document.querySelectorAll(".preview")) seen.add(JSON.stringify([each.ariaLabel, each.innerText]));
+    }).observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
+}"""
+
+
+def test_no_format_is_shown_with_the_text_of_another(open_page):
+    page = open_page("compare", q=QUERY, engine2="bm25")
+    page.locator(".ranking.right li").first.wait_for()
+    page.get_by_role("button", name="Export").click()
+    page.locator(".preview").wait_for()
+    page.evaluate(WATCH_PREVIEWS)
+    texts = {
+        file: preview_of(page, title, file)
+        for title, file in (("Right run", "right.trec"), ("Python", "compare.py"), ("Left run", "left.trec"))
+    }
+    seen = page.evaluate("() => [...seen].map(JSON.parse)")
+    assert {(file, text) for file, text in seen} == {*texts.items()}
 
 
 def load_run(page: Page, run_files: dict[str, Path]) -> None:
@@ -469,13 +481,13 @@ def test_a_run_is_exported(open_page, run_files, tmp_path):
     page.get_by_role("button", name="Export").click()
     run = run_files["run.trec"].read_text()
     of_query = [line for line in run.splitlines() if line.startswith("q3 ")]
-    assert preview_of(page, "TREC run", "q3").splitlines() == of_query
-    told = json.loads(preview_of(page, "JSON", '"measure"'))
+    assert preview_of(page, "TREC run", "run-q3.trec").splitlines() == of_query
+    told = json.loads(preview_of(page, "JSON", "queries.json"))
     assert [(each["qid"], each["value"]) for each in told["queries"]] == [("q3", 0), ("q2", 0.2), ("q1", 1)]
     assert told["files"]["run"] == {"name": "run.trec", "crc32": f"{crc32(run.encode()):08x}"}
-    values = preview_of(page, "Values", "all")
+    values = preview_of(page, "Values", "values.tsv")
     assert values.splitlines() == ["RR@10\tq3\t0.0000", "RR@10\tq2\t0.2000", "RR@10\tq1\t1.0000", "RR@10\tall\t0.4000"]
-    code = preview_of(page, "Python", "import")
+    code = preview_of(page, "Python", "evaluate.py")
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=run_files["run.trec"].parent,
         env=child_environment(), timeout=100, check=True,
@@ -491,7 +503,7 @@ def test_the_link_of_a_run_has_the_open_query(open_page, run_files, server, brow
     page.get_by_role("button", name="Better").click()
     page.get_by_role("heading", name="parse command line options").wait_for()
     page.get_by_role("button", name="Export").click()
-    link = preview_of(page, "Link", "carried=")
+    link = preview_of(page, "Link", "Link")
     other = browser.new_page()
     other.goto(link)  # without the files
     other.get_by_role("heading", name="parse command line options").wait_for()

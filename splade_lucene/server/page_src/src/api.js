@@ -52,12 +52,13 @@ export async function request({ path, body, text = false }, signal) {
   throw new ServiceError(answer.status, found.error ?? { code: "failed", message: `The service answered ${answer.status}.` });
 }
 
-const EMPTY = { data: null, error: null, loading: false, of: null };
+const EMPTY = { data: null, error: null, loading: false, of: null, key: null };
 
 /**
  * The answer to a request, asked for again whenever the request changes; null asks for nothing. While the request keeps changing,
  * as under a slider, one is sent every `delay` milliseconds, and the last one always. The last answer stays while the next one is
- * on its way, so that nothing flickers; `of` is the request that it answers. What comes after a newer request was sent is dropped.
+ * on its way, so that nothing flickers; `of` is the request that it answers. Without `keep` an answer is never seen together with
+ * another request than its own. What comes after a newer request was sent is dropped.
  */
 export function useAnswer(wanted, { delay = 0, keep = true } = {}) {
   const [shown, show] = useState(EMPTY);
@@ -73,8 +74,9 @@ export function useAnswer(wanted, { delay = 0, keep = true } = {}) {
     stop();
     own.sent = performance.now();
     const { signal } = (own.controller = new AbortController());
-    const asked = JSON.parse(own.key);
-    const finish = (answer) => signal.aborted || show({ ...EMPTY, ...answer, loading: own.timer !== 0 });
+    const sent = own.key;
+    const asked = JSON.parse(sent);
+    const finish = (answer) => signal.aborted || show({ ...EMPTY, ...answer, loading: own.timer !== 0, key: sent });
     request(asked, signal).then((data) => finish({ data, of: asked }), (error) => finish({ error }));
   };
 
@@ -86,7 +88,7 @@ export function useAnswer(wanted, { delay = 0, keep = true } = {}) {
       return;
     }
     if (!keep) stop();
-    show((before) => ({ ...(keep ? before : EMPTY), loading: true }));
+    show((before) => ({ ...before, loading: true }));
     own.timer ||= setTimeout(send, Math.max(0, own.sent + delay - performance.now()));
   }, [key]);
   useEffect(() => stop, []);
@@ -95,5 +97,6 @@ export function useAnswer(wanted, { delay = 0, keep = true } = {}) {
     show((before) => ({ ...before, loading: true }));
     send();
   };
-  return { ...shown, retry };
+  const current = keep || shown.key === key ? shown : { ...EMPTY, loading: key !== null };
+  return { ...current, retry };
 }
