@@ -6,11 +6,13 @@ import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
+from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from splade_lucene.records import well_formed
 
 _T = TypeVar("_T")
+_types = cache(get_type_hints)  # evaluating the annotations takes longer than the rest of reading a manifest
 
 
 class WrongDataError(ValueError):
@@ -41,14 +43,14 @@ def make(kind: type[_T], data: object, where: str = "", *, ignore_unknown: bool 
     """
     if not isinstance(data, dict):
         raise WrongDataError(f"{where or 'the file'} is not a mapping", "Write its keys and values")
-    hints, prefix = get_type_hints(kind), f"{where}." if where else ""
+    types, prefix = _types(kind), f"{where}." if where else ""
     known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
     if not ignore_unknown:
         _refuse_unknown(data, known, prefix)
     values = {}
     for key, each in known.items():
         if key in data:
-            values[key] = _value(hints[key], data[key], prefix + key, ignore_unknown=ignore_unknown)
+            values[key] = _value(types[key], data[key], prefix + key, ignore_unknown=ignore_unknown)
         elif each.default is MISSING and each.default_factory is MISSING:
             raise WrongDataError(f"the key {prefix}{key} is missing", "Add it")
     return kind(**values)

@@ -347,6 +347,7 @@ public final class Accelerator implements Closeable {
     private int[] termStarts = new int[1 << 12];
     private int count = 0;
     private ByteBuffer buffer = ByteBuffer.allocate(1 << 20).order(ByteOrder.LITTLE_ENDIAN);
+    private long flushed = HEADER; // the position of the file; asking for it is a system call
 
     Writer(FileChannel out, LeafReader leaf, int shortest) {
       this.out = out;
@@ -355,7 +356,7 @@ public final class Accelerator implements Closeable {
     }
 
     void write() throws IOException {
-      out.position(HEADER);
+      out.position(flushed);
       Terms terms = leaf.terms(Fields.CONTENTS);
       if (terms != null) {
         TermsEnum each = terms.iterator();
@@ -368,7 +369,7 @@ public final class Accelerator implements Closeable {
       }
       begin(new BytesRef());
       flush();
-      long directory = out.position();
+      long directory = flushed;
       ByteBuffer tail =
           ByteBuffer.allocate(12 * count + termBytes.size()).order(ByteOrder.LITTLE_ENDIAN);
       for (int i = 0; i < count; i++) {
@@ -398,7 +399,7 @@ public final class Accelerator implements Closeable {
         starts = Arrays.copyOf(starts, 2 * count);
         termStarts = Arrays.copyOf(termStarts, 2 * count);
       }
-      starts[count] = out.position() + buffer.position();
+      starts[count] = flushed + buffer.position();
       termStarts[count++] = termBytes.size();
       termBytes.writeRaw(term);
     }
@@ -426,6 +427,7 @@ public final class Accelerator implements Closeable {
     }
 
     private void flush() throws IOException {
+      flushed += buffer.position();
       put(buffer.flip());
       buffer.clear();
     }

@@ -10,10 +10,11 @@ import java.util.List;
 
 /**
  * Reads files, plain or gzipped, as blocks of whole lines in input order. Threads can then share
- * the work evenly, whatever the number of files.
+ * the work evenly, whatever the number of files. The first blocks are small, so that a small input
+ * also gives work to all threads.
  */
 final class LineBlocks implements Closeable {
-  private static final int BLOCK = 8 << 20;
+  private static final int SMALLEST = 512 << 10;
 
   /**
    * Whole lines of one file.
@@ -40,6 +41,7 @@ final class LineBlocks implements Closeable {
   private int file = -1;
   private InputStream compressed; // the file itself; counts what is read of it, for progress
   private InputStream in;
+  private int blocks = 0;
   private byte[] rest = new byte[0];
   private IOException failure; // of the open file, behind the lines that were read of it
   private volatile long bytesRead = 0; // one thread writes it, others read it
@@ -62,12 +64,13 @@ final class LineBlocks implements Closeable {
       if (in == null && !open()) {
         return null;
       }
-      byte[] bytes = Arrays.copyOf(rest, Math.max(BLOCK, rest.length * 2));
+      byte[] bytes = Arrays.copyOf(rest, Math.max(size(), rest.length * 2));
       int length = fill(bytes, rest.length);
       if (failure == null && length < bytes.length) { // the end of the file
         rest = new byte[0];
         closeFile();
         if (length > 0) {
+          blocks++;
           return new Block(file, bytes, length);
         }
         continue;
@@ -78,9 +81,15 @@ final class LineBlocks implements Closeable {
       }
       rest = Arrays.copyOfRange(bytes, cut, length);
       if (cut > 0) {
+        blocks++;
         return new Block(file, bytes, cut);
       }
     }
+  }
+
+  /** The size of the next block: it doubles with every eighth block, up to 8 MiB. */
+  private int size() {
+    return SMALLEST << Math.min(blocks / 8, 4);
   }
 
   /** Reads up to the end of an array or of the file, or up to {@link #failure}; returns where. */
