@@ -269,12 +269,12 @@ class Trainings:
         (folder / "done").touch()
 
 
-def choose_factors(trainings: Trainings, names: Sequence[str]) -> dict[str, float]:
+def choose_factors(trainings: Trainings, ways: Sequence[str], names: Sequence[str]) -> dict[str, float]:
     """Each way's factor of the weights of FLOPS with which it ends at the other side's FLOPS.
 
     It is interpolated between the two factors around them, on logarithmic scales, with the seed 0.
     """
-    tried = {way: [Training(way, 0, factor) for factor in FACTORS] for way in WAYS}
+    tried = {way: [Training(way, 0, factor) for factor in FACTORS] for way in ways}
     peer = Training(PEER, 0)
     trainings.run([peer, *(each for tries in tried.values() for each in tries)])
 
@@ -371,6 +371,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--seeds", type=int, help="number of seeds that count")
+    parser.add_argument("--ways", choices=WAYS, nargs="+", default=[*WAYS], help="how this package trains")
     add_write_results(parser)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -391,7 +392,7 @@ def main() -> None:
     trainings = Trainings(work, name, arguments.device, arguments.jobs)
     encode_all(work / "base", work, size, arguments.device)
     data = collections(size)
-    factors = choose_factors(trainings, list(data))
+    factors = choose_factors(trainings, arguments.ways, list(data))
     seeds = range(1, 1 + (arguments.seeds or size.seeds))
     wanted = {seed: {way: Training(way, seed, factor) for way, factor in factors.items()} for seed in seeds}
     trainings.run([each for ways in wanted.values() for each in ways.values()])
@@ -400,7 +401,7 @@ def main() -> None:
     for collection, content in data.items():
         base = Vectors.read(work / f"{collection}.npz")
         print(f"{collection}, base: {np.mean([*base.measure(content).values()]):.4f} with {base.flops:.2f} FLOPS")
-        for way in WAYS:
+        for way in arguments.ways:
             found = compare(folders, way, collection, content)
             figures[f"{name}/{collection}/{way}"] = report(collection, way, factors[way], found)
     if arguments.write_results:

@@ -43,7 +43,7 @@ def make(kind: type[_T], data: object, where: str = "", *, ignore_unknown: bool 
     """
     if not isinstance(data, dict):
         raise WrongDataError(f"{where or 'the file'} is not a mapping", "Write its keys and values")
-    types, prefix = _types(kind), f"{where}." if where else ""
+    types, prefix = _types(kind), f"{where}." if where else ""  # type: ignore[arg-type] # a class has a hash
     known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
     if not ignore_unknown:
         _refuse_unknown(data, known, prefix)
