@@ -167,6 +167,33 @@ def encoder() -> SpladeEncoder:
 
 
 @pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT with one small layer and random weights."""
+    from support.checkpoints import tiny_checkpoint
+
+    return tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert")
+
+
+@pytest.fixture(scope="module")
+def tiny_encoder(tiny_model: Path) -> SpladeEncoder:
+    """The same in float32 on the CPU; a new one for each test module, as tests patch it."""
+    from splade_lucene import SpladeEncoder
+
+    return SpladeEncoder(tiny_model, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """PyTorch computes on one thread, as small networks are slower on several, above all where other programs run."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
 def lucene10_jars() -> Path:
     """A folder with the fatjar of pyserini 2.x."""
     return find_lucene_10()

@@ -456,7 +456,7 @@ def test_a_change_without_a_moved_document():
 
 
 @pytest.fixture(scope="module")
-def data(collection, index_dir, tmp_path_factory):
+def data(index_dir, tmp_path_factory):
     """Topics, judgments and three runs of an impact index: exact, of a part of each query, and of a few queries."""
     folder = tmp_path_factory.mktemp("compare")
     chance = random.Random(8)

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.checkpoints import tiny_checkpoint
 from support.clusters import FILE_LIMIT, RAYLETS, WhenDone, import_path, patiently, raylet, raylet_of, workers_named
 from support.commands import check_failed, run, run_well
+from support.files import files
 from support.object_store import FOLDER, objects, register_objects
-from support.processes import child_environment, run_python, wait_for
+from support.processes import child_environment, free_port, run_python, wait_for
 
 pytest.importorskip("ray", reason="ray is not installed")
 
@@ -66,16 +65,6 @@ def _small_parts(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return tiny_checkpoint(tmp_path_factory.mktemp("model"), "bert")
-
-
-@pytest.fixture(scope="module")
-def encoder(model) -> SpladeEncoder:
-    return SpladeEncoder(model, device="cpu", dtype="float32")
-
-
-@pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
     """Documents of 1 to 30 words, some blank, with fields."""
     path, source = tmp_path_factory.mktemp("corpus") / "corpus.jsonl", random.Random(23)
@@ -90,12 +79,12 @@ def corpus(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory, corpus, encoder) -> Path:
+def expected(tmp_path_factory, corpus, tiny_encoder) -> Path:
     """What one machine encodes."""
     output = tmp_path_factory.mktemp("expected") / "encoded"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "PART_DOCUMENTS", 20)
-        encode_corpus(corpus, output, encoder, RULE, fields="lang,year")
+        encode_corpus(corpus, output, tiny_encoder, RULE, fields="lang,year")
     return output
 
 
@@ -119,10 +108,6 @@ def cluster(raylets) -> RayCluster:
     return RayCluster(raylets.address, workers=2, timeout=600)
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def encode(corpus: Path, output: str | Path, encoder: SpladeEncoder, cluster: RayCluster, **options: Any) -> Any:
     return encode_corpus(corpus, output, encoder, RULE, workers=RayWorkers(cluster), fields="lang,year", **options)
 
@@ -131,7 +116,7 @@ def encode(corpus: Path, output: str | Path, encoder: SpladeEncoder, cluster: Ra
 
 
 def test_a_cluster_writes_what_one_machine_writes_although_a_worker_and_a_node_die(
-    corpus, expected, encoder, raylets, cluster, tmp_path
+    corpus, expected, tiny_encoder, raylets, cluster, tmp_path
 ):
     killed, removed = [], []
 
@@ -144,7 +129,7 @@ def test_a_cluster_writes_what_one_machine_writes_although_a_worker_and_a_node_d
         raylets.remove_node(removed[0], allow_graceful=False)
 
     try:
-        encode(corpus, tmp_path / "out", encoder, cluster, progress=WhenDone(kill, remove))
+        encode(corpus, tmp_path / "out", tiny_encoder, cluster, progress=WhenDone(kill, remove))
     finally:
         if removed:
             patiently(raylets.add_node, num_cpus=2)
@@ -157,7 +142,7 @@ def test_a_cluster_writes_what_one_machine_writes_although_a_worker_and_a_node_d
 
 
 def test_a_slow_worker_and_a_node_with_a_full_disk_do_not_hold_up_the_end(
-    corpus, expected, encoder, raylets, tmp_path, monkeypatch
+    corpus, expected, tiny_encoder, raylets, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(pool, "_LEAST_SECONDS", 0.5)
     smallest = min(path.stat().st_size for path in expected.glob("part-*"))
@@ -177,7 +162,7 @@ def test_a_slow_worker_and_a_node_with_a_full_disk_do_not_hold_up_the_end(
     monkeypatch.setattr(encoding, "WorkPool", Watched)
     try:
         three = RayCluster(raylets.address, workers=3, cpus=2, timeout=600)  # one on each node
-        encode(corpus, tmp_path / "out", encoder, three, progress=WhenDone(stop))
+        encode(corpus, tmp_path / "out", tiny_encoder, three, progress=WhenDone(stop))
     finally:
         raylets.remove_node(node)
     assert slow
@@ -186,18 +171,20 @@ def test_a_slow_worker_and_a_node_with_a_full_disk_do_not_hold_up_the_end(
     assert pools[0].storage_error is not None
 
 
-def test_a_disk_that_is_full_everywhere_is_an_error_that_names_a_node(corpus, expected, encoder, raylets, tmp_path):
+def test_a_disk_that_is_full_everywhere_is_an_error_that_names_a_node(
+    corpus, expected, tiny_encoder, raylets, tmp_path
+):
     smallest = min(path.stat().st_size for path in expected.glob("part-*"))
     node = patiently(raylets.add_node, num_cpus=3, env_vars={FILE_LIMIT: str(smallest // 2)})
     try:
         with pytest.raises(StorageError, match=r"on .*part-0000.\.jsonl: cannot write \(File too large\)"):
-            encode(corpus, tmp_path / "out", encoder, RayCluster(raylets.address, cpus=3, timeout=600))
+            encode(corpus, tmp_path / "out", tiny_encoder, RayCluster(raylets.address, cpus=3, timeout=600))
     finally:
         raylets.remove_node(node)
     assert not [*(tmp_path / "out").glob("part-*")]
 
 
-def test_no_more_workers_start_than_there_are_parts(corpus, encoder, raylets, tmp_path, monkeypatch):
+def test_no_more_workers_start_than_there_are_parts(corpus, tiny_encoder, raylets, tmp_path, monkeypatch):
     one = tmp_path / "one document.jsonl"
     one.write_text(corpus.read_text().splitlines()[3] + "\n")
     counts = []
@@ -209,22 +196,22 @@ def test_no_more_workers_start_than_there_are_parts(corpus, encoder, raylets, tm
 
     monkeypatch.setattr(encoding, "WorkPool", Counting)
     monkeypatch.chdir(tmp_path)
-    encode(Path(one.name), Path("some folder"), encoder, RayCluster(raylets.address, workers=4, timeout=600))
+    encode(Path(one.name), Path("some folder"), tiny_encoder, RayCluster(raylets.address, workers=4, timeout=600))
     assert counts == [1]
-    encode_corpus(one, tmp_path / "alone", encoder, RULE, fields="lang,year")
+    encode_corpus(one, tmp_path / "alone", tiny_encoder, RULE, fields="lang,year")
     assert (tmp_path / "some folder" / "part-00000.jsonl").read_bytes() == (
         tmp_path / "alone" / "part-00000.jsonl"
     ).read_bytes()
 
 
-def test_the_driver_is_killed_and_run_again(corpus, expected, model, encoder, raylets, cluster, tmp_path):
+def test_the_driver_is_killed_and_run_again(corpus, expected, tiny_model, tiny_encoder, raylets, cluster, tmp_path):
     output = tmp_path / "out"
     journal = output / "splade-lucene.journal"
     program = f"""
 from splade_lucene import *
 from splade_lucene.pseudo_documents import parts
 parts.PART_DOCUMENTS = 20
-encoder = SpladeEncoder({str(model)!r}, device="cpu", dtype="float32")
+encoder = SpladeEncoder({str(tiny_model)!r}, device="cpu", dtype="float32")
 workers = RayWorkers(RayCluster({cluster.address!r}, workers=1, timeout=600))
 encode_corpus({str(corpus)!r}, {str(output)!r}, encoder, Quantizer.named("naver"), workers=workers, fields="lang,year")
 """
@@ -238,20 +225,20 @@ encode_corpus({str(corpus)!r}, {str(output)!r}, encoder, Quantizer.named("naver"
     assert finished
     before = {name: (output / name).stat().st_mtime_ns for name in finished}
     wait_for(lambda: not workers_named("PartWorker", raylets), 600)  # those of a driver end with it
-    encode(corpus, output, encoder, replace(cluster, workers=1))
+    encode(corpus, output, tiny_encoder, replace(cluster, workers=1))
     assert files(output) == files(expected)
     assert {name: (output / name).stat().st_mtime_ns for name in finished} == before
 
 
 def test_an_object_store_gets_the_same_although_the_driver_and_a_worker_die(
-    corpus, expected, built, model, encoder, raylets, cluster, tmp_path
+    corpus, expected, built, tiny_model, tiny_encoder, raylets, cluster, tmp_path
 ):
     url = "objects://bucket/encoded"
     program = f"""
 from splade_lucene import *
 from splade_lucene.pseudo_documents import parts
 parts.PART_DOCUMENTS = 20
-encoder = SpladeEncoder({str(model)!r}, device="cpu", dtype="float32")
+encoder = SpladeEncoder({str(tiny_model)!r}, device="cpu", dtype="float32")
 workers = RayWorkers(RayCluster({cluster.address!r}, workers=1, timeout=600))
 encode_corpus({str(corpus)!r}, {url!r}, encoder, Quantizer.named("naver"), workers=workers, fields="lang,year")
 """
@@ -276,11 +263,11 @@ encode_corpus({str(corpus)!r}, {url!r}, encoder, Quantizer.named("naver"), worke
     kill = WhenDone(*resumed, lambda: os.kill(workers_named("PartWorker", raylets)[0], signal.SIGKILL))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(remote_locks, "_PATIENCE", 2.0)
-        encode(corpus, url, encoder, cluster, progress=kill)
+        encode(corpus, url, tiny_encoder, cluster, progress=kill)
     assert {name: file.read_bytes() for name, file in objects("encoded").items()} == files(expected)
     assert {name: objects("encoded")[name].stat().st_mtime_ns for name in before} == before
     build_sharded_index(
-        corpus, tmp_path / "shards", cluster, encoder, RULE, shards=2, fields="lang,year", pseudo_documents=url
+        corpus, tmp_path / "shards", cluster, tiny_encoder, RULE, shards=2, fields="lang,year", pseudo_documents=url
     )
     assert [path.name for path in tmp_path.iterdir()] == ["shards"]
     assert not [path for path in (tmp_path / "shards").iterdir() if path.name.startswith(".")]
@@ -288,35 +275,35 @@ encode_corpus({str(corpus)!r}, {url!r}, encoder, Quantizer.named("naver"), worke
         assert shards.search("cats and dogs", 100) == one.search("cats and dogs", 100)
 
 
-def test_a_node_that_cannot_use_the_store_is_named(corpus, encoder, raylets, tmp_path):
+def test_a_node_that_cannot_use_the_store_is_named(corpus, tiny_encoder, raylets, tmp_path):
     node = patiently(raylets.add_node, num_cpus=1, env_vars={FOLDER: str(tmp_path)})
     try:
         with pytest.raises(InputError, match=r"nodes of the Ray cluster cannot use this folder: on .* has this name"):
-            encode(corpus, "objects://bucket/apart", encoder, RayCluster(raylets.address, timeout=600))
+            encode(corpus, "objects://bucket/apart", tiny_encoder, RayCluster(raylets.address, timeout=600))
     finally:
         raylets.remove_node(node)
     assert not objects("apart")
 
 
-def test_a_docid_that_two_parts_have_is_refused_as_on_one_machine(corpus, encoder, cluster, tmp_path):
+def test_a_docid_that_two_parts_have_is_refused_as_on_one_machine(corpus, tiny_encoder, cluster, tmp_path):
     double = tmp_path / "corpus.jsonl"
     double.write_text(corpus.read_text() + corpus.read_text().splitlines()[7] + "\n")
     with pytest.raises(CorpusError) as alone:
-        encode_corpus(double, tmp_path / "alone", encoder, RULE)
+        encode_corpus(double, tmp_path / "alone", tiny_encoder, RULE)
     with pytest.raises(CorpusError) as together:
-        encode(double, tmp_path / "out", encoder, cluster)
+        encode(double, tmp_path / "out", tiny_encoder, cluster)
     assert str(together.value) == str(alone.value)
     assert "duplicate id 'd7'" in str(alone.value)
     assert not (tmp_path / "out").exists()
 
 
-def test_what_waits_for_a_place_that_never_comes_says_so(corpus, encoder, raylets, cluster, tmp_path):
+def test_what_waits_for_a_place_that_never_comes_says_so(corpus, tiny_encoder, raylets, cluster, tmp_path):
     with RayCluster(raylets.address).connected() as session:
         hog = session.ray.remote(num_cpus=2)(Hog)
         actors = [hog.remote() for _ in range(2)]
         session.ray.get([getattr(each, "ready").remote() for each in actors])  # noqa: B009
         with pytest.raises(SpladeLuceneError, match=r"no progress .* 2 workers wait for a place .* each needs 1 CPUs"):
-            encode(corpus, tmp_path / "out", encoder, RayCluster(raylets.address, workers=2, timeout=3))
+            encode(corpus, tmp_path / "out", tiny_encoder, RayCluster(raylets.address, workers=2, timeout=3))
 
 
 def test_the_jvm_keeps_its_signal_handlers(raylets):
@@ -355,12 +342,14 @@ class Hog:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory, corpus, encoder, cluster) -> Path:
+def built(tmp_path_factory, corpus, tiny_encoder, cluster) -> Path:
     folder = tmp_path_factory.mktemp("built")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "PART_DOCUMENTS", 20)
-        build_index(corpus, folder / "one", encoder, RULE, fields="lang,year")
-        summary = build_sharded_index(corpus, folder / "shards", cluster, encoder, RULE, shards=2, fields="lang,year")
+        build_index(corpus, folder / "one", tiny_encoder, RULE, fields="lang,year")
+        summary = build_sharded_index(
+            corpus, folder / "shards", cluster, tiny_encoder, RULE, shards=2, fields="lang,year"
+        )
     with LuceneImpactSearcher(folder / "one") as one:
         counts = one.reader.statistics()
     assert (summary.index.documents, summary.index.postings) == (counts["documents"], counts["postings"])
@@ -486,11 +475,11 @@ def test_a_docid_in_two_shards_is_refused(cluster, tmp_path):
         ShardedSearcher([tmp_path / "a", tmp_path / "b"], cluster=cluster)
 
 
-def test_build_with_the_command_resumes_and_merges(corpus, built, model, cluster, tmp_path, monkeypatch):
+def test_build_with_the_command_resumes_and_merges(corpus, built, tiny_model, cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "PART_DOCUMENTS", 60)
     arguments = (
-        "build", "--corpus", corpus, "--index", tmp_path / "index", "--model", model, "--quantizer", "naver", "--shards", 2,
-        "--dtype", "float32", "--merge", "--ray", cluster.address, "--ray-workers", 1,
+        "build", "--corpus", corpus, "--index", tmp_path / "index", "--model", tiny_model, "--quantizer", "naver",
+        "--shards", 2, "--dtype", "float32", "--merge", "--ray", cluster.address, "--ray-workers", 1,
     )  # fmt: skip
 
     def fail(*_: Any, **__: Any) -> None:
@@ -542,30 +531,27 @@ def test_more_shards_than_parts_are_refused(expected):
         building.shard_manifests(manifest, 13)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def test_what_the_cluster_cannot_do_is_refused_before_the_work(corpus, encoder, raylets, tmp_path):
+def test_what_the_cluster_cannot_do_is_refused_before_the_work(corpus, tiny_encoder, raylets, tmp_path):
     with pytest.raises(
         InputError, match=r"9 workers do not fit into the Ray cluster, only 4: each needs 1 CPUs, .* GiB"
     ):
-        encode(corpus, tmp_path / "out", encoder, RayCluster(raylets.address, workers=9))
+        encode(corpus, tmp_path / "out", tiny_encoder, RayCluster(raylets.address, workers=9))
     with pytest.raises(InputError, match="does not fit .* each needs 1 CPUs, 1 GPUs"):
-        encode(corpus, tmp_path / "out", encoder, RayCluster(raylets.address, gpus=1))
+        encode(corpus, tmp_path / "out", tiny_encoder, RayCluster(raylets.address, gpus=1))
     with pytest.raises(InputError, match="cannot open nothing://bucket/out"):
-        encode_corpus(corpus, "nothing://bucket/out", encoder, RULE, workers=RayWorkers(RayCluster(raylets.address)))
+        encode_corpus(
+            corpus, "nothing://bucket/out", tiny_encoder, RULE, workers=RayWorkers(RayCluster(raylets.address))
+        )
     with pytest.raises(InputError, match="objects://bucket/index is a URL, and an index needs a folder"):
-        build_sharded_index(corpus, "objects://bucket/index", RayCluster(raylets.address), encoder, RULE, shards=2)
+        build_sharded_index(corpus, "objects://bucket/index", RayCluster(raylets.address), tiny_encoder, RULE, shards=2)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_gpu_that_ray_only_counts_is_an_error(corpus, encoder, raylets, tmp_path):
+def test_a_gpu_that_ray_only_counts_is_an_error(corpus, tiny_encoder, raylets, tmp_path):
     node = patiently(raylets.add_node, num_cpus=1, num_gpus=1)
     try:
         with pytest.raises(InputError, match="cannot use the device 'cuda'"):
-            encode(corpus, tmp_path / "out", encoder, RayCluster(raylets.address, gpus=0.5, timeout=600))
+            encode(corpus, tmp_path / "out", tiny_encoder, RayCluster(raylets.address, gpus=0.5, timeout=600))
     finally:
         raylets.remove_node(node)
 
@@ -586,11 +572,11 @@ def test_wrong_settings_are_named(settings, message):
         RayCluster(**settings)
 
 
-def test_an_address_without_a_cluster_is_named(corpus, encoder, tmp_path):
+def test_an_address_without_a_cluster_is_named(corpus, tiny_encoder, tmp_path):
     address = f"127.0.0.1:{free_port()}"
     for wrong, message in ((address, f"no Ray cluster answers at {address}"), ("head", "is not HOST:PORT")):
         with pytest.raises(InputError, match=message):
-            encode(corpus, tmp_path / "out", encoder, RayCluster(wrong))
+            encode(corpus, tmp_path / "out", tiny_encoder, RayCluster(wrong))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import pytest
 from support.checkpoints import tiny_checkpoint
 from support.clusters import RAYLETS, import_path, raylet_of, workers_named
 from support.commands import check_failed, run, run_process
-from support.processes import child_environment, wait_for
+from support.processes import child_environment, free_port, wait_for
 
 pytest.importorskip("ray", reason="ray is not installed")
 
@@ -107,11 +107,6 @@ def served(folders, tmp_path_factory) -> Iterator[str]:
         assert process.wait(120) == 0, log.read_text()
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=5)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def ask(url: str, body: Any) -> tuple[int, str]:

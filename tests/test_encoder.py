@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.checkpoints import CODE, llama, plain_network, tiny_checkpoint, tiny_tokenizer
+from support.checkpoints import CODE, TouchesWhenLoaded, llama, plain_network, tiny_checkpoint, tiny_tokenizer
 from support.encoders import encoder_on_cpu
 from transformers import (
     AutoTokenizer,
@@ -332,14 +332,11 @@ def test_a_checkpoint_with_pickled_weights_only(tmp_path):
 
 
 def test_pickled_code_is_never_run(tmp_path):
-    folder = tiny_checkpoint(tmp_path / "model", "bert") if (tmp_path / "model").mkdir() is None else tmp_path
+    (tmp_path / "model").mkdir()
+    folder = tiny_checkpoint(tmp_path / "model", "bert")
     (folder / "model.safetensors").unlink()
 
-    class Evil:
-        def __reduce__(self):
-            return (Path.touch, (tmp_path / "owned",))
-
-    torch.save({"weight": Evil()}, folder / "pytorch_model.bin")
+    torch.save({"weight": TouchesWhenLoaded(tmp_path / "owned")}, folder / "pytorch_model.bin")
     with pytest.raises(ModelError):
         SpladeEncoder(folder, device="cpu").encode_documents(["a"])
     assert not (tmp_path / "owned").exists()

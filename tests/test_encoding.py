@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.checkpoints import tiny_checkpoint
 from support.commands import run, run_well
+from support.files import files
 from support.progress import RecordedProgress
 from transformers import AutoTokenizer
 
@@ -21,8 +21,8 @@ RULE = Quantizer.named("naver")
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> SpladeEncoder:
-    return SpladeEncoder(tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert"), device="cpu")
+def tiny(tiny_model) -> SpladeEncoder:
+    return SpladeEncoder(tiny_model, device="cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +35,6 @@ def corpus(tmp_path) -> Path:
     path = tmp_path / "corpus.tsv"
     path.write_text("".join(f"d{i}\tdocument number {i} about {'cats and ' * (i % 7)}dogs\n" for i in range(45)))
     return path
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_pseudo_documents_equal_encoding_directly(tiny, corpus, tmp_path):

@@ -1,7 +1,6 @@
 """Measures by hand, and three evaluators that agree on a run full of ties: ir_measures, ranx and trec_eval itself."""
 
 import ast
-import gzip
 import json
 import math
 import os
@@ -17,6 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.collections import TERMS
+from support.files import write
 from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactSearcher, defaults, index_texts, read_corpus, read_topics, search_texts
@@ -34,11 +34,6 @@ from splade_lucene.jvm import find_fatjar
 from splade_lucene.run.run import Run
 
 MEASURES = ("nDCG@10", "RR", "AP", "R@100")
-
-
-def write(path, text):
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    return path
 
 
 def refused(call, *arguments):

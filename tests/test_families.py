@@ -23,6 +23,7 @@ from support.checkpoints import (
     NETWORK,
     QUERIES,
     QUERY_TABLE,
+    TouchesWhenLoaded,
     add_max_seq_length,
     add_model_max_length,
     add_modules,
@@ -77,6 +78,8 @@ from splade_lucene.manifest import INDEX_FILE
 from splade_lucene.models import embedded_model_folder
 from splade_lucene.topics.reading import read_topics
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RULE = Quantizer.named("naver")
 
 
@@ -116,15 +119,6 @@ class Straight:
     def row(self, weights: torch.Tensor) -> dict[str, float]:
         names = self.tokenizer.convert_ids_to_tokens
         return {escape_term(names(i)): float(w) for i, w in enumerate(weights.tolist()) if w > 0}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small lose by sharing work, above all where other programs run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -912,11 +906,7 @@ def test_a_pickled_table_of_query_weights_is_read_as_weights_only(tmp_path):
     torch.save({"weight": torch.from_numpy(static_weights())}, folder / QUERY_TABLE / "pytorch_model.bin")
     assert_same(ours(folder).encode_queries(QUERIES), expected)
 
-    class Evil:
-        def __reduce__(self):
-            return (Path.touch, (tmp_path / "owned",))
-
-    torch.save({"weight": Evil()}, folder / QUERY_TABLE / "pytorch_model.bin")
+    torch.save({"weight": TouchesWhenLoaded(tmp_path / "owned")}, folder / QUERY_TABLE / "pytorch_model.bin")
     with pytest.raises(ModelError, match=r"pytorch_model\.bin: the weights cannot be read"):
         ours(folder).encode_queries(QUERIES)
     assert not (tmp_path / "owned").exists()
@@ -925,12 +915,8 @@ def test_a_pickled_table_of_query_weights_is_read_as_weights_only(tmp_path):
 def test_the_code_of_a_pickled_adapter_is_never_run(tmp_path, network):
     lora(tmp_path / "lora", network, tmp_path / "merged", AutoModelForMaskedLM, None)
 
-    class Evil:
-        def __reduce__(self):
-            return (Path.touch, (tmp_path / "owned",))
-
     (tmp_path / "lora" / "adapter_model.safetensors").unlink()
-    torch.save({"weight": Evil()}, tmp_path / "lora" / "adapter_model.bin")
+    torch.save({"weight": TouchesWhenLoaded(tmp_path / "owned")}, tmp_path / "lora" / "adapter_model.bin")
     with pytest.raises(ModelError, match="cannot load the LoRA adapter"):
         ours(tmp_path / "lora").encode_documents(["a"])
     assert not (tmp_path / "owned").exists()

@@ -37,7 +37,7 @@ def searcher_of(reader):
 
 
 @pytest.fixture(scope="module")
-def exported(collection_dir, index_dir, tmp_path_factory):
+def exported(index_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("features") / "out"
     export_collection("opensearch", folder, index_dir=index_dir)
     return folder

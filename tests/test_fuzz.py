@@ -256,15 +256,8 @@ def odd(tmp_path_factory) -> Odd:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    from support.checkpoints import tiny_checkpoint
-
-    return tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert")
-
-
-@pytest.fixture(scope="module")
-def encoder(model) -> SpladeEncoder:
-    return SpladeEncoder(model, documents=DocumentSettings(max_length=LENGTH), device="cpu", dtype="float32")
+def encoder(tiny_model) -> SpladeEncoder:
+    return SpladeEncoder(tiny_model, documents=DocumentSettings(max_length=LENGTH), device="cpu", dtype="float32")
 
 
 class Encoded(NamedTuple):
@@ -343,10 +336,10 @@ def test_each_broken_line_stops_with_its_own_place(tmp_path):
 
 
 @pytest.mark.slow
-def test_odd_texts_have_the_weights_of_the_published_formula(odd, encoder, model):
+def test_odd_texts_have_the_weights_of_the_published_formula(odd, encoder, tiny_model):
     """One of each kind, alone through transformers, with all logits at hand."""
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    network = AutoModelForMaskedLM.from_pretrained(model, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    network = AutoModelForMaskedLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
     chosen = {kind: docid for docid, kind in odd.kinds.items()}
     assert len(chosen) == len(KINDS) + len(LONG)
     found = encoder.encode_documents([odd.texts[docid] for docid in chosen.values()])

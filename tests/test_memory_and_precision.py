@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.checkpoints import plain_network, tiny_checkpoint
+from support.checkpoints import plain_network
 from support.encoders import settings_by_name
 from torch import nn
 from transformers import AutoTokenizer
@@ -41,13 +41,8 @@ TEXTS = [f"document number {i} about {'cats and ' * (i * 5 % 13)}dogs" for i in 
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert")
-
-
-@pytest.fixture(scope="module")
-def tiny(model) -> SpladeEncoder:
-    return SpladeEncoder(model, device="cpu", dtype="float32", batch_tokens=4096)
+def tiny(tiny_model) -> SpladeEncoder:
+    return SpladeEncoder(tiny_model, device="cpu", dtype="float32", batch_tokens=4096)
 
 
 def dense(weights: SparseWeights) -> np.ndarray:
@@ -145,24 +140,24 @@ def test_the_processors_own_lack_of_memory_is_known():
 
 
 @pytest.mark.parametrize("memory_size", [512 << 20, 128 << 20, 8 << 20, 0])
-def test_a_batch_takes_an_eighth_of_the_memory_whatever_was_asked_for(model, tiny, monkeypatch, memory_size):
+def test_a_batch_takes_an_eighth_of_the_memory_whatever_was_asked_for(tiny_model, tiny, monkeypatch, memory_size):
     expected = dense(tiny.encode_documents(TEXTS))
     width = tiny.document_network.model.config.hidden_size
     batches = Batches(monkeypatch)
     monkeypatch.setattr(network, "total_memory", lambda _: memory_size)
-    found = dense(SpladeEncoder(model, device="cpu", dtype="float32", batch_tokens=10**9).encode_documents(TEXTS))
+    found = dense(SpladeEncoder(tiny_model, device="cpu", dtype="float32", batch_tokens=10**9).encode_documents(TEXTS))
     assert sum(texts for texts, _ in batches.shapes) == len(TEXTS)
     for texts, tokens in batches.shapes:  # hidden states and a slice of logits are the least that is needed
         assert texts == 1 or 4 * texts * tokens * (2 * width + 2048) <= memory_size / 8
     assert abs(found - expected).max() < 5e-6
     batches.shapes.clear()
     monkeypatch.setattr(network, "total_memory", lambda _: 1 << 42)
-    SpladeEncoder(model, device="cpu", dtype="float32", batch_tokens=10**9).encode_documents(TEXTS)
+    SpladeEncoder(tiny_model, device="cpu", dtype="float32", batch_tokens=10**9).encode_documents(TEXTS)
     assert len(batches.shapes) == 1  # the same hint, with room
 
 
-def test_a_hint_for_smaller_batches_is_followed(model, monkeypatch):
-    encoder = SpladeEncoder(model, device="cpu", dtype="float32", batch_tokens=100)
+def test_a_hint_for_smaller_batches_is_followed(tiny_model, monkeypatch):
+    encoder = SpladeEncoder(tiny_model, device="cpu", dtype="float32", batch_tokens=100)
     batches = Batches(monkeypatch)
     encoder.encode_documents(TEXTS)
     assert all(texts * tokens <= 100 for texts, tokens in batches.shapes)
@@ -207,13 +202,13 @@ def _decided_anew() -> Iterator[None]:
         ({"architecture": "aarch64", "neon": True, "i8mm": False, "bf16": False}, "float32"),
     ],
 )  # fmt: skip
-def test_the_processors_instructions_decide(model, monkeypatch, capabilities, chosen):
+def test_the_processors_instructions_decide(tiny_model, monkeypatch, capabilities, chosen):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    encoder = SpladeEncoder(model, device="cpu")
+    encoder = SpladeEncoder(tiny_model, device="cpu")
     assert encoder.dtype == chosen
     assert encoder.query_dtype == "float32"
     for wanted in ("float32", "bfloat16"):
-        assert SpladeEncoder(model, device="cpu", dtype=wanted).dtype == wanted
+        assert SpladeEncoder(tiny_model, device="cpu", dtype=wanted).dtype == wanted
 
 
 @pytest.mark.usefixtures("_decided_anew")
@@ -380,9 +375,9 @@ def test_bfloat16_and_int8_stay_within_their_tolerance(encoder, shared):
         assert abs(found - exact).max() < 0.25, options
 
 
-def test_queries_and_documents_may_differ_in_precision(model):
-    encoder = SpladeEncoder(model, queries=QuerySettings(dtype="float32"), device="cpu", dtype="bfloat16")
-    exact = SpladeEncoder(model, device="cpu", dtype="float32")
+def test_queries_and_documents_may_differ_in_precision(tiny_model):
+    encoder = SpladeEncoder(tiny_model, queries=QuerySettings(dtype="float32"), device="cpu", dtype="bfloat16")
+    exact = SpladeEncoder(tiny_model, device="cpu", dtype="float32")
     assert abs(dense(encoder.encode_queries(TEXTS[:9])) - dense(exact.encode_queries(TEXTS[:9]))).max() < 1e-6
     difference = abs(dense(encoder.encode_documents(TEXTS[:9])) - dense(exact.encode_documents(TEXTS[:9]))).max()
     assert 0 < difference < 0.05

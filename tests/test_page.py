@@ -6,9 +6,9 @@ import hashlib
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
+from support.files import files
 from support.processes import ROOT
 
 SOURCES = ROOT / "splade_lucene" / "server" / "page_src"
@@ -27,10 +27,6 @@ def sources_digest() -> str:
         content = (SOURCES / name).read_bytes()
         digest.update(f"{name}\n{len(content)}\n".encode() + content)
     return digest.hexdigest()
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_the_page_was_built_from_these_sources():

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import typer
-from support.checkpoints import tiny_checkpoint
 from support.progress import RecordedProgress
 
 from splade_lucene import (
@@ -26,7 +25,6 @@ from splade_lucene import (
     Query,
     QueryError,
     Run,
-    SpladeEncoder,
     build_index,
     encode_corpus,
     index_pseudo_documents,
@@ -43,11 +41,6 @@ from splade_lucene.run.run import open_run_writer
 from splade_lucene.run.searching import CollectedRankings
 
 RULE = Quantizer.named("naver")
-
-
-@pytest.fixture(scope="module")
-def tiny_encoder(tmp_path_factory):
-    return SpladeEncoder(tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert"), device="cpu", dtype="float32")
 
 
 TEXTS = {f"d{i}": f"text number {i} about {'cats' if i % 2 else 'dogs'} and more" for i in range(25)}

@@ -15,7 +15,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.checkpoints import tiny_checkpoint
 from support.encoders import encoder_on_cpu
 from support.progress import RecordedProgress
 from transformers import AutoModelForMaskedLM, AutoTokenizer
@@ -43,11 +42,6 @@ from splade_lucene.records import Document
 Row = dict[int, float]
 VOCABULARY = [f"t{i}" for i in range(40)]
 RULE = Quantizer.named("naver")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert")
 
 
 # ---- pruning, against one document at a time in exact arithmetic ----
@@ -171,16 +165,16 @@ FLAGS = {
 
 
 @pytest.mark.parametrize("flags", FLAGS, ids=" ".join)
-def test_the_commands_flags_prune_what_is_written(model, tmp_path, flags):
+def test_the_commands_flags_prune_what_is_written(tiny_model, tmp_path, flags):
     from splade_lucene.cli import app
 
     corpus = tmp_path / "corpus.tsv"
     corpus.write_text("".join(f"d{i}\t{text.strip()}\n" for i, text in enumerate(TEXTS)))
-    arguments = ["encode", "--corpus", corpus, "--output", tmp_path / "out", "--model", model, "--device", "cpu",
+    arguments = ["encode", "--corpus", corpus, "--output", tmp_path / "out", "--model", tiny_model, "--device", "cpu",
                  "--dtype", "float32", *flags]  # fmt: skip
     done = CliRunner().invoke(app, list(map(str, arguments)))
     assert done.exit_code == 0, done.output
-    encoder = SpladeEncoder(model, device="cpu", dtype="float32")
+    encoder = SpladeEncoder(tiny_model, device="cpu", dtype="float32")
     weights = encoder.encode_documents([text.strip() for text in TEXTS])
     written = {each.docid: each.vector for each in read_pseudo_documents(tmp_path / "out")}
     assert len(written) > 3
@@ -200,11 +194,12 @@ def test_the_commands_flags_prune_what_is_written(model, tmp_path, flags):
 
 
 @pytest.mark.parametrize("flags", [("--max-ratio", "1"), ("--kept-mass", "0"), ("--top-terms", "-1")])
-def test_flags_that_make_no_sense_are_refused(model, tmp_path, flags):
+def test_flags_that_make_no_sense_are_refused(tiny_model, tmp_path, flags):
     from splade_lucene.cli import app
 
     (tmp_path / "corpus.tsv").write_text("a\tb\n")
-    arguments = ["encode", "--corpus", tmp_path / "corpus.tsv", "--output", tmp_path / "out", "--model", model, *flags]
+    arguments = ["encode", "--corpus", tmp_path / "corpus.tsv", "--output", tmp_path / "out", "--model", tiny_model,
+                 *flags]  # fmt: skip
     assert CliRunner().invoke(app, list(map(str, arguments))).exit_code in (1, 2)
     assert not (tmp_path / "out").exists()
 
@@ -380,20 +375,20 @@ def dense(weights: SparseWeights, text: int) -> np.ndarray:
 
 @pytest.mark.parametrize("pooling", ["max", "sum"])
 @pytest.mark.parametrize(("size", "overlap"), [(16, 0), (16, 4), (20, 10), (64, 7)])
-def test_a_long_document_has_the_largest_weights_of_its_passages(model, size, overlap, pooling):
-    encoder = encoder_on_cpu(model, pooling=pooling, passage_tokens=size, passage_overlap=overlap)
+def test_a_long_document_has_the_largest_weights_of_its_passages(tiny_model, size, overlap, pooling):
+    encoder = encoder_on_cpu(tiny_model, pooling=pooling, passage_tokens=size, passage_overlap=overlap)
     short = "a short text"
     found = encoder.encode_documents([short, LONG, "", LONG + " end"])
     for number, text in ((1, LONG), (3, LONG + " end")):
-        expected = passages_one_by_one(model, text, size, overlap, pooling)
+        expected = passages_one_by_one(tiny_model, text, size, overlap, pooling)
         assert abs(dense(found, number) - expected).max() < 5e-5
-    plain = encoder_on_cpu(model, pooling=pooling).encode_documents([short, ""])
+    plain = encoder_on_cpu(tiny_model, pooling=pooling).encode_documents([short, ""])
     assert abs(dense(found, 0) - dense(plain, 0)).max() < 5e-6
     assert abs(dense(found, 2) - dense(plain, 1)).max() < 5e-6
 
 
-def test_passages_of_any_length_are_those_of_transformers(model):
-    tokenizer = AutoTokenizer.from_pretrained(model)
+def test_passages_of_any_length_are_those_of_transformers(tiny_model):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     for words in range(1, 60):  # a blank text has no passage
         text = " ".join(["cat", "dog", "bird"][i % 3] for i in range(words))
         for size, overlap in ((8, 0), (8, 4), (11, 3), (40, 1)):
@@ -404,42 +399,42 @@ def test_passages_of_any_length_are_those_of_transformers(model):
             assert found.pooled == [(0, len(ids)) for ids in found.ids]
 
 
-def test_passages_are_no_longer_than_the_model_takes(model):
+def test_passages_are_no_longer_than_the_model_takes(tiny_model):
     with pytest.raises(InputError, match=r"Set passage_tokens to 8 to 64 \(this model's limit\)"):
-        SpladeEncoder(model, documents=DocumentSettings(passage_tokens=500), device="cpu", dtype="float32")
+        SpladeEncoder(tiny_model, documents=DocumentSettings(passage_tokens=500), device="cpu", dtype="float32")
     encoder = SpladeEncoder(
-        model, documents=DocumentSettings(passage_tokens=64, max_length=20), device="cpu", dtype="float32"
+        tiny_model, documents=DocumentSettings(passage_tokens=64, max_length=20), device="cpu", dtype="float32"
     )
     assert max(len(ids) for ids in encoder.tokenize_documents([LONG]).ids) == 64
 
 
-def test_documents_of_passages_are_written_whole(model, tmp_path):
+def test_documents_of_passages_are_written_whole(tiny_model, tmp_path):
     corpus = tmp_path / "corpus.tsv"
     corpus.write_text(f"long\t{LONG}\nshort\tcat\n")
     encoder = SpladeEncoder(
-        model, documents=DocumentSettings(passage_tokens=16, passage_overlap=4), device="cpu", dtype="float32"
+        tiny_model, documents=DocumentSettings(passage_tokens=16, passage_overlap=4), device="cpu", dtype="float32"
     )
     progress = RecordedProgress()
     manifest = encode_corpus(corpus, tmp_path / "out", encoder, RULE, progress=progress)
     long, short = read_pseudo_documents(tmp_path / "out")
     assert (long.contents, short.contents) == (LONG, "cat")
-    expected = passages_one_by_one(model, LONG, 16, 4, "max")
+    expected = passages_one_by_one(tiny_model, LONG, 16, 4, "max")
     impacts = np.array([long.vector.get(term, 0) for term in encoder.terms])
     assert abs(impacts - 100 * expected).max() < 0.51
     assert manifest.documents == 2
     assert progress.steps == [("encoding", 2, "documents")]
     assert sum(count for count, _, _ in progress.reports) == 2
-    tokens = len(AutoTokenizer.from_pretrained(model)(LONG, add_special_tokens=False)["input_ids"])
+    tokens = len(AutoTokenizer.from_pretrained(tiny_model)(LONG, add_special_tokens=False)["input_ids"])
     assert sum(each for _, each, _ in progress.reports) > tokens + 3
 
 
 @pytest.mark.parametrize("wrong", [(7, 0), (16, 9), (16, -1)])
-def test_passages_that_make_no_sense_are_refused(model, wrong):
+def test_passages_that_make_no_sense_are_refused(tiny_model, wrong):
     with pytest.raises(
         InputError,
         match=r"Set passage_tokens to 8 to 64 \(this model's limit\) and passage_overlap to at most half of it",
     ):
-        SpladeEncoder(model, documents=DocumentSettings(passage_tokens=wrong[0], passage_overlap=wrong[1]))
+        SpladeEncoder(tiny_model, documents=DocumentSettings(passage_tokens=wrong[0], passage_overlap=wrong[1]))
 
 
 # ---- what other engines take ----

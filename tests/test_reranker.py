@@ -214,7 +214,7 @@ def test_a_killed_reranking_goes_on(reranker, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, model_dir):
+def place(tmp_path_factory):
     """An index that stores texts and one that does not, a corpus, topics, and a run."""
     folder = tmp_path_factory.mktemp("rerank")
     write_pseudo_documents(folder / "encoded.jsonl", [PseudoDocument(*each, {"a": 1}) for each in TEXTS.items()])

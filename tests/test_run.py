@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.files import write
 
 from splade_lucene.errors import RunError, StorageError
 from splade_lucene.run.formats import RUN_FORMATS, RunFormat, looks_like
@@ -19,11 +20,6 @@ docids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]
 falling_scores = st.lists(st.integers(0, 2**31 - 1) | st.integers(0, 20), max_size=60).map(
     lambda scores: sorted(scores, reverse=True)
 )
-
-
-def write(path, text):
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    return path
 
 
 def trec_order(path):

@@ -11,17 +11,13 @@ import pyarrow.parquet
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.files import write
 
 from splade_lucene.errors import RunError, StorageError, TopicsError
 from splade_lucene.evaluation.judgments import read_qrels
 from splade_lucene.records import Query
 from splade_lucene.topics.named import read_with_anserini
 from splade_lucene.topics.reading import read_topics, write_encoded_topics
-
-
-def write(path, text):
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    return path
 
 
 def refused(path, **options):

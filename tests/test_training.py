@@ -17,7 +17,7 @@ from sentence_transformers import SparseEncoder
 from support import commands
 from support.checkpoints import bert
 from support.commands import check_failed, check_well, run_process
-from support.training import TOPICS, WORDS, run, weights_of, write_config, write_dense_encoder
+from support.training import TOPICS, WORDS, run, weights_of, write_config
 from transformers import (
     AutoTokenizer,
     BertConfig,
@@ -1064,12 +1064,6 @@ def test_the_command_prints_figures_and_names_faults(tmp_path, data, base):
 
 
 # ---- teachers that are networks ----
-
-
-@pytest.fixture(scope="module")
-def dense_encoder(base, tmp_path_factory):
-    """A dense encoder of sentence-transformers with random weights."""
-    return write_dense_encoder(base, tmp_path_factory.mktemp("dense"))
 
 
 def test_a_dense_teacher_orders_candidates_by_its_cosine_and_bm25(tmp_path, data, base, dense_encoder):

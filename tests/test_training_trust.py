@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.training import run, weights_of, write_config, write_dense_encoder
+from support.training import run, weights_of, write_config
 from tensorboardX.proto import event_pb2
 from transformers import BertConfig, BertModel, DistilBertConfig, RobertaConfig, XLMRobertaConfig
 
@@ -62,14 +62,9 @@ class Stop(Exception):  # noqa: N818
 
 
 @pytest.fixture(scope="module")
-def undisturbed(data, trunk, dense, tmp_path_factory):
+def undisturbed(data, trunk, dense_encoder, tmp_path_factory):
     """A run with every phase, never interrupted."""
-    return run(tmp_path_factory.mktemp("undisturbed"), data, trunk, **all_phases(dense))
-
-
-@pytest.fixture(scope="module")
-def dense(base, tmp_path_factory):
-    return write_dense_encoder(base, tmp_path_factory.mktemp("dense"))
+    return run(tmp_path_factory.mktemp("undisturbed"), data, trunk, **all_phases(dense_encoder))
 
 
 def all_phases(dense):
@@ -93,7 +88,7 @@ def stop_in(owner: Any, name: str, when: Any) -> tuple[Any, str, Any]:
 
 
 def test_a_run_interrupted_in_each_phase_ends_with_the_same_bytes(
-    tmp_path, data, trunk, dense, undisturbed, monkeypatch
+    tmp_path, data, trunk, dense_encoder, undisturbed, monkeypatch
 ):
     def checkpoint_of(stage, step):
         return lambda _self, args, state, *_: stage in args.output_dir and state.global_step == step
@@ -110,8 +105,8 @@ def test_a_run_interrupted_in_each_phase_ends_with_the_same_bytes(
         with monkeypatch.context() as patched:
             patched.setattr(owner, name, stopping)
             with pytest.raises(Stop):
-                run(tmp_path, data, trunk, **all_phases(dense))
-    resumed = run(tmp_path, data, trunk, **all_phases(dense))
+                run(tmp_path, data, trunk, **all_phases(dense_encoder))
+    resumed = run(tmp_path, data, trunk, **all_phases(dense_encoder))
     assert (resumed.model / "model.safetensors").read_bytes() == (undisturbed.model / "model.safetensors").read_bytes()
     losses = [logged_losses(each.model.parent) for each in (undisturbed, resumed)]
     assert losses[0] == losses[1]
@@ -125,7 +120,7 @@ def logged_losses(folder):
 
 
 def test_validations_logs_and_checkpoints_leave_the_weights_as_they_are(
-    tmp_path, data, trunk, dense, undisturbed, monkeypatch
+    tmp_path, data, trunk, dense_encoder, undisturbed, monkeypatch
 ):
     """Their model has dropout, so any random number that they draw changes the next step."""
 
@@ -135,7 +130,7 @@ def test_validations_logs_and_checkpoints_leave_the_weights_as_they_are(
 
     monkeypatch.setattr(validation, "measure_model", measured)
     monkeypatch.setattr(trainer, "measure_model", measured)
-    settings = all_phases(dense)
+    settings = all_phases(dense_encoder)
     settings["optimization"] |= {"checkpoint": 5, "log": 3}
     cache = str(undisturbed.model.parent)
     watched = run(tmp_path, data, trunk, **settings, cache=cache, validation=validated_on(data, every=1), keep="last")
@@ -286,11 +281,13 @@ def test_both_sides_fit_the_positions_of_each_architecture(tmp_path, config, acc
     )  # SPLADE-doc
 
 
-def test_queries_and_teachers_that_are_too_long_are_refused_before_anything_is_made(tmp_path, data, base, dense):
+def test_queries_and_teachers_that_are_too_long_are_refused_before_anything_is_made(
+    tmp_path, data, base, dense_encoder
+):
     for changes, message in (
         ({"optimization": {"query_max_length": 65}}, r"queries of 65 tokens .* Lower optimization\.query_max_length"),
         (
-            {"teacher": {"dense": str(dense)}},
+            {"teacher": {"dense": str(dense_encoder)}},
             r"texts of 128 tokens are too long for the dense encoder .* Lower teacher\.",
         ),
         ({"teacher": {"cross_encoder": str(base)}}, r"pairs of 128 tokens are too long for the cross-encoder"),

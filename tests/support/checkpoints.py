@@ -71,6 +71,16 @@ def write_json(path: Path, value: Any) -> Path:
     return path
 
 
+class TouchesWhenLoaded:
+    """An object whose pickle creates a file where it is loaded, as malicious code would do harm."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.path,))
+
+
 # ---- small ones ----
 
 

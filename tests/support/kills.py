@@ -18,6 +18,7 @@ import torch
 from splade_lucene import Pruning, Quantizer, SpladeEncoder, encode_corpus
 from splade_lucene.pseudo_documents import parts
 from splade_lucene.pseudo_documents.format import ImpactWriter
+from support.files import files
 
 RULE = Quantizer.named("naver")
 MANIFEST, JOURNAL = "splade-lucene.manifest", "splade-lucene.journal"
@@ -32,10 +33,6 @@ def write_corpus(path: Path, documents: int) -> Path:
     texts = (" ".join(source.choices(WORDS, k=source.randint(1, 30))) for _ in range(documents))
     path.write_text("".join(f"d{i}\t{text if i % 17 else ''}\n" for i, text in enumerate(texts)))
     return path
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def finished_parts(folder: Path) -> list[str]:

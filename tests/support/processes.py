@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +33,12 @@ def run_python(code: str, **changes: str | None) -> subprocess.CompletedProcess[
         env=child_environment(**changes),
         timeout=600,
     )
+
+
+def free_port() -> int:
+    """A port of this machine on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], object], seconds: float) -> None:

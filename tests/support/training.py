@@ -35,6 +35,12 @@ def base(tmp_path_factory):
     return bert(tmp_path_factory.mktemp("base"))
 
 
+@pytest.fixture(scope="module")
+def dense_encoder(base, tmp_path_factory):
+    """A dense encoder of sentence-transformers with random weights."""
+    return write_dense_encoder(base, tmp_path_factory.mktemp("dense"))
+
+
 @pytest.fixture
 def without_plots(monkeypatch):
     """Each run would spend a third of a second on a plot; tests/test_training_trust.py draws it."""
