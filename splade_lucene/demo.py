@@ -19,14 +19,14 @@ from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.settings import DocumentSettings
 from splade_lucene.errors import IndexAccessError, InputError
 from splade_lucene.evaluation import evaluate
-from splade_lucene.files.files import work_folder, written_whole
+from splade_lucene.files.files import atomic_text_writer, work_folder
 from splade_lucene.index.build import build_index
 from splade_lucene.index.indexer import LuceneImpactIndexer
 from splade_lucene.index.reader import is_index, read_index_manifest
 from splade_lucene.index.texts import index_texts
 from splade_lucene.manifest import INDEX_FILE, MANIFEST_SUFFIX, Manifest, read_manifest
 from splade_lucene.progress import NO_PROGRESS, Progress
-from splade_lucene.pseudo_documents.journal import WHOLE, Journal
+from splade_lucene.pseudo_documents.journal import WHOLE_CORPUS, Journal
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.records import Contribution, Document, PseudoDocument, Query
 from splade_lucene.run.run import Run
@@ -166,7 +166,7 @@ def _delete_what_cannot_be_read(folder: Path) -> None:
     """Deletes an encoding or an index that is damaged, or that another version or a newer Lucene wrote."""
     encoded, index_dir = folder / "pseudo-documents", folder / "index"
     try:
-        read_manifest(Journal(encoded, WHOLE).manifest_path)
+        read_manifest(Journal(encoded, WHOLE_CORPUS).manifest_path)
     except InputError:
         shutil.rmtree(encoded)
     try:
@@ -221,9 +221,9 @@ def _answer(searcher: LuceneImpactSearcher, query: Query, relevant: tuple[str, .
 def _evaluate(
     folder: Path, runs: dict[str, Run], questions: list[tuple[Query, tuple[str, ...]]]
 ) -> dict[str, dict[str, float]]:
-    with written_whole(folder / "qrels.txt") as file:
+    with atomic_text_writer(folder / "qrels.txt") as file:
         file.writelines(f"{query.qid} 0 {docid} 1\n" for query, relevant in questions for docid in relevant)
-    with written_whole(folder / "topics.tsv") as file:
+    with atomic_text_writer(folder / "topics.tsv") as file:
         file.writelines(f"{query.qid}\t{query.text}\n" for query, _ in questions)
     table = {}
     for system, run in runs.items():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import InputError
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.files.json_text import indented_json, json_digest, parse_json
 from splade_lucene.files.typed_data import make
 from splade_lucene.quantizer import Quantizer
@@ -28,7 +28,7 @@ FOLDER_MANIFEST = f"splade-lucene{MANIFEST_SUFFIX}"
 INDEX_FOLDER = "splade_lucene"  # subfolder of an index for files that are not Lucene's
 INDEX_FILE = f"{INDEX_FOLDER}/manifest.json"
 FORMAT = 2
-_CHANGES_KEPT = 1000
+_MAX_CHANGES = 1000
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class Manifest:
     def after(self, change: Change, **facts: Any) -> Manifest:
         """The manifest after a change of the index, with some other facts."""
         history = (*self.history, change)
-        if len(history) > _CHANGES_KEPT:
+        if len(history) > _MAX_CHANGES:
             first, second = history[:2]
             together = replace(
                 second, operation="earlier", added=first.added + second.added, deleted=first.deleted + second.deleted,
@@ -289,7 +289,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         path: Path of the manifest file itself.
         manifest: The manifest.
     """
-    with written_whole(path) as file:
+    with atomic_text_writer(path) as file:
         file.write(indented_json(manifest.to_json()))
 
 

@@ -18,7 +18,7 @@ from support.processes import run_python
 
 from splade_lucene.errors import InputError, StorageError
 from splade_lucene.files.compression import COMPRESSIONS, UNREADABLE, content_name, decompressed_name, open_bytes
-from splade_lucene.files.files import open_text, sole_writer, storage_error, written_whole
+from splade_lucene.files.files import atomic_text_writer, open_text, sole_writer, storage_error
 
 TEXT = "a\r\nb\u2028c\u0085d\x0b\rlast é"
 
@@ -34,7 +34,7 @@ def test_text_is_read_without_changing_line_ends(tmp_path, name):
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "new/folders/a.txt"])
 def test_what_is_written_is_there_as_utf8(tmp_path, name):
     path = tmp_path / name
-    with written_whole(path) as file:
+    with atomic_text_writer(path) as file:
         file.write("é\n")
         file.write("b\n")
         assert not path.exists()
@@ -47,14 +47,14 @@ def test_what_is_written_is_there_as_utf8(tmp_path, name):
 def test_what_is_written_is_compressed_as_its_name_says_and_can_be_read(tmp_path, suffix):
     path = tmp_path / f"a.txt{suffix}"
     for _ in range(2):
-        with written_whole(path) as file:
+        with atomic_text_writer(path) as file:
             file.write(TEXT * 100)
         data = path.read_bytes()
     assert len(data) < len(TEXT) * 50
     assert content_name(path) == decompressed_name(path) == "a.txt"
     with open_text(path) as lines:
         assert lines.read() == TEXT * 100
-    with written_whole(tmp_path / f"another.txt{suffix}") as file:
+    with atomic_text_writer(tmp_path / f"another.txt{suffix}") as file:
         file.write(TEXT * 100)
     if suffix != ".zip":  # which has the name of the file inside
         assert (tmp_path / f"another.txt{suffix}").read_bytes() == data
@@ -70,7 +70,7 @@ def test_an_empty_file_is_not_a_whole_compressed_one(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
 def test_every_stream_of_a_compressed_file_is_read_or_refused(tmp_path, suffix):
     path = tmp_path / f"a.txt{suffix}"
-    with written_whole(path) as file:
+    with atomic_text_writer(path) as file:
         file.write(TEXT)
     one = path.read_bytes()
     path.write_bytes(one + one + one)
@@ -84,7 +84,7 @@ def test_every_stream_of_a_compressed_file_is_read_or_refused(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
 def test_zeros_may_follow_compressed_data(tmp_path, suffix):
     path = tmp_path / f"a.txt{suffix}"
-    with written_whole(path) as file:
+    with atomic_text_writer(path) as file:
         file.write(TEXT)
     path.write_bytes(path.read_bytes() + bytes(100_000))
     assert open_bytes(path).read().decode() == TEXT
@@ -98,7 +98,7 @@ def test_zeros_may_follow_compressed_data(tmp_path, suffix):
 def test_other_programs_read_what_is_written(tmp_path, suffix, program):
     if shutil.which(program.split()[0]) is None:
         pytest.skip(f"needs {program.split()[0]}")
-    with written_whole(tmp_path / f"a.txt{suffix}") as file:
+    with atomic_text_writer(tmp_path / f"a.txt{suffix}") as file:
         file.write(TEXT)
     done = subprocess.run([*program.split(), tmp_path / f"a.txt{suffix}"], capture_output=True, check=True)
     assert done.stdout.decode() == TEXT
@@ -109,13 +109,13 @@ def test_a_compression_that_is_not_written_is_refused_by_name(tmp_path, suffix):
     with pytest.raises(
         InputError, match=rf"a\.txt\{suffix}: cannot write \{suffix} files\. Use \.gz, .* or no compression"
     ):
-        with written_whole(tmp_path / "new" / f"a.txt{suffix}"):
+        with atomic_text_writer(tmp_path / "new" / f"a.txt{suffix}"):
             pytest.fail("no work was to be done")
     assert not [*tmp_path.iterdir()]
 
 
 def fail_half_way(path, error):
-    with written_whole(path) as file:
+    with atomic_text_writer(path) as file:
         file.write("half")
         raise error
 
@@ -141,7 +141,7 @@ def test_a_failing_block_leaves_the_earlier_file_as_it_was(tmp_path):
 def test_a_good_block_replaces_the_earlier_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("earlier and longer")
-    with written_whole(path) as file:
+    with atomic_text_writer(path) as file:
         file.write("new")
     assert path.read_text() == "new"
 
@@ -150,8 +150,8 @@ def test_a_good_block_replaces_the_earlier_file(tmp_path):
 def test_the_next_writer_deletes_what_a_killed_one_left(tmp_path):
     code = f"""
 import os, pathlib
-from splade_lucene.files.files import written_whole
-with written_whole(pathlib.Path({str(tmp_path / "a.txt")!r})) as file:
+from splade_lucene.files.files import atomic_text_writer
+with atomic_text_writer(pathlib.Path({str(tmp_path / "a.txt")!r})) as file:
     file.write("left over")
     file.flush()
     os.kill(os.getpid(), 9)
@@ -160,7 +160,7 @@ with written_whole(pathlib.Path({str(tmp_path / "a.txt")!r})) as file:
     (left,) = tmp_path.iterdir()
     assert left.read_text() == "left over"
     (tmp_path / "a.txt.partial").write_text("of another program")
-    with written_whole(tmp_path / "a.txt") as file:
+    with atomic_text_writer(tmp_path / "a.txt") as file:
         file.write("new")
     assert (tmp_path / "a.txt").read_text() == "new"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.txt", "a.txt.partial"]
@@ -168,9 +168,9 @@ with written_whole(pathlib.Path({str(tmp_path / "a.txt")!r})) as file:
 
 def test_writers_of_the_same_file_do_not_mix(tmp_path):
     path = tmp_path / "a.txt"
-    with written_whole(path) as first:
+    with atomic_text_writer(path) as first:
         first.write("first\n" * 10_000)
-        with written_whole(path) as second:
+        with atomic_text_writer(path) as second:
             second.write("second\n" * 5)
         assert path.read_text() == "second\n" * 5
         first.write("first\n")
@@ -187,7 +187,7 @@ def test_an_interrupt_right_after_the_new_file_was_created_leaves_none(tmp_path,
 
     monkeypatch.setattr(os, "open", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        with written_whole(tmp_path / "a.txt"):
+        with atomic_text_writer(tmp_path / "a.txt"):
             pass
     assert list(tmp_path.iterdir()) == []
 
@@ -197,7 +197,7 @@ def test_a_planted_link_is_not_followed(tmp_path, monkeypatch, name):
     monkeypatch.setattr("secrets.token_hex", lambda count: "12345678" if count == 4 else "")
     (tmp_path / "victim").write_text("precious")
     (tmp_path / name).symlink_to("victim")
-    with suppress(StorageError), written_whole(tmp_path / "a.txt") as file:
+    with suppress(StorageError), atomic_text_writer(tmp_path / "a.txt") as file:
         file.write("new")
     assert (tmp_path / "victim").read_text() == "precious"
 
@@ -209,7 +209,7 @@ def test_new_files_have_the_mode_that_the_umask_leaves_and_replaced_ones_keep_th
     before = os.umask(mask)
     try:
         for name in ("new.txt", "new.gz", "old.txt"):
-            with written_whole(tmp_path / name) as file:
+            with atomic_text_writer(tmp_path / name) as file:
                 file.write("x")
     finally:
         os.umask(before)
@@ -245,7 +245,7 @@ def test_a_link_keeps_naming_the_file_that_is_written(tmp_path, exists):
         (tmp_path / "folder/target.txt").write_text("old")
     (tmp_path / "link").symlink_to("folder/target.txt")
     (tmp_path / "link.txt").symlink_to("link")
-    with written_whole(tmp_path / "link.txt") as file:
+    with atomic_text_writer(tmp_path / "link.txt") as file:
         file.write("new")
     assert (tmp_path / "link.txt").readlink() == Path("link")
     assert (tmp_path / "link").readlink() == Path("folder/target.txt")
@@ -255,7 +255,7 @@ def test_a_link_keeps_naming_the_file_that_is_written(tmp_path, exists):
 
 def test_a_link_to_itself_is_refused(tmp_path):
     (tmp_path / "a.txt").symlink_to("a.txt")
-    with pytest.raises(StorageError, match="cannot write"), written_whole(tmp_path / "a.txt") as file:
+    with pytest.raises(StorageError, match="cannot write"), atomic_text_writer(tmp_path / "a.txt") as file:
         file.write("x")
     assert (tmp_path / "a.txt").is_symlink()
 
@@ -266,7 +266,7 @@ def test_a_fifo_is_written_to(tmp_path, name):
     os.mkfifo(pipe)
     with ThreadPoolExecutor(1) as pool:
         read = pool.submit(pipe.read_bytes)
-        with written_whole(pipe) as file:
+        with atomic_text_writer(pipe) as file:
             file.write("through\n")
         data = read.result(10)
     assert (gzip.decompress(data) if name.endswith(".gz") else data) == b"through\n"
@@ -277,7 +277,7 @@ def test_a_fifo_is_written_to(tmp_path, name):
 def test_a_reader_that_has_had_enough_is_a_broken_pipe(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
-    with pytest.raises(BrokenPipeError), written_whole(Path(f"/dev/fd/{writing}")) as file:
+    with pytest.raises(BrokenPipeError), atomic_text_writer(Path(f"/dev/fd/{writing}")) as file:
         file.write("x" * 1_000_000)
     os.close(writing)
 
@@ -285,7 +285,7 @@ def test_a_reader_that_has_had_enough_is_a_broken_pipe(tmp_path):
 def test_devices_and_links_to_them_stay(tmp_path):
     (tmp_path / "null").symlink_to("/dev/null")
     for path in (tmp_path / "null", Path("/dev/null")):
-        with written_whole(path) as file:
+        with atomic_text_writer(path) as file:
             file.write("x")
         assert stat.S_ISCHR(path.stat().st_mode)
     assert (tmp_path / "null").is_symlink()
@@ -302,7 +302,7 @@ def test_an_open_descriptor_is_written_where_it_stands(tmp_path, spelled):
         if spelled == "link":
             path = tmp_path / "link"
             path.symlink_to(f"/dev/fd/{file.fileno()}")
-        with written_whole(path) as written:
+        with atomic_text_writer(path) as written:
             written.write("ours\n")
         file.write("after\n")
     assert out.read_text() == "before\nours\nafter\n"
@@ -313,7 +313,7 @@ def test_gzipped_files_of_the_same_text_are_the_same_bytes_at_any_time(tmp_path,
     written = []
     for moment in (1_000_000_000.0, 1_100_000_000.0):
         monkeypatch.setattr(time, "time", lambda moment=moment: moment)
-        with written_whole(tmp_path / "a.txt.gz") as file:
+        with atomic_text_writer(tmp_path / "a.txt.gz") as file:
             file.write(TEXT)
         written.append((tmp_path / "a.txt.gz").read_bytes())
     assert gzip.decompress(written[0]) == TEXT.encode()
@@ -323,7 +323,7 @@ def test_gzipped_files_of_the_same_text_are_the_same_bytes_at_any_time(tmp_path,
 def test_a_file_where_a_folder_should_be(tmp_path):
     (tmp_path / "file").write_text("x")
     path = tmp_path / "file" / "below" / "a.txt"
-    with pytest.raises(StorageError) as caught, written_whole(path):
+    with pytest.raises(StorageError) as caught, atomic_text_writer(path):
         pytest.fail("the block must not run")
     assert str(caught.value).startswith(f"{path}: cannot write (")
     assert isinstance(caught.value.__cause__, OSError)
@@ -332,7 +332,7 @@ def test_a_file_where_a_folder_should_be(tmp_path):
 
 def test_a_folder_of_that_name(tmp_path):
     (tmp_path / "a.txt").mkdir()
-    with pytest.raises(StorageError, match="cannot write"), written_whole(tmp_path / "a.txt") as file:
+    with pytest.raises(StorageError, match="cannot write"), atomic_text_writer(tmp_path / "a.txt") as file:
         file.write("x")
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
 
@@ -341,7 +341,7 @@ def test_a_folder_of_that_name(tmp_path):
 def test_a_full_device_is_a_storage_error():
     with (
         pytest.raises(StorageError, match="No space left on device") as caught,
-        written_whole(Path("/dev/full")) as file,
+        atomic_text_writer(Path("/dev/full")) as file,
     ):
         file.write("x" * 1_000_000)
     assert isinstance(caught.value.__cause__, OSError)
@@ -353,7 +353,7 @@ def test_a_file_that_grows_beyond_what_is_allowed_is_a_storage_error(tmp_path, n
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(StorageError, match="File too large"), written_whole(tmp_path / name) as file:
+        with pytest.raises(StorageError, match="File too large"), atomic_text_writer(tmp_path / name) as file:
             file.write("".join(map(str, range(100_000))))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

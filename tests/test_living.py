@@ -41,7 +41,7 @@ from splade_lucene import (
     write_pseudo_documents,
 )
 from splade_lucene.files import exchange as exchange_module
-from splade_lucene.files.exchange import exchange, moved_aside, put_in_place
+from splade_lucene.files.exchange import exchange, moved_aside, replace_folder
 from splade_lucene.index import commits, reader
 from splade_lucene.index.reader import read_index_manifest
 from splade_lucene.manifest import INDEX_FILE
@@ -445,7 +445,7 @@ def test_a_finished_folder_takes_the_place_of_the_old_one(tmp_path, monkeypatch,
         (tmp_path / name / f"of-{name}").touch()
     if not can_exchange:
         monkeypatch.setattr(exchange_module, "exchange", lambda *_: False)
-    put_in_place(tmp_path / "built", tmp_path / "target")
+    replace_folder(tmp_path / "built", tmp_path / "target")
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == [
         "target",
         "target/of-built",

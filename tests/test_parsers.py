@@ -28,7 +28,7 @@ from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.ids import is_id
 from splade_lucene.index.accelerator import _read_limit
 from splade_lucene.manifest import Manifest, Part, read_manifest
-from splade_lucene.pseudo_documents.journal import WHOLE, Journal
+from splade_lucene.pseudo_documents.journal import WHOLE_CORPUS, Journal
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.reproduction.reading import read_collection
 from splade_lucene.reproduction.steps import Steps
@@ -215,7 +215,7 @@ encoded = true
 
 
 def refuse_journal(path: Path) -> Journal:
-    journal = Journal(path.parent, WHOLE)
+    journal = Journal(path.parent, WHOLE_CORPUS)
     (path.parent / "part-00000.jsonl").touch()
     journal.start({"corpus": "other", "choices": {"pooling": "sum"}}, {"corpus": "other"}, overwrite=False)
     return journal
@@ -295,7 +295,7 @@ PARSERS: dict[str, Parser] = {
     "MS MARCO run": Parser("run.tsv", ("1\td1\t1\n1\td2\t2\n2\td1\t1\n",), Run.read, rankings_are_whole),
     "JSON run": Parser("run.json", ('{"1": {"d1": 9.5, "d2": 8}, "2": {"d1": 1}}\n',), Run.read, rankings_are_whole),
     "manifest": Parser("m.manifest", (json.dumps(FULL.to_json(), indent=1, ensure_ascii=False),), read_manifest, manifest_is_possible),
-    "journal": Parser("splade-lucene.journal", (JOURNAL,), lambda path: Journal(path.parent, WHOLE), journal_is_possible),
+    "journal": Parser("splade-lucene.journal", (JOURNAL,), lambda path: Journal(path.parent, WHOLE_CORPUS), journal_is_possible),
     "journal of another encoding": Parser("splade-lucene.journal", (JOURNAL,), refuse_journal, journal_is_possible),
     "configuration of a checkpoint": Parser(
         "config.json", (BERT,), layout, nothing_more, {key: CHECKPOINT[key] for key in ("model.safetensors",)}

@@ -270,7 +270,7 @@ def test_two_processes_do_not_share_a_folder_at_once(catalogue, tmp_path):
             fcntl.flock(file, fcntl.LOCK_EX)
             with NO_PROGRESS.step("", None, "bytes") as advance:
                 with pytest.raises(DownloadError, match="another process is downloading this file"):
-                    fetching.fetch_whole("http://127.0.0.1:1/", partial, 0, advance)
+                    fetching.fetch_file("http://127.0.0.1:1/", partial, 0, advance)
     assert (done.exit_code, "another process is using this folder" in done.stderr, Handler.asked) == (1, True, [])
 
 

@@ -31,7 +31,7 @@ with whole_imports(extra="langchain"):
 if TYPE_CHECKING:
     from langchain_core.callbacks.manager import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 
-_OWN = ("docid", "score")
+_RESERVED = ("docid", "score")
 
 
 class SpladeRetriever(BaseRetriever):
@@ -89,7 +89,7 @@ class SpladeRetriever(BaseRetriever):
 
 
 def _document(found: FoundDocument) -> Document:
-    for name in _OWN:
+    for name in _RESERVED:
         if name in found.fields:
             note(
                 f"the field {name!r} of the index is not in the metadata of documents, where {name} is that of the hit"

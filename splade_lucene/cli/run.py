@@ -14,7 +14,7 @@ from splade_lucene.cli.output import echo
 from splade_lucene.cli.search_options import check_tag
 from splade_lucene.counts import counted, part_of
 from splade_lucene.defaults import HITS_IN_RUN
-from splade_lucene.files.pipes import given_name
+from splade_lucene.files.pipes import original_name
 from splade_lucene.run.formats import RunFormat
 from splade_lucene.run.fusion import RrfBy
 from splade_lucene.run.selection import PASSAGE_DELIMITER
@@ -244,7 +244,7 @@ def _known(topics: str | None, encoded: bool, qrels: str | None, index_dir: Path
 
 def _to_json(report: RunReport) -> dict[str, Any]:
     return {
-        "run": given_name(report.path), "format": report.format, "queries": report.queries, "hits": report.hits,
+        "run": original_name(report.path), "format": report.format, "queries": report.queries, "hits": report.hits,
         "valid": report.is_valid, "counts": dict(report.counts),
         "findings": [finding._asdict() for finding in report.findings], "notes": report.notes,
     }  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
 
-from splade_lucene.files.pipes import with_given_names
+from splade_lucene.files.pipes import with_original_names
 
 _UNSAFE = re.compile(
     "[\0-\b\v-\x1f\x7f-\x9f"  # control characters, except tab and line feed
@@ -73,7 +73,7 @@ class _Shown(io.TextIOBase):
         return self.stream.buffer
 
     def write(self, text: str) -> int:
-        self.stream.write(show_safely(with_given_names(text), self.encoding))
+        self.stream.write(show_safely(with_original_names(text), self.encoding))
         return len(text)
 
     def flush(self) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from splade_lucene.errors import CorpusError
-from splade_lucene.files.folders import check_chosen, files_with, one_collection, several_formats, visible_files
+from splade_lucene.files.folders import check_chosen, files_with, select_collection, several_formats, visible_files
 
 JSON_LINES = (".jsonl",)
 JSON = (".json",)
@@ -37,7 +37,7 @@ def corpus_files(folder: Path) -> list[Path]:
 def _tables(folder: Path, files: list[Path]) -> list[Path]:
     """The files with one document per line or row."""
     tables = files_with(files, tuple(suffix for each in _TABLES for suffix in each), CorpusError)
-    chosen = one_collection(folder, tables, CorpusError) if tables else []
+    chosen = select_collection(folder, tables, CorpusError) if tables else []
     groups = [group for suffixes in _TABLES if (group := files_with(chosen, suffixes, CorpusError))]
     if len(groups) > 1:
         raise several_formats(folder, groups, CorpusError)
@@ -47,7 +47,7 @@ def _tables(folder: Path, files: list[Path]) -> list[Path]:
 def _texts_or_json(folder: Path, files: list[Path]) -> list[Path]:
     texts, json = (files_with(files, suffixes, CorpusError) for suffixes in (TEXTS, JSON))
     if json and all(_ABOUT.match(path.name) for path in texts):
-        return one_collection(folder, json, CorpusError)
+        return select_collection(folder, json, CorpusError)
     if json and texts:
         raise several_formats(folder, [texts, json], CorpusError)
     return texts

@@ -18,7 +18,7 @@ from splade_lucene.distributed.sharing import check_shared
 from splade_lucene.encoder import Pruning, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError, StorageError
 from splade_lucene.fields.schema import Fields
-from splade_lucene.files.exchange import put_in_place
+from splade_lucene.files.exchange import replace_folder
 from splade_lucene.files.files import file_digest, sole_writer, storage_error, work_folder
 from splade_lucene.files.remote import Folder, shown, to_folder, to_index_folder
 from splade_lucene.index.build import BuildSummary
@@ -154,7 +154,7 @@ def prepare_shards(index_dir: Path, *, overwrite: bool) -> None:
 def _publish(built: Path, index_dir: Path, *, overwrite: bool) -> None:
     prepare_shards(index_dir, overwrite=overwrite)
     try:
-        put_in_place(built, index_dir)
+        replace_folder(built, index_dir)
     except OSError as error:
         raise storage_error(index_dir, error) from error
 

@@ -125,7 +125,7 @@ class RayCluster:
             ) from error
 
 
-_GONE = object()
+_DEAD_NODE = object()
 """The answer of a node that has died."""
 
 _REMEDY = "Start one with 'ray start --head', and name the address that it prints; or pass local"
@@ -245,14 +245,14 @@ class Session:
             hosts = ", ".join(sorted({calls[each].host for each in silent}))
             raise InputError(f"these nodes of the Ray cluster do not answer: {hosts}", remedy="Remove or restart them")
         answers = [(calls[each], self._answer(each, calls[each])) for each in done]
-        return [(node, answer) for node, answer in answers if answer is not _GONE]
+        return [(node, answer) for node, answer in answers if answer is not _DEAD_NODE]
 
     def _answer(self, reference: Any, node: Node) -> Any:
         try:
             return self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
             if self.lost(error) and node.id not in {each.id for each in self.nodes()}:
-                return _GONE
+                return _DEAD_NODE
             cause = getattr(error, "cause", None)
             if isinstance(cause, SpladeLuceneError):
                 raise InputError(f"on {node.host}: {cause}") from error

@@ -29,7 +29,7 @@ from splade_lucene.encoder.onnx_choice import HEADER_KEY, header_digest
 from splade_lucene.encoder.onnx_graph import RESTORED
 from splade_lucene.encoder.storage import INT8_WEIGHTS, SCALES, SaveDtype, read_int8, restore_from_int8, sole_saver
 from splade_lucene.errors import InputError, ModelError, first_line
-from splade_lucene.files.files import bytes_written_whole
+from splade_lucene.files.files import atomic_bytes_writer
 from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def export_onnx(side: NetworkSide, folder: Path) -> Path:
         )
     _remove_traces(model)
     path = folder / ONNX_FILES[0]
-    with bytes_written_whole(path) as file:
+    with atomic_bytes_writer(path) as file:
         file.write(model.SerializeToString())
     return path
 

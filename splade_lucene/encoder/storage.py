@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from splade_lucene.arguments import check_choice
 from splade_lucene.errors import InputError, ModelError
-from splade_lucene.files.files import bytes_written_whole, sole_writer
+from splade_lucene.files.files import atomic_bytes_writer, sole_writer
 from splade_lucene.files.json_text import parse_object
 from splade_lucene.imports import whole_imports
 
@@ -72,7 +72,7 @@ def store_in_int8(checkpoint: Path, target: Path, group: int = 32) -> int:
         packed[name + SCALES] = scales
     with sole_saver(target):
         _copy_others(checkpoint, target)
-        with bytes_written_whole(target / INT8_WEIGHTS) as file:
+        with atomic_bytes_writer(target / INT8_WEIGHTS) as file:
             file.write(save(packed, metadata={"format": "int8"}))
     return (target / INT8_WEIGHTS).stat().st_size
 
@@ -106,7 +106,7 @@ def restore_from_int8(checkpoint: Path, target: Path, dtype: SaveDtype = "float3
     with sole_saver(target):
         _copy_others(checkpoint, target)
         (target / "config.json").write_text(json.dumps({**config, "dtype": dtype}, indent=2) + "\n", encoding="utf-8")
-        with bytes_written_whole(target / _PLAIN_WEIGHTS) as file:
+        with atomic_bytes_writer(target / _PLAIN_WEIGHTS) as file:
             file.write(save(weights, metadata={"format": "pt"}))
 
 

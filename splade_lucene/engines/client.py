@@ -33,7 +33,7 @@ from splade_lucene.imports import whole_imports
 BUSY = frozenset((429, 502, 503, 504))
 """Statuses of an engine that is too busy, or starting: the same request may succeed later."""
 
-KEPT_ALIVE = "2m"
+KEEP_ALIVE = "2m"
 """How long a point in time lasts after it was last used."""
 
 _PORTS = {"http": 9200, "https": 443}
@@ -134,7 +134,7 @@ class EngineClient(ABC):
         """
         body = None if query is None else {"query": query}
         answer = self.request("POST", f"/{name}/_count", body, patience=patience)
-        self.check_whole(answer)
+        self.check_complete(answer)
         return int(answer["count"])
 
     def search(self, name: str, body: Mapping[str, Any], *, patience: float = 0.0) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class EngineClient(ABC):
         """
         path = "/_search" if "pit" in body else f"/{name}/_search"
         answer = self.request("POST", path, body, patience=patience, allow_partial_search_results="false")
-        self.check_whole(answer)
+        self.check_complete(answer)
         return answer
 
     @contextmanager
@@ -165,7 +165,7 @@ class EngineClient(ABC):
         """
         path, params = self._opening
         pit = str(
-            self.request("POST", path.format(name=name), None, patience=0.0, **{"keep_alive": KEPT_ALIVE, **params})[
+            self.request("POST", path.format(name=name), None, patience=0.0, **{"keep_alive": KEEP_ALIVE, **params})[
                 self._id
             ]
         )
@@ -179,7 +179,7 @@ class EngineClient(ABC):
     def _closed(self, pit: str) -> dict[str, Any]:
         """The body of the request that ends a point in time."""
 
-    def check_whole(self, answer: Mapping[str, Any]) -> None:
+    def check_complete(self, answer: Mapping[str, Any]) -> None:
         """Refuses an answer from which something is missing.
 
         Raises:

@@ -16,7 +16,7 @@ from splade_lucene.engines.pieces import ExportFolder
 from splade_lucene.engines.registry import exporter
 from splade_lucene.errors import InputError
 from splade_lucene.fields.schema import Fields
-from splade_lucene.files.exchange import put_in_place
+from splade_lucene.files.exchange import replace_folder
 from splade_lucene.files.files import sole_writer, storage_error, work_folder
 from splade_lucene.index.joined import Duplicates, IndexDirs
 from splade_lucene.progress import NO_PROGRESS, Progress
@@ -178,6 +178,6 @@ def _publish(built: Path, output: Path, *, overwrite: bool) -> None:
     """Gives a finished export its name."""
     _check_output(output, overwrite=overwrite)
     try:
-        put_in_place(built, output)
+        replace_folder(built, output)
     except OSError as error:
         raise storage_error(output, error) from error

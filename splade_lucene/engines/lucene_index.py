@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from splade_lucene.engines.client import KEPT_ALIVE, EngineClient, open_client, patiently
+from splade_lucene.engines.client import KEEP_ALIVE, EngineClient, open_client, patiently
 from splade_lucene.engines.index_metadata import IndexMetadata, mapping_metadata, read_metadata
 from splade_lucene.engines.lucene_engine import LuceneEngine, engine_id
 from splade_lucene.engines.names import ServedEngine
@@ -18,7 +18,7 @@ from splade_lucene.fields.conditions import Condition
 
 _LARGEST_PAGE = 10_000
 _CONNECTIONS = 64
-_GONE, _FAILED = 404, 500  # of a state on a node that has stopped
+_NOT_FOUND, _SERVER_ERROR = 404, 500  # of a state on a node that has stopped
 
 
 class LuceneIndex:
@@ -82,13 +82,13 @@ class LuceneIndex:
         """
         found: list[list[Any]] = []
         with self._client.point_in_time(self._name) as pit:
-            asked = {**body, "pit": {"id": pit, "keep_alive": KEPT_ALIVE}}
+            asked = {**body, "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}
             while len(found) < k:
                 asked["size"] = min(k - len(found), self._page)
                 try:
                     page = self._orders(asked, patience=0)
                 except EngineError as error:
-                    if error.status is None or (error.status != _GONE and error.status < _FAILED):
+                    if error.status is None or (error.status != _NOT_FOUND and error.status < _SERVER_ERROR):
                         raise
                     raise EngineError(f"{error} Its node may have stopped; try again.", 503) from error
                 found += page

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
-from splade_lucene.files.files import bytes_written_whole, file_digest, storage_error, written_whole
+from splade_lucene.files.files import atomic_bytes_writer, atomic_text_writer, file_digest, storage_error
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make
 from splade_lucene.progress import Progress
@@ -65,7 +65,7 @@ class ExportFolder:
         self._journal = path / JOURNAL
         self.pieces: list[Piece] = self._finished(settings)
         self._delete_others()
-        with written_whole(self._journal) as file:
+        with atomic_text_writer(self._journal) as file:
             file.writelines(
                 json.dumps(each) + "\n" for each in ({"settings": dict(settings)}, *map(asdict, self.pieces))
             )
@@ -100,13 +100,13 @@ class ExportFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a text file."""
-        with written_whole(self.path / name) as file:
+        with atomic_text_writer(self.path / name) as file:
             file.write(text)
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
         """Opens a binary file, which appears when the block ends."""
-        with bytes_written_whole(self.path / name) as file:
+        with atomic_bytes_writer(self.path / name) as file:
             yield file
 
     def read(self, collection: Collection, *, texts: bool = False) -> Iterator[ExportedDocument]:

@@ -27,7 +27,7 @@ _PORTS = {"http": 6333, "https": 6333}
 _SECONDS = 60
 _META_FILE = "meta.json"
 _SOURCES_AT_ONCE = 100
-_FEW = 10_000
+_UNCOUNTED_HITS = 10_000  # that are asked for without counting the documents first
 _NOT_FOUND, _BUSY, _FORBIDDEN = 404, 429, (401, 403)
 
 
@@ -123,7 +123,7 @@ class QdrantIndex:
         """
         vector = self._models.SparseVector(indices=[*map(int, weights)], values=[*map(float, weights.values())])
         accepted = None if condition is None else self._filter(condition)
-        limit = (k if k <= _FEW else min(k, self.count())) + 1
+        limit = (k if k <= _UNCOUNTED_HITS else min(k, self.count())) + 1
         while True:
             points = self._ask(lambda: self._client.query_points(
                 self._name, query=vector, using=VECTOR, limit=limit, query_filter=accepted, with_payload=["docid"],  # noqa: B023

@@ -21,7 +21,7 @@ from splade_lucene.fields.values import FieldType, date_micros
 from splade_lucene.files.json_text import compact_json, indented_json
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")
-_OWN = frozenset(("docid", "impacts", "vector", "text"))
+_RESERVED = frozenset(("docid", "impacts", "vector", "text"))
 
 _TYPES: Mapping[FieldType, str] = {
     "keyword": "string", "keyword[]": "array<string>", "integer": "long", "number": "double", "date": "long",
@@ -38,11 +38,11 @@ class Vespa:
     def check(self, collection: Collection, options: ExportOptions) -> None:
         """Refuses names that a schema cannot have, and impacts that are not exact in single precision."""
         for name, what in ((options.name, "schema"), *((each, "field") for each in collection.fields)):
-            if not _NAME.fullmatch(name) or (what == "field" and name in _OWN):
+            if not _NAME.fullmatch(name) or (what == "field" and name in _RESERVED):
                 raise InputError(
                     f"a {what} of Vespa cannot have the name {name!r:.80}",
                     remedy="Use letters, digits and _, no digit at the beginning"
-                    + (f", and none of {', '.join(sorted(_OWN))}" if what == "field" else ""),
+                    + (f", and none of {', '.join(sorted(_RESERVED))}" if what == "field" else ""),
                 )
         check_impacts(collection, EXACT_IN_FLOAT32, self.title, "tensors have single precision")
 

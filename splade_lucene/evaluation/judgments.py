@@ -87,7 +87,7 @@ def _read_columns(path: Path, lines: Lines) -> dict[str, dict[str, int]]:
                 f"the relevance {columns[-1]!r} is not an integer", path=path, line=number,
                 remedy="Write it as an integer",
             )  # fmt: skip
-        _put(qrels, columns[0], columns[-2], int(columns[-1]), path, number)
+        _add_judgment(qrels, columns[0], columns[-2], int(columns[-1]), path, number)
     return qrels
 
 
@@ -104,11 +104,13 @@ def _read_json(path: Path, lines: Lines) -> dict[str, dict[str, int]]:
                     f"query {qid!r}: the relevance {relevance!r:.40} of {docid!r} is not an integer", path=path,
                     remedy="Write it as an integer",
                 )  # fmt: skip
-            _put(qrels, qid, docid, relevance, path, None)
+            _add_judgment(qrels, qid, docid, relevance, path, None)
     return qrels
 
 
-def _put(qrels: dict[str, dict[str, int]], qid: str, docid: str, relevance: int, path: Path, line: int | None) -> None:
+def _add_judgment(
+    qrels: dict[str, dict[str, int]], qid: str, docid: str, relevance: int, path: Path, line: int | None
+) -> None:
     if abs(relevance) > MAX_GRADE:
         raise RunError(_too_large(qid, docid, relevance), path=path, line=line, remedy=_SMALLER)
     if qrels.setdefault(qid, {}).setdefault(docid, relevance) != relevance:

@@ -10,7 +10,7 @@ import numpy as np
 from splade_lucene.arguments import to_path
 from splade_lucene.errors import InputError
 from splade_lucene.evaluation.comparison import Comparison, QueryDifference
-from splade_lucene.files.files import bytes_written_whole
+from splade_lucene.files.files import atomic_bytes_writer
 from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def save_figure(figure: Any, path: Path) -> None:
     Raises:
         StorageError: The file cannot be written.
     """
-    with bytes_written_whole(path) as file:
+    with atomic_bytes_writer(path) as file:
         figure.savefig(file, format=path.suffix.lstrip(".").lower(), dpi=110, metadata=_undated(path))
 
 

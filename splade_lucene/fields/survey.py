@@ -18,7 +18,7 @@ Kind = Literal["list", "boolean", "integer", "number", "date", "string", "other"
 
 
 @dataclass
-class _Seen:
+class _FieldFacts:
     """What a field has.
 
     Attributes:
@@ -46,7 +46,7 @@ class FieldSurvey:
         self._ignored = {*ignored, *RESERVED}
         self._documents = 0
         self._is_text = False
-        self._seen: dict[str, _Seen] = {name: _Seen() for name in request.types}
+        self._seen: dict[str, _FieldFacts] = {name: _FieldFacts() for name in request.types}
         self._other_keys: dict[str, None] = {}
 
     def read(self, record: Mapping[str, object], place: object, *, is_text: bool = False) -> dict[str, FieldValue]:
@@ -57,7 +57,7 @@ class FieldSurvey:
             value = member(record, name)
             if is_missing(value, is_text=is_text):
                 continue
-            seen = self._seen.setdefault(name, _Seen())
+            seen = self._seen.setdefault(name, _FieldFacts())
             seen.documents += 1
             kind = _kind(value, is_text=is_text)
             seen.kinds[kind] += 1
@@ -108,7 +108,7 @@ class FieldSurvey:
         named = {name for name, kind in self.request.types.items() if kind}
         return FieldSchema(types, self.request.inferred | (frozenset(types) - named))
 
-    def _note_type(self, name: str, kind: FieldType, seen: _Seen) -> None:
+    def _note_type(self, name: str, kind: FieldType, seen: _FieldFacts) -> None:
         unfit = {each: count for each, count in seen.kinds.items() if not self._fits(each, kind)}
         left_out = ""
         if unfit:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from splade_lucene.files.files import work_folder
 
-_HERE = -100  # AT_FDCWD: paths are relative to the working folder
+_AT_FDCWD = -100  # paths are relative to the working folder
 _EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 
@@ -30,7 +30,7 @@ def exchange(first: Path, second: Path) -> bool:
     if sys.platform == "darwin":
         function, arguments = "renamex_np", (*names, ctypes.c_uint(_EXCHANGE))
     else:
-        function, arguments = "renameat2", (_HERE, names[0], _HERE, names[1], ctypes.c_uint(_EXCHANGE))
+        function, arguments = "renameat2", (_AT_FDCWD, names[0], _AT_FDCWD, names[1], ctypes.c_uint(_EXCHANGE))
     try:
         status = getattr(library, function)(*arguments)
     except AttributeError:  # the C library has no such function
@@ -43,7 +43,7 @@ def exchange(first: Path, second: Path) -> bool:
     raise OSError(code, os.strerror(code), str(second))
 
 
-def put_in_place(built: Path, target: Path) -> None:
+def replace_folder(built: Path, target: Path) -> None:
     """Gives a finished folder its name, and deletes what had it.
 
     Where two folders cannot be exchanged, the old one is moved aside for a moment (:func:`moved_aside`).
@@ -63,5 +63,5 @@ def put_in_place(built: Path, target: Path) -> None:
 
 
 def moved_aside(target: Path) -> Path:
-    """Where the old folder of this name is between the last two steps of :func:`put_in_place`."""
+    """Where the old folder of this name is between the last two steps of :func:`replace_folder`."""
     return work_folder(target, "replaced")

@@ -27,7 +27,7 @@ def open_text(path: Path) -> TextIO:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[TextIO]:
+def atomic_text_writer(path: Path) -> Iterator[TextIO]:
     """Opens a text file for atomic writing: it appears under its name only if the block succeeds.
 
     It is compressed if its name says so. Pipes and devices are written to as they are; see
@@ -38,7 +38,7 @@ def written_whole(path: Path) -> Iterator[TextIO]:
         StorageError: The file cannot be written.
     """
     with (
-        bytes_written_whole(path) as file,
+        atomic_bytes_writer(path) as file,
         compressing(path, file) as compressed,
         TextIOWrapper(compressed, "utf-8", newline="\n") as text,
     ):
@@ -46,11 +46,11 @@ def written_whole(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def bytes_written_whole(path: Path) -> Iterator[BinaryIO]:
+def atomic_bytes_writer(path: Path) -> Iterator[BinaryIO]:
     """The same for a binary file, which is not compressed.
 
     Raises:
-        InputError: As for :func:`written_whole`.
+        InputError: As for :func:`atomic_text_writer`.
         StorageError: The file cannot be written.
     """
     check_output(path)

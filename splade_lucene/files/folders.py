@@ -74,7 +74,7 @@ def files_with(files: Iterable[Path], suffixes: tuple[str, ...], error: type[Inp
     return chosen
 
 
-def one_collection(folder: Path, files: Sequence[Path], error: type[InputError]) -> list[Path]:
+def select_collection(folder: Path, files: Sequence[Path], error: type[InputError]) -> list[Path]:
     """The files that are the collection, judged by their names.
 
     Args:
@@ -101,7 +101,7 @@ def one_collection(folder: Path, files: Sequence[Path], error: type[InputError])
     return list(files)
 
 
-def one_file(folder: Path, role: Literal["queries", "qrels"], error: type[InputError]) -> Path:
+def select_only_file(folder: Path, role: Literal["queries", "qrels"], error: type[InputError]) -> Path:
     """The only file of queries or judgments in a folder; of several, the one of just this name, as in BEIR's folders.
 
     Raises:

@@ -29,7 +29,7 @@ _COMPRESSIONS = {
 }
 _EXAMINED = 1 << 20
 
-_given: dict[str, str] = {}
+_original_names: dict[str, str] = {}
 """Paths of copies → what messages call the pipes."""
 
 
@@ -63,7 +63,7 @@ def copy_pipe(source: str, folder: Path) -> Path:
         ) from error  # fmt: skip
     for suffix in (_compression_of, _format_of):
         copy = copy.rename(_inserted(copy, suffix(copy)))
-    _given[str(copy)] = given
+    _original_names[str(copy)] = given
     return copy
 
 
@@ -78,19 +78,19 @@ def _opened(source: str) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, sys.stdin.buffer)
 
 
-def given_name(source: str | Path) -> str:
+def original_name(source: str | Path) -> str:
     """What the user called a source: itself, unless it is the copy of a pipe."""
-    return _given.get(str(source), str(source))
+    return _original_names.get(str(source), str(source))
 
 
 def is_copy(source: str | Path) -> bool:
     """Whether a source is the copy of a pipe."""
-    return str(source) in _given
+    return str(source) in _original_names
 
 
-def with_given_names(text: str) -> str:
+def with_original_names(text: str) -> str:
     """A text in which pipes stand in place of the paths of their copies."""
-    for copy, name in _given.items():
+    for copy, name in _original_names.items():
         text = text.replace(copy, name)
     return text
 

@@ -56,7 +56,7 @@ class RemoteFolder:
         """
         store, root = _opened(self.url)
         folder = f"{root}/{below}" if below else root
-        with self._told("list the objects"):
+        with self._translated_errors("list the objects"):
             try:
                 store.invalidate_cache(folder)
                 found = store.ls(folder, detail=True)
@@ -75,7 +75,7 @@ class RemoteFolder:
         found = {}
         remaining = iter(names)
         while batch := {f"{root}/{name}": name for name in islice(remaining, _AT_ONCE)}:
-            with self._told("read"):
+            with self._translated_errors("read"):
                 answers = store.cat([*batch], on_error="return")
                 for path, answer in answers.items():
                     if isinstance(answer, bytes):
@@ -93,7 +93,7 @@ class RemoteFolder:
         store, root = _opened(self.url)
         remaining = iter(contents.items())
         while batch := {f"{root}/{name}": content for name, content in islice(remaining, _AT_ONCE)}:
-            with self._told(f"write {next(iter(batch)).rpartition('/')[2]}"):
+            with self._translated_errors(f"write {next(iter(batch)).rpartition('/')[2]}"):
                 _with_folder(store, next(iter(batch)), partial(store.pipe, batch))
 
     def create(self, name: str, content: bytes) -> bool:
@@ -104,7 +104,7 @@ class RemoteFolder:
         """
         store, root = _opened(self.url)
         path = f"{root}/{name}"
-        with self._told(f"write {name}"):
+        with self._translated_errors(f"write {name}"):
             try:
                 _with_folder(store, path, lambda: store.pipe_file(path, content, mode="create"))
             except FileExistsError:
@@ -129,7 +129,7 @@ class RemoteFolder:
             file = Path(folder) / name
             yield file
             store, root = _opened(self.url)
-            with self._told(f"write {name}"):
+            with self._translated_errors(f"write {name}"):
                 _with_folder(store, f"{root}/{name}", lambda: store.put_file(str(file), f"{root}/{name}"))
 
     def download(self, name: str, file: Path) -> None:
@@ -139,7 +139,7 @@ class RemoteFolder:
             StorageError: It cannot be read, or the file cannot be written.
         """
         store, root = _opened(self.url)
-        with self._told(f"copy {name} to {file}"):
+        with self._translated_errors(f"copy {name} to {file}"):
             store.get_file(f"{root}/{name}", str(file))
 
     def delete(self, names: Iterable[str]) -> None:
@@ -151,7 +151,7 @@ class RemoteFolder:
         store, root = _opened(self.url)
         remaining = iter(names)
         while batch := [f"{root}/{name}" for name in islice(remaining, _AT_ONCE)]:
-            with self._told("delete"):
+            with self._translated_errors("delete"):
                 try:
                     store.rm(batch)
                 except FileNotFoundError:
@@ -160,7 +160,7 @@ class RemoteFolder:
                             store.rm_file(path)
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _translated_errors(self, what: str) -> Iterator[None]:
         try:
             yield
         except SpladeLuceneError:

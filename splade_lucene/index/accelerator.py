@@ -15,7 +15,7 @@ from splade_lucene import jvm
 from splade_lucene.arguments import to_path
 from splade_lucene.counts import counted
 from splade_lucene.errors import InputError, StorageError
-from splade_lucene.files.files import cache_folder, sole_writer, storage_error, written_whole
+from splade_lucene.files.files import atomic_text_writer, cache_folder, sole_writer, storage_error
 from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.manifest import INDEX_FOLDER
 
@@ -127,7 +127,7 @@ def _write_limit(file: Path, max_bytes: int | None) -> None:
         if max_bytes is None:
             file.unlink(missing_ok=True)
         else:
-            with written_whole(file) as text:
+            with atomic_text_writer(file) as text:
                 text.write(f"{max_bytes}\n")
     except OSError as error:
         raise storage_error(file, error) from error

@@ -40,7 +40,7 @@ class ManifestKeeper:
         if manifest is None:
             manifest = Manifest()
             if self.documents:
-                manifest = manifest.after(Change(now(), "foreign", self.documents, 0, self.documents))
+                manifest = manifest.after(Change(timestamp(), "foreign", self.documents, 0, self.documents))
         self.manifest = manifest
 
     def commit(
@@ -65,7 +65,7 @@ class ManifestKeeper:
             if not prepared.has_changes and facts.get("empty", self.manifest.empty) == self.manifest.empty:
                 return None
             deleted = self.documents + added - prepared.documents
-            change = Change(now(), operation, added, deleted, prepared.documents, source, deleted_empty)
+            change = Change(timestamp(), operation, added, deleted, prepared.documents, source, deleted_empty)
             versions = {**self.manifest.versions, "splade_lucene": __version__, **jvm.versions()}
             manifest = self.manifest.after(change, versions=versions, parts=(), **facts)
             while True:
@@ -79,6 +79,6 @@ class ManifestKeeper:
         return change
 
 
-def now() -> str:
+def timestamp() -> str:
     """The time, in UTC, as histories have it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

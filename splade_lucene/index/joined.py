@@ -210,10 +210,10 @@ class JoinedIndexReader(LuceneImpactIndexReader):
     def manifest(self) -> Manifest | None:
         """What the manifests of the indexes have in common, with the fields of all; None if none has one."""
         self._handle.check_open()
-        return self._whole_manifest
+        return self._joint_manifest
 
     @cached_property
-    def _whole_manifest(self) -> Manifest | None:
+    def _joint_manifest(self) -> Manifest | None:
         """Without the documents that have no terms in one index, and are in another."""
         if self._manifest is None or not self._manifest.empty:
             return self._manifest

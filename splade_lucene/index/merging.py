@@ -14,7 +14,7 @@ from splade_lucene.errors import IndexVersionError, InputError
 from splade_lucene.files.files import new_folder, path_text, work_folder
 from splade_lucene.index.accelerator import FOLDER, accelerate_segments
 from splade_lucene.index.bm25_field import common_bm25, describe_bm25
-from splade_lucene.index.commits import ManifestKeeper, now
+from splade_lucene.index.commits import ManifestKeeper, timestamp
 from splade_lucene.index.indexer import Order
 from splade_lucene.index.joined import Duplicates, IndexDirs, JoinedIndexReader, open_joined, to_index_paths
 from splade_lucene.index.publish import prepare_target, publish, sole_builder
@@ -169,7 +169,7 @@ def _changes(source: JoinedIndexReader) -> tuple[Change, ...]:
     found, documents = [], 0
     for part, deleted in zip(source.parts, source.replaced, strict=True):
         documents += part.num_docs - deleted
-        found.append(Change(now(), "merge", part.num_docs, deleted, documents, path_text(part.index_dir)))
+        found.append(Change(timestamp(), "merge", part.num_docs, deleted, documents, path_text(part.index_dir)))
     return tuple(found)
 
 

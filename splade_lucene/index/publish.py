@@ -11,7 +11,7 @@ from pathlib import Path
 
 from splade_lucene import jvm
 from splade_lucene.errors import InputError
-from splade_lucene.files.exchange import moved_aside, put_in_place
+from splade_lucene.files.exchange import moved_aside, replace_folder
 from splade_lucene.files.files import sole_writer, storage_error, work_folder
 from splade_lucene.files.locks import lock_holder, process_text
 from splade_lucene.index.reader import is_index
@@ -108,7 +108,7 @@ def publish(built: Path, index_dir: Path, *, overwrite: bool) -> None:
         raise
     try:
         with _locked(index_dir):
-            put_in_place(built, index_dir)
+            replace_folder(built, index_dir)
     except OSError as error:
         raise storage_error(index_dir, error) from error
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from splade_lucene.errors import InputError
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.files.json_text import indented_json, json_digest, parse_json
 from splade_lucene.files.typed_data import make
 
@@ -72,7 +72,7 @@ def read_shards(folder: Path) -> Shards:
 
 def write_shards(folder: Path, shards: Shards) -> None:
     """Writes the file; call this when all shards are complete."""
-    with written_whole(folder / SHARDS_FILE) as file:
+    with atomic_text_writer(folder / SHARDS_FILE) as file:
         file.write(indented_json(asdict(shards)))
 
 

@@ -23,8 +23,8 @@ from splade_lucene.jvm.runtime import JavaRuntime
 CLASS_LIST = Path(__file__).parent.parent / "jars" / "classes.txt"
 """The classes in an archive, as ``java_bridge/class_list.py`` recorded them."""
 
-_GIVEN_UP_SECONDS = 300  # after which an unfinished archive counts as abandoned
-_KEPT = 16  # archives, those that were used last: each environment has its own, and so has each version
+_ABANDONED_SECONDS = 300  # after which an unfinished archive counts as abandoned
+_MAX_ARCHIVES = 16  # archives, those that were used last: each environment has its own, and so has each version
 _MAKE = """
 import os, subprocess, sys
 temporary, archive, kept, *command = sys.argv[1:]
@@ -75,7 +75,7 @@ def _make(archive: Path, runtime: JavaRuntime, jars: Sequence[Path]) -> None:
     folder = archive.parent
     folder.mkdir(parents=True, exist_ok=True)
     for unfinished in folder.glob(f"{archive.stem}.*.partial"):
-        if time.time() - unfinished.stat().st_mtime < _GIVEN_UP_SECONDS:
+        if time.time() - unfinished.stat().st_mtime < _ABANDONED_SECONDS:
             return
         unfinished.unlink(missing_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f"{archive.stem}.", suffix=".partial", dir=folder)
@@ -84,6 +84,6 @@ def _make(archive: Path, runtime: JavaRuntime, jars: Sequence[Path]) -> None:
         str(runtime.home / "bin" / "java"), "-Xshare:dump", "-Xlog:disable", f"-XX:SharedClassListFile={CLASS_LIST}",
         f"-XX:SharedArchiveFile={temporary}", "-cp", os.pathsep.join(map(str, jars)),
     ]  # fmt: skip
-    arguments = [sys.executable, "-S", "-E", "-c", _MAKE, temporary, str(archive), str(_KEPT), *command]
+    arguments = [sys.executable, "-S", "-E", "-c", _MAKE, temporary, str(archive), str(_MAX_ARCHIVES), *command]
     silent = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_RDWR, 0) for stream in range(3)]
     os.posix_spawn(sys.executable, arguments, os.environ, file_actions=silent, setpgroup=0)  # Ctrl-C does not reach it

@@ -28,10 +28,10 @@ from splade_lucene.jvm.runtime import MINIMUM_JAVA, find_fatjar, find_runtime
 from splade_lucene.jvm.signals import remember_handlers
 
 BRIDGE_JAR = Path(__file__).parent.parent / "jars" / "splade-lucene-bridge.jar"
-Room = Literal["Index", "Join", "Search", "Bm25", "Runtime"]
+FacadeName = Literal["Index", "Join", "Search", "Bm25", "Runtime"]
 """A part of the Java code."""
 
-_FACADES = {room: f"io.spladelucene.{room.lower()}.{room}Facade" for room in get_args(Room)}
+_FACADES = {name: f"io.spladelucene.{name.lower()}.{name}Facade" for name in get_args(FacadeName)}
 """Part of the Java code → the class with its static methods."""
 
 _START_FIRST = "Call splade_lucene.jvm.start() before other code starts a JVM."
@@ -163,7 +163,7 @@ def _function(interface: ctypes.c_void_p, slot: int, *arguments: Any) -> Any:
     return ctypes.CFUNCTYPE(ctypes.c_int, *arguments)(table[slot])
 
 
-def facade(room: Room) -> Any:
+def facade(name: FacadeName) -> Any:
     """The Java class with the static methods of one part of the Java code. Starts the JVM if necessary.
 
     All calls to Java go through these methods. Instance methods are not safe: pyjnius stores the receiver in an object
@@ -174,9 +174,9 @@ def facade(room: Room) -> Any:
         ForkedProcessError: The JVM was already running when this process was forked.
     """
     _fork_guard.check()
-    found = _facades.get(room)
+    found = _facades.get(name)
     if found is None:
-        found = _facades[room] = java_class(_FACADES[room])
+        found = _facades[name] = java_class(_FACADES[name])
     return found
 
 

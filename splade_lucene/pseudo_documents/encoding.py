@@ -22,13 +22,13 @@ from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.fields.schema import FieldRequest, Fields
 from splade_lucene.files.files import files_digest
 from splade_lucene.files.json_text import json_digest
-from splade_lucene.files.pipes import given_name
+from splade_lucene.files.pipes import original_name
 from splade_lucene.files.remote import to_folder
 from splade_lucene.imports import whole_imports
 from splade_lucene.manifest import Manifest
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.devices import DeviceWorkers
-from splade_lucene.pseudo_documents.journal import WHOLE, Journal, Shard
+from splade_lucene.pseudo_documents.journal import WHOLE_CORPUS, Journal, Shard
 from splade_lucene.pseudo_documents.parts import FIRST_PARTS, Job, PartWorkers, ThisProcess
 from splade_lucene.pseudo_documents.remote_journal import open_journal
 from splade_lucene.quantizer import Quantizer
@@ -44,7 +44,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
     *,
     pruning: Pruning = Pruning(),
     min_impact: int = 1,
-    shard: Shard = WHOLE,
+    shard: Shard = WHOLE_CORPUS,
     gzip: bool = False,
     overwrite: bool = False,
     id_field: str | None = None,
@@ -212,7 +212,7 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
         choices=asdict(encoder.choices), dtype=encoder.dtype, backend=settings["backend"],
         pooling=encoder.layout.documents.pooling, max_length=encoder.max_length,
         query_max_length=encoder.query_max_length, quantizer=job.quantizer,
-        pruning=settings["pruning"], min_impact=job.min_impact, corpus=given_name(job.source),
+        pruning=settings["pruning"], min_impact=job.min_impact, corpus=original_name(job.source),
         documents=sum(part.documents for part in parts) - len(empty), encoding=json_digest(settings),
         settings=json_digest(_shared_settings(settings)), encoded_with=settings,
         parts=tuple(parts),

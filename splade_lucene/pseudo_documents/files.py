@@ -18,7 +18,7 @@ from pathlib import Path
 from splade_lucene.errors import PseudoDocumentError, system_reason
 from splade_lucene.files.compression import check_readable, content_name, open_bytes
 from splade_lucene.files.files import numbered_lines, storage_error
-from splade_lucene.files.folders import check_chosen, files_with, one_collection, visible_files
+from splade_lucene.files.folders import check_chosen, files_with, select_collection, visible_files
 from splade_lucene.files.json_text import has_record_lines, numbered_records
 from splade_lucene.files.remote import is_url
 from splade_lucene.manifest import MANIFEST_SUFFIX
@@ -43,7 +43,7 @@ def find_files(source: Path, without: Path | None = None) -> list[Path]:
             for path in visible_files(source, PseudoDocumentError)
             if not (path.name.endswith(MANIFEST_SUFFIX) or (without and path.resolve().is_relative_to(without)))
         ]
-        files = one_collection(source, files_with(visible, _SUFFIXES, PseudoDocumentError), PseudoDocumentError)
+        files = select_collection(source, files_with(visible, _SUFFIXES, PseudoDocumentError), PseudoDocumentError)
         remedy = "Use the output folder of 'splade-lucene encode'"
         check_chosen(source, files, visible, _SUFFIXES, PseudoDocumentError, remedy)
         return files

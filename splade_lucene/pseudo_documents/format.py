@@ -19,7 +19,7 @@ from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.fields.schema import FieldRequest, Fields, FieldSchema
 from splade_lucene.fields.values import date_micros, date_text
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.pseudo_documents.files import find_files, read_lines
 from splade_lucene.pseudo_documents.problems import BadDocumentError, Problem, message, shown
 from splade_lucene.pseudo_documents.validation import check_document, check_posting, parse_line
@@ -68,7 +68,7 @@ def write_pseudo_documents(path: str | Path, documents: Iterable[PseudoDocument]
         StorageError: The file cannot be written.
     """
     count = 0
-    with written_whole(to_path(path)) as file:
+    with atomic_text_writer(to_path(path)) as file:
         for document in several(documents, "documents", error=PseudoDocumentError):
             check_document(document)
             file.write(format_pseudo_document(document) + "\n")
@@ -108,7 +108,7 @@ class ImpactWriter:
         """
         keys, starts = self._keys, impacts.starts.tolist()
         term_ids, values = impacts.term_ids.tolist(), impacts.values.tolist()
-        with written_whole(path) as file:
+        with atomic_text_writer(path) as file:
             for number, document in enumerate(documents):
                 row = slice(starts[number], starts[number + 1])
                 if row.start == row.stop:

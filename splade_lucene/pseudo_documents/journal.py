@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from splade_lucene.errors import InputError, StorageError
-from splade_lucene.files.files import file_digest, storage_error, written_whole
+from splade_lucene.files.files import atomic_text_writer, file_digest, storage_error
 from splade_lucene.files.json_text import json_digest, parse_json
 from splade_lucene.files.locks import LockFile, is_locked
 from splade_lucene.files.outputs import PARTIAL
@@ -64,7 +64,7 @@ class Shard:
         return number % self.count == self.number - 1
 
 
-WHOLE = Shard()
+WHOLE_CORPUS = Shard()
 
 
 class Lock(Protocol):
@@ -338,7 +338,7 @@ class Journal:
     def _rewrite(self, settings: dict[str, Any]) -> None:
         self.settings = settings
         records = [{"settings": settings}, *(asdict(part) for _, part in sorted(self.parts.items()))]
-        with written_whole(self._path) as file:
+        with atomic_text_writer(self._path) as file:
             file.writelines(json.dumps(each) + "\n" for each in records)
 
 

@@ -22,7 +22,7 @@ from splade_lucene.files.files import file_digest
 from splade_lucene.files.remote import Folder, RemoteFolder
 from splade_lucene.manifest import Part
 from splade_lucene.pseudo_documents.format import ImpactWriter
-from splade_lucene.pseudo_documents.journal import WHOLE, Shard
+from splade_lucene.pseudo_documents.journal import WHOLE_CORPUS, Shard
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import Document
 
@@ -59,7 +59,7 @@ class Job:
     quantizer: Quantizer
     pruning: Pruning = Pruning()
     min_impact: int = 1
-    shard: Shard = WHOLE
+    shard: Shard = WHOLE_CORPUS
     gzip: bool = False
     skip_bad: bool = False
     id_field: str | None = None

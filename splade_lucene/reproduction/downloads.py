@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splade_lucene.errors import DownloadError
-from splade_lucene.files.files import cache_folder, sole_writer, storage_error, written_whole
+from splade_lucene.files.files import atomic_text_writer, cache_folder, sole_writer, storage_error
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.reproduction.archives import broken, open_archive, too_large, write_file
 from splade_lucene.reproduction.entries import Download
-from splade_lucene.reproduction.fetching import fetch_whole
+from splade_lucene.reproduction.fetching import fetch_file
 
 _BLOCK = 1 << 20
 
@@ -118,7 +118,7 @@ class Downloads:
         )
 
     def _write_receipt(self, path: Path, download: Download) -> None:
-        with written_whole(self._receipt(path)) as file:
+        with atomic_text_writer(self._receipt(path)) as file:
             file.write(_stamp(path, download))
 
     def _receipt(self, path: Path) -> Path:
@@ -160,7 +160,7 @@ class Downloads:
         size = download.estimated_size
         try:
             with self.progress.step(download.file, size or None, "bytes") as advance:
-                fetch_whole(download.url, partial, size, advance, limit=download.most_bytes)
+                fetch_file(download.url, partial, size, advance, limit=download.most_bytes)
         except ConnectionError as error:
             raise _unavailable(download, str(error), target) from error
         _publish(partial, target, download, download.url)
@@ -196,7 +196,7 @@ def write_built_in(target: Path) -> Path:
             lines += [f"{query.qid} 0 {docid} 1\n" for docid in relevant]
     text = "".join(lines)
     if not (target.is_file() and target.read_text(encoding="utf-8") == text):
-        with written_whole(target) as file:
+        with atomic_text_writer(target) as file:
             file.write(text)
     return target
 

@@ -30,7 +30,7 @@ _NETWORK_ERRORS = (
 )  # fmt: skip
 
 
-def fetch_whole(url: str, partial: Path, estimated_size: int, advance: Advance, *, limit: int | None = None) -> None:
+def fetch_file(url: str, partial: Path, estimated_size: int, advance: Advance, *, limit: int | None = None) -> None:
     """Downloads a file, or the rest of it.
 
     Args:

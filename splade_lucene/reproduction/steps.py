@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.errors import InputError
-from splade_lucene.files.files import storage_error, written_whole
+from splade_lucene.files.files import atomic_text_writer, storage_error
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.locks import lock
 from splade_lucene.manifest import INDEX_FOLDER
@@ -71,7 +71,7 @@ class Steps:
             self.on_step(name, output, done)
         if not done:
             make()
-            with written_whole(self._record(name)) as file:
+            with atomic_text_writer(self._record(name)) as file:
                 json.dump({"inputs": inputs, "output": _stamp(output), "version": __version__}, file, indent=1)
 
     def is_done(self, name: str, inputs: Inputs, output: Path) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from splade_lucene.errors import DownloadError
-from splade_lucene.files.exchange import put_in_place
+from splade_lucene.files.exchange import replace_folder
 from splade_lucene.files.files import new_folder, storage_error, work_folder
 from splade_lucene.reproduction.archives import Member, broken, open_archive, too_large, write_file
 
@@ -40,7 +40,7 @@ def unpack(archive: Path, target: Path, folder: str = "", progress: Callable[[in
             count = _unpack(archive, partial, folder, progress)
             if not count:
                 raise DownloadError(f"{archive}: the archive has no files{f' in a folder {folder}' if folder else ''}.")
-            put_in_place(partial, target)
+            replace_folder(partial, target)
         except OSError as error:
             raise storage_error(target, error) from error
     return count

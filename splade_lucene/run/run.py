@@ -28,7 +28,7 @@ import numpy as np
 
 from splade_lucene.arguments import to_path
 from splade_lucene.errors import RunError, system_reason
-from splade_lucene.files.files import numbered_lines, open_text, written_whole
+from splade_lucene.files.files import atomic_text_writer, numbered_lines, open_text
 from splade_lucene.ids import check_id, has_space_or_control
 from splade_lucene.records import well_formed
 from splade_lucene.run.file_ranks import FileRanks
@@ -340,7 +340,7 @@ def open_run_writer(path: str | Path, *, format: RunFormat = "trec", tag: str = 
         raise RunError(f"the tag {tag!r} is empty or contains white space", remedy="Use one word")
     if well_formed(tag) != tag:
         raise RunError(f"the tag {tag!a} has half of a surrogate pair, which UTF-8 cannot encode", remedy="Change it")
-    with written_whole(to_path(path)) as file:
+    with atomic_text_writer(to_path(path)) as file:
         writer = RunWriter(file, checked, tag)
         yield writer
         writer.finish()

@@ -11,7 +11,7 @@ from splade_lucene.arguments import to_list, to_ordered_list, to_path
 from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_SHOWN, QUERY_BATCH, thread_count
 from splade_lucene.errors import QueryError, RunError
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.ids import check_id
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.records import Query
@@ -139,6 +139,6 @@ def write_scores(path: str | Path, scored: Scored) -> None:
     """
     for each in chain(scored, (docid for ranking in scored.values() for docid, _ in ranking)):
         check_id(each, error=RunError)
-    with written_whole(to_path(path, error=RunError)) as file:
+    with atomic_text_writer(to_path(path, error=RunError)) as file:
         for qid, ranking in scored.items():
             file.writelines(f"{qid}\t{docid}\t{score}\n" for docid, score in ranking)

@@ -45,7 +45,7 @@ from splade_lucene.search.queries import (
     queries_at_once,
 )
 
-_FILTERS_KEPT = 16
+_CACHED_FILTERS = 16
 _log = logging.getLogger(__name__)
 
 
@@ -85,7 +85,7 @@ class Snapshot(ProcessBound):
                 found = jvm.facade("Search").fieldFilter(self.reader.java, packed, java_cancellation())
         with self._lock:
             self._filters[packed] = found  # at the end
-            while len(self._filters) > _FILTERS_KEPT:
+            while len(self._filters) > _CACHED_FILTERS:
                 del self._filters[next(iter(self._filters))]
         return found
 
@@ -94,7 +94,7 @@ class Snapshot(ProcessBound):
         if packed is None:
             packed = pack_filter(parse_filter(filter), self.reader.fields)
             with self._lock:
-                if len(self._conditions) >= _FILTERS_KEPT:
+                if len(self._conditions) >= _CACHED_FILTERS:
                     self._conditions.clear()
                 self._conditions[filter] = packed
         return packed

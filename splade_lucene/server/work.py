@@ -121,7 +121,7 @@ class Threads:
             except BaseException as error:  # whatever it is, somebody waits for it
                 failure = error
             with suppress(RuntimeError):  # the loop has been closed
-                loop.call_soon_threadsafe(_tell, job.answer, value, failure)
+                loop.call_soon_threadsafe(_set_answer, job.answer, value, failure)
 
     def close(self) -> None:
         """Ends the threads when they have done what they have begun; what waits is dropped."""
@@ -130,7 +130,7 @@ class Threads:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _tell(answer: asyncio.Future[Any], value: Any, failure: BaseException | None) -> None:
+def _set_answer(answer: asyncio.Future[Any], value: Any, failure: BaseException | None) -> None:
     if answer.done():
         return
     if failure is None:

@@ -30,8 +30,8 @@ from urllib.parse import quote
 from splade_lucene import jvm
 from splade_lucene.arguments import to_path
 from splade_lucene.errors import InputError, JavaError, RunError, TopicsError
-from splade_lucene.files.files import cache_folder, written_whole
-from splade_lucene.files.folders import one_file
+from splade_lucene.files.files import atomic_text_writer, cache_folder
+from splade_lucene.files.folders import select_only_file
 from splade_lucene.irds import PREFIX, open_ir_dataset, read_records
 from splade_lucene.jvm import wire
 from splade_lucene.topics.records import names_encoded_topics
@@ -94,7 +94,7 @@ def find_qrels(source: str | Path) -> Path:
         return _write_ir_datasets_qrels(str(source).removeprefix(PREFIX))
     path = to_path(source, error=RunError)
     if path.is_dir():
-        return one_file(path, "qrels", RunError)
+        return select_only_file(path, "qrels", RunError)
     return path if path.exists() else _find("qrels", source)[0]
 
 
@@ -245,7 +245,7 @@ def _write_ir_datasets_qrels(name: str) -> Path:
     path = cache_folder() / _FOLDER / f"qrels.irds.{quote(name, safe='')}.txt"
     if not path.exists():
         judgments = _open_ir_datasets(name, "qrels")
-        with written_whole(path) as file:
+        with atomic_text_writer(path) as file:
             for each in read_records(judgments.qrels_iter, name, _ERRORS["qrels"]):
                 file.write(f"{each.query_id} 0 {each.doc_id} {each.relevance}\n")
     return path

@@ -33,8 +33,8 @@ from pathlib import Path
 from splade_lucene.arguments import several, to_path
 from splade_lucene.errors import TopicsError
 from splade_lucene.files.compression import content_name, decompressed_name, open_bytes
-from splade_lucene.files.files import written_whole
-from splade_lucene.files.folders import one_file
+from splade_lucene.files.files import atomic_text_writer
+from splade_lucene.files.folders import select_only_file
 from splade_lucene.files.json_text import numbered_records
 from splade_lucene.imports import whole_imports
 from splade_lucene.irds import PREFIX
@@ -112,7 +112,7 @@ def _open(source: str | Path, field: str, *, encoded: bool) -> tuple[Path, Numbe
             ((number, *each) for number, each in enumerate(topics, 1)), Path(source), field
         )
     found = locate_topics(source)
-    path = one_file(found.path, "queries", TopicsError) if found.path.is_dir() else found.path
+    path = select_only_file(found.path, "queries", TopicsError) if found.path.is_dir() else found.path
     if not path.is_file():
         raise TopicsError("no such file", path=path, remedy="Check the path")
     if found.is_encoded is not None and found.is_encoded != encoded:
@@ -247,7 +247,7 @@ def write_encoded_topics(path: str | Path, queries: Iterable[Query]) -> int:
     is_json = decompressed_name(path).lower().endswith(JSON_SUFFIXES)
     count = 0
     qids: set[str] = set()
-    with written_whole(path) as file:
+    with atomic_text_writer(path) as file:
         for number, query in enumerate(several(queries, "queries", error=TopicsError), 1):
             if not isinstance(query, Query):
                 raise TopicsError(f"expected a Query, got {query!r:.80}", remedy="Pass Query(qid, text, vector)")

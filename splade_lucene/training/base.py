@@ -21,7 +21,7 @@ from splade_lucene.encoder.checkpoint import load_tokenizer, read_language_model
 from splade_lucene.encoder.layout import read_layout
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError, ModelError, first_line
-from splade_lucene.files.files import files_digest, written_whole
+from splade_lucene.files.files import atomic_text_writer, files_digest
 from splade_lucene.files.locks import lock
 from splade_lucene.imports import whole_imports
 from splade_lucene.training.dropout import dropout_settings
@@ -107,7 +107,7 @@ def _prepare(
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     done = {"mlm_steps": config.head.mlm_steps, "mlm_learning_rate": config.head.mlm_learning_rate} if missing else {}
-    with written_whole(partial / PREPARED) as file:
+    with atomic_text_writer(partial / PREPARED) as file:
         json.dump(done if terms is None else {**done, "initial_terms": terms}, file)
     partial.rename(target)
     shutil.rmtree(checkpoints, ignore_errors=True)

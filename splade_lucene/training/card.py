@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from splade_lucene.counts import counted, part_of
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.models import EMBEDDED_DOC_MODEL, EMBEDDED_MODEL
 from splade_lucene.training.run_page import regularized, shown_name
 from splade_lucene.version import __version__
@@ -85,9 +85,9 @@ def write_card(folder: Path, config: TrainingConfig, facts: Facts) -> None:
         "figures": dict(facts.figures), "data": None if facts.data is None else facts.data.facts(),
         "kept_step": facts.choice.step, "stopped": facts.stopped,
     }  # fmt: skip
-    with written_whole(folder / "training.json") as file:
+    with atomic_text_writer(folder / "training.json") as file:
         file.write(json.dumps({**record, "settings": settings}, indent=1) + "\n")
-    with written_whole(folder / "README.md") as file:
+    with atomic_text_writer(folder / "README.md") as file:
         file.write(_card(config, facts, settings, day))
 
 
@@ -193,7 +193,7 @@ Trained from `{settings["base"]}` on {_trained_on(facts)} with splade_lucene
 {__version__} on {day}. Term weights are log(1 + relu(logits)), pooled over the tokens of a text by their {_pooling(facts)}
 (arXiv 2109.10086).{" Queries are bags of their tokens, each with weight 1." if facts.recipe.is_doc else ""}
 
-{_kept(config, facts)}
+{_selected_model(config, facts)}
 
 ```python
 from splade_lucene import SpladeEncoder
@@ -236,7 +236,7 @@ def _pooling(facts: Facts) -> str:
     return "maximum" if facts.recipe.pooling == "max" else "sum"
 
 
-def _kept(config: TrainingConfig, facts: Facts) -> str:
+def _selected_model(config: TrainingConfig, facts: Facts) -> str:
     choice, steps = facts.choice, config.optimization.steps
     rounds = f" of the last of {config.rounds} rounds" if config.rounds > 1 else ""
     kept = f"This is the model after step {choice.step:,} of {steps:,}{rounds}, kept because {choice.reason}."

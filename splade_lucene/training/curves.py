@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from splade_lucene.errors import MissingDependencyError
 from splade_lucene.evaluation.plots import check_figure, save_figure
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.imports import whole_imports
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def draw_curves(log: Path) -> None:
     """
     entries = read_log(log)
     columns = dict.fromkeys(key for entry in entries for key in entry if key not in (*_KEYS, "time"))
-    with written_whole(log.with_name(CSV)) as file:
+    with atomic_text_writer(log.with_name(CSV)) as file:
         writer = csv.DictWriter(file, [*_KEYS, *columns], extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(entries)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.counts import counted
 from splade_lucene.errors import StorageError
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make
 from splade_lucene.training.example_scorer import ExampleScorer, scores_of_batch
@@ -147,7 +147,7 @@ class TrainingDataReport:
 
     def write(self, path: Path) -> None:
         """Writes the report as JSON."""
-        with written_whole(path) as file:
+        with atomic_text_writer(path) as file:
             file.write(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod

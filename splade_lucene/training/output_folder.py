@@ -15,8 +15,8 @@ from typing import Any
 from splade_lucene.corpus.reading import corpus_digest
 from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError, TopicsError
-from splade_lucene.files.files import file_digest, files_digest, written_whole
-from splade_lucene.files.folders import one_file
+from splade_lucene.files.files import atomic_text_writer, file_digest, files_digest
+from splade_lucene.files.folders import select_only_file
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.locks import lock
 from splade_lucene.files.outputs import PARTIAL
@@ -90,7 +90,7 @@ class OutputFolder:
         Args:
             computed_in: The precision that ``auto`` stands for on this machine.
         """
-        with written_whole(self.path / SETTINGS) as file:
+        with atomic_text_writer(self.path / SETTINGS) as file:
             json.dump({"settings": {**self.settings, "computed_in": computed_in}}, file, indent=1)
 
     @cached_property
@@ -202,7 +202,7 @@ def _data_file(name: str, value: str | None) -> str | None:
         return value
     if name == "examples":
         return str(file_of_folder(Path(value)))
-    return str(one_file(Path(value), "queries", TopicsError)) if name == "queries" else value
+    return str(select_only_file(Path(value), "queries", TopicsError)) if name == "queries" else value
 
 
 def _digest_of(path: Path) -> str:

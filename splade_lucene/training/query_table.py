@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.location import locate
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import atomic_text_writer
 
 _PRIOR = 3.0  # weight of the expectation, in queries
 _MIN_QUERIES = 20  # queries with a term, from which its mean is used to fit the expectation
@@ -62,7 +62,7 @@ def make_query_table(encoder: SpladeEncoder, queries: Sequence[str], passages: S
 
 def write_query_table(path: Path, table: dict[str, float]) -> None:
     """Writes OpenSearch's ``query_token_weights.txt``: token, tab, weight."""
-    with written_whole(path) as file:
+    with atomic_text_writer(path) as file:
         file.writelines(f"{token}\t{weight:g}\n" for token, weight in table.items())
 
 

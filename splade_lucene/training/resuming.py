@@ -67,7 +67,7 @@ def run_to_end(trainer: Any, folder: Path, rates: str) -> None:
 
 
 @contextmanager
-def kept_random_state() -> Iterator[None]:
+def preserved_random_state() -> Iterator[None]:
     """Puts the random state back afterwards, so that when a model is validated or saved does not change how it is trained."""
     devices = range(torch.cuda.device_count())
     python, numpy = random.getstate(), np.random.get_state()

@@ -31,7 +31,7 @@ def describe_plan(config: TrainingConfig) -> dict[str, str]:
         facts["teacher"] = " + ".join(_scorers(config.teacher))
     if config.validation is not None:
         facts["validation"] = _validation(config.validation)
-    facts["model that is kept"] = _kept(config)
+    facts["model that is kept"] = _selected_model(config)
     return facts
 
 
@@ -96,7 +96,7 @@ def _validation(validation: Validation) -> str:
     return f"{files}; {f'every {validation.every:,} steps' if validation.every else 'at the end'}"
 
 
-def _kept(config: TrainingConfig) -> str:
+def _selected_model(config: TrainingConfig) -> str:
     if config.validation is None or not config.is_validated or config.keep == "last":
         return "the last step's"
     best = f"the one validated with the highest {config.validation.measures[0]}"

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from splade_lucene.errors import StorageError
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make
 
-KEPT = "kept.json"
+CHOICE_FILE = "kept.json"
 """The file of a round with its choice."""
 
 _FIGURES = "figures.json"
@@ -45,7 +45,7 @@ class Choice:
 
     def write(self, path: Path) -> None:
         """Writes the choice into a file."""
-        with written_whole(path) as file:
+        with atomic_text_writer(path) as file:
             json.dump(asdict(self), file)
 
     @classmethod
@@ -87,7 +87,7 @@ class ValidatedModels:
             model: Its folder.
             figures: Its measures; the first one decides which model is best.
         """
-        with written_whole(model / _FIGURES) as file:
+        with atomic_text_writer(model / _FIGURES) as file:
             json.dump({"step": step, "figures": dict(figures), "validation": self._validation}, file, indent=1)
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / f"step-{step}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sentence_transformers.sparse_encoder.callbacks import SpladeRegularizerWeightSchedulerCallback
 
 from splade_lucene.errors import StorageError
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make
 
@@ -65,7 +65,7 @@ class SparsityController(SpladeRegularizerWeightSchedulerCallback):  # type: ign
 
     def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         """Saves the state in each checkpoint."""
-        with written_whole(_state_file(args, state)) as file:
+        with atomic_text_writer(_state_file(args, state)) as file:
             json.dump({"means": self._means, "factors": self._factors}, file)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:

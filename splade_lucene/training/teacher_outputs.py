@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.errors import ModelError, StorageError
-from splade_lucene.files.files import bytes_written_whole
+from splade_lucene.files.files import atomic_bytes_writer
 from splade_lucene.imports import whole_imports
 from splade_lucene.progress import Advance
 
@@ -98,7 +98,7 @@ def _write(path: Path, numbers: NDArray[Any]) -> None:
     if not np.isfinite(numbers).all():
         raise ModelError("a teacher returned values that are not finite. Check its weights.")
     data = numbers.tobytes()
-    with bytes_written_whole(path) as file:
+    with atomic_bytes_writer(path) as file:
         file.write(data)
         file.write(hashlib.sha256(data).digest())
 

@@ -50,8 +50,8 @@ from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.encoder.precision import choose_device, native_dtype
 from splade_lucene.encoder.settings import DocumentSettings
 from splade_lucene.errors import ConfigError, TrainingError
-from splade_lucene.files.exchange import put_in_place
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.exchange import replace_folder
+from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.typed_data import make
 from splade_lucene.index.build import build_index
@@ -73,14 +73,14 @@ from splade_lucene.training.progress import FINAL, Report, TrainingProgress, no_
 from splade_lucene.training.recipes import RECIPES, Recipe
 from splade_lucene.training.resuming import (
     checkpoint_step,
-    kept_random_state,
     last_checkpoint,
+    preserved_random_state,
     run_to_end,
     translate_disk_errors,
 )
 from splade_lucene.training.run_page import describe_plan
 from splade_lucene.training.sampling import draw_rows, queries_to_mine, require_passages, to_columns
-from splade_lucene.training.selection import KEPT, Choice, ValidatedModels
+from splade_lucene.training.selection import CHOICE_FILE, Choice, ValidatedModels
 from splade_lucene.training.sparsity import SparsityController
 from splade_lucene.training.teachers import Rows, Scorer
 from splade_lucene.training.trackers import keep_tensorboard_in
@@ -226,12 +226,12 @@ class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
 
     def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
         """Evaluates; sentence-transformers' own data loader, too, draws a random number."""
-        with kept_random_state():
+        with preserved_random_state():
             figures: dict[str, float] = super().evaluate(*args, **options)
         return figures
 
     def _save(self, *args: Any, **options: Any) -> None:
-        with kept_random_state():
+        with preserved_random_state():
             super()._save(*args, **options)
 
     def get_data_collator(self, *args: Any, **options: Any) -> Any:
@@ -350,7 +350,7 @@ class _Run:
             student.raise_threshold(-threshold)
             self.save_round(student, choice, folder)
             stopped = f"with sparsity.threshold ({threshold:g}), {fault}"
-            self.publish(folder / "partial", Choice.read(folder / KEPT), {}, stopped=stopped)
+            self.publish(folder / "partial", Choice.read(folder / CHOICE_FILE), {}, stopped=stopped)
             raise TrainingError(
                 f"{stopped}. Lower it and restart with overwrite=True. The model without it is in {self.output / 'model'}."
             )
@@ -370,7 +370,7 @@ class _Run:
             choice = Choice(0, "the training stopped before its first checkpoint; it is the base")
             student.load(student.base)
         self.save_round(student, choice, folder)
-        self.publish(folder / "partial", Choice.read(folder / KEPT), {}, stopped=stopped)
+        self.publish(folder / "partial", Choice.read(folder / CHOICE_FILE), {}, stopped=stopped)
         return f"The model of step {choice.step} is in {self.output / 'model'}."
 
     def save_round(self, student: Student, choice: Choice, folder: Path) -> None:
@@ -379,7 +379,7 @@ class _Run:
         student.save(folder / "partial", self.config.optimization.max_length)
         head = parse_json((student.base / PREPARED).read_text(encoding="utf-8"))
         adapted = {} if self.sparsity is None else self.sparsity.adapted
-        replace(choice, head=head, adapted=adapted).write(folder / KEPT)
+        replace(choice, head=head, adapted=adapted).write(folder / CHOICE_FILE)
 
     def finish(self) -> dict[str, float]:
         last = self.output / f"round-{self.config.rounds}"
@@ -390,8 +390,8 @@ class _Run:
             )
             self.progress.write(FINAL, self.config.optimization.steps, figures)
         self.progress.draw()
-        self.publish(last / "model", Choice.read(last / KEPT), figures)
-        with written_whole(self.output / FIGURES) as file:
+        self.publish(last / "model", Choice.read(last / CHOICE_FILE), figures)
+        with atomic_text_writer(self.output / FIGURES) as file:
             json.dump({"figures": figures, "validation": self.validation_settings()}, file, indent=1)
         return figures
 
@@ -414,7 +414,7 @@ class _Run:
         )  # fmt: skip
         write_card(partial, self.config, facts)
         (self.output / FIGURES).unlink(missing_ok=True)
-        put_in_place(partial, target)
+        replace_folder(partial, target)
 
     def data_report(self, folder: Path) -> TrainingDataReport:
         """The report of a round, with the validation of the present configuration, which may be another one."""

@@ -12,7 +12,7 @@ from splade_lucene.arguments import to_ordered_list
 from splade_lucene.encoder import SpladeEncoder
 from splade_lucene.errors import CorpusError, PseudoDocumentError
 from splade_lucene.fields.schema import FieldRequest, Fields
-from splade_lucene.files.files import file_digest, new_folder, work_folder, written_whole
+from splade_lucene.files.files import atomic_text_writer, file_digest, new_folder, work_folder
 from splade_lucene.ids import check_id
 from splade_lucene.imports import whole_imports
 from splade_lucene.index.build import build_index
@@ -78,7 +78,7 @@ class TextIndexer(pt.Indexer):
             InputError: The index exists, and ``overwrite`` is not set.
         """
         with new_folder(work_folder(self.target.folder, "corpus")) as folder:
-            with written_whole(folder / _DOCUMENTS) as file:
+            with atomic_text_writer(folder / _DOCUMENTS) as file:
                 for number, document in enumerate(iter, 1):
                     file.write(self._record(document, number) + "\n")
             self.target.close()

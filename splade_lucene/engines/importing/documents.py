@@ -168,7 +168,7 @@ class Conversion:
 
     def _impacts(self, weights: Mapping[str, Any]) -> dict[str, int]:
         if self._quantizer is None:
-            vector = {term: _whole(weight) for term, weight in weights.items()}
+            vector = {term: _to_integer(weight) for term, weight in weights.items()}
         else:
             for term, weight in weights.items():
                 _check_weight(term, weight)
@@ -187,7 +187,7 @@ class NotQuantizedError(PseudoDocumentError):
 _QUANTIZE = f"Name the rule that makes impacts of weights with quantizer=…, such as quantizer={DEFAULT_RULE}"
 
 
-def _whole(weight: Any) -> Any:
+def _to_integer(weight: Any) -> Any:
     """A weight; an integer if it has the value of one, because many systems know only floats."""
     return int(weight) if isinstance(weight, float) and weight.is_integer() else weight
 

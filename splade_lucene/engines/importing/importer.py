@@ -21,17 +21,17 @@ from splade_lucene.engines.importing.vocabulary import read_vocabulary
 from splade_lucene.engines.names import Origin
 from splade_lucene.errors import InputError, PseudoDocumentError
 from splade_lucene.fields.schema import FieldSchema
-from splade_lucene.files.exchange import put_in_place
+from splade_lucene.files.exchange import replace_folder
 from splade_lucene.files.files import (
+    atomic_text_writer,
     digest_of_digests,
     file_digest,
     new_folder,
     sole_writer,
     storage_error,
     work_folder,
-    written_whole,
 )
-from splade_lucene.files.pipes import given_name
+from splade_lucene.files.pipes import original_name
 from splade_lucene.manifest import FOLDER_MANIFEST, Manifest, Part, read_folder_manifest, write_manifest
 from splade_lucene.progress import NO_PROGRESS, Advance, Progress
 from splade_lucene.pseudo_documents.format import format_pseudo_document
@@ -115,7 +115,7 @@ def import_collection(  # noqa: PLR0913 - all but the first three are keywords w
         if not writer.documents:
             raise PseudoDocumentError("no document has a term", path=path, remedy="Check that it is the right source")
         manifest = replace(
-            facts, quantizer=quantizer or facts.quantizer, corpus=given_name(path), documents=writer.documents,
+            facts, quantizer=quantizer or facts.quantizer, corpus=original_name(path), documents=writer.documents,
             encoding=digest_of_digests(bytes.fromhex(part.sha256) for part in writer.parts),
             encoded_with=facts.encoded_with or {"imported_from": origin}, parts=tuple(writer.parts),
             empty=tuple(dict.fromkeys((*facts.empty, *writer.empty))), skipped=facts.skipped + skipped, history=(),
@@ -251,7 +251,7 @@ class _Writer:
         if not self._waiting:
             return
         path = self._folder / f"part-{len(self.parts):05d}{self._suffix}"
-        with written_whole(path) as file:
+        with atomic_text_writer(path) as file:
             file.writelines(self._waiting)
         self.parts.append(Part(len(self.parts), path.name, len(self._waiting), 0, (), file_digest(path)))
         self._waiting.clear()
@@ -272,7 +272,7 @@ def _output_folder(output: Path, *, overwrite: bool) -> Iterator[Path]:
         with new_folder(work_folder(output, "importing")) as building:
             try:
                 yield building
-                put_in_place(building, output)
+                replace_folder(building, output)
             except OSError as error:
                 raise storage_error(output, error) from error
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene.files.files import written_whole
+from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.training.examples.texts import Texts
 
 
@@ -75,7 +75,7 @@ def write_examples(path: Path, texts: Texts, examples: Iterable[Example]) -> int
         Number of lists written.
     """
     count = 0
-    with written_whole(path) as file:
+    with atomic_text_writer(path) as file:
         for example in examples:
             record: dict[str, Any] = {
                 "qid": texts.qids[example.query],

@@ -26,7 +26,7 @@ from splade_lucene.training.examples.dropped import (
 from splade_lucene.training.examples.example import Example
 from splade_lucene.training.examples.rows import is_mapping, open_rows
 from splade_lucene.training.examples.scores import Scores
-from splade_lucene.training.examples.shapes import Given, Item, RecordError, read_numbers, read_shape
+from splade_lucene.training.examples.shapes import Item, RawExample, RecordError, read_numbers, read_shape
 from splade_lucene.training.examples.texts import OtherTextError, Texts
 from splade_lucene.white_space import is_blank
 
@@ -57,7 +57,9 @@ def read_examples(
     def read() -> Iterator[Example]:
         nonlocal found
         for given, line in (
-            _judged(opened.path, texts, scores) if opened.is_judged else _given(opened.path, opened.rows, ignored)
+            _judged(opened.path, texts, scores)
+            if opened.is_judged
+            else _read_records(opened.path, opened.rows, ignored)
         ):
             found += 1
             yield from reader.add(given, line)
@@ -86,7 +88,7 @@ def read_examples(
     return examples
 
 
-def _given(path: Path, rows: Iterator[Any], ignored: Sequence[str]) -> Iterator[tuple[Given, int | None]]:
+def _read_records(path: Path, rows: Iterator[Any], ignored: Sequence[str]) -> Iterator[tuple[RawExample, int | None]]:
     for line, record in rows:
         try:
             if is_mapping(record) and "qid" not in record:
@@ -97,13 +99,13 @@ def _given(path: Path, rows: Iterator[Any], ignored: Sequence[str]) -> Iterator[
             raise ExamplesError(str(error), path=path, line=line, remedy=error.remedy) from None
 
 
-def _scored_list(qid: str, listed: Mapping[str, Any]) -> Given:
+def _scored_list(qid: str, listed: Mapping[str, Any]) -> RawExample:
     """A query of a file of scores: its passages, which only the scores rank."""
     scores = read_numbers(f"the scores of query {qid!r:.40}", [*listed.values()], len(listed))
-    return Given(Item("qid", qid), [], [Item("docid", docid) for docid in listed], scores, is_ranked=True)
+    return RawExample(Item("qid", qid), [], [Item("docid", docid) for docid in listed], scores, is_ranked=True)
 
 
-def _judged(path: Path, texts: Texts, scores: Scores | None) -> Iterator[tuple[Given, int | None]]:
+def _judged(path: Path, texts: Texts, scores: Scores | None) -> Iterator[tuple[RawExample, int | None]]:
     """Each relevant passage as a pair; with scores, each query's relevant passages, and those of the scores as negatives."""
     for qid, judged in read_qrels(path).items():
         relevant = [docid for docid, relevance in judged.items() if relevance > 0]
@@ -118,10 +120,10 @@ def _judged(path: Path, texts: Texts, scores: Scores | None) -> Iterator[tuple[G
                     )  # fmt: skip
         query, items = Item("qid", qid), [Item("docid", docid) for docid in relevant]
         if scores is None:
-            yield from ((Given(query, [item]), None) for item in items)
+            yield from ((RawExample(query, [item]), None) for item in items)
         elif items:
             others = [Item("docid of data.scores", docid) for docid in scores.get(qid, ()) if docid not in judged]
-            yield Given(query, items, others), None
+            yield RawExample(query, items, others), None
 
 
 class _Reader:
@@ -137,7 +139,7 @@ class _Reader:
         self._texts, self._path, self._dropped = texts, path, dropped
         self._parts = _Parts()
 
-    def add(self, given: Given, line: int | None) -> Iterator[Example]:
+    def add(self, given: RawExample, line: int | None) -> Iterator[Example]:
         """The example that a record gives, if it gives one by itself."""
         texts = self._texts
         self._refuse_ids_as_texts(given, line)
@@ -189,7 +191,7 @@ class _Reader:
         else:
             self._dropped.add(NO_POSITIVE, line)
 
-    def _refuse_ids_as_texts(self, given: Given, line: int | None) -> None:
+    def _refuse_ids_as_texts(self, given: RawExample, line: int | None) -> None:
         """Refuses a record whose texts are all ids of the collection."""
         query, items = given.query, [*given.positives, *given.negatives]
         if query.name is not None or not isinstance(query.text, str) or query.text not in self._texts.query_rows:

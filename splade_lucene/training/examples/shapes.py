@@ -47,7 +47,7 @@ class Item(NamedTuple):
 
 
 @dataclass
-class Given:
+class RawExample:
     """An example as a record gives it.
 
     Attributes:
@@ -114,7 +114,7 @@ class Fields:
         return [key for key in self._values if key not in self._taken]
 
 
-def read_shape(record: Mapping[str, Any], ignored: Sequence[str] = ()) -> Given:
+def read_shape(record: Mapping[str, Any], ignored: Sequence[str] = ()) -> RawExample:
     """What a record says.
 
     Args:
@@ -154,7 +154,7 @@ def _listing(keys: list[str]) -> str:
 # ---- pairs, triples, n-tuples and lists ----
 
 
-def _read_tuple(fields: Fields) -> Given:
+def _read_tuple(fields: Fields) -> RawExample:
     """Ours, and those of sentence-transformers: one query, and its passages in columns or in a list."""
     by_id = fields.has(*_QIDS)
     if by_id == fields.has(*_QUERIES):
@@ -177,12 +177,12 @@ def _read_tuple(fields: Fields) -> Given:
         )
     negative = fields.take(*(_NEGATIVE_IDS if by_id else _NEGATIVES))
     numbered = fields.numbered(*(("negative_id", "neg_id") if by_id else ("negative",)))
-    given = Given(query, [_item(first, by_id=by_id)])
+    given = RawExample(query, [_item(first, by_id=by_id)])
     given.negatives = [_item(each, by_id=by_id) for each in ([negative] if negative else []) + numbered]
     return _read_scores(fields, given, is_single=not given.negatives)
 
 
-def _read_scores(fields: Fields, given: Given, *, is_single: bool) -> Given:
+def _read_scores(fields: Fields, given: RawExample, *, is_single: bool) -> RawExample:
     """What ``scores``, ``score``, ``label``, ``labels`` or ``margin`` says of a pair, a triple or an n-tuple."""
     count = len(given.negatives)
     found = fields.take("scores", "score", "label", "labels", "margin")
@@ -209,7 +209,7 @@ def _read_scores(fields: Fields, given: Given, *, is_single: bool) -> Given:
     return given
 
 
-def _read_part(given: Given, key: str, value: Any) -> Given:
+def _read_part(given: RawExample, key: str, value: Any) -> RawExample:
     """One passage of a list that goes over several records: with a label, 0 or 1, or with a score."""
     given.is_part = True
     if key == "score":
@@ -222,7 +222,7 @@ def _read_part(given: Given, key: str, value: Any) -> Given:
     return given
 
 
-def _read_list(fields: Fields, query: Item, listed: tuple[str, Any], *, by_id: bool) -> Given:
+def _read_list(fields: Fields, query: Item, listed: tuple[str, Any], *, by_id: bool) -> RawExample:
     key, values = listed
     for names in (_POSITIVE_IDS, _NEGATIVE_IDS) if by_id else (_POSITIVES, _NEGATIVES):
         if (found := fields.take(*names)) is not None:
@@ -236,8 +236,8 @@ def _read_list(fields: Fields, query: Item, listed: tuple[str, Any], *, by_id: b
     numbers = None if scores is None else read_numbers(*scores, len(items))
     if labels is None:
         if numbers is None:
-            return Given(query, items[:1], items[1:])
-        return Given(query, [], items, numbers, is_ranked=True)
+            return RawExample(query, items[:1], items[1:])
+        return RawExample(query, [], items, numbers, is_ranked=True)
     grades = read_numbers(*labels, len(items))
     if not all(isinstance(grade, int) or (isinstance(grade, float) and grade.is_integer()) for grade in grades):
         raise RecordError(
@@ -247,13 +247,13 @@ def _read_list(fields: Fields, query: Item, listed: tuple[str, Any], *, by_id: b
     relevant = sum(grade > 0 for grade in grades)
     items = [items[at] for at in order]
     numbers = None if numbers is None else [numbers[at] for at in order]
-    return Given(query, items[:relevant], items[relevant:], numbers)
+    return RawExample(query, items[:relevant], items[relevant:], numbers)
 
 
 # ---- other programs ----
 
 
-def _read_tevatron(fields: Fields) -> Given:
+def _read_tevatron(fields: Fields) -> RawExample:
     """``query_id, query, positive_passages, negative_passages``, whose passages have ``docid``, ``title`` and ``text``."""
     query, qid = fields.take(*_QUERIES), fields.take(*_QIDS)
     fields.take("answers")  # of a reader, which retrieval does not learn from
@@ -264,7 +264,7 @@ def _read_tevatron(fields: Fields) -> Given:
     for name in ("positive_passages", "negative_passages"):
         found = fields.take(name)
         sides.append([] if found is None else [_tevatron_passage(name, each) for each in _listed(found)])
-    return Given(item, sides[0], sides[1])
+    return RawExample(item, sides[0], sides[1])
 
 
 def _tevatron_passage(key: str, passage: Any) -> Item:
@@ -279,7 +279,7 @@ def _tevatron_passage(key: str, passage: Any) -> Item:
     return Item(key, passage.get("docid"), f"{title} {passage['text']}" if title else passage["text"])
 
 
-def _read_lists_by_side(fields: Fields) -> Given:
+def _read_lists_by_side(fields: Fields) -> RawExample:
     """FlagEmbedding's ``query, pos, neg, pos_scores, neg_scores``; or ``qid, pos, neg`` with negatives by system."""
     query = fields.take(*_QUERIES)
     if query is None:
@@ -294,10 +294,10 @@ def _read_lists_by_side(fields: Fields) -> Given:
         name = "pos_scores" if scores[0] is None else "neg_scores"
         raise RecordError(f"{name} are missing", "Add them, or remove the others")
     numbers = None if scores == [None, None] else [*(scores[0] or []), *(scores[1] or [])]
-    return Given(Item(query[0], text=query[1]), sides[0], sides[1], numbers)
+    return RawExample(Item(query[0], text=query[1]), sides[0], sides[1], numbers)
 
 
-def _read_hard_negatives(fields: Fields) -> Given:
+def _read_hard_negatives(fields: Fields) -> RawExample:
     """One object a query: ``qid``, ``pos`` and, by the system that found them, ``neg``; ids, or ids with ``ce-score``."""
     qid = fields.take(*_QIDS)
     if qid is None:
@@ -319,7 +319,7 @@ def _read_hard_negatives(fields: Fields) -> Given:
     sides += found_by_any.items()
     items = [Item("pos" if at < count else "neg", name) for at, (name, _) in enumerate(sides)]
     scores = [score for _, score in sides] if any(score is not None for _, score in sides) else None
-    return Given(Item(qid[0], qid[1]), items[:count], items[count:], scores)
+    return RawExample(Item(qid[0], qid[1]), items[:count], items[count:], scores)
 
 
 def _hard_negative(key: str, value: Any) -> tuple[str, Any]:
@@ -331,7 +331,7 @@ def _hard_negative(key: str, value: Any) -> tuple[str, Any]:
     return str(name), None if score is None else read_numbers("ce-score", [score], 1)[0]
 
 
-SHAPES: Mapping[tuple[str, ...], Callable[[Fields], Given]] = {
+SHAPES: Mapping[tuple[str, ...], Callable[[Fields], RawExample]] = {
     ("positive_passages", "negative_passages"): _read_tevatron,
     ("pos", "neg"): _read_lists_by_side,
 }

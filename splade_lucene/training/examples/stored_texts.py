@@ -123,10 +123,10 @@ class RowTable:
         """Adds a row with a hash."""
         if 3 * self._count >= 2 * self._size:
             self._grow()
-        self._put(hashed, row)
+        self._insert(hashed, row)
         self._count += 1
 
-    def _put(self, hashed: int, row: int) -> None:
+    def _insert(self, hashed: int, row: int) -> None:
         mask = self._size - 1
         at = hashed & mask
         while self._rows[at] >= 0:
@@ -139,4 +139,4 @@ class RowTable:
         self._hashes, self._rows = array("q", bytes(8 * self._size)), array("i", [-1]) * self._size
         for hashed, row in zip(hashes, rows, strict=True):
             if row >= 0:
-                self._put(hashed, row)
+                self._insert(hashed, row)
