@@ -8,8 +8,8 @@ first used: importing this package loads neither torch nor a JVM.
 
 import lazy_loader
 
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.version import __version__ as __version__
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__getattr__ = whole_imports()(__getattr__)
+__getattr__ = uninterrupted_imports()(__getattr__)

@@ -66,7 +66,7 @@ _DISTRIBUTIONS = {
 
 
 @contextmanager
-def whole_imports(extra: str | None = None, *, required_by: str | None = None) -> Iterator[None]:
+def uninterrupted_imports(extra: str | None = None, *, required_by: str | None = None) -> Iterator[None]:
     """Lets Ctrl-C wait for imports to end, in a ``with`` block or, as a decorator, in a function.
 
     Between imports Ctrl-C is handled at once, so that a block may also load or compute. The handler of the caller is kept:

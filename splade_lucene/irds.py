@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from splade_lucene.errors import InputError
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 PREFIX = "irds:"
 
 
-@whole_imports()
+@uninterrupted_imports()
 def open_ir_dataset(name: str, error: type[InputError]) -> Any:
     """Opens a data set. ir_datasets downloads the data when it is first read.
 

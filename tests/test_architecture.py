@@ -215,11 +215,11 @@ opensearchpy pandas peft pyarrow pydantic pyserini pytrec_eval ranx scipy senten
 
 
 def unguarded_imports(source: str, heavy: Callable[[str], bool]) -> list[int]:
-    """Lines inside functions that import something heavy neither below nor in a function decorated with whole_imports."""
+    """Lines inside functions that import something heavy neither below nor in a function decorated with uninterrupted_imports."""
     found = []
 
     def is_guard(node: ast.expr) -> bool:
-        return ast.unparse(node).startswith(("whole_imports(", "pyserini_importable("))
+        return ast.unparse(node).startswith(("uninterrupted_imports(", "pyserini_importable("))
 
     def visit(node: ast.AST, *, in_function: bool, is_guarded: bool) -> None:
         if isinstance(node, ast.FunctionDef):
@@ -258,9 +258,9 @@ def test_imports_inside_calls_are_whole():
 def plain():
     import torch
 def block():
-    with whole_imports():
+    with uninterrupted_imports():
         import torch.nn
-@whole_imports("train")
+@uninterrupted_imports("train")
 def decorated():
     from torch import nn
     import json

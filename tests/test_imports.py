@@ -22,7 +22,7 @@ from support.processes import ROOT, child_environment
 
 from splade_lucene import MissingDependencyError, SpladeEncoder, read_corpus, read_topics
 from splade_lucene.errors import CorpusError, TopicsError
-from splade_lucene.imports import EXTRAS, whole_imports
+from splade_lucene.imports import EXTRAS, uninterrupted_imports
 
 # ---- Ctrl-C ----
 
@@ -46,11 +46,11 @@ def load(folder: Path, name: str, source: str = SIGNALLED) -> ModuleType:
 
 def test_ctrl_c_waits_until_an_import_is_over(tmp_path, handlers):
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        with whole_imports():
+        with uninterrupted_imports():
             load(tmp_path, "signalled_in_block")
             time.sleep(10)
 
-    @whole_imports()
+    @uninterrupted_imports()
     def compute() -> None:
         load(tmp_path, "signalled_in_function")
 
@@ -65,7 +65,7 @@ def test_many_signals_during_an_import_are_one_afterwards(tmp_path, handlers):
     heard: list[int] = []
     signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
     mine = signal.getsignal(signal.SIGINT)
-    with whole_imports():
+    with uninterrupted_imports():
         assert load(tmp_path, "signalled_often", "import signal\n" + SIGNALLED * 5).end
     assert heard == [signal.SIGINT]  # the caller's own handler, which is back in place
     assert signal.getsignal(signal.SIGINT) is mine
@@ -75,10 +75,10 @@ def test_ctrl_c_between_imports_is_heard_at_once(tmp_path, handlers):
     """Also where the call itself is part of an import, such as that of the user's own module."""
     source = """
 import signal
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 told = []
 try:
-    with whole_imports():
+    with uninterrupted_imports():
         signal.raise_signal(signal.SIGINT)
         told.append("went on")
 except KeyboardInterrupt:
@@ -90,14 +90,14 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL])
 def test_ctrl_c_that_python_does_not_handle_is_left_alone(handlers, handler):
     signal.signal(signal.SIGINT, handler)
-    with whole_imports():
+    with uninterrupted_imports():
         assert signal.getsignal(signal.SIGINT) is handler
     assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_other_threads_install_nothing(handlers):
     def see_handler() -> None:
-        with whole_imports():
+        with uninterrupted_imports():
             seen.append(signal.getsignal(signal.SIGINT))
 
     seen: list[Any] = []

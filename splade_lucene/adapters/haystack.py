@@ -16,12 +16,12 @@ from splade_lucene.adapters.retrieval import FoundDocument, Retrieval
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import InputError, QueryError
 from splade_lucene.fields.expression import Filter, where
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.search.approximation import Approximation
 from splade_lucene.search.hybrid import HybridFusion
 from splade_lucene.search.searcher import DocumentFilter
 
-with whole_imports(extra="haystack"):
+with uninterrupted_imports(extra="haystack"):
     from haystack import Document, component, default_from_dict, default_to_dict
 
 _META = "meta."

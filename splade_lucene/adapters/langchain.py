@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from splade_lucene.adapters.retrieval import FoundDocument, Retrieval
 from splade_lucene.defaults import HITS_SHOWN
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.notes import note
 from splade_lucene.search.approximation import Approximation
 from splade_lucene.search.hybrid import HybridFusion
 
-with whole_imports(extra="langchain"):
+with uninterrupted_imports(extra="langchain"):
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
     from pydantic import ConfigDict, PrivateAttr

@@ -16,11 +16,11 @@ from splade_lucene.adapters.retrieval import FoundDocument, Retrieval
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import QueryError
 from splade_lucene.fields.expression import Filter, where
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.search.approximation import Approximation
 from splade_lucene.search.hybrid import HybridFusion
 
-with whole_imports(extra="llamaindex"):
+with uninterrupted_imports(extra="llamaindex"):
     from llama_index.core.base.base_retriever import BaseRetriever
     from llama_index.core.schema import NodeWithScore, TextNode
     from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters

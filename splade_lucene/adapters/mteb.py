@@ -10,7 +10,7 @@ from typing import Any
 from splade_lucene.adapters.corpus_search import CorpusSearch, IndexingSettings, Model
 from splade_lucene.encoder import Pruning
 from splade_lucene.errors import InputError, QueryError
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.notes import note
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.quantizer import Quantizer
@@ -53,7 +53,7 @@ class MtebSearch:
         self._name = name
 
     @property
-    @whole_imports()
+    @uninterrupted_imports()
     def mteb_model_meta(self) -> Any:
         """The model's ``mteb.models.model_meta.ModelMeta``.
 

@@ -17,7 +17,7 @@ from splade_lucene.encoder.layout import Layout
 from splade_lucene.encoder.location import Location
 from splade_lucene.encoder.settings import Backend, DocumentSettings, Dtype, QuerySettings
 from splade_lucene.errors import InputError, ModelError
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.quantizer import Quantizer, Side
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def is_sparse_encoder(model: object) -> bool:
     )
 
 
-@whole_imports()
+@uninterrupted_imports()
 def open_sparse_encoder(
     model: Any, folder: str | Path | None = None, documents: DocumentSettings = DocumentSettings(),
     queries: QuerySettings = QuerySettings(), *, device: str = "auto", dtype: Dtype = "auto",
@@ -190,7 +190,7 @@ class SparseEncoderView:
         """
         return self._encode(inputs, task, options)
 
-    @whole_imports()
+    @uninterrupted_imports()
     def _encode(self, inputs: str | Sequence[str], side: Side, options: dict[str, Any]) -> Any:
         import torch
 
@@ -234,7 +234,7 @@ class SparseEncoderView:
     def _pruned(weights: SparseWeights, limit: int | None) -> SparseWeights:
         return weights if limit is None else weights.prune(Pruning(top_terms=limit))
 
-    @whole_imports()
+    @uninterrupted_imports()
     def _tensor(self, weights: SparseWeights, side: Side) -> torch.Tensor:
         import torch
 
@@ -244,7 +244,7 @@ class SparseEncoderView:
         values = torch.from_numpy(matrix.data.astype(np.float32))
         return torch.sparse_coo_tensor(places, values, matrix.shape, check_invariants=True).coalesce()
 
-    @whole_imports()
+    @uninterrupted_imports()
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """Dot products, as ``SparseEncoder.similarity`` computes them.
 
@@ -259,7 +259,7 @@ class SparseEncoderView:
 
         return dot_score(embeddings1, embeddings2)
 
-    @whole_imports()
+    @uninterrupted_imports()
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
         """Dot products of pairs; shapes [n, terms] and [n, terms] to [n]."""
         from sentence_transformers.util import pairwise_dot_score
@@ -267,7 +267,7 @@ class SparseEncoderView:
         return pairwise_dot_score(embeddings1, embeddings2)
 
     @staticmethod
-    @whole_imports()
+    @uninterrupted_imports()
     def sparsity(embeddings: Any) -> dict[str, float]:
         """``active_dims``, the mean number of terms, and ``sparsity_ratio``, the share of the vocabulary without weight."""
         from sentence_transformers import SparseEncoder

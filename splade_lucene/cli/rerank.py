@@ -24,7 +24,7 @@ from splade_lucene.cli.search_options import check_tag
 from splade_lucene.cli.topic_options import TopicFieldOption
 from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_TO_RERANK, RERANK_BATCH
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 if TYPE_CHECKING:
     from splade_lucene.run.reranker import Texts
@@ -66,7 +66,7 @@ def rerank(
         raise typer.BadParameter("pass either --index or --corpus")
     if corpus is None:
         check_required("--corpus", id_field=id_field is not None, text_field=text_field is not None)
-    with whole_imports("rerank"):
+    with uninterrupted_imports("rerank"):
         from transformers.utils import logging as transformers_logging
 
     from splade_lucene.files.files import work_folder

@@ -13,7 +13,7 @@ from splade_lucene.cli.options import ThreadsOption, check_required, check_suppo
 from splade_lucene.cli.output import echo
 from splade_lucene.cli.ray_options import RayOptions
 from splade_lucene.defaults import thread_count
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.server.settings import HOST, PORT, Limits, ServerSettings, read_token
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def serve(
             "--ray", refresh=refresh != ServerSettings.refresh_seconds, mcp_stdio=mcp_stdio, log_requests=log_requests,
             ray_workers=cluster.workers is not None, ray_gpus=cluster.gpus > 0,
         )  # fmt: skip
-    with whole_imports("serve"):
+    with uninterrupted_imports("serve"):
         from splade_lucene.server.logs import log_to
         from splade_lucene.server.registry import index_names, open_meanwhile
 
@@ -105,7 +105,7 @@ def serve(
         _serve_on(cluster, settings, replicas or 1)
         return
     opened = None if mcp_stdio else open_meanwhile(settings.indexes)  # the rest takes as long to import
-    with whole_imports("serve"):
+    with uninterrupted_imports("serve"):
         from splade_lucene.server.app import create_app
         from splade_lucene.server.run import run_mcp, run_server
 

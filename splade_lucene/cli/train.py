@@ -14,7 +14,7 @@ import typer
 
 from splade_lucene.cli.options import DeviceOption, JsonOption
 from splade_lucene.cli.output import echo
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 if TYPE_CHECKING:
     from splade_lucene.training import TrainingConfig
@@ -50,7 +50,7 @@ def train(
 
     Recipes: SPLADE, SPLADE-max, SPLADE-doc and DistilSPLADE-max. Run it again to resume after an interruption.
     """
-    with whole_imports("train"):
+    with uninterrupted_imports("train"):
         from transformers.utils import logging as transformers_logging
 
     from splade_lucene.training import read_config

@@ -16,7 +16,7 @@ from splade_lucene.errors import CorpusError
 from splade_lucene.files.compression import COMPRESSIONS, check_readable, content_name, open_bytes
 from splade_lucene.files.delimited import INDEX_NAMES, Header, Names, Row, note_header, read_rows
 from splade_lucene.files.json_text import numbered_records, parse_object
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.records import Document
 
 LazyDocument = tuple[Callable[[], Document], Place]
@@ -159,7 +159,7 @@ def _decoded(raw: bytes, place: Place) -> str:
 
 
 def _read_parquet(path: Path, fields: CorpusFields, opener: Opener) -> Iterator[LazyDocument]:
-    with whole_imports():
+    with uninterrupted_imports():
         import pyarrow.parquet
 
     if opener is not open_bytes:  # pyarrow does not read sequentially, so hash the file in a pass of its own

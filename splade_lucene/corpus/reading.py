@@ -47,7 +47,7 @@ from splade_lucene.files.compression import compression, open_bytes
 from splade_lucene.files.files import HashingReader, digest_of_digests, files_digest, path_text
 from splade_lucene.files.pipes import is_copy
 from splade_lucene.files.remote import is_url
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.irds import open_ir_dataset, read_records
 from splade_lucene.records import Document, FieldValue, well_formed
 
@@ -316,7 +316,7 @@ def _ir_document(record: Any, fields: CorpusFields, place: Place) -> Document:
 
 
 def _read_hugging_face(name: str, fields: CorpusFields) -> Iterator[LazyDocument]:
-    with whole_imports():
+    with uninterrupted_imports():
         import datasets
 
     path, _, split = name.partition(":")

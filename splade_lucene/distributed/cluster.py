@@ -20,7 +20,7 @@ from splade_lucene.arguments import is_number, to_count
 from splade_lucene.counts import counted
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import InputError, SpladeLuceneError, first_line
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 LOCAL = "local"
 """The address of a cluster that is started on this machine, for this process."""
@@ -92,7 +92,7 @@ class RayCluster:
         os.environ.setdefault(
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
         )  # what the next version does, without its warning
-        with whole_imports():
+        with uninterrupted_imports():
             import ray
         if ray.is_initialized():
             jvm.restore_handlers()

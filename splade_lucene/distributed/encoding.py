@@ -21,7 +21,7 @@ from splade_lucene.distributed.sharing import check_equal, check_reachable, chec
 from splade_lucene.errors import CorpusError, InputError, SpladeLuceneError, first_line
 from splade_lucene.files.outputs import delete_abandoned
 from splade_lucene.files.remote import Folder, RemoteFolder
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
@@ -151,7 +151,7 @@ def _clean(waiting: list[Path]) -> None:
             time.sleep(0.1)
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _settings_on_gpu(arguments: dict[str, Any]) -> Outcome:
     """Runs on a node with a GPU."""
     from splade_lucene.encoder import SpladeEncoder
@@ -185,7 +185,7 @@ class PartWorker:
     def _start(self) -> str:
         import ray
 
-        with whole_imports():
+        with uninterrupted_imports():
             import torch
 
             from splade_lucene.encoder import SpladeEncoder

@@ -23,7 +23,7 @@ from splade_lucene.distributed.searching import ShardedSearcher
 from splade_lucene.distributed.shard import Shard
 from splade_lucene.distributed.sharing import check_equal, check_same_indexes, versions
 from splade_lucene.errors import InputError, SpladeLuceneError
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.index.joined import to_index_paths
 from splade_lucene.server.settings import ServerSettings
 
@@ -86,7 +86,7 @@ class ServedIndexes:
         replicas: int,
         processes: int,
     ) -> None:
-        with whole_imports("ray"):
+        with uninterrupted_imports("ray"):
             import ray.serve
         serve: Any = ray.serve
         cluster = session.cluster
@@ -224,7 +224,7 @@ class Router:
 
     def __serve_build_asgi_app__(self) -> Any:
         """Makes the application; on a thread, because Ray Serve's event loop must not wait for its own answers."""
-        with whole_imports("serve"):
+        with uninterrupted_imports("serve"):
             from splade_lucene.server.app import create_app
 
         by_folder = {folder: name for name, folder in self._settings.indexes.items()}

@@ -10,14 +10,14 @@ from splade_lucene.encoder.location import SAFE_WEIGHTS
 from splade_lucene.encoder.soundness import check_shapes, check_tokenizer, check_unused, untied
 from splade_lucene.encoder.storage import INT8_WEIGHTS, read_int8
 from splade_lucene.errors import ModelError, first_line
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 
-@whole_imports()
+@uninterrupted_imports()
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     """Loads the tokenizer of a checkpoint.
 
@@ -34,7 +34,7 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     return tokenizer
 
 
-@whole_imports()
+@uninterrupted_imports()
 def load_network(
     side: NetworkSide, *, dtype: torch.dtype | None, device: torch.device, trust_remote_code: bool = False
 ) -> nn.Module:
@@ -87,7 +87,7 @@ def load_network(
 _REMEDY = "Check that the checkpoint is complete; its own code runs only with trust_remote_code"
 
 
-@whole_imports()
+@uninterrupted_imports()
 def read_language_model(
     folder: Path, *, is_causal: bool = False, dtype: torch.dtype | None = None, trust_remote_code: bool = False
 ) -> tuple[Any, list[str]]:
@@ -131,7 +131,7 @@ def read_language_model(
     return model, untied(model, missing)
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _merge_adapter(model: Any, folder: Path) -> Any:
     from peft import PeftConfig, PeftModel
 

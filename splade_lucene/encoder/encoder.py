@@ -36,7 +36,7 @@ from splade_lucene.encoder.tokenizer import PlainTokenizer
 from splade_lucene.encoder.words import TokenSpan
 from splade_lucene.errors import InputError
 from splade_lucene.fork_guard import ProcessBound
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.records import list_texts
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class SpladeEncoder(ProcessBound):
         ['folder', 'files', 'file']
     """
 
-    @whole_imports()
+    @uninterrupted_imports()
     def __init__(
         self, model: str | Path | None = None, documents: DocumentSettings = DocumentSettings(),
         queries: QuerySettings = QuerySettings(), *, device: str = "auto", dtype: Dtype = "auto",
@@ -103,7 +103,7 @@ class SpladeEncoder(ProcessBound):
 
     # ---- encoding ----
 
-    @whole_imports()
+    @uninterrupted_imports()
     def encode_documents(
         self, texts: Iterable[str], progress: Callable[[int, int], None] | None = None
     ) -> SparseWeights:
@@ -115,7 +115,7 @@ class SpladeEncoder(ProcessBound):
         """
         return self.document_network.encode(self.tokenize_documents(texts), self.batch_tokens, progress)
 
-    @whole_imports()
+    @uninterrupted_imports()
     def encode_queries(self, texts: Iterable[str]) -> SparseWeights:
         """Encodes queries."""
         texts = list_texts(texts)
@@ -125,12 +125,12 @@ class SpladeEncoder(ProcessBound):
             return self.onnx_network.encode(self._query_sequencer(texts), _QUERY_BATCH_TOKENS)
         return self.query_network.encode(self._query_sequencer(texts), _QUERY_BATCH_TOKENS)
 
-    @whole_imports()
+    @uninterrupted_imports()
     def tokenize_documents(self, texts: Iterable[str]) -> TokenSequences:
         """The first half of :meth:`encode_documents`; it needs no device and can run in parallel with the second half."""
         return self._document_sequencer(list_texts(texts))
 
-    @whole_imports()
+    @uninterrupted_imports()
     def query_spans(self, texts: Iterable[str], wanted: Iterable[str] | None = None) -> list[list[TokenSpan]]:
         """Which tokens texts have and where, in the vocabulary of queries; neither prefixed nor truncated.
 
@@ -151,7 +151,7 @@ class SpladeEncoder(ProcessBound):
     def _plain_tokenizer(self) -> PlainTokenizer:
         return PlainTokenizer(self.layout.queries.location.tokenizer_folder)
 
-    @whole_imports()
+    @uninterrupted_imports()
     def encode_impacts(
         self, sequences: TokenSequences, quantizer: Quantizer, *, pruning: Pruning = Pruning(), min_impact: int = 1,
         progress: Callable[[int, int], None] | None = None,
@@ -170,7 +170,7 @@ class SpladeEncoder(ProcessBound):
 
     # ---- parts and settings ----
 
-    @whole_imports()
+    @uninterrupted_imports()
     def load(self, side: Side) -> None:
         """Loads the network or table of a side now rather than with the first text."""
         if side == "document":
@@ -183,7 +183,7 @@ class SpladeEncoder(ProcessBound):
             self.query_network  # noqa: B018
 
     @cached_property
-    @whole_imports()
+    @uninterrupted_imports()
     def device(self) -> torch.device:
         """The device of the networks."""
         from splade_lucene.encoder.precision import choose_device
@@ -196,7 +196,7 @@ class SpladeEncoder(ProcessBound):
         return "cpu" if self.document_backend == "onnx" else str(self.device)
 
     @property
-    @whole_imports()
+    @uninterrupted_imports()
     def dtype(self) -> str:
         """Precision for documents: ``float32``, ``bfloat16``, or ``checkpoint`` for a causal language model."""
         if self._dtype == "auto":
@@ -404,7 +404,7 @@ class SpladeEncoder(ProcessBound):
                 self._onnx_networks[key] = OnnxNetwork(side)
             return self._onnx_networks[key]
 
-    @whole_imports()
+    @uninterrupted_imports()
     def _network(self, side: NetworkSide, dtype: str) -> Network:
         from splade_lucene.encoder.network import Network
 

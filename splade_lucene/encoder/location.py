@@ -12,7 +12,7 @@ from splade_lucene.encoder.storage import INT8_WEIGHTS
 from splade_lucene.errors import ModelError, first_line
 from splade_lucene.files.files import files_digest
 from splade_lucene.files.json_text import check_nesting, parse_json
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.models import EMBEDDED_DOC_MODEL, EMBEDDED_MODEL, embedded_model_folder, embedded_query_table
 
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", INT8_WEIGHTS)
@@ -178,7 +178,7 @@ def _check_json_files(folder: Path) -> None:
             raise ModelError(f"{path}: invalid JSON ({error}). Copy the checkpoint again.") from error
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _fetch(name: str, *, with_onnx: bool = False) -> Path:
     """Downloads a checkpoint's small files and its weights: safetensors, else pickled weights, else an ONNX file."""
     from huggingface_hub import snapshot_download

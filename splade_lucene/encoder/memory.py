@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ _CGROUP_LIMITS = (
 )  # version 2, 1
 
 
-@whole_imports()
+@uninterrupted_imports()
 def total_memory(device: torch.device) -> int:
     """Bytes of memory that a device has.
 
@@ -71,7 +71,7 @@ def _limit_of_container() -> int:
     return 1 << 62
 
 
-@whole_imports()
+@uninterrupted_imports()
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception reports running out of memory, on a GPU or a CPU."""
     import torch

@@ -14,7 +14,7 @@ from splade_lucene.encoder.layout import NetworkSide
 from splade_lucene.encoder.location import ONNX_FILES, SAFE_WEIGHTS, WEIGHT_FILES, find_onnx
 from splade_lucene.encoder.settings import Backend, ChosenBackend
 from splade_lucene.errors import InputError, ModelError
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 _log = logging.getLogger(__name__)
 HEADER_KEY = "splade_lucene.weights_header"
@@ -100,7 +100,7 @@ def _contains(path: Path, part: bytes) -> bool:
         return content.find(part) >= 0
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _vectors(folder: Path) -> Iterator[bytes]:
     """Vectors of a checkpoint as float32, largest first; constant ones, such as biases of 0, tell nothing."""
     from safetensors import SafetensorError, safe_open

@@ -30,7 +30,7 @@ from splade_lucene.encoder.onnx_graph import RESTORED
 from splade_lucene.encoder.storage import INT8_WEIGHTS, SCALES, SaveDtype, read_int8, restore_from_int8, sole_saver
 from splade_lucene.errors import InputError, ModelError, first_line
 from splade_lucene.files.files import atomic_bytes_writer
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +78,7 @@ def save_with_onnx(checkpoint: str | Path, target: Path, dtype: SaveDtype | None
     return export_onnx(side, target / side.location.folder.relative_to(root))
 
 
-@whole_imports("onnx")
+@uninterrupted_imports("onnx")
 def export_onnx(side: NetworkSide, folder: Path) -> Path:
     """Writes ``model.onnx`` into a checkpoint's folder.
 
@@ -115,7 +115,7 @@ def export_onnx(side: NetworkSide, folder: Path) -> Path:
     return path
 
 
-@whole_imports("onnx")
+@uninterrupted_imports("onnx")
 def _trace(folder: Path) -> tuple[Any, dict[str, int]]:
     """The exported network, and for each name of a weight a number that only tied weights share."""
     import torch
@@ -269,7 +269,7 @@ def _read_header(weights: Path) -> dict[str, _Tensor]:
     }  # fmt: skip
 
 
-@whole_imports("onnx")
+@uninterrupted_imports("onnx")
 def _restored(weights: Path, own_dtype: str) -> dict[str, NDArray[np.float32]]:
     """The weights as the network computes with them, except those of types that ONNX's external data would not hold."""
     import torch

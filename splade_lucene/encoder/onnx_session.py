@@ -8,10 +8,10 @@ from typing import Any
 from splade_lucene.defaults import thread_count
 from splade_lucene.encoder.onnx_weights import restore_weights
 from splade_lucene.encoder.storage import INT8_WEIGHTS
-from splade_lucene.imports import turn_off_telemetry, whole_imports
+from splade_lucene.imports import turn_off_telemetry, uninterrupted_imports
 
 
-@whole_imports()
+@uninterrupted_imports()
 def open_session(model: Path | bytes, folder: Path | None = None) -> Any:
     """Opens a network on the CPU, with all cores.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.encoder.onnx_graph import StoredWeight, detach_stored_weights
 from splade_lucene.encoder.storage import INT8_WEIGHTS, SCALES
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 _CACHED_ROWS = 256  # of a matrix, which stay in the cache while they are restored
 _DROPPED_BITS = 13  # of a float32's fraction, which float16 lacks
@@ -23,7 +23,7 @@ _LEAST_NORMAL = np.float32(2.0**-14)  # of float16
 _AS_FINE = np.float32(0.75)  # float32 is as fine there as float16 is below its least normal number
 
 
-@whole_imports()
+@uninterrupted_imports()
 def restore_weights(model: bytes, folder: Path) -> tuple[bytes, dict[str, NDArray[np.float32]]]:
     """Takes the operators that restore int8 weights out of a network.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.encoder.pruning import Pruning
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.quantizer import Quantizer, Side
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class _Rows(Sequence[dict[str, Value]], Generic[Value]):
             term_ids = self.term_ids[row]
             yield SparseRow(term_ids, self.values[row], [self.terms[i] for i in term_ids])
 
-    @whole_imports()
+    @uninterrupted_imports()
     def to_scipy(self) -> csr_array:
         """The rows as a SciPy matrix of shape [texts, terms], with sorted term_ids; its arrays are copies."""
         from scipy.sparse import csr_array

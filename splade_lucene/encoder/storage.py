@@ -20,7 +20,7 @@ from splade_lucene.arguments import check_choice
 from splade_lucene.errors import InputError, ModelError
 from splade_lucene.files.files import atomic_bytes_writer, sole_writer
 from splade_lucene.files.json_text import parse_object
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ SCALES = ".scales"
 _LEVELS = 127
 
 
-@whole_imports()
+@uninterrupted_imports()
 def store_in_int8(checkpoint: Path, target: Path, group: int = 32) -> int:
     """Copies a checkpoint with a single ``model.safetensors``, storing its weights as int8.
 
@@ -77,7 +77,7 @@ def store_in_int8(checkpoint: Path, target: Path, group: int = 32) -> int:
     return (target / INT8_WEIGHTS).stat().st_size
 
 
-@whole_imports()
+@uninterrupted_imports()
 def restore_from_int8(checkpoint: Path, target: Path, dtype: SaveDtype = "float32") -> None:
     """Copies an int8 checkpoint with ordinary weights (``model.safetensors``) for other programs.
 
@@ -132,7 +132,7 @@ def sole_saver(target: Path) -> AbstractContextManager[None]:
     return sole_writer(target, busy)
 
 
-@whole_imports()
+@uninterrupted_imports()
 def read_int8(path: Path) -> dict[str, Tensor]:
     """Reads int8 weights as float32.
 

@@ -19,7 +19,7 @@ from splade_lucene.encoder.sparse import SparseWeights
 from splade_lucene.encoder.tokenizer import PlainTokenizer
 from splade_lucene.errors import ModelError
 from splade_lucene.files.files import files_digest
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.white_space import is_blank
 
 
@@ -113,7 +113,7 @@ def _read_lines(path: Path) -> dict[str, float]:
     return table
 
 
-@whole_imports()
+@uninterrupted_imports()
 def read_tensor(path: Path, size: int) -> NDArray[np.float32]:
     """Reads the tensor of a SparseStaticEmbedding; negative values become 0.
 

@@ -13,7 +13,7 @@ from splade_lucene.encoder.soundness import check_tokenizer
 from splade_lucene.encoder.terms import vocabulary_terms
 from splade_lucene.encoder.words import TokenSpan, WordSpans
 from splade_lucene.errors import ModelError
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 TOKENIZER = "tokenizer.json"
 _CUSTOMARY = {"[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]", "<s>", "</s>", "<unk>", "<pad>", "<mask>"}
@@ -166,7 +166,7 @@ def _content(token: object) -> str | None:
     return content if isinstance(content, str) else None
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _load(folder: Path) -> Any:
     from tokenizers import Tokenizer
 

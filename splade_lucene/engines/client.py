@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 from splade_lucene.arguments import check_choice, to_list
 from splade_lucene.engines.names import ServedEngine
 from splade_lucene.errors import EngineError, InputError, SpladeLuceneError, first_line
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 BUSY = frozenset((429, 502, 503, 504))
 """Statuses of an engine that is too busy, or starting: the same request may succeed later."""
@@ -207,7 +207,7 @@ class OpenSearchClient(EngineClient):
     def _closed(self, pit: str) -> dict[str, Any]:
         return {"pit_id": [pit]}
 
-    @whole_imports()
+    @uninterrupted_imports()
     def _open(self, urls: Sequence[str], settings: Mapping[str, str], threads: int) -> Any:
         import opensearchpy
 
@@ -248,7 +248,7 @@ class ElasticsearchClient(EngineClient):
     def _closed(self, pit: str) -> dict[str, Any]:
         return {"id": pit}
 
-    @whole_imports()
+    @uninterrupted_imports()
     def _open(self, urls: Sequence[str], settings: Mapping[str, str], threads: int) -> Any:
         import elasticsearch
 

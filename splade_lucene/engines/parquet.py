@@ -10,7 +10,7 @@ from splade_lucene.engines.exporter import ExportOptions
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder, batch_size
 from splade_lucene.fields.values import FieldType
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 _TYPES: Mapping[FieldType, str] = {
     "keyword": "string", "integer": "int64", "number": "float64", "date": "string", "boolean": "bool_"
@@ -50,7 +50,7 @@ splade-lucene import --from parquet --input . --output ../pseudo-documents
 """
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _schema(collection: Collection, options: ExportOptions) -> Any:
     import pyarrow as pa
 
@@ -77,7 +77,7 @@ def _row(collection: Collection, options: ExportOptions, document: ExportedDocum
     return {**row, "indices": document.term_ids, "values": document.impacts}
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _write_table(file: BinaryIO, schema: Any, rows: list[dict[str, Any]]) -> None:
     import pyarrow as pa
     import pyarrow.parquet

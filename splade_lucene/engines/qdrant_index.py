@@ -21,7 +21,7 @@ from splade_lucene.engines.searched import Row
 from splade_lucene.errors import EngineError, InputError, first_line
 from splade_lucene.fields.conditions import Condition
 from splade_lucene.ids import docid_order
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 _PORTS = {"http": 6333, "https": 6333}
 _SECONDS = 60
@@ -47,7 +47,7 @@ class QdrantIndex:
 
     title = "Qdrant"
 
-    @whole_imports()
+    @uninterrupted_imports()
     def __init__(self, url: str | Iterable[str], name: str, patience: float) -> None:
         from qdrant_client import models
         from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
@@ -152,7 +152,7 @@ class QdrantIndex:
         self._client.close()
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _opened(place: str) -> tuple[str, Any]:
     """Where Qdrant is, and its client."""
     import qdrant_client

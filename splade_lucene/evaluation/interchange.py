@@ -7,14 +7,14 @@ from typing import Any
 
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation.judgments import QrelsSource, as_qrels
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.run.interchange import DOCID_COLUMNS, QID_COLUMNS, column, triples
 
 _RELEVANCE_COLUMNS = ("relevance", "label", "score")
 """The column of the grades: in ir_measures and here, in PyTerrier, in ranx."""
 
 
-@whole_imports()
+@uninterrupted_imports()
 def qrels_to_dataframe(qrels: QrelsSource) -> Any:
     """Judgments as a data frame with the columns ``qid``, ``docid`` and ``relevance``.
 
@@ -33,7 +33,7 @@ def qrels_to_dataframe(qrels: QrelsSource) -> Any:
     return pandas.DataFrame(rows, columns=["qid", "docid", "relevance"]).astype({"relevance": "int64"})
 
 
-@whole_imports()
+@uninterrupted_imports()
 def qrels_to_ranx(qrels: QrelsSource) -> Any:
     """Judgments as ``ranx.Qrels``.
 
@@ -54,7 +54,7 @@ def qrels_to_ranx(qrels: QrelsSource) -> Any:
     return ranx.Qrels(judgments)
 
 
-@whole_imports()
+@uninterrupted_imports()
 def qrels_to_ir_measures(qrels: QrelsSource) -> list[Any]:
     """Judgments as a list of ``ir_measures.Qrel``.
 

@@ -23,7 +23,7 @@ from splade_lucene.defaults import QUICK_MEASURES, SAMPLE_DOCUMENTS
 from splade_lucene.encoder import Pruning, SparseWeights, SpladeEncoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.evaluation import evaluate, read_qrels
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.records import Document, Query, Turn
 from splade_lucene.run.run import Run
@@ -186,7 +186,7 @@ def _sample(documents: Iterable[Document], judged: set[str], size: int) -> tuple
     return [document.docid for document in sample], [document.text for document in sample]
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _query_matrix(encoder: SpladeEncoder, queries: Sequence[Query], terms: Sequence[str]) -> csr_matrix:
     """Weights of the queries; shape [queries, terms]."""
     from scipy.sparse import coo_matrix
@@ -205,7 +205,7 @@ def _query_matrix(encoder: SpladeEncoder, queries: Sequence[Query], terms: Seque
     return coo_matrix((table[:, 2], positions), shape=(len(queries), len(terms))).tocsr()  # sums duplicates
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _matrix(rows: Any, divisor: float) -> csr_matrix:
     from scipy.sparse import csr_matrix
 

@@ -41,7 +41,7 @@ from splade_lucene.evaluation.trec_eval import (
     measure_by_trec_name,
 )
 from splade_lucene.ids import docid_order
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Measure:
         return float(aggregator.result())
 
 
-@whole_imports()
+@uninterrupted_imports()
 def parse_measure(name: str, trec_eval: TrecEval = TREC_EVAL) -> Measure:
     """Looks up a measure by name, among those of a version of trec_eval.
 

@@ -11,7 +11,7 @@ from splade_lucene.arguments import to_path
 from splade_lucene.errors import InputError
 from splade_lucene.evaluation.comparison import Comparison, QueryDifference
 from splade_lucene.files.files import atomic_bytes_writer
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def draw_differences(comparison: Comparison, path: str | Path, measure: str | No
     save_figure(figure, path)
 
 
-@whole_imports()
+@uninterrupted_imports()
 def check_figure(path: Path) -> None:
     """Checks that a plot can be drawn, before anything is computed.
 
@@ -63,7 +63,7 @@ def check_figure(path: Path) -> None:
     import matplotlib  # noqa: F401
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _figure(panels: int) -> Figure:
     from matplotlib.figure import Figure
 

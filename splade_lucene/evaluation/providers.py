@@ -14,7 +14,7 @@ from typing import Any
 
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation.measured_run import Numbered
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 _OF_JUDGMENTS = ("NumQ", "NumRel")  # counts that do not depend on hits
 _GDEVALS_TOP_GRADE = 4
@@ -74,7 +74,7 @@ def _as_computed(definition: Any, judged: Mapping[str, Mapping[str, int]]) -> An
     )  # fmt: skip
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _calculate(definitions: Sequence[Any], qrels: Any, run: Any) -> list[Any]:
     import ir_measures
 
@@ -84,7 +84,7 @@ def _calculate(definitions: Sequence[Any], qrels: Any, run: Any) -> list[Any]:
         raise RunError(f"cannot compute {', '.join(map(str, definitions))} ({error})") from error
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _calculate_each(definition: Any, numbered: Numbered) -> dict[str, float]:
     """The values of the queries for which the measure is defined; the provider divides by 0 for some of the others."""
     import ir_measures
@@ -116,7 +116,7 @@ def check_provider(definition: Any) -> None:
     _find_provider(definition)
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _find_provider(definition: Any) -> Any:
     import ir_measures
 
@@ -144,7 +144,7 @@ def _find_provider(definition: Any) -> Any:
     )
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _misfit(definition: Any, supported: Any) -> str:
     """What a provider requires of a measure's parameters and this measure lacks."""
     from ir_measures.providers.base import NOT_PROVIDED, Choices

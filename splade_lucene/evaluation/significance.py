@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.arguments import check_choice
 from splade_lucene.errors import InputError
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 PairedTest = Literal["t", "bootstrap", "randomization"]
 Correction = Literal["holm", "bonferroni", "benjamini-hochberg", "none"]
@@ -97,7 +97,7 @@ def check_test(test: str, samples: int = SAMPLES) -> None:
         raise InputError(f"samples must be a positive integer, got {samples!r}")
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _t_test(paired: NDArray[np.float64]) -> Significance:
     from scipy import stats
 
@@ -109,7 +109,7 @@ def _t_test(paired: NDArray[np.float64]) -> Significance:
     return Significance(float(found.pvalue), (float(low), float(high)))
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _bootstrap_test(paired: NDArray[np.float64], samples: int, rng: np.random.Generator) -> Significance:
     from scipy import stats
 
@@ -128,7 +128,7 @@ def _bootstrap_test(paired: NDArray[np.float64], samples: int, rng: np.random.Ge
     )
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _randomization_test(paired: NDArray[np.float64], samples: int, rng: np.random.Generator) -> Significance:
     from scipy import stats
 
@@ -169,7 +169,7 @@ def correct(p_values: Iterable[float | None], correction: Correction = "holm") -
     return [None if p is None else next(corrected) for p in p_values]
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _corrected(p_values: NDArray[np.float64], correction: Correction) -> NDArray[np.float64]:
     if correction == "benjamini-hochberg":
         from scipy.stats import false_discovery_control

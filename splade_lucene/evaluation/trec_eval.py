@@ -19,7 +19,7 @@ from operator import add
 from splade_lucene.defaults import TREC_EVAL, TrecEval
 from splade_lucene.evaluation.measured_run import Numbered
 from splade_lucene.evaluation.trec_eval_10 import IN_ALL_TREC, find_added_name, measure_query, measures_otherwise
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 NICKNAMES = ("all_trec", "official", "set")
 _WITHOUT_NUMBER = ("runid", "relstring")
@@ -29,7 +29,7 @@ _CUTOFF = re.compile(rf"({'|'.join(_WITH_CUTOFF)})[_.]([1-9][0-9]{{0,8}})")
 _SHARE = re.compile(rf"({'|'.join(_WITH_SHARE)})[_.]([0-9](?:\.[0-9]{{1,2}})?)")
 
 
-@whole_imports()
+@uninterrupted_imports()
 def find_trec_name(name: str, version: TrecEval = TREC_EVAL) -> str | None:
     """The name as printed by trec_eval; None if trec_eval has no such figure.
 
@@ -50,7 +50,7 @@ def find_trec_name(name: str, version: TrecEval = TREC_EVAL) -> str | None:
 
 
 @cache
-@whole_imports()
+@uninterrupted_imports()
 def list_trec_names(nickname: str, version: TrecEval = TREC_EVAL) -> tuple[str, ...]:
     """The figures in a nickname's group, in trec_eval's order.
 
@@ -92,7 +92,7 @@ def measure_by_trec_name(
     return values
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _measure_by_pytrec_eval(numbered: Numbered, names: Collection[str]) -> dict[str, dict[str, float]]:
     import pytrec_eval
 

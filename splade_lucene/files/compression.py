@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from splade_lucene.errors import InputError, MissingDependencyError
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 UNREADABLE = (".7z", ".br", ".lz", ".lz4", ".lzma", ".lzo", ".rar", ".snappy", ".tar", ".tgz", ".z")
 """Suffixes of compressed files and archives that are neither read nor written."""
@@ -213,7 +213,7 @@ def _create_xz(file: BinaryIO, _: Path) -> Any:
 
 def _import_pyarrow(path: Path) -> Any:
     try:
-        with whole_imports():
+        with uninterrupted_imports():
             import pyarrow
     except MissingDependencyError:
         raise MissingDependencyError(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 MAX_NESTING = 200
 """Maximum levels of arrays and objects; records of documents, queries and runs have only a few."""
@@ -165,7 +165,7 @@ def check_nesting(text: str) -> None:
     """
     if text.count("[") + text.count("{") <= MAX_NESTING:
         return
-    with whole_imports():
+    with uninterrupted_imports():
         import numpy as np
 
     # once escaped characters are removed, every quotation mark opens or closes a string

@@ -20,7 +20,7 @@ from typing import Any
 
 from splade_lucene.arguments import to_path
 from splade_lucene.errors import InputError, SpladeLuceneError, StorageError, first_line
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.:_-]+):(?P<slashes>/+)(?P<rest>.*)", re.DOTALL)
 _LOCAL = ("file", "local")
@@ -191,7 +191,7 @@ def _with_folder(store: Any, path: str, write: Callable[[], object]) -> None:
 @cache
 def _opened(url: str) -> tuple[Any, str]:
     """The client of a store, and the folder's path there."""
-    with whole_imports():
+    with uninterrupted_imports():
         from fsspec.core import url_to_fs
     try:
         store, path = url_to_fs(url)

@@ -14,7 +14,7 @@ from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.fields.schema import Fields
 from splade_lucene.files.files import work_folder
 from splade_lucene.files.remote import shown, to_folder, to_index_folder
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Store, index_files, manifest_fields
 from splade_lucene.index.publish import prepare_target, sole_builder
 from splade_lucene.index.reader import LuceneImpactIndexReader, is_index, read_index_manifest
@@ -42,7 +42,7 @@ class BuildSummary:
     pseudo_documents: str | Path | None
 
 
-@whole_imports()
+@uninterrupted_imports()
 def build_index(  # noqa: PLR0913 - all but the first four are keywords with defaults
     corpus: str | Path,
     index_dir: str | Path,

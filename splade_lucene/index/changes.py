@@ -16,7 +16,7 @@ from splade_lucene.encoder import Pruning
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.fields.schema import FieldRequest, Fields
 from splade_lucene.files.files import work_folder
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.index.accelerator import has_accelerator
 from splade_lucene.index.indexer import (
     IndexSettings,
@@ -39,7 +39,7 @@ from splade_lucene.pseudo_documents.encoding import encode_corpus
 from splade_lucene.pseudo_documents.files import find_files
 
 
-@whole_imports()
+@uninterrupted_imports()
 def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defaults
     corpus: str | Path,
     index_dir: str | Path,

@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 
 from splade_lucene.errors import IndexAccessError, JavaRuntimeError
 from splade_lucene.fork_guard import ForkGuard
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.jvm import wire
 from splade_lucene.jvm.class_data import class_data_options
 from splade_lucene.jvm.exceptions import CLOSED, translate, unreadable
@@ -54,7 +54,7 @@ def start() -> None:
     with _lock:
         if _started:
             return
-        with whole_imports():
+        with uninterrupted_imports():
             import jnius_config
 
         if jnius_config.vm_running:
@@ -86,7 +86,7 @@ def _start_own_jvm(jnius_config: Any) -> None:
     if locale.getencoding().lower() not in ("utf-8", "utf8"):
         variables["LC_ALL"] = "C.UTF-8"  # in a C locale, Java opens only files with ASCII names
     try:
-        with whole_imports(), _environment(variables):
+        with uninterrupted_imports(), _environment(variables):
             import jnius  # noqa: F401  starts the JVM
     except Exception as error:
         raise JavaRuntimeError(

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from splade_lucene.imports import turn_off_telemetry, whole_imports
+from splade_lucene.imports import turn_off_telemetry, uninterrupted_imports
 from splade_lucene.jvm.process import start
 
 _CATALOGUE = "pyserini.prebuilt_index_info"
@@ -29,7 +29,7 @@ def pyserini_importable() -> Iterator[None]:
     """
     start()
     turn_off_telemetry()
-    with _with_openai_key(), _with_deferred_catalogue(), whole_imports(required_by="pyserini"):
+    with _with_openai_key(), _with_deferred_catalogue(), uninterrupted_imports(required_by="pyserini"):
         yield
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from splade_lucene.defaults import thread_count
 from splade_lucene.errors import CorpusError, SpladeLuceneError
 from splade_lucene.files.remote import Folder
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 if TYPE_CHECKING:
     from splade_lucene.encoder import SpladeEncoder
@@ -42,7 +42,7 @@ class DeviceWorkers:
         Raises:
             InputError: A device is not available.
         """
-        with whole_imports():
+        with uninterrupted_imports():
             from splade_lucene.encoder.precision import choose_device
 
         for device in self.devices:
@@ -140,7 +140,7 @@ def _check_alive(workers: Sequence[Any], devices: Sequence[str]) -> None:
             )
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _run_worker(job: Job, settings: dict[str, Any], finished: set[int], share: tuple[int, int], messages: Any) -> None:
     """The main function of a worker process. All workers read the whole corpus; only the first reports its problems."""
     import torch

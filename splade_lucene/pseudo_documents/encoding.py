@@ -24,7 +24,7 @@ from splade_lucene.files.files import files_digest
 from splade_lucene.files.json_text import json_digest
 from splade_lucene.files.pipes import original_name
 from splade_lucene.files.remote import to_folder
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.manifest import Manifest
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.pseudo_documents.devices import DeviceWorkers
@@ -35,7 +35,7 @@ from splade_lucene.quantizer import Quantizer
 from splade_lucene.version import __version__
 
 
-@whole_imports()
+@uninterrupted_imports()
 def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaults
     source: str | Path,
     output: str | Path,
@@ -222,7 +222,7 @@ def _manifest(job: Job, encoder: SpladeEncoder, settings: dict[str, Any], journa
     )  # fmt: skip
 
 
-@whole_imports()
+@uninterrupted_imports()
 def library_versions(backend: str) -> dict[str, str]:
     """The versions of the libraries that compute documents."""
     if backend == "onnx":

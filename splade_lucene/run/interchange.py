@@ -18,7 +18,7 @@ from typing import Any
 
 from splade_lucene.arguments import several
 from splade_lucene.errors import RunError
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.run.rankings import evaluation_order, read_ranking, text_of_qid
 
 QID_COLUMNS = ("qid", "query_id", "q_id")
@@ -31,7 +31,7 @@ Scores = Mapping[str, Mapping[str, float]]
 """qid → docid → score, best first, strictly falling."""
 
 
-@whole_imports()
+@uninterrupted_imports()
 def to_dataframe(scores: Scores) -> Any:
     """A data frame with the columns ``qid``, ``docid``, ``rank`` (from 1) and ``score``."""
     import pandas
@@ -43,7 +43,7 @@ def to_dataframe(scores: Scores) -> Any:
     return frame.astype({"rank": "int64", "score": "float64"})  # also if there is no row
 
 
-@whole_imports()
+@uninterrupted_imports()
 def to_ranx(scores: Scores, name: str) -> Any:
     """A run of ranx. If no query has a hit, it has no queries."""
     import ranx
@@ -51,7 +51,7 @@ def to_ranx(scores: Scores, name: str) -> Any:
     return ranx.Run({qid: dict(hits) for qid, hits in scores.items()} if any(scores.values()) else None, name=name)
 
 
-@whole_imports()
+@uninterrupted_imports()
 def to_ir_measures(scores: Scores) -> list[Any]:
     """The ``ScoredDoc`` of each hit."""
     import ir_measures

@@ -32,7 +32,7 @@ from splade_lucene.files.files import storage_error
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.files.locks import lock
 from splade_lucene.files.typed_data import make
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.progress import NO_PROGRESS, Progress
 from splade_lucene.records import Query
 from splade_lucene.run.rankings import text_of_qid
@@ -71,7 +71,7 @@ class Reranker:
         self.model = _load(self.name, device, max_length, trust_remote_code=trust_remote_code)
         self._fingerprint = ""
 
-    @whole_imports("rerank")
+    @uninterrupted_imports("rerank")
     def scores(self, query: str, texts: Iterable[str]) -> NDArray[np.float32]:
         """Scores texts by their relevance to a query: logits, or the difference of two logits; shape [texts].
 
@@ -156,7 +156,7 @@ class Reranker:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-@whole_imports("rerank")
+@uninterrupted_imports("rerank")
 def _load(name: str, device: str, max_length: int | None, *, trust_remote_code: bool) -> Any:
     from sentence_transformers import CrossEncoder
 
@@ -179,7 +179,7 @@ def _load(name: str, device: str, max_length: int | None, *, trust_remote_code: 
     return model
 
 
-@whole_imports("rerank")
+@uninterrupted_imports("rerank")
 def _fingerprint(model: Any) -> str:
     import torch
 

@@ -14,7 +14,7 @@ from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.files.json_text import parse_json
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.server import answers
 from splade_lucene.server.context import Context
 from splade_lucene.server.problems import ApiError, as_api_error
@@ -31,7 +31,7 @@ PATH = "/mcp"
 _INSTRUCTIONS = "Search SPLADE indexes: learned sparse retrieval, in which documents and queries are weighted terms."
 
 
-@whole_imports("serve")
+@uninterrupted_imports("serve")
 def create_mcp(context: Context) -> FastMCP[Any]:
     """Makes the MCP server.
 

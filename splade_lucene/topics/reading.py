@@ -36,7 +36,7 @@ from splade_lucene.files.compression import content_name, decompressed_name, ope
 from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.files.folders import select_only_file
 from splade_lucene.files.json_text import numbered_records
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.irds import PREFIX
 from splade_lucene.records import Query, well_formed
 from splade_lucene.topics.lines import decoded, read_pairs
@@ -215,7 +215,7 @@ def _check_no_field(field: str, path: Path) -> None:
 
 
 def _read_parquet(path: Path, field: str, *, encoded: bool) -> Numbered:
-    with whole_imports():
+    with uninterrupted_imports():
         import pyarrow.parquet
 
     if encoded:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import TrainingConfig, read_config
@@ -26,7 +26,7 @@ _HOMES = {
 }  # fmt: skip
 
 
-@whole_imports("train")
+@uninterrupted_imports("train")
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,7 +23,7 @@ from splade_lucene.encoder.location import locate
 from splade_lucene.errors import ConfigError, ModelError, first_line
 from splade_lucene.files.files import atomic_text_writer, files_digest
 from splade_lucene.files.locks import lock
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.training.dropout import dropout_settings
 from splade_lucene.training.limits import read_network_config
 from splade_lucene.training.resuming import run_to_end
@@ -260,7 +260,7 @@ class _MaskedTrainer(Trainer):  # type: ignore[misc]
         return (loss, None) if return_outputs else loss
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _train_head(
     config: TrainingConfig, model: Any, tokenizer: Any, passages: Sequence[str], folder: Path,
     arguments: dict[str, Any], progress: TrainingProgress,

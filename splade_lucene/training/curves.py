@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from splade_lucene.errors import MissingDependencyError
 from splade_lucene.evaluation.plots import check_figure, save_figure
 from splade_lucene.files.files import atomic_text_writer
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def read_log(log: Path) -> list[Entry]:
     return list(latest.values())
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _draw(entries: Sequence[Entry], path: Path) -> None:
     from matplotlib.figure import Figure
 

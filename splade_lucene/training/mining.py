@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from splade_lucene.errors import ConfigError, ExamplesError, ModelError, first_line
 from splade_lucene.files.locks import lock
 from splade_lucene.ids import best_first
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.index.texts import index_texts
 from splade_lucene.progress import Progress
 from splade_lucene.records import Document, Query
@@ -336,7 +336,7 @@ def _rankings(sources: Sources, mining: Mining) -> list[tuple[int, Rankings]]:
     return rankings
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _open_dense_encoder(name: str, max_length: int, device: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
@@ -348,7 +348,7 @@ def _open_dense_encoder(name: str, max_length: int, device: str) -> Any:
     return model
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _open_cross_encoder(name: str, max_length: int, device: str) -> Any:
     from sentence_transformers import CrossEncoder
 

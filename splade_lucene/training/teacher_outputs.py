@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from splade_lucene.errors import ModelError, StorageError
 from splade_lucene.files.files import atomic_bytes_writer
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.progress import Advance
 
 PART_SIZE = 4096
@@ -47,7 +47,7 @@ def embed_texts(texts: Sequence[str], model: Any, folder: Path, advance: Advance
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float16)
 
 
-@whole_imports()
+@uninterrupted_imports()
 def score_pairs(
     pairs: Sequence[tuple[str, str]], model: Any, folder: Path, advance: Advance | None = None
 ) -> NDArray[np.float32]:

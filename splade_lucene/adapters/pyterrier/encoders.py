@@ -6,13 +6,13 @@ from typing import Any
 
 from splade_lucene.arguments import to_count
 from splade_lucene.encoder import Pruning, SpladeEncoder
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.models import recommended_quantizer
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.search.queries import encode_queries
 from splade_lucene.search.query_encoder import SpladeQueryEncoder
 
-with whole_imports(extra="pyterrier"):
+with uninterrupted_imports(extra="pyterrier"):
     import pandas as pd
     import pyterrier as pt
 

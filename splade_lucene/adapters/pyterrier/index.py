@@ -14,12 +14,12 @@ from splade_lucene.arguments import to_path
 from splade_lucene.defaults import HITS_IN_RUN
 from splade_lucene.encoder import Pruning
 from splade_lucene.errors import NotAnIndexError
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.index.model import open_document_encoder
 from splade_lucene.index.reader import is_index, read_index_manifest
 from splade_lucene.manifest import INDEX_FILE
 
-with whole_imports(extra="pyterrier"):
+with uninterrupted_imports(extra="pyterrier"):
     import pyterrier as pt
 
 

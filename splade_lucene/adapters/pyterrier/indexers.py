@@ -14,7 +14,7 @@ from splade_lucene.errors import CorpusError, PseudoDocumentError
 from splade_lucene.fields.schema import FieldRequest, Fields
 from splade_lucene.files.files import atomic_text_writer, file_digest, new_folder, work_folder
 from splade_lucene.ids import check_id
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.index.build import build_index
 from splade_lucene.index.indexer import index_pseudo_documents
 from splade_lucene.manifest import FOLDER_MANIFEST, Manifest, Part, write_manifest
@@ -22,7 +22,7 @@ from splade_lucene.pseudo_documents.format import write_pseudo_documents
 from splade_lucene.quantizer import Quantizer
 from splade_lucene.records import PseudoDocument
 
-with whole_imports(extra="pyterrier"):
+with uninterrupted_imports(extra="pyterrier"):
     import pandas as pd
     import pyterrier as pt
 

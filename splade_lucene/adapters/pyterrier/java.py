@@ -15,10 +15,10 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.jvm.sharing import begin_other_start, end_other_start
 
-with whole_imports(extra="pyterrier"):
+with uninterrupted_imports(extra="pyterrier"):
     from pyterrier import java as terrier
 
 

@@ -16,13 +16,13 @@ from splade_lucene.counts import counted
 from splade_lucene.defaults import HITS_IN_RUN
 from splade_lucene.errors import QueryError
 from splade_lucene.ids import hit_order
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.run.run import strictly_falling
 from splade_lucene.search.checks import check_k, check_threads
 from splade_lucene.search.hits import Hits, StoredDocument
 from splade_lucene.search.hybrid import HybridFusion, to_fusion
 
-with whole_imports(extra="pyterrier"):
+with uninterrupted_imports(extra="pyterrier"):
     import pandas as pd
     import pyterrier as pt
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.run.run import DEFAULT_TAG, Run, RunSource, strictly_falling
 
-with whole_imports(extra="pyterrier"):
+with uninterrupted_imports(extra="pyterrier"):
     import pandas as pd
     import pyterrier as pt
 

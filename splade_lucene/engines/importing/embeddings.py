@@ -35,7 +35,7 @@ from splade_lucene.engines.importing.documents import DocumentOrError, ForeignDo
 from splade_lucene.engines.importing.files import json_values, member, source_files, unreadable, wrong
 from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.files.compression import content_name
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.notes import note
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ _DAMAGED = (
 """What libraries raise for files that are not what their names say."""
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _read_torch(path: Path) -> tuple[csr_array[Any], Sequence[object] | None]:
     import torch
 
@@ -175,7 +175,7 @@ def _read_torch(path: Path) -> tuple[csr_array[Any], Sequence[object] | None]:
     return _matrix(found.values().float().numpy(), found.indices().numpy(), tuple(found.shape)), ids
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _read_safetensors(path: Path) -> tuple[csr_array[Any], Sequence[object] | None]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -198,14 +198,14 @@ def _read_safetensors(path: Path) -> tuple[csr_array[Any], Sequence[object] | No
     return csr_array(dense[0]), None
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _read_npz(path: Path) -> tuple[csr_array[Any], Sequence[object] | None]:
     from scipy.sparse import csr_array, load_npz
 
     return csr_array(load_npz(path)), None
 
 
-@whole_imports()
+@uninterrupted_imports()
 def _matrix(values: Any, indices: Any, shape: tuple[int, ...]) -> csr_array[Any]:
     from scipy.sparse import coo_array, csr_array
 

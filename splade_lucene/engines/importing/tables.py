@@ -15,7 +15,7 @@ from typing import Any
 
 from splade_lucene.engines.importing.documents import DocumentOrError, ForeignDocument, Settings
 from splade_lucene.engines.importing.files import member, source_files, unreadable, wrong
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 _PARQUET = (".parquet",)
 _ROWS = 4096
@@ -27,7 +27,7 @@ def read_parquet(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
     Raises:
         PseudoDocumentError: A file is no Parquet file, lacks a column, or has an unknown term id.
     """
-    with whole_imports():
+    with uninterrupted_imports():
         import pyarrow.parquet
 
     for path in source_files(source, _PARQUET):

@@ -13,7 +13,7 @@ from splade_lucene.errors import ExamplesError, first_line
 from splade_lucene.files.compression import content_name, open_bytes
 from splade_lucene.files.files import numbered_lines, open_text
 from splade_lucene.files.json_text import numbered_records, parse_object
-from splade_lucene.imports import whole_imports
+from splade_lucene.imports import uninterrupted_imports
 
 HUB = "hf:"
 PICKLES = (".pkl", ".pickle")
@@ -130,7 +130,7 @@ def _guarded(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def _of_parquet(path: Path) -> Iterator[Row]:
-    with whole_imports():
+    with uninterrupted_imports():
         import pyarrow.parquet
 
     try:
@@ -169,7 +169,7 @@ def _parsed(line: str, path: Path, number: int) -> dict[str, Any]:
 
 
 def _of_hub(name: str) -> Iterator[Row]:
-    with whole_imports():
+    with uninterrupted_imports():
         import datasets
 
     path, *rest = name.removeprefix(HUB).split(":")
