@@ -33,6 +33,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_REPEATED = 80  # characters of a text in a message
+
 
 class SpladeLuceneError(Exception):
     """Base class of all errors raised by this package. A message that repeats a very long value is cut in its middle."""
@@ -176,6 +178,11 @@ class JavaError(SpladeLuceneError):
 def system_reason(error: Exception) -> str:
     """Why something failed: what the operating system says, or else the error's own text."""
     return getattr(error, "strerror", None) or str(error)
+
+
+def shortened(text: str) -> str:
+    """A text as a message repeats it: a long one without its end."""
+    return text if len(text) <= _REPEATED else text[:_REPEATED] + "…"
 
 
 def first_line(error: Exception) -> str:

@@ -20,8 +20,8 @@ from splade_lucene.errors import CorpusError, InputError, StorageError
 from splade_lucene.fields.schema import Fields
 from splade_lucene.files.exchange import replace_folder
 from splade_lucene.files.files import file_digest, sole_writer, storage_error, work_folder
-from splade_lucene.files.remote import Folder, shown, to_folder, to_index_folder
-from splade_lucene.index.build import BuildSummary
+from splade_lucene.files.remote import Folder, shown, to_index_folder
+from splade_lucene.index.build import BuildSummary, pseudo_document_folder
 from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Store, index_files, manifest_fields
 from splade_lucene.index.merging import merge_indexes
 from splade_lucene.index.publish import prepare_target, sole_builder
@@ -98,11 +98,7 @@ def build_sharded_index(  # noqa: PLR0913 - all but the first five are keywords 
     """
     shards, merge = to_count(shards, "shards"), to_flag(merge, "merge")
     index_dir = to_index_folder(index_dir).resolve()
-    folder = work_folder(index_dir, "encoded") if pseudo_documents is None else to_folder(pseudo_documents)
-    if isinstance(folder, Path) and folder.resolve() == index_dir:
-        raise InputError(
-            "pseudo_documents=… and index_dir=… are the same folder", path=index_dir, remedy="Use two folders"
-        )
+    folder = pseudo_document_folder(pseudo_documents, index_dir)
     settings = IndexSettings(
         cluster.threads, store, order, append=False, overwrite=True, skip_bad=False, accelerator=accelerator, memory=None,
         bm25=bm25,

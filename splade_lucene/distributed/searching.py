@@ -32,7 +32,7 @@ from splade_lucene.index.joined import IndexDirs, to_index_paths
 from splade_lucene.records import Contribution, Vector, shared_terms
 from splade_lucene.search.approximation import Approximation
 from splade_lucene.search.checks import Engine, check_batch, check_k, check_settings
-from splade_lucene.search.hits import Hits, StoredDocument
+from splade_lucene.search.hits import Hits, StoredDocument, find_document
 from splade_lucene.search.queries import (
     QueryEncoder,
     Text,
@@ -376,18 +376,7 @@ class ShardedSearcher(ProcessBound):
 
     def doc(self, docid: str | int) -> StoredDocument | None:
         """The stored document with a docid (str) or lucene_docid (int); None if there is none, as in Pyserini."""
-        if isinstance(docid, int | np.integer) and not isinstance(docid, bool):
-            number = int(docid)
-            if not 0 <= number < self.reader.max_doc:
-                return None
-            return StoredDocument(self.reader.docid(number), number, self.reader.raw([number])[0])
-        if not isinstance(docid, str):
-            raise QueryError(f"expected a docid (a string) or a lucene_docid (an integer), got {docid!r}")
-        try:
-            number = self.reader.lucene_docid(docid)
-        except InputError:
-            return None
-        return StoredDocument(docid, number, self.reader.raw([number])[0])
+        return find_document(self.reader, docid)
 
     def close(self) -> None:
         """Ends the processes of the shards, and the cluster if it was started for them."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 from splade_lucene.arguments import to_list
-from splade_lucene.errors import InputError
-from splade_lucene.fields.values import TYPES, FieldType, WrongValueError, fitting, shown
+from splade_lucene.errors import InputError, shortened
+from splade_lucene.fields.values import TYPES, FieldType, WrongValueError, fitting
 from splade_lucene.records import FieldValue, well_formed
 
 BM25_FIELD = "bm25"
@@ -273,7 +273,7 @@ def check_known(schema: FieldSchema, given: Iterable[str]) -> None:
     for name in given:
         if name not in schema.types:
             known = ", ".join(schema.types) or "none"
-            raise WrongValueError(f"{shown(str(name))} is not one of the fields of the index ({known})")
+            raise WrongValueError(f"{shortened(str(name))} is not one of the fields of the index ({known})")
 
 
 def member(record: Mapping[str, object], name: str) -> object:

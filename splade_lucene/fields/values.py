@@ -16,6 +16,7 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
+from splade_lucene.errors import shortened
 from splade_lucene.ids import MAX_ID_BYTES as MAX_KEYWORD_BYTES  # both are limits of Lucene's terms
 from splade_lucene.records import FieldValue
 
@@ -38,7 +39,6 @@ FIRST_DAY, LAST_DAY = datetime.date.min.toordinal() - EPOCH, datetime.date.max.t
 EXACT = 2**53
 """Integers below this are exact in double precision, and no other number is rounded to them."""
 
-_SHOWN = 80
 _EXPECTED: dict[FieldType, str] = {
     "keyword": "a string",
     "keyword[]": "a list of strings",
@@ -149,7 +149,7 @@ def date_micros(name: str, value: object) -> int:
     text = value
     if isinstance(value, datetime.date):  # datetimes are dates, too
         if getattr(value, "nanosecond", 0):  # of pandas
-            raise WrongValueError(f"{shown(name)} has fractions of microseconds")
+            raise WrongValueError(f"{shortened(name)} has fractions of microseconds")
         text = value.isoformat()
     if isinstance(text, str) and (parts := DATE.fullmatch(text)):
         year, month, day, hour, minute, second = (int(each or 0) for each in parts.groups()[:6])
@@ -202,9 +202,9 @@ def _keyword(name: str, value: object, place: int | None = None, expected: str =
     try:
         size = len(value) if value.isascii() else len(value.encode())
     except UnicodeEncodeError:
-        raise WrongValueError(f"{shown(_placed(name, place))} has half of a surrogate pair") from None
+        raise WrongValueError(f"{shortened(_placed(name, place))} has half of a surrogate pair") from None
     if size > MAX_KEYWORD_BYTES:
-        raise WrongValueError(f"{shown(_placed(name, place))} is longer than {MAX_KEYWORD_BYTES:,} bytes")
+        raise WrongValueError(f"{shortened(_placed(name, place))} is longer than {MAX_KEYWORD_BYTES:,} bytes")
     return str(value)
 
 
@@ -259,7 +259,7 @@ def _boolean(name: str, value: object) -> bool:
 
 
 def _wrong(name: str, value: object, expected: str) -> WrongValueError:
-    return WrongValueError(f"{shown(name)} is {described(value)}, not {expected}")
+    return WrongValueError(f"{shortened(name)} is {described(value)}, not {expected}")
 
 
 def described(value: object) -> str:
@@ -267,22 +267,17 @@ def described(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
-        return f'"{shown(value)}"'
+        return f'"{shortened(value)}"'
     if _is_object(value):
         return "an object"
     if isinstance(value, list | tuple | set | frozenset):
         return "a list"
-    return shown(value.literal if isinstance(value, WrittenNumber) else str(value))
+    return shortened(value.literal if isinstance(value, WrittenNumber) else str(value))
 
 
 def _is_object(value: object) -> bool:
     """Whether a value is a JSON object: a mapping, or the list of its pairs, which a reader of JSON keeps."""
     return isinstance(value, Mapping) or getattr(value, "is_object", False)
-
-
-def shown(text: str) -> str:
-    """A text as a message shows it: a long one without its end."""
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from splade_lucene.encoder import Pruning, SpladeEncoder, check_encoder
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.fields.schema import Fields
 from splade_lucene.files.files import work_folder
-from splade_lucene.files.remote import shown, to_folder, to_index_folder
+from splade_lucene.files.remote import Folder, shown, to_folder, to_index_folder
 from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.index.indexer import IndexSettings, IndexSummary, Order, Store, index_files, manifest_fields
 from splade_lucene.index.publish import prepare_target, sole_builder
@@ -117,11 +117,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
     """
     index_dir = to_index_folder(index_dir).resolve()
     is_kept = pseudo_documents is not None
-    folder = to_folder(pseudo_documents) if pseudo_documents is not None else work_folder(index_dir, "encoded")
-    if isinstance(folder, Path) and folder.resolve() == index_dir:
-        raise InputError(
-            "pseudo_documents=… and index_dir=… are the same folder", path=index_dir, remedy="Use two folders"
-        )
+    folder = pseudo_document_folder(pseudo_documents, index_dir)
     settings = IndexSettings(
         thread_count(threads),
         store,
@@ -157,6 +153,24 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
         if not is_kept:
             shutil.rmtree(work_folder(index_dir, "encoded"))
     return BuildSummary(manifest, replace(summary, unreadable=manifest.skipped), shown(folder) if is_kept else None)
+
+
+def pseudo_document_folder(pseudo_documents: str | Path | None, index_dir: Path) -> Folder:
+    """Where a build writes its pseudo-documents; for None, a temporary folder beside the index.
+
+    Args:
+        pseudo_documents: The folder or the URL that the caller gave, or None.
+        index_dir: The resolved folder of the index.
+
+    Raises:
+        InputError: Both are the same folder.
+    """
+    folder = work_folder(index_dir, "encoded") if pseudo_documents is None else to_folder(pseudo_documents)
+    if isinstance(folder, Path) and folder.resolve() == index_dir:
+        raise InputError(
+            "pseudo_documents=… and index_dir=… are the same folder", path=index_dir, remedy="Use two folders"
+        )
+    return folder
 
 
 def _summary_of_current(index_dir: Path, manifest: Manifest, *, bm25: bool) -> IndexSummary | None:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from splade_lucene.arguments import several, to_path
 from splade_lucene.defaults import MAX_IMPACT
-from splade_lucene.errors import PseudoDocumentError
+from splade_lucene.errors import PseudoDocumentError, shortened
 from splade_lucene.fields.schema import FieldRequest, Fields, FieldSchema
 from splade_lucene.fields.values import date_micros, date_text
 from splade_lucene.files.files import atomic_text_writer
 from splade_lucene.pseudo_documents.files import find_files, read_lines
-from splade_lucene.pseudo_documents.problems import BadDocumentError, Problem, message, shown
+from splade_lucene.pseudo_documents.problems import BadDocumentError, Problem, message
 from splade_lucene.pseudo_documents.validation import check_document, check_posting, parse_line
 from splade_lucene.records import Document, FieldValue, PseudoDocument
 
@@ -178,5 +178,5 @@ def numbered_pseudo_documents(
 
 class _DuplicateError(BadDocumentError):
     def __init__(self, docid: str, first: str) -> None:
-        super().__init__("duplicate-id", shown(docid))
+        super().__init__("duplicate-id", shortened(docid))
         self.first = first

@@ -82,17 +82,9 @@ class BadDocumentError(Exception):
 
     Args:
         kind: A key of :data:`PROBLEMS`.
-        detail: The offending value, as :func:`shown` shortens it.
+        detail: The offending value, shortened for a message.
     """
 
     def __init__(self, kind: str, detail: str = "") -> None:
         super().__init__(kind, detail)
         self.kind, self.detail = kind, detail
-
-
-_SHOWN = 80
-
-
-def shown(text: str) -> str:
-    """A value as a message shows it: a long one without its end."""
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

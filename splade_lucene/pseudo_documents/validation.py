@@ -11,13 +11,13 @@ from numbers import Integral
 from typing import Any, NoReturn
 
 from splade_lucene.defaults import MAX_IMPACT
-from splade_lucene.errors import PseudoDocumentError
+from splade_lucene.errors import PseudoDocumentError, shortened
 from splade_lucene.fields.schema import NO_FIELDS, FieldSchema
 from splade_lucene.fields.values import WrittenNumber, WrongValueError
 from splade_lucene.fields.values import described as described_value
 from splade_lucene.files.json_text import check_nesting
 from splade_lucene.ids import MAX_ID_BYTES, has_space_or_control
-from splade_lucene.pseudo_documents.problems import PROBLEMS, SKIP, BadDocumentError, message, shown
+from splade_lucene.pseudo_documents.problems import PROBLEMS, SKIP, BadDocumentError, message
 from splade_lucene.pseudo_documents.syntax import has_long_number, problem_of
 from splade_lucene.records import FieldValue, PseudoDocument
 from splade_lucene.white_space import has_white_space
@@ -51,7 +51,7 @@ def parse_line(line: bytes, schema: FieldSchema = NO_FIELDS) -> PseudoDocument:
     values = _distinct(_parse_object(text))
     docid = check_docid(values.get("id"))
     if "vector" not in values:
-        raise BadDocumentError("no-vector", shown(docid))
+        raise BadDocumentError("no-vector", shortened(docid))
     vector = _check_vector(values["vector"], docid)
     contents = values.get("contents")
     if not isinstance(contents, str):
@@ -71,7 +71,7 @@ def _check_fields(value: object, schema: FieldSchema) -> dict[str, FieldValue]:
         for name, each in value:  # in the order of the line, as Java does
             if name in schema.types:
                 if name in seen:
-                    raise WrongValueError(f"{shown(name)} occurs twice")
+                    raise WrongValueError(f"{shortened(name)} occurs twice")
                 seen.add(name)
                 values |= schema.values({name: each})
     except WrongValueError as error:
@@ -95,7 +95,7 @@ def _distinct(pairs: _Pairs) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in pairs:
         if key in values:
-            raise BadDocumentError("repeated-key", shown(key))
+            raise BadDocumentError("repeated-key", shortened(key))
         values[key] = value
     return values
 
@@ -105,7 +105,7 @@ def _described(value: object) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     names = {str: "a string", int: "an integer", WrittenNumber: "a decimal number", _Pairs: "an object", list: "a list"}
-    return names.get(type(value)) or shown(repr(value))
+    return names.get(type(value)) or shortened(repr(value))
 
 
 def check_docid(value: object) -> str:
@@ -121,9 +121,9 @@ def check_docid(value: object) -> str:
     docid = str(value)
     encoded = check_text(docid)
     if has_space_or_control(docid):
-        raise BadDocumentError("bad-id", shown(docid))
+        raise BadDocumentError("bad-id", shortened(docid))
     if len(encoded) > MAX_ID_BYTES:
-        raise BadDocumentError("long-id", shown(docid))
+        raise BadDocumentError("long-id", shortened(docid))
     return docid
 
 
@@ -153,7 +153,7 @@ def check_document(document: PseudoDocument) -> None:
         for term, impact in document.vector.items():
             check_posting(term, impact)
         if not document.vector:
-            raise BadDocumentError("empty-vector", shown(document.docid))
+            raise BadDocumentError("empty-vector", shortened(document.docid))
         if sum(map(int, document.vector.values())) > MAX_IMPACT:
             raise BadDocumentError("huge-total")
         check_text(contents)
@@ -171,10 +171,10 @@ def _check_vector(value: object, docid: str) -> dict[str, int]:
     for term, impact in value:
         check_posting(term, impact)
         if term in vector:
-            raise BadDocumentError("repeated-term", shown(term))
+            raise BadDocumentError("repeated-term", shortened(term))
         vector[term] = impact
     if not vector:
-        raise BadDocumentError("empty-vector", shown(docid))
+        raise BadDocumentError("empty-vector", shortened(docid))
     if sum(vector.values()) > MAX_IMPACT:
         raise BadDocumentError("huge-total")
     return vector
@@ -189,20 +189,20 @@ def check_posting(term: object, impact: object) -> None:
     _check_term(term)
     if isinstance(impact, Integral) and not isinstance(impact, bool):
         if int(impact) < 1:
-            raise BadDocumentError("not-positive", f"{shown(str(term))}: {shown(str(int(impact)))}")
+            raise BadDocumentError("not-positive", f"{shortened(str(term))}: {shortened(str(int(impact)))}")
         if int(impact) > MAX_IMPACT:
-            raise BadDocumentError("huge-impact", f"{shown(str(term))}: {shown(str(int(impact)))}")
+            raise BadDocumentError("huge-impact", f"{shortened(str(term))}: {shortened(str(int(impact)))}")
         return
     if isinstance(impact, float | WrittenNumber):
         literal = impact.literal if isinstance(impact, WrittenNumber) else str(impact)
-        raise BadDocumentError("float-impact", f"{shown(str(term))}: {shown(literal)}")
-    value = f'"{shown(impact)}"' if isinstance(impact, str) else _described(impact)
-    raise BadDocumentError("not-a-number", f"{shown(str(term))}: {value}")
+        raise BadDocumentError("float-impact", f"{shortened(str(term))}: {shortened(literal)}")
+    value = f'"{shortened(impact)}"' if isinstance(impact, str) else _described(impact)
+    raise BadDocumentError("not-a-number", f"{shortened(str(term))}: {value}")
 
 
 def _check_term(term: object) -> None:
     if not isinstance(term, str):
-        raise BadDocumentError("not-a-term", shown(repr(term)))
+        raise BadDocumentError("not-a-term", shortened(repr(term)))
     if term.isascii():
         length = len(term)
     else:
@@ -211,9 +211,9 @@ def _check_term(term: object) -> None:
     if not term:
         raise BadDocumentError("empty-term")
     if length > MAX_TERM_CHARS:
-        raise BadDocumentError("long-term", shown(term))
+        raise BadDocumentError("long-term", shortened(term))
     if has_white_space(term):
-        raise BadDocumentError("white-space", shown(term))
+        raise BadDocumentError("white-space", shortened(term))
 
 
 def check_text(text: str) -> bytes:

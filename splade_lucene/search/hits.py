@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from numbers import Integral
 from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene.errors import InputError
+from splade_lucene.errors import InputError, QueryError
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.records import FieldValue
 
@@ -112,6 +113,47 @@ class StoredDocument:
     def get(self, field: str) -> str | None:
         """A stored field: ``id``, ``raw`` or ``contents``."""
         return {"id": self._docid, "raw": self._raw, "contents": self.contents()}.get(field)
+
+
+class Documents(Protocol):
+    """An open index, in which documents are looked up."""
+
+    @property
+    def max_doc(self) -> int:
+        """One more than the largest lucene_docid."""
+        ...
+
+    def docid(self, lucene_docid: int) -> str:
+        """The docid of a document."""
+        ...
+
+    def lucene_docid(self, docid: str) -> int:
+        """The lucene_docid of a document."""
+        ...
+
+    def raw(self, lucene_docids: Iterable[int]) -> list[str | None]:
+        """The stored field ``raw`` of each document."""
+        ...
+
+
+def find_document(index: Documents, docid: str | int) -> StoredDocument | None:
+    """The stored document with a docid (str) or lucene_docid (int); None if there is none.
+
+    Raises:
+        QueryError: ``docid`` is neither a string nor an integer.
+    """
+    if isinstance(docid, Integral) and not isinstance(docid, bool):
+        number = int(docid)
+        if not 0 <= number < index.max_doc:
+            return None
+        return StoredDocument(index.docid(number), number, index.raw([number])[0])
+    if not isinstance(docid, str):
+        raise QueryError(f"expected a docid (a string) or a lucene_docid (an integer), got {docid!r}")
+    try:
+        number = index.lucene_docid(docid)
+    except InputError:
+        return None
+    return StoredDocument(str(docid), number, index.raw([number])[0])
 
 
 class _LeftBehind:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 from splade_lucene import jvm
 from splade_lucene.arguments import to_list, to_ordered_list
 from splade_lucene.defaults import HITS_SHOWN
-from splade_lucene.errors import InputError, QueryError
+from splade_lucene.errors import QueryError
 from splade_lucene.fields.expression import Filter
 from splade_lucene.fields.grammar import parse_filter
 from splade_lucene.fork_guard import ProcessBound
@@ -31,7 +30,7 @@ from splade_lucene.search.cancellation import java_cancellation
 from splade_lucene.search.checks import Engine, check_batch, check_k, check_settings
 from splade_lucene.search.conditions import pack_filter
 from splade_lucene.search.document_methods import DocumentMethods
-from splade_lucene.search.hits import Hits, StoredDocument
+from splade_lucene.search.hits import Hits, StoredDocument, find_document
 from splade_lucene.search.hybrid_methods import HybridMethods
 from splade_lucene.search.pyserini_methods import PyseriniMethods
 from splade_lucene.search.queries import (
@@ -547,18 +546,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
 
         A deleted document has no docid any more, but Lucene keeps it under its lucene_docid until its segment is merged.
         """
-        if isinstance(docid, Integral):
-            number = int(docid)
-            if not 0 <= number < self.reader.max_doc:
-                return None
-            return StoredDocument(self.reader.docid(number), number, self.reader.raw([number])[0])
-        if not isinstance(docid, str):
-            raise QueryError(f"expected a docid (a string) or a lucene_docid (an integer), got {docid!r}")
-        try:
-            lucene_docid = self.reader.lucene_docid(docid)
-        except InputError:
-            return None
-        return StoredDocument(str(docid), lucene_docid, self.reader.raw([lucene_docid])[0])
+        return find_document(self.reader, docid)
 
     def doc_by_field(self, field: str, q: str) -> StoredDocument | None:
         """The stored document whose ``field`` is ``q``, as in Pyserini; None if there is none.

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from splade_lucene.arguments import is_number
 from splade_lucene.corpus.fields import ID_KEYS, TEXT_KEYS
 from splade_lucene.defaults import MAX_IMPACT
-from splade_lucene.errors import PseudoDocumentError
+from splade_lucene.errors import PseudoDocumentError, shortened
 from splade_lucene.fields.schema import NO_FIELDS, FieldSchema
 from splade_lucene.fields.values import WrongValueError
-from splade_lucene.pseudo_documents.problems import PROBLEMS, BadDocumentError, message, shown
+from splade_lucene.pseudo_documents.problems import PROBLEMS, BadDocumentError, message
 from splade_lucene.pseudo_documents.validation import check_docid, check_posting, check_text
 from splade_lucene.quantizer import DEFAULT_RULE, Quantizer
 from splade_lucene.records import FieldValue, PseudoDocument
@@ -155,7 +155,7 @@ class Conversion:
             docid = check_docid(found.docid)
             if before := self._seen.get(docid):
                 first = ", first used at " + ":".join(str(each) for each in before if each is not None)
-                raise BadDocumentError("duplicate-id", shown(docid))
+                raise BadDocumentError("duplicate-id", shortened(docid))
             vector = self._impacts(found.weights)
             contents = found.contents if isinstance(found.contents, str) else None
             check_text(contents or "")
@@ -196,4 +196,4 @@ def _check_weight(term: str, weight: Any) -> None:
     if not is_number(weight) or not math.isfinite(weight):
         check_posting(term, "" if weight is None else str(weight))
     if weight < 0:
-        raise BadDocumentError("not-positive", f"{shown(str(term))}: {weight}")
+        raise BadDocumentError("not-positive", f"{shortened(str(term))}: {weight}")
