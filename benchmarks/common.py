@@ -1,4 +1,4 @@
-"""Shared code of the benchmarks: corpus, queries, models, a description of the machine, and how figures are kept."""
+"""Shared code of the benchmarks: corpus, queries, models, searches, a description of the machine, and how figures are kept."""
 
 from __future__ import annotations
 
@@ -39,6 +39,20 @@ def queries() -> dict[str, dict[str, int]]:
     """A thousand real SPLADE-v3 queries, qid → {term: impact}."""
     with gzip.open(SHARED / "data" / "splade-queries" / "splade-v3.queries.jsonl.gz", "rt", encoding="utf-8") as lines:
         return {record["id"]: record["vector"] for record in map(json.loads, lines)}
+
+
+class IdentityQueryEncoder:
+    """A query encoder for Pyserini that takes queries which are encoded."""
+
+    def encode(self, query: dict[str, int]) -> dict[str, int]:
+        """The query itself."""
+        return query
+
+
+def search_ranking(searcher: Any, vector: Mapping[str, int], k: int) -> list[tuple[str, float]]:
+    """The docids and scores of the k best hits of this package's searcher."""
+    hits = searcher.search(vector, k)
+    return list(zip(hits.docids, hits.scores.tolist(), strict=True))
 
 
 PLAIN_MODEL = WORK / "splade-minilm-plain"  # Pyserini recognizes SPLADE checkpoints by their path

@@ -33,7 +33,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import ROOT, SHARED, WORK, add_write_results, corpus, describe_machine, figure, queries, write_results
+from common import (
+    ROOT,
+    SHARED,
+    WORK,
+    add_write_results,
+    corpus,
+    describe_machine,
+    figure,
+    queries,
+    search_ranking,
+    write_results,
+)
 
 sys.path.insert(0, str(ROOT))
 
@@ -86,12 +97,7 @@ def load_ours(source: Path, folder: Path, opened: ExitStack) -> Loaded:
     index_pseudo_documents(source, folder / "index", store="none")
     searcher = opened.enter_context(LuceneImpactSearcher(folder / "index"))
     seconds = time.perf_counter() - start
-
-    def search(vector: Vector, k: int) -> Ranking:
-        hits = searcher.search(vector, k)
-        return list(zip(hits.docids, hits.scores.tolist(), strict=True))
-
-    return Loaded(seconds, size(folder / "index"), search)
+    return Loaded(seconds, size(folder / "index"), lambda vector, k: search_ranking(searcher, vector, k))
 
 
 def load_qdrant(source: Path, folder: Path, opened: ExitStack) -> Loaded:

@@ -27,7 +27,17 @@ from pathlib import Path
 from typing import Any
 
 import real_text
-from common import ROOT, WORK, add_write_results, corpus, describe_machine, figure, queries, write_results
+from common import (
+    ROOT,
+    WORK,
+    IdentityQueryEncoder,
+    add_write_results,
+    corpus,
+    describe_machine,
+    figure,
+    queries,
+    write_results,
+)
 
 sys.path.insert(0, str(ROOT))
 
@@ -46,13 +56,6 @@ from splade_lucene.jvm.pyserini_import import pyserini_importable
 
 DEPTH = 1000
 FILTERS = {"50 %": "part < 500", "5 %": "part < 50", "0.5 %": "part < 5"}
-
-
-class AsIs:
-    """A query encoder for Pyserini that accepts encoded queries."""
-
-    def encode(self, query: dict[str, int]) -> dict[str, int]:
-        return query
 
 
 def collection(documents: int) -> Path:
@@ -136,7 +139,10 @@ def main() -> None:
     with pyserini_importable():
         from pyserini.search.lucene import LuceneImpactSearcher as PyserinisImpactSearcher
         from pyserini.search.lucene import LuceneSearcher
-    impacts, bm25_of_pyserini = PyserinisImpactSearcher(str(index), AsIs(), -1), LuceneSearcher(str(index))
+    impacts, bm25_of_pyserini = (
+        PyserinisImpactSearcher(str(index), IdentityQueryEncoder(), -1),
+        LuceneSearcher(str(index)),
+    )
     with LuceneImpactSearcher(index) as searcher, Bm25Searcher(text_index) as bm25:
 
         def hybrid(k: int, text: str | None = None) -> Run:

@@ -24,7 +24,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, WORK, add_write_results, corpus, describe_machine, figure, queries, write_results
+from common import (
+    ROOT,
+    WORK,
+    IdentityQueryEncoder,
+    add_write_results,
+    corpus,
+    describe_machine,
+    figure,
+    queries,
+    write_results,
+)
 
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "java_bridge"))
@@ -38,13 +48,6 @@ from splade_lucene.jvm.pyserini_import import pyserini_importable
 DEPTHS = (10, 1000)
 Round = Callable[[], tuple[list[float], dict[str, list[tuple[str, float]]]]]
 """Searches for all queries; returns the milliseconds of each (for a batch, their mean) and the hits."""
-
-
-class AsIs:
-    """A query encoder for Pyserini that accepts encoded queries."""
-
-    def encode(self, query: dict[str, int]) -> dict[str, int]:
-        return query
 
 
 def read(hits: Any) -> list[tuple[str, float]]:
@@ -93,7 +96,7 @@ def measure(index: Path, vectors: dict[str, dict[str, int]], repeat: int) -> lis
     """All comparisons on one index, printed and returned."""
     with pyserini_importable():
         from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
-    theirs = PyserinisSearcher(str(index), AsIs(), min_idf=0)
+    theirs = PyserinisSearcher(str(index), IdentityQueryEncoder(), min_idf=0)
     rows = []
     with LuceneImpactSearcher(index, min_idf=0) as ours:
         documents = ours.num_docs

@@ -24,7 +24,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import ROOT, WORK, add_write_results, corpus, describe_machine, figure, queries, write_results
+from common import (
+    ROOT,
+    WORK,
+    add_write_results,
+    corpus,
+    describe_machine,
+    figure,
+    queries,
+    search_ranking,
+    write_results,
+)
 from real_text import real_text
 
 sys.path.insert(0, str(ROOT))
@@ -103,12 +113,7 @@ class Quality:
 def measure_ours(index: Path, vectors: dict[str, dict[str, int]], k: int, quality: Quality) -> Iterator[Point]:
     for approximation in OURS:
         with LuceneImpactSearcher(index, approximation=approximation) as searcher:
-
-            def search(vector: dict[str, int], searcher: Any = searcher) -> Ranking:
-                hits = searcher.search(vector, k)
-                return list(zip(hits.docids, hits.scores.tolist(), strict=True))
-
-            milliseconds, found = timed(search, vectors)
+            milliseconds, found = timed(lambda vector, searcher=searcher: search_ranking(searcher, vector, k), vectors)
         given = {n: v for n, v in vars(approximation).items() if v != getattr(Approximation(), n)}
         setting = ", ".join(f"{name} {value}" for name, value in given.items()) or "exact"
         yield Point("ours", setting, milliseconds, quality.recall(found), quality.ndcg(found))
