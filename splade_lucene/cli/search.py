@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast, get_args
 
@@ -152,14 +153,12 @@ def search(
         feedback.turn_on(searcher)
         search_options = _filter_options(searcher, engine, choices, cluster)
         depth = hits or (HITS_SHOWN if topics is None else HITS_IN_RUN)
-
-        def measure_recall(vectors: Sequence[Any]) -> list[float]:
-            found: list[float] = searcher.recall(vectors, depth, thread_count(threads), **search_options)
-            return found
-
         searches = searcher if fusion is None else HybridSearcher(searcher, fusion)
+        recall_options = {"k": depth, "threads": thread_count(threads), **search_options}
         report = SearchReport(
-            wants_profile=profile, measure_recall=measure_recall if recall else None, is_hybrid=fusion is not None
+            wants_profile=profile,
+            measure_recall=partial(searcher.recall, **recall_options) if recall else None,
+            is_hybrid=fusion is not None,
         )
         if interactive:
             converse(searcher, depth, search_options)
@@ -170,17 +169,10 @@ def search(
                 search_options,
             )  # fmt: skip
         elif query is not None:
-            vector = _json_query(query) if encoded else query
             _search_one(
-                searches,
-                vector,
-                depth,
-                report,
-                search_options,
-                facet or (),
-                is_exact=approximation.is_exact,
-                as_json=as_json,
-            )
+                searches, _json_query(query) if encoded else query, depth, report, search_options, facet or (),
+                is_exact=approximation.is_exact, as_json=as_json,
+            )  # fmt: skip
 
 
 def _check_pyserini(index_dirs: Sequence[Path], *, is_plain: bool) -> None:

@@ -53,6 +53,7 @@ def api_routes(context: Context) -> APIRouter:
     """The routes for indexes, searches and documents."""
     router = APIRouter(prefix="/api/v1", route_class=SafeRoute, tags=["splade-lucene"])
     _add_search_routes(router, context)
+    _add_run_routes(router, context)
     _add_query_routes(router, context)
     _add_document_routes(router, context)
     return router
@@ -101,6 +102,10 @@ def _add_search_routes(router: APIRouter, context: Context) -> None:
                 yield to_json_bytes(item) + b"\n"
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def _add_run_routes(router: APIRouter, context: Context) -> None:
+    registry, work = context.registry, context.work
 
     @router.post(
         "/{index}/export",
