@@ -169,7 +169,7 @@ def test_rankings_that_cannot_be_read_are_named(rankings, says):
 def test_a_run_file_is_named_by_its_path(tmp_path):
     path = write(tmp_path / "run.txt", "q Q0 d 1 5 t\n")
     with path.open() as file, pytest.raises(RunError, match="expected a path, got .*TextIOWrapper"):
-        Run.read(file)
+        Run.read(file)  # type: ignore[arg-type]
 
 
 def test_run_is_a_mapping():

@@ -245,9 +245,9 @@ public final class IndexFacade {
     return reader.use(() -> reader.impacts(luceneDocid, terms));
   }
 
-  /** See {@link DocumentVectors#of}. */
+  /** See {@link VectorRange#of}. */
   public static byte[] vectors(ImpactIndexReader reader, int from, int to) throws IOException {
-    return reader.use(() -> DocumentVectors.of(reader.lucene(), from, to));
+    return reader.use(() -> VectorRange.of(reader.lucene(), from, to));
   }
 
   /** See {@link ImpactIndexReader#raw}. */

@@ -10,9 +10,9 @@ import org.apache.lucene.index.Terms;
 import org.apache.lucene.index.TermsEnum;
 import org.apache.lucene.util.Bits;
 
-/** The vectors of documents in a row, collected from the postings of all terms. */
-final class DocumentVectors {
-  private DocumentVectors() {}
+/** The vectors of a range of documents, collected from the postings of all terms. */
+final class VectorRange {
+  private VectorRange() {}
 
   /**
    * The vectors of a range of documents. Terms are numbered by their place in {@link
