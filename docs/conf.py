@@ -108,7 +108,7 @@ def write_rooms() -> str:
         for node in guard.body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "STEPS"
     )
-    rows = ["| | what it decides | imports |", "|---|---|---|"]
+    rows = ["| | content | imports |", "|---|---|---|"]
     for name in steps:
         room = PACKAGE / name if (PACKAGE / name).is_dir() else PACKAGE / f"{name}.py"
         source = room / "__init__.py" if room.is_dir() else room

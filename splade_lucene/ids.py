@@ -1,4 +1,4 @@
-"""Docids and qids: which are valid, and how documents with equal scores are ordered."""
+"""Docids and qids: validity, and the order of documents with equal scores."""
 
 from __future__ import annotations
 

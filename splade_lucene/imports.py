@@ -1,4 +1,4 @@
-"""Imports of heavy and optional packages inside calls: never interrupted, and a missing package is named with its remedy.
+"""Imports of heavy and optional packages inside calls: never interrupted, and with a remedy for missing packages.
 
 ``import torch`` and ``import transformers`` take seconds and happen where a call first needs them. An exception during an
 import can hit C++ code of PyTorch that does not handle it (``terminate called after throwing an instance of

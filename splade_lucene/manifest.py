@@ -1,7 +1,7 @@
 """Manifests: how a folder of pseudo-documents or an index was made (model, quantizer, counts, versions).
 
 For pseudo-documents, the manifest is the file ``splade-lucene.manifest``, or one file per shard (Anserini would read a
-``.json`` file as documents). An index has the same facts in the data that Lucene keeps with each commit, so that they
+``.json`` file as documents). An index has the same facts in Lucene's commit data, so that they
 change together with the documents. The file ``splade_lucene/manifest.json`` of an index is a copy to read, which Lucene
 ignores. Each manifest has a checksum.
 """

@@ -1,4 +1,4 @@
-"""Notes for the user about how input was understood: each is logged once, however often the input is read."""
+"""Notes to the user about how input was interpreted: each is logged once, however often the input is read."""
 
 from __future__ import annotations
 

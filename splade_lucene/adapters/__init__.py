@@ -3,12 +3,12 @@
 =========================  ===========================================================================================
 module                     purpose
 =========================  ===========================================================================================
-``retrieval``              what retrievers of pipelines share: an index, and how it is searched
+``retrieval``              shared by the retrievers: an index and its search settings
 ``pyterrier``              PyTerrier: an index as an artifact, its indexers, encoders and retriever; one JVM for both
 ``langchain``              LangChain: a ``BaseRetriever``
 ``llamaindex``             LlamaIndex: a ``BaseRetriever``, and its filters
 ``haystack``               Haystack: a component, and its filters
-``corpus_search``          what evaluators share: a corpus that is encoded, indexed and searched
+``corpus_search``          shared by the evaluators: a corpus that is encoded, indexed and searched
 ``beir``                   BEIR: a search for its ``EvaluateRetrieval``
 ``mteb``                   MTEB: a search for ``mteb.evaluate``
 ``sentence_transformers``  sentence-transformers: its ``SparseEncoder`` as encoder, and ours for its evaluators

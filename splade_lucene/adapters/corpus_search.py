@@ -1,4 +1,4 @@
-"""Indexes corpora that are passed as objects, and searches them: what the adapters of evaluation suites have in common.
+"""Indexes and searches corpora that are passed as objects, for the adapters of evaluation suites.
 
 Each corpus has a folder of its own, named by its checksum, with the corpus, its pseudo-documents and the index. A corpus
 that is already indexed there with the same model and settings is searched at once; an interrupted encoding resumes.

@@ -1,4 +1,4 @@
-"""What the retrievers of pipelines share: an index, opened for the first search, and how it is searched."""
+"""The common base of the retrievers: an index, opened at the first search, and its search settings."""
 
 from __future__ import annotations
 

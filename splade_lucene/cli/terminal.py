@@ -1,7 +1,7 @@
-r"""What a person reads: control characters of texts, terms, docids and file names are shown, not obeyed.
+r"""Escapes text for terminals: control characters in texts, terms, docids and file names are shown, not interpreted.
 
-They are written as in JSON, ``\u001b``. So are characters that the stream's encoding lacks, and halves of characters, such
-as those of file names that are not UTF-8. JSON that is printed stays the same JSON.
+They are written as in JSON, ``\u001b``. So are characters missing from the stream's encoding, and lone surrogates, such
+as those of file names that are not UTF-8. JSON keeps its meaning.
 """
 
 from __future__ import annotations

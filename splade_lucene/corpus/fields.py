@@ -1,4 +1,4 @@
-"""Makes documents of the records in a corpus: which keys are the id, the text and the title, and what they may hold."""
+"""Turns the records of a corpus into documents: the keys of id, text and title, and their valid values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The Ray cluster that works for a command: how it is reached, what each worker gets, and the checks before the work.
+"""The Ray cluster of a command: its address, the resources of each worker, and the checks before a run.
 
-A cluster is only asked for processes ("actors"): what they compute does not depend on where they run. No worker needs more
-than the logical CPUs and GPUs that it is given, and the checks need none, so that a small cluster cannot lock itself up.
+Only processes ("actors") are requested from the cluster; results do not depend on where they run. No worker needs more
+than its logical CPUs and GPUs, and the checks need none, so that a small cluster cannot deadlock.
 """
 
 from __future__ import annotations

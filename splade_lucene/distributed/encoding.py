@@ -1,6 +1,6 @@
-"""Encodes the parts of a corpus on a Ray cluster; the result is what one machine writes, byte for byte.
+"""Encodes the parts of a corpus on a Ray cluster; the result is the same as on one machine, byte for byte.
 
-This process reads the corpus, so that order, duplicates and bad documents are seen as on one machine, and keeps the journal.
+This process reads the corpus, so that order, duplicates and bad documents are handled as on one machine, and keeps the journal.
 The workers encode whole parts, and write them to the output folder, which all nodes share, or to a store.
 """
 

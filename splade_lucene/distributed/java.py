@@ -1,4 +1,4 @@
-"""Java in workers: each process has one JVM, and those of a node share what one would take."""
+"""Java in workers: each process has one JVM, and the JVMs of a node share the memory that one would take."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A pool of worker processes on a cluster: each task is done once, whatever happens to the workers.
 
-A worker that dies, or whose node does, is replaced, and its tasks are given to others. One that cannot write gets no further
-tasks. When nothing is left to hand out, tasks that take much longer than the others are also given to an idle worker, and
-the first answer counts; so one slow node does not hold up the end.
+If a worker or its node dies, the worker is replaced and its tasks are given to others. A worker that cannot write gets no
+further tasks. When no tasks are left, those that take much longer than the others are also given to an idle worker, and
+the first result is used; so one slow node does not delay the end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the shards of an index have, read as from one index."""
+"""Reads the shards of an index as if they were one index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arithmetic of large collections: hours, machines, bytes and the cost of a query, from figures that were measured."""
+"""Estimates for large collections: hours, machines, bytes and the cost of a query, from measured rates."""
 
 from __future__ import annotations
 

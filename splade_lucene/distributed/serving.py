@@ -1,7 +1,7 @@
 """Serves indexes on a Ray cluster with Ray Serve: replicas of each shard, and a router with the application of ``serve``.
 
-The router is the whole server of :mod:`splade_lucene.server`, whose searches ask a replica of each shard. What it answers is
-what a server of the one index answers, except that approximate search, BM25 and changes are refused.
+The router runs the server of :mod:`splade_lucene.server`; its searches ask a replica of each shard. Its responses are those of
+a server with the undivided index, except that approximate search, BM25 and changes are refused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A process that holds one shard of an index open, and answers for it."""
+"""A process that keeps one shard of an index open and searches it."""
 
 from __future__ import annotations
 

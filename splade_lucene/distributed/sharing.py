@@ -1,4 +1,4 @@
-"""What the nodes of a cluster must have in common: the output folder, and the versions that decide the results."""
+"""Checks that the nodes of a cluster share the output folder and the versions that affect the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What computes a side: torch, or ONNX Runtime with an ONNX file that has the checkpoint's own weights."""
+"""Selects the backend for documents or queries: torch, or ONNX Runtime with an ONNX file of the checkpoint's own weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes ONNX networks apart and builds small ones without the package onnx, which machines that only encode lack.
+"""Reads ONNX networks and builds small ones without the package onnx, which machines that only encode do not have.
 
 An ONNX file is a protobuf message: a sequence of fields, each a key (number and wire type) followed by a varint, by 4 or 8
 bytes, or by a length and so many bytes. Sources: protobuf's encoding guide, and onnx.proto for the numbers of the fields.

@@ -1,4 +1,4 @@
-"""Encoding by ONNX Runtime: a network in the ONNX format. Neither torch nor transformers is imported.
+"""Encoding with ONNX Runtime: a network in the ONNX format. Neither torch nor transformers is imported.
 
 A checkpoint carries the network as ``onnx/model.onnx`` (sentence-transformers, fastembed) or ``model.onnx``; its output is one
 of these:

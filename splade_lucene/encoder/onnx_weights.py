@@ -1,4 +1,4 @@
-"""Restores int8 weights for ONNX Runtime, which takes four times as long for it.
+"""Restores int8 weights before ONNX Runtime does, which takes it four times as long.
 
 An ONNX file that :mod:`splade_lucene.encoder.onnx_export` writes beside int8 weights restores them by operators of its own, so
 that any program can run it. When a session is opened, ONNX Runtime applies these number by number. Here they are taken out of

@@ -1,4 +1,4 @@
-"""Max pooling of the vocabulary projection with the float32 products of only those terms that a text may have.
+"""Max pooling of the vocabulary projection, computed in float32 only for terms that a text may have.
 
 A text has about a hundred of thirty thousand terms: the largest logits of all others are below 0. So a cheap product, in
 bfloat16 or int8, computes an upper bound of each text's largest logit for each term, and only terms whose bound is above 0
@@ -11,7 +11,7 @@ them, so that the bound is added after pooling. The weights are those of the who
 additions.
 
 Some networks give nearly all terms a weight, and screening them would only cost time. So the bounds of a sample of terms are
-computed first; a text of which many may have a weight is projected as a whole.
+computed first; if many of them may have a weight, the text is projected in full.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How an encoder is set: what overrides the checkpoint, for documents and for queries."""
+"""The settings of an encoder for documents and queries, which override the checkpoint's."""
 
 from __future__ import annotations
 

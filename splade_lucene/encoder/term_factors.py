@@ -1,4 +1,4 @@
-"""Which terms the weights of a text may have, and what multiplies them: special tokens, and a text's own terms."""
+"""Factors by which the weights of terms are multiplied: special tokens, and a text's own terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tokenizer of a checkpoint by the tokenizers library alone, for encoding without torch."""
+"""The tokenizer of a checkpoint, using only the tokenizers library, for encoding without torch."""
 
 from __future__ import annotations
 

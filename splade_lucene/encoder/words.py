@@ -1,4 +1,4 @@
-"""Where the terms of texts are, word by word: most words of a text were seen before, so few have to be tokenized."""
+"""Locates terms in texts word by word; tokens of words are cached, because most words occurred before."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Requests to OpenSearch and Elasticsearch with their official clients, which differ in names only.
 
-The URL says where the engine is. Credentials come from the environment; ``ENGINE`` is ``OPENSEARCH`` or ``ELASTICSEARCH``:
+The URL is that of the engine. Credentials come from the environment; ``ENGINE`` is ``OPENSEARCH`` or ``ELASTICSEARCH``:
 
 =============================================  ===================================================================
 ``ENGINE_USERNAME`` and ``ENGINE_PASSWORD``    basic authentication

@@ -1,4 +1,4 @@
-"""What a module of an engine provides, and what it is given."""
+"""The interface between the export and the module of an engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a searched index says about itself: its terms, fields and encoding.
+"""The metadata of an index in another engine: its terms, fields and encoding.
 
 OpenSearch and Elasticsearch have it in ``_meta`` of a mapping, Qdrant in the metadata of a collection.
 """

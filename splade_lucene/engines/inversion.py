@@ -1,4 +1,4 @@
-"""The postings of a collection, which others take document by document."""
+"""The postings of a collection, for formats that store it by term."""
 
 from __future__ import annotations
 

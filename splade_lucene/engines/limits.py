@@ -1,4 +1,4 @@
-"""Limits of engines, within which they hold impacts exactly, and what to do about documents beyond them."""
+"""Limits within which engines store impacts exactly, and the remedy for documents beyond them."""
 
 from __future__ import annotations
 

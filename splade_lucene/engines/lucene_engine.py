@@ -1,8 +1,8 @@
 """What OpenSearch and Elasticsearch have in common: mapping, bulk files and queries over Lucene's ``FeatureField``.
 
-Both store an impact as the frequency of a term, as a float of which nine significant bits are kept, so that integers to 511
+Both store an impact as the frequency of a term: a float with nine significant bits, so that integers up to 511
 are exact. A score is the sum of products, computed in double precision and returned as a float: exact below 2²⁴. Hits are
-sorted by score descending, then by the keyword ``docid`` ascending, whose order is that of its bytes, as ours.
+sorted by score descending, then by the keyword ``docid`` ascending, in byte order like ours.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Filters as queries of OpenSearch and Elasticsearch. Both accept the documents that an index of ours accepts.
+"""Filters as queries of OpenSearch and Elasticsearch, which accept the same documents as in a Lucene index of this package.
 
-Fields are under ``fields``. Dates are there for people, because these engines round them to milliseconds; filters compare
+Fields are under ``fields``. Dates there are for display, because these engines round them to milliseconds; filters compare
 ``instants``, which has the microseconds since 1970 as an integer.
 """
 

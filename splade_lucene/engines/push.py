@@ -1,7 +1,7 @@
 """Loads an export into OpenSearch or Elasticsearch.
 
-Each document has the name of its part, of ten thousand documents, and the id of its docid, so that a document that is sent
-twice is stored once. The engine says which parts are complete: a load that was interrupted sends the others.
+Each document records its part of ten thousand documents, and its docid is its id, so that a document sent
+twice is stored once. The engine is asked which parts are complete: a load that was interrupted sends only the others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Filters as Qdrant's. It compares numbers in double precision and has no order of keywords; what it lacks is refused."""
+"""Filters for Qdrant, which compares numbers in double precision and has no order of keywords; others are refused."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Searches a collection of Qdrant: a server's, or that of the client's local mode.
 
-Who asks comes from the environment: ``QDRANT_API_KEY``, and ``QDRANT_CA_CERTS``, a file of the authorities that sign the
+Credentials come from the environment: ``QDRANT_API_KEY``, and ``QDRANT_CA_CERTS``, a file of CA certificates for the
 server's certificate, which is always verified.
 """
 

@@ -1,4 +1,4 @@
-"""What a searcher asks of an index in another engine."""
+"""The interface between the searcher and an index in another engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explains the query that changed most: the relevant document that rose or fell, and its matching terms."""
+"""Explains the query that changed most: which relevant document rose or fell, and its matching terms."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Measures of ir_measures, computed by its providers: pytrec_eval, gdeval, cwl_eval and others.
 
 Each provider has its own limits: gdeval cuts qids at a dash, takes only numbers as qids and grades up to 4; others split lines
-at white space. They therefore get the numbers and ranks of :class:`splade_lucene.evaluation.measured_run.Numbered`. What no
-installed provider computes is refused when the measure is looked up, with the missing package or parameter.
+at white space. They therefore get the numbers and ranks of :class:`splade_lucene.evaluation.measured_run.Numbered`. A measure
+that no installed provider computes is refused when it is looked up; the message names the missing package or parameter.
 """
 
 from __future__ import annotations

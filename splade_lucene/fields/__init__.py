@@ -8,6 +8,6 @@ module                 purpose
 ``survey``             infers the types of fields from their values
 ``expression``         filters as Python objects
 ``grammar``            filters as text
-``conditions``         what filters ask for, with types checked and bounds worked out
+``conditions``         filters with types checked and bounds resolved
 =====================  ===============================================================================================
 """

@@ -1,4 +1,4 @@
-"""Filters as conditions on stored values: checked against the types of an index's fields, with all bounds worked out.
+"""Filters as conditions on stored values, checked against the types of an index's fields, with all bounds resolved.
 
 Each engine computes them in its own way: Lucene in Java, others with the queries of their own languages.
 """

@@ -1,6 +1,6 @@
 """The types of fields, and which values fit them.
 
-The indexer reads the same values in Java, by the same rules and with the same words:
+The indexer reads the same values in Java, by the same rules and with the same messages:
 ``java_bridge/src/io/spladelucene/fields/JsonValues.java``.
 """
 

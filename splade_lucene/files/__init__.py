@@ -1,4 +1,4 @@
-"""Files in and out, whatever they hold.
+"""Reading and writing files of any content.
 
 ``files`` opens text files, writes them whole and hashes them; ``compression`` decompresses, ``pipes`` copies pipes to files.
 ``folders`` decides which files of a folder are one collection. ``outputs`` and ``locks`` keep writers apart. ``json_text`` and

@@ -1,6 +1,6 @@
-"""Compressed files, told by their suffix: ``.gz``, ``.bz2``, ``.xz``, ``.zst`` and ``.zip`` with one file inside.
+"""Compressed files, recognized by their suffix: ``.gz``, ``.bz2``, ``.xz``, ``.zst`` and ``.zip`` with one file inside.
 
-One table (``_FORMATS``) is for reading and writing, so that what is written under a name can be read under it.
+Reading and writing use the same table (``_FORMATS``), so that each file can be read under the name it was written to.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Replaces a folder by another one, if possible in one step, so that a reader finds the old one or the new one."""
+"""Replaces a folder by another one, atomically if possible, so that a reader finds either the old or the new one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Text files: reading, atomic writing and digests.
 
-Their names tell whether and how they are compressed (:mod:`splade_lucene.files.compression`).
+Compression is chosen by their suffix (:mod:`splade_lucene.files.compression`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which files of a folder are one collection, of documents or pseudo-documents.
 
-A collection is never a mixture: where other files lie beside it, the collection's own name tells it apart (BEIR's
-``corpus.jsonl``, MS MARCO's ``collection.tsv``, a hub data set's folder ``corpus``), or reading the folder is an error.
+A collection is never a mixture: among other files, it is recognized by its name (BEIR's
+``corpus.jsonl``, MS MARCO's ``collection.tsv``, a hub data set's folder ``corpus``); otherwise, reading the folder is an error.
 A note names the skipped files. Hidden files and folders (``.DS_Store``, ``._part.jsonl``, ``__MACOSX``) are ignored.
 """
 

@@ -1,4 +1,4 @@
-"""JSON text: parsed with a limit on nesting depth, and written in few forms.
+"""JSON text: parsed with a limit on nesting depth, and written in a few styles.
 
 Python's parser recurses in C. With a JVM in the same process, less stack is left than Python 3.13 assumes, so a line of
 brackets crashes the process instead of raising an error. All JSON text is therefore parsed here, or checked here before a

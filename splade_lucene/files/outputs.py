@@ -1,8 +1,8 @@
 """Where output goes: a new file that appears when it is complete, or a pipe, device or open descriptor.
 
 Each process writes a file of its own, ``NAME.XXXXXXXX.partial``, which then replaces the file of that name. If several
-processes write the same output, the last one to finish wins. A symbolic link keeps pointing to the file that it names.
-What is not a regular file (``/dev/null``, a FIFO, ``/dev/stdout``, bash's ``>(…)``) is written to as it is.
+processes write the same output, the last one to finish wins. Symbolic links are followed.
+Anything but a regular file (``/dev/null``, a FIFO, ``/dev/stdout``, bash's ``>(…)``) is written to directly.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Input from pipes: standard input, FIFOs and bash's ``<(…)``, which can be read only once.
 
-Commands read some inputs several times, so they work on a copy of a pipe. The copy's suffix tells the format, which is
-detected from the contents.
+Commands read some inputs several times, so they work on a copy of a pipe. The format is detected from the contents and
+becomes the suffix of the copy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Folders of object stores, and of other file systems that fsspec reaches by URL: ``s3://``, ``gs://``, ``abfs://``, ``hdfs://``.
 
-A store has no locks, renames or appends. It has whole objects: one that is written appears at once and complete, or not at all.
-fsspec decides which stores can be opened and how: by packages such as s3fs, environment variables and its own
+A store has no locks, renames or appends. Its objects are written atomically: one appears complete, or not at all.
+fsspec determines which stores can be opened and how: by packages such as s3fs, environment variables and its own
 configuration files. A ``file://`` URL is a path like any other.
 """
 

@@ -1,8 +1,8 @@
 """A lock of a folder in a store, where no operating system releases it when its owner dies.
 
-The lock is an object that its owner renews. Whoever finds one looks for a while whether it is renewed: if it is, the folder
-is in use; if not, the owner is dead and the lock is taken over. No clocks are compared. An owner that was suspended for so
-long that another one took over finds out at its next renewal, and must stop.
+The lock is an object that its owner renews. A process that finds one waits for a renewal: if there is one, the folder
+is in use; if not, the owner is assumed dead and the lock is taken over. No clocks are compared. If an owner was suspended so
+long that another process took over, it notices at its next renewal, and must stop.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plain data, as JSON and TOML have it, checked against the types of a dataclass."""
+"""Plain data from JSON and TOML, checked against the types of a dataclass."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Changes of an index that exists: texts or pseudo-documents are added, documents are deleted, and it is optimized.
+"""Changes an existing index: adds texts or pseudo-documents, deletes documents, and optimizes it.
 
-Each function makes one commit: after a crash, its whole change is there, or none of it.
+Each function makes one commit: after a crash, either its whole change is there or nothing.
 """
 
 from __future__ import annotations

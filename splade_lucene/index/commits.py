@@ -1,4 +1,4 @@
-"""Commits changes of an index together with its manifest, so that one is never there without the other."""
+"""Commits changes of an index together with its manifest, in one atomic step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether several indexes may be searched or merged as one: what their manifests and fields must have in common."""
+"""Checks whether several indexes can be searched or merged as one, by their manifests and fields."""
 
 from __future__ import annotations
 

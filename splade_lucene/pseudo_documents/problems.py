@@ -1,7 +1,7 @@
 """The table of rules for pseudo-documents: what cannot be indexed, and how it is reported, in Python and in Java alike.
 
-Of several problems of a line the first in this order is reported: text that is not UTF-8, JSON, keys, the id, the vector and
-its terms in their order, the contents, the fields. ``docs/formats.md`` says what is accepted.
+If a line has several problems, the first in this order is reported: text that is not UTF-8, JSON, keys, the id, the vector and
+its terms in their order, the contents, the fields. ``docs/formats.md`` documents the accepted format.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The journal of an encoding whose parts are objects of a store, such as ``s3://bucket/folder``.
 
 Nothing can be appended to an object, so the settings are one object (``splade-lucene.journal``) and each finished part has
-one of its own below ``splade-lucene.parts/``, with the digest of the settings that it belongs to. It is written after the part
-is there. A part counts as finished if its object has the size that was written. Digests of contents are compared when parts
-are read: a store keeps what it was given, and reading terabytes to resume would take as long as the work.
+one of its own below ``splade-lucene.parts/``, with the digest of the settings that it belongs to. It is written after the
+part. A part counts as finished if its object has the size that was written. Digests of contents are compared only when parts
+are read, because reading terabytes to resume would take as long as the encoding itself.
 
-All that is read here is small, and copied to a temporary folder, in which the journal is the one of :class:`Journal`.
+Only small objects are read here; they are copied to a temporary folder, in which the journal is that of :class:`Journal`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Checks that a line is one JSON object (RFC 8259) within this package's limits, and says where it is not.
+"""Checks that a line is one JSON object (RFC 8259) within this package's limits, and locates the first error.
 
-Python's json module and Java's Jackson differ in what they accept and in their words, so both sides have this check: the
+Python's json module and Java's Jackson accept different input and have different messages, so both sides have this check: the
 other one is ``java_bridge/src/io/spladelucene/index/JsonSyntax.java``.
 """
 

@@ -1,7 +1,7 @@
-"""Reads archives (tar and zip), whatever they hold: damage, encryption and unknown methods are one kind of error.
+"""Reads archives (tar and zip). Damage, encryption and unknown methods raise the same error.
 
-Sizes in an archive's headers are claims. They are compared with what is allowed before a file is written, and so are the bytes
-that come out.
+Sizes in an archive's headers are not trusted: they are checked against the limit before a file is written, and so are the
+unpacked bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The arguments of each step of an entry, decided once: ``running`` calls the library with them, ``commands`` prints them."""
+"""The arguments of each step of an entry, in one place: ``running`` calls the library with them, ``commands`` prints them."""
 
 from __future__ import annotations
 

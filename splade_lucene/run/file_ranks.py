@@ -1,4 +1,4 @@
-"""The ranks that a run file gives its hits, which some measures and fusions use instead of the scores."""
+"""The ranks in a run file, which some measures and fusions use instead of the scores."""
 
 from __future__ import annotations
 

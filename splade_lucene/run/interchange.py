@@ -1,6 +1,6 @@
 """Runs as objects of other packages: data frames of pandas, runs of ranx, and the ``ScoredDoc`` of ir_measures.
 
-What comes in keeps the order in which its own package ranks it, so that every measure has the same value on both sides:
+Imported runs keep the order of their own package, so that every measure has the same value on both sides:
 
 =================  ===================================================================================================
 object             order

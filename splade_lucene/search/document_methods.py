@@ -1,4 +1,4 @@
-"""What a searcher does with given documents: scores them, reads their vectors, and searches with them as queries."""
+"""A searcher's methods for given documents: scoring them, reading their vectors, and searching with them as queries."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Pseudo-relevance feedback: the first hits of a query are taken for relevant, and the query is expanded by their terms.
+"""Pseudo-relevance feedback: the top hits of a query are assumed relevant, and the query is expanded with their terms.
 
 It is Anserini's Rocchio and RM3, with Pyserini's names and defaults, computed in Java. Anserini reads the vectors of documents
-from term vectors or from the stored input; here they come from the postings, so that any index will do.
+from term vectors or from the stored input; here they are read from the postings, so that any index works.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The arithmetic by which rankings of a query are fused, for runs (:mod:`splade_lucene.run.fusion`) and hybrid search."""
+"""The formulas for fusing rankings of a query, for runs (:mod:`splade_lucene.run.fusion`) and hybrid search."""
 
 from __future__ import annotations
 

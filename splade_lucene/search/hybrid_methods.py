@@ -1,4 +1,4 @@
-"""What a searcher does with the texts that an index has for BM25."""
+"""A searcher's methods for the texts that an index has for BM25."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What groups of the searcher's methods, each in a module of its own, use of the searcher."""
+"""The base of groups of the searcher's methods, each in a module of its own: the parts of the searcher that they use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The methods of Pyserini's ``LuceneImpactSearcher`` that an impact searcher can only refuse."""
+"""The methods of Pyserini's ``LuceneImpactSearcher`` that an impact searcher does not support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms in which searchers take queries, and their {term: impact} form."""
+"""The forms of queries that searchers take, and their conversion to {term: impact}."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shows where the text of a hit has the query's terms: a passage with its matches marked."""
+"""Snippets: a passage of a hit's text with the matches of the query's terms marked."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A service over indexes: REST, a page, the paths of Anserini's and Pyserini's servers, and tools for MCP clients.
+"""A server for indexes: REST, a page, the paths of Anserini's and Pyserini's servers, and tools for MCP clients.
 
-``splade-lucene serve`` starts it; :func:`splade_lucene.server.app.create_app` makes the application for another ASGI server.
+``splade-lucene serve`` starts it; :func:`splade_lucene.server.app.create_app` creates the application for another ASGI server.
 It needs the extra ``serve``.
 """

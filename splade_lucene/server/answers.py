@@ -1,4 +1,4 @@
-"""What the server answers, as plain data: searches, explanations, documents, fields."""
+"""The server's responses as plain data: searches, explanations, documents, fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application: routes, errors, the page, and what happens at the start and the end."""
+"""The application: routes, errors, the page, startup and shutdown."""
 
 from __future__ import annotations
 

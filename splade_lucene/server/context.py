@@ -1,4 +1,4 @@
-"""What the routes share: the indexes, the threads, and the checks of requests."""
+"""Shared by all routes: the indexes, the threads, and the checks of requests."""
 
 from __future__ import annotations
 

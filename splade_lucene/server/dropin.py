@@ -6,7 +6,7 @@
 ``/embed_sparse``                      Text Embeddings Inference
 =====================================  ==========================================================================
 
-Answers and errors have their shapes. The hits are those of an impact index, which Anserini's server scores with BM25.
+Responses and errors have the format of those servers. The hits are impact scores; Anserini's server would use BM25.
 """
 
 from __future__ import annotations

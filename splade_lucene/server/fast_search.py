@@ -1,6 +1,6 @@
-"""A fast path for searches: what most requests ask for is answered without the framework, in half the time.
+"""A fast path for searches: the most common requests are handled without the framework, in half the time.
 
-Paths, schemas and answers are those of the route ``POST /api/v1/{index}/search``, which the documentation describes.
+Paths, schemas and responses are those of the route ``POST /api/v1/{index}/search``, which the documentation describes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every request passes: the host and token that it names, its size, its rate, and the headers of its answer."""
+"""Checks of every request: its host, token, size and rate; also the headers of its response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON in and out: bodies are parsed with a limit on nesting, answers are written without further checks."""
+"""JSON of requests and responses: bodies are parsed with a limit on nesting, responses are written without further checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tools for MCP clients: names and arguments are those of Pyserini's MCP server, where it has them."""
+"""Tools for MCP clients: names and arguments follow Pyserini's MCP server where it has the tool."""
 
 from __future__ import annotations
 

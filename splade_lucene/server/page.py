@@ -1,4 +1,4 @@
-"""The page: its files, which are in memory from the start, and the headers that keep a browser to them."""
+"""The page: its files, which are loaded into memory at the start, and the headers that restrict a browser to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors as answers: a status, a code that programs can rely on, a message and a remedy."""
+"""Errors as responses: a status, a stable code, a message and a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON of requests and answers. Answers are described here for OpenAPI; they are built without these classes."""
+"""The JSON of requests and responses. Responses are described here for OpenAPI, but built without these classes."""
 
 from __future__ import annotations
 

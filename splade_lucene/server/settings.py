@@ -1,4 +1,4 @@
-"""What a server serves, and its limits."""
+"""The indexes of a server, and its limits."""
 
 from __future__ import annotations
 

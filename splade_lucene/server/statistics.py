@@ -1,4 +1,4 @@
-"""What the statistics page shows of an index: distributions, frequent and heavy terms, and bytes by part."""
+"""The statistics of an index for the page: distributions, frequent and heavy terms, and bytes by part."""
 
 from __future__ import annotations
 

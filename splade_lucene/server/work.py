@@ -1,4 +1,4 @@
-"""Runs searches on a bounded number of threads, and stops those whose client has gone."""
+"""Runs searches on a bounded number of threads, and stops those of clients that have disconnected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes queries of the records in JSON and Parquet files."""
+"""Turns the records of JSON and Parquet files into queries."""
 
 from __future__ import annotations
 

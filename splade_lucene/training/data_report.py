@@ -1,4 +1,4 @@
-"""One page on the data of a training run: what it learns from, before anything costs time, and later in the model's card."""
+"""One page on the data of a training run, for the dry run and for the model card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of dropout, which each architecture calls something else."""
+"""The settings of dropout, which have different names in each architecture."""
 
 from __future__ import annotations
 

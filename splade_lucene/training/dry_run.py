@@ -1,4 +1,4 @@
-"""What a training run would learn from, and how long it would take, before anything costs time."""
+"""The dry run: reports the training data and the expected time, without training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scores that examples have, in the place of a teacher."""
+"""Uses the scores given with the examples in place of a teacher."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The ranking losses: those of sentence-transformers, with a teacher, a score scale, and pairs that do not count.
+"""The ranking losses: those of sentence-transformers, with a teacher, a score scale, and masked pairs.
 
-In the contrastive loss, a known positive of a query does not count as its negative. In the distilled losses, a pair without a
-teacher's score does not count: MarginMSE is the mean over the other margins, and both divergences compare distributions over
+In the contrastive loss, known positives of a query are not its negatives. In the distilled losses, a pair without a
+teacher's score is masked: MarginMSE is the mean over the other margins, and both divergences compare distributions over
 the passages that the teacher scores, of queries with at least two of them.
 """
 

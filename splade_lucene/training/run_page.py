@@ -1,4 +1,4 @@
-"""What a run trains, on which files, with which losses, and which model it keeps: the head of the page on its data."""
+"""The head of the page on a run's data: its model, files and losses, and which model it keeps."""
 
 from __future__ import annotations
 

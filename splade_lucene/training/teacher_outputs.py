@@ -1,7 +1,7 @@
 """Outputs of teacher networks, computed once and cached on disk, so that a killed run can be resumed.
 
-Each part is named by a digest of its texts and the network's weights, so that stale parts are never used. It has the numbers,
-row by row, and at its end their SHA-256, so that damaged parts are not used either.
+Each part is named by a digest of its texts and the network's weights, so that stale parts are never used. It contains the
+numbers, row by row, followed by their SHA-256, so that damaged parts are not used either.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The data of a training run, as its configuration says: texts, examples, what is known to be relevant, and score units."""
+"""The data of a training run, as configured: texts, examples, known positives, and score units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parsing of YAML in time and memory that its length bounds: without aliases, duplicate keys, deep nesting and long numbers."""
+"""Parses YAML in time and memory bounded by its length: aliases, duplicate keys, deep nesting and long numbers are refused."""
 
 from __future__ import annotations
 

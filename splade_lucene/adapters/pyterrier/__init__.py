@@ -3,7 +3,7 @@
 =====================  ===============================================================================================
 module                 purpose
 =====================  ===============================================================================================
-``index``              the artifact, which makes what is in the other modules
+``index``              the artifact, which creates the objects of the other modules
 ``indexers``           indexes texts, or documents with ``toks``
 ``encoders``           texts to ``toks``, queries to ``query_toks``
 ``retriever``          queries to ranked documents; scores given documents; loads stored texts

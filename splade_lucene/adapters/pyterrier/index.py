@@ -1,4 +1,4 @@
-"""PyTerrier: an index as an artifact: it is built, published and loaded, and makes the parts of pipelines."""
+"""PyTerrier: an index as an artifact, which can be built, published and loaded, and creates the parts of pipelines."""
 
 from __future__ import annotations
 

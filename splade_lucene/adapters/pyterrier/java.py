@@ -4,10 +4,10 @@ PyTerrier starts Java when a class of Terrier is first used, or with ``pt.java.i
 Terrier, such as ours, do not. It calls the initializers of all installed packages, of which this is one (entry point
 ``pyterrier.java.init``).
 
-- **PyTerrier first**: it would take the Java on the path, which may be too old for Lucene. Our initializer sets the one that we
-  would start, unless ``pt.java.set_java_home()`` names another. Our first search adds Lucene's jars to the running JVM.
-- **We first**: PyTerrier adds its jars and sets its properties in the running JVM. Its options for memory come too late,
-  with a warning; ``SPLADE_LUCENE_HEAP`` sets the heap.
+- **PyTerrier first**: it would use the Java on the path, which may be too old for Lucene. Our initializer selects the one that
+  we would start, unless ``pt.java.set_java_home()`` names another. Our first search adds Lucene's jars to the running JVM.
+- **This package first**: PyTerrier adds its jars and sets its properties in the running JVM. Its memory options are too late,
+  and it warns; ``SPLADE_LUCENE_HEAP`` sets the heap.
 """
 
 from __future__ import annotations

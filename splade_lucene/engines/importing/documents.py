@@ -1,4 +1,4 @@
-"""Documents as other systems have them, and how their weights become impacts."""
+"""Documents of other systems, and the conversion of their weights to impacts."""
 
 from __future__ import annotations
 

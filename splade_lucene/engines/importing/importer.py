@@ -1,4 +1,4 @@
-"""Makes pseudo-documents of another system's documents."""
+"""Converts documents of other systems to pseudo-documents."""
 
 from __future__ import annotations
 

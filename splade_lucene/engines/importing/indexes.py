@@ -1,4 +1,4 @@
-"""Documents of inverted indexes, which keep them by term: CIFF files, PISA's collections, and Lucene's impact indexes."""
+"""Documents of inverted indexes, which store them by term: CIFF files, PISA's collections, and Lucene's impact indexes."""
 
 from __future__ import annotations
 

@@ -29,10 +29,10 @@ scores                        JSON, ``{qid: {docid: score}}``: the best one is r
 a folder                      BEIR's ``qrels/train.tsv``; naver/splade's ``raw.tsv`` or ``qrel.json``; a ``.parquet``
 ============================  ========================================================================================
 
-A key that no shape has is refused by name, unless ``data.ignored_keys`` names it. A score that is missing is ``null``.
+Unknown keys are refused by name, unless they are in ``data.ignored_keys``. A missing score is ``null``.
 
-Whatever no loss can learn from is dropped and counted, whether it is given by id or as text: blank queries and passages,
-passages that come twice, negatives that are a positive of their record, records without a relevant passage.
+Unusable examples are dropped and counted, whether given by id or as text: blank queries and passages,
+duplicate passages, negatives that are a positive of their record, records without a relevant passage.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Examples of training, as they are drawn from: a query with passages."""
+"""A training example: a query with passages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads pickled scores without running what a pickle can ask for: numbers, strings, dicts, lists and tuples, nothing else."""
+"""Reads pickled scores without running any code: only numbers, strings, dicts, lists and tuples are accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads examples of any shape: ids become rows, and whatever no loss can learn from is dropped and counted."""
+"""Reads examples of any shape: ids become rows, and unusable examples are dropped and counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of a teacher beside the examples: their files, and what happens where a score is missing."""
+"""A teacher's scores for the examples: their files, and the handling of missing scores."""
 
 from __future__ import annotations
 

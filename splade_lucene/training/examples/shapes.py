@@ -1,7 +1,7 @@
-"""What the records of published data sets say: the table of their shapes.
+"""The shapes of records in published data sets.
 
-Each shape has its reader in :data:`SHAPES`, chosen by a key that no other shape has. A reader takes every key that it
-knows; a key that is left over is refused by name.
+Each shape has its reader in :data:`SHAPES`, chosen by a key that no other shape has. A reader consumes every key that it
+knows; any other key is refused by name.
 """
 
 from __future__ import annotations
