@@ -62,7 +62,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of an index: what a commit did.
+    """A change of an index by one commit.
 
     Attributes:
         time: When it was committed, in UTC, as ``2026-11-26T09:00:00Z``.
@@ -73,7 +73,7 @@ class Change:
         deleted: Number of documents that were deleted, replaced ones included.
         documents: Number of documents afterwards.
         source: The documents, as the caller named them; empty if they were passed as objects.
-        deleted_empty: Number of documents without terms that were deleted. No other count has them.
+        deleted_empty: Number of documents without terms that were deleted; they are in no other count.
     """
 
     time: str
@@ -101,9 +101,9 @@ class Manifest:
         query_digest: SHA-256 of the query side: of a network's weights, or of a tokenizer and its table.
         choices: The encoder's settings: the fields of :class:`splade_lucene.encoder.layout.Choices`.
         dtype: Precision that the documents were encoded in; empty if it is unknown, or not the same for all.
-        backend: What computed them, ``torch`` or ``onnx``; empty if it is unknown, or not the same for all.
+        backend: The backend, ``torch`` or ``onnx``; empty if it is unknown, or not the same for all.
         pooling: How token logits were pooled into one weight per term: ``max`` or ``sum``.
-        max_length: Tokens at which documents were truncated, and are when texts are added.
+        max_length: Tokens at which documents were truncated; also applied to texts that are added.
         other_max_lengths: Other lengths at which some documents were truncated; an index may have several.
         query_max_length: Tokens at which queries must be truncated.
         quantizer: The rule; None if unknown.
@@ -123,8 +123,8 @@ class Manifest:
         history: For an index, its changes, oldest first; the first ones of more than a thousand are added up.
         commit: For an index, the name of the commit that this manifest describes.
         fields: The fields of the documents and their types; see :mod:`splade_lucene.fields`.
-        bm25: For an index whose texts are also indexed for BM25, the name of Lucene's field (``field``) and what splits
-            texts into terms (``analyzer``); otherwise empty.
+        bm25: For an index whose texts are also indexed for BM25, the name of Lucene's field (``field``) and the
+            ``analyzer`` of texts; otherwise empty.
     """
 
     model: str = ""
@@ -164,7 +164,7 @@ class Manifest:
         return (self.model_digest, self.quantizer, own) == (other.model_digest, other.quantizer, others)
 
     def differences(self, other: Manifest) -> list[str]:
-        """What is known to keep documents of both from sharing an index, in words; empty if nothing is."""
+        """Known differences that prevent documents of both from sharing an index, in words; empty if there are none."""
         found = []
         if self.model and other.model:
             own, others = self._encoder_settings(), other._encoder_settings()
@@ -204,7 +204,7 @@ class Manifest:
         return tuple(sorted({self.max_length, *self.other_max_lengths} - {0}))
 
     def mixed_with(self, *others: Manifest) -> dict[str, Any]:
-        """The attributes with which an index of this manifest's documents and of others' tells how they may differ."""
+        """The attributes for an index that mixes documents of this manifest and of others, which record their differences."""
         every = [self, *others]
         lengths = {length for each in every for length in each.max_lengths} - {self.max_length}
         return {
@@ -244,8 +244,8 @@ class Manifest:
         """Restores a manifest from :meth:`to_json`; keys of later versions are ignored.
 
         Raises:
-            ValueError: It is of another format, its checksum is wrong, a value has the wrong type, or is not possible.
-            InputError: The quantizer is not possible.
+            ValueError: It has another format, its checksum is wrong, or a value has the wrong type or is invalid.
+            InputError: The quantizer is invalid.
         """
         if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
             raise OtherFormatError(f"its format is {data['format']!r:.40}, this version reads {FORMAT}")

@@ -198,7 +198,7 @@ class Quantizer:
 
         Raises:
             ValueError: A value has the wrong type.
-            InputError: A value is not possible.
+            InputError: A value is invalid.
         """
         return make(cls, data)
 

@@ -65,7 +65,7 @@ class BeirSearch:
             score_function: ``dot``, which is what Lucene computes. Another one, such as BEIR's default, is noted and ignored.
 
         Returns:
-            qid → docid → score, best first. Scores fall strictly, so that BEIR's measures have our order of ties. A query
+            qid → docid → score, best first. Scores strictly decrease, so that BEIR's measures use our order of ties. A query
             without hits has an empty mapping, and counts as 0.
 
         Raises:
@@ -84,7 +84,7 @@ class BeirSearch:
         return self._corpus_search.search(queries, check_k(top_k, "top_k"), remove_query=self.remove_query)
 
     def encode(self, *_: Any, **__: Any) -> NoReturn:
-        """BEIR's search in two steps, which needs embeddings in files.
+        """BEIR's search in two steps, which needs embeddings in files; not supported.
 
         Raises:
             InputError: Always: an index in ``folder`` takes the place of such files.

@@ -57,8 +57,8 @@ class MtebSearch:
     def mteb_model_meta(self) -> Any:
         """The model's ``mteb.models.model_meta.ModelMeta``.
 
-        Its revision is a checksum of the weights, settings, quantizer and version, because MTEB takes the results of the same
-        name and revision from its cache.
+        Its revision is a checksum of the weights, settings, quantizer and version, because MTEB caches results by
+        name and revision.
         """
         from mteb.models.model_meta import ModelMeta
 
@@ -101,7 +101,7 @@ class MtebSearch:
             _: MTEB's other arguments: about the task, and how embeddings are computed.
 
         Returns:
-            qid → docid → score, best first. Scores fall strictly, so that MTEB's measures have our order of ties.
+            qid → docid → score, best first. Scores strictly decrease, so that MTEB's measures use our order of ties.
 
         Raises:
             InputError: No corpus is indexed, or it lacks a document to rank.

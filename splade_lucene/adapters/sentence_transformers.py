@@ -40,7 +40,7 @@ def open_sparse_encoder(
 ) -> SpladeEncoder:  # fmt: skip
     """A :class:`splade_lucene.SpladeEncoder` with the weights that a live ``SparseEncoder`` has now, such as after training.
 
-    The model is saved, and read as any checkpoint, so everything of ours works with it: prepacked products, several
+    The model is saved and read like any checkpoint, so all features work with it: prepacked products, several
     devices, passages, manifests with its checksum. If it is trained further, call this again.
 
     Args:
@@ -56,8 +56,8 @@ def open_sparse_encoder(
         backend: Likewise.
 
     Raises:
-        InputError: It is no ``SparseEncoder``, or the folder is not empty.
-        ModelError: Its modules are none that :class:`splade_lucene.SpladeEncoder` knows, or it has a similarity other than
+        InputError: It is not a ``SparseEncoder``, or the folder is not empty.
+        ModelError: :class:`splade_lucene.SpladeEncoder` does not support its modules, or it has a similarity other than
             dot, or ``max_active_dims``.
     """
     if not is_sparse_encoder(model):
@@ -127,10 +127,10 @@ class EvaluationResults(dict[str, dict[str, float]]):
 
 
 class SparseEncoderView:
-    """An encoder of ours in the shape of a ``SparseEncoder``, for its evaluators.
+    """Wraps a :class:`splade_lucene.SpladeEncoder` as a ``SparseEncoder``, for its evaluators.
 
     ``SparseInformationRetrievalEvaluator(…)(SparseEncoderView(encoder))`` and the others of
-    ``sentence_transformers.sparse_encoder.evaluation`` use it as they use a ``SparseEncoder``: with sparse tensors of shape
+    ``sentence_transformers.sparse_encoder.evaluation`` use it like a ``SparseEncoder``: it returns sparse tensors of shape
     [texts, terms], float32, in the order of the vocabulary.
 
     Args:
@@ -186,7 +186,7 @@ class SparseEncoderView:
             ``convert_to_tensor`` is false.
 
         Raises:
-            InputError: An argument is unknown, or asks for what this encoder does not do.
+            InputError: An argument is unknown, or this encoder does not support its value.
         """
         return self._encode(inputs, task, options)
 

@@ -62,13 +62,13 @@ def build_sharded_index(  # noqa: PLR0913 - all but the first five are keywords 
 ) -> BuildSummary:
     """Encodes a corpus, and indexes it in shards, on a Ray cluster. An interrupted build resumes.
 
-    The shards have consecutive parts of the corpus, about the same number of documents each. All of them together, whether
-    merged, searched as one index or by :class:`splade_lucene.ShardedSearcher`, have the hits of the index that one machine
-    builds.
+    The shards have consecutive parts of the corpus, about the same number of documents each. Whether they are
+    merged, searched as one index or with :class:`splade_lucene.ShardedSearcher`, the hits are those of an index built on
+    one machine.
 
     Args:
         corpus: A corpus, which only this process reads; see :mod:`splade_lucene.corpus.reading`.
-        index_dir: The folder of the shards, or of the merged index. All nodes have to see it under the same path.
+        index_dir: The folder of the shards, or of the merged index. All nodes must see it under the same path.
         cluster: The cluster.
         encoder: The encoder; None for the embedded model.
         quantizer: The quantizer; None for the model's recommended one.
@@ -76,7 +76,7 @@ def build_sharded_index(  # noqa: PLR0913 - all but the first five are keywords 
         merge: Merge the shards into a single index, on this machine.
         pruning: See :func:`splade_lucene.build_index`.
         min_impact: Likewise.
-        pseudo_documents: Likewise; all nodes have to see this folder, or reach this URL.
+        pseudo_documents: Likewise; all nodes must see this folder, or reach this URL.
         gzip: Likewise.
         store: Likewise.
         order: Likewise.

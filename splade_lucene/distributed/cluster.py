@@ -34,18 +34,18 @@ _ANSWER_SECONDS = 300
 
 @dataclass(frozen=True)
 class RayCluster:
-    """A Ray cluster, and what each of its workers gets.
+    """A Ray cluster, and the resources of its workers.
 
     Attributes:
         address: ``local`` starts a cluster on this machine, and ends it afterwards. ``auto`` is the cluster to which this
             machine belongs; ``HOST:PORT`` names one by the address that ``ray start --head`` prints.
         workers: Number of worker processes. Default: as many as fit into the cluster.
-        cpus: Logical CPUs of a worker, which are also its threads. They need not exist: Ray only counts them.
+        cpus: Logical CPUs of a worker, which is also its number of threads. Ray uses them for scheduling only.
         gpus: GPUs of a worker; a fraction lets several share one. 0 computes on CPUs.
-        timeout: Seconds without any progress after which the work ends with an error that says what it waited for.
+        timeout: Seconds without any progress after which an error is raised that says what was waited for.
 
     Raises:
-        InputError: A value is out of range, or the address is of a kind that cannot be used.
+        InputError: A value is out of range, or this kind of address is not supported.
     """
 
     address: str = LOCAL
@@ -82,7 +82,7 @@ class RayCluster:
 
     @contextmanager
     def connected(self) -> Iterator[Session]:
-        """Connects this process to the cluster for the time of the block, unless it is connected already.
+        """Connects this process to the cluster for the duration of the block, unless it is connected already.
 
         Raises:
             InputError: No cluster answers there.

@@ -51,7 +51,7 @@ class RayWorkers:
 
     @contextmanager
     def opened(self, output: Folder, encoder: SpladeEncoder) -> Iterator[None]:
-        """Connects to the cluster for the time of the block, and checks that the work can be done there.
+        """Connects to the cluster for the duration of the block, and checks that it can do the work.
 
         Args:
             output: The output folder, perhaps of a store.
@@ -74,7 +74,7 @@ class RayWorkers:
                 self._session = None
 
     def settle(self, encoder: SpladeEncoder) -> None:
-        """Lets a GPU of the cluster decide the precision and the batches, which this machine may not have."""
+        """Chooses precision and batch size for a GPU of the cluster, as this machine may have none."""
         if not self.cluster.gpus:
             return
         session = self._opened()

@@ -11,16 +11,16 @@ from splade_lucene.errors import InputError
 
 @dataclass(frozen=True)
 class MeasuredRates:
-    """What was measured on one worker with a sample of the collection. Each is above 0.
+    """Rates measured on one worker with a sample of the collection. Each is above 0.
 
     Attributes:
-        documents_per_second: Documents that a worker encodes in a second.
+        documents_per_second: Documents that a worker encodes per second.
         pseudo_document_bytes: Bytes of a pseudo-document, compressed or not, as it is kept.
         index_bytes: Bytes of a document in the index.
         accelerator_bytes: Bytes of a document in the accelerator; 0 without one.
-        indexing_seconds: Seconds in which a worker indexes a million documents.
-        query_milliseconds: Milliseconds of a query in a shard, which do not depend on its size.
-        query_milliseconds_per_million: Milliseconds of a query for each million documents of a shard.
+        indexing_seconds: Seconds that a worker takes to index a million documents.
+        query_milliseconds: Milliseconds of a query that do not depend on the size of the shard.
+        query_milliseconds_per_million: Further milliseconds for each million documents of the shard.
     """
 
     documents_per_second: float
@@ -40,18 +40,18 @@ class MeasuredRates:
 
 @dataclass(frozen=True)
 class ScalePlan:
-    """What a collection needs.
+    """The estimated time and space for a collection.
 
     Attributes:
         shards: Number of shards.
         encoding_hours: Hours of encoding with all workers.
         indexing_hours: Hours of indexing with all workers, one shard at a time each.
-        worker_hours: Hours of workers for both, which is what they cost.
+        worker_hours: Worker hours for both, the basis of the cost.
         pseudo_document_bytes: Bytes of the pseudo-documents, which can be deleted afterwards.
         index_bytes: Bytes of the shards with their accelerators.
-        shard_bytes: Bytes of a shard, which its machine should have as memory for its files.
-        query_milliseconds: Milliseconds of a query, in which all shards work at the same time; the network comes on top.
-        query_processor_milliseconds: The same added up over all shards, which bounds the queries of a second.
+        shard_bytes: Bytes of a shard; its machine should have as much memory for its files.
+        query_milliseconds: Milliseconds of a query, with all shards searched in parallel, without the network.
+        query_processor_milliseconds: The same, summed over all shards, which bounds the queries per second.
     """
 
     shards: int
@@ -66,14 +66,14 @@ class ScalePlan:
 
 
 def plan_scale(documents: int, rates: MeasuredRates, *, workers: int, shard_documents: int = 10_000_000) -> ScalePlan:
-    """Computes what a collection needs, in proportion to what was measured.
+    """Estimates the time and space for a collection, in proportion to measured rates.
 
-    Nothing is added for what no sample shows: failures, a slow network, other users of the machines. Queries are taken to
-    grow with a shard, as measured up to a million documents; measure a shard of the wanted size before you order machines.
+    Failures, a slow network and other users of the machines are not included. The time of a query is assumed to grow linearly
+    with the shard, as measured up to a million documents; measure a shard of the intended size before you order machines.
 
     Args:
         documents: Number of documents.
-        rates: What was measured.
+        rates: The measured rates.
         workers: Number of workers, each like the one that was measured.
         shard_documents: Number of documents of a shard.
 

@@ -136,20 +136,20 @@ def _check_places(session: Session, count: int) -> None:
 class ShardedSearcher(ProcessBound):
     """Exact search over the shards of an index, each in a process on a Ray cluster.
 
-    Hits, scores and their order are those of the index into which the shards would be merged: impacts need no statistics of
-    a collection, and ``min_idf`` counts the documents of all shards. Approximate search, BM25, relevance feedback and filters
-    of docids are not offered: their results would depend on how the documents are divided.
+    Hits, scores and their order are those of the merged index: impacts need no statistics of
+    a collection, and ``min_idf`` counts the documents of all shards. Approximate search, BM25, relevance feedback and docid
+    filters are not supported: their results would depend on how the documents are divided.
 
     Args:
-        index_dir: A folder of shards, or several indexes. Each node has to see them under the same path.
-        query_encoder: See :class:`splade_lucene.LuceneImpactSearcher`; it works in this process.
-        min_idf: Likewise; the documents of all shards count.
+        index_dir: A folder of shards, or several indexes. All nodes must see them under the same path.
+        query_encoder: See :class:`splade_lucene.LuceneImpactSearcher`; it runs in this process.
+        min_idf: Likewise, over the documents of all shards.
         cluster: The cluster; None for one on this machine. Each shard takes the CPUs of a worker.
         engine: Likewise.
-        cache_bytes: Likewise, of each shard. Default: a quarter of its Java's heap.
+        cache_bytes: Likewise, per shard. Default: a quarter of the heap of its JVM.
 
     Raises:
-        InputError: The shards do not belong together, or have a docid in common, or do not fit into the cluster.
+        InputError: The shards are not compatible, or have a docid in common, or do not fit into the cluster.
         NotAnIndexError: A node does not see a shard, or it is not an index.
 
     Example:
@@ -199,7 +199,7 @@ class ShardedSearcher(ProcessBound):
 
     @property
     def reader(self) -> ShardedReader:
-        """What the shards have, read as from one index.
+        """Reads the shards as if they were one index.
 
         Raises:
             IndexAccessError: This searcher is closed; so do all its methods.
@@ -369,7 +369,7 @@ class ShardedSearcher(ProcessBound):
         """In how many documents each keyword of a field occurs, the most frequent first.
 
         Raises:
-            QueryError: The shards have no such field, its values are no keywords, or the filter is wrong.
+            QueryError: The shards have no such field, its values are not keywords, or the filter is invalid.
         """
         self.reader.check_filter(filter)
         return added(self._shards.ask_all("facets", field, filter))
@@ -379,7 +379,7 @@ class ShardedSearcher(ProcessBound):
         return find_document(self.reader, docid)
 
     def close(self) -> None:
-        """Ends the processes of the shards, and the cluster if it was started for them."""
+        """Stops the processes of the shards, and the cluster if it was started for them."""
         if not self._is_closed:
             self._is_closed = True
             self._shards.close()

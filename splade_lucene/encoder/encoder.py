@@ -55,14 +55,14 @@ class SpladeEncoder(ProcessBound):
 
     Args:
         model: Folder or hub name of the checkpoint; None for the embedded one.
-        documents: What overrides the checkpoint for documents.
-        queries: What overrides it for queries.
+        documents: Settings that override the checkpoint's for documents.
+        queries: Settings that override the checkpoint's for queries.
         device: ``auto`` (a GPU if available), ``cpu``, ``cuda``, ``cuda:1`` …
         dtype: Precision for documents: ``float32``, ``bfloat16`` (some impacts differ by one), or ``auto``, which is
             bfloat16 where the device supports it natively.
         batch_tokens: Target number of tokens per batch; smaller batches are used if memory is short.
-        backend: What computes documents: ``torch``, or ``onnx``: ONNX Runtime on a CPU, in float32. ``auto`` is ``torch``, or
-            ``onnx`` where torch is not installed. Queries have a setting of their own.
+        backend: The backend for documents: ``torch``, or ``onnx``: ONNX Runtime on a CPU, in float32. ``auto`` is ``torch``, or
+            ``onnx`` if torch is not installed. Queries have a setting of their own.
         trust_remote_code: Whether to run code shipped with the checkpoint.
 
     Raises:
@@ -132,7 +132,7 @@ class SpladeEncoder(ProcessBound):
 
     @uninterrupted_imports()
     def query_spans(self, texts: Iterable[str], wanted: Iterable[str] | None = None) -> list[list[TokenSpan]]:
-        """Which tokens texts have and where, in the vocabulary of queries; neither prefixed nor truncated.
+        """The tokens of texts and their positions, in the vocabulary of queries; neither prefixed nor truncated.
 
         Args:
             texts: Queries or documents; an iterator is read to its end.
@@ -267,7 +267,7 @@ class SpladeEncoder(ProcessBound):
 
     @property
     def document_backend(self) -> ChosenBackend:
-        """What computes documents.
+        """The backend for documents.
 
         Raises:
             ModelError: ONNX is asked for, or torch not installed, but the checkpoint has no ONNX file, or one of other weights.
@@ -304,7 +304,7 @@ class SpladeEncoder(ProcessBound):
 
     @cached_property
     def query_backend(self) -> Literal[ChosenBackend, "none"]:
-        """What computes queries: ``onnx`` or ``torch``; ``none`` if a table does.
+        """The backend for queries: ``onnx`` or ``torch``; ``none`` with a table.
 
         Raises:
             ModelError: ONNX is asked for, but the checkpoint has no ONNX file, or one of other weights.

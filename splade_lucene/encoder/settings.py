@@ -46,10 +46,10 @@ class DocumentSettings:
         """Refuses passages that a model cannot encode.
 
         Args:
-            limit: The most tokens that the model takes.
+            limit: The maximum number of tokens that the model accepts.
 
         Raises:
-            InputError: Says what is allowed.
+            InputError: The passages are too long, or overlap too much.
         """
         tokens, overlap = self.passage_tokens, self.passage_overlap
         if tokens and not (8 <= tokens <= limit and 0 <= overlap <= tokens // 2):
@@ -94,7 +94,7 @@ class QuerySettings:
         check_choice(self.backend, Backend, "backend")
 
     def over(self, other: QuerySettings) -> QuerySettings:
-        """These settings, and those of another where these say nothing."""
+        """These settings, with those of another for settings that are None."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
         said = {
             name: value for name, value in own.items()

@@ -78,12 +78,12 @@ def export_collection(  # noqa: PLR0913 - all but the first two are keywords wit
         output: The folder.
         index_dir: The index, or several, which are exported as one.
         pseudo_documents: Pseudo-documents instead of an index: a file or folder.
-        keys: What the engine knows a term by: ``ids``, decimal numbers, which every engine takes, or the ``terms``
-            themselves, which some engines lose or change; such terms are refused. Default: the engine's.
+        keys: How terms are exported: as ``ids``, decimal numbers, which every engine accepts, or as the ``terms``
+            themselves, some of which an engine may lose or change; such terms are refused. Default: the engine's.
         texts: Export the stored texts.
-        name: What the engine calls the collection: an index, a collection or a schema.
-        piece_bytes: The size at which a file of documents ends, in bytes.
-        numbering: An earlier export: its terms keep their ids, and others follow, so that both can be in one engine.
+        name: The name in the engine: of an index, a collection or a schema.
+        piece_bytes: Target size of each file of documents, in bytes.
+        numbering: An earlier export: its terms keep their ids, and new ones follow, so that both can be loaded into one engine.
         fields: For pseudo-documents: the fields to export; see :func:`splade_lucene.index_pseudo_documents`. An index is
             exported with all its fields.
         duplicates: For several indexes: see :class:`splade_lucene.LuceneImpactSearcher`.
@@ -93,7 +93,7 @@ def export_collection(  # noqa: PLR0913 - all but the first two are keywords wit
         progress: Reports the progress.
 
     Raises:
-        InputError: The engine would not hold the documents exactly, the engine is unknown, ``output`` exists, or both or
+        InputError: The engine would not store the documents exactly, the engine is unknown, ``output`` exists, or both or
             none of ``index_dir`` and ``pseudo_documents`` are given.
         PseudoDocumentError: A pseudo-document cannot be indexed.
         IndexAccessError: The index cannot be opened.

@@ -41,7 +41,7 @@ class PushSummary:
         engine: The engine.
         name: Its index.
         documents: Number of documents of the export, which are all in the index.
-        sent: Number of documents that were sent; the others were there.
+        sent: Number of documents that were sent; the others were already there.
         total: Number of documents in the index.
     """
 
@@ -70,7 +70,7 @@ def push_export(  # noqa: PLR0913 - all but the first two are keywords with defa
 
     Args:
         export: The folder that :func:`splade_lucene.export_collection` wrote.
-        url: Where the engine is, or where each of its nodes is. Credentials come from the environment; see
+        url: The URL of the engine, or of each of its nodes. Credentials come from the environment; see
             :mod:`splade_lucene.engines.client`.
         to: The engine; None for that of the export.
         name: The index; None for the name of the export.
@@ -79,13 +79,13 @@ def push_export(  # noqa: PLR0913 - all but the first two are keywords with defa
         threads: The number of requests at a time; None for one per core.
         append: Add to an index of another export, whose documents with the same docids are replaced.
         overwrite: Delete the index, if there is one.
-        patience: The seconds for which a request is repeated while the engine is busy or cannot be reached.
+        patience: Seconds for which a request is retried while the engine is busy or cannot be reached.
         progress: Reports the progress.
 
     Raises:
         InputError: The folder is not an export, is damaged, is for another engine, or does not fit the index; or the index has
             another number of shards.
-        EngineError: The engine cannot be reached, refuses a document, or has other counts at the end.
+        EngineError: The engine cannot be reached, refuses a document, or the counts differ at the end.
         MissingDependencyError: The engine's client is not installed.
     """
     folder, threads = to_path(export), thread_count(threads)

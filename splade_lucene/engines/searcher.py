@@ -43,21 +43,21 @@ class EngineSearcher:
 
     The hits are those of :class:`splade_lucene.LuceneImpactSearcher` on the exported index: the same documents, scores and
     order, with and without a filter. The ``lucene_docid`` of a hit is only its place in the ranking, from 0, because the
-    engine does not return its own. Its text and fields are read from the engine when they are asked for. Each ranking is of one
-    state of the index; what is written in the meantime is found by the next search. It can be used by any number of threads.
+    engine does not return its own. Its text and fields are read from the engine when they are asked for. Each ranking reads one
+    state of the index; later writes are visible to the next search. It is thread-safe.
 
     Args:
-        url: Where the engine is, or where each of its nodes is. Credentials come from the environment; see
-            :mod:`splade_lucene.engines.client`. For Qdrant also the folder of its client's local mode.
+        url: The URL of the engine, or of each of its nodes. Credentials come from the environment; see
+            :mod:`splade_lucene.engines.client`. For Qdrant, also the folder of its client's local mode.
         name: The engine's index, or an alias of one; for Qdrant its collection.
         query_encoder: Turns text into {term: impact}, as for :class:`splade_lucene.LuceneImpactSearcher`. Default: the model
             with which the documents were encoded.
         engine: The engine.
-        patience: The seconds for which a search is repeated while the engine is busy or cannot be reached.
+        patience: Seconds for which a search is retried while the engine is busy or cannot be reached.
 
     Attributes:
         name: The engine's index.
-        metadata: What the index says about itself.
+        metadata: The metadata of the index: its terms, fields and encoding.
 
     Raises:
         EngineError: The engine cannot be reached, has no such index, or it was not made from an export.
@@ -118,7 +118,7 @@ class EngineSearcher:
         """Searches for one query.
 
         Args:
-            q: A text, the turns of a conversation, or {term: impact}; terms that the index lacks have no effect.
+            q: A text, the turns of a conversation, or {term: impact}; unknown terms have no effect.
             k: Maximum number of hits, at least 1.
             fields: For compatibility with Pyserini; must be None or empty.
             filter: Restricts the hits: a condition on the fields of documents, such as ``'lang = "de" and year >= 2019'``, or
@@ -208,7 +208,7 @@ class EngineSearcher:
         return None if found is None else StoredDocument(docid, 0, _raw(docid, found))
 
     def sources(self, docids: Iterable[str]) -> list[dict[str, Any] | None]:
-        """What the engine stores of documents: ``docid``, ``text`` and ``fields``; None for a document that is not there."""
+        """The stored ``docid``, ``text`` and ``fields`` of documents; None for unknown documents."""
         return self._index.sources(to_ordered_list(docids, "docids"))
 
     def close(self) -> None:

@@ -26,9 +26,9 @@ FilterValue = str | int | float | bool | datetime.date
 
 
 class Filter:
-    """A condition that a document fulfils or not. It can be combined with others by ``&``, ``|`` and ``~``.
+    """A condition on documents. It can be combined with others by ``&``, ``|`` and ``~``.
 
-    Documents without a field fulfil no comparison with it, so they fulfil its negation.
+    Documents without a field match no comparison with it, so they match its negation.
     """
 
     def __and__(self, other: Filter) -> Filter:

@@ -51,7 +51,7 @@ class FieldSchema:
         """A schema of names and types that were stored.
 
         Raises:
-            InputError: A name or a type is not possible.
+            InputError: A name or a type is invalid.
         """
         return cls(cast("Mapping[str, FieldType]", types))
 

@@ -71,7 +71,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
 ) -> BuildSummary:
     r"""Encodes and indexes a corpus. An interrupted build resumes after the last finished part.
 
-    The corpus is read twice: once to check it before hours of work, and once to encode it.
+    The corpus is read twice: first to check it, then to encode it.
 
     Args:
         corpus: A corpus; see :mod:`splade_lucene.corpus.reading`.
@@ -84,7 +84,7 @@ def build_index(  # noqa: PLR0913 - all but the first four are keywords with def
             None to delete them.
         gzip: Compress the pseudo-documents.
         devices: See :func:`splade_lucene.encode_corpus`.
-        workers: Likewise. They have to see the folder of the pseudo-documents.
+        workers: Likewise. They must see the folder of the pseudo-documents.
         threads: Number of indexing threads; None for one per core.
         store: See :func:`splade_lucene.index_pseudo_documents`.
         order: Likewise.

@@ -81,7 +81,7 @@ def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defau
     Raises:
         CorpusError: A document cannot be read.
         InputError: The folder is not an index, or it has no manifest that names its model and quantizer.
-        ModelError: The model is another one than that of the index.
+        ModelError: The model is not that of the index.
         StorageError: Another process is writing to the index, or a disk error.
     """
     index_dir = to_path(index_dir).resolve()
@@ -146,11 +146,11 @@ def delete_documents(index_dir: str | Path, docids: str | Iterable[str]) -> Chan
 
     Args:
         index_dir: The index.
-        docids: One or several; those that the index lacks are ignored. Those of documents without terms, which only the
-            manifest has, are deleted there.
+        docids: One or several; unknown ones are ignored. Documents without terms are recorded only in the manifest, and
+            are deleted there.
 
     Returns:
-        What was changed: the number of documents that were deleted, and that are left.
+        The change: the number of documents that were deleted, and that are left.
 
     Raises:
         InputError: The folder is not an index.
@@ -165,7 +165,7 @@ def delete_documents(index_dir: str | Path, docids: str | Iterable[str]) -> Chan
 
 
 def optimize_index(index_dir: str | Path, *, threads: int | None = None) -> Change:
-    """Merges an index into one segment with its documents in the order of a new build, and renews its accelerator.
+    """Merges an index into one segment with its documents in the order of a new build, and rewrites its accelerator.
 
     Deleted documents are removed for good. The hits stay the same.
 

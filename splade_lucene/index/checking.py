@@ -42,8 +42,8 @@ class Damage:
 
     Attributes:
         file: The file, relative to the index; empty if it is not one file.
-        problem: What is wrong.
-        remedy: What repairs it.
+        problem: The problem.
+        remedy: The repair.
     """
 
     file: str
@@ -59,12 +59,12 @@ class IndexCheck:
     """The result of a check.
 
     Attributes:
-        damage: What is wrong; empty if the index is sound.
-        notes: What is worth knowing, such as leftover files.
+        damage: The problems found; empty if the index is sound.
+        notes: Observations, such as leftover files.
         files: Number of Lucene's files that were read.
         documents: Number of documents.
         encoded_again: Number of documents that were encoded again and compared.
-        report: The report of Lucene's CheckIndex; empty if files are damaged, which it need not be told.
+        report: The report of Lucene's CheckIndex; empty if files are damaged, because it is then not run.
     """
 
     damage: tuple[Damage, ...]
@@ -98,7 +98,7 @@ def check_index(index_dir: str | Path, *, sample: int = 0, model: str | Path | N
 
     Args:
         index_dir: The index.
-        sample: Number of documents whose stored texts are encoded again and compared, if the model is there.
+        sample: Number of documents whose stored texts are encoded again and compared, if the model is available.
         model: Another folder or hub name of the model; None for that of the manifest.
 
     Raises:

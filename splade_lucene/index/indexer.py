@@ -62,7 +62,7 @@ class IndexSummary:
         total: Number of documents in the index afterwards.
         replaced: Number of documents of the index that were replaced.
         empty: Docids of documents without terms, which are not indexed.
-        emptied: Those of them that were in the index with terms, and are deleted there now.
+        emptied: Those of them that had terms in the index before, and were deleted from it.
         unreadable: Number of documents of the corpus that could not be read and were skipped; their problems have been
             given to ``on_problem``.
     """
@@ -117,11 +117,11 @@ def index_pseudo_documents(  # noqa: PLR0913 - all but the first are keywords wi
         memory: Memory limit for inverted documents and, with ``bm25``, the terms of their texts in bytes, after which they
             are written to disk. Default: a fifth of Java's heap.
         fields: The fields to index, from the member ``fields`` of each document; see :func:`splade_lucene.encode_corpus`.
-            Types that are not declared are inferred, in a pass of its own over the files. Default: those that the folder's
+            Types that are not declared are inferred, in a separate pass over the files. Default: those that the folder's
             manifest names, or, when adding to an index, those of the index.
         bm25: Index the texts (``contents``) for BM25, too, in a second field, for
-            :meth:`splade_lucene.LuceneImpactSearcher.search_hybrid` and Pyserini's ``LuceneSearcher``. What is added to an
-            index with this field always gets it.
+            :meth:`splade_lucene.LuceneImpactSearcher.search_hybrid` and Pyserini's ``LuceneSearcher``. Documents added to
+            an index with this field always get it.
         progress: Reports the progress.
 
     Raises:
@@ -461,8 +461,8 @@ class LuceneImpactIndexer(ProcessBound):
         store: What to store for each document: nothing, or ``{"id", "contents"}`` (the text).
         fields: The fields that documents may have beside those that the index has, with their types, such as
             ``{"year": "integer"}``; see :mod:`splade_lucene.fields`.
-        bm25: Index the texts of a new index for BM25, too; see :func:`index_pseudo_documents`. An existing index keeps to
-            what it has.
+        bm25: Index the texts of a new index for BM25, too; see :func:`index_pseudo_documents`. An existing index keeps
+            its setting.
 
     Raises:
         InputError: A field is declared with another type than in the index, or ``bm25`` is asked for and the documents of
@@ -559,7 +559,7 @@ class LuceneImpactIndexer(ProcessBound):
             jvm.facade("Index").merge(self._writer)
 
     def optimize(self, *, threads: int | None = None) -> None:
-        """Merges all segments into one, with its documents in the order that makes searches fastest.
+        """Merges all segments into one, with its documents in the order for the fastest searches.
 
         It is the order ``bp`` of :func:`splade_lucene.index_pseudo_documents`. The hits are the same.
 
@@ -578,7 +578,7 @@ class LuceneImpactIndexer(ProcessBound):
     def commit(self) -> Change | None:
         """Makes all changes durable, and visible to searchers that are opened or refreshed from now on.
 
-        Killed at any moment, a commit leaves all of the changes or none, and the manifest that belongs to them.
+        If the process is killed, either all of the changes are there or none, with the matching manifest.
 
         Returns:
             What has changed; None if nothing has.

@@ -29,7 +29,7 @@ class MergeSummary:
     """The result of a merge.
 
     Attributes:
-        sources: For each index, what it added and replaced, as in the history of the new index.
+        sources: For each index, the documents that it added and replaced, as in the history of the new index.
     """
 
     sources: tuple[Change, ...]
@@ -56,16 +56,15 @@ def merge_indexes(
     overwrite: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> MergeSummary:
-    """Merges indexes into a new one, without their deleted documents. The indexes stay as they are.
+    """Merges indexes into a new one, without their deleted documents. The sources are not changed.
 
-    The new index has one segment, and gets its name only when it is complete. Others may search and change the indexes
-    meanwhile: what counts is their last commit at the start.
+    The new index has one segment, and gets its name only when it is complete. The sources may be searched and changed
+    meanwhile: the merge reads the commits that are current when it starts.
 
     Args:
         indexes: The folders of the indexes, in the order of their documents: ours, Anserini's or Pyserini's.
         output: The folder of the new index.
-        duplicates: What happens to a docid that stands for several documents: ``refuse`` makes it an error, ``last`` takes
-            the last of them.
+        duplicates: Handling of duplicate docids: ``refuse`` raises an error, ``last`` keeps the last document.
         threads: Number of threads that order documents. Default: one per core.
         order: See :func:`splade_lucene.index_pseudo_documents`; ``input`` keeps the order of the indexes.
         accelerator: Likewise.

@@ -136,7 +136,7 @@ class LuceneImpactIndexReader(ProcessBound):
         index_dir: The index.
 
     Attributes:
-        shown_by: The open readers that show this one together with others, and close it.
+        shown_by: The open readers of several indexes that include this one, and close it.
 
     Raises:
         NotAnIndexError: The folder is not an impact index.
@@ -177,7 +177,7 @@ class LuceneImpactIndexReader(ProcessBound):
 
     @property
     def parts(self) -> tuple[LuceneImpactIndexReader, ...]:
-        """The indexes that this reader shows as one: itself, unless it shows several."""
+        """The indexes that this reader presents as one: itself, unless there are several."""
         self._handle.check_open()
         return (self,)
 
@@ -187,7 +187,7 @@ class LuceneImpactIndexReader(ProcessBound):
         return ", ".join(str(each.index_dir) for each in self.parts)
 
     def refreshed(self) -> LuceneImpactIndexReader | None:
-        """Opens the last commit of the index; None if it is the one that this reader shows. This reader stays as it is."""
+        """Opens the last commit of the index in a new reader; None if this reader is already on it."""
         java = opened(self.index_dir, lambda _: jvm.facade("Index").refreshed(self.java))
         if java is None:
             return None
@@ -239,7 +239,7 @@ class LuceneImpactIndexReader(ProcessBound):
         return self._manifest
 
     def check_manifest(self) -> None:
-        """Rejects a damaged manifest. One that another version wrote is refused only where something is read from it.
+        """Rejects a damaged manifest. One of another version is refused only when something is read from it.
 
         Raises:
             InputError: The manifest, or its copy in the folder, is damaged.
@@ -358,7 +358,7 @@ class LuceneImpactIndexReader(ProcessBound):
     def field_values(
         self, lucene_docids: Iterable[int], names: Iterable[str] | None = None
     ) -> list[dict[str, FieldValue]]:
-        """The values of documents' fields, by name; a document has no entry for a field that it lacks.
+        """The values of documents' fields, by name; a document has entries only for its own fields.
 
         Args:
             lucene_docids: The documents.
@@ -415,10 +415,10 @@ class LuceneImpactIndexReader(ProcessBound):
         return smallest, largest
 
     def distributions(self, cancellation: Any = None) -> Distributions:
-        """How impacts and lengths of documents are distributed. It reads all postings: a second per 50 million, about.
+        """The distributions of impacts and document lengths. It reads all postings, about 50 million per second.
 
         Args:
-            cancellation: The object in Java with which the server stops it; None: nothing does.
+            cancellation: The Java object with which the server stops it; None if it cannot be stopped.
         """
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Index").distributions(self.java, cancellation))
@@ -429,7 +429,7 @@ class LuceneImpactIndexReader(ProcessBound):
         """In how many of some documents each keyword of a field occurs, the most frequent first.
 
         Raises:
-            QueryError: The index has no such field, or its values are no keywords.
+            QueryError: The index has no such field, or its values are not keywords.
         """
         self.check_keyword(name)
         wanted = to_ordered_list(lucene_docids, "lucene_docids")

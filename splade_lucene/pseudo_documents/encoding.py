@@ -76,8 +76,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
         skip_bad: Skip documents that cannot be read instead of raising an error.
         devices: Two or more devices to use instead of the encoder's own, with one process each. Scripts must then have
             an ``if __name__ == "__main__":`` guard, as usual with Python's multiprocessing.
-        workers: What encodes the parts instead of this process, such as :class:`splade_lucene.RayWorkers`. The result is the
-            same.
+        workers: Encodes the parts instead of this process, such as :class:`splade_lucene.RayWorkers`. The result is the same.
         on_problem: Called with the error for each skipped document.
         progress: Reports the progress.
 

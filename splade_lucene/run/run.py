@@ -104,7 +104,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         return len(self._rankings)
 
     def ranks(self, qid: str, *, first: int = 1) -> dict[str, int]:
-        """The ranks of a query's hits: those in the run's file, if it has any, or else their places, from 1.
+        """The ranks of a query's hits: those in the run's file, if it has any, or else their positions, from 1.
 
         Args:
             qid: The query.
@@ -142,8 +142,8 @@ class Run(Mapping[str, list[tuple[str, float]]]):
     def to_dict(self) -> dict[str, dict[str, float]]:
         """The form that pytrec_eval, BEIR and MTEB take: qid → docid → score.
 
-        Here and in the other forms, scores fall strictly, as in run files: ties are broken as they are here by every
-        evaluator, which would otherwise break them in its own way.
+        Here and in the other forms, scores strictly decrease, as in run files, so that every evaluator keeps our order of
+        ties, which it would otherwise break in its own way.
 
         Example:
             >>> Run({"q": [("a", 5), ("b", 5)]}).to_dict()

@@ -80,7 +80,7 @@ def score_pairs(
         queries: The queries, in any form; those without pairs are ignored.
         pairs: qid → docids.
         threads: Number of threads; None for one per core.
-        k: With relevance feedback: the number of hits of the search that expands the query; see
+        k: With relevance feedback, the number of hits of the search that expands the query; see
             :meth:`splade_lucene.LuceneImpactSearcher.expand`.
         filter: Likewise the filter of that search.
         progress: Reports the progress.
@@ -134,7 +134,7 @@ def write_scores(path: str | Path, scored: Scored) -> None:
     Unlike those of a run, the scores are the exact integers. The file gets its name only when it is complete.
 
     Raises:
-        RunError: A qid or docid is not a valid id, so that no reader would find it again.
+        RunError: A qid or docid is not a valid id, and could not be read back.
         StorageError: The file cannot be written.
     """
     for each in chain(scored, (docid for ranking in scored.values() for docid, _ in ranking)):

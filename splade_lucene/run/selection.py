@@ -44,8 +44,8 @@ def merge_passages(run: RunSource, *, delimiter: str = PASSAGE_DELIMITER, k: int
 
     Args:
         run: A run of passages: a run, rankings by qid as for :class:`splade_lucene.Run`, or a run file.
-        delimiter: What ends the document's id in the id of a passage; its first occurrence counts. Ids without it are those
-            of documents.
+        delimiter: Separates the document's id from the rest of a passage's id, at its first occurrence. Ids without it are
+            ids of documents.
         k: Number of documents to keep per query; None for all.
 
     Raises:

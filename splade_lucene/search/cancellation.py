@@ -60,7 +60,7 @@ class Cancellation:
         return self._is_cancelled
 
     def cancel(self) -> None:
-        """Stops what is searched for in the block, and what would be later. Any thread may call this, at any time."""
+        """Stops the running search in the block, and all later ones. Any thread may call this, at any time."""
         with self._lock:
             self._is_cancelled = True
             if self._java is not None:

@@ -267,7 +267,7 @@ class Hits(Sequence[Hit]):
 
     @property
     def packed_profile(self) -> tuple[int, ...] | None:
-        """The profile as Java counts it, with times in nanoseconds, from which the same hits can be made elsewhere."""
+        """The profile in Java's form, with times in nanoseconds, from which the same hits can be created elsewhere."""
         return self._profile
 
     @property
@@ -289,7 +289,7 @@ class Hits(Sequence[Hit]):
         return [*map(StoredDocument, self.docids, self.lucene_docids.tolist(), raws)]
 
     def facets(self, name: str) -> dict[str, int]:
-        """In how many hits each keyword of a field occurs, the most frequent first.
+        """The number of hits with each keyword of a field, the most frequent first.
 
         Args:
             name: The field.

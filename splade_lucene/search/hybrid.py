@@ -47,7 +47,7 @@ _PARTS = np.dtype([("impact_rank", "i4"), ("impact_score", "i8"), ("bm25_rank", 
 
 @dataclass(frozen=True)
 class HybridFusion:
-    """How the two rankings of a hybrid search are made and fused.
+    """The settings of a hybrid search: how its two rankings are computed and fused.
 
     Attributes:
         method: ``rrf``: reciprocal rank fusion; ``sum``: a weighted sum of normalized scores.
@@ -115,8 +115,8 @@ class HybridHit(Hit):
     """A hit of a hybrid search. Its score is the fused one.
 
     Attributes:
-        impact: Its place in the ranking by impacts; None if it is not among the first ``depth`` hits.
-        bm25: Its place in BM25's ranking, likewise.
+        impact: Its rank and score in the ranking by impacts; None if it is not among the first ``depth`` hits.
+        bm25: Its rank and score in BM25's ranking, likewise.
     """
 
     __slots__ = ("bm25", "impact")
@@ -147,7 +147,7 @@ class HybridHits(Hits):
     """A fused ranking, best hit first. ``scores`` are float64; the profile is that of the search for impacts.
 
     Attributes:
-        parts: The places of the hits in the two rankings, a structured array of shape [hits] with the columns
+        parts: The ranks and scores of the hits in the two rankings, a structured array of shape [hits] with the columns
             ``impact_rank``, ``impact_score``, ``bm25_rank`` and ``bm25_score``. A rank of 0 means that a hit is not among
             the first ``depth`` hits of that ranking.
     """

@@ -110,7 +110,7 @@ class SpladeQueryEncoder(ProcessBound):
 class TokFreqQueryEncoder:
     """Encodes queries that are written as terms: splits them at white space, and counts each term.
 
-    This is Pyserini's encoder of the same name, which its searcher uses if it is given none. Use it for queries in which
+    This is Pyserini's encoder of the same name, the default of its searcher. Use it for queries in which
     each term is repeated impact times, and for indexes whose terms are words.
 
     Example:
@@ -192,7 +192,7 @@ def open_query_encoder(
     Raises:
         QueryError: No model is given, and the index has no manifest that names one.
         ModelError: The manifest's model has changed since it encoded the index.
-        InputError: The manifest records settings of the encoder that this version does not have.
+        InputError: The manifest records encoder settings that this version does not support.
     """
     paths = to_index_paths(index_dir)
     manifests = [(path, manifest) for path in paths if (manifest := read_index_manifest(path)) is not None]

@@ -160,8 +160,8 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
             hits.
         approximation: Settings of approximate search; None for exact search.
         verify: Read every byte of the index first, and compare the checksums; see :func:`splade_lucene.check_index`.
-        duplicates: What happens to a docid that is in several indexes: ``refuse`` makes it an error, ``last`` hides the
-            documents of all but the last of them.
+        duplicates: Handling of docids that are in several indexes: ``refuse`` raises an error, ``last`` hides the
+            documents of all but the last index.
 
     Attributes:
         index_dir: The index; the first of several.
@@ -226,19 +226,19 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         return self._snapshot.reader.num_docs
 
     def refresh(self) -> bool:
-        """Switches to the last commit of the index, if there is one that this searcher does not show.
+        """Switches to the newest commit of the index, if there is one.
 
-        Without it, a searcher shows the index as it was when it was opened. It costs little: what both commits have in
-        common stays open. Several indexes all switch to their last commits; their docids are compared again, which takes as
-        long as reading those of all but the largest index. Searches of other threads end on the commit on which they began,
-        and hits keep theirs. Filters that :meth:`make_filter` made have to be made again.
+        Without it, a searcher stays on the commit that was current when it was opened. It is cheap: segments in both commits
+        stay open. Several indexes all switch to their newest commits; their docids are compared again, which takes as
+        long as reading those of all but the largest index. Running searches of other threads finish on their commit,
+        and hits keep theirs. Filters from :meth:`make_filter` must be created again.
 
         Returns:
             Whether there was a newer commit.
 
         Raises:
             IndexAccessError: The index is no longer there, or this searcher is closed.
-            InputError: Several indexes can no longer be searched as one; the searcher shows what it showed before.
+            InputError: Several indexes can no longer be searched as one; the searcher stays on the old commits.
         """
         with self._lock:
             old = self._snapshot
@@ -294,14 +294,14 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         """The {term: impact} form of a query: encodes a text or the turns of a conversation, and validates a mapping.
 
         Raises:
-            QueryError: An impact is negative, too large, or not an integer. Weights that are not integers have to be quantized
-                first; see :meth:`quantize`.
+            QueryError: An impact is negative, too large, or not an integer. Weights that are not integers must be quantized
+            first; see :meth:`quantize`.
         """
         self._shown.check_open()
         return encode_query(q, lambda: self.query_encoder)
 
     def quantize(self, weights: Mapping[str, float]) -> dict[str, int]:
-        """Quantizes the weights of a query by the rule with which the index was made.
+        """Quantizes the weights of a query with the index's rule.
 
         Args:
             weights: Term → weight; each finite and at least 0.
@@ -316,7 +316,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         return quantize_query(weights, self.reader.manifest(), self.reader.folders)
 
     def make_filter(self, docids: Iterable[str], *, exclude: bool = False) -> DocumentFilter:
-        """Makes a filter that restricts searches to some documents; it can be used for many searches.
+        """Creates a filter that restricts searches to some documents; it can be reused.
 
         Args:
             docids: Docids; unknown ones are ignored.
@@ -335,10 +335,10 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
             return DocumentFilter(self, snapshot, java)
 
     def filter_by(self, filter: Filter | str) -> DocumentFilter:
-        """The documents that fulfil a condition on their fields.
+        """The documents that match a condition on their fields.
 
-        Searches take the condition itself, too, and the last ones are kept, so this is to count the documents, or to join
-        it with a filter of docids.
+        Searches also take the condition itself, and cache the last ones. Use this to count the documents, or to combine
+        the condition with a docid filter.
 
         Args:
             filter: A text, see :func:`splade_lucene.parse_filter`, or a condition made with :class:`splade_lucene.where`.
@@ -350,14 +350,14 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         return DocumentFilter(self, snapshot, snapshot.field_filter(filter))
 
     def facets(self, field: str, filter: AnyFilter | None = None) -> dict[str, int]:
-        """In how many documents each keyword of a field occurs, the most frequent first; :meth:`Hits.facets` counts hits.
+        """The number of documents with each keyword of a field, the most frequent first; :meth:`Hits.facets` counts hits.
 
         Args:
             field: The field.
             filter: Counts only these documents.
 
         Raises:
-            QueryError: The index has no such field, its values are no keywords, or the filter is wrong.
+            QueryError: The index has no such field, its values are not keywords, or the filter is invalid.
         """
         snapshot = self._snapshot
         snapshot.reader.check_keyword(field)
@@ -395,12 +395,12 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         """Searches for one query.
 
         Args:
-            q: A text; the turns of a conversation, whose weights are added; or {term: impact} with any number of terms, in
-                which terms that the index lacks have no effect. A blank text has no hits.
+            q: A text; the turns of a conversation, whose weights are added; or {term: impact} with any number of terms, of
+            which unknown ones have no effect. A blank text has no hits.
             k: Maximum number of hits, at least 1. There are fewer if fewer documents share a term with the query.
             fields: For compatibility with Pyserini; must be None or empty, because an impact index has a single field.
             filter: Restricts the hits: a condition on the fields of documents, such as ``'lang = "de" and year >= 2019'``, or
-                what :meth:`make_filter` or :meth:`filter_by` made.
+            a filter from :meth:`make_filter` or :meth:`filter_by`.
             approximation: Settings for this search instead of the searcher's.
 
         Returns:
@@ -564,7 +564,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
     def close(self) -> None:
         """Closes the index's files; so does dropping the last reference to the searcher and its hits.
 
-        Searches that other threads have begun end first; later ones raise an :class:`IndexAccessError`.
+        Waits for running searches of other threads; later ones raise an :class:`IndexAccessError`.
         """
         with self._lock:
             self._shown.close()

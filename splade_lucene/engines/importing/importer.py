@@ -59,7 +59,7 @@ def import_collection(  # noqa: PLR0913 - all but the first three are keywords w
     on_problem: Callable[[PseudoDocumentError], None] | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Manifest:
-    """Makes pseudo-documents of documents that another system holds, or has exported.
+    """Converts the documents of another system, or its exports, to pseudo-documents.
 
     The output folder gets its name when it is complete.
 
@@ -68,7 +68,7 @@ def import_collection(  # noqa: PLR0913 - all but the first three are keywords w
         source: A file, or a folder of files; for ``anserini`` and ``pyserini`` the folder of an impact index, and for
             ``pyserini`` also the name of a prebuilt one, which Pyserini downloads.
         output: The folder of the pseudo-documents.
-        quantizer: Makes impacts of weights; its document side applies. None if the weights are impacts already.
+        quantizer: Quantizes weights; its document side applies. None if the weights are impacts already.
         vocabulary: Where terms are ids: the model, a file with its terms, or the export that numbered them; see
             :func:`~splade_lucene.engines.importing.vocabulary.read_vocabulary`. Default: the export that the source is.
         vector_field: The key or column with the weights. Default: found by its contents.
