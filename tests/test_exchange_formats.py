@@ -741,9 +741,9 @@ def test_the_output_is_whole_or_not_there(source, tmp_path):
 def test_arguments_that_do_not_fit_are_refused(tmp_path):
     for origin, options, wrong in (
         ("solr", {}, "unknown origin 'solr'. Choose one of: ciff, anserini"),
-        ("ciff", {"vocabulary": "x"}, "vocabulary=… has no meaning for ciff"),
-        ("seismic", {"corpus": "x"}, "corpus=… has no meaning for seismic"),
-        ("anserini", {"text_field": "x"}, "text_field=… has no meaning for anserini"),
+        ("ciff", {"vocabulary": "x"}, "vocabulary=… does not apply to ciff"),
+        ("seismic", {"corpus": "x"}, "corpus=… does not apply to seismic"),
+        ("anserini", {"text_field": "x"}, "text_field=… does not apply to anserini"),
     ):
         with pytest.raises(InputError, match=wrong):
             import_collection(origin, tmp_path, tmp_path / "out", **options)  # type: ignore[arg-type]

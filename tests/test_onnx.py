@@ -513,7 +513,7 @@ def test_a_last_layer_that_is_no_plain_product_is_kept(copied, caplog):
     onnx.save(model, path)
     for ours, theirs in zip(encode_documents(copied, "onnx"), expected, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-5)
-    assert "its last layer is no plain product" in caplog.text
+    assert "its last layer is not a plain matrix product" in caplog.text
 
 
 def test_networks_are_taken_apart_without_the_package_onnx(copied):

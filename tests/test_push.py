@@ -516,7 +516,7 @@ def test_scores_that_the_engine_rounds_are_refused(served, tmp_path):
     [
         ("localhost:9200", "is not the URL of an engine"),
         ("ftp://localhost", "is not the URL of an engine"),
-        ("http://me:secret@localhost", "would be seen in lists of processes"),
+        ("http://me:secret@localhost", "would be visible in process lists"),
         ("http://localhost:99999", "is not a URL"),
         ([], "no URL is given"),
     ],

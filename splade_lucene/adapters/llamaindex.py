@@ -138,5 +138,5 @@ def _refused(each: MetadataFilter, reason: str) -> QueryError:
     shown = f"{each.key} {each.operator.value} {each.value!r}"
     return QueryError(
         f"the filter {shown:.120} has no equivalent: {reason}",
-        remedy="Pass a filter of ours: 'lang = \"de\" and year >= 2019'",
+        remedy="Pass one of our filters: 'lang = \"de\" and year >= 2019'",
     )

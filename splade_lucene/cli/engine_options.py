@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from splade_lucene.engines.searcher import EngineSearcher
 
 UrlOption = Annotated[
-    list[str], typer.Option("--url", metavar="URL", help="Where the engine is; repeat for several nodes.")
+    list[str], typer.Option("--url", metavar="URL", help="URL of the engine; repeat for several nodes.")
 ]
 
 

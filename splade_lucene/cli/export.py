@@ -29,12 +29,10 @@ def export(
     source: Annotated[
         Path | None, typer.Option("--input", metavar="DIR", help="Pseudo-documents instead: a folder or a file.")
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="What the engine calls the collection.")] = DEFAULT_NAME,
+    name: Annotated[str, typer.Option("--name", help="The name of the collection in the engine.")] = DEFAULT_NAME,
     keys: Annotated[
         Keys | None,
-        typer.Option(
-            "--keys", help="ids: the engine knows a term by its number; terms: as it is. Default: the engine's."
-        ),
+        typer.Option("--keys", help="ids: export terms as numbers; terms: as they are. Default: the engine's."),
     ] = None,
     texts: Annotated[bool, typer.Option("--texts/--no-texts", help="Export the stored texts.")] = True,
     piece_size: Annotated[

@@ -24,7 +24,7 @@ class FeedbackOptions:
     """Relevance feedback. None stands for the library's default."""
 
     rocchio: Annotated[
-        bool, typer.Option("--rocchio", help="Expand queries by terms of their first hits, by Rocchio's method.")
+        bool, typer.Option("--rocchio", help="Expand queries with terms of their top hits, by Rocchio's method.")
     ] = False
     rocchio_top_fb_terms: Annotated[
         int | None, _option("--rocchio-top-fb-terms", "--rocchio.topFbTerms", "Terms to take. Default: 10.")
@@ -58,9 +58,7 @@ class FeedbackOptions:
         float | None,
         _option("--rocchio-gamma", "--rocchio.gamma", "Weight of the last hits. Default, as in Pyserini: 0.15."),
     ] = None
-    rm3: Annotated[
-        bool, typer.Option("--rm3", help="Expand queries by terms of their first hits, by the method RM3.")
-    ] = False
+    rm3: Annotated[bool, typer.Option("--rm3", help="Expand queries with terms of their top hits, by RM3.")] = False
     rm3_fb_terms: Annotated[int | None, _option("--rm3-fb-terms", "--rm3.fbTerms", "Terms to take. Default: 10.")] = (
         None
     )

@@ -137,7 +137,7 @@ IndexesOption = Annotated[
 ]
 OptionalIndexesOption = Annotated[
     list[Path] | None,
-    typer.Option("--index", metavar="DIR", help="The Lucene index; repeat for several, taken as one."),
+    typer.Option("--index", metavar="DIR", help="The Lucene index; repeat for several, used as one."),
 ]
 DuplicatesOption = Annotated[
     Duplicates,

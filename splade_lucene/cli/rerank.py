@@ -41,7 +41,7 @@ def rerank(
     ] = None,
     corpus: Annotated[
         str | None,
-        typer.Option("--corpus", metavar="SRC", help="The corpus to read the texts from, instead of an index."),
+        typer.Option("--corpus", metavar="SRC", help="The corpus with the texts, instead of an index."),
     ] = None,
     id_field: IdFieldOption = None,
     text_field: TextFieldOption = None,

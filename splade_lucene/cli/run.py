@@ -144,7 +144,7 @@ def maxp(
     run: RunOption,
     output: OutputOption,
     delimiter: Annotated[
-        str, typer.Option("--delimiter", help="What separates the document's id from the passage's number.")
+        str, typer.Option("--delimiter", help="Separator between the document's id and the passage's number.")
     ] = PASSAGE_DELIMITER,
     hits: Annotated[
         int | None, typer.Option("--hits", min=1, help="Documents to keep per query. Default: all.")

@@ -47,20 +47,19 @@ def serve(
         float, typer.Option("--refresh", min=0, metavar="SECONDS", help="How often to look for new commits; 0: never.")
     ] = ServerSettings.refresh_seconds,
     rate: Annotated[
-        float | None, typer.Option("--rate", help="Requests a second of one client; twice as many may come at once.")
+        float | None,
+        typer.Option("--rate", help="Requests per second and client; bursts of twice as many are allowed."),
     ] = None,
     threads: ThreadsOption = None,
     waiting: Annotated[
         int, typer.Option("--waiting", min=0, help="Requests that may wait for a thread; further ones get status 429.")
     ] = Limits.waiting,
-    max_hits: Annotated[
-        int, typer.Option("--max-hits", min=1, help="Largest number of hits of a query.")
-    ] = Limits.hits,
+    max_hits: Annotated[int, typer.Option("--max-hits", min=1, help="Maximum number of hits per query.")] = Limits.hits,
     max_batch: Annotated[
-        int, typer.Option("--max-batch", min=1, help="Largest number of queries of a batch.")
+        int, typer.Option("--max-batch", min=1, help="Maximum number of queries per batch.")
     ] = Limits.batch,
     max_body: Annotated[
-        int, typer.Option("--max-body", min=1, metavar="MIB", help="Largest body of a request, in MiB.")
+        int, typer.Option("--max-body", min=1, metavar="MIB", help="Maximum size of a request body, in MiB.")
     ] = Limits.body_bytes >> 20,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", help="Time for a request.")

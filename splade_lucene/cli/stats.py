@@ -29,7 +29,7 @@ def stats(
     index_dirs: IndexesOption,
     options: QueryOptions,
     topics: Annotated[
-        Path | None, typer.Option("--topics", metavar="FILE", help="Queries whose cost to measure.")
+        Path | None, typer.Option("--topics", metavar="FILE", help="Queries for measuring the cost.")
     ] = None,
     topic_field: TopicFieldOption = "title",
     encoded: EncodedOption = False,

@@ -42,7 +42,7 @@ def train(
         bool, typer.Option("--overwrite", help="Delete the results of an earlier run and start over.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything; print what the data are and how long training takes.")
+        bool, typer.Option("--dry-run", help="Check everything; describe the data and estimate the training time.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

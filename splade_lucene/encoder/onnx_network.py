@@ -173,7 +173,9 @@ class OnnxNetwork:
                 "Export the masked language model, not an embedding model."
             )
         if side.pooling == "max":
-            _log.warning("%s: its last layer is no plain product; holding all logits, which takes more time", path)
+            _log.warning(
+                "%s: its last layer is not a plain matrix product; holding all logits, which takes more time", path
+            )
         return self._run(self._outputs, *self._probe())[0].astype(np.float32)
 
     @np.errstate(invalid="ignore", over="ignore")  # weights that are not finite are found by their logits

@@ -189,7 +189,7 @@ class EngineClient(ABC):
         if shards.get("failed") or answer.get("timed_out"):
             failures = json.dumps(shards.get("failures", "time is up"))[:1000]
             raise EngineError(
-                f"{self.title} answered only in part: {failures}. Try again when all shards are available."
+                f"{self.title} returned only partial results: {failures}. Try again when all shards are available."
             )
 
     def close(self) -> None:
@@ -331,7 +331,7 @@ def checked_url(url: str, ports: Mapping[str, int], user: str) -> str:
     except ValueError as error:
         raise InputError(f"{url!r:.200} is not a URL ({error})", remedy="Write http://HOST:PORT") from error
     if parts.username or parts.password:
-        raise InputError("a URL with a user or a password would be seen in lists of processes", remedy=user)
+        raise InputError("a user or password in a URL would be visible in process lists", remedy=user)
     if parts.scheme not in ports or not parts.hostname or parts.query or parts.fragment:
         raise InputError(
             f"{url!r:.200} is not the URL of an engine", remedy="Write http://HOST:PORT or https://HOST:PORT"

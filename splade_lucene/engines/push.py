@@ -352,7 +352,7 @@ class _Load:
             if status in BUSY:
                 busy.append(document)
                 reason = EngineError(
-                    f"{self._client.title} stays too busy: {reason_of(item)}. Try again later.", status
+                    f"{self._client.title} is still too busy: {reason_of(item)}. Try again later.", status
                 )
             elif "error" in item:
                 raise EngineError(

@@ -91,7 +91,7 @@ class QdrantIndex:
 
     def _refused(self, status: int | None, error: Exception) -> EngineError:
         if status in _FORBIDDEN:
-            return EngineError(f"Qdrant at {self._where} does not let us in. Set QDRANT_API_KEY.", status)
+            return EngineError(f"Qdrant at {self._where} denies access. Set QDRANT_API_KEY.", status)
         told = " ".join(str(error).split())
         return EngineError(f"Qdrant at {self._where} refuses the request: {told:.500}", status)
 

@@ -170,7 +170,7 @@ def _reader(origin: Origin, **given: object) -> _Reader:
     reader = _READERS[origin]
     for name, value in given.items():
         if value is not None and name not in reader.takes:
-            raise InputError(f"{name}=… has no meaning for {origin}", remedy="Leave it out")
+            raise InputError(f"{name}=… does not apply to {origin}", remedy="Leave it out")
     return reader
 
 
