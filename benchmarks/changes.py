@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What changes of an index cost: documents that are added, deleted, merged and shown to an open searcher.
+"""The cost of changing an index: adding, deleting and merging documents, and refreshing an open searcher.
 
     python benchmarks/changes.py [--documents 200000] [--added 10000] [--repeat 9]
 
 Adding is compared with its share of a build in the same run: a ratio of at least 1 means that added documents cost no more
-than built ones. It is measured on several copies of the index, because Java compiles what only adding needs in the first
+than built ones. It is measured on several copies of the index, because Java compiles the code for adding in the first
 run, which is kept as a detail. Searches are measured in turn, on one thread and warm, on the index as it was built and
 on copies of it: one with a tenth of its documents deleted, and that one after ``optimize``. A refresh is timed after each of
 some small commits.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seconds of the demo, from an empty folder and again, until the first hits and until the end; and what it measures.
+"""Seconds of the demo, from an empty folder and again, until the first hits and until the end; and its measures.
 
     python benchmarks/demo.py
 

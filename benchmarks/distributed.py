@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""How encoding, indexing and searching grow with the workers of a Ray cluster, against this process without Ray.
+"""How encoding, indexing and searching scale with the workers of a Ray cluster, against this process without Ray.
 
     python benchmarks/distributed.py [--documents 1200] [--indexed 200000] [--queries 300] [--workers 1 2 4]
 
 The cluster is one of this machine, with as many logical CPUs as there are workers; each worker computes with one thread.
-Where the machine has fewer cores than that, workers share them, and the figures say how many there were: they show what Ray
-costs, not how far it scales. The results are compared: the same bytes of pseudo-documents, the same hits and scores.
+If the machine has fewer cores, workers share them, and the figures say how many there were: they show the overhead
+of Ray, not how far it scales. The results are compared: the same bytes of pseudo-documents, the same hits and scores.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 
     python benchmarks/engines.py [--documents 50000] [--queries 200] [--k 10] [--only NAMES] [--write-results]
 
-Every engine loads what ``splade-lucene export`` wrote, and is asked one query at a time from Python, with one thread. Recall is
-relative to the exact top k; hits tied with the k-th count as well. Qdrant and Milvus Lite run in this process: they are what
-their makers offer for trying things out, not their servers. Both compare with every document, so they get 5 queries. BMP holds
-impacts to 255, so it gets impacts scaled to them. OpenSearch is a server of one node on this machine, if the shared tools have
-one.
+Every engine loads files of ``splade-lucene export``, and gets one query at a time from Python, with one thread. Recall is
+relative to the exact top k; hits tied with the k-th count as well. Qdrant and Milvus Lite run in this process: they are meant
+for prototyping and are not the servers. Both compare with every document, so they get 5 queries. BMP stores
+impacts up to 255, so its impacts are scaled. OpenSearch is a server of one node on this machine, if the shared tools
+have it.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
 
 ``whole`` is ``pip install WHEEL``; ``light`` is what requirements-search.txt lists. In each environment an index is built,
 searched for a text and, where the whole package is installed, the demo is run, and its questions are searched by Pyserini
-too: the two runs must be equal, line by line. Sizes are those on disk. An environment is deleted when it has been tried.
+too: the two runs must be equal, line by line. Sizes are those on disk. An environment is deleted after its test.
 Results are kept in build/environments until the wheel changes, so an interrupted run resumes where it stopped;
-``--again`` forgets it. The exit code is 1 if something failed.
+``--again`` discards them. The exit code is 1 if something failed.
 
 It runs on any of these Pythons and needs pip's package index.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What relevance feedback, scores of given pairs and documents as queries bring and cost.
+"""Relevance feedback, scores of given pairs and documents as queries: effectiveness and cost.
 
     python benchmarks/feedback.py [--documents 200000] [--queries 200] [--repeat 5] [--skip-cacm | --skip-costs]
 

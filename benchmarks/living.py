@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What a filter on fields costs: searches that half, a twentieth or a two-hundredth of the documents may be hits of.
+"""The cost of a filter on fields that accepts half, a twentieth or a two-hundredth of the documents.
 
     python benchmarks/living.py [--documents 200000] [--queries 500] [--repeat 5]
 
 Each filter is measured in turn with the same searches without one, on one index, one thread, warm, with all hits read. So
 each printed ratio comes from one run: below 1, the filtered search is faster. Before that, the hits of each filter are
-compared with those of a search for all documents that the filter is applied to afterwards. "first" is the time of a filter that
-the searcher has not seen, with the first query.
+compared with those of a search for all documents that the filter is applied to afterwards. "first" is the time of the first
+query with a filter that is new to the searcher.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Requests a second and latency of the server, against Pyserini's REST service on the same index and encoded queries.
+"""Requests per second and latency of the server, against Pyserini's REST service on the same index and encoded queries.
 
     python benchmarks/serving.py [--documents 200000] [--clients 1 8 64] [--seconds 20]
     python benchmarks/serving.py --memory-minutes 10
@@ -7,7 +7,7 @@
 wrk sends the same 1,000 SPLADE-v3 queries to both, in turn, for 10 hits each. Before that, 8 clients in parallel ask ours
 for all 1,000 queries, and each answer must be that of the library; a sample must be that of Pyserini's server. Pyserini's
 service has no encoded queries and no local indexes: here it is given both, and a stored text is read with each hit, as its
-own indexes have it. ``page`` is what the page asks for (texts with marked matches, own terms); ``plain`` is hits alone.
+own indexes have it. ``page`` requests the data of the page (texts with marked matches, own terms); ``plain`` is hits alone.
 With ``--memory-minutes``, the server's memory is read while 8 clients ask; then 10,000 connections are opened and dropped.
 Needs wrk (``apt-get install wrk``).
 """

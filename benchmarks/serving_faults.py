@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What clients of the server meet when it is killed, stopped or given another index, and when other clients misbehave.
+"""Whether clients get correct answers when the server is killed, stopped or given another index, or other clients misbehave.
 
     python benchmarks/serving_faults.py [--rounds 10] [--seconds 10] [--only kills]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What several indexes as one cost, compared with the index into which they are merged, and a merge compared with a build.
+"""The cost of searching several indexes as one, compared with the merged index, and of a merge, compared with a build.
 
     python benchmarks/several.py [--documents 200000] [--queries 500] [--repeat 5]
 

@@ -11,8 +11,8 @@ teacher is the embedded model itself, for two of BM25's passages of each query. 
 (SPLADE_LUCENE_SHARED).
 
 Each side runs in a process of its own, which measures its peak memory. A step's time is the median over tens of steps, without
-the first. ``--keep-work`` keeps what earlier calls made. ``benchmarks/training_effectiveness.py`` compares what the trained
-models find.
+the first. ``--keep-work`` keeps what earlier calls made. ``benchmarks/training_effectiveness.py`` compares the effectiveness of
+the trained models.
 """
 
 from __future__ import annotations

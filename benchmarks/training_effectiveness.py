@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What models find that were trained with this package and with sentence-transformers, at equal FLOPS.
+"""The effectiveness of models trained with this package and with sentence-transformers, at equal FLOPS.
 
     python benchmarks/training_effectiveness.py [--write-results]     # about an hour on two cores; resumes if interrupted
     python benchmarks/training_effectiveness.py --small               # a few minutes
@@ -7,13 +7,13 @@
 
 Both sides train the same base on the same triples, as in ``benchmarks/training.py``, once for each seed. Seeds
 differ in the triples and their order. This package trains in three ways: with its defaults, where the scores have a learnable
-scale that starts where the loss is smallest; with scores of a fixed size, which is the other side's loss; and the same without
+scale that starts where the loss is smallest; with scores of a fixed scale, which is the other side's loss; and the same without
 dropout. Each way gets its own factor of both weights of FLOPS, such that it ends at the other side's FLOPS: it is interpolated
-between trainings with the seed 0, which does not count otherwise. What difference remains goes by lowering all logits of the
+between trainings with the seed 0, which is not used otherwise. Any remaining difference is removed by lowering all logits of the
 denser one of two models.
 
-The models are measured on CACM (52 queries) and on the questions on Python's documentation (100), which no side and no base
-saw. Searched are all judged documents and every eighth of the others. A query's nDCG@10 is the mean over the seeds; the
+The models are measured on CACM (52 queries) and on the questions on Python's documentation (100), which neither side nor the
+base was trained on. The searched collection consists of all judged documents and every eighth of the others. A query's nDCG@10 is the mean over the seeds; the
 differences between two sides over all queries are tested in pairs. No time is measured, so the machine may be busy. On a GPU,
 the base and the triples of an earlier run on a CPU can be given as ``benchmarks/work/training-effectiveness/full``: only
 these need Java.
