@@ -9,12 +9,13 @@ Both sides train the same base on the same triples, as in ``benchmarks/training.
 differ in the triples and their order. This package trains in three ways: with its defaults, where the scores have a learnable
 scale that starts where the loss is smallest; with scores of a fixed scale, which is the other side's loss; and the same without
 dropout. Each way gets its own factor of both weights of FLOPS, such that it ends at the other side's FLOPS: it is interpolated
-between trainings with the seed 0, which is not used otherwise. Any remaining difference is removed by lowering all logits of the
-denser one of two models.
+between trainings with the seed 0, which is not used otherwise. Any remaining difference is removed by lowering all logits of
+the denser one of two models.
 
 The models are measured on CACM (52 queries) and on the questions on Python's documentation (100), which neither side nor the
-base was trained on. The searched collection consists of all judged documents and every eighth of the others. A query's nDCG@10 is the mean over the seeds; the
-differences between two sides over all queries are tested in pairs. No time is measured, so the machine may be busy. On a GPU,
+base was trained on. The searched collection consists of all judged documents and every eighth of the others.
+A query's nDCG@10 is the mean over the seeds; the differences between two sides over all queries are tested in pairs.
+No time is measured, so the machine may be busy. On a GPU,
 the base and the triples of an earlier run on a CPU can be given as ``benchmarks/work/training-effectiveness/full``: only
 these need Java.
 """

@@ -295,7 +295,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
 
         Raises:
             QueryError: An impact is negative, too large, or not an integer. Weights that are not integers must be quantized
-            first; see :meth:`quantize`.
+                first; see :meth:`quantize`.
         """
         self._shown.check_open()
         return encode_query(q, lambda: self.query_encoder)
@@ -396,11 +396,11 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
 
         Args:
             q: A text; the turns of a conversation, whose weights are added; or {term: impact} with any number of terms, of
-            which unknown ones have no effect. A blank text has no hits.
+                which unknown ones have no effect. A blank text has no hits.
             k: Maximum number of hits, at least 1. There are fewer if fewer documents share a term with the query.
             fields: For compatibility with Pyserini; must be None or empty, because an impact index has a single field.
             filter: Restricts the hits: a condition on the fields of documents, such as ``'lang = "de" and year >= 2019'``, or
-            a filter from :meth:`make_filter` or :meth:`filter_by`.
+                a filter from :meth:`make_filter` or :meth:`filter_by`.
             approximation: Settings for this search instead of the searcher's.
 
         Returns:
