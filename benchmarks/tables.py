@@ -382,10 +382,21 @@ def training_head() -> str:
 def training() -> str:
     rows = []
     for each in results("training").values():
-        form = ".3f" if "nDCG" in each["unit"] else ""
-        shown = (f"{number(each[side], form)} {each['unit']}" for side in ("ours", "peer_value"))
-        rows.append([each["what"], *shown, f"{each['ratio']:.2f}" if form else times(each["ratio"])])
+        shown = (quantity(each[side], each["unit"]) for side in ("ours", "peer_value"))
+        rows.append([each["what"], *shown, times(each["ratio"])])
     return table(["", "splade_lucene", "sentence-transformers", "times"], rows, "lrrr")
+
+
+def training_effectiveness() -> str:
+    rows = []
+    for each in results("training_effectiveness").values():
+        details = each["details"]
+        interval = f"{details['least']:+.3f} to {details['greatest']:+.3f}"
+        difference = f"{each['ours'] - each['peer_value']:+.3f} ({interval})"
+        shown = (f"{each[side]:.3f}" for side in ("ours", "peer_value"))
+        rows.append([each["what"], number(details["queries"]), f"{details['flops']:.1f}", *shown, difference])
+    heads = ["nDCG@10", "queries", "FLOPS", "splade_lucene", "sentence-transformers", "difference (95 % interval)"]
+    return table(heads, rows, "lrrrrr")
 
 
 def space() -> str:
@@ -637,6 +648,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "startup": startup,
     "training-head": training_head,
     "training": training,
+    "training-effectiveness": training_effectiveness,
     "space": space,
     "soak": soak,
     "embedded-model": embedded_model,
