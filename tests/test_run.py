@@ -189,7 +189,15 @@ def test_evaluators_see_the_order_that_was_written(tmp_path_factory, docs, data)
     assert trec_order(path) == {"q": docs}
 
 
-@given(st.dictionaries(docids, st.tuples(st.lists(docids, min_size=1, unique=True), st.integers(0, 2**31)), min_size=1))
+qids = docids.filter(lambda qid: not qid.startswith("\ufeff"))
+
+
+def test_a_qid_with_a_byte_order_mark_is_not_written(tmp_path):
+    with pytest.raises(RunError, match="begins with a byte order mark"):
+        Run({"\ufeff1": [("d", 1)]}).write(tmp_path / "run.txt")
+
+
+@given(st.dictionaries(qids, st.tuples(st.lists(docids, min_size=1, unique=True), st.integers(0, 2**31)), min_size=1))
 def test_what_is_written_is_read_back(tmp_path_factory, drawn):
     rankings = {qid: [(doc, top - i // 3) for i, doc in enumerate(docs)] for qid, (docs, top) in drawn.items()}
     folder = tmp_path_factory.mktemp("run")

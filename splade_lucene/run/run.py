@@ -305,6 +305,11 @@ class RunWriter:
 
 
 def _check_ids(qid: str, docids: Sequence[str]) -> None:
+    if qid.startswith("\ufeff"):
+        raise RunError(
+            f"the qid {qid!r:.200} begins with a byte order mark",
+            remedy="Remove the mark; at the start of a file it would be left out",
+        )
     names = [qid, *docids]
     if all(names) and not has_space_or_control("".join(names)):
         return
