@@ -207,6 +207,19 @@ def test_the_head_of_a_request_is_limited(small_limits):
     assert small_limits.get("/health", headers={"X-Long": long}).status == 200
 
 
+def test_a_fault_of_the_server_is_answered_as_an_error(index_dir, caplog):
+    with restored_logging(), running({"a": index_dir}) as server:
+
+        @server.app.get("/fault")
+        async def fault() -> None:
+            raise RuntimeError("the reason")
+
+        answer = server.get("/fault")
+    assert (answer.status, answer.error["code"]) == (500, "failed")
+    assert b"the reason" not in answer.body
+    assert "the reason" in caplog.text
+
+
 def test_a_body_has_to_come_in_its_time(small_limits):
     """A byte from time to time does not keep a request open."""
     started = time.monotonic()
