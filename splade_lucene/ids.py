@@ -54,6 +54,33 @@ def check_id(
     return str(value)
 
 
+def check_qid(
+    value: object,
+    *,
+    error: type[InputError] = InputError,
+    path: str | Path | None = None,
+    line: int | None = None,
+) -> str:
+    """A valid qid as a string. It may be the first word of a file, so it must not begin with a byte order mark.
+
+    Args:
+        value: The qid.
+        error: The class of the error.
+        path: The file from which it comes.
+        line: Its line.
+
+    Raises:
+        InputError: It is not valid, or begins with a byte order mark; of the given class.
+    """
+    qid = check_id(value, word="qid", error=error, path=path, line=line)
+    if qid.startswith("\ufeff"):
+        raise error(
+            f"the qid {qid!r:.200} begins with a byte order mark", path=path, line=line,
+            remedy="Remove the mark; readers skip it at the start of a file",
+        )  # fmt: skip
+    return qid
+
+
 def id_text(value: object) -> str | None:
     """A docid or qid as a string: integers, NumPy's included, in decimal; None for anything but integers and valid strings.
 

@@ -266,7 +266,7 @@ def test_what_no_reader_would_take_is_not_written(tmp_path, form):
         ("q", [("d", 2), ("e", 1), ("d", 0)], "document 'd' is ranked twice for query 'q'"),
         ("q", [("d", float("nan"))], "a score that is not a finite number"),
         ("q", [("d", 1e39)], "a score that is not a finite number"),  # beyond single precision
-        ("q 1", [("d", 1)], "the id 'q 1' is not valid"),
+        ("q 1", [("d", 1)], "the qid 'q 1' is not valid"),
     ):
         with pytest.raises(RunError, match=reason):
             Run({qid: hits}).write(tmp_path / "run", format=form)

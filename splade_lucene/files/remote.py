@@ -48,7 +48,7 @@ class RemoteFolder:
             below: The name of a folder in it that is listed instead.
 
         Returns:
-            Name → size in bytes, sorted by name; empty if there is no such folder.
+            The sizes in bytes by name, sorted by name; empty if the folder does not exist.
 
         Raises:
             InputError: No package opens this kind of URL.

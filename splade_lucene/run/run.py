@@ -29,7 +29,7 @@ import numpy as np
 from splade_lucene.arguments import to_path
 from splade_lucene.errors import RunError, system_reason
 from splade_lucene.files.files import atomic_text_writer, numbered_lines, open_text
-from splade_lucene.ids import check_id, has_space_or_control
+from splade_lucene.ids import check_id, check_qid, has_space_or_control
 from splade_lucene.records import well_formed
 from splade_lucene.run.file_ranks import FileRanks
 from splade_lucene.run.formats import READERS, RunFormat, check_format, looks_like, trec_columns, without_comments
@@ -305,16 +305,11 @@ class RunWriter:
 
 
 def _check_ids(qid: str, docids: Sequence[str]) -> None:
-    if qid.startswith("\ufeff"):
-        raise RunError(
-            f"the qid {qid!r:.200} begins with a byte order mark",
-            remedy="Remove the mark; at the start of a file it would be left out",
-        )
-    names = [qid, *docids]
-    if all(names) and not has_space_or_control("".join(names)):
+    check_qid(qid, error=RunError)
+    if all(docids) and not has_space_or_control("".join(docids)):
         return
-    for name in names:
-        check_id(name, error=RunError)
+    for docid in docids:
+        check_id(docid, word="docid", error=RunError)
 
 
 def _quoted(name: str) -> str:

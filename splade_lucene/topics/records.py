@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from splade_lucene.defaults import MAX_IMPACT
 from splade_lucene.errors import QueryError, TopicsError
 from splade_lucene.files.json_text import parse_object
-from splade_lucene.ids import check_id
+from splade_lucene.ids import check_qid
 from splade_lucene.notes import note
 from splade_lucene.records import Query, Turn, Vector, well_formed
 from splade_lucene.topics.trec import choose_fields
@@ -81,18 +81,12 @@ def note_numbered(path: Path) -> None:
 
 
 def checked_qid(value: object, path: Path, number: int) -> str:
-    """A qid as a string.
+    """A qid of a file as a string; see :func:`splade_lucene.ids.check_qid`.
 
     Raises:
-        TopicsError: It is not valid, or begins with a byte order mark, which readers of files leave out.
+        TopicsError: It is not valid.
     """
-    qid = check_id(value, word="qid", error=TopicsError, path=path, line=number)
-    if qid.startswith("\ufeff"):
-        raise TopicsError(
-            f"the qid {qid!r:.200} begins with a byte order mark", path=path, line=number,
-            remedy="Remove the mark; at the start of a file it would be left out",
-        )  # fmt: skip
-    return qid
+    return check_qid(value, error=TopicsError, path=path, line=number)
 
 
 def _text(record: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
