@@ -8,9 +8,9 @@
 Both sides train the same base on the same triples, as in ``benchmarks/training.py``, once for each seed. Seeds
 differ in the triples and their order. This package trains in three ways: with its defaults, where the scores have a learnable
 scale that starts where the loss is smallest; with scores of a fixed scale, which is the other side's loss; and the same without
-dropout. Each way gets its own factor of both weights of FLOPS, such that it ends at the other side's FLOPS: it is interpolated
-between trainings with the seed 0, which is not used otherwise. Any remaining difference is removed by lowering all logits of
-the denser one of two models.
+dropout. Each way gets its own factor of both weights of FLOPS, such that it ends at the other side's FLOPS: it is searched with
+the seed 0, which is not used otherwise. Any remaining difference is removed by lowering all logits of the denser one of two
+models.
 
 The models are measured on CACM (52 queries) and on the questions on Python's documentation (100), which neither side nor the
 base was trained on. The searched collection consists of all judged documents and every eighth of the others.
@@ -61,8 +61,10 @@ WAYS: dict[str, dict[str, Any]] = {
     "fixed scale, no dropout": {"has_fixed_scale": True, "has_dropout": False},
 }
 """Name of a way to train with this package → what it changes in the setting."""
-FACTORS = (1.0, 8.0, 64.0)
-"""Factors of the weights of FLOPS that are tried with the seed 0."""
+FACTOR_STEP = 8.0
+MOST_TRIED = 6
+TOLERANCE = 0.1
+"""Greatest difference of the logarithms of two sides' FLOPS that is not searched further."""
 
 
 @dataclass(frozen=True)
@@ -271,6 +273,11 @@ class Trainings:
         way = training.way.replace(", ", "-").replace(" ", "-")
         return self.work / f"seed-{training.seed}" / f"{way}-{training.factor:g}"
 
+    def log_flops(self, training: Training, names: Sequence[str]) -> float:
+        """The mean logarithm of the FLOPS with which a training ended, over the collections."""
+        found = (Vectors.read(self.folder(training) / f"{name}.npz").flops for name in names)
+        return float(np.mean([math.log(each) for each in found]))
+
     def _run(self, training: Training) -> None:
         if (self.folder(training) / "done").exists():
             return
@@ -295,25 +302,41 @@ class Trainings:
 
 
 def choose_factors(trainings: Trainings, ways: Sequence[str], names: Sequence[str]) -> dict[str, float]:
-    """Each way's factor of the weights of FLOPS with which it ends at the other side's FLOPS.
-
-    It is interpolated between the two factors around them, on logarithmic scales, with the seed 0.
-    """
-    tried = {way: [Training(way, 0, factor) for factor in FACTORS] for way in ways}
+    """Each way's factor of the weights of FLOPS with which it ends at the other side's FLOPS, with the seed 0."""
     peer = Training(PEER, 0)
-    trainings.run([peer, *(each for tries in tried.values() for each in tries)])
+    trainings.run([peer])
+    target = trainings.log_flops(peer, names)
+    return {PEER: 1.0, **{way: choose_factor(trainings, way, names, target) for way in ways}}
 
-    def logarithm(of: Training) -> float:
-        found = (Vectors.read(trainings.folder(of) / f"{name}.npz").flops for name in names)
-        return float(np.mean([math.log(each) for each in found]))
 
-    target = logarithm(peer)
-    chosen = {PEER: 1.0}
-    for way, tries in tried.items():
-        ends = np.minimum.accumulate([logarithm(each) for each in tries])
-        found = np.interp(target, ends[::-1], np.log(FACTORS)[::-1])
-        chosen[way] = round(math.exp(float(found)), 2)
-    return chosen
+def choose_factor(trainings: Trainings, way: str, names: Sequence[str], target: float) -> float:
+    """Searches a way's factor: by steps of ``FACTOR_STEP`` until one ends below the target, then by interpolation.
+
+    Args:
+        trainings: Trains what is not trained yet.
+        way: The way.
+        names: The collections.
+        target: The logarithm of the FLOPS to end at.
+
+    Returns:
+        The first factor that ends within ``TOLERANCE`` of the target, or the best of ``MOST_TRIED``; at least 1.
+    """
+    ends: dict[float, float] = {}
+    factor = 1.0
+    while len(ends) < MOST_TRIED:
+        training = Training(way, 0, factor)
+        trainings.run([training])
+        ends[factor] = trainings.log_flops(training, names)
+        if abs(ends[factor] - target) < TOLERANCE or ends[1.0] < target:
+            break
+        above = max(each for each in ends if ends[each] > target)
+        below = min((each for each in ends if each > above), default=None)
+        if below is None:
+            factor = FACTOR_STEP * above
+        else:
+            share = (ends[above] - target) / (ends[above] - ends[below])
+            factor = round(above * (below / above) ** share, 2)
+    return min(ends, key=lambda each: abs(ends[each] - target))
 
 
 def draw_triples(work: Path, path: Path, seed: int, size: Size) -> None:
