@@ -1,9 +1,12 @@
 """The corpus that every machine has: complete, the same each time, and with the answers that the questions name."""
 
 import hashlib
+import inspect
 import json
+import logging
 import os
 import pydoc
+import shutil
 import subprocess
 import sys
 from importlib import resources
@@ -11,6 +14,7 @@ from importlib import resources
 import pytest
 
 from splade_lucene.corpus.python_docs import read_python_docs
+from splade_lucene.errors import CorpusError
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +114,32 @@ def test_the_corpus_is_the_same_in_every_process(documents):
         for seed in ("1", "2")
     ]
     assert digests[0] == digests[1]
-    # and within one process, where other modules have been imported before
-    again = [[each.docid, each.text] for each in read_python_docs()]
-    assert again == [[each.docid, each.text] for each in documents]
     assert len(hashlib.sha256(b"").hexdigest()) == len(digests[0])  # a digest was printed, and not something else
 
 
 def test_reading_prints_nothing_and_imports_silently(capfd):
     assert sum(1 for _ in read_python_docs()) > 4000
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_other_libraries_add_to_the_standard_library_is_left_out(documents, monkeypatch):
+    def added() -> None:
+        """A method that a library adds when it is imported."""
+
+    monkeypatch.setattr(logging.Logger, "added", added, raising=False)
+    monkeypatch.setattr(inspect, "getfile", added)
+    assert list(read_python_docs()) == documents
+
+
+@pytest.mark.parametrize(
+    ("executable", "message"),
+    [
+        (None, "None cannot be started"),
+        ("/no/such/python", "'/no/such/python' cannot be started"),
+        (shutil.which("false"), "false failed"),
+    ],
+)
+def test_without_an_interpreter_the_error_says_so(executable, message, monkeypatch):
+    monkeypatch.setattr(sys, "executable", executable)
+    with pytest.raises(CorpusError, match=message):
+        list(read_python_docs())
