@@ -200,6 +200,14 @@ def test_booleans_of_numpy_are_booleans():
     assert fitting("a", [np.True_, "x"], "keyword[]") == ["true", "x"]
 
 
+def test_dates_of_numpy_are_dates():
+    assert fitting("a", np.datetime64("2019-03-01"), "date") == "2019-03-01"
+    assert fitting("a", np.datetime64("2019-03-01T12:30:00.5", "ns"), "date") == "2019-03-01T12:30:00.5Z"
+    for value in (np.datetime64("NaT"), np.datetime64("2019-03"), np.datetime64(1, "ns")):
+        with pytest.raises(WrongValueError, match="a is .*, not a date such as"):
+            fitting("a", value, "date")
+
+
 def test_both_writers_and_a_merge_keep_all_values(tmp_path):
     documents = documents_with_fields(300, 5)
     schema = FieldSchema.of(TYPES)

@@ -172,6 +172,9 @@ def test_filters_have_no_truth_and_combine_with_filters_only():
     with pytest.raises(QueryError, match="only be combined with a filter"):
         (where("a") == 1) & "b = 2"  # type: ignore[operator]
     assert (where("a") == np.int64(3)) == (where("a") == 3)
+    assert str(where("a") >= np.datetime64("2019-03-01")) == 'a >= "2019-03-01"'
+    with pytest.raises(QueryError, match="cannot be compared"):
+        where("a") == np.timedelta64(3, "ns")  # noqa: B015
     aware = datetime(2019, 3, 1, 13, tzinfo=timezone(timedelta(hours=1)))
     assert str(where("a") == aware) == str(where("a") == datetime(2019, 3, 1, 12)) == "a = 2019-03-01T12:00:00Z"
 

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from splade_lucene.arguments import to_list
 from splade_lucene.errors import QueryError
 from splade_lucene.records import well_formed
@@ -22,7 +24,8 @@ from splade_lucene.records import well_formed
 Operator = Literal["=", "<", "<=", ">", ">="]
 
 FilterValue = str | int | float | bool | datetime.date
-"""What a field is compared with. A datetime without a time zone is in UTC; dates can also be strings in ISO 8601."""
+"""What a field is compared with. A datetime without a time zone is in UTC; dates can also be strings in ISO 8601.
+Values of NumPy are taken as Python's."""
 
 
 class Filter:
@@ -177,8 +180,10 @@ def _value(value: object) -> FilterValue:
         raise QueryError(f"a field cannot be compared with {value}", remedy="Use a finite number")
     if isinstance(value, str | int | float | datetime.date):
         return value
+    if isinstance(value, np.datetime64):
+        return str(value)
     item = getattr(value, "item", None)  # a number of NumPy
-    if item is not None and isinstance(item(), int | float):
+    if item is not None and not isinstance(value, np.timedelta64) and isinstance(item(), int | float):
         return _value(item())
     raise QueryError(
         f"a field cannot be compared with {value!r:.80}", remedy="Use a string, a number, a date, True or False"

@@ -141,7 +141,7 @@ def loaded_form(stored: Sequence[str | int | float], kind: FieldType) -> FieldVa
 
 
 def date_micros(name: str, value: object) -> int:
-    """Microseconds since 1970 in UTC of a date: ISO 8601, or Python's.
+    """Microseconds since 1970 in UTC of a date: ISO 8601, Python's, or NumPy's.
 
     Raises:
         WrongValueError: It is no date, or not in the years 1 to 9999.
@@ -151,6 +151,8 @@ def date_micros(name: str, value: object) -> int:
         if getattr(value, "nanosecond", 0):  # of pandas
             raise WrongValueError(f"{shortened(name)} has fractions of microseconds")
         text = value.isoformat()
+    elif isinstance(value, np.datetime64):
+        text = str(value)
     if isinstance(text, str) and (parts := DATE.fullmatch(text)):
         year, month, day, hour, minute, second = (int(each or 0) for each in parts.groups()[:6])
         try:
