@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -20,7 +21,7 @@ from splade_lucene.server.context import ERRORS, Context
 from splade_lucene.server.docs_page import describe_api
 from splade_lucene.server.dropin import dropin_routes
 from splade_lucene.server.fast_search import FastSearch
-from splade_lucene.server.gate import Gate
+from splade_lucene.server.gate import Gate, Receive, Scope, Send, server_fault
 from splade_lucene.server.json_answers import error_answer, http_problem, invalid_request, json_answer
 from splade_lucene.server.logs import log_request
 from splade_lucene.server.mcp import PATH, LazyMcp
@@ -34,6 +35,19 @@ from splade_lucene.server.work import Work
 from splade_lucene.version import __version__
 
 _log = logging.getLogger("splade_lucene.server")
+
+
+class _GatedApp(FastAPI):
+    """An application whose requests pass the gate and the fast path before the layers of the framework.
+
+    Attributes:
+        gate: What answers a request.
+    """
+
+    gate: Gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.gate(scope, receive, send)
 
 
 def create_app(
@@ -54,14 +68,13 @@ def create_app(
     """
     context = Context(settings, registry or Registry(settings.indexes, open_searcher), Work(settings.limits))
     mcp = LazyMcp(context)
-    app = FastAPI(
+    app = _GatedApp(
         title="splade-lucene", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan(context, mcp),
         summary="Search, explain and explore SPLADE indexes",
     )  # fmt: skip
     app.state.context = context
     metrics = Metrics(context)
-    app.add_middleware(FastSearch, context=context)
-    app.add_middleware(Gate, settings=settings, observes=(metrics.observe, log_request))
+    app.gate = Gate(FastSearch(partial(FastAPI.__call__, app), context), settings, (metrics.observe, log_request))
     _add_error_handlers(app, context)
     _add_operation(app, context, metrics)
     app.include_router(api_routes(context))
@@ -119,6 +132,10 @@ def _add_error_handlers(app: FastAPI, context: Context) -> None:
         answer = error_answer(http_problem(error), request.url.path)
         answer.headers.update(error.headers or {})
         return answer
+
+    @app.exception_handler(Exception)  # raised again after the answer, so that the gate logs it
+    async def of_server(request: Request, _: Exception) -> Response:
+        return error_answer(server_fault(), request.url.path)
 
 
 def _add_operation(app: FastAPI, context: Context, metrics: Metrics) -> None:

@@ -68,7 +68,8 @@ class Gate:
             raise
         except Exception:  # a fault of ours: the client gets an answer, and the log the trace
             _log.exception("%s %s failed", scope["method"], scope["path"])
-            await answer.fail(ApiError(500, "failed", "the server failed; its log says why"), scope["path"])
+            if not answer.is_complete:
+                await answer.fail(server_fault(), scope["path"])
         finally:
             seconds = time.perf_counter() - started
             for observe in self._observes:
@@ -90,6 +91,11 @@ class Gate:
             return False  # what changes an index asks for it itself
         path = scope["path"]
         return path not in _OPEN and not path.startswith("/static/")
+
+
+def server_fault() -> ApiError:
+    """A fault of the server, without its reason."""
+    return ApiError(500, "failed", "the server failed; its log says why")
 
 
 def check_token(given: bytes, expected: bytes | None) -> None:
@@ -167,11 +173,12 @@ class _LimitedBody:
 
 
 class _Answer:
-    """Sends an answer with the headers that all have; knows its status and size."""
+    """Sends an answer with the headers that all have; knows its status and size, and whether it is complete."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = self.bytes = 0
+        self.is_complete = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -180,6 +187,7 @@ class _Answer:
             message["headers"] = [*message["headers"], *(pair for pair in _HEADERS if pair[0] not in names)]
         else:
             self.bytes += len(message.get("body", b""))
+            self.is_complete = not message.get("more_body", False)
         await self._send(message)
 
     async def fail(self, error: ApiError, path: str) -> None:
