@@ -43,7 +43,7 @@ def calibrate_scale(trainer: Any, student: Student, ranking: RankingLoss) -> flo
 
     def loss_of(scale: float) -> float:
         student.scale.set(scale)
-        found = [ranking.compute_loss_from_embeddings(embeddings, labels) for embeddings, labels in batches]
+        found = [ranking.losses(embeddings, labels) for embeddings, labels in batches]
         return sum(float(loss) for losses in found for loss in losses.values())
 
     losses = [loss_of(float(scale)) for scale in _SCALES]

@@ -70,7 +70,7 @@ class RankingLoss(nn.Module):
         self.observed = Observed()
 
     def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Computes the losses with a weight above 0, each multiplied by its weight.
+        """Computes the losses as :meth:`losses` does, and the statistics of the batch.
 
         Args:
             embeddings: Weights of the queries, then of the first, second … passages; each of shape [queries, terms].
@@ -80,6 +80,18 @@ class RankingLoss(nn.Module):
             TrainingError: A loss is not finite.
         """
         self._observe(embeddings)
+        return self.losses(embeddings, labels)
+
+    def losses(self, embeddings: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
+        """Computes the losses with a weight above 0, each multiplied by its weight.
+
+        Args:
+            embeddings: Weights of the queries, then of the first, second … passages; each of shape [queries, terms].
+            labels: Rows of each query and its passages; shape [queries, 1 + passages].
+
+        Raises:
+            TrainingError: A loss is not finite.
+        """
         found: dict[str, Tensor] = {}
         rows = labels.cpu().numpy()
         if self.weights.contrastive:

@@ -230,9 +230,12 @@ class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
             figures: dict[str, float] = super().evaluate(*args, **options)
         return figures
 
-    def _save(self, *args: Any, **options: Any) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Saves a checkpoint without a model card, which would take longer than all else of a small model."""
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
         with preserved_random_state():
-            super()._save(*args, **options)
+            self.model.save_pretrained(str(folder), create_model_card=False)
 
     def get_data_collator(self, *args: Any, **options: Any) -> Any:
         """Sentence-transformers' own collator, with rows replaced by texts."""
