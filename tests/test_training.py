@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SparseEncoder
 from support import commands
 from support.checkpoints import bert
-from support.commands import check_failed, check_well, run_process
+from support.commands import check_failed, check_well
+from support.processes import child_environment
 from support.training import TOPICS, WORDS, run, weights_of, write_config
 from transformers import (
     AutoTokenizer,
@@ -594,9 +595,10 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path, data, base, mon
 def test_killed_at_any_moment_the_same_command_goes_on(tmp_path, data, base):
     config = write_config(tmp_path, data, base, optimization={"steps": 30, "checkpoint": 3})
     command = [sys.executable, "-m", "splade_lucene", "train", str(config), "--device", "cpu"]
+    offline = child_environment(HF_HUB_OFFLINE="1")
     log = tmp_path / "out/log.jsonl"
     for wanted in (4, 11):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=offline)
         for _ in range(1200):
             if log.is_file() and any(json.loads(line)["step"] >= wanted for line in log.read_text().splitlines()):
                 break
@@ -604,7 +606,7 @@ def test_killed_at_any_moment_the_same_command_goes_on(tmp_path, data, base):
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=offline)
     assert done.returncode == 0, done.stderr
     steps = [json.loads(line)["step"] for line in log.read_text().splitlines() if '"loss"' in line]
     assert steps[-1] == 30
@@ -1053,7 +1055,7 @@ def test_the_command_prints_figures_and_names_faults(tmp_path, data, base):
         "qrels": str(data / "qrels.txt"),
     }
     config = write_config(tmp_path, data, base, validation=validation)
-    done = run_process("train", config, "--device", "cpu", "--json", HF_HUB_OFFLINE="1")
+    done = commands.run("train", config, "--device", "cpu", "--json")
     printed = json.loads(check_well(done))
     assert Path(printed["model"], "modules.json").is_file()
     assert "splade-max 4/4  loss" in done.stderr

@@ -230,7 +230,7 @@ class _Trainer(SparseEncoderTrainer):  # type: ignore[misc]
             figures: dict[str, float] = super().evaluate(*args, **options)
         return figures
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+    def _save(self, output_dir: str | None = None, *_: Any, **__: Any) -> None:
         """Saves a checkpoint without a model card, which would take longer than all else of a small model."""
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
