@@ -58,6 +58,12 @@ pytest_plugins = ("support.training",)
 pytestmark = pytest.mark.usefixtures("without_plots")
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, data, base):
+    """What a run with the settings of ``write_config`` gives."""
+    return run(tmp_path_factory.mktemp("trained"), data, base)
+
+
 # ---- what comes out ----
 
 
@@ -181,22 +187,20 @@ def test_a_base_without_a_head_gets_one(tmp_path, data, base):
     assert (result.model / "model.safetensors").is_file()
 
 
-def test_a_share_of_the_base_stays(tmp_path, data, base):
-    result = run(tmp_path, data, base)
-    averaged = run(tmp_path, data, base, output=str(tmp_path / "averaged"), optimization={"base_share": 0.75})
+def test_a_share_of_the_base_stays(tmp_path, data, base, trained):
+    averaged = run(tmp_path, data, base, optimization={"base_share": 0.75})
     card = (averaged.model / "README.md").read_text()
     assert "Its weights are 0.25 times the trained ones plus 0.75 times the base's." in card
-    first, trained, mean = weights_of(base), weights_of(result.model), weights_of(averaged.model)
-    assert any(not torch.equal(first[name], trained[name]) for name in first)
+    first, last, mean = weights_of(base), weights_of(trained.model), weights_of(averaged.model)
+    assert any(not torch.equal(first[name], last[name]) for name in first)
     for name in first:
-        assert torch.allclose(mean[name], 0.75 * first[name] + 0.25 * trained[name], atol=1e-6), name
+        assert torch.allclose(mean[name], 0.75 * first[name] + 0.25 * last[name], atol=1e-6), name
 
 
-def test_a_threshold_silences_terms_and_leaves_the_rest(tmp_path, data, base):
-    result = run(tmp_path, data, base)
-    raised = run(tmp_path, data, base, output=str(tmp_path / "raised"), sparsity={"threshold": 0.25})
+def test_a_threshold_silences_terms_and_leaves_the_rest(tmp_path, data, base, trained):
+    raised = run(tmp_path, data, base, sparsity={"threshold": 0.25})
     assert "0.25 was subtracted from all logits." in (raised.model / "README.md").read_text()
-    plain, silenced = weights_of(result.model), weights_of(raised.model)
+    plain, silenced = weights_of(trained.model), weights_of(raised.model)
     bias = "cls.predictions.bias"
     assert torch.allclose(silenced[bias], plain[bias] - 0.25, atol=1e-6)
     assert all(torch.equal(plain[name], silenced[name]) for name in plain if name != bias)
@@ -636,7 +640,7 @@ def test_other_settings_are_refused_and_named(tmp_path, data, base):
     assert train(config, device="cpu", overwrite=True).model.is_dir()
 
 
-WITHOUT_CALIBRATION = {"score_scale": 0.3}  # which computes losses, too
+WITHOUT_CALIBRATION = {"score_scale": 0.3}
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(tmp_path, data, base, monkeypatch):
