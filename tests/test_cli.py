@@ -540,6 +540,19 @@ def test_ctrl_c_waits_until_an_import_is_over_unless_it_is_pressed_again(ctrl_c,
         assert importlib.import_module("interrupted_2").told == ["interrupted"]
 
 
+def test_ctrl_c_before_a_command_begins_prints_a_message_and_no_trace(monkeypatch, capsys):
+    def interrupted(**options: object) -> None:
+        raise KeyboardInterrupt
+
+    program = importlib.import_module("splade_lucene.cli.app")
+    monkeypatch.setattr(program, "app", interrupted)
+    monkeypatch.setattr(program.interrupts, "install", lambda: None)
+    with pytest.raises(SystemExit) as stopped:
+        program.main()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err.startswith("interrupted: ")
+
+
 def test_ctrl_c_that_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

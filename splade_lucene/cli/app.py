@@ -51,6 +51,8 @@ _MOVED = {
     ("index", "--accelerate"): "splade-lucene accelerate --index DIR",
 }
 
+_INTERRUPTED = "interrupted: no incomplete files are left; run the same command again to resume or restart"
+
 
 class _Commands(typer.core.TyperGroup):
     """Turns errors in commands into messages and exit codes."""
@@ -71,7 +73,7 @@ class _Commands(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            echo("interrupted: no incomplete files are left; run the same command again to resume or restart")
+            echo(_INTERRUPTED)
             raise typer.Exit(130) from None
         except SpladeLuceneError as error:
             if _debug:
@@ -158,6 +160,9 @@ def main() -> None:
     )  # fmt: skip
     try:
         app(args=[argument for argument in sys.argv[1:] if argument != "--debug"], prog_name="splade-lucene")
+    except KeyboardInterrupt:  # before the command began, while its options were read
+        echo(_INTERRUPTED)
+        sys.exit(130)
     except BrokenPipeError:  # the reader of our output, such as head, has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
