@@ -317,6 +317,20 @@ def test_errors_name_neither_folders_nor_traces(server, text_index):
     assert "POST" in method.headers["allow"] or "GET" in method.headers["allow"]
 
 
+def test_parameters_that_would_be_ignored_are_refused(server):
+    for parameters, expected in (
+        ("k=1&filter=year%3E2019", "no parameter 'filter'; it has query and k"),
+        ("hits=3", "no parameter 'hits'"),
+        ("query=heart", "query is given twice"),
+    ):
+        answer = server.get(f"/api/v1/texts/search?query=blood&{parameters}")
+        assert (answer.status, answer.error["code"]) == (422, "invalid-request")
+        assert expected in answer.error["message"]
+    answer = server.post("/api/v1/texts/search?k=1", {"query": "blood"})
+    assert (answer.status, answer.error["message"]) == (422, "this route has no parameter 'k'; it has none")
+    assert server.get("/api/v1/texts/search?query=blood&k=1").status == 200
+
+
 def test_surrogates_are_replaced_in_queries(server):
     answer = server.post(
         "/api/v1/texts/search", b'{"query": "blood \\ud800"}', headers={"Content-Type": "application/json"}

@@ -579,6 +579,13 @@ def test_documents_are_added_and_deleted_with_the_token(living_index):
         assert "/tmp" not in wrong.error["message"]
         mixed = server.post("/api/v1/a/documents", {"documents": [document, {"id": "t", "contents": "x"}]}, token=TOKEN)
         assert (mixed.status, mixed.error["code"]) == (400, "bad-input")
+        for lost in (
+            {"id": "u", "contents": "text", "vector": {"term1": 1}, "lang": "de"},
+            {"id": "u", "contents": "text", "fields": {"lang": "de"}},
+        ):
+            answer = server.post("/api/v1/a/documents", {"documents": [lost]}, token=TOKEN)
+            assert (answer.status, answer.error["code"]) == (400, "bad-input")
+            assert "'u'" in answer.error["message"]
     with LuceneImpactSearcher(living_index) as searcher:
         assert searcher.num_docs == 200
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from splade_lucene.defaults import HITS_SHOWN
@@ -51,12 +51,33 @@ def documented(model: Any, description: str) -> dict[int | str, dict[str, Any]]:
 
 def api_routes(context: Context) -> APIRouter:
     """The routes for indexes, searches and documents."""
-    router = APIRouter(prefix="/api/v1", route_class=SafeRoute, tags=["splade-lucene"])
+    router = APIRouter(
+        prefix="/api/v1", route_class=SafeRoute, tags=["splade-lucene"], dependencies=[Depends(_check_parameters)]
+    )
     _add_search_routes(router, context)
     _add_run_routes(router, context)
     _add_query_routes(router, context)
     _add_document_routes(router, context)
     return router
+
+
+async def _check_parameters(request: Request) -> None:
+    """Refuses parameters in the URL that would be ignored.
+
+    Raises:
+        ApiError: A route has no parameter of this name, or it is there twice.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    if not names:
+        return
+    known = [each.alias for each in request.scope["route"].dependant.query_params]
+    for name in names:
+        if name not in known:
+            has = f"it has {' and '.join(known)}" if known else "it has none"
+            remedy = "Send all other settings in the body of a POST request"
+            raise ApiError(422, "invalid-request", f"this route has no parameter {name!r:.200}; {has}", remedy)
+        if names.count(name) > 1:
+            raise ApiError(422, "invalid-request", f"the parameter {name} is given twice", "Give it once")
 
 
 def _add_search_routes(router: APIRouter, context: Context) -> None:

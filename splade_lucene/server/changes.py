@@ -24,10 +24,11 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
         documents: Records as in the lines of a corpus; with vectors, as in those of pseudo-documents.
 
     Returns:
-        How many were added, how many of them replaced one, and how many documents there are now.
+        How many were added, how many documents of before were replaced or, because the new one has no terms, deleted, and
+        how many documents there are now.
 
     Raises:
-        ApiError: Some have a vector and others do not.
+        ApiError: Some have a vector and others do not, or the fields of one are where they would not be read.
         SpladeLuceneError: A document cannot be added; none has been.
     """
     encoded = {"vector" in each for each in documents}
@@ -35,6 +36,7 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
         raise ApiError(
             400, "bad-input", "some documents have a vector and others do not", "Send them in separate requests"
         )
+    _check_places_of_fields(documents, index.searcher.reader.fields)
     with index.changing, tempfile.TemporaryDirectory(prefix="splade-lucene-") as folder:
         check_cancelled()  # others may have been first; what has begun is ended, whether or not somebody waits
         path = Path(folder) / "documents.jsonl"
@@ -50,7 +52,21 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
             hide_folder(error, folder)
             raise
         index.refresh()
-    return {"added": summary.documents, "deleted": summary.replaced, "documents": index.searcher.num_docs}
+    deleted = summary.replaced + len(summary.emptied)
+    return {"added": summary.documents, "deleted": deleted, "documents": index.searcher.num_docs}
+
+
+def _check_places_of_fields(documents: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> None:
+    """Refuses fields that would be lost: a document without a vector has them as keys, one with a vector in an object."""
+    for each in documents:
+        own = {"id", "contents", "vector", "fields"}
+        if "vector" in each and (names := [name for name in each if name in fields and name not in own]):
+            problem, remedy = f"{names[0]} beside its vector", f'Write "fields": {{"{names[0]}": …}}'
+        elif "vector" not in each and isinstance(each.get("fields"), Mapping) and fields and "fields" not in fields:
+            problem, remedy = "fields in an object", "Write them beside the text, as in a corpus"
+        else:
+            continue
+        raise ApiError(400, "bad-input", f"document {str(each.get('id'))!r:.200} has {problem}", remedy)
 
 
 def _fields_of(documents: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> dict[str, FieldType]:

@@ -39,7 +39,13 @@ class FastSearch:
         """Answers a request."""
         path = scope.get("path", "")
         name = path[len(_START) : -len(_END)]
-        if scope.get("method") != "POST" or path != f"{_START}{name}{_END}" or "/" in name or not name:
+        if (
+            scope.get("query_string")
+            or scope.get("method") != "POST"
+            or path != f"{_START}{name}{_END}"
+            or "/" in name
+            or not name
+        ):
             await self._app(scope, receive, send)
             return
         scope["route"] = _ROUTE
