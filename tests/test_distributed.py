@@ -421,6 +421,7 @@ def test_scatter_and_gather_find_what_the_index_finds(built, raylets, cluster):
         )
         given: list[Any] = ["cats", {"cat": 1}]
         assert sharded.encode_batch(iter(given)) == one.encode_batch(given)
+        assert sharded.quantize({"cat": 1.239, "dog": 0.001}) == one.quantize({"cat": 1.239, "dog": 0.001})
         os.kill(workers_named("Shard", raylets)[0], signal.SIGKILL)
         assert ranked(sharded.batch_search(queries, qids, 10)) == ranked(one.batch_search(queries, qids, 10))
         with LuceneImpactSearcher(built / "one", min_idf=0.9) as rare:

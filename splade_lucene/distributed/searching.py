@@ -40,6 +40,7 @@ from splade_lucene.search.queries import (
     check_no_fields,
     encode_queries,
     encode_query,
+    quantize_query,
     queries_at_once,
 )
 from splade_lucene.search.query_encoder import matching_query_encoder
@@ -233,6 +234,10 @@ class ShardedSearcher(ProcessBound):
         """The {term: impact} form of a query; see :meth:`LuceneImpactSearcher.encode`."""
         self.reader  # noqa: B018 - not of a closed searcher
         return encode_query(q, lambda: self.query_encoder)
+
+    def quantize(self, weights: Mapping[str, float]) -> dict[str, int]:
+        """The impacts of a query's weights by the rule of the index; see :meth:`LuceneImpactSearcher.quantize`."""
+        return quantize_query(weights, self.reader.manifest(), self._paths[0])
 
     def encode_batch(self, queries: Iterable[Text | Vector]) -> list[dict[str, int]]:
         """The {term: impact} forms of several queries."""
