@@ -75,12 +75,12 @@ data:
   queries: queries.tsv
   examples: pairs.jsonl
 sparsity:
-  query_terms: 30               # what the regularizer is steered to
+  query_terms: 30               # the regularizer aims for these counts
   document_terms: 150
 optimization:
   steps: 24
   queries: 8
-  passages: 2                   # the second one is drawn from all
+  passages: 2                   # the second one is drawn at random
   max_length: 48
   learning_rate: 2.0e-5
   head_learning_rate: 2.0e-5

@@ -29,11 +29,11 @@
 # | `searcher.search(q, k=10)` | the same | `q` may also be `{term: impact}` |
 # | `searcher.batch_search(queries, qids, k, threads)` | the same | hits by qid, in the order of `qids` |
 # | `hit.docid`, `hit.score`, `hit.lucene_docid` | the same | |
-# | `hit.lucene_document.get("raw")` | `hit.raw`, `hit.contents` | read when asked for |
+# | `hit.lucene_document.get("raw")` | `hit.raw`, `hit.contents` | read on demand |
 # | `searcher.doc(docid).raw()`, `.contents()` | the same | |
 # | `searcher.num_docs`, `searcher.close()` | the same | |
 # | `LuceneImpactSearcher.from_prebuilt_index(name, encoder)` | `LuceneImpactSearcher(folder, encoder)` | the folder that Pyserini unpacked below `~/.cache/pyserini/indexes` |
-# | `set_rm3()`, `set_rocchio()` | the same | on every index, also without stored vectors |
+# | `set_rm3()`, `set_rocchio()` | the same | on every index, even without stored vectors |
 # | ONNX encoders | none | |
 
 # %% [markdown]
@@ -44,7 +44,7 @@
 # for a network (it fetches lists of its prebuilt indexes). And it starts Java, which must be a full JDK 21. Importing
 # `splade_lucene` does neither: Java is a Python package and starts with the first index.
 #
-# If you want Pyserini's own classes, too, import them under `pyserini_importable()`: a placeholder stands in for the key
+# If you also want Pyserini's own classes, import them under `pyserini_importable()`: a placeholder stands in for the key
 # until the block ends, the lists are fetched only when something reads them, and the JVM that is already running is used. No
 # key is sent anywhere.
 
@@ -54,9 +54,9 @@ import tempfile
 import time
 
 work = tempfile.TemporaryDirectory()
-os.chdir(work.name)  # relative names below; before Java starts, which keeps the folder that it started in
+os.chdir(work.name)  # relative names below; before Java starts, because Java keeps the folder it started in
 
-start = time.process_time()  # of the processor, which other work on the machine changes little
+start = time.process_time()  # processor time depends little on what else the machine does
 from splade_lucene import LuceneImpactSearcher, jvm
 from splade_lucene.jvm.pyserini_import import pyserini_importable
 
@@ -154,8 +154,8 @@ with LuceneImpactIndexer("pair") as indexer:
 query = {"the": 2, "heart": 1}
 
 
-class AsIs:
-    """A query encoder for Pyserini of queries that are encoded already."""
+class PassThroughEncoder:
+    """A query encoder for Pyserini that returns already encoded queries unchanged."""
 
     def encode(self, q):
         return q
@@ -163,8 +163,8 @@ class AsIs:
 
 with LuceneImpactSearcher("pair") as keeps, LuceneImpactSearcher("pair", min_idf=0) as drops:
     kept, dropped = rows(keeps.search(query)), rows(drops.search(query))
-assert kept == rows(PyserinisSearcher("pair", AsIs(), min_idf=-1).search(query))
-assert dropped == rows(PyserinisSearcher("pair", AsIs()).search(query))
+assert kept == rows(PyserinisSearcher("pair", PassThroughEncoder(), min_idf=-1).search(query))
+assert dropped == rows(PyserinisSearcher("pair", PassThroughEncoder()).search(query))
 print(f"every term: {kept}\nmin_idf=0:  {dropped}")
 
 # %% [markdown]
@@ -178,7 +178,7 @@ print(f"every term: {kept}\nmin_idf=0:  {dropped}")
 import torch
 from safetensors.torch import load_file
 
-from splade_lucene.cli.app import app  # the command line, without the start of another Python
+from splade_lucene.cli.app import app  # the command line, in this process
 
 app(["models", "splade-minilm", "--save", "splade-minilm"], standalone_mode=False)
 torch.save(load_file("splade-minilm/model.safetensors"), "splade-minilm/pytorch_model.bin")
@@ -189,7 +189,7 @@ off_by = []
 for text in topics.values():
     a, b = ours.query_encoder.encode(text), pyserinis_encoder.encode(text)
     off_by += [abs(a.get(term, 0) - b.get(term, 0)) for term in {*a, *b}]
-assert max(off_by) <= 1  # a weight at the border of two impacts may be put to either side
+assert max(off_by) <= 1  # a weight halfway between two impacts may be rounded either way
 print(f"{len(off_by)} impacts of {len(topics)} queries, at most {max(off_by)} apart")
 
 # %% [markdown]

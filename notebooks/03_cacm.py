@@ -83,7 +83,7 @@ print(
 )
 
 # %% [markdown]
-# Taking a part is not the reason for the latter: of the 796 judgments that Anserini distributes, 55 name documents without
+# These judgments are not missing because of the subset: of the 796 judgments that Anserini distributes, 55 name documents without
 # their leading zero, `CACM-440` for `CACM-0440`. No system can find those. Figures with the same file stay comparable, so the
 # file is left as it is.
 #
@@ -144,7 +144,7 @@ for name in ("bm25", "splade"):
 print("\n".join(rows))
 
 # %% [markdown]
-# ## 6. Is the difference more than chance?
+# ## 6. Is the difference significant?
 #
 # A paired t-test over the queries; p is corrected (Holm) for the tests of one measure, here one. With so few queries, only a
 # large difference is significant, and a p above 0.05 does not mean that the systems are equally good.
@@ -166,7 +166,7 @@ print("\n".join(rows))
 # ## 7. Why?
 #
 # The query that gained most, its first relevant document, and what each shared term adds. A term that is not a word of the
-# query is an expansion, or a piece of a word: BM25 cannot match it. (`compare … --index index --topics topics.tsv` prints such an
+# query is an expansion or a subword: BM25 cannot match it. (`compare … --index index --topics topics.tsv` prints such an
 # explanation, too.)
 
 # %%

@@ -46,7 +46,7 @@ os.chdir(work.name)  # relative names below
 
 
 def splade_lucene(*commands):
-    """Runs commands of the command line in this process, which saves the start of another Python and Java each time."""
+    """Runs commands in this process, which saves starting Python and Java for each."""
     shown = []
     for command in commands:
         printed, notes = io.StringIO(), io.StringIO()
@@ -225,7 +225,7 @@ anserini = subprocess.run(
 
 
 def ranking(path):
-    """Query and docid of each line, by query and rank."""
+    """Query, rank and docid of each line, sorted by query and rank."""
     lines = [line.split() for line in Path(path).read_text().splitlines()]
     return sorted((qid, int(rank), docid) for qid, _, docid, rank, _, _ in lines)
 
@@ -253,7 +253,7 @@ def is_online():
     try:
         urllib.request.urlopen("https://rgw.cs.uwaterloo.ca", timeout=5)
     except urllib.error.HTTPError:
-        return True  # that is an answer
+        return True  # the server answered
     except OSError:
         return False
     return True

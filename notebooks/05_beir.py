@@ -20,7 +20,7 @@
 #
 # A BEIR collection is a folder:
 #
-# | file | what |
+# | file | contents |
 # |---|---|
 # | `corpus.jsonl` | `{"_id": …, "title": …, "text": …}`; title and text are joined by a space, as in BEIR and Anserini |
 # | `queries.jsonl` | `{"_id": …, "text": …}`, of all splits |
@@ -99,7 +99,7 @@ from splade_lucene import (
     search_texts,
 )
 
-encoder = SpladeEncoder(documents=DocumentSettings(max_length=64), dtype="float32")  # SpladeEncoder("naver/splade-v3") with the whole text, in earnest
+encoder = SpladeEncoder(documents=DocumentSettings(max_length=64), dtype="float32")  # for real figures: SpladeEncoder("naver/splade-v3"), whole texts
 rule = Quantizer.named("naver")  # "pyserini" for SPLADE-v3
 queries = SpladeQueryEncoder(encoder, rule)
 measures = ["nDCG@10", "R@100"]
@@ -181,14 +181,14 @@ print("\n".join(rows))
 import urllib.error
 import urllib.request
 
-from splade_lucene.cli.app import app  # the command line, without the start of another Python
+from splade_lucene.cli.app import app  # the command line, in this process
 
 
 def is_online():
     try:
         urllib.request.urlopen("https://huggingface.co", timeout=5)
     except urllib.error.HTTPError:
-        return True  # that is an answer
+        return True  # the server answered
     except OSError:
         return False
     return True

@@ -78,11 +78,11 @@ sorted(path.name for path in Path("sentence-transformers").iterdir())
 # `--query-model`, `--drop-specials`, the lengths and prefixes (docs/models.md).
 
 # %%
-from splade_lucene.cli.app import app  # the command line, without the start of another Python
+from splade_lucene.cli.app import app  # the command line, in this process
 
 
 def splade_lucene(command):
-    """What a command prints."""
+    """Runs a command and returns what it prints."""
     printed, notes = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(notes):
         code = app(command.split(), standalone_mode=False)
@@ -97,7 +97,7 @@ print("\n".join(splade_lucene(f"models {name}") for name in ("plain", "sentence-
 #
 # The check that counts: the same texts through the model's own library. Here that is SPLADE's formula on transformers' logits, and
 # sentence-transformers' `SparseEncoder`. In float32 the weights agree to the last digits, and the quantized impacts are the same
-# except for weights at the border of two impacts.
+# except for weights at the boundary between two impacts.
 
 # %%
 import numpy as np
@@ -136,7 +136,7 @@ differences = {
 }
 specials = tokenizer.all_special_ids
 inference_free, wanted = by_splade_lucene("inference-free"), by_transformers("inference-free")
-assert not inference_free[:, specials].any()  # special tokens are no terms there
+assert not inference_free[:, specials].any()  # special tokens are not terms in this layout
 wanted[:, specials] = 0
 differences["inference-free"] = np.abs(inference_free - wanted).max()
 agrees = all(difference < 1e-5 for difference in differences.values())
@@ -183,7 +183,7 @@ print("\n".join(lines))
 #
 # ## 5. How queries are encoded
 #
-# | `--query-mode` | cost | what |
+# | `--query-mode` | needs | query weights |
 # |---|---|---|
 # | `model` | a network | the model's weights for every term, expansions too |
 # | `lexical` | a network | the model's weights, for the query's own terms only |

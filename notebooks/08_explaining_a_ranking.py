@@ -56,7 +56,7 @@ searcher = LuceneImpactSearcher(work / "index", SpladeQueryEncoder(encoder, rule
 searcher.num_docs
 
 # %% [markdown]
-# ## 1. Why this one?
+# ## 1. Why this document?
 #
 # A score is a sum over the terms that query and document share: query impact times document impact. `explain` returns the parts,
 # largest first (`splade-lucene explain` prints them).
@@ -88,7 +88,7 @@ own = dict(zip(texts, own_terms(list(texts.values()))))
 
 
 def kind(term, in_query, in_document):
-    """Where a shared term is in the texts."""
+    """Which of the two texts contain a shared term."""
     if term in in_query:
         return "both texts" if term in in_document else "the question only"
     return "the document only" if term in in_document else "neither"
@@ -98,7 +98,7 @@ COLOURS = {"both texts": "C0", "the question only": "C1", "the document only": "
 
 
 def draw(axes, question, docid, shown=12):
-    """The largest parts of a score as bars, coloured by where the term is."""
+    """The largest parts of a score as bars, coloured by the texts that contain the term."""
     (asked,) = own_terms([question])
     parts = searcher.explain(question, docid)[:shown][::-1]
     colours = [COLOURS[kind(part.term, asked, own[docid])] for part in parts]
@@ -123,7 +123,7 @@ for term, value in sorted(difference.items(), key=lambda each: -abs(each[1]))[:6
 print(f"{'all terms':14} {sum(difference.values()):>+9,}")
 
 # %% [markdown]
-# ## 2. How much comes from terms that are not there
+# ## 2. How much comes from expansion
 #
 # The share of each best hit's score by where its terms come from, over all questions. Terms that are in both the question and the
 # document are what BM25 could have matched; the rest is expansion.
@@ -153,7 +153,7 @@ STOPWORDS = set(
 
 
 def group(term):
-    """What sort of term it is."""
+    """The group of a term."""
     if term in STOPWORDS:
         return "stopwords"
     if term.startswith("##"):
@@ -165,7 +165,7 @@ GROUPS = ("words", "pieces of words", "stopwords", "numbers and marks")
 
 
 def mass(vectors, own):
-    """Share of all impact by sort, each split into own and added terms."""
+    """Share of all impact by group, each split into own and added terms."""
     total = Counter()
     for vector, terms in zip(vectors, own):
         for term, impact in vector.items():
@@ -254,7 +254,7 @@ left.legend(frameon=False, markerscale=2)
 figure.tight_layout()
 
 # %% [markdown]
-# The bounds of a search are made of the terms' largest impacts. Under BM25, the largest impact falls with the number of documents
+# The bounds that let a search skip documents are computed from the terms' largest impacts. Under BM25, the largest impact falls with the number of documents
 # that have the term, so a search can skip frequent terms. Learned impacts follow no such rule, so skipping needs the bounds of small
 # blocks of documents (see the guide on speed).
 #

@@ -92,7 +92,7 @@ print(f"Java started in {started:.1f} s; indexed {summary.documents:,} documents
 
 # %%
 def pass_over(searcher, k=10):
-    """Mean milliseconds a query, one after another, the docid and score of each hit read."""
+    """Mean milliseconds per query, one query after another; the docid and score of each hit are read."""
     start = time.perf_counter()
     for vector in queries.values():
         [(hit.docid, hit.score) for hit in searcher.search(vector, k)]
@@ -100,7 +100,7 @@ def pass_over(searcher, k=10):
 
 
 index_pseudo_documents(work / "collection.jsonl", work / "plain", accelerator=False)
-with LuceneImpactSearcher(work / "plain") as warming:  # Java compiles what runs often
+with LuceneImpactSearcher(work / "plain") as warming:  # so that Java has compiled the code
     for _ in range(5):
         pass_over(warming)
 for name, folder in (("without accelerator", work / "plain"), ("with accelerator", work / "index")):
@@ -120,8 +120,8 @@ with pyserini_importable():
     from pyserini.search.lucene import LuceneImpactSearcher as PyserinisSearcher
 
 
-class AsIs:
-    """A query encoder for Pyserini that takes encoded queries."""
+class PassThroughEncoder:
+    """A query encoder for Pyserini that returns already encoded queries unchanged."""
 
     def encode(self, query):
         return query
@@ -129,7 +129,7 @@ class AsIs:
 
 engines = ("auto", "blockmax", "maxscore", "taat")
 searchers = {engine: LuceneImpactSearcher(work / "index", engine=engine) for engine in engines}
-searchers["Pyserini"] = PyserinisSearcher(str(work / "index"), AsIs(), min_idf=-1)
+searchers["Pyserini"] = PyserinisSearcher(str(work / "index"), PassThroughEncoder(), min_idf=-1)
 depths, rounds = (10, 1000), 3
 times = {(name, k): [] for k in depths for name in searchers}
 for turn in range(rounds + 1):
@@ -142,10 +142,10 @@ for name in searchers:
     print(f"{name:12} {medians[name, 10]:>8.2f} {medians[name, 1000]:>9.2f}        {ratios}")
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.3))
-for place, k in zip(axes, depths):
-    place.barh(list(searchers), [medians[name, k] for name in searchers], color=["C0"] + ["C7"] * 3 + ["C1"])
-    place.set(title=f"k = {k}", xlabel="ms per query")
-    place.invert_yaxis()
+for axis, k in zip(axes, depths):
+    axis.barh(list(searchers), [medians[name, k] for name in searchers], color=["C0"] + ["C7"] * 3 + ["C1"])
+    axis.set(title=f"k = {k}", xlabel="ms per query")
+    axis.invert_yaxis()
 figure.tight_layout()
 
 # %% [markdown]
@@ -169,7 +169,7 @@ print(f"{profile.postings:,} postings in all")
 # %% [markdown]
 # ## 5. Threads
 #
-# `batch_search` takes many queries at once and divides them among threads. Fewer crossings to Java help even with one thread.
+# `batch_search` takes many queries at once and divides them among threads. Making fewer calls into Java helps even with one thread.
 
 # %%
 qids, vectors = list(queries), list(queries.values())
@@ -187,7 +187,7 @@ for threads in (1, 2, 4):
     print(f"{threads} threads: {ours:6.3f}, Pyserini {theirs:6.3f}, {theirs / ours:5.1f} times")
 
 # %% [markdown]
-# ## 6. Less than exact
+# ## 6. Approximate search
 #
 # Everything so far is exact. An `Approximation` trades hits for time (`search --mode approximate`); `recall` (`--recall`) says how many.
 
@@ -208,7 +208,7 @@ for alpha in (1.0, 0.85, 0.7, 0.5):
 # ![Time of a query against the size of the collection](../docs/searching.png)
 #
 # For figures of your own: `python benchmarks/searching.py --documents 50000 200000`, or `search --profile` on your index. What to know
-# before:
+# first:
 #
 # - Java's heap holds the postings that were needed; `SPLADE_LUCENE_HEAP=8g` makes it larger. What does not fit is read from Lucene,
 #   which is slower.

@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Updating an index
 #
-# A collection with metadata that is filtered, grows, changes, is merged and checked, while it stays a plain Lucene index. Takes about
-# half a minute and 5 MB of disk. Nothing is downloaded: the documents are docstrings of the Python that runs this.
+# Filter a collection by metadata, add, change and delete documents, merge indexes and check them. All along, the index stays a plain
+# Lucene index. Takes about half a minute and 5 MB of disk. Nothing is downloaded: the documents are docstrings of the Python that runs this.
 
 # %%
 import json
@@ -76,9 +76,9 @@ with LuceneImpactIndexReader(index) as reader:
     print(reader.fields)
 
 # %% [markdown]
-# ## 2. Filter, count, return
+# ## 2. Filters, facets and returned fields
 #
-# A filter is a string or a Python expression; both mean the same. Hits return their fields, and facets count them.
+# A filter is a string or the equivalent Python expression. Hits return their fields, and facets count their values.
 
 # %%
 hits = searcher.search("remove the smallest item", k=5, filter='kind = "callable" and words < 60')
@@ -92,10 +92,10 @@ short_and_callable = (where("kind") == "callable") & (where("words") < 60)
 assert searcher.search("remove the smallest item", k=5, filter=short_and_callable).docids == hits.docids
 
 # %% [markdown]
-# ## 3. Grow
+# ## 3. Add documents
 #
-# `add_corpus` encodes new documents with the index's own model, settings and quantizer. The searcher keeps showing the commit with which
-# it was opened, until `refresh()`.
+# `add_corpus` encodes new documents with the index's own model, settings and quantizer. Until `refresh()`, the searcher keeps searching
+# the commit that it opened.
 
 # %%
 add_corpus(write_documents("more.jsonl", "sched", "shelve"), index)
@@ -105,10 +105,10 @@ searcher.refresh()
 print("after refresh(): ", searcher.search(query, k=2).docids)
 
 # %% [markdown]
-# ## 4. Change and delete
+# ## 4. Change and delete documents
 #
-# A document with a known docid replaces the old one. Each call is one commit: a process that is killed leaves all of it or nothing, and
-# the manifest belongs to the commit.
+# A document replaces the one with the same docid. Each call is one commit: if the process is killed, either all of the change is there or
+# none of it. The manifest is part of the commit.
 
 # %%
 changed = work / "changed.jsonl"
@@ -129,8 +129,8 @@ with LuceneImpactIndexReader(index) as reader:
 # %% [markdown]
 # ## 5. Several indexes as one
 #
-# A searcher opens several indexes as if they were one. `merge_indexes` writes that one; its hits are the same. Of documents with one
-# docid, the last is taken where `duplicates="last"` says so; without it they are refused.
+# A searcher can open several indexes as if they were one. `merge_indexes` writes them as one index, with the same hits. With
+# `duplicates="last"`, the last of several documents with the same docid counts; without it, they are an error.
 
 # %%
 other = work / "other"
@@ -159,8 +159,8 @@ result = check_index(index, sample=5)
 print(result.is_sound, result.documents, "documents,", result.encoded_again, "encoded again")
 
 # %% [markdown]
-# One flipped bit in the middle of a file changes hits without a word, unless somebody looks: `check_index` names the file, and a searcher
-# that is opened with `verify=True` refuses the index.
+# One flipped bit in the middle of a file changes hits silently. `check_index` names the file, and a searcher that is opened with
+# `verify=True` refuses the index.
 
 # %%
 damaged = work / "damaged"

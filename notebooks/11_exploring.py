@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Exploring an index
 #
-# `splade-lucene serve` opens an index to a browser and to programs: a page on which you look at a ranking, drag the weight of a term and
-# see the ranking follow, and REST paths that answer with the same data. Takes about half a minute and 5 MB of disk; needs the
+# `splade-lucene serve` serves an index to browsers and programs: a page on which you inspect a ranking, drag the weight of a term and
+# watch the ranking change, and a REST API that returns the same data. Takes about half a minute and 5 MB of disk; needs the
 # extra `serve`. Nothing is downloaded: the documents are docstrings of the Python that runs this.
 
 # %%
@@ -44,7 +44,7 @@ built.index.documents
 # %% [markdown]
 # ## 1. The page
 #
-# On the command line it is one line; port 0 is any free one.
+# On the command line, this is one line. Below, port 0 means any free port.
 #
 # ```sh
 # splade-lucene serve --index docs --port 8080
@@ -58,33 +58,33 @@ server = subprocess.Popen(
 url = server.stderr.readline().split()[-1]  # "serving docs at http://127.0.0.1:…"
 
 # %% [markdown]
-# Open the address in a browser, and type. The terms of your own words are blue, those that the model added are orange, and each hit has a
-# bar of what its terms give, which sums to its score.
+# Open the address in a browser, and type. Terms from your query are blue, and those that the model added are orange. The bar of each hit
+# shows what each term contributes to its score.
 #
 # ![The page](../docs/explorer.png)
 #
-# - **Weights.** Drag one, or move it with the arrow keys; `×` or the Delete key leaves a term out; *Add a term* puts one in. Each
+# - **Weights.** Drag one, or change it with the arrow keys; `×` or the Delete key removes a term; *Add a term* adds one. Each
 #   change searches again.
-# - **A document.** Open a hit for the reasons of its rank, its own terms, and documents like it. *Why not this one?* explains any docid, also
-#   one that is not found: its rank, and the terms of the query that it lacks.
-# - **Compare** shows two settings or two indexes side by side and draws which hits move: exact and approximate, impacts and BM25, a
-#   pruned index and the whole one.
-# - **Runs** reads a run and its judgments, and walks the queries from the worst to the best.
-# - **Statistics** shows what the index is made of, and what the last searches cost.
+# - **A document.** Open a hit to see why it has its rank, its terms, and similar documents. *Why not this document?* explains any docid,
+#   even one that was not found: its rank, and the query terms that it lacks.
+# - **Compare** shows two settings or two indexes side by side, and how hits move between them: exact and approximate, impacts and
+#   BM25, a pruned index and the whole one.
+# - **Runs** reads a run and its judgments, and steps through the queries from the worst to the best.
+# - **Statistics** shows the distributions of terms and impacts in the index, and the cost of recent searches.
 # - **Export** writes a TREC run, JSON, a picture, or the Python lines that give the same result, of a search, a comparison or a run. The
 #   address in the browser is a link to what you see.
 #
-# `/` goes to the query, the arrow keys from it to the hits, Escape closes a document.
+# `/` moves to the query, the arrow keys move from there to the hits, and Escape closes a document.
 
 # %% [markdown]
 # ## 2. The same in JSON
 #
-# All that the page shows comes from paths under `/api/v1`, which are described at `/docs`. The expansion of a query:
+# Everything that the page shows comes from routes under `/api/v1`, which are documented at `/docs`. The expansion of a query:
 
 
 # %%
 def ask(path, body=None):
-    """The JSON that the service answers; a body is posted."""
+    """Returns the service's JSON; sends a POST request if there is a body."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{url}/api/v1/{path}", data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request) as answer:
@@ -97,7 +97,7 @@ for title, own in (("own", True), ("added", False)):
     print(title, *[f"{each['term']} {each['weight']}" for each in terms if each["own"] is own][:9], sep="  ")
 
 # %% [markdown]
-# A search, with the parts of each score:
+# A search, with the contribution of each term to each score:
 
 # %%
 found = ask("docs/search", {"query": question, "k": 3, "explain": True, "facets": ["module"]})
@@ -110,7 +110,7 @@ print(found["facets"]["module"][:3])
 # %% [markdown]
 # ## 3. Drag a weight
 #
-# What the page does when you drag: it sends the changed weights as a `vector`. Here one term is left out, and one is put in.
+# When you drag a weight, the page sends the changed weights as a `vector`. Here one term is removed, and one is added.
 
 # %%
 vector = {each["term"]: each["weight"] for each in found["vector"]}
@@ -119,7 +119,7 @@ for hit in changed["hits"]:
     print(f"{hit['rank']}  {hit['score']:>8,}  {hit['docid']}")
 
 # %% [markdown]
-# ## 4. Why not this one?
+# ## 4. Why not this document?
 
 # %%
 why = ask("docs/explain", {"query": question, "docid": "shutil.move"})
@@ -139,13 +139,13 @@ for hit in ask("docs/search", {"query": question, "k": 5})["hits"]:
 # %% [markdown]
 # ![Two rankings side by side](../docs/explorer-compare.png)
 #
-# Everything that the page shows has an address, so a finding can be sent to somebody:
+# Every view has its own address, so you can send a link to what you found:
 
 # %%
 print("#compare?" + urllib.parse.urlencode({"index": "docs", "q": question, "engine2": "bm25"}))
 
 # %% [markdown]
-# ## 6. What the index is made of
+# ## 6. Statistics of the index
 
 # %%
 statistics = ask("docs/stats")

@@ -13,8 +13,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
 HERE = Path(__file__).resolve().parent
-FORGET = f"import os\nos.chdir({str(HERE)!r})\n%reset -f"
-"""Gives a kernel back its folder, and takes away its variables."""
+RESET = f"import os\nos.chdir({str(HERE)!r})\n%reset -f"
+"""Code that gives a reused kernel its folder back and deletes its variables."""
 
 
 def sources() -> list[Path]:
@@ -25,14 +25,14 @@ def sources() -> list[Path]:
 def execute(path: Path, kernel: AsyncKernelManager | None = None) -> NotebookNode:
     """Runs a notebook from top to bottom; an exception in a cell is raised here.
 
-    A given kernel is started if it does not run, and is left running; it forgets the variables of the notebook before.
+    A given kernel is started if it does not run, is reset before the notebook runs, and is left running.
     """
     notebook = jupytext.read(path)
     if kernel is not None and kernel.has_kernel:
-        _run(new_notebook(cells=[new_code_cell(FORGET)]), kernel)
+        _run(new_notebook(cells=[new_code_cell(RESET)]), kernel)
     _run(notebook, kernel)
     for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{number}"  # not at random, so that an unchanged notebook stays the same file
+        cell["id"] = f"cell-{number}"  # fixed, so that an unchanged notebook gives the same file
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr"]
@@ -41,7 +41,7 @@ def execute(path: Path, kernel: AsyncKernelManager | None = None) -> NotebookNod
 
 def _run(notebook: NotebookNode, kernel: AsyncKernelManager | None) -> None:
     folder = {"metadata": {"path": str(HERE)}}
-    client = NotebookClient(  # streams as one output a cell, however the kernel sent them
+    client = NotebookClient(  # one stream output per cell, however the kernel sent it
         notebook, kernel, timeout=600, kernel_name="python3", coalesce_streams=True, resources=folder
     )
     client.execute()

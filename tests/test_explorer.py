@@ -189,9 +189,9 @@ def test_a_weight_is_dragged(open_page, searcher):
 def test_terms_are_left_out_put_back_and_added(open_page, searcher):
     page = open_page(q=QUERY)
     wait_for_ranking(page, searcher.search(QUERY, 10).docids)
-    page.get_by_role("button", name="Leave out file", exact=True).click()
+    page.get_by_role("button", name="Remove file", exact=True).click()
     wait_for_ranking(page, searcher.search(weights(searcher, file=0), 10).docids)
-    page.get_by_role("button", name="Put file back").click()
+    page.get_by_role("button", name="Restore file").click()
     wait_for_ranking(page, searcher.search(QUERY, 10).docids)
     page.get_by_label("Add a term").fill("parser")
     page.keyboard.press("Enter")
@@ -253,13 +253,13 @@ def test_why_not_this_one(open_page, searcher):
     page = open_page(q=QUERY, fails="404")
     ranking = searcher.search(QUERY, 1000).docids
     wanted = ranking[40]
-    page.get_by_label("Why not this one?").fill(wanted)
+    page.get_by_label("Why not this document?").fill(wanted)
     page.get_by_role("button", name="Explain").click()
     page.get_by_role("heading", name="Why rank 41").wait_for()
     vector, has = searcher.encode(QUERY), {each.term for each in searcher.explain(QUERY, wanted)}
     lacks = page.locator(".why .chip").all_inner_texts()
     assert {each.split()[0] for each in lacks} == vector.keys() - has
-    page.get_by_label("Why not this one?").fill("no-such-document")
+    page.get_by_label("Why not this document?").fill("no-such-document")
     page.get_by_role("button", name="Explain").click()
     page.get_by_role("alert").filter(has_text="no-such-document").first.wait_for()
 
@@ -330,7 +330,7 @@ def test_a_comparison_says_what_it_has_from_the_search(open_page):
     note = page.locator(".carried")
     note.get_by_text('module = "shutil"').wait_for()
     assert "1 changed weight" in note.inner_text()
-    note.get_by_role("button", name="Clear the filter").click()
+    note.get_by_role("button", name="Clear filter").click()
     note.get_by_role("button", name="Undo").click()
     note.wait_for(state="detached")
     page.wait_for_function("() => !/shutil|w=/.test(location.hash)")
@@ -510,7 +510,7 @@ def test_the_link_of_a_run_has_the_open_query(open_page, run_files, server, brow
     page.get_by_role("button", name="Close", exact=True).click()
     for selector in (".run-columns .ranking li", ".one-query .note >> nth=1"):
         assert shown(other, selector) == shown(page, selector)
-    assert "run.trec of this link" in other.locator(".files").inner_text()
+    assert "run.trec, as in the link" in other.locator(".files").inner_text()
     other.locator(".ranking li.relevant .docid").click()
     other.get_by_role("heading", name="Why rank 5").wait_for()
     other.get_by_label("Judgments").set_input_files(run_files["qrels.txt"])
@@ -518,7 +518,7 @@ def test_the_link_of_a_run_has_the_open_query(open_page, run_files, server, brow
     changed = run_files["run.trec"].with_name("changed.trec")
     changed.write_text(run_files["run.trec"].read_text().replace("test", "changed"))
     other.get_by_label("Run", exact=False).set_input_files(changed)
-    other.get_by_role("alert").get_by_text("not the file of the link, run.trec").wait_for()
+    other.get_by_role("alert").get_by_text("not the link's file, run.trec").wait_for()
     other.locator(".queries .qid").nth(2).wait_for()
     assert shown(other, ".queries .qid") == ["q3", "q2", "q1"]
     other.goto(f"{server.url}/#runs?index=docs&carried=%5B1%2C2")  # cut off
@@ -530,7 +530,7 @@ def test_a_link_shows_the_same_again(open_page, searcher, browser):
     page = open_page(q=QUERY)
     wait_for_ranking(page, searcher.search(QUERY, 10).docids)
     page.get_by_label("Hits").select_option("5")
-    page.get_by_role("button", name="Leave out file", exact=True).click()
+    page.get_by_role("button", name="Remove file", exact=True).click()
     page.get_by_label("Search", exact=True).select_option("0.5")
     page.locator(".choice", has_text="shutil").click()
     changed, filter = weights(searcher, file=0), 'module = "shutil"'
@@ -657,11 +657,11 @@ def test_colours_are_chosen_and_kept(open_page):
     page = open_page()
     ground = "getComputedStyle(document.documentElement).backgroundColor"
     light = page.evaluate(ground)
-    page.get_by_label("Colours").select_option("dark")
+    page.get_by_label("Theme").select_option("dark")
     assert page.evaluate(ground) != light
     page.reload()
     assert page.evaluate(ground) != light
-    page.get_by_label("Colours").select_option("system")
+    page.get_by_label("Theme").select_option("system")
     assert page.evaluate(ground) == light
     page.emulate_media(color_scheme="dark")
     assert page.evaluate(ground) != light

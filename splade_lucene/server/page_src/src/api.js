@@ -1,7 +1,7 @@
-// Requests to the service, and hooks that show their answers: an answer that is no longer wanted is dropped.
+// Requests to the service, and a hook for their answers: an outdated answer is dropped.
 import { useEffect, useRef, useState } from "preact/hooks";
 
-/** An error that the service reports, or that its answer cannot be had. */
+/** An error that the service reports, or a failure to reach it. */
 export class ServiceError extends Error {
   constructor(status, { code, message, remedy }) {
     super(message);
@@ -14,7 +14,7 @@ let token = "";
 try {
   token = sessionStorage.getItem(TOKEN) ?? "";
 } catch {
-  // storage is blocked: the token is asked for again with the next page
+  // storage is blocked: the next page asks for the token again
 }
 
 export function setToken(given) {
@@ -31,7 +31,7 @@ export function at(index, ...parts) {
   return ["api/v1", ...[index, ...parts].map(encodeURIComponent)].join("/");
 }
 
-/** One request: `{path}`, or `{path, body}` to post JSON. Answers with the JSON, or the text with `{text: true}`. */
+/** Sends one request: `{path}`, or `{path, body}` to post JSON. Returns the parsed JSON, or with `{text: true}` the text. */
 export async function request({ path, body, text = false }, signal) {
   const headers = { Accept: "application/json" };
   if (token) headers.Authorization = `Bearer ${token}`;
@@ -45,20 +45,20 @@ export async function request({ path, body, text = false }, signal) {
     answer = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ServiceError(0, { code: "unreachable", message: "The service does not answer.", remedy: "Is it still running?" });
+    throw new ServiceError(0, { code: "unreachable", message: "The service cannot be reached.", remedy: "Check that it is still running." });
   }
   if (answer.ok) return text ? answer.text() : answer.json();
   const found = await answer.json().catch(() => ({}));
-  throw new ServiceError(answer.status, found.error ?? { code: "failed", message: `The service answered ${answer.status}.` });
+  throw new ServiceError(answer.status, found.error ?? { code: "failed", message: `The service failed with HTTP status ${answer.status}.` });
 }
 
 const EMPTY = { data: null, error: null, loading: false, of: null, key: null };
 
 /**
- * The answer to a request, asked for again whenever the request changes; null asks for nothing. While the request keeps changing,
- * as under a slider, one is sent every `delay` milliseconds, and the last one always. The last answer stays while the next one is
- * on its way, so that nothing flickers; `of` is the request that it answers. Without `keep` an answer is never seen together with
- * another request than its own. What comes after a newer request was sent is dropped.
+ * The answer to a request, which is sent again whenever it changes; null sends nothing. While the request keeps changing, as under
+ * a slider, one is sent every `delay` milliseconds, and the last one always. The previous answer stays until the next one arrives,
+ * so that nothing flickers; `of` is the request that it answers. With `keep` false, an answer is shown only with its own request.
+ * An answer that arrives after a newer request was sent is dropped.
  */
 export function useAnswer(wanted, { delay = 0, keep = true } = {}) {
   const [shown, show] = useState(EMPTY);

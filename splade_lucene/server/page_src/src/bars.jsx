@@ -1,10 +1,10 @@
-// The bar of a score: one segment for each term, own terms before added ones, so that their border shows what expansion gives.
+// The bar of a score: one segment per term, the query's own terms before added ones, so that the boundary shows what expansion contributes.
 import { formatPercent, formatScore } from "./numbers.js";
 
-const LEAST = 0.02; // of the longest bar: smaller segments of a kind are drawn as one
+const LEAST = 0.02; // of the longest bar: smaller neighbours of the same kind are merged
 
 /**
- * The segments of a score: `[{term, kind, score}]`, own terms first, the largest of all hits first.
+ * The segments of a score: `[{term, kind, score}]`, own terms first, then by score, highest first.
  *
  * @param contributions `[{term, score}]`.
  * @param kinds Term → kind; a term without one counts as added.
@@ -16,7 +16,7 @@ export function segments(contributions, kinds) {
     .sort((one, other) => order[one.kind] - order[other.kind] || other.score - one.score);
 }
 
-/** What a screen reader says of a bar. */
+/** The text of a bar for screen readers. */
 function inWords(parts, total) {
   const largest = [...parts].sort((one, other) => other.score - one.score).slice(0, 5);
   const added = parts.filter((each) => each.kind === "added").reduce((sum, each) => sum + each.score, 0);
@@ -24,7 +24,7 @@ function inWords(parts, total) {
   return `Score ${formatScore(total)}: ${said}; ${formatPercent(added / total)} from terms that the model added`;
 }
 
-/** The bar. Its full width stands for `longest`; `width` in pixels decides which segments have room for their name. */
+/** The bar. Its full width stands for `longest`; `width`, in pixels, decides which segments have space for a label. */
 export function ScoreBar({ contributions, kinds, total, longest, width, hot, onHot }) {
   const parts = segments(contributions, kinds);
   const drawn = [];
@@ -64,9 +64,9 @@ export function ScoreBar({ contributions, kinds, total, longest, width, hot, onH
   );
 }
 
-/** The bar of a hybrid hit: what each of the two rankings gives. */
+/** The bar of a hybrid hit: what each of the two rankings contributes. */
 export function PartsBar({ parts, total, longest }) {
-  const shares = [["impact", "impacts", "impacts"], ["bm25", "BM25", "bm25"]].filter(([name]) => parts[name]);
+  const shares = [["impact", "impact", "impacts"], ["bm25", "BM25", "bm25"]].filter(([name]) => parts[name]);
   const said = shares.map(([name, text]) => `${text} rank ${parts[name].rank}, ${formatScore(parts[name].share)}`).join("; ");
   return (
     <div class="bar" role="img" aria-label={`Score ${formatScore(total)}: ${said}`}>
@@ -79,7 +79,7 @@ export function PartsBar({ parts, total, longest }) {
   );
 }
 
-/** A text in parts, of which some match. */
+/** A text with its matching parts highlighted. */
 export function Marked({ parts, kinds }) {
   return (
     <>

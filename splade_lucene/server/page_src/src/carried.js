@@ -1,8 +1,8 @@
-// What the link of a run carries: the names of its files, and the query that is open.
+// What the link to a run carries: checksums of its files, and the open query.
 
-const MOST = 20; // hits, as the service lists
+const MOST = 20; // hits, as many as the service lists
 
-/** The CRC-32 of a text in UTF-8, as eight hexadecimal digits: enough to see that a file is another one. */
+/** The CRC-32 of a text in UTF-8, as eight hexadecimal digits: enough to notice a different file. */
 export function crc32(text) {
   let crc = 0xffffffff;
   for (const byte of new TextEncoder().encode(text)) crc = TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);
@@ -15,7 +15,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, number) => {
   return entry;
 });
 
-/** A query of a run as a text for a link. */
+/** Packs a query of a run into a string for a link. */
 export function packQuery(query, measure) {
   const { qid, query: text, value, hits, relevant, found, best, missed } = query;
   return JSON.stringify([
@@ -25,7 +25,7 @@ export function packQuery(query, measure) {
   ]);
 }
 
-/** The query of a link, as the service would answer it: `{measure, query}`; null for a text that is none. */
+/** The query in a link, in the form in which the service answers: `{measure, query}`; null if it cannot be read. */
 export function unpackQuery(text) {
   try {
     const [measure, qid, query, value, hits, relevant, found, best, missed] = JSON.parse(text);
@@ -47,7 +47,7 @@ export function unpackQuery(text) {
       },
     };
   } catch {
-    return null; // cut off by the program that passed it on
+    return null; // for example, a link that a mail program cut off
   }
 }
 

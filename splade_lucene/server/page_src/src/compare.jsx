@@ -1,4 +1,4 @@
-// Two settings or two indexes side by side, with lines from each hit's rank to its other rank.
+// Two settings or two indexes side by side, with a line between the two ranks of each hit.
 import { useState } from "preact/hooks";
 import { DocumentDrawer } from "./document.jsx";
 import { ExportDialog } from "./export.jsx";
@@ -14,7 +14,7 @@ import { Problem, Select, useMedia } from "./ui.jsx";
 const TYPING = 120;
 const ROW = 40; // pixels, as in style.css
 
-/** Where each hit of two rankings stands in both: `[{docid, title, left, right}]`, ranks from 1, null where it is no hit. */
+/** The ranks of each hit in two rankings: `[{docid, left, right}]`, from 1; null where it is not a hit. */
 export function moves(left, right) {
   const there = new Map(right.map((hit) => [hit.docid, hit]));
   const here = new Set(left.map((hit) => hit.docid));
@@ -51,7 +51,7 @@ export function CompareView({ state, update, indexes, served }) {
         <Carried state={state} filter={filter} update={update} />
         <Problem error={left.error} retry={left.retry} />
         <Problem error={right.error} retry={right.retry} />
-        {!left.body && <p class="note welcome">Type a query to see two rankings side by side, and which hits move.</p>}
+        {!left.body && <p class="note welcome">Type a query to see two rankings side by side, and how hits move between them.</p>}
         {moved.length > 0 && (
           <>
             <div class="toolbar">
@@ -68,15 +68,15 @@ export function CompareView({ state, update, indexes, served }) {
   );
 }
 
-/** What both searches have from the search's own page, where it can be changed. */
+/** The changed weights and the filter, which come from the search view. */
 function Carried({ state, filter, update }) {
   const edits = Object.keys(state.edits).length;
-  const where = state.other.index && state.other.index !== state.index ? " on the left" : "";
+  const users = state.other.index && state.other.index !== state.index ? "The left search uses" : "Both searches use";
   if (!filter && !edits) return null;
   return (
     <p class="note carried">
-      {edits > 0 && <>With {counted(edits, "changed weight")}{where}. <button type="button" class="quiet" onClick={() => update({ edits: {} })}>Undo</button></>}
-      {filter && <>Only <span class="term-like">{filter}</span>. <button type="button" class="quiet" onClick={() => update({ filter: "", facets: {}, ranges: {} })}>Clear the filter</button></>}
+      {edits > 0 && <>{users} {counted(edits, "changed weight")}. <button type="button" class="quiet" onClick={() => update({ edits: {} })}>Undo</button></>}
+      {filter && <>Filter: <span class="term-like">{filter}</span>. <button type="button" class="quiet" onClick={() => update({ filter: "", facets: {}, ranges: {} })}>Clear filter</button></>}
     </p>
   );
 }
@@ -106,13 +106,13 @@ function Verdict({ moved, hits }) {
   const most = Math.max(hits[0].length, hits[1].length);
   return (
     <p class="verdict" role="status">
-      <strong>{both.length} of {most}</strong> hits are in both, {still.length} at the same rank.
-      {far && far.left !== far.right && <> The longest move: <span class="term-like">{far.docid}</span>, from {far.left} to {far.right}.</>}
+      <strong>{both.length} of {most}</strong> hits are in both rankings, {still.length} at the same rank.
+      {far && far.left !== far.right && <> Largest move: <span class="term-like">{far.docid}</span>, from rank {far.left} to {far.right}.</>}
     </p>
   );
 }
 
-/** What happened to a hit, from left to right. */
+/** How a hit moved from left to right. */
 function fate({ left, right }) {
   if (left === null) return "new";
   if (right === null) return "gone";

@@ -1,4 +1,4 @@
-// A document: why it has its rank, its text, its own terms, and documents like it.
+// A document: why it has its rank, its text, its terms, and similar documents.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { at, useAnswer } from "./api.js";
 import { Fields } from "./hits.jsx";
@@ -10,8 +10,8 @@ const SIMILAR = 5;
 const CHARACTERS_SHOWN = 20_000;
 
 /**
- * @param body The search of which the document is a hit, or is none; null without a query.
- * @param lowest The last of the hits that are shown, for "why not this one?".
+ * @param body The body of the current search, whether the document is one of its hits or not; null without a query.
+ * @param lowest The last hit shown, for "Why not this document?".
  */
 export function DocumentDrawer({ state, update, body, kinds, lowest }) {
   const { index, doc: docid } = state;
@@ -56,7 +56,7 @@ export function DocumentDrawer({ state, update, body, kinds, lowest }) {
   );
 }
 
-/** The body that explains one document for a search. */
+/** The body of the request that explains one document's score in a search. */
 function explainBody({ query, vector, filter }, docid) {
   return { ...(query && { query }), ...(vector && { vector }), ...(filter && { filter }), docid };
 }
@@ -69,14 +69,14 @@ function Why({ answer, kinds, lowest, docid, filtered }) {
   const most = Math.max(...contributions.map((each) => each.score), 1);
   return (
     <section class="why">
-      <h3>{data.rank === null ? "Why it is not found" : `Why rank ${formatNumber(data.rank)}`}</h3>
+      <h3>{data.rank === null ? "Why it is not a hit" : `Why rank ${formatNumber(data.rank)}`}</h3>
       {data.rank === null && data.score > 0 && (
-        <p>{filtered ? "The filter leaves it out, or it is beyond rank 100,000." : "It is beyond rank 100,000."}</p>
+        <p>{filtered ? "The filter excludes it, or it is ranked below 100,000." : "It is ranked below 100,000."}</p>
       )}
       <p>
         Score <strong>{formatScore(data.score)}</strong>
         {lowest && data.rank !== null && data.rank > lowest.rank && (
-          <>; <strong>{formatScore(lowest.score - data.score)}</strong> less than rank {lowest.rank}, the last one that is shown</>
+          <>; <strong>{formatScore(lowest.score - data.score)}</strong> below rank {lowest.rank}, the last hit shown</>
         )}.
       </p>
       {contributions.length > 0 && (
@@ -97,7 +97,7 @@ function Why({ answer, kinds, lowest, docid, filtered }) {
       )}
       {data.missing.length > 0 && (
         <>
-          <h4>Lacks {counted(data.missing.length, "term")} of the query</h4>
+          <h4>Lacks {counted(data.missing.length, "query term")}</h4>
           <ul class="chips">
             {[...data.missing].sort((one, other) => other.query_weight - one.query_weight).map(({ term, query_weight }) => (
               <li key={term}><span class={`chip ${kinds.get(term) ?? "added"}`}>{term} <small>{formatNumber(query_weight)}</small></span></li>
@@ -109,10 +109,10 @@ function Why({ answer, kinds, lowest, docid, filtered }) {
   );
 }
 
-/** The text, in which words are marked that are terms of the query and of the document. */
+/** The text, with words highlighted that are terms of both the query and the document. */
 function Contents({ text, explained, kinds }) {
   const [whole, setWhole] = useState(false);
-  if (!text) return <section><h3>Text</h3><p class="note">{text === "" ? "The text is empty." : "The index does not store texts."}</p></section>;
+  if (!text) return <section><h3>Text</h3><p class="note">{text === "" ? "The text is empty." : "The index does not store the text of documents."}</p></section>;
   const shown = whole ? text : text.slice(0, CHARACTERS_SHOWN);
   const matched = new Map((explained?.contributions ?? []).map(({ term }) => [term, kinds.get(term) ?? "added"]));
   return (
@@ -127,7 +127,7 @@ function Contents({ text, explained, kinds }) {
       </p>
       {text.length > CHARACTERS_SHOWN && (
         <button type="button" class="quiet" onClick={() => setWhole(!whole)}>
-          {whole ? "Show the beginning" : `Show all ${counted(text.length, "character")}`}
+          {whole ? "Show only the beginning" : `Show all ${counted(text.length, "character")}`}
         </button>
       )}
     </section>
@@ -145,8 +145,8 @@ function OwnTerms({ vector, kinds, state, update }) {
   };
   return (
     <section class="own-terms">
-      <h3>Its terms <span class="count">{vector.length}</span></h3>
-      <p class="note">Choose one to put it into the query.</p>
+      <h3>Terms <span class="count">{vector.length}</span></h3>
+      <p class="note">Choose a term to add it to the query.</p>
       <ul>
         {shown.map(({ term, weight }) => (
           <li key={term}>
@@ -155,7 +155,7 @@ function OwnTerms({ vector, kinds, state, update }) {
               class={`document-term ${kinds.get(term) ?? ""}`}
               style={{ "--fill": `${(100 * weight) / most}%` }}
               onClick={() => update({ edits: { ...state.edits, [term]: weight } })}
-              aria-label={`Put ${term} into the query; its impact here is ${weight}`}
+              aria-label={`Add ${term} to the query; its impact in this document is ${weight}`}
             >
               <span>{term}</span><span class="number">{weight}</span>
             </button>
@@ -178,7 +178,7 @@ function Similar({ state, update }) {
     <section class="similar">
       <h3>More like this</h3>
       <Problem error={answer.error} retry={answer.retry} />
-      {answer.data && !answer.data.hits.length && <p class="note">Nothing shares a term with it.</p>}
+      {answer.data && !answer.data.hits.length && <p class="note">No other document shares a term with this one.</p>}
       {answer.data && (
         <ol>
           {answer.data.hits.map((hit) => (

@@ -1,13 +1,12 @@
-// Exports: texts that the service or the page writes, pictures, and links.
+// Exports: texts written by the service or the page, pictures, and links.
 import { useState } from "preact/hooks";
 import { useAnswer } from "./api.js";
 import { toPng, toText } from "./picture.js";
 import { CopyButton, Dialog, download, Problem } from "./ui.jsx";
 
 /**
- * A dialog that offers formats: each `{title}` with
- * `text` that the page knows, `requests` (one or two) to the service whose texts are joined by `join`, or a `picture` with its `alt`;
- * and the name of its `file`, unless it is only to be copied.
+ * A dialog that offers formats, each with a `title` and one of: a `text`; one or two `requests` to the service, whose answers
+ * `join` combines; a `picture` with its `alt`. `file` is the name for the download; a format without it can only be copied.
  */
 export function ExportDialog({ formats, onClose }) {
   const [chosen, setChosen] = useState(formats[0].title);
@@ -56,7 +55,7 @@ function Picture({ file, alt, picture }) {
     try {
       download(`${file}.png`, await toPng(svg));
     } catch {
-      setFailed("The browser cannot draw the picture. The SVG has the same content.");
+      setFailed("The browser could not create the PNG. The SVG has the same content.");
     }
   };
   return (

@@ -1,4 +1,4 @@
-// Filters by fields: counted values to choose, ranges of numbers and dates, and a filter as text.
+// Filters on fields: values with their counts, ranges of numbers and dates, and a filter in the filter language.
 import { useEffect, useState } from "preact/hooks";
 import { formatNumber } from "./numbers.js";
 

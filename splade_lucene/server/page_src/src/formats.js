@@ -1,4 +1,4 @@
-// What each view can be exported as: the formats of `ExportDialog`.
+// The export formats of each view, for `ExportDialog`.
 import { at } from "./api.js";
 import { comparisonPicture, rankingPicture, valuesPicture } from "./picture.js";
 import { engineName } from "./settings.jsx";
@@ -16,14 +16,14 @@ export function searchFormats({ state, body, answer, kinds }) {
     { title: "JSON", file: "hits.json", requests: [exported(state.index, body, "json")] },
     { title: "Python", file: "search.py", requests: [exported(state.index, body, "python")] },
     {
-      title: "Picture", file: "ranking", alt: `Ranking of ${answer.hits.length} hits with the parts of their scores`,
+      title: "Picture", file: "ranking", alt: `Ranking of ${answer.hits.length} hits, with each term's share of the score`,
       picture: () => rankingPicture(state, answer, kinds),
     },
     link(),
   ];
 }
 
-/** Of two searches, each `{index, engine, alpha, body, data}`, and where their hits moved. */
+/** The formats of a comparison of two searches, each `{index, engine, alpha, body, data}`; `moved` has the ranks of their hits. */
 export function comparisonFormats(query, sides, moved) {
   const [left, right] = sides;
   const both = (format) => sides.map((side) => exported(side.index, side.body, format));
@@ -41,33 +41,33 @@ export function comparisonFormats(query, sides, moved) {
       join: ([one, other]) => `# left: ${oneLine(name(left))}\n${one}\n# right: ${oneLine(name(right))}\n${other}`,
     },
     {
-      title: "Picture", file: "comparison", alt: `Two rankings, and where ${moved.length} hits moved`,
+      title: "Picture", file: "comparison", alt: `Two rankings, and how ${moved.length} hits moved between them`,
       picture: () => comparisonPicture(query, [name(left), name(right)], [left.data.hits, right.data.hits], moved),
     },
     link(),
   ];
 }
 
-/** Of a run that was looked through: `files` are those loaded, `query` is the open one, `address` a link with what is open. */
+/** The formats of a run: `files` are the loaded files, `query` is the open query, `address` a link to it. */
 export function runFormats({ data, files, query, address }) {
   const { run, qrels } = files;
   const ofQuery = run.text.split("\n").filter((line) => line.split(/\s/, 1)[0] === query.qid);
   const mean = data.measure && `${data.measure}\tall\t${data.mean.toFixed(4)}\n`;
   const values = data.queries.map(({ qid, value }) => `${data.measure}\t${qid}\t${value === null ? "nan" : value.toFixed(4)}\n`);
   return [
-    { title: "TREC run", file: `run-${plain(query.qid)}.trec`, text: ofQuery.map((line) => `${line}\n`).join(""), note: `The lines of ${run.name} for the query that is open.` },
+    { title: "TREC run", file: `run-${plain(query.qid)}.trec`, text: ofQuery.map((line) => `${line}\n`).join(""), note: `The lines of ${run.name} for the open query.` },
     { title: "JSON", file: "queries.json", text: toJson({ files: namesOf(files), ...data }) },
     ...(data.measure
       ? [
-          { title: "Values", file: "values.tsv", text: values.join("") + mean, note: "As trec_eval -q prints them." },
+          { title: "Values", file: "values.tsv", text: values.join("") + mean, note: "In the format of trec_eval -q." },
           { title: "Python", file: "evaluate.py", text: asPython(run, qrels, data.measure) },
           {
-            title: "Picture", file: "values", alt: `${data.measure} of ${data.queries.length} queries, the worst first`,
+            title: "Picture", file: "values", alt: `${data.measure} of ${data.queries.length} queries, worst first`,
             picture: () => valuesPicture(run.name, data),
           },
         ]
       : []),
-    { title: "Link", text: address, note: "The link has the open query with its first hits and judgments, and the names and checksums of the files, not the files themselves." },
+    { title: "Link", text: address, note: "The link contains the open query with its top hits and judgments, and the names and checksums of the files, but not the files." },
   ];
 }
 
@@ -89,12 +89,12 @@ function toJson(value) {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** A text of which a comment of one line is made. */
+/** A text on one line, for a comment. */
 function oneLine(text) {
   return text.replace(/\s+/g, " ");
 }
 
-/** A qid as part of a file's name. */
+/** A qid in a form that is safe in a file name. */
 function plain(qid) {
   return qid.replace(/[^\w.-]/g, "_");
 }

@@ -3,7 +3,7 @@ import { Marked, PartsBar, ScoreBar } from "./bars.jsx";
 import { counted, formatMilliseconds, formatScore } from "./numbers.js";
 import { useWidth } from "./ui.jsx";
 
-/** Term → kind, of a query's terms. */
+/** A map from each query term to its kind. */
 export function kindsOf(terms) {
   return new Map(terms.map(({ term, kind }) => [term, kind]));
 }
@@ -62,7 +62,7 @@ export function Fields({ fields }) {
   );
 }
 
-/** The line above the hits: how many, how fast, and what they share. */
+/** The line above the hits: their number, the time, and the share of the scores that added terms contribute. */
 export function Summary({ answer, kinds, loading }) {
   const { hits } = answer;
   let added = 0;
@@ -76,7 +76,7 @@ export function Summary({ answer, kinds, loading }) {
   return (
     <p class={loading ? "summary loading" : "summary"} role="status">
       {counted(hits.length, "hit")} in {formatMilliseconds(answer.total_milliseconds)}
-      {total > 0 && <> · {Math.round((100 * added) / total)} % of the scores from added terms</>}
+      {total > 0 && <> · {Math.round((100 * added) / total)}% of the scores from added terms</>}
     </p>
   );
 }

@@ -1,4 +1,4 @@
-// The explorer's frame: which view, which index, which colours; its state is the address.
+// The explorer's frame: the choice of view, index and theme. Its state is the address.
 import { render } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { setToken, useAnswer } from "./api.js";
@@ -12,9 +12,9 @@ import { Problem, Select } from "./ui.jsx";
 const VIEWS = [["search", "Search"], ["compare", "Compare"], ["runs", "Runs"], ["statistics", "Statistics"]];
 const THEME = "splade-lucene-theme";
 
-const SETTLED = 250; // milliseconds without a change: browsers allow only some hundred changes of an address in half a minute
+const SETTLED = 250; // milliseconds without a change before the address is written: browsers limit how often a page may change it
 
-/** The state of the address, and a function that changes both: in place, or as a step back to which the browser can go. */
+/** The state in the address, and a function that updates both. With `step`, the change becomes an entry of the browser's history. */
 function useAddress() {
   const [state, setState] = useState(() => parseState(location.hash));
   const current = useRef(state);
@@ -38,7 +38,7 @@ function useAddress() {
     };
   }, []);
   const update = useCallback((patch, step = false) => {
-    if (step) write(false); // where the reader goes back to
+    if (step) write(false); // so that Back returns to the latest state
     current.current = { ...current.current, ...patch };
     if (step) write(true);
     else {
@@ -79,16 +79,16 @@ function App() {
   const props = { state, update, served, indexes };
   return (
     <>
-      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>Skip to the content</a>
+      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>Skip to content</a>
       <Header state={state} update={update} indexes={indexes} />
       {listed.error && listed.error.status !== 401 && <main id="main"><Problem error={listed.error} retry={listed.retry} /></main>}
       {listed.error?.status === 401 && <main id="main"><TokenForm onToken={listed.retry} loading={listed.loading} /></main>}
-      {listed.data && !indexes.length && <main id="main"><p class="problem">The service has no index.</p></main>}
+      {listed.data && !indexes.length && <main id="main"><p class="problem">The service has no indexes.</p></main>}
       {listed.data && indexes.length > 0 && !known && (
         <main id="main">
           <div class="problem" role="alert">
-            <p>This link names the index “{state.index}”, which is not served here.</p>
-            <p class="remedy">Choose one above.</p>
+            <p>This link refers to the index “{state.index}”, which this service does not have.</p>
+            <p class="remedy">Choose another index above.</p>
           </div>
         </main>
       )}
@@ -129,11 +129,11 @@ function ThemeSwitch() {
       if (chosen === "system") localStorage.removeItem(THEME);
       else localStorage.setItem(THEME, chosen);
     } catch {
-      // storage is blocked: the choice holds for this page
+      // storage is blocked: the choice lasts until the page is closed
     }
   };
   const options = [["system", "System"], ["light", "Light"], ["dark", "Dark"]];
-  return <Select label="Colours" hidden value={theme} options={options} onChange={choose} />;
+  return <Select label="Theme" hidden value={theme} options={options} onChange={choose} />;
 }
 
 function TokenForm({ onToken, loading }) {
@@ -147,13 +147,13 @@ function TokenForm({ onToken, loading }) {
   };
   return (
     <form class="token" onSubmit={submit}>
-      <h1>Token</h1>
-      <p><label for="token">This service requires a token: the one in its <code>--token-file</code>.</label></p>
+      <h1>Access token</h1>
+      <p><label for="token">This service requires a token. Enter the one from its <code>--token-file</code>.</label></p>
       <div class="actions">
         <input id="token" type="password" autocomplete="current-password" autofocus value={text} onInput={(event) => setText(event.target.value)} />
         <button type="submit" class="primary" disabled={!text.trim()}>Continue</button>
       </div>
-      {sent && sent === text && !loading && <p class="field-error" role="alert">The service does not accept this token.</p>}
+      {sent && sent === text && !loading && <p class="field-error" role="alert">The service did not accept this token.</p>}
     </form>
   );
 }

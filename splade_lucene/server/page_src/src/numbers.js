@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Numbers formatted for display.
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
@@ -9,7 +9,7 @@ export function formatNumber(value) {
   return new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumSignificantDigits: 4 }).format(value);
 }
 
-/** A large number in few letters: 12.3K. */
+/** A large number in short form: 12.3K. */
 export function formatShort(value) {
   return short.format(value);
 }
@@ -20,7 +20,7 @@ export function formatScore(value) {
 }
 
 export function formatPercent(share) {
-  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
 }
 
 export function formatMilliseconds(value) {

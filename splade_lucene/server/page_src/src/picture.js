@@ -1,4 +1,4 @@
-// Pictures that stand for themselves: SVG elements without the page's styles, and the same as PNG.
+// Self-contained pictures: SVG without the page's styles, and the same as PNG.
 import { segments } from "./bars.jsx";
 import { counted, formatScore } from "./numbers.js";
 
@@ -13,7 +13,7 @@ export function rankingPicture(state, answer, kinds) {
   const row = 54;
   const { hits } = answer;
   const svg = sheet(HEAD + row * hits.length + 12, state.query || counted(answer.vector?.length ?? 0, "term"),
-    `${state.index}: scores by term; blue: the query's words, orange: added by the model`);
+    `${state.index}: scores by term; blue: from the query, orange: added by the model`);
   const length = (hit) => hit.contributions?.reduce((sum, part) => sum + part.score, 0) || hit.score;
   const longest = Math.max(...hits.map(length), Number.MIN_VALUE);
   const full = WIDTH - 2 * EDGE;
@@ -37,7 +37,7 @@ export function rankingPicture(state, answer, kinds) {
 export function comparisonPicture(query, names, hits, moved) {
   const row = 30;
   const [column, gutter] = [350, WIDTH - 2 * EDGE - 700];
-  const svg = sheet(HEAD + row * (Math.max(hits[0].length, hits[1].length) + 1) + 12, query, "Left and right; green: higher on the right, orange: lower");
+  const svg = sheet(HEAD + row * (Math.max(hits[0].length, hits[1].length) + 1) + 12, query, "Left and right; green: ranked higher on the right, orange: lower");
   const at = (rank) => HEAD + row * (rank + 0.5);
   const inner = [EDGE + column, EDGE + column + gutter];
   [0, 1].forEach((side) => {
@@ -63,12 +63,12 @@ export function comparisonPicture(query, names, hits, moved) {
   return svg;
 }
 
-/** The values of a run's queries as bars, the worst first, with their mean. */
+/** The values of a run's queries as bars, worst first, with their mean. */
 export function valuesPicture(title, data) {
   const height = 240;
   const queries = data.queries.filter((each) => each.value !== null);
   const most = Math.max(1, ...queries.map((each) => each.value));
-  const svg = sheet(HEAD + height + 40, title, `${data.measure} of ${counted(queries.length, "query", "queries")}, the worst first; the line is the mean, ${data.mean.toFixed(4)}`);
+  const svg = sheet(HEAD + height + 40, title, `${data.measure} of ${counted(queries.length, "query", "queries")}, worst first; dashed line: mean ${data.mean.toFixed(4)}`);
   const [left, wide] = [EDGE + 34, WIDTH - 2 * EDGE - 34];
   const y = (value) => HEAD + height - (height * value) / most;
   for (const value of [0, most / 2, most]) {

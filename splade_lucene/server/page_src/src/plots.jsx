@@ -1,11 +1,11 @@
-// Histograms and bars, each with its numbers as a table.
+// Histograms and bar tables, each with its numbers in a table.
 import { formatNumber, formatShort } from "./numbers.js";
 import { useWidth } from "./ui.jsx";
 
 const HEIGHT = 170;
 const MARGIN = { top: 8, right: 8, bottom: 24, left: 44 };
 
-/** A histogram of `[{from, to, count}]`: the first and the last value of each bin. */
+/** A histogram of `[{from, to, count}]`, where `from` and `to` are the first and last value of each bin. */
 export function Histogram({ title, bins, unit, note }) {
   const [box, width] = useWidth();
   const most = Math.max(...bins.map((each) => each.count), 1);
@@ -57,7 +57,7 @@ function range({ from, to }) {
   return from === to ? formatNumber(from) : `${formatNumber(from)} – ${formatNumber(to)}`;
 }
 
-/** Some round integers up to the largest. */
+/** A few round integers up to `most`. */
 export function axisTicks(most) {
   const rough = Math.max(1, most / 3);
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -67,7 +67,7 @@ export function axisTicks(most) {
   return ticks;
 }
 
-/** A table whose first number is also a bar. `columns`: `[name, read, format]`. */
+/** A table whose first number is also drawn as a bar. `columns`: `[name, read, format]`. */
 export function BarTable({ caption, rows, name, columns, kind = "" }) {
   const [, read] = columns[0];
   const most = Math.max(...rows.map(read), Number.MIN_VALUE);

@@ -1,4 +1,4 @@
-// What a query is searched with: the weights that the model gives its text, with what the reader has changed.
+// The weights of a query: those that the model gives its text, with the reader's changes.
 import { useEffect } from "preact/hooks";
 import { at, useAnswer } from "./api.js";
 
@@ -10,7 +10,7 @@ function remember(index, query, terms) {
   if (known.size > KEPT) known.delete(known.keys().next().value);
 }
 
-/** The model's expansion of a text: `[{term, weight, own}]`, or null while it is not known. */
+/** The model's expansion of a text: `[{term, weight, own}]`, or null until it is known. */
 export function useExpansion(index, query, wanted) {
   const found = known.get(`${index}\n${query}`);
   const asked = wanted && query.trim() && !found ? { path: `${at(index, "expand")}?${new URLSearchParams({ query })}` } : null;
@@ -24,8 +24,8 @@ export function useExpansion(index, query, wanted) {
 }
 
 /**
- * The terms of a query, with edits: each `{term, weight, kind, edited}` where the kind is "own" (of the query's text), "added" (by
- * the model), "mine" (by the reader) or "removed". Sorted by the model's weight, so that none moves while it is dragged.
+ * The terms of a query after edits: each `{term, weight, before, kind, edited}`. The kind is "own" (in the query's text), "added"
+ * (by the model), "mine" (added by the reader) or "removed". Sorted by the model's weight, so that no row moves while it is dragged.
  */
 export function editedTerms(expansion, edits) {
   const terms = expansion.map(({ term, weight, own }) => {
@@ -40,7 +40,7 @@ export function editedTerms(expansion, edits) {
   return terms.sort((one, other) => other.before - one.before);
 }
 
-/** The body of a search for a state's query; null while there is nothing to search for, or its terms are not known yet. */
+/** The body of a search for a state's query; null if there is no query, or if its terms are not known yet. */
 export function searchBody(state, terms, filter, facets) {
   const edited = Object.keys(state.edits).length > 0;
   if (edited && terms === null) return null;
@@ -57,9 +57,9 @@ export function searchBody(state, terms, filter, facets) {
 }
 
 /**
- * One search as the page shows it: its answer, the query's terms, and the request's body, of which exports are made.
+ * One search: its answer, the query's terms, and the request's body, which exports use.
  *
- * With edits, the text's expansion is needed before the search; without, the search's own answer has it.
+ * With edits, the expansion of the text is needed before the search; without edits, the answer contains it.
  */
 export function useSearch(state, { filter = "", facets = [], delay = 0 } = {}) {
   const edited = Object.keys(state.edits).length > 0;

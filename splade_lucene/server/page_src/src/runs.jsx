@@ -1,4 +1,4 @@
-// A run and its judgments, walked query by query, the worst first.
+// A run and its judgments, query by query, worst first.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { at, useAnswer } from "./api.js";
 import { crc32, packQuery, unpackQuery } from "./carried.js";
@@ -33,7 +33,7 @@ export function RunsView({ state, update, files, setFiles }) {
     setFiles({ ...files, [what]: { ...file, instead: other(state.files[what], file) } });
     update({ files: { ...state.files, [what]: { name: file.name, crc32: file.crc32 } }, carried: "" });
   };
-  useEffect(() => { // back from another view, whose address names no files
+  useEffect(() => { // after another view, whose address has no files
     const loaded = Object.entries(files).filter(([what]) => !state.files[what]);
     if (loaded.length) update({ files: { ...state.files, ...Object.fromEntries(loaded.map(([what, { name, crc32 }]) => [what, { name, crc32 }])) } });
   }, []);
@@ -43,15 +43,15 @@ export function RunsView({ state, update, files, setFiles }) {
       <main id="main" tabIndex={-1}>
         <h1>Runs</h1>
         <p class="lead">
-          Load a run file and its judgments, and walk the queries from the worst to the best. The service reads the files; it keeps nothing.
+          Load a run file and its judgments, and step through the queries from the worst to the best. The service does not keep the files.
         </p>
         <div class="files">
           {field("run", "Run", "TREC or MS MARCO")}
           {field("qrels", "Judgments", "qrels")}
           {field("topics", "Topics", "optional: the queries' texts")}
         </div>
-        {carried && <p class="note">This is query {carried.query.qid} as its link has it. Load the files to see the others.</p>}
-        {!run && !carried && state.qid && <p class="note">This link names query {state.qid}: load its run to see it.</p>}
+        {carried && <p class="note">This is query {carried.query.qid}, as stored in the link. Load the files to see the others.</p>}
+        {!run && !carried && state.qid && <p class="note">This link refers to query {state.qid}. Load its run to see it.</p>}
         {answer.loading && <p class="note" role="status">Reading …</p>}
         <Problem error={answer.error} retry={answer.retry} />
         {data && (
@@ -77,17 +77,17 @@ export function RunsView({ state, update, files, setFiles }) {
   );
 }
 
-/** The name of the file that a link names, if another one is loaded. */
+/** The name of the link's file, if a different one was loaded. */
 function other(named, file) {
   return named && named.crc32 !== file.crc32 ? named.name : "";
 }
 
-/** A link that shows a query to who does not have the run, too. */
+/** A link that shows a query even to someone who does not have the run. */
 function linkTo(state, query, measure) {
   return new URL(formatState({ ...state, qid: query.qid, carried: packQuery(query, measure) }), location.href).href;
 }
 
-/** The document drawer, explained for the text of the chosen query. */
+/** The document drawer, with the score explained for the text of the chosen query. */
 function RunDocument({ state, update, query }) {
   const asked = { ...DEFAULTS, index: state.index, query: query.query ?? "" };
   const search = useSearch(asked);
@@ -110,8 +110,8 @@ function FileField({ label, hint, file, named, onFile }) {
     <label class={`file${over ? " over" : ""}${file ? " loaded" : ""}`} onDragOver={(event) => (event.preventDefault(), setOver(true))}
       onDragLeave={() => setOver(false)} onDrop={drop}>
       <span class="label">{label}</span>
-      <span class="hint">{file ? file.name : named ? `${named.name} of this link` : hint}</span>
-      {file?.instead && <span class="hint other" role="alert">not the file of the link, {file.instead}</span>}
+      <span class="hint">{file ? file.name : named ? `${named.name}, as in the link` : hint}</span>
+      {file?.instead && <span class="hint other" role="alert">not the link's file, {file.instead}</span>}
       <input type="file" onChange={(event) => take(event.target.files[0])} />
     </label>
   );
@@ -142,7 +142,7 @@ function QueryList({ queries, chosen, onChoose }) {
   };
   useEffect(() => list.current.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" }), [chosen]);
   return (
-    <nav class="queries" aria-label="Queries, the worst first">
+    <nav class="queries" aria-label="Queries, worst first">
       <ol ref={list} onKeyDown={move}>
         {queries.map(({ qid, query, value }) => (
           <li key={qid}>
@@ -176,11 +176,11 @@ function OneQuery({ query, place, count, measure, onChoose, state, update }) {
         {query.query && <>qid {query.qid} · </>}
         {query.value !== null && `${measure} ${query.value.toFixed(4)}`}
         {judged && <> · {query.found} of {counted(query.relevant, "relevant document")} found</>}
-        {query.query && <> · <a href={formatState(searched)}>Search for it</a></>}
+        {query.query && <> · <a href={formatState(searched)}>Search with this query</a></>}
       </p>
       <div class="run-columns">
         <div>
-          <h3>First hits</h3>
+          <h3>Top hits</h3>
           <ol class="ranking">
             {query.best.map((hit) => (
               <li key={hit.docid} class={relevanceClass(hit.relevance)}>
@@ -195,7 +195,7 @@ function OneQuery({ query, place, count, measure, onChoose, state, update }) {
         </div>
         {query.missed.length > 0 && (
           <div>
-            <h3>Relevant, but not among them</h3>
+            <h3>Relevant, but not among the top hits</h3>
             <ul class="ranking">
               {query.missed.map((each) => (
                 <li key={each.docid} class="relevant">
@@ -206,7 +206,7 @@ function OneQuery({ query, place, count, measure, onChoose, state, update }) {
                 </li>
               ))}
             </ul>
-            {query.query && <p class="note">Open one to see which terms of the query it lacks.</p>}
+            {query.query && <p class="note">Open a document to see which query terms it lacks.</p>}
           </div>
         )}
       </div>

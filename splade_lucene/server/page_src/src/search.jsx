@@ -1,4 +1,4 @@
-// The search: query, terms, filters, hits, and the document that is open.
+// The search view: query, terms, filters, hits, and the open document.
 import { useState } from "preact/hooks";
 import { at, useAnswer } from "./api.js";
 import { DocumentDrawer } from "./document.jsx";
@@ -62,7 +62,7 @@ export function SearchView({ state, update, served }) {
                 </div>
                 <Legend terms={terms} engine={state.engine} />
                 <Hits answer={data} kinds={kinds} state={state} hot={hot} onHot={setHot} onOpen={open} />
-                {!data.hits.length && <p class="note">No document has a term of this query{filter && " and fulfils the filter"}.</p>}
+                {!data.hits.length && <p class="note">No document{filter && " that matches the filter"} contains a term of this query.</p>}
                 <WhyNot onOpen={open} />
               </>
             )}
@@ -99,8 +99,8 @@ function Legend({ terms, engine }) {
   const kinds = new Set(terms.map((each) => each.kind));
   if (engine !== "impact") return null;
   return (
-    <ul class="legend" aria-label="Colours">
-      {kinds.has("own") && <li><span class="swatch own" />in your words</li>}
+    <ul class="legend" aria-label="Legend">
+      {kinds.has("own") && <li><span class="swatch own" />from your query</li>}
       {kinds.has("mine") && <li><span class="swatch mine" />added by you</li>}
       {kinds.has("added") && <li><span class="swatch added" />added by the model</li>}
     </ul>
@@ -115,7 +115,7 @@ function WhyNot({ onOpen }) {
   };
   return (
     <form class="why-not" onSubmit={submit}>
-      <label for="why-not">Why not this one?</label>
+      <label for="why-not">Why not this document?</label>
       <input id="why-not" value={docid} placeholder="docid" autocomplete="off" autocapitalize="off" spellcheck={false} onInput={(event) => setDocid(event.target.value)} />
       <button type="submit" disabled={!docid.trim()}>Explain</button>
     </form>
@@ -126,15 +126,15 @@ function Welcome({ served }) {
   return (
     <div class="welcome">
       <p>
-        The model turns a query into weighted terms: those of your words, and others that it adds. The score of a document is
-        the sum, over the terms that both have, of weight times impact.
+        The model turns a query into weighted terms: those of its own words, and others that the model adds. A document's score
+        is the sum of weight × impact over the terms that it shares with the query.
       </p>
       <p>
-        Drag a weight, take a term out or put one in, and the ranking follows. Each hit's bar shows what its terms give; open a hit to see
-        its own terms, and why it has its rank.
+        Drag a weight, remove a term or add one, and the ranking updates. The bar of each hit shows how much each term contributes to
+        its score. Open a hit to see all its terms, and why it is ranked where it is.
       </p>
       {served && <p class="note">{served.name}: {served.documents.toLocaleString("en")} documents{served.model && <>, encoded with {served.model}</>}.</p>}
-      <p class="note"><kbd>/</kbd> goes to the query, <kbd>↓</kbd> to the hits, <kbd>Esc</kbd> closes a document, <kbd>Delete</kbd> on a weight leaves its term out.</p>
+      <p class="note"><kbd>/</kbd> moves to the query, <kbd>↓</kbd> to the hits, <kbd>Esc</kbd> closes a document, <kbd>Delete</kbd> on a weight removes its term.</p>
     </div>
   );
 }

@@ -1,7 +1,7 @@
-// How a search is made: engine, exactness, number of hits.
+// The settings of a search: engine, exact or approximate, number of hits.
 import { Select } from "./ui.jsx";
 
-const NAMES = { impact: "impacts", bm25: "BM25", hybrid: "hybrid" };
+const NAMES = { impact: "impact", bm25: "BM25", hybrid: "hybrid" };
 const ALPHAS = [0.95, 0.9, 0.85, 0.7, 0.5, 0.3];
 const HITS = [5, 10, 20, 50, 100];
 

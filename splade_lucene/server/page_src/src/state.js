@@ -2,24 +2,24 @@
 
 const VIEWS = ["search", "compare", "runs", "statistics"];
 
-/** What one search is made with; a comparison has two of them. */
+/** The settings of one search; a comparison has a second index, engine and alpha in `other`. */
 export const DEFAULTS = {
   view: "search",
-  index: "", // the first one that is served
+  index: "", // empty: the first index of the service
   query: "",
-  edits: {}, // term → weight, 0 where it is left out
+  edits: {}, // term → weight; 0 for a removed term
   engine: "impact",
   alpha: null, // null: exact
   k: 10,
   filter: "",
   facets: {}, // field → chosen values
-  ranges: {}, // field → [from, to], each a text
+  ranges: {}, // field → [from, to], as strings
   doc: "",
   other: { index: "", engine: "impact", alpha: 0.7 },
   qid: "",
-  measure: "nDCG@10", // by which the queries of a run are sorted
-  files: {}, // of a run: "run", "qrels", "topics" → {name, crc32}, of the files that were loaded
-  carried: "", // the query of a run that a link has, see carried.js
+  measure: "nDCG@10", // the queries of a run are sorted by it
+  files: {}, // the loaded files of a run: "run", "qrels", "topics" → {name, crc32}
+  carried: "", // a query of a run, stored in the link: see carried.js
 };
 
 const FILES = ["run", "qrels", "topics"];
@@ -56,10 +56,10 @@ export function parseState(fragment) {
   return state;
 }
 
-/** Writes a state as the fragment of an address; what is as usual is left out. */
+/** Writes a state as the fragment of an address; values that equal the default are omitted. */
 export function formatState(state) {
   const written = new URLSearchParams();
-  const write = (name, value, usual = "") => value !== usual && value !== null && written.append(name, String(value));
+  const write = (name, value, fallback = "") => value !== fallback && value !== null && written.append(name, String(value));
   write("index", state.index);
   write("q", state.query);
   for (const [term, weight] of Object.entries(state.edits)) written.append("w", `${weight}:${term}`);
@@ -90,7 +90,7 @@ export function formatState(state) {
   return `#${state.view}${search && "?" + search}`;
 }
 
-/** The filter of the chosen facets, ranges and the filter's text, as one condition; empty for none. */
+/** Combines the chosen facets, the ranges and the typed filter into one filter; empty if there are none. */
 export function wholeFilter(state, types) {
   const parts = [];
   for (const [field, values] of Object.entries(state.facets)) {
@@ -118,9 +118,9 @@ function name(field) {
   return `\`${JSON.stringify(field).slice(1, -1).replaceAll("`", "\\`")}\``;
 }
 
-/** The value of an object's own key, which may be any text of an address; set first if it is missing. */
-function own(object, key, usual) {
-  if (!Object.hasOwn(object, key)) Object.defineProperty(object, key, { value: usual, enumerable: true, configurable: true, writable: true });
+/** The value of an object's own key, set to `fallback` if it is missing. The key comes from the address, so it may be any string. */
+function own(object, key, fallback) {
+  if (!Object.hasOwn(object, key)) Object.defineProperty(object, key, { value: fallback, enumerable: true, configurable: true, writable: true });
   return object[key];
 }
 

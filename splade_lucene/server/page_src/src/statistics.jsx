@@ -1,4 +1,4 @@
-// What an index is made of.
+// Statistics of an index.
 import { at, useAnswer } from "./api.js";
 import { formatBytes, formatMilliseconds, formatNumber, formatPercent, formatShort } from "./numbers.js";
 import { BarTable, Histogram } from "./plots.jsx";
@@ -27,10 +27,10 @@ export function StatisticsView({ state, served }) {
             <h2>Terms</h2>
             <div class="grid">
               <Terms caption="Most frequent" rows={data.frequent} count="documents" />
-              <Terms caption="Heaviest" rows={data.heaviest} count="total_impact" />
+              <Terms caption="Highest total impact" rows={data.heaviest} count="total_impact" />
             </div>
             <Wacky data={data} />
-            <h2>Bytes</h2>
+            <h2>Size</h2>
             <BarTable caption="By part" name="part" rows={data.bytes.map((each) => ({ name: each.part, ...each }))}
               columns={[["bytes", (each) => each.bytes, formatBytes], ["share", (each) => each.bytes / sum(data.bytes, "bytes"), formatPercent]]} />
             <Recent rows={data.profiles} />
@@ -46,7 +46,7 @@ function sum(rows, name) {
 }
 
 function lengthNote({ mean, median, largest }) {
-  return `documents by number of terms; mean ${formatNumber(mean)}, median ${formatNumber(median)}, most ${formatNumber(largest)}`;
+  return `documents by number of terms; mean ${formatNumber(mean)}, median ${formatNumber(median)}, maximum ${formatNumber(largest)}`;
 }
 
 function Origin({ served }) {
@@ -60,7 +60,7 @@ const TILES = [
   ["deleted_documents", "deleted", formatNumber],
   ["terms", "terms", formatNumber],
   ["postings", "postings", formatShort],
-  ["terms_per_document", "terms a document", formatNumber],
+  ["terms_per_document", "terms per document", formatNumber],
   ["segments", "segments", formatNumber],
   ["bytes", "size", formatBytes],
 ];
@@ -82,20 +82,20 @@ function named(rows) {
 function Terms({ caption, rows, count }) {
   const columns = {
     documents: ["documents", (each) => each.documents, formatNumber],
-    total_impact: ["sum of impacts", (each) => each.total_impact, formatShort],
+    total_impact: ["total impact", (each) => each.total_impact, formatShort],
   };
   const second = count === "documents" ? ["mean impact", (each) => each.mean_impact, formatNumber] : columns.documents;
   return <BarTable caption={caption} name="term" rows={named(rows)} columns={[columns[count], second]} />;
 }
 
-/** Learned weights need not look sensible: stop words and pieces of words carry some of them. */
+/** How the weight is distributed over stop words, subwords and other kinds of terms. */
 function Wacky({ data }) {
   const total = sum(data.kinds, "impact");
   return (
     <>
-      <h2>Where the weight lies</h2>
+      <h2>Weight by kind of term</h2>
       <p class="note">
-        Learned weights need not look sensible to rank well: stop words, pieces of words and marks carry some of them
+        Learned weights need not look sensible to rank well: stop words, subwords and punctuation carry part of the weight
         (<a href="https://arxiv.org/abs/2110.11540" rel="noreferrer">Mackenzie, Trotman and Lin, 2021</a>).
       </p>
       <div class="kinds" role="img" aria-label={data.kinds.map((each) => `${each.kind}: ${formatPercent(each.impact / total)}`).join(", ")}>
@@ -107,9 +107,9 @@ function Wacky({ data }) {
       </div>
       <div class="grid three">
         <BarTable caption="Kinds of terms" name="kind" rows={data.kinds.map((each) => ({ name: each.kind, ...each }))}
-          columns={[["of the weight", (each) => each.impact / total, formatPercent], ["terms", (each) => each.terms, formatNumber]]} />
+          columns={[["share of weight", (each) => each.impact / total, formatPercent], ["terms", (each) => each.terms, formatNumber]]} />
         {data.stop_words.length > 0 && <Terms caption="Stop words" rows={data.stop_words} count="total_impact" />}
-        {data.subwords.terms.length > 0 && <Terms caption="Pieces of words" rows={data.subwords.terms} count="total_impact" />}
+        {data.subwords.terms.length > 0 && <Terms caption="Subwords" rows={data.subwords.terms} count="total_impact" />}
       </div>
     </>
   );
@@ -121,7 +121,7 @@ function Recent({ rows }) {
   return (
     <>
       <h2>Recent queries</h2>
-      {!rows.length && <p class="note">None since the service was started.</p>}
+      {!rows.length && <p class="note">None since the service started.</p>}
       {rows.length > 0 && (
         <div class="scroll" tabIndex={0} role="group" aria-label="Recent queries">
           <table class="recent">
@@ -134,7 +134,7 @@ function Recent({ rows }) {
             <tbody>
               {rows.map(({ query, engine, terms, hits, profile }, place) => (
                 <tr key={place}>
-                  <th scope="row">{query ?? "(a vector)"}</th>
+                  <th scope="row">{query ?? "(vector)"}</th>
                   <td>{engine}</td>
                   <td class="number">{terms}</td>
                   <td class="number">{hits}</td>

@@ -1,10 +1,10 @@
-// The query's terms, as sliders: drag a weight, take a term out, put one in.
+// The query's terms as sliders: drag a weight, remove a term, add one.
 import { useRef, useState } from "preact/hooks";
 import { at, useAnswer } from "./api.js";
 import { counted, formatNumber } from "./numbers.js";
 
 const GROUPS = [
-  ["own", "In your words"],
+  ["own", "From your query"],
   ["mine", "Added by you"],
   ["added", "Added by the model"],
 ];
@@ -38,7 +38,7 @@ export function TermPanel({ terms, state, update, hot, onHot, disabled }) {
           <button type="button" class="quiet" onClick={() => update({ edits: {} })}>Undo {counted(edited, "change")}</button>
         )}
       </header>
-      {disabled && <p class="note">BM25 searches for the text. The weights change the other engines.</p>}
+      {disabled && <p class="note">BM25 uses the query's text. The weights apply to the other engines only.</p>}
       {GROUPS.map(([kind, title]) => {
         const group = terms.filter((each) => each.kind === kind);
         if (!group.length) return null;
@@ -60,12 +60,12 @@ export function TermPanel({ terms, state, update, hot, onHot, disabled }) {
         );
       })}
       {removed.length > 0 && (
-        <div class="group" role="group" aria-label="Left out">
-          <h3>Left out<span class="count">{removed.length}</span></h3>
+        <div class="group" role="group" aria-label="Removed">
+          <h3>Removed<span class="count">{removed.length}</span></h3>
           <ul class="chips">
             {removed.map(({ term }) => (
               <li key={term}>
-                <button type="button" class="chip struck" aria-label={`Put ${term} back`} onClick={() => restore(term)}>{term}</button>
+                <button type="button" class="chip struck" aria-label={`Restore ${term}`} onClick={() => restore(term)}>{term}</button>
               </li>
             ))}
           </ul>
@@ -106,7 +106,7 @@ function Row({ term, weight, before, kind, edited, most, hot, onHot, onChange, o
         onBlur={() => onHot("")}
       />
       <output class={edited ? "edited" : ""} title={edited ? `The model's weight: ${before}` : undefined}>{formatNumber(weight)}</output>
-      <button type="button" class="quiet icon" aria-label={`Leave out ${term}`} onClick={onRemove}>×</button>
+      <button type="button" class="quiet icon" aria-label={`Remove ${term}`} onClick={onRemove}>×</button>
     </li>
   );
 }

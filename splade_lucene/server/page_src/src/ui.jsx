@@ -1,9 +1,9 @@
-// Small parts that several views share.
+// Small components that several views share.
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 
 export const NARROW = "(max-width: 860px)"; // as in style.css
 
-/** What went wrong, in the service's own words, with its remedy. */
+/** An error: the service's message and remedy. */
 export function Problem({ error, retry }) {
   if (!error) return null;
   return (
@@ -17,7 +17,7 @@ export function Problem({ error, retry }) {
   );
 }
 
-/** A labelled select; options are texts or [value, text]. */
+/** A labelled select; options are strings or [value, text]. */
 export function Select({ label, value, options, onChange, hidden = false }) {
   const id = useId();
   return (
@@ -33,7 +33,7 @@ export function Select({ label, value, options, onChange, hidden = false }) {
   );
 }
 
-/** A modal dialog; Escape, its button and a click outside close it, and the focus goes back to where it was. */
+/** A modal dialog. Escape, its button and a click outside close it; the focus then returns to where it was. */
 export function Dialog({ title, onClose, children, wide = false }) {
   const dialog = useRef(null);
   const id = useId();
@@ -61,7 +61,7 @@ export function Dialog({ title, onClose, children, wide = false }) {
   );
 }
 
-/** A button that copies a text and says so. */
+/** A button that copies a text and confirms it. */
 export function CopyButton({ text, children = "Copy" }) {
   const [said, say] = useState("");
   useEffect(() => {
@@ -74,13 +74,13 @@ export function CopyButton({ text, children = "Copy" }) {
       await navigator.clipboard.writeText(text);
       say("Copied");
     } catch {
-      say("The browser does not allow copying");
+      say("The browser blocked copying");
     }
   };
   return <button type="button" onClick={copy}>{said || children}<span class="only-read" role="status">{said}</span></button>;
 }
 
-/** Hands a file to the reader. */
+/** Makes the browser download a file. */
 export function download(name, content, type) {
   const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
   const link = document.createElement("a");
@@ -89,7 +89,7 @@ export function download(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** The width of an element, followed as it changes; 0 before it is laid out. */
+/** The current width of an element; 0 before it is laid out. */
 export function useWidth() {
   const element = useRef(null);
   const [width, setWidth] = useState(0);
@@ -101,7 +101,7 @@ export function useWidth() {
   return [element, width];
 }
 
-/** A part that can be folded on narrow screens, where it stands before what it changes. */
+/** A section that is collapsible on narrow screens, where it is above the results. */
 export function Fold({ title, children }) {
   if (!useMedia(NARROW)) return children;
   return (
@@ -112,7 +112,7 @@ export function Fold({ title, children }) {
   );
 }
 
-/** Whether a media query holds, followed as it changes. */
+/** Whether a media query matches at present. */
 export function useMedia(query) {
   const [holds, setHolds] = useState(() => matchMedia(query).matches);
   useEffect(() => {
