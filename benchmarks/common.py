@@ -42,7 +42,7 @@ def queries() -> dict[str, dict[str, int]]:
 
 
 class IdentityQueryEncoder:
-    """A query encoder for Pyserini that takes queries which are encoded."""
+    """A query encoder for Pyserini that returns already encoded queries unchanged."""
 
     def encode(self, query: dict[str, int]) -> dict[str, int]:
         """The query itself."""

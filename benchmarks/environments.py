@@ -208,7 +208,7 @@ def digest(wheel: Path) -> str:
 
 
 def tried(pythons: dict[str, Path], kinds: list[str], torch_index: str, *, again: bool) -> Iterator[tuple[str, dict]]:
-    """What came of each environment, by version and kind; runs what is not kept."""
+    """The result of each environment, by version and kind; runs those that are not stored yet."""
     wheel = build_wheel(next(iter(pythons.values())))
     identity = [digest(wheel), torch_index]
     for version, python in pythons.items():

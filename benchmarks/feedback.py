@@ -84,7 +84,7 @@ def measure_effect() -> dict[str, Any]:
 
 
 class Encoded:
-    """A query encoder for queries that are encoded."""
+    """A query encoder that returns already encoded queries unchanged."""
 
     def encode(self, query: Any) -> dict[str, int]:
         return dict(query)

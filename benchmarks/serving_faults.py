@@ -69,7 +69,7 @@ class Load:
 
     Attributes:
         outcomes: How often which outcome was met.
-        seconds: Of the requests with the outcome ``right``.
+        seconds: Times of the requests with the outcome ``right``.
     """
 
     def __init__(self, port: int, asks: list[Ask]) -> None:

@@ -89,18 +89,18 @@ def write_guides() -> str:
 PACKAGE = HERE.parent / "splade_lucene"
 
 
-def imported_rooms(room: Path) -> set[str]:
+def imported_steps(part: Path) -> set[str]:
     """The folders and modules of the package that a folder or module imports, lazily or not."""
     found: set[str] = set()
-    for path in [room] if room.is_file() else room.rglob("*.py"):
+    for path in [part] if part.is_file() else part.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "splade_lucene":
                 below = (node.module or "").split(".")[1:]
                 found |= {below[0]} if below else {alias.name for alias in node.names}
-    return found - {room.stem}
+    return found - {part.stem}
 
 
-def write_rooms() -> str:
+def write_imports() -> str:
     """Each folder and module of the package with its first sentence and what it imports, in the order of the flow."""
     guard = ast.parse((HERE.parent / "tests" / "test_architecture.py").read_text(encoding="utf-8"))
     steps = next(
@@ -110,20 +110,20 @@ def write_rooms() -> str:
     )
     rows = ["| | content | imports |", "|---|---|---|"]
     for name in steps:
-        room = PACKAGE / name if (PACKAGE / name).is_dir() else PACKAGE / f"{name}.py"
-        source = room / "__init__.py" if room.is_dir() else room
+        part = PACKAGE / name if (PACKAGE / name).is_dir() else PACKAGE / f"{name}.py"
+        source = part / "__init__.py" if part.is_dir() else part
         title = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-        imported = imported_rooms(room)
+        imported = imported_steps(part)
         imports = [f"`{each}`" for each in steps if each in imported]
         cell = re.sub(r"``([^`]*)``", r"`\1`", re.sub(r":\w+:`([^`]*)`", r"`\1`", title)).replace("|", "\\|")
-        rows.append(f"| `{name}{'/' if room.is_dir() else ''}` | {cell} | {' '.join(imports)} |")
+        rows.append(f"| `{name}{'/' if part.is_dir() else ''}` | {cell} | {' '.join(imports)} |")
     return "\n".join(rows)
 
 
 GENERATED = {
     "<!-- the commands -->": write_command_line,
     "<!-- the guides -->": write_guides,
-    "<!-- the rooms -->": write_rooms,
+    "<!-- the imports -->": write_imports,
 }
 
 

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_REPEATED = 80  # characters of a text in a message
+_REPEATED = 80  # characters of a quoted text in a message
 
 
 class SpladeLuceneError(Exception):
@@ -197,7 +197,7 @@ def first_line(error: Exception) -> str:
         ("KeyError: 'gelo'", 'ValueError')
     """
     if isinstance(error, KeyError) and error.args:
-        return f"{type(error).__name__}: {error.args[0]!r}"  # whose text is only the key
+        return f"{type(error).__name__}: {error.args[0]!r}"  # str(KeyError) is only the key
     first, *others = (str(error).strip() or type(error).__name__).splitlines()
     while first.endswith(":") and others:
         first = f"{first} {others.pop(0).strip()}"

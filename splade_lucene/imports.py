@@ -128,7 +128,7 @@ class DelayedInterrupts:
         if self._is_importing(frame) and not (is_second and self._is_hasty):
             if not is_second:
                 self._waiting.append(number)
-                _thread.start_new_thread(self._send_again, ())  # threading's locks may be held by what is interrupted
+                _thread.start_new_thread(self._send_again, ())  # the interrupted code may hold threading's locks
             return
         self._waiting.clear()
         self._handler(number, frame)

@@ -56,7 +56,7 @@ class Part:
     size: int = 0
 
     def __post_init__(self) -> None:
-        if self.number < 0 or Path(self.name).name != self.name:  # also no folder, so that it is a file of its folder
+        if self.number < 0 or Path(self.name).name != self.name:  # a plain file name, without a folder
             raise ValueError(f"{self.name!r:.60} is not the name of a part")
 
 

@@ -165,8 +165,8 @@ def test_filters_of_the_component_and_of_the_run_both_hold(index_dir):
         ({"operator": "AND"}, "neither a comparison nor a combination"),
         ({"operator": "XOR", "conditions": []}, "neither a comparison nor a combination"),
         ({"operator": "AND", "conditions": []}, "AND needs conditions"),
-        ({"operator": "AND", "conditions": ["year > 1"]}, "a condition must be a dictionary with members"),
-        ({"operator": "OR", "conditions": [{}]}, "a condition must be a dictionary with members"),
+        ({"operator": "AND", "conditions": ["year > 1"]}, "a condition must be a dictionary that is not empty"),
+        ({"operator": "OR", "conditions": [{}]}, "a condition must be a dictionary that is not empty"),
         ({"meta.year": 2019}, "neither a comparison nor a combination"),
     ],
 )

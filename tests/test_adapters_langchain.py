@@ -182,7 +182,7 @@ def test_approximation_reaches_the_searcher(index_dir):
     with LuceneImpactSearcher(index_dir, BY_WORDS) as searcher:
         assert ids(SpladeRetriever(index=searcher, approximation=one_term).invoke("dog dog cat")) == ["d2", "d3"]
         assert ids(SpladeRetriever(index=searcher).invoke("dog dog cat")) == ["d2", "d3", "d1"]
-        with pytest.raises(QueryError, match="has the searcher's own approximation"):
+        with pytest.raises(QueryError, match="always uses the searcher's own approximation"):
             SpladeRetriever(index=searcher, approximation=one_term, hybrid=True)
 
 
@@ -192,7 +192,7 @@ def test_wrong_settings_are_refused(index_dir):
     with pytest.raises(ValidationError, match="top_k"):
         SpladeRetriever(index=index_dir, top_k=3)
     with LuceneImpactSearcher(index_dir) as searcher:
-        with pytest.raises(InputError, match="the searcher is open already, so it takes no query_encoder"):
+        with pytest.raises(InputError, match="the searcher is already open, so query_encoder cannot be set"):
             SpladeRetriever(index=searcher, query_encoder=BY_WORDS)
 
 
@@ -201,7 +201,7 @@ def test_a_field_named_as_the_score_is_noted(tmp_path, caplog):
         indexer.add([PseudoDocument("d1", "x", {"cat": 1}, {"score": 99})])
     found = SpladeRetriever(index=tmp_path / "index", query_encoder=BY_WORDS).invoke("cat")
     assert found[0].metadata == {"docid": "d1", "score": 1.0}
-    assert "the field 'score' of the index is not in the metadata" in caplog.text
+    assert "the index's field 'score' is left out of the documents' metadata" in caplog.text
 
 
 def test_a_retriever_of_a_folder_can_be_sent_to_another_process(retriever):

@@ -49,7 +49,7 @@ UNLIKE = 2e-6
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One that is nowhere on disk as it is."""
+    """A model that differs from any checkpoint on disk."""
     model = SparseEncoder(str(tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "bert")), device="cpu")
     with torch.no_grad():
         model[0].model.cls.predictions.bias.add_(0.125)
@@ -124,7 +124,7 @@ def test_a_live_model_in_the_place_of_an_encoder_is_refused_with_the_remedy(live
 
 
 class SparseQueries:
-    """A query encoder of nothing but theirs and the rule."""
+    """A query encoder made only of their encoder and the rule."""
 
     def __init__(self, encoder: SpladeEncoder) -> None:
         self.encoder = encoder

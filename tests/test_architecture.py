@@ -1,4 +1,4 @@
-"""The house: which room may import which, and what only one of them may know."""
+"""The architecture: which subpackage may import which, and what only one of them may use."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ cli __main__
 """.split()  # noqa: SIM905
 """Folders and modules of the package. Each imports only what comes before it."""
 
-WINGS = {"training", "reproduction", "server", "engines", "adapters", "distributed"}
-"""What only the command line and the public door may import, apart from themselves."""
+OPTIONAL = {"training", "reproduction", "server", "engines", "adapters", "distributed"}
+"""Optional subpackages: only the command line, the public API and they themselves may import them."""
 
-WINGS_OF_WINGS = {"distributed": {"server"}}
-"""Wing → other wings that it may import: the one serves with Ray what the other serves from one machine."""
+IMPORTED_BY_OPTIONAL = {"distributed": {"server"}}
+"""Optional subpackage → other optional subpackages that it may import: ``distributed`` serves shards with the ``server``."""
 
 DATA = {"data", "jars"}
 """Folders without code."""
@@ -43,7 +43,7 @@ MODULES = {module_name(path): path for path in FILES}
 
 
 def imported_modules(source: str, package: str) -> set[str]:
-    """Absolute names of what a source imports, wherever in it: statements, and import_module of a constant."""
+    """Absolute names of everything that a source imports: by statements anywhere, and by import_module with a constant."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -79,7 +79,7 @@ def output_calls(source: str) -> list[int]:
 
 
 def arrows(modules: dict[str, Path]) -> dict[str, set[str]]:
-    """Module of ours → modules of ours that it imports, lazily or not."""
+    """Each module of the package → the modules of the package that it imports, lazily or not."""
     found = {}
     for name, path in modules.items():
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
@@ -90,13 +90,13 @@ def arrows(modules: dict[str, Path]) -> dict[str, set[str]]:
     return found
 
 
-def room(module: str) -> str:
-    """The part of a module's name that :data:`STEPS` lists; empty for the public door."""
+def step_of(module: str) -> str:
+    """The subpackage or top-level module that :data:`STEPS` lists; empty for the package itself."""
     return module.split(".")[1] if "." in module else ""
 
 
-def circles(graph: dict[str, set[str]]) -> list[list[str]]:
-    """A way round through each set of modules that import each other."""
+def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """A cycle through each set of modules that import each other."""
     found, finished = [], set()
 
     def follow(module: str, trail: list[str]) -> None:
@@ -139,7 +139,7 @@ def f():
     assert imported_modules("from ..cli import x", "splade_lucene.encoder") >= {"splade_lucene.cli"}
     program = "import sys\nprint(1)\nsys.exit(2)\nraise SystemExit(3)\nraise SystemExit\nlog.print(5)"
     assert output_calls(program) == [2, 3, 4, 5]
-    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c", "b"]]
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c", "b"]]
     first, second = tmp_path / "first.py", tmp_path / "second.py"
     first.write_text("def f():\n    from splade_lucene.second import x\n")
     second.write_text("from splade_lucene import first\n")
@@ -150,7 +150,7 @@ def f():
     assert sum(map(len, ARROWS.values())) > 300
 
 
-# ---- rooms ----
+# ---- imports ----
 
 
 def test_every_module_and_folder_has_its_place_among_the_steps():
@@ -163,19 +163,19 @@ def test_every_module_and_folder_has_its_place_among_the_steps():
 def test_a_step_imports_only_the_steps_before_it(step):
     allowed = set(STEPS[: STEPS.index(step) + 1])
     if step not in ("cli", "__main__"):
-        allowed -= WINGS - {step} - WINGS_OF_WINGS.get(step, set())
+        allowed -= OPTIONAL - {step} - IMPORTED_BY_OPTIONAL.get(step, set())
     wrong = {
         f"{module} imports {target}"
         for module, targets in ARROWS.items()
-        if room(module) == step
+        if step_of(module) == step
         for target in targets
-        if room(target) not in allowed
+        if step_of(target) not in allowed
     }
     assert not wrong
 
 
 def test_no_modules_import_each_other():
-    assert circles(ARROWS) == []
+    assert cycles(ARROWS) == []
 
 
 # ---- who knows what ----
@@ -189,11 +189,11 @@ def modules_that_import(*names: str) -> set[str]:
     }
 
 
-def test_only_the_door_to_java_knows_pyjnius_and_packed_layouts():
-    assert {room(module) for module in modules_that_import("jnius", "jnius_config", "struct")} == {"jvm"}
+def test_only_jvm_knows_pyjnius_and_packed_layouts():
+    assert {step_of(module) for module in modules_that_import("jnius", "jnius_config", "struct")} == {"jvm"}
 
 
-def test_only_the_door_to_java_names_java_classes():
+def test_only_jvm_names_java_classes():
     named = {
         module
         for module, path in MODULES.items()
@@ -204,7 +204,7 @@ def test_only_the_door_to_java_names_java_classes():
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         )
     }
-    assert {room(module) for module in named} <= {"jvm"}
+    assert {step_of(module) for module in named} <= {"jvm"}
 
 
 HEAVY = """
@@ -276,7 +276,7 @@ def decorated():
     found = {
         name: lines
         for name, path in MODULES.items()
-        if room(name) not in ("cli", "__main__")  # its handler of Ctrl-C is in place from the start
+        if step_of(name) not in ("cli", "__main__")  # its handler of Ctrl-C is in place from the start
         and name not in ours
         if (lines := unguarded_imports(path.read_text(encoding="utf-8"), is_heavy))
     }

@@ -54,7 +54,7 @@ QRELS = {"q1": {"a": 1}, "q2": {"c": 1}}
 
 @dataclass
 class World:
-    """What the calls work on."""
+    """The objects that the calls use."""
 
     folder: Path
     searcher: LuceneImpactSearcher
@@ -437,7 +437,7 @@ TAKE_PATHS: dict[str, Callable[[Any], object]] = {
     "wrong", ["a\0b", "a" * 300, "b/" * 3000, "", None, 3, b"plain"], ids=lambda each: repr(each)[:9]
 )
 def test_what_cannot_be_a_path_is_refused(tmp_path, monkeypatch, name, wrong):
-    """A query or a document in place of a file's name used to end in a trace, and an empty name in the working folder."""
+    """A query or document in place of a file name used to end in a traceback, and an empty name meant the working folder."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SpladeLuceneError, match="no file can have this name|expected"):
         TAKE_PATHS[name](wrong)

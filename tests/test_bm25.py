@@ -1,4 +1,4 @@
-"""BM25 is Anserini's to the last hit, whoever built the index; what is written appears whole or not at all."""
+"""BM25 is Anserini's to the last hit, whoever built the index; an index is published whole or not at all."""
 
 from __future__ import annotations
 

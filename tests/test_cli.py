@@ -60,7 +60,7 @@ def data(tmp_path_factory) -> Path:
 
 
 def test_help_of_every_command_needs_neither_torch_nor_java():
-    """All in one process: the first command that loads one of them is seen."""
+    """All in one process, so the first command that loads one of them is found."""
     code = """
 import contextlib, io, json, sys
 from splade_lucene.cli import main
@@ -81,7 +81,7 @@ print(json.dumps(told))
 
 
 def test_version():
-    """Of the program that is installed, and of the module."""
+    """The installed program and the module print the same version."""
     program = [str(Path(sys.executable).with_name("splade-lucene")), "--version"]
     installed = subprocess.run(program, capture_output=True, text=True, check=False)
     for done in (installed, run_process("--version")):
@@ -525,7 +525,7 @@ def test_ctrl_c_is_heard_at_once(ctrl_c):
 
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c_waits_until_an_import_is_over_unless_it_is_pressed_again(ctrl_c, tmp_path, monkeypatch, presses):
-    """In an import of PyTorch it crashed the process now and then, for C++ code met an exception that it did not expect."""
+    """Interrupting an import of PyTorch sometimes crashed the process, because C++ code met an unexpected exception."""
     code = INTERRUPTED.replace(
         "    signal.raise", "    signal.raise_signal(signal.SIGINT)\n    signal.raise", presses - 1
     )
@@ -681,7 +681,7 @@ SpladeEncoder.encode_queries = noted
 
 @pytest.mark.java
 def test_ctrl_c_reaches_python_while_the_jvm_runs(index_dir):
-    """The JVM's own handler would end the process without a word; -Xrs leaves the signal to Python."""
+    """The JVM's own handler would end the process silently; -Xrs leaves the signal to Python."""
     code = f"""
 import os, signal
 from splade_lucene import LuceneImpactSearcher

@@ -1,4 +1,4 @@
-"""What is closed says so: every public method and property of searchers, readers and hits."""
+"""Closed objects raise an error that says so: every public method and property of searchers, readers and hits."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def texts_dir(tmp_path: Path) -> Path:
 
 
 def uses(thing: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Each public method and property of an object, with what calls it."""
+    """Each public method and property of an object, with a function that calls it."""
     for name in sorted(each for each in {*dir(type(thing)), *vars(thing)} if not each.startswith("_")):
         if callable(getattr(type(thing), name, None)):
             yield name, partial(getattr(thing, name), *ARGUMENTS.get(name, ()))

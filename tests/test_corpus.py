@@ -1,4 +1,4 @@
-"""Corpora in every form that people have, and what is said of those that cannot be read."""
+"""Corpora in every supported form, and the errors for those that cannot be read."""
 
 import bz2
 import gzip

@@ -1,4 +1,4 @@
-"""Damaged indexes: ``check`` and ``verify=True`` name the file, and nothing else than an error of ours ever comes of it.
+"""Damaged indexes: ``check`` and ``verify=True`` name the file, and damage never causes anything but an error of this package.
 
 ``SPLADE_LUCENE_TEST_FLIPS`` says how many single bits are flipped, one at a time: a few by default, 2,000 for a long run.
 """
@@ -108,7 +108,7 @@ def use_all(index: Path) -> None:
 
 
 def outcome(use: Callable[[], Any]) -> str:
-    """What comes of a use: nothing, or an error of ours; others are raised."""
+    """The result of a use: none, or an error of this package; other errors are raised."""
     try:
         use()
     except (JavaError, IndexVersionError):
@@ -161,7 +161,7 @@ def test_a_version_of_a_whole_file_is_told_as_one(tmp_path):
 
 
 def test_damage_that_is_met_while_reading_names_the_remedy(index):
-    """Bytes in the middle of these files are read without a checksum, so what comes of them is anything."""
+    """Bytes in the middle of these files are read without a checksum, so any result is possible."""
     source = random.Random(3)
     seen: Counter[str] = Counter()
     for name in names(index):

@@ -14,7 +14,7 @@ from splade_lucene.manifest import INDEX_FILE
 
 
 class Built(Exception):  # noqa: N818 - not an error
-    """The demo would build its index now."""
+    """Raised where the demo would build its index."""
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,7 @@ def made(*command: object) -> None:
 
 @pytest.fixture(scope="module")
 def hosts() -> Iterator[tuple[str, str]]:
-    """Two network namespaces, joined by a cable."""
+    """Two network namespaces, connected by a virtual Ethernet pair."""
     one, two = f"{NAME}a", f"{NAME}b"
     with ExitStack() as stack:
         try:

@@ -1,4 +1,4 @@
-"""Given documents: their scores are those of a search, their vectors those that were indexed, and they are queries."""
+"""Given documents: their scores equal those of a search, their vectors those that were indexed, and they can be queries."""
 
 from __future__ import annotations
 

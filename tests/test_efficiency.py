@@ -113,7 +113,7 @@ def test_bm25_is_measured_with_the_same_ruler(tmp_path):
 
 
 def test_times_are_of_each_search_alone(monkeypatch):
-    """With a clock that only the search moves: 1, 2 … 200 ms."""
+    """Uses a clock that only the search advances: 1, 2 … 200 ms."""
     clock = 0
     calls: list[int] = []
 
@@ -208,7 +208,7 @@ def test_stats_of_a_text_index_take_no_model_and_no_encoded_queries(tmp_path):
 
 
 def test_stats_encode_texts_as_the_index_says(tmp_path):
-    """With the model that its manifest names."""
+    """The model is the one that the manifest names."""
     (tmp_path / "model").mkdir()
     from support.checkpoints import tiny_checkpoint
 

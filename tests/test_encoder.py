@@ -237,7 +237,7 @@ def test_what_is_no_list_of_texts_is_refused(texts):
 
 
 def test_a_table_is_no_list_of_texts():
-    """Its elements are the names of its columns."""
+    """Iterating over a table gives the names of its columns."""
     table = pytest.importorskip("pandas").DataFrame({"text": ["a"]})
     with pytest.raises(InputError, match="expected several texts, got a DataFrame"):
         SpladeEncoder(device="cpu").encode_documents(table)

@@ -82,7 +82,7 @@ def short(tiny) -> SpladeEncoder:
 
 
 def count_long(tiny: SpladeEncoder, corpus: Path) -> int:
-    """Documents that the checkpoint's own tokenizer makes longer."""
+    """Documents that are longer with the checkpoint's own tokenizer."""
     tokenizer = AutoTokenizer.from_pretrained(tiny.layout.location.name)
     texts = [line.partition("\t")[2] for line in corpus.read_text().splitlines()]
     return sum(len(tokenizer(text)["input_ids"]) > LENGTH for text in texts)

@@ -588,7 +588,7 @@ def test_measures_are_several_names():
 
 
 def reciprocal_ranks(judgments, lines, cutoff=10):
-    """The definition, from nothing but the text: one over the first rank up to the cut-off whose document is relevant."""
+    """The definition, from the text of the file alone: one over the first rank up to the cut-off whose document is relevant."""
     relevant: dict[str, set[str]] = {}
     for line in judgments.splitlines():
         qid, _, docid, _ = line.split()

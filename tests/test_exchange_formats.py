@@ -245,10 +245,13 @@ def test_a_ciff_file_in_an_unusual_form_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("messages", "wrong"),
     [
-        (small_ciff(gaps=(0, 3)), r"postings list 1 \('cat'\) has documents that do not ascend, or not below 3"),
+        (
+            small_ciff(gaps=(0, 3)),
+            r"postings list 1 \('cat'\) has document numbers that do not ascend, or are not below 3",
+        ),
         (small_ciff(gaps=(1, 0)), "do not ascend"),
         (small_ciff(gaps=(1, -1)), "do not ascend"),
-        (small_ciff(df=3), "has 2 postings, announced are 3"),
+        (small_ciff(df=3), "has 2 postings, expected 3"),
         (small_ciff(tfs=(7, 0)), "the term 'cat' has the impact 0"),
         (small_ciff(tfs=(7, -4)), "the term 'cat' has the impact -4"),
         (small_ciff(version=2), "not a CIFF file of version 1: the header's version is 2"),
@@ -437,7 +440,7 @@ def test_documents_of_others_are_read(origin, name, text, expected, tmp_path):
     assert imported(origin, tmp_path / name, tmp_path / "out", **options) == expected
 
 
-NOT_WHOLE = "impact cat: 2.5 is not an integer. Name the rule that makes impacts of weights with quantizer=…"
+NOT_WHOLE = "impact cat: 2.5 is not an integer. Name the rule that turns weights into impacts with quantizer=…"
 
 
 @pytest.mark.parametrize(
@@ -456,7 +459,7 @@ NOT_WHOLE = "impact cat: 2.5 is not an integer. Name the rule that makes impacts
         ("seismic", lines({"id": "d1", "vector": [3]}), 1, "the document has no object 'vector'"),
         ("seismic", '{"id": "d1", "vector": {"cat": 3, "cat": 4}}\n', 1, "duplicate key 'cat'"),
         ("seismic", lines(DOCUMENT) + "{\n", 2, "invalid JSON"),
-        ("opensearch", lines({"delete": {"_id": "d1"}}), 1, "the action 'delete' is about a document that was written before"),
+        ("opensearch", lines({"delete": {"_id": "d1"}}), 1, "the action 'delete' changes a document that was written before"),
         ("opensearch", lines({"index": {"_id": "d1"}}), 1, "an action without its document"),
         ("opensearch", lines({"_id": "d1", "_source": {"text": "x"}}), 1, "no member has features"),
         ("opensearch", lines({"id": "d1", "a": {"x": 1}, "b": {"y": 2}}), 1, "several members have features: a, b"),
@@ -616,8 +619,8 @@ def test_embeddings_get_ids_and_texts_of_their_corpus(tmp_path):
         "sentence-transformers", tmp_path / "x.npz", tmp_path / "out", corpus=str(tmp_path / "corpus.tsv"), **options
     )
     assert back == {"a": ("an old cat", IMPACTS[0]), "c": ("a dog", IMPACTS[2])}
-    for text, wrong in (("a\tx\n", "there are 1 documents and more embeddings"),
-                        ("a\tx\nb\tx\nc\tx\nd\tx\n", "there are 3 embeddings and more documents")):  # fmt: skip
+    for text, wrong in (("a\tx\n", r"there are more embeddings than documents \(1\)"),
+                        ("a\tx\nb\tx\nc\tx\nd\tx\n", r"there are more documents than embeddings \(3\)")):  # fmt: skip
         (tmp_path / "corpus.tsv").write_text(text)
         with pytest.raises(PseudoDocumentError, match=wrong):
             import_collection(

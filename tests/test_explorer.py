@@ -1,4 +1,4 @@
-"""The page in a real browser: what a reader does, with the keyboard alone, on a phone, in the dark; axe finds nothing."""
+"""The page in a real browser: typical use, with the keyboard alone, on a phone, in the dark theme; axe finds no violations."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def browser() -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def open_page(browser: BrowserContext, server: RunningServer) -> Iterator[Open]:
-    """Opens the page in a state; at the end nothing may have failed, and nothing been asked of another machine.
+    """Opens the page in a state; at the end, checks that nothing failed and that no other host was contacted.
 
     ``fails`` names a status that the service answers on purpose.
     """
@@ -125,7 +125,7 @@ def wait_for_ranking(page: Page, docids: list[str]) -> None:
 
 
 def wait_for_address(page: Page, part: str) -> None:
-    """The address follows when nothing has changed for a moment."""
+    """The address is updated once nothing has changed for a moment."""
     page.wait_for_function("part => location.hash.includes(part)", arg=part)
 
 
@@ -637,7 +637,7 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("state", STATES)
 def test_axe_finds_nothing(state, open_page):
-    """Light on a screen, and dark on a phone, where nothing is cut off."""
+    """Checks light on a desktop, and dark on a phone, where nothing may be cut off."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
     view, given = STATES[state]
     for width, scheme in ((1280, "light"), (390, "dark")):
@@ -674,7 +674,7 @@ def test_errors_are_told(open_page):
 
 
 def test_a_token_is_asked_for(open_page, server, browser, searcher):
-    """As by a server that listens on another address than this machine's own."""
+    """As with a server that listens on a public address."""
 
     def guard(route):
         if route.request.headers.get("authorization") == "Bearer 0123456789abcdef":

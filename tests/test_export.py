@@ -225,7 +225,7 @@ def test_terms_can_be_the_keys(tmp_path):
         ("vespa", {"name": "a-b"}, "a schema of Vespa cannot have the name 'a-b'"),
         ("vespa", {"fields": "text:keyword"}, "a field of Vespa cannot have the name 'text'"),
         ("opensearch", {"fields": "a.b:keyword"}, "would split the name of the field 'a.b' at its dot"),
-        ("elasticsearch", {"fields": "a*:keyword"}, "cannot search a field of the name 'a*'"),
+        ("elasticsearch", {"fields": "a*:keyword"}, "cannot search a field with the name 'a*'"),
         ("lucene", {}, "unknown engine 'lucene'. Choose one of: opensearch"),
         ("opensearch", {"piece_bytes": 10}, "piece_bytes must be an integer of at least 1024, got 10"),
         ("opensearch", {"index_dir": "x"}, "expected either an index or pseudo-documents"),

@@ -97,7 +97,7 @@ def assert_same(found, expected, tolerance: float = 2e-5) -> None:
 
 
 class Straight:
-    """A model's logits and tokens, one text at a time, without anything of this package."""
+    """A model's logits and tokens, one text at a time, computed without this package."""
 
     def __init__(self, folder: Path, kind: Any = AutoModelForMaskedLM) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -262,7 +262,7 @@ def test_opensearch_documents_have_no_special_tokens(opensearch, straight, activ
 
 
 def test_special_tokens_of_opensearchs_documents_were_terms_before(opensearch, straight):
-    """What the test above would not notice if no special token had a weight."""
+    """The test above would prove nothing if no special token had a weight."""
     assert any(set(NO_TERMS) & straight.row(straight.pooled(text, "sum")).keys() for text in DOCUMENTS)
     assert any(set(NO_TERMS) & row.keys() for row in ours(opensearch, drop_specials=False).encode_documents(DOCUMENTS))
 
@@ -289,7 +289,7 @@ def test_a_damaged_table_is_named(opensearch, name, content, message):
 
 
 def theirs(folder: Path, texts, side: str) -> list[dict[str, float]]:
-    """What sentence-transformers' own SparseEncoder gives for the same folder."""
+    """The output of sentence-transformers' own SparseEncoder for the same folder."""
     from sentence_transformers import SparseEncoder
 
     model = SparseEncoder(str(folder), device="cpu", local_files_only=True).float()
@@ -426,7 +426,7 @@ def test_a_router_that_maps_tasks_to_routes_of_other_names(tmp_path):
 
 @pytest.mark.parametrize("is_shared", [False, True])
 def test_static_weights_behind_the_pooling_of_queries(tmp_path, is_shared):
-    """Of SPLADE-lexical: the model's weights, times what each of the query's own tokens weighs."""
+    """SPLADE-lexical: the model's weights times the static weight of each of the query's own tokens."""
     names = ["document_0_Transformer", "document_1_SpladePooling"]
     if not is_shared:
         names = ["query_0_Transformer", "query_1_SpladePooling"]
@@ -1207,7 +1207,7 @@ BEFORE = ("format", "model", "model_digest", "pooling", "max_length", "query_max
 
 
 def age(index: Path, **changes: object) -> None:
-    """Makes an index's manifest one from before there were families."""
+    """Rewrites an index's manifest as versions without families wrote it."""
     rewrite_manifest(index, lambda facts: {**{key: facts[key] for key in BEFORE}, "top_terms": 0, **changes})
 
 
@@ -1230,7 +1230,7 @@ def test_indexes_from_before_there_were_families_still_open(tmp_path, network, p
 
 
 def test_what_the_list_of_known_models_says_now_does_not_change_indexes_from_before(tmp_path, network, monkeypatch):
-    """Their queries were expanded, whatever the model."""
+    """Older versions expanded queries whatever the model."""
     monkeypatch.setattr("splade_lucene.encoder.location._fetch", lambda _: network)
     encoder = ours("naver/splade-v3-doc", query_mode="model")
     index = encode_and_index(tmp_path, {"a": DOCUMENTS[0]}, encoder)

@@ -1,4 +1,4 @@
-"""Fields: which values fit which type, in Python and in Java alike; types that are inferred; the way from a corpus to a hit."""
+"""Fields: which values fit which type, in Python and in Java alike; inferred types; fields from a corpus to a hit."""
 
 from __future__ import annotations
 

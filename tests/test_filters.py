@@ -1,4 +1,4 @@
-"""Filters: the grammar, and that searches with them equal the NumPy oracle over the documents that a plain reading accepts."""
+"""Filters: the grammar, and that searches with them equal the NumPy oracle over the documents that the filter's definition accepts."""
 
 from __future__ import annotations
 

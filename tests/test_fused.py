@@ -92,7 +92,7 @@ ON_A_GPU_TOO = pytest.mark.parametrize("found", ["interpreter", pytest.param("cu
 
 @pytest.fixture(scope="module")
 def found(request, model):
-    """What all cases came to, in one child process: Triton reads its variable when it is imported."""
+    """The results of all cases, computed in one child process, because Triton reads its environment variable on import."""
     interpreted = request.param == "interpreter"
     device = "cpu" if interpreted else request.param
     precision = {} if interpreted else {"dtype": "bfloat16"}  # on a GPU the kernel is for 16 bits
@@ -147,7 +147,7 @@ assert compile_for(80, torch.float16, 384, "max", True).metadata.shared <= 163 <
 
 @needs_triton
 def test_the_kernel_compiles_for_gpus(tmp_path):
-    """Which takes no GPU, and finds what the interpreter lets pass."""
+    """Compiling needs no GPU, and finds errors that the interpreter accepts."""
     done = run_python(COMPILE, TRITON_INTERPRET=None, TRITON_CACHE_DIR=str(tmp_path))
     assert done.returncode == 0, done.stderr[-3000:]
 

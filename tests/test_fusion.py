@@ -166,7 +166,7 @@ def test_fusion_equals_pyserinis(three_runs, theirs, ours, cutoffs):
 @pytest.mark.parametrize("cutoffs", [{}, {"depth": 12, "k": 15}])
 @pytest.mark.parametrize("first", [0, 1])
 def test_the_ranks_of_the_files_are_fused_as_pyserini_fuses_them(tmp_path, first, cutoffs):
-    """Ranks that are not those of the scores, with gaps, in the order of the lines."""
+    """The ranks differ from the order of the scores, and have gaps."""
     with pyserini_importable():
         from pyserini import fusion
         from pyserini.trectools import TrecRun
@@ -229,7 +229,7 @@ def test_documents_are_ranked_by_their_best_passage(caplog):
     assert dict(merge_passages(passages)) == {"q": [("d1", 9), ("d3", 4.5), ("d2", 4)]}
     assert not caplog.messages
     merge_passages({"q": {"d1": 1}}, delimiter=".passage")
-    assert caplog.messages == ["no docid of the run has the delimiter '.passage', so none is that of a passage"]
+    assert caplog.messages == ["no docid of the run has the delimiter '.passage', so none of them names a passage"]
     assert dict(merge_passages(passages, k=2)) == {"q": [("d1", 9), ("d3", 4.5)]}
     assert dict(merge_passages({"q": [("d.1.0", 3), ("d.1.2", 2), ("d.2.0", 1)]}, delimiter=".1.")) == {
         "q": [("d", 3), ("d.2.0", 1)]
@@ -284,7 +284,7 @@ def test_other_scores_stay(drawn):
 
 
 def test_shards_merge_to_the_run_of_the_whole_collection(tmp_path):
-    """Byte by byte, from run files, with many ties and a cutoff within them."""
+    """Compared byte by byte, from run files, with many ties and a cutoff among them."""
     collection = random_collection(400, seed=5, impacts=3)
     queries = {f"q{i}": {f"term{i + j}": 1 + j % 2 for j in range(4)} for i in range(12)}
     for name, part in [("whole", collection), *((f"shard{i}", collection[i::3]) for i in range(3))]:

@@ -139,7 +139,7 @@ LONG: dict[str, str] = {  # few of each, for they take their time
 
 
 class Broken(NamedTuple):
-    """A line that is no document, and what is to be said of it."""
+    """A line that is not a document, and the expected error."""
 
     line: bytes
     reason: str
@@ -201,7 +201,7 @@ class Odd(NamedTuple):
 
 
 def as_read(title: str, text: str) -> str:
-    """Title, space, text, trimmed; of surrogates, JSON's escapes join pairs, and the others are replaced."""
+    """Title, space and text, trimmed; JSON's escaped surrogates are joined to pairs, and unpaired ones replaced."""
     return LONE.sub("\ufffd", json.loads(json.dumps(f"{title} {text}".strip())))
 
 
@@ -337,7 +337,7 @@ def test_each_broken_line_stops_with_its_own_place(tmp_path):
 
 @pytest.mark.slow
 def test_odd_texts_have_the_weights_of_the_published_formula(odd, encoder, tiny_model):
-    """One of each kind, alone through transformers, with all logits at hand."""
+    """One text of each kind, encoded alone with transformers from all logits."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     network = AutoModelForMaskedLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
     chosen = {kind: docid for docid, kind in odd.kinds.items()}

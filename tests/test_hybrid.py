@@ -301,7 +301,7 @@ def test_several_indexes_as_one_and_merged(model, texts, index, tmp_path):
     assert not (tmp_path / "mixed").exists()
     with LuceneImpactSearcher([tmp_path / "a", tmp_path / "without"]) as searcher:
         assert len(searcher.search({"t1": 1}, 400)) > 1
-        with pytest.raises(QueryError, match="without: there are no texts for BM25"):
+        with pytest.raises(QueryError, match="without: the index has no texts for BM25"):
             searcher.search_hybrid({"t1": 1}, text="cat")
 
 
@@ -314,7 +314,7 @@ def test_an_index_without_the_field_says_how_to_get_it(tmp_path):
     index_pseudo_documents(tmp_path / "docs.jsonl", index)
     with (
         LuceneImpactSearcher(index) as searcher,
-        pytest.raises(QueryError, match="index: there are no texts for BM25.*Build it with bm25=True"),
+        pytest.raises(QueryError, match="index: the index has no texts for BM25.*Build it with bm25=True"),
     ):
         searcher.search_hybrid({"t1": 1}, text="cat")
     with pytest.raises(InputError, match=r"documents of this index \(20\) are not indexed for BM25"):

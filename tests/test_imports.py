@@ -72,7 +72,7 @@ def test_many_signals_during_an_import_are_one_afterwards(tmp_path, handlers):
 
 
 def test_ctrl_c_between_imports_is_heard_at_once(tmp_path, handlers):
-    """Also where the call itself is part of an import, such as that of the user's own module."""
+    """Even if the call itself is part of an import, such as that of the user's own module."""
     source = """
 import signal
 from splade_lucene.imports import uninterrupted_imports
@@ -161,7 +161,7 @@ def test_extras_are_those_of_the_package():
 def hide(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     """Imports of a package fail as if it were not installed; modules of ours that have imported it are forgotten.
 
-    At the end each module is the one that it was, in ``sys.modules`` and as the attribute of its package.
+    Afterwards each module is restored, in ``sys.modules`` and as the attribute of its package.
     """
     forgotten = (f"{package}.", "splade_lucene.training.", "sentence_transformers.")
     for name, module in [(name, module) for name, module in sys.modules.items() if name.startswith(forgotten)]:

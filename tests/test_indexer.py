@@ -71,7 +71,7 @@ def test_stored_raw_equals_anserinis_store_raw(collection_dir, tmp_path):
 
 @pytest.mark.java
 def test_fields_norms_and_doc_values_equal_anserinis(collection_dir, index_dir, tmp_path):
-    """Lucene's CheckIndex counts fields, norms, terms, stored fields and doc values of both, and finds no fault."""
+    """Lucene's CheckIndex counts fields, norms, terms, stored fields and doc values of both, and finds no problem."""
     build_with_anserini(collection_dir, tmp_path / "anserini", "-optimize")
     index_pseudo_documents(collection_dir, tmp_path / "ours", store="none")
     facts = []
@@ -350,7 +350,7 @@ def test_a_place_that_cannot_be_written(tmp_path):
 
 @pytest.mark.process
 def test_a_disk_that_fills_up_while_lucene_writes():
-    """/dev/full takes no byte; Lucene's own file is put there by a link in the target's place."""
+    """/dev/full accepts no bytes; a link makes Lucene's file point to it."""
     pytest.importorskip("resource")
     from support.processes import run_python
 

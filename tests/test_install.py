@@ -1,4 +1,4 @@
-"""The installation behind the two commands: what it refuses, in which words, what it keeps and what it resumes."""
+"""The installation script: what it refuses and with which message, what it keeps and what it resumes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ spec.loader.exec_module(installer)
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """One in which pip does not know this machine's own settings."""
+    """An environment in which pip ignores this machine's settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "1", "PIP_NO_CACHE_DIR": "1", **changes}
 
@@ -236,7 +236,7 @@ def test_the_torch_index_is_preferred_where_it_has_the_version(monkeypatch, tmp_
 
 
 def test_a_list_of_requirements_is_installed_with_pyserini_and_without_what_that_requires(monkeypatch, tmp_path):
-    """Once; again only when the list, or the one that it includes, has changed."""
+    """Installed once, and again only if the list, or one that it includes, has changed."""
     commands = []
     venv = tmp_path / "venv"
     for name in ("check_disk", "check_compiler", "make_environment"):

@@ -1,4 +1,4 @@
-"""``search --interactive``: what is typed, and what is answered."""
+"""``search --interactive``: the input, and the answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON from outside: what is nested too deeply is an error, in every reader, also in a process with a JVM."""
+"""JSON input: too deep nesting is an error in every reader, even in a process with a JVM."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_many_keys_take_linear_time():
 
 
 def test_a_number_of_too_many_digits_is_named_with_its_line():
-    with pytest.raises(json.JSONDecodeError, match=r"Number of too many digits: line 2 column 6") as caught:
+    with pytest.raises(json.JSONDecodeError, match=r"Number with too many digits: line 2 column 6") as caught:
         parse_json('{"a": 1,\n"b": ' + "9" * 5000 + "}")
     assert caught.value.lineno == 2
 

@@ -1,4 +1,4 @@
-"""Java is found, started and joined under every circumstance that the field's machines offer."""
+"""Java is found, started or joined under all circumstances that occur in practice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a checkpoint's files say of it, what the list of known models adds, and what is set by hand. Nothing is loaded."""
+"""The layout of a checkpoint: from its files, the list of known models, and explicit settings. No weights are loaded."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def test_a_length_stands_beside_its_network(tmp_path):
 
 
 def test_a_length_may_stand_in_the_tokenizers_settings(tmp_path):
-    """Where sentence-transformers 5.4 and later keep it; 1e30 stands for none."""
+    """sentence-transformers 5.4 and later store it there; 1e30 means no limit."""
     bare_plain(tmp_path, "6")
     write_json(tmp_path / "tokenizer_config.json", {"model_max_length": 512})
     assert read_layout(tmp_path).documents.max_length == 512

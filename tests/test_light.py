@@ -1,4 +1,4 @@
-"""A light installation (requirements-search.txt): what it can do, what it says of the rest, and that it lists what it needs.
+"""A light installation (requirements-search.txt): what it can do, its errors for the rest, and whether the file lists all requirements.
 
 The commands run in processes that find no package but those that the file brings, so that these tests mean the same in the
 light environment, where they also show that the file's packages are enough, and in the whole one.

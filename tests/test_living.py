@@ -1,4 +1,4 @@
-"""Indexes that change: what is committed is there with its manifest, whatever happens, and searches stay exact."""
+"""Indexes that change: every commit has its manifest, whatever happens, and searches stay exact."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_adding_deleting_and_optimizing_keep_hits_exact_and_are_remembered(tmp_p
 
 
 def test_optimizing_orders_documents_as_a_build_does(tmp_path):
-    """Documents that share terms become neighbours, whatever the pieces in which they came."""
+    """Documents that share terms become neighbours, however they were added."""
     source = random.Random(5)
     docs = [
         PseudoDocument(

@@ -1,4 +1,4 @@
-"""Models are found by folder or hub name, and the hub is asked for the files that are needed and no others."""
+"""Models are found by folder or hub name, and only the needed files are fetched from the hub."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_precision_is_a_row_of_its_own(data):
 
 def test_judgments_of_another_collection_are_refused(data, tiny, tmp_path):
     (tmp_path / "qrels.txt").write_text("q1 0 elsewhere 1\n")
-    with pytest.raises(InputError, match="no judged query is in the topics"):
+    with pytest.raises(InputError, match="no query of the topics has a judged document"):
         measure_loss(data / "corpus.tsv", tiny, RULE, topics=data / "topics.tsv", qrels=tmp_path / "qrels.txt")
 
 

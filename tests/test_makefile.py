@@ -1,4 +1,4 @@
-"""What the Makefile's targets promise besides installing: a run that ends whatever a test does, and a clean that is clean."""
+"""Targets of the Makefile: a test run ends whatever a test does, and `make clean` leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_test_that_kills_its_process_or_never_ends_fails_the_run(tmp_path):
 
 
 def test_clean_leaves_nothing_of_ours(tmp_path):
-    """Of what git ignores nothing is left, and of what it tracks nothing is gone."""
+    """No ignored file remains, and no tracked file is deleted."""
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
     for ignored in (ROOT / ".gitignore").read_text().split():

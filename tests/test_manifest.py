@@ -1,4 +1,4 @@
-"""Manifests: what is written is read back, shards are joined, and what does not fit is named."""
+"""Manifests: what is written is read back, shards are joined, and mismatches are named."""
 
 import hashlib
 import json

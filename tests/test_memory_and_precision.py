@@ -1,4 +1,4 @@
-"""Encoding stays within a part of the device's memory, whatever was asked for; and what each shortcut costs in precision."""
+"""Encoding stays within a share of the device's memory, whatever the settings; and the precision that each shortcut costs."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ def abstracts(shared) -> list[str]:
 
 
 def differing_impacts(found: np.ndarray, exact: np.ndarray) -> tuple[int, int]:
-    """How many impacts differ, each at a rounding boundary and by one; and how many there are."""
+    """The number of impacts that differ, each at a rounding boundary and by one, and the number of all impacts."""
     impacts, expected = RULE.quantize(found, "document"), RULE.quantize(exact, "document")
     different = impacts != expected
     assert abs(impacts - expected).max() <= 1
@@ -313,7 +313,7 @@ def differing_impacts(found: np.ndarray, exact: np.ndarray) -> tuple[int, int]:
 @pytest.mark.model
 @pytest.mark.slow
 def test_the_sliced_and_packed_head_gives_the_naive_formulas_impacts(abstracts):
-    """From the same hidden states, against all logits at once."""
+    """Compared with all logits at once, from the same hidden states."""
     encoder = SpladeEncoder(documents=DocumentSettings(max_length=LENGTH), device="cpu", dtype="float32")
     net, sequences = encoder.document_network, encoder.tokenize_documents(abstracts)
     found, exact = [], []
@@ -337,7 +337,7 @@ def test_the_sliced_and_packed_head_gives_the_naive_formulas_impacts(abstracts):
 @pytest.mark.model
 @pytest.mark.slow
 def test_impacts_are_those_of_transformers_but_at_rounding_boundaries(abstracts):
-    """With a network of its own, whose float32 differs from ours, and from float64, in more than the head."""
+    """transformers runs the whole network, whose float32 results differ slightly from ours and from float64."""
     encoder = SpladeEncoder(documents=DocumentSettings(max_length=LENGTH), device="cpu", dtype="float32")
     tokenizer = AutoTokenizer.from_pretrained(embedded_model_folder())
     plain = plain_network(embedded_model_folder()).eval()

@@ -70,7 +70,7 @@ def copied(exported, tmp_path):
 
 
 def distinguish(folder):
-    """Gives the factors of layer normalization numbers of their own, as training does."""
+    """Makes the factors of layer normalization all different, as training does."""
     path = folder / "model.safetensors"
     tensors, random = safetensors.load_file(path), np.random.default_rng(0)
     factors = {
@@ -229,7 +229,7 @@ def test_positions_after_the_padding_and_weights_in_16_bits(tmp_path, monkeypatc
 
 @pytest.mark.model
 def test_the_embedded_model_has_torch_s_impacts(shared):
-    """At least 9,998 of 10,000; the others are at a border of rounding."""
+    """At least 9,998 of 10,000; the others are at a rounding boundary."""
     queries = (shared / "data" / "cacm" / "queries.jsonl").read_text().splitlines()
     texts = [json.loads(query)["text"] for query in queries]
     rule, vectors = Quantizer.named("naver"), {}
@@ -289,8 +289,8 @@ def test_files_of_other_weights_are_not_used(copied, caplog):
     changed = {name: tensor * np.float32(1.25) for name, tensor in tensors.items()}
     safetensors.save_file(changed, copied / "model.safetensors", {"format": "pt"})
     assert SpladeEncoder(copied, device="cpu").query_backend == "torch"
-    assert "it was not made from the weights beside it" in caplog.text
-    with pytest.raises(ModelError, match=r"it was not made from the weights in .*--onnx"):
+    assert "it was not exported from the weights beside it" in caplog.text
+    with pytest.raises(ModelError, match=r"it was not exported from the weights in .*--onnx"):
         encode(copied, "onnx")
 
 
@@ -336,7 +336,7 @@ def test_weights_that_are_pooled_in_the_network_as_in_anserini_s_files(copied):
     found = encode(copied, "onnx")
     for ours, theirs in zip(found, expected, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
-    with pytest.raises(ModelError, match="pooled by max"):
+    with pytest.raises(ModelError, match="pools by max"):
         encode(copied, "onnx", pooling="sum")
 
 
@@ -643,7 +643,7 @@ def test_the_command_says_what_computed(exported, corpus, tmp_path):
 @pytest.mark.model
 @pytest.mark.slow
 def test_documents_of_the_embedded_model_have_torch_s_impacts(shared):
-    """At least 9,998 of 10,000; the others are at a border of rounding."""
+    """At least 9,998 of 10,000; the others are at a rounding boundary."""
     lines = (shared / "data" / "cacm" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [json.loads(line)["text"] for line in lines][::12]
     rule, vectors = Quantizer.named("naver"), []

@@ -203,7 +203,7 @@ def check_pages(urls, folder: Path, monkeypatch) -> None:
 
 
 def holder_of_state(client: EngineClient, urls: list[str]) -> int:
-    """The number of a node that holds a part of the state from which the next page is read."""
+    """The number of a node that holds part of the point in time of the next page."""
     nodes = client.request("GET", "/_nodes/stats/indices,http/search")["nodes"]
     addresses = client.request("GET", "/_nodes/http")["nodes"]
     holders = {

@@ -1,4 +1,4 @@
-"""Every parser under damaged input: it reads what is there, or raises an error of this package. No other exception, nothing lost.
+"""Every parser under damaged input: it returns all of the content, or raises an error of this package, and no other exception.
 
 SPLADE_LUCENE_TEST_INPUTS sets the number of inputs over all parsers.
 """

@@ -1,4 +1,4 @@
-"""Corpus to index, and queries to run, as one job each: what every command and guide goes through."""
+"""Corpus to index, and queries to run: the two functions that all commands and guides use."""
 
 from __future__ import annotations
 
@@ -295,7 +295,7 @@ def test_arguments_that_are_named_alone_are_options():
 
 
 def test_no_message_of_the_library_speaks_of_flags():
-    """Of the command line's; the commands that ``reproduce --show`` prints have some."""
+    """Flags of the command line; the commands that ``reproduce --show`` prints may have them."""
     package = Path(reading.__file__).parent.parent
     spoken = [
         f"{path.relative_to(package)}:{node.lineno}: {node.value:.60}"
@@ -321,7 +321,7 @@ def test_no_message_of_the_library_speaks_of_flags():
         ("name another index_dir=….", "name another --index."),
         ("It has no fields: build it with fields=…", "It has no fields: build it with --fields"),
         ("Build the index again with bm25=True, or", "Build the index again with --bm25, or"),
-        ("Pass all_terms=True to take any term", "Pass --feedback-all-terms to take any term"),
+        ("Pass all_terms=True to allow any term", "Pass --feedback-all-terms to allow any term"),
         ("as weights=…", "as --weight IMPACTS --weight BM25"),
         ("SPLADE_LUCENE_HEAP=much is not a size", "SPLADE_LUCENE_HEAP=much is not a size"),
         ("got fields={'a': 1}", "got fields={'a': 1}"),

@@ -1,4 +1,4 @@
-"""The public door: what the package shows, and how little it loads."""
+"""The public API: what the package exports, and how little importing it loads."""
 
 import json
 import re

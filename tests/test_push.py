@@ -193,7 +193,7 @@ def test_filters_accept_what_those_of_the_index_do(served, with_fields):
             ("size = 1", "the index has no field 'size'. Its fields are: lang"),
             ("year = '2019'", "Use a number without quotes"),
             ("year =", "at column 7"),
-            (ours.make_filter(["d1"]), "is filtered by fields only, got DocumentFilter"),
+            (ours.make_filter(["d1"]), "supports only filters on fields, got DocumentFilter"),
         ):
             with pytest.raises(QueryError, match=told):
                 theirs.search(query, filter=wrong)  # type: ignore[arg-type]
@@ -416,7 +416,7 @@ def test_an_index_of_another_export_is_kept_unless_asked(served, tmp_path):
     push_export(tmp_path / "one", url)
     with pytest.raises(InputError, match="has an index splade of another export"):
         push_export(tmp_path / "two", url)
-    with pytest.raises(InputError, match="terms have other ids in the index splade"):
+    with pytest.raises(InputError, match="the ids of terms differ between the index splade"):
         push_export(tmp_path / "two", url, append=True)
     export_collection(name, tmp_path / "three", pseudo_documents=tmp_path / "two.jsonl", numbering=tmp_path / "one")
     summary = push_export(tmp_path / "three", url, append=True)
@@ -436,7 +436,7 @@ def test_the_number_of_shards_stays_and_that_of_replicas_changes(served, exports
     push_export(exports / name, url, shards=3)
     settings = engine.indexes["splade"]["settings"]["index"]
     with pytest.raises(
-        InputError, match=r"splade has 3 shards, got shards=2: the number never changes\. Leave out shards"
+        InputError, match=r"splade has 3 shards, got shards=2: their number cannot be changed\. Leave out shards"
     ):
         push_export(exports / name, url, shards=2)
     assert push_export(exports / name, url, shards=3, replicas=2).sent == 0

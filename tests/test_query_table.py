@@ -1,4 +1,4 @@
-"""Query weights from a table: made from a model, and those of the embedded model's document-only sibling."""
+"""Query weights from a table: computed from a model, and those of the embedded document-only model."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""README and the session in docs/commands.md are run as written; README's Python prints what it says, and its map is whole."""
+"""README and the session in docs/commands.md are run as written; README's Python prints what it says, and the map in the documentation is complete."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_there_are_ten_commands():
 
 
 def test_the_map_has_every_folder_and_module_once_in_the_order_of_the_steps():
-    """The order of the import guard, which is that of the flow."""
+    """In the order of STEPS in tests/test_architecture.py."""
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     map_of_package = page.partition("## Map of the package")[2].partition("\n## ")[0]
     rows = [line.split("|")[2] for line in map_of_package.splitlines() if line.startswith("|")][2:]

@@ -88,7 +88,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def served(address, monkeypatch) -> str:
-    """A fresh server's state, and no waiting between tries."""
+    """Resets the server's state, and disables waiting between tries."""
     Handler.reset(collection())
     monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setenv("COLUMNS", "500")
@@ -650,7 +650,7 @@ def test_an_archive_damaged_anywhere_is_refused_or_right(tmp_path, form):
 
 
 def test_no_byte_is_written_beyond_the_published_size(tmp_path):
-    """As of a format whose reader continues after the size in the header."""
+    """As for a format whose reader continues after the size in the header."""
     with pytest.raises(
         DownloadError, match="m.zip, f: at most 10 bytes were expected, but the file does not end there"
     ):
@@ -700,7 +700,7 @@ def test_git_blob_checksum_is_gits(tmp_path):
 
 
 def test_the_commands_that_are_shown_give_the_same_run(catalogue, tmp_path):
-    """Of our own order of ties; curl does the fetching, which is not repeated here."""
+    """For our own order of ties. Fetching, which the commands do with curl, is not repeated here."""
     entry = find_entry("animals.ours", read_catalogue([catalogue]))
     commands = [line for line in our_commands(entry) if not line.startswith("curl ")]
     (tmp_path / "downloads").mkdir()

@@ -1,4 +1,4 @@
-"""Every entry of the catalogue against facts that it was not made from: Anserini's jar, Pyserini's matrix, figures by hand."""
+"""Every entry of the catalogue against independent sources: Anserini's jar, Pyserini's matrix, figures by hand."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_figures_of_cocodenser_are_those_of_anserini_0_24():
 
 
 def test_figures_of_beir_are_those_of_pyserinis_matrix():
-    """Of the same cached queries, SPLADE++ ED; rounded alike."""
+    """SPLADE++ ED with the same cached queries, rounded the same way."""
     matrix = yaml.load((pyserini() / "2cr" / "beir.yaml").read_text(encoding="utf-8"), Loader=LOADER)
     condition = next(each for each in matrix["conditions"] if each["name"] == "splade-pp-ed")
     if "splade-pp-ed --output" not in condition["command"]:
@@ -258,7 +258,7 @@ def test_texts_are_those_that_ir_datasets_fetches():
 
 
 def test_our_own_collections_are_those_of_the_shared_data(shared):
-    """The checksums fit the files, without a run."""
+    """Compares the checksums only."""
     given = ["reproduce", "--dry-run", "--json", "--mirror", str(shared / "data")]
     done = CliRunner().invoke(app, [*given, "cacm.splade-minilm"])
     (plan,) = json.loads(done.stdout)

@@ -51,7 +51,7 @@ MEASURE = "nDCG@10"
 
 
 def beir_zip(name: str) -> bytes:
-    """A data set as BEIR packs it: a folder with corpus, queries and judgments, and what a Mac adds to it."""
+    """A data set as BEIR packs it: a folder with corpus, queries and judgments, and the metadata files that macOS adds."""
     corpus = [{"_id": key, "title": title, "text": text} for key, (title, text) in DOCUMENTS[name].items()]
     queries = [{"_id": key, "text": text, "metadata": {}} for key, text in QUERIES[name].items()]
     qrels = [f"{qid}\t{docid}\t{grade}" for qid, of in QRELS[name].items() for docid, grade in of.items()]

@@ -177,7 +177,7 @@ def test_checkpoints_that_are_no_cross_encoders(tmp_path, monkeypatch):
 
 
 class Killed(BaseException):
-    """What ends a process."""
+    """Stands for a killed process."""
 
 
 def test_a_killed_reranking_goes_on(reranker, tmp_path, monkeypatch):

@@ -138,7 +138,7 @@ def test_a_light_installation_resolves_and_brings_nothing_heavy(python, platform
 
 
 def test_the_constraints_are_those_that_make_writes(tmp_path):
-    """Made again, they stay as they are: nobody edited the file, and setup.cfg has not moved away from it."""
+    """Resolving again gives the same file: it was not edited, and setup.cfg still matches it."""
     extras = configparser.ConfigParser(interpolation=None)
     extras.read(ROOT / "setup.cfg")
     written = tmp_path / "constraints.txt"

@@ -1,4 +1,4 @@
-"""However and wherever an encoding is cut off, the same command resumes it and writes what an undisturbed run writes."""
+"""However an encoding is interrupted, the same command resumes it and writes what an uninterrupted run writes."""
 
 from __future__ import annotations
 
@@ -554,7 +554,7 @@ def test_a_worker_that_dies_is_reported_and_nothing_is_lost(tiny_encoder, corpus
 
 
 def test_a_defect_in_a_worker_is_told_with_its_class(tiny_model, corpus, tmp_path, monkeypatch):
-    """The worker's own function, in this process, with a queue that keeps what it says."""
+    """Runs the worker's function in this process, with a queue that records its messages."""
     import queue
 
     messages: queue.Queue[tuple[str, object]] = queue.Queue()

@@ -1,4 +1,4 @@
-"""Every fault that a run file may have, found on its line; and the tools for run files on the command line."""
+"""Every kind of fault in a run file is found on its line; and the tools for run files on the command line."""
 
 from __future__ import annotations
 

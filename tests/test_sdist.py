@@ -78,7 +78,7 @@ def test_it_builds_a_wheel_with_the_files_of_the_package(unpacked, tracked, tmp_
 
 
 def test_it_tests_itself(unpacked):
-    """Three modules here; `make quick` in the unpacked folder runs all."""
+    """Runs only three modules; `make quick` in the unpacked folder runs all."""
     environment = {**os.environ, "PYTHONPATH": str(unpacked)}
     command = [sys.executable, "-m", "pytest", "--quick", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     module = ["tests/test_files.py", "tests/test_manifest.py", "tests/test_quantizer.py"]

@@ -455,7 +455,7 @@ def test_hits_and_runs_are_pickled_and_copied(collection, index_dir):
             hit = pickle.loads(pickle.dumps(hits[1], protocol))
             assert (hit.docid, hit.score, hit.lucene_docid) == (hits[1].docid, hits[1].score, hits[1].lucene_docid)
             for each in (pickled[1], hit, pickle.loads(pickle.dumps(hit, protocol))):
-                with pytest.raises(InputError, match="was pickled, and the index stayed in the other process"):
+                with pytest.raises(InputError, match="was pickled, so it is no longer connected to its index"):
                     _ = each.contents
         run = Run({"q": hits}, tag="mine")
         again = pickle.loads(pickle.dumps(run))

@@ -1,4 +1,4 @@
-"""The server's own interface: the same answers as the library, errors of one shape, and nothing of the disk."""
+"""The server's own interface: the same answers as the library, errors of one shape, and no paths of the disk."""
 
 from __future__ import annotations
 

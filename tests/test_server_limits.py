@@ -1,4 +1,4 @@
-"""A running server: limits, changes under load, clients that are slow, broken or gone, and the end by a signal."""
+"""A running server: limits, changes under load, clients that are slow, broken or gone, and shutdown by a signal."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SEARCH = {"vector": VECTOR, "highlight": False}
 
 
 class Waiting:
-    """A client that waits, until it goes."""
+    """A client that waits until it disconnects."""
 
     def __init__(self) -> None:
         self.has_gone = False
@@ -193,7 +193,7 @@ def test_filters_and_lists_of_fields_are_limited(index_dir):
 
 
 def test_the_head_of_a_request_is_limited(small_limits):
-    """A line that does not end would fill the memory."""
+    """An endless line would fill the memory."""
     for beginning in (b"GET /", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: "):
         with socket.create_connection(("127.0.0.1", small_limits.port), timeout=20) as connection:
             with contextlib.suppress(ConnectionError):
@@ -221,7 +221,7 @@ def test_a_fault_of_the_server_is_answered_as_an_error(index_dir, caplog):
 
 
 def test_a_body_has_to_come_in_its_time(small_limits):
-    """A byte from time to time does not keep a request open."""
+    """Sending a byte now and then does not keep a request open."""
     started = time.monotonic()
     head = b"POST /api/v1/a/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     with socket.create_connection(("127.0.0.1", small_limits.port), timeout=20) as connection:
@@ -367,7 +367,7 @@ def endless(request: pytest.FixtureRequest, index_dir: Path, monkeypatch: pytest
 
 
 def wait_for_threads(server: RunningServer, count: int) -> None:
-    """Waits until this many threads are at work."""
+    """Waits until this many threads are busy."""
     end = time.monotonic() + 20
     while server.context.work.at_work != count:
         assert time.monotonic() < end
@@ -476,7 +476,7 @@ def test_texts_of_concurrent_requests_are_encoded_together():
         good, bad = await asyncio.gather(encode("good"), encode("bad"), return_exceptions=True)
         assert good == {"good": 1}
         assert isinstance(bad, ValueError)
-        with pytest.raises(ApiError, match="texts wait to be encoded"):
+        with pytest.raises(ApiError, match="texts are waiting to be encoded"):
             await asyncio.gather(*(encode(f"more {i}") for i in range(1000)))
         batcher.close()
         work.close()

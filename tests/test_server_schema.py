@@ -1,4 +1,4 @@
-"""The server answers whatever fits its OpenAPI, and what does not, as it is documented, and never with a failure of its own.
+"""The server answers requests that fit its OpenAPI schema, and those that do not, as documented, and never fails.
 
 ``SPLADE_LUCENE_TEST_CASES=10000`` sends that many requests (schemathesis).
 """

@@ -157,7 +157,7 @@ def test_several_as_one_equal_merged_built_at_once_and_the_oracle(seed):
 
 
 def random_indexes(folder: Path, source: random.Random) -> tuple[list[Path], dict[str, PseudoDocument], bool]:
-    """Indexes, the documents of the last of those that have a docid, and whether some have one in common."""
+    """Indexes, their documents (the last one for each docid), and whether any docid is shared."""
     paths: list[Path] = []
     union: dict[str, PseudoDocument] = {}
     count = 0
@@ -417,7 +417,7 @@ def made_by(index: Path, **facts: Any) -> Path:
 def test_indexes_of_other_models_or_quantizers_are_refused(tmp_path, facts, named):
     one, same, other = made_by(tmp_path / "a"), made_by(tmp_path / "b"), made_by(tmp_path / "c", **facts)
     LuceneImpactSearcher([one, same]).close()
-    message = f"{one} and {other} were made differently, so their scores cannot be compared: .*{named}"
+    message = f"{one} and {other} were encoded differently, so their scores cannot be compared: .*{named}"
     with pytest.raises(InputError, match=message):
         LuceneImpactSearcher([one, same, other])
     with pytest.raises(InputError, match=message):
@@ -455,7 +455,7 @@ def test_a_check_knows_that_texts_were_truncated_at_different_lengths(tmp_path, 
 
 @pytest.fixture
 def cut_differently(tmp_path) -> list[Path]:
-    """An index of texts in full length, and one whose text was cut."""
+    """An index of whole texts, and one whose texts were truncated."""
     from splade_lucene import DocumentSettings, SpladeEncoder  # not above: a part of the tests runs without torch
 
     (tmp_path / "a.tsv").write_text("d1\tThe heart pumps blood.\n")
@@ -477,7 +477,7 @@ def test_settings_that_only_concern_queries_are_those_of_the_first_index(tmp_pat
         f"{one} and {two} differ in how queries are encoded: the query model (one, weights e1; two, weights e2); "
         in caplog.text
     )
-    assert "query_max_length (32; 64); the first one counts" in caplog.text
+    assert "query_max_length (32; 64); those of the first are used" in caplog.text
 
 
 def test_what_differs_is_said_once(tmp_path, caplog):
@@ -547,7 +547,7 @@ def test_an_index_that_names_no_model_is_taken_with_a_warning(tmp_path, caplog):
     with LuceneImpactSearcher([tmp_path / "a", known]) as searcher:
         assert searcher.quantize({"cat": 1.0}) == {"cat": 100}
         assert searcher.reader.manifest().model == "mine"
-    assert f"{tmp_path / 'a'} does not name the model that made it" in caplog.text
+    assert f"{tmp_path / 'a'} does not name its model" in caplog.text
 
 
 def test_a_field_of_two_types_is_refused(tmp_path):
@@ -625,7 +625,7 @@ def test_where_a_merged_index_may_be_written(three):
     paths, union = three
     output = paths[0].parent / "m"
     for wrong in (paths[1], paths[1] / "below", paths[0].parent):
-        with pytest.raises(InputError, match="the new index would be written over"):
+        with pytest.raises(InputError, match="the new index would overwrite"):
             merge_indexes(paths, wrong, overwrite=True)
     (output / "letters").mkdir(parents=True)
     with pytest.raises(InputError, match="is not a Lucene index, so it is not replaced"):
@@ -678,7 +678,7 @@ def test_an_interrupted_merge_leaves_nothing(three, monkeypatch):
     facade = jvm.facade
     for at in ("awaitMerge", "writerOf"):
         java = Interrupted(at)
-        monkeypatch.setattr(jvm, "facade", lambda room, java=java: java if room == "Join" else facade(room))
+        monkeypatch.setattr(jvm, "facade", lambda name, java=java: java if name == "Join" else facade(name))
         with pytest.raises(KeyboardInterrupt):
             merge_indexes(paths, paths[0].parent / "m")
         assert facade("Join").awaitMerge(merges.pop(), 1)

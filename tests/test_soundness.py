@@ -1,4 +1,4 @@
-"""Checkpoints that load but cannot be right are refused by name; those that only look odd are not."""
+"""Checkpoints that load but cannot be correct are refused, naming the fault; those that only look odd are not."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_outputs_that_cannot_be_written_are_refused_before_any_work(tmp_path, co
 
 @pytest.mark.process
 def test_a_note_is_a_plain_sentence(tmp_path):
-    """Not WARNING:splade_lucene.notes:…, logging's own format."""
+    """It has no prefix such as WARNING:splade_lucene.notes:."""
     (tmp_path / "t.tsv").write_bytes(b"qid\tquery\nq\tcat\n")
     (tmp_path / "run").write_bytes(b"q Q0 d 1 2 tag\n")
     done = run_process("run", "validate", "--run", tmp_path / "run", "--topics", tmp_path / "t.tsv")

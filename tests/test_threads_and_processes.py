@@ -50,12 +50,12 @@ ANSWERS = math.inf if "SPLADE_LUCENE_TEST_SECONDS" in os.environ else 1_000_000
 class JavaUses:
     """What a module does with Java.
 
-    A facade is ``jvm.facade("Room")`` or a name that was assigned one. What a facade returned, and the names and attributes
+    A facade is ``jvm.facade("Name")`` or a name that was assigned one. What a facade returned, and the names and attributes
     that hold it or were assigned from those, may be an argument; no attribute of it is ever reached.
 
     Attributes:
-        calls: (room, method) of all calls through a facade.
-        wrong: Lines of uses that go another way.
+        calls: (facade, method) of all calls through a facade.
+        wrong: Lines that use Java in any other way.
     """
 
     def __init__(self, source: str) -> None:
@@ -66,32 +66,32 @@ class JavaUses:
             if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
             for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         ]
-        self.rooms = {
-            target.id: room
+        self.facades = {
+            target.id: name
             for target, value in self.assigned
-            if isinstance(target, ast.Name) and (room := facade_room(value))
+            if isinstance(target, ast.Name) and (name := facade_name(value))
         }
         self.names: set[str] = set()
         self.attributes = {"java", "_java", "_writer"}
         for _ in range(3):  # an alias of an alias
             self._bind()
         attributes = [node for node in self.nodes if isinstance(node, ast.Attribute)]
-        self.calls = {(room, node.attr) for node in attributes if (room := self.room_of(node.value))}
+        self.calls = {(name, node.attr) for node in attributes if (name := self.facade_of(node.value))}
         self.wrong = sorted(
-            [node.lineno for node in attributes if not self.room_of(node.value) and self.is_forbidden(node)]
+            [node.lineno for node in attributes if not self.facade_of(node.value) and self.is_forbidden(node)]
             + [node.lineno for node in self.nodes if isinstance(node, ast.ImportFrom) and imports_classes(node)]
         )
 
     def _bind(self) -> None:
         for target, value in self.assigned:
-            if not self.room_of(value) and self.is_of_java(value):
+            if not self.facade_of(value) and self.is_of_java(value):
                 if isinstance(target, ast.Name):
                     self.names.add(target.id)
                 elif isinstance(target, ast.Attribute):
                     self.attributes.add(target.attr)
 
-    def room_of(self, node: ast.AST) -> str | None:
-        return facade_room(node) or (self.rooms.get(node.id) if isinstance(node, ast.Name) else None)
+    def facade_of(self, node: ast.AST) -> str | None:
+        return facade_name(node) or (self.facades.get(node.id) if isinstance(node, ast.Name) else None)
 
     def is_of_java(self, node: ast.AST) -> bool:
         if isinstance(node, ast.Name):
@@ -99,7 +99,9 @@ class JavaUses:
         if isinstance(node, ast.Attribute):
             return node.attr in self.attributes
         return (
-            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and bool(self.room_of(node.func.value))
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and bool(self.facade_of(node.func.value))
         )
 
     def is_forbidden(self, node: ast.Attribute) -> bool:
@@ -111,7 +113,7 @@ def imports_classes(node: ast.ImportFrom) -> bool:
     return bool({"java_class", "autoclass"} & {each.name for each in node.names})
 
 
-def facade_room(node: ast.AST) -> str | None:
+def facade_name(node: ast.AST) -> str | None:
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "facade"):
         return None
     (name,) = node.args
@@ -119,7 +121,7 @@ def facade_room(node: ast.AST) -> str | None:
     return str(name.value)
 
 
-def test_the_walk_finds_what_it_looks_for():
+def test_java_uses_are_found():
     uses = JavaUses(
         'java = jvm.facade("Index")\n'
         "build = java.startBuild(1)\n"
@@ -146,14 +148,15 @@ def test_java_is_called_through_static_methods_alone():
             uses = JavaUses(path.read_text(encoding="utf-8"))
             assert uses.wrong == [], path
             called |= uses.calls
-    called |= {("Runtime", "quietLucene"), ("Runtime", "luceneVersion"), ("Index", "damage")}  # by the door itself
+    called |= {("Runtime", "quietLucene"), ("Runtime", "luceneVersion"), ("Index", "damage")}  # called by jvm itself
     offered = set()
-    for room in ("Index", "Join", "Search", "Bm25", "Runtime"):
-        source = (JAVA / room.lower() / f"{room}Facade.java").read_text(encoding="utf-8")
+    for facade in ("Index", "Join", "Search", "Bm25", "Runtime"):
+        source = (JAVA / facade.lower() / f"{facade}Facade.java").read_text(encoding="utf-8")
         public = re.findall(r"^  public (\w+) ", source, re.MULTILINE)
-        assert set(public) == {"static"}, room
+        assert set(public) == {"static"}, facade
         offered |= {
-            (room, name) for name in re.findall(r"^  public static (?:synchronized )?[\w.\[\]]+ (\w+)\(", source, re.M)
+            (facade, name)
+            for name in re.findall(r"^  public static (?:synchronized )?[\w.\[\]]+ (\w+)\(", source, re.M)
         }
     assert called == offered
 

@@ -1,4 +1,4 @@
-"""Training runs at toy size: what comes out, and what becomes of them when they are disturbed."""
+"""Training runs at toy size: their results, and their behaviour when they are interrupted."""
 
 import json
 import shutil
@@ -509,7 +509,7 @@ def test_its_state_outlives_a_checkpoint(tmp_path):
 
 
 class Batches:
-    """Stands for trainer and network: a few batches whose weights are known."""
+    """A stub for trainer and network: a few batches whose weights are known."""
 
     scale: ScoreScale
 
@@ -848,7 +848,9 @@ def test_settings_of_dropout_are_found_whatever_they_are_called(config, expected
 
 def test_a_dropout_that_the_base_has_no_setting_for_is_refused(tmp_path, data, base, monkeypatch):
     monkeypatch.setattr(checks, "base_dropout", lambda _: {})
-    with pytest.raises(ConfigError, match=r"optimization\.dropout is set, but the configuration of .* has no setting"):
+    with pytest.raises(
+        ConfigError, match=r"optimization\.dropout is set, but the configuration of .* has no dropout setting"
+    ):
         run(tmp_path, data, base, optimization={"dropout": 0.2})
     assert not (tmp_path / "out").exists()
 

@@ -1,4 +1,4 @@
-"""What a training run gets, and what it learns from: configuration, examples, teachers, drawing."""
+"""The input of a training run: configuration, examples, teachers, drawing."""
 
 import gzip
 import json
@@ -89,7 +89,10 @@ def test_a_change_to_a_value_that_is_false_is_a_change(tmp_path, key, value, mes
         (CONFIG + "optimization: [1\n", r"config\.yaml:1\d: invalid YAML"),
         (CONFIG + "base: other\n", r"config\.yaml:9: invalid YAML \(duplicate key 'base'\)"),
         (CONFIG + "optimization: {seed: 1, seed: 2}\n", r"config\.yaml:9: invalid YAML \(duplicate key 'seed'\)"),
-        (CONFIG + "a: &a [x]\nb: *a\n", r"config\.yaml:10: invalid YAML \(an alias: write the value again\)"),
+        (
+            CONFIG + "a: &a [x]\nb: *a\n",
+            r"config\.yaml:10: invalid YAML \(an alias, which is not supported: write out the value\)",
+        ),
         (BILLION_LAUGHS, r"config\.yaml:2: invalid YAML \(an alias"),
         (CONFIG + "a: " + "[" * 10_000, r"config\.yaml:9: invalid YAML \(nested more than 20 levels deep\)"),
         (

@@ -45,7 +45,7 @@ def write_lines(path, *records):
 
 
 def told(examples, known):
-    """Each example in words: query, positives, others, scores."""
+    """Each example with texts in place of ids: query, positives, others, scores."""
     return [
         (
             known.queries[each.query],
@@ -449,7 +449,7 @@ def test_a_contrastive_loss_needs_scores_only_where_nothing_else_says_what_is_re
     labelled = [example(0, [0, 1], [np.nan, 2], 1, 1), example(0, [0, 1], [5, 5], 1, 2)]
     kept = require_scores(labelled, "refuse", Dropped(""), is_distilled=False)
     assert [(each.line, each.passages.tolist()) for each in kept] == [(1, [0, 1]), (2, [0, 1])]
-    with pytest.raises(ExamplesError, match=r"1 of 1 examples .*, so that nothing says which is relevant"):
+    with pytest.raises(ExamplesError, match=r"1 of 1 examples .*, so it is unknown which one is relevant"):
         require_scores([example(0, [0, 1], [5, 5], 0, 2)], "refuse", Dropped(""), is_distilled=False)
 
 
@@ -540,7 +540,7 @@ def test_what_a_file_is_called_in_capitals_does_not_matter(tmp_path):
 def test_an_id_that_a_pickle_has_as_a_number_and_as_a_string_is_refused(tmp_path):
     for scores in ({1: {20: 1.5}, "1": {20: 3.0}}, {1: {20: 1.5, "20": 3.0}}):
         (tmp_path / "scores.pkl").write_bytes(pickle.dumps(scores))
-        with pytest.raises(ExamplesError, match=r"scores\.pkl: the id (1|20) comes as a number and as a string"):
+        with pytest.raises(ExamplesError, match=r"scores\.pkl: the id (1|20) is used both as a number and as a string"):
             read_scores(tmp_path / "scores.pkl")
 
 

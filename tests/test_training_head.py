@@ -90,7 +90,7 @@ def test_screened_logits_give_the_same_weights_and_gradients(monkeypatch, screen
 
 
 def watch_screens(monkeypatch):
-    """Notes each bucket whose candidates were few."""
+    """Records each bucket that had few candidates."""
     seen = []
     original = head._pool_screened
 

@@ -1,4 +1,4 @@
-"""What a training run prints before anything costs time: the data of its configuration, and the page that describes them."""
+"""What a training run reports before it starts: the data of its configuration, and the page that describes them."""
 
 import json
 import shutil
@@ -287,7 +287,7 @@ def test_validation_queries_that_are_trained_on_are_counted(tmp_path, data, base
             {"model": "splade-doc, from {base}", "losses and their weights": "contrastive 1, FLOPS of documents 0.01", "teacher": "1 · BM25",
              "files": "passages: corpus.jsonl, queries: queries.tsv",
              "validation": "corpus.jsonl, t.tsv, q.txt; every 200 steps", "dropout": "0",
-             "model that is kept": "the one validated with the highest nDCG@10; the others stay, too"},
+             "model that is kept": "the one validated with the highest nDCG@10; the others are kept, too"},
         ),
     ],
 )  # fmt: skip

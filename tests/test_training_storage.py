@@ -1,4 +1,4 @@
-"""How the training keeps its texts and examples: compact, in the same order, and with nothing lost."""
+"""How training stores texts and examples: compactly, in the same order, and without loss."""
 
 from __future__ import annotations
 

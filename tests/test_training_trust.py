@@ -1,4 +1,4 @@
-"""Training that can be trusted: the same weights after any interruption, no collapse unseen, the best model kept."""
+"""Reliable training: the same weights after any interruption, collapse is detected, the best model is kept."""
 
 import csv
 import gzip
@@ -157,7 +157,7 @@ def test_a_collapse_stops_the_training_and_leaves_the_last_good_model(tmp_path, 
     model = tmp_path / "out/model"
     assert SpladeEncoder(model, device="cpu", dtype="float32").encode_documents(["The heart has a valve."])[0]
     card = (model / "README.md").read_text()
-    assert "**The training did not end: " in card
+    assert "**The training did not finish: " in card
     assert (
         f"This is the model after step {step} of 60, kept because it is the last checkpoint before the training stopped."
         in card
@@ -358,7 +358,7 @@ def test_curves_count_a_repeated_step_once(tmp_path, monkeypatch, caplog):
 
 
 def test_a_tracker_gets_every_figure(tmp_path, data, base, monkeypatch):
-    """One that is registered with transformers, as its own are."""
+    """The tracker is registered with transformers, as its built-in ones are."""
     from transformers import TrainerCallback
     from transformers.integrations import integration_utils
 
@@ -392,7 +392,7 @@ def test_tensorboards_files_outlive_the_checkpoints(tmp_path, data, base):
 
 
 def tensorboard_events(content):
-    """The events of a file: each after its length and a checksum, before another checksum."""
+    """The events of a file: each is preceded by its length and a checksum, and followed by a checksum."""
     at = 0
     while at < len(content):
         length = int.from_bytes(content[at : at + 8], "little")

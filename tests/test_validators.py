@@ -82,7 +82,7 @@ def test_both_accept_and_refuse_the_same_lines_in_the_same_words(tmp_path):
 
 
 def test_the_words_are_for_what_pythons_parser_refuses_too():
-    """The check that words the refusals accepts what json.loads accepts, except for the limits."""
+    """The checker that produces the messages accepts what json.loads accepts, except for the limits."""
     for line in draw_lines(random.Random(SEED + 1), LINES):
         text = line.decode("utf-8", "replace")
         problem = problem_of(text)

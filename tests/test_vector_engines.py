@@ -184,7 +184,7 @@ def test_qdrants_filters_accept_what_those_of_the_index_do(world, qdrant):
                 assert found == expected, str(each)
                 compared += 1
         with pytest.raises(
-            QueryError, match="Qdrant cannot compare keywords by their order, as a filter of the field 'lang'"
+            QueryError, match="Qdrant cannot compare keywords by their order, as the filter on the field 'lang'"
         ):
             theirs.search(query, filter='lang > "de"')
     assert len(refused) > 5

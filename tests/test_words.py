@@ -1,4 +1,4 @@
-"""Terms that are found word by word are those that the tokenizer finds in the whole text."""
+"""Tokenizing word by word gives the same terms as tokenizing the whole text."""
 
 from __future__ import annotations
 

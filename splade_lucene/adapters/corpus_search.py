@@ -35,7 +35,7 @@ from splade_lucene.search.searcher import LuceneImpactSearcher
 from splade_lucene.version import __version__
 
 _CORPUS = "corpus.jsonl"
-_NAME_LENGTH = 16  # of a corpus's folder: hexadecimal digits of its checksum
+_NAME_LENGTH = 16  # hexadecimal digits of a corpus's checksum that name its folder
 
 Model = Any
 """A :class:`splade_lucene.SpladeEncoder`, a checkpoint by folder or hub name, a live ``SparseEncoder``, or None for the
@@ -149,7 +149,7 @@ class CorpusSearch:
                 folder.mkdir(exist_ok=True)
                 if not (
                     folder / _CORPUS
-                ).is_file():  # a file that is there keeps its time, by which its encoding is found
+                ).is_file():  # an unchanged file keeps its modification time, which identifies its encoding
                     written.rename(folder / _CORPUS)
         except OSError as error:
             raise storage_error(self.folder, error) from error
@@ -223,7 +223,7 @@ class CorpusSearch:
         """A checksum of everything on which hits depend but the corpus: model, settings, quantizer and version."""
         encoder, layout = self.encoder, self.encoder.layout
         choices = asdict(encoder.choices)
-        del choices["query_model"]  # a name; its weights are in the digest
+        del choices["query_model"]  # only a name: the digest covers its weights
         facts = {
             "documents": layout.documents.location.digest(), "queries": encoder.query_digest(),
             "choices": choices, "lengths": [encoder.max_length, encoder.query_max_length],

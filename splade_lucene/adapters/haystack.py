@@ -165,7 +165,7 @@ def _logic(given: Mapping[str, Any]) -> Filter:
     parts: list[Filter] = []
     for each in conditions:
         if not isinstance(each, Mapping) or (part := to_filter(each)) is None:
-            raise QueryError(f"a condition must be a dictionary with members, got {each!r:.80}")
+            raise QueryError(f"a condition must be a dictionary that is not empty, got {each!r:.80}")
         parts.append(part)
     if not parts:
         raise QueryError(f"{operator} needs conditions: {given!r:.120}", remedy="Leave it out")

@@ -91,8 +91,6 @@ class SpladeRetriever(BaseRetriever):
 def _document(found: FoundDocument) -> Document:
     for name in _RESERVED:
         if name in found.fields:
-            note(
-                f"the field {name!r} of the index is not in the metadata of documents, where {name} is that of the hit"
-            )
+            note(f"the index's field {name!r} is left out of the documents' metadata, where {name} is the hit's own")
     metadata = {**found.fields, "docid": found.docid, "score": found.score}
     return Document(id=found.docid, page_content=found.text or "", metadata=metadata)

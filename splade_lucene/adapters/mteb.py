@@ -46,7 +46,7 @@ class MtebSearch:
     ) -> None:  # fmt: skip
         if name is not None and name.count("/") != 1:
             raise InputError(
-                f"{name!r} is not the name of a model", remedy="Name it organization/name, as MTEB wants it"
+                f"{name!r} is not the name of a model", remedy="Name it organization/name, as MTEB requires"
             )
         settings = IndexingSettings(quantizer, pruning, min_impact, threads)
         self._corpus_search = CorpusSearch(model, folder, settings, progress)

@@ -58,7 +58,7 @@ class OpenedIndex:
         elif self._options:
             named = ", ".join(self._options)
             raise InputError(
-                f"the searcher is open already, so it takes no {named}", remedy="Open it with these settings"
+                f"the searcher is already open, so {named} cannot be set", remedy="Open it with these settings"
             )
 
     @property
@@ -119,7 +119,7 @@ class Retrieval:
             _check_offered(index, hybrid=self.hybrid is not None, approximation=approximation is not None)
         if is_open and self.hybrid is not None and approximation is not None:
             raise QueryError(
-                "a hybrid search of an open searcher has the searcher's own approximation",
+                "hybrid search with an open searcher always uses the searcher's own approximation",
                 remedy="Set it when the searcher is opened",
             )
         self._approximation = approximation if is_open else None

@@ -98,8 +98,8 @@ def _check_settings(model: Any) -> None:
         )
     if model.similarity_fn_name != "dot":
         raise ModelError(
-            f"the SparseEncoder compares texts by {model.similarity_fn_name}, but an index computes dot products. If it is to "
-            'be used so, set its similarity_fn_name to "dot".'
+            f"the SparseEncoder compares texts by {model.similarity_fn_name}, but an index computes dot products. To use it "
+            'anyway, set its similarity_fn_name to "dot".'
         )
 
 

@@ -151,7 +151,7 @@ def main() -> None:
     interrupts.install()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # help and usage in an encoding that lacks a character
+            stream.reconfigure(errors="backslashreplace")  # the encoding may lack characters of help and usage
     global _debug
     _debug = "--debug" in sys.argv
     logging.basicConfig(

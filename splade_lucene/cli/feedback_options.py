@@ -103,7 +103,7 @@ class FeedbackOptions:
                 raise typer.BadParameter(f"--rocchio-{name.replace('_', '-')} requires --rocchio-use-negative")
         try:
             self.turn_on(FeedbackMethods())
-        except QueryError as error:  # it begins with the argument's name
+        except QueryError as error:  # its message begins with the argument's name
             argument, _, rest = str(error).partition(" ")
             prefix = "rocchio" if self.rocchio else "rm3"
             raise typer.BadParameter(f"--{prefix}-{argument.replace('_', '-')} {rest}") from None

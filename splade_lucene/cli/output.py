@@ -161,7 +161,7 @@ class ProgressBars:
 
             def advance(count: int, *, tokens: int = 0, resumed: bool = False) -> None:
                 nonlocal all_tokens
-                if resumed:  # counts as done, but not towards the speed
+                if resumed:  # counts as progress, but not for the rate
                     bar.initial += count
                     bar.n += count
                     return

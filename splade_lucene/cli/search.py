@@ -121,7 +121,7 @@ def search(
             query=query, topics=topics, output=output, encoded=encoded, profile=profile, recall=recall, facet=facet,
             json=as_json, hybrid=hybrid.hybrid, pyserini=engine == "pyserini",
         )  # fmt: skip
-        query = ""  # in the place of those that are asked for
+        query = ""  # replaced by each query that is typed
     check_queries(
         query, topics, output, remove_query=remove_query, threads=threads is not None, tag=tag != DEFAULT_TAG,
         output_format=output_format != "trec", topic_field=topic_field != "title",
@@ -264,7 +264,7 @@ def _open_query_encoder(options: QueryOptions, index_dirs: Sequence[Path]) -> Sp
     if encoder.query_backend == "onnx":
 
         def load() -> None:
-            with suppress(Exception):  # raised again by the first query
+            with suppress(Exception):  # the first query raises it again
                 encoder.load("query")
 
         threading.Thread(target=load).start()
@@ -286,7 +286,7 @@ def _open_searcher(
     if cluster is not None:
         from splade_lucene.distributed.searching import ShardedSearcher
 
-        own = cast("Engine", engine)  # others have been refused
+        own = cast("Engine", engine)  # other engines were refused above
         return ShardedSearcher(index_dirs, query_encoder, min_idf, cluster=cluster, engine=own)
     if engine == "pyserini":
         from splade_lucene.search.pyserini import PyseriniSearcher

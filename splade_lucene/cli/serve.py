@@ -103,7 +103,7 @@ def serve(
     if cluster is not None:
         _serve_on(cluster, settings, replicas or 1)
         return
-    opened = None if mcp_stdio else open_meanwhile(settings.indexes)  # the rest takes as long to import
+    opened = None if mcp_stdio else open_meanwhile(settings.indexes)  # in parallel with the slow imports below
     with uninterrupted_imports("serve"):
         from splade_lucene.server.app import create_app
         from splade_lucene.server.run import run_mcp, run_server

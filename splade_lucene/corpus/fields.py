@@ -17,7 +17,7 @@ ID_KEYS = ("id", "_id", "docid", "doc_id")
 TEXT_KEYS = ("contents", "text")
 
 
-class Place(NamedTuple):
+class DocumentLocation(NamedTuple):
     """Where a document is: a file, data set or name, and the line or row if any."""
 
     path: Path | str
@@ -56,7 +56,7 @@ class CorpusFields:
         """The keys of the text, the preferred one first."""
         return TEXT_KEYS if self.text is None else (self.text,)
 
-    def document(self, record: Mapping[str, Any], place: Place) -> Document:
+    def document(self, record: Mapping[str, Any], place: DocumentLocation) -> Document:
         """The document of a record. A title, if there is one, precedes the text.
 
         Raises:
@@ -85,7 +85,7 @@ class CorpusFields:
         return Document(checked_docid(docid, place), body, self.values(record, docid, place))
 
     def values(
-        self, record: Mapping[str, Any], docid: object, place: Place, *, is_text: bool = False
+        self, record: Mapping[str, Any], docid: object, place: DocumentLocation, *, is_text: bool = False
     ) -> dict[str, FieldValue]:
         """The values of a document's fields.
 
@@ -109,7 +109,7 @@ class CorpusFields:
             ) from None  # fmt: skip
 
 
-def checked_docid(value: object, place: Place) -> str:
+def checked_docid(value: object, place: DocumentLocation) -> str:
     """A docid as a string.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from splade_lucene.corpus.fields import ID_KEYS, TEXT_KEYS, CorpusFields, Place, checked_docid
+from splade_lucene.corpus.fields import ID_KEYS, TEXT_KEYS, CorpusFields, DocumentLocation, checked_docid
 from splade_lucene.corpus.folders import ALL_SUFFIXES, CSV, JSON, JSON_LINES, PARQUET, TEXTS, TSV
 from splade_lucene.errors import CorpusError
 from splade_lucene.files.compression import COMPRESSIONS, check_readable, content_name, open_bytes
@@ -19,7 +19,7 @@ from splade_lucene.files.json_text import numbered_records, parse_object
 from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.records import Document
 
-LazyDocument = tuple[Callable[[], Document], Place]
+LazyDocument = tuple[Callable[[], Document], DocumentLocation]
 """A function that returns a document or raises CorpusError, and the document's place."""
 
 Opener = Callable[[Path], BinaryIO]
@@ -52,7 +52,7 @@ def read_file(path: Path, root: Path, fields: CorpusFields, opener: Opener) -> I
             yield from _read_parquet(path, fields, opener)
         elif name.endswith(TEXTS):
             shown = path.name if path == root else path.relative_to(root).as_posix()
-            yield partial(_plain_document, path, shown, opener), Place(path)
+            yield partial(_plain_document, path, shown, opener), DocumentLocation(path)
         else:
             raise CorpusError(
                 f"unknown suffix; expected one of {', '.join(ALL_SUFFIXES)}, compressed ({', '.join(COMPRESSIONS)}) or not",
@@ -72,14 +72,17 @@ def _plain_document(path: Path, name: str, opener: Opener) -> Document:
         raise CorpusError(
             f"cannot read this file ({error})", path=path, remedy="Check it or download it again"
         ) from error
-    return Document(quote(os.fsencode(name), safe="/-_.~"), _decoded(raw, Place(path)))
+    return Document(quote(os.fsencode(name), safe="/-_.~"), _decoded(raw, DocumentLocation(path)))
 
 
 def _read_json(path: Path, fields: CorpusFields, opener: Opener) -> Iterator[LazyDocument]:
     with opener(path) as lines:
         try:
             for number, record in numbered_records(lines):
-                yield partial(_json_document, record, Place(path, number), fields), Place(path, number)
+                yield (
+                    partial(_json_document, record, DocumentLocation(path, number), fields),
+                    DocumentLocation(path, number),
+                )
         except ValueError as error:
             raise CorpusError(
                 f"invalid JSON ({error})", path=path, line=getattr(error, "lineno", None),
@@ -87,7 +90,7 @@ def _read_json(path: Path, fields: CorpusFields, opener: Opener) -> Iterator[Laz
             ) from error  # fmt: skip
 
 
-def _json_document(line: bytes, place: Place, fields: CorpusFields) -> Document:
+def _json_document(line: bytes, place: DocumentLocation, fields: CorpusFields) -> Document:
     text = _decoded(line, place)
     try:
         record = parse_object(text)
@@ -111,7 +114,10 @@ def _read_delimited(path: Path, fields: CorpusFields, opener: Opener, *, is_csv:
                 remedy="Add a header, or leave out id_field and text_field",
             )  # fmt: skip
         for number, row in rows:
-            yield partial(_row_document, row, header, Place(path, number), fields), Place(path, number)
+            yield (
+                partial(_row_document, row, header, DocumentLocation(path, number), fields),
+                DocumentLocation(path, number),
+            )
 
 
 def _escaped(lines: Iterable[bytes]) -> Iterator[str]:
@@ -119,7 +125,7 @@ def _escaped(lines: Iterable[bytes]) -> Iterator[str]:
     return (line.decode("utf-8", "surrogateescape") for line in lines)
 
 
-def _row_document(row: Row, header: Header | None, place: Place, fields: CorpusFields) -> Document:
+def _row_document(row: Row, header: Header | None, place: DocumentLocation, fields: CorpusFields) -> Document:
     try:
         cells = row()
     except ValueError as error:
@@ -142,14 +148,14 @@ def _remedy(header: Header | None) -> str:
     return "Write id<TAB>text" if header is None else f"Write the columns {', '.join(header.names)}"
 
 
-def _checked_text(cells: Sequence[str], column: int, place: Place) -> str:
+def _checked_text(cells: Sequence[str], column: int, place: DocumentLocation) -> str:
     text = cells[column]
     if not text.isascii():
         _decoded(text.encode("utf-8", "surrogateescape"), place)
     return text
 
 
-def _decoded(raw: bytes, place: Place) -> str:
+def _decoded(raw: bytes, place: DocumentLocation) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -174,4 +180,4 @@ def _read_parquet(path: Path, fields: CorpusFields, opener: Opener) -> Iterator[
     for batch in file.iter_batches(batch_size=4096):
         for record in batch.to_pylist():
             number += 1
-            yield partial(fields.document, record, Place(path, number)), Place(path, number)
+            yield partial(fields.document, record, DocumentLocation(path, number)), DocumentLocation(path, number)

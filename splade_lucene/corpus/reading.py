@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from splade_lucene.arguments import to_path
-from splade_lucene.corpus.fields import CorpusFields, Place, checked_docid
+from splade_lucene.corpus.fields import CorpusFields, DocumentLocation, checked_docid
 from splade_lucene.corpus.folders import corpus_files
 from splade_lucene.corpus.formats import LazyDocument, Opener, read_file
 from splade_lucene.corpus.python_docs import read_python_docs
@@ -208,7 +208,7 @@ class _HashedFiles:
             return cast(BinaryIO, gzip.open(buffered))
         if not compression(path):
             return cast(BinaryIO, buffered)
-        while buffered.read(1 << 20):  # other formats are not read from the first byte to the last
+        while buffered.read(1 << 20):  # the readers of other formats may not read every byte
             pass
         return open_bytes(path)
 
@@ -226,7 +226,7 @@ def _documents(
     skip_bad: bool,
     on_problem: Callable[[CorpusError], None] | None,
 ) -> Iterator[Document]:
-    seen: dict[str, Place] = {}
+    seen: dict[str, DocumentLocation] = {}
     for load, place in _read(source, fields, opener):
         try:
             document = load()
@@ -252,7 +252,7 @@ def describe_corpus(source: str | Path) -> str:
     if not _has_files(source):
         return str(source)
     if is_copy(source):
-        return "a pipe"  # whatever its name, which may be another one next time
+        return "a pipe"  # its name may differ next time
     return "\n".join(f"{path_text(file)} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in _files(source))
 
 
@@ -276,7 +276,7 @@ def _files(source: str | Path) -> list[Path]:
 
 def _read(source: str, fields: CorpusFields, opener: Opener) -> Iterator[LazyDocument]:
     if source == PYTHON_DOCS:
-        yield from ((partial(_identity, document), Place(document.docid)) for document in read_python_docs())
+        yield from ((partial(_identity, document), DocumentLocation(document.docid)) for document in read_python_docs())
         return
     if source.startswith("irds:"):
         yield from _read_ir_datasets(source.removeprefix("irds:"), fields)
@@ -303,11 +303,11 @@ def _identity(document: Document) -> Document:
 
 def _read_ir_datasets(name: str, fields: CorpusFields) -> Iterator[LazyDocument]:
     for number, each in enumerate(read_records(open_ir_dataset(name, CorpusError).docs_iter, name, CorpusError), 1):
-        place = Place(f"irds:{name}", number)
+        place = DocumentLocation(f"irds:{name}", number)
         yield partial(_ir_document, each, fields, place), place
 
 
-def _ir_document(record: Any, fields: CorpusFields, place: Place) -> Document:
+def _ir_document(record: Any, fields: CorpusFields, place: DocumentLocation) -> Document:
     if fields.names_columns:
         return fields.document({"doc_id": record.doc_id, **record._asdict(), "title": None}, place)
     docid = checked_docid(record.doc_id, place)
@@ -323,7 +323,7 @@ def _read_hugging_face(name: str, fields: CorpusFields) -> Iterator[LazyDocument
     try:
         rows = datasets.load_dataset(path, split=split or "train", streaming=True)
         for number, record in enumerate(rows, 1):
-            place = Place(f"hf:{name}", number)
+            place = DocumentLocation(f"hf:{name}", number)
             yield partial(fields.document, record, place), place
     except Exception as error:  # datasets, the hub's client and the network raise all kinds of exceptions
         reason = first_line(error)

@@ -205,9 +205,7 @@ def split(parts: Sequence[Part], count: int) -> list[tuple[Part, ...]]:
     done = 0
     for part in parts:
         size = _documents(part)
-        is_full = (
-            2 * done + size > 2 * total * len(groups) / count
-        )  # more than half of the part would be beyond the border
+        is_full = 2 * done + size > 2 * total * len(groups) / count  # most of the part would go to the next shard
         must_begin = filled <= count - len(groups)
         has_some = any(map(_documents, groups[-1]))
         if size and has_some and len(groups) < count and (is_full or must_begin):
@@ -301,7 +299,7 @@ class ShardWorker:
         return outcome_of(lambda: self._index(self._built / task[0], task[1]))
 
     def _index(self, shard: Path, manifest: Manifest) -> _Built:
-        with sole_writer(shard):  # waits for what a lost worker has begun
+        with sole_writer(shard):  # waits until a lost worker has let go of it
             existing = read_index_manifest(shard) if is_index(shard) else None
             if existing is None or existing.encoding != manifest.encoding or bool(existing.bm25) != self._settings.bm25:
                 self._index_parts(shard, manifest)

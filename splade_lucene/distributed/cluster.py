@@ -88,10 +88,10 @@ class RayCluster:
             InputError: No cluster answers there.
             MissingDependencyError: Ray is not installed.
         """
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers otherwise
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage statistics
         os.environ.setdefault(
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
-        )  # what the next version does, without its warning
+        )  # the default of Ray's next version; silences the warning
         with uninterrupted_imports():
             import ray
         if ray.is_initialized():
@@ -112,8 +112,8 @@ class RayCluster:
             wanted = math.ceil(self.cpus * (self.workers or 1))
             try:
                 ray.init(address=LOCAL, num_cpus=max(thread_count(), wanted), **quiet)
-            except Exception as error:  # Ray raises nothing more special
-                raise SpladeLuceneError(f"Ray does not start on this machine: {first_line(error)}") from error
+            except Exception as error:  # Ray raises no more specific exceptions
+                raise SpladeLuceneError(f"Ray failed to start on this machine: {first_line(error)}") from error
             return
         if self.address != AUTO:
             _check_answers(self.address)
@@ -209,12 +209,12 @@ class Session:
             needs = [f"{self.cluster.cpus:g} CPUs"] * bool(self.cluster.cpus)
             needs += [f"{self.cluster.gpus:g} GPUs"] * bool(self.cluster.gpus)
             needs.append(f"{memory / 2**30:.1f} GiB of memory")
-            offers = "; ".join(node.describe() for node in nodes) or "no node at all"
+            offers = "; ".join(node.describe() for node in nodes) or "no nodes"
             asked = counted(max(1, wanted), "worker", "does", "do")
             raise InputError(
                 f"{asked} not fit into the Ray cluster, only {fitting}: each needs {', '.join(needs)}, and there is: {offers}",
-                remedy="Ask for less with workers=…, cpus=… or gpus=…, or add nodes. Logical CPUs need not exist: "
-                "'ray start' can be told how many there are",
+                remedy="Request less with workers=…, cpus=… or gpus=…, or add nodes. CPUs are logical: 'ray start' "
+                "can declare more of them than the machine has",
             )
         return min(wanted, most or wanted)
 

@@ -35,7 +35,7 @@ _SLOTS = 2
 _PROCESS_BYTES = 1 << 30
 """Memory of a worker beside its model: Python, PyTorch and a batch."""
 
-_PATIENCE = 5.0  # seconds until an ended process has released its files
+_PATIENCE = 5.0  # seconds to wait until an ended process has released its files
 
 
 class RayWorkers:

@@ -115,7 +115,7 @@ class WorkPool:
         self._arguments = arguments
         self._members: list[_Member] = []
         self._attempts: dict[Any, _Attempt] = {}
-        self._tasks: dict[int, Any] = {}  # those that are not done
+        self._tasks: dict[int, Any] = {}  # the unfinished ones
         self._again: deque[int] = deque()
         self._losses: Counter[int] = Counter()
         self._lost_starts = 0
@@ -242,7 +242,7 @@ class WorkPool:
 
     def _lose(self, member: _Member, error: Exception, key: int) -> None:
         """A worker is gone, with the tasks that it had."""
-        note(f"a worker on {member.host} is lost ({_reason(error)}); its {self._noun}s go to others")
+        note(f"a worker on {member.host} was lost ({_reason(error)}); other workers take over its {self._noun}s")
         self.repeated |= member.tasks | {key}
         for each in member.tasks | {key}:
             if each not in self._tasks:
@@ -272,7 +272,7 @@ class WorkPool:
         if key in self._tasks:
             self._again.append(key)
         self.storage_error = StorageError(f"on {member.host}: {error}")
-        note(f"{self.storage_error} A worker there gets no more {self._noun}s.")
+        note(f"{self.storage_error} No more {self._noun}s are sent to that worker.")
         if all(each.is_retired for each in self._members):
             raise self.storage_error from error
 
@@ -291,7 +291,7 @@ class WorkPool:
             try:
                 sign = self._ray.get(member.sign)
             except self._ray.exceptions.RayError:
-                sign = member.last_sign  # it is gone, as its tasks will say
+                sign = member.last_sign  # the worker is lost; its tasks report that
             if sign > member.last_sign:
                 member.last_sign, self._last_progress = sign, time.monotonic()
             member.sign = None

@@ -61,7 +61,7 @@ class RayShards:
     def __init__(self, cluster: RayCluster, paths: Sequence[Path], engine: Engine, cache_bytes: int | None) -> None:
         cluster = cluster.without_gpus()
         if cluster.address == LOCAL and cluster.workers is None:
-            cluster = replace(cluster, workers=len(paths))  # cores are shared where there are fewer than shards
+            cluster = replace(cluster, workers=len(paths))  # if there are fewer cores than shards, shards share them
         self._cluster, self._paths = cluster, paths
         self._commits = [""] * len(paths)
         self._resources = ExitStack()
@@ -130,7 +130,7 @@ def _check_places(session: Session, count: int) -> None:
     if free < count:
         raise InputError(
             f"{counted(count, 'shard')} have to be open at the same time, but only {counted(free, 'worker')} fit into the Ray "
-            "cluster", remedy="Add nodes, ask for less with cpus=…, or merge shards",
+            "cluster", remedy="Add nodes, ask for less with cpus=…, or merge some shards",
         )  # fmt: skip
 
 

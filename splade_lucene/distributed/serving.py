@@ -65,7 +65,7 @@ class ServedIndexes:
         settings = replace(settings, read_only=True, refresh_seconds=0)
         paths = {name: [path.resolve() for path in to_index_paths(folder)] for name, folder in settings.indexes.items()}
         count = replicas * sum(map(len, paths.values()))
-        cluster = replace(cluster.without_gpus(), workers=count + 1)  # one is the router
+        cluster = replace(cluster.without_gpus(), workers=count + 1)  # one of them for the router
         self._resources = ExitStack()
         try:
             session = self._resources.enter_context(cluster.connected())
@@ -131,7 +131,7 @@ class ServedIndexes:
         before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             while not stopped.wait(_POLL_SECONDS):
-                pass  # a wait without an end would not see signals
+                pass  # a wait without a timeout would not notice signals
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -142,7 +142,7 @@ class SpladeEncoder(ProcessBound):
             For each text its tokens, in its order.
         """
         side, texts = self.layout.queries, list_texts(texts)
-        if isinstance(side, NetworkSide) and side.lower_case:  # unless that changes the positions, as of "İ"
+        if isinstance(side, NetworkSide) and side.lower_case:  # unless lowercasing changes positions, as for "İ"
             texts = [lower if len(lower := text.lower()) == len(text) else text for text in texts]
         terms = None if wanted is None else frozenset(several(wanted, "terms"))
         return self._plain_tokenizer.spans(texts, terms)

@@ -38,12 +38,12 @@ Pooling = Literal["max", "sum"]
 Activation = Literal["log1p_relu", "log1p_log1p_relu"]
 QueryMode = Literal["model", "lexical", "binary", "table"]
 
-_POSITIONS = 512  # if the configuration does not state it
+_POSITIONS = 512  # the default if the configuration has none
 _POSITIONS_AFTER_PADDING = (
     "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm",
     "xlm-roberta", "xlm-roberta-xl", "xmod",
 )  # fmt: skip  # networks that number positions from the padding's id + 1
-_SHORTEST = 3  # two special tokens and one token of the text
+_SHORTEST = 3  # two special tokens and one token of text
 
 TABLES = ("idf.json", "query_token_weights.txt")
 _NETWORKS = ("Transformer", "MLMTransformer")

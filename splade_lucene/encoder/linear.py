@@ -58,7 +58,7 @@ class Int8Linear(nn.Module):
         zeros = torch.zeros(len(scales), dtype=torch.int64)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # deprecated, but nothing else is as fast
+                warnings.simplefilter("ignore", UserWarning)  # deprecated, but without an equally fast replacement
                 quantized = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
                 packed = torch.ops.quantized.linear_prepack(quantized, None if bias is None else bias.detach().float())
         except (AttributeError, RuntimeError, NotImplementedError) as error:

@@ -184,7 +184,7 @@ def _fetch(name: str, *, with_onnx: bool = False) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
-    disable_progress_bars()  # for the small files
+    disable_progress_bars()  # the files are small
     try:
         folder = Path(snapshot_download(name, allow_patterns=_SMALL_FILES, ignore_patterns=_IGNORED))
         enable_progress_bars()

@@ -83,7 +83,7 @@ class Network:
         dtype = str(logits.dtype).removeprefix("torch.")
         check_logits(logits.float().cpu().numpy(), dtype, side.location.folder)
         self._decoder: nn.Linear | None = None
-        self._is_int8 = False  # until the decoder is known to be the last layer
+        self._is_int8 = False  # until the decoder has been found to be the last layer
         self._detach_decoder(decoder, logits)
         self._factors = torch.from_numpy(term_factors(side, self.tokenizer, len(self.terms))).to(device)
 
@@ -263,7 +263,7 @@ class Network:
         if self.device.type == "cpu":
             pack_linear_layers(self.model)
         self._is_int8 = self.dtype == "int8"
-        self.__dict__.pop("_whole_decoder", None)  # computed for the probe
+        self.__dict__.pop("_whole_decoder", None)  # cached by the probe above
 
     def _probe(self) -> tuple[Tensor, Tensor]:
         """Token ids from the whole vocabulary and their mask: two whole texts and a shorter one; shape [3, 8]."""

@@ -21,7 +21,7 @@ HEADER_KEY = "splade_lucene.weights_header"
 """Metadata of an ONNX file without weights: SHA-256 of the header of the safetensors that it refers to."""
 
 WRITE_AGAIN = "Write it again with 'splade-lucene models CHECKPOINT --save DIR --onnx', or use backend=torch"
-_COMPARED = 3  # vectors
+_COMPARED = 3  # number of weight vectors to compare
 
 
 def choose_backend(side: NetworkSide, backend: Backend, dtype: str, device: str) -> ChosenBackend:
@@ -56,9 +56,9 @@ def choose_backend(side: NetworkSide, backend: Backend, dtype: str, device: str)
         return "onnx"
     if is_asked_for:
         raise ModelError(
-            f"{path}: it was not made from the weights in {folder}, or they cannot be compared. {WRITE_AGAIN}."
+            f"{path}: it was not exported from the weights in {folder}, or the two cannot be compared. {WRITE_AGAIN}."
         )
-    _log.warning("%s is not used: it was not made from the weights beside it, or they cannot be compared", path)
+    _log.warning("%s is not used: it was not exported from the weights beside it, or the two cannot be compared", path)
     return "torch"
 
 
@@ -77,7 +77,7 @@ def is_from_same_weights(path: Path, folder: Path) -> bool:
         folder: The checkpoint.
     """
     if not any((folder / name).is_file() for name in WEIGHT_FILES):
-        return True  # the ONNX file is all there is
+        return True  # there are no other weights to compare with
     weights = next((folder / name for name in SAFE_WEIGHTS if (folder / name).is_file()), None)
     if _contains(path, HEADER_KEY.encode()):
         return weights is not None and _contains(path, header_digest(weights).encode())

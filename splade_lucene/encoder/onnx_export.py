@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _OPSET = 21  # the first with DequantizeLinear by groups
-_SMALLEST = 2  # numbers of a weight; a single one is a constant of the formulas
+_SMALLEST = 2  # elements of a weight tensor; a scalar is a constant of a formula
 _LARGEST = 2_000_000_000  # bytes of an ONNX file
 _STORED = {"F32": "FLOAT", "F16": "FLOAT16", "I8": "INT8"}
 
@@ -235,7 +235,7 @@ def _restore(name: str, stored: dict[str, _Tensor], file: str, own_dtype: str) -
         last = f"{name}.dequantized"
         group = tensor.shape[1] // scales.shape[1]
         nodes.append(helper.make_node("DequantizeLinear", [name, name + SCALES], [last], axis=1, block_size=group))
-    if own_dtype == "float16" and tensor.kind != "F16":  # in which transformers loads the weights, whatever computes
+    if own_dtype == "float16" and tensor.kind != "F16":  # transformers loads weights in this type, whatever computes
         nodes.append(helper.make_node("Cast", [last], [f"{name}.float16"], to=TensorProto.FLOAT16))
         last = f"{name}.float16"
     nodes.append(helper.make_node("Cast", [last], [_restored_name(name)], to=TensorProto.FLOAT))

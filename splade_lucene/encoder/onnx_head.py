@@ -18,12 +18,12 @@ from splade_lucene.encoder.onnx_graph import build_model, build_node
 from splade_lucene.encoder.onnx_session import open_session
 from splade_lucene.encoder.sparsify import Entries
 
-_LEVELS = 127  # of a number of a hidden state, on each side of 0
-_ZERO = 128  # of hidden states, which are unsigned
+_LEVELS = 127  # quantization levels of a hidden state, on each side of 0
+_ZERO = 128  # zero point of hidden states, which are unsigned
 _WEIGHT_LEVELS = 63
-_MANY = 8  # candidates, as a fraction of all terms
-_SAMPLE = 1024  # terms, whose bounds tell whether a text has many
-_FEW_ROWS = 32  # tokens, for which all bounds cost little more than those of the sample
+_DENSE_DIVISOR = 8  # a text with candidates for at least 1/8 of all terms is dense
+_SAMPLE = 1024  # terms whose bounds estimate how many candidates a text has
+_FEW_ROWS = 32  # tokens; for so few, all bounds cost little more than the sample's
 _FLOAT32_SUM = 2.0**-23  # relative error of a float32 sum per addend, with a margin
 _CACHED_ROWS = 128  # rows of a matrix, which stay in the cache while they are rounded
 
@@ -76,7 +76,7 @@ class OnnxHead:
         parts = []
         for text in range(len(hidden)):
             states = hidden[text, mask[text]]
-            # what is no number is a candidate, too, for an error instead of no terms
+            # NaN counts as a candidate, so that it raises an error instead of dropping terms
             candidates = np.flatnonzero(~(next(bounds) <= 0)) if is_sparse[text] else None
             for part in self._split(candidates):
                 logits = self._multiply("largest", states, part) + self._bias[part]
@@ -91,12 +91,12 @@ class OnnxHead:
         texts, tokens, _ = hidden.shape
         if texts * tokens <= _FEW_ROWS:
             return np.ones(texts, np.bool_)
-        few: NDArray[np.bool_] = _MANY * (~(self._sample.of(hidden) <= 0)).mean(axis=1) < 1
+        few: NDArray[np.bool_] = _DENSE_DIVISOR * (~(self._sample.of(hidden) <= 0)).mean(axis=1) < 1
         return few
 
     def _split(self, candidates: NDArray[np.int64] | None) -> Iterator[NDArray[np.int64] | slice]:
         """The terms to project, some at a time; all if they are many, because slices need no copy of the matrix."""
-        if candidates is not None and _MANY * len(candidates) >= len(self._weight):
+        if candidates is not None and _DENSE_DIVISOR * len(candidates) >= len(self._weight):
             candidates = None
         count = len(self._weight if candidates is None else candidates)
         for part in (slice(start, start + SLICE_TERMS) for start in range(0, count, SLICE_TERMS)):

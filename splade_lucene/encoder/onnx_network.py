@@ -101,7 +101,7 @@ class OnnxNetwork:
             sequences, lambda batch: self._encode_batch(sequences, batch), tokens, self.terms, progress
         )
 
-    @np.errstate(invalid="ignore", over="ignore")  # what comes of it is not finite, which is an error
+    @np.errstate(invalid="ignore", over="ignore")  # the result is then not finite, which is reported as an error
     def _encode_batch(self, sequences: TokenSequences, batch: Sequence[int]) -> Entries:
         ids = [sequences.ids[i] for i in batch]
         rows, term_ids, values = self._pool(
@@ -163,7 +163,7 @@ class OnnxNetwork:
         outputs = {each.name: len(each.shape or ()) for each in session.get_outputs()}
         if {"output_idx", "output_weights"} <= set(outputs):
             if (side.pooling, side.activation) != ("max", "log1p_relu"):
-                raise ModelError(f"{path}: its weights are pooled by max of log(1 + relu(x)), and cannot be changed.")
+                raise ModelError(f"{path}: this ONNX file pools by max of log(1 + relu(x)), which cannot be changed.")
             self._is_pooled, self._outputs = True, ["output_idx", "output_weights"]
             return None
         self._outputs = [name for name, rank in outputs.items() if rank == 3][:1]
@@ -178,7 +178,7 @@ class OnnxNetwork:
             )
         return self._run(self._outputs, *self._probe())[0].astype(np.float32)
 
-    @np.errstate(invalid="ignore", over="ignore")  # weights that are not finite are found by their logits
+    @np.errstate(invalid="ignore", over="ignore")  # weights that are not finite show in the logits
     def _open_with_head(self) -> NDArray[np.float32] | None:
         """Opens the network without its last layer, and that as a head; returns the logits of the probe.
 
@@ -200,7 +200,7 @@ class OnnxNetwork:
         if rows.ndim != 2 or shapes != [(*probe[0].shape, rows.shape[1]), *[rows.shape[:1]] * len(bias)]:
             return None
         self._outputs, self._head = [decoder.hidden], OnnxHead(rows, *bias)
-        return self._head.logits(hidden[:2])  # check_logits compares two texts
+        return self._head.logits(hidden[:2])  # check_logits needs two texts
 
     def _use(self, session: Any) -> None:
         """Sets the session, whose inputs must be known."""

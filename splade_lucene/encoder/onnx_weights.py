@@ -18,9 +18,9 @@ from splade_lucene.encoder.storage import INT8_WEIGHTS, SCALES
 from splade_lucene.imports import uninterrupted_imports
 
 _CACHED_ROWS = 256  # of a matrix, which stay in the cache while they are restored
-_DROPPED_BITS = 13  # of a float32's fraction, which float16 lacks
+_DROPPED_BITS = 13  # fraction bits that float32 has and float16 lacks
 _LEAST_NORMAL = np.float32(2.0**-14)  # of float16
-_AS_FINE = np.float32(0.75)  # float32 is as fine there as float16 is below its least normal number
+_AS_FINE = np.float32(0.75)  # float32's spacing there equals float16's below its least normal number
 
 
 @uninterrupted_imports()

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _log = logging.getLogger(__name__)
-_LEVELS = 127  # of int8, on each side of 0
-_MANY = 8  # candidates, as a fraction of all terms
+_LEVELS = 127  # quantization levels of int8, on each side of 0
+_DENSE_DIVISOR = 8  # a text with candidates for at least 1/8 of all terms is dense
 _SAMPLE = 1024  # terms
 _BFLOAT16_OUTPUT = 1.01 * 2.0**-8  # relative error of a product that is rounded to bfloat16, with a margin
 _FLOAT32_SUM = 2.0**-23  # relative error of a float32 sum per addend, with a margin
@@ -77,7 +77,7 @@ class ScreenedDecoder:
         """
         states = _States(hidden, self._screen)
         shares = (~(self._sample.of(states) <= 0)).float().mean(dim=1)  # NaN is a candidate, too
-        is_dense = shares * _MANY >= 1
+        is_dense = shares * _DENSE_DIVISOR >= 1
         pooled = torch.zeros(len(hidden), len(self._weight))
         if bool(is_dense.any()):
             pooled[is_dense] = self._project(hidden[is_dense], mask[is_dense])
@@ -87,7 +87,7 @@ class ScreenedDecoder:
             states = _States(hidden[~is_dense], self._screen)
         bounds = self._bounds.of(states)
         for row, text in enumerate((~is_dense).nonzero()[:, 0].tolist()):
-            # NaN is a candidate, too: it ends in an error, and not in no terms
+            # NaN counts as a candidate, so that it raises an error instead of dropping terms
             candidates = (~(bounds[row] <= 0)).nonzero()[:, 0]
             states_of_text = hidden[text][mask[text]]
             for part in self._split(candidates):
@@ -107,7 +107,7 @@ class ScreenedDecoder:
         """
         states = _States(hidden, self._screen)
         shares = (~(self._sample.of(states) <= 0)).float().mean(dim=1)  # NaN is a candidate, too
-        if bool((shares * _MANY >= 1).any()):
+        if bool((shares * _DENSE_DIVISOR >= 1).any()):
             return None
         return [(~(bounds <= 0)).nonzero()[:, 0] for bounds in self._bounds.of(states)]
 
@@ -124,7 +124,11 @@ class ScreenedDecoder:
 
     def _split(self, candidates: Tensor) -> Iterable[Tensor | slice]:
         """The terms to project, some at a time; all of them if they are many, because slices need no copy of the matrix."""
-        return torch.split(candidates, self._step) if _MANY * len(candidates) < len(self._weight) else self._slices()
+        return (
+            torch.split(candidates, self._step)
+            if _DENSE_DIVISOR * len(candidates) < len(self._weight)
+            else self._slices()
+        )
 
     def _slices(self) -> list[slice]:
         return [slice(start, start + self._step) for start in range(0, len(self._weight), self._step)]

@@ -101,7 +101,7 @@ def restore_from_int8(checkpoint: Path, target: Path, dtype: SaveDtype = "float3
         )
     kind: torch.dtype = getattr(torch, dtype)
     config = _read_config(checkpoint / "config.json")
-    own: torch.dtype = getattr(torch, config.get("dtype") or "float32")  # in which the encoder loads them, too
+    own: torch.dtype = getattr(torch, config.get("dtype") or "float32")  # the encoder loads them in this type, too
     weights = {name: tensor.to(own).to(kind) for name, tensor in read_int8(checkpoint / INT8_WEIGHTS).items()}
     with sole_saver(target):
         _copy_others(checkpoint, target)

@@ -80,7 +80,7 @@ class _Words:
         for word, spans in tokens.items():
             for span in spans:
                 self._words.setdefault(span.term, set()).add(word)
-        self.tokens.update(tokens)  # at the end: what another thread finds here can be found by its terms, too
+        self.tokens.update(tokens)  # last, so that whatever another thread finds here also has its terms
 
     def select(self, words: Iterable[str], wanted: Set[str] | None) -> dict[str, list[TokenSpan]]:
         """The wanted tokens of those of some words that have one; all tokens if nothing is said of what is wanted."""
@@ -98,7 +98,7 @@ def _placed(words: Sequence[str], found: Mapping[str, list[TokenSpan]]) -> list[
     at = [number for number, word in enumerate(words) if word in found]
     if not at:
         return []
-    stops = [*accumulate(map(len, words))]  # without the spaces
+    stops = [*accumulate(map(len, words))]  # offsets that do not count spaces
     placed: list[TokenSpan] = []
     for number in at:
         word = words[number]

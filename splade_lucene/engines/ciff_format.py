@@ -144,9 +144,11 @@ class CiffFile:
         gaps, impacts = found
         documents = np.cumsum(gaps)
         if documents.size and (gaps.min() < 0 or (gaps[1:] < 1).any() or documents[-1] >= self.header.documents):
-            raise self.damaged(f"{where} has documents that do not ascend, or not below {self.header.documents:,}")
+            raise self.damaged(
+                f"{where} has document numbers that do not ascend, or are not below {self.header.documents:,}"
+            )
         if _integer(fields, 2) != documents.size:
-            raise self.damaged(f"{where} has {documents.size:,} postings, announced are {_integer(fields, 2):,}")
+            raise self.damaged(f"{where} has {documents.size:,} postings, expected {_integer(fields, 2):,}")
         return CiffPostings(term, documents, impacts)
 
     def _slow_postings(
@@ -202,7 +204,7 @@ class CiffFile:
                 raise ValueError
             return tag >> 3, data[at : at + size], at + size
         except (IndexError, ValueError):
-            raise self.damaged(f"{where} is no protobuf message") from None
+            raise self.damaged(f"{where} is not a protobuf message") from None
 
     def _text(self, value: int | bytes, where: str) -> str:
         try:

@@ -348,7 +348,7 @@ def _settings(engine: ServedEngine) -> dict[str, str]:
         if one in found and other not in found:
             raise InputError(
                 f"the environment has {engine.upper()}_{one} without {engine.upper()}_{other}",
-                remedy="Set both, or none",
+                remedy="Set both, or neither",
             )
     for name in ("CA_CERTS", "CLIENT_CERT", "CLIENT_KEY"):
         if name in found and not Path(found[name]).is_file():
@@ -427,7 +427,7 @@ def pauses(patience: float) -> Iterator[float]:
     """Seconds to wait between tries, longer each time, until they add up to a number of seconds."""
     pause, waited = _FIRST_PAUSE, 0.0
     while waited < patience:
-        wait = min(pause * random.uniform(0.5, 1.5), patience - waited)  # noqa: S311 - spreads requests, hides nothing
+        wait = min(pause * random.uniform(0.5, 1.5), patience - waited)  # noqa: S311 - spreads requests, not for security
         yield wait
         waited += wait
         pause = min(2 * pause, _LONGEST_PAUSE)

@@ -54,7 +54,7 @@ class ExportedDocument:
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
 
 
-class Place(NamedTuple):
+class PostingLocation(NamedTuple):
     """A posting, and where it is.
 
     Attributes:
@@ -105,11 +105,11 @@ class Collection(ABC):
         """
 
     @abstractmethod
-    def first_above(self, limit: int) -> Place | None:
+    def first_above(self, limit: int) -> PostingLocation | None:
         """The first posting with an impact above a limit; None if there is none."""
 
     @abstractmethod
-    def first_with(self, term: str) -> Place | None:
+    def first_with(self, term: str) -> PostingLocation | None:
         """The first posting of a term; None if no document has it."""
 
     @cached_property
@@ -166,21 +166,21 @@ class IndexCollection(Collection):
                 at += 1
             start = 0
 
-    def first_above(self, limit: int) -> Place | None:
+    def first_above(self, limit: int) -> PostingLocation | None:
         """The first posting above a limit; see :class:`Collection`."""
         for document in self.documents(texts=False):
             for term_id, impact in zip(document.term_ids, document.impacts, strict=True):
                 if impact > limit:
-                    return Place(document.docid, self.terms[term_id], impact, self._reader.index_dir, None)
+                    return PostingLocation(document.docid, self.terms[term_id], impact, self._reader.index_dir, None)
         return None
 
-    def first_with(self, term: str) -> Place | None:
+    def first_with(self, term: str) -> PostingLocation | None:
         """The first posting of a term; see :class:`Collection`."""
         documents, impacts = self._reader.postings(term)
         if not len(documents):
             return None
         docid = self._reader.docid(int(documents[0]))
-        return Place(docid, term, int(impacts[0]), self._reader.index_dir, None)
+        return PostingLocation(docid, term, int(impacts[0]), self._reader.index_dir, None)
 
 
 class PseudoDocumentCollection(Collection):
@@ -237,20 +237,20 @@ class PseudoDocumentCollection(Collection):
                 document.contents if texts else None, document.fields,
             )  # fmt: skip
 
-    def first_above(self, limit: int) -> Place | None:
+    def first_above(self, limit: int) -> PostingLocation | None:
         """The first posting above a limit; see :class:`Collection`."""
         return self._first(lambda _, impact: impact > limit)
 
-    def first_with(self, term: str) -> Place | None:
+    def first_with(self, term: str) -> PostingLocation | None:
         """The first posting of a term; see :class:`Collection`."""
         return self._first(lambda each, _: each == term)
 
-    def _first(self, is_wanted: Callable[[str, int], bool]) -> Place | None:
+    def _first(self, is_wanted: Callable[[str, int], bool]) -> PostingLocation | None:
         found = numbered_pseudo_documents(self._path, self._schema, skip_bad=self._skip_bad)
         for path, line, document in found:
             for term, impact in document.vector.items():
                 if is_wanted(term, impact):
-                    return Place(document.docid, term, impact, path, line)
+                    return PostingLocation(document.docid, term, impact, path, line)
         return None
 
 

@@ -101,7 +101,7 @@ def read_export(folder: Path) -> ExportManifest:
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise _damaged(path, "it is of another format")
+        raise _damaged(path, "it has another format")
     digest = data.pop("sha256", None)
     if digest != json_digest(data):
         raise _damaged(path, "its checksum is wrong")

@@ -83,8 +83,8 @@ class IndexMetadata:
         few, many = sorted((self.terms, other.terms), key=len)
         if many[: len(few)] != few:
             raise InputError(
-                f"terms have other ids in the index {name} than in the export",
-                remedy="Export again with numbering=…, which names the export that was loaded before",
+                f"the ids of terms differ between the index {name} and the export",
+                remedy="Export again with numbering=…, the export that was loaded before",
             )
         own, others = self.encoding, other.encoding
         if own is not None and others is not None and (differences := own.differences(others)):

@@ -72,8 +72,8 @@ class LuceneEngine(ABC):
                 )
             if "*" in name or not name.strip():
                 raise InputError(
-                    f"{self.title} cannot search a field of the name {name!r}: * stands for any name, and a blank one is "
-                    "refused",
+                    f"{self.title} cannot search a field with the name {name!r}: * stands for any name, and a name "
+                    "must not be blank",
                     remedy="Rename the field",
                 )
         if options.keys == "terms":

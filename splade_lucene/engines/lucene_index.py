@@ -18,7 +18,7 @@ from splade_lucene.fields.conditions import Condition
 
 _LARGEST_PAGE = 10_000
 _CONNECTIONS = 64
-_NOT_FOUND, _SERVER_ERROR = 404, 500  # of a state on a node that has stopped
+_NOT_FOUND, _SERVER_ERROR = 404, 500  # status codes for a point in time whose node has stopped
 
 
 class LuceneIndex:
@@ -62,7 +62,7 @@ class LuceneIndex:
     def search(self, weights: Mapping[str, int], k: int, condition: Condition | None) -> list[Row]:
         """The k best hits. More than the engine returns at once are read in pages, from a point in time."""
         body, shift = self._engine.search_body(weights, min(k, self._page), condition)
-        body["stored_fields"] = "_none_"  # docid and score are in the values of the order
+        body["stored_fields"] = "_none_"  # docid and score are among the sort values
         if k <= self._page:
             orders = self._orders(body, patience=self._patience)
         else:

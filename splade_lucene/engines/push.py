@@ -176,7 +176,7 @@ def _apply(client: EngineClient, name: str, shards: int | None, replicas: int | 
     there = int(settings.get("number_of_shards", 1))
     if shards is not None and there != shards:
         raise InputError(
-            f"the index {name} has {counted(there, 'shard')}, got shards={shards}: the number never changes",
+            f"the index {name} has {counted(there, 'shard')}, got shards={shards}: their number cannot be changed",
             remedy="Leave out shards=…, or pass overwrite=True to load the index anew",
         )
     if replicas is not None and int(settings.get("number_of_replicas", 0)) != replicas:
@@ -200,7 +200,7 @@ def _check_version(client: EngineClient, body: dict[str, Any]) -> None:
         )
     numbers = [int(each) for each in str(version.get("number", "")).split(".")[:2] if each.isdecimal()]
     is_old = numbers < [8, 19] or [9, 0] <= numbers < [9, 1]
-    if not is_opensearch and is_old:  # it prunes only where a query asks for it
+    if not is_opensearch and is_old:  # old versions prune only if a query requests it
         body["mappings"]["properties"]["impacts"].pop("index_options", None)
 
 

@@ -79,7 +79,7 @@ class FilterMaker:
             case KeywordPrefix() | Present():
                 return models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))])
             case KeywordRange():
-                raise _refused(f"compare keywords by their order, as a filter of the field {part.field!r} does")
+                raise _refused(f"compare keywords by their order, as the filter on the field {part.field!r} requires")
             case IntegerRange() if part.first == part.last:
                 return models.FieldCondition(key=key, match=models.MatchValue(value=part.first))
             case IntegerRange():
@@ -115,7 +115,7 @@ def _key(field: str) -> str:
     if _PLAIN.fullmatch(field):
         return f"fields.{field}"
     if '"' in field:
-        raise _refused(f"name the field {field!r}, because of its quotation mark")
+        raise _refused(f"address the field {field!r}, because of its quotation mark")
     return f'fields."{field}"'
 
 
@@ -124,7 +124,9 @@ def _integers(part: IntegerRange) -> dict[str, float]:
     found = {name: bound for name, (bound, end) in bounds.items() if bound != end}
     for bound in found.values():
         if abs(bound) >= EXACT:
-            raise _refused(f"compare {part.field} with {bound:,}: it has double precision, exact below {EXACT:,}")
+            raise _refused(
+                f"compare {part.field} with {bound:,}: it uses double precision, which is exact below {EXACT:,}"
+            )
     return {name: float(bound) for name, bound in found.items()}
 
 

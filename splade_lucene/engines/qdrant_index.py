@@ -27,7 +27,7 @@ _PORTS = {"http": 6333, "https": 6333}
 _SECONDS = 60
 _META_FILE = "meta.json"
 _SOURCES_AT_ONCE = 100
-_UNCOUNTED_HITS = 10_000  # that are asked for without counting the documents first
+_UNCOUNTED_HITS = 10_000  # requested without first counting the documents
 _NOT_FOUND, _BUSY, _FORBIDDEN = 404, 429, (401, 403)
 
 
@@ -64,7 +64,7 @@ class QdrantIndex:
         is_local = "://" not in places[0]
         self._options = (
             {} if is_local else {"search_params": models.SearchParams(exact=True)}
-        )  # what local mode always is
+        )  # always true in local mode
         self._filter = FilterMaker(models)
         try:
             self.metadata: IndexMetadata = self._metadata()
@@ -106,8 +106,8 @@ class QdrantIndex:
         metadata = getattr(found, "metadata", None)
         if not metadata:
             raise EngineError(
-                f"Qdrant's collection {self._name} has no metadata: it was not made from an export as its README.md says, or "
-                "Qdrant is older than 1.16, which keeps none. Load it again, or name another one."
+                f"Qdrant's collection {self._name} has no metadata: it was not loaded as the README.md of the export says, or "
+                "this Qdrant is older than 1.16, which does not store metadata. Load it again, or name another one."
             )
         return read_metadata(metadata.get(META), self._name, self.title)
 
@@ -170,7 +170,7 @@ def _opened(place: str) -> tuple[str, Any]:
             except RuntimeError as error:
                 raise InputError(
                     f"Qdrant's client cannot open this folder ({first_line(error)})", path=place,
-                    remedy="Close what else has it open, or run a server",
+                    remedy="Close the program that has it open, or run a server",
                 ) from error  # fmt: skip
     url = checked_url(place, _PORTS, "Set QDRANT_API_KEY in the environment")
     options: dict[str, Any] = {"api_key": os.environ.get("QDRANT_API_KEY") or None}

@@ -166,7 +166,7 @@ class EngineSearcher:
             return None
         if not isinstance(filter, Filter | str):
             raise QueryError(
-                f"{self._index.title} is filtered by fields only, got {type(filter).__name__}",
+                f"{self._index.title} supports only filters on fields, got {type(filter).__name__}",
                 remedy="Pass a condition on the fields of documents, such as 'year >= 2019'",
             )
         return to_condition(parse_filter(filter) if isinstance(filter, str) else filter, self.metadata.fields)
@@ -191,7 +191,7 @@ class EngineSearcher:
         """
         if len(scores) and scores[0] >= EXACT_IN_FLOAT32:
             raise QueryError(
-                f"the query has a score of {scores[0]:,.0f}, and {self._index.title} rounds scores from {EXACT_IN_FLOAT32:,}",
+                f"a hit has the score {scores[0]:,.0f}, but {self._index.title} rounds scores from {EXACT_IN_FLOAT32:,} on",
                 remedy="Quantize the query with a smaller scale, or search the index itself",
             )
         if (scores != np.floor(scores)).any():

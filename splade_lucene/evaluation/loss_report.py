@@ -120,7 +120,7 @@ def measure_loss(  # noqa: PLR0913 - all but the first are keywords with default
     docids, texts = _sample(documents, {docid for each in judged.values() for docid in each}, sample)
     if judged and not (queries and any(docid in judged[query.qid] for query in queries for docid in docids)):
         raise InputError(
-            "no judged query is in the topics together with a judged document in the corpus",
+            "no query of the topics has a judged document in the corpus",
             path=qrels,
             remedy="Check that corpus, topics and qrels belong together",
         )

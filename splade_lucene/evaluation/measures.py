@@ -118,7 +118,7 @@ def parse_measures(names: Iterable[str], trec_eval: TrecEval = TREC_EVAL) -> dic
     """
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise RunError(f"expected a list of measures, got {names!r}", remedy="Pass [name] for a single measure")
-    names = [str(name) for name in names]  # those of ir_measures print their names
+    names = [str(name) for name in names]  # str() of an ir_measures measure is its name
     if not names:
         raise RunError("no measure was given", remedy=_EXAMPLES)
     check_choice(trec_eval, TrecEval, "version of trec_eval", error=RunError)

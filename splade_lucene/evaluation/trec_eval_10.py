@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-_PERSISTENCE = 0.9  # of rbp
+_PERSISTENCE = 0.9  # the persistence of rank-biased precision
 _RECALL = re.compile(r"iprec_at_recall_([0-9.]+)")
 _UNJUDGED = re.compile(r"unj[_.]([1-9][0-9]{0,8})")
 
@@ -47,7 +47,7 @@ def measure_query(name: str, judged: Mapping[str, int], ranked: Sequence[str]) -
         >>> measure_query("unj_5", judged, ranked), round(measure_query("rbp", judged, ranked), 4)
         (0.2, 0.045)
     """
-    grades = [judged.get(docid, -1) for docid in ranked]  # what is judged below 0 counts as not judged
+    grades = [judged.get(docid, -1) for docid in ranked]  # negative judgments count as unjudged
     if recall := _RECALL.fullmatch(name):
         return _interpolated(grades, judged, [float(recall[1])])[0]
     if name == "11pt_avg":

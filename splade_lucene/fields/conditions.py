@@ -236,7 +236,7 @@ def _number(field: str, kind: FieldType, operator: Operator, value: FilterValue)
 
 
 def _integer_range(operator: Operator, value: int | float) -> tuple[int, int]:
-    first, last = math.ceil(value), math.floor(value)  # of a fraction, the first one is the larger one
+    first, last = math.ceil(value), math.floor(value)  # for a fraction, first > last
     return _compared(operator, first, last)
 
 

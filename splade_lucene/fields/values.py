@@ -229,7 +229,7 @@ def _integer(name: str, value: object) -> int:
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, str) and INTEGER.fullmatch(value):
-        whole: int | None = int(value) if len(value) <= 400 else 10**400  # as large as those that do not fit
+        whole: int | None = int(value) if len(value) <= 400 else 10**400  # any number that does not fit
     else:
         whole = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
     try:

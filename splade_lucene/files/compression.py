@@ -114,7 +114,7 @@ def open_bytes(path: Path) -> BinaryIO:
         return path.open("rb")
     if path.is_file() and path.stat().st_size == 0:
         error = gzip.BadGzipFile if suffix == ".gz" else OSError
-        raise error("the file is empty")  # which gzip and zstd take for a whole file without content
+        raise error("the file is empty")  # gzip and zstd accept it as a complete file without content
     file = _FORMATS[suffix].open(path)
     return file if suffix == ".gz" else io.BufferedReader(_Decompressed(file), 1 << 20)
 
@@ -242,7 +242,7 @@ def _open_zip(path: Path) -> Any:
 
 @contextmanager
 def _create_zip(file: BinaryIO, path: Path) -> Iterator[Any]:
-    member = zipfile.ZipInfo(path.stem)  # its time is that of the format's epoch
+    member = zipfile.ZipInfo(path.stem)  # its time defaults to the format's epoch
     member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
     with zipfile.ZipFile(file, "w") as archive, archive.open(member, "w", force_zip64=True) as compressed:
         yield compressed

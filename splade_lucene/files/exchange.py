@@ -55,9 +55,9 @@ def replace_folder(built: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         if exchange(built, target):
-            shutil.rmtree(built, ignore_errors=True)  # now the old one; its readers keep its files open
+            shutil.rmtree(built, ignore_errors=True)  # now the old folder; its readers keep its files open
             return
-        target.replace(old)  # readers wait until the next step
+        target.replace(old)  # until the next step, there is no folder
     built.replace(target)
     shutil.rmtree(old, ignore_errors=True)
 

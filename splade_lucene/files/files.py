@@ -59,10 +59,10 @@ def atomic_bytes_writer(path: Path) -> Iterator[BinaryIO]:
         with output_file(path) as file:
             yield file
     except BrokenPipeError:
-        raise  # the reader, such as head, has had enough
+        raise  # the reader, such as head, has exited
     except OSError as error:
         if error.filename is not None and not _is_about(path, Path(error.filename)):
-            raise  # about another file, which the block reads
+            raise  # about another file, which the block uses
         raise storage_error(path, error) from error
 
 

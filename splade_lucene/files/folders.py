@@ -26,7 +26,7 @@ _ROLES = {
     "queries": re.compile(r"(?<![a-z])(quer(y|ies)|topics)(?![a-z])", re.IGNORECASE),
     "qrels": re.compile(r"(?<![a-z])(qrels?|judge?ments?)(?![a-z])", re.IGNORECASE),
 }
-_USUAL = {"queries": "queries.jsonl", "qrels": "qrels/test.tsv"}  # in BEIR's folders
+_BEIR_FILES = {"queries": "queries.jsonl", "qrels": "qrels/test.tsv"}  # in BEIR's folders
 _SHOWN = 10
 
 
@@ -66,7 +66,7 @@ def files_with(files: Iterable[Path], suffixes: tuple[str, ...], error: type[Inp
         try:
             is_data = content_name(path).lower().endswith(suffixes)
         except OSError as problem:
-            if not path.stem.lower().endswith(suffixes):  # an archive of other things
+            if not path.stem.lower().endswith(suffixes):  # an archive of other files
                 continue
             raise error(f"cannot read this file ({problem})", path=path, remedy="Unpack it") from problem
         if is_data:
@@ -114,7 +114,7 @@ def select_only_file(folder: Path, role: Literal["queries", "qrels"], error: typ
     chosen = whole or files
     if not chosen:
         raise error(
-            f"no such file, and this folder has no other file of {role}", path=folder / _USUAL[role],
+            f"no such file, and this folder has no other file of {role}", path=folder / _BEIR_FILES[role],
             remedy="Name the file",
         )  # fmt: skip
     if len(chosen) > 1:

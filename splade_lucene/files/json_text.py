@@ -44,7 +44,7 @@ def parse_json(text: str | bytes, object_pairs_hook: Callable[[list[tuple[str, A
         raise
     except ValueError:
         long = _LONG_NUMBER.search(text)
-        raise json.JSONDecodeError("Number of too many digits", text, long.start() if long else 0) from None
+        raise json.JSONDecodeError("Number with too many digits", text, long.start() if long else 0) from None
 
 
 class _DuplicateKeyError(ValueError):
@@ -120,7 +120,7 @@ def _are_lines(first: bytes = b"", second: bytes = b"") -> bool:
     try:
         parse_json(first)
     except ValueError:
-        return not (is_array or second.startswith((b'"', b"}")))  # else a line that is broken on its own
+        return not (is_array or second.startswith((b'"', b"}")))  # otherwise this line itself is invalid
     return bool(second) or not is_array
 
 

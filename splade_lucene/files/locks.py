@@ -57,7 +57,7 @@ def lock_holder(path: Path) -> int | None:
     for line in table.splitlines():  # 1: POSIX  ADVISORY  WRITE 4711 08:01:131 0 EOF
         fields = line.split()
         if len(fields) < 8 or fields[1] == "->" or not fields[4].isdigit():
-            continue  # a process that waits for it, or one of another system
+            continue  # a waiting process, or one of another system
         place, _, inode = fields[5].rpartition(":")
         if inode == str(status.st_ino):
             holders.append((place == device, int(fields[4])))
@@ -71,7 +71,7 @@ def process_text(process: int) -> str:
         command = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         command = ""
-    words = " ".join(command.split())  # in one line, also where a program is an argument
+    words = " ".join(command.split())  # on one line, even if an argument is a script
     return f"process {process}" + (f" ({words[:200]})" if words else "")
 
 

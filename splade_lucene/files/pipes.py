@@ -59,7 +59,7 @@ def copy_pipe(source: str, folder: Path) -> Path:
     except OSError as error:
         raise InputError(
             f"cannot copy this to {folder} ({system_reason(error)})", path=given,
-            remedy="Check the pipe, and the free disk space; TMPDIR names another folder for the copy",
+            remedy="Check the pipe and the free disk space, or set TMPDIR to another folder for the copy",
         ) from error  # fmt: skip
     for suffix in (_compression_of, _format_of):
         copy = copy.rename(_inserted(copy, suffix(copy)))

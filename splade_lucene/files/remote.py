@@ -109,7 +109,7 @@ class RemoteFolder:
                 _with_folder(store, path, lambda: store.pipe_file(path, content, mode="create"))
             except FileExistsError:
                 return False
-            except (TypeError, NotImplementedError):  # a client that does not know the mode
+            except (TypeError, NotImplementedError):  # a client that does not support the mode
                 if store.exists(path):
                     return False
                 store.pipe_file(path, content)
@@ -199,7 +199,7 @@ def _opened(url: str) -> tuple[Any, str]:
         raise InputError(
             f"cannot open {url} ({first_line(error)})",
             remedy="Install the package for this kind of URL on each machine (s3fs for s3://, gcsfs for gs://, adlfs for "
-            "abfs://), and give it what it needs to sign in",
+            "abfs://), and configure its credentials",
         ) from error
     if not path.strip("/"):
         raise InputError(f"{url} names no folder", remedy="Name one: SCHEME://BUCKET/FOLDER")

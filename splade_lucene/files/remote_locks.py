@@ -129,4 +129,4 @@ class RemoteLock:
                 self._number += 1
                 self._store.write({self.name: self._content()})
             except StorageError:
-                continue  # the store is away; what is written meanwhile fails, too
+                continue  # the store is unreachable, so writes fail as well

@@ -33,7 +33,7 @@ def keeps_bm25(reader: LuceneImpactIndexReader, *, wanted: bool) -> bool:
         return True
     if wanted and reader.num_docs:
         raise InputError(
-            f"the documents of this index ({reader.num_docs:,}) are not indexed for BM25, so others cannot be",
+            f"the documents of this index ({reader.num_docs:,}) are not indexed for BM25, so new ones cannot be either",
             path=reader.index_dir,
             remedy="Build the index again with bm25=True, or add the documents without it",
         )

@@ -146,7 +146,7 @@ def _check(index_dir: Path, sample: int, model: str | Path | None) -> IndexCheck
             if sample and manifest is not None and not found:
                 encoded_again = _check_sample(reader, manifest, sample, model, found, notes)
     except NotAnIndexError:
-        notes.append("this is an index of texts, or none of ours: only Lucene's files were checked")
+        notes.append("this is not an impact index: only Lucene's files were checked")
     except SpladeLuceneError as error:
         found.append(Damage("", str(error)))
     return IndexCheck(tuple(found), tuple(notes), files, documents, encoded_again, report)
@@ -203,7 +203,7 @@ def _leftovers(index_dir: Path) -> Iterator[str]:
     if names:
         yield (
             f"{counted(len(names), 'file', 'does not', 'do not')} belong to the last commit "
-            f"({', '.join(names[:5])}{' …' if len(names) > 5 else ''}): the next writer cleans up"
+            f"({', '.join(names[:5])}{' …' if len(names) > 5 else ''}): the next writer deletes them"
         )
 
 

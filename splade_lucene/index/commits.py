@@ -72,7 +72,7 @@ class ManifestKeeper:
                 manifest = replace(manifest, commit=prepared.commit)
                 if java.commit(self._writer, manifest_text(manifest).encode()):
                     break
-                # A commit that failed before has taken the name: now the next one is known.
+                # An earlier commit that failed has taken the name, so compute the next one.
                 prepared = wire.unpack_prepared(wire.to_bytes(java.prepare(self._writer)))
         self.manifest, self.documents = manifest, prepared.documents
         write_manifest(self._index_dir / INDEX_FILE, manifest)

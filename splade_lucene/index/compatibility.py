@@ -96,10 +96,7 @@ def doubts(indexes: Sequence[Described]) -> list[str]:
     named = _naming_models(_manifests(indexes))
     unnamed = [each.index_dir for each in indexes if named and each.index_dir not in dict(named)]
     return [
-        *(
-            f"{path} does not name the model that made it; it is searched as if it were that of {named[0][0]}"
-            for path in unnamed
-        ),
+        *(f"{path} does not name its model; it is searched with the model of {named[0][0]}" for path in unnamed),
         *_different_query_sides(named),
     ]
 
@@ -116,7 +113,7 @@ def _check_same(path: Path, manifest: Manifest, other_path: Path, other: Manifes
     differences = manifest.differences(other)
     if differences:
         raise InputError(
-            f"{path} and {other_path} were made differently, so their scores cannot be compared: {'; '.join(differences)}",
+            f"{path} and {other_path} were encoded differently, so their scores cannot be compared: {'; '.join(differences)}",
             remedy="Encode one of the two again, with the model and quantizer of the other",
         )
 
@@ -137,7 +134,7 @@ def _different_query_sides(named: Named) -> Iterator[str]:
         ]  # fmt: skip
         if found:
             differences = "; ".join(found)
-            yield f"{first_path} and {path} differ in how queries are encoded: {differences}; the first one counts"
+            yield f"{first_path} and {path} differ in how queries are encoded: {differences}; those of the first are used"
 
 
 def _query_model(manifest: Manifest) -> str:

@@ -149,7 +149,7 @@ def _index_collection(
     wire.pack_paths(files)  # refuse paths that Java cannot open before any work
     if append and overwrite:
         raise InputError("append=True and overwrite=True are mutually exclusive", remedy="Choose one")
-    with nullcontext() if append else sole_builder(index_dir):  # Lucene itself locks an index that is added to
+    with nullcontext() if append else sole_builder(index_dir):  # when appending, Lucene locks the index
         prepare_target(index_dir, append=append, overwrite=overwrite, can_append=True)
         manifest = verified_manifest(source, files, settings.threads)
         if append and request:
@@ -236,7 +236,7 @@ def index_files(
     try:
         with lines_for_java(files, target) as sources:
             summary = _run_bulk_indexer(sources, target, settings, manifest, progress)
-    except Exception:  # of any kind: an incomplete index must not stay
+    except Exception:  # whatever it is: an incomplete index must not stay
         if not settings.append:
             shutil.rmtree(target, ignore_errors=True)
         raise

@@ -112,7 +112,7 @@ def _check_output(output: Path, paths: Sequence[Path]) -> None:
         folder = path.resolve()
         if output == folder or folder in output.parents or output in folder.parents:
             raise InputError(
-                f"the new index would be written over {path}, which is to be merged",
+                f"the new index would overwrite {path}, which is one of those to merge",
                 path=output,
                 remedy="Name another folder with output=…",
             )
@@ -156,7 +156,7 @@ def _write(source: JoinedIndexReader, target: Path, order: Order, threads: int) 
         )
         keeper = ManifestKeeper(target, writer, manifest)
         last = keeper.commit("merge", changes[-1].added, changes[-1].source)
-        assert last is not None  # a new index has always changed
+        assert last is not None  # a new index always has a change in its history
         return (*changes[:-1], last)
     finally:
         with jvm.translated_exceptions(target):

@@ -403,7 +403,9 @@ class LuceneImpactIndexReader(ProcessBound):
         """
         kind = self.field_type(name)
         if kind.startswith("keyword"):
-            raise QueryError(f"the field {name!r} has keywords", remedy="Count them with facets(field)")
+            raise QueryError(
+                f"the field {name!r} has keywords, and keywords have no range", remedy="Count them with facets(field)"
+            )
         with jvm.translated_exceptions(self.index_dir):
             packed = wire.to_bytes(jvm.facade("Index").valueRange(self.java, name))
         found = wire.unpack_range(packed, is_float=kind == "number")

@@ -58,7 +58,7 @@ def class_data_options(runtime: JavaRuntime, jars: Sequence[Path]) -> list[str]:
             return ["-Xshare:auto", "-Xlog:cds*=off", f"-XX:SharedArchiveFile={archive}"]
         if sys.executable:
             _make(archive, runtime, jars)
-    except (OSError, RuntimeError):  # no home, no space, a cache that is read-only: Java starts as it is
+    except (OSError, RuntimeError):  # no home, no space or a read-only cache: start Java without the archive
         pass
     return []
 

@@ -81,7 +81,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _DISK,
     ),
     "CorruptIndexException": (_DAMAGED,),
-    "EOFException": (_DAMAGED._replace(contains="read past EOF"), _DISK),  # Lucene's words for a file that is too short
+    "EOFException": (_DAMAGED._replace(contains="read past EOF"), _DISK),  # Lucene's message for a truncated file
     "IndexFormatTooNewException": (_NEWER,),
     "IndexFormatTooOldException": (_OLDER,),
     "IllegalArgumentException": (
@@ -147,7 +147,7 @@ def translate(
             facts = versions() if "{lucene}" in rule.message else {}
             holder = _holder(where) if "{holder}" in rule.message else ""
             if rule.error is IndexVersionError and _has_commit(where) and (found := damage(message)):
-                rule, message = _DAMAGED, found  # a flipped bit of a version
+                rule, message = _DAMAGED, found  # the version number itself is damaged
             text = rule.message.format(message=message, name=name, holder=holder, **facts)
             return rule.error(prefix + text)
     if _has_commit(where):

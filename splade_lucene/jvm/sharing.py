@@ -54,7 +54,7 @@ def _choose_java() -> Callable[[], None] | None:
     try:
         home = str(find_runtime().home)
     except JavaRuntimeError:
-        return None  # the other program may do without; our first search names the reason
+        return None  # the other program may not need it; our first search reports the reason
     before = os.environ.get("JAVA_HOME")
     os.environ["JAVA_HOME"] = home
 

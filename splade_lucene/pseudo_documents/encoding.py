@@ -104,7 +104,7 @@ def encode_corpus(  # noqa: PLR0913 - all but the first are keywords with defaul
             "backend=onnx computes on one CPU, with all cores", remedy="Name one device, or use backend=torch"
         )
     if len(devices) > 1 and workers is not None:
-        raise InputError("devices=… and workers=… exclude each other", remedy="Leave one of them out")
+        raise InputError("devices=… and workers=… are mutually exclusive", remedy="Leave one of them out")
     if workers is None:
         workers = ThisProcess() if len(devices) < 2 else DeviceWorkers(devices)
     journal = open_journal(job.output, shard, replaces=overwrite)

@@ -53,7 +53,7 @@ def local_collection(source: Folder, beside: Path, progress: Progress = NO_PROGR
         )
     if not sizes:
         raise PseudoDocumentError(
-            "no such folder, or nothing in it", path=source.url, remedy="Name the folder that was given to 'encode'"
+            "no such folder, or it is empty", path=source.url, remedy="Name the folder that was given to 'encode'"
         )
     digests: dict[str, str] = {}
     for name, content in source.read(name for name in sizes if name.endswith(MANIFEST_SUFFIX)).items():

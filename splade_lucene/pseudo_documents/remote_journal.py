@@ -71,7 +71,7 @@ class RemoteJournal(Journal):
         try:
             encoding = json_digest(parse_json(journal.read_bytes())["settings"])
         except (ValueError, KeyError, TypeError):
-            return  # what the journal will say
+            return  # the journal reports that
         names = [f"{self._entries}/{name}" for name in self._store.files(self._entries)]
         with journal.open("a", encoding="utf-8") as file:
             for _, content in sorted(self._store.read(names).items()):
@@ -80,7 +80,7 @@ class RemoteJournal(Journal):
                     if entry["encoding"] == encoding:
                         file.write(json.dumps(entry["part"]) + "\n")
                 except (ValueError, KeyError, TypeError):
-                    continue  # as if the part were not finished
+                    continue  # treat the part as unfinished
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

@@ -87,7 +87,7 @@ def _parse_object(text: str) -> _Pairs:
             if isinstance(value, _Pairs):
                 return value
     except ValueError:
-        pass  # the parser's own words differ from Java's
+        pass  # the parser's messages differ from Java's
     raise BadDocumentError("broken-json", problem_of(text) or "invalid JSON")
 
 

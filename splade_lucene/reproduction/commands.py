@@ -19,7 +19,7 @@ from splade_lucene.reproduction.arguments import (
 from splade_lucene.reproduction.entries import Corpus, Download, Entry
 from splade_lucene.reproduction.paths import Paths
 
-_PAGE = 100  # columns, after which a command is continued on the next line
+_PAGE = 100  # columns before a command is wrapped
 
 _TREC_EVAL = {
     "nDCG": "-m ndcg_cut.{cutoff}",

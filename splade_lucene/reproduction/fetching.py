@@ -125,7 +125,7 @@ def _receive(response: Any) -> bytes:
     """The next bytes, as received, so that little is lost if the process is killed."""
     try:
         block: bytes = response.read1(_BLOCK)
-    except OSError as error:  # of the network; writing may raise it too, about the disk
+    except OSError as error:  # network errors; writing raises it for disk errors, too
         raise ConnectionError(str(error)) from error
     return block
 

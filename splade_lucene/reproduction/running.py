@@ -202,7 +202,7 @@ class _Running:
         encoder = SpladeEncoder(
             given["model"], documents=DocumentSettings(max_length=given["max_length"]), dtype=given["dtype"]
         )
-        manifest = encode_corpus(  # which knows what is finished
+        manifest = encode_corpus(  # skips what is finished
             given["corpus"], given["output"], encoder, Quantizer.named(given["quantizer"]), overwrite=True,
             progress=self.progress,
         )  # fmt: skip

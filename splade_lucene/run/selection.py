@@ -61,7 +61,7 @@ def merge_passages(run: RunSource, *, delimiter: str = PASSAGE_DELIMITER, k: int
         raise RunError(f"k must be at least 1, got {k}")
     whole = Run.of(run)
     if whole and not any(delimiter in docid for ranking in whole.values() for docid, _ in ranking):
-        note(f"no docid of the run has the delimiter {delimiter!r}, so none is that of a passage")
+        note(f"no docid of the run has the delimiter {delimiter!r}, so none of them names a passage")
     merged = {}
     for qid, ranking in whole.items():
         best: dict[str, float] = {}

@@ -10,7 +10,7 @@ from splade_lucene import jvm
 from splade_lucene.errors import SearchCancelledError
 
 _of_thread: ContextVar[Cancellation | None] = ContextVar("cancellation", default=None)
-_idle: list[Any] = []  # Java's objects that stopped nothing: making one takes longer than many a search
+_idle: list[Any] = []  # unused Java objects, kept because creating one takes longer than many searches
 _IDLE = 256
 
 

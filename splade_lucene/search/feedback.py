@@ -21,7 +21,7 @@ from splade_lucene.search.cancellation import java_cancellation
 from splade_lucene.search.checks import check_k
 from splade_lucene.search.method_group import MethodGroup
 
-_LARGEST_WEIGHT = 1e38  # a sum of two is within single precision, in which Java computes
+_LARGEST_WEIGHT = 1e38  # the sum of two still fits single precision, which Java uses
 _log = logging.getLogger(__name__)
 
 
@@ -270,15 +270,15 @@ class FeedbackMethods(MethodGroup):
         self._warned = feedback
         if without_terms:
             _log.warning(
-                "relevance feedback adds nothing to %s of %d: by Anserini's rule, a term counts if it has 2 to 20 "
-                "characters%s and is in at most a tenth of the documents, and their first hits have none. Pass all_terms=True "
-                "to take any term",
+                "relevance feedback adds nothing to %s of %d: by Anserini's rule, a term must have 2 to 20 "
+                "characters%s and be in at most a tenth of the documents, and their first hits have no such term. Pass "
+                "all_terms=True to allow any term",
                 counted(without_terms, "query"), queries,
                 ", a to z or digits," if isinstance(feedback, Rm3) and feedback.filter_terms else "",
             )  # fmt: skip
         if erased > without_terms:
             _log.warning(
-                "relevance feedback would leave no term with a weight above 0 of %s of %d, so that the original query is "
+                "relevance feedback would leave no term with a weight above 0 in %s of %d, so the original query is "
                 "searched. Give the query or the relevant hits a larger weight",
                 counted(erased, "query"), queries,
             )  # fmt: skip

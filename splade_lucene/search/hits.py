@@ -175,8 +175,8 @@ class _LeftBehind:
 
 def _left_behind(lucene_docids: Sequence[int]) -> InputError:
     return InputError(
-        f"the hit with lucene_docid {lucene_docids[0]} was pickled, and the index stayed in the other process",
-        remedy="Read what is stored before pickling, or with doc(docid) of a searcher in this process",
+        f"the hit with lucene_docid {lucene_docids[0]} was pickled, so it is no longer connected to its index",
+        remedy="Read stored values before pickling, or call doc(docid) of a searcher in this process",
     )
 
 

@@ -231,7 +231,7 @@ def check_fusion(fusion: object, reader: LuceneImpactIndexReader) -> None:
     if not reader.has_bm25:
         lacking = ", ".join(str(each.index_dir) for each in lacking_bm25(reader.parts) or reader.parts)
         raise QueryError(
-            f"{lacking}: there are no texts for BM25 (the field {BM25_FIELD!r})",
+            f"{lacking}: the index has no texts for BM25 (the field {BM25_FIELD!r})",
             remedy="Build it with bm25=True",
         )
 
@@ -254,7 +254,7 @@ def texts_for_bm25(queries: Sequence[object], texts: Iterable[str] | None) -> li
     for each in given:
         if not isinstance(each, str):
             problem = "BM25 searches for texts" if texts is None else "texts must be strings"
-            raise QueryError(f"{problem}, got {each!r:.60}", remedy="Pass the text of each query, for BM25, too")
+            raise QueryError(f"{problem}, got {each!r:.60}", remedy="Also pass the text of each query")
     return [well_formed(str(each)) for each in given]
 
 
@@ -299,7 +299,7 @@ def _best_first(scores: NDArray[np.float64], docids: NDArray[Any], k: int) -> ND
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     if k < len(order):
-        ranked = ranked[: np.searchsorted(-ranked, -ranked[k - 1], side="right")]  # with all ties of the k-th
+        ranked = ranked[: np.searchsorted(-ranked, -ranked[k - 1], side="right")]  # including all ties with the k-th
         order = order[: len(ranked)]
     starts = [0, *(np.flatnonzero(np.diff(ranked)) + 1).tolist(), len(ranked)]
     for start, end in pairwise(starts):

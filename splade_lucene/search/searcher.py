@@ -58,8 +58,8 @@ class Snapshot(ProcessBound):
 
     def __init__(self, reader: LuceneImpactIndexReader, cache_bytes: int) -> None:
         self.reader = reader
-        self._filters: dict[bytes, Any] = {}  # of conditions, those used last at the end
-        self._conditions: dict[str, bytes] = {}  # by their texts
+        self._filters: dict[bytes, Any] = {}  # filters of conditions, least recently used first
+        self._conditions: dict[str, bytes] = {}  # packed conditions by their text
         self._lock = threading.Lock()
         try:
             with jvm.translated_exceptions(reader.index_dir):
@@ -83,7 +83,7 @@ class Snapshot(ProcessBound):
             with jvm.translated_exceptions(self.reader.index_dir):
                 found = jvm.facade("Search").fieldFilter(self.reader.java, packed, java_cancellation())
         with self._lock:
-            self._filters[packed] = found  # at the end
+            self._filters[packed] = found  # most recently used
             while len(self._filters) > _CACHED_FILTERS:
                 del self._filters[next(iter(self._filters))]
         return found
@@ -126,7 +126,7 @@ class DocumentFilter(ProcessBound):
         if not isinstance(other, DocumentFilter):
             raise QueryError(
                 f"expected another DocumentFilter, got {other!r:.80}",
-                remedy="Make one of a condition with filter_by of the same searcher",
+                remedy="Make one from a condition with filter_by of the same searcher",
             )
         if other.snapshot is not self.snapshot:
             raise QueryError(
@@ -249,8 +249,8 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
             if self._given_encoder is None and self._query_encoder is not None:
                 before, after = old.reader.manifest(), reader.manifest()
                 if before is None or after is None or not before.is_compatible(after):
-                    self._query_encoder = None  # another index has taken its place
-            self._shown = snapshot  # the old one is closed with the last of its hits
+                    self._query_encoder = None  # a different index was published here
+            self._shown = snapshot  # the old snapshot is closed when its last hits are gone
         self._report_problems()
         return True
 
@@ -378,7 +378,9 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
         if not isinstance(filter, DocumentFilter):
             return snapshot.field_filter(filter)
         if filter.searcher is not self:
-            raise QueryError("the filter was made by another searcher", remedy="Make it with make_filter of this one")
+            raise QueryError(
+                "the filter was made by another searcher", remedy="Make it with make_filter of this searcher"
+            )
         if filter.snapshot is not snapshot:
             raise QueryError("the filter was made before this searcher was refreshed", remedy="Make it again")
         return filter.java

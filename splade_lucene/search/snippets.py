@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from splade_lucene.search.searcher import LuceneImpactSearcher
 
 SNIPPET_CHARACTERS = 280
-_LONGEST_TEXT = 20_000  # characters in which matches are looked for
+_LONGEST_TEXT = 20_000  # characters that are searched for matches
 _WORD = re.compile(r"\S+")
 Match = tuple[str, int, int]
 """A term, and where it is in a text: a TokenSpan, or a tuple, which is made in a third of the time."""
@@ -63,14 +63,14 @@ def _find_words(words: Sequence[str], wanted: frozenset[str]) -> list[Match]:
     found = [number for number, word in enumerate(words) if word in wanted]
     if not found:
         return []
-    stops = [*accumulate(map(len, words))]  # without the spaces
+    stops = [*accumulate(map(len, words))]  # offsets that do not count spaces
     return [(words[at], stops[at] + at - len(words[at]), stops[at] + at) for at in found]
 
 
 def _encoder(searcher: LuceneImpactSearcher) -> Any:
     try:
         encoder = getattr(searcher.query_encoder, "encoder", None)
-    except (QueryError, ModelError):  # queries are given as vectors
+    except (QueryError, ModelError):  # there is no encoder: queries are given as vectors
         return None
     return encoder if hasattr(encoder, "query_spans") else None
 
@@ -150,7 +150,7 @@ def _pieces(text: str, matches: Sequence[Match], vector: Mapping[str, int], star
     at = start
     for heaviest, first, end in _joined(matches, vector):
         if first > at:
-            pieces.append(Segment(text[at:first], False))  # noqa: FBT003 - names take as long as the rest
+            pieces.append(Segment(text[at:first], False))  # noqa: FBT003 - keywords would double the time
         if end > first:
             pieces.append(Segment(text[first:end], True, heaviest))  # noqa: FBT003
         at = end

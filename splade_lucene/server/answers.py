@@ -184,9 +184,7 @@ def _add_parts(hits: HybridHits, rows: Sequence[dict[str, Any]]) -> None:
         for row, rank, score, share in zip(
             rows, ranks.tolist(), hits.parts[f"{name}_score"].tolist(), shares, strict=True
         ):
-            place = (
-                {"rank": rank, "score": score, "share": share} if rank else None
-            )  # 0: not among those that are fused
+            place = {"rank": rank, "score": score, "share": share} if rank else None  # 0: not in that ranking
             row.setdefault("parts", {})[name] = place
 
 
@@ -304,7 +302,7 @@ def batch(
         try:
             yield {"qid": qid, "hits": list_hits(find(index, query, vector, settings.k, settings), settings.fields)}
         except SearchCancelledError:
-            raise  # nobody waits for the rest
+            raise  # nobody is waiting for the rest
         except (ApiError, SpladeLuceneError) as error:
             yield {"qid": qid, **as_api_error(error, {str(index.folder): index.name}).to_json("")}
 
@@ -361,5 +359,5 @@ def encode_documents(index: OpenIndex, texts: Sequence[str]) -> list[dict[str, i
     """The vectors of texts as documents of an index: by its model, pruning and quantizer."""
     encoder = index.document_encoder
     manifest = index.searcher.reader.manifest()
-    assert manifest is not None  # the encoder has been opened by it
+    assert manifest is not None  # the encoder was opened with it
     return [dict(row) for row in encode_texts(encoder, manifest, texts, lambda *_: check_cancelled())]

@@ -141,7 +141,7 @@ def _add_run_routes(router: APIRouter, context: Context) -> None:
         vector = await context.encoded(request, opened, body, body.engine)
         return Response(await work.run(request, exports.export, opened, body, vector), media_type="text/plain")
 
-    @router.post("/{index}/runs", responses=documented(RunsAnswer, "The queries, the worst first"))
+    @router.post("/{index}/runs", responses=documented(RunsAnswer, "The queries, worst first"))
     async def runs(request: Request, index: str, body: RunsBody) -> Response:
         """The queries of a run with the values of a measure, the worst first. Nothing is kept."""
         registry[index]
@@ -218,7 +218,7 @@ def _add_document_routes(router: APIRouter, context: Context) -> None:
         """The fields of documents, with their keywords or ranges."""
         return json_answer(await work.run(request, answers.fields, registry[index]))
 
-    @router.get("/{index}/terms", responses=documented(list[TermCount], "The terms, those of most documents first"))
+    @router.get("/{index}/terms", responses=documented(list[TermCount], "The terms, most frequent first"))
     async def terms(request: Request, index: str, prefix: Prefix, k: K = HITS_SHOWN) -> Response:
         """The terms of the index that begin with a text."""
         context.check_hits(k)

@@ -38,7 +38,7 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
         )
     _check_places_of_fields(documents, index.searcher.reader.fields)
     with index.changing, tempfile.TemporaryDirectory(prefix="splade-lucene-") as folder:
-        check_cancelled()  # others may have been first; what has begun is ended, whether or not somebody waits
+        check_cancelled()  # after waiting for other changes; once begun, a change is completed even if the client has gone
         path = Path(folder) / "documents.jsonl"
         with path.open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(each) + "\n" for each in documents)

@@ -16,7 +16,7 @@ from splade_lucene.server.schemas import LIST_LENGTH, ErrorAnswer, QueryPart, Se
 from splade_lucene.server.settings import ServerSettings
 from splade_lucene.server.work import Client, EncodeBatcher, Work
 
-_OTHER_NAMES = 2 * LIST_LENGTH + 100  # names and texts of a query that are no terms
+_OTHER_NAMES = 2 * LIST_LENGTH + 100  # names and texts in a request, other than terms
 _DESCRIPTIONS = {
     400: "The query or a value is wrong",
     401: "The token is missing or wrong",

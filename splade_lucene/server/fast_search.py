@@ -89,7 +89,7 @@ def _parsed(body: bytes) -> SearchBody:
         is_plain = isinstance(value, dict) and body.count(b":") == len(value) + len(value.get("vector") or ())
     except (ValueError, TypeError):
         is_plain = False
-    if not is_plain:  # there may be duplicate keys, or it is no JSON: the other parser says where
+    if not is_plain:  # duplicate keys or invalid JSON: the other parser reports where
         value = parse_body(body)
     try:
         return SearchBody.model_validate(value)

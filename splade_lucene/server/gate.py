@@ -30,8 +30,8 @@ Observe = Callable[[Scope, int, float, int], None]
 _log = logging.getLogger("splade_lucene.server")
 _OPEN = ("/health", "/ready", "/", "/docs", "/openapi.json", "/favicon.ico")
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
-_ONE_QUERY = ("/search", "/explain", "/export")  # how the paths of bodies end that have one query
-_CLIENTS = 10_000  # whose rates are remembered
+_ONE_QUERY = ("/search", "/explain", "/export")  # path endings of requests with a single query
+_CLIENTS = 10_000  # number of clients whose rates are remembered
 
 
 class Gate:
@@ -66,7 +66,7 @@ class Gate:
         except asyncio.CancelledError:
             answer.status = answer.status or 499
             raise
-        except Exception:  # a fault of ours: the client gets an answer, and the log the trace
+        except Exception:  # a bug: answer the client, and log the traceback
             _log.exception("%s %s failed", scope["method"], scope["path"])
             if not answer.is_complete:
                 await answer.fail(server_fault(), scope["path"])
@@ -88,7 +88,7 @@ class Gate:
 
     def _needs_token(self, scope: Scope) -> bool:
         if self._is_local:
-            return False  # what changes an index asks for it itself
+            return False  # routes that change an index check the token themselves
         path = scope["path"]
         return path not in _OPEN and not path.startswith("/static/")
 
@@ -155,7 +155,7 @@ class _LimitedBody:
             if self._bytes > self._limits.body_bytes:
                 raise too_large(self._limits.body_bytes)
             if self._bytes > self._kept_bytes:
-                message["body"] = b""  # the rest is read, so that the client reads the answer, and dropped
+                message["body"] = b""  # read and discard the rest, so that the client reads the answer
                 if self._is_complete:
                     raise too_long("the query", self._bytes, self._kept_bytes, "bytes")
         return message
@@ -191,7 +191,7 @@ class _Answer:
         await self._send(message)
 
     async def fail(self, error: ApiError, path: str) -> None:
-        if self.status:  # too late: the connection is closed without the end of the answer
+        if self.status:  # too late for an error answer: the connection is closed instead
             raise ConnectionAbortedError(error.message)
         body = to_json_bytes(error.to_json(path))
         headers = {"content-type": "application/json", "content-length": str(len(body)), **(error.headers or {})}

@@ -18,16 +18,16 @@ from starlette.exceptions import HTTPException
 from splade_lucene.files.json_text import parse_json
 from splade_lucene.server.problems import ApiError
 
-_TYPE = re.compile(r"(function-\w+|list|dict)\[")  # Pydantic's name of an alternative within a place
-_LARGE_BODY = 64 << 10  # bytes, which take a millisecond to parse
-_parser = ThreadPoolExecutor(1, thread_name_prefix="parse")  # several would only wait for each other
+_TYPE = re.compile(r"(function-\w+|list|dict)\[")  # Pydantic's name for an alternative of a union
+_LARGE_BODY = 64 << 10  # bytes; parsing so many takes a millisecond
+_parser = ThreadPoolExecutor(1, thread_name_prefix="parse")  # more threads would only wait for the GIL
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def to_json_bytes(value: Any) -> bytes:
     """A value as JSON in UTF-8; an unpaired surrogate, which an index of other software may hold, becomes ``?``."""
     try:
-        return to_json(value)  # in a quarter of the time
+        return to_json(value)  # four times as fast
     except PydanticSerializationError:
         return _encode(value).encode("utf-8", "replace")
 
@@ -63,7 +63,7 @@ def parse_body(body: bytes) -> Any:
         return parse_json(body)
     except json.JSONDecodeError as error:
         raise ApiError(422, "invalid-request", f"the body is not JSON: {error}") from None
-    except ValueError as error:  # duplicate keys, or no UTF-8
+    except ValueError as error:  # duplicate keys, or not UTF-8
         raise ApiError(422, "invalid-request", f"the body cannot be read: {error}") from None
 
 

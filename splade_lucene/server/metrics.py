@@ -44,8 +44,8 @@ class Metrics:
         def gauge(name: str, text: str, value: Callable[[], float]) -> None:
             Gauge(name, text, registry=self._registry).set_function(value)
 
-        gauge("splade_lucene_unfinished", "Searches that run or wait", lambda: context.work.unfinished)
-        gauge("splade_lucene_threads_at_work", "Search threads that are at work", lambda: context.work.at_work)
+        gauge("splade_lucene_unfinished", "Searches that are running or waiting", lambda: context.work.unfinished)
+        gauge("splade_lucene_threads_at_work", "Search threads that are busy", lambda: context.work.at_work)
         cancelled = Gauge(
             "splade_lucene_cancelled", "Searches that were stopped or dropped", ["reason"], registry=self._registry
         )

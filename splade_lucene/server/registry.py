@@ -49,7 +49,7 @@ class OpenIndex:
         self.changing = threading.Lock()
         self._profiles: deque[dict[str, Any]] = deque(maxlen=_PROFILES)
         self._computed: dict[str, tuple[str, Any]] = {}
-        self._computing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by what is computed
+        self._computing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # one lock per computed value
         self._encoding = threading.Lock()
         self._texts: tuple[str, bool] | None = None
         self._document_encoder: tuple[Manifest | None, SpladeEncoder] | None = None
@@ -229,7 +229,7 @@ def open_meanwhile(folders: Mapping[str, Path]) -> Future[Registry]:
     def work() -> None:
         try:
             registry = Registry(folders)
-        except BaseException as error:  # whoever asks for the result gets it
+        except BaseException as error:  # raised again when the result is requested
             opened.set_exception(error)
             return
         opened.set_result(registry)
@@ -249,7 +249,7 @@ def index_names(given: list[str]) -> dict[str, Path]:
     for each in given:
         name, has_name, folder = each.partition("=")
         path = Path(folder if has_name else each)
-        if not has_name or "/" in name:  # a folder whose path has an =
+        if not has_name or "/" in name:  # not a name: the path of the folder contains an =
             path = Path(each)
             name = path.name or path.resolve().name
         if not name or any(not (letter.isalnum() or letter in "._-") for letter in name) or not name.isascii():

@@ -23,7 +23,7 @@ from splade_lucene.server.registry import Registry
 from splade_lucene.server.settings import ServerSettings
 from splade_lucene.server.work import Work
 
-_GRACE = 10  # seconds for requests that are being answered at the end
+_GRACE = 10  # seconds that running requests get at shutdown
 _BACKLOG = 2048
 
 
@@ -42,7 +42,7 @@ class PatientProtocol(_HttpProtocol):  # type: ignore[misc]
     seconds = 30.0
     _deadline: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
-    _head_bytes: int | None = None  # None: no part of a request's head is there
+    _head_bytes: int | None = None  # None: no request has begun
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begins to wait for a request."""
@@ -170,7 +170,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-        listening.listen(_BACKLOG)  # who connects before the start is answered after it
+        listening.listen(_BACKLOG)  # connections made before the start are served after it
     except (OSError, OverflowError) as error:
         listening.close()
         raise InputError(

@@ -32,7 +32,7 @@ class QueryPart(Request):
     query: Text | None = Field(default=None, description="The text of the query.")
     vector: QueryVector | None = Field(
         default=None,
-        description="The encoded query: {term: impact}. It is searched for; a text beside it is for BM25 and is shown.",
+        description="The encoded query: {term: impact}. Searched for instead of the text, which BM25 still uses.",
     )
 
     @model_validator(mode="after")
@@ -48,7 +48,7 @@ class SearchSettings(Request):
     k: K = HITS_SHOWN
     engine: Engine = Field(default="impact", description="Impacts, BM25, or both, fused by reciprocal ranks.")
     filter: Text | None = Field(default=None, description='A condition on fields: lang = "de" and year >= 2019.')
-    exact: bool = Field(default=True, description="Whether hits may not be missing.")
+    exact: bool = Field(default=True, description="Whether the search is exact, so that no hits are missing.")
     alpha: float | None = Field(default=None, gt=0, le=1, description="Approximate search: the factor of block bounds.")
     fields: FieldNames | None = Field(default=None, description="The fields of hits to return. Default: all.")
 
@@ -79,9 +79,7 @@ class ExplainBody(QueryPart):
     """A document whose score and rank are explained."""
 
     docid: Text
-    filter: Text | None = Field(
-        default=None, description="Count the rank among the documents that fulfil this condition."
-    )
+    filter: Text | None = Field(default=None, description="Count the rank among the documents that match this filter.")
 
 
 class EncodeBody(Request):
@@ -113,7 +111,7 @@ class RunsBody(Request):
     run: Text = Field(description="A run: lines of qid, Q0, docid, rank, score, tag.")
     qrels: Text | None = Field(default=None, description="Judgments: lines of qid, 0, docid, relevance.")
     topics: Text | None = Field(default=None, description="Queries: lines of qid, tab, text.")
-    measure: str = Field(default="nDCG@10", description="The measure by which queries are sorted, the worst first.")
+    measure: str = Field(default="nDCG@10", description="The measure by which queries are sorted, worst first.")
 
 
 # ---- answers ----
@@ -185,7 +183,7 @@ class ContributionAnswer(BaseModel):
     score: int
 
 
-class Place(BaseModel):
+class HybridPart(BaseModel):
     """A hit's place in one of the rankings of a hybrid search, and its share of the fused score."""
 
     rank: int
@@ -193,11 +191,11 @@ class Place(BaseModel):
     share: float
 
 
-class Places(BaseModel):
+class HybridParts(BaseModel):
     """A hit's places in the rankings of a hybrid search; null where it is not among the hits that are fused."""
 
-    impact: Place | None
-    bm25: Place | None
+    impact: HybridPart | None
+    bm25: HybridPart | None
 
 
 class HitAnswer(BaseModel):
@@ -210,7 +208,7 @@ class HitAnswer(BaseModel):
     snippet: list[SnippetPart] | None = None
     fields: dict[str, Any]
     contributions: list[ContributionAnswer] | None = None
-    parts: Places | None = None
+    parts: HybridParts | None = None
 
 
 class ValueCount(BaseModel):

@@ -118,7 +118,7 @@ class Threads:
             value = failure = None
             try:
                 value = job.run()
-            except BaseException as error:  # whatever it is, somebody waits for it
+            except BaseException as error:  # whatever it is: somebody is waiting for the result
                 failure = error
             with suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(_set_answer, job.answer, value, failure)
@@ -180,7 +180,7 @@ class Work:
             ClientGoneError: The client has gone.
         """
         if self._unfinished >= self.limits.concurrent + self.limits.waiting:
-            raise busy(f"{self._unfinished} requests are being answered or wait")
+            raise busy(f"{self._unfinished} requests are running or waiting")
         self._unfinished += 1
         try:
             return await self._finish(client, self._threads.submit(function, *arguments))
@@ -201,7 +201,7 @@ class Work:
             ClientGoneError: The client has gone.
         """
         if self._changing >= _CHANGERS + self.limits.waiting:
-            raise busy(f"{self._changing} requests change or measure an index, or wait for that")
+            raise busy(f"{self._changing} requests that change or measure an index are running or waiting")
         self._changing += 1
         try:
             return await self._finish(client, self._changers.submit(function, *arguments), math.inf)
@@ -239,7 +239,7 @@ class Work:
             ApiError: It took too long.
             ClientGoneError: The client has gone.
         """
-        reason: Reason = "client-gone"  # a stream is cancelled when its client goes
+        reason: Reason = "client-gone"  # streams are cancelled when their client disconnects
         seconds = self.limits.seconds if seconds is None else seconds
         try:
             done, _ = await asyncio.wait((answer,), timeout=_PATIENCE)
@@ -291,7 +291,7 @@ class EncodeBatcher:
             ClientGoneError: The client has gone.
         """
         if len(self._waiting) >= _ENCODED_TOGETHER + self._work.limits.waiting:
-            raise busy(f"{len(self._waiting)} texts wait to be encoded")
+            raise busy(f"{len(self._waiting)} texts are waiting to be encoded")
         answer: asyncio.Future[dict[str, int]] = asyncio.get_running_loop().create_future()
         self._waiting.append((text, answer))
         if not self._is_running:

@@ -47,7 +47,7 @@ from splade_lucene.topics.named import (
     read_with_anserini,
 )
 from splade_lucene.topics.records import (
-    Place,
+    QueryLocation,
     checked_qid,
     checked_vector,
     count_terms,
@@ -183,7 +183,7 @@ def _read_text(path: Path, field: str, *, is_json: bool, is_csv: bool, encoded: 
 def _read_json(lines: Iterable[bytes], path: Path, field: str, *, encoded: bool) -> Numbered:
     try:
         for position, (number, record) in enumerate(numbered_records(lines)):
-            yield number, parse_json(record, Place(path, number, position), field, encoded=encoded)
+            yield number, parse_json(record, QueryLocation(path, number, position), field, encoded=encoded)
     except json.JSONDecodeError as error:
         raise TopicsError(
             f"invalid JSON ({error})", path=path, line=error.lineno,
@@ -225,7 +225,7 @@ def _read_parquet(path: Path, field: str, *, encoded: bool) -> Numbered:
     except pyarrow.ArrowInvalid as error:
         raise TopicsError(f"not a Parquet file ({error})", path=path, remedy="Check it or download it again") from None
     for position, record in enumerate(records):
-        place = Place(path, position + 1, position)
+        place = QueryLocation(path, position + 1, position)
         yield place.line, query_of_record(record, place, field, encoded=False)
 
 

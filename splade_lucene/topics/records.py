@@ -23,7 +23,7 @@ TEXT_KEYS = ("text", "contents", "query", "title", "question", "query_txt")
 _FIELD_KEYS = {"desc": ("desc", "description", "question"), "narr": ("narr", "narrative", "background")}
 
 
-class Place(NamedTuple):
+class QueryLocation(NamedTuple):
     """Where a query is: its file, its line or row from 1, and its position among the file's queries from 0."""
 
     path: Path
@@ -31,7 +31,7 @@ class Place(NamedTuple):
     position: int
 
 
-def parse_json(line: bytes, place: Place, field: str, *, encoded: bool) -> Query:
+def parse_json(line: bytes, place: QueryLocation, field: str, *, encoded: bool) -> Query:
     """The query in a JSON text; see :func:`query_of_record`."""
     text = line.decode("utf-8-sig")
     try:
@@ -41,7 +41,7 @@ def parse_json(line: bytes, place: Place, field: str, *, encoded: bool) -> Query
     return query_of_record(record, place, field, encoded=encoded)
 
 
-def query_of_record(record: Mapping[str, Any], place: Place, field: str, *, encoded: bool) -> Query:
+def query_of_record(record: Mapping[str, Any], place: QueryLocation, field: str, *, encoded: bool) -> Query:
     """The query of a record.
 
     Args:

@@ -88,7 +88,7 @@ def _prepare(
     config: TrainingConfig, passages: Sequence[str], checkpoints: Path, target: Path, arguments: dict[str, Any],
     progress: TrainingProgress,
 ) -> None:  # fmt: skip
-    set_seed(config.optimization.seed)  # whatever ran before, or was found on disk
+    set_seed(config.optimization.seed)  # independent of what ran before
     model, tokenizer, missing = _load(config.base)
     if not passages:
         raise ConfigError("no passages to prepare the base with", remedy="Set data.passages")

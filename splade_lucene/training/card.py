@@ -242,7 +242,7 @@ def _selected_model(config: TrainingConfig, facts: Facts) -> str:
     kept = f"This is the model after step {choice.step:,} of {steps:,}{rounds}, kept because {choice.reason}."
     if facts.stopped is None:
         return kept + _afterwards(config)
-    return f"**The training did not end: {facts.stopped}.** {kept}"
+    return f"**The training did not finish: {facts.stopped}.** {kept}"
 
 
 def _afterwards(config: TrainingConfig) -> str:
@@ -285,7 +285,7 @@ def _measured(config: TrainingConfig, facts: Facts, settings: dict[str, Any]) ->
     if config.validation is None:
         return "Not evaluated: the configuration has no validation data."
     if not facts.figures:
-        return "Not evaluated: the training did not end."
+        return "Not evaluated: the training did not finish."
     rows = "\n".join(_figure(name, value) for name, value in facts.figures.items())
     corpus = settings["validation"]["corpus"]
     table = f"Evaluated on {corpus} with a Lucene index of quantized impacts:\n\n| | |\n|---|---:|\n{rows}"

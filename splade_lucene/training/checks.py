@@ -82,7 +82,7 @@ def check_examples(config: TrainingConfig, losses: Losses, *, has_scores: bool) 
 def _check_base(config: TrainingConfig) -> None:
     if (base := locate(config.base).base_name) is not None:
         raise ModelError(
-            f"{config.base}: a LoRA adapter for {base}, and training starts from whole weights. Merge it first, with "
+            f"{config.base}: a LoRA adapter for {base}, but training needs a complete model. Merge it first, with "
             f"peft.PeftModel.from_pretrained(AutoModelForMaskedLM.from_pretrained({base!r}), {config.base!r})"
             ".merge_and_unload().save_pretrained(FOLDER), save the tokenizer beside it, and set base to FOLDER."
         )
@@ -94,7 +94,7 @@ def _check_base(config: TrainingConfig) -> None:
     check_tokenizer(tokenizer.get_vocab(), tokenizer.all_special_ids, folder, size)
     if config.optimization.dropout is not None and not base_dropout(config.base):
         raise ConfigError(
-            f"optimization.dropout is set, but the configuration of {config.base} has no setting of dropout",
+            f"optimization.dropout is set, but the configuration of {config.base} has no dropout setting",
             remedy="Remove optimization.dropout",
         )
     if tokenizer.mask_token_id is None:

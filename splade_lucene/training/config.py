@@ -56,7 +56,7 @@ class _Section(BaseModel):
         return value
 
 
-_EMPTY = "expected a path or a name, got an empty one"  # which would be the configuration's own folder
+_EMPTY = "expected a path or a name, got an empty one"  # an empty path would mean the configuration's folder
 
 
 def _absolute(value: str | None, info: ValidationInfo) -> str | None:
@@ -398,7 +398,7 @@ class TrainingConfig(_Section):
         if self.data.examples is None and not (self.data.passages and self.data.queries):
             raise ValueError("set data.passages and data.queries, or data.examples that contain their texts")
         if self.data.examples is None and (self.data.scores or self.data.ignored_keys):
-            raise ValueError("data.scores and data.ignored_keys are about data.examples, which is not set")
+            raise ValueError("data.scores and data.ignored_keys apply to data.examples, which is not set")
         if self.data.scores and self.teacher is not None:
             raise ValueError("set data.scores or a teacher, not both")
         if self.data.temperature is not None and (self.data.examples is None or self.teacher is not None):

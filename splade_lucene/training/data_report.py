@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 DATA = "data.json"
 """The report of a round in its folder."""
 
-_SAMPLE = 2000  # texts of which the lengths are counted
+_SAMPLE = 2000  # texts whose lengths are counted
 _BATCHES = 100  # batches in which known positives and margins are counted
 
 

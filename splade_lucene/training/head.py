@@ -73,7 +73,7 @@ class _PooledWeights(torch.autograd.Function):
         weights = weight.new_empty(sum(map(len, buckets)), len(weight))
         device = weight.device.type
         is_mixed = torch.is_autocast_enabled(device)
-        matrix = weight.to(torch.get_autocast_dtype(device)) if is_mixed else weight  # once, and not for each bucket
+        matrix = weight.to(torch.get_autocast_dtype(device)) if is_mixed else weight  # once, instead of for each bucket
         screened = None if is_mixed else _screened(weight, bias, pooling, step, sum(mask.numel() for mask in masks))
         active = []
         text = row = 0

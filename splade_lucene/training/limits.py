@@ -100,6 +100,6 @@ def _teacher_config(name: str) -> dict[str, Any] | None:
         return None
     try:
         config: dict[str, Any] = AutoConfig.from_pretrained(Path(found).parent).to_dict()
-    except Exception:  # of an architecture that transformers does not know: what the file says itself
+    except Exception:  # transformers does not know the architecture: use the file's own values
         config = read_json(Path(found))
     return config

@@ -178,7 +178,7 @@ class Student:
             model_kwargs={"dtype": torch.float32},
         )  # fmt: skip
         self.network.pooling = pooling
-        self.network.tokenizer.padding_side = "right"  # buckets are cut at the end
+        self.network.tokenizer.padding_side = "right"  # buckets are truncated at the end
         self.scale = ScoreScale()
         self.is_doc = is_doc
         tokenizer = self.network.tokenizer

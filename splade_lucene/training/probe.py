@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from splade_lucene.training.losses import RankingLoss
     from splade_lucene.training.network import Student
 
-_TEXTS = 4  # a side
+_TEXTS = 4  # per side
 _SAME = 1e-5
 """Up to this share of the greatest weight, differences are those of rounding."""
 

@@ -100,4 +100,4 @@ def _selected_model(config: TrainingConfig) -> str:
     if config.validation is None or not config.is_validated or config.keep == "last":
         return "the last step's"
     best = f"the one validated with the highest {config.validation.measures[0]}"
-    return f"{best}; the others stay, too" if config.keep == "all" else best
+    return f"{best}; the others are kept, too" if config.keep == "all" else best

@@ -153,8 +153,8 @@ class TrainingData:
         relevant = (docid for grades in judged.values() for docid, grade in grades.items() if grade > 0)
         if not any(docid in self.texts.passage_rows for docid in relevant):
             raise ConfigError(
-                "none of the documents that are judged relevant is in data.passages or the examples, so that the judgments "
-                "mask nothing", path=path, remedy="Check that data.judgments has the docids of data.passages",
+                "none of the documents that are judged relevant is in data.passages or the examples, so the judgments have "
+                "no effect", path=path, remedy="Check that data.judgments has the docids of data.passages",
             )  # fmt: skip
         return judged
 

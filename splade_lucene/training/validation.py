@@ -147,7 +147,7 @@ def _note_lacking(
         examples = ", ".join(f"{each:.40}" for each in lacking[:3]) + (", …" if lacking[3:] else "")
         note(
             f"{validation.qrels}: {part_of(len(lacking), f'{len(judged):,} {kind}', 'is', 'are')} not in {where} ({examples}), "
-            f"which {effect}. Leave out of the judgments what does not belong to this validation."
+            f"which {effect}. Remove judgments that do not belong to this validation."
         )
 
 

@@ -45,8 +45,8 @@ def parse_yaml(text: str) -> Any:
         raise YamlError(error.problem, error.problem_mark) from None
     except yaml.YAMLError as error:  # a character that YAML does not have
         raise ValueError(first_line(error)) from None
-    except (OverflowError, TypeError, AttributeError, LookupError) as error:  # a value that is not of its tag
-        raise ValueError(f"impossible value: {error}") from None
+    except (OverflowError, TypeError, AttributeError, LookupError) as error:  # a value that does not match its tag
+        raise ValueError(f"invalid value: {error}") from None
 
 
 def _check_events(text: str) -> None:
@@ -55,7 +55,7 @@ def _check_events(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         problem = ""
         if isinstance(event, yaml.AliasEvent):
-            problem = "an alias: write the value again"
+            problem = "an alias, which is not supported: write out the value"
         elif depth > _MAX_NESTING:
             problem = f"nested more than {_MAX_NESTING} levels deep"
         elif isinstance(event, yaml.ScalarEvent) and _LONG_NUMBER.fullmatch(event.value):

@@ -89,7 +89,7 @@ class WhenDone:
 
     @contextmanager
     def step(self, title: str, total: int | None, unit: str) -> Iterator[Callable[..., None]]:
-        """Acts with each report of any step."""
+        """Called with each report of any step."""
 
         def advance(count: int, **_: Any) -> None:
             if count and self._actions:

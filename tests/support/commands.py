@@ -26,7 +26,7 @@ COMMANDS = [*typer.main.get_command(app).commands]  # type: ignore[attr-defined]
 
 
 def run(*arguments: object, **environment: str | None) -> subprocess.CompletedProcess[str]:
-    """Runs a command in this process, which has loaded what it needs; an error that it does not expect is raised."""
+    """Runs a command in this process, which has already loaded what it needs; unexpected errors are raised."""
     given = [str(argument) for argument in arguments]
     done = CliRunner().invoke(app, given, env={"COLUMNS": "80", **environment}, catch_exceptions=False)
     return subprocess.CompletedProcess(given, done.exit_code, done.stdout, done.stderr)
@@ -71,14 +71,14 @@ def run_in_one_process(commands: list[list[str]], **environment: str | None) -> 
 
 
 def check_well(done: subprocess.CompletedProcess[str]) -> str:
-    """What a command printed that ended well."""
+    """Checks that a command succeeded; returns what it printed."""
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
 
 
 def run_well(*arguments: object) -> str:
-    """Runs in this process what must end well; returns what it printed."""
+    """Runs a command in this process that must succeed; returns what it printed."""
     return check_well(run(*arguments))
 
 
@@ -151,11 +151,11 @@ def heed_ctrl_c() -> None:
 def interrupt_when(
     arguments: list[object], ready: Callable[[int], bool], before: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Starts a command and sends it SIGINT as soon as something holds, which is asked with the process's number.
+    """Starts a command and sends it SIGINT as soon as a condition holds.
 
     Args:
         arguments: The command.
-        ready: What must hold.
+        ready: The condition, called with the process id.
         before: Python code that the process runs before the command.
     """
     program = ["-c", f"{before}\nfrom splade_lucene.cli import main\nmain()"] if before else ["-m", "splade_lucene"]

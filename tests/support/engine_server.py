@@ -198,7 +198,7 @@ class Engine:
         return (source for source in index["visible"].values() if source["part"].startswith(prefix))
 
     def weights(self, asked: Json) -> dict[str, float]:
-        """The weights of a query, as this engine takes it."""
+        """The weights of a query in the form of this engine."""
         assert asked["sort"] == [{"_score": "desc"}, {"docid": "asc"}]
         assert asked["track_total_hits"] is False
         if self.product == "elasticsearch":
@@ -214,7 +214,7 @@ class Engine:
 
 
 def fulfils(query: Json, source: Json) -> bool:
-    """Whether a document fulfils a query of a filter, as the documentation of the engines says."""
+    """Whether a document matches a filter query, by the engines' documentation."""
     ((kind, asked),) = query.items()
     match kind:
         case "match_none":

@@ -91,7 +91,7 @@ def random_filter(source: random.Random, depth: int = 3) -> Filter:
 
 
 def accepts(part: Filter, fields: dict[str, Any]) -> bool:
-    """Whether a document with these values fulfils a filter, by its definition."""
+    """Whether a document with these values matches a filter, by definition."""
     match part:
         case expression.All():
             return all(accepts(each, fields) for each in part.parts)

@@ -1,4 +1,4 @@
-"""An index that is changed without end, in a process that is killed: ``python -m support.index_kills FOLDER``.
+"""An index that a process keeps changing until it is killed: ``python -m support.index_kills FOLDER``.
 
 Change number n depends on n alone, and leaves n in the index, so that after a kill the index tells which changes it has.
 """
@@ -156,7 +156,7 @@ def resumed(index: Path) -> Model:
 
 
 def work(folder: Path) -> None:
-    """Changes the index without end, and says after each change how many it has."""
+    """Keeps changing the index, and prints the number of changes after each."""
     model = resumed(folder / "index")
     print("ready", flush=True)
     while True:

@@ -104,7 +104,7 @@ def random_kills(folder: Path, encoder: SpladeEncoder) -> dict[str, object]:
 
 
 def kills_everywhere(folder: Path, encoder: SpladeEncoder) -> dict[str, list[list[object]]]:
-    """Kills right before the first touch of the output folder, before the second, and so on, from three beginnings."""
+    """Kills right before the first access to the output folder, before the second, and so on, from three initial states."""
     parts.PART_DOCUMENTS = 10
     corpus = write_corpus(folder / "few.tsv", 20)
 

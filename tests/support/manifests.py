@@ -1,4 +1,4 @@
-"""Manifests of indexes that are not what they should be."""
+"""Manifests of indexes with wrong contents."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Client:
         return self.request("POST", path, body, **options)
 
     def fetch(self, path: str, body: Any = None) -> Any:
-        """The JSON of an answer that must be well."""
+        """The JSON of an answer that must be a success."""
         answer = self.get(path) if body is None else self.post(path, body)
         assert answer.status == 200, answer
         return answer.json

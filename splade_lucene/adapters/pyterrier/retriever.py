@@ -94,7 +94,7 @@ class ImpactRetriever(pt.Transformer):
         if k >= self.num_results:
             return self
         if k < 1:
-            return None  # the cut-off itself leaves nothing
+            return None  # the cutoff leaves no results
         fused = copy(self)
         fused.num_results = k
         return fused
@@ -148,8 +148,8 @@ class ImpactRetriever(pt.Transformer):
     def _rerank(self, inp: pd.DataFrame) -> pd.DataFrame:
         if self.hybrid is not None or self.filter is not None:
             raise QueryError(
-                "given documents are scored by their impacts only, without filter and hybrid search",
-                remedy="Use another retriever after one that retrieves documents",
+                "given documents are scored by their impacts only, so filter and hybrid are not supported",
+                remedy="Score given documents with a retriever that has neither",
             )
         if not hasattr(self._opened.searcher, "score_known"):
             raise _of_index(self._opened.searcher, "score given documents")

@@ -184,7 +184,7 @@ class NotQuantizedError(PseudoDocumentError):
     """A weight is not an integer. No document is skipped for it, because the whole source needs a quantizer."""
 
 
-_QUANTIZE = f"Name the rule that makes impacts of weights with quantizer=…, such as quantizer={DEFAULT_RULE}"
+_QUANTIZE = f"Name the rule that turns weights into impacts with quantizer=…, such as quantizer={DEFAULT_RULE}"
 
 
 def _to_integer(weight: Any) -> Any:

@@ -21,7 +21,7 @@ from splade_lucene.errors import PseudoDocumentError
 from splade_lucene.notes import note
 
 _DOCIDS = ("docid", "doc_id")
-_USUAL = "impacts"
+_DEFAULT_MEMBER = "impacts"
 _ACTIONS = ("index", "create")
 _OTHER_ACTIONS = ("update", "delete")
 
@@ -83,7 +83,7 @@ def _hits(path: Path) -> Iterator[_Hit | PseudoDocumentError]:
             action = _Hit(record[name].get("_id"), record, line)
         elif name in _OTHER_ACTIONS:
             raise wrong(
-                f"the action {name!r} is about a document that was written before", path, line,
+                f"the action {name!r} changes a document that was written before", path, line,
                 "Dump the index as it is, for example with elasticdump",
             )  # fmt: skip
         elif isinstance(answer := record.get("hits"), dict):
@@ -119,8 +119,8 @@ def _features_of(hit: _Hit, path: Path) -> str:
         for name, value in hit.source.items()
         if isinstance(value, dict) and value and all(is_number(each) for each in value.values())
     ]
-    if _USUAL in names:
-        return _USUAL
+    if _DEFAULT_MEMBER in names:
+        return _DEFAULT_MEMBER
     if len(names) != 1:
         found = f"several members have features: {', '.join(names)}" if names else "no member has features"
         raise wrong(found, path, hit.line, "Name the member with the weights with vector_field=…")

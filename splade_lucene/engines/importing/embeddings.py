@@ -76,7 +76,7 @@ def _with_positions(rows: Iterator[Row | PseudoDocumentError], path: Path) -> It
         if isinstance(row, PseudoDocumentError) or row[0] is not None:
             yield row
             continue
-        note(f"{path}: no ids, so each document's id is its position, from 0; corpus=… gives them others")
+        note(f"{path}: there are no ids, so each document's id is its position, from 0; pass corpus=… for other ids")
         yield (position, *row[1:])
 
 
@@ -91,8 +91,8 @@ def _with_corpus(
         if row is None or document is None:
             fewer, more = ("embeddings", "documents") if row is None else ("documents", "embeddings")
             raise wrong(
-                f"there are {number - 1:,} {fewer} and more {more}, in {corpus}", path, None,
-                "Name the corpus that was encoded, whole and in its order",
+                f"there are more {more} than {fewer} ({number - 1:,}), with the corpus {corpus}", path, None,
+                "Name the whole corpus that was encoded, in the same order",
             )  # fmt: skip
         yield row if isinstance(row, PseudoDocumentError) else (document.docid, document.text, *row[2:])
 

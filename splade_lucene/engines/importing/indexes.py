@@ -72,7 +72,9 @@ def read_pisa(source: Path, settings: Settings) -> Iterator[DocumentOrError]:
     documents, impacts = _sequences(first), _sequences(first.with_suffix(".freqs"))
     count = next(documents, np.zeros(0))
     if count.tolist() != [len(docids)]:
-        raise wrong(f"the documents are {count.tolist()!r:.40}, and {len(docids):,} have a name", first, None)
+        raise wrong(
+            f"the number of documents is {count.tolist()!r:.40}, but there are {len(docids):,} docids", first, None
+        )
     with Transposition(settings.work_folder) as transposition:
         for number, (numbers, values) in enumerate(zip_longest(documents, impacts, fillvalue=np.zeros(0))):
             is_right = numbers.size == values.size and number < len(terms) and numbers.max(initial=0) < len(docids)
@@ -111,7 +113,7 @@ def _vector(terms: list[str], term_ids: list[int], impacts: list[int]) -> dict[s
     return {terms[term_id]: impact for term_id, impact in zip(term_ids, impacts, strict=True)}
 
 
-def read_index(source: Path, settings: Settings) -> Iterator[DocumentOrError]:  # noqa: ARG001 - an index says all itself
+def read_index(source: Path, settings: Settings) -> Iterator[DocumentOrError]:  # noqa: ARG001 - an index needs no settings
     """Reads the documents of an impact index from its postings, with the texts and fields that it stores.
 
     Raises:

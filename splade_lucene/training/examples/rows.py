@@ -114,7 +114,7 @@ def is_mapping(record: Mapping[str, Any]) -> bool:
 def _is_judged(record: Mapping[str, Any]) -> bool:
     return is_mapping(record) and all(
         type(number) is int and number in _GRADES for judged in record.values() for number in judged.values()
-    )  # scores have a point, or are greater
+    )  # scores have a decimal point, or are larger
 
 
 def _guarded(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
@@ -196,7 +196,7 @@ def _table(path: Path, qids: Container[str], docids: Container[str]) -> Rows:
         try:
             peeked = [line.rstrip("\r\n").split("\t") for _, line in islice(numbered_lines(file), _PEEKED)]
         except (UnicodeDecodeError, OSError, EOFError, zlib.error):
-            return Rows(path, iter(()), is_judged=True)  # whose reader names the problem
+            return Rows(path, iter(()), is_judged=True)  # its reader reports the problem
     _refuse_other_tables(path, peeked)
     has_header = bool(peeked) and _names_triples(peeked[0])
     if not peeked or (not has_header and "triples" not in path.name and _are_judgments(peeked, docids)):

@@ -45,7 +45,7 @@ def read_scores(path: str | Path) -> Scores:
         except RefusedPickleError as error:
             raise ExamplesError(str(error), path=path, remedy="Write the scores as JSON or as a run") from None
         except (OSError, EOFError) as error:
-            reason = str(error) or "it ends in the middle"
+            reason = str(error) or "it is cut off"
             raise ExamplesError(f"the file cannot be read ({reason})", path=path, remedy="Check the file") from error
     if name.endswith(".json"):
         text = "".join(line for _, line in read_lines(path))
@@ -103,7 +103,9 @@ def _named(values: Mapping[Any, _T], path: Path) -> dict[str, _T]:
     named = {_name(key, path): value for key, value in values.items()}
     if len(named) < len(values):
         twice = next(key for key in values if not isinstance(key, str) and str(key) in values)
-        raise ExamplesError(f"the id {twice} comes as a number and as a string", path=path, remedy="Keep one of them")
+        raise ExamplesError(
+            f"the id {twice} is used both as a number and as a string", path=path, remedy="Keep one of them"
+        )
     return named
 
 
@@ -145,7 +147,7 @@ def require_scores(
         raise ExamplesError(
             f"{faults.count:,} of {len(given):,} examples lack a teacher's scores: {faults.lacking:,} have passages without "
             f"a score, {dropped.counts[NO_MARGIN]:,} have no two passages of different scores"
-            + ("" if is_distilled else ", so that nothing says which is relevant")
+            + ("" if is_distilled else ", so it is unknown which one is relevant")
             + ". This is the first one",
             path=dropped.path, line=faults.line,
             remedy="Add the scores, or leave these out with data.missing_scores: drop",

@@ -256,7 +256,7 @@ def _read_list(fields: Fields, query: Item, listed: tuple[str, Any], *, by_id: b
 def _read_tevatron(fields: Fields) -> RawExample:
     """``query_id, query, positive_passages, negative_passages``, whose passages have ``docid``, ``title`` and ``text``."""
     query, qid = fields.take(*_QUERIES), fields.take(*_QIDS)
-    fields.take("answers")  # of a reader, which retrieval does not learn from
+    fields.take("answers")  # answers for a reader model: not used for retrieval
     if query is None:
         raise RecordError("the query is missing", _FORMS)
     item = Item(query[0], None if qid is None else qid[1], query[1])

@@ -35,7 +35,7 @@ class StoredTexts(Sequence[str]):
             raise storage_error(self._folder, error) from error
         weakref.finalize(self, self._file.close)
         self._ends = array("q", [0])
-        self._written, self._last = 0, bytearray()  # bytes in the file, and those after them
+        self._written, self._last = 0, bytearray()  # number of bytes in the file, and bytes not yet written
         for text in texts:
             self.append(text)
 
@@ -90,7 +90,7 @@ class StoredTexts(Sequence[str]):
 
 def _write_all(file: IO[bytes], data: bytearray) -> None:
     written = 0
-    while written < len(data):  # an unbuffered file may write a part
+    while written < len(data):  # an unbuffered file may write less than all
         written += file.write(memoryview(data)[written:])
 
 
