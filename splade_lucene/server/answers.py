@@ -184,7 +184,7 @@ def _add_parts(hits: HybridHits, rows: Sequence[dict[str, Any]]) -> None:
         for row, rank, score, share in zip(
             rows, ranks.tolist(), hits.parts[f"{name}_score"].tolist(), shares, strict=True
         ):
-            place = {"rank": rank, "score": score, "share": share} if rank else None  # 0: not in that ranking
+            place = {"rank": rank, "score": score, "share": share} if rank else None  # 0: beyond the ranking's depth
             row.setdefault("parts", {})[name] = place
 
 
