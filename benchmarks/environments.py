@@ -207,7 +207,9 @@ def digest(wheel: Path) -> str:
         return hashlib.sha256(archive.read(record)).hexdigest()
 
 
-def tried(pythons: dict[str, Path], kinds: list[str], torch_index: str, *, again: bool) -> Iterator[tuple[str, dict]]:
+def results_of(
+    pythons: dict[str, Path], kinds: list[str], torch_index: str, *, again: bool
+) -> Iterator[tuple[str, dict]]:
     """The result of each environment, by version and kind; runs those that are not stored yet."""
     wheel = build_wheel(next(iter(pythons.values())))
     identity = [digest(wheel), torch_index]
@@ -260,7 +262,7 @@ def main() -> None:
         sys.exit(f"no Python from 3.11 to 3.14 was found; this one is {PYTHON}")
     KEPT.mkdir(parents=True, exist_ok=True)
     found = {}
-    for version, each in tried(pythons, args.kind, args.torch_index, again=args.again):
+    for version, each in results_of(pythons, args.kind, args.torch_index, again=args.again):
         found[f"{version} {each['kind']}"] = each
     print_table(found)
     if args.write_results:

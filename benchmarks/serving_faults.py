@@ -107,7 +107,7 @@ class Load:
         for thread in self._threads:
             thread.join(90)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """The outcomes, and the 99th percentile."""
         counts = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items()))
         if len(self.seconds) < 100:
@@ -262,7 +262,7 @@ def swaps(work: Path, args: argparse.Namespace) -> int:
             time.sleep(0.1)
         time.sleep(0.5)
         last = json.loads(fetch(port, "POST", SEARCH, {"vector": {"marker": 1}})[1])["hits"][0]["score"]
-    print(f"swaps      {made - replaced} commits and {replaced} whole indexes in {args.seconds} s: {load.told()}")
+    print(f"swaps      {made - replaced} commits and {replaced} whole indexes in {args.seconds} s: {load.summary()}")
     return sum(load.outcomes.values()) - load.outcomes["right"] + (last != made)
 
 
@@ -280,7 +280,7 @@ def megabytes(work: Path, args: argparse.Namespace) -> int:
             time.sleep(args.seconds)
         with Load(port, [large] * 2 + [searching(expected)] * (CLIENTS - 2)) as load:
             time.sleep(args.seconds)
-    print(f"megabytes  {load.told()}; without them p99 {1e3 * p99(alone.seconds):.1f} ms")
+    print(f"megabytes  {load.summary()}; without them p99 {1e3 * p99(alone.seconds):.1f} ms")
     return sum(load.outcomes.values()) - load.outcomes["right"] - load.outcomes["refused"]
 
 
@@ -299,7 +299,7 @@ def slow(work: Path, args: argparse.Namespace) -> int:
             time.sleep(1)
         for each in others:
             each.close()
-    print(f"slow       with 500 slow clients: {load.told()}")
+    print(f"slow       with 500 slow clients: {load.summary()}")
     return sum(load.outcomes.values()) - load.outcomes["right"]
 
 

@@ -161,7 +161,7 @@ Moment = tuple[float, float]
 
 
 def now() -> Moment:
-    """This moment."""
+    """The wall time and the CPU time at present."""
     return time.perf_counter(), time.process_time()
 
 
