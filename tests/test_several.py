@@ -485,7 +485,7 @@ def test_what_differs_is_said_once(tmp_path, caplog):
     one, two = made_by(tmp_path / "b"), made_by(tmp_path / "c", query_max_length=64)
 
     def warnings() -> list[int]:
-        found = [caplog.text.count(each) for each in ("does not name the model", "differ in how queries are encoded")]
+        found = [caplog.text.count(each) for each in ("does not name its model", "differ in how queries are encoded")]
         caplog.clear()
         return found
 

@@ -99,7 +99,7 @@ def test_a_change_to_a_value_that_is_false_is_a_change(tmp_path, key, value, mes
             CONFIG + "a: " + "1:" * 50_000 + "1\n",
             r"config\.yaml:9: invalid YAML \(a number of 100 characters or more\)",
         ),
-        (CONFIG + "a: !!bool x\n", r"invalid YAML \(impossible value"),
+        (CONFIG + "a: !!bool x\n", r"invalid YAML \(invalid value"),
         (CONFIG + "a: 2001-99-99\n", r"invalid YAML \(month must be in 1\.\.12\)"),
         (
             CONFIG.replace("output: out", "output: ~nobody-has-this-name/x"),
