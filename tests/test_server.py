@@ -331,6 +331,21 @@ def test_parameters_that_would_be_ignored_are_refused(server):
     assert server.get("/api/v1/texts/search?query=blood&k=1").status == 200
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"engine": "bm25", "alpha": 0.9}, "alpha and exact are for the engine impact, not bm25"),
+        ({"engine": "hybrid", "exact": False}, "alpha and exact are for the engine impact, not hybrid"),
+        ({"exact": True, "alpha": 0.9}, "with alpha, a search is not exact"),
+    ],
+)
+def test_an_approximation_that_would_be_ignored_is_refused(server, settings, expected):
+    for path, body in (("search", {"query": "blood"}), ("batch", {"queries": [{"qid": "1", "query": "blood"}]})):
+        answer = server.post(f"/api/v1/texts/{path}", {**body, **settings})
+        assert answer.status == 422
+        assert expected in answer.error["message"]
+
+
 def test_surrogates_are_replaced_in_queries(server):
     answer = server.post(
         "/api/v1/texts/search", b'{"query": "blood \\ud800"}', headers={"Content-Type": "application/json"}

@@ -52,6 +52,14 @@ class SearchSettings(Request):
     alpha: float | None = Field(default=None, gt=0, le=1, description="Approximate search: the factor of block bounds.")
     fields: FieldNames | None = Field(default=None, description="The fields of hits to return. Default: all.")
 
+    @model_validator(mode="after")
+    def _approximates_impacts(self) -> SearchSettings:
+        if self.engine != "impact" and (self.alpha is not None or not self.exact):
+            raise ValueError(f"alpha and exact are for the engine impact, not {self.engine}")
+        if self.alpha is not None and self.exact and "exact" in self.model_fields_set:
+            raise ValueError("with alpha, a search is not exact: send only one of them")
+        return self
+
 
 class SearchBody(QueryPart, SearchSettings):
     """A search."""

@@ -112,7 +112,7 @@ function Header({ state, update, indexes }) {
         ))}
       </nav>
       <div class="right">
-        {indexes.length > 1 && <Select label="Index" hidden value={state.index} options={names.includes(state.index) ? names : [state.index, ...names]} onChange={choose} />}
+        {(indexes.length > 1 || !names.includes(state.index)) && names.length > 0 && <Select label="Index" hidden value={state.index} options={names.includes(state.index) ? names : [state.index, ...names]} onChange={choose} />}
         <ThemeSwitch />
       </div>
     </header>

@@ -45,8 +45,8 @@ export function searchBody(state, terms, filter, facets) {
   const edited = Object.keys(state.edits).length > 0;
   if (edited && terms === null) return null;
   if (!state.query.trim() && !edited) return null;
-  const body = { k: state.k, engine: state.engine, exact: state.alpha === null, explain: true, highlight: true };
-  if (state.alpha !== null) body.alpha = state.alpha;
+  const body = { k: state.k, engine: state.engine, explain: true, highlight: true };
+  if (state.engine === "impact" && state.alpha !== null) body.alpha = state.alpha;
   if (state.query.trim()) body.query = state.query;
   if (edited) {
     body.vector = Object.fromEntries(terms.filter((each) => each.weight > 0).map((each) => [each.term, each.weight]));
