@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import fmean, median_low
 from urllib.parse import quote
@@ -344,6 +346,16 @@ def test_an_approximation_that_would_be_ignored_is_refused(server, settings, exp
         answer = server.post(f"/api/v1/texts/{path}", {**body, **settings})
         assert answer.status == 422
         assert expected in answer.error["message"]
+
+
+def test_a_document_that_loses_its_text_counts_as_deleted(text_index, tmp_path):
+    shutil.copytree(text_index, tmp_path / "index")
+    with running({"a": tmp_path / "index"}, token=TOKEN) as server:
+        add = partial(server.post, "/api/v1/a/documents", token=TOKEN)
+        added = add({"documents": [{"id": "new", "contents": "blood pressure"}]}).json
+        assert (added["added"], added["deleted"]) == (1, 0)
+        emptied = add({"documents": [{"id": "new", "contents": ""}]}).json
+        assert emptied == {"added": 0, "deleted": 1, "documents": added["documents"] - 1}
 
 
 def test_surrogates_are_replaced_in_queries(server):

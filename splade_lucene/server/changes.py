@@ -24,8 +24,8 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
         documents: Records as in the lines of a corpus; with vectors, as in those of pseudo-documents.
 
     Returns:
-        How many were added, how many documents of before were replaced or, because the new one has no terms, deleted, and
-        how many documents there are now.
+        How many were added, how many earlier documents were replaced, or deleted because the new one has no terms, and how
+        many documents there are now.
 
     Raises:
         ApiError: Some have a vector and others do not, or the fields of one are where they would not be read.
