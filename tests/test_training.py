@@ -754,7 +754,7 @@ def test_judgments_of_what_the_validation_data_lack_are_counted(tmp_path, data, 
         corpus=str(data / "corpus.jsonl"), topics=str(data / "queries.tsv"), qrels=str(tmp_path / "qrels.txt")
     )  # fmt: skip
     check_validation(validation)
-    assert [message.partition("qrels.txt: ")[2].partition(". Leave")[0] for message in caplog.messages] == [
+    assert [message.partition("qrels.txt: ")[2].partition(". Remove")[0] for message in caplog.messages] == [
         "2 of 42 judged queries are not in validation.topics (q90, q91), which counts as 0 in each measure",
         "2 of 42 relevant documents are not in validation.corpus (e1, e3), which counts as not found",
     ]
