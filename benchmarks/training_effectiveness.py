@@ -105,41 +105,18 @@ class Collection(NamedTuple):
     qrels: dict[str, dict[str, int]]
 
 
-def collections(work: Path, size: Size) -> dict[str, Collection]:
-    """CACM, and the questions on Python's documentation, as they were when they were read first.
-
-    They are kept, because libraries add docstrings to the standard library when they are imported.
-    """
-    path = work / "collections.json"
-    if not path.exists():
-        read = {name: _some(each, size) for name, each in read_collections().items()}
-        rows = {
-            name: (
-                [(each.docid, each.text) for each in documents],
-                [(each.qid, each.text) for each in topics],
-                qrels,
-            )
-            for name, (documents, topics, qrels) in read.items()
-        }
-        path.write_text(json.dumps(rows), encoding="utf-8")
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: Collection([Document(*each) for each in documents], [Query(*each) for each in topics], qrels)
-        for name, (documents, topics, qrels) in kept.items()
-    }
-
-
-def read_collections() -> dict[str, Collection]:
-    """Both, with all their documents."""
+def collections(size: Size) -> dict[str, Collection]:
+    """CACM, and the questions on Python's documentation."""
     cacm = SHARED / "data" / "cacm"
     judged = read_qrels(cacm / "qrels.txt")
     topics = [topic for topic in read_topics(cacm / "topics.tsv") if topic.qid in judged]
     questions = list(read_questions())
     answers = {query.qid: dict.fromkeys(docids, 1) for query, docids in questions}
-    return {
+    found = {
         "CACM": Collection(list(read_corpus(cacm / "corpus.jsonl")), topics, judged),
         "python-docs": Collection(list(read_corpus("python-docs")), [query for query, _ in questions], answers),
     }
+    return {name: _some(each, size) for name, each in found.items()}
 
 
 def _some(collection: Collection, size: Size) -> Collection:
@@ -295,7 +272,7 @@ class Trainings:
         setting = replace(size.setting, seed=training.seed, factor=training.factor, device=self.device, **changes)
         SIDES["peer" if training.way == PEER else "ours"](folder, self.work / "base", setting)
         model = folder / "peer" if training.way == PEER else folder / "ours" / "model"
-        encode_all(model, folder, collections(self.work, size), self.device)
+        encode_all(model, folder, collections(size), self.device)
         for each in (folder / "ours", folder / "peer", folder / "peer-run"):
             shutil.rmtree(each, ignore_errors=True)
         (folder / "done").touch()
@@ -438,7 +415,7 @@ def main() -> None:
     )
     prepare(work, size.triples, TOKENS)
     trainings = Trainings(work, name, arguments.device, arguments.jobs)
-    data = collections(work, size)
+    data = collections(size)
     encode_all(work / "base", work, data, arguments.device)
     factors = choose_factors(trainings, arguments.ways, list(data))
     seeds = range(1, 1 + (arguments.seeds or size.seeds))

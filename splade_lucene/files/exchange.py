@@ -57,7 +57,7 @@ def replace_folder(built: Path, target: Path) -> None:
         if exchange(built, target):
             shutil.rmtree(built, ignore_errors=True)  # now the old folder; its readers keep its files open
             return
-        target.replace(old)  # until the next step, there is no folder
+        target.replace(old)  # target does not exist until the next line; readers wait for it
     built.replace(target)
     shutil.rmtree(old, ignore_errors=True)
 

@@ -58,9 +58,9 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
 
 def _check_places_of_fields(documents: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> None:
     """Refuses fields that would be lost: a document without a vector has them as keys, one with a vector in an object."""
+    own = fields.keys() - {"id", "contents", "vector", "fields"}
     for each in documents:
-        own = {"id", "contents", "vector", "fields"}
-        if "vector" in each and (names := [name for name in each if name in fields and name not in own]):
+        if "vector" in each and (names := [name for name in each if name in own]):
             problem, remedy = f"{names[0]} beside its vector", f'Write "fields": {{"{names[0]}": …}}'
         elif "vector" not in each and isinstance(each.get("fields"), Mapping) and fields and "fields" not in fields:
             problem, remedy = "fields in an object", "Write them beside the text, as in a corpus"

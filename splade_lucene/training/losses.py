@@ -70,15 +70,7 @@ class RankingLoss(nn.Module):
         self.observed = Observed()
 
     def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Computes the losses as :meth:`losses` does, and the statistics of the batch.
-
-        Args:
-            embeddings: Weights of the queries, then of the first, second … passages; each of shape [queries, terms].
-            labels: Rows of each query and its passages; shape [queries, 1 + passages].
-
-        Raises:
-            TrainingError: A loss is not finite.
-        """
+        """Computes :meth:`losses`, and first the statistics of the batch (:attr:`observed`)."""
         self._observe(embeddings)
         return self.losses(embeddings, labels)
 
