@@ -155,9 +155,18 @@ def test_a_slow_worker_and_a_node_with_a_full_disk_do_not_hold_up_the_end(
         os.kill(slow[0], signal.SIGSTOP)
 
     class Watched(pool.WorkPool):
+        """Waits for a node that starts late, and repeats nothing before that node has failed to write."""
+
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             pools.append(self)
+
+        def _hand_out(self, tasks: Iterator[tuple[int, Any]]) -> bool:
+            return super()._hand_out(tasks) if all(each.is_ready for each in self._members) else True
+
+        def _hand_out_again(self) -> None:
+            if self.storage_error is not None:
+                super()._hand_out_again()
 
     monkeypatch.setattr(encoding, "WorkPool", Watched)
     try:
