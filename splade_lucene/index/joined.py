@@ -134,11 +134,11 @@ class JoinedIndexReader(LuceneImpactIndexReader):
         with jvm.translated_exceptions(self.index_dir):
             opened = [each.java for each in parts]
             without_terms = _without_terms(parts)
-            copies = java.findCopies(opened, wire.pack_strings(text for pair in without_terms for text in pair))
+            found = java.findDuplicates(opened, wire.pack_strings(text for pair in without_terms for text in pair))
             if duplicates == "refuse":
-                self._check_copies(copies, without_terms)
-            self.replaced: list[int] = wire.unpack_integers(wire.to_bytes(java.replacedByCopies(copies))).tolist()
-            self._hold(java.join(opened, copies, known.java if known is not None else None))
+                self._refuse_duplicates(found, without_terms)
+            self.replaced: list[int] = wire.unpack_integers(wire.to_bytes(java.replacedDocuments(found))).tolist()
+            self._hold(java.join(opened, found, known.java if known is not None else None))
         self._doubts = doubts(parts)
         for each in parts:
             each.shown_by.add(self)
@@ -146,12 +146,12 @@ class JoinedIndexReader(LuceneImpactIndexReader):
             if known is None or doubt not in known._doubts:
                 _log.warning("%s", doubt)
 
-    def _check_copies(self, copies: Any, without_terms: Sequence[tuple[str, str]]) -> None:
+    def _refuse_duplicates(self, found: Any, without_terms: Sequence[tuple[str, str]]) -> None:
         java = jvm.facade("Join")
-        count = int(java.countCopies(copies))
+        count = int(java.countDuplicates(found))
         if not count:
             return
-        rows = wire.unpack_rows(wire.to_bytes(java.shownCopies(copies)), 3)
+        rows = wire.unpack_rows(wire.to_bytes(java.duplicateExamples(found)), 3)
         folders = [each.index_dir for each in self._parts]
         empty = {(folders[int(number)], docid) for number, docid in without_terms}
 

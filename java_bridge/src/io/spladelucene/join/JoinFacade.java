@@ -22,12 +22,12 @@ public final class JoinFacade {
   private JoinFacade() {}
 
   /**
-   * See {@link Copies}.
+   * See {@link DuplicateDocids}.
    *
    * @param withoutTerms for each document without terms two texts: the position of its index, and
    *     its docid; as {@link PackedLists#readStrings} reads them
    */
-  public static Copies findCopies(ImpactIndexReader[] indexes, byte[] withoutTerms)
+  public static DuplicateDocids findDuplicates(ImpactIndexReader[] indexes, byte[] withoutTerms)
       throws IOException {
     List<TreeSet<BytesRef>> docids = new ArrayList<>();
     for (int i = 0; i < indexes.length; i++) {
@@ -38,27 +38,27 @@ public final class JoinFacade {
       int index = Integer.parseInt(texts.next());
       docids.get(index).add(new BytesRef(texts.next()));
     }
-    return Copies.find(List.of(indexes), docids);
+    return DuplicateDocids.find(List.of(indexes), docids);
   }
 
-  /** See {@link Copies#count}. */
-  public static int countCopies(Copies copies) {
-    return copies.count();
+  /** See {@link DuplicateDocids#count}. */
+  public static int countDuplicates(DuplicateDocids duplicates) {
+    return duplicates.count();
   }
 
   /** Some docids, each with the positions of two indexes that have it: a {@link PackedTable}. */
-  public static byte[] shownCopies(Copies copies) {
+  public static byte[] duplicateExamples(DuplicateDocids duplicates) {
     PackedTable table = new PackedTable();
-    for (Copies.Shown each : copies.shown()) {
+    for (DuplicateDocids.Example each : duplicates.examples()) {
       table.addRow(each.docid(), Integer.toString(each.first()), Integer.toString(each.second()));
     }
     return table.toByteArray();
   }
 
-  /** See {@link Copies#replaced}; an int for each index. */
-  public static byte[] replacedByCopies(Copies copies) {
+  /** See {@link DuplicateDocids#replaced}; an int for each index. */
+  public static byte[] replacedDocuments(DuplicateDocids duplicates) {
     PackedWriter out = new PackedWriter();
-    for (int count : copies.replaced()) {
+    for (int count : duplicates.replaced()) {
       out.writeInt(count);
     }
     return out.toByteArray();
@@ -66,8 +66,9 @@ public final class JoinFacade {
 
   /** See {@link ImpactIndexReader#join}. */
   public static ImpactIndexReader join(
-      ImpactIndexReader[] indexes, Copies copies, ImpactIndexReader known) throws IOException {
-    return ImpactIndexReader.join(List.of(indexes), copies.without(), known);
+      ImpactIndexReader[] indexes, DuplicateDocids duplicates, ImpactIndexReader known)
+      throws IOException {
+    return ImpactIndexReader.join(List.of(indexes), duplicates.visibleSegments(), known);
   }
 
   /** See {@link FieldFormats#difference}: one row, or none, of a {@link PackedTable}. */

@@ -35,14 +35,14 @@ public class IndexMergeTest extends LuceneTestCase {
       return union;
     }
 
-    Copies copies() throws IOException {
+    DuplicateDocids duplicates() throws IOException {
       List<TreeSet<BytesRef>> none = new ArrayList<>();
       readers.forEach(each -> none.add(new TreeSet<>()));
-      return Copies.find(readers, none);
+      return DuplicateDocids.find(readers, none);
     }
 
     ImpactIndexReader joined() throws IOException {
-      return ImpactIndexReader.join(readers, copies().without(), null);
+      return ImpactIndexReader.join(readers, duplicates().visibleSegments(), null);
     }
 
     @Override
@@ -111,7 +111,7 @@ public class IndexMergeTest extends LuceneTestCase {
       try (Several several = several(60);
           Directory target = newDirectory()) {
         Map<String, Doc> union = several.union();
-        Copies copies = several.copies();
+        DuplicateDocids duplicates = several.duplicates();
         int copied = 0;
         int[] replaced = new int[several.readers.size()];
         for (String docid : union.keySet()) {
@@ -126,8 +126,8 @@ public class IndexMergeTest extends LuceneTestCase {
           }
           copied += count > 1 ? 1 : 0;
         }
-        assertEquals(copied, copies.count());
-        assertArrayEquals(replaced, copies.replaced());
+        assertEquals(copied, duplicates.count());
+        assertArrayEquals(replaced, duplicates.replaced());
         ImpactIndexReader joined = several.joined();
         assertEquals(union.size(), joined.numDocs());
         for (String docid : union.keySet()) {
@@ -161,7 +161,9 @@ public class IndexMergeTest extends LuceneTestCase {
       joined.close();
       expectThrows(
           AlreadyClosedException.class,
-          () -> ImpactIndexReader.join(several.readers, several.copies().without(), null));
+          () ->
+              ImpactIndexReader.join(
+                  several.readers, several.duplicates().visibleSegments(), null));
     }
   }
 

@@ -20,20 +20,20 @@ import org.apache.lucene.util.BytesRef;
 import org.apache.lucene.util.FixedBitSet;
 
 /**
- * The docids that more than one document has, in several indexes. The last document counts, and the
- * others are copies. Both may be in one index, if another program wrote it.
+ * The docids that more than one document has, in several indexes. The last document counts; the
+ * others are its duplicates. Both may be in one index, if another program wrote it.
  *
  * <p>Documents that are deleted do not count. Those without terms, of which an index knows only the
  * docids, do.
  */
-public final class Copies {
+public final class DuplicateDocids {
   private static final BytesRef LAST = new BytesRef(new byte[] {(byte) 0xFF}); // no text has it
-  private static final int SHOWN = 5;
+  private static final int MAX_EXAMPLES = 5;
   private static final int STEPS =
       32; // of a cursor before it looks its target up, which takes as long
 
   /** A docid, and the positions of the indexes of two documents that have it. */
-  record Shown(String docid, int first, int second) {}
+  record Example(String docid, int first, int second) {}
 
   /** The docids of a segment, or those of documents without terms, in the order of their bytes. */
   private abstract static class Cursor {
@@ -57,14 +57,14 @@ public final class Copies {
     }
 
     /** Whether several documents may have the docid. */
-    abstract boolean hasTwins() throws IOException;
+    abstract boolean isRepeated() throws IOException;
 
     /** Adds the documents that have the docid and are not deleted. */
-    abstract void collect(List<Place> places) throws IOException;
+    abstract void collect(List<Location> locations) throws IOException;
   }
 
   /** A document: the segment, counted over all indexes, and its number there. */
-  private record Place(int index, int leaf, int doc) {
+  private record Location(int index, int leaf, int doc) {
     static final int NO_LEAF = Integer.MAX_VALUE; // of a document without terms
   }
 
@@ -72,7 +72,7 @@ public final class Copies {
     private final int leaf;
     private final LeafReader reader;
     private final TermsEnum docids;
-    private final boolean mayHaveTwins;
+    private final boolean mayBeRepeated;
     private PostingsEnum postings;
 
     OfSegment(int index, int leaf, LeafReader reader, Terms docids) throws IOException {
@@ -80,7 +80,7 @@ public final class Copies {
       this.leaf = leaf;
       this.reader = reader;
       this.docids = docids.iterator();
-      mayHaveTwins = docids.size() < docids.getSumDocFreq();
+      mayBeRepeated = docids.size() < docids.getSumDocFreq();
     }
 
     @Override
@@ -91,11 +91,11 @@ public final class Copies {
 
     @Override
     boolean advance(BytesRef target) throws IOException {
-      for (int step = 0; step < STEPS || mayHaveTwins; step++) {
+      for (int step = 0; step < STEPS || mayBeRepeated; step++) {
         if (!next()) {
           return false;
         }
-        if (docid.compareTo(target) >= 0 || hasTwins()) {
+        if (docid.compareTo(target) >= 0 || isRepeated()) {
           return true;
         }
       }
@@ -105,18 +105,18 @@ public final class Copies {
     }
 
     @Override
-    boolean hasTwins() throws IOException {
-      return mayHaveTwins && docids.docFreq() > 1;
+    boolean isRepeated() throws IOException {
+      return mayBeRepeated && docids.docFreq() > 1;
     }
 
     @Override
-    void collect(List<Place> places) throws IOException {
+    void collect(List<Location> locations) throws IOException {
       postings = docids.postings(postings, PostingsEnum.NONE);
       Bits live = reader.getLiveDocs();
       for (int doc = LiveDocuments.next(postings, live);
           doc != PostingsEnum.NO_MORE_DOCS;
           doc = LiveDocuments.next(postings, live)) {
-        places.add(new Place(index, leaf, doc));
+        locations.add(new Location(index, leaf, doc));
       }
     }
   }
@@ -136,23 +136,23 @@ public final class Copies {
     }
 
     @Override
-    boolean hasTwins() {
+    boolean isRepeated() {
       return false;
     }
 
     @Override
-    void collect(List<Place> places) {
-      places.add(new Place(index, Place.NO_LEAF, 0));
+    void collect(List<Location> locations) {
+      locations.add(new Location(index, Location.NO_LEAF, 0));
     }
   }
 
   private final List<LeafReader> leaves = new ArrayList<>(); // of all indexes
   private final FixedBitSet[] hidden; // by segment; null: none
   private final int[] replaced; // by index: the documents that it replaces
-  private final List<Shown> shown = new ArrayList<>();
+  private final List<Example> examples = new ArrayList<>();
   private int count = 0;
 
-  private Copies(List<ImpactIndexReader> indexes) {
+  private DuplicateDocids(List<ImpactIndexReader> indexes) {
     for (ImpactIndexReader index : indexes) {
       for (LeafReaderContext leaf : index.leaves()) {
         leaves.add(leaf.reader());
@@ -163,14 +163,14 @@ public final class Copies {
   }
 
   /**
-   * Finds the copies in open indexes. It takes about as long as reading the docids of all of them
-   * but the largest.
+   * Finds the duplicates in open indexes. It takes about as long as reading the docids of all of
+   * them but the largest.
    *
    * @param withoutTerms by index: the docids of its documents without terms
    */
-  static Copies find(List<ImpactIndexReader> indexes, List<TreeSet<BytesRef>> withoutTerms)
+  static DuplicateDocids find(List<ImpactIndexReader> indexes, List<TreeSet<BytesRef>> withoutTerms)
       throws IOException {
-    Copies copies = new Copies(indexes);
+    DuplicateDocids duplicates = new DuplicateDocids(indexes);
     PriorityQueue<Cursor> queue = new PriorityQueue<>(Comparator.comparing(each -> each.docid));
     int leaf = 0;
     for (int index = 0; index < indexes.size(); index++) {
@@ -187,7 +187,7 @@ public final class Copies {
     while (!queue.isEmpty()) {
       Cursor first = queue.poll();
       BytesRef other = queue.isEmpty() ? LAST : queue.peek().docid;
-      if (first.docid.compareTo(other) < 0 && !first.hasTwins()) {
+      if (first.docid.compareTo(other) < 0 && !first.isRepeated()) {
         if (first.advance(other)) {
           queue.add(first);
         }
@@ -197,13 +197,13 @@ public final class Copies {
       while (!queue.isEmpty() && queue.peek().docid.equals(first.docid)) {
         same.add(queue.poll());
       }
-      copies.add(same);
+      duplicates.add(same);
       for (Cursor each : same) {
         enqueue(queue, each);
       }
       same.clear();
     }
-    return copies;
+    return duplicates;
   }
 
   private static void enqueue(PriorityQueue<Cursor> queue, Cursor cursor) throws IOException {
@@ -212,37 +212,37 @@ public final class Copies {
     }
   }
 
-  /** Takes the documents of a docid. */
+  /** Takes the documents with a docid; all but the last are duplicates. */
   private void add(List<Cursor> same) throws IOException {
-    List<Place> places = new ArrayList<>();
+    List<Location> locations = new ArrayList<>();
     for (Cursor each : same) {
-      each.collect(places);
+      each.collect(locations);
     }
-    if (places.size() < 2) {
+    if (locations.size() < 2) {
       return;
     }
-    places.sort(
-        Comparator.comparingInt(Place::index)
-            .thenComparingInt(Place::leaf)
-            .thenComparingInt(Place::doc));
+    locations.sort(
+        Comparator.comparingInt(Location::index)
+            .thenComparingInt(Location::leaf)
+            .thenComparingInt(Location::doc));
     count++;
-    if (shown.size() < SHOWN) {
+    if (examples.size() < MAX_EXAMPLES) {
       String docid = same.get(0).docid.utf8ToString();
-      shown.add(new Shown(docid, places.get(0).index, places.get(1).index));
+      examples.add(new Example(docid, locations.get(0).index, locations.get(1).index));
     }
-    for (int i = 0; i < places.size() - 1; i++) {
-      if (places.get(i).leaf != Place.NO_LEAF) {
-        hide(places.get(i));
-        replaced[places.get(i + 1).index]++;
+    for (int i = 0; i < locations.size() - 1; i++) {
+      if (locations.get(i).leaf != Location.NO_LEAF) {
+        hide(locations.get(i));
+        replaced[locations.get(i + 1).index]++;
       }
     }
   }
 
-  private void hide(Place place) {
-    if (hidden[place.leaf] == null) {
-      hidden[place.leaf] = new FixedBitSet(leaves.get(place.leaf).maxDoc());
+  private void hide(Location location) {
+    if (hidden[location.leaf] == null) {
+      hidden[location.leaf] = new FixedBitSet(leaves.get(location.leaf).maxDoc());
     }
-    hidden[place.leaf].set(place.doc);
+    hidden[location.leaf].set(location.doc);
   }
 
   /** The number of docids of more than one document. */
@@ -251,8 +251,8 @@ public final class Copies {
   }
 
   /** Some of these docids. */
-  List<Shown> shown() {
-    return shown;
+  List<Example> examples() {
+    return examples;
   }
 
   /** By index: how many documents, of earlier indexes or its own, it replaces. */
@@ -260,8 +260,8 @@ public final class Copies {
     return replaced;
   }
 
-  /** The segments of all indexes, in which the copies count as deleted. */
-  LeafReader[] without() {
+  /** The segments of all indexes, in which the duplicates count as deleted. */
+  LeafReader[] visibleSegments() {
     LeafReader[] visible = new LeafReader[leaves.size()];
     for (int leaf = 0; leaf < visible.length; leaf++) {
       LeafReader reader = leaves.get(leaf);
