@@ -42,7 +42,8 @@ Named = Sequence[tuple[Path, Manifest]]
 def common_manifest(indexes: Sequence[Described]) -> Manifest | None:
     """The manifest of several indexes as one: how all were made, with what each has added up.
 
-    An index whose manifest does not name its model or quantizer is taken to agree with the others; see :func:`doubts`.
+    An index whose manifest does not name its model or quantizer is taken to agree with the others; see
+    :func:`compatibility_warnings`.
 
     Args:
         indexes: The indexes, at least one.
@@ -91,8 +92,8 @@ def leading_manifest(manifests: Named) -> tuple[Path, Manifest]:
     return path, replace(manifest, quantizer=manifest.quantizer or next(iter(quantizers), None))
 
 
-def doubts(indexes: Sequence[Described]) -> list[str]:
-    """What may keep the scores of several indexes from being comparable, and is no error: warnings, one for each cause."""
+def compatibility_warnings(indexes: Sequence[Described]) -> list[str]:
+    """Warnings, one for each reason why the scores of several indexes may not be comparable."""
     named = _naming_models(_manifests(indexes))
     unnamed = [each.index_dir for each in indexes if named and each.index_dir not in dict(named)]
     return [

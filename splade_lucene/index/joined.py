@@ -20,7 +20,7 @@ from splade_lucene.counts import counted
 from splade_lucene.errors import InputError
 from splade_lucene.index.bm25_field import lacking_bm25
 from splade_lucene.index.checking import open_verified
-from splade_lucene.index.compatibility import common_fields, common_manifest, doubts
+from splade_lucene.index.compatibility import common_fields, common_manifest, compatibility_warnings
 from splade_lucene.index.reader import LuceneImpactIndexReader
 from splade_lucene.index.shards import with_shards
 from splade_lucene.jvm import wire
@@ -139,12 +139,12 @@ class JoinedIndexReader(LuceneImpactIndexReader):
                 self._refuse_duplicates(found, without_terms)
             self.replaced: list[int] = wire.unpack_integers(wire.to_bytes(java.replacedDocuments(found))).tolist()
             self._hold(java.join(opened, found, known.java if known is not None else None))
-        self._doubts = doubts(parts)
+        self._warnings = compatibility_warnings(parts)
         for each in parts:
             each.shown_by.add(self)
-        for doubt in self._doubts:
-            if known is None or doubt not in known._doubts:
-                _log.warning("%s", doubt)
+        for warning in self._warnings:
+            if known is None or warning not in known._warnings:
+                _log.warning("%s", warning)
 
     def _refuse_duplicates(self, found: Any, without_terms: Sequence[tuple[str, str]]) -> None:
         java = jvm.facade("Join")
