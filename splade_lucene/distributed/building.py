@@ -255,7 +255,7 @@ def _build(
 
 
 class _Counting:
-    """Progress that a worker notes, for the signs that it gives."""
+    """Counts the documents that a worker has indexed."""
 
     def __init__(self, worker: ShardWorker) -> None:
         self._worker = worker
@@ -320,6 +320,6 @@ class ShardWorker:
         """Notes progress."""
         self._documents += documents
 
-    def sign(self) -> int:
+    def progress(self) -> int:
         """The number of documents indexed so far."""
         return self._documents

@@ -224,6 +224,6 @@ class PartWorker:
     def _count(self, documents: int, _: int) -> None:
         self._documents += documents
 
-    def sign(self) -> int:
+    def progress(self) -> int:
         """The number of documents encoded so far."""
         return self._documents

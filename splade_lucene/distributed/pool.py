@@ -20,7 +20,7 @@ from splade_lucene.errors import SpladeLuceneError, StorageError, first_line
 from splade_lucene.notes import note
 
 _POLL_SECONDS = 1.0
-_SIGN_SECONDS = 5.0
+_PROGRESS_SECONDS = 5.0
 _TRIES = 3
 _SLOW = 3.0
 _LEAST_SECONDS = 5.0
@@ -37,8 +37,8 @@ class Worker(Protocol):
         """Does a task."""
         ...
 
-    def sign(self) -> int:
-        """A number that grows while there is progress."""
+    def progress(self) -> int:
+        """A count that grows while the worker makes progress."""
         ...
 
 
@@ -76,8 +76,8 @@ class _Member:
     is_ready: bool = False
     is_retired: bool = False
     tasks: set[int] = field(default_factory=set)
-    sign: Any = None
-    last_sign: int = -1
+    answer: Any = None  # to come: how far the worker is
+    progress: int = -1  # what it answered last
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class WorkPool:
         cluster = session.cluster
         self._actor = self._ray.remote(
             num_cpus=cluster.cpus, num_gpus=cluster.gpus, memory=memory, scheduling_strategy="SPREAD", max_restarts=0,
-            concurrency_groups={"work": slots, "signs": 1},
+            concurrency_groups={"work": slots, "progress": 1},
         )(make)  # fmt: skip
         self._arguments = arguments
         self._members: list[_Member] = []
@@ -122,7 +122,7 @@ class WorkPool:
         self.storage_error: StorageError | None = None
         """Why a worker gets no further tasks; the last reason if there are several."""
         self._durations: list[float] = []
-        self._last_progress = self._last_signs = time.monotonic()
+        self._last_progress = self._last_asked = time.monotonic()
         self.repeated: set[int] = set()
         """Tasks that were given to several workers, so that one may have left an unfinished file."""
 
@@ -144,7 +144,7 @@ class WorkPool:
                 is_more = self._hand_out(tasks) if is_more else False
                 self._hand_out_again()
                 self._collect(on_result)
-                self._look_for_signs()
+                self._ask_for_progress()
                 self._check_progress()
         finally:
             kill_all(self._ray, [member.actor for member in self._members])
@@ -276,28 +276,28 @@ class WorkPool:
         if all(each.is_retired for each in self._members):
             raise self.storage_error from error
 
-    def _look_for_signs(self) -> None:
-        """Asks the workers, now and then, whether they still make progress."""
-        if time.monotonic() - self._last_signs < _SIGN_SECONDS:
+    def _ask_for_progress(self) -> None:
+        """Asks the workers from time to time how far they are."""
+        if time.monotonic() - self._last_asked < _PROGRESS_SECONDS:
             return
-        self._last_signs = time.monotonic()
-        asked = [each for each in self._members if each.sign is not None]
+        self._last_asked = time.monotonic()
+        asked = [each for each in self._members if each.answer is not None]
         done, _ = (
-            self._ray.wait([each.sign for each in asked], num_returns=len(asked), timeout=0) if asked else ([], [])
+            self._ray.wait([each.answer for each in asked], num_returns=len(asked), timeout=0) if asked else ([], [])
         )
         for member in asked:
-            if member.sign not in done:
+            if member.answer not in done:
                 continue
             try:
-                sign = self._ray.get(member.sign)
+                progress = self._ray.get(member.answer)
             except self._ray.exceptions.RayError:
-                sign = member.last_sign  # the worker is lost; its tasks report that
-            if sign > member.last_sign:
-                member.last_sign, self._last_progress = sign, time.monotonic()
-            member.sign = None
+                progress = member.progress  # the worker is lost; its tasks report that
+            if progress > member.progress:
+                member.progress, self._last_progress = progress, time.monotonic()
+            member.answer = None
         for member in self._members:
-            if member.sign is None and member.is_ready:
-                member.sign = member.actor.sign.options(concurrency_group="signs").remote()
+            if member.answer is None and member.is_ready:
+                member.answer = member.actor.progress.options(concurrency_group="progress").remote()
 
     def _check_progress(self) -> None:
         silence = time.monotonic() - self._last_progress
