@@ -380,19 +380,34 @@ def test_impacts_that_an_engine_would_change_are_refused(name, impact, wrong, ki
     }
 
 
+ODD_NAMES = ("a/b", "../x", "a b", "it's", 'a"b', "$HOME", "-x", "é", "")
+
+
 def test_what_else_an_engine_would_change_is_refused(tmp_path):
     write_pseudo_documents(tmp_path / "x.jsonl", [PseudoDocument("d1", "x" * 65_536, {"t" * 101: 3})])
     for name, options, wrong in (
         ("seismic", {}, "a term of 101 characters, and Seismic cuts terms at 100"),
         ("milvus", {}, "the text of the document 'd1' has more than 65,535 bytes"),
         ("milvus", {"name": "a-b"}, "'a-b' cannot be the name of a collection"),
-        ("qdrant", {"name": "a/b"}, "'a/b' cannot be the name of a collection"),
-        ("pisa", {"name": "a/b"}, "'a/b' cannot begin the names of files"),
+        *(
+            (name, {"name": bad}, f"{bad!r} cannot be a name")
+            for name in ("qdrant", "pisa", "bmp")
+            for bad in ODD_NAMES
+        ),
     ):
-        with pytest.raises(InputError, match=wrong):
+        with pytest.raises(InputError, match=re.escape(wrong)):
             export_collection(name, tmp_path / name, pseudo_documents=tmp_path / "x.jsonl", **options)  # type: ignore[arg-type]
     export_collection("seismic", tmp_path / "s", pseudo_documents=tmp_path / "x.jsonl", keys="ids")
     export_collection("milvus", tmp_path / "m", pseudo_documents=tmp_path / "x.jsonl", texts=False)
+
+
+@pytest.mark.parametrize(("name", "member"), [("qdrant", "points"), ("milvus", "rows")])
+def test_files_that_a_server_gets_at_once_are_not_larger_for_long_texts(name, member, tmp_path):
+    write_pseudo_documents(tmp_path / "x.jsonl", [PseudoDocument(f"d{i}", "x" * 9000, {"cat": 1}) for i in range(20)])
+    export_collection(name, tmp_path / "out", pseudo_documents=tmp_path / "x.jsonl", piece_bytes=30_000)
+    files = sorted((tmp_path / "out").glob("documents-*.json"))
+    assert [len(json.loads(path.read_text())[member]) for path in files] == [4] * 5
+    assert all(30_000 < path.stat().st_size < 40_000 for path in files)
 
 
 # ---- documents of others ----
@@ -462,6 +477,7 @@ NOT_WHOLE = "impact cat: 2.5 is not an integer. Name the rule that turns weights
         ("opensearch", lines({"delete": {"_id": "d1"}}), 1, "the action 'delete' changes a document that was written before"),
         ("opensearch", lines({"index": {"_id": "d1"}}), 1, "an action without its document"),
         ("opensearch", lines({"_id": "d1", "_source": {"text": "x"}}), 1, "no member has features"),
+        ("elasticsearch", lines({"_source": {"text": "x"}}), 1, "only if a search has _source.exclude_vectors=false"),
         ("opensearch", lines({"id": "d1", "a": {"x": 1}, "b": {"y": 2}}), 1, "several members have features: a, b"),
         ("opensearch", lines({"id": "d1", "a": {"x": 1}}, {"id": "d2", "a": 5}), 2, "the member 'a' is not an object"),
         ("qdrant", lines({**POINT, "vector": [0.5]}), 1, "the point has no sparse vector"),

@@ -156,6 +156,21 @@ def test_vespa_gets_a_schema_a_feed_and_queries(tmp_path):
     assert tensor["input.query(q)"] == {"cells": {"0": 700, "1": 1}}
 
 
+def test_characters_that_vespa_refuses_are_replaced_in_texts_and_refused_elsewhere(tmp_path):
+    def export(document: PseudoDocument, to: str) -> None:
+        write_pseudo_documents(tmp_path / "docs.jsonl", [document])
+        export_collection("vespa", tmp_path / to, pseudo_documents=tmp_path / "docs.jsonl", fields="tags:keyword[]")
+
+    kept = "tab\t, line\n, \x7f, \x85, é, 😀"
+    export(PseudoDocument("a", f"{kept}\x0c\x00\x1b\ufffe\U0001ffff|", {"cat": 1}, {"tags": ["x\ty"]}), "out")
+    line = json.loads((tmp_path / "out" / "documents-00000.jsonl").read_text())
+    assert line["fields"]["text"] == f"{kept}     |"
+    with pytest.raises(InputError, match=r"the field 'tags' of the document 'a' has the character U\+000C"):
+        export(PseudoDocument("a", "", {"cat": 1}, {"tags": ["x", "\x0c"]}), "other")
+    with pytest.raises(InputError, match=r"the docid of the document 'a\\ufffe' has the character U\+FFFE"):
+        export(PseudoDocument("a\ufffe", "", {"cat": 1}, {"tags": ["x"]}), "other")
+
+
 def test_weights_are_divided_by_a_power_of_two_and_lose_nothing():
     for most in (1, 64, 65, 128, 129, 700, 2**24 - 1):
         weights = {"a": most, "b": 1}
@@ -224,6 +239,7 @@ def test_terms_can_be_the_keys(tmp_path):
         ("elasticsearch", {"name": "_x"}, "cannot be the name of an index of Elasticsearch"),
         ("vespa", {"name": "a-b"}, "a schema of Vespa cannot have the name 'a-b'"),
         ("vespa", {"fields": "text:keyword"}, "a field of Vespa cannot have the name 'text'"),
+        ("vespa", {"name": "not"}, "a schema of Vespa cannot have the name 'not'"),
         ("opensearch", {"fields": "a.b:keyword"}, "would split the name of the field 'a.b' at its dot"),
         ("elasticsearch", {"fields": "a*:keyword"}, "cannot search a field with the name 'a*'"),
         ("lucene", {}, "unknown engine 'lucene'. Choose one of: opensearch"),

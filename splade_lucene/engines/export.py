@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from splade_lucene.pseudo_documents.problems import Problem
 from splade_lucene.version import __version__
 
 _LEAST_PIECE = 1 << 10
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def export_collection(  # noqa: PLR0913 - all but the first two are keywords wit
         keys: How terms are exported: as ``ids``, decimal numbers, which every engine accepts, or as the ``terms``
             themselves, some of which an engine may lose or change; such terms are refused. Default: the engine's.
         texts: Export the stored texts.
-        name: The name in the engine: of an index, a collection or a schema.
+        name: The name in the engine: of an index, a collection or a schema. It is part of file names, URLs and commands, so
+            it has only ASCII letters, digits, ``_``, ``-`` and ``.``; some engines allow fewer.
         piece_bytes: Target size of each file of documents, in bytes.
         numbering: An earlier export: its terms keep their ids, and new ones follow, so that both can be loaded into one engine.
         fields: For pseudo-documents: the fields to export; see :func:`splade_lucene.index_pseudo_documents`. An index is
@@ -127,8 +130,11 @@ def _options(engine: Exporter, keys: str | None, *, texts: bool, name: str, piec
             f"keys must be one of {', '.join(engine.keys)} for {engine.title}, got {keys!r:.60}",
             remedy=f"Leave out keys=… for {engine.keys[0]}",
         )
-    if not isinstance(name, str) or not name:
-        raise InputError(f"name must be a string that is not empty, got {name!r:.80}")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r:.80} cannot be a name, which is part of file names, URLs and commands",
+            remedy="Use up to 255 letters from a to z, digits, and, not at the beginning, - and .; also _",
+        )
     chosen = next(each for each in get_args(Keys) if each == (keys or engine.keys[0]))
     piece = to_count(piece_bytes, "piece_bytes", least=_LEAST_PIECE)
     return ExportOptions(chosen, to_flag(texts, "texts"), name, piece)

@@ -53,8 +53,8 @@ class Exporter(Protocol):
     def write(self, collection: Collection, options: ExportOptions, folder: ExportFolder) -> None:
         """Writes the files.
 
-        Those of documents are written with :meth:`ExportFolder.write_lines` or :meth:`ExportFolder.write_batches`, others
-        with :meth:`ExportFolder.write_text` or :meth:`ExportFolder.open`.
+        Those of documents are written with :meth:`ExportFolder.write_lines`, :meth:`ExportFolder.write_objects` or
+        :meth:`ExportFolder.write_batches`, others with :meth:`ExportFolder.write_text` or :meth:`ExportFolder.open`.
         """
         ...
 

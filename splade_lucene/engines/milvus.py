@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from typing import Any
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
 from splade_lucene.engines.exporter import ExportOptions, example_query
 from splade_lucene.engines.limits import EXACT_IN_FLOAT32, check_impacts
 from splade_lucene.engines.names import Keys
-from splade_lucene.engines.pieces import ExportFolder, batch_size
+from splade_lucene.engines.pieces import ExportFolder
 from splade_lucene.errors import InputError
-from splade_lucene.files.json_text import compact_json
 
 _MAX_TEXT = 65_535  # bytes of a VARCHAR
+_MAX_MESSAGE = 16 << 20  # load.py sends a file at once, and the server refuses more than 64 MB
 _LOAD = '''"""Loads the documents into Milvus, or into a file of Milvus Lite: python load.py URI"""
 
 import json
@@ -53,12 +53,12 @@ class Milvus:
     def write(self, collection: Collection, options: ExportOptions, folder: ExportFolder) -> None:
         """Writes the rows, and the script that loads them."""
 
-        def write_batch(file: BinaryIO, documents: list[ExportedDocument]) -> None:
-            rows = [_row(document, collection, options) for document in documents]
-            file.write(compact_json({"rows": rows}).encode())
+        def row(document: ExportedDocument) -> dict[str, Any]:
+            return _row(document, collection, options)
 
-        documents = batch_size(collection, options.piece_bytes)
-        folder.write_batches(collection, "json", write_batch, documents=documents, texts=options.texts)
+        folder.write_objects(
+            collection, "rows", row, piece_bytes=min(options.piece_bytes, _MAX_MESSAGE), texts=options.texts
+        )
         more = f'schema.add_field("text", DataType.VARCHAR, max_length={_MAX_TEXT})\n' if options.texts else ""
         if collection.fields:
             more += 'schema.add_field("fields", DataType.JSON)\n'

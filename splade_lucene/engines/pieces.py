@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
 from splade_lucene.files.files import atomic_bytes_writer, atomic_text_writer, file_digest, storage_error
-from splade_lucene.files.json_text import parse_json
+from splade_lucene.files.json_text import compact_json, parse_json
 from splade_lucene.files.typed_data import make
 from splade_lucene.progress import Progress
 
@@ -140,6 +140,30 @@ class ExportFolder:
                     return
 
         self._write_pieces(collection, suffix, write, texts=texts)
+
+    def write_objects(
+        self, collection: Collection, member: str, to_object: Callable[[ExportedDocument], dict[str, Any]], *,
+        piece_bytes: int, texts: bool = True,
+    ) -> None:  # fmt: skip
+        """The same for files that are one JSON object with a list of documents.
+
+        Args:
+            collection: The documents.
+            member: The name of the list.
+            to_object: The JSON of a document.
+            piece_bytes: The size at which a file ends.
+            texts: Whether the documents come with their texts.
+        """
+
+        def write(file: BinaryIO, documents: Iterator[ExportedDocument]) -> None:
+            size = file.write(f"{{{compact_json(member)}:[".encode())
+            for number, document in enumerate(documents):
+                size += file.write(f"{',' if number else ''}{compact_json(to_object(document))}".encode())
+                if size >= piece_bytes:
+                    break
+            file.write(b"]}")
+
+        self._write_pieces(collection, "json", write, texts=texts)
 
     def write_batches(
         self, collection: Collection, suffix: str, write_batch: Callable[[BinaryIO, list[ExportedDocument]], None], *,

@@ -13,7 +13,6 @@ from splade_lucene.engines.exporter import ExportOptions
 from splade_lucene.engines.inversion import inverted, little_endian
 from splade_lucene.engines.names import Keys
 from splade_lucene.engines.pieces import ExportFolder
-from splade_lucene.errors import InputError
 
 _QUERIES = '''"""Makes PISA's queries of encoded queries in Anserini's format: qid, tab, each term repeated impact times."""
 
@@ -34,10 +33,8 @@ class Pisa:
     title = "PISA"
     keys: tuple[Keys, ...] = ("ids",)
 
-    def check(self, collection: Collection, options: ExportOptions) -> None:  # noqa: ARG002 - of an Exporter
-        """Refuses names that are no file names; PISA holds all impacts."""
-        if "/" in options.name or options.name.startswith("."):
-            raise InputError(f"{options.name!r:.80} cannot begin the names of files", remedy="Use letters and digits")
+    def check(self, collection: Collection, options: ExportOptions) -> None:
+        """Refuses nothing: PISA holds all impacts."""
 
     def write(self, collection: Collection, options: ExportOptions, folder: ExportFolder) -> None:
         """Writes the binary collection, its names, and a script for queries."""

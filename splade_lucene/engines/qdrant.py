@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from typing import Any
 
 from splade_lucene.engines.collection import Collection, ExportedDocument
 from splade_lucene.engines.export_manifest import export_identity
@@ -10,9 +10,8 @@ from splade_lucene.engines.exporter import ExportOptions, example_query
 from splade_lucene.engines.index_metadata import META, describe_index
 from splade_lucene.engines.limits import EXACT_IN_FLOAT32, check_impacts
 from splade_lucene.engines.names import Keys
-from splade_lucene.engines.pieces import ExportFolder, batch_size
-from splade_lucene.errors import InputError
-from splade_lucene.files.json_text import compact_json, indented_json
+from splade_lucene.engines.pieces import ExportFolder
+from splade_lucene.files.json_text import indented_json
 
 VECTOR = "impacts"
 COLLECTION_FILE, QUERY_FILE = "collection.json", "query.json"
@@ -25,12 +24,8 @@ class Qdrant:
     title = "Qdrant"
     keys: tuple[Keys, ...] = ("ids",)
 
-    def check(self, collection: Collection, options: ExportOptions) -> None:
-        """Refuses names with a slash, and impacts that are not exact in single precision."""
-        if "/" in options.name or len(options.name) > 255:
-            raise InputError(
-                f"{options.name!r:.80} cannot be the name of a collection", remedy="Use letters and digits"
-            )
+    def check(self, collection: Collection, options: ExportOptions) -> None:  # noqa: ARG002 - of an Exporter
+        """Refuses impacts that are not exact in single precision."""
         check_impacts(collection, EXACT_IN_FLOAT32, self.title, "its values have single precision")
 
     def write(self, collection: Collection, options: ExportOptions, folder: ExportFolder) -> None:
@@ -42,12 +37,9 @@ class Qdrant:
         settings = {"vectors": {}, "sparse_vectors": {VECTOR: {}}, "metadata": {META: metadata.to_json()}}
         folder.write_text(COLLECTION_FILE, indented_json(settings))
 
-        def write_batch(file: BinaryIO, documents: list[ExportedDocument]) -> None:
-            points = [point(document) for document in documents]
-            file.write(compact_json({"points": points}).encode())
-
-        documents = batch_size(collection, min(options.piece_bytes, _MAX_BODY))
-        folder.write_batches(collection, "json", write_batch, documents=documents, texts=options.texts)
+        folder.write_objects(
+            collection, "points", point, piece_bytes=min(options.piece_bytes, _MAX_BODY), texts=options.texts
+        )
         weights = example_query(collection)
         query = {"indices": [*weights], "values": [*weights.values()]}
         body = {"query": query, "using": VECTOR, "limit": 10, "with_payload": ["docid"]}

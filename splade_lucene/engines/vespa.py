@@ -21,7 +21,12 @@ from splade_lucene.fields.values import FieldType, date_micros
 from splade_lucene.files.json_text import compact_json, indented_json
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")
-_RESERVED = frozenset(("docid", "impacts", "vector", "text"))
+_FIELDS = frozenset(("docid", "impacts", "vector", "text"))
+_WORDS = frozenset(("and", "false", "id", "not", "null", "or", "true"))  # of the language that selects documents
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufdd0-\ufddf" + "".join(
+    chr((plane << 16) + last) for plane in range(17) for last in (0xFFFE, 0xFFFF)
+) + "]")  # fmt: skip
+"""The characters that Vespa accepts in no string."""
 
 _TYPES: Mapping[FieldType, str] = {
     "keyword": "string", "keyword[]": "array<string>", "integer": "long", "number": "double", "date": "long",
@@ -37,12 +42,12 @@ class Vespa:
 
     def check(self, collection: Collection, options: ExportOptions) -> None:
         """Refuses names that a schema cannot have, and impacts that are not exact in single precision."""
-        for name, what in ((options.name, "schema"), *((each, "field") for each in collection.fields)):
-            if not _NAME.fullmatch(name) or (what == "field" and name in _RESERVED):
+        names = ((options.name, "schema", _WORDS), *((name, "field", _FIELDS) for name in collection.fields))
+        for name, what, reserved in names:
+            if not _NAME.fullmatch(name) or name in reserved:
                 raise InputError(
                     f"a {what} of Vespa cannot have the name {name!r:.80}",
-                    remedy="Use letters, digits and _, no digit at the beginning"
-                    + (f", and none of {', '.join(sorted(_RESERVED))}" if what == "field" else ""),
+                    remedy=f"Use letters, digits and _, no digit at the beginning, and none of {', '.join(sorted(reserved))}",
                 )
         check_impacts(collection, EXACT_IN_FLOAT32, self.title, "tensors have single precision")
 
@@ -82,7 +87,8 @@ vespa query --file query.json
 `query.json` finds documents with `dotProduct` over the weighted set `impacts`, which scores each of them: nothing is pruned.
 Replace it by `wand` for speed, which may order equal scores at the last place differently. Equal scores are ordered by `docid`.
 `query-tensor.json` ranks with the mapped tensor `vector` instead, here all documents; put what finds candidates in the place of
-`true`. Terms have their ids as keys, also in a query. Dates are microseconds since 1970."""
+`true`. Terms have their ids as keys, also in a query. Dates are microseconds since 1970. In texts, a space replaces each
+control character that Vespa would refuse."""
 
 
 def _schema(collection: Collection, options: ExportOptions) -> str:
@@ -98,12 +104,23 @@ def _schema(collection: Collection, options: ExportOptions) -> str:
 def _feed_line(collection: Collection, options: ExportOptions, document: ExportedDocument) -> bytes:
     impacts = {str(term_id): impact for term_id, impact in zip(document.term_ids, document.impacts, strict=True)}
     fields: dict[str, Any] = {"docid": document.docid, "impacts": impacts, "vector": {"cells": impacts}}
+    _check_characters(document.docid, document.docid, "docid")
     if document.text is not None:
-        fields["text"] = document.text
+        fields["text"] = _NOT_TEXT.sub(" ", document.text)
     for name, value in document.fields.items():
         fields[name] = date_micros(name, value) if collection.fields[name] == "date" else value
+        for each in value if isinstance(value, list) else [value]:
+            _check_characters(each, document.docid, f"field {name!r}")
     record = {"put": f"id:{options.name}:{options.name}::{document.docid}", "fields": fields}
     return f"{compact_json(record)}\n".encode()
+
+
+def _check_characters(value: object, docid: str, what: str) -> None:
+    if isinstance(value, str) and (found := _NOT_TEXT.search(value)):
+        raise InputError(
+            f"the {what} of the document {docid!r:.200} has the character U+{ord(found[0]):04X}, which Vespa refuses",
+            remedy="Remove the character, and make the pseudo-documents again",
+        )
 
 
 _SERVICES = """<?xml version="1.0" encoding="utf-8" ?>
@@ -112,7 +129,7 @@ _SERVICES = """<?xml version="1.0" encoding="utf-8" ?>
     <search/>
     <document-api/>
   </container>
-  <content id="{name}" version="1.0">
+  <content id="content" version="1.0">
     <min-redundancy>1</min-redundancy>
     <documents>
       <document type="{name}" mode="index"/>

@@ -22,6 +22,8 @@ from splade_lucene.notes import note
 
 _DOCIDS = ("docid", "doc_id")
 _DEFAULT_MEMBER = "impacts"
+_NAME_IT = "Name the member with the weights with vector_field=…"
+_EXCLUDED = ". Elasticsearch 9.2 and newer return vectors only if a search has _source.exclude_vectors=false"
 _ACTIONS = ("index", "create")
 _OTHER_ACTIONS = ("update", "delete")
 
@@ -50,7 +52,7 @@ def read_opensearch(source: Path, settings: Settings) -> Iterator[DocumentOrErro
             if isinstance(hit, PseudoDocumentError):
                 yield hit
                 continue
-            name = name or _features_of(hit, path)
+            name = name or _features_of(hit, path, _EXCLUDED)
             features = hit.source.get(name, {})
             if not isinstance(features, dict):
                 yield wrong(f"the member {name!r} is not an object of features", path, hit.line)
@@ -112,8 +114,14 @@ def _hit(record: dict[str, Any], line: int) -> _Hit:
     return _Hit(member(record, ID_KEYS), record, line)
 
 
-def _features_of(hit: _Hit, path: Path) -> str:
-    """The member of a document that has features."""
+def _features_of(hit: _Hit, path: Path, excluded: str = "") -> str:
+    """The member of a document that has features.
+
+    Args:
+        hit: The document.
+        path: Its file.
+        excluded: Why it may have none, for the message.
+    """
     names = [
         name
         for name, value in hit.source.items()
@@ -122,8 +130,12 @@ def _features_of(hit: _Hit, path: Path) -> str:
     if _DEFAULT_MEMBER in names:
         return _DEFAULT_MEMBER
     if len(names) != 1:
-        found = f"several members have features: {', '.join(names)}" if names else "no member has features"
-        raise wrong(found, path, hit.line, "Name the member with the weights with vector_field=…")
+        if names:
+            found, remedy = f"several members have features: {', '.join(names)}", _NAME_IT
+        else:
+            found = "no member has features"
+            remedy = f"{_NAME_IT}{excluded}"
+        raise wrong(found, path, hit.line, remedy)
     return names[0]
 
 
