@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Mapping, Sequence
 
 from splade_lucene import PseudoDocument
 
@@ -21,3 +22,15 @@ def random_collection(documents: int, seed: int, *, impacts: int = 300) -> list[
         )
         for number in source.sample(range(documents), documents)
     ]
+
+
+def mixed_collection(vectors: Sequence[Mapping[str, int]], documents: int, seed: int) -> Iterator[PseudoDocument]:
+    """Documents with the terms of three vectors each, whose impacts are scaled: as skewed as the vectors are."""
+    source = random.Random(seed)
+    for number in range(documents):
+        mixed: dict[str, int] = {}
+        for vector in source.choices(vectors, k=3):
+            scale = source.uniform(0.5, 1.2)
+            for term, impact in vector.items():
+                mixed[term] = max(mixed.get(term, 1), min(350, int(impact * scale)))
+        yield PseudoDocument(str(number), "", mixed)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+_JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
+
 
 def opensearch_cluster(shared: Path, home: Path, nodes: int) -> Any:
     """A cluster that is not started, to be used in a ``with`` statement; skips the test where the server is not there.
@@ -26,4 +28,13 @@ def opensearch_cluster(shared: Path, home: Path, nodes: int) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules["opensearch_cluster"] = module  # its dataclasses and annotations look it up
     spec.loader.exec_module(module)
-    return module.Cluster(home, nodes=nodes, heap="512m")
+
+    class Cluster(module.Cluster):  # type: ignore[misc, name-defined]
+        """A cluster whose nodes start fast: the machine compiles little of what a test runs only a few times."""
+
+        def start(self, node: int) -> None:
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setenv("JDK_JAVA_OPTIONS", _JAVA_OPTIONS)
+                super().start(node)
+
+    return Cluster(home, nodes=nodes, heap="512m")
