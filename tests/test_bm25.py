@@ -17,7 +17,7 @@ from support.progress import RecordedProgress
 from typer.testing import CliRunner
 
 from splade_lucene import Bm25Searcher, Document, Query, Run, check_index, index_texts, jvm, search_texts
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.errors import CorpusError, InputError, JavaError, NotAnIndexError, QueryError
 from splade_lucene.files.files import work_folder
 from splade_lucene.index import texts as text_indexing

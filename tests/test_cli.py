@@ -34,7 +34,8 @@ from typer.testing import CliRunner
 
 import splade_lucene
 from splade_lucene import LuceneImpactSearcher, Run, read_pseudo_documents, read_topics
-from splade_lucene.cli import app, interrupts
+from splade_lucene.cli import interrupts
+from splade_lucene.cli.app import app
 from splade_lucene.files.files import work_folder
 from splade_lucene.pseudo_documents import parts
 
@@ -541,11 +542,26 @@ def test_ctrl_c_waits_until_an_import_is_over_unless_it_is_pressed_again(ctrl_c,
 
 
 def test_ctrl_c_before_a_command_begins_prints_a_message_and_no_trace(monkeypatch, capsys):
-    def interrupted(**options: object) -> None:
+    def interrupted() -> None:
         raise KeyboardInterrupt
 
-    program = importlib.import_module("splade_lucene.cli.app")
-    monkeypatch.setattr(program, "app", interrupted)
+    monkeypatch.setattr(importlib.import_module("splade_lucene.cli.app"), "run_program", interrupted)
+    assert_message_and_no_trace(monkeypatch, capsys)
+
+
+def test_ctrl_c_while_the_commands_are_imported_prints_a_message_and_no_trace(monkeypatch, capsys):
+    class Interrupted:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "splade_lucene.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "splade_lucene.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    assert_message_and_no_trace(monkeypatch, capsys)
+
+
+def assert_message_and_no_trace(monkeypatch, capsys) -> None:
+    program = importlib.import_module("splade_lucene.cli")
     monkeypatch.setattr(program.interrupts, "install", lambda: None)
     with pytest.raises(SystemExit) as stopped:
         program.main()

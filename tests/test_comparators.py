@@ -20,7 +20,7 @@ from support.anserini import build_with_anserini, search_with_anserini
 from typer.testing import CliRunner
 
 from splade_lucene import PseudoDocument, Run, evaluate, exhaustive_search, jvm, read_topics
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 
 pytestmark = pytest.mark.java
 

@@ -16,7 +16,7 @@ from support.collections import TERMS
 from typer.testing import CliRunner
 
 from splade_lucene import Contribution, LuceneImpactSearcher, Query, Run, compare, evaluate
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.errors import InputError, MissingDependencyError, RunError, StorageError
 from splade_lucene.evaluation import (
     correct,

@@ -24,7 +24,7 @@ from splade_lucene import (
     measure_efficiency,
     write_encoded_topics,
 )
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.errors import QueryError
 from splade_lucene.evaluation.efficiency import measure_search
 from splade_lucene.index.accelerator import FOLDER

@@ -20,7 +20,7 @@ from support.files import write
 from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactSearcher, defaults, index_texts, read_corpus, read_topics, search_texts
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.errors import RunError
 from splade_lucene.evaluation import (
     MeasuredRun,

@@ -67,7 +67,7 @@ from splade_lucene import (
     open_query_encoder,
     unescape_term,
 )
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.encoder.layout import TableSide
 from splade_lucene.encoder.terms import escape_term
 from splade_lucene.encoder.tokenizer import PlainTokenizer

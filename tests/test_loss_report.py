@@ -13,7 +13,7 @@ from support.commands import run
 from typer.testing import CliRunner
 
 from splade_lucene import Pruning, Quantizer, Run, SpladeEncoder, evaluate
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.defaults import QUICK_MEASURES
 from splade_lucene.errors import CorpusError, InputError
 from splade_lucene.evaluation.loss_report import measure_loss

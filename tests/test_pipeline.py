@@ -32,7 +32,7 @@ from splade_lucene import (
     read_pseudo_documents,
     search_run,
 )
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.cli.output import BARE, as_flags
 from splade_lucene.corpus import reading
 from splade_lucene.corpus.reading import corpus_digest, examine_corpus

@@ -166,7 +166,7 @@ FLAGS = {
 
 @pytest.mark.parametrize("flags", FLAGS, ids=" ".join)
 def test_the_commands_flags_prune_what_is_written(tiny_model, tmp_path, flags):
-    from splade_lucene.cli import app
+    from splade_lucene.cli.app import app
 
     corpus = tmp_path / "corpus.tsv"
     corpus.write_text("".join(f"d{i}\t{text.strip()}\n" for i, text in enumerate(TEXTS)))
@@ -195,7 +195,7 @@ def test_the_commands_flags_prune_what_is_written(tiny_model, tmp_path, flags):
 
 @pytest.mark.parametrize("flags", [("--max-ratio", "1"), ("--kept-mass", "0"), ("--top-terms", "-1")])
 def test_flags_that_make_no_sense_are_refused(tiny_model, tmp_path, flags):
-    from splade_lucene.cli import app
+    from splade_lucene.cli.app import app
 
     (tmp_path / "corpus.tsv").write_text("a\tb\n")
     arguments = ["encode", "--corpus", tmp_path / "corpus.tsv", "--output", tmp_path / "out", "--model", tiny_model,

@@ -94,7 +94,7 @@ def test_dir_shows_the_names():
         "import splade_lucene",
         "from splade_lucene import Quantizer",
         "from splade_lucene import Run, Query, read_topics, read_corpus, read_pseudo_documents, evaluate",
-        "import splade_lucene.cli",
+        "import splade_lucene.cli.app",
     ],
 )
 @pytest.mark.process

@@ -30,7 +30,7 @@ from support.progress import RecordedProgress
 from typer.testing import CliRunner
 
 from splade_lucene import LuceneImpactIndexReader, PseudoDocument, Run, SpladeEncoder, exhaustive_search
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.corpus.reading import read_corpus
 from splade_lucene.errors import CatalogueError, DownloadError
 from splade_lucene.evaluation import evaluate

@@ -16,7 +16,7 @@ import pytest
 from support.commands import run_script
 from typer.testing import CliRunner
 
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.jvm import find_fatjar
 from splade_lucene.reproduction import read_catalogue
 from splade_lucene.reproduction.commands import anserini_commands, our_commands, pyserini_commands

@@ -22,7 +22,7 @@ from support.processes import ROOT, child_environment
 from typer.testing import CliRunner
 
 from splade_lucene import PseudoDocument, Run, SpladeEncoder, exhaustive_search
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.encoder.settings import DocumentSettings
 from splade_lucene.errors import CatalogueError
 from splade_lucene.quantizer import Quantizer

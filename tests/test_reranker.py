@@ -25,7 +25,7 @@ from splade_lucene import (
     read_corpus,
     write_pseudo_documents,
 )
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.errors import (
     CorpusError,
     InputError,

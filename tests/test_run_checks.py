@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from splade_lucene import Run, check_run, evaluate, read_qrels
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from splade_lucene.errors import RunError
 from splade_lucene.run.validation import SHOWN
 

@@ -174,7 +174,7 @@ def test_only_one_input_can_be_standard_input(index, tmp_path):
 def test_every_option_that_names_a_file_to_read_takes_pipes():
     import typer
 
-    from splade_lucene.cli import app
+    from splade_lucene.cli.app import app
 
     def leaves(command):
         commands = getattr(command, "commands", None)

@@ -5,6 +5,20 @@ Results go to stdout, progress and notes to stderr. The commands import heavy mo
 
 from __future__ import annotations
 
-from splade_lucene.cli.app import app, main
+import sys
 
-__all__ = ["app", "main"]
+from splade_lucene.cli import interrupts
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Runs the program. The handler of Ctrl-C is in place before the commands are imported."""
+    interrupts.install()
+    try:
+        from splade_lucene.cli.app import run_program
+
+        run_program()
+    except KeyboardInterrupt:  # before a command has begun
+        print(interrupts.MESSAGE, file=sys.stderr)
+        sys.exit(130)

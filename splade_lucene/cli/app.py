@@ -51,8 +51,6 @@ _MOVED = {
     ("index", "--accelerate"): "splade-lucene accelerate --index DIR",
 }
 
-_INTERRUPTED = "interrupted: no incomplete files are left; run the same command again to resume or restart"
-
 
 class _Commands(typer.core.TyperGroup):
     """Turns errors in commands into messages and exit codes."""
@@ -73,7 +71,7 @@ class _Commands(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            echo(_INTERRUPTED)
+            echo(interrupts.MESSAGE)
             raise typer.Exit(130) from None
         except SpladeLuceneError as error:
             if _debug:
@@ -146,9 +144,8 @@ class _Messages(logging.Handler):
         echo(text if _debug else as_flags(text))
 
 
-def main() -> None:
-    """Runs the program."""
-    interrupts.install()
+def run_program() -> None:
+    """Runs the command that the arguments name."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # the encoding may lack characters of help and usage
@@ -160,9 +157,6 @@ def main() -> None:
     )  # fmt: skip
     try:
         app(args=[argument for argument in sys.argv[1:] if argument != "--debug"], prog_name="splade-lucene")
-    except KeyboardInterrupt:  # before the command began, while its options were read
-        echo(_INTERRUPTED)
-        sys.exit(130)
     except BrokenPipeError:  # the reader of our output, such as head, has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

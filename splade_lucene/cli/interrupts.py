@@ -6,6 +6,8 @@ import signal
 
 from splade_lucene.imports import DelayedInterrupts
 
+MESSAGE = "interrupted: no incomplete files are left; run the same command again to resume or restart"
+
 
 def install() -> None:
     """Installs the handler in the main thread, unless Ctrl-C is ignored or already has another handler."""

@@ -18,7 +18,7 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
-from splade_lucene.cli import app
+from splade_lucene.cli.app import app
 from support.processes import child_environment
 
 COMMANDS = [*typer.main.get_command(app).commands]  # type: ignore[attr-defined]
