@@ -196,6 +196,22 @@ def test_wrong_settings_are_refused(index_dir):
             SpladeRetriever(index=searcher, query_encoder=BY_WORDS)
 
 
+def test_attributes_that_are_changed_later_take_effect(index_dir, tmp_path):
+    retriever = SpladeRetriever(index=index_dir, query_encoder=BY_WORDS)
+    found = ids(retriever.invoke("cat dog bread"))
+    assert len(found) > 2
+    retriever.k = 2
+    assert ids(retriever.invoke("cat dog bread")) == found[:2]
+    assert ids(retriever.model_copy(update={"k": 1}).invoke("cat dog bread")) == found[:1]
+    retriever.filter = 'lang = "de"'
+    assert ids(asyncio.run(retriever.ainvoke("cat"))) == ["d2"]
+    bare = pipeline_index(tmp_path, store="none", bm25=False)
+    with pytest.raises(InputError, match="stores no text"):
+        retriever.model_copy(update={"index": bare}).invoke("cat")
+    retriever.index, retriever.with_text = bare, False
+    assert [document.page_content for document in retriever.invoke("cat")] == [""]
+
+
 def test_a_field_named_as_the_score_is_noted(tmp_path, caplog):
     with LuceneImpactIndexer(tmp_path / "index", fields={"score": "integer"}) as indexer:
         indexer.add([PseudoDocument("d1", "x", {"cat": 1}, {"score": 99})])

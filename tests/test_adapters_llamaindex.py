@@ -70,6 +70,14 @@ def test_settings_reach_the_searcher(index_dir, tmp_path):
     assert ids(SpladeRetriever(bare, query_encoder=BY_WORDS, with_text=False).retrieve("bread")) == ["d4"]
 
 
+def test_the_number_of_nodes_can_be_changed(retriever):
+    found = ids(retriever.retrieve("cat dog"))
+    retriever.similarity_top_k = 1
+    assert (retriever.similarity_top_k, ids(retriever.retrieve("cat dog"))) == (1, found[:1])
+    with pytest.raises(QueryError, match="similarity_top_k must be an integer of at least 1, got 0"):
+        retriever.similarity_top_k = 0
+
+
 FILTERS = [
     one("year", "==", 2019), one("year", "!=", 2019), one("year", ">", 2019), one("year", ">=", 2021),
     one("year", "<", 2021), one("year", "<=", 2019), one("lang", "==", "de"), one("lang", "!=", "de"),

@@ -14,13 +14,15 @@ d2 dogs 2.0
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
-from splade_lucene.adapters.retrieval import FoundDocument, Retrieval
+from splade_lucene.adapters.retrieval import FoundDocument, Retrieval, joined
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.notes import note
 from splade_lucene.search.approximation import Approximation
+from splade_lucene.search.checks import check_k
 from splade_lucene.search.hybrid import HybridFusion
 
 with uninterrupted_imports(extra="langchain"):
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
     from langchain_core.callbacks.manager import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 
 _RESERVED = ("docid", "score")
+_OPENED_WITH = ("index", "hybrid", "approximation", "query_encoder", "with_text")
 
 
 class SpladeRetriever(BaseRetriever):
     """Retrieves documents of an impact index, with ``invoke``, ``ainvoke``, ``batch`` and what else a Runnable has.
 
     ``invoke(query, k=3, filter='year > 2019')`` changes the number of documents and restricts them further for one query.
+    The attributes can be changed later, too: ``retriever.k = 3``.
 
     Each document has the stored text as ``page_content``, the docid as ``id``, and as metadata ``docid``, ``score`` and the
     values of its fields. A text without a term of the index, and a blank one, find nothing.
@@ -71,21 +75,37 @@ class SpladeRetriever(BaseRetriever):
     def model_post_init(self, context: Any, /) -> None:
         """Checks the settings. The index is opened for the first query."""
         super().model_post_init(context)
-        self._retrieval = Retrieval(
-            self.index, k=self.k, filter=self.filter, hybrid=self.hybrid, approximation=self.approximation,
-            query_encoder=self.query_encoder, with_text=self.with_text,
-        )  # fmt: skip
+        check_k(self.k)
+        self._retrieval = self._made()
+
+    def _made(self) -> Retrieval:
+        return Retrieval(**{name: getattr(self, name) for name in _OPENED_WITH})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _OPENED_WITH:
+            self._retrieval = self._made()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with other attributes where ``update`` has them."""
+        copied: Self = super().model_copy(update=update, deep=deep)
+        if update and not update.keys().isdisjoint(_OPENED_WITH):
+            copied._retrieval = copied._made()
+        return copied
+
+    def _found(self, query: str, k: int | None, filter: Any) -> list[Document]:
+        found = self._retrieval.search(query, k=self.k if k is None else k, filter=joined(self.filter, filter))
+        return [*map(_document, found)]
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None, filter: Any = None  # noqa: ARG002
     ) -> list[Document]:  # fmt: skip
-        return [*map(_document, self._retrieval.search(query, k=k, filter=filter))]
+        return self._found(query, k, filter)
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None, filter: Any = None  # noqa: ARG002
     ) -> list[Document]:  # fmt: skip
-        found = await asyncio.to_thread(self._retrieval.search, query, k=k, filter=filter)
-        return [*map(_document, found)]
+        return await asyncio.to_thread(self._found, query, k, filter)
 
 
 def _document(found: FoundDocument) -> Document:

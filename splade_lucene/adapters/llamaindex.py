@@ -18,6 +18,7 @@ from splade_lucene.errors import QueryError
 from splade_lucene.fields.expression import Filter, where
 from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.search.approximation import Approximation
+from splade_lucene.search.checks import check_k
 from splade_lucene.search.hybrid import HybridFusion
 
 with uninterrupted_imports(extra="llamaindex"):
@@ -58,10 +59,20 @@ class SpladeRetriever(BaseRetriever):
         callback_manager: CallbackManager | None = None,
     ) -> None:  # fmt: skip
         self._retrieval = Retrieval(
-            index, k=similarity_top_k, filter=to_filter(filters) if isinstance(filters, MetadataFilters) else filters,
-            hybrid=hybrid, approximation=approximation, query_encoder=query_encoder, with_text=with_text,
+            index, k=check_k(similarity_top_k, "similarity_top_k"),
+            filter=to_filter(filters) if isinstance(filters, MetadataFilters) else filters, hybrid=hybrid,
+            approximation=approximation, query_encoder=query_encoder, with_text=with_text,
         )  # fmt: skip
         super().__init__(callback_manager=callback_manager)
+
+    @property
+    def similarity_top_k(self) -> int:
+        """Maximum number of nodes."""
+        return self._retrieval.k
+
+    @similarity_top_k.setter
+    def similarity_top_k(self, similarity_top_k: int) -> None:
+        self._retrieval.k = check_k(similarity_top_k, "similarity_top_k")
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return [*map(_node, self._retrieval.search(query_bundle.query_str))]

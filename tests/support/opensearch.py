@@ -29,7 +29,7 @@ def opensearch_cluster(shared: Path, home: Path, nodes: int) -> Any:
     sys.modules["opensearch_cluster"] = module  # its dataclasses and annotations look it up
     spec.loader.exec_module(module)
 
-    class Cluster(module.Cluster):  # type: ignore[misc, name-defined]
+    class Cluster(module.Cluster):  # type: ignore[name-defined]
         """A cluster whose nodes start fast: the machine compiles little of what a test runs only a few times."""
 
         def start(self, node: int) -> None:
