@@ -135,23 +135,58 @@ def ratios() -> str:
 # ---- scale ----
 
 
-def scale() -> str:
-    """The arithmetic for large collections, from the figures of the other tables."""
-    sys.path.insert(0, str(ROOT))
-    from splade_lucene import MeasuredRates, plan_scale
-
+def measured_rates() -> dict[str, float]:
+    """The arguments of ``MeasuredRates``, from the figures of the other tables."""
     search, index = results("searching"), results("indexing")
     small, large = (search[f"{size}/search, k=10/Pyserini"]["ours"] for size in (200_000, 1_000_000))
     slope = (large - small) / 0.8  # for a million documents
-    rates = MeasuredRates(
-        documents_per_second=results("encoding")["minilm/CACM/ours float32/Pyserini"]["ours"],
-        pseudo_document_bytes=results("distributed")["bytes"]["ours"],
-        index_bytes=index["200000/bytes"]["ours"] * 1e6 / 200_000,
-        accelerator_bytes=index["200000/accelerator bytes"]["ours"] * 1e6 / 200_000,
-        indexing_seconds=index["1000000/ours"]["ours"],
-        query_milliseconds=small - 0.2 * slope,
-        query_milliseconds_per_million=slope,
-    )
+    rates = {
+        "documents_per_second": results("encoding")["minilm/CACM/ours float32/Pyserini"]["ours"],
+        "pseudo_document_bytes": results("distributed")["bytes"]["ours"],
+        "index_bytes": index["200000/bytes"]["ours"] * 1e6 / 200_000,
+        "accelerator_bytes": index["200000/accelerator bytes"]["ours"] * 1e6 / 200_000,
+        "indexing_seconds": index["1000000/ours"]["ours"],
+        "query_milliseconds": small - 0.2 * slope,
+        "query_milliseconds_per_million": slope,
+    }
+    return {name: float(f"{rate:.4g}") for name, rate in rates.items()}
+
+
+HOW_TO_MEASURE = {
+    "documents_per_second": "the progress bar of `encode`, one worker",
+    "pseudo_document_bytes": "bytes of the output folder / documents",
+    "index_bytes": "bytes of the index without its accelerator / documents",
+    "accelerator_bytes": "bytes of the accelerator / documents",
+    "indexing_seconds": "the time of `index`, for a million documents",
+    "query_milliseconds": "`stats --latency` on indexes of two sizes: the intercept",
+    "query_milliseconds_per_million": "the slope, per million documents",
+}
+
+
+def scale_rates() -> str:
+    """The table that readers fill in, and a call with the same figures."""
+    rates = measured_rates()
+    rows = [[f"`{name}`", how, f"{rates[name]:,g}", ""] for name, how in HOW_TO_MEASURE.items()]
+    filled = table(["figure", "how to measure it", "here", "yours"], rows, "llrl")
+    arguments = "".join(f"    {name}={rate:g},\n" for name, rate in rates.items())
+    return f"""{filled}
+
+```python
+from splade_lucene import MeasuredRates, plan_scale
+
+rates = MeasuredRates(
+{arguments})
+plan = plan_scale(138_364_198, rates, workers=128)
+print(plan.encoding_hours, plan.index_bytes / 1e9, plan.query_milliseconds)
+```"""
+
+
+def scale() -> str:
+    """The arithmetic for large collections."""
+    sys.path.insert(0, str(ROOT))
+    from splade_lucene import MeasuredRates, plan_scale
+
+    rates = MeasuredRates(**measured_rates())
     rows = []
     for documents, name in ((138_364_198, "MS MARCO V2"), (1_000_000_000, "a billion")):
         plans = {workers: plan_scale(documents, rates, workers=workers) for workers in (16, 128)}
@@ -634,6 +669,7 @@ def four_systems() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "ratios": ratios,
     "scale": scale,
+    "scale-rates": scale_rates,
     "ray": ray,
     "searching": searching,
     "searching-more": searching_more,
