@@ -10,8 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jnius_config
 import pytest
 from hypothesis import settings
+
+# Before Java starts, and as Lucene's own tests do it: the thorough compiler takes a third of the time of short tests. Processes
+# that tests start, and make test-light, have it.
+if "SPLADE_LUCENE_TEST_LIGHT" not in os.environ:
+    jnius_config.add_options("-XX:TieredStopAtLevel=1")
 
 # Before torch is loaded: with all cores for each, processes would wait for each other's threads.
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -87,7 +87,8 @@ def run_java_tests(names: list[str], folder: Path) -> list[dict[str, str]]:
     report = folder / "report.jsonl"
     seed = os.environ.get("SPLADE_LUCENE_TEST_SEED")  # as a failure of Lucene's framework prints it
     command = [
-        str(jdk / "bin" / "java"), "-ea", "-Xmx1g", "-Djava.awt.headless=true", *([f"-Dtests.seed={seed}"] if seed else []),
+        str(jdk / "bin" / "java"), "-ea", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",  # for short tests
+        "-Djava.awt.headless=true", *([f"-Dtests.seed={seed}"] if seed else []),
         "-cp", f"{folder / 'classes'}{os.pathsep}{libraries}", "io.spladelucene.RunTests", str(report), *names,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)
