@@ -170,6 +170,8 @@ def test_batch_streams_a_line_per_query_in_order(server, searcher):
     first, second = [json.loads(line) for line in wrong.body.splitlines()]
     assert (first["qid"], first["error"]["code"]) == ("v", "bad-query")
     assert len(second["hits"]) > 2
+    unknown = server.post("/api/v1/texts/batch", {"queries": queries, "filter": "nothing = 1"})
+    assert (unknown.status, unknown.error["message"]) == (400, "the index has no field 'nothing'")
     twice = server.post("/api/v1/texts/batch", {"queries": [queries[0], queries[0]]})
     assert (twice.status, twice.error["code"]) == (400, "bad-query")
 
@@ -423,6 +425,8 @@ def test_other_hosts_need_a_token(index_dir, tmp_path):
         read_token(path)
     path.write_text(TOKEN + "\n")
     assert read_token(path) == TOKEN
+    path.write_text(f"\ufeff{TOKEN}\r\n", encoding="utf-8")  # as some editors write it
+    assert read_token(path) == TOKEN
     with pytest.raises(InputError, match="cannot read the token"):
         read_token(tmp_path / "none")
 
@@ -436,8 +440,15 @@ def test_names_of_indexes(tmp_path):
         index_names(["a b=/x"])
     with pytest.raises(InputError, match="no index was given"):
         ServerSettings({})
+    assert index_names([f"{tmp_path}/x/.."]) == {tmp_path.name: tmp_path / "x" / ".."}
+    with pytest.raises(InputError, match="cannot be the name"):
+        index_names(["..=/x"])
     with pytest.raises(InputError, match="hits must be at least 1"):
         Limits(hits=0)
+    with pytest.raises(InputError, match="seconds must be above 0, got nan"):
+        Limits(seconds=float("nan"))
+    with pytest.raises(InputError, match="refresh_seconds must be at least 0"):
+        ServerSettings({"a": tmp_path}, refresh_seconds=float("nan"))
 
 
 def test_titles_are_shown_where_the_whole_input_is_stored(tmp_path):

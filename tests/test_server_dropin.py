@@ -251,5 +251,10 @@ def test_texts_are_embedded_as_by_text_embeddings_inference(server, encoder):
     long = server.post("/embed_sparse", {"inputs": "word " * 1000, "truncate": False})
     assert (long.status, long.json["error_type"]) == (413, "Validation")
     assert server.post("/embed_sparse", {"inputs": "word " * 1000}).status == 200
+    named = {"inputs": TEXTS[:1], "prompt_name": "document", "model": server.fetch("/api/v1/indexes")[0]["model"]}
+    assert server.fetch("/embed_sparse", named) == rows[:1]
+    for wrong in ({"prompt_name": "passage"}, {"model": "other"}):
+        refused = server.post("/embed_sparse", {**named, **wrong})
+        assert (refused.status, refused.json["error_type"]) == (422, "Validation")
     empty = server.post("/embed_sparse", {"inputs": []})
     assert (empty.status, sorted(empty.json)) == (422, ["error", "error_type"])

@@ -21,6 +21,7 @@ from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -52,7 +53,7 @@ from splade_lucene.server.exports import as_python
 from splade_lucene.server.gate import RateLimit
 from splade_lucene.server.logs import log_to
 from splade_lucene.server.problems import ApiError
-from splade_lucene.server.registry import OpenIndex
+from splade_lucene.server.registry import OpenIndex, Registry
 from splade_lucene.server.schemas import ExportBody
 from splade_lucene.server.settings import Limits
 from splade_lucene.server.work import ClientGoneError, EncodeBatcher, Work
@@ -558,6 +559,40 @@ def test_slow_and_broken_clients_disturb_nobody(small_limits):
 # ---- changes ----
 
 
+@pytest.mark.parametrize("docid", [".", "..", "a/similar", "a?b#c%2F"])
+def test_any_docid_can_be_a_parameter(living_index, docid):
+    with LuceneImpactIndexer(living_index) as indexer:
+        indexer.add([PseudoDocument(docid, "its text", {"term1": 7, "term2": 1})])
+    named = urlencode({"docid": docid})
+    with running({"a": living_index}, token=TOKEN) as server:
+        found = server.fetch(f"/api/v1/a/documents?{named}")
+        assert (found["docid"], found["contents"]) == (docid, "its text")
+        similar = server.fetch(f"/api/v1/a/similar?{named}&k=3")["hits"]
+        with LuceneImpactSearcher(living_index) as searcher:
+            assert [hit["docid"] for hit in similar] == searcher.more_like_this(docid, 3).docids
+        assert server.request("DELETE", f"/api/v1/a/documents?{named}").status == 401
+        assert server.request("DELETE", f"/api/v1/a/documents?{named}", token=TOKEN).json["deleted"] == 1
+        assert server.get(f"/api/v1/a/documents?{named}").status == 404
+        assert server.get("/api/v1/a/documents").status == 422
+
+
+def test_remedies_name_what_a_client_can_do(small_limits):
+    for body, remedy in (
+        ({"query": "text"}, "Send the encoded query to POST /api/v1/{index}/search, as vector"),
+        ({"query": "text", "engine": "bm25"}, "Use the engine impact"),
+        ({"vector": VECTOR, "filter": "lang = 'de'"}, "The index has no fields"),
+    ):
+        assert small_limits.post("/api/v1/a/search", body).error["remedy"] == remedy
+
+
+def test_a_server_that_ends_while_it_loads_gives_no_warning(living_index, caplog):
+    registry = Registry({"a": living_index})
+    registry.close()
+    registry.load()
+    assert caplog.text == ""
+    assert not registry.is_ready
+
+
 def test_documents_are_added_and_deleted_with_the_token(living_index):
     with running({"a": living_index}, token=TOKEN) as server:
         document = {"id": "new/1", "contents": "text", "vector": {"term1": 99999}, "fields": {"lang": "de"}}
@@ -576,12 +611,14 @@ def test_documents_are_added_and_deleted_with_the_token(living_index):
         wrong = server.post("/api/v1/a/documents", {"documents": [{"id": "x y", "vector": {"a": -1}}]}, token=TOKEN)
         assert wrong.status == 400
         assert re.search(r"documents.jsonl:1", wrong.error["message"])
+        assert "skip_bad" not in wrong.error["remedy"]
         assert "/tmp" not in wrong.error["message"]
         mixed = server.post("/api/v1/a/documents", {"documents": [document, {"id": "t", "contents": "x"}]}, token=TOKEN)
         assert (mixed.status, mixed.error["code"]) == (400, "bad-input")
         for lost in (
             {"id": "u", "contents": "text", "vector": {"term1": 1}, "lang": "de"},
             {"id": "u", "contents": "text", "fields": {"lang": "de"}},
+            {"id": "u", "contents": "text", "vector": {"term1": 1}, "fields": {"language": "de"}},
         ):
             answer = server.post("/api/v1/a/documents", {"documents": [lost]}, token=TOKEN)
             assert (answer.status, answer.error["code"]) == (400, "bad-input")

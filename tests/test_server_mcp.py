@@ -73,11 +73,13 @@ def test_tools_are_spelled_as_by_pyserini():
 
 def check_tools(transport: Any, index: Path) -> None:
     query = {"query_txt": "list files"}
-    tools, hits, document, names, described, explained, expanded, wrong, encoder = talk(
+    tools, hits, document, names, others, none, described, explained, expanded, wrong, encoder = talk(
         transport,
         ("search", {"query": query, "index_name": "files", "k": 2}),
         ("get_document", {"docid": "d1", "index_name": "files"}),
         ("list_indexes", {"index_type": "impact"}),
+        ("list_indexes", {"index_type": "faiss"}),
+        ("list_indexes", {"index_type": "sparse"}),
         ("get_index", {"index_name": "files"}),
         ("explain", {"query": query, "docid": "d0"}),
         ("expand_query", {"query": "list files"}),
@@ -99,6 +101,9 @@ def check_tools(transport: Any, index: Path) -> None:
         assert explained.structured_content["score"] == searcher.score("list files", ["d0"])[0]
     assert texts(document) == [TEXTS[1]]
     assert texts(names) == ["files"]
+    assert texts(others) == []
+    assert none.is_error
+    assert "Index type must be one of" in none.content[0].text
     assert described.structured_content["documents"] == len(TEXTS)
     assert any(line.startswith("+") for line in texts(expanded))
     assert wrong.is_error

@@ -12,10 +12,12 @@ from pydantic_core import from_json
 
 from splade_lucene.defaults import QUERY_BATCH
 from splade_lucene.errors import SearchCancelledError, SpladeLuceneError
+from splade_lucene.fields.grammar import parse_filter
 from splade_lucene.index.model import encode_texts
 from splade_lucene.index.reader import TermStatistics
 from splade_lucene.search.approximation import DEFAULT_APPROXIMATION, Approximation
 from splade_lucene.search.cancellation import check_cancelled
+from splade_lucene.search.conditions import pack_filter
 from splade_lucene.search.fusion import reciprocal_ranks
 from splade_lucene.search.hits import Hits, StoredDocument
 from splade_lucene.search.hybrid import RRF, HybridFusion, HybridHits
@@ -23,7 +25,7 @@ from splade_lucene.search.searcher import LuceneImpactSearcher
 from splade_lucene.search.snippets import find_terms, make_snippets
 from splade_lucene.server.problems import ApiError, as_api_error
 from splade_lucene.server.registry import OpenIndex
-from splade_lucene.server.schemas import QueryPart, SearchBody, SearchSettings
+from splade_lucene.server.schemas import BatchBody, QueryPart, SearchBody, SearchSettings
 
 T = TypeVar("T")
 FACET_HITS = 1000
@@ -81,6 +83,21 @@ def vectors_of(index: OpenIndex, queries: Sequence[QueryPart], engine: str) -> l
         text: str | dict[str, int] = {} if engine == "bm25" else each.query or ""
         given.append(text if each.vector is None else each.vector)
     return encode_queries(index, given)
+
+
+def batch_vectors(index: OpenIndex, body: BatchBody) -> list[dict[str, int]]:
+    """The encoded forms of the queries of a batch.
+
+    Args:
+        index: The index.
+        body: The request.
+
+    Raises:
+        QueryError: Its filter is wrong, or a text cannot be encoded.
+    """
+    if body.filter:
+        pack_filter(parse_filter(body.filter), index.searcher.reader.fields)
+    return vectors_of(index, body.queries, body.engine)
 
 
 # ---- searches ----

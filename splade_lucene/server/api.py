@@ -41,6 +41,7 @@ from splade_lucene.server.schemas import (
 from splade_lucene.server.statistics import statistics
 
 QueryText = Annotated[Text, Query(description="The text of the query.")]
+Docid = Annotated[Text, Query(min_length=1, description="The docid, whatever characters it has.")]
 Prefix = Annotated[Text, Query(min_length=1, max_length=200, description="What the terms begin with.")]
 
 
@@ -58,6 +59,7 @@ def api_routes(context: Context) -> APIRouter:
     _add_run_routes(router, context)
     _add_query_routes(router, context)
     _add_document_routes(router, context)
+    _add_index_routes(router, context)
     return router
 
 
@@ -115,7 +117,7 @@ def _add_search_routes(router: APIRouter, context: Context) -> None:
             context.check_query(query)
         if len({query.qid for query in body.queries}) < len(body.queries):
             raise ApiError(400, "bad-query", "two queries have the same qid", "Make all qids unique")
-        vectors = await work.run(request, answers.vectors_of, opened, body.queries, body.engine)
+        vectors = await work.run(request, answers.batch_vectors, opened, body)
         items = answers.batch(opened, [(each.qid, each) for each in body.queries], vectors, body)
 
         async def lines() -> AsyncIterator[bytes]:
@@ -179,21 +181,23 @@ def _add_query_routes(router: APIRouter, context: Context) -> None:
 
 
 def _add_document_routes(router: APIRouter, context: Context) -> None:
-    registry, work, read_only = context.registry, context.work, not context.settings.can_change
+    registry, work = context.registry, context.work
 
-    @router.get("/indexes", responses=documented(list[IndexAnswer], "The indexes"))
-    async def indexes(request: Request) -> Response:
-        """The indexes of this server."""
-        found = [
-            await work.run(request, lambda each=each: answers.describe(each, read_only=read_only)) for each in registry
-        ]
-        return json_answer(found)
+    @router.get("/{index}/similar", responses=documented(SearchAnswer, "The hits, best first"))
+    async def similar_to(request: Request, index: str, docid: Docid, k: K = HITS_SHOWN) -> Response:
+        """The documents that are most like one, also if its docid does not fit into a path."""
+        return await similar(request, index, docid, k)
 
     @router.get("/{index}/documents/{docid:path}/similar", responses=documented(SearchAnswer, "The hits, best first"))
     async def similar(request: Request, index: str, docid: str, k: K = HITS_SHOWN) -> Response:
         """The documents that are most like one."""
         context.check_hits(k)
         return json_answer(await work.run(request, answers.similar, registry[index], docid, k))
+
+    @router.get("/{index}/documents", responses=documented(DocumentAnswer, "The document"))
+    async def document_named(request: Request, index: str, docid: Docid) -> Response:
+        """A document with its text, fields and vector, also if its docid does not fit into a path."""
+        return await document(request, index, docid)
 
     @router.get("/{index}/documents/{docid:path}", responses=documented(DocumentAnswer, "The document"))
     async def document(request: Request, index: str, docid: str) -> Response:
@@ -207,11 +211,28 @@ def _add_document_routes(router: APIRouter, context: Context) -> None:
         context.check_batch(body.documents, "documents")
         return json_answer(await work.change(request, changes.add, registry[index], body.documents))
 
+    @router.delete("/{index}/documents", responses=documented(ChangeAnswer, "What was changed"))
+    async def delete_named(request: Request, index: str, docid: Docid) -> Response:
+        """Deletes a document, also if its docid does not fit into a path. Needs the token."""
+        return await delete(request, index, docid)
+
     @router.delete("/{index}/documents/{docid:path}", responses=documented(ChangeAnswer, "What was changed"))
     async def delete(request: Request, index: str, docid: str) -> Response:
         """Deletes a document. Needs the token."""
         context.check_change(request)
         return json_answer(await work.change(request, changes.delete, registry[index], docid))
+
+
+def _add_index_routes(router: APIRouter, context: Context) -> None:
+    registry, work, read_only = context.registry, context.work, not context.settings.can_change
+
+    @router.get("/indexes", responses=documented(list[IndexAnswer], "The indexes"))
+    async def indexes(request: Request) -> Response:
+        """The indexes of this server."""
+        found = [
+            await work.run(request, lambda each=each: answers.describe(each, read_only=read_only)) for each in registry
+        ]
+        return json_answer(found)
 
     @router.get("/{index}/fields", responses=documented(list[FieldAnswer], "The fields"))
     async def fields(request: Request, index: str) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,17 @@ def add(index: OpenIndex, documents: Sequence[Mapping[str, Any]]) -> dict[str, i
 
 
 def _check_places_of_fields(documents: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> None:
-    """Refuses fields that would be lost: a document without a vector has them as keys, one with a vector in an object."""
+    """Refuses fields that would be lost: a document without a vector has them as keys, one with a vector in an object.
+
+    Other keys of a document without a vector are allowed, as in the lines of a corpus.
+    """
     own = fields.keys() - {"id", "contents", "vector", "fields"}
     for each in documents:
         if "vector" in each and (names := [name for name in each if name in own]):
             problem, remedy = f"{names[0]} beside its vector", f'Write "fields": {{"{names[0]}": …}}'
+        elif "vector" in each and (unknown := [name for name in _names_of_fields(each) if name not in fields]):
+            problem = f"the field {unknown[0]!r:.200}, which the index does not have"
+            remedy = f"Its fields are: {', '.join(fields)}" if fields else "The index has no fields: leave it out"
         elif "vector" not in each and isinstance(each.get("fields"), Mapping) and fields and "fields" not in fields:
             problem, remedy = "fields in an object", "Write them beside the text, as in a corpus"
         else:
@@ -71,9 +77,13 @@ def _check_places_of_fields(documents: Sequence[Mapping[str, Any]], fields: Mapp
 
 def _fields_of(documents: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> dict[str, FieldType]:
     """The fields of an index that some pseudo-documents have."""
-    found = (each.get("fields") for each in documents)
-    names = {name for each in found if isinstance(each, Mapping) for name in each}
+    names = {name for each in documents for name in _names_of_fields(each)}
     return {name: kind for name, kind in fields.items() if name in names}
+
+
+def _names_of_fields(document: Mapping[str, Any]) -> Iterable[str]:
+    found = document.get("fields")
+    return found if isinstance(found, Mapping) else ()
 
 
 def delete(index: OpenIndex, docid: str) -> dict[str, int]:

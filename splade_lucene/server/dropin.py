@@ -31,6 +31,7 @@ from splade_lucene.server.registry import OpenIndex, Registry
 from splade_lucene.server.schemas import QueryPart, Text
 from splade_lucene.server.stored_json import format_document
 
+_PROMPTS = ("query", "document")
 _TYPES = ("tf", "lucene_flat", "lucene_hnsw", "impact", "faiss")
 
 
@@ -290,9 +291,18 @@ def _add_pyserini(router: APIRouter, context: Context) -> None:
     @router.get("/v1/indexes/", responses=_answers(list[str], PyseriniError, 400), tags=["Pyserini"])
     async def indexes(index_type: str) -> Response:
         """The names of the indexes of a type; ours are impact indexes."""
-        if index_type not in _TYPES:
-            raise ApiError(400, "bad-input", f"Index type must be one of {list(_TYPES)}")
-        return json_answer([index.name for index in registry] if index_type == "impact" else [])
+        return json_answer(names_of_type(registry, index_type))
+
+
+def names_of_type(registry: Registry, index_type: str) -> list[str]:
+    """The names of the indexes of one of Pyserini's types; ours are impact indexes.
+
+    Raises:
+        ApiError: There is no such type.
+    """
+    if index_type not in _TYPES:
+        raise ApiError(400, "bad-input", f"Index type must be one of {list(_TYPES)}")
+    return [index.name for index in registry] if index_type == "impact" else []
 
 
 def _add_pyserini_settings(router: APIRouter, registry: Registry) -> None:
@@ -356,7 +366,8 @@ class EmbedBody(BaseModel):
     inputs: Text | list[Text]
     truncate: bool | None = None
     truncation_direction: Literal["Right", "right"] = "Right"
-    prompt_name: str | None = Field(default=None, description="query: encode as queries; otherwise as documents.")
+    prompt_name: str | None = Field(default=None, description="query or document: encode as queries or documents.")
+    model: str | None = Field(default=None, description="If given, it must be the model of the first index.")
 
 
 class SparseValue(BaseModel):
@@ -375,15 +386,19 @@ def _add_tei(router: APIRouter, context: Context) -> None:
     async def embed_sparse(request: Request, body: EmbedBody) -> Response:
         """Encodes texts with the model of the first index: the weights of terms, as floats, not quantized."""
         texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
+        first = context.registry.first
         if not texts:
             raise ApiError(422, "invalid-request", "`inputs` cannot be empty")
+        if body.prompt_name not in (None, *_PROMPTS):
+            known = " and ".join(_PROMPTS)
+            raise ApiError(422, "invalid-request", f"unknown `prompt_name` {body.prompt_name!r:.80}; there are {known}")
+        if body.model not in (None, first.model):
+            raise ApiError(422, "invalid-request", f"the model is {first.model}, not {body.model!r:.200}")
         context.check_batch(texts, "texts")
         for text in texts:
             context.check_query(QueryPart(query=text))
         as_query = body.prompt_name == "query"
-        weights = await context.work.run(
-            request, _encode, context.registry.first, texts, as_query, body.truncate is False
-        )
+        weights = await context.work.run(request, _encode, first, texts, as_query, body.truncate is False)
         return json_answer(weights)
 
 

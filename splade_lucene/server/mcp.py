@@ -17,6 +17,7 @@ from splade_lucene.files.json_text import parse_json
 from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.server import answers
 from splade_lucene.server.context import Context
+from splade_lucene.server.dropin import names_of_type
 from splade_lucene.server.problems import ApiError, as_api_error
 from splade_lucene.server.registry import OpenIndex
 from splade_lucene.server.schemas import QueryPart
@@ -150,12 +151,12 @@ class Tools:
         """List all indexes available for search.
 
         Args:
-            index_type: impact; indexes of other types are not served here.
+            index_type: impact; there are none of Pyserini's other types.
 
         Returns:
             List of available index names.
         """
-        return [index.name for index in self._context.registry] if index_type == "impact" else []
+        return names_of_type(self._context.registry, index_type)
 
     async def get_index(self, index_name: str) -> dict[str, Any]:
         """Get the metadata of an index: number of documents, model, fields that can be filtered by.

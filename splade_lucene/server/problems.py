@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -94,6 +95,32 @@ _STATUSES: tuple[tuple[type[SpladeLuceneError], int, str], ...] = (
 )
 
 
+_ARGUMENT = re.compile(r"\b([a-z]\w*)=(?:…|True|False)")
+_CLIENT_REMEDIES = {
+    "model": "Send the encoded query to POST /api/v1/{index}/search, as vector",
+    "bm25": "Use the engine impact",
+    "fields": "The index has no fields",
+}
+"""Arguments that a remedy of the library names → what a client of the server can do instead."""
+
+
+def client_remedy(remedy: str) -> str:
+    """What a client of the server can do where the library's remedy names an argument of a function.
+
+    Example:
+        >>> client_remedy("Remove terms without impact, or pass skip_bad=True to skip such documents")
+        'Remove terms without impact'
+        >>> client_remedy("Build it with bm25=True")
+        'Use the engine impact'
+    """
+    named = _ARGUMENT.findall(remedy)
+    known = [_CLIENT_REMEDIES[name] for name in named if name in _CLIENT_REMEDIES]
+    if known or not named:
+        return known[0] if known else remedy
+    others = [part for part in remedy.split(", or ") if not _ARGUMENT.search(part)]
+    return ", or ".join(others) or "Ask whoever runs the server"
+
+
 def as_api_error(error: ApiError | SpladeLuceneError, names: dict[str, str]) -> ApiError:
     """The answer to an error.
 
@@ -111,7 +138,7 @@ def as_api_error(error: ApiError | SpladeLuceneError, names: dict[str, str]) -> 
         message = message.removesuffix(remedy).removesuffix(". ")
     for folder, name in names.items():
         message, remedy = message.replace(folder, name), remedy.replace(folder, name)
-    return ApiError(status, code, message, remedy, retry_after=5 if status == 503 else None)
+    return ApiError(status, code, message, client_remedy(remedy), retry_after=5 if status == 503 else None)
 
 
 def hide_folder(error: Exception, folder: str) -> None:

@@ -149,6 +149,7 @@ class Registry:
     def __init__(self, folders: Mapping[str, Path], open_searcher: OpenSearcher = LuceneImpactSearcher) -> None:
         self._indexes: dict[str, OpenIndex] = {}
         self._loading = threading.Lock()
+        self._is_closed = False
         self.is_ready = False
         try:
             for name, folder in folders.items():
@@ -195,6 +196,8 @@ class Registry:
                 try:
                     index.load()
                 except SpladeLuceneError as error:  # encoded queries can still be searched
+                    if self._is_closed:
+                        return
                     _log.warning("%s: text queries cannot be encoded: %s", index.name, error)
             self.is_ready = True
 
@@ -211,6 +214,7 @@ class Registry:
 
     def close(self) -> None:
         """Closes all indexes."""
+        self._is_closed = True
         for index in self:
             index.close()
 
@@ -251,8 +255,12 @@ def index_names(given: list[str]) -> dict[str, Path]:
         path = Path(folder if has_name else each)
         if not has_name or "/" in name:  # not a name: the path of the folder contains an =
             path = Path(each)
-            name = path.name or path.resolve().name
-        if not name or any(not (letter.isalnum() or letter in "._-") for letter in name) or not name.isascii():
+            name = path.resolve().name if path.name in ("", "..") else path.name
+        if (
+            name in ("", ".", "..")
+            or any(not (letter.isalnum() or letter in "._-") for letter in name)
+            or not name.isascii()
+        ):
             raise InputError(
                 f"{name!r:.80} cannot be the name of an index in a URL",
                 remedy="Use letters, digits, dots, hyphens and underscores: NAME=DIR",

@@ -47,8 +47,12 @@ class Limits:
         for name in counts:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)!r:.40}")
-        if self.waiting < 0 or self.seconds <= 0 or (self.rate is not None and self.rate <= 0):
-            raise InputError("waiting must be at least 0, and seconds and rate must be above 0")
+        if self.waiting < 0:
+            raise InputError(f"waiting must be at least 0, got {self.waiting!r:.40}")
+        for name in ("seconds", "rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:  # NaN is not
+                raise InputError(f"{name} must be above 0, got {value!r:.40}")
 
     @property
     def query_bytes(self) -> int:
@@ -71,7 +75,7 @@ class ServerSettings:
         limits: Limits of requests.
 
     Raises:
-        InputError: No index is given, or no token although other machines can connect.
+        InputError: No index is given, the seconds are below 0, or there is no token although other machines can connect.
     """
 
     indexes: Mapping[str, Path]
@@ -85,6 +89,8 @@ class ServerSettings:
     def __post_init__(self) -> None:
         if not self.indexes:
             raise InputError("no index was given", remedy="Pass at least one index_dir=…")
+        if not self.refresh_seconds >= 0:  # NaN is not
+            raise InputError(f"refresh_seconds must be at least 0, got {self.refresh_seconds!r:.40}")
         if not self.is_local and self.token is None:
             raise InputError(
                 f"{self.host} can be reached from other machines, so a token is required",
@@ -124,7 +130,7 @@ def read_token(path: Path) -> str:
         InputError: The file cannot be read, or holds no token.
     """
     try:
-        token = path.read_text(encoding="utf-8").strip()
+        token = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"cannot read the token ({error})", path=path, remedy="Pass a UTF-8 file with one line"
