@@ -386,6 +386,72 @@ def test_a_document_that_the_engine_refuses_is_named(served, exports):
         push_export(exports / name, url)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, b"<html>Log in</html>", "text/html"), (200, b'{"items": [', "application/json"),
+        (200, b"[1]", "application/json"), (200, b"", "application/json"), (200, b'{"x": 1}', "application/json"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("at", ["_bulk", "_search", "_count", ""])
+def test_what_the_engine_did_not_write_is_an_error_at_once(served, exports, answer, at):
+    engine, name, url = served
+    if (at, answer[1]) == ("", b'{"x": 1}'):
+        return  # an index without a mapping is refused below
+    engine.disturb = lambda method, path, _: answer if path.endswith(f"/{at}") else None
+    with pytest.raises(EngineError, match=r"the answer of \w+ at \S+ cannot be read \(") as raised:
+        push_export(exports / name, url)
+    assert raised.value.status == 200
+
+
+def test_answers_of_searches_that_the_engine_did_not_write_are_errors(served, exports):
+    engine, name, url = served
+    push_export(exports / name, url)
+    with EngineSearcher(url, engine=name) as searcher:
+        for answer in (b"<html>", b'{"hits": {"hits": [{"_score": 1}]}}', b'{"hits": null}'):
+            engine.disturb = lambda *_, answer=answer: (200, answer, "application/json")
+            with pytest.raises(EngineError, match="cannot be read"):
+                searcher.search(QUERIES[0])
+            with pytest.raises(EngineError, match="cannot be read"):
+                searcher.doc("d1")
+
+
+@pytest.mark.parametrize("request_", ["PUT /splade", "DELETE /splade", "POST /splade/_bulk", "POST /splade/_count"])
+def test_a_request_whose_answer_is_lost_is_repeated(served, exports, request_):
+    engine, name, url = served
+    push_export(exports / name, url)
+    engine.requests.clear()
+    engine.disturb = lambda method, path, count: "lost" if (f"{method} {path}", count) == (request_, 1) else None
+    summary = push_export(exports / name, url, overwrite=True)
+    assert (summary.sent, summary.total) == (2000, 2000)
+    assert engine.requests.count(request_) > 1
+
+
+def test_requests_that_a_proxy_finds_too_large_are_halved(served, exports):
+    engine, name, url = served
+    sizes: list[int] = []
+
+    def refuse(method: str, path: str, count: int) -> tuple[int, bytes, str] | None:
+        if not path.endswith("/_bulk"):
+            return None
+        sizes.append(int(engine.headers[-1]["content-length"]))
+        return (413, b"<html>Request Entity Too Large</html>", "text/html") if sizes[-1] > 30_000 else None
+
+    engine.disturb = refuse
+    assert push_export(exports / name, url, threads=1).total == 2000
+    assert max(sizes) > 30_000 > min(sizes)
+    engine.disturb = lambda method, path, _: (413, b"<html>Too Large</html>", "text/html") if "_bulk" in path else None
+    with pytest.raises(EngineError, match=r"status 413: <html>Too Large</html>\. Raise the largest size of a request"):
+        push_export(exports / name, url, overwrite=True, threads=1)
+
+
+def test_a_redirection_names_the_remedy(served, exports):
+    engine, name, url = served
+    engine.disturb = lambda *_: (301, b"", "text/html")
+    with pytest.raises(EngineError, match="status 301: no reason given. Pass the URL to which this one redirects"):
+        push_export(exports / name, url)
+
+
 def test_documents_that_get_lost_are_noticed(served, exports):
     engine, name, url = served
     push_export(exports / name, url)

@@ -37,6 +37,8 @@ KEEP_ALIVE = "2m"
 """How long a point in time lasts after it was last used."""
 
 _PORTS = {"http": 9200, "https": 443}
+_OK = 200
+_NO_REASON = "no reason given"
 _JSON, _LINES = "application/json", "application/x-ndjson"
 _SECONDS = 60.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
@@ -89,7 +91,8 @@ class EngineClient(ABC):
         """
         packed = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         answer: Any = patiently(lambda: self._perform(method, path, params, _JSON, packed), patience)
-        return dict(answer) if isinstance(answer, Mapping) else {"answer": answer}
+        with self.reading(answer):
+            return {**answer}
 
     def bulk(self, name: str, lines: bytes) -> list[dict[str, Any]]:
         """Sends a bulk request; returns what happened to each of its documents.
@@ -99,7 +102,23 @@ class EngineClient(ABC):
         """
         params = {"filter_path": "errors,items.*.status,items.*.error,items.*._id"}
         answer = self._perform("POST", f"/{name}/_bulk", params, _LINES, lines)
-        return [next(iter(item.values())) for item in answer["items"]]
+        with self.reading(answer):
+            return [{**next(iter(item.values()))} for item in answer["items"]]
+
+    @contextmanager
+    def reading(self, answer: object) -> Iterator[None]:
+        """For a block that reads an answer.
+
+        Args:
+            answer: The answer.
+
+        Raises:
+            EngineError: It lacks what is read, so the engine did not write it.
+        """
+        try:
+            yield
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise unreadable(self.title, self.urls, answer) from error
 
     def find(self, name: str, *, patience: float = 0.0) -> dict[str, Any] | None:
         """Mappings and settings of an index; None if there is none.
@@ -135,7 +154,8 @@ class EngineClient(ABC):
         body = None if query is None else {"query": query}
         answer = self.request("POST", f"/{name}/_count", body, patience=patience)
         self.check_complete(answer)
-        return int(answer["count"])
+        with self.reading(answer):
+            return int(answer["count"])
 
     def search(self, name: str, body: Mapping[str, Any], *, patience: float = 0.0) -> dict[str, Any]:
         """The answer to a search, of all shards.
@@ -164,11 +184,10 @@ class EngineClient(ABC):
             EngineError: The engine has none, or a part of the index cannot be reached.
         """
         path, params = self._opening
-        pit = str(
-            self.request("POST", path.format(name=name), None, patience=0.0, **{"keep_alive": KEEP_ALIVE, **params})[
-                self._id
-            ]
-        )
+        params = {"keep_alive": KEEP_ALIVE, **params}
+        answer = self.request("POST", path.format(name=name), None, patience=0.0, **params)
+        with self.reading(answer):
+            pit = str(answer[self._id])
         try:
             yield pit
         finally:
@@ -233,7 +252,9 @@ class OpenSearchClient(EngineClient):
             )
         except self._library.TransportError as error:
             status = error.status_code if isinstance(error.status_code, int) else None
-            raise refused(self.title, self.urls, status, error.info if status else error) from error
+            raise refused(self.title, self.urls, status, (error.info or error.error) if status else error) from error
+        except (self._library.SerializationError, UnicodeDecodeError) as error:
+            raise unreadable(self.title, self.urls, error) from error
         except self._library.OpenSearchException as error:
             raise refused(self.title, self.urls, None, error) from error
 
@@ -276,6 +297,8 @@ class ElasticsearchClient(EngineClient):
                 f"{', '.join(self.urls)} is not Elasticsearch, which its official client requires. Export for the engine "
                 "that runs there."
             ) from error
+        except self._library.SerializationError as error:
+            raise unreadable(self.title, self.urls, error) from error
         except self._library.ApiError as error:
             raise refused(self.title, self.urls, error.status_code, error.body) from error
         except self._library.TransportError as error:
@@ -384,8 +407,26 @@ def refused(title: str, urls: Sequence[str], status: int | None, detail: object)
             "filter."
         )
     elif status == 413:
-        remedy = " Raise its http.max_content_length."
+        remedy = " Raise the largest size of a request: http.max_content_length, and that of a proxy in front of it."
+    elif 300 <= status < 400:
+        remedy = " Pass the URL to which this one redirects."
     return EngineError(f"{where} refuses the request with status {status}: {reason}.{remedy}", status)
+
+
+def unreadable(title: str, urls: Sequence[str], answer: object) -> EngineError:
+    """The error to raise for an answer that the engine did not write, or only in part.
+
+    Args:
+        title: The engine.
+        urls: Where it is.
+        answer: The answer, or the client's error.
+    """
+    shown = first_line(answer) if isinstance(answer, Exception) else repr(answer)
+    return EngineError(
+        f"the answer of {title} at {', '.join(urls)} cannot be read ({shown:.200}). Check that nothing else answers there, "
+        "such as a proxy that asks for a password.",
+        _OK,
+    )
 
 
 def reason_of(detail: object) -> str:
@@ -395,9 +436,10 @@ def reason_of(detail: object) -> str:
         causes = error.get("root_cause") or []
         inner = error.get("caused_by") or (causes[0] if causes and causes[0] != error else None)
         if not inner or inner.get("reason") == error.get("reason"):
-            return f"{error.get('type', 'error')}: {error.get('reason', '')}"[:1000].rstrip(".")
+            named = [str(error[name]) for name in ("type", "reason") if error.get(name)]
+            return ": ".join(named)[:1000].rstrip(".") or _NO_REASON
         error = inner
-    return str(error)[:1000].rstrip(".")
+    return str(error)[:1000].strip().rstrip(".") if error else _NO_REASON
 
 
 def patiently(call: Callable[[], Any], patience: float) -> Any:

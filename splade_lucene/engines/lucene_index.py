@@ -67,12 +67,14 @@ class LuceneIndex:
             orders = self._orders(body, patience=self._patience)
         else:
             orders = patiently(lambda: self._pages(body, k), self._patience)
-        return [(math.ldexp(float(score), shift), str(docid)) for score, docid, *_ in orders]
+        return [(math.ldexp(score, shift), docid) for score, docid, *_ in orders]
 
     def _orders(self, body: Mapping[str, Any], *, patience: float) -> list[list[Any]]:
         """The values by which the hits of a search are ordered: score, docid, and what the engine adds."""
         answer = self._client.search(self._name, body, patience=patience)
-        return [hit["sort"] for hit in answer["hits"]["hits"]]
+        with self._client.reading(answer):
+            orders = [hit["sort"] for hit in answer["hits"]["hits"]]
+            return [[float(score), str(docid), *others] for score, docid, *others in orders]
 
     def _pages(self, body: Mapping[str, Any], k: int) -> list[list[Any]]:
         """All pages of one state of the index.
@@ -106,7 +108,9 @@ class LuceneIndex:
                 "POST", f"/{self._name}/_mget", {"ids": ids}, patience=self._patience,
                 _source_excludes="impacts,part,instants",
             )  # fmt: skip
-            for each in answer["docs"]:
+            with self._client.reading(answer):
+                documents = [dict(each) for each in answer["docs"]]
+            for each in documents:
                 if "error" in each:
                     raise EngineError(f"{self.title} cannot read a document: {json.dumps(each['error'])[:500]}")
                 found.append(each["_source"] if each.get("found") else None)

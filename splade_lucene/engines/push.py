@@ -31,6 +31,8 @@ from splade_lucene.progress import NO_PROGRESS, Progress
 _REQUEST_BYTES = 2 << 20
 _PATIENCE = 300.0
 _PARTS_AT_ONCE = 1000
+_NOT_FOUND, _TOO_LARGE, _SERVER_ERROR = 404, 413, 500
+_EXISTS = "resource_already_exists_exception"
 
 
 @dataclass(frozen=True)
@@ -149,11 +151,12 @@ def _prepare(
     _check_version(client, body)
     found = client.find(name, patience=patience)
     if found is not None and overwrite:
-        client.request("DELETE", f"/{name}", patience=patience)
+        _delete(client, name, patience)
         found = None
     if found is None:
-        client.request("PUT", f"/{name}", body, patience=patience)
-        return False
+        if _create(client, name, body, patience):
+            return False
+        found = client.find(name, patience=patience) or {}
     there = read_metadata(mapping_metadata(found), name, client.title)
     if there.export == manifest.identity and not there.is_joined:
         return False
@@ -165,6 +168,26 @@ def _prepare(
     joined = there.joined(read_metadata(mapping_metadata(body), name, client.title), name)
     client.request("PUT", f"/{name}/_mapping", {"_meta": {META: joined.to_json()}, **_fields(body)}, patience=patience)
     client.request("PUT", f"/{name}/_settings", {"index": {"refresh_interval": "-1"}}, patience=patience)
+    return True
+
+
+def _delete(client: EngineClient, name: str, patience: float) -> None:
+    """Deletes an index. It may be gone already, if the answer to an earlier try got lost."""
+    try:
+        client.request("DELETE", f"/{name}", patience=patience)
+    except EngineError as error:
+        if error.status != _NOT_FOUND:
+            raise
+
+
+def _create(client: EngineClient, name: str, body: Mapping[str, Any], patience: float) -> bool:
+    """Creates an index; returns whether it did. It may exist by now, such as if the answer to an earlier try got lost."""
+    try:
+        client.request("PUT", f"/{name}", body, patience=patience)
+    except EngineError as error:
+        if _EXISTS not in str(error):
+            raise
+        return False
     return True
 
 
@@ -259,10 +282,13 @@ class _Load:
                 "query": self._of_export,
                 "aggs": {"parts": {"composite": composite}},
             }
-            parts = self._client.search(self._name, body, patience=self._patience)["aggregations"]["parts"]
-            for bucket in parts["buckets"]:
-                number = int(str(bucket["key"]["part"]).rpartition("-")[2])
-                if bucket["doc_count"] == self.size_of(number):
+            answer = self._client.search(self._name, body, patience=self._patience)
+            with self._client.reading(answer):
+                parts = answer["aggregations"]["parts"]
+                counts = {str(each["key"]["part"]): each["doc_count"] for each in parts["buckets"]}
+            for part, count in counts.items():
+                number = int(part.rpartition("-")[2])
+                if count == self.size_of(number):
                     found.add(number)
             if "after_key" not in parts:
                 return found
@@ -327,6 +353,11 @@ class _Load:
             try:
                 left, refusal = self._refused(left)
             except EngineError as error:
+                if error.status == _TOO_LARGE and len(left) > 1:  # of a proxy, which may accept less than the engine
+                    half = len(left) // 2
+                    self._send(left[:half])
+                    self._send(left[half:])
+                    return len(documents)
                 if not is_temporary(error):
                     raise
                 refusal = error
@@ -348,13 +379,13 @@ class _Load:
         busy: list[bytes] = []
         reason = None
         for document, item in zip(documents, items, strict=True):
-            status = int(item["status"])
+            status = int(item.get("status", _SERVER_ERROR))
             if status in BUSY:
                 busy.append(document)
                 reason = EngineError(
                     f"{self._client.title} is still too busy: {reason_of(item)}. Try again later.", status
                 )
-            elif "error" in item:
+            elif "error" in item or status >= _SERVER_ERROR:
                 raise EngineError(
                     f"{self._client.title} refuses the document {str(item.get('_id'))!r:.200}: {reason_of(item)}. "
                     "Check that nothing else has changed the index's mapping.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
 import threading
 from collections import Counter
@@ -26,6 +27,8 @@ class Engine:
         before_bulk: Called with the number of a bulk request, from 1; returns a status instead of an answer, or None.
         item_status: Called with the number of a bulk request and the _id of a document; returns a status, or None.
         bodies: The bodies of searches.
+        disturb: Called with method, path without parameters, and how often both were requested, from 1; returns a status and
+            a body of its own, ``None`` to answer as usual, or ``"lost"`` to do as asked and close the connection.
         before_search: Called with the number of a search, from 1.
         kept: Points in time: the documents of each; None after it has ended.
         credentials: What the Authorization header has to be; None for anything.
@@ -40,6 +43,7 @@ class Engine:
         self.before_bulk: Callable[[int], int | None] = lambda _: None
         self.item_status: Callable[[int, str], int | None] = lambda _, __: None
         self.before_search: Callable[[int], None] = lambda _: None
+        self.disturb: Callable[[str, str, int], tuple[int, bytes, str] | str | None] = lambda *_: None
         self.kept: dict[str, Json | None] = {}
         self.credentials: str | None = None
         self.bulks = 0
@@ -275,13 +279,20 @@ class _Handler(BaseHTTPRequestHandler):
             )
         else:
             status, answer = self.engine.answer(self.command, self.path, body)
-        packed = json.dumps(answer).encode()
+        packed, kind = json.dumps(answer).encode(), "application/json"
+        path = self.path.partition("?")[0]
+        disturbed = self.engine.disturb(self.command, path, self.engine.requests.count(f"{self.command} {path}"))
+        if isinstance(disturbed, str):
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if disturbed is not None:
+            status, packed, kind = disturbed
         self.send_response(status)
-        kind = "application/json"
         if self.engine.product == "elasticsearch":
             self.send_header("X-Elastic-Product", "Elasticsearch")
             wanted = self.headers.get("Accept", "")
-            kind = wanted if "vnd.elasticsearch" in wanted else kind
+            kind = wanted if "vnd.elasticsearch" in wanted and disturbed is None else kind
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(packed)))
         self.end_headers()
