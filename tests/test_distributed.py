@@ -6,10 +6,13 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,7 @@ from splade_lucene import (
     where,
 )
 from splade_lucene.distributed import building, encoding, pool
+from splade_lucene.distributed import cluster as cluster_module
 from splade_lucene.files import remote_locks
 from splade_lucene.index.shards import is_sharded, read_shards
 from splade_lucene.manifest import Part, read_folder_manifest
@@ -580,6 +584,20 @@ def test_a_gpu_that_ray_only_counts_is_an_error(corpus, tiny_encoder, raylets, t
 def test_wrong_settings_are_named(settings, message):
     with pytest.raises(InputError, match=message):
         RayCluster(**settings)
+
+
+def test_a_server_that_is_not_ray_is_named(corpus, tiny_encoder, tmp_path, monkeypatch):
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(InputError, match=f"what answers at {address} is not a Ray cluster"):
+            encode(corpus, tmp_path / "out", tiny_encoder, RayCluster(address))
+        server.shutdown()
+    monkeypatch.setattr(cluster_module, "_CONNECT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(InputError, match=f"no Ray cluster answers at {address} .timed out"):
+            encode(corpus, tmp_path / "out", tiny_encoder, RayCluster(address))
 
 
 def test_an_address_without_a_cluster_is_named(corpus, tiny_encoder, tmp_path):

@@ -132,18 +132,30 @@ _REMEDY = "Start one with 'ray start --head', and name the address that it print
 
 
 def _check_answers(address: str) -> None:
-    """Refuses an address at which nobody listens: Ray would try for a minute.
+    """Refuses an address at which nobody listens, or something other than Ray: Ray would try for a long time.
+
+    Ray's servers speak HTTP/2, and answer its preface with a frame of settings.
 
     Raises:
-        InputError: It is not HOST:PORT, or nobody answers.
+        InputError: It is not HOST:PORT, or no cluster answers.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise InputError(f"{address!r:.80} is not HOST:PORT, auto or local", remedy=_REMEDY)
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "").lower() in ("1", "true"):
+                return
+            connection.sendall(_PREFACE)
+            answer = connection.recv(_HEADER_BYTES, socket.MSG_WAITALL)
     except (OSError, OverflowError) as error:
         raise InputError(f"no Ray cluster answers at {address} ({error})", remedy=_REMEDY) from error
+    if len(answer) < _HEADER_BYTES or answer[3] != _SETTINGS:
+        raise InputError(f"what answers at {address} is not a Ray cluster", remedy=_REMEDY)
+
+
+_SETTINGS, _HEADER_BYTES = 4, 9  # the type of a frame, in the fourth byte of its header
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0))
 
 
 class Node(NamedTuple):
