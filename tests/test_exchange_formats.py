@@ -23,6 +23,7 @@ from splade_lucene import (
     LuceneImpactIndexer,
     LuceneImpactIndexReader,
     Manifest,
+    NotAnIndexError,
     PseudoDocument,
     PseudoDocumentError,
     Quantizer,
@@ -514,6 +515,25 @@ def test_bad_documents_are_skipped_if_asked_but_never_floats(tmp_path):
     path.write_text(lines(DOCUMENT, {"id": "d2", "vector": {"cat": 2.5}}))
     with pytest.raises(PseudoDocumentError, match="2.5 is not an integer"):
         import_collection("seismic", path, tmp_path / "more", skip_bad=True)
+
+
+def test_empty_files_and_folders_are_named(tmp_path, caplog):
+    (tmp_path / "x.jsonl").write_text("")
+    with pytest.raises(PseudoDocumentError, match="no document has a term"):
+        import_collection("opensearch", tmp_path / "x.jsonl", tmp_path / "out")
+    assert "all features are numbers" not in caplog.text
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PseudoDocumentError, match=r": no \.ciff file in this folder"):
+        import_collection("ciff", tmp_path / "empty", tmp_path / "out")
+    with pytest.raises(PseudoDocumentError, match=r": no \.pt, .*, \.json or \.jsonl file in this folder"):
+        import_collection("sentence-transformers", tmp_path / "empty", tmp_path / "out")
+    with pytest.raises(NotAnIndexError, match="is a file, not the folder of an index"):
+        import_collection("anserini", tmp_path / "x.jsonl", tmp_path / "out")
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path):
+    (tmp_path / "x.jsonl").write_text("\ufeff" + lines(DOCUMENT, {"id": "d2", "vector": {"dog": 1}}))
+    assert imported("seismic", tmp_path / "x.jsonl", tmp_path / "out") == {**CAT, "d2": (None, {"dog": 1})}
 
 
 def test_weights_are_quantized_by_a_rule(tmp_path):

@@ -135,7 +135,8 @@ def check_chosen(
         InputError: There are none; of the given class.
     """
     if not chosen:
-        raise error(f"no {', '.join(suffixes[:-1])} or {suffixes[-1]} file in this folder", path=folder, remedy=remedy)
+        named = " or ".join(filter(None, (", ".join(suffixes[:-1]), suffixes[-1])))
+        raise error(f"no {named} file in this folder", path=folder, remedy=remedy)
     note_passed_over(folder, chosen, files)
 
 

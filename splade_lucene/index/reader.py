@@ -51,7 +51,12 @@ def opened(index_dir: Path, open_java: Callable[[str], Any]) -> Any:
     Args:
         index_dir: The index.
         open_java: Opens the path of an index.
+
+    Raises:
+        IndexAccessError: It is not an index.
     """
+    if index_dir.is_file():
+        raise NotAnIndexError(f"{index_dir} is a file, not the folder of an index. Pass the folder of an index.")
     for _ in range(_TRIES):
         before = _identity(index_dir)
         if before is None:

@@ -46,7 +46,7 @@ def read_opensearch(source: Path, settings: Settings) -> Iterator[DocumentOrErro
         PseudoDocumentError: A file cannot be read, no member has features, or several have.
     """
     name = settings.vector_field
-    only_numbers = True
+    are_numbers: set[bool] = set()
     for path in source_files(source, JSON_SUFFIXES):
         for hit in _hits(path):
             if isinstance(hit, PseudoDocumentError):
@@ -60,12 +60,13 @@ def read_opensearch(source: Path, settings: Settings) -> Iterator[DocumentOrErro
             if settings.terms is not None:
                 ids = [int(key) if _is_decimal(key) else key for key in features]
                 features = settings.weights(ids, list(features.values()), path, hit.line)
-            only_numbers = only_numbers and settings.terms is None and all(map(_is_decimal, features))
+            else:
+                are_numbers.update(map(_is_decimal, features))
             docid = hit.source.get(settings.id_field) if settings.id_field else member(hit.source, _DOCIDS)
             found = hit.docid if docid is None and not settings.id_field else docid
             fields = settings.fields(hit.source, path, hit.line)
             yield ForeignDocument(found, member(hit.source, settings.text_keys), features, path, hit.line, fields)
-    if only_numbers and settings.terms is None:
+    if are_numbers == {True}:
         note(f"{source}: all features are numbers; if they are term ids, name their vocabulary with vocabulary=…")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def json_values(path: Path) -> Iterator[tuple[int, Any]]:
         with open_bytes(path) as file:
             for number, record in numbered_records(file):
                 try:
-                    yield number, parse_json(record)
+                    yield number, parse_json(record.removeprefix(BOM_UTF8))
                 except ValueError as error:
                     yield number, wrong(f"invalid JSON ({error})", path, number)
     except json.JSONDecodeError as error:
