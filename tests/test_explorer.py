@@ -43,10 +43,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "text": document.text[:140],
                     "module": module,
                     "size": len(document.text),
+                    "even": len(document.text) % 2 == 0,
                 }
                 file.write(json.dumps(record) + "\n")
         attack = {"id": "<b>attack</b>", "text": f"copy a file {ATTACK} to another folder", "module": ATTACK, "size": 1}
-        file.write(json.dumps(attack) + "\n")
+        dots = {"id": "..", "text": "copy a file to the folder above", "module": "dots", "size": 2}
+        file.writelines(json.dumps(each) + "\n" for each in (attack, dots))
     return path
 
 
@@ -54,7 +56,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def indexes(corpus: Path, encoder: SpladeEncoder, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The whole vectors, and pruned ones."""
     folder = tmp_path_factory.mktemp("indexes")
-    build_index(corpus, folder / "docs", encoder, fields="module,size:integer", bm25=True)
+    build_index(corpus, folder / "docs", encoder, fields="module,size:integer,even:boolean", bm25=True)
     build_index(corpus, folder / "pruned", encoder, fields="module,size:integer", pruning=Pruning(top_terms=16))
     return {"docs": folder / "docs", "pruned": folder / "pruned"}
 
@@ -231,6 +233,20 @@ def test_texts_are_shown_as_they_are(open_page):
 # ---- a document ----
 
 
+def test_any_docid_can_be_opened(open_page, searcher):
+    """A path with two dots would lead elsewhere."""
+    page = open_page(q=QUERY, doc="..")
+    page.locator(".contents", has_text="copy a file to the folder above").wait_for()
+    page.locator(".similar li").first.wait_for()
+    assert shown(page, ".similar .docid") == searcher.more_like_this("..", 5).docids
+
+
+def test_a_rank_by_impact_is_not_called_that_of_another_engine(open_page, searcher):
+    page = open_page(q=QUERY, engine="bm25", doc="shutil.copy")
+    rank = searcher.search(QUERY, 100).docids.index("shutil.copy") + 1
+    page.get_by_role("heading", name=f"Rank {rank} by impact").wait_for()
+
+
 def test_a_document_says_why_it_has_its_rank(open_page, searcher):
     page = open_page(q=QUERY)
     best = searcher.search(QUERY, 10)[0]
@@ -275,6 +291,12 @@ def test_facets_ranges_and_filters(open_page, searcher):
     assert row.locator(".count").inner_text() == str(counted["shutil"])
     row.click()
     wait_for_ranking(page, searcher.search(QUERY, 20, filter='module = "shutil"').docids)
+    page.locator(".choice", has_text="argparse").click()  # a further value
+    wait_for_ranking(page, searcher.search(QUERY, 20, filter='module in ("shutil", "argparse")').docids)
+    page.locator(".choice", has_text="argparse").click()
+    page.locator(".choice", has_text="true").click()
+    wait_for_ranking(page, searcher.search(QUERY, 20, filter='module = "shutil" and even = true').docids)
+    page.locator(".choice", has_text="true").click()
     page.get_by_label("size, at least").fill("300")
     page.keyboard.press("Tab")
     wait_for_ranking(page, searcher.search(QUERY, 20, filter='module = "shutil" and size >= 300').docids)
@@ -323,6 +345,12 @@ def test_two_indexes_side_by_side(open_page, server):
         arg=",".join(expected),
     )
     wait_for_address(page, "index2=pruned")
+    page.locator(".ranking.right .docid").first.click()
+    page.locator(".drawer .contributions").wait_for()
+    assert page.locator(".drawer .title + .note").inner_text() == "In the index pruned"
+    wait_for_address(page, "side=right")
+    vector = server.fetch(f"/api/v1/pruned/documents/{expected[0]}")["vector"]
+    assert page.locator(".own-terms h3 .count").inner_text() == str(len(vector))
 
 
 def test_a_comparison_says_what_it_has_from_the_search(open_page):
@@ -330,6 +358,7 @@ def test_a_comparison_says_what_it_has_from_the_search(open_page):
     note = page.locator(".carried")
     note.get_by_text('module = "shutil"').wait_for()
     assert "1 changed weight" in note.inner_text()
+    assert "The left search uses" in note.inner_text()  # BM25, on the right, has no weights
     note.get_by_role("button", name="Clear filter").click()
     note.get_by_role("button", name="Undo").click()
     note.wait_for(state="detached")
@@ -548,6 +577,12 @@ def test_a_link_shows_the_same_again(open_page, searcher, browser):
     other.close()
 
 
+def test_a_term_in_a_link_may_be_any_text(open_page):
+    page = open_page(q=QUERY, w=["5:__proto__", "6:1:2"])
+    page.get_by_label("Weight of __proto__").wait_for()
+    assert shown(page, ".group.mine .name") == ["__proto__", "1:2"]
+
+
 def test_the_browser_goes_back(open_page, searcher):
     page = open_page(q=QUERY)
     wait_for_ranking(page, searcher.search(QUERY, 10).docids)
@@ -565,13 +600,15 @@ def test_the_browser_goes_back(open_page, searcher):
 # ---- statistics ----
 
 
-def test_statistics(open_page, searcher):
+def test_statistics(open_page, searcher, server):
     page = open_page("statistics")
     page.get_by_role("heading", name="Distributions").wait_for()
     counts = searcher.reader.statistics()
     tiles = dict(zip(shown(page, ".tiles dt"), shown(page, ".tiles dd"), strict=True))
     assert tiles["documents"] == f"{counts['documents']:,}"
     assert tiles["terms"] == f"{counts['terms']:,}"
+    parts = server.fetch("/api/v1/docs/stats")["bytes"]
+    assert tiles["size"] == f"{sum(each['bytes'] for each in parts) / 1000:.0f} kB"
     frequent = max(searcher.reader.terms(), key=lambda each: each.doc_freq)
     table = page.locator("table", has_text="Most frequent")
     assert table.locator("tbody tr").first.inner_text().split()[:2] == [frequent.term, f"{frequent.doc_freq:,}"]

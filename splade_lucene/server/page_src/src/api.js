@@ -31,6 +31,11 @@ export function at(index, ...parts) {
   return ["api/v1", ...[index, ...parts].map(encodeURIComponent)].join("/");
 }
 
+/** The path of a document, or of what belongs to it; as a parameter, its docid may have any characters. */
+export function atDocument(index, resource, docid, settings = {}) {
+  return `${at(index, resource)}?${new URLSearchParams({ docid, ...settings })}`;
+}
+
 /** Sends one request: `{path}`, or `{path, body}` to post JSON. Returns the parsed JSON, or with `{text: true}` the text. */
 export async function request({ path, body, text = false }, signal) {
   const headers = { Accept: "application/json" };

@@ -34,10 +34,11 @@ export function CompareView({ state, update, indexes, served }) {
   const left = useSearch(state, { filter, delay: TYPING });
   const second = { ...state, ...other, edits: other.index === state.index ? state.edits : {} };
   const right = useSearch(second, { filter, delay: TYPING });
-  const open = (docid) => update({ doc: docid }, true);
+  const open = (docid, side) => update({ doc: docid, side }, true);
   const set = (patch) => update({ other: { ...state.other, ...patch } });
   const hits = [left.data?.hits ?? [], right.data?.hits ?? []];
   const sides = [{ ...state, ...left }, { ...second, ...right }];
+  const opened = sides[state.side === "right" ? 1 : 0];
   const moved = left.data && right.data ? moves(...hits) : [];
   return (
     <div class={state.doc ? "compare with-drawer" : "compare"}>
@@ -49,8 +50,6 @@ export function CompareView({ state, update, indexes, served }) {
           <Side title="Right" {...other} indexes={indexes} served={servedOther} onChange={set} answer={right} />
         </div>
         <Carried state={state} filter={filter} update={update} />
-        <Problem error={left.error} retry={left.retry} />
-        <Problem error={right.error} retry={right.retry} />
         {!left.body && <p class="note welcome">Type a query to see two rankings side by side, and how hits move between them.</p>}
         {moved.length > 0 && (
           <>
@@ -63,7 +62,10 @@ export function CompareView({ state, update, indexes, served }) {
         )}
       </main>
       {exporting && moved.length > 0 && <ExportDialog formats={comparisonFormats(state.query, sides, moved)} onClose={() => setExporting(false)} />}
-      {state.doc && <DocumentDrawer state={state} update={update} body={left.body} kinds={kindsOf(left.terms)} lowest={state.engine === "impact" ? left.data?.hits.at(-1) : null} />}
+      {state.doc && (
+        <DocumentDrawer state={{ ...state, index: opened.index }} update={update} body={opened.body} kinds={kindsOf(opened.terms)} engine={opened.engine}
+          lowest={opened.engine === "impact" ? opened.data?.hits.at(-1) : null} note={other.index !== state.index ? `In the index ${opened.index}` : ""} />
+      )}
     </div>
   );
 }
@@ -71,7 +73,7 @@ export function CompareView({ state, update, indexes, served }) {
 /** The changed weights and the filter, which come from the search view. */
 function Carried({ state, filter, update }) {
   const edits = Object.keys(state.edits).length;
-  const users = state.other.index && state.other.index !== state.index ? "The left search uses" : "Both searches use";
+  const users = weightUsers(state);
   if (!filter && !edits) return null;
   return (
     <p class="note carried">
@@ -79,6 +81,14 @@ function Carried({ state, filter, update }) {
       {filter && <>Filter: <span class="term-like">{filter}</span>. <button type="button" class="quiet" onClick={() => update({ filter: "", facets: {}, ranges: {} })}>Clear filter</button></>}
     </p>
   );
+}
+
+/** Which of the two searches use changed weights: not BM25, and none of another index. */
+function weightUsers({ index, engine, other }) {
+  const left = engine !== "bm25";
+  const right = other.engine !== "bm25" && (!other.index || other.index === index);
+  if (left && right) return "Both searches use";
+  return left ? "The left search uses" : right ? "The right search uses" : "Neither search uses";
 }
 
 function Side({ title, index, engine, alpha, indexes, served, onChange, answer }) {
@@ -95,6 +105,7 @@ function Side({ title, index, engine, alpha, indexes, served, onChange, answer }
       <p class="note" role="status">
         {answer.data ? `${counted(answer.data.hits.length, "hit")} in ${formatMilliseconds(answer.data.total_milliseconds)}` : " "}
       </p>
+      <Problem error={answer.error} retry={answer.retry} />
     </fieldset>
   );
 }
@@ -134,7 +145,7 @@ function Slope({ hits, moved, hot, onHot, onOpen, opened }) {
           <li key={hit.docid} class={`${fate(move)}${hot === hit.docid ? " hot" : ""}${opened === hit.docid ? " open" : ""}`}
             onMouseEnter={() => onHot(hit.docid)} onMouseLeave={() => onHot("")}>
             <span class="rank">{hit.rank}</span>
-            <button type="button" class="docid" onClick={() => onOpen(hit.docid)} onFocus={() => onHot(hit.docid)} onBlur={() => onHot("")}
+            <button type="button" class="docid" onClick={() => onOpen(hit.docid, side === 1 ? "right" : "")} onFocus={() => onHot(hit.docid)} onBlur={() => onHot("")}
               aria-expanded={opened === hit.docid}>{hit.title || hit.docid}</button>
             {side === 1 && <Move {...move} />}
             {side === 0 && move.right === null && <span class="move gone">gone</span>}

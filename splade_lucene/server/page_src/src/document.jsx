@@ -1,6 +1,6 @@
 // A document: why it has its rank, its text, its terms, and similar documents.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { at, useAnswer } from "./api.js";
+import { at, atDocument, useAnswer } from "./api.js";
 import { Fields } from "./hits.jsx";
 import { counted, formatNumber, formatPercent, formatScore } from "./numbers.js";
 import { Problem, useMedia } from "./ui.jsx";
@@ -12,12 +12,14 @@ const CHARACTERS_SHOWN = 20_000;
 /**
  * @param body The body of the current search, whether the document is one of its hits or not; null without a query.
  * @param lowest The last hit shown, for "Why not this document?".
+ * @param engine The engine of the search; a document is explained by its impacts in any case.
+ * @param note Where the document is, if that is not clear.
  */
-export function DocumentDrawer({ state, update, body, kinds, lowest }) {
+export function DocumentDrawer({ state, update, body, kinds, lowest, engine = "impact", note = "" }) {
   const { index, doc: docid } = state;
   const heading = useRef(null);
   const covering = useMedia("(max-width: 1179px)");
-  const document_ = useAnswer({ path: at(index, "documents", docid) }, { keep: false });
+  const document_ = useAnswer({ path: atDocument(index, "documents", docid) }, { keep: false });
   const explained = useAnswer(body && { path: at(index, "explain"), body: explainBody(body, docid) }, { delay: 60 });
   const close = () => {
     const opener = [...document.querySelectorAll("button.docid")].find((each) => each.getAttribute("aria-expanded") === "true");
@@ -42,11 +44,12 @@ export function DocumentDrawer({ state, update, body, kinds, lowest }) {
         <h2 id="document-heading" dir="auto" tabIndex={-1} ref={heading}>{docid}</h2>
         <button type="button" class="quiet icon" aria-label="Close the document" onClick={close}>×</button>
       </div>
+      {note && <p class="note">{note}</p>}
       <Problem error={document_.error} retry={document_.retry} />
       {data && (
         <>
           <Fields fields={data.fields} />
-          {body && <Why answer={explained} kinds={kinds} lowest={lowest} docid={docid} filtered={Boolean(body.filter)} />}
+          {body && <Why answer={explained} kinds={kinds} lowest={lowest} docid={docid} engine={engine} filtered={Boolean(body.filter)} />}
           <Contents key={`text of ${docid}`} text={data.contents} vector={data.vector} explained={explained.data} kinds={kinds} />
           <OwnTerms vector={data.vector} kinds={kinds} state={state} update={update} />
           <Similar key={docid} state={state} update={update} />
@@ -61,7 +64,7 @@ function explainBody({ query, vector, filter }, docid) {
   return { ...(query && { query }), ...(vector && { vector }), ...(filter && { filter }), docid };
 }
 
-function Why({ answer, kinds, lowest, docid, filtered }) {
+function Why({ answer, kinds, lowest, docid, engine, filtered }) {
   const { data, error } = answer;
   if (error) return <section><h3>Score</h3><Problem error={error} /></section>;
   if (!data || data.docid !== docid) return <section class="why"><h3>Score</h3><p class="note">…</p></section>;
@@ -69,7 +72,7 @@ function Why({ answer, kinds, lowest, docid, filtered }) {
   const most = Math.max(...contributions.map((each) => each.score), 1);
   return (
     <section class="why">
-      <h3>{data.rank === null ? "Why it is not a hit" : `Why rank ${formatNumber(data.rank)}`}</h3>
+      <h3>{rankHeading(data.rank, engine)}</h3>
       {data.rank === null && data.score > 0 && (
         <p>{filtered ? "The filter excludes it, or it is ranked below 100,000." : "It is ranked below 100,000."}</p>
       )}
@@ -109,6 +112,11 @@ function Why({ answer, kinds, lowest, docid, filtered }) {
   );
 }
 
+function rankHeading(rank, engine) {
+  if (engine === "impact") return rank === null ? "Why it is not a hit" : `Why rank ${formatNumber(rank)}`;
+  return rank === null ? "No rank by impact" : `Rank ${formatNumber(rank)} by impact`;
+}
+
 /** The text, with words highlighted that are terms of both the query and the document. */
 function Contents({ text, explained, kinds }) {
   const [whole, setWhole] = useState(false);
@@ -141,7 +149,7 @@ function OwnTerms({ vector, kinds, state, update }) {
   const most = Math.max(...sorted.map((each) => each.weight), 1);
   const search = () => {
     const edits = Object.fromEntries(sorted.slice(0, 64).map(({ term, weight }) => [term, weight]));
-    update({ query: "", edits, doc: "", view: "search" }, true);
+    update({ index: state.index, query: "", edits, doc: "", view: "search" }, true);
   };
   return (
     <section class="own-terms">
@@ -173,7 +181,7 @@ function OwnTerms({ vector, kinds, state, update }) {
 }
 
 function Similar({ state, update }) {
-  const answer = useAnswer({ path: `${at(state.index, "documents", state.doc, "similar")}?k=${SIMILAR}` });
+  const answer = useAnswer({ path: atDocument(state.index, "similar", state.doc, { k: SIMILAR }) });
   return (
     <section class="similar">
       <h3>More like this</h3>

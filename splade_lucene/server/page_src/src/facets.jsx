@@ -1,6 +1,6 @@
 // Filters on fields: values with their counts, ranges of numbers and dates, and a filter in the filter language.
 import { useEffect, useState } from "preact/hooks";
-import { formatNumber } from "./numbers.js";
+import { formatNumber, formatValue } from "./numbers.js";
 
 const SHOWN = 8;
 const COUNTED = new Set(["keyword", "keyword[]", "boolean"]);
@@ -49,7 +49,10 @@ function Values({ field, counts, state, update }) {
   const [all, setAll] = useState(false);
   const chosen = state.facets[field.name] ?? [];
   const values = counts.map((each) => ({ ...each, value: String(each.value) }));
-  for (const value of chosen) if (!values.some((each) => each.value === value)) values.push({ value, count: 0 });
+  const add = (value, count) => values.some((each) => each.value === value) || values.push({ value, count });
+  if (field.type === "boolean") for (const value of ["true", "false"]) add(value, null); // they are not counted
+  for (const value of chosen) add(value, 0);
+  if (chosen.length) for (const { value } of field.values ?? []) add(String(value), null); // to choose a further one
   if (!values.length) return null;
   const shown = all ? values : values.filter((each, place) => place < SHOWN || chosen.includes(each.value));
   const toggle = (value) => {
@@ -66,7 +69,7 @@ function Values({ field, counts, state, update }) {
             <label class="choice">
               <input type="checkbox" checked={chosen.includes(value)} onChange={() => toggle(value)} />
               <span class="name">{value}</span>
-              <span class="count">{formatNumber(count)}</span>
+              <span class="count">{count === null ? "" : formatNumber(count)}</span>
             </label>
           </li>
         ))}
@@ -89,9 +92,9 @@ function Range({ field, state, update }) {
   return (
     <fieldset class="range">
       <legend>{field.name}</legend>
-      <input type={type} step={step} aria-label={`${field.name}, at least`} placeholder={field.min ?? "from"} value={from} onChange={(event) => set([event.target.value, to])} />
+      <input type={type} step={step} aria-label={`${field.name}, at least`} placeholder={formatValue(field.min ?? "from")} value={from} onChange={(event) => set([event.target.value, to])} />
       <span aria-hidden="true">–</span>
-      <input type={type} step={step} aria-label={`${field.name}, at most`} placeholder={field.max ?? "to"} value={to} onChange={(event) => set([from, event.target.value])} />
+      <input type={type} step={step} aria-label={`${field.name}, at most`} placeholder={formatValue(field.max ?? "to")} value={to} onChange={(event) => set([from, event.target.value])} />
     </fieldset>
   );
 }

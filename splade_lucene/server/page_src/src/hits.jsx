@@ -1,6 +1,6 @@
 // The hits of a search.
 import { Marked, PartsBar, ScoreBar } from "./bars.jsx";
-import { counted, formatMilliseconds, formatScore } from "./numbers.js";
+import { counted, formatMilliseconds, formatScore, formatValue } from "./numbers.js";
 import { useWidth } from "./ui.jsx";
 
 /** A map from each query term to its kind. */
@@ -55,7 +55,7 @@ export function Fields({ fields }) {
       {shown.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd dir="auto">{Array.isArray(value) ? value.join(", ") : String(value)}</dd>
+          <dd dir="auto">{formatValue(value)}</dd>
         </div>
       ))}
     </dl>

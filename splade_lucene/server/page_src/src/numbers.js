@@ -19,6 +19,12 @@ export function formatScore(value) {
   return Number.isInteger(value) ? whole.format(value) : value.toFixed(4);
 }
 
+/** The value of a field: numbers with at most six significant digits, several values with commas. */
+export function formatValue(value) {
+  if (Array.isArray(value)) return value.map(formatValue).join(", ");
+  return typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(6))) : String(value);
+}
+
 export function formatPercent(share) {
   return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
 }

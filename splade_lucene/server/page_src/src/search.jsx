@@ -70,7 +70,8 @@ export function SearchView({ state, update, served }) {
         </div>
       </main>
       {state.doc && (
-        <DocumentDrawer state={state} update={update} body={body} kinds={kinds} lowest={state.engine === "impact" ? data?.hits.at(-1) : null} />
+        <DocumentDrawer state={state} update={update} body={body} kinds={kinds} engine={state.engine}
+          lowest={state.engine === "impact" ? data?.hits.at(-1) : null} />
       )}
       {exporting && data && <ExportDialog formats={searchFormats({ state, body, answer: data, kinds })} onClose={() => setExporting(false)} />}
     </div>

@@ -15,6 +15,7 @@ export const DEFAULTS = {
   facets: {}, // field → chosen values
   ranges: {}, // field → [from, to], as strings
   doc: "",
+  side: "", // of a comparison, from which the document was opened: "right", or empty for the left one
   other: { index: "", engine: "impact", alpha: 0.7 },
   qid: "",
   measure: "nDCG@10", // the queries of a run are sorted by it
@@ -33,10 +34,11 @@ export function parseState(fragment) {
   state.query = given.get("q") ?? "";
   state.engine = given.get("engine") ?? DEFAULTS.engine;
   state.alpha = number(given.get("alpha"));
+  state.side = given.get("side") === "right" ? "right" : "";
   state.k = clamp(number(given.get("k")) ?? DEFAULTS.k, 1, 1000);
   for (const each of given.getAll("w")) {
     const [, weight, term] = /^(\d+):(.+)$/s.exec(each) ?? [];
-    if (term !== undefined) state.edits[term] = Number(weight);
+    if (term !== undefined) own(state.edits, term, Number(weight));
   }
   for (const [name, value] of given) {
     const [, kind, field] = /^(is|from|to)\.(.+)$/s.exec(name) ?? [];
@@ -80,6 +82,7 @@ export function formatState(state) {
     write("alpha2", state.other.alpha);
   }
   write("doc", state.doc);
+  if (state.doc && state.view === "compare") write("side", state.side);
   if (state.view === "runs") {
     write("qid", state.qid);
     write("measure", state.measure, DEFAULTS.measure);

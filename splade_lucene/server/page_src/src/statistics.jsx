@@ -18,11 +18,11 @@ export function StatisticsView({ state, served }) {
         {data && (
           <>
             <Origin served={served} />
-            <Tiles summary={data.summary} />
+            <Tiles summary={{ ...data.summary, bytes: sum(data.bytes, "bytes") }} />
             <h2>Distributions</h2>
             <div class="grid">
-              <Histogram title="Impacts" unit="impact" bins={data.impacts.bars} note="postings by impact" />
-              <Histogram title="Lengths" unit="terms" bins={data.lengths.bars} note={lengthNote(data.lengths)} />
+              <Histogram title="Impacts" unit="impact" bins={data.impacts.bars} note={inNumbers("postings by impact", data.impacts)} />
+              <Histogram title="Lengths" unit="terms" bins={data.lengths.bars} note={inNumbers("documents by number of terms", data.lengths)} />
             </div>
             <h2>Terms</h2>
             <div class="grid">
@@ -45,8 +45,8 @@ function sum(rows, name) {
   return rows.reduce((total, row) => total + row[name], 0) || 1;
 }
 
-function lengthNote({ mean, median, largest }) {
-  return `documents by number of terms; mean ${formatNumber(mean)}, median ${formatNumber(median)}, maximum ${formatNumber(largest)}`;
+function inNumbers(what, { mean, median, largest }) {
+  return `${what}; mean ${formatNumber(mean)}, median ${formatNumber(median)}, maximum ${formatNumber(largest)}`;
 }
 
 function Origin({ served }) {
@@ -84,7 +84,7 @@ function Terms({ caption, rows, count }) {
     documents: ["documents", (each) => each.documents, formatNumber],
     total_impact: ["total impact", (each) => each.total_impact, formatShort],
   };
-  const second = count === "documents" ? ["mean impact", (each) => each.mean_impact, formatNumber] : columns.documents;
+  const second = count === "documents" ? ["mean impact", (each) => each.mean_impact, (value) => value.toFixed(1)] : columns.documents;
   return <BarTable caption={caption} name="term" rows={named(rows)} columns={[columns[count], second]} />;
 }
 
@@ -122,6 +122,11 @@ function Recent({ rows }) {
     <>
       <h2>Recent queries</h2>
       {!rows.length && <p class="note">None since the service started.</p>}
+      {rows.length > 0 && (
+        <ul class="legend" aria-label="Stages">
+          {STAGES.map((name, place) => <li key={name}><span class={`swatch k${place}`} />{name}</li>)}
+        </ul>
+      )}
       {rows.length > 0 && (
         <div class="scroll" tabIndex={0} role="group" aria-label="Recent queries">
           <table class="recent">

@@ -10,7 +10,7 @@ export function Problem({ error, retry }) {
     <div class="problem" role="alert">
       <p>{error.message}</p>
       {error.remedy && <p class="remedy">{error.remedy}</p>}
-      {retry && error.status !== 400 && error.status !== 422 && (
+      {retry && ![400, 404, 422].includes(error.status) && (
         <button type="button" onClick={retry}>Try again</button>
       )}
     </div>
