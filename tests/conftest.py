@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,13 +99,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if LIGHT:  # its libraries and its Python are newer than those that the constraints name, and may warn
         config.addinivalue_line("filterwarnings", "default")
-    if config.getoption("--quick"):
-        sys.addaudithook(_refuse_processes)
+    sys.addaudithook(partial(_refuse_processes, config.getoption("--quick")))
 
 
-def _refuse_processes(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in ("subprocess.Popen", "os.fork", "os.posix_spawn") and "PYTEST_CURRENT_TEST" in os.environ:
-        raise RuntimeError(f"a quick test starts a process ({event} {arguments[:2]}): mark it as process")
+_quick_test_runs = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Notes, in every run, whether a test of ``make quick`` runs, so that none of them starts a process unnoticed."""
+    global _quick_test_runs
+    _quick_test_runs = is_quick(item)
+    try:
+        return (yield)
+    finally:
+        _quick_test_runs = False
+
+
+def _refuse_processes(all_programs: bool, event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuses the processes of quick tests: all of them, or those of this environment; libraries start others, if rarely."""
+    if not _quick_test_runs or event not in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+        return
+    if all_programs or (event == "subprocess.Popen" and os.fsdecode(arguments[0]).startswith(f"{sys.prefix}{os.sep}")):
+        raise RuntimeError(f"a test of make quick starts a process ({event} {arguments[:2]}): mark it as process")
+
+
+def is_quick(item: pytest.Item) -> bool:
+    """Whether a test belongs to ``make quick``."""
+    return not (
+        item.path.stem.removeprefix("test_") in NOT_QUICK
+        or {"process", "slow", "java", "model"} & {mark.name for mark in item.iter_markers()}
+        or "encoder" in getattr(item, "fixturenames", ())
+        or (isinstance(item, pytest.DoctestItem) and loads_a_model(item))
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -118,13 +145,7 @@ def loads_a_model(item: pytest.DoctestItem) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--quick"):
         return
-    others = [
-        item
-        for item in items
-        if {"process", "slow", "java", "model"} & {mark.name for mark in item.iter_markers()}
-        or "encoder" in getattr(item, "fixturenames", ())
-        or (isinstance(item, pytest.DoctestItem) and loads_a_model(item))
-    ]
+    others = [item for item in items if not is_quick(item)]
     config.hook.pytest_deselected(items=others)
     items[:] = [item for item in items if item not in others]
 

@@ -378,6 +378,7 @@ def test_fields_that_are_not_there_are_named(tmp_path):
         list(read_corpus(path, text_field="passage"))
 
 
+@pytest.mark.process
 def test_python_docs_are_a_corpus():
     assert " ".join(os.walk.__doc__.split()) in " ".join(dict(pairs("python-docs"))["os.walk"].split())
 

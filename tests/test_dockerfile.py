@@ -34,6 +34,7 @@ def lines_of(stage: str) -> list[tuple[str, str]]:
     return found[stage]
 
 
+@pytest.mark.process
 def test_a_linter_has_nothing_to_say():
     program = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if program is None:

@@ -88,6 +88,7 @@ def build(documents: list[PseudoDocument], folder: Path, source: random.Random) 
     return [document for document in documents if document.docid not in deleted]
 
 
+@pytest.mark.slow
 @settings(max_examples=CASES // CASES_OF_AN_INDEX, derandomize=True, database=None)
 @given(seed=st.integers(0, 2**32))
 def test_random_cases_equal_the_oracle(seed):

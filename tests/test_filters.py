@@ -208,6 +208,7 @@ def build(documents: list[PseudoDocument], folder: Path, source: random.Random) 
     return [each for each in documents if each.docid not in deleted]
 
 
+@pytest.mark.slow
 @settings(max_examples=8, derandomize=True, database=None)
 @given(seed=st.integers(0, 2**32))
 def test_random_searches_equal_the_oracle_over_the_accepted_documents(seed):
@@ -279,6 +280,7 @@ def test_without_a_filter_fields_change_no_posting_and_no_hit(documents, index, 
             without.search({"t1": 1}, filter="year = 1")
 
 
+@pytest.mark.process
 def test_anserini_ignores_fields_and_reads_the_same_postings(documents, index, tmp_path):
     write_pseudo_documents(tmp_path / "collection" / "docs.jsonl", documents)
     build_with_anserini(tmp_path / "collection", tmp_path / "index")

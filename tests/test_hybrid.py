@@ -259,6 +259,7 @@ def test_pyserini_reads_both_fields(index, model):
     impacts.close()
 
 
+@pytest.mark.process
 def test_the_same_jar_does_it_on_lucene_10(index, tmp_path, lucene10_jars):
     code = f"""
 import json
@@ -587,6 +588,7 @@ def test_threads_change_nothing(index):
 # ---- killed and interrupted ----
 
 
+@pytest.mark.process
 def test_a_killed_build_leaves_nothing(tmp_path):
     write_pseudo_documents(tmp_path / "docs.jsonl", draw(range(300)).values())
     code = f"""

@@ -548,6 +548,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.process
 def test_a_second_writer_is_told_who_holds_the_lock_and_a_stale_one_does_not_block(tmp_path):
     index = tmp_path / "index"
     build(index, documents(range(5)))

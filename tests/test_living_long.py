@@ -281,6 +281,7 @@ def check_search(
     assert hits.fields("size") == [{"size": len(documents[docid])} for docid in hits.docids]
 
 
+@pytest.mark.slow
 def test_an_index_has_what_a_dictionary_has_whatever_is_done_with_it():
     options: dict[str, Any] = {
         "deadline": None,

@@ -81,6 +81,7 @@ def test_several_files_are_hashed_in_their_order(tmp_path):
     assert examine_corpus(tmp_path)[:2] == (2, corpus_digest(tmp_path))
 
 
+@pytest.mark.process
 def test_what_is_wrong_is_found_by_that_reading(tmp_path):
     path = write_corpus(tmp_path, ".tsv")
     with path.open("a") as file:

@@ -117,6 +117,7 @@ def three(tmp_path: Path) -> tuple[list[Path], dict[str, PseudoDocument]]:
 # ---- as one ----
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(seed=st.integers(0, 2**32))
 def test_several_as_one_equal_merged_built_at_once_and_the_oracle(seed):

@@ -202,6 +202,7 @@ def write_triples(path: Path, count: int) -> Texts:
     return Texts(map(str, range(1000)), map(str, range(1000)), map(str, range(1000)), map(str, range(1000)))
 
 
+@pytest.mark.slow
 def test_examples_by_id_take_thirty_bytes(tmp_path):
     texts = write_triples(tmp_path / "triples.tsv", 20_000)
     texts.identities(range(1000))

@@ -89,6 +89,7 @@ def same(documents: Iterable[PseudoDocument], back: Path) -> bool:
     return found == {each.docid: (each.contents, each.vector) for each in documents}
 
 
+@pytest.mark.slow
 def test_qdrant_finds_the_same(world, tmp_path, monkeypatch):
     qdrant = pytest.importorskip("qdrant_client", reason="needs qdrant-client, of the extra qdrant")
     export = tmp_path / "export"
@@ -169,6 +170,7 @@ def test_a_searcher_of_qdrant_gives_the_run_of_the_index(world, qdrant, tmp_path
         assert theirs.doc("none") is None
 
 
+@pytest.mark.slow
 def test_qdrants_filters_accept_what_those_of_the_index_do(world, qdrant):
     place, index = qdrant
     source, query = random.Random(5), {term: 1 for each in world.documents for term in each.vector}
