@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.commands import run, run_fed, run_well
 from support.processes import child_environment
 
 from splade_lucene import LuceneImpactIndexer, LuceneImpactSearcher, PseudoDocument, QueryError, TokFreqQueryEncoder
+from splade_lucene.cli import interactive
 from splade_lucene.cli.interactive import Conversation
 
 DOCUMENTS = [
@@ -56,11 +58,41 @@ def test_hits_are_explained_shown_and_compared(conversation):
     assert lines[-1] == "d1: 12"
     assert [*conversation.answer(":text 2")] == [r"the cat \u001b[31m"]
     assert next(conversation.answer(":like 1")).split()[-1] == "d2"
-    assert [*conversation.answer(":hits 1")] == ["showing 1 hits"]
+    assert [*conversation.answer(":hits 1")] == ["showing 1 hit"]
     assert len([*conversation.answer("cat")]) == 3
     assert any(":explain" in line for line in conversation.answer(":what"))
     with pytest.raises(QueryError, match="from 1 to 1, got '7'"):
         list(conversation.answer(":text 7"))
+
+
+def test_no_hit_because_of_a_filter(index):
+    with LuceneImpactSearcher(index, TokFreqQueryEncoder()) as searcher:
+        conversation = Conversation(searcher, 10, {"filter": 'lang = "de"'}, is_styled=False)
+        last = [*conversation.answer("cat")][-1]
+    assert last == "no document that matches the filter shares a term with the query"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_ctrl_c_drops_a_line_of_a_terminal_and_ends_other_input(index, monkeypatch, capsys, is_terminal):
+    lines = iter([KeyboardInterrupt, "fish", EOFError])
+
+    def read(_: str) -> str:
+        line = next(lines)
+        if isinstance(line, type):
+            raise line
+        return line
+
+    device = SimpleNamespace(isatty=lambda: is_terminal)
+    monkeypatch.setattr(interactive, "input", read, raising=False)
+    monkeypatch.setattr(interactive, "sys", SimpleNamespace(stdin=device, stdout=device))
+    monkeypatch.setenv("NO_COLOR", "1")
+    with LuceneImpactSearcher(index, TokFreqQueryEncoder()) as searcher:
+        if is_terminal:
+            interactive.converse(searcher, 10, {})
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                interactive.converse(searcher, 10, {})
+    assert ("[fish]" in capsys.readouterr().out) == is_terminal
 
 
 def test_a_conversation_on_the_command_line(tmp_path, encoder):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from splade_lucene.cli.output import describe_error, echo
 from splade_lucene.cli.terminal import raw_stdout, show_safely
+from splade_lucene.counts import counted
 from splade_lucene.errors import SpladeLuceneError
 from splade_lucene.files.files import cache_folder
 
@@ -25,7 +26,8 @@ HELP = """Type a query. Or:
   :text N      the whole text of hit N
   :like N      the documents that are most like hit N
   :hits K      show K hits
-  :quit        end; so does Ctrl-D"""
+  :quit        end; so does Ctrl-D
+Ctrl-C drops the line, or stops an answer."""
 
 
 class Conversation:
@@ -91,7 +93,8 @@ class Conversation:
                     self._mark(each.text) if each.marked else show_safely(each.text) for each in snippet
                 )
         if not hits:
-            yield "no document shares a term with the query"
+            some = "document that matches the filter" if self._options.get("filter") else "document"
+            yield f"no {some} shares a term with the query"
 
     def _explain(self, number: str) -> Iterator[str]:
         docid, score = self._hit(number)
@@ -118,7 +121,7 @@ class Conversation:
             yield "write for example :hits 20"
             return
         self._k = int(number)
-        yield f"showing {self._k} hits"
+        yield f"showing {counted(self._k, 'hit')}"
 
     def _hit(self, number: str) -> tuple[str, int]:
         from splade_lucene.errors import QueryError
@@ -138,25 +141,38 @@ class Conversation:
 
 
 def converse(searcher: LuceneImpactSearcher, k: int, options: Mapping[str, Any]) -> None:
-    """Reads queries at a prompt until the end.
+    """Reads queries until the end of the input. At a terminal, there is a prompt, and Ctrl-C only drops a line or an answer.
 
     Args:
         searcher: Searches the index.
         k: Number of hits.
         options: Options of searches, such as a filter.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed, and the input is not a terminal.
     """
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     conversation = Conversation(searcher, k, options, is_styled=is_terminal and "NO_COLOR" not in os.environ)
     stream = raw_stdout()
     if is_terminal:
         echo(HELP)
-    with _history(is_used=is_terminal), suppress(EOFError, KeyboardInterrupt):
-        while (line := input("query> " if is_terminal else "")).strip() not in (":quit", ":q"):
+    with _history(is_used=is_terminal):
+        while True:
             try:
+                line = input("query> " if is_terminal else "")
+                if line.strip() in (":quit", ":q"):
+                    return
                 for each in conversation.answer(line):
                     stream.write(f"{each}\n")
             except SpladeLuceneError as error:
                 echo(describe_error(error))
+            except EOFError:
+                stream.write("\n" if is_terminal else "")  # for the prompt of the shell
+                return
+            except KeyboardInterrupt:
+                if not is_terminal:
+                    raise
+                stream.write("\n")
             stream.flush()
 
 
