@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -583,6 +584,19 @@ def test_remedies_name_what_a_client_can_do(small_limits):
         ({"vector": VECTOR, "filter": "lang = 'de'"}, "The index has no fields"),
     ):
         assert small_limits.post("/api/v1/a/search", body).error["remedy"] == remedy
+
+
+def test_an_index_that_is_deleted_is_still_served(living_index, caplog):
+    with running({"a": living_index}, refresh_seconds=0) as server:
+        before = server.fetch("/api/v1/a/search", SEARCH)["hits"]
+        shutil.rmtree(living_index)
+        for _ in range(3):
+            assert server.context.registry.refresh() == []
+        assert server.fetch("/api/v1/a/search", SEARCH)["hits"] == before
+        assert server.fetch(f"/api/v1/a/documents/{before[0]['docid']}")["vector"]
+        statistics = server.fetch("/api/v1/a/stats")
+        assert (statistics["summary"]["documents"], statistics["summary"]["bytes"], statistics["bytes"]) == (200, 0, [])
+    assert caplog.text.count("still shows the earlier commit") == 1
 
 
 def test_a_server_that_ends_while_it_loads_gives_no_warning(living_index, caplog):

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -208,8 +209,7 @@ class LuceneImpactIndexReader(ProcessBound):
         """
         with jvm.translated_exceptions(self.index_dir):
             counts: dict[str, Any] = json.loads(jvm.facade("Index").statistics(self.java))
-        folders = (each.index_dir for each in self.parts)
-        counts["bytes"] = sum(path.stat().st_size for folder in folders for path in folder.iterdir() if path.is_file())
+        counts["bytes"] = sum(_bytes_of_files(each.index_dir) for each in self.parts)
         if self.has_bm25:
             with jvm.translated_exceptions(self.index_dir):
                 counts["bm25"] = json.loads(jvm.facade("Bm25").fieldStatistics(self.java))
@@ -466,6 +466,16 @@ class LuceneImpactIndexReader(ProcessBound):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _bytes_of_files(folder: Path) -> int:
+    """The size of a folder's files. An open index can be read after they were deleted, as by a merge."""
+    size = 0
+    with suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def _loaded(stored: list[list[Any]], types: Mapping[str, FieldType]) -> dict[str, FieldValue]:

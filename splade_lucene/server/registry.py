@@ -150,6 +150,7 @@ class Registry:
         self._indexes: dict[str, OpenIndex] = {}
         self._loading = threading.Lock()
         self._is_closed = False
+        self._problems: dict[str, str] = {}  # name → why an index could not be refreshed the last time
         self.is_ready = False
         try:
             for name, folder in folders.items():
@@ -208,8 +209,11 @@ class Registry:
             try:
                 if index.refresh():
                     changed.append(index.name)
+                self._problems.pop(index.name, None)
             except SpladeLuceneError as error:
-                _log.warning("%s: still shows the earlier commit: %s", index.name, error)
+                if self._problems.get(index.name) != str(error):  # once, not at each look
+                    _log.warning("%s: still shows the earlier commit: %s", index.name, error)
+                self._problems[index.name] = str(error)
         return changed
 
     def close(self) -> None:
