@@ -418,6 +418,8 @@ def test_other_hosts_need_a_token(index_dir, tmp_path):
         )
         assert server.get("/api/v1/indexes", token=TOKEN + "x").status == 401
         assert server.get("/api/v1/indexes", token=TOKEN).status == 200
+        assert server.get("/api/v1/indexes", headers={"Authorization": f"bearer {TOKEN}"}).status == 200
+        assert server.get("/api/v1/indexes", headers={"Authorization": TOKEN}).status == 401
         assert server.get("/health").status == 200
     path = tmp_path / "token"
     path.write_text("short\n")

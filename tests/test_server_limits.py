@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import logging
 import re
 import shutil
 import signal
@@ -50,13 +51,14 @@ from splade_lucene.search.hybrid import RRF, HybridFusion
 from splade_lucene.server import answers, fast_search, json_answers
 from splade_lucene.server import run as run_module
 from splade_lucene.server.answers import fusion_of
+from splade_lucene.server.app import create_app
 from splade_lucene.server.exports import as_python
-from splade_lucene.server.gate import RateLimit
+from splade_lucene.server.gate import Gate, RateLimit
 from splade_lucene.server.logs import log_to
 from splade_lucene.server.problems import ApiError
 from splade_lucene.server.registry import OpenIndex, Registry
 from splade_lucene.server.schemas import ExportBody
-from splade_lucene.server.settings import Limits
+from splade_lucene.server.settings import Limits, ServerSettings
 from splade_lucene.server.work import ClientGoneError, EncodeBatcher, Work
 
 VECTOR = {"term1": 3, "term2": 1, "term7": 9}
@@ -586,6 +588,43 @@ def test_remedies_name_what_a_client_can_do(small_limits):
         assert small_limits.post("/api/v1/a/search", body).error["remedy"] == remedy
 
 
+def test_a_request_that_the_end_of_the_server_cancels_is_answered(living_index):
+    """The server uvicorn would send a plain text and log a trace."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def endless(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        gate = Gate(endless, ServerSettings({"a": living_index}), [])
+        scope = {"type": "http", "method": "GET", "path": "/api/v1/a/stats", "headers": []}
+        request = asyncio.create_task(gate(scope, endless, send))
+        await asyncio.sleep(0)
+        request.cancel()
+        await request
+
+    asyncio.run(scenario())
+    start, body = sent
+    assert (start["status"], json.loads(body["body"])["error"]["code"]) == (503, "stopping")
+    assert (b"retry-after", b"5") in start["headers"]
+
+
+def test_a_second_ctrl_c_ends_without_traces(living_index):
+    settings = ServerSettings({"a": living_index}, port=0)
+    app = create_app(settings)
+    server = run_module.Server(app, settings)
+    with restored_logging(), contextlib.closing(server.socket), contextlib.closing(app.state.context):
+        log = logging.getLogger("uvicorn.error")
+        server.handle_exit(signal.SIGINT, None)
+        assert log.isEnabledFor(logging.ERROR)
+        server.handle_exit(signal.SIGINT, None)
+        assert server.force_exit
+        assert not log.isEnabledFor(logging.ERROR)
+
+
 def test_an_index_that_is_deleted_is_still_served(living_index, caplog):
     with running({"a": living_index}, refresh_seconds=0) as server:
         before = server.fetch("/api/v1/a/search", SEARCH)["hits"]
@@ -779,10 +818,12 @@ def test_logs_are_lines_of_json_without_queries(index_dir):
         log_to(stream, requests=True)
         with running({"a": index_dir}) as server:
             server.get("/api/v1/a/search?query=secret")
+        logging.getLogger("uvicorn.error").error("a message of uvicorn")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     line = next(line for line in lines if line.get("path") == "/api/v1/a/search")
     assert {"time", "level", "method", "status", "milliseconds", "bytes", "client"} < line.keys()
     assert line["status"] == 400
+    assert lines[-1]["message"] == "a message of uvicorn"
     assert "secret" not in stream.getvalue()
 
 

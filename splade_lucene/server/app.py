@@ -27,7 +27,7 @@ from splade_lucene.server.logs import log_request
 from splade_lucene.server.mcp import PATH, LazyMcp
 from splade_lucene.server.metrics import Metrics
 from splade_lucene.server.page import read_page
-from splade_lucene.server.problems import ApiError, as_api_error
+from splade_lucene.server.problems import ApiError, as_api_error, stopping
 from splade_lucene.server.registry import OpenSearcher, Registry
 from splade_lucene.server.schemas import HealthAnswer
 from splade_lucene.server.settings import ServerSettings
@@ -148,7 +148,7 @@ def _add_operation(app: FastAPI, context: Context, metrics: Metrics) -> None:
     async def ready() -> Response:
         """Whether the server answers without delay: its indexes are open and their models are loaded."""
         if context.is_stopping:
-            raise ApiError(503, "stopping", "the server is stopping", "Try another server", retry_after=5)
+            raise stopping()
         if not context.registry.is_ready:
             raise ApiError(503, "starting", "the models are being loaded", "Try again", retry_after=1)
         return json_answer({"status": "ok", "version": __version__})

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from splade_lucene.server.json_answers import to_json_bytes
 from splade_lucene.server.page import SECURITY_HEADERS
-from splade_lucene.server.problems import ApiError, too_long
+from splade_lucene.server.problems import ApiError, stopping, too_long
 from splade_lucene.server.settings import Limits, ServerSettings, is_loopback
 from splade_lucene.server.work import ClientGoneError
 
@@ -63,9 +63,10 @@ class Gate:
             await answer.fail(error, scope["path"])
         except (ClientGoneError, ClientDisconnect):
             answer.status = 499
-        except asyncio.CancelledError:
-            answer.status = answer.status or 499
-            raise
+        except asyncio.CancelledError:  # the time for running requests at the end of the server is over
+            if answer.status:
+                raise
+            await answer.fail(stopping(), scope["path"])
         except Exception:  # a bug: answer the client, and log the traceback
             _log.exception("%s %s failed", scope["method"], scope["path"])
             if not answer.is_complete:
@@ -108,6 +109,8 @@ def check_token(given: bytes, expected: bytes | None) -> None:
     Raises:
         ApiError: It is missing or wrong.
     """
+    scheme, _, token = given.partition(b" ")
+    given = b"Bearer " + token.strip() if scheme.lower() == b"bearer" else b""  # RFC 9110: in any case of letters
     if expected is None or not hmac.compare_digest(given, expected):
         raise ApiError(
             401,

@@ -47,7 +47,8 @@ def log_to(stream: TextIO, *, requests: bool) -> None:
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
-    logger = logging.getLogger("splade_lucene.server")
-    logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(logging.INFO)
+    for name, level in (("splade_lucene.server", logging.INFO), ("uvicorn.error", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)
     REQUESTS.setLevel(logging.INFO if requests else logging.WARNING)

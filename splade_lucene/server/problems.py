@@ -72,6 +72,11 @@ def busy(message: str, seconds: int = 1) -> ApiError:
     return ApiError(429, "busy", message, "Send the request again later", retry_after=seconds)
 
 
+def stopping() -> ApiError:
+    """The server ends before the request is answered."""
+    return ApiError(503, "stopping", "the server is stopping", "Try another server", retry_after=5)
+
+
 def too_long(what: str, size: int, limit: int, unit: str) -> ApiError:
     """A part of a request is too long."""
     return ApiError(422, "too-long", f"{what} has {size:,} {unit}, and at most {limit:,} are allowed", "Shorten it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import signal
 import socket
@@ -140,6 +141,8 @@ class Server(uvicorn.Server):
         """Begins to stop: connections are closed after their last answer, and ``/ready`` reports it."""
         self._context.is_stopping = True
         super().handle_exit(sig, frame)
+        if self.force_exit:  # uvicorn would log a trace of each task that it cancels
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
     def serve_until_stopped(self) -> None:
         """Serves until SIGINT or SIGTERM comes, or ``should_exit`` is set. A second signal ends it at once."""

@@ -114,7 +114,9 @@ class RunningServer(Client):
 @contextlib.contextmanager
 def restored_logging() -> Iterator[None]:
     """Puts the server's loggers back as they were."""
-    loggers = [logging.getLogger(name) for name in ("splade_lucene.server", "splade_lucene.server.requests")]
+    loggers = [
+        logging.getLogger(name) for name in ("splade_lucene.server", "splade_lucene.server.requests", "uvicorn.error")
+    ]
     before = [(each, each.handlers[:], each.propagate, each.level) for each in loggers]
     try:
         yield
